@@ -1,0 +1,268 @@
+"""What goes over the socket: HTTP/1.1 with JSON, described once, for the daemon and for the client's slow paths.
+
+The hot path (``roost exec`` of a known environment) does not import this module. Streams are NDJSON, one ``Message``
+a line. Times are RFC 3339 UTC, sizes bytes, digests ``sha256:`` and 64 hex digits.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+PROTOCOL = 1
+
+
+class What(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """WHAT to run in. At most one of ``file``, ``environment`` and ``image``; none: search upwards from ``cwd``."""
+
+    cwd: str
+    """Absolute working folder of the client."""
+    file: str | None = None
+    """``-f``: absolute, or relative to ``cwd``."""
+    text: str | None = None
+    """The definition's text, where it is not what ``file`` holds on disk (an editor's buffer, standard input)."""
+    environment: str | None = None
+    """``-e``: ``NAME``, ``NAME:VERSION`` or ``NAME@LABEL``."""
+    image: str | None = None
+    command: list[str] = []
+    """The command that will run, for a script that carries PEP 723 metadata."""
+    generation: int | None = None
+    lock: str | None = None
+    ignore_image: bool = False
+    environ: dict[str, str] = {}
+    """Values for ``${VAR}`` in the definition; never kept. Asked for by an error of code ``variable-missing`` whose
+    ``fields["variables"]`` lists the names."""
+
+
+class PlanRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    what: What
+    targets: list[str] = ["auto"]
+    solve: bool = False
+
+
+class DigestRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    what: What
+
+
+class LockRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    what: What
+    platform: str | None = None
+    format: Literal["conda-lock", "pixi", "explicit"] = "conda-lock"
+
+
+class BuildRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    what: What
+    target: str = "auto"
+    rebuild: bool = False
+    as_of: str | None = None
+    """RFC 3339 date or time; implies a new generation."""
+    detach: bool = False
+
+
+class ExecRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    what: What
+    target: str = "local"
+
+
+class RunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    what: What
+    command: list[str]
+    target: str = "auto"
+    variables: dict[str, str] = {}
+    secrets: dict[str, str] = {}
+    """Name to value; the value is handed to the process of a detached run and kept nowhere."""
+    experiment: str | None = None
+    detach: bool = False
+    environ_of_client: dict[str, str] = {}
+    """The client's own variables, for a detached run only; never kept."""
+
+
+class RunUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the supervisor of a run tells: that it started, or how it ended."""
+
+    state: Literal["running", "succeeded", "failed", "cancelled"]
+    pid: int | None = None
+    exit_status: int | None = None
+
+
+class Reason(msgspec.Struct, kw_only=True):
+    code: str
+    message: str
+
+
+class Step(msgspec.Struct, kw_only=True):
+    kind: str
+    seconds: float | None = None
+    bytes: int | None = None
+
+
+class Difference(msgspec.Struct, kw_only=True):
+    field: str
+    before: object = None
+    after: object = None
+
+
+class Nearest(msgspec.Struct, kw_only=True):
+    definition_digest: str
+    differences: list[Difference]
+    name: str | None = None
+    source: str | None = None
+
+
+Action = Literal["use-interpreter", "reuse-prefix", "reuse-image", "pull-image", "build-prefix", "build-image"]
+
+
+class ArtifactView(msgspec.Struct, kw_only=True):
+    kind: Literal["prefix", "image"]
+    id: str
+    path: str | None = None
+    reference: str | None = None
+    digest: str | None = None
+    manifest_digest: str | None = None
+    bytes: int | None = None
+
+
+class PlanView(msgspec.Struct, kw_only=True):
+    target: str
+    platform: str
+    action: Action
+    artifact: ArtifactView | None
+    reasons: list[Reason]
+    steps: list[Step]
+    nearest: Nearest | None = None
+
+
+class SourceView(msgspec.Struct, kw_only=True):
+    """Which definition was chosen."""
+
+    path: str | None
+    format: str
+    name: str | None = None
+
+
+class WarningView(msgspec.Struct, kw_only=True):
+    code: str
+    message: str
+    location: LocationView | None = None
+
+
+class LocationView(msgspec.Struct, kw_only=True):
+    path: str
+    line: int | None = None
+    column: int | None = None
+
+
+class PlanResponse(msgspec.Struct, kw_only=True):
+    definition_digest: str
+    lock_digest: str | None
+    plans: list[PlanView]
+    source: SourceView
+    warnings: list[WarningView] = []
+
+
+class BuildResult(msgspec.Struct, kw_only=True):
+    id: str | None
+    state: Literal["succeeded", "failed", "cancelled", "joined", "not-needed"]
+    definition_digest: str
+    lock_digest: str | None
+    generation: int | None
+    artifacts: list[ArtifactView]
+    seconds: float
+    reasons: list[Reason] = []
+
+
+class ErrorBody(msgspec.Struct, kw_only=True):
+    code: str
+    message: str
+    hint: str = ""
+    retryable: bool = False
+    fields: dict[str, object] = {}
+    location: LocationView | None = None
+    exit_status: int = 1
+
+
+class ChangeView(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One change to an environment variable."""
+
+    name: str
+    action: Literal["set", "unset", "prepend", "append"]
+    value: str = ""
+    separator: str = ":"
+
+
+class Launch(msgspec.Struct, kw_only=True):
+    """All that is needed to start a command in a prefix."""
+
+    prefix: str
+    lease: str | None
+    """File to hold a shared ``flock`` on; it must still exist once the lock is held, else ask again."""
+    changes: list[ChangeView]
+    variables: dict[str, str]
+    """The settings' variables; applied after ``changes``, before ``--var``."""
+    definition_digest: str
+    lock_digest: str | None
+    generation: int | None
+    artifact: str | None
+    python: str | None = None
+    """Absolute path of the interpreter: what ``python`` means in a command."""
+
+
+class ExecResponse(msgspec.Struct, kw_only=True):
+    """``launch`` is ``None`` (status 202) where something must be built first: ``POST /v1/builds``, then ask again."""
+
+    launch: Launch | None
+    source: SourceView
+    warnings: list[WarningView] = []
+
+
+class RunView(msgspec.Struct, kw_only=True):
+    id: str
+    state: Literal["queued", "preparing", "running", "succeeded", "failed", "cancelled", "lost"]
+    exit_status: int | None
+    target: str
+    command: list[str]
+    environment: dict[str, object]
+    definition_digest: str
+    lock_digest: str | None
+    generation: int | None
+    artifact: str | None
+    snapshot_digest: str | None
+    started: str | None
+    ended: str | None
+    cwd: str = ""
+    variables: dict[str, str] = {}
+    secrets: list[str] = []
+    experiment: str | None = None
+    detached: bool = False
+    created: str = ""
+    interpreter: dict[str, object] | None = None
+    error: ErrorBody | None = None
+
+
+class RunResponse(msgspec.Struct, kw_only=True):
+    """``launch`` is ``None`` for detached runs (the daemon starts those) and where something must be built first."""
+
+    run: RunView | None
+    launch: Launch | None
+    folder: str | None
+    """Where the supervisor locks ``lock`` and writes ``exit``."""
+    source: SourceView
+    warnings: list[WarningView] = []
+
+
+class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One line of a build's stream. ``event`` tells which fields are there; the last is ``result`` or ``error``."""
+
+    event: Literal["build", "plan", "step", "progress", "log", "heartbeat", "result", "error"]
+    id: str | None = None
+    plan: PlanView | None = None
+    source: SourceView | None = None
+    step: str | None = None
+    state: Literal["started", "finished"] | None = None
+    done: int | None = None
+    total: int | None = None
+    line: str | None = None
+    result: BuildResult | None = None
+    error: ErrorBody | None = None
+    warnings: list[WarningView] = []

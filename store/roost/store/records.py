@@ -1,0 +1,151 @@
+"""What the index remembers, as values. Times are RFC 3339 UTC strings, sizes bytes, digests ``sha256:…``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+ArtifactKind = Literal["prefix", "image"]
+ArtifactState = Literal["building", "ready", "deleting"]
+BuildState = Literal["queued", "solving", "building", "succeeded", "failed", "cancelled", "joined", "not-needed"]
+RunState = Literal["queued", "preparing", "running", "succeeded", "failed", "cancelled", "lost"]
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One change to an environment variable that activation makes."""
+
+    name: str
+    action: Literal["set", "unset", "prepend", "append"]
+    value: str = ""
+    separator: str = ":"
+
+
+class Guard(msgspec.Struct, frozen=True, kw_only=True):
+    """A path whose state a warm start checks. ``identity`` is ``device:inode:size:mtime:ctime`` as ``stat -L`` of GNU
+    coreutils prints ``%d:%i:%s:%.9Y:%.9Z``, ``device:inode`` for a folder, or ``absent``."""
+
+    path: str
+    identity: str
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """A prefix or an image. ``key`` is the lock digest (prefix) or the image key."""
+
+    id: str
+    kind: ArtifactKind
+    key: str
+    platform: str
+    state: ArtifactState
+    path: str
+    """Absolute prefix path, or the image reference."""
+    lease_path: str = ""
+    """Absolute path of the prefix's lease file."""
+    bytes: int = 0
+    shared_bytes: int = 0
+    """Of ``bytes``, those that other names link to (the package cache, other prefixes)."""
+    created: str = ""
+    last_used: str = ""
+    activation: tuple[Change, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    """What a hit checks for drift."""
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """The n-th result for a definition on a platform of this machine."""
+
+    definition_digest: str
+    platform: str
+    number: int
+    lock_digest: str
+    created: str
+    current: bool = True
+    as_of: str | None = None
+    base_digest: str | None = None
+    steps_digest: str | None = None
+
+
+class NewGeneration(msgspec.Struct, frozen=True, kw_only=True):
+    """What a generation is before the index numbers it."""
+
+    definition_digest: str
+    platform: str
+    as_of: str | None = None
+    base_digest: str | None = None
+    steps_digest: str | None = None
+
+
+class Build(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution of a build."""
+
+    id: str
+    definition_digest: str
+    platform: str
+    state: BuildState
+    created: str
+    name: str | None = None
+    source: str | None = None
+    lock_digest: str | None = None
+    generation: int | None = None
+    artifact_id: str | None = None
+    reasons: tuple[str, ...] = ()
+    ended: str | None = None
+    seconds: float | None = None
+    error: dict[str, object] | None = None
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution of a command."""
+
+    id: str
+    state: RunState
+    target: str
+    command: tuple[str, ...]
+    cwd: str
+    definition_digest: str
+    settings_digest: str
+    created: str
+    platform: str = ""
+    environment_name: str | None = None
+    environment_version: int | None = None
+    lock_digest: str | None = None
+    generation: int | None = None
+    artifact_id: str | None = None
+    interpreter: dict[str, object] | None = None
+    """User-managed: ``path``, ``version``, ``mtime``."""
+    experiment: str | None = None
+    variables: dict[str, str] = {}
+    secrets: tuple[str, ...] = ()
+    """Names only."""
+    detached: bool = False
+    started: str | None = None
+    ended: str | None = None
+    exit_status: int | None = None
+    error: dict[str, object] | None = None
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """What past executions of a step took: ``seconds`` and ``bytes`` are medians over the latest ones."""
+
+    step: str
+    seconds: float | None
+    bytes: int | None
+    samples: int
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened, numbered without a gap."""
+
+    seq: int
+    time: str
+    kind: str
+    fields: dict[str, object] = {}
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """A definition that was seen before, for the nearest miss."""
+
+    digest: str
+    canonical: bytes
+    name: str | None
+    source: str | None
