@@ -37,7 +37,7 @@ class What(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 class PlanRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     what: What
-    targets: list[str] = ["auto"]
+    targets: list[str] = msgspec.field(default_factory=lambda: ["auto"])
     solve: bool = False
 
 

@@ -49,8 +49,8 @@ class PipItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of a requirements list."""
 
     kind: PipKind
-    """``requirement``: PEP 508 by name; ``option``: ``--index-url …``; ``requirements``/``constraints``: a nested ``-r``
-    or ``-c``; ``wheel``, ``source``: a local file or folder; ``editable``: ``-e``; ``url``: a direct or git URL."""
+    """``requirement``: PEP 508 by name; ``option``: ``--index-url …``; ``requirements``/``constraints``: a nested
+    ``-r`` or ``-c``; ``wheel``, ``source``: a local file or folder; ``editable``: ``-e``; ``url``: a direct or git URL."""
     text: str
     """The line, lexically normalised and without credentials; for a local thing its file name (with extras)."""
     digest: str | None = None
