@@ -1,0 +1,36 @@
+"""What several kinds of tests share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def channels_folder() -> Path:
+    """The folder of the two local channels, ``conda-forge`` and ``second``: real packages, made once and cached."""
+    script = Path(__file__).parent / "channel" / "build.py"
+    done = subprocess.run([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0, "tests/channel/build.py failed; it says why above"
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def channel(channels_folder: Path) -> Path:
+    """The channel that tests use as their conda-forge: Python 3.11 and 3.12, numpy, pandas, scikit-learn, …"""
+    return channels_folder / "conda-forge"
+
+
+@pytest.fixture(scope="session")
+def channel_url(channel: Path) -> str:
+    """``file://`` URL of ``channel``, for the config's mirror of conda-forge or as a channel of its own."""
+    return channel.as_uri()
+
+
+@pytest.fixture(scope="session")
+def second_channel_url(channels_folder: Path) -> str:
+    """``file://`` URL of the small second channel (``dated`` 9.0, ``only-second``)."""
+    return (channels_folder / "second").as_uri()
