@@ -1,0 +1,136 @@
+"""Where launch plans lie (``launch.py`` says what they are), and what the daemon looks at to write one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import posixpath
+import shutil
+import stat
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+
+from roost.daemon.launch import ABSENT, FORMAT, STAT_FORMAT, LaunchPlan, Tools, render
+from roost.store.records import Guard
+
+_COARSE_SECONDS = 2.1
+"""Some file systems keep whole seconds (FAT: two)."""
+_FINE_SECONDS = 0.05
+"""Others stamp with the kernel's tick, 10 ms at most."""
+
+
+def identity(path: str) -> str:
+    """The state of a file as the launcher's stat prints it, ``device:inode`` for a folder, or ``absent``."""
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return ABSENT
+    if stat.S_ISDIR(found.st_mode):
+        return f"{found.st_dev}:{found.st_ino}"
+    return _full_identity(found)
+
+
+def _full_identity(found: os.stat_result) -> str:
+    times = (f"{ns // 10**9}.{ns % 10**9:09d}" for ns in (found.st_mtime_ns, found.st_ctime_ns))
+    return f"{found.st_dev}:{found.st_ino}:{found.st_size}:{':'.join(times)}"
+
+
+def settled(guard: Guard, now: float) -> bool:
+    """Whether a later change of the file must show in its times: not if it changed in the very tick it was looked at.
+
+    ``now`` is ``time.time()`` from when the identity was taken, or earlier.
+    """
+    if guard.identity == ABSENT or guard.identity.count(":") != 4:
+        return True
+    newest = max(guard.identity.split(":")[3:], key=float)
+    window = _COARSE_SECONDS if newest.endswith("000000000") else _FINE_SECONDS
+    return float(newest) < now - window
+
+
+def find_tools() -> Tools | None:
+    """GNU stat and flock(1) of this machine, tried against what Python sees; ``None``: write no plans here. Blocks."""
+    paths = [shutil.which(name, path="/usr/bin:/bin:" + os.environ.get("PATH", "")) for name in ("stat", "flock")]
+    if None in paths:
+        return None
+    tools = Tools(stat=str(paths[0]), flock=str(paths[1]))
+    with tempfile.NamedTemporaryFile(prefix="roost") as probe:
+        seen = subprocess.run([tools.stat, "-L", "-c", STAT_FORMAT, "--", probe.name], capture_output=True, check=False)
+        locked = subprocess.run([tools.flock, "-s", "-n", str(probe.fileno())], pass_fds=[probe.fileno()], check=False)
+        same = seen.stdout.decode().strip() == identity(probe.name)
+    return tools if same and locked.returncode == 0 else None
+
+
+class LaunchFolder:
+    """``<root>/launch``. Methods block for some file operations; from the event loop, call them in a thread."""
+
+    def __init__(self, folder: str, trash: str, tools: Tools | None) -> None:
+        self._folder = folder
+        self._trash = trash
+        self._tools = tools
+        self._lock = threading.Lock()
+        self._age = 0
+        self._movers = 0
+
+    def token(self) -> int:
+        """Take it before gathering the facts of a plan, and give it to ``write``."""
+        with self._lock:
+            return self._age
+
+    def write(self, plan: LaunchPlan, token: int) -> bool:
+        """Leave ``plan`` for the launcher, if it is certain, still true and sayable; else leave nothing."""
+        text = render(plan, self._tools) if self._tools else None
+        now = time.time()
+        if text is None or not all(settled(g, now) and identity(g.path) == g.identity for g in plan.inputs):
+            return False
+        with self._lock:
+            if self._movers or token != self._age:
+                return False
+            return self._replace(f"{self._folder}/{FORMAT}{plan.cwd.rstrip('/')}/{plan.key}", text)
+
+    def _replace(self, path: str, text: str) -> bool:
+        """No sync: after a power loss the daemon wipes all plans before it serves, and a part is never a whole: the
+        last lines are what starts the command."""
+        temporary = f"{path}.{os.getpid()}.new"
+        try:
+            os.makedirs(posixpath.dirname(path), mode=0o700, exist_ok=True)
+            with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(text)
+            os.replace(temporary, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            return False
+        return True
+
+    def wipe(self) -> None:
+        """Forget all plans, at once: one rename."""
+        with self._lock:
+            self._age += 1
+            aside = self._set_aside()
+        if aside:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def _set_aside(self) -> str | None:
+        os.makedirs(self._trash, mode=0o700, exist_ok=True)
+        aside = f"{self._trash}/launch-{os.getpid()}-{self._age}-{time.time_ns()}"
+        try:
+            os.rename(self._folder, aside)
+        except FileNotFoundError:
+            return None
+        return aside
+
+    @contextlib.contextmanager
+    def moving(self) -> Iterator[None]:
+        """Hold this around every commit that moves something current (a generation, a label, a retired prefix)."""
+        with self._lock:
+            self._movers += 1
+        try:
+            self.wipe()
+            yield
+        finally:
+            self.wipe()
+            with self._lock:
+                self._movers -= 1
