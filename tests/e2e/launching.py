@@ -11,8 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from roost.daemon.launch import LaunchPlan, config_path, plan_key
-from roost.daemon.launch_folder import LaunchFolder, find_tools, identity
+from roost.daemon.launch import LaunchFolder, LaunchPlan, config_path, find_tools, identity, plan_key
 from roost.store.records import Change, Guard
 
 LAUNCHER = Path(__file__).parents[2] / "client" / "bin" / "roost"

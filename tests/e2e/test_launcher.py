@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from launching import ASKED, LaunchRoot, settled_identity
 
-from roost.daemon.launch import plan_key
-from roost.daemon.launch_folder import LaunchFolder, find_tools, identity, settled
+from roost.daemon.launch import LaunchFolder, find_tools, identity, plan_key, settled
 from roost.store.records import Change, Guard
 
 PRINT = ("python", "-c", "import sys; print(sys.prefix)")
