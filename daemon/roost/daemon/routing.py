@@ -11,7 +11,8 @@ aiohttp response that it sent itself (streams). Errors are raised as ``RoostErro
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
@@ -62,7 +63,7 @@ class Call(Generic[Body]):
         return convert_query(self.request, kind)
 
 
-Handler = Callable[[Call[Any]], Awaitable[object]]
+Handler = Callable[[Call[Any]], Coroutine[Any, Any, object]]
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ class Route:
     query: Any = None
     stream: bool = False
     status: int = 200
+    withdrawable: bool = False
+    """Cancel the handler when the client goes away, as always with a stream. Other handlers run to their end."""
     others: Mapping[int, Any] = field(default_factory=dict)
 
 
@@ -94,9 +97,15 @@ def register(app: web.Application, routes: Iterable[Route]) -> None:
 def _adapter(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         body = await read_body(request, route.request) if route.request is not None else None
-        return _respond(route, await route.handler(Call(request, body, route)))
+        return _respond(route, await _run(route, Call(request, body, route)))
 
     return handle
+
+
+async def _run(route: Route, call: Call[Any]) -> object:
+    if route.stream or route.withdrawable:
+        return await route.handler(call)
+    return await asyncio.shield(asyncio.ensure_future(route.handler(call)))
 
 
 def _respond(route: Route, result: object) -> web.StreamResponse:
@@ -114,7 +123,7 @@ def json_response(value: object, status: int = 200) -> web.Response:
 
 async def read_body(request: web.Request, kind: type[T]) -> T:
     """The request's JSON as ``kind``. ``RequestError`` names the field that does not fit."""
-    data = await request.read()
+    data = await request.read() or b"{}"  # a body may be left out where all its fields may be
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:

@@ -1,0 +1,152 @@
+"""The HTTP application: routes, and what holds for every request (protocol, errors, request ids)."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
+
+import msgspec
+from aiohttp import web
+
+from roost.client.wire import PROTOCOL, ErrorBody, LocationView
+from roost.daemon.keys import LIFECYCLE
+from roost.daemon.lifecycle import DaemonStoppingError
+from roost.daemon.redaction import redact
+from roost.daemon.routing import Route, json_response, register
+from roost.store.errors import NotFoundError, RoostError
+
+log = logging.getLogger(__name__)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PROTOCOL_HEADER = "Roost-Protocol"
+REQUEST_HEADER = "Roost-Request"
+BODY_LIMIT = 64 * 2**20
+"""Bytes of a request: the text of a definition, or a client's variables, never a file."""
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="-")
+_numbers = itertools.count(1)
+
+
+class ProtocolError(RoostError):
+    """The client speaks another protocol than this daemon."""
+
+    code = "protocol"
+    exit_status = 5
+    http_status = 501
+
+
+class MethodError(RoostError):
+    """The path is known, but not with this method."""
+
+    code = "method-not-allowed"
+    exit_status = 2
+    http_status = 405
+
+
+def error_body(error: RoostError) -> ErrorBody:
+    """What the wire says of ``error``; credentials are taken out of its texts."""
+    place = error.location
+    return ErrorBody(
+        code=error.code,
+        message=redact(error.message),
+        hint=redact(error.hint),
+        retryable=error.retryable,
+        fields=error.fields,
+        location=LocationView(path=place.path, line=place.line, column=place.column) if place else None,
+        exit_status=error.exit_status,
+    )
+
+
+def unexpected_body() -> ErrorBody:
+    """For an exception that nobody translated: its text stays in the log, since it may hold anything."""
+    return ErrorBody(
+        code="internal",
+        message="The daemon failed in a way that nobody foresaw.",
+        hint="`roost daemon logs` has the traceback.",
+    )
+
+
+def error_response(error: RoostError) -> web.Response:
+    """The one place that turns errors into responses."""
+    return json_response(error_body(error), error.http_status)
+
+
+@web.middleware
+async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Number the requests, so that a log line and a response can be told to belong together."""
+    REQUEST_ID.set(str(next(_numbers)))
+    response = await handler(request)
+    if not response.prepared:
+        response.headers[REQUEST_HEADER] = REQUEST_ID.get()
+    return response
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every failure becomes an error body with the status of its kind."""
+    try:
+        return await handler(request)
+    except RoostError as error:
+        return error_response(error)
+    except web.HTTPException as error:
+        return error_response(_translated(request, error))
+    except asyncio.CancelledError:
+        raise
+    except Exception:
+        log.exception("%s %s failed (request %s)", request.method, request.path, REQUEST_ID.get())
+        return json_response(unexpected_body(), 500)
+
+
+def _translated(request: web.Request, error: web.HTTPException) -> RoostError:
+    if error.status == 404:
+        return NotFoundError(f"There is no {request.path}.", hint="GET /v1/openapi.json lists what there is.")
+    if error.status == 405:
+        return MethodError(f"{request.path} does not take {request.method}.", hint="See GET /v1/openapi.json.")
+    return RoostError(f"The request was refused: {error.reason}", fields={"status": error.status})
+
+
+@web.middleware
+async def check_protocol(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Another protocol is refused before anything is read of the request; no header is taken for this one."""
+    asked = request.headers.get(PROTOCOL_HEADER)
+    if asked is not None and asked != str(PROTOCOL):
+        raise ProtocolError(
+            f"This daemon speaks protocol {PROTOCOL}, the client {asked[:20]}.",
+            hint="`roost daemon stop`, then try again: the client starts a daemon of its own version.",
+            fields={"protocol": PROTOCOL},
+        )
+    return await handler(request)
+
+
+@web.middleware
+async def count_activity(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """An open request keeps the daemon from ending for want of use; asking for its version does not."""
+    lifecycle = request.app[LIFECYCLE]
+    if request.path in UNCOUNTED:
+        lifecycle.touch()
+        return await handler(request)
+    if lifecycle.stopping:
+        raise DaemonStoppingError("The daemon is stopping.", hint="Try again: the client starts a new one.")
+    with lifecycle.hold("request"):
+        return await handler(request)
+
+
+UNCOUNTED = frozenset({"/v1/version", "/v1/shutdown"})
+
+
+def create_app(routes: Iterable[Route]) -> web.Application:
+    """The application with ``routes``; the caller puts the services in by their keys."""
+    app = web.Application(
+        middlewares=[identify, answer_errors, check_protocol, count_activity], client_max_size=BODY_LIMIT
+    )
+    register(app, routes)
+    return app
+
+
+def error_line(error: BaseException) -> str:
+    """One line of JSON for whoever started a daemon that could not start."""
+    body = error_body(error) if isinstance(error, RoostError) else unexpected_body()
+    return msgspec.json.encode(body).decode()

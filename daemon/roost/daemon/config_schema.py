@@ -1,0 +1,164 @@
+"""Every setting of the daemon: its name, type, default and meaning, once.
+
+``config.toml`` is this tree in TOML. The description of each field is what ``roost doctor`` and ``CONFIG.md`` say;
+a test fails on a setting without one. Times are seconds, ages days, sizes bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+PositiveInt = Annotated[int, Meta(ge=1)]
+NonNegative = Annotated[float, Meta(ge=0)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all tables have in common: an unknown key is an error."""
+
+
+class BaseSettings(Section, frozen=True, kw_only=True):
+    """`[base]`: the image below everything."""
+
+    image: Annotated[str, Meta(description="Base image of a definition that names none; written into the digest.")] = (
+        "debian:12-slim"
+    )
+
+
+class CondaSettings(Section, frozen=True, kw_only=True):
+    """`[conda]`: where conda packages come from."""
+
+    channels: Annotated[
+        tuple[str, ...],
+        Meta(description="Channels of a definition that names none, first before last; written into the digest."),
+    ] = ("conda-forge",)
+    channel_alias: Annotated[str, Meta(description="What stands before a channel that is only a name.")] = (
+        "https://conda.anaconda.org"
+    )
+    mirrors: Annotated[
+        dict[str, tuple[str, ...]],
+        Meta(
+            description="`[conda.mirrors]`: URL prefix of a channel to the URLs (`https://`, `file://`) that are asked "
+            "in its place, in order. Digests and locks keep the channel's own URL."
+        ),
+    ] = {}
+    auth_file: Annotated[
+        str | None,
+        Meta(description="JSON file of credentials for channels, as rattler reads it; absent: rattler's own places."),
+    ] = None
+    connections: Annotated[PositiveInt, Meta(description="Packages that are downloaded at the same time.")] = 16
+
+
+class PipSettings(Section, frozen=True, kw_only=True):
+    """`[pip]`: where wheels come from."""
+
+    index_url: Annotated[
+        str | None,
+        Meta(description="Package index of a definition that names none; absent: uv's own default."),
+    ] = None
+    extra_index_urls: Annotated[
+        tuple[str, ...], Meta(description="Further indexes, asked before `index_url`, as uv does.")
+    ] = ()
+    find_links: Annotated[
+        tuple[str, ...], Meta(description="Folders or pages of wheels that are looked at besides the indexes.")
+    ] = ()
+    keyring: Annotated[
+        bool, Meta(description="Whether uv may ask the `keyring` program for an index's credentials.")
+    ] = False
+
+
+class RegistriesSettings(Section, frozen=True, kw_only=True):
+    """`[registries]`: where images come from and go to."""
+
+    workspace: Annotated[
+        str | None, Meta(description="Registry and repository prefix that images are pushed to and looked up in.")
+    ] = None
+    catalogues: Annotated[
+        tuple[str, ...], Meta(description="Registries that are only read: where the curated images are.")
+    ] = ()
+    mirrors: Annotated[
+        dict[str, tuple[str, ...]],
+        Meta(description="`[registries.mirrors]`: registry host to the hosts that are asked in its place, in order."),
+    ] = {}
+
+
+class CacheSettings(Section, frozen=True, kw_only=True):
+    """`[cache]`: how much disk is kept, and how long."""
+
+    budget_bytes: Annotated[
+        int, Meta(ge=0, description="Bytes that prefixes, packages and wheels may take together; 0: no bound.")
+    ] = 50_000_000_000
+    prefix_days: Annotated[
+        NonNegative, Meta(description="Days after its last use that a prefix may be collected for want of space.")
+    ] = 14.0
+    package_days: Annotated[
+        NonNegative, Meta(description="Days after its last use that a package or wheel may be collected.")
+    ] = 60.0
+    failed_days: Annotated[NonNegative, Meta(description="Days that the logs of builds are kept.")] = 30.0
+
+
+class BuildsSettings(Section, frozen=True, kw_only=True):
+    """`[builds]`: how much happens at a time."""
+
+    concurrency: Annotated[
+        PositiveInt, Meta(description="Builds that link or install at the same time; others wait.")
+    ] = 2
+    solves: Annotated[PositiveInt, Meta(description="Solves that run at the same time; others wait.")] = 2
+
+
+class NetworkSettings(Section, frozen=True, kw_only=True):
+    """`[network]`: when to give a server up."""
+
+    connect_timeout_seconds: Annotated[
+        NonNegative, Meta(description="Seconds to wait for a connection; 0: no bound.")
+    ] = 20.0
+    download_timeout_seconds: Annotated[
+        NonNegative, Meta(description="Seconds without a byte after which a download is given up; 0: no bound.")
+    ] = 60.0
+    retries: Annotated[int, Meta(ge=0, description="Times that a failed download is tried again.")] = 3
+    offline: Annotated[bool, Meta(description="Whether the network is left alone: only what is kept is used.")] = False
+
+
+class DaemonSettings(Section, frozen=True, kw_only=True):
+    """`[daemon]`: the process itself."""
+
+    idle_exit_seconds: Annotated[
+        NonNegative,
+        Meta(description="Seconds without a request, build, stream or foreground run after which it ends; 0: never."),
+    ] = 3600.0
+    stop_timeout_seconds: Annotated[
+        NonNegative, Meta(description="Seconds that a stop waits for open requests and builds to end.")
+    ] = 10.0
+    event_retention: Annotated[PositiveInt, Meta(description="Events that are kept for `roost events`.")] = 100_000
+    stream_queue: Annotated[
+        PositiveInt, Meta(description="Lines that wait for a slow reader of a stream before it is dropped.")
+    ] = 10_000
+    heartbeat_seconds: Annotated[
+        float, Meta(gt=0, description="Seconds of silence after which a stream sends a heartbeat.")
+    ] = 15.0
+    log_bytes: Annotated[PositiveInt, Meta(description="Bytes at which `daemon.log` is rotated.")] = 5_000_000
+    log_files: Annotated[PositiveInt, Meta(description="Rotated logs that are kept.")] = 3
+
+
+class WatchSettings(Section, frozen=True, kw_only=True):
+    """`[watch]`: the file watcher."""
+
+    debounce_seconds: Annotated[
+        NonNegative, Meta(description="Seconds of quiet after a change of a watched file before it is acted on.")
+    ] = 0.5
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """The whole of ``config.toml``."""
+
+    base: BaseSettings = BaseSettings()
+    conda: CondaSettings = CondaSettings()
+    pip: PipSettings = PipSettings()
+    registries: RegistriesSettings = RegistriesSettings()
+    cache: CacheSettings = CacheSettings()
+    builds: BuildsSettings = BuildsSettings()
+    network: NetworkSettings = NetworkSettings()
+    daemon: DaemonSettings = DaemonSettings()
+    watch: WatchSettings = WatchSettings()

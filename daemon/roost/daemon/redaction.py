@@ -1,0 +1,37 @@
+"""Takes credentials out of text before it is logged."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+_RULES: tuple[tuple[re.Pattern[str], str], ...] = (
+    # scheme://user:password@host, also a token alone before the @ (RFC 3986 3.2.1)
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s@\"'<>]+@"), r"\1***@"),
+    # anaconda.org's token in a path: /t/TOKEN/
+    (re.compile(r"/t/[^/\s\"'<>]+(?=/)"), "/t/***"),
+    # header values (RFC 9110 11.6.2)
+    (
+        re.compile(
+            r"(?i)\b((?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?)(?:(?:basic|bearer|digest|token)\s+)?[^\s\"',;]+"
+        ),
+        r"\1***",
+    ),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}"), r"\1 ***"),
+    # query parameters
+    (re.compile(r"(?i)([?&](?:token|access_token|api_key|password|secret|sig|signature)=)[^&\s\"']+"), r"\1***"),
+)
+
+
+def redact(text: str) -> str:
+    """``text`` with every credential that looks like one replaced by ``***``."""
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+class RedactingFormatter(logging.Formatter):
+    """Redacts the whole of a record, its traceback too, so that no caller can forget to."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
