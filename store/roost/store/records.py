@@ -7,7 +7,8 @@ from typing import Literal
 import msgspec
 
 ArtifactKind = Literal["prefix", "image"]
-ArtifactState = Literal["building", "ready", "deleting"]
+ArtifactState = Literal["building", "ready", "retired", "deleting"]
+"""``retired``: found broken; no plan picks it any more, and it goes when nobody uses it."""
 BuildState = Literal["queued", "solving", "building", "succeeded", "failed", "cancelled", "joined", "not-needed"]
 RunState = Literal["queued", "preparing", "running", "succeeded", "failed", "cancelled", "lost"]
 
@@ -149,3 +150,54 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     canonical: bytes
     name: str | None
     source: str | None
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """Temporary protection of ``subject`` (an artifact's id, or a lock digest) until ``expires``."""
+
+    id: str
+    subject: str
+    holder: str
+    expires: str
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plan for one definition and platform needs of the index, read in one go."""
+
+    known: bool
+    """Whether the definition was ever seen."""
+    generation: Generation | None = None
+    """The current one."""
+    lock_known: bool = False
+    """Whether the lock's body is here."""
+    artifact: Artifact | None = None
+    """The ready prefix of that lock."""
+    estimates: dict[str, Estimate] = {}
+
+
+class EnvironmentVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """One immutable version of a named environment."""
+
+    name: str
+    version: int
+    definition_digest: str
+    settings_digest: str
+    created: str
+    kind: str = "system-managed"
+    labels: tuple[str, ...] = ()
+    archived: bool = False
+
+
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of ``roost cache df``."""
+
+    kind: ArtifactKind
+    id: str
+    bytes: int
+    shared_bytes: int
+    last_used: str
+    protected_by: tuple[str, ...] = ()
+    """``process:<pid>`` (has the lease file open), ``process:unknown``, ``lease:<id>``, ``pin``."""
+    state: ArtifactState = "ready"
+    path: str = ""
+    key: str = ""

@@ -1,0 +1,231 @@
+"""The index: what roost knows, in SQLite. Every method is one transaction or one snapshot, and one hop to a thread.
+
+Any method may raise ``StoreFullError`` (a write, on a full disk: nothing of it is kept), ``IndexDamagedError`` or
+``StoreError``. Methods that change something return when it is on the disk.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from roost.store import index_artifacts, index_definitions, index_generations, index_history
+from roost.store.clock import utc_now
+from roost.store.index_database import Database
+from roost.store.lock import Lock
+from roost.store.records import (
+    Artifact,
+    Build,
+    EnvironmentVersion,
+    Estimate,
+    Event,
+    Facts,
+    Generation,
+    Known,
+    Lease,
+    NewGeneration,
+    Run,
+)
+
+OPEN_RUN_STATES = ("queued", "preparing", "running")
+OPEN_BUILD_STATES = ("queued", "solving", "building")
+
+
+class Index:
+    """See the module. ``database`` is for the protocols of this package, not for other callers."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @classmethod
+    async def open(cls, path: str) -> Index:
+        """Open or make the index at ``path``; raises as ``Database.open``."""
+        return cls(await Database.open(path))
+
+    async def close(self) -> None:
+        await self.database.close()
+
+    # -- plans ---------------------------------------------------------------------------------------------------
+
+    async def facts(
+        self, definition_digest: str, platform: str, steps: Sequence[str] = (), *, number: int | None = None
+    ) -> Facts:
+        """All that a plan needs, on one snapshot; ``number`` asks for that generation instead of the current one."""
+        return await self.database.read(_facts, definition_digest, platform, steps, number)
+
+    # -- definitions, settings, locks ----------------------------------------------------------------------------
+
+    async def remember_definition(
+        self, digest: str, canonical: bytes, name: str | None = None, source: str | None = None
+    ) -> None:
+        """Keep a definition and that it was seen now. Cheap when this path's last sighting was just that."""
+        if not await self.database.read(index_definitions.seen_last, digest, name, source):
+            await self.database.write(index_definitions.remember_definition, digest, canonical, name, source)
+
+    async def known_definition(self, digest: str) -> Known | None:
+        return await self.database.read(index_definitions.known_definition, digest)
+
+    async def nearest_candidates(
+        self, name: str | None = None, source: str | None = None, limit: int = 1000
+    ) -> list[Known]:
+        """The last of the same path, then of the same name, then the latest; each definition once."""
+        return await self.database.scan(index_definitions.nearest_candidates, name, source, limit)
+
+    async def remember_settings(self, digest: str, canonical: bytes) -> None:
+        if await self.settings(digest) is None:
+            await self.database.write(index_definitions.remember_settings, digest, canonical)
+
+    async def settings(self, digest: str) -> bytes | None:
+        """The canonical settings of that digest."""
+        return await self.database.read(index_definitions.settings, digest)
+
+    async def put_lock(self, lock: Lock) -> str:
+        """Keep a lock that no generation points at yet; its digest."""
+        return await self.database.write(index_definitions.put_lock, lock)
+
+    async def lock(self, lock_digest: str) -> Lock | None:
+        return await self.database.scan(index_definitions.lock, lock_digest)
+
+    async def has_lock(self, lock_digest: str) -> bool:
+        return await self.database.read(index_definitions.has_lock, lock_digest)
+
+    async def environments(self) -> list[EnvironmentVersion]:
+        return await self.database.scan(index_definitions.environments)
+
+    # -- generations ---------------------------------------------------------------------------------------------
+
+    async def current_generation(self, definition_digest: str, platform: str) -> Generation | None:
+        return await self.database.read(index_generations.current_generation, definition_digest, platform)
+
+    async def generation(self, definition_digest: str, platform: str, number: int) -> Generation | None:
+        return await self.database.read(index_generations.generation, definition_digest, platform, number)
+
+    async def generations(self, definition_digest: str) -> list[Generation]:
+        """All of a definition, by platform and number."""
+        return await self.database.read(index_generations.generations, definition_digest)
+
+    async def generations_of_lock(self, lock_digest: str) -> list[Generation]:
+        """All that chose this lock, the oldest first."""
+        return await self.database.read(index_generations.generations_of_lock, lock_digest)
+
+    async def add_generation(self, new: NewGeneration, lock: Lock) -> Generation:
+        """Keep the lock, number it as the next generation (from 1, no gaps) and make it current, all in one."""
+        return await self.database.write(index_generations.add_generation, new, lock)
+
+    async def promote(self, definition_digest: str, platform: str, number: int) -> Generation:
+        """Make that generation current; raises ``GenerationUnknownError``."""
+        return await self.database.write(index_generations.promote, definition_digest, platform, number)
+
+    # -- artifacts, leases, pins ---------------------------------------------------------------------------------
+
+    async def ready_artifact(self, kind: str, key: str) -> Artifact | None:
+        return await self.database.read(index_artifacts.ready_artifact, kind, key)
+
+    async def artifact(self, artifact_id: str) -> Artifact | None:
+        """In whatever state; only a ``ready`` one may be used."""
+        return await self.database.read(index_artifacts.artifact, artifact_id)
+
+    async def artifacts(self) -> list[Artifact]:
+        """All in whatever state, the oldest first."""
+        return await self.database.scan(index_artifacts.artifacts)
+
+    async def touch_artifact(self, artifact_id: str, when: str | None = None) -> None:
+        """Record a use, now or at ``when``."""
+        await self.database.write(index_artifacts.touch_artifact, artifact_id, when or utc_now())
+
+    async def put_lease(self, lease_id: str, subject: str, holder: str, expires: str) -> None:
+        """Protect an artifact's id or a lock digest until ``expires`` (RFC 3339 UTC); the same id again renews."""
+        await self.database.write(index_artifacts.put_lease, lease_id, subject, holder, expires)
+
+    async def drop_lease(self, lease_id: str) -> bool:
+        return await self.database.write(index_artifacts.drop_lease, lease_id)
+
+    async def leases(self, now: str | None = None) -> list[Lease]:
+        """Those that have not expired."""
+        return await self.database.read(index_artifacts.leases, now or utc_now())
+
+    async def pin(self, subject: str) -> None:
+        """Protect an artifact's id or a lock digest until it is unpinned."""
+        await self.database.write(index_artifacts.pin, subject)
+
+    async def unpin(self, subject: str) -> bool:
+        return await self.database.write(index_artifacts.unpin, subject)
+
+    async def pins(self) -> list[str]:
+        return await self.database.read(index_artifacts.pins)
+
+    # -- builds and runs -----------------------------------------------------------------------------------------
+
+    async def insert_build(self, build: Build) -> None:
+        await self.database.write(index_history.insert_record, build)
+
+    async def update_build(self, build_id: str, **fields: object) -> Build:
+        """Change fields; what it is afterwards. Raises ``RecordUnknownError``."""
+        return await self.database.write(index_history.update_record, Build, build_id, fields)
+
+    async def build(self, build_id: str) -> Build | None:
+        return await self.database.read(index_history.record, Build, build_id)
+
+    async def builds(self, limit: int = 100, before: str | None = None) -> list[Build]:
+        """Newest first; ``before`` is the id of the last one of the page before."""
+        return await self.database.scan(index_history.records, Build, limit, before)
+
+    async def insert_run(self, run: Run) -> None:
+        await self.database.write(index_history.insert_record, run)
+
+    async def update_run(self, run_id: str, **fields: object) -> Run:
+        """Change fields; what it is afterwards. Raises ``RecordUnknownError``."""
+        return await self.database.write(index_history.update_record, Run, run_id, fields)
+
+    async def run(self, run_id: str) -> Run | None:
+        return await self.database.read(index_history.record, Run, run_id)
+
+    async def runs(self, limit: int = 100, before: str | None = None) -> list[Run]:
+        """Newest first; ``before`` is the id of the last one of the page before."""
+        return await self.database.scan(index_history.records, Run, limit, before)
+
+    async def open_runs(self) -> list[Run]:
+        """Those that have not ended, the oldest first."""
+        return await self.database.read(index_history.records_in, Run, OPEN_RUN_STATES)
+
+    async def open_builds(self) -> list[Build]:
+        """Those that have not ended, the oldest first."""
+        return await self.database.read(index_history.records_in, Build, OPEN_BUILD_STATES)
+
+    # -- events and durations ------------------------------------------------------------------------------------
+
+    async def append_event(self, kind: str, fields: Mapping[str, object] | None = None) -> Event:
+        return await self.database.write(index_history.append_event, kind, fields or {})
+
+    async def events_since(self, seq: int, limit: int = 1000) -> list[Event]:
+        """After number ``seq``, in order. If the first is not ``seq + 1``, those between were pruned (a gap)."""
+        return await self.database.read(index_history.events_since, seq, limit)
+
+    async def last_event(self) -> int:
+        """The number that was given last; 0 before the first."""
+        return await self.database.read(index_history.last_event)
+
+    async def prune_events(self, keep: int) -> int:
+        return await self.database.write(index_history.prune_events, keep)
+
+    async def record_duration(self, step: str, seconds: float, bytes: int | None = None) -> None:
+        await self.database.write(index_history.record_duration, step, seconds, bytes)
+
+    async def estimates(self, steps: Sequence[str]) -> dict[str, Estimate]:
+        return await self.database.read(index_history.estimates, steps)
+
+
+def _facts(
+    connection: sqlite3.Connection, definition_digest: str, platform: str, steps: Sequence[str], number: int | None
+) -> Facts:
+    if number is None:
+        found = index_generations.current_generation(connection, definition_digest, platform)
+    else:
+        found = index_generations.generation(connection, definition_digest, platform, number)
+    return Facts(
+        known=index_definitions.is_known(connection, definition_digest),
+        generation=found,
+        lock_known=found is not None and index_definitions.has_lock(connection, found.lock_digest),
+        artifact=index_artifacts.ready_artifact(connection, "prefix", found.lock_digest) if found else None,
+        estimates=index_history.estimates(connection, steps),
+    )

@@ -1,0 +1,118 @@
+"""Generations: the n-th result for a definition on a platform, exactly one of them current."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from roost.store.clock import utc_now
+from roost.store.errors import NotFoundError
+from roost.store.index_definitions import put_lock
+from roost.store.lock import Lock
+from roost.store.records import Generation, NewGeneration
+
+_COLUMNS = "definition_digest, platform, number, lock_digest, created, current, as_of, base_digest, steps_digest"
+_SELECT = f"SELECT {_COLUMNS} FROM generations"
+
+
+class GenerationUnknownError(NotFoundError):
+    """There is no generation of that number."""
+
+    code = "generation-unknown"
+
+
+def add_generation(connection: sqlite3.Connection, new: NewGeneration, lock: Lock) -> Generation:
+    """Number the lock as the next generation and make it current."""
+    digest = put_lock(connection, lock)
+    row = connection.execute(
+        "SELECT coalesce(max(number), 0) AS last FROM generations WHERE definition_digest = ? AND platform = ?",
+        (new.definition_digest, new.platform),
+    ).fetchone()
+    generation = Generation(
+        definition_digest=new.definition_digest,
+        platform=new.platform,
+        number=row["last"] + 1,
+        lock_digest=digest,
+        created=utc_now(),
+        as_of=new.as_of,
+        base_digest=new.base_digest,
+        steps_digest=new.steps_digest,
+    )
+    _clear_current(connection, new.definition_digest, new.platform)
+    connection.execute(
+        f"INSERT INTO generations ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?)",
+        (
+            generation.definition_digest,
+            generation.platform,
+            generation.number,
+            generation.lock_digest,
+            generation.created,
+            generation.as_of,
+            generation.base_digest,
+            generation.steps_digest,
+        ),
+    )
+    return generation
+
+
+def _clear_current(connection: sqlite3.Connection, definition_digest: str, platform: str) -> None:
+    connection.execute(
+        "UPDATE generations SET current = 0 WHERE definition_digest = ? AND platform = ? AND current = 1",
+        (definition_digest, platform),
+    )
+
+
+def promote(connection: sqlite3.Connection, definition_digest: str, platform: str, number: int) -> Generation:
+    """Make an existing generation the current one.
+
+    Raises:
+        GenerationUnknownError: there is none of that number.
+    """
+    if generation(connection, definition_digest, platform, number) is None:
+        raise GenerationUnknownError(
+            f"{definition_digest} has no generation {number} on {platform}",
+            hint="`roost plan --json` and `roost builds list` show the generations that exist",
+            fields={"definition_digest": definition_digest, "platform": platform, "generation": number},
+        )
+    _clear_current(connection, definition_digest, platform)
+    connection.execute(
+        "UPDATE generations SET current = 1 WHERE definition_digest = ? AND platform = ? AND number = ?",
+        (definition_digest, platform, number),
+    )
+    found = generation(connection, definition_digest, platform, number)
+    assert found is not None  # updated above, in the same transaction
+    return found
+
+
+def generation(connection: sqlite3.Connection, definition_digest: str, platform: str, number: int) -> Generation | None:
+    """The generation of that number."""
+    row = connection.execute(
+        f"{_SELECT} WHERE definition_digest = ? AND platform = ? AND number = ?",
+        (definition_digest, platform, number),
+    ).fetchone()
+    return _generation(row) if row else None
+
+
+def current_generation(connection: sqlite3.Connection, definition_digest: str, platform: str) -> Generation | None:
+    """The current generation of a definition on a platform."""
+    row = connection.execute(
+        f"{_SELECT} WHERE definition_digest = ? AND platform = ? AND current = 1", (definition_digest, platform)
+    ).fetchone()
+    return _generation(row) if row else None
+
+
+def generations(connection: sqlite3.Connection, definition_digest: str) -> list[Generation]:
+    """All generations of a definition, by platform and number."""
+    rows = connection.execute(f"{_SELECT} WHERE definition_digest = ? ORDER BY platform, number", (definition_digest,))
+    return [_generation(row) for row in rows]
+
+
+def generations_of_lock(connection: sqlite3.Connection, lock_digest: str) -> list[Generation]:
+    """All generations that chose this lock, the oldest first."""
+    rows = connection.execute(f"{_SELECT} WHERE lock_digest = ? ORDER BY created, number", (lock_digest,))
+    return [_generation(row) for row in rows]
+
+
+def _generation(row: sqlite3.Row) -> Generation:
+    fields = dict(row)
+    fields["current"] = bool(fields["current"])
+    return Generation(**fields)

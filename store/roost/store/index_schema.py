@@ -1,0 +1,149 @@
+"""The tables of the index, and how an older index becomes this one.
+
+The number lies in SQLite's ``user_version``. Version 0 is an empty file; ``MIGRATIONS[n]`` leads from n - 1 to n, each
+in one transaction with the number, so an interrupted migration begins again. A number above ours is refused.
+
+Digests are text as everywhere else. Canonical forms and lock bodies are compressed with zlib. Builds, runs and events
+keep their record as JSON beside the columns that are searched: a field that is added later needs no migration.
+"""
+
+from __future__ import annotations
+
+SCHEMA_VERSION = 1
+
+_FIRST = """
+CREATE TABLE definitions (
+    id INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL UNIQUE,
+    canonical BLOB NOT NULL,
+    created TEXT NOT NULL
+);
+-- Where a definition was seen, the latest sighting with the largest id. '' stands for no name or no path.
+CREATE TABLE sightings (
+    id INTEGER PRIMARY KEY,
+    definition INTEGER NOT NULL REFERENCES definitions (id),
+    name TEXT NOT NULL,
+    source TEXT NOT NULL,
+    UNIQUE (definition, name, source)
+);
+CREATE INDEX sightings_name ON sightings (name, id);
+CREATE INDEX sightings_source ON sightings (source, id);
+CREATE TABLE settings (
+    digest TEXT PRIMARY KEY,
+    canonical BLOB NOT NULL,
+    created TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE locks (
+    id INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL UNIQUE,
+    platform TEXT NOT NULL,
+    body BLOB NOT NULL,
+    created TEXT NOT NULL
+);
+CREATE TABLE generations (
+    definition_digest TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    lock_digest TEXT NOT NULL REFERENCES locks (digest),
+    created TEXT NOT NULL,
+    current INTEGER NOT NULL,
+    as_of TEXT,
+    base_digest TEXT,
+    steps_digest TEXT,
+    PRIMARY KEY (definition_digest, platform, number)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX generations_current ON generations (definition_digest, platform) WHERE current = 1;
+CREATE INDEX generations_lock ON generations (lock_digest);
+CREATE TABLE artifacts (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('building', 'ready', 'retired', 'deleting')),
+    path TEXT NOT NULL UNIQUE,
+    lease_path TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    shared_bytes INTEGER NOT NULL,
+    created TEXT NOT NULL,
+    last_used TEXT NOT NULL,
+    activation BLOB NOT NULL,
+    guards BLOB NOT NULL,
+    build_id TEXT
+);
+-- One ready artifact for one content: a second publisher of the same lock can't become ready.
+CREATE UNIQUE INDEX artifacts_ready ON artifacts (kind, key) WHERE state = 'ready';
+CREATE TABLE leases (
+    id TEXT PRIMARY KEY,
+    subject TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    expires TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX leases_subject ON leases (subject);
+CREATE TABLE pins (
+    subject TEXT PRIMARY KEY,
+    created TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE builds (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL,
+    definition_digest TEXT NOT NULL,
+    lock_digest TEXT,
+    created TEXT NOT NULL,
+    record BLOB NOT NULL
+);
+CREATE INDEX builds_state ON builds (state);
+CREATE INDEX builds_definition ON builds (definition_digest);
+CREATE TABLE runs (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL,
+    definition_digest TEXT NOT NULL,
+    lock_digest TEXT,
+    created TEXT NOT NULL,
+    record BLOB NOT NULL
+);
+CREATE INDEX runs_state ON runs (state);
+CREATE INDEX runs_definition ON runs (definition_digest);
+CREATE INDEX runs_lock ON runs (lock_digest);
+CREATE TABLE environments (
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    definition_digest TEXT NOT NULL,
+    settings_digest TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    created TEXT NOT NULL,
+    archived INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (name, version)
+) WITHOUT ROWID;
+CREATE INDEX environments_definition ON environments (definition_digest);
+CREATE TABLE labels (
+    name TEXT NOT NULL,
+    label TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (name, label),
+    FOREIGN KEY (name, version) REFERENCES environments (name, version)
+) WITHOUT ROWID;
+-- AUTOINCREMENT: a number that was pruned is never given again.
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    time TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    fields BLOB NOT NULL
+);
+CREATE TABLE durations (
+    id INTEGER PRIMARY KEY,
+    step TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    bytes INTEGER
+);
+CREATE INDEX durations_step ON durations (step, id);
+"""
+
+MIGRATIONS: dict[int, str] = {1: _FIRST}
+
+
+def statements(script: str) -> list[str]:
+    """The single statements of a script (``executescript`` would commit before it runs). No ``;`` inside one."""
+    without_comments = "\n".join(line for line in script.splitlines() if not line.lstrip().startswith("--"))
+    return [part.strip() for part in without_comments.split(";") if part.strip()]
