@@ -1,0 +1,104 @@
+"""The readers' sight of the disk: content and digests of local things, never their times or places."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+
+from roost.store.dockerignore import ignored_by
+
+BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "MANIFEST.in", "requirements.txt")
+_VERSION_CONTROL = frozenset((".git", ".hg", ".svn"))
+_CACHES = frozenset(("__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"))
+_BUILDS = frozenset((".venv", "venv", ".tox", ".nox", ".eggs", "node_modules", ".DS_Store"))
+_LEFT_OUT = _VERSION_CONTROL | _CACHES | _BUILDS
+_LEFT_OUT_AT_TOP = frozenset(("build", "dist"))
+_CHUNK = 1 << 20
+
+
+class DiskFiles:
+    """Implements ``roost.store.readers.Files`` on the file system. Blocking: call it in a thread."""
+
+    def read(self, path: str) -> bytes:
+        with open(path, "rb") as file:
+            return file.read()
+
+    def exists(self, path: str) -> bool:
+        return os.path.exists(path)
+
+    def is_folder(self, path: str) -> bool:
+        return os.path.isdir(path)
+
+    def tree_digest(self, path: str) -> str:
+        """A Python project's folder, without what version control, caches and builds leave in it."""
+        return _digest(path, _walk(path, "", _no_source))
+
+    def context_digest(self, path: str) -> str:
+        """Folders count too: ``COPY`` makes empty ones."""
+        return _digest(path, _walk(path, "", _context_rule(path), folders=True))
+
+    def build_digest(self, path: str) -> str:
+        """An editable install holds links to sources, so only what decides its metadata counts."""
+        present = set(os.listdir(path))
+        return _digest(path, [name for name in BUILD_FILES if name in present])
+
+
+def _no_source(name: str) -> bool:
+    first, last = name.partition("/")[0], name.rpartition("/")[2]
+    return last in _LEFT_OUT or last.endswith((".pyc", ".egg-info")) or (first == name and name in _LEFT_OUT_AT_TOP)
+
+
+def _context_rule(path: str) -> Callable[[str], bool]:
+    """Docker sends ``Dockerfile`` and ``.dockerignore`` even if they are ignored."""
+    try:
+        with open(os.path.join(path, ".dockerignore"), encoding="utf-8-sig") as file:
+            ignored = ignored_by(file.read())
+    except FileNotFoundError:
+        return lambda name: False
+    return lambda name: name not in ("Dockerfile", ".dockerignore") and ignored(name)
+
+
+def _digest(root: str, names: Iterable[str]) -> str:
+    """Each field with its length before it, so that no two trees have one text."""
+    total = hashlib.sha256(b"roost tree 1\n")
+    for name in sorted(names, key=os.fsencode):
+        for field in (os.fsencode(name), *_entry(os.path.join(root, name))):
+            total.update(len(field).to_bytes(8, "big") + field)
+    return "sha256:" + total.hexdigest()
+
+
+def _walk(root: str, folder: str, left_out: Callable[[str], bool], *, folders: bool = False) -> Iterator[str]:
+    """Files and links below ``root``. An ignored folder of a context is still walked: a ``!`` rule may keep a part."""
+    with os.scandir(os.path.join(root, folder)) as entries:
+        for entry in entries:
+            name = f"{folder}/{entry.name}" if folder else entry.name
+            out = left_out(name)
+            if entry.is_dir(follow_symlinks=False):
+                if folders or not out:
+                    yield from _walk(root, name, left_out, folders=folders)
+                if folders and not out:
+                    yield name
+            elif not out and _counts(entry):
+                yield name
+
+
+def _counts(entry: os.DirEntry[str]) -> bool:
+    """Sockets, pipes and devices are no content."""
+    return entry.is_symlink() or entry.is_file(follow_symlinks=False)
+
+
+def _entry(path: str) -> tuple[bytes, bytes]:
+    """What a file is (``file``, ``executable``, ``folder``, ``link``), and its digest or where it points."""
+    status = os.lstat(path)
+    if stat.S_ISLNK(status.st_mode):
+        return b"link", os.fsencode(os.readlink(path))
+    if stat.S_ISDIR(status.st_mode):
+        return b"folder", b""
+    kind = b"executable" if status.st_mode & 0o111 else b"file"
+    with open(path, "rb") as file:
+        content = hashlib.sha256()
+        while chunk := file.read(_CHUNK):
+            content.update(chunk)
+    return kind, content.digest()

@@ -1,0 +1,193 @@
+"""roost's own file, ``roost.toml`` or ``[tool.roost]``: all that a definition and its settings can say.
+
+Nothing in it goes unread: an unknown key is an error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from roost.store.definition import (
+    Base,
+    Conda,
+    Container,
+    Definition,
+    Parsed,
+    Pip,
+    PipItem,
+    Python,
+    R,
+    Settings,
+    Spark,
+)
+from roost.store.errors import Location
+from roost.store.readers.conda import normalise_channels, read_spec
+from roost.store.readers.pyproject import read_requires, strings
+from roost.store.readers.requirements import Line, read_lines
+from roost.store.readers.source import Reading, decode
+from roost.store.readers.toml_places import TomlText
+
+Shape = Literal["text", "texts", "flag", "table"]
+SECTIONS: dict[str, dict[str, Shape]] = {
+    "base": {"image": "text", "dockerfile": "text", "context": "text", "steps": "texts", "platform": "text"},
+    "conda": {"channels": "texts", "dependencies": "texts"},
+    "pip": {"requirements": "texts"},
+    "python": {"user_managed": "flag", "interpreter": "text", "requires": "text"},
+    "system": {},
+    "spark": {"repositories": "texts", "packages": "texts"},
+    "r": {
+        "version": "text",
+        "cran": "texts",
+        "bioconductor": "texts",
+        "github": "texts",
+        "urls": "texts",
+        "snapshot": "text",
+    },
+    "inference": {"stack": "text"},
+    "variables": {},
+    "container": {"shm_size": "text", "arguments": "texts"},
+}
+"""Every section and key; a section without keys is a table of texts."""
+SYSTEM = ("cuda", "glibc", "linux", "archspec", "osx", "win")
+T = TypeVar("T")
+
+
+def read_roost(reading: Reading, toml: TomlText, above: tuple[str, ...] = ()) -> Parsed:
+    """The table at ``above`` (``()`` or ``("tool", "roost")``). Raises ``DefinitionError``."""
+    return _RoostFile(reading, toml, above).parsed()
+
+
+class _RoostFile:
+    def __init__(self, reading: Reading, toml: TomlText, above: tuple[str, ...]) -> None:
+        self.reading, self.toml, self.above = reading, toml, above
+        data: Any = toml.data
+        for key in above:
+            data = data[key]
+        self.data: dict[str, Any] = data
+
+    def parsed(self) -> Parsed:
+        self._check_keys(self.data, (), ["name", *SECTIONS])
+        name = self._shaped(self.data["name"], ("name",), "text") if "name" in self.data else None
+        sections = {section: self._section(section) for section in SECTIONS}
+        container = sections["container"]
+        settings = Settings(variables=sections["variables"], container=_struct(Container, container))
+        return self.reading.parsed(self._definition(sections), "roost", settings=settings, name=name)
+
+    def _definition(self, sections: dict[str, dict[str, Any]]) -> Definition:
+        system = sections["system"]
+        self._check_keys(system, ("system",), list(SYSTEM))
+        return Definition(
+            base=self._base(sections["base"]),
+            conda=self._conda(sections["conda"]),
+            pip=Pip(requirements=self._requirements(sections["pip"].get("requirements", []))),
+            python=self._python(sections["python"]),
+            system=system,
+            spark=_struct(Spark, sections["spark"]),
+            r=_struct(R, sections["r"]) if "r" in self.data else None,
+            inference_stack=sections["inference"].get("stack"),
+        )
+
+    def _section(self, section: str) -> dict[str, Any]:
+        table = self.data.get(section, {})
+        if not isinstance(table, dict):
+            raise self._fail(f"{section!r} is {table!r}; expected a table", section)
+        shapes = SECTIONS[section]
+        if not shapes:
+            return {key: self._shaped(value, (section, key), "text") for key, value in table.items()}
+        self._check_keys(table, (section,), list(shapes))
+        return {key: self._shaped(value, (section, key), shapes[key]) for key, value in table.items()}
+
+    def _shaped(self, value: object, keys: tuple[str, ...], shape: Shape) -> Any:  # noqa: ANN401 - the shape says which
+        if shape == "texts":
+            return strings(self.toml, value, (*self.above, *keys))
+        expected, kind = ("true or false", bool) if shape == "flag" else ("a text in quotes", str)
+        if not isinstance(value, kind):
+            raise self._fail(f"{keys[-1]!r} is {_written(value)}; expected {expected}", *keys)
+        return value
+
+    def _base(self, table: dict[str, Any]) -> Base | None:
+        if "base" not in self.data:
+            return None
+        self._check_base(table)
+        clean = self.reading.clean
+        dockerfile, context, path = self._dockerfile(table), None, None
+        if "context" in table:
+            path = self.reading.beside(table["context"], self.reading.path)
+            context = self.reading.digest("context", path, self.toml.place(*self.above, "base", "context"))
+        return Base(
+            image=table.get("image"),
+            dockerfile=dockerfile,
+            context=context,
+            context_path=path,
+            steps=tuple(clean(step).replace("\r\n", "\n") for step in table.get("steps", [])),
+            platform=table.get("platform"),
+        )
+
+    def _check_base(self, table: dict[str, Any]) -> None:
+        named = [key for key in ("image", "dockerfile", "context") if key in table]
+        if len(named) > 1:
+            raise self._fail(
+                f"[base] names {' and '.join(named)}; expected at most one of image, dockerfile and context",
+                "base",
+                named[1],
+                hint="Keep one of them.",
+            )
+        if "steps" in table and named and named != ["image"]:
+            raise self._fail(
+                f"[base] has steps on top of a {named[0]}; expected them on top of an image only",
+                "base",
+                "steps",
+                hint="Write the steps into the Dockerfile.",
+            )
+
+    def _dockerfile(self, table: dict[str, Any]) -> str | None:
+        """The path of a Dockerfile; or its text, if it has more than one line."""
+        value: str | None = table.get("dockerfile")
+        if value is None or "\n" in value:
+            return value and value.replace("\r\n", "\n")
+        path = self.reading.beside(value, self.reading.path)
+        return decode(self.reading.load(path, self.toml.place(*self.above, "base", "dockerfile")), path)
+
+    def _conda(self, table: dict[str, Any]) -> Conda:
+        channels = [self.reading.clean(channel) for channel in table.get("channels", [])]
+        specs = table.get("dependencies", [])
+        return Conda(
+            channels=normalise_channels(channels),
+            dependencies=tuple(
+                read_spec(self.reading, spec, self._at("conda", "dependencies", value=spec)) for spec in specs
+            ),
+        )
+
+    def _requirements(self, texts: list[str]) -> tuple[PipItem, ...]:
+        lines = [Line(text.strip(), self._at("pip", "requirements", value=text)) for text in texts if text.strip()]
+        return tuple(read_lines(self.reading, lines, self.reading.path))
+
+    def _python(self, table: dict[str, Any]) -> Python:
+        requires = read_requires(self.toml, table.get("requires"), (*self.above, "python", "requires"))
+        return _struct(Python, {**table, "requires": requires})
+
+    def _at(self, *keys: str, value: str | None = None) -> Location:
+        return self.toml.place(*self.above, *keys, value=value)
+
+    def _check_keys(self, table: Mapping[str, Any], keys: tuple[str, ...], known: list[str]) -> None:
+        for key in table:
+            if key not in known:
+                where = f"[{'.'.join(keys)}]" if keys else "the file"
+                near = difflib.get_close_matches(key, known, n=1)
+                hint = f"Did you mean {near[0]!r}?" if near else f"Expected one of: {', '.join(known)}."
+                raise self._fail(f"key {key!r} is unknown in {where}", *keys, key, hint=hint)
+
+    def _fail(self, message: str, *keys: str, hint: str = "") -> Exception:
+        return self.toml.fail(message, *self.above, *keys, hint=hint)
+
+
+def _struct(kind: type[T], table: Mapping[str, Any]) -> T:
+    return msgspec.convert(dict(table), kind)
+
+
+def _written(value: object) -> str:
+    return f"the number {value}" if isinstance(value, (int, float)) and not isinstance(value, bool) else repr(value)

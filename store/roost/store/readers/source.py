@@ -1,0 +1,163 @@
+"""What a reader is given and what it gathers: the source, the files beside it, notices, inputs and credentials."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import posixpath
+from typing import Protocol
+
+import msgspec
+
+from roost.store.definition import Definition, Input, Notice, Parsed, Settings
+from roost.store.errors import DefinitionError, Location
+from roost.store.urls import strip_credentials
+
+
+class Files(Protocol):
+    """The files that a definition refers to; the readers' only sight of the disk. Paths are absolute."""
+
+    def read(self, path: str) -> bytes:
+        """The content; raises ``OSError``."""
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or folder."""
+
+    def is_folder(self, path: str) -> bool:
+        """Whether it is a folder."""
+
+    def tree_digest(self, path: str) -> str:
+        """``sha256:`` of a folder's content: names, bytes and executable bits; raises ``OSError``."""
+
+    def context_digest(self, path: str) -> str:
+        """The same for a Docker build context, without what its ``.dockerignore`` leaves out; raises ``OSError``."""
+
+    def build_digest(self, path: str) -> str:
+        """``sha256:`` of the files that say how the folder's project is built, not of its sources."""
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """What to read: a file, or text that a client sent. ``path`` is absolute; local things are looked for beside it."""
+
+    path: str | None = None
+    data: bytes | None = None
+    """``None``: what ``path`` holds."""
+    format: str | None = None
+    """Taken for granted instead of told by content."""
+
+
+class MissingFileError(DefinitionError):
+    """A file that a definition names can't be read."""
+
+    code = "definition-file-missing"
+
+
+class EncodingError(DefinitionError):
+    """A file is no text."""
+
+    code = "definition-encoding"
+
+
+class Reading:
+    """One reading of one source; nested files add to it."""
+
+    def __init__(self, files: Files, path: str) -> None:
+        self.files = files
+        self.path = path
+        self.warnings: list[Notice] = []
+        self.inputs: dict[str, Input] = {}
+        self.credentials: dict[str, str] = {}
+
+    def warn(self, code: str, message: str, location: Location | None = None) -> None:
+        self.warnings.append(Notice(code=code, message=message, location=location))
+
+    def remember(self, path: str, digest: str | None) -> None:
+        self.inputs.setdefault(path, Input(path=path, digest=digest))
+
+    def clean(self, text: str) -> str:
+        """``text`` without the credentials in it, which are kept apart."""
+        text, found = strip_credentials(text)
+        self.credentials.update(found)
+        return text
+
+    def beside(self, path: str, origin: str) -> str:
+        """The absolute path of what the file ``origin`` calls ``path``."""
+        return posixpath.normpath(posixpath.join(posixpath.dirname(origin), path))
+
+    def load(self, path: str, location: Location | None) -> bytes:
+        """A nested file's content, remembered as an input. Raises :class:`MissingFileError`."""
+        try:
+            data = self.files.read(path)
+        except OSError as error:
+            raise self._missing(path, location, error) from None
+        self.remember(path, digest_of(data))
+        return data
+
+    def digest(self, kind: str, path: str, location: Location | None) -> str:
+        """The digest of a local thing: ``file``, ``tree``, ``context`` or ``build``."""
+        if kind == "file" or (kind == "tree" and not self.files.is_folder(path)):
+            return digest_of(self.load(path, location))
+        compute = {
+            "tree": self.files.tree_digest,
+            "context": self.files.context_digest,
+            "build": self.files.build_digest,
+        }
+        try:
+            digest = compute[kind](path)
+        except OSError as error:
+            raise self._missing(path, location, error) from None
+        self.remember(path, digest)
+        return digest
+
+    def parsed(
+        self, definition: Definition, format: str, *, settings: Settings | None = None, name: str | None = None
+    ) -> Parsed:
+        return Parsed(
+            definition=definition,
+            settings=settings or Settings(),
+            name=name,
+            format=format,
+            path=self.path,
+            warnings=tuple(self.warnings),
+            inputs=tuple(self.inputs.values()),
+            credentials=self.credentials,
+        )
+
+    def _missing(self, path: str, location: Location | None, error: OSError) -> MissingFileError:
+        self.remember(path, None)
+        reason = error.strerror or str(error)
+        return MissingFileError(
+            f"{path} can't be read: {reason}",
+            hint="Put the file there, or take the line that names it out.",
+            location=location,
+            fields={"path": path},
+        )
+
+
+def digest_of(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def decode(data: bytes, path: str) -> str:
+    """The text of a file: UTF-8, or what its byte-order mark says; line ends are ``\\n``. Raises ``EncodingError``."""
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line, column = before.count(b"\n") + 1, len(before) - (before.rfind(b"\n") + 1) + 1
+        raise EncodingError(
+            f"byte 0x{data[error.start]:02x} is no {encoding.upper()} text; expected UTF-8, or UTF-16 with its mark",
+            hint="Save the file as UTF-8.",
+            location=Location(path=path, line=line, column=column),
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")

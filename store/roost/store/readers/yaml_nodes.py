@@ -1,0 +1,181 @@
+"""YAML as nodes that know where they stand.
+
+conda reads YAML 1.2, PyYAML resolves 1.1 (``on`` is true, ``3.10`` is 3.1). So only PyYAML's parser is used, and a
+plain scalar is its text as written; ``null``, ``~`` and nothing are null. Duplicate keys are errors, as in conda.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NoReturn
+
+import yaml
+
+from roost.store.errors import DefinitionError, Location
+
+try:
+    from yaml import CSafeLoader as Loader
+except ImportError:  # PyYAML without libyaml
+    from yaml import SafeLoader as Loader  # type: ignore[assignment]
+
+_NULLS = ("", "~", "null", "Null", "NULL")
+_DEPTH = 50
+
+
+class YamlError(DefinitionError):
+    """A file is no YAML, or not of the shape that is expected."""
+
+    code = "yaml-invalid"
+
+
+class Item:
+    """A node: a scalar, a list, a mapping or null, and its place."""
+
+    def __init__(self, node: yaml.Node | None, path: str) -> None:
+        self.node = node
+        self.path = path
+
+    @property
+    def location(self) -> Location:
+        if self.node is None:
+            return Location(path=self.path, line=1, column=1)
+        mark = self.node.start_mark
+        return Location(path=self.path, line=mark.line + 1, column=mark.column + 1)
+
+    @property
+    def kind(self) -> str:
+        """``null``, ``scalar``, ``list`` or ``mapping``."""
+        if self.node is None:
+            return "null"
+        if isinstance(self.node, yaml.ScalarNode):
+            return "null" if _is_plain(self.node) and self.node.value in _NULLS else "scalar"
+        return "list" if isinstance(self.node, yaml.SequenceNode) else "mapping"
+
+    def text(self, what: str) -> str:
+        """The scalar as written. Raises :class:`YamlError`."""
+        if not isinstance(self.node, yaml.ScalarNode) or self.kind == "null":
+            self.fail(f"{what} is {self.described()}; expected text")
+        return str(self.node.value)
+
+    def optional(self, what: str) -> str | None:
+        return None if self.kind == "null" else self.text(what)
+
+    def flag(self, what: str) -> bool:
+        text = self.text(what).lower()
+        if text not in ("true", "false"):
+            self.fail(f"{what} is {text!r}; expected true or false")
+        return text == "true"
+
+    def items(self, what: str) -> list[Item]:
+        """The members of a list; none of null."""
+        if self.kind == "null":
+            return []
+        if not isinstance(self.node, yaml.SequenceNode):
+            self.fail(f"{what} is {self.described()}; expected a list")
+        return [Item(node, self.path) for node in self.node.value]
+
+    def pairs(self, what: str) -> dict[str, tuple[Item, Item]]:
+        """Key to (key, value) of a mapping, merges (``<<``) worked in; none of null."""
+        if self.kind == "null":
+            return {}
+        if not isinstance(self.node, yaml.MappingNode):
+            self.fail(f"{what} is {self.described()}; expected a mapping")
+        return dict(self._pairs(what))
+
+    def value(self, key: str) -> Item:
+        """The value of a key of this mapping, or null."""
+        return (
+            self.pairs("this")[key][1]
+            if self.kind == "mapping" and key in self.pairs("this")
+            else Item(None, self.path)
+        )
+
+    def described(self) -> str:
+        if self.kind == "scalar" and isinstance(self.node, yaml.ScalarNode):
+            return f"the text {self.node.value!r}"
+        return {"null": "null", "list": "a list", "mapping": "a mapping"}[self.kind]
+
+    def fail(self, message: str, hint: str = "") -> NoReturn:
+        raise YamlError(message, hint=hint, location=self.location)
+
+    def _pairs(self, what: str) -> Iterator[tuple[str, tuple[Item, Item]]]:
+        assert isinstance(self.node, yaml.MappingNode)
+        own = [(Item(key, self.path), Item(value, self.path)) for key, value in self.node.value]
+        for key, value in own:
+            if _is_merge(key):
+                yield from _merged(value, what)
+        seen: dict[str, Item] = {}
+        for key, value in own:
+            name = "" if key.kind == "null" else key.text(f"a key of {what}")
+            if name in seen and not _is_merge(key):
+                key.fail(f"key {name!r} is there twice; it was first in line {seen[name].location.line}", "Keep one.")
+            seen[name] = key
+            if not _is_merge(key):
+                yield name, (key, value)
+
+
+def _is_plain(node: yaml.ScalarNode) -> bool:
+    return not node.style  # None of the Python parser, "" of libyaml
+
+
+def _is_merge(key: Item) -> bool:
+    return isinstance(key.node, yaml.ScalarNode) and _is_plain(key.node) and key.node.value == "<<"
+
+
+def _merged(value: Item, what: str) -> Iterator[tuple[str, tuple[Item, Item]]]:
+    """Of several merged mappings the earlier one wins (YAML 1.1 merge type), so they are yielded last first."""
+    for source in reversed(value.items("<<")) if value.kind == "list" else [value]:
+        yield from source.pairs(what).items()
+
+
+def compose(text: str, path: str) -> Item:
+    """The one document of ``text``. Raises :class:`YamlError` with the place."""
+    try:
+        documents = list(yaml.compose_all(text, Loader=Loader))
+    except yaml.MarkedYAMLError as error:
+        raise _translated(error, path) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _unreadable(str(error), error, text, path) from None
+    documents = [node for node in documents if node is not None]
+    if len(documents) > 1:
+        Item(documents[1], path).fail(
+            "a second YAML document begins here; expected one", "Keep one document in the file, or split it in two."
+        )
+    root = Item(documents[0] if documents else None, path)
+    _check_depth(root.node, path, ())
+    return root
+
+
+def _check_depth(node: yaml.Node | None, path: str, above: tuple[int, ...]) -> None:
+    """An anchor may hold an alias to itself; nothing that is read here nests deep."""
+    if id(node) in above or len(above) > _DEPTH:
+        Item(node, path).fail("this node holds itself or nests too deep")
+    children: list[yaml.Node] = []
+    if isinstance(node, yaml.SequenceNode):
+        children = list(node.value)
+    elif isinstance(node, yaml.MappingNode):
+        children = [value for _, value in node.value]
+    for child in children:
+        if not isinstance(child, yaml.ScalarNode):
+            _check_depth(child, path, (*above, id(node)))
+
+
+def _translated(error: yaml.MarkedYAMLError, path: str) -> YamlError:
+    mark = error.problem_mark or error.context_mark
+    location = Location(path=path, line=mark.line + 1, column=mark.column + 1) if mark else Location(path=path)
+    context = f" {error.context}" if error.context else ""
+    return YamlError(f"this is no YAML:{context} {error.problem}", hint=_hint(error.problem or ""), location=location)
+
+
+def _unreadable(message: str, error: Exception, text: str, path: str) -> YamlError:
+    position = getattr(error, "position", None)
+    line = text.count("\n", 0, position) + 1 if isinstance(position, int) else None
+    return YamlError(f"this is no YAML: {message.splitlines()[0]}", location=Location(path=path, line=line))
+
+
+def _hint(problem: str) -> str:
+    if "tab character" in problem or "\\t" in problem:
+        return "Indent with spaces: YAML allows no tabs there."
+    if "block end" in problem:
+        return "Check the indentation of this line and of the one above."
+    return "Check this line and the one above."

@@ -1,0 +1,77 @@
+"""Secrets in URLs: found, taken out, and handed on apart from the text.
+
+A URL may carry ``user:password@`` (RFC 3986, 3.2.1), conda's ``/t/TOKEN/`` path prefix, or a signed query (Azure's
+``sig=``, S3's ``X-Amz-Signature=``, plain ``token=``). None of them may reach a digest, the index or a log. A part
+that is only ``${VAR}`` is no secret and stays as written.
+"""
+
+from __future__ import annotations
+
+import re
+
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>[^\s\"'<>\]]+)")
+_VARIABLE = re.compile(r"(?:\$\{\w+\}:?)+")
+_TOKEN = re.compile(r"(?P<token>/t/[^/]+)(?=/|$)")
+_SIGNED = re.compile(r"(?:^|&)(?:sig|token|access_token|auth|key|X-Amz-Signature|X-Goog-Signature)=", re.IGNORECASE)
+_RAW_PASSWORD = re.compile(r"[^/?#@:]+:(?!\d+(?:[/?#]|$))[^@]*@")
+_VERSION_CONTROL = ("git+", "hg+", "svn+", "bzr+")
+
+
+def strip_credentials(text: str) -> tuple[str, dict[str, str]]:
+    """``text`` without the secrets of the URLs in it, and those secrets.
+
+    The keys are ``scheme://host[:port]`` (for a signed query: with the path), the values ``user:password``,
+    ``/t/TOKEN`` or ``?query``, each as written.
+    """
+    found: dict[str, str] = {}
+    return _URL.sub(lambda match: _clean(match["scheme"], match["rest"], found), text), found
+
+
+def _clean(scheme: str, rest: str, found: dict[str, str]) -> str:
+    authority, slash, path = _split_authority(rest)
+    user, at, host = authority.rpartition("@")
+    origin = f"{_plain_scheme(scheme)}://{host}"
+    if at and _is_secret(scheme, user):
+        found[origin] = user
+        authority = host
+    path = _without_query(origin, _without_token(origin, slash + path, found), found)
+    return f"{scheme}://{authority}{path}"
+
+
+def _split_authority(rest: str) -> tuple[str, str, str]:
+    """The authority ends at the first ``/``, ``?`` or ``#`` (RFC 3986, 3.2), which people yet write into passwords."""
+    secret = _RAW_PASSWORD.match(rest)
+    match = re.compile(r"[/?#]").search(rest, secret.end() if secret else 0)
+    if match is None:
+        return rest, "", ""
+    return rest[: match.start()], match.group(), rest[match.end() :]
+
+
+def _plain_scheme(scheme: str) -> str:
+    for prefix in _VERSION_CONTROL:
+        if scheme.startswith(prefix):
+            return scheme[len(prefix) :]
+    return scheme
+
+
+def _is_secret(scheme: str, user: str) -> bool:
+    if not user or _VARIABLE.fullmatch(user):
+        return False
+    return ":" in user or not _plain_scheme(scheme).startswith("ssh")
+
+
+def _without_token(origin: str, path: str, found: dict[str, str]) -> str:
+    match = _TOKEN.search(path)
+    if match is None or _VARIABLE.fullmatch(match["token"].removeprefix("/t/")):
+        return path
+    found[origin] = match["token"]
+    return path[: match.start()] + path[match.end() :]
+
+
+def _without_query(origin: str, path: str, found: dict[str, str]) -> str:
+    bare, mark, fragment = path.partition("#")
+    place, question, query = bare.partition("?")
+    if not question or not _SIGNED.search(query):
+        return path
+    found[origin + place] = "?" + query
+    return place + mark + fragment
