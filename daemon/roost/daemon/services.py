@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from aiohttp import web
@@ -10,12 +11,26 @@ from roost.daemon.app import create_app
 from roost.daemon.config import Config
 from roost.daemon.events import Events
 from roost.daemon.keys import CONFIG, EVENTS, LIFECYCLE, ROUTES, STORE
+from roost.daemon.launch import find_tools
 from roost.daemon.lifecycle import Lifecycle
+from roost.daemon.places import socket_path
+from roost.daemon.routes_builds import ROUTES_BUILDS
 from roost.daemon.routes_daemon import ROUTES_DAEMON
+from roost.daemon.routes_definitions import ROUTES_DEFINITIONS
+from roost.daemon.routes_runs import ROUTES_RUNS
+from roost.daemon.routes_store import ROUTES_STORE
 from roost.daemon.routing import Route
+from roost.daemon.work import WORK, create_work
+from roost.store.records import Guard
 from roost.store.store import Store
 
-ALL_ROUTES: Sequence[Route] = (*ROUTES_DAEMON,)
+ALL_ROUTES: Sequence[Route] = (
+    *ROUTES_DAEMON,
+    *ROUTES_DEFINITIONS,
+    *ROUTES_BUILDS,
+    *ROUTES_RUNS,
+    *ROUTES_STORE,
+)
 
 
 def build_app(
@@ -25,7 +40,21 @@ def build_app(
     app = create_app(routes)
     app[CONFIG], app[STORE], app[LIFECYCLE], app[ROUTES] = config, store, lifecycle, routes
     app[EVENTS] = _events(store, config, lifecycle)
+    app.on_startup.append(_begin_work)
     return app
+
+
+async def _begin_work(app: web.Application) -> None:
+    """Wire what decides, builds and runs, and watch again the runs that outlived the last daemon."""
+    config, lifecycle = app[CONFIG], app[LIFECYCLE]
+    # The first request reads the config again, and notes the file's state before: a change since the start shows.
+    unseen = Guard(path=config.expected_path, identity="")
+    socket = socket_path(app[STORE].layout.root)
+    tools = await asyncio.to_thread(find_tools)
+    work = create_work(app[STORE], config, unseen, app[EVENTS], lifecycle, socket, tools)
+    app[WORK] = work
+    lifecycle.on_stop(work.stop)
+    await work.runs.adopt()
 
 
 def _events(store: Store, config: Config, lifecycle: Lifecycle) -> Events:

@@ -1,0 +1,51 @@
+"""What engines tell, as messages of a flight: thread-safe, throttled, with the time each step took."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from roost.client.wire import Message
+from roost.daemon.progress import StepKind
+
+# Ten a second are enough for an eye, and keep a fast link's callbacks out of the event loop.
+_INTERVAL = 0.1
+
+
+class BuildProgress:
+    """A ``Progress`` that publishes to a flight. ``durations`` holds (step, seconds, total) of the finished steps."""
+
+    def __init__(self, publish: Callable[[Message], None]) -> None:
+        self._publish = publish
+        self._loop = asyncio.get_running_loop()
+        self._started: dict[str, float] = {}
+        self._told: dict[str, float] = {}
+        self._totals: dict[str, int | None] = {}
+        self.durations: list[tuple[str, float, int | None]] = []
+
+    def start(self, step: StepKind, total: int | None = None) -> None:
+        self._started[step] = time.monotonic()
+        self._totals[step] = total
+        self._send(Message(event="step", step=step, state="started", total=total))
+
+    def advance(self, step: StepKind, done: int, total: int | None = None) -> None:
+        if total is not None:
+            self._totals[step] = total
+        now = time.monotonic()
+        if now - self._told.get(step, 0.0) < _INTERVAL and done != total:
+            return
+        self._told[step] = now
+        self._send(Message(event="progress", step=step, done=done, total=self._totals.get(step)))
+
+    def finish(self, step: StepKind) -> None:
+        started = self._started.pop(step, None)
+        if started is not None:
+            self.durations.append((step, time.monotonic() - started, self._totals.get(step)))
+        self._send(Message(event="step", step=step, state="finished"))
+
+    def log(self, line: str) -> None:
+        self._send(Message(event="log", line=line))
+
+    def _send(self, message: Message) -> None:
+        self._loop.call_soon_threadsafe(self._publish, message)

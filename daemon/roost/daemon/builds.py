@@ -1,0 +1,306 @@
+"""Builds: one at a time for one key, whoever asks and however many.
+
+Two flights (see ``flights``) make a build. The first is keyed by what was asked for (definition, platform, generation)
+and ends with a lock; the second (``prefix_builds``) by the lock digest and ends with a ready prefix. Requests for the
+same definition share both; other definitions that solve to the same lock share the second. A build is cancelled when
+nobody wants it any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import msgspec
+
+from roost.client.wire import BuildResult, Message, Reason, What
+from roost.daemon import build_log
+from roost.daemon.build_progress import BuildProgress
+from roost.daemon.decide import Facts, Request, short
+from roost.daemon.engine_set import Engines
+from roost.daemon.events import Events
+from roost.daemon.flights import Flight, Flights, Listener
+from roost.daemon.launch import LaunchFolder
+from roost.daemon.launches import moving
+from roost.daemon.moments import new_id, parse_as_of
+from roost.daemon.planner import Planned, Planner
+from roost.daemon.prefix_builds import PrefixBuilds, Ready, Wanted
+from roost.daemon.resolve import Resolved
+from roost.daemon.solving import solve_lock
+from roost.daemon.views import artifact_view, error_body
+from roost.store.clock import utc_now
+from roost.store.errors import BuildCancelledError, BuildError, RoostError
+from roost.store.lock import Lock, lock_digest
+from roost.store.records import Build, BuildState, Generation, NewGeneration
+from roost.store.store import Store
+
+
+class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
+    """One request for an environment that is ready."""
+
+    resolved: Resolved
+    request: Request
+    what: What
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Requests of one key are one build."""
+        request, what = self.request, self.what
+        return (
+            self.resolved.digest,
+            self.resolved.platform,
+            request.rebuild,
+            request.as_of,
+            what.generation,
+            what.lock,
+        )
+
+    @property
+    def anew(self) -> bool:
+        """Whether a new generation is asked for."""
+        return self.request.rebuild or self.request.as_of is not None
+
+
+class Builds:
+    """Makes environments ready."""
+
+    def __init__(
+        self,
+        store: Store,
+        engines: Engines,
+        planner: Planner,
+        events: Events,
+        launches: LaunchFolder,
+        prefixes: PrefixBuilds,
+    ) -> None:
+        self._store = store
+        self._engines = engines
+        self._planner = planner
+        self._events = events
+        self._launches = launches
+        self._prefixes = prefixes
+        self._flights: Flights[BuildResult] = Flights()
+        self._by_id: dict[str, Flight[BuildResult]] = {}
+        self._detached: set[asyncio.Task[None]] = set()
+
+    @property
+    def under_way(self) -> int:
+        return len(self._flights)
+
+    async def stream(self, job: BuildJob) -> AsyncIterator[Message]:
+        """Make it ready, telling what happens; the last message is ``result`` or ``error``.
+
+        Whoever iterates wants the build; closing the iterator withdraws that.
+        """
+        planned = await self._planner.plan(job.resolved, job.request, job.what)
+        if planned.plan.action != "build-prefix":
+            yield Message(event="plan", plan=planned.plan, source=job.resolved.source)
+            yield Message(event="result", result=_not_needed(planned, job.resolved))
+            return
+        async with self._flights.join(job.key, lambda flight: self._build(flight, job)) as (_, listener, joined):
+            async for message in listener.messages():
+                yield _as_joined(message) if joined else message
+
+    async def wait(self, job: BuildJob) -> BuildResult:
+        """Make it ready; raises what the build raised."""
+        planned = await self._planner.plan(job.resolved, job.request, job.what)
+        if planned.plan.action != "build-prefix":
+            return _not_needed(planned, job.resolved)
+        async with self._flights.join(job.key, lambda flight: self._build(flight, job)) as (flight, _, _joined):
+            return await flight.outcome()
+
+    def detach(self, job: BuildJob) -> None:
+        """Build without anyone waiting; the daemon itself is the interest."""
+
+        async def wanted() -> None:
+            with suppress(RoostError, asyncio.CancelledError):
+                await self.wait(job)
+
+        task = asyncio.create_task(wanted())
+        self._detached.add(task)
+        task.add_done_callback(self._detached.discard)
+
+    def cancel(self, build_id: str) -> bool:
+        """Cancel for everybody; ``False`` where it is not under way."""
+        flight = self._by_id.get(build_id)
+        if flight is not None:
+            flight.cancel()
+        return flight is not None
+
+    def listen(self, build_id: str) -> Listener | None:
+        """Hear a build that is under way, without wanting it."""
+        flight = self._by_id.get(build_id)
+        return flight.listen() if flight else None
+
+    async def stop(self) -> None:
+        """Cancel everything, for a graceful stop."""
+        await self._flights.cancel_all()
+        await self._prefixes.stop()
+        await asyncio.gather(*self._detached, return_exceptions=True)
+
+    async def _build(self, flight: Flight[BuildResult], job: BuildJob) -> BuildResult:
+        """One build from first to last: recorded, told, logged, and ended whatever happens."""
+        started = time.monotonic()
+        build = await self._begin(flight, job)
+        log = asyncio.create_task(build_log.keep(flight.listen(), build_log.log_path(self._store.layout, build.id)))
+        try:
+            result = await self._make_ready(flight, job, build, started)
+            await self._end(build, "succeeded", started)
+            flight.publish(Message(event="result", result=result))
+        except asyncio.CancelledError:
+            error = BuildCancelledError("the build was cancelled", hint="nothing half-made was kept; run it again")
+            await asyncio.shield(self._fail(flight, build, "cancelled", error, started))
+            raise error from None
+        except Exception as error:
+            failure = _as_roost_error(error)
+            await self._fail(flight, build, "failed", failure, started)
+            raise failure from error
+        else:
+            return result
+        finally:
+            self._by_id.pop(build.id, None)
+            flight.close()
+            await asyncio.shield(log)
+
+    async def _begin(self, flight: Flight[BuildResult], job: BuildJob) -> Build:
+        resolved, source = job.resolved, job.resolved.source
+        build = Build(
+            id=new_id("b"),
+            definition_digest=resolved.digest,
+            platform=resolved.platform,
+            state="solving",
+            created=utc_now(),
+            name=source.name,
+            source=source.path,
+        )
+        self._by_id[build.id] = flight
+        flight.publish(Message(event="build", id=build.id, source=source))
+        await self._store.index.remember_definition(resolved.digest, resolved.canonical, source.name, source.path)
+        await self._store.index.insert_build(build)
+        await self._events.append("build-started", **_event_fields(build))
+        return build
+
+    async def _make_ready(
+        self, flight: Flight[BuildResult], job: BuildJob, build: Build, started: float
+    ) -> BuildResult:
+        planned = await self._planner.plan(job.resolved, job.request, job.what)
+        flight.publish(Message(event="plan", plan=planned.plan, source=job.resolved.source))
+        lock = await self._lock(flight, job, planned.facts)
+        digest = lock_digest(lock)
+        await self._store.index.update_build(build.id, state="building", lock_digest=digest)
+        new = None if planned.facts.generation is not None and not job.anew else _new_generation(job)
+        credentials = job.resolved.parsed.credentials
+        wanted = Wanted(lock=lock, build_id=build.id, generation=new, credentials=credentials)
+        ready = await self._ready(wanted, flight, moves=job.anew)
+        generation = await self._generation(job, planned.facts, wanted, ready)
+        await self._store.index.update_build(build.id, generation=generation.number, artifact_id=ready.artifact.id)
+        return BuildResult(
+            id=build.id,
+            state="not-needed" if ready.reused else "succeeded",
+            definition_digest=job.resolved.digest,
+            lock_digest=digest,
+            generation=generation.number,
+            artifacts=[artifact_view(ready.artifact)],
+            seconds=round(time.monotonic() - started, 3),
+            reasons=[*planned.plan.reasons, *([_cutoff(digest)] if ready.reused else [])],
+        )
+
+    async def _lock(self, flight: Flight[BuildResult], job: BuildJob, facts: Facts) -> Lock:
+        """The lock that is kept for the generation, or a new solve."""
+        if facts.generation is not None and not job.anew:
+            kept = await self._store.index.lock(facts.generation.lock_digest)
+            if kept is not None:
+                return kept
+        solve = msgspec.structs.replace(
+            self._planner.solve_job(job.resolved, job.what),
+            as_of=parse_as_of(job.request.as_of),
+            allow_builds=True,
+        )
+        progress = BuildProgress(flight.publish)
+        lock = await solve_lock(self._engines, solve, progress)
+        for step, seconds, size in progress.durations:
+            await self._store.index.record_duration(step, seconds, size)
+        return lock
+
+    async def _ready(self, wanted: Wanted, flight: Flight[BuildResult], *, moves: bool) -> Ready:
+        """While a definition's current generation moves, no plan file is left behind that names the old one."""
+        if not moves:
+            return await self._prefixes.ensure(wanted, flight.publish)
+        async with moving(self._launches):
+            return await self._prefixes.ensure(wanted, flight.publish)
+
+    async def _generation(self, job: BuildJob, facts: Facts, wanted: Wanted, ready: Ready) -> Generation:
+        """The generation that was asked for; or recorded with the prefix; or added now, because the prefix was there
+        already or was built for somebody else."""
+        index = self._store.index
+        if wanted.generation is None:
+            assert facts.generation is not None
+            return facts.generation
+        if ready.recorded == wanted.generation:
+            recorded = await index.current_generation(job.resolved.digest, job.resolved.platform)
+            assert recorded is not None
+            return recorded
+        if not job.anew:
+            return await index.add_generation(wanted.generation, wanted.lock)
+        async with moving(self._launches):
+            return await index.add_generation(wanted.generation, wanted.lock)
+
+    async def _end(self, build: Build, state: BuildState, started: float) -> None:
+        seconds = round(time.monotonic() - started, 3)
+        await self._store.index.update_build(build.id, state=state, ended=utc_now(), seconds=seconds)
+        await self._events.append("build-ended", **_event_fields(build), state=state, seconds=seconds)
+
+    async def _fail(
+        self, flight: Flight[BuildResult], build: Build, state: BuildState, error: RoostError, started: float
+    ) -> None:
+        body = error_body(error)
+        seconds = round(time.monotonic() - started, 3)
+        await self._store.index.update_build(
+            build.id, state=state, ended=utc_now(), seconds=seconds, error=msgspec.to_builtins(body)
+        )
+        await self._events.append("build-ended", **_event_fields(build), state=state, code=body.code)
+        flight.publish(Message(event="error", error=body))
+
+
+def _new_generation(job: BuildJob) -> NewGeneration:
+    resolved = job.resolved
+    return NewGeneration(definition_digest=resolved.digest, platform=resolved.platform, as_of=job.request.as_of)
+
+
+def _as_joined(message: Message) -> Message:
+    result = message.result
+    if result is None or result.state != "succeeded":
+        return message
+    return msgspec.structs.replace(message, result=msgspec.structs.replace(result, state="joined"))
+
+
+def _not_needed(planned: Planned, resolved: Resolved) -> BuildResult:
+    generation = planned.facts.generation
+    return BuildResult(
+        id=None,
+        state="not-needed",
+        definition_digest=resolved.digest,
+        lock_digest=planned.facts.lock_digest,
+        generation=generation.number if generation else None,
+        artifacts=[planned.plan.artifact] if planned.plan.artifact else [],
+        seconds=0.0,
+        reasons=planned.plan.reasons,
+    )
+
+
+def _cutoff(digest: str) -> Reason:
+    return Reason(
+        code="lock-shared", message=f"the solve chose lock {short(digest)}, whose prefix is ready: nothing to build"
+    )
+
+
+def _event_fields(build: Build) -> dict[str, object]:
+    return {"build": build.id, "definition_digest": build.definition_digest, "name": build.name}
+
+
+def _as_roost_error(error: Exception) -> RoostError:
+    if isinstance(error, RoostError):
+        return error
+    return BuildError(f"the build stopped on {type(error).__name__}: {error}", hint="`roost daemon logs` has the trace")

@@ -1,0 +1,56 @@
+"""What a client needs to start a command in an environment that is ready, and the plan file for the next time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from roost.client.wire import ChangeView, Launch
+from roost.daemon.launch import LaunchFolder
+from roost.daemon.resolve import Resolved
+from roost.store.records import Artifact, Generation
+
+
+def prefix_launch(resolved: Resolved, prefix: Artifact, generation: Generation | None) -> Launch:
+    """How to start something in ``prefix``."""
+    return Launch(
+        prefix=prefix.path,
+        lease=prefix.lease_path,
+        changes=[msgspec.convert(msgspec.to_builtins(change), ChangeView) for change in prefix.activation],
+        variables=resolved.settings.variables,
+        definition_digest=resolved.digest,
+        lock_digest=prefix.key,
+        generation=generation.number if generation else None,
+        artifact=prefix.id,
+        python=os.path.join(prefix.path, "bin", "python"),
+    )
+
+
+def interpreter_launch(resolved: Resolved, interpreter: str) -> Launch:
+    """How to start something with a user-managed interpreter: its folder comes first in PATH, and that is all."""
+    return Launch(
+        prefix=os.path.dirname(os.path.dirname(interpreter)),
+        lease=None,
+        changes=[ChangeView(name="PATH", action="prepend", value=os.path.dirname(interpreter))],
+        variables=resolved.settings.variables,
+        definition_digest=resolved.digest,
+        lock_digest=None,
+        generation=None,
+        artifact=None,
+        python=interpreter,
+    )
+
+
+@asynccontextmanager
+async def moving(folder: LaunchFolder) -> AsyncIterator[None]:
+    """``LaunchFolder.moving`` for the event loop: its file operations happen in a thread."""
+    inside = folder.moving()
+    await asyncio.to_thread(inside.__enter__)
+    try:
+        yield
+    finally:
+        await asyncio.shield(asyncio.to_thread(inside.__exit__, None, None, None))

@@ -1,0 +1,122 @@
+"""Gathers the facts that the decision needs, and asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from roost.client.wire import PlanView, What
+from roost.daemon.decide import STEP_KINDS, Facts, Request, decide
+from roost.daemon.drift import prefix_fault
+from roost.daemon.engine_set import Engines
+from roost.daemon.nearest import choose_nearest
+from roost.daemon.progress import Silent
+from roost.daemon.resolve import Resolved
+from roost.daemon.solving import SolveJob, solve_lock
+from roost.store.definition import Defaults
+from roost.store.errors import NotFoundError
+from roost.store.lock import Lock, lock_digest
+from roost.store.records import Artifact, Generation
+from roost.store.store import Store
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan, with the facts behind it."""
+
+    plan: PlanView
+    facts: Facts
+
+
+class Planner:
+    """Plans for definitions against one store."""
+
+    def __init__(self, store: Store, engines: Engines, defaults: Defaults) -> None:
+        self._store = store
+        self._engines = engines
+        self.defaults = defaults
+
+    async def plan(self, resolved: Resolved, request: Request, what: What, *, solve: bool = False) -> Planned:
+        """Decide, changing nothing. With ``solve`` an unknown lock is solved for, and kept nowhere."""
+        facts = await self._facts(resolved, request, what)
+        if solve and facts.lock_digest is None and not resolved.definition.python.user_managed:
+            facts = await self._solved(facts, resolved, what)
+        return Planned(plan=decide(request, facts), facts=facts)
+
+    async def _facts(self, resolved: Resolved, request: Request, what: What) -> Facts:
+        if resolved.definition.python.user_managed:
+            return Facts(platform=resolved.platform, interpreter=await self._interpreter(resolved))
+        known = await self._store.index.facts(resolved.digest, resolved.platform, STEP_KINDS)
+        generation, prefix = known.generation, known.artifact
+        if what.generation is not None or what.lock is not None:
+            generation, prefix = await self._older(resolved, what)
+        facts = Facts(
+            platform=resolved.platform,
+            definition_known=known.known,
+            generation=generation,
+            lock_digest=generation.lock_digest if generation else None,
+            prefix=prefix,
+            prefix_fault=await asyncio.to_thread(prefix_fault, prefix) if prefix else None,
+            estimates=known.estimates,
+        )
+        if generation is None:
+            return await self._with_nearest(facts, resolved)
+        return facts
+
+    async def _interpreter(self, resolved: Resolved) -> dict[str, object]:
+        from roost.daemon.engines.interpreters import describe_interpreter
+
+        return await asyncio.to_thread(describe_interpreter, resolved.definition.python.interpreter)
+
+    async def _older(self, resolved: Resolved, what: What) -> tuple[Generation, Artifact | None]:
+        generations = await self._store.index.generations(resolved.digest)
+        wanted = [
+            g
+            for g in generations
+            if g.platform == resolved.platform
+            and (what.generation is None or g.number == what.generation)
+            and (what.lock is None or g.lock_digest == what.lock)
+        ]
+        if not wanted:
+            asked = f"generation {what.generation}" if what.generation is not None else f"lock {what.lock}"
+            there = ", ".join(str(g.number) for g in generations) or "none"
+            raise NotFoundError(
+                f"this definition has no {asked} for {resolved.platform} on this machine",
+                hint=f"generations here: {there}",
+            )
+        return wanted[-1], await self._store.index.ready_artifact("prefix", wanted[-1].lock_digest)
+
+    async def _with_nearest(self, facts: Facts, resolved: Resolved) -> Facts:
+        name, path = resolved.source.name, resolved.source.path
+        known = await self._store.index.nearest_candidates(name, path)
+        others = [candidate for candidate in known if candidate.digest != resolved.digest]
+        nearest = await asyncio.to_thread(choose_nearest, resolved.canonical, name, path, others)
+        return msgspec.structs.replace(facts, nearest=nearest)
+
+    async def _solved(self, facts: Facts, resolved: Resolved, what: What) -> Facts:
+        lock = await solve_lock(self._engines, self.solve_job(resolved, what), Silent())
+        digest = lock_digest(lock)
+        prefix = await self._store.index.ready_artifact("prefix", digest)
+        return msgspec.structs.replace(
+            facts,
+            lock_digest=digest,
+            lock_bytes=lock_bytes(lock),
+            prefix=prefix,
+            prefix_fault=await asyncio.to_thread(prefix_fault, prefix) if prefix else None,
+            solved_now=True,
+        )
+
+    def solve_job(self, resolved: Resolved, what: What) -> SolveJob:
+        """What the engines need to lock ``resolved``."""
+        return SolveJob(
+            definition=resolved.definition,
+            defaults=self.defaults,
+            platform=resolved.platform,
+            credentials=resolved.parsed.credentials,
+            environ=what.environ,
+        )
+
+
+def lock_bytes(lock: Lock) -> int:
+    """Bytes of everything that the lock names, as far as it is known."""
+    return sum(package.size for package in lock.conda) + sum(wheel.size for wheel in lock.wheels)

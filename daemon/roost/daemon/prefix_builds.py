@@ -1,0 +1,106 @@
+"""The second half of a build: from a lock to a ready prefix, once for each lock digest, whoever asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from roost.client.wire import Message
+from roost.daemon.build_progress import BuildProgress
+from roost.daemon.drift import prefix_fault
+from roost.daemon.engine_set import Engines
+from roost.daemon.events import Events
+from roost.daemon.flights import Flight, Flights, Listener
+from roost.daemon.launch import LaunchFolder
+from roost.daemon.launches import moving
+from roost.daemon.prefixes import fill_prefix
+from roost.store.lock import Lock, lock_digest
+from roost.store.publish import Filled
+from roost.store.records import Artifact, NewGeneration
+from roost.store.store import Store
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A prefix that somebody wants. ``generation`` is recorded in the transaction that makes the prefix ready."""
+
+    lock: Lock
+    build_id: str
+    generation: NewGeneration | None
+    credentials: Mapping[str, str] = {}
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """``reused``: it was there before anyone asked. ``recorded``: whose generation was recorded with it."""
+
+    artifact: Artifact
+    reused: bool = False
+    recorded: NewGeneration | None = None
+
+
+class PrefixBuilds:
+    """Makes prefixes ready."""
+
+    def __init__(
+        self, store: Store, engines: Engines, events: Events, launches: LaunchFolder, concurrency: int
+    ) -> None:
+        self._store = store
+        self._engines = engines
+        self._events = events
+        self._launches = launches
+        self._flights: Flights[Ready] = Flights()
+        self._turns = asyncio.Semaphore(concurrency)
+
+    async def ensure(self, wanted: Wanted, tell: Callable[[Message], None]) -> Ready:
+        """The prefix of ``wanted.lock``: the ready one if it is sound, else a new one."""
+
+        async def start(flight: Flight[Ready]) -> Ready:
+            return await self._find_or_publish(flight, wanted)
+
+        async with self._flights.join(lock_digest(wanted.lock), start) as (flight, listener, _):
+            relay = asyncio.create_task(_relay(listener, tell))
+            try:
+                return await flight.outcome()
+            finally:
+                listener.close()
+                await asyncio.shield(relay)
+
+    async def stop(self) -> None:
+        await self._flights.cancel_all()
+
+    async def _find_or_publish(self, flight: Flight[Ready], wanted: Wanted) -> Ready:
+        there = await self._store.index.ready_artifact("prefix", lock_digest(wanted.lock))
+        if there is not None:
+            if await asyncio.to_thread(prefix_fault, there) is None:
+                return Ready(artifact=there, reused=True)
+            await self._retire(there, wanted.lock)
+        return await self._publish(flight, wanted)
+
+    async def _retire(self, broken: Artifact, lock: Lock) -> None:
+        """What a drifted prefix was linked from is verified before it is linked again: an edit in place in one prefix
+        is an edit in the cache and in every sibling."""
+        async with moving(self._launches):
+            await self._store.retire_prefix(broken.id)
+        if lock.conda:
+            await (await self._engines.conda()).mend_cache(lock.conda)
+        await self._events.append("prefix-retired", artifact=broken.id, path=broken.path)
+
+    async def _publish(self, flight: Flight[Ready], wanted: Wanted) -> Ready:
+        progress = BuildProgress(flight.publish)
+
+        async def fill(prefix: str) -> Filled:
+            return await fill_prefix(self._engines, wanted.lock, prefix, progress, wanted.credentials)
+
+        async with self._turns:
+            artifact = await self._store.publish_prefix(
+                lock=wanted.lock, generation=wanted.generation, build_id=wanted.build_id, fill=fill
+            )
+        for step, seconds, size in progress.durations:
+            await self._store.index.record_duration(step, seconds, size)
+        return Ready(artifact=artifact, recorded=wanted.generation)
+
+
+async def _relay(listener: Listener, tell: Callable[[Message], None]) -> None:
+    async for message in listener.messages():
+        tell(message)

@@ -1,0 +1,147 @@
+"""From WHAT a request names to a definition and its digest. Reads files; executes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import msgspec
+from roost.store.canonical import canonical, digest_of, settings_canonical
+from roost.store.discover import Found, discover
+
+from roost.client.wire import SourceView, WarningView, What
+from roost.daemon.launch import identity
+from roost.daemon.platforms import local_platform
+from roost.store.definition import Defaults, Definition, Input, Parsed, Settings
+from roost.store.errors import NotFoundError, UsageError
+from roost.store.files import DiskFiles
+from roost.store.readers import Source, read
+from roost.store.records import Guard, Run
+from roost.store.store import Store
+
+
+class Resolved(msgspec.Struct, frozen=True, kw_only=True):
+    """One request's definition, with everything that planning and building need to know of it."""
+
+    parsed: Parsed
+    digest: str
+    canonical: bytes
+    settings_digest: str
+    settings_canonical: bytes
+    platform: str
+    source: SourceView
+    warnings: list[WarningView]
+    absent: tuple[str, ...] = ()
+    """Paths that would have been chosen instead, had they been there."""
+    guards: tuple[Guard, ...] | None = None
+    """The state of every file that was read, taken before; ``None`` where stats can't tell (folders were read)."""
+
+    @property
+    def definition(self) -> Definition:
+        return self.parsed.definition
+
+    @property
+    def settings(self) -> Settings:
+        return self.parsed.settings
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return self.parsed.inputs
+
+
+class WatchedFiles(DiskFiles):
+    """Files that remember in which state each one was before it was looked at."""
+
+    def __init__(self) -> None:
+        self.guards: dict[str, Guard] = {}
+        self.folders = False
+
+    def read(self, path: str) -> bytes:
+        self._watch(path)
+        return super().read(path)
+
+    def exists(self, path: str) -> bool:
+        self._watch(path)
+        return super().exists(path)
+
+    def tree_digest(self, path: str) -> str:
+        self.folders = True
+        return super().tree_digest(path)
+
+    def context_digest(self, path: str) -> str:
+        self.folders = True
+        return super().context_digest(path)
+
+    def build_digest(self, path: str) -> str:
+        self.folders = True
+        return super().build_digest(path)
+
+    def _watch(self, path: str) -> None:
+        self.guards.setdefault(path, Guard(path=path, identity=identity(path)))
+
+
+async def resolve(what: What, defaults: Defaults) -> Resolved:
+    """Find, read and digest the definition that ``what`` names.
+
+    Raises UsageError where it names two, NotFoundError where there is none, DefinitionError where it is wrong.
+    """
+    _check(what)
+    return await asyncio.to_thread(_resolve, what, defaults)
+
+
+def _check(what: What) -> None:
+    named = [o for o, v in (("-f", what.file), ("-e", what.environment), ("--image", what.image)) if v is not None]
+    if len(named) > 1:
+        raise UsageError(f"{' and '.join(named)} each name an environment", hint="give at most one of -e, -f, --image")
+    if what.environment is not None:
+        raise NotFoundError(
+            f"no environment is registered as {what.environment!r}", hint="`roost env list` shows what there is"
+        )
+    if what.image is not None:
+        raise NotFoundError("images can't be run by this version of roost", hint="name an environment file with -f")
+
+
+def _resolve(what: What, defaults: Defaults) -> Resolved:
+    found = _find(what)
+    data = what.text.encode() if what.text is not None else None
+    files = WatchedFiles()
+    parsed = read(Source(path=found.path, data=data, format=found.format), files)
+    form = canonical(parsed.definition, defaults)
+    settings = settings_canonical(parsed.settings)
+    return Resolved(
+        parsed=parsed,
+        digest=digest_of(form),
+        canonical=form,
+        settings_digest=digest_of(settings),
+        settings_canonical=settings,
+        platform=local_platform(parsed.definition.system),
+        source=SourceView(path=found.path, format=parsed.format, name=parsed.name or _folder_name(found.path)),
+        warnings=[msgspec.convert(msgspec.to_builtins(notice), WarningView) for notice in parsed.warnings],
+        absent=found.absent,
+        guards=None if files.folders or what.text is not None else tuple(files.guards.values()),
+    )
+
+
+def _find(what: What) -> Found:
+    if what.file is None:
+        return discover(what.cwd, tuple(what.command))
+    return Found(path=os.path.normpath(os.path.join(what.cwd, what.file)), format=None, absent=())
+
+
+def _folder_name(path: str | None) -> str | None:
+    return os.path.basename(os.path.dirname(path)) or None if path else None
+
+
+async def resolve_run(store: Store, run: Run) -> Resolved:
+    """What a run used, from what was recorded of it. The definition stays closed: its lock says all that is needed."""
+    known = await store.index.known_definition(run.definition_digest)
+    return Resolved(
+        parsed=Parsed(definition=Definition(), settings=Settings(variables=run.variables)),
+        digest=run.definition_digest,
+        canonical=known.canonical if known else b"{}",
+        settings_digest=run.settings_digest,
+        settings_canonical=await store.index.settings(run.settings_digest) or b"{}",
+        platform=run.platform,
+        source=SourceView(path=known.source if known else None, format="run", name=run.environment_name),
+        warnings=[],
+    )

@@ -1,0 +1,145 @@
+"""Routes that make environments ready, and tell of builds past and present."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from roost.client.wire import BuildRequest, Message
+from roost.daemon import build_log
+from roost.daemon.builds import BuildJob
+from roost.daemon.decide import Request
+from roost.daemon.moments import parse_as_of
+from roost.daemon.routing import Call, Reply, Route
+from roost.daemon.streams import send_messages
+from roost.daemon.work import WORK, Work
+from roost.store.errors import NotFoundError, RoostError
+from roost.store.records import Build
+
+
+class PageQuery(msgspec.Struct, kw_only=True):
+    """The latest ``limit`` rows, or those before the row with id ``before``."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    before: str | None = None
+
+
+class FollowQuery(msgspec.Struct, kw_only=True):
+    """With ``follow``: until it ends."""
+
+    follow: bool = False
+
+
+class BuildsResponse(msgspec.Struct, kw_only=True):
+    builds: list[Build]
+
+
+class BuildResponse(msgspec.Struct, kw_only=True):
+    build: Build
+
+
+class DetachedResponse(msgspec.Struct, kw_only=True):
+    """The build was begun, or is going on, and nobody waits for it."""
+
+    definition_digest: str
+    detached: bool = True
+
+
+class BuildOverError(RoostError):
+    """Only a build under way can be cancelled."""
+
+    code = "build-over"
+    http_status = 409
+
+
+async def build_job(work: Work, body: BuildRequest) -> BuildJob:
+    """Resolve a request to a job. Raises what ``resolve`` and ``parse_as_of`` raise."""
+    parse_as_of(body.as_of)
+    resolved = await work.resolve(body.what)
+    request = Request(
+        definition=resolved.definition,
+        target=body.target,
+        ignore_image=body.what.ignore_image,
+        rebuild=body.rebuild,
+        as_of=body.as_of,
+    )
+    return BuildJob(resolved=resolved, request=request, what=body.what)
+
+
+async def start_build(call: Call[BuildRequest]) -> web.StreamResponse | Reply:
+    work = call.app[WORK]
+    job = await build_job(work, call.body)
+    if call.body.detach:
+        work.builds.detach(job)
+        return Reply(DetachedResponse(definition_digest=job.resolved.digest), 202)
+    return await send_messages(call.request, work.builds.stream(job))
+
+
+async def list_builds(call: Call[None]) -> BuildsResponse:
+    page = call.query(PageQuery)
+    return BuildsResponse(builds=await call.app[WORK].store.index.builds(page.limit, page.before))
+
+
+async def show_build(call: Call[None]) -> BuildResponse:
+    return BuildResponse(build=await _build(call.app[WORK], call.path("id")))
+
+
+async def build_logs(call: Call[None]) -> web.StreamResponse:
+    work = call.app[WORK]
+    build = await _build(work, call.path("id"))
+    return await send_messages(call.request, _log_of(work, build, call.query(FollowQuery).follow))
+
+
+async def _log_of(work: Work, build: Build, follow: bool) -> AsyncIterator[Message]:
+    listener = work.builds.listen(build.id) if follow else None
+    if listener is not None:
+        async for message in listener.messages():
+            yield message
+        return
+    for message in await build_log.read(build_log.log_path(work.store.layout, build.id)):
+        yield message
+
+
+async def cancel_build(call: Call[None]) -> BuildResponse:
+    work = call.app[WORK]
+    build = await _build(work, call.path("id"))
+    if not work.builds.cancel(build.id):
+        raise BuildOverError(f"build {build.id} is over ({build.state})", hint="there is nothing to cancel")
+    return BuildResponse(build=build)
+
+
+async def _build(work: Work, build_id: str) -> Build:
+    build = await work.store.index.build(build_id)
+    if build is None:
+        raise NotFoundError(f"no build has the id {build_id!r}", hint="`roost builds list` shows the latest ones")
+    return build
+
+
+ROUTES_BUILDS = [
+    Route(
+        "POST",
+        "/v1/builds",
+        start_build,
+        request=BuildRequest,
+        response=Message,
+        stream=True,
+        summary="Make an environment ready; the open stream is the interest in it",
+        others={202: DetachedResponse},
+    ),
+    Route("GET", "/v1/builds", list_builds, query=PageQuery, response=BuildsResponse, summary="The latest builds"),
+    Route("GET", "/v1/builds/{id}", show_build, response=BuildResponse, summary="One build"),
+    Route(
+        "GET",
+        "/v1/builds/{id}/logs",
+        build_logs,
+        query=FollowQuery,
+        response=Message,
+        stream=True,
+        summary="What a build said",
+    ),
+    Route("DELETE", "/v1/builds/{id}", cancel_build, response=BuildResponse, summary="Cancel a build for everybody"),
+]

@@ -1,0 +1,110 @@
+"""Routes that read a definition and change nothing: digests, plans, locks."""
+
+from __future__ import annotations
+
+import msgspec
+from roost.store.lock_formats import write_lock
+
+from roost.client.wire import (
+    DigestRequest,
+    LockRequest,
+    PlanRequest,
+    PlanResponse,
+    PlanView,
+    SourceView,
+    WarningView,
+    What,
+)
+from roost.daemon.decide import Request
+from roost.daemon.progress import Silent
+from roost.daemon.resolve import Resolved
+from roost.daemon.routing import Call, Route
+from roost.daemon.solving import solve_lock
+from roost.daemon.work import WORK, Work
+from roost.store.definition import Input
+from roost.store.errors import UsageError
+from roost.store.lock import Lock, lock_digest
+
+
+class DigestResponse(msgspec.Struct, kw_only=True):
+    """The weak key and everything that went into it."""
+
+    definition_digest: str
+    canonical: dict[str, object]
+    source: SourceView
+    inputs: list[Input]
+    warnings: list[WarningView]
+
+
+class LockResponse(msgspec.Struct, kw_only=True):
+    """A lock in another tool's format. ``generation`` is ``None`` where it was solved for just now and is not kept."""
+
+    text: str
+    definition_digest: str
+    lock_digest: str
+    generation: int | None
+
+
+async def digests(call: Call[DigestRequest]) -> DigestResponse:
+    work = call.app[WORK]
+    resolved = await work.resolve(call.body.what)
+    return DigestResponse(
+        definition_digest=resolved.digest,
+        canonical=msgspec.json.decode(resolved.canonical),
+        source=resolved.source,
+        inputs=list(resolved.inputs),
+        warnings=resolved.warnings,
+    )
+
+
+async def plans(call: Call[PlanRequest]) -> PlanResponse:
+    work, body = call.app[WORK], call.body
+    resolved = await work.resolve(body.what)
+    made = [await _plan(work, resolved, body.what, target, body.solve) for target in body.targets]
+    return PlanResponse(
+        definition_digest=resolved.digest,
+        lock_digest=next((digest for _, digest in made if digest), None),
+        plans=[plan for plan, _ in made],
+        source=resolved.source,
+        warnings=resolved.warnings,
+    )
+
+
+async def _plan(work: Work, resolved: Resolved, what: What, target: str, solve: bool) -> tuple[PlanView, str | None]:
+    request = Request(definition=resolved.definition, target=target, ignore_image=what.ignore_image)
+    planned = await work.planner.plan(resolved, request, what, solve=solve)
+    return planned.plan, planned.facts.lock_digest
+
+
+async def locks(call: Call[LockRequest]) -> LockResponse:
+    work, body = call.app[WORK], call.body
+    resolved = await work.resolve(body.what)
+    if resolved.definition.python.user_managed:
+        raise UsageError("a user-managed definition has no lock", hint="roost installs nothing for it")
+    if body.platform is not None:
+        resolved = msgspec.structs.replace(resolved, platform=body.platform)
+    request = Request(definition=resolved.definition, ignore_image=True)
+    planned = await work.planner.plan(resolved, request, body.what)
+    lock = await _kept_or_solved(work, resolved, body.what, planned.facts.lock_digest)
+    return LockResponse(
+        text=write_lock(
+            lock, body.format, channels=resolved.definition.conda.channels or work.planner.defaults.channels
+        ),
+        definition_digest=resolved.digest,
+        lock_digest=lock_digest(lock),
+        generation=planned.facts.generation.number if planned.facts.generation else None,
+    )
+
+
+async def _kept_or_solved(work: Work, resolved: Resolved, what: What, digest: str | None) -> Lock:
+    kept = await work.store.index.lock(digest) if digest else None
+    return kept or await solve_lock(work.engines, work.planner.solve_job(resolved, what), Silent())
+
+
+ROUTES_DEFINITIONS = [
+    Route(
+        "POST", "/v1/digests", digests, request=DigestRequest, response=DigestResponse, summary="Digest a definition"
+    ),
+    Route("POST", "/v1/plans", plans, request=PlanRequest, response=PlanResponse, summary="Decide; change nothing"),
+    Route("POST", "/v1/locks", locks, request=LockRequest, response=LockResponse, summary="Write a lock"),
+]

@@ -1,0 +1,202 @@
+"""Routes that start commands (``exec`` unrecorded, runs recorded) and tell of runs."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from aiohttp import web
+
+from roost.client.wire import ExecRequest, ExecResponse, Launch, RunRequest, RunResponse, RunUpdate, RunView, What
+from roost.daemon.builds import BuildJob
+from roost.daemon.decide import Request
+from roost.daemon.launch import LaunchPlan, plan_key
+from roost.daemon.launches import interpreter_launch, prefix_launch
+from roost.daemon.planner import Planned
+from roost.daemon.resolve import Resolved, resolve_run
+from roost.daemon.routes_builds import FollowQuery, PageQuery
+from roost.daemon.routing import Call, Reply, Route
+from roost.daemon.views import run_view
+from roost.daemon.work import WORK, Work
+from roost.store.errors import NotFoundError, RoostError
+from roost.store.records import Run
+
+
+class RunsResponse(msgspec.Struct, kw_only=True):
+    runs: list[RunView]
+
+
+class RerunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Run it again, in exactly the generation that it used."""
+
+    detach: bool = False
+    environ_of_client: dict[str, str] = {}
+
+
+async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
+    work, what = call.app[WORK], call.body.what
+    token = work.launches.token()
+    resolved, planned = await _planned(work, what, call.body.target)
+    launch = _launch(resolved, planned)
+    response = ExecResponse(launch=launch, source=resolved.source, warnings=resolved.warnings)
+    if launch is None:
+        return Reply(response, 202)
+    await _leave_plan(work, what, resolved, planned, launch, token)
+    return response
+
+
+async def _planned(work: Work, what: What, target: str) -> tuple[Resolved, Planned]:
+    resolved = await work.resolve(what)
+    request = Request(definition=resolved.definition, target=target, ignore_image=what.ignore_image)
+    return resolved, await work.planner.plan(resolved, request, what)
+
+
+def _launch(resolved: Resolved, planned: Planned) -> Launch | None:
+    facts = planned.facts
+    if planned.plan.action == "use-interpreter":
+        return interpreter_launch(resolved, str((facts.interpreter or {})["path"]))
+    if planned.plan.action == "reuse-prefix" and facts.prefix is not None:
+        return prefix_launch(resolved, facts.prefix, facts.generation)
+    return None
+
+
+async def _leave_plan(work: Work, what: What, resolved: Resolved, planned: Planned, launch: Launch, token: int) -> None:
+    """For the next time, if everything that this answer rests on can be seen by a stat."""
+    prefix, config = planned.facts.prefix, work.config
+    plain = what.generation is None and what.lock is None and what.image is None and not what.environ
+    key = plan_key(command=what.command, file=what.file, environment=what.environment)
+    if not plain or key is None or prefix is None or resolved.guards is None:
+        return
+    plan = LaunchPlan(
+        cwd=what.cwd,
+        key=key,
+        config=config.path,
+        inputs=(*resolved.guards, config),
+        absent=resolved.absent,
+        guards=prefix.guards,
+        lease=prefix.lease_path,
+        changes=prefix.activation,
+        variables=launch.variables,
+        python=launch.python,
+    )
+    await asyncio.to_thread(work.launches.write, plan, token)
+
+
+async def start_run(call: Call[RunRequest]) -> RunResponse | Reply:
+    work, body = call.app[WORK], call.body
+    resolved, planned = await _planned(work, body.what, body.target)
+    return await _start(work, body, resolved, planned)
+
+
+async def _start(work: Work, body: RunRequest, resolved: Resolved, planned: Planned) -> RunResponse | Reply:
+    launch = _launch(resolved, planned)
+    if launch is None and not body.detach:
+        nothing = RunResponse(run=None, launch=None, folder=None, source=resolved.source, warnings=resolved.warnings)
+        return Reply(nothing, 202)
+    run = await work.runs.create(body, resolved, launch, planned.facts.interpreter)
+    if body.detach:
+        work.runs.spawn(_detached(work, run, body, resolved))
+    return RunResponse(
+        run=run_view(run),
+        launch=None if body.detach else launch,
+        folder=work.runs.folder(run.id),
+        source=resolved.source,
+        warnings=resolved.warnings,
+    )
+
+
+async def _detached(work: Work, run: Run, body: RunRequest, resolved: Resolved) -> None:
+    """Make it ready if need be, then hand it to its supervisor."""
+    request = Request(definition=resolved.definition, target=body.target, ignore_image=body.what.ignore_image)
+    try:
+        with work.lifecycle.hold("detached run"):
+            await work.builds.wait(BuildJob(resolved=resolved, request=request, what=body.what))
+            planned = await work.planner.plan(resolved, request, body.what)
+            launch = _launch(resolved, planned)
+            assert launch is not None, "a build that succeeded leaves something to launch"
+            await work.runs.start_detached(run, launch, body)
+    except RoostError as error:
+        await work.runs.fail(run.id, error)
+
+
+async def list_runs(call: Call[None]) -> RunsResponse:
+    page = call.query(PageQuery)
+    return RunsResponse(runs=[run_view(r) for r in await call.app[WORK].store.index.runs(page.limit, page.before)])
+
+
+async def show_run(call: Call[None]) -> RunView:
+    return run_view(await call.app[WORK].runs.get(call.path("id")))
+
+
+async def update_run(call: Call[RunUpdate]) -> RunView:
+    return run_view(await call.app[WORK].runs.update(call.path("id"), call.body))
+
+
+async def cancel_run(call: Call[None]) -> RunView:
+    return run_view(await call.app[WORK].runs.cancel(call.path("id")))
+
+
+async def run_logs(call: Call[None]) -> web.StreamResponse:
+    """The raw output of a detached run, so far, or until it ends."""
+    runs = call.app[WORK].runs
+    run = await runs.get(call.path("id"))
+    response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+    await response.prepare(call.request)
+    async for chunk in runs.output(run.id, follow=call.query(FollowQuery).follow):
+        await response.write(chunk)
+    return response
+
+
+async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
+    """Again what a run ran, from what was recorded: its file may have changed since, or be gone."""
+    work = call.app[WORK]
+    run = await work.runs.get(call.path("id"))
+    if run.lock_digest is None:
+        raise NotFoundError(f"run {run.id} recorded no lock", hint="it never started, or used an interpreter as it was")
+    what = What(cwd=run.cwd, command=list(run.command), lock=run.lock_digest)
+    body = RunRequest(
+        what=what,
+        command=list(run.command),
+        experiment=run.experiment,
+        detach=call.body.detach,
+        environ_of_client=call.body.environ_of_client,
+    )
+    resolved = await resolve_run(work.store, run)
+    request = Request(definition=resolved.definition, target="local")
+    return await _start(work, body, resolved, await work.planner.plan(resolved, request, what))
+
+
+ROUTES_RUNS = [
+    Route(
+        "POST",
+        "/v1/exec",
+        execute,
+        request=ExecRequest,
+        response=ExecResponse,
+        others={202: ExecResponse},
+        summary="How to start a command in an environment, or 202 where it must be built first",
+    ),
+    Route(
+        "POST",
+        "/v1/runs",
+        start_run,
+        request=RunRequest,
+        response=RunResponse,
+        others={202: RunResponse},
+        summary="Record a run, or 202 where its environment must be built first",
+    ),
+    Route("GET", "/v1/runs", list_runs, query=PageQuery, response=RunsResponse, summary="The latest runs"),
+    Route("GET", "/v1/runs/{id}", show_run, response=RunView, summary="One run"),
+    Route("PATCH", "/v1/runs/{id}", update_run, request=RunUpdate, response=RunView, summary="What a supervisor tells"),
+    Route("DELETE", "/v1/runs/{id}", cancel_run, response=RunView, summary="Cancel a run"),
+    Route("GET", "/v1/runs/{id}/logs", run_logs, query=FollowQuery, stream=True, summary="A detached run's output"),
+    Route(
+        "POST",
+        "/v1/runs/{id}/rerun",
+        rerun,
+        request=RerunRequest,
+        response=RunResponse,
+        others={202: RunResponse},
+        summary="Run again what a run ran, in the generation that it used",
+    ),
+]

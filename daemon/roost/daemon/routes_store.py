@@ -1,0 +1,82 @@
+"""Routes about what is kept: environments, artifacts, leases."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from roost.daemon.routing import Call, Route
+from roost.daemon.work import WORK
+from roost.store.clock import rfc3339
+from roost.store.errors import NotFoundError
+from roost.store.records import EnvironmentVersion, UsageRow
+
+
+class EnvironmentsResponse(msgspec.Struct, kw_only=True):
+    environments: list[EnvironmentVersion]
+
+
+class Totals(msgspec.Struct, kw_only=True):
+    """``bytes`` counts what artifacts share with the package cache once for each; ``own_bytes`` leaves it out."""
+
+    artifacts: int
+    bytes: int
+    own_bytes: int
+
+
+class ArtifactsResponse(msgspec.Struct, kw_only=True):
+    totals: Totals
+    artifacts: list[UsageRow]
+
+
+class LeaseRequest(msgspec.Struct, kw_only=True):
+    """Protect ``subject`` (an artifact's id, or a lock digest) for ``seconds`` from now; the same id again renews."""
+
+    subject: str
+    holder: str
+    seconds: Annotated[float, Meta(gt=0, le=7 * 86400)] = 3600.0
+
+
+class LeaseResponse(msgspec.Struct, kw_only=True):
+    id: str
+    subject: str
+    expires: str
+
+
+async def environments(call: Call[None]) -> EnvironmentsResponse:
+    return EnvironmentsResponse(environments=await call.app[WORK].store.index.environments())
+
+
+async def artifacts(call: Call[None]) -> ArtifactsResponse:
+    rows = await call.app[WORK].store.usage(measure=True)
+    totals = Totals(
+        artifacts=len(rows),
+        bytes=sum(row.bytes for row in rows),
+        own_bytes=sum(row.bytes - row.shared_bytes for row in rows),
+    )
+    return ArtifactsResponse(totals=totals, artifacts=rows)
+
+
+async def put_lease(call: Call[LeaseRequest]) -> LeaseResponse:
+    body, lease_id = call.body, call.path("id")
+    expires = rfc3339(datetime.now(timezone.utc) + timedelta(seconds=body.seconds))
+    await call.app[WORK].store.index.put_lease(lease_id, body.subject, body.holder, expires)
+    return LeaseResponse(id=lease_id, subject=body.subject, expires=expires)
+
+
+async def drop_lease(call: Call[None]) -> dict[str, str]:
+    lease_id = call.path("id")
+    if not await call.app[WORK].store.index.drop_lease(lease_id):
+        raise NotFoundError(f"there is no lease {lease_id!r}", hint="it may have expired")
+    return {"dropped": lease_id}
+
+
+ROUTES_STORE = [
+    Route("GET", "/v1/environments", environments, response=EnvironmentsResponse, summary="Registered environments"),
+    Route("GET", "/v1/artifacts", artifacts, response=ArtifactsResponse, summary="What the disk is used for"),
+    Route("PUT", "/v1/leases/{id}", put_lease, request=LeaseRequest, response=LeaseResponse, summary="Take a lease"),
+    Route("DELETE", "/v1/leases/{id}", drop_lease, response=dict[str, str], summary="Give a lease back"),
+]

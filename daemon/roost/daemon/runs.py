@@ -1,0 +1,290 @@
+"""Runs: a record from the first moment, a supervisor that is not the daemon, and the truth about how it ended.
+
+Foreground runs are supervised by the client that started them, detached ones by a process of their own; both hold a
+lock and leave an exit file (``run_folders``), so that a daemon that was away learns what happened meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import suppress
+
+import msgspec
+
+from roost.client.wire import Launch, RunRequest, RunUpdate
+from roost.daemon.events import Events
+from roost.daemon.lifecycle import Lifecycle
+from roost.daemon.moments import new_id
+from roost.daemon.resolve import Resolved
+from roost.daemon.views import error_body
+from roost.store.clock import utc_now
+from roost.store.errors import NotFoundError, RoostError, UsageError
+from roost.store.records import Change, Run, RunState
+from roost.store.run_folders import Outcome, outcome
+from roost.store.store import Store
+
+# Only while somebody follows a run's output.
+_FOLLOW_SECONDS = 0.2
+_CHUNK = 2**16
+OVER = frozenset({"succeeded", "failed", "cancelled", "lost"})
+
+
+class RunOverError(UsageError):
+    """The run has ended; nothing about it changes any more."""
+
+    code = "run-over"
+    http_status = 409
+
+
+class Runs:
+    """Records runs, starts detached ones, and watches those that are alive."""
+
+    def __init__(self, store: Store, events: Events, lifecycle: Lifecycle, socket: str) -> None:
+        self._store = store
+        self._events = events
+        self._lifecycle = lifecycle
+        self._socket = socket
+        self._watched: dict[str, int] = {}
+        """Run id to pidfd of the supervisor."""
+        self._foreground: set[str] = set()
+        self._cancelled: set[str] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    def folder(self, run_id: str) -> str:
+        """``<root>/runs/<id>``."""
+        return self._store.layout.run_folder(run_id)
+
+    async def create(
+        self, request: RunRequest, resolved: Resolved, launch: Launch | None, interpreter: Mapping[str, object] | None
+    ) -> Run:
+        """Record a run that is about to start."""
+        run = Run(
+            id=new_id("r"),
+            state="preparing",
+            target="local",
+            command=tuple(request.command),
+            cwd=request.what.cwd,
+            definition_digest=resolved.digest,
+            settings_digest=resolved.settings_digest,
+            created=utc_now(),
+            platform=resolved.platform,
+            environment_name=resolved.source.name,
+            lock_digest=launch.lock_digest if launch else None,
+            generation=launch.generation if launch else None,
+            artifact_id=launch.artifact if launch else None,
+            interpreter=dict(interpreter) if interpreter else None,
+            experiment=request.experiment,
+            variables={**resolved.settings.variables, **request.variables},
+            secrets=tuple(sorted(request.secrets)),
+            detached=request.detach,
+        )
+        index = self._store.index
+        await asyncio.to_thread(os.makedirs, self.folder(run.id), 0o700, exist_ok=True)
+        await index.remember_definition(resolved.digest, resolved.canonical, resolved.source.name, resolved.source.path)
+        await index.remember_settings(resolved.settings_digest, resolved.settings_canonical)
+        await index.insert_run(run)
+        await self._events.append("run-created", run=run.id, command=list(run.command))
+        return run
+
+    async def get(self, run_id: str) -> Run:
+        """Raises NotFoundError."""
+        run = await self._store.index.run(run_id)
+        if run is None:
+            raise NotFoundError(f"no run has the id {run_id!r}", hint="`roost runs list` shows the latest ones")
+        return run
+
+    async def update(self, run_id: str, update: RunUpdate) -> Run:
+        """What the supervisor tells."""
+        run = await self.get(run_id)
+        if run.state in OVER:
+            if update.state == "running":
+                raise RunOverError(f"run {run_id} has ended ({run.state})")
+            return run
+        if update.state == "running":
+            await self._store.index.update_run(run_id, state="running", started=utc_now())
+            if update.pid is not None:
+                self._watch(run_id, update.pid, foreground=not run.detached)
+            return await self.get(run_id)
+        return await self._settle(run_id, _told(update))
+
+    async def fail(self, run_id: str, error: RoostError) -> None:
+        """It never started."""
+        body = msgspec.to_builtins(error_body(error))
+        await self._store.index.update_run(run_id, state="failed", ended=utc_now(), exit_status=125, error=body)
+        await self._events.append("run-ended", run=run_id, state="failed", code=error.code)
+
+    async def _settle(self, run_id: str, found: Outcome) -> Run:
+        """It ended, or nobody knows how."""
+        state = "cancelled" if run_id in self._cancelled and found.state == "failed" else found.state
+        self._cancelled.discard(run_id)
+        await self._store.index.update_run(
+            run_id, state=state, exit_status=found.exit_status, ended=found.ended or utc_now()
+        )
+        await self._events.append("run-ended", run=run_id, state=state, exit_status=found.exit_status)
+        await self._store.sweep_retired()
+        return await self.get(run_id)
+
+    async def start_detached(self, run: Run, launch: Launch, request: RunRequest) -> None:
+        """Start the supervisor, which outlives the daemon."""
+        spec = {
+            "command": list(run.command),
+            "cwd": run.cwd,
+            "environ": replay(request.environ_of_client, launch, {**request.variables, **request.secrets}),
+            "lease": launch.lease,
+            "python": launch.python,
+            "socket": self._socket,
+            "run_id": run.id,
+        }
+        await self._store.index.update_run(
+            run.id, lock_digest=launch.lock_digest, generation=launch.generation, artifact_id=launch.artifact
+        )
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "roost.client.supervise",
+            self.folder(run.id),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._watch(run.id, process.pid)
+        await _send(process, msgspec.json.encode(spec))
+
+    def _watch(self, run_id: str, pid: int, *, foreground: bool = False) -> None:
+        """Learn of the supervisor's end by a pidfd: no polling, and no confusion if the pid is used again.
+
+        Only foreground runs keep the daemon from being idle: a detached one does not need it.
+        """
+        if run_id in self._watched or not hasattr(os, "pidfd_open"):
+            return
+        try:
+            descriptor = os.pidfd_open(pid)
+        except OSError:
+            self.spawn(self._look(run_id))
+            return
+        self._watched[run_id] = descriptor
+        if foreground:
+            self._foreground.add(run_id)
+            self._lifecycle.acquire("run")
+        asyncio.get_running_loop().add_reader(descriptor, self._over, run_id)
+
+    def _over(self, run_id: str) -> None:
+        self._unwatch(run_id)
+        self.spawn(self._look(run_id))
+
+    def _unwatch(self, run_id: str) -> None:
+        descriptor = self._watched.pop(run_id)
+        asyncio.get_running_loop().remove_reader(descriptor)
+        os.close(descriptor)
+        if run_id in self._foreground:
+            self._foreground.discard(run_id)
+            self._lifecycle.release("run")
+
+    async def _look(self, run_id: str) -> None:
+        """The supervisor is gone: what did it leave?"""
+        run = await self.get(run_id)
+        if run.state in OVER:
+            return
+        found = await asyncio.to_thread(outcome, self.folder(run_id))
+        if found.state != "running":  # else the command outlives its supervisor: the next start looks again
+            await self._settle(run_id, found)
+
+    def spawn(self, work: Coroutine[object, object, object]) -> None:
+        """Let ``work`` go on by itself, and keep hold of it."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def cancel(self, run_id: str) -> Run:
+        """Ask the supervisor to end its command (SIGTERM); the state changes when it has."""
+        run = await self.get(run_id)
+        if run.state in OVER:
+            raise RunOverError(f"run {run_id} has ended ({run.state})")
+        watched = self._watched.get(run_id)
+        if watched is None:
+            raise RunOverError(
+                f"run {run_id} has no supervisor that could be told",
+                hint="it has not started yet, or its supervisor died",
+            )
+        self._cancelled.add(run_id)
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(watched, signal.SIGTERM)
+        return run
+
+    async def adopt(self) -> None:
+        """At start: watch again what is still alive."""
+        for run in await self._store.index.open_runs():
+            pid = await asyncio.to_thread(_supervisor_pid, self.folder(run.id))
+            if pid is not None:
+                self._watch(run.id, pid, foreground=not run.detached)
+
+    async def output(self, run_id: str, *, follow: bool) -> AsyncIterator[bytes]:
+        """The raw output of a detached run: what there is, or, with ``follow``, until it ends."""
+        path, offset = os.path.join(self.folder(run_id), "output"), 0
+        while True:
+            over = (await self.get(run_id)).state in OVER
+            while chunk := await asyncio.to_thread(_read_at, path, offset):
+                offset += len(chunk)
+                yield chunk
+            if over or not follow:
+                return
+            await asyncio.sleep(_FOLLOW_SECONDS)
+
+    async def stop(self) -> None:
+        """Let go of the watches; detached runs go on."""
+        for run_id in list(self._watched):
+            self._unwatch(run_id)
+
+
+async def _send(process: asyncio.subprocess.Process, data: bytes) -> None:
+    """Hand the supervisor its orders; that it died before it read them shows on its pidfd."""
+    assert process.stdin is not None
+    process.stdin.write(data)
+    with suppress(BrokenPipeError, ConnectionResetError):
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+def _read_at(path: str, offset: int) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            return file.read(_CHUNK)
+    except FileNotFoundError:
+        return b""
+
+
+def _told(update: RunUpdate) -> Outcome:
+    state: RunState = "succeeded" if update.exit_status == 0 else "failed"
+    return Outcome(state="cancelled" if update.state == "cancelled" else state, exit_status=update.exit_status)
+
+
+def _supervisor_pid(folder: str) -> int | None:
+    try:
+        with open(os.path.join(folder, "pid"), encoding="ascii") as file:
+            return int(file.read())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def replay(environ: Mapping[str, str], launch: Launch, variables: Mapping[str, str]) -> dict[str, str]:
+    """``environ`` after activation, the settings' variables and then ``variables``."""
+    result = dict(environ)
+    for change in launch.changes:
+        _apply(result, Change(name=change.name, action=change.action, value=change.value, separator=change.separator))
+    return {**result, **launch.variables, **variables}
+
+
+def _apply(environ: dict[str, str], change: Change) -> None:
+    if change.action == "unset":
+        environ.pop(change.name, None)
+    elif change.action == "set" or not environ.get(change.name):
+        environ[change.name] = change.value
+    else:
+        parts = [change.value, environ[change.name]]
+        environ[change.name] = change.separator.join(parts if change.action == "prepend" else reversed(parts))

@@ -1,0 +1,135 @@
+"""From a definition to a lock, for one platform: the engines choose, and nothing of a package runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from roost.daemon.engine_set import Engines
+from roost.daemon.platforms import split_platform
+from roost.daemon.progress import Progress
+from roost.store.definition import Defaults, Definition
+from roost.store.errors import DefinitionError
+from roost.store.lock import CondaPackage, CondaPython, HostPython, Lock, RemoteInput, Wheel
+from roost.store.specs import spec_name
+
+
+class PlatformMissingError(DefinitionError):
+    """An explicit definition lists no packages for the platform."""
+
+    code = "platform-missing"
+
+
+class SolveJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What to lock, and under which conditions. ``credentials`` and ``environ`` are for the engines alone."""
+
+    definition: Definition
+    defaults: Defaults
+    platform: str
+    as_of: datetime | None = None
+    allow_builds: bool = False
+    """Whether wheels may be built from source, which runs code of theirs."""
+    credentials: Mapping[str, str] = {}
+    environ: Mapping[str, str] = {}
+
+
+async def solve_lock(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
+    """The packages for ``job``. Raises the engines' errors, all of the roost tree."""
+    if job.definition.conda.dependencies or job.definition.conda.explicit:
+        return await _with_conda(engines, job, progress)
+    return await _with_host_python(engines, job, progress)
+
+
+async def _with_conda(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
+    packages = await _conda_packages(engines, job, progress)
+    wheels: tuple[Wheel, ...] = ()
+    inputs: tuple[RemoteInput, ...] = ()
+    if job.definition.pip.requirements:
+        wheels, inputs = await _wheels_beside(engines, job, packages, progress)
+    conda = await engines.conda()
+    return Lock(
+        platform=job.platform,
+        provider=CondaPython(),
+        conda=tuple(packages),
+        wheels=wheels,
+        system=conda.baseline(job.platform, job.definition.system),
+        inputs=inputs,
+    )
+
+
+async def _conda_packages(engines: Engines, job: SolveJob, progress: Progress) -> list[CondaPackage]:
+    conda = await engines.conda()
+    subdir, _ = split_platform(job.platform)
+    explicit = job.definition.conda.explicit
+    if explicit:
+        if subdir not in explicit:
+            raise PlatformMissingError(
+                f"the definition lists packages for {', '.join(sorted(explicit))}, and none for {subdir}",
+                hint=f"lock it for {subdir} as well, or run it on one of those platforms",
+            )
+        return await conda.resolve_explicit(
+            explicit[subdir], job.platform, credentials=job.credentials, variables=job.environ, progress=progress
+        )
+    return await conda.solve(
+        channels=job.definition.conda.channels or job.defaults.channels,
+        specs=conda_specs(job.definition),
+        platform=job.platform,
+        system=job.definition.system,
+        as_of=job.as_of,
+        credentials=job.credentials,
+        variables=job.environ,
+        progress=progress,
+    )
+
+
+def conda_specs(definition: Definition) -> list[str]:
+    """The match specs that are solved for: as conda does, ``pip`` is added where there is a pip section without it."""
+    specs = list(definition.conda.dependencies)
+    names = {spec_name(spec) for spec in specs}
+    if definition.pip.requirements and "pip" not in names:
+        specs.append("pip")
+    if definition.python.requires and "python" not in names:
+        specs.append(f"python {definition.python.requires.replace(' ', '')}")
+    return specs
+
+
+async def _wheels_beside(
+    engines: Engines, job: SolveJob, packages: list[CondaPackage], progress: Progress
+) -> tuple[tuple[Wheel, ...], tuple[RemoteInput, ...]]:
+    python = next((package for package in packages if package.name == "python"), None)
+    if python is None:
+        raise DefinitionError(
+            "the definition has pip packages and no Python among its conda packages",
+            hint="add python to its conda dependencies",
+        )
+    conda, pip = await engines.conda(), await engines.pip()
+    provided = await conda.provides(packages, progress=progress, credentials=job.credentials)
+    locked = await pip.lock(
+        job.definition.pip.requirements,
+        python=pip.conda_python(python.version),
+        platform=job.platform,
+        provided=provided,
+        as_of=job.as_of,
+        allow_builds=job.allow_builds,
+        credentials=job.credentials,
+        progress=progress,
+    )
+    return tuple(locked.wheels), tuple(locked.inputs)
+
+
+async def _with_host_python(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
+    pip = await engines.pip()
+    interpreter: HostPython = await pip.find_interpreter(job.definition.python.requires)
+    locked = await pip.lock(
+        job.definition.pip.requirements,
+        python=interpreter,
+        platform=job.platform,
+        provided={},
+        as_of=job.as_of,
+        allow_builds=job.allow_builds,
+        credentials=job.credentials,
+        progress=progress,
+    )
+    return Lock(platform=job.platform, provider=interpreter, wheels=tuple(locked.wheels), inputs=tuple(locked.inputs))

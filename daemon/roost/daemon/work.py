@@ -1,0 +1,96 @@
+"""What decides, builds and runs, wired together once; the routes find it by one key."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from roost.client.wire import What
+from roost.daemon.builds import Builds
+from roost.daemon.config import Config, load_config
+from roost.daemon.engine_set import Engines
+from roost.daemon.events import Events
+from roost.daemon.launch import LaunchFolder, identity
+from roost.daemon.launch_plan import Tools
+from roost.daemon.lifecycle import Lifecycle
+from roost.daemon.planner import Planner
+from roost.daemon.prefix_builds import PrefixBuilds
+from roost.daemon.resolve import Resolved, resolve
+from roost.daemon.runs import Runs
+from roost.store.definition import Defaults
+from roost.store.records import Guard
+from roost.store.store import Store
+
+
+@dataclass
+class Work:
+    """The parts that the routes work with."""
+
+    store: Store
+    engines: Engines
+    planner: Planner
+    builds: Builds
+    runs: Runs
+    launches: LaunchFolder
+    lifecycle: Lifecycle
+    config: Guard
+    """The config file that is in force, as it was before it was read."""
+
+    async def read_config_again(self) -> None:
+        """Take the config file's changes as they come: a digest made with old defaults would be a wrong one."""
+        now = await asyncio.to_thread(identity, self.config.path)
+        if now != self.config.identity:
+            config = await asyncio.to_thread(load_config)
+            self.planner.defaults = defaults_of(config)
+            self.engines.configure(config)
+            self.config = Guard(path=self.config.path, identity=now)
+
+    async def resolve(self, what: What) -> Resolved:
+        """The definition that ``what`` names, under the config of now."""
+        await self.read_config_again()
+        return await resolve(what, self.planner.defaults)
+
+    async def stop(self) -> None:
+        """Cancel builds, let go of runs."""
+        await self.builds.stop()
+        await self.runs.stop()
+
+
+WORK: web.AppKey[Work] = web.AppKey("work", Work)
+
+
+def defaults_of(config: Config) -> Defaults:
+    """What the canonical form spells out where a definition says nothing."""
+    return Defaults(
+        channels=tuple(config.conda.channels),
+        base_image=config.base.image,
+        index=config.pip.index_url or Defaults().index,
+    )
+
+
+def create_work(
+    store: Store,
+    config: Config,
+    config_guard: Guard,
+    events: Events,
+    lifecycle: Lifecycle,
+    socket: str,
+    tools: Tools | None,
+) -> Work:
+    """Wire the parts of one daemon."""
+    engines = Engines(store.layout, config)
+    planner = Planner(store, engines, defaults_of(config))
+    launches = LaunchFolder(store.layout.launch, store.layout.trash, tools)
+    prefixes = PrefixBuilds(store, engines, events, launches, config.builds.concurrency)
+    return Work(
+        store=store,
+        engines=engines,
+        planner=planner,
+        builds=Builds(store, engines, planner, events, launches, prefixes),
+        runs=Runs(store, events, lifecycle, socket),
+        launches=launches,
+        lifecycle=lifecycle,
+        config=config_guard,
+    )
