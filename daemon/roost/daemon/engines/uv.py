@@ -1,0 +1,190 @@
+"""The pip engine: uv locks the pip part of a definition, makes virtual environments and installs what was locked.
+
+Solving runs no code of any package; building does, and happens only where ``allow_builds`` says so. Installing takes
+exactly the locked wheels, each checked by its sha256, and works offline as far as uv's cache goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import msgspec
+from uv import find_uv_bin
+
+from roost.daemon.engines import interpreters, uv_prefix
+from roost.daemon.engines.uv_errors import translate
+from roost.daemon.engines.uv_install import InstallProgress, check_complete, damaged
+from roost.daemon.engines.uv_lock import Locking, LockRequest, PipLock, PythonFacts
+from roost.daemon.engines.uv_process import Process, Secrets
+from roost.daemon.engines.uv_pylock import render
+from roost.daemon.engines.uv_requirements import split_credentials
+from roost.daemon.engines.uv_wheels import WheelStore
+from roost.daemon.progress import Progress, Silent
+from roost.store.definition import PipItem
+from roost.store.lock import HostPython, Wheel
+
+__all__ = ["PipConfig", "PipEngine", "PipLock", "PythonFacts"]
+
+BASELINE_GLIBC = "2.28"
+
+
+class PipConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """roost's own settings for pip packages. ``index_url`` ``None`` is uv's default."""
+
+    index_url: str | None = None
+    timeout: int = 30
+    """Seconds without a byte before a download is given up."""
+    retries: int = 3
+
+
+class PipEngine:
+    """``cache_dir`` is uv's, ``wheels_dir`` keeps wheels that were built or given; both in one root, on one file
+    system with the prefixes. One engine for each root: making it empties the root's temporary folder. Blocks."""
+
+    def __init__(self, cache_dir: str, wheels_dir: str, config: PipConfig, *, uv_binary: str | None = None) -> None:
+        scratch = os.path.join(wheels_dir, "tmp")
+        shutil.rmtree(scratch, ignore_errors=True)
+        self._config = config
+        self._cache_dir = cache_dir
+        self._store = WheelStore(wheels_dir)
+        binary = uv_binary or os.fsdecode(find_uv_bin())
+        self._process = Process(binary, cache_dir, scratch, timeout=config.timeout, retries=config.retries)
+
+    def conda_python(self, version: str) -> PythonFacts:
+        """The Python that conda will provide."""
+        return PythonFacts(version=version)
+
+    async def find_interpreter(self, requires: str | None) -> HostPython:
+        """See ``interpreters.choose``."""
+        return await interpreters.find_interpreter(requires)
+
+    async def lock(
+        self,
+        items: Sequence[PipItem],
+        *,
+        python: PythonFacts | HostPython,
+        platform: str,
+        provided: Mapping[str, str] | None = None,
+        as_of: datetime | None = None,
+        allow_builds: bool = False,
+        credentials: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        glibc: str = BASELINE_GLIBC,
+        progress: Progress | None = None,
+    ) -> PipLock:
+        """The wheels for ``items`` on ``python`` and ``platform``, beside what conda provides (name to version).
+
+        ``variables`` fill in ``${NAME}`` in URLs. Raises PipUnsatisfiableError, ConflictError, LockNeedsBuildError,
+        IndexUnreachableError, IndexDeniedError, DigestMismatchError, StoreFullError, UvCrashedError, DefinitionError.
+        """
+        progress = progress or Silent()
+        index, own = _index_and_credentials(self._config.index_url)
+        request = LockRequest(
+            items=items,
+            python=await _facts(python),
+            platform=platform,
+            provided=provided or {},
+            as_of=as_of,
+            allow_builds=allow_builds,
+            credentials={**own, **(credentials or {})},
+            variables=variables or {},
+            glibc=glibc,
+            index_url=index,
+            timeout=self._config.timeout,
+        )
+        progress.start("lock-pip")
+        async with self._process.folder() as folder:
+            locked = await Locking(self._process, self._store, folder, request, progress).run()
+        progress.finish("lock-pip")
+        return locked
+
+    async def create_venv(self, prefix: str, interpreter: HostPython, progress: Progress | None = None) -> None:
+        """A virtual environment at ``prefix`` (new, or an empty folder) on a Python of this machine, without pip.
+
+        Raises InterpreterChangedError where that Python is not what it was.
+        """
+        await asyncio.to_thread(interpreters.check_unchanged, interpreter)
+        arguments = ["venv", "--no-project", "--allow-existing", "--python", interpreter.executable, prefix]
+        await self._run(arguments, "making a virtual environment for", Secrets({}), progress or Silent())
+        await asyncio.to_thread(uv_prefix.freeze, prefix)
+
+    async def install(
+        self,
+        wheels: Sequence[Wheel],
+        *,
+        prefix: str,
+        python_path: str,
+        progress: Progress | None = None,
+        credentials: Mapping[str, str] | None = None,
+    ) -> None:
+        """Put exactly ``wheels`` into ``prefix``, whose Python is ``python_path``, and mark it as not to be altered.
+
+        Raises DigestMismatchError, WheelMissingError, WheelCorruptError, IndexUnreachableError, StoreFullError.
+        """
+        told = InstallProgress(progress or Silent(), wheels)
+        index, own = _index_and_credentials(self._config.index_url)
+        secrets = Secrets({**own, **(credentials or {})})
+        told.begin()
+        async with self._process.folder() as folder:
+            pylock = os.path.join(folder, "pylock.toml")
+            await asyncio.to_thread(self._write_pylock, pylock, wheels, secrets)
+            arguments = ["pip", "install", "--python", python_path, "--no-deps", "--link-mode", "hardlink"]
+            arguments += ["--break-system-packages", "--preview-features", "pylock", "-r", pylock]
+            # Only the build requirements of an editable folder are looked up in an index now.
+            arguments += ["--default-index", index] if index else []
+            outcome = await self._process.run(arguments, folder, secrets=secrets, on_line=told.line)
+        if outcome.status != 0:
+            raise translate(outcome.stderr, outcome.status, "installing")
+        await asyncio.to_thread(check_complete, prefix, wheels)
+        await asyncio.to_thread(uv_prefix.freeze, prefix)
+        told.end()
+
+    async def mend_cache(self, wheels: Sequence[Wheel]) -> list[str]:
+        """Compare uv's unpacked copies of ``wheels`` with their RECORDs and drop the packages that differ; their names.
+
+        Prefixes share these files by hard links, so an edit in place in one of them is in the cache too.
+        """
+        bad = await asyncio.to_thread(damaged, self._cache_dir, {wheel.name for wheel in wheels})
+        if bad:
+            await self._run(["cache", "clean", *sorted(bad)], "mending the cache of", Secrets({}), Silent())
+        return sorted(bad)
+
+    def _write_pylock(self, path: str, wheels: Sequence[Wheel], secrets: Secrets) -> None:
+        rows = [
+            (
+                msgspec.structs.replace(wheel, url=secrets.reveal(wheel.url)) if wheel.url else wheel,
+                self._store.locked(wheel) if wheel.kind in ("built", "local") else None,
+            )
+            for wheel in wheels
+        ]
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(render(rows))
+
+    async def _run(self, arguments: Sequence[str], doing: str, secrets: Secrets, progress: Progress) -> None:
+        async with self._process.folder() as folder:
+            outcome = await self._process.run(arguments, folder, secrets=secrets, on_line=progress.log)
+        if outcome.status != 0:
+            raise translate(outcome.stderr, outcome.status, doing)
+
+
+async def _facts(python: PythonFacts | HostPython) -> PythonFacts:
+    if isinstance(python, PythonFacts):
+        return python
+    await asyncio.to_thread(interpreters.check_unchanged, python)
+    probed = await asyncio.to_thread(interpreters.probe, python.executable)
+    libc = probed.libc if probed else ""
+    return PythonFacts(version=python.version, executable=python.executable, libc=libc)
+
+
+def _index_and_credentials(url: str | None) -> tuple[str | None, dict[str, str]]:
+    """The configured index without its credentials, and these by origin."""
+    if url is None:
+        return None, {}
+    bare, pair = split_credentials(url)
+    split = urlsplit(bare)
+    return bare, {f"{split.scheme}://{split.netloc}": pair} if pair else {}

@@ -1,0 +1,81 @@
+"""What follows an install's start: uv's lines as progress, and afterwards a look at whether everything is there."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+
+from roost.daemon.engines.uv_errors import WheelCorruptError
+from roost.daemon.engines.uv_prefix import digest_of, dist_info, read_record
+from roost.daemon.progress import Progress
+from roost.store.lock import Wheel
+
+_FETCHING = re.compile(r"^\s*(Downloading|Downloaded) (\S+)")
+_DONE = re.compile(r"^\s*(Prepared|Installed) (\d+) package")
+
+
+class InstallProgress:
+    """uv's lines, told on. Without a terminal uv names each large download when it begins and when it ends."""
+
+    def __init__(self, progress: Progress, wheels: Sequence[Wheel]) -> None:
+        self._progress = progress
+        self._count = len(wheels)
+        self._sizes = {wheel.name: wheel.size for wheel in wheels}
+        self._total = 0
+        self._done = 0
+
+    def begin(self) -> None:
+        self._progress.start("pip", self._count)
+
+    def line(self, line: str) -> None:
+        """Take in one line of uv's stderr."""
+        fetching, done = _FETCHING.match(line), _DONE.match(line)
+        if fetching:
+            self._fetch(fetching.group(1) == "Downloaded", fetching.group(2))
+        elif done and done.group(1) == "Installed":
+            self._progress.advance("pip", int(done.group(2)), self._count)
+        self._progress.log(line)
+
+    def _fetch(self, over: bool, name: str) -> None:
+        size = self._sizes.get(name, 0)
+        if over:
+            self._done += size
+        elif not self._total:
+            self._total = size
+            self._progress.start("download", size)
+        else:
+            self._total += size
+        self._progress.advance("download", self._done, self._total)
+
+    def end(self) -> None:
+        if self._total:
+            self._progress.finish("download")
+        self._progress.finish("pip")
+
+
+def check_complete(prefix: str, wheels: Sequence[Wheel]) -> None:
+    """Raise WheelCorruptError where a wheel left no metadata in ``prefix``. Blocks."""
+    missing = [wheel.name for wheel in wheels if dist_info(prefix, wheel) is None]
+    if missing:
+        raise WheelCorruptError(
+            f"{', '.join(missing)}: installed, and not there under the locked name and version",
+            hint="the wheel's file name and its metadata differ; ask its publisher, or choose another version",
+            fields={"packages": missing},
+        )
+
+
+def damaged(cache_dir: str, names: Collection[str]) -> set[str]:
+    """Names whose unpacked copy in uv's cache is not what its RECORD says. Blocks: reads every file of them."""
+    return {name for name, folder in _unpacked(cache_dir) if name in names and _differs(folder)}
+
+
+def _unpacked(cache_dir: str) -> Iterator[tuple[str, str]]:
+    for folder in glob.iglob(os.path.join(glob.escape(cache_dir), "archive-v*", "*", "*.dist-info")):
+        name = os.path.basename(folder).removesuffix(".dist-info").rpartition("-")[0]
+        yield re.sub(r"[-_.]+", "-", name).lower(), folder
+
+
+def _differs(folder: str) -> bool:
+    return any(digest.startswith("sha256=") and digest_of(path) != digest for path, digest in read_record(folder))

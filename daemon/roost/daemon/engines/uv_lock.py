@@ -1,0 +1,424 @@
+"""From pip lines to locked wheels: one request's way through uv.
+
+Wheels come first: everything is resolved with building switched off, and only a package for which uv finds no wheel
+is let through by name (where builds are allowed at all), so that allowing builds changes nothing for the others. As
+with pip, all indexes count alike and the best version wins (uv's ``unsafe-best-match``): lines written for pip must
+mean what they meant there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+
+import msgspec
+from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.version import Version
+
+from roost.daemon.engines import interpreters
+from roost.daemon.engines.uv_builds import Builder, changed_meanwhile, needs_build, static_project
+from roost.daemon.engines.uv_errors import (
+    DigestMismatchError,
+    LockNeedsBuildError,
+    PipUnsatisfiableError,
+    conflict,
+    translate,
+    url_conflict,
+)
+from roost.daemon.engines.uv_errors import needs_build as named_builds
+from roost.daemon.engines.uv_fetch import Fetcher, RemoteFiles
+from roost.daemon.engines.uv_process import Process, Secrets
+from roost.daemon.engines.uv_pylock import Archive, Chosen, parse
+from roost.daemon.engines.uv_requirements import Translated, Translator, folder_url
+from roost.daemon.engines.uv_stubs import write_stubs
+from roost.daemon.engines.uv_wheels import Kept, WheelStore
+from roost.daemon.platforms import local_platform, split_platform
+from roost.daemon.progress import Progress
+from roost.store.definition import PipItem
+from roost.store.lock import RemoteInput, Wheel
+
+_TARGETS = {
+    "osx-64": "x86_64-apple-darwin",
+    "osx-arm64": "aarch64-apple-darwin",
+    "win-64": "x86_64-pc-windows-msvc",
+}
+_LINUX = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}
+_GLIBC = ((2, 17), (2, 28), *((2, minor) for minor in range(31, 41)))
+_MOST_BUILDS = 100
+
+
+class PythonFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The Python that the wheels are for. ``executable`` is ``None`` where conda will provide it."""
+
+    version: str
+    executable: str | None = None
+    libc: str = ""
+    """``glibc 2.36`` for a Python of this machine."""
+
+
+class PipLock(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``lock`` found. ``inputs`` are the remote files that were read for it."""
+
+    wheels: list[Wheel]
+    inputs: list[RemoteInput] = []
+
+
+class LockRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What to lock, and how."""
+
+    items: Sequence[PipItem]
+    python: PythonFacts
+    platform: str
+    provided: Mapping[str, str]
+    as_of: datetime | None
+    allow_builds: bool
+    credentials: Mapping[str, str]
+    variables: Mapping[str, str]
+    glibc: str
+    index_url: str | None
+    timeout: int
+
+
+def uv_platform(platform: str, glibc: str, host_libc: str | None) -> str | None:
+    """uv's name for ``platform`` with the baseline ``glibc``; ``None`` where the host's own tags must do.
+
+    ``host_libc`` is that of a Python of this machine (``None`` for conda's): the baseline is assumed there too, so
+    that two machines choose alike, unless the machine has less than that.
+    """
+    subdir, _ = split_platform(platform)
+    if subdir in _TARGETS:
+        return _TARGETS[subdir] if host_libc is None else None
+    if subdir not in _LINUX or (host_libc is not None and _glibc(host_libc) < _glibc(glibc)):
+        return None
+    fitting = [known for known in _GLIBC if known <= _glibc(glibc)]
+    major, minor = fitting[-1] if fitting else _GLIBC[0]
+    return f"{_LINUX[subdir]}-manylinux_{major}_{minor}"
+
+
+def _glibc(text: str) -> tuple[int, int]:
+    found = re.search(r"(\d+)\.(\d+)", text)
+    return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
+
+
+def flat(items: Sequence[PipItem]) -> Iterator[PipItem]:
+    """Every line, those of nested files in their place."""
+    for item in items:
+        if item.kind in ("requirements", "constraints"):
+            yield from flat(item.items)
+        else:
+            yield item
+
+
+class Locking:
+    """One request. ``folder`` is its private temporary folder."""
+
+    def __init__(
+        self, process: Process, store: WheelStore, folder: str, request: LockRequest, progress: Progress
+    ) -> None:
+        self._process = process
+        self._store = store
+        self._folder = folder
+        self._request = request
+        self._progress = progress
+        self._secrets = Secrets(request.credentials)
+        self._kept: dict[int, Kept] = {}
+        self._places: dict[str, Kept] = {}
+        self._translated = Translated()
+        self._building: Builder | None = None
+
+    async def run(self) -> PipLock:
+        """The locked wheels. Raises the errors of ``uv_errors`` and DefinitionError."""
+        remote = RemoteFiles(Fetcher(self._secrets, self._request.timeout))
+        items = await remote.expand(self._request.items)
+        self._translated = self._translate(items, placeholder=True)
+        self._secrets = self._secrets.with_more(self._translated.credentials)
+        await self._resolve_local(items)
+        self._translated = self._translate(items, placeholder=False)
+        self._refuse_overlaps()
+        wheels = await self._wheels(await self._choose())
+        self._check_digests(wheels)
+        return PipLock(wheels=sorted(wheels, key=lambda wheel: wheel.name), inputs=remote.inputs)
+
+    def _translate(self, items: Sequence[PipItem], *, placeholder: bool) -> Translated:
+        def resolve(item: PipItem) -> str:
+            return "file:///placeholder-0-py3-none-any.whl" if placeholder else self._url(item)
+
+        return Translator(self._request.variables, resolve, self._secrets.reveal).add(items)
+
+    def _url(self, item: PipItem) -> str:
+        return folder_url(self._store.path(self._kept[id(item)]))
+
+    async def _resolve_local(self, items: Sequence[PipItem]) -> None:
+        """Wheels given as files go into the store, folders become wheels; an editable folder must speak for itself."""
+        for item in flat(items):
+            if item.kind == "wheel" and item.path:
+                self._keep(item, await asyncio.to_thread(self._given, item))
+            elif item.kind == "source" and item.path:
+                self._keep(item, await self._built_local(item))
+            elif item.kind == "editable" and not await self._speaks_for_itself(item):
+                raise needs_build(item, item.text)
+
+    async def _speaks_for_itself(self, item: PipItem) -> bool:
+        """uv builds an editable folder without static metadata even where it is told to build nothing."""
+        return self._request.allow_builds or await asyncio.to_thread(static_project, item.path or "") is not None
+
+    def _keep(self, item: PipItem, kept: Kept) -> None:
+        self._kept[id(item)] = kept
+        self._places[self._store.path(kept)] = kept
+
+    def _given(self, item: PipItem) -> Kept:
+        kept = self._store.keep(item.path or "", built=False)
+        if item.digest is not None and item.digest != f"sha256:{kept.sha256}":
+            raise changed_meanwhile(item)
+        return kept
+
+    async def _built_local(self, item: PipItem) -> Kept:
+        if not self._request.allow_builds:
+            raise needs_build(item, item.text)
+        return await (await self._builder()).local(item)
+
+    def _refuse_overlaps(self) -> None:
+        for name, item in self._translated.origins.items():
+            if name in self._request.provided:
+                raise url_conflict(name, self._request.provided[name], item.text)
+
+    async def _choose(self) -> list[Chosen]:
+        """Resolve without builds; then, one by one, let the packages through that have no wheel."""
+        built: set[str] = set()
+        arguments = await asyncio.to_thread(self._write_inputs)
+        while True:
+            binaries = self._binary_arguments(built)
+            outcome = await self._process.run(
+                [*arguments, *binaries], self._folder, secrets=self._secrets, on_line=self._tell
+            )
+            if outcome.status == 0:
+                return self._all_but_provided(parse(outcome.stdout))
+            self._let_through(built, outcome.stderr, outcome.status)
+
+    def _tell(self, line: str) -> None:
+        """Failures are told by the error, or are no failures: the first resolution of a build has to end in one."""
+        if not line.lstrip().startswith(("error:", "cause:", "hint:", "And ")):
+            self._progress.log(line)
+
+    def _let_through(self, built: set[str], stderr: str, status: int) -> None:
+        """Add the packages that need a build to ``built``, or raise what went wrong."""
+        named = named_builds(stderr)
+        if named is None:
+            raise self._failure(stderr, status)
+        fresh = {canonicalize_name(name) for name in named or self._sources()} - built
+        if not self._request.allow_builds:
+            raise self._build_refused(fresh)
+        if not fresh or len(built) > _MOST_BUILDS:
+            raise self._failure(stderr, status)
+        built |= fresh
+
+    def _sources(self) -> set[str]:
+        """Names asked for by URL that are no wheels: what a nameless refusal to build can only be about."""
+        return {name for name, item in self._translated.origins.items() if item.kind == "url"}
+
+    def _build_refused(self, names: set[str]) -> LockNeedsBuildError:
+        item = next(
+            (self._translated.origins[name] for name in sorted(names) if name in self._translated.origins), None
+        )
+        text = ", ".join(sorted(names)) or "a package given by URL"
+        return needs_build(item or PipItem(kind="requirement", text=text), text)
+
+    def _failure(self, stderr: str, status: int) -> Exception:
+        error = translate(stderr, status, "locking")
+        if isinstance(error, PipUnsatisfiableError):
+            return conflict(error.message, self._request.provided) or error
+        return error
+
+    def _write_inputs(self) -> list[str]:
+        """The files that uv reads, and the arguments that name them."""
+        stubs, excluded = write_stubs(os.path.join(self._folder, "provided"), self._request.provided)
+        constraints = [*stubs, *self._translated.constraints]
+        requirements = self._write("requirements.in", self._translated.requirements_text(self._request.index_url))
+        arguments = ["pip", "compile", "--format", "pylock.toml", "--no-header", "--no-sources", requirements]
+        if constraints:
+            arguments += ["-c", self._write("constraints.txt", "\n".join([*constraints, ""]))]
+        if excluded:
+            arguments += ["--excludes", self._write("excludes.txt", "\n".join([*excluded, ""]))]
+        return arguments + self._options()
+
+    def _write(self, name: str, text: str) -> str:
+        path = os.path.join(self._folder, name)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def _options(self) -> list[str]:
+        python, request = self._request.python, self._request
+        options = [
+            "--index-strategy",
+            "unsafe-best-match",
+            "--preview-features",
+            "pylock",
+            *self._translated.arguments(),
+        ]
+        options += ["--python", python.executable or interpreters.own_interpreter()]
+        if python.executable is None:
+            options += ["--python-version", python.version]
+        target = uv_platform(request.platform, request.glibc, python.libc if python.executable else None)
+        if target is not None:
+            options += ["--python-platform", target]
+        if request.as_of is not None:
+            options += ["--exclude-newer", request.as_of.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")]
+        return options
+
+    def _binary_arguments(self, built: set[str]) -> list[str]:
+        wanted = set(self._translated.no_binary)
+        if ":all:" in wanted:
+            if not self._request.allow_builds:
+                raise self._build_refused({"everything (--no-binary :all:)"})
+            return ["--no-binary", ":all:"]
+        names = sorted(built | (wanted if self._request.allow_builds else set()))
+        return ["--only-binary", ":all:", *(part for name in names for part in ("--no-binary", name))]
+
+    def _all_but_provided(self, chosen: list[Chosen]) -> list[Chosen]:
+        """uv's choice without the stubs. Raises ConflictError where conda's package would be installed over."""
+        provided = self._request.provided
+        stubs = os.path.join(self._folder, "provided") + os.sep
+        for one in chosen:
+            is_stub = one.direct is not None and (one.direct.path or "").startswith(stubs)
+            if one.name in provided and not is_stub:
+                raise url_conflict(one.name, provided[one.name], one.folder or _place(one))
+        return [one for one in chosen if one.name not in provided]
+
+    async def _wheels(self, chosen: list[Chosen]) -> list[Wheel]:
+        refused = {canonicalize_name(name) for name in self._translated.no_binary} & {one.name for one in chosen}
+        if refused and not self._request.allow_builds:
+            raise self._build_refused(refused)
+        return [await self._wheel(one) for one in chosen]
+
+    async def _wheel(self, one: Chosen) -> Wheel:
+        if one.editable:
+            return await asyncio.to_thread(self._editable, one)
+        if one.wheel is not None:
+            return await self._found(one, one.wheel, "index")
+        if one.direct is not None and one.direct.path in self._places:
+            return _kept_wheel(one.name, self._places[one.direct.path], None)
+        if one.direct is not None and one.direct.file_name.endswith(".whl"):
+            return await self._found(one, one.direct, "url")
+        return await self._build(one)
+
+    async def _found(self, one: Chosen, archive: Archive, kind: str) -> Wheel:
+        """A wheel of an index (or a folder of links) or behind a URL, with its sha256 even where nobody told it."""
+        if archive.path is not None:
+            kept = await asyncio.to_thread(self._store.keep, archive.path, built=False)
+            return _kept_wheel(one.name, kept, None)
+        url = self._secrets.conceal(archive.url or "")
+        archive = msgspec.structs.replace(archive, sha256=archive.sha256 or await self._measure(url))
+        return Wheel(
+            name=one.name,
+            version=one.version,
+            kind="url" if kind == "url" else "index",
+            file_name=archive.file_name,
+            url=url,
+            sha256=archive.sha256,
+            size=archive.size,
+        )
+
+    async def _measure(self, url: str) -> str:
+        fetcher = Fetcher(self._secrets, self._request.timeout)
+        return await fetcher.file(url, os.path.join(self._folder, "measured"), "")
+
+    def _editable(self, one: Chosen) -> Wheel:
+        project = static_project(one.folder or "") or {}
+        item = next((i for i in flat(self._request.items) if i.kind == "editable" and i.path == one.folder), None)
+        digest = (item.digest or "") if item else ""
+        return Wheel(
+            name=one.name,
+            version=one.version or str(Version(project["version"]) if "version" in project else "0"),
+            kind="editable",
+            path=one.folder,
+            sha256=digest.removeprefix("sha256:"),
+        )
+
+    async def _build(self, one: Chosen) -> Wheel:
+        if not self._request.allow_builds:
+            raise self._build_refused({one.name})
+        builder = await self._builder()
+        if one.git is not None:
+            kept = await builder.git(*one.git)
+            origin = f"git+{one.git[0].removeprefix('git+')}@{one.git[1]}"
+            return self._fits(_kept_wheel(one.name, kept, origin))
+        archive = one.direct or one.sdist
+        if archive is None:
+            raise self._build_refused({one.name})
+        kept, origin = await builder.sdist(archive)
+        return self._fits(_kept_wheel(one.name, kept, origin))
+
+    def _fits(self, wheel: Wheel) -> Wheel:
+        """A wheel with compiled parts, built here, is for no other platform."""
+        subdir, local = split_platform(self._request.platform)[0], split_platform(local_platform({}))[0]
+        if subdir != local and not wheel.file_name.endswith("-any.whl"):
+            raise LockNeedsBuildError(
+                f"{wheel.name} {wheel.version} has no wheel for {subdir}, and one built here is for {local}",
+                hint=f"choose a version with a wheel, or build on a machine that is {subdir}",
+                fields={"package": wheel.name},
+            )
+        return wheel
+
+    async def _builder(self) -> Builder:
+        if self._building is None:
+            python = self._request.python
+            minor = ".".join(python.version.split(".")[:2])
+            found = python.executable or (await interpreters.find_interpreter(f"=={minor}.*")).executable
+            self._building = Builder(
+                self._process,
+                self._store,
+                self._secrets,
+                Fetcher(self._secrets, self._request.timeout),
+                interpreter=found,
+                target=f"{minor} {split_platform(self._request.platform)[0]}",
+                index=self._index_arguments,
+                progress=self._progress,
+            )
+        return self._building
+
+    def _index_arguments(self) -> list[str]:
+        """Where a build's own requirements come from; credentials are in the netrc file."""
+        out = self._translated
+        index = out.index_url or self._request.index_url
+        arguments = ["--default-index", index] if index else []
+        arguments += [part for url in out.extra_index_urls for part in ("--index", url)]
+        arguments += [part for place in out.find_links for part in ("--find-links", place)]
+        return arguments + (["--no-index"] if out.no_index else []) + ["--index-strategy", "unsafe-best-match"]
+
+    def _check_digests(self, wheels: list[Wheel]) -> None:
+        allowed = self._translated.digests
+        for wheel in wheels:
+            digest = wheel.origin if wheel.kind == "built" else f"sha256:{wheel.sha256}"
+            if wheel.name in allowed and digest not in allowed[wheel.name] and wheel.kind != "editable":
+                raise DigestMismatchError(
+                    f"{wheel.file_name or wheel.name} has {digest}, which is none of the digests that its line allows",
+                    hint="take over the index's digest if you trust it, or ask for the version that was meant",
+                    fields={"package": wheel.name, "found": digest, "expected": sorted(allowed[wheel.name])},
+                )
+            if self._translated.require_digests and wheel.name not in allowed:
+                raise DigestMismatchError(
+                    f"{wheel.name} {wheel.version} has no digest in the requirements, and --require-hashes is set",
+                    hint=f"add {wheel.name}=={wheel.version} --hash={digest}",
+                )
+
+
+def _kept_wheel(name: str, kept: Kept, origin: str | None) -> Wheel:
+    _, version, _, _ = parse_wheel_filename(kept.file_name)
+    return Wheel(
+        name=name,
+        version=str(version),
+        kind="built" if kept.built else "local",
+        file_name=kept.file_name,
+        sha256=kept.sha256,
+        size=kept.size,
+        origin=origin,
+    )
+
+
+def _place(one: Chosen) -> str:
+    archive = one.direct or one.wheel or one.sdist
+    return f"{one.name} from {(archive.url or archive.path) if archive else (one.git or ('another place',))[0]}"

@@ -1,0 +1,223 @@
+"""Running uv: a scrubbed environment, a neutral working folder, and no process left behind.
+
+Each invocation is a process group of its own, so that cancelling it ends uv, a build backend and a compiler alike.
+Secrets reach uv through a netrc file of mode 0600 and git's own environment, never through arguments; every line
+that comes back has them taken out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from roost.daemon.engines.uv_errors import UvCrashedError
+
+PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+PASSED = (
+    *("HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "SSH_AUTH_SOCK"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+)
+"""The variables that uv is given from the daemon's own environment: how to reach the network, and nothing that
+changes what is chosen."""
+
+_LINE_LIMIT = 1 << 24
+_GRACE = 1.0
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How an invocation ended. Both texts have secrets taken out."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+class Secrets:
+    """Credentials for one request, as ``roost.store.urls`` takes them out of URLs: ``scheme://host[:port]`` to
+    ``user:password`` or ``/t/TOKEN``, or a URL to its signed ``?query``."""
+
+    def __init__(self, credentials: Mapping[str, str]) -> None:
+        self._all = dict(credentials)
+        self.credentials = {place: value for place, value in credentials.items() if value[:1] not in ("/", "?")}
+        words = [part for value in credentials.values() for part in (value, value.partition(":")[2] or value)]
+        self._words = sorted({form for word in words for form in (word, unquote(word)) if word}, key=len, reverse=True)
+
+    def with_more(self, credentials: Mapping[str, str]) -> Secrets:
+        """These and others."""
+        return Secrets({**self._all, **credentials})
+
+    def reveal(self, url: str) -> str:
+        """``url`` with the token or signature that belongs to it."""
+        bare, mark, fragment = url.partition("#")
+        for place, value in self._all.items():
+            if value.startswith("?") and bare == place:
+                return bare + value + mark + fragment
+            if value.startswith("/") and (bare + "/").startswith(place + "/"):
+                return place + value + bare[len(place) :] + mark + fragment
+        return url
+
+    def conceal(self, url: str) -> str:
+        """The opposite of ``reveal``."""
+        for value in self._all.values():
+            url = url.replace(value, "", 1) if value[:1] in ("/", "?") else url
+        return url
+
+    def redact(self, text: str) -> str:
+        """``text`` with every known secret replaced."""
+        for word in self._words:
+            text = text.replace(word, "****")
+        return text
+
+    def pair(self, url: str) -> tuple[str, str] | None:
+        """User and password for ``url``, where there are some."""
+        split = urlsplit(url)
+        found = self.credentials.get(f"{split.scheme}://{split.netloc.rpartition('@')[2]}")
+        if found is None:
+            return None
+        user, _, password = found.partition(":")
+        return unquote(user), unquote(password)
+
+    def netrc(self, inherited: str) -> str:
+        """A netrc text with these credentials before those of the user's own file."""
+        lines = []
+        for origin in self.credentials:
+            user, password = self.pair(origin) or ("", "")
+            lines.append(f"machine {urlsplit(origin).hostname} login {_quoted(user)} password {_quoted(password)}")
+        return "\n".join([*lines, inherited, ""])
+
+    def git_variables(self) -> dict[str, str]:
+        """git's own way to take configuration from its environment: a header for each origin."""
+        variables: dict[str, str] = {}
+        for number, origin in enumerate(self.credentials):
+            joined = ":".join(self.pair(origin) or ("", ""))
+            variables[f"GIT_CONFIG_KEY_{number}"] = f"http.{origin}/.extraHeader"
+            encoded = base64.b64encode(joined.encode()).decode()
+            variables[f"GIT_CONFIG_VALUE_{number}"] = f"Authorization: Basic {encoded}"
+        return {**variables, "GIT_CONFIG_COUNT": str(len(self.credentials))} if self.credentials else {}
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' if set(text) & set(' \t"\\#') else text
+
+
+class Process:
+    """The uv binary with the options that every invocation shares."""
+
+    def __init__(self, binary: str, cache_dir: str, scratch: str, *, timeout: int = 30, retries: int = 3) -> None:
+        self._binary = binary
+        self._cache_dir = cache_dir
+        self._scratch = scratch
+        self._limits = {"UV_HTTP_TIMEOUT": str(timeout), "UV_HTTP_RETRIES": str(retries)}
+
+    @contextlib.asynccontextmanager
+    async def folder(self) -> AsyncIterator[str]:
+        """A temporary folder of mode 0700 inside the root, gone afterwards."""
+        path = await asyncio.to_thread(self._make_folder)
+        try:
+            yield path
+        finally:
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, path, True))
+
+    def _make_folder(self) -> str:
+        os.makedirs(self._scratch, mode=0o700, exist_ok=True)
+        return tempfile.mkdtemp(dir=self._scratch)
+
+    async def run(
+        self,
+        arguments: Sequence[str],
+        folder: str,
+        *,
+        secrets: Secrets,
+        on_line: Callable[[str], None] | None = None,
+        program: str | None = None,
+    ) -> Outcome:
+        """Run uv (or ``program``) with ``arguments`` in an empty folder under ``folder``.
+
+        Raises UvCrashedError where it can't be started. A cancellation ends its whole process group first.
+        """
+        environ = await asyncio.to_thread(self._environ, folder, secrets)
+        command = [program, *arguments] if program else [self._binary, *arguments, *self._common()]
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                cwd=os.path.join(folder, "cwd"),
+                env=environ,
+                start_new_session=True,
+                limit=_LINE_LIMIT,
+            )
+        except OSError as error:
+            raise UvCrashedError(
+                f"{command[0]} can't be started: {error.strerror}",
+                hint="reinstall roost: `pip install --force-reinstall uv`",
+            ) from error
+        try:
+            return await _follow(process, secrets, on_line)
+        except BaseException:
+            await asyncio.shield(_end_group(process))
+            raise
+
+    def _common(self) -> list[str]:
+        return ["--no-config", "--cache-dir", self._cache_dir, "--no-python-downloads", "--color", "never"]
+
+    def _environ(self, folder: str, secrets: Secrets) -> dict[str, str]:
+        os.makedirs(os.path.join(folder, "cwd"), exist_ok=True)
+        os.makedirs(os.path.join(folder, "tmp"), exist_ok=True)
+        environ = {name: os.environ[name] for name in PASSED if name in os.environ}
+        environ |= {"PATH": PATH, "TMPDIR": os.path.join(folder, "tmp"), "GIT_TERMINAL_PROMPT": "0", **self._limits}
+        if secrets.credentials:
+            environ |= {"NETRC": _write_netrc(folder, secrets), **secrets.git_variables()}
+        return environ
+
+
+def _write_netrc(folder: str, secrets: Secrets) -> str:
+    inherited = ""
+    with contextlib.suppress(OSError), open(os.path.expanduser("~/.netrc"), encoding="utf-8") as own:
+        inherited = own.read()
+    path = os.path.join(folder, "netrc")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(secrets.netrc(inherited))
+    return path
+
+
+async def _follow(
+    process: asyncio.subprocess.Process, secrets: Secrets, on_line: Callable[[str], None] | None
+) -> Outcome:
+    assert process.stdout is not None
+    assert process.stderr is not None
+    stdout, stderr = await asyncio.gather(process.stdout.read(), _lines(process.stderr, secrets, on_line))
+    status = await process.wait()
+    return Outcome(status=status, stdout=secrets.redact(stdout.decode("utf-8", "replace")), stderr=stderr)
+
+
+async def _lines(stream: asyncio.StreamReader, secrets: Secrets, on_line: Callable[[str], None] | None) -> str:
+    lines = []
+    while raw := await stream.readline():
+        line = secrets.redact(raw.decode("utf-8", "replace").rstrip())
+        lines.append(line)
+        if on_line is not None and line:
+            on_line(line)
+    return "\n".join(lines)
+
+
+async def _end_group(process: asyncio.subprocess.Process) -> None:
+    """SIGTERM for the group, a moment's grace for uv to take its locks back, then SIGKILL for whatever is left."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(asyncio.shield(process.wait()), _GRACE)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
