@@ -59,6 +59,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _run(*, quiet: bool) -> int:
     os.umask(0o077)
+    logging.getLogger().addHandler(logging.NullHandler())  # standard error carries the error body and nothing else
     try:
         gone = scrub(os.environ)
         notify, passed = notifier(os.environ), inherited_socket(os.environ)

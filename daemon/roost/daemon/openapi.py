@@ -35,7 +35,7 @@ def openapi(routes: Sequence[Route], version: str) -> Json:
 def _anything(kind: type) -> Json:
     """``object`` in a type means any JSON value."""
     if kind is object:
-        return {}
+        return {"description": "Any JSON value."}
     raise NotImplementedError(f"{kind} has no JSON schema")
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 UidOf = Callable[[socket.socket], int]
 
+STRANGER_SECONDS = 1.0
 _SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_HEAD = 0, 1, "II"  # <sys/un.h> and struct xucred of macOS and the BSDs
 
 
@@ -32,8 +33,8 @@ def peer_uid(connection: socket.socket) -> int:
 
 
 class Door(asyncio.Protocol):
-    """First on every connection: hands the owner's to the HTTP server, answers anybody else 403 and hangs up before
-    a byte of theirs is read."""
+    """First on every connection: hands the owner's to the HTTP server, answers anybody else 403 and hangs up; nothing
+    of what a stranger sends is looked at."""
 
     def __init__(self, server: web.Server, uid_of: UidOf, owner: int) -> None:
         self._server = server
@@ -49,8 +50,14 @@ class Door(asyncio.Protocol):
             handler.connection_made(transport)
         else:
             log.warning("Refused a connection of uid %s", uid)
-            transport.write(_refusal(self._owner))
-            transport.close()
+            self._turn_away(transport)
+
+    def _turn_away(self, transport: asyncio.Transport) -> None:
+        """A close with bytes unread would reset the connection and lose the answer (unix(7)), so what still comes is
+        let fall until the stranger goes, for a second at most."""
+        transport.write(_refusal(self._owner))
+        transport.write_eof()
+        asyncio.get_running_loop().call_later(STRANGER_SECONDS, transport.abort)
 
     def _uid(self, transport: asyncio.Transport) -> int | None:
         try:
