@@ -195,7 +195,7 @@ def _make_writable(path: str) -> None:
 def tree_size(path: str) -> tuple[int, int]:
     """``(bytes, shared)`` of a tree: allocated bytes, each inode once, and those that names elsewhere link to."""
     inside: dict[int, list[int]] = {}  # inode -> [names inside, links in all, bytes]
-    total = 0
+    total = os.lstat(path).st_blocks * 512
     pending = [path]
     while pending:
         with os.scandir(pending.pop()) as entries:

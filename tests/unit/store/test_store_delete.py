@@ -1,0 +1,207 @@
+"""Deleting and retiring: in which order, what stops them, and who is named as the user."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import subprocess
+import sys
+
+import pytest
+import pytest_asyncio
+
+from roost.store.failpoints import TRACE
+from roost.store.store import ArtifactUnknownError, Store
+
+FAR = "9999-01-01T00:00:00Z"
+
+
+@pytest_asyncio.fixture
+async def artifact(store, lock_of, fill):
+    return await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+
+
+@pytest.fixture
+def holder(artifact):
+    """A process that holds the lease as a run does: a lock taken before exec, inherited by the command."""
+    script = 'exec 9<"$1"; flock -s -n 9 || exit 9; echo held; exec sleep 600'
+    process = subprocess.Popen(["/bin/sh", "-c", script, "sh", artifact.lease_path], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+async def test_deleted_prefix_is_gone(store, artifact):
+    assert await store.delete_artifact(artifact.id) is True
+    assert os.listdir(store.layout.prefixes) == []
+    assert os.listdir(store.layout.trash) == []
+    assert await store.index.artifacts() == []
+    with pytest.raises(ArtifactUnknownError):
+        await store.delete_artifact(artifact.id)
+
+
+async def test_order_of_deletion(store, artifact, monkeypatch, tmp_path):
+    trace = tmp_path / "trace"
+    monkeypatch.setenv(TRACE, str(trace))
+    await store.delete_artifact(artifact.id)
+    monkeypatch.delenv(TRACE)
+    operations = [line.split(" ") for line in trace.read_text().splitlines() if not line.startswith("point")]
+    moved = operations[2][-1]
+    assert operations == [
+        ["commit", "mark_deleting"],
+        ["unlink", artifact.lease_path],
+        ["rename", artifact.path, moved],
+        ["sync-folder", store.layout.prefixes],
+        ["remove", moved],
+        ["commit", "drop_artifact"],
+    ]
+    assert os.path.dirname(moved) == store.layout.trash
+
+
+async def test_prefix_in_use_stays(store, artifact, holder):
+    assert await store.delete_artifact(artifact.id) is False
+    assert (await store.index.artifact(artifact.id)).state == "ready"
+    assert os.path.isdir(artifact.path)
+    holder.kill()
+    holder.wait()
+    assert await store.delete_artifact(artifact.id) is True
+
+
+async def test_usage_names_the_process(store, artifact, holder):
+    (row,) = await store.usage()
+    assert row.protected_by == (f"process:{holder.pid}",)
+    assert (row.id, row.kind, row.bytes) == (artifact.id, "prefix", artifact.bytes)
+    holder.kill()
+    holder.wait()
+    (row,) = await store.usage()
+    assert row.protected_by == ()
+
+
+async def test_a_lock_without_a_visible_process_is_told_as_such(store, artifact):
+    # held by this very process, which does not count itself as a user
+    with open(artifact.lease_path) as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH)
+        (row,) = await store.usage()
+    assert row.protected_by == ("process:unknown",)
+
+
+async def test_pin_and_lease_protect(store, artifact):
+    await store.index.pin(artifact.key)
+    await store.index.put_lease("l1", artifact.id, "somebody", FAR)
+    (row,) = await store.usage()
+    assert row.protected_by == ("lease:l1", "pin")
+    assert await store.delete_artifact(artifact.id) is False
+    assert await store.index.unpin(artifact.key) is True
+    assert await store.delete_artifact(artifact.id) is False
+    await store.index.put_lease("l1", artifact.id, "somebody", "2001-01-01T00:00:00Z")
+    assert await store.index.leases() == []
+    assert await store.delete_artifact(artifact.id) is True
+
+
+async def test_last_use_is_the_mtime_of_the_lease(store, artifact):
+    os.utime(artifact.lease_path, (4_000_000_000, 4_000_000_000))
+    (row,) = await store.usage()
+    assert row.last_used == "2096-10-02T07:06:40.000000Z"
+
+
+async def test_measured_usage_sees_new_links(store, artifact):
+    python = os.path.join(artifact.path, "bin", "python")
+    os.link(python, os.path.join(store.layout.packages, "kept"))
+    (published,), (measured,) = await store.usage(), await store.usage(measure=True)
+    assert published.shared_bytes == 0
+    assert measured.shared_bytes == os.stat(python).st_blocks * 512
+
+
+async def test_retired_prefix_is_not_picked_and_goes_at_once(store, artifact):
+    assert await store.retire_prefix(artifact.id) is True
+    assert await store.index.artifacts() == []
+    assert not os.path.exists(artifact.path)
+
+
+async def test_retired_prefix_in_use_goes_when_it_is_free(store, artifact, holder, lock_of, fill):
+    assert await store.retire_prefix(artifact.id) is False
+    assert await store.index.ready_artifact("prefix", artifact.key) is None
+    assert await store.sweep_retired() == 0
+    assert os.path.isdir(artifact.path)
+    again = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    assert again.path != artifact.path
+    assert (await store.index.ready_artifact("prefix", artifact.key)).id == again.id
+    holder.kill()
+    holder.wait()
+    assert await store.sweep_retired() == 1
+    assert [a.id for a in await store.index.artifacts()] == [again.id]
+    assert not os.path.exists(artifact.path)
+
+
+async def test_retired_prefix_in_use_survives_a_restart(root, lock_of, fill):
+    store = await Store.open(root)
+    artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    with open(artifact.lease_path) as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH)
+        assert await store.retire_prefix(artifact.id) is False
+        await store.close()
+        store = await Store.open(root)
+        assert (await store.index.artifact(artifact.id)).state == "retired"
+        assert os.path.isdir(artifact.path)
+        await store.close()
+    store = await Store.open(root)
+    assert await store.index.artifacts() == []
+    assert os.listdir(store.layout.prefixes) == []
+    await store.close()
+
+
+async def test_missing_lease_file_does_not_stop_a_deletion(store, artifact):
+    os.unlink(artifact.lease_path)
+    assert await store.delete_artifact(artifact.id) is True
+    assert os.listdir(store.layout.prefixes) == []
+
+
+async def test_two_deletions_at_once_remove_it_once(store, artifact):
+    both = await asyncio.gather(
+        store.delete_artifact(artifact.id), store.delete_artifact(artifact.id), return_exceptions=True
+    )
+    assert True in both
+    assert os.listdir(store.layout.prefixes) == []
+    assert await store.index.artifacts() == []
+
+
+LAUNCHER = """
+import fcntl, os, sys
+lease, path = sys.argv[1:]
+print("ready", flush=True)
+while True:
+    try:
+        descriptor = os.open(lease, os.O_RDONLY)
+    except FileNotFoundError:
+        break
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        continue
+    if not os.path.lexists(path):
+        break
+    if not os.path.exists(path + "/bin/python"):
+        sys.exit("half a prefix")
+    os.close(descriptor)
+print("turned back")
+"""
+
+
+async def test_starting_and_deleting_race_without_harm(store, lock_of, fill):
+    """A launcher that locks and looks, again and again, sees the prefix whole or gone; the deletion ends by success."""
+    artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", LAUNCHER, artifact.lease_path, artifact.path,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert await process.stdout.readline() == b"ready\n"
+    tries = 1
+    while not await store.delete_artifact(artifact.id):
+        tries += 1
+        assert tries < 10_000
+    out, err = await process.communicate()
+    assert (process.returncode, out, err) == (0, b"turned back\n", b"")

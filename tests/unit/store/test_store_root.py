@@ -1,0 +1,174 @@
+"""Which roots are refused, with which code and words."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+from roost.store.disk import FOLDERS, Layout
+from roost.store.root import (
+    NETWORK_FILE_SYSTEMS,
+    RootFormatError,
+    RootInUseError,
+    RootNetworkError,
+    RootReadOnlyError,
+    RootTooLongError,
+    check_root,
+    file_system,
+    longest_root,
+    type_in_mounts,
+)
+from roost.store.store import Store
+
+
+def of_length(length):
+    start = tempfile.mkdtemp(prefix="r", dir="/tmp")
+    return start, start + "/" + "x" * (length - len(start) - 1)
+
+
+async def test_a_root_of_the_longest_path_works(lock_of, fill):
+    start, root = of_length(longest_root())
+    try:
+        store = await Store.open(root)
+        artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+        await store.close()
+        assert len(f"#!{artifact.path}/bin/python3.99") == 127
+        assert len(artifact.path) <= 255
+    finally:
+        shutil.rmtree(start)
+
+
+async def test_a_longer_root_is_refused_with_the_limit():
+    start, root = of_length(longest_root() + 1)
+    with pytest.raises(RootTooLongError) as caught:
+        await Store.open(root)
+    assert caught.value.code == "root-too-long"
+    assert caught.value.exit_status == 5
+    assert f"the limit is {longest_root()}" in caught.value.message
+    assert "ROOST_HOME" in caught.value.hint
+    assert os.listdir(start) == []
+    os.rmdir(start)
+
+
+def test_length_counts_bytes_not_characters():
+    with pytest.raises(RootTooLongError):
+        check_root("/tmp/" + "é" * (longest_root() // 2))
+
+
+async def test_a_second_daemon_on_one_root_is_refused(root, store):
+    with pytest.raises(RootInUseError) as caught:
+        await Store.open(root)
+    assert caught.value.code == "root-in-use"
+    assert caught.value.fields["pid"] == os.getpid()
+    await store.close()
+    again = await Store.open(root)
+    await again.close()
+
+
+async def test_the_root_is_free_when_its_holder_is_killed(root):
+    script = (
+        "import asyncio, sys\nfrom roost.store.store import Store\n"
+        "async def main():\n    store = await Store.open(sys.argv[1])\n    print('open', flush=True)\n"
+        "    await asyncio.sleep(600)\nasyncio.run(main())"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, root], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "open\n"
+        with pytest.raises(RootInUseError) as caught:
+            await Store.open(root)
+        assert caught.value.fields["pid"] == process.pid
+        process.kill()
+    await (await Store.open(root)).close()
+
+
+async def test_many_opens_at_once_let_one_in(root):
+    opened = await asyncio.gather(*(Store.open(root) for _ in range(10)), return_exceptions=True)
+    stores = [store for store in opened if isinstance(store, Store)]
+    assert len(stores) == 1
+    assert all(isinstance(other, RootInUseError) for other in opened if other is not stores[0])
+    await stores[0].close()
+
+
+async def test_format_is_written_once_and_unknown_ones_are_refused(root):
+    await (await Store.open(root)).close()
+    layout = Layout(root)
+    with open(layout.format_path) as stream:
+        assert stream.read() == "1\n"
+    for text in ("2\n", "", "\xff\x00garbage"):
+        with open(layout.format_path, "w") as stream:
+            stream.write(text)
+        with pytest.raises(RootFormatError) as caught:
+            await Store.open(root)
+        assert caught.value.code == "root-format"
+    with open(layout.format_path) as stream:
+        assert stream.read() == "\xff\x00garbage"
+    os.unlink(layout.format_path)
+    with pytest.raises(RootFormatError, match="no format file"):
+        await Store.open(root)
+
+
+async def test_folders_are_for_the_owner_only(root, store):
+    modes = {name: os.stat(os.path.join(root, name)).st_mode & 0o077 for name in FOLDERS}
+    assert modes == dict.fromkeys(FOLDERS, 0)
+    assert os.stat(store.layout.lock_path).st_mode & 0o077 == 0
+
+
+async def test_a_root_that_is_a_file_is_refused(root):
+    path = os.path.join(root, "file")
+    with open(path, "w"):
+        pass
+    for place in (path, path + "/below"):
+        with pytest.raises(RootReadOnlyError) as caught:
+            await Store.open(place)
+        assert caught.value.code == "root-read-only"
+
+
+MOUNTS = r"""
+22 27 0:21 / /proc rw,relatime - proc proc rw
+27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+40 27 0:40 / /home rw,relatime shared:1 master:2 - nfs4 server:/home rw
+41 40 254:1 / /home/local rw - xfs /dev/vdb rw
+42 27 0:42 / /mnt/with\040space rw - fuse.sshfs u@h:/ rw
+43 27 0:43 / /over rw - cifs //h/s rw
+44 43 0:44 / /over rw - tmpfs tmpfs rw
+broken line
+""".splitlines()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "ext4"),
+        ("/homes/x", "ext4"),
+        ("/home", "nfs4"),
+        ("/home/u/roost", "nfs4"),
+        ("/home/local/roost", "xfs"),
+        ("/mnt/with space/r", "fuse.sshfs"),
+        ("/over/r", "tmpfs"),
+    ],
+)
+def test_file_system_of_the_longest_and_last_mount(path, kind):
+    assert type_in_mounts(path, MOUNTS) == kind
+
+
+def test_file_systems_of_this_machine():
+    assert file_system("/proc/self") == "proc"
+    assert file_system("/tmp", mounts="/nowhere") is None
+    assert {"nfs", "nfs4", "cifs", "9p", "fuse.sshfs"} <= NETWORK_FILE_SYSTEMS
+
+
+def test_a_network_file_system_is_refused(root, monkeypatch):
+    # Nothing on a test machine mounts one on command: the name of this machine's own file system is put on the list.
+    from roost.store import root as module
+
+    monkeypatch.setattr(module, "NETWORK_FILE_SYSTEMS", frozenset({file_system(root)}))
+    with pytest.raises(RootNetworkError) as caught:
+        check_root(root + "/not/there/yet")
+    assert caught.value.code == "root-network"
+    assert "ROOST_HOME" in caught.value.hint
+    assert file_system(root) in caught.value.message
