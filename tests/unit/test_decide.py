@@ -33,7 +33,7 @@ def test_a_ready_prefix_is_reused_and_named() -> None:
     plan = decide(Request(definition=CONDA), known(prefix=PREFIX))
     assert plan.action == "reuse-prefix"
     assert plan.artifact is not None
-    assert (plan.artifact.id, plan.artifact.path, plan.artifact.digest) == ("p-1", "/r/p", LOCK)
+    assert (plan.artifact.id, plan.artifact.path, plan.artifact.digest) == ("p-1", "/r/prefixes/ab-1", LOCK)
     assert plan.steps == []
     assert [reason.code for reason in plan.reasons] == ["definition-known", "prefix-ready"]
     assert "generation 3" in plan.reasons[0].message

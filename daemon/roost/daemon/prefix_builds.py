@@ -84,6 +84,8 @@ class PrefixBuilds:
             await self._store.retire_prefix(broken.id)
         if lock.conda:
             await (await self._engines.conda()).mend_cache(lock.conda)
+        if lock.wheels:
+            await (await self._engines.pip()).mend_cache(lock.wheels)
         await self._events.append("prefix-retired", artifact=broken.id, path=broken.path)
 
     async def _publish(self, flight: Flight[Ready], wanted: Wanted) -> Ready:

@@ -16,6 +16,10 @@ from roost.store.lock import CondaPackage, CondaPython, HostPython, Lock, Remote
 from roost.store.specs import spec_name
 
 
+# What wheels beside conda packages may count on, as the conda part does (see the baseline of the conda engine).
+BASELINE_GLIBC = "2.28"
+
+
 class PlatformMissingError(DefinitionError):
     """An explicit definition lists no packages for the platform."""
 
@@ -114,6 +118,8 @@ async def _wheels_beside(
         as_of=job.as_of,
         allow_builds=job.allow_builds,
         credentials=job.credentials,
+        variables=job.environ,
+        glibc=job.definition.system.get("glibc", BASELINE_GLIBC),
         progress=progress,
     )
     return tuple(locked.wheels), tuple(locked.inputs)
@@ -130,6 +136,7 @@ async def _with_host_python(engines: Engines, job: SolveJob, progress: Progress)
         as_of=job.as_of,
         allow_builds=job.allow_builds,
         credentials=job.credentials,
+        variables=job.environ,
         progress=progress,
     )
     return Lock(platform=job.platform, provider=interpreter, wheels=tuple(locked.wheels), inputs=tuple(locked.inputs))
