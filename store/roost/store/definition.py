@@ -50,7 +50,7 @@ class PipItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     kind: PipKind
     """``requirement``: PEP 508 by name; ``option``: ``--index-url …``; ``requirements``/``constraints``: a nested
-    ``-r`` or ``-c``; ``wheel``, ``source``: a local file or folder; ``editable``: ``-e``; ``url``: a direct or git URL."""
+    ``-r`` or ``-c``; ``wheel``, ``source``: a local file or folder; ``editable``: ``-e``; ``url``: direct or git."""
     text: str
     """The line, lexically normalised and without credentials; for a local thing its file name (with extras)."""
     digest: str | None = None
@@ -124,6 +124,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     variables: dict[str, str] = {}
     container: Container = Container()
+    interpreter: str | None = None
+    """Of a user-managed definition: ``Definition.python.interpreter``, which is a setting and not part of a build."""
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):

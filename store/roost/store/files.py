@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 
 from roost.store.dockerignore import ignored_by
 
-BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "MANIFEST.in", "requirements.txt")
 _VERSION_CONTROL = frozenset((".git", ".hg", ".svn"))
 _CACHES = frozenset(("__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"))
 _BUILDS = frozenset((".venv", "venv", ".tox", ".nox", ".eggs", "node_modules", ".DS_Store"))
@@ -18,7 +17,7 @@ _LEFT_OUT_AT_TOP = frozenset(("build", "dist"))
 _CHUNK = 1 << 20
 
 
-class DiskFiles:
+class LocalFiles:
     """Implements ``roost.store.readers.Files`` on the file system. Blocking: call it in a thread."""
 
     def read(self, path: str) -> bytes:
@@ -38,11 +37,6 @@ class DiskFiles:
     def context_digest(self, path: str) -> str:
         """Folders count too: ``COPY`` makes empty ones."""
         return _digest(path, _walk(path, "", _context_rule(path), folders=True))
-
-    def build_digest(self, path: str) -> str:
-        """An editable install holds links to sources, so only what decides its metadata counts."""
-        present = set(os.listdir(path))
-        return _digest(path, [name for name in BUILD_FILES if name in present])
 
 
 def _no_source(name: str) -> bool:

@@ -11,7 +11,7 @@ import re
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>[^\s\"'<>\]]+)")
 _VARIABLE = re.compile(r"(?:\$\{\w+\}:?)+")
-_TOKEN = re.compile(r"(?P<token>/t/[^/]+)(?=/|$)")
+_TOKEN = re.compile(r"(?P<token>/t/[^/]+)(?=/)")
 _SIGNED = re.compile(r"(?:^|&)(?:sig|token|access_token|auth|key|X-Amz-Signature|X-Goog-Signature)=", re.IGNORECASE)
 _RAW_PASSWORD = re.compile(r"[^/?#@:]+:(?!\d+(?:[/?#]|$))[^@]*@")
 _VERSION_CONTROL = ("git+", "hg+", "svn+", "bzr+")

@@ -59,7 +59,10 @@ def read_v1(reading: Reading, root: Item) -> Parsed:
     if root.value("r").kind != "null":
         reading.warn("section-unread", "section 'r' of an Azure environment is not read yet", root.value("r").location)
     return reading.parsed(
-        definition, "azure", settings=_v1_settings(root, docker), name=root.value("name").optional("'name'")
+        definition,
+        "azure",
+        settings=_v1_settings(root, docker, definition.python),
+        name=root.value("name").optional("'name'"),
     )
 
 
@@ -136,14 +139,15 @@ def _spark(item: Item) -> Spark:
     return Spark(repositories=tuple(repositories), packages=tuple(packages))
 
 
-def _v1_settings(root: Item, docker: Item) -> Settings:
+def _v1_settings(root: Item, docker: Item, python: Python) -> Settings:
     variables = {
         key: value.optional(f"variable {key!r}") or ""
         for key, (_, value) in root.value("environmentVariables").pairs("'environmentVariables'").items()
     }
     arguments = tuple(member.text("an argument") for member in docker.value("arguments").items("'arguments'"))
     container = Container(shm_size=docker.value("shmSize").optional("'shmSize'"), arguments=arguments)
-    return Settings(variables=variables, container=container)
+    interpreter = python.interpreter if python.user_managed else None
+    return Settings(variables=variables, container=container, interpreter=interpreter)
 
 
 def _warn(reading: Reading, root: Item, silent: tuple[str, ...]) -> None:

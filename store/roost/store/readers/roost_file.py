@@ -74,8 +74,14 @@ class _RoostFile:
         name = self._shaped(self.data["name"], ("name",), "text") if "name" in self.data else None
         sections = {section: self._section(section) for section in SECTIONS}
         container = sections["container"]
-        settings = Settings(variables=sections["variables"], container=_struct(Container, container))
-        return self.reading.parsed(self._definition(sections), "roost", settings=settings, name=name)
+        definition = self._definition(sections)
+        python = definition.python
+        settings = Settings(
+            variables=sections["variables"],
+            container=_struct(Container, container),
+            interpreter=python.interpreter if python.user_managed else None,
+        )
+        return self.reading.parsed(definition, "roost", settings=settings, name=name)
 
     def _definition(self, sections: dict[str, dict[str, Any]]) -> Definition:
         system = sections["system"]

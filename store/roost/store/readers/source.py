@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import hashlib
 import posixpath
 from typing import Protocol
@@ -12,6 +13,9 @@ import msgspec
 from roost.store.definition import Definition, Input, Notice, Parsed, Settings
 from roost.store.errors import DefinitionError, Location
 from roost.store.urls import strip_credentials
+
+BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
+"""What decides a project's metadata, and so the digest of an editable install."""
 
 
 class Files(Protocol):
@@ -31,9 +35,6 @@ class Files(Protocol):
 
     def context_digest(self, path: str) -> str:
         """The same for a Docker build context, without what its ``.dockerignore`` leaves out; raises ``OSError``."""
-
-    def build_digest(self, path: str) -> str:
-        """``sha256:`` of the files that say how the folder's project is built, not of its sources."""
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,17 +98,28 @@ class Reading:
         """The digest of a local thing: ``file``, ``tree``, ``context`` or ``build``."""
         if kind == "file" or (kind == "tree" and not self.files.is_folder(path)):
             return digest_of(self.load(path, location))
-        compute = {
-            "tree": self.files.tree_digest,
-            "context": self.files.context_digest,
-            "build": self.files.build_digest,
-        }
+        if kind == "build":
+            return self._build_digest(path, location)
+        compute = {"tree": self.files.tree_digest, "context": self.files.context_digest}
         try:
             digest = compute[kind](path)
         except OSError as error:
             raise self._missing(path, location, error) from None
         self.remember(path, digest)
         return digest
+
+    def _build_digest(self, folder: str, location: Location | None) -> str:
+        """An editable install holds links to sources: what counts is what says how the project is built."""
+        if not self.files.is_folder(folder):
+            raise self._missing(folder, location, NotADirectoryError(errno.ENOTDIR, "it is no folder"))
+        content = hashlib.sha256(b"roost build files 1\n")
+        for name in BUILD_FILES:
+            path = posixpath.join(folder, name)
+            if self.files.exists(path):
+                content.update(f"{name} {digest_of(self.load(path, location))}\n".encode())
+            else:
+                self.remember(path, None)
+        return "sha256:" + content.hexdigest()
 
     def parsed(
         self, definition: Definition, format: str, *, settings: Settings | None = None, name: str | None = None
