@@ -14,7 +14,7 @@ from roost.daemon.launch import identity
 from roost.daemon.platforms import local_platform
 from roost.store.definition import Defaults, Definition, Input, Parsed, Settings
 from roost.store.errors import NotFoundError, UsageError
-from roost.store.files import DiskFiles
+from roost.store.files import LocalFiles
 from roost.store.readers import Source, read
 from roost.store.records import Guard, Run
 from roost.store.store import Store
@@ -49,7 +49,7 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
         return self.parsed.inputs
 
 
-class WatchedFiles(DiskFiles):
+class WatchedFiles(LocalFiles):
     """Files that remember in which state each one was before it was looked at."""
 
     def __init__(self) -> None:
@@ -57,12 +57,16 @@ class WatchedFiles(DiskFiles):
         self.folders = False
 
     def read(self, path: str) -> bytes:
-        self._watch(path)
+        self.watch(path)
         return super().read(path)
 
     def exists(self, path: str) -> bool:
-        self._watch(path)
+        self.watch(path)
         return super().exists(path)
+
+    def is_folder(self, path: str) -> bool:
+        self.watch(path)
+        return super().is_folder(path)
 
     def tree_digest(self, path: str) -> str:
         self.folders = True
@@ -72,11 +76,8 @@ class WatchedFiles(DiskFiles):
         self.folders = True
         return super().context_digest(path)
 
-    def build_digest(self, path: str) -> str:
-        self.folders = True
-        return super().build_digest(path)
-
-    def _watch(self, path: str) -> None:
+    def watch(self, path: str) -> None:
+        """Note the state of ``path``, the first time."""
         self.guards.setdefault(path, Guard(path=path, identity=identity(path)))
 
 
@@ -102,9 +103,9 @@ def _check(what: What) -> None:
 
 
 def _resolve(what: What, defaults: Defaults) -> Resolved:
-    found = _find(what)
-    data = what.text.encode() if what.text is not None else None
     files = WatchedFiles()
+    found = _find(what, files)
+    data = what.text.encode() if what.text is not None else None
     parsed = read(Source(path=found.path, data=data, format=found.format), files)
     form = canonical(parsed.definition, defaults)
     settings = settings_canonical(parsed.settings)
@@ -122,10 +123,15 @@ def _resolve(what: What, defaults: Defaults) -> Resolved:
     )
 
 
-def _find(what: What) -> Found:
-    if what.file is None:
-        return discover(what.cwd, tuple(what.command))
-    return Found(path=os.path.normpath(os.path.join(what.cwd, what.file)), format=None, absent=())
+def _find(what: What, files: WatchedFiles) -> Found:
+    if what.file is not None:
+        return Found(path=os.path.normpath(os.path.join(what.cwd, what.file)))
+    found = discover(what.cwd, what.command)
+    if not found.consulted:
+        return found
+    for path in found.consulted:
+        files.watch(path)
+    return discover(what.cwd, what.command)  # again, so that their state is from before they were read
 
 
 def _folder_name(path: str | None) -> str | None:

@@ -1,0 +1,88 @@
+"""roost as a user has it: the installed command, a root of its own, and nothing of this process's settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sysconfig
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOST = os.path.join(sysconfig.get_path("scripts"), "roost")
+
+
+@dataclass
+class Roost:
+    """One root and a folder to work in. ``variables`` come on top of a small environment."""
+
+    root: Path
+    folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TERM") or k.startswith("SSL_")}
+        own = {"ROOST_HOME": str(self.root), "ROOST_CONFIG": str(self.config)}
+        return {**kept, **own, **self.variables}
+
+    @property
+    def config(self) -> Path:
+        return self.root.with_suffix(".toml")
+
+    def write(self, name: str, text: str) -> Path:
+        """A file in the working folder."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def run(self, *arguments: str, cwd: Path | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run the command to its end."""
+        environ = {**self.environ, **options.pop("variables", {})}
+        return subprocess.run(
+            [ROOST, *arguments], cwd=cwd or self.folder, env=environ, capture_output=True, text=True, timeout=240, **options
+        )
+
+    def ok(self, *arguments: str, **options: Any) -> str:
+        """Run the command, which must succeed; its standard output."""
+        done = self.run(*arguments, **options)
+        assert done.returncode == 0, f"roost {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def json(self, *arguments: str, **options: Any) -> Any:
+        """The JSON document that the command prints; of a stream, its last line."""
+        return json.loads(self.ok(*arguments, "--json", **options).strip().splitlines()[-1])
+
+    def failed(self, status: int, *arguments: str, **options: Any) -> dict[str, Any]:
+        """Run the command, which must end with ``status``; the error body that it prints with ``--json``."""
+        done = self.run(*arguments, "--json", **options)
+        assert done.returncode == status, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        body: dict[str, Any] = json.loads((done.stdout.strip() or done.stderr.strip()).splitlines()[-1])
+        return body
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start the command and do not wait."""
+        return subprocess.Popen(
+            [ROOST, *arguments],
+            cwd=self.folder,
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    def daemon_pid(self) -> int | None:
+        """The process that serves the root, if any: it holds the lock file open."""
+        found = self.run("daemon", "status", "--json")
+        return json.loads(found.stdout)["pid"] if found.returncode == 0 and found.stdout.strip() else None
+
+    def end(self) -> None:
+        """Stop the daemon and remove everything."""
+        self.run("daemon", "stop")
+        shutil.rmtree(self.root, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.config.unlink(missing_ok=True)
