@@ -1,0 +1,190 @@
+"""SIGKILL at every fail point of publish, delete, retire and a failed fill, and again at every point of the recovery.
+
+The points are those that a run passes (its trace names them), so a new one is swept without being listed here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+from roost.store.failpoints import FAILPOINT, TRACE
+from roost.store.store import Store
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# A killed process loses nothing that it wrote, synced or not: hundreds of roots need no real disk.
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"
+KILLED = -signal.SIGKILL
+
+
+class Children:
+    """The forking process and its answers."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [sys.executable, os.path.join(HERE, "store_child.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, do, root, **environ):
+        self.process.stdin.write(json.dumps({"do": do, "root": root, "environ": environ}) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())["status"]
+
+    def points(self, do, root):
+        """The points that this passes, each once, in order; ``name:N`` where it is passed more than once."""
+        trace = root + ".trace"
+        assert self.run(do, root, **{TRACE: trace}) == 0
+        with open(trace) as stream:
+            names = [line.split()[1] for line in stream if line.startswith("point ")]
+        os.unlink(trace)
+        return [f"{name}:{names[:place].count(name) + 1}" for place, name in enumerate(names)]
+
+
+@pytest.fixture(scope="module")
+def children():
+    started = Children()
+    yield started
+    started.process.stdin.close()
+    assert started.process.wait() == 0
+    started.process.stdout.close()
+
+
+@pytest.fixture
+def new_root():
+    made = []
+
+    def make():
+        made.append(tempfile.mkdtemp(prefix="r", dir=MEMORY))
+        return made[-1]
+
+    yield make
+    for path in made:
+        shutil.rmtree(path)
+
+
+async def assert_whole(root):
+    """What must hold of every root that was opened, whatever happened before; returns the keys that are ready."""
+    store = await Store.open(root)
+    layout = store.layout
+    artifacts = await store.index.artifacts()
+    names = {os.path.basename(artifact.path) for artifact in artifacts}
+    assert {artifact.state for artifact in artifacts} <= {"ready"}
+    assert set(os.listdir(layout.prefixes)) == names | {name + ".lease" for name in names}
+    for artifact in artifacts:
+        contents = [os.path.getsize(os.path.join(artifact.path, name)) for name in os.listdir(artifact.path)]
+        assert contents == [800] * 20
+        assert await store.index.lock(artifact.key) is not None
+    assert [os.listdir(folder) for folder in (layout.stage, layout.trash, layout.launch)] == [[], [], []]
+    assert await store.index.open_builds() == []
+    assert await store.index.leases() == []
+    ready = {artifact.key for artifact in artifacts}
+    for generation in await store.index.generations("sha256:a"):
+        assert await store.index.lock(generation.lock_digest) is not None
+    current = await store.index.current_generation("sha256:a", "linux-64")
+    await store.close()
+    return ready, current
+
+
+PREPARED = {"publish": [], "delete": ["publish"], "retire": ["publish"], "fail": []}
+COMMITTED = {"publish.committed", "recover.done"}
+
+
+@pytest.fixture
+def prepared(children, new_root):
+    def make(do):
+        root = new_root()
+        for step in ["recover", *PREPARED.get(do, [])]:
+            assert children.run(step, root) == 0
+        return root
+
+    return make
+
+
+@pytest.mark.parametrize("do", ["publish", "delete", "retire", "fail"])
+async def test_killed_at_every_point_and_again_at_every_point_of_recovery(do, children, prepared):
+    points = [point for point in children.points(do, prepared(do)) if not point.startswith("recover.")]
+    assert len(points) >= 6
+    runs = 0
+    for point in points:
+        root = prepared(do)
+        assert children.run(do, root, **{FAILPOINT: point}) == KILLED
+        after_first = await ready_after(do, point, root)
+        for inner in recovery_points(children, prepared, do, point):
+            root = prepared(do)
+            assert children.run(do, root, **{FAILPOINT: point}) == KILLED
+            assert children.run("recover", root, **{FAILPOINT: inner}) == KILLED
+            assert await ready_after(do, point, root) == after_first
+            assert children.run("publish", root) == 0  # the next try works
+            assert len((await assert_whole(root))[0]) == 1
+            runs += 1
+    assert runs >= len(points) * 6
+
+
+def recovery_points(children, prepared, do, point):
+    root = prepared(do)
+    assert children.run(do, root, **{FAILPOINT: point}) == KILLED
+    return children.points("recover", root)
+
+
+async def ready_after(do, point, root):
+    """Whether the prefix is ready after the crash and a recovery: only if it was committed, or not yet deleted."""
+    ready, current = await assert_whole(root)
+    name = point.split(":")[0]
+    if do == "publish":
+        assert bool(ready) == (name == "publish.committed")
+        assert (current is not None) == bool(ready)  # in one transaction
+    elif do == "delete":
+        assert bool(ready) == (name == "delete.locked")
+    elif do == "retire":
+        assert not ready
+    else:
+        assert not ready
+        assert current is None
+    return bool(ready)
+
+
+async def test_every_kind_of_litter_and_a_crash_at_every_point_of_its_recovery(children, new_root):
+    def littered():
+        root = new_root()
+        assert children.run("litter", root) == 0
+        return root
+
+    points = children.points("recover", littered())
+    assert {"recover.discard:1", "recover.drop:1", "recover.restore-lease:1"} <= set(points)
+    for point in points:
+        root = littered()
+        assert children.run("recover", root, **{FAILPOINT: point}) == KILLED
+        ready, _ = await assert_whole(root)
+        assert len(ready) == 1
+
+
+def test_traces_name_each_step_of_the_protocols(children, prepared):
+    assert [p.split(":")[0] for p in children.points("publish", prepared("publish")) if "recover" not in p] == [
+        "publish.begin",
+        "publish.announced",
+        "publish.leased",
+        "publish.placed",
+        "publish.filled",
+        "publish.synced",
+        "publish.parent-synced",
+        "publish.in-transaction",
+        "publish.committed",
+    ]
+    assert [p.split(":")[0] for p in children.points("delete", prepared("delete")) if "recover" not in p] == [
+        "delete.locked",
+        "delete.marked",
+        "delete.unleased",
+        "delete.moved",
+        "delete.removed",
+        "delete.dropped",
+    ]
