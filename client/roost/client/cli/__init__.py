@@ -1,0 +1,43 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from roost.client.cli.context import Context
+from roost.client.cli.parser import LAUNCHING, parse
+from roost.client.errors import ClientError
+
+__all__ = ["run"]
+
+INTERRUPTED = 130
+FAILED_ITSELF = 125
+"""What ``run``, ``exec`` and ``shell`` end with when roost failed and not the command, as ``env`` and docker do."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit status."""
+    launching = bool(arguments) and arguments[0] in LAUNCHING
+    try:
+        options = parse(arguments)
+    except SystemExit as error:
+        return FAILED_ITSELF if launching and error.code else int(error.code or 0)
+    return _run(Context(options), launching=launching)
+
+
+def _run(context: Context, *, launching: bool) -> int:
+    try:
+        status: int = context.options.handler(context)
+    except ClientError as error:
+        context.report(error)
+        status = error.exit_status
+        return FAILED_ITSELF if launching and status != INTERRUPTED else status
+    except KeyboardInterrupt:
+        context.close()
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        return 1
+    return status

@@ -1,0 +1,170 @@
+"""Starting the daemon where no socket answers. Many clients may try at once: the root's lock lets one daemon live."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import IO, Any
+
+from roost.client import places
+from roost.client.errors import ClientError, unreachable
+from roost.client.transport import GONE, PROTOCOL, Daemon
+
+PATIENCE_SECONDS = 120.0
+"""A daemon that lives but does not serve yet is recovering its store."""
+LOSER_SECONDS = 10.0
+"""After losing the race, so long may the winner take before a start is tried again."""
+STEP_SECONDS = 0.02
+Notify = Callable[[str], None]
+
+
+def connect(notify: Notify = lambda line: None) -> Daemon:
+    """A daemon of this protocol, started if need be. Raises ``ClientError`` with exit status 5."""
+    daemon = Daemon(places.socket_path())
+    version = answering(daemon) or start(daemon, notify)
+    if version.get("protocol") == PROTOCOL:
+        return daemon
+    _refuse_or_stop(daemon, version)
+    start(daemon, notify)
+    return daemon
+
+
+def answering(daemon: Daemon) -> dict[str, Any] | None:
+    """The answer of ``GET /v1/version``; ``None`` where nobody serves."""
+    try:
+        return daemon.request("GET", "/v1/version")
+    except GONE:
+        return None
+    except ClientError as error:
+        if error.code == "protocol":
+            return {**error.body["fields"]}
+        raise
+
+
+def _refuse_or_stop(daemon: Daemon, version: dict[str, Any]) -> None:
+    """An older daemon that is idle makes room for one of this client's age; any other is the user's to judge."""
+    spoken = version.get("protocol", 0)
+    if isinstance(spoken, int) and spoken < PROTOCOL and version.get("idle"):
+        stop(daemon)
+        return
+    raise unreachable(
+        f"The daemon speaks protocol {spoken}, this client {PROTOCOL}.",
+        "`roost daemon stop` once its work is done, then try again: the client starts one of its own version.",
+    )
+
+
+def stop(daemon: Daemon, patience: float = 60.0) -> bool:
+    """Ask it to stop and wait until nobody serves. ``False`` where nobody did."""
+    try:
+        daemon.request("POST", "/v1/shutdown", {})
+    except GONE:
+        return False
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if not _serves(daemon):
+            return True
+        time.sleep(STEP_SECONDS)
+    raise unreachable("The daemon did not stop in time.", "`roost daemon logs` may say what it waits for.")
+
+
+def _serves(daemon: Daemon) -> bool:
+    try:
+        return answering(daemon) is not None
+    except ClientError:
+        return True
+
+
+def start(daemon: Daemon, notify: Notify = lambda line: None) -> dict[str, Any]:
+    """Start a daemon and wait until one serves; the answer of ``GET /v1/version``."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        version = _attempt(daemon, deadline, notify)
+        if version is not None:
+            return version
+    raise unreachable("The daemon was started, but does not answer.", "`roost daemon logs` may say why.")
+
+
+def _attempt(daemon: Daemon, deadline: float, notify: Notify) -> dict[str, Any] | None:
+    with _output() as output:
+        began = output.seek(0, os.SEEK_END)
+        process = _spawn(output)
+        lost_until, told = None, time.monotonic() + 2
+        while time.monotonic() < deadline:
+            version = answering(daemon)
+            if version is not None:
+                return version
+            if process.poll() is not None and process.returncode:
+                raise ClientError(_last_words(output, began, process.returncode))
+            if process.returncode == 0:
+                lost_until = lost_until or time.monotonic() + LOSER_SECONDS
+                if time.monotonic() > lost_until:
+                    return None
+            if time.monotonic() > told:
+                notify("waiting for the daemon: it is looking after its store")
+                told = deadline
+            time.sleep(STEP_SECONDS)
+    return None
+
+
+def _spawn(output: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Detached, in no folder of the user's: ``-m`` would put that first among the places modules come from."""
+    process = subprocess.Popen(
+        [sys.executable, "-E", "-m", "roost.daemon.main", "--start"],
+        cwd="/",
+        env=_environ(),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+    _left.append(process)
+    return process
+
+
+_left: list[subprocess.Popen[bytes]] = []
+"""Kept, so that no warning about an unwaited child is printed: the daemon is meant to outlive this process."""
+
+
+def _environ() -> dict[str, str]:
+    """Relative places are made absolute, since the daemon starts elsewhere."""
+    environ = dict(os.environ)
+    for name in ("ROOST_HOME", "ROOST_SOCKET", "ROOST_CONFIG"):
+        if environ.get(name):
+            environ[name] = os.path.abspath(environ[name])
+    return environ
+
+
+def _output() -> IO[bytes]:
+    """The daemon's log, or where the root can't be written (the daemon will say so) a file without a name."""
+    folder = os.path.join(places.root(), "logs")
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        return open(os.path.join(folder, "daemon.log"), "a+b")
+    except OSError:
+        return tempfile.TemporaryFile()
+
+
+def _last_words(output: IO[bytes], began: int, status: int) -> dict[str, Any]:
+    """The error body that the daemon printed, or its last line."""
+    output.seek(began)
+    lines = output.read().decode(errors="replace").split("\n")
+    for line in reversed(lines):
+        body = _parsed(line)
+        if body is not None:
+            return {**body, "exit_status": 5}
+    said = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    message = f"The daemon did not start (exit status {status}): {said}"
+    return unreachable(message, f"See {os.path.join(places.root(), 'logs', 'daemon.log')}.").body
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    try:
+        body = json.loads(line)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) and "code" in body and "message" in body else None

@@ -1,0 +1,83 @@
+"""``runs``: what was run, in what, and how it ended."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from typing import Any
+
+from roost.client.cli.building import fields
+from roost.client.cli.context import Context
+from roost.client.cli.parser import Subparsers, add_command, add_family
+from roost.client.terminal import digest, table
+
+Json = dict[str, Any]
+
+
+def add(subparsers: Subparsers) -> None:
+    """The family of ``runs``."""
+    family = add_family(subparsers, "runs", "The history of runs.", "roost runs list")
+    add_command(family, "list", list_command, "The latest runs.", "roost runs list --json")
+    show = add_command(family, "show", show_command, "One run.", "roost runs show r-1a2b --json")
+    logs = add_command(family, "logs", logs_command, "What a detached run printed.", "roost runs logs -f r-1a2b")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
+    cancel = add_command(family, "cancel", cancel_command, "End a run.", "roost runs cancel r-1a2b")
+    rerun = add_command(
+        family, "rerun", rerun_command, "Run it again with its exact generation, detached.", "roost runs rerun r-1a2b"
+    )
+    for parser in (show, logs, cancel, rerun):
+        parser.add_argument("id", metavar="ID")
+
+
+def list_command(context: Context) -> int:
+    answer = context.request("GET", "/v1/runs")
+    if context.json:
+        context.print_json(answer)
+        return 0
+    heads = ("ID", "STATE", "EXIT", "TARGET", "ENVIRONMENT", "LOCK", "STARTED", "COMMAND")
+    context.print(table(heads, map(_row, answer["runs"])))
+    return 0
+
+
+def _row(run: Json) -> tuple[object, ...]:
+    environment = run.get("environment") or {}
+    return (
+        run["id"],
+        run["state"],
+        run.get("exit_status"),
+        run["target"],
+        environment.get("name"),
+        digest(run.get("lock_digest")),
+        run.get("started"),
+        " ".join(run["command"]),
+    )
+
+
+def show_command(context: Context) -> int:
+    answer = context.request("GET", f"/v1/runs/{context.options.id}")
+    context.print_json(answer) if context.json else context.print(fields(answer))
+    return 0
+
+
+def logs_command(context: Context) -> int:
+    query = "?follow=1" if context.options.follow else ""
+    with closing(context.daemon.chunks(f"/v1/runs/{context.options.id}/logs{query}")) as chunks:
+        for chunk in chunks:
+            if context.json:
+                context.print_json({"output": chunk.decode(errors="replace")})
+            else:
+                sys.stdout.buffer.write(chunk)
+                sys.stdout.buffer.flush()
+    return 0
+
+
+def cancel_command(context: Context) -> int:
+    answer = context.request("DELETE", f"/v1/runs/{context.options.id}")
+    context.print_json(answer) if context.json else context.note(f"run {context.options.id} was asked to end")
+    return 0
+
+
+def rerun_command(context: Context) -> int:
+    answer = context.request("POST", f"/v1/runs/{context.options.id}/rerun", {"detach": True})
+    context.print_json(answer["run"]) if context.json else context.print(str(answer["run"]["id"]))
+    return 0

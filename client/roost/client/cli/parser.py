@@ -1,0 +1,123 @@
+"""All commands and their options."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from roost.client.cli.context import Context
+
+Handler = Callable[[Context], int]
+LAUNCHING = ("run", "exec", "shell")
+WITH_COMMAND = ("run", "exec")
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps examples as they are written."""
+
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_command(
+    subparsers: Subparsers, name: str, handler: Handler, text: str, example: str
+) -> argparse.ArgumentParser:
+    """One command with ``--json``, ``-q`` and an example."""
+    parser = subparsers.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=f"Example:\n  {example}",
+        formatter_class=Formatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print results and errors only")
+    parser.set_defaults(handler=handler)
+    return parser
+
+
+def add_family(subparsers: Subparsers, name: str, text: str, example: str) -> Subparsers:
+    """A command that has commands of its own."""
+    parser = subparsers.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=f"Example:\n  {example}",
+        formatter_class=Formatter,
+        allow_abbrev=False,
+    )
+    return parser.add_subparsers(metavar="COMMAND", required=True)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    from roost.client.cli import building, completion, daemon, history, launching, planning, watching
+
+    parser = argparse.ArgumentParser(
+        prog="roost",
+        description="Gives every script the environment it asks for.",
+        epilog="Example:\n  roost run train.py",
+        formatter_class=Formatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for module in (launching, planning, building, history, watching, daemon, completion):
+        module.add(subparsers)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looked up only when it is asked for: the look-up costs more than the rest of the parser."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *ignored: object) -> None:
+        from importlib.metadata import version
+
+        print(f"roost {version('roost')}")
+        parser.exit()
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options; raises ``SystemExit`` as argparse does. What follows the first word that is no option of ``run`` or
+    ``exec`` is the command's, whatever it looks like."""
+    parser = build_parser()
+    if not arguments:
+        parser.print_help(sys.stderr)
+        raise SystemExit(2)
+    own, command = split_command(parser, arguments) if arguments[0] in WITH_COMMAND else (list(arguments), [])
+    options = parser.parse_args(own)
+    options.command = command
+    return options
+
+
+def split_command(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """roost's own words, and the command."""
+    valued = _valued_options(_parser_of(parser, arguments[0]))
+    position = 1
+    while position < len(arguments):
+        word = arguments[position]
+        if word == "--":
+            return list(arguments[:position]), list(arguments[position + 1 :])
+        if not word.startswith("-") or word == "-":
+            break
+        position += 2 if word in valued else 1
+    return list(arguments[:position]), list(arguments[position:])
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The commands right below ``parser``."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
+
+
+def _parser_of(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
+    return commands_of(parser)[name]
+
+
+def _valued_options(parser: argparse.ArgumentParser) -> set[str]:
+    return {name for action in parser._actions if action.nargs != 0 for name in action.option_strings}

@@ -1,0 +1,85 @@
+"""``events``, ``env list`` and ``cache df``: what happens, and what there is."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+from roost.client.cli.context import Context
+from roost.client.cli.parser import Subparsers, add_command, add_family
+from roost.client.terminal import digest, size, table
+
+Json = dict[str, Any]
+FAR = 2**53 - 1
+
+
+def add(subparsers: Subparsers) -> None:
+    """The three commands."""
+    events = add_command(subparsers, "events", events_command, "What happens in the daemon.", "roost events -f --json")
+    events.add_argument("-f", "--follow", action="store_true", help="go on until interrupted")
+    events.add_argument("--since", type=int, default=0, metavar="SEQ", help="after the event of that number")
+    environments = add_family(subparsers, "env", "The workspace's environments.", "roost env list")
+    add_command(environments, "list", environments_command, "All registered environments.", "roost env list --json")
+    cache = add_family(subparsers, "cache", "What roost keeps on disk.", "roost cache df")
+    add_command(cache, "df", usage_command, "How much room everything takes, and what protects it.", "roost cache df")
+
+
+def events_command(context: Context) -> int:
+    """Without ``-f``: up to the one that is the latest now."""
+    latest = None if context.options.follow else _latest(context)
+    if latest is not None and latest <= context.options.since:
+        return 0
+    with closing(context.daemon.lines("GET", f"/v1/events?since={context.options.since}")) as lines:
+        for event in lines:
+            if event["kind"] != "heartbeat":
+                context.print_json(event) if context.json else context.print(_line(event))
+            if latest is not None and event["seq"] >= latest:
+                break
+    return 0
+
+
+def _latest(context: Context) -> int:
+    """The number of the latest event: a reader that comes from the far future is told where the present is."""
+    with closing(context.daemon.lines("GET", f"/v1/events?since={FAR}")) as lines:
+        return int(next(lines)["seq"])
+
+
+def _line(event: Json) -> str:
+    said = " ".join(f"{name}={value}" for name, value in (event.get("fields") or {}).items())
+    return f"{event.get('seq', '-')}  {event.get('time', '')}  {event['kind']}  {said}".rstrip()
+
+
+def environments_command(context: Context) -> int:
+    answer = context.request("GET", "/v1/environments")
+    if context.json:
+        context.print_json(answer)
+        return 0
+    rows = (
+        (item["name"], item.get("version"), ",".join(item.get("labels") or []), digest(item.get("definition_digest")))
+        for item in answer["environments"]
+    )
+    context.print(table(("NAME", "VERSION", "LABELS", "DEFINITION"), rows))
+    return 0
+
+
+def usage_command(context: Context) -> int:
+    answer = context.request("GET", "/v1/artifacts")
+    if context.json:
+        context.print_json(answer)
+        return 0
+    heads = ("KIND", "ID", "SIZE", "SHARED", "LAST USED", "PROTECTED BY")
+    rows = (
+        (
+            row["kind"],
+            row["id"],
+            size(row["bytes"]),
+            size(row["shared_bytes"]),
+            row.get("last_used"),
+            " ".join(row.get("protected_by") or []),
+        )
+        for row in answer["artifacts"]
+    )
+    context.print(table(heads, rows))
+    for name, value in (answer.get("totals") or {}).items():
+        context.print(f"{name}: {size(value) if 'bytes' in name else value}")
+    return 0

@@ -1,0 +1,47 @@
+"""WHAT to run in: the same options on every command that needs an environment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from roost.client.cli.context import Context, wrong_usage
+
+
+def add_what(parser: argparse.ArgumentParser, *, many_targets: bool = False) -> None:
+    """The options of CONTRACT's WHAT."""
+    group = parser.add_argument_group("WHAT", "without -e, -f and --image: the nearest environment file upwards")
+    one = group.add_mutually_exclusive_group()
+    one.add_argument("-e", "-n", dest="environment", metavar="NAME[:VERSION|@LABEL]", help="a registered environment")
+    one.add_argument("-f", dest="file", metavar="PATH", help="an environment file, or a folder with one")
+    one.add_argument("--image", metavar="REF", help="a container image that brings its own Python")
+    group.add_argument("--generation", type=int, metavar="N", help="an older result of it, by its number")
+    group.add_argument("--lock", metavar="sha256:…", help="an older result of it, by its lock")
+    group.add_argument("--ignore-image", action="store_true", help="drop docker steps for a local prefix, on purpose")
+    action: Any = {"action": "append"} if many_targets else {"default": "auto"}
+    group.add_argument("-t", dest="target", metavar="TARGET", help="where it shall run (auto)", **action)
+
+
+def what(context: Context, command: Sequence[str] = ()) -> dict[str, Any]:
+    """``wire.What`` of the options, without what is not said."""
+    options = context.options
+    said = {
+        "cwd": _cwd(),
+        "file": options.file,
+        "environment": options.environment,
+        "image": options.image,
+        "generation": options.generation,
+        "lock": options.lock,
+        "command": list(command),
+    }
+    result = {name: value for name, value in said.items() if value not in (None, [])}
+    return {**result, "ignore_image": True} if options.ignore_image else result
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError as error:
+        raise wrong_usage("The working folder is gone.", "Change to a folder that exists.") from error

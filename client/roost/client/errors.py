@@ -1,0 +1,65 @@
+"""What the client refuses or was refused, in the wire's shape, and how a person is told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+Body = dict[str, Any]
+DEFAULT_HINT = "`roost daemon logs` says more; `roost doctor` looks for what is wrong with this machine."
+
+
+class ClientError(Exception):
+    """An error body (``wire.ErrorBody`` as JSON has it), whether the daemon or the client made it."""
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        super().__init__(body.get("message", ""))
+        self.body: Body = {
+            "code": "internal",
+            "message": "",
+            "hint": "",
+            "retryable": False,
+            "fields": {},
+            "location": None,
+            "exit_status": 1,
+            **body,
+        }
+
+    @property
+    def code(self) -> str:
+        return str(self.body["code"])
+
+    @property
+    def exit_status(self) -> int:
+        return int(self.body["exit_status"])
+
+
+def client_error(code: str, message: str, hint: str, exit_status: int, **fields: object) -> ClientError:
+    """An error that the client itself found."""
+    return ClientError(
+        {"code": code, "message": message, "hint": hint, "exit_status": exit_status, "fields": dict(fields)}
+    )
+
+
+def unreachable(message: str, hint: str) -> ClientError:
+    """The daemon can't be reached or started: exit status 5."""
+    return client_error("daemon-unreachable", message, hint, 5)
+
+
+def render(body: Mapping[str, Any]) -> str:
+    """One line that says what and where, then one that says what to do."""
+    place = _place(body.get("location"))
+    message = " ".join(str(body.get("message") or body.get("code")).split())
+    hint = " ".join(str(body.get("hint") or DEFAULT_HINT).split())
+    return f"roost: {place}{message}\n  {hint}"
+
+
+def _place(location: Mapping[str, Any] | None) -> str:
+    """``path:line:column: ``, the path as the reader would type it if it lies under the working folder."""
+    if not location:
+        return ""
+    path = str(location["path"])
+    below = os.path.relpath(path) if os.path.isabs(path) else path
+    parts = (path if below.startswith("..") else below, location.get("line"), location.get("column"))
+    return ":".join(str(part) for part in parts if part is not None) + ": "

@@ -1,0 +1,124 @@
+"""HTTP over the daemon's Unix socket, for everything but the hot path."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from roost.client.errors import ClientError, unreachable
+
+PROTOCOL = 1
+T = TypeVar("T")
+GONE = (FileNotFoundError, ConnectionRefusedError)
+"""What connecting to a socket that nobody serves raises."""
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """An ``HTTPConnection`` to a path."""
+
+    def __init__(self, path: str, timeout: float | None = None) -> None:
+        super().__init__("roost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Raises ``OSError``, ``FileNotFoundError`` and ``ConnectionRefusedError`` where nobody serves."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Daemon:
+    """Requests to the daemon at one socket. Errors are ``ClientError`` with the daemon's own body."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def request(self, method: str, target: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The JSON object that answers."""
+        with self.response(method, target, body) as response:
+            return _decoded(self._read(response))
+
+    def lines(
+        self, method: str, target: str, body: dict[str, Any] | None = None
+    ) -> Generator[dict[str, Any], None, None]:
+        """The NDJSON that answers, line by line. Closing the iterator closes the stream."""
+        with self.response(method, target, body) as response:
+            while line := self._guarded(response.readline):
+                if line.strip():
+                    yield _decoded(line)
+
+    def chunks(self, target: str) -> Generator[bytes, None, None]:
+        """The bytes that answer a GET, as they come."""
+        with self.response("GET", target, None) as response:
+            while chunk := self._guarded(lambda: response.read1(65536)):
+                yield chunk
+
+    @contextmanager
+    def response(self, method: str, target: str, body: dict[str, Any] | None) -> Iterator[http.client.HTTPResponse]:
+        """An open response of status 2xx; anything else is raised."""
+        connection = UnixConnection(self.path)
+        try:
+            response = self._guarded(lambda: _sent(connection, method, target, body))
+            if response.status >= 300:
+                raise ClientError(_error_body(response.status, self._read(response)))
+            yield response
+        finally:
+            connection.close()
+
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        return self._guarded(response.read)
+
+    def _guarded(self, action: Callable[[], T]) -> T:
+        """Foreign errors become ours; that nobody serves passes, for whoever would start the daemon."""
+        try:
+            return action()
+        except GONE:
+            raise
+        except (OSError, http.client.HTTPException) as error:
+            raise unreachable(
+                f"The daemon at {self.path} broke off: {str(error) or type(error).__name__}",
+                "`roost daemon logs` may say why; try again, and the client starts it anew.",
+            ) from error
+
+
+def _sent(
+    connection: UnixConnection, method: str, target: str, body: dict[str, Any] | None
+) -> http.client.HTTPResponse:
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Roost-Protocol": str(PROTOCOL), "Content-Type": "application/json", "Connection": "close"}
+    connection.request(method, target, data, headers)
+    return connection.getresponse()
+
+
+def _decoded(data: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise unreachable("The daemon's answer is no JSON.", "`roost daemon stop`, then try again.") from error
+    return value if isinstance(value, dict) else {"value": value}
+
+
+def _error_body(status: int, data: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(data)
+    except ValueError:
+        body = None
+    if isinstance(body, dict) and "code" in body:
+        return body
+    return {"code": "http", "message": f"The daemon answered with status {status}.", "fields": {"status": status}}
+
+
+def with_variables(body: dict[str, Any], error: ClientError) -> dict[str, Any] | None:
+    """``body`` with the variables that the definition turned out to use, from this process's own; ``None`` where the
+    error is another, or there is nothing to add."""
+    what = body.get("what")
+    if error.code != "variable-missing" or not isinstance(what, dict) or "environ" in what:
+        return None
+    names = error.body["fields"].get("variables", [])
+    found = {name: os.environ[name] for name in names if name in os.environ}
+    return {**body, "what": {**what, "environ": found}} if found else None
