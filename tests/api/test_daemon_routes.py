@@ -87,7 +87,18 @@ async def test_doctor_tells_checks_and_settings_with_origins(served: Any) -> Non
     status, body = await served.get("/v1/doctor")
     assert status == 200
     checks = {check["name"]: check for check in body["checks"]}
-    wanted = {"root-writable", "space", "file-system", "links", "socket", "uv", "rattler", "interpreters", "launcher"}
+    wanted = {
+        "config",
+        "root-writable",
+        "space",
+        "file-system",
+        "links",
+        "socket",
+        "uv",
+        "rattler",
+        "interpreters",
+        "launcher",
+    }
     assert set(checks) == wanted
     assert checks["root-writable"]["state"] == "ok"
     assert checks["socket"]["state"] == "ok"

@@ -1,7 +1,9 @@
 """Every setting of the daemon: its name, type, default and meaning, once.
 
 ``config.toml`` is this tree in TOML. The description of each field is what ``roost doctor`` and ``CONFIG.md`` say;
-a test fails on a setting without one. Times are seconds, ages days, sizes bytes.
+a test fails on a setting without one. Times are seconds, ages days, sizes bytes. What changes a solve is either written
+into the digest (channels, base image, index) or only says how to reach the same content (mirrors): there is no setting
+that would give two machines other content under one digest.
 """
 
 from __future__ import annotations
@@ -34,9 +36,6 @@ class CondaSettings(Section, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="Channels of a definition that names none, first before last; written into the digest."),
     ] = ("conda-forge",)
-    channel_alias: Annotated[str, Meta(description="What stands before a channel that is only a name.")] = (
-        "https://conda.anaconda.org"
-    )
     mirrors: Annotated[
         dict[str, tuple[str, ...]],
         Meta(
@@ -48,7 +47,6 @@ class CondaSettings(Section, frozen=True, kw_only=True):
         str | None,
         Meta(description="JSON file of credentials for channels, as rattler reads it; absent: rattler's own places."),
     ] = None
-    connections: Annotated[PositiveInt, Meta(description="Packages that are downloaded at the same time.")] = 16
 
 
 class PipSettings(Section, frozen=True, kw_only=True):
@@ -58,15 +56,6 @@ class PipSettings(Section, frozen=True, kw_only=True):
         str | None,
         Meta(description="Package index of a definition that names none; absent: uv's own default."),
     ] = None
-    extra_index_urls: Annotated[
-        tuple[str, ...], Meta(description="Further indexes, asked before `index_url`, as uv does.")
-    ] = ()
-    find_links: Annotated[
-        tuple[str, ...], Meta(description="Folders or pages of wheels that are looked at besides the indexes.")
-    ] = ()
-    keyring: Annotated[
-        bool, Meta(description="Whether uv may ask the `keyring` program for an index's credentials.")
-    ] = False
 
 
 class RegistriesSettings(Section, frozen=True, kw_only=True):
@@ -96,7 +85,6 @@ class CacheSettings(Section, frozen=True, kw_only=True):
     package_days: Annotated[
         NonNegative, Meta(description="Days after its last use that a package or wheel may be collected.")
     ] = 60.0
-    failed_days: Annotated[NonNegative, Meta(description="Days that the logs of builds are kept.")] = 30.0
 
 
 class BuildsSettings(Section, frozen=True, kw_only=True):
@@ -105,20 +93,15 @@ class BuildsSettings(Section, frozen=True, kw_only=True):
     concurrency: Annotated[
         PositiveInt, Meta(description="Builds that link or install at the same time; others wait.")
     ] = 2
-    solves: Annotated[PositiveInt, Meta(description="Solves that run at the same time; others wait.")] = 2
 
 
 class NetworkSettings(Section, frozen=True, kw_only=True):
     """`[network]`: when to give a server up."""
 
-    connect_timeout_seconds: Annotated[
-        NonNegative, Meta(description="Seconds to wait for a connection; 0: no bound.")
-    ] = 20.0
     download_timeout_seconds: Annotated[
         NonNegative, Meta(description="Seconds without a byte after which a download is given up; 0: no bound.")
     ] = 60.0
     retries: Annotated[int, Meta(ge=0, description="Times that a failed download is tried again.")] = 3
-    offline: Annotated[bool, Meta(description="Whether the network is left alone: only what is kept is used.")] = False
 
 
 class DaemonSettings(Section, frozen=True, kw_only=True):

@@ -15,9 +15,10 @@ from typing import Literal
 
 import msgspec
 
-from roost.daemon.config import Config, in_force
+from roost.daemon.config import Config, in_force, load_config
 from roost.daemon.places import socket_path
 from roost.daemon.redaction import redact
+from roost.store.errors import RoostError
 from roost.store.root import file_system
 
 LOW_SPACE = 5 * 10**9
@@ -50,9 +51,22 @@ class DoctorResponse(msgspec.Struct, kw_only=True):
 
 
 async def examine(root: str, config: Config) -> DoctorResponse:
-    """Run every check, outside the event loop."""
-    checks = await asyncio.to_thread(lambda: [_safely(check, root) for check in CHECKS])
+    """Run every check, outside the event loop. ``config`` is the last that could be read: the file may have changed."""
+    return await asyncio.to_thread(_examine, root, config)
+
+
+def _examine(root: str, config: Config) -> DoctorResponse:
+    checked, config = _check_config(config)
+    checks = [checked, *(_safely(check, root) for check in CHECKS)]
     return DoctorResponse(checks=checks, settings=list(settings_in_force(root, config)))
+
+
+def _check_config(config: Config) -> tuple[Check, Config]:
+    try:
+        config = load_config()
+    except RoostError as error:
+        return Check(name="config", state="error", message=redact(error.message), hint=error.hint), config
+    return Check(name="config", state="ok", message=config.path or f"none at {config.expected_path}"), config
 
 
 def settings_in_force(root: str, config: Config) -> Iterator[SettingView]:

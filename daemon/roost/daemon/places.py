@@ -15,9 +15,9 @@ SOCKET_LIMIT = 100
 """Bytes. ``sun_path`` of ``sockaddr_un`` holds 108 on Linux and 104 on macOS, the final zero included (unix(7))."""
 
 _AMBIENT = re.compile(
-    r"(_?CONDA|MAMBA|RATTLER|PIXI|PIP|UV|PYTHON|VIRTUAL_ENV|PYENV|LD|DYLD|SOURCE_DATE_EPOCH)(_|$|[A-Z])"
+    r"_?CONDA_|_CE_|CONDARC$|MAMBA_|MAMBARC$|RATTLER_|PIXI_|PIP_|UV_|UV$|PYTHON|__PYVENV_LAUNCHER__$|VIRTUAL_ENV|PYENV_"
+    r"|LD_|DYLD_|SOURCE_DATE_EPOCH$"
 )
-_KEPT = frozenset({"UVLOOP"})
 
 
 class SocketPathError(StoreRefusedError):
@@ -60,7 +60,7 @@ def _checked_length(path: str) -> str:
 def scrub(environ: MutableMapping[str, str]) -> list[str]:
     """Take out what other tools would read and what belongs to whoever happened to start the daemon. Proxies,
     ``SSL_*``, locale and folders stay. Returns the names that went."""
-    gone = sorted(name for name in environ if _AMBIENT.match(name) and name not in _KEPT)
+    gone = sorted(name for name in environ if _AMBIENT.match(name))
     for name in gone:
         del environ[name]
     return gone

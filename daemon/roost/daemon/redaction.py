@@ -7,7 +7,7 @@ import re
 
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # scheme://user:password@host, also a token alone before the @ (RFC 3986 3.2.1)
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s@\"'<>]+@"), r"\1***@"),
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s\"'<>]+@"), r"\1***@"),
     # anaconda.org's token in a path: /t/TOKEN/
     (re.compile(r"/t/[^/\s\"'<>]+(?=/)"), "/t/***"),
     # header values (RFC 9110 11.6.2)
