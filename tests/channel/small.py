@@ -68,7 +68,7 @@ def _pack(
             path = Path(folder, relative)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
-            path.chmod(0o755 if relative.startswith("bin/") else 0o644)
+            path.chmod(0o755 if relative.startswith(("bin/", "python-scripts/")) or "/bin/" in relative else 0o644)
         full = {"name": name, "version": version, "build": "0", "subdir": subdir, **noarch, **index}
         write_conda(channel, Path(folder), full, link, clobber)
 

@@ -1,0 +1,195 @@
+"""Linking packages into a prefix, in its final place, with rattler's installer; and what is written around it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import glob
+import json
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from rattler import Client, RepoDataRecord
+from rattler import install as rattler_install
+
+from roost.daemon.engines.conda_cache import file_digest
+from roost.daemon.engines.conda_errors import (
+    ChannelUnreachableError,
+    DigestMismatchError,
+    PackageMissingError,
+    translated,
+)
+from roost.daemon.progress import Progress
+from roost.store.lock import CondaPackage
+
+INSTEAD = (
+    "This prefix belongs to roost, and others with the same lock share it. Add packages to the environment's "
+    "definition instead and run `roost build`."
+)
+
+
+class LinkReporter:
+    """Hears from rattler's threads how far it is, and tells ``progress``. Nothing here may raise."""
+
+    def __init__(self, progress: Progress, sizes: Mapping[str, int], links: int) -> None:
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._total = sum(sizes.values())
+        self._bytes: dict[int, int] = {}
+        self._linked = 0
+        self._links = links
+        self._fetching = 0
+        self.heard = time.monotonic()
+        """When anything was heard last."""
+
+    @property
+    def fetching(self) -> bool:
+        """Whether a package is on its way into the cache."""
+        return self._fetching > 0
+
+    def on_populate_cache_start(self, operation: int, package_name: str) -> int:
+        self._hear(+1)
+        return operation
+
+    def on_populate_cache_complete(self, cache_entry: int) -> None:
+        self._hear(-1)
+
+    def on_download_start(self, cache_entry: int) -> int:
+        self.on_download_progress(cache_entry, 0, None)
+        return cache_entry
+
+    def on_download_progress(self, download_idx: int, progress: int, total: int | None) -> None:
+        self._hear(0)
+        with self._lock:
+            self._bytes[download_idx] = progress
+            done = sum(self._bytes.values())
+        self._progress.advance("download", done, max(self._total, done))
+
+    def on_link_complete(self, index: int) -> None:
+        self._hear(0)
+        with self._lock:
+            self._linked += 1
+            linked = self._linked
+        self._progress.advance("link", linked, self._links)
+
+    def _hear(self, fetching: int) -> None:
+        with self._lock:
+            self._fetching += fetching
+            self.heard = time.monotonic()
+
+
+async def install(
+    records: list[RepoDataRecord], prefix: str, *, cache_dir: str, client: Client, reporter: LinkReporter, idle: float
+) -> None:
+    """Fetch and link ``records``; ``idle`` is how many seconds a channel may send nothing.
+
+    When cancelled, downloads stop at once, and it returns when rattler's threads write no more into ``prefix``.
+    """
+    with translated(f"linking {len(records)} packages"):
+        task = asyncio.ensure_future(
+            rattler_install(
+                records, prefix, cache_dir=cache_dir, installed_packages=[], client=client,  # type: ignore[arg-type]
+                execute_link_scripts=False, show_progress=False, reporter=reporter,  # type: ignore[arg-type]
+            )
+        )  # fmt: skip
+        try:
+            await _watched(task, reporter, idle)
+        except BaseException:
+            await asyncio.shield(_stop(task, prefix))
+            raise
+
+
+async def _watched(task: asyncio.Future[None], reporter: LinkReporter, idle: float) -> None:
+    """Wait for ``task``; one wake-up each time the longest allowed silence may have passed."""
+    while True:
+        left = max(0.05, reporter.heard + idle - time.monotonic())
+        done, _ = await asyncio.wait([task], timeout=left)
+        if done:
+            task.result()
+            return
+        if time.monotonic() - reporter.heard >= idle and reporter.fetching:
+            raise ChannelUnreachableError(
+                f"a channel has sent nothing for {idle:.0f} s while packages were fetched",
+                hint="Try again later, or name a mirror under [conda.mirrors] in the config.",
+            )
+        if not reporter.fetching:
+            reporter.heard = time.monotonic()  # it is linking: silence is no fault of a channel
+
+
+async def _stop(task: asyncio.Future[None], prefix: str) -> None:
+    task.cancel()
+    with contextlib.suppress(BaseException):
+        await task
+    # rattler drops its future at once, yet a package that is being linked is finished by a thread of its own.
+    before, deadline = -1, time.monotonic() + 5
+    while (now := await asyncio.to_thread(_count, prefix)) != before and time.monotonic() < deadline:
+        before = now
+        await asyncio.sleep(0.05)
+
+
+def _count(folder: str) -> int:
+    return sum(len(folders) + len(files) for _, folders, files in os.walk(folder))
+
+
+def check_local(packages: Iterable[tuple[CondaPackage, str]]) -> None:
+    """Compare package files in ``file://`` channels with their digests: rattler does so only for what it downloads.
+
+    Blocks. Raises :class:`DigestMismatchError`, or :class:`PackageMissingError` where there is no such file.
+    """
+    for package, url in packages:
+        if not url.startswith("file://"):
+            continue
+        algorithm = "sha256" if package.sha256 else "md5"
+        expected = package.sha256 or str(package.record.get("md5", ""))
+        try:
+            found = file_digest(url.removeprefix("file://"), algorithm)
+        except OSError as error:
+            raise PackageMissingError(
+                f"{package.file_name} can't be read from its channel: {error.strerror}",
+                hint="`roost build --rebuild` solves anew.",
+                fields={"url": package.url},
+            ) from error
+        if expected and found != expected:
+            raise DigestMismatchError(
+                f"{package.file_name} is not what its {algorithm} says: the channel serves something else",
+                hint="Index the channel again, or take another mirror of it.",
+                fields={"url": package.url, "expected": expected, "found": found},
+            )
+
+
+def name_canonical(prefix: str, moved: Iterable[tuple[CondaPackage, str]]) -> None:
+    """Let ``conda-meta`` name the canonical URL where a package came by a ``file://`` mirror. Blocks."""
+    for package, url in moved:
+        path = os.path.join(prefix, "conda-meta", f"{package.name}-{package.version}-{package.build}.json")
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read()
+        channel, canonical = url.rsplit("/", 2)[0], package.url.rsplit("/", 2)[0]
+        text = text.replace(json.dumps(url), json.dumps(package.url))
+        text = text.replace(json.dumps(channel + "/"), json.dumps(canonical + "/"))
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(text)
+
+
+def mark(prefix: str, packages: Sequence[CondaPackage]) -> None:
+    """Write ``conda-meta/history``, and the two marks that keep pip and conda out, with what to do instead. Blocks.
+
+    ``EXTERNALLY-MANAGED`` is PyPA's (PEP 668), ``conda-meta/frozen`` conda's (CEP 22).
+    """
+    meta = os.path.join(prefix, "conda-meta")
+    os.makedirs(meta, exist_ok=True)
+    history = "".join(f"+{p.url.rsplit('/', 1)[0]}::{p.name}-{p.version}-{p.build}\n" for p in packages)
+    _write(
+        os.path.join(meta, "history"), f"==> {time.strftime('%Y-%m-%d %H:%M:%S')} <==\n# cmd: roost build\n{history}"
+    )
+    _write(os.path.join(meta, "frozen"), json.dumps({"message": INSTEAD}) + "\n")
+    for module in glob.glob(os.path.join(glob.escape(prefix), "lib", "python3.*", "os.py")):
+        _write(os.path.join(os.path.dirname(module), "EXTERNALLY-MANAGED"), f"[externally-managed]\nError={INSTEAD}\n")
+
+
+def _write(path: str, text: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # never through a hard link into the cache
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(text)
