@@ -55,6 +55,11 @@ class PipEngine:
         binary = uv_binary or os.fsdecode(find_uv_bin())
         self._process = Process(binary, cache_dir, scratch, timeout=config.timeout, retries=config.retries)
 
+    def configure(self, config: PipConfig) -> None:
+        """Go by ``config`` from the next call on."""
+        self._config = config
+        self._process.timeout, self._process.retries = config.timeout, config.retries
+
     def conda_python(self, version: str) -> PythonFacts:
         """The Python that conda will provide."""
         return PythonFacts(version=version)
@@ -135,9 +140,14 @@ class PipEngine:
             await asyncio.to_thread(self._write_pylock, pylock, wheels, secrets)
             arguments = ["pip", "install", "--python", python_path, "--no-deps", "--link-mode", "hardlink"]
             arguments += ["--break-system-packages", "--preview-features", "pylock", "-r", pylock]
+            # First from the cache alone: an index that sends no caching headers would be asked each time.
             # Only the build requirements of an editable folder are looked up in an index now.
             arguments += ["--default-index", index] if index else []
-            outcome = await self._process.run(arguments, folder, secrets=secrets, on_line=told.line)
+            outcome = await self._process.run([*arguments, "--offline"], folder, secrets=secrets)
+            if outcome.status == 0:
+                told.all_at_once(outcome.stderr)
+            else:
+                outcome = await self._process.run(arguments, folder, secrets=secrets, on_line=told.line)
         if outcome.status != 0:
             raise translate(outcome.stderr, outcome.status, "installing")
         await asyncio.to_thread(check_complete, prefix, wheels)

@@ -19,7 +19,7 @@ from roost.daemon.engines.uv_pylock import Archive
 from roost.daemon.engines.uv_wheels import Kept, WheelStore
 from roost.daemon.progress import Progress
 from roost.store.definition import PipItem
-from roost.store.files import DiskFiles
+from roost.store.files import LocalFiles
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -144,7 +144,7 @@ def _copy_source(item: PipItem, folder: str) -> str:
         os.makedirs(os.path.dirname(target))
         return str(shutil.copy(path, target))
     shutil.copytree(path, target, symlinks=True, ignore=_LEFT_OUT)
-    if item.digest is not None and DiskFiles().tree_digest(target) != item.digest:
+    if item.digest is not None and LocalFiles().tree_digest(target) != item.digest:
         raise changed_meanwhile(item)
     return target
 

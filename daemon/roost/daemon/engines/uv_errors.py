@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
 from roost.store.errors import BuildError, RoostError, StoreFullError, UnreachableError
 
 
@@ -105,6 +107,12 @@ _PREFIX = re.compile(r"^(error|cause|hint|warning):\s*")
 _KEEP = 12
 
 
+def conflicting_urls(stderr: str) -> str | None:
+    """The package that is asked for by two URLs."""
+    found = re.search(r"conflicting URLs for package `([^`]+)`", stderr)
+    return found.group(1) if found else None
+
+
 def needs_build(stderr: str) -> set[str] | None:
     """The packages that uv would have had to build; ``None`` where that was not what went wrong."""
     found = [match.group(1) or match.group(2) or "" for match in _NEEDS_BUILD.finditer(stderr)]
@@ -184,7 +192,7 @@ _TABLE = (
     (_FULL, _full),
     (re.compile(r"Hash mismatch"), _mismatch),
     (_DENIED, _denied),
-    (re.compile(r"No solution found"), _unsatisfiable),
+    (re.compile(r"No solution found|conflicting URLs"), _unsatisfiable),
     (_BUILD, _build),
     (_UNREACHABLE, _unreachable),
     (_CORRUPT, _corrupt),
@@ -201,21 +209,31 @@ def explanation(stderr: str) -> str:
 
 def conflict(text: str, provided: Mapping[str, str]) -> ConflictError | None:
     """The error for an unsatisfiable set whose explanation names something that conda provides."""
-    for name, version in sorted(provided.items()):
-        wanted = [want for want in _wanted(text, name) if not want.endswith(f"=={version}")]
+    named = [name for name in sorted(provided) if re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", text)]
+    for name in named:
+        wanted = [want for want, spec in _wanted(text, name) if not _allows(spec, provided[name])]
         if wanted:
-            return _conflict(name, version, wanted)
-    return None
+            return _conflict(name, provided[name], wanted)
+    if not named:
+        return None
+    return _conflict(", ".join(named), ", ".join(provided[name] for name in named), [f"something else: {text}"])
 
 
-def _wanted(text: str, name: str) -> list[str]:
-    """``scipy>=1.18.1 depends on numpy>=2.0`` and ``you require numpy>=2``: who wants which version of ``name``."""
-    own = rf"{re.escape(name)}(?:\[[^\]]*\])?(?![\w.-]*[\w])(?:[<>=!~][^\s]*)?"
-    depends = re.findall(rf"(\S+) depends on ({own})", text)
-    listed = re.findall(rf"(\S+) depends on [^.]*?\band ({own})", text)
-    required = re.findall(rf"you require ({own})", text) + re.findall(rf"you require \S+ and ({own})", text)
-    wanted = [f"{who} (which needs {what.rstrip(',.')})" for who, what in [*depends, *listed]]
-    return list(dict.fromkeys([what.rstrip(",.") for what in required] + wanted))
+def _wanted(text: str, name: str) -> list[tuple[str, str]]:
+    """Who wants ``name`` (``scipy>=1.18 depends on numpy>=2``, ``you require numpy>=2``), and in which versions."""
+    own = rf"{re.escape(name)}(?:\[[^\]]*\])?((?:[<>=!~][^\s]*)?)(?![\w-])"
+    direct = re.findall(rf"you require (?:\S+ and )?({own})", text)
+    others = re.findall(rf"(\S+) depends? on (?:[^.]*?\band )?({own})", text)
+    wanted = [(what, spec) for what, spec in direct]
+    wanted += [(f"{who} (which needs {what.rstrip(',.')})", spec) for who, what, spec in others]
+    return list(dict.fromkeys((who.rstrip(",."), spec.rstrip(",.")) for who, spec in wanted))
+
+
+def _allows(specifier: str, version: str) -> bool:
+    try:
+        return SpecifierSet(specifier).contains(version, prereleases=True)
+    except InvalidSpecifier:
+        return False
 
 
 def _conflict(name: str, version: str, wanted: Iterable[str]) -> ConflictError:

@@ -59,15 +59,23 @@ class Fetcher:
             raise _mismatch(os.path.basename(path), sha256, digest.hexdigest())
         return digest.hexdigest()
 
+    async def knock(self, url: str) -> None:
+        """Raise IndexDeniedError where ``url`` refuses access; whatever else it answers is for others to judge."""
+        try:
+            await self._stream(url, lambda chunk: None, limit=_LIMIT)
+        except IndexDeniedError:
+            raise
+        except RoostError:
+            return
+
     async def _stream(self, url: str, take: Callable[[bytes], object], *, limit: int | None) -> None:
-        pair = self._secrets.pair(url)
-        auth = aiohttp.BasicAuth(*pair) if pair else None
+        headers = self._secrets.headers(url)
         context = await asyncio.to_thread(_certificates)
         connector = aiohttp.TCPConnector(ssl=context)
         try:
             async with (
                 aiohttp.ClientSession(timeout=self._timeout, connector=connector, trust_env=True) as session,
-                session.get(self._secrets.reveal(url), auth=auth) as response,
+                session.get(self._secrets.reveal(url), headers=headers) as response,
             ):
                 self._check(url, response.status)
                 await _take_all(url, response, take, limit)

@@ -38,6 +38,11 @@ class InstallProgress:
             self._progress.advance("pip", int(done.group(2)), self._count)
         self._progress.log(line)
 
+    def all_at_once(self, text: str) -> None:
+        """Take in everything that uv said."""
+        for line in text.splitlines():
+            self.line(line)
+
     def _fetch(self, over: bool, name: str) -> None:
         size = self._sizes.get(name, 0)
         if over:

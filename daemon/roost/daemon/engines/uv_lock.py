@@ -25,6 +25,7 @@ from roost.daemon.engines.uv_errors import (
     LockNeedsBuildError,
     PipUnsatisfiableError,
     conflict,
+    conflicting_urls,
     translate,
     url_conflict,
 )
@@ -32,7 +33,7 @@ from roost.daemon.engines.uv_errors import needs_build as named_builds
 from roost.daemon.engines.uv_fetch import Fetcher, RemoteFiles
 from roost.daemon.engines.uv_process import Process, Secrets
 from roost.daemon.engines.uv_pylock import Archive, Chosen, parse
-from roost.daemon.engines.uv_requirements import Translated, Translator, folder_url
+from roost.daemon.engines.uv_requirements import Translated, Translator, folder_url, name_of
 from roost.daemon.engines.uv_stubs import write_stubs
 from roost.daemon.engines.uv_wheels import Kept, WheelStore
 from roost.daemon.platforms import local_platform, split_platform
@@ -188,6 +189,7 @@ class Locking:
     async def _choose(self) -> list[Chosen]:
         """Resolve without builds; then, one by one, let the packages through that have no wheel."""
         built: set[str] = set()
+        await self._knock()
         arguments = await asyncio.to_thread(self._write_inputs)
         while True:
             binaries = self._binary_arguments(built)
@@ -197,6 +199,18 @@ class Locking:
             if outcome.status == 0:
                 return self._all_but_provided(parse(outcome.stdout))
             self._let_through(built, outcome.stderr, outcome.status)
+
+    async def _knock(self) -> None:
+        """Ask each index that was named for one package. Where all indexes count alike, uv takes an index that
+        refuses access for one that lacks the package, and would lock another's in silence."""
+        out = self._translated
+        names = (name_of(line) for line in out.requirements if not line.startswith("-"))
+        name = next((name for name in names if name), None)
+        if name is None or out.no_index:
+            return
+        for index in [out.index_url or self._request.index_url, *out.extra_index_urls]:
+            if index is not None and index.startswith("http"):
+                await Fetcher(self._secrets, self._request.timeout).knock(f"{index.rstrip('/')}/{name}/")
 
     def _tell(self, line: str) -> None:
         """Failures are told by the error, or are no failures: the first resolution of a build has to end in one."""
@@ -227,9 +241,13 @@ class Locking:
         return needs_build(item or PipItem(kind="requirement", text=text), text)
 
     def _failure(self, stderr: str, status: int) -> Exception:
+        provided, twice = self._request.provided, conflicting_urls(stderr)
+        if twice in provided:
+            urls = [line[2:] for line in stderr.splitlines() if line.startswith("- ") and "/provided/" not in line]
+            return url_conflict(twice, provided[twice], ", ".join(urls) or twice)
         error = translate(stderr, status, "locking")
         if isinstance(error, PipUnsatisfiableError):
-            return conflict(error.message, self._request.provided) or error
+            return conflict(error.message, provided) or error
         return error
 
     def _write_inputs(self) -> list[str]:

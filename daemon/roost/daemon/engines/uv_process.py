@@ -87,6 +87,13 @@ class Secrets:
         user, _, password = found.partition(":")
         return unquote(user), unquote(password)
 
+    def headers(self, url: str) -> dict[str, str]:
+        """The ``Authorization`` header for ``url`` (RFC 7617), where there are credentials for it."""
+        pair = self.pair(url)
+        if pair is None:
+            return {}
+        return {"Authorization": "Basic " + base64.b64encode(":".join(pair).encode()).decode()}
+
     def netrc(self, inherited: str) -> str:
         """A netrc text with these credentials before those of the user's own file."""
         lines = []
@@ -99,10 +106,8 @@ class Secrets:
         """git's own way to take configuration from its environment: a header for each origin."""
         variables: dict[str, str] = {}
         for number, origin in enumerate(self.credentials):
-            joined = ":".join(self.pair(origin) or ("", ""))
             variables[f"GIT_CONFIG_KEY_{number}"] = f"http.{origin}/.extraHeader"
-            encoded = base64.b64encode(joined.encode()).decode()
-            variables[f"GIT_CONFIG_VALUE_{number}"] = f"Authorization: Basic {encoded}"
+            variables[f"GIT_CONFIG_VALUE_{number}"] = f"Authorization: {self.headers(origin)['Authorization']}"
         return {**variables, "GIT_CONFIG_COUNT": str(len(self.credentials))} if self.credentials else {}
 
 
@@ -117,7 +122,8 @@ class Process:
         self._binary = binary
         self._cache_dir = cache_dir
         self._scratch = scratch
-        self._limits = {"UV_HTTP_TIMEOUT": str(timeout), "UV_HTTP_RETRIES": str(retries)}
+        self.timeout = timeout
+        self.retries = retries
 
     @contextlib.asynccontextmanager
     async def folder(self) -> AsyncIterator[str]:
@@ -176,7 +182,8 @@ class Process:
         os.makedirs(os.path.join(folder, "cwd"), exist_ok=True)
         os.makedirs(os.path.join(folder, "tmp"), exist_ok=True)
         environ = {name: os.environ[name] for name in PASSED if name in os.environ}
-        environ |= {"PATH": PATH, "TMPDIR": os.path.join(folder, "tmp"), "GIT_TERMINAL_PROMPT": "0", **self._limits}
+        environ |= {"PATH": PATH, "TMPDIR": os.path.join(folder, "tmp"), "GIT_TERMINAL_PROMPT": "0"}
+        environ |= {"UV_HTTP_TIMEOUT": str(self.timeout), "UV_HTTP_RETRIES": str(self.retries)}
         if secrets.credentials:
             environ |= {"NETRC": _write_netrc(folder, secrets), **secrets.git_variables()}
         return environ

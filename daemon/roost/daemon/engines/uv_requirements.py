@@ -110,7 +110,7 @@ class Translator:
         if item.kind in ("wheel", "source"):
             return self._local(item, body, digests)
         line = self._url(item, body) if item.kind == "url" else body
-        self._allow(_name_of(line), digests)
+        self._allow(name_of(line), digests)
         return line
 
     def _local(self, item: PipItem, body: str, digests: set[str]) -> str:
@@ -253,7 +253,8 @@ def _path_of(item: PipItem) -> str:
     return item.path
 
 
-def _name_of(body: str) -> str | None:
+def name_of(body: str) -> str | None:
+    """The normalised name of a requirement (PEP 508); ``None`` where it is none."""
     try:
         return canonicalize_name(Requirement(body).name)
     except InvalidRequirement:

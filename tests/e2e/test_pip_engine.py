@@ -1,0 +1,641 @@
+"""The pip engine with the real uv: a real index on loopback, real virtual environments, faults of every kind."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from pip_index import PipIndex, backend_files, sdist_bytes, wheel_bytes
+
+from roost.daemon.engines import interpreters
+from roost.daemon.engines.uv import PipConfig, PipEngine
+from roost.daemon.engines.uv_errors import (
+    ConflictError,
+    DigestMismatchError,
+    IndexDeniedError,
+    IndexUnreachableError,
+    LockNeedsBuildError,
+    PipUnsatisfiableError,
+    UvCrashedError,
+    UvFailedError,
+    WheelBuildError,
+    WheelMissingError,
+)
+from roost.daemon.engines.uv_fetch import RemoteLineError
+from roost.daemon.engines.uv_lock import PipLock
+from roost.daemon.engines.uv_prefix import altered_files, installed_files
+from roost.store.definition import PipItem
+from roost.store.errors import StoreFullError
+from roost.store.files import LocalFiles
+from roost.store.lock import HostPython
+
+PLATFORM = "linux-64"
+
+
+class Log:
+    """A progress that keeps everything."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.steps: list[tuple[object, ...]] = []
+
+    def start(self, step: str, total: int | None = None) -> None:
+        self.steps.append(("start", step, total))
+
+    def advance(self, step: str, done: int, total: int | None = None) -> None:
+        self.steps.append(("advance", step, done, total))
+
+    def finish(self, step: str) -> None:
+        self.steps.append(("finish", step))
+
+    def log(self, line: str) -> None:
+        self.lines.append(line)
+
+
+class Bench:
+    """An engine on a root of its own, and an index that it takes for its default."""
+
+    def __init__(self, root: Path, index: PipIndex) -> None:
+        self.root = root
+        self.index = index
+        self.trace = root / "trace"
+        self.host = interpreters.choose(">=3.10")
+        self.engine = self.make()
+
+    def make(self, *, uv_binary: str | None = None, timeout: int = 5, index_url: str | None = None) -> PipEngine:
+        config = PipConfig(index_url=index_url or self.index.url, timeout=timeout, retries=0)
+        wheels = str(self.root / "wheels")
+        return PipEngine(os.path.join(wheels, "uv"), wheels, config, uv_binary=uv_binary)
+
+    async def lock(self, *lines: str | PipItem, **more: object) -> PipLock:
+        items = [line if isinstance(line, PipItem) else item(line) for line in lines]
+        return await self.engine.lock(items, **{"python": self.host, "platform": PLATFORM, **more})  # type: ignore[arg-type]
+
+    async def prefix(self, name: str, locked: PipLock, **more: object) -> Path:
+        prefix = self.root / name
+        await self.engine.create_venv(str(prefix), self.host)
+        python = str(prefix / "bin" / "python")
+        await self.engine.install(locked.wheels, prefix=str(prefix), python_path=python, **more)  # type: ignore[arg-type]
+        return prefix
+
+    @property
+    def runs_of_code(self) -> int:
+        return len(self.trace.read_text().splitlines()) if self.trace.exists() else 0
+
+
+def item(line: str) -> PipItem:
+    kind = "option" if line.startswith("-") else "url" if "://" in line else "requirement"
+    return PipItem(kind=kind, text=line)
+
+
+def output(prefix: Path, code: str) -> str:
+    done = subprocess.run([prefix / "bin" / "python", "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def index() -> Iterator[PipIndex]:
+    served = PipIndex()
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def bench(index: PipIndex) -> Iterator[Bench]:
+    root = tempfile.mkdtemp(prefix="r", dir="/tmp")
+    yield Bench(Path(root), index)
+    shutil.rmtree(root)
+
+
+# locking and installing
+
+
+async def test_locks_by_sha256_and_installs_exactly_that(bench: Bench) -> None:
+    sha256 = bench.index.wheel("leaf", "1.0")
+    bench.index.wheel("top", "2.0", "leaf")
+    locked = await bench.lock("top")
+    assert [(w.name, w.version, w.kind) for w in locked.wheels] == [("leaf", "1.0", "index"), ("top", "2.0", "index")]
+    assert locked.wheels[0].sha256 == sha256
+    assert locked.wheels[0].url == f"{bench.index.origin}/files/leaf-1.0-py3-none-any.whl"
+
+    bench.index.wheel("leaf", "1.1")
+    prefix = await bench.prefix("p", locked)
+    assert output(prefix, "import leaf; print(leaf.value)") == "1.0"
+    assert output(prefix, "import sys; print(sys.prefix)") == str(prefix)
+    assert not list(prefix.glob("bin/pip*"))
+
+
+async def test_the_prefix_says_whose_it_is(bench: Bench) -> None:
+    bench.index.wheel("leaf", "1.0")
+    prefix = await bench.prefix("p", await bench.lock("leaf"))
+    marks = [*prefix.glob("lib/python3*/EXTERNALLY-MANAGED"), prefix / "conda-meta" / "frozen"]
+    assert len(marks) == 2
+    assert all("environment file" in mark.read_text() for mark in marks)
+
+
+async def test_a_second_prefix_needs_no_network_and_shares_files(bench: Bench) -> None:
+    bench.index.wheel("leaf", "1.0")
+    locked = await bench.lock("leaf")
+    first = await bench.prefix("one", locked)
+    asked = bench.index.asked.total()
+    second = await bench.prefix("two", locked)
+    assert bench.index.asked.total() == asked
+    files = [next(prefix.glob("lib/python3*/site-packages/leaf.py")) for prefix in (first, second)]
+    assert files[0].stat().st_ino == files[1].stat().st_ino
+
+
+async def test_installed_files_and_an_edit_in_place(bench: Bench) -> None:
+    bench.index.wheel("leaf", "1.0")
+    bench.index.wheel("other", "1.0")
+    locked = await bench.lock("leaf", "other")
+    prefix = await bench.prefix("one", locked)
+    leaf = locked.wheels[0]
+    module = next(prefix.glob("lib/python3*/site-packages/leaf.py"))
+    assert str(module) in await asyncio.to_thread(installed_files, str(prefix), leaf)
+    assert await bench.engine.mend_cache(locked.wheels) == []
+
+    module.write_text("value = 'edited'\n")
+    assert await asyncio.to_thread(altered_files, str(prefix), leaf) == [str(module)]
+    assert await bench.engine.mend_cache(locked.wheels) == ["leaf"]
+    mended = await bench.prefix("two", locked)
+    assert output(mended, "import leaf; print(leaf.value)") == "1.0"
+
+
+async def test_a_date_is_handed_on(bench: Bench) -> None:
+    bench.index.wheel("leaf", "1.0")
+    with pytest.raises(PipUnsatisfiableError):  # the index tells no upload times, so nothing is old enough
+        await bench.lock("leaf", as_of=datetime(2020, 1, 1, tzinfo=timezone.utc))
+
+
+# conda beside pip
+
+
+async def test_what_conda_provides_is_not_installed_again(bench: Bench) -> None:
+    bench.index.wheel("numeric", "2.0")
+    bench.index.wheel("frames", "1.0", "numeric>=1.5")
+    locked = await bench.lock("frames", provided={"numeric": "1.9"})
+    assert [wheel.name for wheel in locked.wheels] == ["frames"]
+
+
+@pytest.mark.parametrize("wanted", ["numeric>=2", "numeric==1.8", "frames==2.0"])
+async def test_a_conflict_names_both_sides(bench: Bench, wanted: str) -> None:
+    bench.index.wheel("numeric", "2.0")
+    bench.index.wheel("frames", "2.0", "numeric>=2,<3")
+    with pytest.raises(ConflictError) as caught:
+        await bench.lock(wanted, "numeric", provided={"numeric": "1.9", "other": "1"})
+    assert "numeric 1.9" in caught.value.message
+    assert wanted.split("==2.0")[0] in caught.value.message
+    assert caught.value.exit_status == 4
+
+
+async def test_a_url_for_what_conda_provides_is_a_conflict(bench: Bench) -> None:
+    bench.index.wheel("numeric", "1.9")
+    url = f"{bench.index.origin}/files/numeric-1.9-py3-none-any.whl"
+    for line in (f"numeric @ {url}", url):
+        with pytest.raises(ConflictError, match=r"numeric 1\.9"):
+            await bench.lock(line, provided={"numeric": "1.9"})
+
+
+async def test_a_version_that_pep_440_does_not_know_is_left_alone(bench: Bench) -> None:
+    bench.index.wheel("frames", "1.0", "numeric")
+    locked = await bench.lock("frames", provided={"numeric": "2021a_b"})
+    assert [wheel.name for wheel in locked.wheels] == ["frames"]
+
+
+# sources
+
+
+async def test_a_package_without_a_wheel_is_built_only_where_allowed(bench: Bench) -> None:
+    sha256 = bench.index.add("sourced", sdist_bytes("sourced", "1.0", str(bench.trace)))
+    bench.index.wheel("leaf", "1.0")
+    with pytest.raises(LockNeedsBuildError, match="sourced"):
+        await bench.lock("sourced", "leaf")
+    assert bench.runs_of_code == 0
+
+    locked = await bench.lock("sourced", "leaf", allow_builds=True)
+    built = locked.wheels[1]
+    assert (built.kind, built.origin, built.url) == ("built", f"sha256:{sha256}", None)
+    ran = bench.runs_of_code
+    again = await bench.lock("sourced", "leaf", allow_builds=True)
+    assert again.wheels == locked.wheels
+    assert bench.runs_of_code == ran, "a source is built once"
+    prefix = await bench.prefix("p", locked)
+    assert output(prefix, "import sourced; print(sourced.value)") == "1.0 built"
+    assert bench.runs_of_code == ran
+
+
+async def test_allowing_builds_changes_nothing_for_those_with_wheels(bench: Bench) -> None:
+    bench.index.wheel("leaf", "1.0")
+    bench.index.add("leaf", sdist_bytes("leaf", "2.0", str(bench.trace)))
+    bench.index.add("sourced", sdist_bytes("sourced", "1.0", str(bench.trace)))
+    locked = await bench.lock("leaf", "sourced", allow_builds=True)
+    assert [(wheel.name, wheel.version) for wheel in locked.wheels] == [("leaf", "1.0"), ("sourced", "1.0")]
+
+
+async def test_a_kept_wheel_that_is_gone_or_damaged(bench: Bench) -> None:
+    bench.index.add("sourced", sdist_bytes("sourced", "1.0", str(bench.trace)))
+    locked = await bench.lock("sourced", allow_builds=True)
+    kept = next((bench.root / "wheels" / "built").glob("*/sourced*.whl"))
+    kept.chmod(0o644)
+    kept.write_bytes(b"something else")
+    with pytest.raises(DigestMismatchError):
+        await bench.prefix("one", locked)
+    with pytest.raises(WheelMissingError):
+        await bench.prefix("two", locked)
+
+
+async def test_a_local_folder_is_built_in_a_copy(bench: Bench) -> None:
+    folder = project(bench, "mine", static=True)
+    source = PipItem(kind="source", text="mine", path=str(folder), digest=LocalFiles().tree_digest(str(folder)))
+    with pytest.raises(LockNeedsBuildError, match="mine"):
+        await bench.lock(source)
+    before = sorted(folder.rglob("*"))
+    locked = await bench.lock(source, allow_builds=True)
+    assert [(wheel.name, wheel.kind) for wheel in locked.wheels] == [("mine", "built")]
+    assert sorted(folder.rglob("*")) == before
+    assert output(await bench.prefix("p", locked), "import mine; print(mine.value)") == "1.0 built"
+
+
+async def test_a_folder_that_changes_meanwhile_is_noticed(bench: Bench) -> None:
+    folder = project(bench, "mine")
+    source = PipItem(kind="source", text="mine", path=str(folder), digest="sha256:" + "0" * 64)
+    with pytest.raises(DigestMismatchError, match="changed while"):
+        await bench.lock(source, allow_builds=True)
+
+
+async def test_a_given_wheel_is_kept_by_its_sha256(bench: Bench) -> None:
+    bench.index.wheel("leaf", "1.0")
+    name, content = wheel_bytes("given", "1.0", ("leaf",))
+    path = bench.root / name
+    path.write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    locked = await bench.lock(PipItem(kind="wheel", text=name, path=str(path), digest=f"sha256:{sha256}"))
+    assert [(w.name, w.kind) for w in locked.wheels] == [("given", "local"), ("leaf", "index")]
+    assert locked.wheels[0].sha256 == sha256
+    path.unlink()
+    assert output(await bench.prefix("p", locked), "import given; print(given.value)") == "1.0"
+
+
+async def test_an_editable_folder_is_linked_and_not_copied(bench: Bench) -> None:
+    folder = project(bench, "mine", static=True)
+    editable = PipItem(kind="editable", text="mine", path=str(folder), digest="sha256:" + "a" * 64)
+    locked = await bench.lock(editable)
+    assert bench.runs_of_code == 0
+    wheel = locked.wheels[0]
+    assert (wheel.name, wheel.version, wheel.kind, wheel.path) == ("mine", "1.0", "editable", str(folder))
+    assert wheel.sha256 == "a" * 64
+    prefix = await bench.prefix("p", locked)
+    info = next(prefix.glob("lib/python3*/site-packages/mine-1.0.dist-info/direct_url.json")).read_text()
+    assert str(folder) in info
+
+
+async def test_an_editable_folder_that_must_run_to_speak_is_refused_without_builds(bench: Bench) -> None:
+    folder = project(bench, "mine")
+    with pytest.raises(LockNeedsBuildError):
+        await bench.lock(PipItem(kind="editable", text="mine", path=str(folder)))
+    assert bench.runs_of_code == 0
+
+
+async def test_a_git_commit_is_locked(bench: Bench) -> None:
+    folder = project(bench, "mine", static=True)
+    quiet = ["git", "-c", "user.name=x", "-c", "user.email=x@example.com", "-C", str(folder)]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"], ["tag", "v1"]):
+        subprocess.run([*quiet, *words], check=True, capture_output=True)
+    commit = subprocess.run([*quiet, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    line = f"mine @ git+file://{folder}@v1"
+    with pytest.raises(LockNeedsBuildError, match="mine"):
+        await bench.lock(line)
+    assert bench.runs_of_code == 0
+    locked = await bench.lock(line, allow_builds=True)
+    assert locked.wheels[0].kind == "built"
+    assert locked.wheels[0].origin == f"git+file://{folder}@{commit}"
+    assert output(await bench.prefix("p", locked), "import mine; print(mine.value)") == "1.0 built"
+
+
+async def test_a_build_that_fails_says_why(bench: Bench) -> None:
+    folder = project(bench, "mine", static=True)
+    (folder / "extra.py").write_text("raise SystemExit('no compiler today')")
+    with pytest.raises(WheelBuildError, match="no compiler today"):
+        await bench.lock(PipItem(kind="source", text="mine", path=str(folder)), allow_builds=True)
+
+
+async def test_a_direct_url_is_locked_by_its_sha256(bench: Bench) -> None:
+    sha256 = bench.index.wheel("leaf", "1.0")
+    url = f"{bench.index.origin}/files/leaf-1.0-py3-none-any.whl"
+    locked = await bench.lock(f"leaf @ {url}")
+    wheel = locked.wheels[0]
+    assert (wheel.kind, wheel.url, wheel.sha256, wheel.version) == ("url", url, sha256, "1.0")
+    assert output(await bench.prefix("p", locked), "import leaf; print(leaf.value)") == "1.0"
+
+
+# remote files, options, digests in the requirements
+
+
+async def test_remote_requirements_are_read_once_and_recorded(bench: Bench) -> None:
+    bench.index.wheel("leaf", "1.0")
+    bench.index.wheel("leaf", "2.0")
+    bench.index.text["/r/all.txt"] = "# what we use\n-c limits.txt\nleaf\n"
+    bench.index.text["/r/limits.txt"] = "leaf<2\n"
+    url = f"{bench.index.origin}/r/all.txt"
+    locked = await bench.lock(PipItem(kind="requirements", text=url))
+    assert [(wheel.name, wheel.version) for wheel in locked.wheels] == [("leaf", "1.0")]
+    read = {remote.url: remote.sha256 for remote in locked.inputs}
+    texts = {f"{bench.index.origin}{path}": text for path, text in bench.index.text.items()}
+    assert read == {url: hashlib.sha256(text.encode()).hexdigest() for url, text in texts.items()}
+
+
+@pytest.mark.parametrize("line", ["-e .", "./here.whl", "-f links"])
+async def test_remote_requirements_get_nothing_of_this_machine(bench: Bench, line: str) -> None:
+    bench.index.text["/r.txt"] = f"{line}\n"
+    with pytest.raises(RemoteLineError, match="a path on this machine") as caught:
+        await bench.lock(PipItem(kind="requirements", text=f"{bench.index.origin}/r.txt"))
+    assert caught.value.location is not None
+    assert caught.value.location.line == 1
+
+
+async def test_the_best_version_of_all_indexes_wins(bench: Bench) -> None:
+    other = PipIndex()
+    try:
+        bench.index.wheel("leaf", "2.0")
+        other.wheel("leaf", "1.0")
+        locked = await bench.lock(f"--extra-index-url {other.url}", "leaf")
+    finally:
+        other.close()
+    assert locked.wheels[0].version == "2.0"
+
+
+async def test_links_in_a_folder_and_no_index(bench: Bench) -> None:
+    bench.index.wheel("leaf", "2.0")
+    links = bench.root / "links"
+    links.mkdir()
+    name, content = wheel_bytes("leaf", "1.0")
+    (links / name).write_bytes(content)
+    find = PipItem(kind="option", text="--find-links", path=str(links))
+    locked = await bench.lock(find, "--no-index", "leaf")
+    assert [(w.version, w.kind, w.sha256) for w in locked.wheels] == [
+        ("1.0", "local", hashlib.sha256(content).hexdigest())
+    ]
+
+
+async def test_digests_in_the_requirements_are_honoured(bench: Bench) -> None:
+    sha256 = bench.index.wheel("leaf", "1.0")
+    locked = await bench.lock(f"leaf==1.0 --hash=sha256:{sha256}")
+    assert locked.wheels[0].sha256 == sha256
+    with pytest.raises(DigestMismatchError, match="none of the digests"):
+        await bench.lock(f"leaf==1.0 --hash=sha256:{'a' * 64}")
+    with pytest.raises(DigestMismatchError, match="--require-hashes"):
+        await bench.lock("--require-hashes", "leaf==1.0")
+
+
+# faults of the index
+
+
+async def test_a_lying_digest(bench: Bench) -> None:
+    bench.index.wheel("leaf", "1.0")
+    bench.index.wrong_digests.add("leaf-1.0-py3-none-any.whl")
+    locked = await bench.lock("leaf")
+    with pytest.raises(DigestMismatchError, match="leaf"):
+        await bench.prefix("p", locked)
+
+
+async def test_a_truncated_wheel_and_the_next_try(bench: Bench) -> None:
+    bench.index.wheel("leaf", "1.0")
+    locked = await bench.lock("leaf")
+    bench.index.truncated.add("leaf-1.0-py3-none-any.whl")
+    await asyncio.to_thread(shutil.rmtree, bench.root / "wheels" / "uv")
+    with pytest.raises(IndexUnreachableError):
+        await bench.prefix("one", locked)
+    bench.index.truncated.clear()
+    assert output(await bench.prefix("two", locked), "import leaf; print(leaf.value)") == "1.0"
+
+
+async def test_a_hanging_index_is_given_up(bench: Bench) -> None:
+    bench.index.wheel("leaf", "1.0")
+    bench.index.hanging.add("leaf-1.0-py3-none-any.whl")
+    bench.engine = bench.make(timeout=1)
+    start = time.monotonic()
+    with pytest.raises(IndexUnreachableError) as caught:
+        await bench.lock("leaf")
+    assert time.monotonic() - start < 30
+    assert caught.value.retryable
+    assert caught.value.exit_status == 6
+
+
+async def test_an_index_that_is_not_there(bench: Bench) -> None:
+    bench.engine = bench.make(index_url="http://127.0.0.1:9/simple")
+    with pytest.raises(IndexUnreachableError, match=r"127\.0\.0\.1:9"):
+        await bench.lock("leaf")
+
+
+async def test_credentials_open_the_index_and_show_nowhere(bench: Bench) -> None:
+    bench.index.wheel("leaf", "1.0")
+    bench.index.password = "s3cret-w0rd"
+    with pytest.raises(IndexDeniedError) as caught:
+        await bench.lock("leaf")
+    assert not caught.value.retryable
+
+    log = Log()
+    credentials = {bench.index.origin: "somebody:s3cret-w0rd"}
+    locked = await bench.lock("leaf", credentials=credentials, progress=log)
+    await bench.prefix("p", locked, credentials=credentials, progress=log)
+    assert "s3cret" not in repr(locked) + "".join(log.lines)
+    wrong = {bench.index.origin: "somebody:other-w0rd"}
+    with pytest.raises(IndexDeniedError) as denied:
+        await bench.lock("leaf", "absent", credentials=wrong)
+    assert "other-w0rd" not in denied.value.message
+    for path in (bench.root / "wheels").rglob("*"):
+        assert not path.is_file() or b"s3cret" not in path.read_bytes()
+
+
+async def test_variables_fill_in_credentials(bench: Bench) -> None:
+    bench.index.wheel("leaf", "1.0")
+    bench.index.password = "s3cret-w0rd"
+    bench.engine = bench.make(index_url="http://127.0.0.1:9/simple")
+    line = f"--index-url {bench.index.url}".replace("://", "://${WHO}:${WORD}@")
+    locked = await bench.lock(line, "leaf", variables={"WHO": "somebody", "WORD": "s3cret-w0rd"})
+    assert "s3cret" not in repr(locked)
+    assert locked.wheels[0].name == "leaf"
+
+
+async def test_secrets_are_not_among_the_arguments(bench: Bench) -> None:
+    script = bench.root / "uv"
+    script.write_text(f'#!/bin/sh\necho "$@" >> {bench.root}/argv\ncat "$NETRC" >> {bench.root}/netrc\nexit 2\n')
+    script.chmod(0o755)
+    bench.engine = bench.make(uv_binary=str(script))
+    with pytest.raises(UvFailedError):
+        await bench.lock("leaf", credentials={bench.index.origin: "somebody:s3cret-w0rd"})
+    assert "s3cret" not in (bench.root / "argv").read_text()
+    assert "s3cret-w0rd" in (bench.root / "netrc").read_text()
+
+
+# faults of uv
+
+
+def double(bench: Bench, body: str) -> PipEngine:
+    """An engine whose uv is a script: faults that the real one does not show on command."""
+    script = bench.root / "uv"
+    script.write_text(f"#!/bin/sh\n{body}\n")
+    script.chmod(0o755)
+    return bench.make(uv_binary=str(script))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("kill -9 $$", UvCrashedError),
+        ("echo 'error: something odd' >&2; exit 2", UvFailedError),
+        (
+            "echo 'error: failed to write' >&2; echo '  cause: No space left on device (os error 28)' >&2; exit 2",
+            StoreFullError,
+        ),
+    ],
+)
+async def test_a_uv_that_fails(bench: Bench, body: str, expected: type[Exception]) -> None:
+    bench.engine = double(bench, body)
+    with pytest.raises(expected):
+        await bench.lock("leaf")
+    assert list((bench.root / "wheels" / "tmp").iterdir()) == []
+
+
+async def test_a_uv_that_is_not_there(bench: Bench) -> None:
+    bench.engine = bench.make(uv_binary="/nowhere/uv")
+    with pytest.raises(UvCrashedError, match="/nowhere/uv"):
+        await bench.lock("leaf")
+
+
+async def test_cancelling_ends_everything_that_uv_started(bench: Bench) -> None:
+    folder = project(bench, "mine", static=True)
+    marks = bench.root / "pids"
+    (folder / "extra.py").write_text(
+        "import subprocess, os, time\n"
+        "child = subprocess.Popen(['sh', '-c', 'trap \"\" TERM; sleep 60 & wait; sleep 60'])\n"
+        f"open({str(marks)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}\\n')\n"
+        "time.sleep(60)\n"
+    )
+    source = PipItem(kind="source", text="mine", path=str(folder))
+    task = asyncio.ensure_future(bench.lock(source, allow_builds=True))
+    while not (marks.exists() and marks.read_text().endswith("\n")):
+        await asyncio.sleep(0.05)
+        assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    for pid in marks.read_text().split():
+        assert await gone(int(pid)), f"{pid} still runs"
+    assert list((bench.root / "wheels" / "tmp").iterdir()) == []
+
+
+async def gone(pid: int) -> bool:
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
+            return True
+        await asyncio.sleep(0.02)
+    return False
+
+
+# nothing ambient
+
+
+async def test_nothing_ambient_leaks_in(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.index.wheel("leaf", "1.0")
+    bench.index.wheel("leaf", "2.0a1")
+    before = await bench.lock("leaf")
+    home, nowhere = bench.root / "home", "http://127.0.0.1:9/simple"
+    for path, text in {
+        "uv/uv.toml": f'prerelease = "allow"\nno-binary = true\nindex-url = "{nowhere}"\n',
+        "pip/pip.conf": f"[global]\nindex-url = {nowhere}\npre = true\n",
+    }.items():
+        (home / ".config" / path).parent.mkdir(parents=True)
+        (home / ".config" / path).write_text(text)
+    work = bench.root / "work"
+    work.mkdir()
+    (work / "pyproject.toml").write_text(
+        f'[tool.uv]\nprerelease = "allow"\nindex-url = "{nowhere}"\nconstraint-dependencies = ["leaf<1"]\n'
+    )
+    (work / "leaf.py").write_text("value = 'ambient'\n")
+    monkeypatch.chdir(work)
+    for name, value in {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "PIP_INDEX_URL": nowhere,
+        "PIP_PRE": "1",
+        "UV_INDEX_URL": nowhere,
+        "UV_DEFAULT_INDEX": nowhere,
+        "UV_PRERELEASE": "allow",
+        "UV_NO_BINARY": "1",
+        "UV_OFFLINE": "1",
+        "UV_CONSTRAINT": str(work / "absent.txt"),
+        "UV_CACHE_DIR": str(work / "cache"),
+        "UV_CONFIG_FILE": str(home / ".config" / "uv" / "uv.toml"),
+        "PYTHONPATH": str(work),
+        "PYTHONHOME": "/nowhere",
+        "VIRTUAL_ENV": str(work),
+        "CONDA_PREFIX": str(work),
+    }.items():
+        monkeypatch.setenv(name, value)
+    bench.engine = bench.make()
+    after = await bench.lock("leaf")
+    assert after == before
+    await bench.prefix("p", after)
+    assert not (work / "cache").exists()
+
+
+# interpreters
+
+
+async def test_a_changed_interpreter_is_noticed_before_a_prefix_is_made(bench: Bench) -> None:
+    other = HostPython(version="3.9.99", executable=bench.host.executable)
+    with pytest.raises(interpreters.InterpreterChangedError, match=r"3\.9\.99"):
+        await bench.engine.create_venv(str(bench.root / "p"), other)
+    gone_one = HostPython(version="3.9.99", executable="/nowhere/python3")
+    with pytest.raises(interpreters.InterpreterChangedError, match="not there any more"):
+        await bench.engine.create_venv(str(bench.root / "p"), gone_one)
+
+
+async def test_an_interpreter_replaced_by_another_version_is_noticed(bench: Bench) -> None:
+    """A stand-in for a distribution's upgrade: the same path, another Python behind it."""
+    path = bench.root / "python3.99"
+    path.write_text('#!/bin/sh\necho \'["3.99.1", "final", "cpython", "glibc 2.36", false]\'\n')
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    locked = HostPython(version="3.99.1", executable=str(path))
+    await asyncio.to_thread(interpreters.check_unchanged, locked)
+    path.write_text('#!/bin/sh\necho \'["3.99.2", "final", "cpython", "glibc 2.36", false]\'\n')
+    with pytest.raises(interpreters.InterpreterChangedError, match=r"3\.99\.2 now"):
+        await asyncio.to_thread(interpreters.check_unchanged, locked)
+
+
+# the default index
+
+
+async def test_the_default_index(bench: Bench) -> None:
+    """uv's own default, for real; the one test here that needs a network."""
+    wheels = str(bench.root / "wheels")
+    engine = PipEngine(os.path.join(wheels, "uv"), wheels, PipConfig())
+    try:
+        locked = await engine.lock([item("six==1.16.0")], python=engine.conda_python("3.11.5"), platform=PLATFORM)
+    except IndexUnreachableError:
+        pytest.skip("the default index can't be reached from here")
+    assert [(wheel.name, wheel.version) for wheel in locked.wheels] == [("six", "1.16.0")]
+    assert locked.wheels[0].file_name == "six-1.16.0-py2.py3-none-any.whl"
+
+
+def project(bench: Bench, name: str, *, static: bool = False) -> Path:
+    folder = bench.root / "projects" / name
+    folder.mkdir(parents=True)
+    for path, text in backend_files(name, "1.0", str(bench.trace), static=static).items():
+        (folder / path).write_text(text)
+    return folder
