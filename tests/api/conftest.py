@@ -48,6 +48,7 @@ class Served:
     lifecycle: Lifecycle
     store: Store
     session: aiohttp.ClientSession
+    runner: web.AppRunner
 
     async def get(self, path: str, **options: Any) -> tuple[int, Any]:
         return await self.request("GET", path, **options)
@@ -80,7 +81,7 @@ async def served(short_root: str, config: Config) -> AsyncIterator[Served]:
         assert runner.server is not None
         server = await loop.create_unix_server(door_factory(runner.server), sock=listener)
         async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as session:
-            yield Served(path, app, lifecycle, store, session)
+            yield Served(path, app, lifecycle, store, session, runner)
         server.close()
         await lifecycle.run_hooks(5)
         await runner.cleanup()

@@ -336,9 +336,7 @@ def _unknown(connection: socket.socket) -> int:
     [(lambda connection: os.geteuid(), b"200"), (lambda connection: os.geteuid() + 1, b"403"), (_unknown, b"403")],
 )
 async def test_only_the_owner_gets_in(served: Any, short_root: str, uid_of: Any, status: bytes) -> None:
-    runner = web.AppRunner(served.app)
-    await runner.setup()
-    answer = await _answer_to(f"{short_root}/door.sock", uid_of, runner)
+    answer = await _answer_to(f"{short_root}/door.sock", uid_of, served.runner)
     assert answer.startswith(b"HTTP/1.1 " + status)
     if status == b"403":
         assert json.loads(answer.split(b"\r\n\r\n")[1])["code"] == "peer-refused"

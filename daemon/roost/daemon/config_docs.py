@@ -12,8 +12,8 @@ from roost.daemon.config import Setting, all_settings
 HEAD = """# Configuration
 
 roost reads one file, `config.toml`, and no other tool's configuration: no condarc, no `pip.conf`, no `uv.toml`, none of
-`CONDA_*`, `PIP_*`, `UV_*`, `PYTHON*`. Unknown keys are errors that name the line. `roost doctor` prints what is in force
-and where each value came from.
+`CONDA_*`, `PIP_*`, `UV_*`, `PYTHON*`. Unknown keys are errors that name the line. `roost doctor` prints what is in
+force and where each value came from.
 
 | variable | meaning | default |
 |---|---|---|
