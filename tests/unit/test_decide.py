@@ -45,7 +45,7 @@ def test_an_unknown_definition_is_solved_and_built_with_estimates() -> None:
     assert plan.action == "build-prefix"
     assert [reason.code for reason in plan.reasons] == ["definition-unknown"]
     kinds = [step.kind for step in plan.steps]
-    assert kinds == ["solve", "download", "link", "bytecode", "sync", "publish"]
+    assert kinds == ["solve", "download", "link", "bytecode", "publish"]
     assert plan.steps[0].seconds == 1.5
 
 
@@ -53,7 +53,7 @@ def test_a_known_lock_without_a_prefix_is_built_without_a_solve() -> None:
     plan = decide(Request(definition=PIP), known())
     assert plan.action == "build-prefix"
     assert [reason.code for reason in plan.reasons] == ["definition-known", "prefix-missing"]
-    assert [step.kind for step in plan.steps] == ["pip", "bytecode", "sync", "publish"]
+    assert [step.kind for step in plan.steps] == ["pip", "bytecode", "publish"]
 
 
 def test_a_drifted_prefix_is_rebuilt_and_says_what_changed() -> None:

@@ -143,10 +143,12 @@ class Builds:
     async def _build(self, flight: Flight[BuildResult], job: BuildJob) -> BuildResult:
         """One build from first to last: recorded, told, logged, and ended whatever happens."""
         started = time.monotonic()
+        planned = await self._planner.plan(job.resolved, job.request, job.what)
         build = await self._begin(flight, job)
+        flight.publish(Message(event="plan", plan=planned.plan, source=job.resolved.source))
         log = asyncio.create_task(build_log.keep(flight.listen(), build_log.log_path(self._store.layout, build.id)))
         try:
-            result = await self._make_ready(flight, job, build, started)
+            result = await self._make_ready(flight, job, build, planned)
             await self._end(build, "succeeded", started)
             flight.publish(Message(event="result", result=result))
         except asyncio.CancelledError:
@@ -183,10 +185,9 @@ class Builds:
         return build
 
     async def _make_ready(
-        self, flight: Flight[BuildResult], job: BuildJob, build: Build, started: float
+        self, flight: Flight[BuildResult], job: BuildJob, build: Build, planned: Planned
     ) -> BuildResult:
-        planned = await self._planner.plan(job.resolved, job.request, job.what)
-        flight.publish(Message(event="plan", plan=planned.plan, source=job.resolved.source))
+        started = time.monotonic()
         lock = await self._lock(flight, job, planned.facts)
         digest = lock_digest(lock)
         await self._store.index.update_build(build.id, state="building", lock_digest=digest)

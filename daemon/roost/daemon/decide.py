@@ -17,7 +17,7 @@ from roost.store.records import Artifact, Estimate, Generation
 
 PREFIX_TARGETS = frozenset({"local"})
 IMAGE_TARGETS = frozenset({"docker"})
-STEP_KINDS = ("solve", "lock-pip", "download", "link", "pip", "bytecode", "sync", "publish")
+STEP_KINDS = ("solve", "lock-pip", "download", "link", "pip", "bytecode", "publish")
 
 
 class NoSuchTargetError(NotFoundError):
@@ -177,7 +177,7 @@ def _step_kinds(request: Request, facts: Facts) -> list[str]:
     pip = bool(definition.pip.requirements)
     solving = request.rebuild or bool(request.as_of) or facts.lock_digest is None
     kinds = [("solve", solving and conda), ("lock-pip", solving and pip), ("download", conda), ("link", conda)]
-    kinds += [("pip", pip), ("bytecode", True), ("sync", True), ("publish", True)]
+    kinds += [("pip", pip), ("bytecode", True), ("publish", True)]
     return [kind for kind, wanted in kinds if wanted]
 
 

@@ -10,8 +10,8 @@ from roost.daemon.config import Config
 from roost.store.disk import Layout
 
 if TYPE_CHECKING:
-    from roost.daemon.engines.conda import CondaEngine
-    from roost.daemon.engines.uv import PipEngine
+    from roost.daemon.engines.conda import CondaConfig, CondaEngine
+    from roost.daemon.engines.uv import PipConfig, PipEngine
 
 
 class Engines:
@@ -24,11 +24,14 @@ class Engines:
         self._pip: PipEngine | None = None
         self._making = asyncio.Lock()
 
-    def configure(self, config: Config) -> None:
-        """Use another config from now on; builds under way keep the engine that they have."""
-        self._config = config
-        self._conda = None
-        self._pip = None
+    async def configure(self, config: Config) -> None:
+        """Go by another config from now on. The engines stay: each owns its cache folder alone."""
+        async with self._making:
+            self._config = config
+            if self._conda is not None:
+                self._conda.configure(_conda_config(config))
+            if self._pip is not None:
+                self._pip.configure(_pip_config(config))
 
     async def conda(self) -> CondaEngine:
         async with self._making:
@@ -43,20 +46,40 @@ class Engines:
         return self._pip
 
     def _make_conda(self) -> CondaEngine:
-        from roost.daemon.engines.conda import CondaConfig, CondaEngine
+        from roost.daemon.engines.conda import CondaEngine
 
-        conda = self._config.conda
-        config = CondaConfig(mirrors={k: list(v) for k, v in conda.mirrors.items()}, auth_file=conda.auth_file)
-        packages = self._layout.packages
-        return CondaEngine(os.path.join(packages, "conda"), self.bytecode, config)
+        cache = os.path.join(self._layout.packages, "conda")
+        return CondaEngine(cache, self.bytecode, _conda_config(self._config))
 
     def _make_pip(self) -> PipEngine:
-        from roost.daemon.engines.uv import PipConfig, PipEngine
+        from roost.daemon.engines.uv import PipEngine
 
         wheels = self._layout.wheels
-        return PipEngine(os.path.join(wheels, "uv"), wheels, PipConfig(index_url=self._config.pip.index_url))
+        return PipEngine(os.path.join(wheels, "uv"), wheels, _pip_config(self._config))
 
     @property
     def bytecode(self) -> str:
         """Where compiled byte-code is kept, by package."""
         return os.path.join(self._layout.packages, "bytecode")
+
+
+def _conda_config(config: Config) -> CondaConfig:
+    from roost.daemon.engines.conda import CondaConfig
+
+    mirrors = {channel: list(urls) for channel, urls in config.conda.mirrors.items()}
+    network = config.network
+    return CondaConfig(
+        mirrors=mirrors,
+        auth_file=config.conda.auth_file,
+        idle_timeout=network.download_timeout_seconds,
+        retries=network.retries,
+    )
+
+
+def _pip_config(config: Config) -> PipConfig:
+    from roost.daemon.engines.uv import PipConfig
+
+    network = config.network
+    return PipConfig(
+        index_url=config.pip.index_url, timeout=max(1, int(network.download_timeout_seconds)), retries=network.retries
+    )

@@ -30,6 +30,8 @@ __all__ = [
 
 _COARSE_SECONDS = 2.1
 """Some file systems keep whole seconds (FAT: two)."""
+REMEMBERED = 200
+"""So many plans, of 2 kB each, are known by heart."""
 _FINE_SECONDS = 0.05
 """Others stamp with the kernel's tick, 10 ms at most."""
 
@@ -85,6 +87,7 @@ class LaunchFolder:
         self._lock = threading.Lock()
         self._age = 0
         self._movers = 0
+        self._written: dict[str, str] = {}
 
     def token(self) -> int:
         """Take it before gathering the facts of a plan, and give it to ``write``."""
@@ -100,7 +103,21 @@ class LaunchFolder:
         with self._lock:
             if self._movers or token != self._age:
                 return False
-            return self._replace(f"{self._folder}/{FORMAT}{plan.cwd.rstrip('/')}/{plan.key}", text)
+            return self._leave(f"{self._folder}/{FORMAT}{plan.cwd.rstrip('/')}/{plan.key}", text)
+
+    def _leave(self, path: str, text: str) -> bool:
+        """Not again, for those who ask without the launcher: writing costs more than all the rest of their answer."""
+        if self._written.get(path) == text and os.path.exists(path):
+            return True
+        done = self._replace(path, text)
+        if done:
+            self._remember(path, text)
+        return done
+
+    def _remember(self, path: str, text: str) -> None:
+        if len(self._written) >= REMEMBERED:
+            self._written.clear()
+        self._written[path] = text
 
     def _replace(self, path: str, text: str) -> bool:
         """No sync: after a power loss the daemon wipes all plans before it serves, and a part is never a whole: the
@@ -121,6 +138,7 @@ class LaunchFolder:
         """Forget all plans, at once: one rename."""
         with self._lock:
             self._age += 1
+            self._written = {}
             aside = self._set_aside()
         if aside:
             shutil.rmtree(aside, ignore_errors=True)

@@ -80,9 +80,13 @@ def plan_key(*, command: Sequence[str], file: str | None = None, environment: st
 def command_script(command: Sequence[str]) -> str | None:
     """The word that may be a script with metadata of its own: ``None`` for none, empty where only the client knows."""
     first = command[0]
-    if first.endswith(".py") or "/" in first:
+    if first.endswith(".py"):
         return first
-    if not re.match(r"python([0-9].*)?\Z", first) or len(command) == 1 or command[1] in ("-c", "-m"):
+    if not posixpath.basename(first).startswith("python"):
+        return first if "/" in first else None
+    if not re.match(r"python([0-9].*)?\Z", first):
+        return ""
+    if len(command) == 1 or command[1] in ("-c", "-m"):
         return None
     return "" if command[1].startswith("-") else command[1]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from roost.store.differences import differences, similarity
-
 from roost.client.wire import Difference, Nearest
+from roost.store.differences import differences, similarity
 from roost.store.records import Known
 
 

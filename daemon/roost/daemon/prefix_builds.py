@@ -92,12 +92,15 @@ class PrefixBuilds:
         progress = BuildProgress(flight.publish)
 
         async def fill(prefix: str) -> Filled:
-            return await fill_prefix(self._engines, wanted.lock, prefix, progress, wanted.credentials)
+            filled = await fill_prefix(self._engines, wanted.lock, prefix, progress, wanted.credentials)
+            progress.start("publish")
+            return filled
 
         async with self._turns:
             artifact = await self._store.publish_prefix(
                 lock=wanted.lock, generation=wanted.generation, build_id=wanted.build_id, fill=fill
             )
+        progress.finish("publish")
         for step, seconds, size in progress.durations:
             await self._store.index.record_duration(step, seconds, size)
         return Ready(artifact=artifact, recorded=wanted.generation)

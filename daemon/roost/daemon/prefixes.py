@@ -22,7 +22,9 @@ async def fill_prefix(
     if isinstance(lock.provider, HostPython):
         await (await engines.pip()).create_venv(prefix, lock.provider)
     else:
-        await (await engines.conda()).link(lock.conda, prefix, progress=progress, credentials=credentials)
+        conda = await engines.conda()
+        await conda.check_machine(lock.system)
+        await conda.link(lock.conda, prefix, progress=progress, credentials=credentials)
     python = os.path.join(prefix, "bin", "python")
     if lock.wheels:
         await (await engines.pip()).install(

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-StepKind = Literal[
-    "solve", "lock-pip", "download", "link", "build-wheels", "pip", "bytecode", "scripts", "sync", "publish"
-]
+StepKind = Literal["solve", "lock-pip", "download", "link", "build-wheels", "pip", "bytecode", "scripts", "publish"]
 
 
 class Progress(Protocol):

@@ -6,13 +6,13 @@ import asyncio
 import os
 
 import msgspec
-from roost.store.canonical import canonical, digest_of, settings_canonical
-from roost.store.discover import Found, discover
 
 from roost.client.wire import SourceView, WarningView, What
 from roost.daemon.launch import identity
 from roost.daemon.platforms import local_platform
+from roost.store.canonical import canonical, digest_of, settings_canonical
 from roost.store.definition import Defaults, Definition, Input, Parsed, Settings
+from roost.store.discover import Found, discover
 from roost.store.errors import NotFoundError, UsageError
 from roost.store.files import LocalFiles
 from roost.store.readers import Source, read

@@ -15,7 +15,6 @@ from roost.store.errors import DefinitionError
 from roost.store.lock import CondaPackage, CondaPython, HostPython, Lock, RemoteInput, Wheel
 from roost.store.specs import spec_name
 
-
 # What wheels beside conda packages may count on, as the conda part does (see the baseline of the conda engine).
 BASELINE_GLIBC = "2.28"
 

@@ -44,7 +44,7 @@ class Work:
         if now != self.config.identity:
             config = await asyncio.to_thread(load_config)
             self.planner.defaults = defaults_of(config)
-            self.engines.configure(config)
+            await self.engines.configure(config)
             self.config = Guard(path=self.config.path, identity=now)
 
     async def resolve(self, what: What) -> Resolved:
