@@ -13,6 +13,7 @@ import pytest
 from launching import ASKED, LaunchRoot, settled_identity
 
 from roost.daemon.launch import LaunchFolder, find_tools, identity, plan_key, settled
+from roost.store.discover import script_of
 from roost.store.records import Change, Guard
 
 PRINT = ("python", "-c", "import sys; print(sys.prefix)")
@@ -445,6 +446,11 @@ def test_a_plan_that_goes_while_it_is_sourced_is_no_failure(root):
         (["python"], "@exec"),
         (["python3.11", "-m", "x"], "@exec"),
         (["python", "-I", "x.py"], None),
+        (["/usr/bin/python3", "x.py"], None),
+        (["./python", "x.py"], None),
+        (["pythont", "x.py"], None),
+        (["x/python.d/tool", "y.py"], "@script/x/python.d/tool"),
+        (["python.py", "y.py"], "@script/python.py"),
         (["python", "dir/x.py"], "@script/dir/x.py"),
         (["x.py"], "@script/x.py"),
         (["/a/x"], "@script//a/x"),
@@ -456,6 +462,19 @@ def test_a_plan_that_goes_while_it_is_sourced_is_no_failure(root):
 )
 def test_keys(command, key):
     assert plan_key(command=command) == key
+
+
+def test_commands_with_one_key_name_one_script():
+    """Else a plan made for one script would start another."""
+    words = ["python", "python3.11", "pythont", "./python", "/bin/python3", "x.py", "y.py", "./x.py", "tool", "./tool"]
+    rests = [[], ["-c", "x.py"], ["-m", "x.py"], ["-u", "x.py"], ["-", "x.py"], *([word] for word in words)]
+    scripts = {}
+    for command in ([word, *rest] for word in words for rest in rests):
+        key = plan_key(command=command)
+        if key is not None:
+            assert scripts.setdefault(key, script_of(command)) == script_of(command), command
+    assert scripts["@exec"] is None
+    assert scripts["@script/x.py"] == "x.py"
 
 
 def test_identities_are_what_gnu_stat_prints(root):

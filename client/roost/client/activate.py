@@ -8,11 +8,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
 
-Launch = Mapping[str, Any]
-"""A ``wire.Launch`` as it came from JSON."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing itself costs as much as the request does
+    from collections.abc import Mapping, Sequence
+    from typing import Any, NoReturn, TypeAlias
+
+    Launch: TypeAlias = Mapping[str, Any]
+    """A ``wire.Launch`` as it came from JSON."""
 
 
 class LeaseGoneError(Exception):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
 
 from roost.client import activate, places
 
-if TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing itself costs as much as the request does
     from _socket import socket
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
 PROTOCOL = 1
 """As in ``wire``, which is not imported here; a test compares them."""

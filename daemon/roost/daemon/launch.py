@@ -30,10 +30,10 @@ __all__ = [
 
 _COARSE_SECONDS = 2.1
 """Some file systems keep whole seconds (FAT: two)."""
-REMEMBERED = 200
-"""So many plans, of 2 kB each, are known by heart."""
 _FINE_SECONDS = 0.05
 """Others stamp with the kernel's tick, 10 ms at most."""
+_REMEMBERED = 200
+"""So many plans, of 2 kB each, are known by heart."""
 
 
 def identity(path: str) -> str:
@@ -115,7 +115,7 @@ class LaunchFolder:
         return done
 
     def _remember(self, path: str, text: str) -> None:
-        if len(self._written) >= REMEMBERED:
+        if len(self._written) >= _REMEMBERED:
             self._written.clear()
         self._written[path] = text
 
