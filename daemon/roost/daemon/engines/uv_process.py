@@ -35,7 +35,7 @@ _GRACE = 1.0
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How an invocation ended. Both texts have secrets taken out."""
+    """How an invocation ended. ``stderr`` has secrets taken out; ``stdout`` is for parsing, and never shown."""
 
     status: int
     stdout: str
@@ -49,7 +49,9 @@ class Secrets:
     def __init__(self, credentials: Mapping[str, str]) -> None:
         self._all = dict(credentials)
         self.credentials = {place: value for place, value in credentials.items() if value[:1] not in ("/", "?")}
-        words = [part for value in credentials.values() for part in (value, value.partition(":")[2] or value)]
+        passwords = [value.partition(":")[2] for value in credentials.values()]
+        # A shorter password is taken out with its user only: alone it would garble what it merely looks like.
+        words = [*credentials.values(), *(word for word in passwords if len(unquote(word)) > 3)]
         self._words = sorted({form for word in words for form in (word, unquote(word)) if word}, key=len, reverse=True)
 
     def with_more(self, credentials: Mapping[str, str]) -> Secrets:
@@ -206,7 +208,7 @@ async def _follow(
     assert process.stderr is not None
     stdout, stderr = await asyncio.gather(process.stdout.read(), _lines(process.stderr, secrets, on_line))
     status = await process.wait()
-    return Outcome(status=status, stdout=secrets.redact(stdout.decode("utf-8", "replace")), stderr=stderr)
+    return Outcome(status=status, stdout=stdout.decode("utf-8", "replace"), stderr=stderr)
 
 
 async def _lines(stream: asyncio.StreamReader, secrets: Secrets, on_line: Callable[[str], None] | None) -> str:

@@ -1,0 +1,118 @@
+"""Pythons of this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from roost.daemon.engines import interpreters
+from roost.store.errors import DefinitionError
+from roost.store.lock import HostPython
+
+OWN = ".".join(map(str, sys.version_info[:3]))
+
+
+def fake(path: Path, version: str, *, level: str = "final", implementation: str = "cpython") -> Path:
+    """An executable that answers the probe (no script in disguise: those are taken for shims)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'#!/bin/sh\necho \'["{version}", "{level}", "{implementation}", "", false]\'\n')
+    path.chmod(0o755)
+    return path
+
+
+def test_roosts_own_is_preferred_where_it_fits() -> None:
+    for requires in (None, ">=3.8", f"=={OWN}"):
+        assert interpreters.choose(requires) == HostPython(version=OWN, executable=interpreters.own_interpreter())
+
+
+def test_the_own_interpreter_is_below_the_virtual_environment() -> None:
+    own = interpreters.own_interpreter()
+    assert os.path.isabs(own)
+    assert not (Path(own).parent.parent / "pyvenv.cfg").exists()
+
+
+def test_the_newest_fitting_is_next(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    answers = {"/a": "3.98.1", "/b": "3.98.2", "/c": "3.99.0"}
+    monkeypatch.setattr(interpreters, "candidates", lambda: iter(answers))
+    known = interpreters.probe
+
+    def probe(path: str) -> interpreters.Probed | None:
+        return interpreters.Probed(version=answers[path], executable=path) if path in answers else known(path)
+
+    monkeypatch.setattr(interpreters, "probe", probe)
+    assert interpreters.choose("==3.98.*").executable == "/b"
+
+
+def test_nothing_fits() -> None:
+    with pytest.raises(interpreters.NoInterpreterError, match="there is") as caught:
+        interpreters.choose("<3")
+    assert caught.value.exit_status == 4
+    with pytest.raises(DefinitionError, match="no version specifier"):
+        interpreters.choose("three")
+
+
+def test_shims_and_virtual_environments_are_no_candidates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shim = fake(tmp_path / "shims" / "python3", "3.99.0")
+    venv.create(tmp_path / "v", symlinks=True)
+    folders = [str(shim.parent), str(tmp_path / "v" / "bin"), "relative/bin"]
+    monkeypatch.setenv("PATH", os.pathsep.join([*folders, os.environ["PATH"]]))
+    found = list(interpreters.candidates())
+    assert interpreters.own_interpreter() in found
+    assert not any(path.startswith(str(tmp_path)) for path in found)
+    assert len(found) == len(set(found))
+
+
+def test_a_probe_is_remembered_until_the_file_changes(tmp_path: Path) -> None:
+    path = tmp_path / "python"
+    count = tmp_path / "count"
+    path.write_text(f'#!/bin/sh\necho x >> {count}\necho \'["3.99.0", "final", "cpython", "", false]\'\n')
+    path.chmod(0o755)
+    for _ in range(2):
+        probed = interpreters.probe(str(path))
+        assert probed is not None
+        assert probed.version == "3.99.0"
+    assert count.read_text() == "x\n"
+    fake(path, "3.99.1")
+    changed = interpreters.probe(str(path))
+    assert changed is not None
+    assert changed.version == "3.99.1"
+
+
+@pytest.mark.parametrize("body", ["exit 3", "echo nothing", "echo '[1]'"])
+def test_what_does_not_answer_is_no_interpreter(tmp_path: Path, body: str) -> None:
+    path = tmp_path / "python"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    assert interpreters.probe(str(path)) is None
+    assert interpreters.probe(str(tmp_path / "absent")) is None
+
+
+def test_candidates_and_other_implementations_do_not_fit() -> None:
+    for probed in (
+        interpreters.Probed(version="3.12.0", executable="/a", final=False),
+        interpreters.Probed(version="3.12.0", executable="/a", implementation="pypy"),
+        interpreters.Probed(version="3.12.0", executable="/a", free_threaded=True),
+    ):
+        assert not interpreters._fits(probed, interpreters._specifier(None))
+
+
+def test_ambient_variables_do_not_reach_the_probe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    link = tmp_path / "python"
+    link.symlink_to(interpreters.own_interpreter())
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    interpreters._probed.clear()
+    probed = interpreters.probe(str(link))
+    assert probed is not None
+    assert (probed.version, probed.executable) == (OWN, interpreters.own_interpreter())
+
+
+def test_a_run_records_path_version_and_mtime(tmp_path: Path) -> None:
+    described = interpreters.describe_interpreter(sys.executable)
+    assert described == {"path": sys.executable, "version": OWN, "mtime": os.stat(sys.executable).st_mtime}
+    with pytest.raises(interpreters.InterpreterMissingError) as caught:
+        interpreters.describe_interpreter(str(tmp_path / "absent"))
+    assert caught.value.exit_status == 7

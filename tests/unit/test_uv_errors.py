@@ -1,0 +1,101 @@
+"""What uv says, translated: texts are of uv 0.13, word for word."""
+
+from __future__ import annotations
+
+import pytest
+
+from roost.daemon.engines import uv_errors
+from roost.store.errors import StoreFullError
+
+DNS = """error: Failed to download `numpy @ https://x.example/numpy-1.26.4-py3-none-any.whl`
+  cause: Request failed after 3 retries in 10.9s
+  cause: Failed to fetch: https://x.example/numpy-1.26.4-py3-none-any.whl
+  cause: error sending request for url (https://x.example/numpy-1.26.4-py3-none-any.whl)
+  cause: client error (Connect)
+  cause: dns error
+  cause: failed to lookup address information: Name or service not known"""
+MISMATCH = f"""error: Failed to download `six==1.17.0`
+  cause: Hash mismatch for `six==1.17.0`
+
+         Expected:
+           sha256:{"5" * 64}
+
+         Computed:
+           sha256:{"4" * 64}"""
+UNSATISFIABLE = """error: No solution found when resolving dependencies
+  cause: Because scipy>=1.18.1 depends on numpy>=2.0.0,<2.8 and numpy==1.26.4, we can conclude that scipy>=1.18.1\
+ cannot be used.
+         And because you require scipy==1.18.1, we can conclude that your requirements are unsatisfiable."""
+ONLY = """error: No solution found when resolving dependencies
+  cause: Because only the following versions of numpy are available:
+             numpy<2.0.0
+             numpy>=2.8
+         and scipy>=1.18.1 depends on numpy>=2.0.0,<2.8, we can conclude that scipy>=1.18.1 cannot be used."""
+SOURCES = """error: No solution found when resolving dependencies
+  cause: Because all versions of docopt have no usable wheels and you require docopt, we can conclude\
+ that your requirements are unsatisfiable.
+
+hint: Wheels are required for `docopt`\
+ because building from source is disabled for all packages (i.e., with `--no-build`)"""
+
+
+@pytest.mark.parametrize(
+    ("stderr", "expected", "word"),
+    [
+        (DNS, uv_errors.IndexUnreachableError, "https://x.example/numpy-1.26.4"),
+        (MISMATCH, uv_errors.DigestMismatchError, "six==1.17.0: expected sha256:555"),
+        (UNSATISFIABLE, uv_errors.PipUnsatisfiableError, "scipy>=1.18.1 cannot be used"),
+        ("error: x\n  cause: No space left on device (os error 28)", StoreFullError, "no space"),
+        (
+            "error: Failed to fetch: https://x.example/\n cause: HTTP status client error (401 Unauthorized)",
+            uv_errors.IndexDeniedError,
+            "x.example",
+        ),
+        (
+            "error: Failed to build `x`\n  cause: The build backend returned an error",
+            uv_errors.WheelBuildError,
+            "backend",
+        ),
+        ("error: Failed to extract archive\n cause: invalid zip", uv_errors.WheelCorruptError, "zip"),
+        ("error: something new", uv_errors.UvFailedError, "something new"),
+        ("", uv_errors.UvFailedError, "said nothing"),
+    ],
+)
+def test_each_failure_has_its_error(stderr: str, expected: type[Exception], word: str) -> None:
+    error = uv_errors.translate(stderr, 1, "locking")
+    assert type(error) is expected
+    assert word in error.message
+    assert "error:" not in error.message
+    assert "cause:" not in error.message
+
+
+def test_a_signal_is_a_crash() -> None:
+    error = uv_errors.translate(MISMATCH, -9, "installing")
+    assert isinstance(error, uv_errors.UvCrashedError)
+    assert "signal 9" in error.message
+
+
+@pytest.mark.parametrize("text", [UNSATISFIABLE, ONLY])
+def test_a_conflict_names_conda_and_pip(text: str) -> None:
+    error = uv_errors.conflict(uv_errors.explanation(text), {"numpy": "1.26.4", "scipy-stubs": "1", "python": "3.11"})
+    assert error is not None
+    assert "conda provides numpy 1.26.4" in error.message
+    assert "scipy>=1.18.1 (which needs numpy>=2.0.0,<2.8)" in error.message
+    assert error.fields["package"] == "numpy"
+
+
+def test_what_the_provided_version_allows_is_no_culprit() -> None:
+    text = "Because you require a>=1 and b==2 depends on a<1, we can conclude that nothing fits."
+    error = uv_errors.conflict(text, {"a": "1.5"})
+    assert error is not None
+    assert error.fields["pip"] == ["b==2 (which needs a<1)"]
+
+
+def test_a_failure_about_other_things_is_no_conflict() -> None:
+    assert uv_errors.conflict(uv_errors.explanation(UNSATISFIABLE), {"pandas": "2.0", "num": "1"}) is None
+
+
+def test_needed_builds_are_named() -> None:
+    assert uv_errors.needs_build(SOURCES) == {"docopt"}
+    assert uv_errors.needs_build("error: Building source distributions is disabled") == set()
+    assert uv_errors.needs_build(UNSATISFIABLE) is None

@@ -1,0 +1,58 @@
+"""Secrets, and the environment that uv gets."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from roost.daemon.engines.uv_process import Process, Secrets
+
+
+def test_secrets_are_taken_out_of_text_in_each_of_their_forms() -> None:
+    secrets = Secrets({"https://h": "user:p%40ss", "https://t": "/t/tokentoken", "https://s/x": "?sig=abcdef"})
+    text = "user:p%40ss p@ss https://t/t/tokentoken/simple https://s/x?sig=abcdef"
+    redacted = secrets.redact(text)
+    assert not any(word in redacted for word in ("p%40ss", "p@ss", "tokentoken", "abcdef"))
+
+
+def test_tokens_and_signatures_come_and_go() -> None:
+    secrets = Secrets({"https://t": "/t/abc", "https://s/x.whl": "?sig=1"})
+    for bare, full in {
+        "https://t/simple": "https://t/t/abc/simple",
+        "https://s/x.whl#a": "https://s/x.whl?sig=1#a",
+        "https://other/simple": "https://other/simple",
+        "https://tt/simple": "https://tt/simple",
+    }.items():
+        assert secrets.reveal(bare) == full
+        assert secrets.conceal(full) == bare
+
+
+def test_netrc_quotes_and_keeps_the_users_own() -> None:
+    text = Secrets({"https://h:8443": "some%20body:p%22q"}).netrc("machine own login a password b")
+    assert text == 'machine h login "some body" password "p\\"q"\nmachine own login a password b\n'
+
+
+async def test_uv_gets_a_scrubbed_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "uv"
+    script.write_text('#!/bin/sh\nenv\npwd\n[ -z "$NETRC" ] || stat -c %a "$NETRC"\n')
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    for name in ("UV_INDEX", "PIP_INDEX_URL", "PYTHONPATH", "CONDA_PREFIX", "VIRTUAL_ENV", "MYSECRET"):
+        monkeypatch.setenv(name, "ambient")
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    process = Process(str(script), str(tmp_path / "cache"), str(tmp_path / "tmp"), timeout=7, retries=1)
+    async with process.folder() as folder:
+        outcome = await process.run(["x"], folder, secrets=Secrets({"https://h": "u:p"}))
+        lines = outcome.stdout.splitlines()
+        assert os.path.join(folder, "cwd") in lines
+    assert "600" in lines
+    assert "ambient" not in outcome.stdout
+    assert "https_proxy=http://proxy.example:3128" in lines
+    assert "UV_HTTP_TIMEOUT=7" in lines
+    assert {line.partition("=")[0] for line in lines if line.startswith(("UV_", "PIP_"))} == {
+        "UV_HTTP_TIMEOUT",
+        "UV_HTTP_RETRIES",
+    }
+    assert os.listdir(tmp_path / "tmp") == []

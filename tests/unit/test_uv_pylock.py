@@ -1,0 +1,123 @@
+"""pylock.toml, read and written; wheels kept; names of platforms."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from roost.daemon.engines.uv_lock import uv_platform
+from roost.daemon.engines.uv_pylock import parse, render, without_credentials
+from roost.daemon.engines.uv_stubs import write_stubs
+from roost.daemon.engines.uv_wheels import WheelStore
+from roost.store.lock import Wheel
+
+TEXT = """
+lock-version = "1.0"
+[[packages]]
+name = "a"
+version = "1.0"
+wheels = [{ url = "https://u:p@x.example/a-1.0%2Bcpu-py3-none-any.whl", size = 5, hashes = { sha256 = "aa" } }]
+[[packages]]
+name = "b"
+version = "2"
+sdist = { url = "https://x.example/b-2.tar.gz", hashes = { sha256 = "bb" } }
+[[packages]]
+name = "c"
+vcs = { type = "git", url = "https://x.example/c.git", requested-revision = "v1", commit-id = "123" }
+[[packages]]
+name = "d"
+directory = { path = "/work/d", editable = true }
+[[packages]]
+name = "e"
+version = "1"
+archive = { path = "/store/e-1-py3-none-any.whl", hashes = { sha256 = "ee" } }
+[[packages]]
+name = "f"
+version = "1"
+wheels = [{ url = "file:///links/f%20x-1-py3-none-any.whl", hashes = { sha256 = "ff" } }]
+"""
+
+
+def test_every_kind_of_source_is_read() -> None:
+    a, b, c, d, e, f = parse(TEXT)
+    assert a.wheel is not None
+    assert (a.wheel.url, a.wheel.file_name, a.wheel.size) == (
+        "https://x.example/a-1.0%2Bcpu-py3-none-any.whl",
+        "a-1.0+cpu-py3-none-any.whl",
+        5,
+    )
+    assert b.wheel is None
+    assert b.sdist is not None
+    assert (b.sdist.file_name, b.sdist.sha256) == ("b-2.tar.gz", "bb")
+    assert c.git == ("https://x.example/c.git", "123", None)
+    assert (d.folder, d.editable, d.version) == ("/work/d", True, "")
+    assert e.direct is not None
+    assert e.direct.path == "/store/e-1-py3-none-any.whl"
+    assert f.wheel is not None
+    assert (f.wheel.url, f.wheel.path) == (None, "/links/f x-1-py3-none-any.whl")
+
+
+def test_what_is_rendered_reads_back() -> None:
+    wheels = [
+        (Wheel(name="a", version="1", url='https://x.example/a"-1-py3-none-any.whl', sha256="aa"), None),
+        (Wheel(name="b", version="2", kind="built", file_name="b.whl", sha256="bb"), "/store/ü/b.whl"),
+        (Wheel(name="c", version="3", kind="url", url="https://x.example/c.whl", sha256="cc"), None),
+        (Wheel(name="d", version="4", kind="editable", path="/work/d"), None),
+    ]
+    a, b, c, d = parse(render(wheels))
+    assert a.wheel is not None
+    assert a.wheel.file_name == 'a"-1-py3-none-any.whl'
+    assert b.wheel is not None
+    assert (b.wheel.path, b.wheel.sha256) == ("/store/ü/b.whl", "bb")
+    assert c.direct is not None
+    assert c.direct.url == "https://x.example/c.whl"
+    assert (d.folder, d.editable) == ("/work/d", True)
+
+
+def test_credentials_and_fragments_go() -> None:
+    assert without_credentials("https://u:p@h:1/x?y=1#sha256=aa") == "https://h:1/x?y=1"
+
+
+@pytest.mark.parametrize(
+    ("platform", "glibc", "host", "expected"),
+    [
+        ("linux-64", "2.28", None, "x86_64-manylinux_2_28"),
+        ("linux-64+cuda12", "2.28", "glibc 2.36", "x86_64-manylinux_2_28"),
+        ("linux-64", "2.28", "glibc 2.17", None),
+        ("linux-64", "2.28", "", None),
+        ("linux-64", "2.35", None, "x86_64-manylinux_2_35"),
+        ("linux-64", "2.30", None, "x86_64-manylinux_2_28"),
+        ("linux-aarch64", "2.28", None, "aarch64-manylinux_2_28"),
+        ("osx-arm64", "2.28", None, "aarch64-apple-darwin"),
+        ("osx-arm64", "2.28", "", None),
+    ],
+)
+def test_the_baseline_is_assumed_wherever_it_can_be(
+    platform: str, glibc: str, host: str | None, expected: str | None
+) -> None:
+    assert uv_platform(platform, glibc, host) == expected
+
+
+def test_stubs_hold_name_and_version(tmp_path: Path) -> None:
+    lines, excluded = write_stubs(str(tmp_path), {"scikit-learn": "1.4.2", "odd": "2021a_b", "torch": "2.1.0+cpu"})
+    assert excluded == ["odd"]
+    assert [line.partition(" @ ")[0] for line in lines] == ["scikit-learn", "torch"]
+    with zipfile.ZipFile(tmp_path / "scikit_learn-1.4.2-py3-none-any.whl") as wheel:
+        assert b"Name: scikit-learn\nVersion: 1.4.2\n" in wheel.read("scikit_learn-1.4.2.dist-info/METADATA")
+
+
+def test_a_wheel_is_kept_once_under_its_sha256(tmp_path: Path) -> None:
+    store = WheelStore(str(tmp_path / "wheels"))
+    made = tmp_path / "a-1-py3-none-any.whl"
+    made.write_bytes(b"content")
+    first = store.keep(str(made), built=True, source_key="source")
+    assert store.keep(str(made), built=True) == first
+    assert store.built_from("source") == first
+    assert store.built_from("another") is None
+    assert Path(store.path(first)).read_bytes() == b"content"
+    assert os.listdir(tmp_path / "wheels" / "tmp") == []
+    Path(store.path(first)).unlink()
+    assert store.built_from("source") is None

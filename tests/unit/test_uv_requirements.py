@@ -1,0 +1,171 @@
+"""From pip's lines to uv's."""
+
+from __future__ import annotations
+
+import pytest
+
+from roost.daemon.engines.uv_requirements import (
+    PipOptionError,
+    PipVariableError,
+    Translated,
+    Translator,
+    extras_of,
+    split_credentials,
+)
+from roost.store.definition import PipItem
+from roost.store.errors import Location
+
+WHERE = Location(path="/work/requirements.txt", line=3, column=1)
+
+
+def translate(*items: PipItem, **variables: str) -> Translated:
+    return Translator(variables, lambda item: "file:///store/mine-1.0-py3-none-any.whl").add(items)
+
+
+def requirement(text: str) -> PipItem:
+    return PipItem(kind="requirement", text=text, location=WHERE)
+
+
+def option(text: str, path: str | None = None) -> PipItem:
+    return PipItem(kind="option", text=text, path=path, location=WHERE)
+
+
+def test_order_is_kept_and_nested_files_are_in_their_place() -> None:
+    nested = PipItem(
+        kind="requirements", text="more.txt", path="/work/more.txt", items=(requirement("b"), requirement("c"))
+    )
+    assert translate(requirement("a"), nested, requirement("d")).requirements == ["a", "b", "c", "d"]
+
+
+def test_everything_below_a_constraints_file_constrains() -> None:
+    inner = PipItem(kind="requirements", text="x.txt", items=(requirement("b<2"),))
+    outer = PipItem(kind="constraints", text="c.txt", items=(requirement("a<1"), inner))
+    out = translate(outer, requirement("a"))
+    assert (out.requirements, out.constraints) == (["a"], ["a<1", "b<2"])
+
+
+def test_options_hold_for_all_lines() -> None:
+    out = translate(
+        option("--index-url https://one.example/simple"),
+        option("--extra-index-url=https://two.example/simple"),
+        option("-f https://three.example/links"),
+        option("--find-links", path="/work/links"),
+        option("--trusted-host two.example:8080"),
+        option("--pre"),
+        option("--prefer-binary"),
+        requirement("a"),
+    )
+    assert out.requirements_text("https://config.example/simple").splitlines() == [
+        "--index-url https://one.example/simple",
+        "--extra-index-url https://two.example/simple",
+        "--find-links https://three.example/links",
+        "--find-links /work/links",
+        "a",
+    ]
+    assert out.arguments() == ["--prerelease", "allow", "--allow-insecure-host", "two.example:8080"]
+    assert out.ignored == ["--prefer-binary"]
+
+
+def test_the_configured_index_is_the_default() -> None:
+    assert (
+        translate().requirements_text("https://config.example/simple") == "--index-url https://config.example/simple\n"
+    )
+    assert translate().requirements_text(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["--no-binary a,b"], ["a", "b"]),
+        (["--no-binary a", "--only-binary a"], []),
+        (["--no-binary :all:", "--only-binary :all:"], []),
+        (["--no-binary a", "--no-binary :none:"], []),
+        (["--only-binary :all:", "--no-binary a"], ["a"]),
+    ],
+)
+def test_the_later_of_no_binary_and_only_binary_wins(lines: list[str], expected: list[str]) -> None:
+    assert translate(*(option(line) for line in lines)).no_binary == expected
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        requirement("a --config-settings=x=y"),
+        requirement("a --global-option=--no-user-cfg"),
+        option("--index-url"),
+        option("--extra-index-url one two"),
+    ],
+)
+def test_what_uv_has_not_is_refused_with_its_place(item: PipItem) -> None:
+    with pytest.raises(PipOptionError) as caught:
+        translate(item)
+    assert caught.value.location == WHERE
+    assert caught.value.exit_status == 3
+
+
+def test_digests_are_taken_from_the_lines() -> None:
+    out = translate(requirement(f"A_b==1 --hash=sha256:{'AB' * 32} --hash=sha512:{'c' * 128}"))
+    assert out.requirements == ["A_b==1"]
+    assert out.digests == {"a-b": {f"sha256:{'ab' * 32}", f"sha512:{'c' * 128}"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a @ https://x.example/a-1.zip", "a @ https://x.example/a-1.zip"),
+        (
+            'a[x] @ https://x.example/a-1.zip ; python_version < "4"',
+            'a[x] @ https://x.example/a-1.zip ; python_version < "4"',
+        ),
+        (
+            "git+https://x.example/a.git@v1#egg=a[x]&subdirectory=sub",
+            "a[x] @ git+https://x.example/a.git@v1#subdirectory=sub",
+        ),
+        ("https://x.example/a-1-py3-none-any.whl", "https://x.example/a-1-py3-none-any.whl"),
+        ("a @ https://who:word@x.example:8443/a-1.zip", "a @ https://x.example:8443/a-1.zip"),
+        ("a @ git+ssh://git@x.example/a.git", "a @ git+ssh://git@x.example/a.git"),
+    ],
+)
+def test_urls(text: str, line: str) -> None:
+    out = translate(PipItem(kind="url", text=text))
+    assert out.requirements == [line]
+    assert out.credentials == ({"https://x.example:8443": "who:word"} if "word@" in text else {})
+
+
+def test_credentials_from_variables_are_kept_out_of_the_file() -> None:
+    out = translate(option("--index-url https://${WHO}:${WORD}@x.example/simple"), WHO="somebody", WORD="s%40crt")
+    assert out.credentials == {"https://x.example": "somebody:s%40crt"}
+    assert out.requirements_text(None) == "--index-url https://x.example/simple\n"
+
+
+def test_a_variable_that_is_not_set_names_its_place() -> None:
+    with pytest.raises(PipVariableError, match="TOKEN") as caught:
+        translate(option("--index-url https://x.example/${TOKEN}/simple"))
+    assert caught.value.location == WHERE
+
+
+def test_local_things() -> None:
+    out = translate(
+        PipItem(
+            kind="wheel",
+            text='mine-1.0-py3-none-any.whl[x] ; python_version < "4"',
+            path="/work/mine-1.0-py3-none-any.whl",
+        ),
+        PipItem(kind="editable", text="my folder[x,y]", path="/work/my folder"),
+    )
+    assert out.requirements == [
+        'mine[x] @ file:///store/mine-1.0-py3-none-any.whl ; python_version < "4"',
+        "-e file:///work/my%20folder[x,y]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "extras"), [(".", ""), (".[a, b]", "[a,b]"), ("x.whl[a] ; extra == 'b'", "[a]"), ("a[0-9]b", "")]
+)
+def test_extras(text: str, extras: str) -> None:
+    assert extras_of(text) == extras
+
+
+def test_split_credentials() -> None:
+    assert split_credentials("https://u:p@h:1/x#y") == ("https://h:1/x#y", "u:p")
+    assert split_credentials("https://h/x@1") == ("https://h/x@1", None)
