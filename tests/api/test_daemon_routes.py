@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -42,6 +43,14 @@ async def test_another_protocol_gets_501_and_a_clear_word(served: Any) -> None:
     assert (status, body["code"], body["exit_status"]) == (501, "protocol", 5)
     assert "99" in body["message"]
     assert "stop" in body["hint"]
+    assert (body["fields"]["protocol"], body["fields"]["idle"]) == (PROTOCOL, True)
+
+
+async def test_a_newer_client_can_stop_it(served: Any) -> None:
+    headers = {"Roost-Protocol": "99"}
+    status, body = await served.request("POST", "/v1/shutdown", json={"if_idle": True}, headers=headers)
+    assert (status, body["stopping"]) == (200, True)
+    assert served.lifecycle.stopping
 
 
 async def test_this_protocol_and_none_are_served(served: Any) -> None:
@@ -230,6 +239,13 @@ async def _blocks(call: Call[None]) -> None:
     remove_socket("/nowhere/roost.sock")  # unlink(2) in the event loop: what the detector is there for
 
 
+async def _breaks_halfway(call: Call[None]) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(call.request)
+    await response.write(b"half\n")
+    raise ZeroDivisionError("halfway")
+
+
 finished: list[str] = []
 
 
@@ -248,6 +264,7 @@ class TestOwnRoutes:
             Route("GET", "/fails", _build_fails),
             Route("GET", "/breaks", _breaks),
             Route("GET", "/blocks", _blocks),
+            Route("GET", "/half", _breaks_halfway, stream=True),
             Route("GET", "/slow", _slow, response=str),
             Route("GET", "/withdrawn", _slow, response=str, withdrawable=True),
         ]
@@ -294,6 +311,19 @@ class TestOwnRoutes:
         assert "abc" not in json.dumps(body)
         assert "roost daemon logs" in body["hint"]
         assert "ZeroDivisionError" in caplog.text
+
+    async def test_a_failure_halfway_is_a_reset_and_not_an_end(
+        self, client: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        reader, writer = await asyncio.open_unix_connection(client)
+        writer.write(b"GET /half HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        assert b"0\r\n\r\n" not in answer
+        assert answer.count(b"HTTP/1.1") <= 1
+        assert "halfway" in caplog.text
 
     async def test_a_blocking_call_is_detected(self, client: str, caplog: pytest.LogCaptureFixture) -> None:
         assert (await self._get(client, "/blocks"))[0] == 500

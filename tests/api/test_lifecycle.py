@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -75,6 +77,46 @@ def _raw(path: str, request: bytes) -> bytes:
         while part := connection.recv(65536):
             answer += part
         return answer
+
+
+HOLD = """
+import fcntl, sys, time
+with open(sys.argv[1], "w") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    print("held", flush=True)
+    time.sleep(1.5)
+"""
+
+
+def test_a_start_while_another_is_on_its_way_out_takes_over(daemons: Any) -> None:
+    command = [sys.executable, "-c", HOLD, f"{daemons.root}/lock"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        daemon = daemons.start("--start")
+        assert daemon.ask("/v1/version")["pid"] == daemon.process.pid
+
+
+def test_a_thousand_connections_at_once_are_served(daemons: Any) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    try:
+        daemon = daemons.start("--start")
+        answers = asyncio.run(_ask_all(daemon.socket, 1000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert answers == [b"HTTP/1.1 200 OK\r\n"] * 1000
+
+
+async def _ask_all(path: str, count: int) -> list[bytes]:
+    """All are connected before the first asks."""
+    streams = await asyncio.gather(*(asyncio.open_unix_connection(path) for _ in range(count)))
+    for _, writer in streams:
+        writer.write(b"GET /v1/version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answers = [(await reader.read())[:17] for reader, _ in streams]
+    for _, writer in streams:
+        writer.close()
+    return answers
 
 
 def test_a_second_daemon_by_hand_says_who_has_the_root(daemons: Any) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
+from importlib.metadata import version as installed_version
 
 import msgspec
 from aiohttp import web
@@ -27,6 +29,8 @@ BODY_LIMIT = 64 * 2**20
 """Bytes of a request: the text of a definition, or a client's variables, never a file."""
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="-")
+STARTED = "roost_started"
+VERSION = installed_version("roost")
 _numbers = itertools.count(1)
 
 
@@ -86,18 +90,31 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
 
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every failure becomes an error body with the status of its kind."""
+    """Every failure becomes an error body with the status of its kind; one in the middle of a response can only reset
+    the connection, which no reader takes for an end."""
     try:
         return await handler(request)
-    except RoostError as error:
-        return error_response(error)
-    except web.HTTPException as error:
-        return error_response(_translated(request, error))
     except asyncio.CancelledError:
         raise
-    except Exception:
-        log.exception("%s %s failed (request %s)", request.method, request.path, REQUEST_ID.get())
-        return json_response(unexpected_body(), 500)
+    except Exception as error:
+        response = _answer(request, error)
+        if request.get(STARTED) and request.transport is not None:
+            request.transport.abort()
+        return response
+
+
+def _answer(request: web.Request, error: Exception) -> web.Response:
+    if isinstance(error, RoostError):
+        return error_response(error)
+    if isinstance(error, web.HTTPException):
+        return error_response(_translated(request, error))
+    if not isinstance(error, ConnectionError):  # a reader of a stream that has gone is no news
+        log.error("%s %s failed (request %s)", request.method, request.path, REQUEST_ID.get(), exc_info=error)
+    return json_response(unexpected_body(), 500)
+
+
+async def _note_start(request: web.Request, response: web.StreamResponse) -> None:
+    request[STARTED] = True
 
 
 def _translated(request: web.Request, error: web.HTTPException) -> RoostError:
@@ -110,15 +127,20 @@ def _translated(request: web.Request, error: web.HTTPException) -> RoostError:
 
 @web.middleware
 async def check_protocol(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Another protocol is refused before anything is read of the request; no header is taken for this one."""
-    asked = request.headers.get(PROTOCOL_HEADER)
-    if asked is not None and asked != str(PROTOCOL):
-        raise ProtocolError(
-            f"This daemon speaks protocol {PROTOCOL}, the client {asked[:20]}.",
-            hint="`roost daemon stop`, then try again: the client starts a daemon of its own version.",
-            fields={"protocol": PROTOCOL},
-        )
+    """Another protocol is refused before anything is read of the request; no header is taken for this one. Only to
+    stop may be asked in any, so that a newer client can replace an older daemon."""
+    asked = request.headers.get(PROTOCOL_HEADER, str(PROTOCOL))
+    if asked != str(PROTOCOL) and request.path != "/v1/shutdown":
+        raise _other_protocol(asked, idle=request.app[LIFECYCLE].idle)
     return await handler(request)
+
+
+def _other_protocol(asked: str, *, idle: bool) -> ProtocolError:
+    return ProtocolError(
+        f"This daemon speaks protocol {PROTOCOL}, the client {asked[:20]}.",
+        hint="`roost daemon stop`, then try again: the client starts a daemon of its own version.",
+        fields={"protocol": PROTOCOL, "version": VERSION, "pid": os.getpid(), "idle": idle},
+    )
 
 
 @web.middleware
@@ -142,6 +164,7 @@ def create_app(routes: Iterable[Route]) -> web.Application:
     app = web.Application(
         middlewares=[identify, answer_errors, check_protocol, count_activity], client_max_size=BODY_LIMIT
     )
+    app.on_response_prepare.append(_note_start)
     register(app, routes)
     return app
 

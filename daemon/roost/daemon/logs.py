@@ -11,6 +11,7 @@ import time
 from roost.daemon.config_schema import DaemonSettings
 from roost.daemon.redaction import RedactingFormatter
 
+log = logging.getLogger(__name__)
 FORMAT = "%(asctime)sZ %(levelname)s %(name)s: %(message)s"
 
 
@@ -20,17 +21,22 @@ def log_path(root: str) -> str:
 
 
 def start_logging(root: str, settings: DaemonSettings, *, echo: bool = False) -> None:
-    """Log to the root's ``logs/daemon.log``; with ``echo`` to standard error too. Raises ``OSError``."""
-    path = log_path(root)
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    handlers: list[logging.Handler] = [
-        logging.handlers.RotatingFileHandler(
-            path, maxBytes=settings.log_bytes, backupCount=settings.log_files, encoding="utf-8", errors="replace"
-        )
-    ]
-    if echo:
-        handlers.append(logging.StreamHandler(sys.stderr))
+    """Log to the root's ``logs/daemon.log``; with ``echo``, or where that can't be written, to standard error."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)] if echo else []
+    try:
+        handlers.append(_log_file(log_path(root), settings))
+    except OSError as error:  # a full disk is no reason to serve nobody
+        handlers = [logging.StreamHandler(sys.stderr)]
+        _install(handlers)
+        log.warning("%s can't be written: %s", log_path(root), error.strerror)
     _install(handlers)
+
+
+def _log_file(path: str, settings: DaemonSettings) -> logging.Handler:
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    return logging.handlers.RotatingFileHandler(
+        path, maxBytes=settings.log_bytes, backupCount=settings.log_files, encoding="utf-8", errors="replace"
+    )
 
 
 def _install(handlers: list[logging.Handler]) -> None:

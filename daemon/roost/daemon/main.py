@@ -16,6 +16,7 @@ import resource
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -29,13 +30,15 @@ from roost.daemon.logs import flush_logs, start_logging
 from roost.daemon.peers import door_factory
 from roost.daemon.places import find_root, scrub, socket_path
 from roost.daemon.services import build_app
-from roost.daemon.sockets import bind_socket, inherited_socket, notifier, remove_socket
+from roost.daemon.sockets import BACKLOG, bind_socket, inherited_socket, listens, notifier, remove_socket
 from roost.store.errors import RoostError
+from roost.store.root import RootInUseError
 from roost.store.store import Store
 
 log = logging.getLogger(__name__)
 OPEN_FILES = 8192
 """A thousand clients at once need more than the usual 1,024 descriptors."""
+PATIENCE_SECONDS = 8.0
 KEEP_NAME: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 """The name goes while the root is still held, and never if it is systemd's: asyncio would take it away itself."""
 
@@ -102,14 +105,28 @@ async def _daemon(
     quiet: bool,
     scrubbed: list[str],
 ) -> None:
-    store = await Store.open(root)
+    store = await _open_store(root, path, patient=quiet)
     try:
         start_logging(root, config.daemon, echo=not quiet)
         log.info("Opened %s (pid %d); left out of the environment: %s", root, os.getpid(), ", ".join(scrubbed) or "-")
+        log.info("Recovered: %s", store.recovered)
         await _serve(store, path, config, passed, notify)
     finally:
         await store.close()
         log.info("Stopped")
+
+
+async def _open_store(root: str, path: str, *, patient: bool) -> Store:
+    """Open it, or with ``patient`` wait a while for a daemon that has the root but does not listen: it may be on its
+    way out, and the client that asked for this one would find nobody. Raises ``RootInUseError``."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return await Store.open(root)
+        except RootInUseError:
+            if not patient or time.monotonic() > deadline or await asyncio.to_thread(listens, path):
+                raise
+        await asyncio.sleep(0.05)
 
 
 async def _serve(
@@ -142,7 +159,7 @@ async def _accept(
 ) -> None:
     assert runner.server is not None
     loop = asyncio.get_running_loop()
-    server = await loop.create_unix_server(door_factory(runner.server), sock=listener, **KEEP_NAME)
+    server = await loop.create_unix_server(door_factory(runner.server), sock=listener, backlog=BACKLOG, **KEEP_NAME)
     log.info("Serving on %s", listener.getsockname())
     notify("READY=1")
     lifecycle.touch()

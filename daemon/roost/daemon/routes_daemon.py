@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import version as installed_version
 from typing import Annotated, Any
 
 import msgspec
@@ -11,6 +10,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from roost.client.wire import PROTOCOL
+from roost.daemon.app import VERSION
 from roost.daemon.doctor import DoctorResponse, examine
 from roost.daemon.keys import CONFIG, EVENTS, LIFECYCLE, ROUTES, STORE
 from roost.daemon.lifecycle import DaemonBusyError
@@ -18,8 +18,6 @@ from roost.daemon.openapi import openapi
 from roost.daemon.routing import Call, Route
 from roost.store.records import Event
 from roost.store.root import STORE_FORMAT
-
-VERSION = installed_version("roost")
 
 
 class VersionResponse(msgspec.Struct, kw_only=True):

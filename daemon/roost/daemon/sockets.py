@@ -82,6 +82,17 @@ def _remove_stale(path: str) -> None:
     os.unlink(path)
 
 
+def listens(path: str) -> bool:
+    """Whether somebody takes connections at ``path``. Blocks."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
+
+
 def remove_socket(path: str) -> None:
     """Take the name away; the root's lock must still be held."""
     with suppress(FileNotFoundError):
