@@ -1,8 +1,40 @@
-"""Lets these tests import what they share from beside them (pytest's importlib mode does not)."""
+"""What the end-to-end tests share: roost as installed, on a root of its own, with a local channel and index."""
 
 from __future__ import annotations
 
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does not
+
+from pip_index import PipIndex
+from roost_process import Roost
+
+
+@pytest.fixture
+def pip_index() -> Iterator[PipIndex]:
+    """A package index on loopback, empty."""
+    index = PipIndex()
+    yield index
+    index.close()
+
+
+@pytest.fixture
+def roost(pip_index: PipIndex) -> Iterator[Roost]:
+    """roost with the loopback index, and no channel."""
+    made = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+    made.config.write_text(f'[pip]\nindex_url = "{pip_index.url}"\n')
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def conda_roost(roost: Roost, channel_url: str) -> Roost:
+    """roost for which conda-forge is the local channel."""
+    mirrors = f'[conda.mirrors]\n"conda-forge" = ["{channel_url}"]\n'
+    roost.config.write_text(roost.config.read_text() + mirrors)
+    return roost

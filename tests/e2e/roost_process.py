@@ -43,7 +43,13 @@ class Roost:
         """Run the command to its end."""
         environ = {**self.environ, **options.pop("variables", {})}
         return subprocess.run(
-            [ROOST, *arguments], cwd=cwd or self.folder, env=environ, capture_output=True, text=True, timeout=240, **options
+            [ROOST, *arguments],
+            cwd=cwd or self.folder,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            **options,
         )
 
     def ok(self, *arguments: str, **options: Any) -> str:
@@ -54,11 +60,11 @@ class Roost:
 
     def json(self, *arguments: str, **options: Any) -> Any:
         """The JSON document that the command prints; of a stream, its last line."""
-        return json.loads(self.ok(*arguments, "--json", **options).strip().splitlines()[-1])
+        return json.loads(self.ok(*_with_json(arguments), **options).strip().splitlines()[-1])
 
     def failed(self, status: int, *arguments: str, **options: Any) -> dict[str, Any]:
         """Run the command, which must end with ``status``; the error body that it prints with ``--json``."""
-        done = self.run(*arguments, "--json", **options)
+        done = self.run(*_with_json(arguments), **options)
         assert done.returncode == status, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
         body: dict[str, Any] = json.loads((done.stdout.strip() or done.stderr.strip()).splitlines()[-1])
         return body
@@ -86,3 +92,8 @@ class Roost:
         shutil.rmtree(self.root, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.config.unlink(missing_ok=True)
+
+
+def _with_json(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    return (*arguments[:at], "--json", *arguments[at:])
