@@ -130,7 +130,7 @@ class CondaEngine:
         progress.start("solve")
         found = channel_urls(channels, variables or {}, self.config.channel_alias)
         sources = dict.fromkeys(found.urls)
-        parsed = [self._spec(expand(spec, variables or {}), sources) for spec in specs]
+        parsed = _with_names([self._spec(expand(spec, variables or {}), sources) for spec in specs])
         virtual = [_virtual(name, value) for name, value in baseline(platform, system).items()]
         client = await self._client({**(credentials or {}), **found.credentials}, self.config.index_timeout)
         fetch = {self._routes.fetch_url(url): url for url in sources}
@@ -288,6 +288,16 @@ def _parse(spec: str, text: str) -> MatchSpec:
         return MatchSpec(text)
     except Exception as error:
         raise MatchSpecError(f"match spec {spec!r} can't be read: {error}") from error
+
+
+def _with_names(specs: list[MatchSpec]) -> list[MatchSpec]:
+    """``specs`` and, for each that names no channel, its bare name.
+
+    rattler's gateway hands the solver only what matches a root spec, so that a channel without a match would not
+    count as one that has the package, and priority would not be strict.
+    """
+    names = {str(spec.name.as_package_name().normalized): spec for spec in specs if spec.channel is None}
+    return specs + [MatchSpec(name) for name in names]
 
 
 def _virtual(name: str, value: str) -> GenericVirtualPackage:

@@ -85,7 +85,7 @@ def translated(doing: str) -> Iterator[None]:
     except RoostError:
         raise
     except Exception as error:
-        raise translate(error, doing) from error
+        raise translate(error, doing) from None  # rattler's own text may hold a secret, and a trace would print it
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # cancelled, interrupted: not rattler's
             raise

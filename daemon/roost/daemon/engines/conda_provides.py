@@ -14,7 +14,7 @@ from roost.daemon.engines import conda_cache as cache
 from roost.daemon.engines.conda_errors import translated
 from roost.store.lock import CondaPackage
 
-_INFO = re.compile(r"(?:^|/)site-packages/([^/]+)-([^/-]+)\.(?:dist-info|egg-info)(?:/|$)")
+_INFO = re.compile(r"(?:^|/)site-packages/([^/-]+)-([^/-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info(?:/|$)")
 _AT_ONCE = 8
 
 
