@@ -15,6 +15,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+from blockbuster import blockbuster_ctx
+from conda_tools import engine, solve
 from pip_index import PipIndex, backend_files, sdist_bytes, wheel_bytes
 
 from roost.daemon.engines import interpreters
@@ -29,6 +31,7 @@ from roost.daemon.engines.uv_errors import (
     UvCrashedError,
     UvFailedError,
     WheelBuildError,
+    WheelCorruptError,
     WheelMissingError,
 )
 from roost.daemon.engines.uv_fetch import RemoteLineError
@@ -77,6 +80,9 @@ class Bench:
         wheels = str(self.root / "wheels")
         return PipEngine(os.path.join(wheels, "uv"), wheels, config, uv_binary=uv_binary)
 
+    async def remake(self, **more: object) -> None:
+        self.engine = await asyncio.to_thread(self.make, **more)  # type: ignore[arg-type]
+
     async def lock(self, *lines: str | PipItem, **more: object) -> PipLock:
         items = [line if isinstance(line, PipItem) else item(line) for line in lines]
         return await self.engine.lock(items, **{"python": self.host, "platform": PLATFORM, **more})  # type: ignore[arg-type]
@@ -110,6 +116,14 @@ def index() -> Iterator[PipIndex]:
     served.close()
 
 
+@pytest.fixture(autouse=True)
+def nothing_blocks() -> Iterator[None]:
+    """A blocking call of the engine's in the event loop fails the test."""
+    parts = ("", "_lock", "_fetch", "_process", "_builds", "_wheels", "_install", "_prefix", "_stubs")
+    with blockbuster_ctx([f"roost.daemon.engines.uv{part}" for part in parts]):
+        yield
+
+
 @pytest.fixture
 def bench(index: PipIndex) -> Iterator[Bench]:
     root = tempfile.mkdtemp(prefix="r", dir="/tmp")
@@ -138,9 +152,9 @@ async def test_locks_by_sha256_and_installs_exactly_that(bench: Bench) -> None:
 async def test_the_prefix_says_whose_it_is(bench: Bench) -> None:
     bench.index.wheel("leaf", "1.0")
     prefix = await bench.prefix("p", await bench.lock("leaf"))
-    marks = [*prefix.glob("lib/python3*/EXTERNALLY-MANAGED"), prefix / "conda-meta" / "frozen"]
-    assert len(marks) == 2
-    assert all("environment file" in mark.read_text() for mark in marks)
+    mark = next(prefix.glob("lib/python3*/EXTERNALLY-MANAGED")).read_text()
+    assert mark.startswith("[externally-managed]\nError = ")
+    assert "environment file" in mark
 
 
 async def test_a_second_prefix_needs_no_network_and_shares_files(bench: Bench) -> None:
@@ -212,6 +226,31 @@ async def test_a_version_that_pep_440_does_not_know_is_left_alone(bench: Bench) 
     assert [wheel.name for wheel in locked.wheels] == ["frames"]
 
 
+async def test_wheels_beside_real_conda_packages(bench: Bench, channels_folder: Path) -> None:
+    """numpy is conda's and stays so; what pip adds finds it, and pip then keeps its hands off the prefix."""
+    conda = await asyncio.to_thread(engine, bench.root, channels_folder)
+    packages = await solve(conda, "python=3.11", "numpy=1.26", "pip")
+    python = next(package for package in packages if package.name == "python")
+    facts = bench.engine.conda_python(python.version)
+    bench.index.wheel("numpy", "2.0")
+    bench.index.wheel("frames", "1.0", "numpy>=1.20")
+    provided = await conda.provides(packages)
+    assert provided["numpy"].startswith("1.26")
+    with pytest.raises(ConflictError, match=f"conda provides numpy {provided['numpy']}.* want numpy>=2"):
+        await bench.lock("numpy>=2", python=facts, provided=provided)
+    locked = await bench.lock("frames", python=facts, provided=provided)
+    assert [wheel.name for wheel in locked.wheels] == ["frames"]
+
+    prefix = bench.root / "p"
+    await conda.link(packages, str(prefix))
+    await bench.engine.install(locked.wheels, prefix=str(prefix), python_path=str(prefix / "bin" / "python"))
+    shown = output(prefix, "import frames, numpy; print(frames.value, numpy.__version__)")
+    assert shown == f"1.0 {provided['numpy']}"
+    refused = subprocess.run([prefix / "bin" / "python", "-m", "pip", "install", "x"], capture_output=True, text=True)
+    assert refused.returncode != 0
+    assert "externally-managed" in refused.stderr
+
+
 # sources
 
 
@@ -256,7 +295,8 @@ async def test_a_kept_wheel_that_is_gone_or_damaged(bench: Bench) -> None:
 
 async def test_a_local_folder_is_built_in_a_copy(bench: Bench) -> None:
     folder = project(bench, "mine", static=True)
-    source = PipItem(kind="source", text="mine", path=str(folder), digest=LocalFiles().tree_digest(str(folder)))
+    digest = await asyncio.to_thread(LocalFiles().tree_digest, str(folder))
+    source = PipItem(kind="source", text="mine", path=str(folder), digest=digest)
     with pytest.raises(LockNeedsBuildError, match="mine"):
         await bench.lock(source)
     before = sorted(folder.rglob("*"))
@@ -422,7 +462,7 @@ async def test_a_truncated_wheel_and_the_next_try(bench: Bench) -> None:
 async def test_a_hanging_index_is_given_up(bench: Bench) -> None:
     bench.index.wheel("leaf", "1.0")
     bench.index.hanging.add("leaf-1.0-py3-none-any.whl")
-    bench.engine = bench.make(timeout=1)
+    await bench.remake(timeout=1)
     start = time.monotonic()
     with pytest.raises(IndexUnreachableError) as caught:
         await bench.lock("leaf")
@@ -432,7 +472,7 @@ async def test_a_hanging_index_is_given_up(bench: Bench) -> None:
 
 
 async def test_an_index_that_is_not_there(bench: Bench) -> None:
-    bench.engine = bench.make(index_url="http://127.0.0.1:9/simple")
+    await bench.remake(index_url="http://127.0.0.1:9/simple")
     with pytest.raises(IndexUnreachableError, match=r"127\.0\.0\.1:9"):
         await bench.lock("leaf")
 
@@ -460,7 +500,7 @@ async def test_credentials_open_the_index_and_show_nowhere(bench: Bench) -> None
 async def test_variables_fill_in_credentials(bench: Bench) -> None:
     bench.index.wheel("leaf", "1.0")
     bench.index.password = "s3cret-w0rd"
-    bench.engine = bench.make(index_url="http://127.0.0.1:9/simple")
+    await bench.remake(index_url="http://127.0.0.1:9/simple")
     line = f"--index-url {bench.index.url}".replace("://", "://${WHO}:${WORD}@")
     locked = await bench.lock(line, "leaf", variables={"WHO": "somebody", "WORD": "s3cret-w0rd"})
     assert "s3cret" not in repr(locked)
@@ -471,22 +511,55 @@ async def test_secrets_are_not_among_the_arguments(bench: Bench) -> None:
     script = bench.root / "uv"
     script.write_text(f'#!/bin/sh\necho "$@" >> {bench.root}/argv\ncat "$NETRC" >> {bench.root}/netrc\nexit 2\n')
     script.chmod(0o755)
-    bench.engine = bench.make(uv_binary=str(script))
+    await bench.remake(uv_binary=str(script))
     with pytest.raises(UvFailedError):
         await bench.lock("leaf", credentials={bench.index.origin: "somebody:s3cret-w0rd"})
     assert "s3cret" not in (bench.root / "argv").read_text()
     assert "s3cret-w0rd" in (bench.root / "netrc").read_text()
 
 
+async def test_a_wheel_that_is_none(bench: Bench) -> None:
+    name, content = wheel_bytes("leaf", "1.0")
+    bench.index.add("leaf", (name, content[: len(content) // 2]))
+    with pytest.raises(WheelCorruptError):
+        await bench.prefix("p", await bench.lock("leaf"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+async def test_a_full_disk(bench: Bench) -> None:
+    """A real one: the store on a tmpfs of 4 MB."""
+    name, content = wheel_bytes("large", "1.0", code="value = '" + "x" * 6_000_000 + "'\n")
+    bench.index.add("large", (name, content))
+    bench.index.wheel("leaf", "1.0")
+    small = bench.root / "wheels"
+    small.mkdir(exist_ok=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(small)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        await bench.remake()
+        prefix = bench.root / "p"
+        await bench.engine.create_venv(str(prefix), bench.host)
+        locked = await bench.lock("large")
+        python = str(prefix / "bin" / "python")
+        with pytest.raises(StoreFullError) as caught:
+            await bench.engine.install(locked.wheels, prefix=str(prefix), python_path=python)
+        assert caught.value.retryable
+        locked = await bench.lock("leaf")
+        assert [wheel.name for wheel in locked.wheels] == ["leaf"]
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
 # faults of uv
 
 
-def double(bench: Bench, body: str) -> PipEngine:
-    """An engine whose uv is a script: faults that the real one does not show on command."""
+async def double(bench: Bench, body: str) -> None:
+    """Makes the engine one whose uv is a script: faults that the real one does not show on command."""
     script = bench.root / "uv"
     script.write_text(f"#!/bin/sh\n{body}\n")
     script.chmod(0o755)
-    return bench.make(uv_binary=str(script))
+    await bench.remake(uv_binary=str(script))
 
 
 @pytest.mark.parametrize(
@@ -501,14 +574,14 @@ def double(bench: Bench, body: str) -> PipEngine:
     ],
 )
 async def test_a_uv_that_fails(bench: Bench, body: str, expected: type[Exception]) -> None:
-    bench.engine = double(bench, body)
+    await double(bench, body)
     with pytest.raises(expected):
         await bench.lock("leaf")
     assert list((bench.root / "wheels" / "tmp").iterdir()) == []
 
 
 async def test_a_uv_that_is_not_there(bench: Bench) -> None:
-    bench.engine = bench.make(uv_binary="/nowhere/uv")
+    await bench.remake(uv_binary="/nowhere/uv")
     with pytest.raises(UvCrashedError, match="/nowhere/uv"):
         await bench.lock("leaf")
 
@@ -587,7 +660,7 @@ async def test_nothing_ambient_leaks_in(bench: Bench, monkeypatch: pytest.Monkey
         "CONDA_PREFIX": str(work),
     }.items():
         monkeypatch.setenv(name, value)
-    bench.engine = bench.make()
+    await bench.remake()
     after = await bench.lock("leaf")
     assert after == before
     await bench.prefix("p", after)
@@ -624,7 +697,7 @@ async def test_an_interpreter_replaced_by_another_version_is_noticed(bench: Benc
 async def test_the_default_index(bench: Bench) -> None:
     """uv's own default, for real; the one test here that needs a network."""
     wheels = str(bench.root / "wheels")
-    engine = PipEngine(os.path.join(wheels, "uv"), wheels, PipConfig())
+    engine = await asyncio.to_thread(PipEngine, os.path.join(wheels, "uv"), wheels, PipConfig())
     try:
         locked = await engine.lock([item("six==1.16.0")], python=engine.conda_python("3.11.5"), platform=PLATFORM)
     except IndexUnreachableError:

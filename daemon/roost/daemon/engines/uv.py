@@ -127,7 +127,7 @@ class PipEngine:
         progress: Progress | None = None,
         credentials: Mapping[str, str] | None = None,
     ) -> None:
-        """Put exactly ``wheels`` into ``prefix``, whose Python is ``python_path``, and mark it as not to be altered.
+        """Put exactly ``wheels`` into ``prefix``, whose Python is ``python_path``.
 
         Raises DigestMismatchError, WheelMissingError, WheelCorruptError, IndexUnreachableError, StoreFullError.
         """
@@ -151,7 +151,6 @@ class PipEngine:
         if outcome.status != 0:
             raise translate(outcome.stderr, outcome.status, "installing")
         await asyncio.to_thread(check_complete, prefix, wheels)
-        await asyncio.to_thread(uv_prefix.freeze, prefix)
         told.end()
 
     async def mend_cache(self, wheels: Sequence[Wheel]) -> list[str]:

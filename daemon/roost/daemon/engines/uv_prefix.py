@@ -6,7 +6,6 @@ import base64
 import csv
 import glob
 import hashlib
-import json
 import os
 import re
 
@@ -75,12 +74,11 @@ def digest_of(path: str) -> str | None:
 
 
 def freeze(prefix: str) -> None:
-    """Write ``EXTERNALLY-MANAGED`` (PEP 668: beside the standard library) and ``conda-meta/frozen`` (CEP 22) with a
-    word on what to do instead. A virtual environment shares its standard library, so there the mark is for people."""
-    folders = glob.glob(os.path.join(glob.escape(prefix), "lib", "python3*"))
-    for folder in folders:
+    """Write ``EXTERNALLY-MANAGED`` (PEP 668) into a virtual environment, with a word on what to do instead.
+
+    A virtual environment shares its standard library, where installers look, with the host: here the mark is for
+    people. It gets no ``conda-meta``, by which some libraries would take it for a conda prefix.
+    """
+    for folder in glob.glob(os.path.join(glob.escape(prefix), "lib", "python3*")):
         with open(os.path.join(folder, "EXTERNALLY-MANAGED"), "w", encoding="utf-8") as file:
             file.write(f"[externally-managed]\nError = {_WORD}\n")
-    os.makedirs(os.path.join(prefix, "conda-meta"), exist_ok=True)
-    with open(os.path.join(prefix, "conda-meta", "frozen"), "w", encoding="utf-8") as file:
-        json.dump({"message": _WORD}, file)
