@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from roost.daemon.redaction import RedactingFormatter, redact
+from roost.daemon.redaction import RedactingFormatter, redact, redact_value
 
 SECRETS = [
     ("https://me:SECRET@host/x", "https://***@host/x"),
@@ -56,3 +56,13 @@ def test_arguments_and_tracebacks_of_a_record_are_redacted() -> None:
         logger.exception("fetching %s", "https://host/t/SECRET/x")
     assert "SECRET" not in stream.getvalue()
     assert "ValueError" in stream.getvalue()
+
+
+def test_values_are_redacted_wherever_a_string_lies() -> None:
+    value = {"urls": ["https://a:SECRET@h/x", 3], "inner": {"line": 'quoted "https://h/t/SECRET/x"'}}
+    assert redact_value(value) == {"urls": ["https://***@h/x", 3], "inner": {"line": 'quoted "https://h/t/***/x"'}}
+
+
+def test_a_value_without_credentials_is_the_same_object() -> None:
+    value = {"a": [1, "b"]}
+    assert redact_value(value) is value

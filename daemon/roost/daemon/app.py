@@ -16,7 +16,7 @@ from aiohttp import web
 from roost.client.wire import PROTOCOL, ErrorBody, LocationView
 from roost.daemon.keys import LIFECYCLE
 from roost.daemon.lifecycle import DaemonStoppingError
-from roost.daemon.redaction import redact
+from roost.daemon.redaction import redact, redact_value
 from roost.daemon.routing import Route, json_response, register
 from roost.store.errors import NotFoundError, RoostError
 
@@ -58,7 +58,7 @@ def error_body(error: RoostError) -> ErrorBody:
         message=redact(error.message),
         hint=redact(error.hint),
         retryable=error.retryable,
-        fields=error.fields,
+        fields=redact_value(error.fields),
         location=LocationView(path=place.path, line=place.line, column=place.column) if place else None,
         exit_status=error.exit_status,
     )

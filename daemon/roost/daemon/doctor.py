@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import glob
 import os
 import shutil
 import stat
@@ -17,7 +16,7 @@ import msgspec
 
 from roost.daemon.config import Config, in_force, load_config
 from roost.daemon.places import socket_path
-from roost.daemon.redaction import redact
+from roost.daemon.redaction import redact, redact_value
 from roost.store.errors import RoostError
 from roost.store.root import file_system
 
@@ -76,11 +75,7 @@ def settings_in_force(root: str, config: Config) -> Iterator[SettingView]:
         named = os.environ.get(variable)
         yield SettingView(name=name, value=value, origin=f"environment {variable}" if named else "default")
     for name, setting, origin in in_force(config):
-        yield SettingView(name=name, value=_redacted(setting), origin=origin)
-
-
-def _redacted(value: object) -> object:
-    return msgspec.json.decode(redact(msgspec.json.encode(value).decode()))
+        yield SettingView(name=name, value=redact_value(setting), origin=origin)
 
 
 def _safely(check: Callable[[str], Check], root: str) -> Check:
@@ -180,19 +175,13 @@ def check_rattler(root: str) -> Check:
 
 def check_interpreters(root: str) -> Check:
     """Pythons that a definition of pip packages alone can be built on."""
-    found = sorted({os.path.realpath(path) for path in _pythons()})
+    from roost.daemon.engines.interpreters import candidates
+
+    found = sorted(set(candidates()))
     if found:
         return Check(name="interpreters", state="ok", message=", ".join(found))
     hint = "Definitions with only pip packages need a Python of this machine, or a conda `python` among them."
     return Check(name="interpreters", state="warning", message="no Python found on PATH", hint=hint)
-
-
-def _pythons() -> Iterator[str]:
-    yield sys.executable
-    for folder in os.environ.get("PATH", "").split(os.pathsep):
-        for path in glob.glob(os.path.join(glob.escape(folder), "python3.[0-9]*")):
-            if path.rpartition(".")[2].isdigit() and os.access(path, os.X_OK):
-                yield path
 
 
 def check_launcher(root: str) -> Check:

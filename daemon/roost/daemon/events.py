@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from roost.daemon.ndjson import Lines
+from roost.daemon.redaction import redact_value
 from roost.store.index import Index
 from roost.store.records import Event
 
@@ -37,9 +38,10 @@ class Events:
         self.last = await self._index.last_event()
 
     async def append(self, kind: str, /, **fields: object) -> Event:
-        """Record that ``kind`` happened and tell the followers, in the order of the sequence numbers."""
+        """Record that ``kind`` happened and tell the followers, in the order of the sequence numbers. Credentials in
+        ``fields`` are taken out first."""
         async with self._order:
-            event = await self._index.append_event(kind, fields)
+            event = await self._index.append_event(kind, redact_value(fields))
             self.last = event.seq
             self._tell(event)
             await self._prune()

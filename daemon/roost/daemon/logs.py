@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import os
+import queue
 import sys
 import time
 
@@ -46,12 +47,29 @@ def _install(handlers: list[logging.Handler]) -> None:
         handler.setFormatter(formatter)
     logging.captureWarnings(True)
     root = logging.getLogger()
-    root.handlers[:] = handlers
+    root.handlers[:] = [_in_a_thread(handlers)]
     root.setLevel(logging.INFO)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
 
 
-def flush_logs() -> None:
-    """Write out what the handlers hold: the process ends by ``os._exit``, which flushes nothing."""
-    for handler in logging.getLogger().handlers:
-        handler.flush()
+def _in_a_thread(handlers: list[logging.Handler]) -> logging.Handler:
+    """A slow disk must not hold the event loop: records are queued, and one thread, which sleeps while there are
+    none, writes them."""
+    stop_logging()
+    records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    listener = logging.handlers.QueueListener(records, *handlers)
+    listener.start()
+    _listeners.append(listener)
+    return logging.handlers.QueueHandler(records)
+
+
+_listeners: list[logging.handlers.QueueListener] = []
+
+
+def stop_logging() -> None:
+    """Write out what is queued: the process ends by ``os._exit``, which flushes nothing."""
+    while _listeners:
+        listener = _listeners.pop()
+        listener.stop()
+        for handler in listener.handlers:
+            handler.flush()

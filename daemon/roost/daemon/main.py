@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import logging
 import os
 import resource
@@ -26,7 +27,7 @@ from roost.daemon.app import error_line
 from roost.daemon.config import Config, load_config
 from roost.daemon.keys import EVENTS
 from roost.daemon.lifecycle import Lifecycle
-from roost.daemon.logs import flush_logs, start_logging
+from roost.daemon.logs import start_logging, stop_logging
 from roost.daemon.peers import door_factory
 from roost.daemon.places import find_root, scrub, socket_path
 from roost.daemon.services import build_app
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     shuts down, so nothing is left to do after the flush but to go."""
     options = _options(arguments)
     status = _run(quiet=options.start)
-    flush_logs()
+    stop_logging()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
@@ -62,6 +63,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _run(*, quiet: bool) -> int:
     os.umask(0o077)
+    faulthandler.enable()  # a crash in a native library says where, on standard error
     logging.getLogger().addHandler(logging.NullHandler())  # standard error carries the error body and nothing else
     try:
         gone = scrub(os.environ)
@@ -107,7 +109,7 @@ async def _daemon(
 ) -> None:
     store = await _open_store(root, path, patient=quiet)
     try:
-        start_logging(root, config.daemon, echo=not quiet)
+        await asyncio.to_thread(start_logging, root, config.daemon, echo=not quiet)
         log.info("Opened %s (pid %d); left out of the environment: %s", root, os.getpid(), ", ".join(scrubbed) or "-")
         log.info("Recovered: %s", store.recovered)
         await _serve(store, path, config, passed, notify)
@@ -142,12 +144,13 @@ async def _serve(
     await runner.setup()
     await runner.app[EVENTS].begin()
     _stop_on_signals(lifecycle)
-    listener = passed or bind_socket(path, own_folder=not os.environ.get("ROOST_SOCKET"))
+    own = not os.environ.get("ROOST_SOCKET")
+    listener = passed if passed is not None else await asyncio.to_thread(bind_socket, path, own_folder=own)
     try:
         await _accept(runner, listener, lifecycle, config, notify)
     finally:
         if passed is None:
-            remove_socket(path)
+            await asyncio.to_thread(remove_socket, path)
 
 
 async def _accept(

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import TypeVar, cast
+
+import msgspec
+
+T = TypeVar("T")
 
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # scheme://user:password@host, also a token alone before the @ (RFC 3986 3.2.1)
@@ -28,6 +33,13 @@ def redact(text: str) -> str:
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return text
+
+
+def redact_value(value: T) -> T:
+    """``value``, plain JSON, with every string in it redacted; the same object where nothing had to go."""
+    text = msgspec.json.encode(value).decode()
+    clean = redact(text)
+    return value if clean == text else cast("T", msgspec.json.decode(clean))
 
 
 class RedactingFormatter(logging.Formatter):

@@ -113,4 +113,5 @@ def notifier(environ: MutableMapping[str, str]) -> Callable[[str], None]:
 def _notify(address: str, state: str) -> None:
     # nobody may listen any more: the daemon's work does not depend on it
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
         sender.sendto(state.encode(), address)
