@@ -81,6 +81,7 @@ def to_rattler(spec: str) -> str:
     spec = _without_comment(spec)
     if is_package_file(spec):
         return spec.partition("#")[0]
+    _check_text(spec)
     channel, name, rest, bracket = split_match_spec(spec)
     if name.count(":") == 2:  # channel:namespace:name
         channel = name.partition(":")[0]
@@ -119,6 +120,17 @@ def _file_name(spec: str) -> str:
 def _without_namespace(name: str) -> str:
     """``ns:name``: conda reads the name and takes no notice of the rest."""
     return name.rpartition(":")[2]
+
+
+def _check_text(spec: str) -> None:
+    """What neither conda nor rattler can mean, though rattler would take it for a version or a build."""
+    for pattern, what in (
+        (r"[^\x20-\x7e\t]", "the character"),
+        (r"\{\{", "a template"),
+        (r"(?<=\s)--\w+", "the option"),
+    ):
+        if found := re.search(pattern, spec):
+            raise MatchSpecError(f"match spec {spec!r} holds {what} {found.group()!r}; expected {EXPECTED}")
 
 
 def _check_name(spec: str, name: str) -> None:

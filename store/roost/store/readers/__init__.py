@@ -90,7 +90,8 @@ def _toml_format(toml: TomlText) -> str:
     """``[tool.roost]`` wins over ``[project]``; pixi's own file is known by sight."""
     if "roost" in toml.data.get("tool", {}):
         return "roost"
-    if posixpath.basename(toml.path) == "pixi.toml" or "workspace" in toml.data:
+    project = toml.data.get("project")
+    if "workspace" in toml.data or (isinstance(project, dict) and "channels" in project):
         raise unread("a pixi manifest", toml.place())
     if posixpath.basename(toml.path) == "pyproject.toml" or {"project", "dependency-groups"} & set(toml.data):
         return "pyproject"

@@ -13,7 +13,8 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from roost.store.definition import Definition, Parsed, Pip, PipItem, Python
-from roost.store.errors import DefinitionError
+from roost.store.errors import DefinitionError, Location
+from roost.store.pip_lines import normalise_name
 from roost.store.readers.requirements import Line, read_lines
 from roost.store.readers.source import Reading
 from roost.store.readers.toml_places import TomlText
@@ -47,7 +48,11 @@ def read_pyproject(reading: Reading, toml: TomlText) -> Parsed:
     items = [*_items(reading, toml, project.get("dependencies", []), "project", "dependencies")]
     for group in _table(toml, data, "dependency-groups"):
         items += _group(reading, toml, group, ())
-    return _parsed(reading, toml, items, project.get("requires-python"), ("project", "requires-python"), "pyproject")
+    unique: dict[tuple[object, ...], PipItem] = {}
+    for item in items:  # a group that another one includes is there twice
+        unique.setdefault((item.kind, item.text, item.digest), item)
+    requires = project.get("requires-python")
+    return _parsed(reading, toml, list(unique.values()), requires, ("project", "requires-python"), "pyproject")
 
 
 def read_script(reading: Reading, text: str) -> Parsed:
@@ -57,6 +62,7 @@ def read_script(reading: Reading, text: str) -> Parsed:
         raise ScriptMetadataError(
             f"{reading.path} holds no '# /// script' block; expected PEP 723 metadata",
             hint="Name a script with such a block, or an environment file.",
+            location=Location(path=reading.path, line=1, column=1),
         )
     toml = TomlText(block[0], reading.path, first_line=block[1], column_shift=2)
     for key in toml.data:
@@ -72,7 +78,11 @@ def script_block(text: str, path: str) -> tuple[str, int] | None:
     """The TOML of the ``script`` block and the line where it begins. Two blocks are an error (PEP 723)."""
     blocks = [match for match in BLOCK.finditer(text) if match["type"] == "script"]
     if len(blocks) > 1:
-        raise ScriptMetadataError(f"{path} holds {len(blocks)} '# /// script' blocks; expected one", hint="Keep one.")
+        raise ScriptMetadataError(
+            f"{path} holds {len(blocks)} '# /// script' blocks; expected one",
+            hint="Keep one.",
+            location=Location(path=path, line=text.count("\n", 0, blocks[1].start()) + 1, column=1),
+        )
     if not blocks:
         return None
     content = blocks[0]["content"].splitlines()
@@ -128,8 +138,6 @@ def _group(reading: Reading, toml: TomlText, name: str, above: tuple[str, ...]) 
 
 def _known_group(toml: TomlText, name: str, keys: tuple[str, ...]) -> str:
     """Group names are compared by PEP 503."""
-    from roost.store.pip_lines import normalise_name
-
     for group in toml.data["dependency-groups"]:
         if normalise_name(group) == normalise_name(str(name)):
             return str(group)
@@ -141,9 +149,7 @@ def _parsed(
 ) -> Parsed:
     python = Python(requires=read_requires(toml, requires, keys))
     name = toml.data.get("project", {}).get("name") if format == "pyproject" else None
-    unique = {(item.kind, item.text, item.digest): item for item in reversed(items)}  # an included group is there twice
-    kept = tuple(reversed(unique.values()))
-    return reading.parsed(Definition(pip=Pip(requirements=kept), python=python), format, name=name)
+    return reading.parsed(Definition(pip=Pip(requirements=tuple(items)), python=python), format, name=name)
 
 
 def _table(toml: TomlText, data: dict[str, Any], key: str) -> dict[str, Any]:

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from roost.store.errors import DefinitionError
+from roost.store.files import LocalFiles
+from roost.store.readers import FormatUnreadError, Source, detect, read
+
+CONDA = "name: inner\nchannels: [conda-forge]\ndependencies: [python=3.8, {pip: [six]}]\n"
+
+
+@pytest.mark.parametrize(
+    "conda_file", ["./conda.yml", "file:conda.yml", "{name: i, dependencies: [python=3.8, {pip: [six]}]}"]
+)
+def test_cli_v2(parse, write, conda_file):
+    write("conda.yml", CONDA)
+    parsed = parse(f"$schema: https://h/environment.schema.json\nname: outer\nimage: a/b:1\nconda_file: {conda_file}\n")
+    assert parsed.format == "azure-v2"
+    assert parsed.name == "outer"
+    assert parsed.definition.base.image == "a/b:1"
+    assert parsed.definition.conda.dependencies == ("python=3.8",)
+    assert [item.text for item in parsed.definition.pip.requirements] == ["six"]
+
+
+def test_cli_v2_with_a_build_context(parse, write, tmp_path):
+    write("context/Dockerfile", "FROM a\n")
+    base = parse("$schema: https://h/environment.schema.json\nbuild: {path: context}\n").definition.base
+    assert base.context.startswith("sha256:")
+    assert base.context_path == str(tmp_path / "context")
+
+
+SDK = {
+    "name": "train",
+    "version": None,
+    "environmentVariables": {"A": "1"},
+    "python": {
+        "userManagedDependencies": False,
+        "interpreterPath": "python",
+        "condaDependencies": {"dependencies": ["python=3.8", {"pip": ["six"]}]},
+    },
+    "docker": {
+        "baseImage": "a/b:1",
+        "platform": {"os": "Linux", "architecture": "amd64"},
+        "shmSize": "2g",
+        "arguments": ["--ipc=host"],
+    },
+    "spark": {"repositories": ["https://m"], "packages": [{"group": "g", "artifact": "a", "version": "1"}]},
+    "inferencingStackVersion": "latest",
+}
+
+
+def test_the_sdks_json(parse):
+    parsed = parse(json.dumps(SDK, indent=4), "azureml_environment.json")
+    definition = parsed.definition
+    assert parsed.format == "azure"
+    assert (definition.base.image, definition.base.platform) == ("a/b:1", "linux/amd64")
+    assert definition.conda.dependencies == ("python=3.8",)
+    assert definition.spark.packages == ("g:a:1",)
+    assert definition.inference_stack == "latest"
+    assert parsed.settings.variables == {"A": "1"}
+    assert parsed.settings.container.shm_size == "2g"
+    assert parsed.settings.container.arguments == ("--ipc=host",)
+
+
+def test_the_sdks_folder_finds_the_conda_file_beside_the_json(write, tmp_path):
+    saved = {**SDK, "python": {"userManagedDependencies": False, "condaDependencies": None}}
+    write("azureml_environment.json", json.dumps(saved))
+    write("conda_dependencies.yml", CONDA)
+    parsed = read(Source(path=str(tmp_path)), LocalFiles())
+    assert parsed.definition.conda.dependencies == ("python=3.8",)
+    assert [entry.path.rpartition("/")[2] for entry in parsed.inputs][-1] == "conda_dependencies.yml"
+
+
+def test_user_managed_leaves_the_interpreter_to_the_settings(parse):
+    own = {**SDK, "python": {"userManagedDependencies": True, "interpreterPath": "/opt/python"}}
+    parsed = parse(json.dumps(own), "azureml_environment.json")
+    assert parsed.definition.python.user_managed
+    assert parsed.definition.conda.dependencies == ()
+    assert parsed.settings.interpreter == "/opt/python"
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "words"),
+    [
+        ("script: train.py\ntarget: local\nenvironment: {}\n", "x.runconfig", "an Azure run configuration"),
+        ("python: 3.8\nbuild_dependencies: [pip]\n", "python_env.yaml", "an MLflow python_env"),
+        ("[workspace]\nchannels = []\n", "pixi.toml", "a pixi manifest"),
+        ("configuration: {}\npackages: []\n", "spark.yml", "a list of Spark dependencies"),
+    ],
+)
+def test_what_is_known_by_sight_and_not_read_says_so(parse, content, name, words):
+    with pytest.raises(FormatUnreadError, match=words) as caught:
+        parse(content, name)
+    assert caught.value.location.path.endswith(name)
+    assert caught.value.hint
+
+
+def test_dockerfiles_and_contexts(parse, write, tmp_path):
+    parsed = parse("# syntax=docker/dockerfile:1\nFROM a\r\nRUN b\n", "Dockerfile")
+    assert parsed.format == "dockerfile"
+    assert parsed.definition.base.dockerfile == "# syntax=docker/dockerfile:1\nFROM a\nRUN b\n"
+    folder = read(Source(path=str(tmp_path)), LocalFiles())
+    assert folder.format == "context"
+    assert folder.definition.base.context_path == str(tmp_path)
+
+
+def test_a_folder_without_anything_is_refused(tmp_path):
+    with pytest.raises(DefinitionError, match="neither a Dockerfile nor"):
+        read(Source(path=str(tmp_path)), LocalFiles())
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "format"),
+    [
+        ("FROM a\n", "x", "dockerfile"),
+        ("six\n", "x", "requirements"),
+        ("six\n", "x.in", "requirements"),
+        ("@EXPLICIT\n", "x.yml", "explicit"),
+        ("name: a\n", "x", "conda"),
+        ("# c\n\n'name': a\n", "x", "conda"),
+        ("[conda]\n", "x", "roost"),
+        ("[project]\nname = 'x'\n", "x.toml", "pyproject"),
+        ("[tool.roost]\n", "pyproject.toml", "roost"),
+        ("# /// script\n# dependencies = []\n# ///\n", "tool", "pep723"),
+        ("print()\n", "x.py", "pep723"),
+        ("image: a\n", "x.yml", "azure-v2"),
+        ("docker: {baseImage: a}\n", "x.yml", "azure"),
+        ('{"python": {"userManagedDependencies": true}}', "x.json", "azure"),
+    ],
+)
+def test_formats_are_told_by_content(write, content, name, format):
+    path = write(name, content)
+    assert detect(Source(path=str(path)), LocalFiles()) == format
+    assert detect(Source(path="/elsewhere/" + name, data=content.encode()), LocalFiles()) == format
+    assert detect(Source(path=str(path), format="roost"), LocalFiles()) == "roost"

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from roost.store.dockerignore import ignored_by
+from roost.store.files import LocalFiles
+
+FILES = LocalFiles()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "p" / "src").mkdir(parents=True)
+    (tmp_path / "p" / "pyproject.toml").write_text("[project]\n")
+    (tmp_path / "p" / "src" / "a.py").write_text("a = 1\n")
+    return tmp_path / "p"
+
+
+def test_times_place_and_leftovers_do_not_count(folder, tmp_path):
+    before = FILES.tree_digest(str(folder))
+    os.utime(folder / "src" / "a.py", (1, 1))
+    for name in (
+        ".git/HEAD",
+        "src/__pycache__/a.pyc",
+        "build/lib/a.py",
+        "dist/x.whl",
+        "p.egg-info/PKG-INFO",
+        ".venv/x",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x")
+    assert FILES.tree_digest(str(folder)) == before
+    moved = folder.rename(tmp_path / "q")
+    assert FILES.tree_digest(str(moved)) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "src" / "a.py").write_text("a = 2\n"),
+        lambda folder: (folder / "src" / "a.py").rename(folder / "src" / "b.py"),
+        lambda folder: (folder / "src" / "a.py").chmod(0o755),
+        lambda folder: (folder / "src" / "b.py").write_text(""),
+        lambda folder: (folder / "src" / "a.py").unlink(),
+        lambda folder: (folder / "link").symlink_to("src"),
+        lambda folder: (folder / "src" / "build").write_text("x"),
+    ],
+)
+def test_content_names_executability_and_links_count(folder, change):
+    before = FILES.tree_digest(str(folder))
+    change(folder)
+    assert FILES.tree_digest(str(folder)) != before
+
+
+def test_where_a_link_points_counts_and_not_what_is_there(folder):
+    (folder / "link").symlink_to("src/a.py")
+    one = FILES.tree_digest(str(folder))
+    (folder / "link").unlink()
+    (folder / "link").write_text("a = 1\n")
+    assert FILES.tree_digest(str(folder)) != one
+
+
+def test_sockets_are_no_content():
+    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as name:
+        before = FILES.tree_digest(name)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(name + "/s")
+            assert FILES.tree_digest(name) == before
+
+
+def test_a_context_counts_empty_folders_and_heeds_dockerignore(folder):
+    (folder / ".dockerignore").write_text("*.log\nDockerfile\n")
+    (folder / "Dockerfile").write_text("FROM a\n")
+    before = FILES.context_digest(str(folder))
+    (folder / "x.log").write_text("x")
+    assert FILES.context_digest(str(folder)) == before
+    (folder / "empty").mkdir()
+    with_folder = FILES.context_digest(str(folder))
+    (folder / "Dockerfile").write_text("FROM b\n")
+    assert len({before, with_folder, FILES.context_digest(str(folder))}) == 3
+
+
+def test_reading_and_looking(folder):
+    assert FILES.read(str(folder / "pyproject.toml")) == b"[project]\n"
+    assert FILES.exists(str(folder / "src"))
+    assert FILES.is_folder(str(folder / "src"))
+    assert not FILES.is_folder(str(folder / "pyproject.toml"))
+    assert not FILES.exists(str(folder / "none"))
+    with pytest.raises(OSError, match="No such file"):
+        FILES.tree_digest(str(folder / "none"))
+
+
+@pytest.mark.parametrize(
+    ("rules", "out", "kept"),
+    [
+        ("*.log", ["a.log"], ["sub/a.log", "a.txt"]),
+        ("**/*.log", ["a.log", "sub/a.log", "a/b/c.log"], ["a.txt"]),
+        ("node_modules", ["node_modules", "node_modules/a/b"], ["sub/node_modules"]),
+        ("/data/", ["data", "data/x"], ["sub/data"]),
+        ("*\n!keep.txt", ["a", "keep.txt.bak"], ["keep.txt"]),
+        ("data\n!data/keep\n", ["data/a"], ["data/keep", "data/keep/x"]),
+        ("a?c", ["abc"], ["abbc", "a/c"]),
+        ("[ab].txt", ["a.txt"], ["c.txt"]),
+        ("# *.log\n\n", [], ["a.log"]),
+        ("docs/**/x", ["docs/x", "docs/a/b/x"], ["x"]),
+    ],
+)
+def test_dockerignore(rules, out, kept):
+    ignored = ignored_by(rules)
+    assert [path for path in out if not ignored(path)] == []
+    assert [path for path in kept if ignored(path)] == []

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+
+from roost.store.pip_lines import (
+    PipLine,
+    RequirementError,
+    normalise_marker,
+    normalise_name,
+    path_of,
+    read_line,
+    split_extras,
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "read"),
+    [
+        ("-rmore.txt", PipLine("requirements", "more.txt", "more.txt")),
+        ("--requirement=more.txt", PipLine("requirements", "more.txt", "more.txt")),
+        ("-r 'a b.txt'", PipLine("requirements", "a b.txt", "a b.txt")),
+        ("-r https://h/x.txt [--no-deps]", PipLine("requirements", "https://h/x.txt", "https://h/x.txt")),
+        ("-e .[dev]", PipLine("editable", ".[dev]", ".")),
+        ("--editable=file:../x#egg=x&subdirectory=y", PipLine("editable", "y", "../x/y")),
+        ("-e git+https://h/x@v#egg=x", PipLine("url", "git+https://h/x@v#egg=x")),
+        ("./x-1-py3-none-any.whl[b,a]", PipLine("wheel", "x-1-py3-none-any.whl[a,b]", "./x-1-py3-none-any.whl")),
+        ("x @ file:///w/x-1-py3-none-any.whl", PipLine("wheel", "x-1-py3-none-any.whl", "/w/x-1-py3-none-any.whl")),
+        ("x[a] @ file:///w/x ; os_name=='nt'", PipLine("source", 'x[a] ; os_name == "nt"', "/w/x")),
+        ("x.tar.gz", PipLine("source", "x.tar.gz", "x.tar.gz")),
+        ("sub/folder", PipLine("source", "folder", "sub/folder")),
+        ("-f wheels", PipLine("option", "--find-links wheels", "wheels")),
+        ("-f https://h/w", PipLine("option", "--find-links https://h/w")),
+        ("--no-deps", PipLine("option", "--no-deps", known=False)),
+        ("six==1 --config-settings=a=b", PipLine("requirement", "six==1 --config-settings=a=b")),
+        ("six === 1.0-x", PipLine("requirement", "six===1.0-x")),
+        ("name@https://h/x.whl#sha256=a", PipLine("url", "name @ https://h/x.whl#sha256=a")),
+    ],
+)
+def test_lines(line, read):
+    assert read_line(line) == read
+
+
+@pytest.mark.parametrize(
+    ("name", "normal"), [("Foo_Bar.baz", "foo-bar-baz"), ("a--b__c..d", "a-b-c-d"), ("six", "six")]
+)
+def test_names_by_pep_503(name, normal):
+    assert normalise_name(name) == normal
+
+
+@pytest.mark.parametrize(
+    ("marker", "normal"),
+    [
+        ("python_version<'3'", 'python_version < "3"'),
+        ("( os_name=='nt' )and( python_version>='3' )", '(os_name == "nt") and (python_version >= "3")'),
+        ("os_name in 'a b'", 'os_name in "a b"'),
+        ("x == 'say \"hi\"'", "x == 'say \"hi\"'"),
+        ("os_name not  in 'nt'", 'os_name not in "nt"'),
+    ],
+)
+def test_markers(marker, normal):
+    assert normalise_marker(marker) == normal
+    assert normalise_marker(normal) == normal
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("file:x", "x"),
+        ("file:///a/b", "/a/b"),
+        ("file://localhost/a", "/a"),
+        ("file:.#egg=x[e]", ".[e]"),
+        ("./x", "./x"),
+    ],
+)
+def test_file_urls(url, path):
+    assert path_of(url) == path
+
+
+def test_extras():
+    assert split_extras("x.whl[B_b, a]") == ("x.whl", "[a,b-b]")
+    assert split_extras("x.whl") == ("x.whl", "")
+
+
+@pytest.mark.parametrize("line", ["foo bar", "==1", "foo>=", "foo ; nonsense", "-r", "foo[", "@ https://h"])
+def test_what_is_no_line_is_refused(line):
+    with pytest.raises(RequirementError) as caught:
+        read_line(line)
+    assert 0 <= caught.value.column <= len(line)
+    assert "Expected" in caught.value.hint
