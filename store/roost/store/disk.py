@@ -40,7 +40,8 @@ class Layout:
     """The paths under one root. Makes nothing."""
 
     def __init__(self, root: str) -> None:
-        self.root = os.path.abspath(root)
+        # Asks for the working folder (a blocking call) only where it must.
+        self.root = os.path.normpath(root if os.path.isabs(root) else os.path.join(os.getcwd(), root))
         self.index_path = self._under("index.db")
         self.lock_path = self._under("lock")
         self.format_path = self._under("format")

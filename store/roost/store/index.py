@@ -51,7 +51,7 @@ class Index:
         self, definition_digest: str, platform: str, steps: Sequence[str] = (), *, number: int | None = None
     ) -> Facts:
         """All that a plan needs, on one snapshot; ``number`` asks for that generation instead of the current one."""
-        return await self.database.read(_facts, definition_digest, platform, steps, number)
+        return await self.database.read(facts_of, definition_digest, platform, steps, number)
 
     # -- definitions, settings, locks ----------------------------------------------------------------------------
 
@@ -215,9 +215,10 @@ class Index:
         return await self.database.read(index_history.estimates, steps)
 
 
-def _facts(
+def facts_of(
     connection: sqlite3.Connection, definition_digest: str, platform: str, steps: Sequence[str], number: int | None
 ) -> Facts:
+    """What ``Index.facts`` answers, on an open snapshot."""
     if number is None:
         found = index_generations.current_generation(connection, definition_digest, platform)
     else:

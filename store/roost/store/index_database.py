@@ -95,14 +95,41 @@ async def _run(
 ) -> T:
     # aiosqlite has no public way to run one's own function on its thread, and a thread hop for every statement
     # would cost more than the statement; `_execute` and `_conn` have been there in all its releases.
-    try:
-        result: T = await connection._execute(work, connection._conn, *args, **kwargs)  # type: ignore[no-untyped-call]
-    except sqlite3.Error as error:
-        raise _translated(error, path) from error
+    bound = _bound(work, *args, **kwargs)
+    result: T = await connection._execute(_guarded, connection._conn, path, bound)  # type: ignore[no-untyped-call]
     return result
 
 
+def _guarded(connection: sqlite3.Connection, path: str, work: Callable[[sqlite3.Connection], T]) -> T:
+    try:
+        return work(connection)
+    except sqlite3.Error as error:
+        raise _translated(error, path) from error
+
+
 def _transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], name: str) -> T:
+    try:
+        return _once(connection, work, name)
+    except sqlite3.OperationalError as error:
+        if not _is_full(error) or not _folded(connection):
+            raise
+    return _once(connection, work, name)
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    return "disk is full" in str(error)
+
+
+def _folded(connection: sqlite3.Connection) -> bool:
+    """Fold the WAL into the file and give its space back, so that what frees space on a full disk can be committed."""
+    try:
+        busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    except sqlite3.Error:
+        return False
+    return not busy
+
+
+def _once(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], name: str) -> T:
     connection.execute("BEGIN IMMEDIATE")
     try:
         result = work(connection)
@@ -157,6 +184,7 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
         )
     for version in range(found + 1, SCHEMA_VERSION + 1):
         _transaction(connection, _bound(_step, version), f"migrate-{version}")
+    _folded(connection)  # a file that has its tables needs less room later, when there may be none
 
 
 def _step(connection: sqlite3.Connection, version: int) -> None:
@@ -170,7 +198,7 @@ _DAMAGED = ("malformed", "not a database", "file is encrypted")
 
 def _translated(error: sqlite3.Error, path: str) -> RoostError:
     text = str(error)
-    if "disk is full" in text or ("I/O error" in text and _nothing_free(path)):
+    if _is_full(error) or ("I/O error" in text and _nothing_free(path)):
         return no_space(path)
     if any(word in text for word in _DAMAGED):
         return IndexDamagedError(

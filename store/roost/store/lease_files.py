@@ -86,11 +86,12 @@ def holders(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return {path: _named(path, pids, locked) for path, pids in seen.items()}
 
 
-def _named(path: str, pids: set[int], locked: set[int]) -> tuple[str, ...]:
+def _named(path: str, pids: set[int], locked: set[int] | None) -> tuple[str, ...]:
     if pids:
         return tuple(f"process:{pid}" for pid in sorted(pids))
     with suppress(OSError):
-        if os.stat(path).st_ino in locked:
+        # Without /proc a probe of the lock is all there is; it may turn away a launcher that comes that very instant.
+        if is_held(path) if locked is None else os.stat(path).st_ino in locked:
             return ("process:unknown",)
     return ()
 
@@ -110,12 +111,12 @@ def _open_files(pid: int) -> set[str]:
     return found
 
 
-def _locked_inodes() -> set[int]:
+def _locked_inodes() -> set[int] | None:
     """The inodes of all flock(2) locks: ``1: FLOCK ADVISORY READ 4242 fe:00:131090 0 EOF``. Device numbers are left
-    aside, since some file systems give others there than in stat(2)."""
+    aside, since some file systems give others there than in stat(2). ``None`` where the system has no such list."""
     try:
         with open("/proc/locks", encoding="ascii", errors="replace") as stream:
             lines = [line.split() for line in stream]
     except OSError:
-        return set()
+        return None
     return {int(fields[5].split(":")[2]) for fields in lines if len(fields) > 5 and fields[1] == "FLOCK"}

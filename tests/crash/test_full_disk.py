@@ -1,0 +1,185 @@
+"""A disk that is really full, or read-only: a small tmpfs. Mounting needs the right to; elsewhere these skip."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+
+import pytest
+
+from roost.store.errors import StoreFullError
+from roost.store.lock import CondaPackage, CondaPython, Lock, lock_digest
+from roost.store.records import NewGeneration
+from roost.store.root import RootReadOnlyError
+from roost.store.store import Filled, Store
+
+SIZE = 3_000_000
+NEW = NewGeneration(definition_digest="sha256:d", platform="linux-64")
+
+
+@pytest.fixture
+def small():
+    """A root on a file system of 3 MB."""
+    path = tempfile.mkdtemp(prefix="r", dir="/tmp")
+    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", path]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        os.rmdir(path)
+        if os.environ.get("ROOST_TEST_REQUIRE_ALL") == "1":
+            pytest.fail("ROOST_TEST_REQUIRE_ALL=1 and no right to mount a tmpfs")
+        pytest.skip("no right to mount a tmpfs")
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)  # lazily: a test that failed may have left a store open
+    os.rmdir(path)
+
+
+def lock_of(number, *, packages=1):
+    made = tuple(
+        CondaPackage(
+            name=f"p{number}-{n}", version="1", build="0", subdir="noarch", file_name=f"p{number}-{n}.conda", url="u",
+            sha256=os.urandom(32).hex(),
+        )
+        for n in range(packages)
+    )  # fmt: skip
+    return Lock(platform="linux-64", provider=CondaPython(), conda=made)
+
+
+def stuff(path):
+    """Write until the disk is full to the last byte."""
+    with open(path, "ab", buffering=0) as stream, pytest.raises(OSError, match="No space left"):
+        write_for_ever(stream)
+
+
+def write_for_ever(stream):
+    while True:
+        stream.write(b"x" * 4096)
+
+
+async def fill(path):
+    with open(f"{path}/file", "wb") as stream:
+        stream.write(b"x" * 100_000)
+    return Filled()
+
+
+async def overfill(path):
+    with open(f"{path}/file", "wb", buffering=0) as stream:
+        write_for_ever(stream)
+
+
+async def test_full_while_filling(small):
+    store = await Store.open(small)
+    free = os.statvfs(small).f_bfree
+    with pytest.raises(StoreFullError) as caught:
+        await store.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=overfill)
+    assert caught.value.code == "store-full"
+    assert small in caught.value.message
+    assert (os.listdir(store.layout.prefixes), os.listdir(store.layout.trash)) == ([], [])
+    assert await store.index.artifacts() == []
+    assert os.statvfs(small).f_bfree > free - 100  # what is missing is the index's
+    artifact = await store.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=fill)
+    assert (await store.index.facts("sha256:d", "linux-64")).artifact == artifact
+    await store.close()
+
+
+async def test_full_at_the_commit(small):
+    store = await Store.open(small)
+    lock = lock_of(1, packages=5000)  # a body that does not fit what the index has left over
+
+    async def filling(path):
+        filled = await fill(path)
+        stuff(f"{small}/other")
+        return filled
+
+    with pytest.raises(StoreFullError):
+        await store.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=filling)
+    facts = await store.index.facts("sha256:d", "linux-64")
+    assert (facts.generation, facts.artifact) == (None, None)
+    assert await store.index.lock(lock_digest(lock)) is None
+    assert (os.listdir(store.layout.prefixes), os.listdir(store.layout.trash)) == ([], [])
+    os.unlink(f"{small}/other")
+    artifact = await store.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=fill)
+    assert (await store.index.facts("sha256:d", "linux-64")).artifact == artifact
+    await store.close()
+    store = await Store.open(small)
+    assert [a.id for a in await store.index.artifacts()] == [artifact.id]
+    await store.close()
+
+
+async def test_full_before_it_begins(small):
+    store = await Store.open(small)
+    await store.close()
+    store = await Store.open(small)
+    stuff(f"{small}/other")
+    with pytest.raises(StoreFullError):
+        await store.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=overfill)
+    assert [a for a in await store.index.artifacts() if a.state == "ready"] == []
+    assert os.listdir(store.layout.prefixes) == []
+    os.unlink(f"{small}/other")
+    await store.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=fill)
+    await store.close()
+
+
+async def test_full_while_the_index_is_written(small):
+    store = await Store.open(small)
+    stuff(f"{small}/other")
+    added = []
+
+    async def add_for_ever():
+        while len(added) < 1000:
+            added.append(await store.index.add_generation(NEW, lock_of(len(added), packages=50)))
+
+    with pytest.raises(StoreFullError) as caught:
+        await add_for_ever()
+    assert caught.value.retryable
+    generations = await store.index.generations("sha256:d")
+    assert [g.number for g in generations] == [g.number for g in added] == list(range(1, len(added) + 1))
+    for generation in generations:
+        assert await store.index.lock(generation.lock_digest) is not None
+    os.unlink(f"{small}/other")
+    last = await store.index.add_generation(NEW, lock_of(0))
+    assert last.number == len(added) + 1
+    await store.close()
+    store = await Store.open(small)
+    assert len(await store.index.generations("sha256:d")) == last.number
+    await store.close()
+
+
+async def test_deleting_frees_a_full_disk(small):
+    store = await Store.open(small)
+    artifact = await store.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=fill)
+    stuff(f"{small}/other")
+    assert await store.delete_artifact(artifact.id) is True
+    assert os.statvfs(small).f_bfree * 4096 >= 100_000
+    await store.close()
+
+
+async def test_opening_on_a_full_disk(small):
+    stuff(f"{small}/other")
+    with pytest.raises(StoreFullError):
+        await Store.open(f"{small}/new/root")
+    os.unlink(f"{small}/other")
+    store = await Store.open(f"{small}/new/root")
+    artifact = await store.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=fill)
+    await store.close()
+    stuff(f"{small}/other")
+    try:
+        store = await Store.open(f"{small}/new/root")  # allowed to succeed, if nothing had to grow
+    except StoreFullError:
+        os.unlink(f"{small}/other")
+        store = await Store.open(f"{small}/new/root")
+    assert await store.index.ready_artifact("prefix", artifact.key) == artifact
+    await store.close()
+
+
+async def test_a_read_only_root(small):
+    store = await Store.open(f"{small}/root")
+    await store.close()
+    subprocess.run(["mount", "-o", "remount,ro", small], check=True)
+    for root in (f"{small}/root", f"{small}/new"):
+        with pytest.raises(RootReadOnlyError) as caught:
+            await Store.open(root)
+        assert caught.value.code == "root-read-only"
+        assert root in caught.value.message
+        assert "ROOST_HOME" in caught.value.hint
+    subprocess.run(["mount", "-o", "remount,rw", small], check=True)
+    await (await Store.open(f"{small}/root")).close()
