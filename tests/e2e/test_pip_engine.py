@@ -185,6 +185,24 @@ async def test_installed_files_and_an_edit_in_place(bench: Bench) -> None:
     assert output(mended, "import leaf; print(leaf.value)") == "1.0"
 
 
+async def test_an_edit_in_place_does_not_reach_the_next_prefix(bench: Bench) -> None:
+    """Nobody has noticed the edit yet: a file written after its package was unpacked is looked at in any case."""
+    bench.index.wheel("leaf", "1.0")
+    locked = await bench.lock("leaf")
+    module = next((await bench.prefix("one", locked)).glob("lib/python3*/site-packages/leaf.py"))
+    module.write_text("value = '9.9'\n")
+    os.utime(module, (time.time() + 60, time.time() + 60))
+    assert output(await bench.prefix("two", locked), "import leaf; print(leaf.value)") == "1.0"
+
+
+async def test_what_a_killed_uv_left_is_removed(bench: Bench) -> None:
+    left = [bench.root / "wheels" / path for path in ("tmp/x", "uv/.tmpA", "uv/builds-v0/.tmpB")]
+    for folder in left:
+        folder.mkdir(parents=True)
+    await bench.remake()
+    assert not any(folder.exists() for folder in left)
+
+
 async def test_a_date_is_handed_on(bench: Bench) -> None:
     bench.index.wheel("leaf", "1.0")
     with pytest.raises(PipUnsatisfiableError):  # the index tells no upload times, so nothing is old enough

@@ -92,6 +92,7 @@ def test_the_later_of_no_binary_and_only_binary_wins(lines: list[str], expected:
     [
         requirement("a --config-settings=x=y"),
         requirement("a --global-option=--no-user-cfg"),
+        requirement(f"a --hash=sha512:{'0' * 128}"),
         option("--index-url"),
         option("--extra-index-url one two"),
     ],
@@ -136,6 +137,13 @@ def test_credentials_from_variables_are_kept_out_of_the_file() -> None:
     out = translate(option("--index-url https://${WHO}:${WORD}@x.example/simple"), WHO="somebody", WORD="s%40crt")
     assert out.credentials == {"https://x.example": "somebody:s%40crt"}
     assert out.requirements_text(None) == "--index-url https://x.example/simple\n"
+
+
+def test_a_path_that_only_a_variable_knows_is_refused() -> None:
+    for kind in ("wheel", "source", "editable"):
+        with pytest.raises(PipVariableError) as caught:
+            translate(PipItem(kind=kind, text="${HERE}/a", location=WHERE), HERE="/x")
+        assert caught.value.location == WHERE
 
 
 def test_a_variable_that_is_not_set_names_its_place() -> None:

@@ -7,6 +7,7 @@ exactly the locked wheels, each checked by its sha256, and works offline as far 
 from __future__ import annotations
 
 import asyncio
+import glob
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -44,11 +45,13 @@ class PipConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 class PipEngine:
     """``cache_dir`` is uv's, ``wheels_dir`` keeps wheels that were built or given; both in one root, on one file
-    system with the prefixes. One engine for each root: making it empties the root's temporary folder. Blocks."""
+    system with the prefixes. One engine for each root: making it removes what a killed uv left behind. Blocks."""
 
     def __init__(self, cache_dir: str, wheels_dir: str, config: PipConfig, *, uv_binary: str | None = None) -> None:
         scratch = os.path.join(wheels_dir, "tmp")
-        shutil.rmtree(scratch, ignore_errors=True)
+        cache = glob.escape(cache_dir)
+        for left in [scratch, *glob.glob(f"{cache}/.tmp*"), *glob.glob(f"{cache}/*/.tmp*")]:
+            shutil.rmtree(left, ignore_errors=True)
         self._config = config
         self._cache_dir = cache_dir
         self._store = WheelStore(wheels_dir)
@@ -135,6 +138,7 @@ class PipEngine:
         index, own = _index_and_credentials(self._config.index_url)
         secrets = Secrets({**own, **(credentials or {})})
         told.begin()
+        await self._drop_damaged(wheels, thorough=False)
         async with self._process.folder() as folder:
             pylock = os.path.join(folder, "pylock.toml")
             await asyncio.to_thread(self._write_pylock, pylock, wheels, secrets)
@@ -154,11 +158,13 @@ class PipEngine:
         told.end()
 
     async def mend_cache(self, wheels: Sequence[Wheel]) -> list[str]:
-        """Compare uv's unpacked copies of ``wheels`` with their RECORDs and drop the packages that differ; their names.
+        """Compare uv's unpacked copies of ``wheels`` with their RECORDs, every file, and drop the packages that differ
+        (their names): the next install fetches them anew."""
+        return await self._drop_damaged(wheels, thorough=True)
 
-        Prefixes share these files by hard links, so an edit in place in one of them is in the cache too.
-        """
-        bad = await asyncio.to_thread(damaged, self._cache_dir, {wheel.name for wheel in wheels})
+    async def _drop_damaged(self, wheels: Sequence[Wheel], *, thorough: bool) -> list[str]:
+        names = {wheel.name for wheel in wheels}
+        bad = await asyncio.to_thread(damaged, self._cache_dir, names, thorough=thorough)
         if bad:
             await self._run(["cache", "clean", *sorted(bad)], "mending the cache of", Secrets({}), Silent())
         return sorted(bad)

@@ -113,12 +113,14 @@ class Builder:
     async def _build(self, source: str, folder: str, key: str | None) -> Kept:
         out = os.path.join(folder, "out")
         arguments = ["build", "--wheel", "--no-sources", "--python", self._interpreter, "--out-dir", out]
+        self._progress.start("build-wheels")
         self._progress.log(f"building a wheel of {os.path.basename(source.rstrip('/'))}")
         outcome = await self._process.run(
             [*arguments, *self._index(), source], folder, secrets=self._secrets, on_line=self._progress.log
         )
         if outcome.status != 0:
             raise _build_failed(source, outcome.stderr, outcome.status)
+        self._progress.finish("build-wheels")
         wheels = await asyncio.to_thread(glob.glob, os.path.join(glob.escape(out), "*.whl"))
         if len(wheels) != 1:
             raise WheelBuildError(f"building {os.path.basename(source)} made {len(wheels)} wheels instead of one")

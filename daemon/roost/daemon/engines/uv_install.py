@@ -13,6 +13,8 @@ from roost.daemon.progress import Progress
 from roost.store.lock import Wheel
 
 _FETCHING = re.compile(r"^\s*(Downloading|Downloaded) (\S+)")
+_UNPACKING = 2.0
+"""Seconds that unpacking a wheel may still take after its METADATA was written."""
 _DONE = re.compile(r"^\s*(Prepared|Installed) (\d+) package")
 
 
@@ -71,9 +73,13 @@ def check_complete(prefix: str, wheels: Sequence[Wheel]) -> None:
         )
 
 
-def damaged(cache_dir: str, names: Collection[str]) -> set[str]:
-    """Names whose unpacked copy in uv's cache is not what its RECORD says. Blocks: reads every file of them."""
-    return {name for name, folder in _unpacked(cache_dir) if name in names and _differs(folder)}
+def damaged(cache_dir: str, names: Collection[str], *, thorough: bool) -> set[str]:
+    """Names whose unpacked copy in uv's cache is not what its RECORD says. Blocks.
+
+    Prefixes share these files by hard links, so that an edit in place in one of them is in the cache too. Thorough
+    reads every file; else only those are read that were written after their package was unpacked.
+    """
+    return {name for name, folder in _unpacked(cache_dir) if name in names and _differs(folder, thorough)}
 
 
 def _unpacked(cache_dir: str) -> Iterator[tuple[str, str]]:
@@ -82,5 +88,23 @@ def _unpacked(cache_dir: str) -> Iterator[tuple[str, str]]:
         yield re.sub(r"[-_.]+", "-", name).lower(), folder
 
 
-def _differs(folder: str) -> bool:
-    return any(digest.startswith("sha256=") and digest_of(path) != digest for path, digest in read_record(folder))
+def _differs(folder: str, thorough: bool) -> bool:
+    rows = [(path, digest) for path, digest in read_record(folder) if digest.startswith("sha256=")]
+    suspects = rows if thorough else _written_later(rows, os.path.join(folder, "METADATA"))
+    return any(digest_of(path) != digest for path, digest in suspects)
+
+
+def _written_later(rows: Sequence[tuple[str, str]], reference: str) -> list[tuple[str, str]]:
+    """Those that are gone, or newer than ``reference``, which is among the last to be unpacked."""
+    try:
+        limit = os.stat(reference).st_mtime + _UNPACKING
+    except OSError:
+        return list(rows)
+    return [(path, digest) for path, digest in rows if _mtime(path) > limit]
+
+
+def _mtime(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return float("inf")

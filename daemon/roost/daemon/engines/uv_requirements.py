@@ -114,6 +114,7 @@ class Translator:
         return line
 
     def _local(self, item: PipItem, body: str, digests: set[str]) -> str:
+        _path_of(item)
         url = self._resolve(item)
         name = canonicalize_name(posixpath.basename(url).split("-")[0])
         self.out.origins[name] = item
@@ -130,7 +131,10 @@ class Translator:
             if option.group(1) != "--hash":
                 raise _refused(f"the option {option.group(1)} behind a requirement", item.location)
         body = text[: options[0].start()].strip().rstrip("\\").strip()
-        return body, {(option.group(2) or "").lower() for option in options}
+        digests = {(option.group(2) or "").lower() for option in options}
+        if not any(digest.startswith("sha256:") for digest in digests):
+            raise _refused("a digest that is not sha256", item.location)
+        return body, digests
 
     def _allow(self, name: str | None, digests: set[str]) -> None:
         if name is not None and digests:
