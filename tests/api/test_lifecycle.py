@@ -12,6 +12,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -280,3 +281,37 @@ def test_systemd_is_told_when_it_is_ready(daemons: Any) -> None:
         assert listener.recv(100) == b"READY=1"
         daemon.stop()
         assert listener.recv(100) == b"STOPPING=1"
+
+
+def test_a_root_that_is_too_long_is_refused_with_the_limit(daemons: Any) -> None:
+    process = daemons.spawn("--start", ROOST_HOME=f"{daemons.root}/{'r' * 200}")
+    assert process.wait(30) == 5
+    error = json.loads(process.communicate()[1])
+    assert error["code"] == "root-too-long"
+    assert "ROOST_HOME" in error["hint"]
+
+
+def test_a_named_socket_elsewhere(daemons: Any) -> None:
+    named = tempfile.mkdtemp(prefix="r", dir="/tmp")
+    try:
+        daemon = daemons.start("--start", ROOST_SOCKET=f"{named}/s")
+        assert daemon.ask("/v1/version")["root"] == daemons.root
+        assert daemon.stop() == 0
+        assert os.listdir(named) == []
+    finally:
+        shutil.rmtree(named)
+
+
+def test_a_request_that_is_under_way_is_answered_before_the_end(daemons: Any) -> None:
+    daemon = daemons.start("--start")
+    with socket.socket(socket.AF_UNIX) as stream:
+        stream.settimeout(20)
+        stream.connect(daemon.socket)
+        stream.sendall(b"GET /v1/version HTTP/1.1\r\nHost: x\r\n\r\n")
+        stream.recv(65536)  # the connection is taken
+        stream.sendall(b"GET /v1/doctor HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(0.03)  # uv and the interpreters are being asked
+        daemon.process.terminate()
+        answer = stream.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 200"), answer
+    assert daemon.process.wait(20) == 0

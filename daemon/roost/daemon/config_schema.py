@@ -99,7 +99,7 @@ class NetworkSettings(Section, frozen=True, kw_only=True):
     """`[network]`: when to give a server up."""
 
     download_timeout_seconds: Annotated[
-        NonNegative, Meta(description="Seconds without a byte after which a download is given up; 0: no bound.")
+        float, Meta(gt=0, description="Seconds without a byte after which a download is given up.")
     ] = 60.0
     retries: Annotated[int, Meta(ge=0, description="Times that a failed download is tried again.")] = 3
 
