@@ -21,6 +21,7 @@ class Roost:
     root: Path
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def environ(self) -> dict[str, str]:
@@ -70,8 +71,8 @@ class Roost:
         return body
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        """Start the command and do not wait."""
-        return subprocess.Popen(
+        """Start the command and do not wait; what is left of it goes with ``end``."""
+        process = subprocess.Popen(
             [ROOST, *arguments],
             cwd=self.folder,
             env=self.environ,
@@ -80,6 +81,8 @@ class Roost:
             text=True,
             **options,
         )
+        self.started.append(process)
+        return process
 
     def daemon_pid(self) -> int | None:
         """The process that serves the root, if any: it holds the lock file open."""
@@ -88,6 +91,9 @@ class Roost:
 
     def end(self) -> None:
         """Stop the daemon and remove everything."""
+        for process in self.started:
+            process.kill()
+            process.communicate()
         self.run("daemon", "stop")
         shutil.rmtree(self.root, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -44,7 +44,9 @@ def client_error(code: str, message: str, hint: str, exit_status: int, **fields:
 
 def unreachable(message: str, hint: str) -> ClientError:
     """The daemon can't be reached or started: exit status 5."""
-    return client_error("daemon-unreachable", message, hint, 5)
+    error = client_error("daemon-unreachable", message, hint, 5)
+    error.body["retryable"] = True
+    return error
 
 
 def render(body: Mapping[str, Any]) -> str:

@@ -74,10 +74,10 @@ class PrefixBuilds:
         if there is not None:
             if await asyncio.to_thread(prefix_fault, there) is None:
                 return Ready(artifact=there, reused=True)
-            await self._retire(there, wanted.lock)
+            await self.retire(there, wanted.lock)
         return await self._publish(flight, wanted)
 
-    async def _retire(self, broken: Artifact, lock: Lock) -> None:
+    async def retire(self, broken: Artifact, lock: Lock) -> None:
         """What a drifted prefix was linked from is verified before it is linked again: an edit in place in one prefix
         is an edit in the cache and in every sibling."""
         async with moving(self._launches):

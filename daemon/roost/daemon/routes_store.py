@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from roost.daemon.routing import Call, Route
+from roost.daemon.verify import Verification, verify
 from roost.daemon.work import WORK
 from roost.store.clock import rfc3339
 from roost.store.errors import NotFoundError
@@ -30,6 +31,12 @@ class Totals(msgspec.Struct, kw_only=True):
 class ArtifactsResponse(msgspec.Struct, kw_only=True):
     totals: Totals
     artifacts: list[UsageRow]
+
+
+class VerifyRequest(msgspec.Struct, kw_only=True):
+    """With ``repair``, what differs is replaced."""
+
+    repair: bool = False
 
 
 class LeaseRequest(msgspec.Struct, kw_only=True):
@@ -60,6 +67,11 @@ async def artifacts(call: Call[None]) -> ArtifactsResponse:
     return ArtifactsResponse(totals=totals, artifacts=rows)
 
 
+async def verify_prefixes(call: Call[VerifyRequest]) -> Verification:
+    work = call.app[WORK]
+    return await verify(work.store, work.engines, work.prefixes, repair=call.body.repair)
+
+
 async def put_lease(call: Call[LeaseRequest]) -> LeaseResponse:
     body, lease_id = call.body, call.path("id")
     expires = rfc3339(datetime.now(timezone.utc) + timedelta(seconds=body.seconds))
@@ -77,6 +89,14 @@ async def drop_lease(call: Call[None]) -> dict[str, str]:
 ROUTES_STORE = [
     Route("GET", "/v1/environments", environments, response=EnvironmentsResponse, summary="Registered environments"),
     Route("GET", "/v1/artifacts", artifacts, response=ArtifactsResponse, summary="What the disk is used for"),
+    Route(
+        "POST",
+        "/v1/verify",
+        verify_prefixes,
+        request=VerifyRequest,
+        response=Verification,
+        summary="Compare every file of every prefix with its package, and mend what differs",
+    ),
     Route("PUT", "/v1/leases/{id}", put_lease, request=LeaseRequest, response=LeaseResponse, summary="Take a lease"),
     Route("DELETE", "/v1/leases/{id}", drop_lease, response=dict[str, str], summary="Give a lease back"),
 ]

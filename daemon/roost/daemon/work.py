@@ -32,6 +32,7 @@ class Work:
     engines: Engines
     planner: Planner
     builds: Builds
+    prefixes: PrefixBuilds
     runs: Runs
     launches: LaunchFolder
     lifecycle: Lifecycle
@@ -89,6 +90,7 @@ def create_work(
         engines=engines,
         planner=planner,
         builds=Builds(store, engines, planner, events, launches, prefixes),
+        prefixes=prefixes,
         runs=Runs(store, events, lifecycle, socket),
         launches=launches,
         lifecycle=lifecycle,
