@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 import os
+import signal
 import sys
 import traceback
 
@@ -75,6 +76,18 @@ async def fail(store):
     raise AssertionError("the failure was lost")
 
 
+async def churn(store):
+    """Publish and delete without end; a timer with SIGALRM's own action ends the process wherever it is."""
+    signal.setitimer(signal.ITIMER_REAL, float(os.environ["CHURN_SECONDS"]))
+    while True:
+        for name in "abc":
+            ready = await store.index.ready_artifact("prefix", lock_digest(lock_of(name)))
+            if ready is None:
+                await publish(store, name)
+            else:
+                assert await store.delete_artifact(ready.id)
+
+
 async def litter(store):
     """All kinds of left-overs at once, for recovery to find."""
     layout = store.layout
@@ -87,6 +100,7 @@ async def litter(store):
 
 SCENARIOS = {
     "publish": publish, "recover": recover, "delete": delete, "retire": retire, "fail": fail, "litter": litter,
+    "churn": churn,
 }  # fmt: skip
 
 

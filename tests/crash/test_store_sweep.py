@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from random import Random
 
 import pytest
 
@@ -166,6 +167,18 @@ async def test_every_kind_of_litter_and_a_crash_at_every_point_of_its_recovery(c
         assert children.run("recover", root, **{FAILPOINT: point}) == KILLED
         ready, _ = await assert_whole(root)
         assert len(ready) == 1
+
+
+async def test_killed_at_random_times_of_a_busy_store(children, new_root):
+    root, random = new_root(), Random(os.environ.get("ROOST_TEST_SEED", "1"))
+    for _ in range(25):
+        seconds = random.uniform(0.001, 0.15)
+        assert children.run("churn", root, CHURN_SECONDS=str(seconds)) == -signal.SIGALRM
+        await assert_whole(root)
+    assert children.run("churn", root, CHURN_SECONDS="0.5") == -signal.SIGALRM
+    store = await Store.open(root)
+    assert len(await store.index.generations("sha256:a")) > 1
+    await store.close()
 
 
 def test_traces_name_each_step_of_the_protocols(children, prepared):

@@ -224,9 +224,9 @@ def facts_of(
     else:
         found = index_generations.generation(connection, definition_digest, platform, number)
     return Facts(
-        known=index_definitions.is_known(connection, definition_digest),
+        known=found is not None or index_definitions.is_known(connection, definition_digest),
         generation=found,
-        lock_known=found is not None and index_definitions.has_lock(connection, found.lock_digest),
+        lock_known=found is not None,  # the schema lets no generation refer to a lock that is not there
         artifact=index_artifacts.ready_artifact(connection, "prefix", found.lock_digest) if found else None,
         estimates=index_history.estimates(connection, steps),
     )

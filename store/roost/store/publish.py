@@ -145,8 +145,8 @@ async def _discard(layout: Layout, index: Index, artifact: Artifact) -> None:
     with suppress(StoreError):
         await index.database.write(index_publish.nothing)
     found = await index.artifact(artifact.id)
-    if found is not None and found.state == "ready":
-        return
+    if found is None or found.state == "ready":
+        return  # without a row nothing was made either: the row comes first
     failpoint("discard.begin")
     await asyncio.to_thread(discard_content, layout, artifact.path)
     failpoint("discard.removed")

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from roost.store import index_generations
+from roost.store.errors import StoreError
 from roost.store.index import Index
 from roost.store.index_database import IndexDamagedError
 from roost.store.index_generations import GenerationUnknownError
@@ -146,6 +147,17 @@ async def test_facts_are_one_snapshot_of_all(index, lock_of, store, fill):
     assert current.estimates["solve"].seconds == 2.0
     older = await index.facts("sha256:d", "linux-64", number=1)
     assert (older.generation.number, older.artifact) == (1, first)
+
+
+async def test_no_generation_without_its_lock(index, lock_of):
+    await index.add_generation(NewGeneration(definition_digest="sha256:d", platform="linux-64"), lock_of("a"))
+
+    def forget(connection):
+        connection.execute("DELETE FROM locks")
+
+    with pytest.raises(StoreError, match="FOREIGN KEY"):
+        await index.database.write(forget)
+    assert await index.has_lock(lock_digest(lock_of("a")))
 
 
 async def test_1000_generations_from_many_tasks_number_without_a_gap(index, lock_of):
