@@ -10,6 +10,7 @@ machines with other defaults never share a digest by accident. What the sections
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,6 +19,7 @@ import msgspec
 from roost.store.definition import Defaults, Definition, PipItem, R, Settings
 from roost.store.differences import differences, similarity
 from roost.store.pip_lines import normalise_marker, split_extras
+from roost.store.urls import strip_credentials
 
 __all__ = [
     "FORMAT",
@@ -42,7 +44,7 @@ def canonical(definition: Definition, defaults: Defaults) -> bytes:
     form: Form = {"format": FORMAT}
     for name, section in _SECTIONS.items():
         if content := section(definition, defaults):
-            form[name] = content
+            form[name] = _without_secrets(content)
     return msgspec.json.encode(form, order="sorted")
 
 
@@ -162,14 +164,16 @@ def _item(item: PipItem) -> str | Form:
 
 def _local(item: PipItem) -> Form:
     """A wheel's file name is part of what it is; a folder's is not. An editable install is tied to its folder."""
-    body, _, marker = item.text.partition(" ; ")
+    text, *options = re.split(r" (?=--)", item.text) if item.kind != "option" else [item.text]
+    body, _, marker = text.partition(" ; ")
     place, extras = split_extras(body)
-    named = {"option": item.text, "wheel": place, "editable": None}
+    named = {"option": item.text, "wheel": place}
     return _said(
         {
             "name": named.get(item.kind),
             "extras": extras[1:-1].split(",") if extras else [],
             "marker": normalise_marker(marker),
+            "options": options,
             "path": item.path if item.kind == "editable" else None,
         }
     )
@@ -200,6 +204,15 @@ def _r(definition: Definition, defaults: Defaults) -> Form:
 def _inference(definition: Definition, defaults: Defaults) -> Form:
     """``stack``."""
     return _said({"stack": definition.inference_stack})
+
+
+def _without_secrets(value: Any) -> Any:  # noqa: ANN401 - JSON values
+    """Readers take credentials out where they know them; here no text gets by, a Dockerfile's least of all."""
+    if isinstance(value, dict):
+        return {key: _without_secrets(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(inner) for inner in value]
+    return strip_credentials(value)[0] if isinstance(value, str) else value
 
 
 def _said(form: Form) -> Form:

@@ -49,7 +49,7 @@ def normalise_match_spec(text: str) -> str:
         return spec
     channel, name, rest, bracket = split_match_spec(spec)
     joint = _joint(rest)
-    return f"{channel + '::' if channel else ''}{name}{joint}{rest}{f'[{bracket}]' if bracket else ''}"
+    return f"{channel + '::' if channel else ''}{name}{joint}{rest}{f'[{_even(bracket)}]' if bracket else ''}"
 
 
 def split_match_spec(spec: str) -> Parts:
@@ -111,6 +111,15 @@ def _tight(rest: str) -> str:
 
 def _joint(rest: str) -> str:
     return " " if rest and rest[0] not in "=<>!~" else ""
+
+
+def _even(bracket: str) -> str:
+    """Double quotes, and no white space around commas and equals signs."""
+    pieces = re.findall(r"\"[^\"]*\"|'[^'\"]*'|[^\"']+|.", bracket)
+    return "".join(
+        f'"{piece[1:-1]}"' if piece[0] in "'\"" and len(piece) > 1 else re.sub(r"\s*([,=])\s*", r"\1", piece)
+        for piece in pieces
+    )
 
 
 def _file_name(spec: str) -> str:

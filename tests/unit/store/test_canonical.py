@@ -108,6 +108,17 @@ def test_an_explicit_list_has_no_channels():
     }
 
 
+def test_no_secret_gets_into_the_form_wherever_it_stood():
+    step, packages = "RUN curl https://u:secret@h/x", ("https://h/t/secret/x",)
+    definition = Definition(
+        base=Base(steps=(step,)), conda=Conda(channels=("https://u:secret@h/c",)), spark=Spark(repositories=packages)
+    )
+    defaults = Defaults(index="https://u:secret@h/simple", channels=("https://u:secret@h/c",))
+    assert b"secret" not in canonical(definition, defaults)
+    plain = Definition(pip=Pip(requirements=(PipItem(kind="requirement", text="six"),)))
+    assert b"secret" not in canonical(plain, defaults)
+
+
 def test_user_managed_leaves_python_packages_and_the_interpreter_out():
     definition = Definition(
         conda=Conda(dependencies=("six",)),
@@ -122,7 +133,12 @@ def test_local_things_count_by_content_and_an_editable_by_its_folder_too():
         here = Location(path=folder + "/r.txt", line=3)
         return (
             PipItem(kind="wheel", text="x-1.whl[a]", digest="sha256:1", path=folder + "/x-1.whl", location=here),
-            PipItem(kind="source", text=f'{folder[1:]}[b,c] ; os_name == "nt"', digest="sha256:2", path=folder),
+            PipItem(
+                kind="source",
+                text=f'{folder[1:]}[b,c] ; os_name == "nt" --config-settings=x=y',
+                digest="sha256:2",
+                path=folder,
+            ),
             PipItem(kind="option", text="--find-links", digest="sha256:3", path=folder + "/wheels"),
         )
 
@@ -130,7 +146,7 @@ def test_local_things_count_by_content_and_an_editable_by_its_folder_too():
     assert requirements(*items("/a")) == requirements(*items("/b"))
     assert requirements(*items("/a"), editable) == [
         {"wheel": "sha256:1", "name": "x-1.whl", "extras": ["a"]},
-        {"source": "sha256:2", "extras": ["b", "c"], "marker": 'os_name == "nt"'},
+        {"source": "sha256:2", "extras": ["b", "c"], "marker": 'os_name == "nt"', "options": ["--config-settings=x=y"]},
         {"option": "sha256:3", "name": "--find-links"},
         {"editable": "sha256:4", "extras": ["dev"], "path": "/a/p"},
     ]

@@ -29,7 +29,8 @@ def rows():
         ("conda-forge::R-Rcpp", "conda-forge::r-rcpp"),
         ("python  3.8 | 3.9", "python 3.8|3.9"),
         ("blas * mkl", "blas * mkl"),
-        ("numpy[version='>=1.8']", "numpy[version='>=1.8']"),
+        ("numpy[version='>=1.8']", 'numpy[version=">=1.8"]'),
+        ("numpy[ version = '>=1.8, <2' , build=x]", 'numpy[version=">=1.8, <2",build=x]'),
         ("https://u:p@h/c/linux-64/x-1-0.conda#abc", "https://h/c/linux-64/x-1-0.conda#abc"),
         ("foo =1.0=py_0", "foo=1.0=py_0"),
     ],
@@ -92,7 +93,7 @@ def test_what_names_no_single_package_is_refused_clearly(spec):
 
 @pytest.mark.parametrize("spec", ["-r requirements.txt", "{{ x }}", "f/o", "foo+bar", "x=3\u0307.7", "x==1 --force"])
 def test_what_is_no_spec_is_refused(spec):
-    with pytest.raises(MatchSpecError, match="no valid package name|holds"):
+    with pytest.raises(MatchSpecError, match=r"no valid package name|holds"):
         to_rattler(spec)
 
 

@@ -119,7 +119,6 @@ class _RoostFile:
         if "base" not in self.data:
             return None
         self._check_base(table)
-        clean = self.reading.clean
         dockerfile, context, path = self._dockerfile(table), None, None
         if "context" in table:
             path = self.reading.beside(table["context"], self.reading.path)
@@ -129,7 +128,7 @@ class _RoostFile:
             dockerfile=dockerfile,
             context=context,
             context_path=path,
-            steps=tuple(clean(step).replace("\r\n", "\n") for step in table.get("steps", [])),
+            steps=tuple(step.replace("\r\n", "\n") for step in table.get("steps", [])),
             platform=table.get("platform"),
         )
 

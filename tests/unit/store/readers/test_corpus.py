@@ -24,7 +24,7 @@ WE_REFUSE = {
     "MachineLearningNotebooks__to-use-azureml_automated-machine-learning_automl_env_mac.2.yml": (
         "a pip requirement that is none ('azureml-widgets~=Latest'): conda does not look at them, pip fails later"
     ),
-    "conda__tests_requirements.txt": "conda's match specs in a requirements.txt, which is pip's here ('conda-forge::…')",
+    "conda__tests_requirements.txt": "match specs in a requirements.txt, which is pip's here ('conda-forge::…')",
     "azureml-examples__cli_jobs_train_r_accidents_environment.yml": "an early Azure form, no conda environment at all",
     "azureml-examples__cli_jobs_train_fastai_pets-resnet34_fastai_vision_env.yml": "the same early Azure form",
 }

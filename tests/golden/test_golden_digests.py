@@ -1,0 +1,58 @@
+"""Digests that must never change: ``vectors.json`` holds files, their canonical forms and their digests, spelled out.
+
+A vector that fails here is not to be mended by writing the new digest into it. A change of the canonical form needs a
+new format number, and the old one must stay readable (``roost.store.canonical``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from roost.store.canonical import canonical, definition_digest, from_canonical, settings_canonical, settings_digest
+from roost.store.definition import Defaults, Definition, Settings
+from roost.store.files import LocalFiles
+from roost.store.readers import Source, read
+
+VECTORS = json.loads((Path(__file__).parent / "vectors.json").read_text(encoding="utf-8"))
+
+
+def parsed(vector: dict, folder: Path) -> tuple[Definition, Settings]:
+    if "definition" in vector:
+        return msgspec.convert(vector["definition"], Definition), Settings()
+    for name, content in vector["files"].items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content.encode())
+    read_one = read(Source(path=os.path.normpath(folder / vector["read"])), LocalFiles())
+    return read_one.definition, read_one.settings
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])
+def test_the_digest_is_what_it_always_was(vector, tmp_path):
+    definition, settings = parsed(vector, tmp_path)
+    defaults = msgspec.convert(vector.get("defaults", {}), Defaults)
+    form = canonical(definition, defaults)
+    assert from_canonical(form) == vector["canonical"]
+    assert definition_digest(definition, defaults) == vector["digest"]
+    assert json.loads(settings_canonical(settings)) == vector["settings"]
+    assert settings_digest(settings) == vector["settings_digest"]
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])
+def test_the_form_is_plain_json_that_any_program_can_write(vector):
+    """Sorted keys, no white space, UTF-8, only what must be escaped: Python's own encoder gives the same bytes."""
+    for form, digest in (("canonical", "digest"), ("settings", "settings_digest")):
+        written = json.dumps(vector[form], sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        assert "sha256:" + hashlib.sha256(written).hexdigest() == vector[digest]
+
+
+def test_every_section_and_format_has_a_vector():
+    sections = {section for vector in VECTORS for section in vector["canonical"]}
+    assert sections == {"format", "base", "conda", "pip", "python", "system", "spark", "r", "inference"}
+    assert {vector["canonical"]["format"] for vector in VECTORS} == {1}
+    assert len({vector["digest"] for vector in VECTORS}) == len(VECTORS) - 1  # one is another in a different style
