@@ -28,6 +28,7 @@ from roost.daemon.engines.uv_errors import (
     IndexUnreachableError,
     LockNeedsBuildError,
     PipUnsatisfiableError,
+    UrlGoneError,
     UvCrashedError,
     UvFailedError,
     WheelBuildError,
@@ -394,6 +395,15 @@ async def test_a_direct_url_is_locked_by_its_sha256(bench: Bench) -> None:
     wheel = locked.wheels[0]
     assert (wheel.kind, wheel.url, wheel.sha256, wheel.version) == ("url", url, sha256, "1.0")
     assert output(await bench.prefix("p", locked), "import leaf; print(leaf.value)") == "1.0"
+
+
+async def test_a_url_that_leads_nowhere(bench: Bench) -> None:
+    for line in (
+        item(f"leaf @ {bench.index.origin}/files/leaf-9.0-py3-none-any.whl"),
+        PipItem(kind="requirements", text=f"{bench.index.origin}/leaf.txt"),
+    ):
+        with pytest.raises(UrlGoneError, match="leaf"):
+            await bench.lock(line)
 
 
 # remote files, options, digests in the requirements

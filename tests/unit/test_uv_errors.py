@@ -57,6 +57,11 @@ hint: Wheels are required for `docopt`\
             "backend",
         ),
         ("error: Failed to extract archive\n cause: invalid zip", uv_errors.WheelCorruptError, "zip"),
+        (
+            "error: Failed to fetch: https://x.example/a\n cause: HTTP status client error (404 Not Found)",
+            uv_errors.UrlGoneError,
+            "nothing at https://x.example/a",
+        ),
         ("error: something new", uv_errors.UvFailedError, "something new"),
         ("", uv_errors.UvFailedError, "said nothing"),
     ],
@@ -93,6 +98,17 @@ def test_what_the_provided_version_allows_is_no_culprit() -> None:
 
 def test_a_failure_about_other_things_is_no_conflict() -> None:
     assert uv_errors.conflict(uv_errors.explanation(UNSATISFIABLE), {"pandas": "2.0", "num": "1"}) is None
+
+
+def test_everyday_words_are_no_packages() -> None:
+    text = "Because a==1 has no wheels with a matching tag and you require a==1, the requirements of pip do not fit."
+    assert uv_errors.conflict(text, {"pip": "24.0", "wheels": "1"}) is None
+
+
+def test_uvs_own_hint_is_handed_on() -> None:
+    said = "\nhint: Pre-releases are available for `a` in the requested range (try: `--prerelease=allow`)"
+    error = uv_errors.translate(f"error: No solution found when resolving dependencies{said}", 1, "locking")
+    assert error.hint.endswith("(try: `--pre` in the requirements)")
 
 
 def test_needed_builds_are_named() -> None:

@@ -70,6 +70,12 @@ class UvFailedError(BuildError):
     code = "uv-failed"
 
 
+class UrlGoneError(BuildError):
+    """A URL that a requirement or a lock names leads nowhere."""
+
+    code = "url-gone"
+
+
 class IndexUnreachableError(UnreachableError):
     """A package index can't be reached, or breaks off."""
 
@@ -85,13 +91,14 @@ class IndexDeniedError(UnreachableError):
 
 _UNREACHABLE = re.compile(
     r"Failed to fetch|error sending request|Request failed after|dns error|client error \(Connect\)|timed out"
-    r"|error decoding response body|Network connectivity is disabled|HTTP status (server|client) error"
+    r"|error decoding response body|Network connectivity is disabled|HTTP status server error"
     r"|end of file before message length|connection (reset|closed)|Could not resolve host|Could not connect",
     re.IGNORECASE,
 )
 _DENIED = re.compile(
     r"\b(401 Unauthorized|403 Forbidden)|lack of valid authentication|Missing credentials", re.IGNORECASE
 )
+_GONE = re.compile(r"HTTP status client error \((404|410)")
 _CORRUPT = re.compile(
     r"invalid zip|zip archive|Failed to extract|corrupt|invalid local file header|bad CRC|dist-info directory"
     r"|Failed to unzip|RECORD file is invalid",
@@ -162,15 +169,30 @@ def _denied(text: str, stderr: str, doing: str) -> RoostError:
 
 def _unreachable(text: str, stderr: str, doing: str) -> RoostError:
     return IndexUnreachableError(
-        f"{_where(stderr)} can't be reached while {doing} pip packages: {_last_cause(text)}",
+        f"{_where(stderr)} can't be reached while {doing} pip packages: {_last_cause(stderr)}",
         hint="check the network, or set another index in roost's config ([pip] index_url), then try again",
     )
 
 
 def _unsatisfiable(text: str, stderr: str, doing: str) -> RoostError:
     reason = re.sub(r"^No solution found when resolving dependencies:?\s*", "", text)
+    said = re.search(r"^hint: (.*)$", stderr, re.MULTILINE)
+    hint = said.group(1).replace("`--prerelease=allow`", "`--pre` in the requirements") if said else ""
     return PipUnsatisfiableError(
-        f"the pip requirements can't be satisfied: {reason}", hint="change the versions asked for"
+        f"the pip requirements can't be satisfied: {reason}", hint=hint or "change the versions asked for"
+    )
+
+
+def _gone(text: str, stderr: str, doing: str) -> RoostError:
+    return gone(_where(stderr))
+
+
+def gone(url: str) -> RoostError:
+    """The error for a URL that answers that nothing is there."""
+    return UrlGoneError(
+        f"there is nothing at {url}",
+        hint="check the URL; where it comes from a lock, `roost build --rebuild` makes a new one",
+        fields={"url": url},
     )
 
 
@@ -193,6 +215,7 @@ _TABLE = (
     (re.compile(r"Hash mismatch"), _mismatch),
     (_DENIED, _denied),
     (re.compile(r"No solution found|conflicting URLs"), _unsatisfiable),
+    (_GONE, _gone),
     (_BUILD, _build),
     (_UNREACHABLE, _unreachable),
     (_CORRUPT, _corrupt),
@@ -209,7 +232,7 @@ def explanation(stderr: str) -> str:
 
 def conflict(text: str, provided: Mapping[str, str]) -> ConflictError | None:
     """The error for an unsatisfiable set whose explanation names something that conda provides."""
-    named = [name for name in sorted(provided) if re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", text)]
+    named = [name for name in sorted(provided) if _speaks_of(text, name)]
     for name in named:
         wanted = [want for want, spec in _wanted(text, name) if not _allows(spec, provided[name])]
         if wanted:
@@ -217,6 +240,12 @@ def conflict(text: str, provided: Mapping[str, str]) -> ConflictError | None:
     if not named:
         return None
     return _conflict(", ".join(named), ", ".join(provided[name] for name in named), [f"something else: {text}"])
+
+
+def _speaks_of(text: str, name: str) -> bool:
+    """Whether uv's words are about versions of ``name``, which may be an everyday word (``pip``)."""
+    own = re.escape(name)
+    return re.search(rf"(?<![\w.-]){own}(\[[^\]]*\])?[<>=!~]|versions of {own}(?![\w.-])", text) is not None
 
 
 def _wanted(text: str, name: str) -> list[tuple[str, str]]:
@@ -260,5 +289,7 @@ def _first(pattern: re.Pattern[str], stderr: str) -> str:
     return found.group(0) if found else ""
 
 
-def _last_cause(text: str) -> str:
-    return text[-300:] if len(text) > 300 else text
+def _last_cause(stderr: str) -> str:
+    """The innermost of uv's causes says what really happened."""
+    causes = [_PREFIX.sub("", line.strip()) for line in stderr.splitlines() if line.lstrip().startswith("cause:")]
+    return causes[-1] if causes else explanation(stderr)[-300:]

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 
 import aiohttp
 
-from roost.daemon.engines.uv_errors import DigestMismatchError, IndexDeniedError, IndexUnreachableError
+from roost.daemon.engines.uv_errors import DigestMismatchError, IndexDeniedError, IndexUnreachableError, gone
 from roost.daemon.engines.uv_process import Secrets
 from roost.store.definition import PipItem
 from roost.store.errors import DefinitionError, Location, RoostError
@@ -87,6 +87,8 @@ class Fetcher:
             raise IndexDeniedError(
                 f"{url} refuses access (HTTP {status})", hint="give credentials in ~/.netrc or in the URL"
             )
+        if status in (404, 410):
+            raise gone(url)
         if status != 200:
             raise IndexUnreachableError(f"{url} answers HTTP {status}", hint="check the URL, then try again")
 

@@ -26,6 +26,7 @@ from roost.daemon.engines.uv_errors import (
     PipUnsatisfiableError,
     conflict,
     conflicting_urls,
+    explanation,
     translate,
     url_conflict,
 )
@@ -238,7 +239,14 @@ class Locking:
             (self._translated.origins[name] for name in sorted(names) if name in self._translated.origins), None
         )
         text = ", ".join(sorted(names)) or "a package given by URL"
-        return needs_build(item or PipItem(kind="requirement", text=text), text)
+        if item is not None or not names:
+            return needs_build(item or PipItem(kind="url", text=text), text)
+        return LockNeedsBuildError(
+            f"{text} has no wheel for Python {self._request.python.version} on {self._request.platform}, "
+            "and locking alone builds nothing: that would run its code",
+            hint="`roost build` tries to build it from its source; or choose a version that has a wheel",
+            fields={"package": text},
+        )
 
     def _failure(self, stderr: str, status: int) -> Exception:
         provided, twice = self._request.provided, conflicting_urls(stderr)
@@ -247,7 +255,7 @@ class Locking:
             return url_conflict(twice, provided[twice], ", ".join(urls) or twice)
         error = translate(stderr, status, "locking")
         if isinstance(error, PipUnsatisfiableError):
-            return conflict(error.message, provided) or error
+            return conflict(explanation(stderr), provided) or error
         return error
 
     def _write_inputs(self) -> list[str]:
