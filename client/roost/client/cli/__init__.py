@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 
 from roost.client.cli.context import Context
@@ -22,8 +23,11 @@ def run(arguments: Sequence[str]) -> int:
     launching = bool(arguments) and arguments[0] in LAUNCHING
     try:
         options = parse(arguments)
-    except SystemExit as error:
-        return FAILED_ITSELF if launching and error.code else int(error.code or 0)
+    except SystemExit as error:  # --help and --version
+        return int(error.code or 0)
+    except ClientError as error:
+        Context(Namespace(json="--json" in arguments)).report(error)
+        return FAILED_ITSELF if launching else error.exit_status
     return _run(Context(options), launching=launching)
 
 

@@ -12,6 +12,7 @@ from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.terminal import digest, table
 
 Json = dict[str, Any]
+COMMAND_WIDTH = 60
 
 
 def add(subparsers: Subparsers) -> None:
@@ -49,8 +50,13 @@ def _row(run: Json) -> tuple[object, ...]:
         environment.get("name"),
         digest(run.get("lock_digest")),
         run.get("started"),
-        " ".join(run["command"]),
+        _short(" ".join(run["command"])),
     )
+
+
+def _short(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= COMMAND_WIDTH else words[: COMMAND_WIDTH - 1] + "…"
 
 
 def show_command(context: Context) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
-from roost.client.cli.context import Context
+from roost.client.cli.context import Context, wrong_usage
 
 Handler = Callable[[Context], int]
 LAUNCHING = ("run", "exec", "shell")
@@ -16,6 +16,14 @@ WITH_COMMAND = ("run", "exec")
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
     """Keeps examples as they are written."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Its errors are the client's own, so that they look like all others, in JSON too."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises ``ClientError`` with exit status 2."""
+        raise wrong_usage(message, f"See `{self.prog} --help`.")
 
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -56,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     from roost.client.cli import building, completion, daemon, history, launching, planning, watching
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="roost",
         description="Gives every script the environment it asks for.",
         epilog="Example:\n  roost run train.py",
