@@ -116,3 +116,14 @@ def test_a_run_records_path_version_and_mtime(tmp_path: Path) -> None:
     with pytest.raises(interpreters.InterpreterMissingError) as caught:
         interpreters.describe_interpreter(str(tmp_path / "absent"))
     assert caught.value.exit_status == 7
+
+
+def test_a_bare_name_is_looked_for_past_shims(tmp_path: Path) -> None:
+    fake(tmp_path / "shims" / "python", "3.99.0")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(interpreters.own_interpreter())
+    path = os.pathsep.join(["", "relative", str(tmp_path / "shims"), str(tmp_path / "bin")])
+    described = interpreters.describe_interpreter("python", path)
+    assert (described["path"], described["version"]) == (str(tmp_path / "bin" / "python"), OWN)
+    with pytest.raises(interpreters.InterpreterMissingError):
+        interpreters.describe_interpreter("python", str(tmp_path / "shims"))

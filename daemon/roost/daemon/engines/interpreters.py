@@ -221,16 +221,26 @@ def check_unchanged(locked: HostPython) -> None:
     )
 
 
-def describe_interpreter(path: str) -> dict[str, object]:
+def describe_interpreter(path: str, search_path: str | None = None) -> dict[str, object]:
     """What a run records of a user-managed interpreter: ``path``, ``version``, ``mtime`` (seconds). Blocks.
 
-    Raises InterpreterMissingError where there is none.
+    A bare name (``python``) is looked for in ``search_path`` (the daemon's own ``PATH`` where it is ``None``), past
+    shims. Raises InterpreterMissingError where there is none.
     """
-    found = probe(path)
-    if found is None:
+    place = os.path.expanduser(path) if "/" in path else _named(path, search_path)
+    found = probe(place) if place is not None else None
+    if place is None or found is None:
         raise InterpreterMissingError(
             f"{path} is not there or is no Python that runs",
             hint="set the definition's interpreter to an existing Python ([python] interpreter)",
             fields={"path": path},
         )
-    return {"path": path, "version": found.version, "mtime": os.stat(path).st_mtime}
+    return {"path": place, "version": found.version, "mtime": os.stat(place).st_mtime}
+
+
+def _named(name: str, search_path: str | None) -> str | None:
+    folders = (os.environ.get("PATH", "") if search_path is None else search_path).split(os.pathsep)
+    for path in (os.path.join(folder, name) for folder in folders if os.path.isabs(folder)):
+        if os.access(path, os.X_OK) and not _is_shim(path, os.path.realpath(path)):
+            return path
+    return None
