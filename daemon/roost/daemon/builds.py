@@ -50,7 +50,7 @@ class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
         request, what = self.request, self.what
         return (
             self.resolved.digest,
-            self.resolved.platform,
+            self.resolved.lineage,
             request.rebuild,
             request.as_of,
             what.generation,
@@ -240,7 +240,7 @@ class Builds:
             assert facts.generation is not None
             return facts.generation
         if ready.recorded == wanted.generation:
-            recorded = await index.current_generation(job.resolved.digest, job.resolved.platform)
+            recorded = await index.current_generation(job.resolved.digest, job.resolved.lineage)
             assert recorded is not None
             return recorded
         if not job.anew:
@@ -267,7 +267,7 @@ class Builds:
 
 def _new_generation(job: BuildJob) -> NewGeneration:
     resolved = job.resolved
-    return NewGeneration(definition_digest=resolved.digest, platform=resolved.platform, as_of=job.request.as_of)
+    return NewGeneration(definition_digest=resolved.digest, platform=resolved.lineage, as_of=job.request.as_of)
 
 
 def _as_joined(message: Message) -> Message:

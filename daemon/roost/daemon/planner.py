@@ -46,7 +46,7 @@ class Planner:
     async def _facts(self, resolved: Resolved, request: Request, what: What) -> Facts:
         if resolved.definition.python.user_managed:
             return Facts(platform=resolved.platform, interpreter=await self._interpreter(resolved))
-        known = await self._store.index.facts(resolved.digest, resolved.platform, STEP_KINDS)
+        known = await self._store.index.facts(resolved.digest, resolved.lineage, STEP_KINDS)
         generation, prefix = known.generation, known.artifact
         if what.generation is not None or what.lock is not None:
             generation, prefix = await self._older(resolved, what)
@@ -73,7 +73,7 @@ class Planner:
         wanted = [
             g
             for g in generations
-            if g.platform == resolved.platform
+            if g.platform == resolved.lineage
             and (what.generation is None or g.number == what.generation)
             and (what.lock is None or g.lock_digest == what.lock)
         ]

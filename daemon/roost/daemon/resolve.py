@@ -45,6 +45,16 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
         return self.parsed.settings
 
     @property
+    def lineage(self) -> str:
+        """What generations are counted under: the platform, and apart from it what a Python of this machine provides.
+
+        An image of the same definition has a Python from conda and so another lock, which other machines share.
+        """
+        conda = self.definition.conda
+        hosted = not (conda.dependencies or conda.explicit) and self.parsed.format != "run"
+        return f"{self.platform}+host" if hosted else self.platform
+
+    @property
     def inputs(self) -> tuple[Input, ...]:
         return self.parsed.inputs
 

@@ -71,7 +71,7 @@ class Runs:
             definition_digest=resolved.digest,
             settings_digest=resolved.settings_digest,
             created=utc_now(),
-            platform=resolved.platform,
+            platform=resolved.lineage,
             environment_name=resolved.source.name,
             lock_digest=launch.lock_digest if launch else None,
             generation=launch.generation if launch else None,

@@ -1,0 +1,116 @@
+"""A whole plan for a known definition inside the daemon, with few definitions in the index and with many.
+
+    python tests/bench/bench_plan.py [--counts 1000,1000000] [--plans 5000] [--folder DIR]
+
+Reads and digests a real environment file, gathers the facts, checks the prefix for drift and decides: what
+``POST /v1/plans`` does, without the socket. Prints median and 99th percentile in milliseconds, and the ratio between
+the largest and the smallest index. The indexes are those of bench_index.py (a --folder is kept and used again).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+from bench_index import filled, line
+
+from roost.client.wire import What
+from roost.daemon.config import Config
+from roost.daemon.decide import Request
+from roost.daemon.engine_set import Engines
+from roost.daemon.launch import identity
+from roost.daemon.planner import Planner
+from roost.daemon.resolve import resolve
+from roost.store.definition import Defaults
+from roost.store.disk import Layout
+from roost.store.lock import CondaPython, Lock
+from roost.store.publish import Filled
+from roost.store.records import Guard, NewGeneration
+from roost.store.store import Store
+
+PACKAGES = "\n".join(f"  - package-{n}>={n}" for n in range(26))
+FILE = f"name: bench\nchannels: [conda-forge]\ndependencies:\n  - python=3.11\n{PACKAGES}\n"
+
+
+async def prepared(folder, count):
+    """A store over a filled index, in which the definition of ``FILE`` is known and its prefix ready."""
+    root = os.path.join(folder, f"root-{count}")
+    os.makedirs(root, exist_ok=True)
+    index = await filled(folder, count)
+    await index.close()
+    for suffix in ("", "-wal", "-shm"):
+        source = os.path.join(folder, f"index-{count}.db{suffix}")
+        if os.path.exists(source) and not os.path.exists(os.path.join(root, f"index.db{suffix}")):
+            os.link(source, os.path.join(root, f"index.db{suffix}"))
+    return root
+
+
+async def publish(root):
+    """Recovery would drop the filled index's rows, whose prefixes do not exist: open without it."""
+    from roost.store.index import Index
+
+    layout = Layout(root)
+    layout.make_folders()
+    return Store(layout, await Index.open(layout.index_path), None, None)
+
+
+async def plans(store, number, path):
+    planner = Planner(store, Engines(store.layout, Config()), Defaults())
+    what = What(cwd=os.path.dirname(path))
+    resolved = await resolve(what, planner.defaults)
+    await store.index.remember_definition(resolved.digest, resolved.canonical, "bench", path)
+    lock = Lock(platform=resolved.platform, provider=CondaPython(), system={"__bench": path})
+    new = NewGeneration(definition_digest=resolved.digest, platform=resolved.platform)
+
+    async def fill(prefix):
+        python = os.path.join(prefix, "python")
+        await asyncio.to_thread(shutil.copy, sys.executable, python)
+        return Filled(guards=(Guard(path=python, identity=identity(python)),) * 5)
+
+    await store.publish_prefix(lock=lock, generation=new, build_id="b", fill=fill)
+    seconds = []
+    for _ in range(number):
+        started = time.perf_counter()
+        resolved = await resolve(what, planner.defaults)
+        planned = await planner.plan(resolved, Request(definition=resolved.definition), what)
+        seconds.append(time.perf_counter() - started)
+        assert planned.plan.action == "reuse-prefix"
+    return seconds
+
+
+async def measure(counts, number, kept):
+    folder = kept or tempfile.mkdtemp(prefix="r", dir="/tmp")
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, "environment.yml")
+    with open(path, "w") as file:
+        file.write(FILE)
+    try:
+        stores = {count: await publish(await prepared(folder, count)) for count in counts}
+        taken = {count: [] for count in counts}
+        for _ in range(5):
+            for count in counts:
+                taken[count] += (await plans(stores[count], number // 5 + 50, path))[50:]
+        medians = {count: line(f"plan, {count:,}", seconds) for count, seconds in taken.items()}
+        print(f"{'ratio of medians':<24} {medians[max(counts)] / medians[min(counts)]:.2f}")
+        for store in stores.values():
+            await store.index.close()
+    finally:
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--counts", default="1000,1000000")
+parser.add_argument("--plans", type=int, default=5000)
+parser.add_argument("--folder", help="where to put the indexes (about 2 GB for 1,000,000)")
+
+if __name__ == "__main__":
+    arguments = parser.parse_args()
+    asyncio.run(measure([int(count) for count in arguments.counts.split(",")], arguments.plans, arguments.folder))
