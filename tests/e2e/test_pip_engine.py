@@ -120,7 +120,7 @@ def index() -> Iterator[PipIndex]:
 @pytest.fixture(autouse=True)
 def nothing_blocks() -> Iterator[None]:
     """A blocking call of the engine's in the event loop fails the test."""
-    parts = ("", "_lock", "_fetch", "_process", "_builds", "_wheels", "_install", "_prefix", "_stubs")
+    parts = ("", "_choose", "_lock", "_fetch", "_process", "_builds", "_wheels", "_install", "_prefix", "_stubs")
     with blockbuster_ctx([f"roost.daemon.engines.uv{part}" for part in parts]):
         yield
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.daemon.engines.uv_lock import uv_platform
+from roost.daemon.engines.uv_choose import uv_platform
 from roost.daemon.engines.uv_pylock import parse, render, without_credentials
 from roost.daemon.engines.uv_stubs import write_stubs
 from roost.daemon.engines.uv_wheels import WheelStore

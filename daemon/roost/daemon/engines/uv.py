@@ -18,9 +18,10 @@ import msgspec
 from uv import find_uv_bin
 
 from roost.daemon.engines import interpreters, uv_prefix
+from roost.daemon.engines.uv_choose import LockRequest, PythonFacts
 from roost.daemon.engines.uv_errors import translate
 from roost.daemon.engines.uv_install import InstallProgress, check_complete, damaged
-from roost.daemon.engines.uv_lock import Locking, LockRequest, PipLock, PythonFacts
+from roost.daemon.engines.uv_lock import Locking, PipLock
 from roost.daemon.engines.uv_process import Process, Secrets
 from roost.daemon.engines.uv_pylock import render
 from roost.daemon.engines.uv_requirements import split_credentials
