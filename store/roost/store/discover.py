@@ -138,13 +138,12 @@ class _Search:
 def _pyproject_rank(data: bytes, path: str) -> int | None:
     """A file that is no TOML goes by its look: the reader then says what is wrong with it."""
     try:
-        tables = TomlText(decode(data, path), path).data
+        toml = TomlText(decode(data, path), path)
+        nested, project = "roost" in toml.table("tool"), bool({"project", "dependency-groups"} & set(toml.data))
     except (TomlError, EncodingError):
         text = data.decode("utf-8", "replace")
         nested = re.search(r"^\s*\[tool\.roost\b", text, re.MULTILINE) is not None
         project = re.search(r"^\s*\[(project|dependency-groups)\b", text, re.MULTILINE) is not None
-    else:
-        nested, project = "roost" in tables.get("tool", {}), bool({"project", "dependency-groups"} & set(tables))
     return 0 if nested else len(_RANKS) - 1 if project else None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import lru_cache
 from typing import NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -56,6 +57,7 @@ def normalise_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+@lru_cache(maxsize=4096)
 def read_line(line: str) -> PipLine:
     """The meaning of one logical line (continuations joined, comment removed). Raises :class:`RequirementError`."""
     line = line.strip()

@@ -8,6 +8,7 @@ and the lock digest merges what comes out equal. Whether a spec is valid is the 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from roost.store.errors import DefinitionError
@@ -38,6 +39,7 @@ class Parts(NamedTuple):
     bracket: str
 
 
+@lru_cache(maxsize=4096)  # the same few specs come with every request
 def normalise_match_spec(text: str) -> str:
     """The one spelling of ``text``, without credentials.
 
@@ -73,6 +75,7 @@ def is_package_file(spec: str) -> bool:
     return "[" not in spec and "::" not in spec and spec.partition("#")[0].strip().endswith(PACKAGE_SUFFIXES)
 
 
+@lru_cache(maxsize=4096)
 def to_rattler(spec: str) -> str:
     """``spec`` as rattler's (non-strict) parser reads what conda reads in it.
 

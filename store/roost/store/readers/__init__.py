@@ -80,7 +80,7 @@ def _read_text(reading: Reading, text: str, format: str | None) -> Parsed:
 
 
 def _read_toml(reading: Reading, toml: TomlText, format: str | None) -> Parsed:
-    nested = "roost" in toml.data.get("tool", {})
+    nested = "roost" in toml.table("tool")
     if (format or _toml_format(toml)) == "roost":
         return read_roost(reading, toml, ("tool", "roost") if nested else ())
     return read_pyproject(reading, toml)
@@ -88,7 +88,7 @@ def _read_toml(reading: Reading, toml: TomlText, format: str | None) -> Parsed:
 
 def _toml_format(toml: TomlText) -> str:
     """``[tool.roost]`` wins over ``[project]``; pixi's own file is known by sight."""
-    if "roost" in toml.data.get("tool", {}):
+    if "roost" in toml.table("tool"):
         return "roost"
     project = toml.data.get("project")
     if "workspace" in toml.data or (isinstance(project, dict) and "channels" in project):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
@@ -37,8 +36,8 @@ def read_pyproject(reading: Reading, toml: TomlText) -> Parsed:
             "there is no [project], [dependency-groups] or [tool.roost] table here",
             hint="Add [project] with dependencies = […], or [tool.roost].",
         )
-    project = _table(toml, data, "project")
-    if "dependencies" in project.get("dynamic", []):
+    project = toml.table("project")
+    if "dependencies" in strings(toml, project.get("dynamic", []), ("project", "dynamic")):
         raise toml.fail(
             "'dependencies' is dynamic: a build backend would have to run to tell them, and reading runs no code",
             "project",
@@ -46,7 +45,7 @@ def read_pyproject(reading: Reading, toml: TomlText) -> Parsed:
             hint="List the dependencies in [project], or point at a requirements file with -f.",
         )
     items = [*_items(reading, toml, project.get("dependencies", []), "project", "dependencies")]
-    for group in _table(toml, data, "dependency-groups"):
+    for group in toml.table("dependency-groups"):
         items += _group(reading, toml, group, ())
     unique: dict[tuple[object, ...], PipItem] = {}
     for item in items:  # a group that another one includes is there twice
@@ -148,12 +147,7 @@ def _parsed(
     reading: Reading, toml: TomlText, items: list[PipItem], requires: object, keys: tuple[str, ...], format: str
 ) -> Parsed:
     python = Python(requires=read_requires(toml, requires, keys))
-    name = toml.data.get("project", {}).get("name") if format == "pyproject" else None
+    name = toml.table("project").get("name") if format == "pyproject" else None
+    if name is not None and not isinstance(name, str):
+        raise toml.fail(f"'name' is {name!r}; expected a text", "project", "name")
     return reading.parsed(Definition(pip=Pip(requirements=tuple(items)), python=python), format, name=name)
-
-
-def _table(toml: TomlText, data: dict[str, Any], key: str) -> dict[str, Any]:
-    value = data.get(key, {})
-    if not isinstance(value, dict):
-        raise toml.fail(f"{key!r} is {value!r}; expected a table", key)
-    return value

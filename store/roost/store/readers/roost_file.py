@@ -64,10 +64,7 @@ def read_roost(reading: Reading, toml: TomlText, above: tuple[str, ...] = ()) ->
 class _RoostFile:
     def __init__(self, reading: Reading, toml: TomlText, above: tuple[str, ...]) -> None:
         self.reading, self.toml, self.above = reading, toml, above
-        data: Any = toml.data
-        for key in above:
-            data = data[key]
-        self.data: dict[str, Any] = data
+        self.data = toml.table(*above)
 
     def parsed(self) -> Parsed:
         self._check_keys(self.data, (), ["name", *SECTIONS])

@@ -32,6 +32,16 @@ class TomlText:
         self._first, self._shift = first_line, column_shift
         self.data: dict[str, Any] = self._parse(text)
 
+    def table(self, *keys: str) -> dict[str, Any]:
+        """The table at ``keys``; empty if there is none. Raises :class:`TomlError` for what is no table."""
+        value = self.data
+        for depth, key in enumerate(keys, start=1):
+            inner = value.get(key, {})
+            if not isinstance(inner, dict):
+                raise self.fail(f"{key!r} is {inner!r}; expected a table", *keys[:depth])
+            value = inner
+        return value
+
     def place(self, *keys: str, value: str | None = None) -> Location:
         """Where the key (a path from the top) is set; with ``value``, where that text stands in what is set."""
         index = self._find(keys)
