@@ -30,6 +30,10 @@ class LocalFiles:
     def is_folder(self, path: str) -> bool:
         return os.path.isdir(path)
 
+    def resolve(self, path: str) -> str:
+        """Links are followed only where ``..`` makes them count: elsewhere a path stays as people know it."""
+        return os.path.realpath(path) if ".." in path.split("/") else os.path.normpath(path)
+
     def tree_digest(self, path: str) -> str:
         """A Python project's folder, without what version control, caches and builds leave in it."""
         return _digest(path, _walk(path, "", _no_source))

@@ -69,6 +69,9 @@ def read_script(reading: Reading, text: str) -> Parsed:
             reading.warn(
                 "key-unknown", f"key {key!r} is none of a script's metadata; it has no effect", toml.place(key)
             )
+    if "roost" in toml.table("tool"):
+        message = "[tool.roost] in a script's metadata has no effect"
+        reading.warn("key-unknown", message, toml.place("tool", "roost"))
     items = list(_items(reading, toml, toml.data.get("dependencies", []), "dependencies"))
     return _parsed(reading, toml, items, toml.data.get("requires-python"), ("requires-python",), "pep723")
 

@@ -70,8 +70,14 @@ def _read_item(reading: Reading, line: Line, origin: str, above: tuple[str, ...]
 
 
 def _located(reading: Reading, read: PipLine, location: Location, origin: str, above: tuple[str, ...]) -> PipItem:
-    if not read.target or _REMOTE.match(read.target) or "${" in read.target:
+    if not read.target or (_REMOTE.match(read.target) and not read.target.startswith("file:")):
         return PipItem(kind=read.kind, text=read.text, location=location)
+    if "${" in read.target:
+        raise MissingFileError(
+            f"the path {read.target} hangs on a variable; what it names could not count by its content",
+            hint="Write the path out, relative to this file.",
+            location=location,
+        )
     path = reading.beside(path_of(read.target), origin)
     if read.kind in ("requirements", "constraints"):
         return _nested(reading, read, path, location, (*above, origin))

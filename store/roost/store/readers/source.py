@@ -30,6 +30,9 @@ class Files(Protocol):
     def is_folder(self, path: str) -> bool:
         """Whether it is a folder."""
 
+    def resolve(self, path: str) -> str:
+        """``path`` without ``.`` and ``..``, as the system follows it: ``link/..`` is beside where the link points."""
+
     def tree_digest(self, path: str) -> str:
         """``sha256:`` of a folder's content: names, bytes and executable bits; raises ``OSError``."""
 
@@ -83,7 +86,7 @@ class Reading:
 
     def beside(self, path: str, origin: str) -> str:
         """The absolute path of what the file ``origin`` calls ``path``."""
-        return posixpath.normpath(posixpath.join(posixpath.dirname(origin), path))
+        return self.files.resolve(posixpath.join(posixpath.dirname(origin), path))
 
     def load(self, path: str, location: Location | None) -> bytes:
         """A nested file's content, remembered as an input. Raises :class:`MissingFileError`."""

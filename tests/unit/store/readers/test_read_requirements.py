@@ -74,6 +74,16 @@ def test_local_things_go_by_name_and_digest(parse, write, tmp_path):
     assert source.digest != editable.digest
 
 
+def test_dots_after_a_link_go_where_the_system_goes(parse, write, tmp_path):
+    write("real/deep/r.txt", "-r ../more.txt\n")
+    write("real/more.txt", "six\n")
+    write("more.txt", "rich\n")
+    (tmp_path / "link").symlink_to("real/deep")
+    (outer,) = items(parse, "-r link/r.txt\n")
+    assert [item.text for item in outer.items[0].items] == ["six"]
+    assert outer.items[0].path == str(tmp_path.resolve() / "real" / "more.txt")
+
+
 def test_an_editable_counts_by_its_build_files_and_a_source_by_all(parse, write):
     write("p/pyproject.toml", "[project]\n")
     write("p/a.py", "a = 1\n")
@@ -100,6 +110,7 @@ def test_unknown_options_are_noticed(parse):
         ("./none.whl\n", (1, 1), "can't be read"),
         ("-r requirements.txt\n", (1, 1), "included by itself"),
         ("-r\n", (1, 1), "names no file"),
+        ("-r ${DIR}/more.txt\n", (1, 1), "hangs on a variable"),
         ("-e\n", (1, 1), "names no folder"),
         ("-i 'x\n", (1, 1), "can't be read"),
         ("six>=\n", (1, 4), "'six>=' is no requirement"),

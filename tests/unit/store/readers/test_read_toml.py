@@ -172,6 +172,11 @@ def test_script_metadata(parse):
     assert parsed.definition == parse(SCRIPT.replace("\n", "\r\n"), "train.py").definition
 
 
+def test_what_a_script_says_in_vain_is_noticed(parse):
+    parsed = parse("# /// script\n# color = 1\n# [tool.roost]\n# [tool.ruff]\n# ///\n", "train.py")
+    assert [(notice.location.line, notice.location.column) for notice in parsed.warnings] == [(2, 3), (3, 9)]
+
+
 @pytest.mark.parametrize(
     ("content", "place", "words"),
     [
