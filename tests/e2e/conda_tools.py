@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import subprocess
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ def engine(folder: Path, channels_folder: Path, **settings: Any) -> CondaEngine:
     """An engine with an empty cache in ``folder`` whose conda-forge and second are the local channels."""
     mirrors = {name: [(channels_folder / name).as_uri()] for name in ("conda-forge", "second")}
     config = CondaConfig(**{"mirrors": mirrors, **settings})
-    return CondaEngine(str(folder / "cache"), str(folder / "bytecode"), config)
+    with ThreadPoolExecutor(1) as thread:  # making one reads the disk: the daemon does it in a thread as well
+        return thread.submit(CondaEngine, str(folder / "cache"), str(folder / "bytecode"), config).result()
 
 
 async def solve(

@@ -6,20 +6,32 @@ import asyncio
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from blockbuster import blockbuster_ctx
 from conda_tools import engine, http_channel, run, solve
 
 from roost.daemon.engines.conda import CondaEngine
 from roost.daemon.engines.conda_cache import Gate
+from roost.daemon.engines.conda_client import AuthFileError
 from roost.daemon.engines.conda_errors import (
     ChannelRefusedError,
     ChannelUnreachableError,
     DigestMismatchError,
     PackageMissingError,
 )
+from roost.daemon.engines.conda_platforms import MachineLacksError
 from roost.store.lock import CondaPackage
+
+
+@pytest.fixture(autouse=True)
+def nothing_blocks() -> Iterator[None]:
+    """A blocking call of ours in the event loop fails the test."""
+    with blockbuster_ctx(["roost.daemon", "roost.store"]) as detector:
+        detector.functions["os.path.abspath"].deactivate()  # of an absolute path it asks the system nothing
+        yield
 
 
 def cached(conda: CondaEngine, pattern: str) -> Path:
@@ -85,8 +97,11 @@ async def test_leftovers_of_a_killed_extraction_are_swept(short_folder: Path, ch
     await linked(conda, short_folder / "a", "dated")
     left = Path(conda.packages_dir) / ".numpy-2.1.3-py311_0abcdef"
     (left / "lib").mkdir(parents=True)
+    half = Path(conda.bytecode_dir) / "stage-abc"
+    half.mkdir(parents=True)
     again = engine(short_folder, channels_folder)
     assert not left.exists()
+    assert not half.exists()
     assert cached(again, "dated-*/share/dated.txt").exists()
 
 
@@ -229,3 +244,46 @@ async def test_dropping_waits_for_who_links() -> None:
 
     await asyncio.gather(link("a"), link("b"), drop())
     assert order == ["a starts", "b starts", "a ends", "b ends", "drop"]
+
+
+async def test_another_mirror_is_taken_when_one_fails(short_folder: Path, channels_folder: Path) -> None:
+    async with http_channel(channels_folder) as served:
+        mirrors = {"conda-forge": ["http://127.0.0.1:9/conda-forge", served.url + "/conda-forge"]}
+        conda = engine(short_folder, channels_folder, mirrors=mirrors, retries=3)
+        packages = await solve(conda, "dated")
+        await conda.link(packages, str(short_folder / "a"))
+    assert (short_folder / "a/share/dated.txt").read_text() == "3\n"
+
+
+async def test_a_mirror_folder_that_is_gone_is_passed_over(short_folder: Path, channels_folder: Path) -> None:
+    mirrors = {"conda-forge": ["file:///nowhere/at/all", (channels_folder / "conda-forge").as_uri()]}
+    (package,) = await solve(engine(short_folder, channels_folder, mirrors=mirrors), "dated")
+    assert package.url.startswith("https://conda.anaconda.org/conda-forge/")
+
+
+async def test_this_machine_is_checked_without_regard_to_overrides(
+    short_folder: Path, channels_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conda = engine(short_folder, channels_folder)
+    await conda.check_machine(conda.baseline("linux-64", {}))
+    monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "99.0")
+    monkeypatch.setenv("CONDA_OVERRIDE_GLIBC", "99.0")
+    with pytest.raises(MachineLacksError, match="__cuda 99"):
+        await conda.check_machine(conda.baseline("linux-64", {"cuda": "99"}))
+    with pytest.raises(MachineLacksError, match="__glibc 99"):
+        await conda.check_machine(conda.baseline("linux-64", {"glibc": "99"}))
+
+
+async def test_an_auth_file_is_sent_and_a_bad_one_named(short_folder: Path, channels_folder: Path) -> None:
+    auth = short_folder / "auth.json"
+    auth.write_text('{"127.0.0.1": {"BearerToken": "tok-en"}}')
+    async with http_channel(channels_folder) as served:
+        mirrors = {"conda-forge": [served.url + "/conda-forge"]}
+        await solve(engine(short_folder / "a", channels_folder, mirrors=mirrors, auth_file=str(auth)), "dated")
+        assert {request.headers.get("Authorization") for request in served.requests} == {"Bearer tok-en"}
+    auth.write_text('{"127.0.0.1": "tok-en"}')
+    for path in (auth, short_folder / "nothing"):
+        with pytest.raises(AuthFileError) as caught:
+            await solve(engine(short_folder / "b", channels_folder, auth_file=str(path)), "dated")
+        assert str(path) in caught.value.message
+        assert "tok-en" not in caught.value.message

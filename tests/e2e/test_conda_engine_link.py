@@ -5,12 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from blockbuster import blockbuster_ctx
 from conda_tools import FORGE, engine, named, run, solve
 
 from roost.daemon.engines.conda_errors import PostLinkError
+
+
+@pytest.fixture(autouse=True)
+def nothing_blocks() -> Iterator[None]:
+    """A blocking call of ours in the event loop fails the test."""
+    with blockbuster_ctx(["roost.daemon", "roost.store"]) as detector:
+        detector.functions["os.path.abspath"].deactivate()  # of an absolute path it asks the system nothing
+        yield
 
 
 class Recorder:

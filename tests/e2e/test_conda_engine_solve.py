@@ -6,14 +6,24 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from blockbuster import blockbuster_ctx
 from conda_tools import FORGE, SECOND, engine, http_channel, named, solve
 
 from roost.daemon.engines.conda_errors import ChannelMissingError, DigestMismatchError, SolveError
 from roost.store.specs import MatchSpecError
+
+
+@pytest.fixture(autouse=True)
+def nothing_blocks() -> Iterator[None]:
+    """A blocking call of ours in the event loop fails the test."""
+    with blockbuster_ctx(["roost.daemon", "roost.store"]) as detector:
+        detector.functions["os.path.abspath"].deactivate()  # of an absolute path it asks the system nothing
+        yield
 
 
 async def test_the_newest_that_fits_with_all_it_needs(short_folder: Path, channels_folder: Path) -> None:

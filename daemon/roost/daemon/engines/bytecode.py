@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import csv
+import errno
 import glob
 import os
 import shutil
@@ -22,7 +23,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from roost.daemon.engines.conda_scripts import run_captured, scrubbed
+from roost.daemon.engines.threads import to_end
 from roost.daemon.progress import Progress, Silent
+from roost.store.errors import StoreFullError
 from roost.store.lock import CondaPackage, Lock, Wheel
 
 # Runs in the prefix's own Python, isolated: reads "source NUL target NUL" pairs, and skips what does not compile
@@ -39,8 +42,9 @@ for source, target in zip(names[::2], names[1::2]):
         code = compile(text, source, "exec", dont_inherit=True, optimize=0)
         data = external._code_to_timestamp_pyc(code, int(status.st_mtime), status.st_size)
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open(target, "wb") as stream:
+        with open(target + ".new", "wb") as stream:
             stream.write(data)
+        os.replace(target + ".new", target)
     except Exception:
         continue
 """
@@ -63,19 +67,32 @@ async def compile_prefix(prefix: str, python: str, lock: Lock, store: str, progr
     """Give every package of ``lock`` in ``prefix`` its byte-code; returns how many files had to be compiled.
 
     ``python`` is the prefix's interpreter, ``store`` the folder that keeps byte-code, on the prefix's file system.
-    What does not compile stays as it is; nothing here fails a build.
+    What does not compile stays as it is; only a full disk fails a build here.
     """
     progress = progress or Silent()
     progress.start("bytecode")
+    compiled = 0
+    try:
+        compiled = await _compile_missing(prefix, python, lock, store, progress)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreFullError(
+                "no space left while keeping byte-code", hint="Free some space (`roost cache df`) and try again."
+            ) from error
+        progress.log(f"byte-code could not be kept: {error}")
+    progress.finish("bytecode")
+    return compiled
+
+
+async def _compile_missing(prefix: str, python: str, lock: Lock, store: str, progress: Progress) -> int:
     site, parts = await asyncio.to_thread(_parts, prefix, lock)
     compiled = 0
     if parts:
         tag = await python_tag(python)
-        work = await asyncio.to_thread(_link_all, site, parts, store, tag)
+        work = await to_end(_link_all, site, parts, store, tag)
         if work:
             progress.log(f"compiling {sum(len(part.sources) for part in work)} files of {len(work)} packages")
             compiled = await _compile_parts(site, work, python, store, tag)
-    progress.finish("bytecode")
     return compiled
 
 
@@ -120,7 +137,7 @@ def _wheel_records(site: str) -> dict[str, str]:
     """Normalised distribution name to its RECORD."""
     found = {}
     for path in glob.glob(os.path.join(glob.escape(site), "*.dist-info", "RECORD")):
-        name = os.path.basename(os.path.dirname(path)).rsplit("-", 1)[0]
+        name = os.path.basename(os.path.dirname(path)).split("-", 1)[0]  # escaped: no dash within
         found[name.lower().replace("_", "-").replace(".", "-")] = path
     return found
 
@@ -204,7 +221,8 @@ def link_or_copy(source: str, target: str) -> None:
     except FileExistsError:
         return
     except OSError:
-        shutil.copy2(source, target)
+        shutil.copy2(source, target + ".new")  # never half a file under its name
+        os.replace(target + ".new", target)
 
 
 # ---------------------------------------------------------------- compiling
@@ -220,7 +238,7 @@ async def _compile_parts(site: str, parts: Sequence[Part], python: str, store: s
         ]
         count = max(1, min(os.cpu_count() or 1, len(jobs) // _BATCH))
         await asyncio.gather(*(_compile(python, jobs[n::count], stage, n) for n in range(count)))
-        return await asyncio.to_thread(_keep, site, parts, stage, store, tag)
+        return await to_end(_keep, site, parts, stage, store, tag)
     finally:
         await asyncio.to_thread(shutil.rmtree, stage, ignore_errors=True)
 

@@ -42,12 +42,14 @@ from roost.daemon.engines.conda_channels import (
 from roost.daemon.engines.conda_client import Credentials, make_client
 from roost.daemon.engines.conda_errors import translated
 from roost.daemon.engines.conda_explicit import ExplicitUrl, match_records, missing_record, parse_explicit
-from roost.daemon.engines.conda_link import LinkReporter, check_local, install, mark, name_canonical
+from roost.daemon.engines.conda_link import LinkReporter, check_local, empty, install, mark, name_canonical
 from roost.daemon.engines.conda_platforms import baseline, check_machine, subdir_of
 from roost.daemon.engines.conda_provides import provided_by
 from roost.daemon.engines.conda_records import to_package, to_records
 from roost.daemon.engines.conda_scripts import run_post_link
+from roost.daemon.engines.threads import to_end
 from roost.daemon.progress import Progress, Silent
+from roost.store.errors import RoostError
 from roost.store.lock import CondaPackage
 from roost.store.specs import MatchSpecError, is_package_file, to_rattler
 
@@ -83,7 +85,8 @@ class CondaEngine:
         self._routes = Routes(config.mirrors, os.path.isdir, config.channel_alias)
         os.makedirs(self.packages_dir, exist_ok=True)
         os.makedirs(self._index_dir, exist_ok=True)
-        cache.sweep(self.packages_dir)
+        cache.sweep(self.packages_dir, ".")
+        cache.sweep(bytecode_dir, "stage-")
 
     def configure(self, config: CondaConfig) -> None:
         """Go by ``config`` from the next call on."""
@@ -129,12 +132,11 @@ class CondaEngine:
         """
         progress.start("solve")
         found = channel_urls(channels, variables or {}, self.config.channel_alias)
-        sources = dict.fromkeys(found.urls)
-        parsed = _with_names([self._spec(expand(spec, variables or {}), sources) for spec in specs])
         virtual = [_virtual(name, value) for name, value in baseline(platform, system).items()]
+        wanted = [expand(spec, variables or {}) for spec in specs]
+        parsed, fetch = await asyncio.to_thread(self._read, wanted, found.urls)
         client = await self._client({**(credentials or {}), **found.credentials}, self.config.index_timeout)
-        fetch = {self._routes.fetch_url(url): url for url in sources}
-        progress.log(f"solving {len(specs)} specs for {platform} with {', '.join(sources)}")
+        progress.log(f"solving {len(specs)} specs for {platform} with {', '.join(fetch.values())}")
         with translated("solving"):
             records = await rattler_solve(
                 [Channel(url) for url in fetch],
@@ -149,6 +151,12 @@ class CondaEngine:
             )
         progress.finish("solve")
         return sorted((to_package(r, _canonical(r, fetch)) for r in records), key=lambda p: p.name)
+
+    def _read(self, specs: Sequence[str], channels: Sequence[str]) -> tuple[list[MatchSpec], dict[str, str]]:
+        """The specs, and where to fetch from → canonical URL of every channel. Blocks: looks for mirrors' folders."""
+        sources = dict.fromkeys(channels)
+        parsed = [self._spec(spec, sources) for spec in specs]
+        return _with_names(parsed), {self._routes.fetch_url(url): url for url in sources}
 
     def _spec(self, spec: str, sources: dict[str, None]) -> MatchSpec:
         """``spec`` with its channel, if it names one, as a URL; such a channel joins ``sources`` last, as in conda."""
@@ -180,13 +188,13 @@ class CondaEngine:
         has another digest than the list.
         """
         progress.start("solve", len(urls))
-        wanted = [parse_explicit(expand(url, variables or {})) for url in urls]
+        wanted = [parse_explicit(expand(url, variables or {}), subdir_of(platform)) for url in urls]
         secrets = {key: value for item in wanted for key, value in item.credentials.items()}
         client = await self._client({**(credentials or {}), **secrets}, self.config.index_timeout)
         indexed = await self._query(wanted, client)
         packages = match_records(wanted, indexed)
         for item in [item for item in wanted if item.url not in packages]:
-            packages[item.url] = await missing_record(item, self._routes.fetch_url(item.url), client)
+            packages[item.url] = await missing_record(item, await self._fetch_url(item.url), client)
         progress.finish("solve")
         return [packages[item.url] for item in wanted]
 
@@ -196,7 +204,7 @@ class CondaEngine:
         gateway = Gateway(cache_dir=self._index_dir, client=client)  # type: ignore[arg-type]
         for channel, subdir in sorted({(item.channel, item.subdir) for item in wanted}):
             names = [item.name for item in wanted if (item.channel, item.subdir) == (channel, subdir)]
-            fetch = self._routes.fetch_url(channel)
+            fetch = await self._fetch_url(channel)
             try:
                 result = await gateway.query(
                     [Channel(fetch)], [Subdir(subdir)], names, recursive=False, channel_relations="disabled"
@@ -218,7 +226,7 @@ class CondaEngine:
         Reads the lists of files: from the cache, or by ranges from the channel, so that nothing is fetched in vain.
         """
         client = await self._client(credentials or {}, self.config.index_timeout)
-        return await provided_by(packages, self.packages_dir, self._routes.fetch_url, client)
+        return await provided_by(packages, self.packages_dir, self._fetch_url, client)
 
     # ------------------------------------------------------------------ making prefixes
     async def link(
@@ -233,22 +241,61 @@ class CondaEngine:
 
         Packages that the cache lacks are fetched; those whose cached files were changed are dropped and fetched anew.
         """
-        await self._drop_odd(packages, progress)
-        client = await self._client(credentials or {}, None)
-        async with self._gate.shared():
-            records, missing = await asyncio.to_thread(self._prepare, packages)
-            sizes = {package.url: package.size for package in missing}
-            if missing:
-                progress.start("download", sum(sizes.values()))
-            progress.start("link", len(packages))
-            reporter = LinkReporter(progress, sizes, len(packages))
-            idle = self.config.idle_timeout
-            await install(records, prefix, cache_dir=self.packages_dir, client=client, reporter=reporter, idle=idle)
-        if missing:
-            progress.finish("download")
-        await asyncio.to_thread(self._complete, packages, prefix)
+        progress.start("link", len(packages))
+        with translated(f"linking into {prefix}"):
+            records = await self._link_whole(packages, prefix, progress, credentials or {})
+            await to_end(self._complete, packages, prefix)
         progress.finish("link")
         await run_post_link(await asyncio.to_thread(_ordered, packages, records), prefix, progress)
+
+    async def _link_whole(
+        self, packages: Sequence[CondaPackage], prefix: str, progress: Progress, credentials: Mapping[str, str]
+    ) -> list[RepoDataRecord]:
+        """Link, and look meanwhile whether what is linked is whole; if not, once again without it.
+
+        The look shares the time of linking that way, and finds the same, for both see the same inodes.
+        """
+        async with self._gate.shared():
+            records, missing = await asyncio.to_thread(self._prepare, packages)
+            fetched = {package.url for package in missing}
+            cached = [package for package in packages if package.url not in fetched]
+            look = asyncio.ensure_future(asyncio.to_thread(cache.odd_packages, self.packages_dir, cached))
+            failure: RoostError | None = None
+            try:
+                await self._install(records, missing, prefix, progress, credentials)
+            except RoostError as error:
+                failure = error
+            finally:
+                odd = await asyncio.shield(look)
+        changed = await self.mend_cache(odd) if odd else []
+        if not changed:
+            if failure is not None:
+                raise failure
+            return records
+        progress.log(f"{', '.join(changed)} in the package cache was changed: fetched anew")
+        await to_end(empty, prefix)
+        async with self._gate.shared():
+            records, missing = await asyncio.to_thread(self._prepare, packages)
+            await self._install(records, missing, prefix, progress, credentials)
+        return records
+
+    async def _install(
+        self,
+        records: list[RepoDataRecord],
+        missing: Sequence[CondaPackage],
+        prefix: str,
+        progress: Progress,
+        credentials: Mapping[str, str],
+    ) -> None:
+        client = await self._client(credentials, None)
+        sizes = {package.url: package.size for package in missing}
+        if missing:
+            progress.start("download", sum(sizes.values()))
+        reporter = LinkReporter(progress, sizes, len(records))
+        idle = self.config.idle_timeout
+        await install(records, prefix, cache_dir=self.packages_dir, client=client, reporter=reporter, idle=idle)
+        if missing:
+            progress.finish("download")
 
     def _prepare(self, packages: Sequence[CondaPackage]) -> tuple[list[RepoDataRecord], list[CondaPackage]]:
         missing = [package for package in packages if not cache.is_cached(self.packages_dir, package)]
@@ -261,19 +308,17 @@ class CondaEngine:
         name_canonical(prefix, ((package, url) for package, url in fetched if url != package.url))
         mark(prefix, packages)
 
-    async def _drop_odd(self, packages: Sequence[CondaPackage], progress: Progress) -> None:
-        odd = await asyncio.to_thread(cache.odd_packages, self.packages_dir, packages)
-        for name in await self.mend_cache(odd) if odd else []:
-            progress.log(f"{name} in the package cache was changed: it is fetched anew")
-
     async def mend_cache(self, packages: Sequence[CondaPackage]) -> list[str]:
         """Read every cached file of ``packages`` and drop the packages with a wrong one; their names."""
         bad = await asyncio.to_thread(cache.bad_packages, self.packages_dir, packages)
         if bad:
             async with self._gate.exclusive():
                 for package in bad:
-                    await asyncio.to_thread(cache.drop, self.packages_dir, package)
+                    await to_end(cache.drop, self.packages_dir, package)
         return [package.name for package in bad]
+
+    async def _fetch_url(self, url: str) -> str:
+        return await asyncio.to_thread(self._routes.fetch_url, url)
 
     async def _client(self, credentials: Mapping[str, str], timeout: float | None) -> Client:
         return await asyncio.to_thread(self._make_client, credentials, timeout)
@@ -296,7 +341,7 @@ def _with_names(specs: list[MatchSpec]) -> list[MatchSpec]:
     rattler's gateway hands the solver only what matches a root spec, so that a channel without a match would not
     count as one that has the package, and priority would not be strict.
     """
-    names = {str(spec.name.as_package_name().normalized): spec for spec in specs if spec.channel is None}
+    names = dict.fromkeys(spec.name.normalized for spec in specs if spec.channel is None)
     return specs + [MatchSpec(name) for name in names]
 
 

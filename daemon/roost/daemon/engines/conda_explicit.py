@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 
@@ -42,8 +43,11 @@ class ExplicitUrl(msgspec.Struct, frozen=True, kw_only=True):
     credentials: dict[str, str] = {}
 
 
-def parse_explicit(line: str) -> ExplicitUrl:
-    """``https://host/channel/linux-64/name-1.0-0.conda#<md5>`` (or ``#sha256:<hex>``, ``#sha256=<hex>``)."""
+def parse_explicit(line: str, subdir: str) -> ExplicitUrl:
+    """``https://host/channel/linux-64/name-1.0-0.conda#<md5>`` (or ``#sha256:<hex>``, ``#sha256=<hex>``).
+
+    Raises :class:`ExplicitUrlError` for anything else, and for a package of another platform than ``subdir``.
+    """
     bare, credentials = strip_credentials(line.strip())
     url, _, digest = bare.partition("#")
     parts = url.rsplit("/", 2)
@@ -52,6 +56,10 @@ def parse_explicit(line: str) -> ExplicitUrl:
         raise ExplicitUrlError(
             f"{bare!r} is no URL of a conda package; expected CHANNEL/PLATFORM/NAME-VERSION-BUILD.conda",
             hint="`roost lock` and `conda list --explicit --sha256` write such lists.",
+        )
+    if parts[1] not in (subdir, "noarch"):
+        raise ExplicitUrlError(
+            f"{bare!r} is for {parts[1]}, and {subdir} is asked for", hint="List the packages of it."
         )
     kind, value = _digest(digest)
     return ExplicitUrl(
@@ -91,16 +99,24 @@ def _check(item: ExplicitUrl, package: CondaPackage) -> None:
 
 async def missing_record(item: ExplicitUrl, fetch_url: str, client: Client) -> CondaPackage:
     """The package at ``item.url`` read from the file itself, for a channel that does not list it."""
-    with tempfile.TemporaryDirectory(prefix="roost-explicit-") as folder, translated(f"fetching {item.file_name}"):
+    if fetch_url.startswith("file://"):
+        return await _read_record(item, fetch_url.removeprefix("file://"))
+    folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="roost-explicit-")
+    try:
         path = os.path.join(folder, item.file_name)
-        if fetch_url.startswith("file://"):
-            path = fetch_url.removeprefix("file://")
-        else:
+        with translated(f"fetching {item.file_name}"):
             await download_to_path(client, fetch_url, path)  # type: ignore[arg-type]
-        if not await asyncio.to_thread(os.path.isfile, path):
-            raise PackageMissingError(f"there is no package at {item.url}", hint="Make the list anew.")
+        return await _read_record(item, path)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def _read_record(item: ExplicitUrl, path: str) -> CondaPackage:
+    if not await asyncio.to_thread(os.path.isfile, path):
+        raise PackageMissingError(f"there is no package at {item.url}", hint="Make the list anew.")
+    with translated(f"reading {item.file_name}"):
         record = await RepoDataRecord.from_package_archive(path)
-        return await asyncio.to_thread(_completed, item, to_package(record, item.url), path)
+    return await asyncio.to_thread(_completed, item, to_package(record, item.url), path)
 
 
 def _completed(item: ExplicitUrl, package: CondaPackage, path: str) -> CondaPackage:

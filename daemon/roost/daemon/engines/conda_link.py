@@ -7,6 +7,7 @@ import contextlib
 import glob
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -163,13 +164,23 @@ def name_canonical(prefix: str, moved: Iterable[tuple[CondaPackage, str]]) -> No
     """Let ``conda-meta`` name the canonical URL where a package came by a ``file://`` mirror. Blocks."""
     for package, url in moved:
         path = os.path.join(prefix, "conda-meta", f"{package.name}-{package.version}-{package.build}.json")
-        with open(path, encoding="utf-8") as stream:
-            text = stream.read()
+        with open(path, "rb") as stream:
+            content = stream.read()
         channel, canonical = url.rsplit("/", 2)[0], package.url.rsplit("/", 2)[0]
-        text = text.replace(json.dumps(url), json.dumps(package.url))
-        text = text.replace(json.dumps(channel + "/"), json.dumps(canonical + "/"))
-        with open(path, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        for old, new in ((url, package.url), (channel + "/", canonical + "/")):
+            content = content.replace(json.dumps(old).encode(), json.dumps(new).encode())
+        with open(path, "wb") as stream:
+            stream.write(content)
+
+
+def empty(prefix: str) -> None:
+    """Remove everything in ``prefix``, and not itself. Blocks."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(prefix) as entries:
+        for entry in list(entries):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
+                os.unlink(entry.path)
 
 
 def mark(prefix: str, packages: Sequence[CondaPackage]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,14 +19,14 @@ _AT_ONCE = 8
 
 
 async def provided_by(
-    packages: Sequence[CondaPackage], cache_dir: str, fetch_url: Callable[[str], str], client: Client
+    packages: Sequence[CondaPackage], cache_dir: str, fetch_url: Callable[[str], Awaitable[str]], client: Client
 ) -> dict[str, str]:
     """Normalised name to version. Only packages that depend on Python can bring one, and Python itself does not."""
     limit = asyncio.Semaphore(_AT_ONCE)
 
     async def one(package: CondaPackage) -> list[str]:
         async with limit:
-            return await _paths(package, cache_dir, fetch_url(package.url), client)
+            return await _paths(package, cache_dir, await fetch_url(package.url), client)
 
     candidates = [package for package in packages if _may_provide(package)]
     found: dict[str, str] = {}

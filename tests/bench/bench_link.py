@@ -1,0 +1,94 @@
+"""Linking a prefix from a warm cache, against py-rattler's own ``install`` of the same records, in pairs.
+
+    python tests/bench/bench_link.py [PAIRS]
+
+Prints the median ratio (the goal is 1.15 at the most) and what byte-code and activation add to a warm build. Uses the
+tests' own channel, made when it is not there yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+
+from rattler import Client
+from rattler import install as rattler_install
+from rattler.networking import RetryMiddleware
+
+from roost.daemon.engines.activation import activation
+from roost.daemon.engines.bytecode import compile_prefix
+from roost.daemon.engines.conda import CondaConfig, CondaEngine
+from roost.daemon.engines.conda_records import to_records
+from roost.store.lock import CondaPackage, CondaPython, Lock
+
+SPECS = ["python=3.11", "numpy", "pandas", "scikit-learn", "scipy", "pip"]
+
+
+async def timed(work: Awaitable[object]) -> float:
+    started = time.perf_counter()
+    await work
+    return time.perf_counter() - started
+
+
+async def bench(folder: Path, pairs: int) -> None:
+    script = Path(__file__).parent.parent / "channel" / "build.py"
+    channel = Path(subprocess.check_output([sys.executable, str(script)], text=True).strip()) / "conda-forge"
+    engine = CondaEngine(
+        str(folder / "cache"), str(folder / "bytecode"), CondaConfig(mirrors={"conda-forge": [channel.as_uri()]})
+    )
+    packages = await engine.solve(channels=["conda-forge"], specs=SPECS, platform="linux-64", system={})
+    cold = await timed(engine.link(packages, str(folder / "cold")))
+    print(f"cold: fetch and link {len(packages)} packages: {cold:.2f} s")
+    lock = Lock(platform="linux-64", provider=CondaPython(), conda=tuple(packages))
+    python = str(folder / "cold/bin/python")
+    compiling = await timed(compile_prefix(str(folder / "cold"), python, lock, engine.bytecode_dir))
+    print(f"cold: byte-code: {compiling:.2f} s")
+    count = sum(len(files) for _, _, files in os.walk(folder / "cold"))
+    theirs, ours, rest = [], [], []
+    for number in range(pairs):
+        for which in ("theirs", "ours") if number % 2 else ("ours", "theirs"):
+            prefix = folder / f"{which}{number}"
+            os.sync()
+            if which == "theirs":
+                theirs.append(await timed(plain(packages, channel, prefix, engine.packages_dir)))
+            else:
+                ours.append(await timed(engine.link(packages, str(prefix))))
+                rest.append(await timed(after(prefix, lock, engine.bytecode_dir)))
+            shutil.rmtree(prefix)
+    ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
+    print(f"warm: {count} files; py-rattler {statistics.median(theirs):.3f} s, roost {statistics.median(ours):.3f} s")
+    print(f"warm: median ratio of {pairs} pairs: {statistics.median(ratios):.3f} (goal 1.15)")
+    print(f"warm: byte-code and activation: {statistics.median(rest):.3f} s more")
+
+
+async def plain(packages: list[CondaPackage], channel: Path, prefix: Path, cache: str) -> None:
+    root = "https://conda.anaconda.org/conda-forge"
+    records = to_records(packages, lambda url: url.replace(root, channel.as_uri()))
+    client = Client([RetryMiddleware(1)])
+    await rattler_install(records, str(prefix), cache_dir=cache, client=client, show_progress=False)  # type: ignore[arg-type]
+
+
+async def after(prefix: Path, lock: Lock, bytecode: str) -> None:
+    await compile_prefix(str(prefix), str(prefix / "bin/python"), lock, bytecode)
+    await activation(str(prefix))
+
+
+def main() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
+    try:
+        asyncio.run(bench(folder, int(sys.argv[1]) if len(sys.argv) > 1 else 9))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        sys.stdout.flush()
+        os._exit(0)  # rattler's threads may crash the interpreter on its way out
+
+
+main()
