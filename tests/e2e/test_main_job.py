@@ -253,3 +253,14 @@ def test_json_is_one_document_and_the_error_body_is_the_wires(roost: Roost) -> N
     assert done.returncode == 7
     body = json.loads(done.stdout.strip() or done.stderr.strip())
     assert {"code", "message", "hint", "retryable", "fields", "location"} <= set(body)
+
+
+def test_a_sibling_that_is_linked_later_is_no_drift(conda_roost: Roost) -> None:
+    conda_roost.write("a/environment.yml", "dependencies: [python=3.11, numpy]\n")
+    conda_roost.write("b/environment.yml", "dependencies: [python=3.11, numpy, six]\n")
+    a, b = conda_roost.folder / "a", conda_roost.folder / "b"
+    first = conda_roost.json("build", cwd=a)["build"]
+    conda_roost.ok("build", cwd=b)
+    again = conda_roost.json("build", cwd=a)["build"]
+    assert again["state"] == "not-needed"
+    assert again["artifacts"] == first["artifacts"]

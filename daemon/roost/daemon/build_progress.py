@@ -8,13 +8,14 @@ from collections.abc import Callable
 
 from roost.client.wire import Message
 from roost.daemon.progress import StepKind
+from roost.store.index import Index
 
 # Ten a second are enough for an eye, and keep a fast link's callbacks out of the event loop.
 _INTERVAL = 0.1
 
 
 class BuildProgress:
-    """A ``Progress`` that publishes to a flight. ``durations`` holds (step, seconds, total) of the finished steps."""
+    """A ``Progress`` that publishes to a flight and remembers what the finished steps took."""
 
     def __init__(self, publish: Callable[[Message], None]) -> None:
         self._publish = publish
@@ -22,7 +23,7 @@ class BuildProgress:
         self._started: dict[str, float] = {}
         self._told: dict[str, float] = {}
         self._totals: dict[str, int | None] = {}
-        self.durations: list[tuple[str, float, int | None]] = []
+        self._durations: list[tuple[str, float, int | None]] = []
 
     def start(self, step: StepKind, total: int | None = None) -> None:
         self._started[step] = time.monotonic()
@@ -41,11 +42,16 @@ class BuildProgress:
     def finish(self, step: StepKind) -> None:
         started = self._started.pop(step, None)
         if started is not None:
-            self.durations.append((step, time.monotonic() - started, self._totals.get(step)))
+            self._durations.append((step, time.monotonic() - started, self._totals.get(step)))
         self._send(Message(event="step", step=step, state="finished"))
 
     def log(self, line: str) -> None:
         self._send(Message(event="log", line=line))
+
+    async def record(self, index: Index) -> None:
+        """Keep what the steps took, for estimates; only downloads are counted in bytes."""
+        for step, seconds, total in self._durations:
+            await index.record_duration(step, seconds, total if step == "download" else None)
 
     def _send(self, message: Message) -> None:
         self._loop.call_soon_threadsafe(self._publish, message)

@@ -221,8 +221,7 @@ class Builds:
         )
         progress = BuildProgress(flight.publish)
         lock = await solve_lock(self._engines, solve, progress)
-        for step, seconds, size in progress.durations:
-            await self._store.index.record_duration(step, seconds, size)
+        await progress.record(self._store.index)
         return lock
 
     async def _ready(self, wanted: Wanted, flight: Flight[BuildResult], *, moves: bool) -> Ready:

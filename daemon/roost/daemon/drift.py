@@ -11,7 +11,7 @@ def prefix_fault(prefix: Artifact) -> Reason | None:
     """Why a ready prefix can't be used as it is; ``None`` where it can. Blocking, some 10 µs a guard."""
     for guard in prefix.guards:
         now = identity(guard.path)
-        if now != guard.identity:
+        if now != guard.identity and not now.startswith(guard.identity + ":"):
             state = "is gone" if now == ABSENT else "was changed since the prefix was built"
             return Reason(code="prefix-drifted", message=f"{guard.path} {state}")
     return None

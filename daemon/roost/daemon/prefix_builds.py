@@ -101,8 +101,7 @@ class PrefixBuilds:
                 lock=wanted.lock, generation=wanted.generation, build_id=wanted.build_id, fill=fill
             )
         progress.finish("publish")
-        for step, seconds, size in progress.durations:
-            await self._store.index.record_duration(step, seconds, size)
+        await progress.record(self._store.index)
         return Ready(artifact=artifact, recorded=wanted.generation)
 
 

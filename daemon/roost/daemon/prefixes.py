@@ -55,4 +55,10 @@ def guards_of(prefix: str, lock: Lock) -> tuple[Guard, ...]:
         paths += [lock.provider.executable, os.path.join(prefix, "pyvenv.cfg")]
     else:
         paths += [os.path.join(prefix, "conda-meta"), os.path.join(prefix, "conda-meta", "history")]
-    return tuple(Guard(path=path, identity=identity(path)) for path in paths)
+    return tuple(Guard(path=path, identity=_own_identity(path)) for path in paths)
+
+
+def _own_identity(path: str) -> str:
+    """A file that is hard-linked from the cache changes its ctime whenever a sibling is linked: left out there."""
+    whole = identity(path)
+    return whole.rpartition(":")[0] if os.path.isfile(path) and os.stat(path).st_nlink > 1 else whole
