@@ -121,7 +121,7 @@ def _v1_base(docker: Item) -> Base | None:
     image = docker.value("baseImage").optional("'baseImage'")
     text = docker.value("baseDockerfile").optional("'baseDockerfile'")
     platform = docker.value("platform")
-    parts = [platform.value(key).optional(key) for key in ("os", "architecture")] if platform.kind == "mapping" else []
+    parts = [platform.value(key).optional(f"'{key}'") for key in ("os", "architecture")]
     named = "/".join(part.lower() for part in parts if part) or None
     if docker.value("buildContext").kind != "null":
         docker.value("buildContext").fail("'buildContext' is not read yet", "Point at the context's folder with -f.")

@@ -31,14 +31,17 @@ class YamlError(DefinitionError):
 class Item:
     """A node: a scalar, a list, a mapping or null, and its place."""
 
-    def __init__(self, node: yaml.Node | None, path: str) -> None:
+    def __init__(self, node: yaml.Node | None, path: str, within: Item | None = None) -> None:
+        """``within``: the mapping that lacks this, where ``node`` is ``None``."""
         self.node = node
         self.path = path
+        self._within = within
+        self._known: dict[str, tuple[Item, Item]] | None = None
 
     @property
     def location(self) -> Location:
         if self.node is None:
-            return Location(path=self.path, line=1, column=1)
+            return self._within.location if self._within else Location(path=self.path, line=1, column=1)
         mark = self.node.start_mark
         return Location(path=self.path, line=mark.line + 1, column=mark.column + 1)
 
@@ -80,15 +83,14 @@ class Item:
             return {}
         if not isinstance(self.node, yaml.MappingNode):
             self.fail(f"{what} is {self.described()}; expected a mapping")
-        return dict(self._pairs(what))
+        if self._known is None:
+            self._known = dict(self._pairs(what))
+        return self._known
 
     def value(self, key: str) -> Item:
-        """The value of a key of this mapping, or null."""
-        return (
-            self.pairs("this")[key][1]
-            if self.kind == "mapping" and key in self.pairs("this")
-            else Item(None, self.path)
-        )
+        """The value of a key of this mapping (or of null), or null. Raises :class:`YamlError` for what is neither."""
+        pair = self.pairs(f"what holds {key!r}").get(key)
+        return pair[1] if pair else Item(None, self.path, within=self)
 
     def described(self) -> str:
         if self.kind == "scalar" and isinstance(self.node, yaml.ScalarNode):

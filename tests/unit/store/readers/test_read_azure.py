@@ -97,6 +97,22 @@ def test_what_is_known_by_sight_and_not_read_says_so(parse, content, name, words
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("content", "place", "words"),
+    [
+        ("build: here\n", (1, 8), "the text 'here'; expected a mapping"),
+        ("docker: {baseImage: a, platform: linux}\n", (1, 34), "expected a mapping"),
+        ("docker: {baseImage: a}\nspark:\n  packages: [{group: g}]\n", (3, 14), "'artifact' is null; expected text"),
+        ("image: a\nbuild: {path: .}\n", (2, 8), "both 'image' and 'build'"),
+        ("build: {path: ., dockerfile_path: x}\n", (1, 35), "another name"),
+    ],
+)
+def test_wrong_shapes_have_their_place(refused, content, place, words):
+    error = refused(content)
+    assert words in error.message, error.message
+    assert (error.location.line, error.location.column) == place
+
+
 def test_dockerfiles_and_contexts(parse, write, tmp_path):
     parsed = parse("# syntax=docker/dockerfile:1\nFROM a\r\nRUN b\n", "Dockerfile")
     assert parsed.format == "dockerfile"
