@@ -97,7 +97,8 @@ def _conda_lock_line(package: Item) -> str:
     name, url = package.value("name").text("'name'"), package.value("url").text("'url'")
     digest = package.value("hash").value("sha256").optional("'sha256'")
     direct = package.value("source").kind == "mapping" or url.startswith("git+")
-    place = f" @ {url}" if direct else f"=={package.value('version').text(chr(39) + 'version' + chr(39))}"
+    version = package.value("version").text("'version'")
+    place = f" @ {url}" if direct else f"=={version}"
     return f"{name}{place}" + (f" --hash=sha256:{digest}" if digest else "")
 
 
