@@ -152,7 +152,9 @@ class PipEngine:
             if outcome.status == 0:
                 told.all_at_once(outcome.stderr)
             else:
-                outcome = await self._process.run(arguments, folder, secrets=secrets, on_line=told.line)
+                outcome = await self._process.run(
+                    arguments, folder, secrets=secrets, on_line=told.line, on_frame=told.frame
+                )
         if outcome.status != 0:
             raise translate(outcome.stderr, outcome.status, "installing")
         await asyncio.to_thread(check_complete, prefix, wheels)

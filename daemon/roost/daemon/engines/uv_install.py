@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from roost.daemon.engines.uv_errors import WheelCorruptError
 from roost.daemon.engines.uv_prefix import digest_of, dist_info, read_record
+from roost.daemon.engines.uv_terminal import bars
 from roost.daemon.progress import Progress
 from roost.store.lock import Wheel
 
@@ -25,8 +26,8 @@ class InstallProgress:
         self._progress = progress
         self._count = len(wheels)
         self._sizes = {wheel.name: wheel.size for wheel in wheels}
-        self._total = 0
-        self._done = 0
+        self._totals: dict[str, int] = {}
+        self._done: dict[str, int] = {}
 
     def begin(self) -> None:
         self._progress.start("pip", self._count)
@@ -36,8 +37,9 @@ class InstallProgress:
         fetching, done = _FETCHING.match(line), _DONE.match(line)
         if fetching:
             self._fetch(fetching.group(1) == "Downloaded", fetching.group(2))
-        elif done and done.group(1) == "Installed":
-            self._progress.advance("pip", int(done.group(2)), self._count)
+        elif done:
+            self._complete(())
+            self._progress.advance("pip", int(done.group(2)) if done.group(1) == "Installed" else 0, self._count)
         self._progress.log(line)
 
     def all_at_once(self, text: str) -> None:
@@ -45,19 +47,31 @@ class InstallProgress:
         for line in text.splitlines():
             self.line(line)
 
+    def frame(self, frame: str) -> None:
+        """Take in one frame of uv's progress bars. A download whose bar is gone is over."""
+        found = bars(frame)
+        for name, done, total in found:
+            self._totals[name] = self._sizes.get(name) or total
+            self._show(name, done)
+        if found:
+            self._complete({name for name, _, _ in found})
+
+    def _complete(self, running: Collection[str]) -> None:
+        for name in set(self._totals) - set(running):
+            self._show(name, self._totals[name])
+
     def _fetch(self, over: bool, name: str) -> None:
-        size = self._sizes.get(name, 0)
-        if over:
-            self._done += size
-        elif not self._total:
-            self._total = size
-            self._progress.start("download", size)
-        else:
-            self._total += size
-        self._progress.advance("download", self._done, self._total)
+        self._totals.setdefault(name, self._sizes.get(name, 0))
+        self._show(name, self._totals[name] if over else 0)
+
+    def _show(self, name: str, done: int) -> None:
+        if not self._done:
+            self._progress.start("download", sum(self._totals.values()))
+        self._done[name] = max(done, self._done.get(name, 0))
+        self._progress.advance("download", sum(self._done.values()), sum(self._totals.values()))
 
     def end(self) -> None:
-        if self._total:
+        if self._done:
             self._progress.finish("download")
         self._progress.finish("pip")
 

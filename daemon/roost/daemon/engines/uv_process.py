@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from roost.daemon.engines.uv_errors import UvCrashedError
+from roost.daemon.engines.uv_terminal import Frames, connect, is_drawing, open_terminal, read_some
 
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 PASSED = (
@@ -148,30 +149,40 @@ class Process:
         secrets: Secrets,
         on_line: Callable[[str], None] | None = None,
         program: str | None = None,
+        on_frame: Callable[[str], None] | None = None,
     ) -> Outcome:
-        """Run uv (or ``program``) with ``arguments`` in an empty folder under ``folder``.
+        """Run uv (or ``program``) with ``arguments`` in an empty folder under ``folder``. With ``on_frame`` it writes
+        to a terminal, and its progress bars go there.
 
         Raises UvCrashedError where it can't be started. A cancellation ends its whole process group first.
         """
         environ = await asyncio.to_thread(self._environ, folder, secrets)
+        environ |= {"TERM": "xterm"} if on_frame is not None else {}
         command = [program, *arguments] if program else [self._binary, *arguments, *self._common()]
+        terminal = await asyncio.to_thread(open_terminal) if on_frame is not None else None
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+                stderr=terminal[1] if terminal else asyncio.subprocess.PIPE,
                 cwd=os.path.join(folder, "cwd"),
                 env=environ,
                 start_new_session=True,
                 limit=_LINE_LIMIT,
             )
-        except OSError as error:
-            raise UvCrashedError(
-                f"{command[0]} can't be started: {error.strerror}",
-                hint="reinstall roost: `pip install --force-reinstall uv`",
-            ) from error
+        except BaseException as error:
+            if terminal:
+                os.close(terminal[0])
+            if isinstance(error, OSError):
+                raise _not_started(command[0], error) from error
+            raise
+        finally:
+            if terminal:
+                os.close(terminal[1])
         try:
+            if terminal and on_frame:
+                return await _follow_terminal(process, terminal[0], secrets, on_line, on_frame)
             return await _follow(process, secrets, on_line)
         except BaseException:
             await asyncio.shield(_end_group(process))
@@ -209,6 +220,47 @@ async def _follow(
     stdout, stderr = await asyncio.gather(process.stdout.read(), _lines(process.stderr, secrets, on_line))
     status = await process.wait()
     return Outcome(status=status, stdout=stdout.decode("utf-8", "replace"), stderr=stderr)
+
+
+async def _follow_terminal(
+    process: asyncio.subprocess.Process,
+    ours: int,
+    secrets: Secrets,
+    on_line: Callable[[str], None] | None,
+    on_frame: Callable[[str], None],
+) -> Outcome:
+    assert process.stdout is not None
+    lines: list[str] = []
+
+    def take(line: str) -> None:
+        if is_drawing(line):
+            on_frame(line)
+            return
+        lines.append(secrets.redact(line))
+        if on_line is not None:
+            on_line(lines[-1])
+
+    reader, transport = await connect(ours)
+    try:
+        stdout, _ = await asyncio.gather(process.stdout.read(), _frames(reader, take))
+        status = await process.wait()
+    finally:
+        transport.close()
+    return Outcome(status=status, stdout=stdout.decode("utf-8", "replace"), stderr="\n".join(lines))
+
+
+async def _frames(reader: asyncio.StreamReader, take: Callable[[str], None]) -> None:
+    frames = Frames()
+    while data := await read_some(reader):
+        for line in frames.feed(data):
+            take(line)
+    take(frames.rest())
+
+
+def _not_started(program: str, error: OSError) -> UvCrashedError:
+    return UvCrashedError(
+        f"{program} can't be started: {error.strerror}", hint="reinstall roost: `pip install --force-reinstall uv`"
+    )
 
 
 async def _lines(stream: asyncio.StreamReader, secrets: Secrets, on_line: Callable[[str], None] | None) -> str:
