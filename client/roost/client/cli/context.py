@@ -51,8 +51,8 @@ class Context:
             return self.daemon.request(method, target, again)
 
     def print(self, text: str) -> None:
-        """A result."""
-        sys.stdout.write(text + "\n")
+        """A result, at once: whoever follows a stream reads it through a pipe."""
+        print(text, flush=True)
 
     def print_json(self, value: object) -> None:
         """A result for programs, on one line where it streams and for people to read on a terminal."""

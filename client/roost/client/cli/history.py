@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import closing
 from typing import Any
@@ -84,6 +85,7 @@ def cancel_command(context: Context) -> int:
 
 
 def rerun_command(context: Context) -> int:
-    answer = context.request("POST", f"/v1/runs/{context.options.id}/rerun", {"detach": True})
+    request = {"detach": True, "environ_of_client": dict(os.environ)}
+    answer = context.request("POST", f"/v1/runs/{context.options.id}/rerun", request)
     context.print_json(answer["run"]) if context.json else context.print(str(answer["run"]["id"]))
     return 0

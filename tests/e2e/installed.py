@@ -1,0 +1,98 @@
+"""roost as pip installs it (the launcher, and the client with its first line rewritten), on a root of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+BIN = Path(__file__).parents[2] / "client" / "bin"
+
+
+class Started(subprocess.Popen):
+    """Does not outlive a test that failed."""
+
+    def __exit__(self, kind, value, traceback):
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, value, traceback)
+
+
+class Installed:
+    """A home, a root, a working folder with an environment that needs no network, and the commands."""
+
+    def __init__(self) -> None:
+        self.base = Path(os.path.realpath(tempfile.mkdtemp(prefix="r", dir="/tmp")))
+        self.root = self.base / "root"
+        self.work = self.base / "work"
+        self.bin = self.base / "bin"
+        for folder in (self.work, self.bin):
+            folder.mkdir()
+        for name in ("roost", "roost-client"):
+            text = (BIN / name).read_text().replace("#!python", f"#!{sys.executable}", 1)
+            (self.bin / name).write_text(text)
+            (self.bin / name).chmod(0o755)
+        (self.work / "requirements.txt").write_text("# nothing\n")
+        self.environ = {
+            "PATH": f"{self.bin}:{os.environ['PATH']}",
+            "HOME": str(self.base),
+            "ROOST_HOME": str(self.root),
+            "LANG": "C.UTF-8",
+        }
+
+    def start(self, *words: str, program: str = "roost", cwd: Path | None = None, environ=None, **options):
+        return Started(
+            [self.bin / program, *words],
+            cwd=cwd or self.work,
+            env={**self.environ, **(environ or {})},
+            **{
+                "stdin": subprocess.DEVNULL,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE,
+                "text": True,
+                **options,
+            },
+        )
+
+    def __call__(self, *words: str, input: str | None = None, **options) -> subprocess.CompletedProcess[str]:
+        if input is not None:
+            options["stdin"] = subprocess.PIPE
+        with self.start(*words, **options) as process:
+            out, err = process.communicate(input, timeout=60)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def json(self, *words: str, **options):
+        done = self(*words, "--json", **options)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return json.loads(done.stdout)
+
+    def on_terminal(self, *words: str, environ=None) -> str:
+        """Everything that is shown on a terminal."""
+        master, slave = pty.openpty()
+        with self.start(*words, stdout=slave, stderr=slave, environ={"TERM": "xterm", **(environ or {})}) as process:
+            os.close(slave)
+            shown = b""
+            while chunk := _read(master):
+                shown += chunk
+            process.wait(60)
+        os.close(master)
+        return shown.decode()
+
+    def plans(self) -> list[Path]:
+        return [path for path in (self.root / "launch").rglob("*") if path.is_file()]
+
+    def remove(self) -> None:
+        self("daemon", "stop")
+        shutil.rmtree(self.base, ignore_errors=True)
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # Linux says so when the other end is closed
+        return b""
