@@ -264,3 +264,16 @@ def test_a_sibling_that_is_linked_later_is_no_drift(conda_roost: Roost) -> None:
     again = conda_roost.json("build", cwd=a)["build"]
     assert again["state"] == "not-needed"
     assert again["artifacts"] == first["artifacts"]
+
+
+def test_a_match_spec_that_is_none_is_refused_before_it_is_digested(conda_roost: Roost) -> None:
+    conda_roost.write("environment.yml", "dependencies:\n  - six\n  - numpy >=\n")
+    for command in ("plan", "digest", "build"):
+        body = conda_roost.failed(3, command)
+        assert body["code"] == "match-spec-invalid"
+        assert (body["location"]["line"], body["location"]["column"]) == (3, 5)
+
+
+def test_a_file_that_is_not_there_is_not_found(roost: Roost) -> None:
+    body = roost.failed(7, "plan", "-f", "nothere.yml")
+    assert "nothere.yml does not exist" in body["message"]

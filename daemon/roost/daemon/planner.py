@@ -18,6 +18,7 @@ from roost.store.definition import Defaults
 from roost.store.errors import NotFoundError
 from roost.store.lock import Lock, lock_digest
 from roost.store.records import Artifact, Generation
+from roost.store.specs import MatchSpecError
 from roost.store.store import Store
 
 
@@ -47,6 +48,8 @@ class Planner:
         if resolved.definition.python.user_managed:
             return Facts(platform=resolved.platform, interpreter=await self._interpreter(resolved))
         known = await self._store.index.facts(resolved.digest, resolved.lineage, STEP_KINDS)
+        if not known.known:
+            await self.check_specs(resolved)
         generation, prefix = known.generation, known.artifact
         if what.generation is not None or what.lock is not None:
             generation, prefix = await self._older(resolved, what)
@@ -62,6 +65,18 @@ class Planner:
         if generation is None:
             return await self._with_nearest(facts, resolved)
         return facts
+
+    async def check_specs(self, resolved: Resolved) -> None:
+        """Whether a match spec is one is the engine's to say. Raises MatchSpecError with its place."""
+        if not resolved.definition.conda.dependencies:
+            return
+        conda = await self._engines.conda()
+        for spec in resolved.definition.conda.dependencies:
+            try:
+                conda.check_specs([spec])
+            except MatchSpecError as error:
+                error.location = resolved.parsed.places.get(spec)
+                raise
 
     async def _interpreter(self, resolved: Resolved) -> dict[str, object]:
         from roost.daemon.engines.interpreters import describe_interpreter

@@ -135,7 +135,12 @@ def _resolve(what: What, defaults: Defaults) -> Resolved:
 
 def _find(what: What, files: WatchedFiles) -> Found:
     if what.file is not None:
-        return Found(path=os.path.normpath(os.path.join(what.cwd, what.file)))
+        path = os.path.normpath(os.path.join(what.cwd, what.file))
+        if what.text is None and not os.path.exists(path):
+            raise NotFoundError(
+                f"{path} does not exist", hint="Name an environment file, or a folder with one, with -f."
+            )
+        return Found(path=path)
     found = discover(what.cwd, what.command)
     if not found.consulted:
         return found

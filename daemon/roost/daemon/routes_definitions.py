@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-from roost.store.lock_formats import write_lock
 
 from roost.client.wire import (
     DigestRequest,
@@ -24,6 +23,7 @@ from roost.daemon.work import WORK, Work
 from roost.store.definition import Input
 from roost.store.errors import UsageError
 from roost.store.lock import Lock, lock_digest
+from roost.store.lock_formats import write_lock
 
 
 class DigestResponse(msgspec.Struct, kw_only=True):
@@ -48,6 +48,8 @@ class LockResponse(msgspec.Struct, kw_only=True):
 async def digests(call: Call[DigestRequest]) -> DigestResponse:
     work = call.app[WORK]
     resolved = await work.resolve(call.body.what)
+    if await work.store.index.known_definition(resolved.digest) is None:
+        await work.planner.check_specs(resolved)
     return DigestResponse(
         definition_digest=resolved.digest,
         canonical=msgspec.json.decode(resolved.canonical),

@@ -67,13 +67,14 @@ async def _conda_packages(engines: Engines, job: SolveJob, progress: Progress) -
     subdir, _ = split_platform(job.platform)
     explicit = job.definition.conda.explicit
     if explicit:
-        if subdir not in explicit:
+        listed = explicit.get(subdir) or explicit.get("noarch")
+        if listed is None:
             raise PlatformMissingError(
                 f"the definition lists packages for {', '.join(sorted(explicit))}, and none for {subdir}",
                 hint=f"lock it for {subdir} as well, or run it on one of those platforms",
             )
         return await conda.resolve_explicit(
-            explicit[subdir], job.platform, credentials=job.credentials, variables=job.environ, progress=progress
+            listed, job.platform, credentials=job.credentials, variables=job.environ, progress=progress
         )
     return await conda.solve(
         channels=job.definition.conda.channels or job.defaults.channels,

@@ -155,6 +155,8 @@ class Parsed(msgspec.Struct, frozen=True, kw_only=True):
     path: str | None = None
     """Absolute path of the file."""
     warnings: tuple[Notice, ...] = ()
+    places: dict[str, Location] = {}
+    """Match spec, as in the definition, to where it was written."""
     inputs: tuple[Input, ...] = ()
     """Every file that was read, the first is the source itself."""
     credentials: dict[str, str] = {}

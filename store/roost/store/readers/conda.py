@@ -51,6 +51,7 @@ def read_spec(reading: Reading, text: str, location: Location) -> str:
     except MatchSpecError as error:
         error.location = location
         raise
+    reading.places.setdefault(spec, location)
     return spec
 
 

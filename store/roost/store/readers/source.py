@@ -71,6 +71,7 @@ class Reading:
         self.warnings: list[Notice] = []
         self.inputs: dict[str, Input] = {}
         self.credentials: dict[str, str] = {}
+        self.places: dict[str, Location] = {}
 
     def warn(self, code: str, message: str, location: Location | None = None) -> None:
         self.warnings.append(Notice(code=code, message=message, location=location))
@@ -136,6 +137,7 @@ class Reading:
             warnings=tuple(self.warnings),
             inputs=tuple(self.inputs.values()),
             credentials=self.credentials,
+            places=self.places,
         )
 
     def _missing(self, path: str, location: Location | None, error: OSError) -> MissingFileError:
