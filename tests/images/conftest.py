@@ -1,0 +1,36 @@
+"""Real parts for the tests of images: an engine, base images, registries."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does not
+sys.path.insert(0, str(Path(__file__).parent.parent / "e2e"))
+
+import docker_parts
+
+
+@pytest.fixture(scope="session")
+def docker_host() -> Iterator[str]:
+    """The address (``unix://…``) of a real engine; one for all processes of a test run."""
+    run_id = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+    with docker_parts.engine(run_id) as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def base_image(docker_host: str) -> str:
+    """A reference of a small real Debian, in the engine; it has no Python."""
+    return docker_parts.import_image(docker_host, "base", docker_parts.BASE)
+
+
+@pytest.fixture(scope="session")
+def python_image(docker_host: str) -> str:
+    """The same with ``/usr/bin/python3``: an image that brings its own Python."""
+    return docker_parts.import_image(docker_host, "python", docker_parts.PYTHON)
