@@ -41,10 +41,8 @@ async def timed(work: Awaitable[object]) -> float:
 async def bench(folder: Path, pairs: int) -> None:
     script = Path(__file__).parent.parent / "channel" / "build.py"
     channel = Path(subprocess.check_output([sys.executable, str(script)], text=True).strip()) / "conda-forge"
-    engine = CondaEngine(
-        str(folder / "cache"), str(folder / "bytecode"), CondaConfig(mirrors={"conda-forge": [channel.as_uri()]})
-    )
-    packages = await engine.solve(channels=["conda-forge"], specs=SPECS, platform="linux-64", system={})
+    engine = CondaEngine(str(folder / "cache"), str(folder / "bytecode"), CondaConfig())
+    packages = await engine.solve(channels=[channel.as_uri()], specs=SPECS, platform="linux-64", system={})
     cold = await timed(engine.link(packages, str(folder / "cold")))
     print(f"cold: fetch and link {len(packages)} packages: {cold:.2f} s")
     lock = Lock(platform="linux-64", provider=CondaPython(), conda=tuple(packages))
@@ -58,7 +56,7 @@ async def bench(folder: Path, pairs: int) -> None:
             prefix = folder / f"{which}{number}"
             os.sync()
             if which == "theirs":
-                theirs.append(await timed(plain(packages, channel, prefix, engine.packages_dir)))
+                theirs.append(await timed(plain(packages, prefix, engine.packages_dir)))
             else:
                 ours.append(await timed(engine.link(packages, str(prefix))))
                 rest.append(await timed(after(prefix, lock, engine.bytecode_dir)))
@@ -69,9 +67,8 @@ async def bench(folder: Path, pairs: int) -> None:
     print(f"warm: byte-code and activation: {statistics.median(rest):.3f} s more")
 
 
-async def plain(packages: list[CondaPackage], channel: Path, prefix: Path, cache: str) -> None:
-    root = "https://conda.anaconda.org/conda-forge"
-    records = to_records(packages, lambda url: url.replace(root, channel.as_uri()))
+async def plain(packages: list[CondaPackage], prefix: Path, cache: str) -> None:
+    records = to_records(packages, lambda url: url)
     client = Client([RetryMiddleware(1)])
     await rattler_install(records, str(prefix), cache_dir=cache, client=client, show_progress=False)  # type: ignore[arg-type]
 

@@ -59,6 +59,30 @@ async def test_order_of_channels_and_strict_priority(short_folder: Path, channel
     assert {package.name: package.url.rsplit("/", 2)[0] for package in both} == {"only-second": SECOND, "dated": FORGE}
 
 
+async def test_strict_priority_holds_for_what_packages_need_as_well(short_folder: Path, channels_folder: Path) -> None:
+    record = {
+        "name": "wants-dated9",
+        "version": "1.0",
+        "build": "0",
+        "build_number": 0,
+        "depends": ["dated >=9"],
+        "subdir": "noarch",
+        "noarch": "generic",
+        "timestamp": 1_672_531_200_000,
+        "sha256": "1" * 64,
+    }
+    for subdir in ("noarch", "linux-64"):
+        (short_folder / "third" / subdir).mkdir(parents=True)
+        packages = {"wants-dated9-1.0-0.conda": record} if subdir == "noarch" else {}
+        content = {"info": {"subdir": subdir}, "packages": {}, "packages.conda": packages}
+        (short_folder / "third" / subdir / "repodata.json").write_text(json.dumps(content))
+    conda = engine(short_folder, channels_folder)
+    third = str(short_folder / "third")
+    assert named(await solve(conda, "wants-dated9", channels=["second", "conda-forge", third]))["dated"] == "9.0"
+    with pytest.raises(SolveError):
+        await solve(conda, "wants-dated9", channels=["conda-forge", "second", third])
+
+
 @pytest.mark.parametrize("spec", ["second::dated", 'dated[channel="second"]', SECOND + "::dated", "second::dated=9"])
 async def test_a_spec_names_its_channel(short_folder: Path, channels_folder: Path, spec: str) -> None:
     packages = await solve(engine(short_folder, channels_folder), spec)

@@ -84,7 +84,7 @@ def is_cached(cache_dir: str, package: CondaPackage) -> bool:
 def odd_packages(cache_dir: str, packages: Iterable[CondaPackage]) -> list[CondaPackage]:
     """Those of the cached ``packages`` with a file that is missing, of another size, or newer than its extraction.
 
-    Blocks; 12,000 files take 30 ms. For whole packages only: one that is being extracted looks odd.
+    Blocks; 12,000 files take 30 to 60 ms. For whole packages only: one that is being extracted looks odd.
     """
     return [package for package in packages if _looks_odd(entry_folder(cache_dir, package))]
 
@@ -92,7 +92,9 @@ def odd_packages(cache_dir: str, packages: Iterable[CondaPackage]) -> list[Conda
 def _looks_odd(folder: str) -> bool:
     try:
         extracted = os.stat(folder + ".lock").st_mtime_ns
-        return any(_is_odd(os.lstat(f"{folder}/{entry.path}"), entry, extracted) for entry in read_paths(folder))
+        # Nobody edits byte-code in place, and Python itself replaces it whole: a third of the work saved.
+        entries = [entry for entry in read_paths(folder) if not entry.path.endswith(".pyc")]
+        return any(_is_odd(os.lstat(f"{folder}/{entry.path}"), entry, extracted) for entry in entries)
     except (OSError, msgspec.MsgspecError):
         return True
 
