@@ -193,7 +193,7 @@ class Builds:
         await self._store.index.update_build(build.id, state="building", lock_digest=digest)
         new = None if planned.facts.generation is not None and not job.anew else _new_generation(job)
         credentials = job.resolved.parsed.credentials
-        wanted = Wanted(lock=lock, build_id=build.id, generation=new, credentials=credentials)
+        wanted = Wanted(lock=lock, build_id=build.id, generation=new, credentials=credentials, environ=job.what.environ)
         ready = await self._ready(wanted, flight, moves=job.anew)
         generation = await self._generation(job, planned.facts, wanted, ready)
         await self._store.index.update_build(build.id, generation=generation.number, artifact_id=ready.artifact.id)

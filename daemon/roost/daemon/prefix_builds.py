@@ -12,6 +12,7 @@ from roost.daemon.build_progress import BuildProgress
 from roost.daemon.drift import prefix_fault
 from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
+from roost.daemon.expansion import reveal
 from roost.daemon.flights import Flight, Flights, Listener
 from roost.daemon.launch import LaunchFolder
 from roost.daemon.launches import moving
@@ -29,6 +30,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     build_id: str
     generation: NewGeneration | None
     credentials: Mapping[str, str] = {}
+    environ: Mapping[str, str] = {}
+    """Values for variables that the lock's URLs name."""
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +95,8 @@ class PrefixBuilds:
         progress = BuildProgress(flight.publish)
 
         async def fill(prefix: str) -> Filled:
-            filled = await fill_prefix(self._engines, wanted.lock, prefix, progress, wanted.credentials)
+            lock = reveal(wanted.lock, wanted.environ)
+            filled = await fill_prefix(self._engines, lock, prefix, progress, wanted.credentials)
             progress.start("publish")
             return filled
 

@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from roost.daemon.engine_set import Engines
+from roost.daemon.expansion import conceal, require_variables
 from roost.daemon.platforms import split_platform
 from roost.daemon.progress import Progress
 from roost.store.definition import Defaults, Definition
@@ -39,10 +40,11 @@ class SolveJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def solve_lock(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
-    """The packages for ``job``. Raises the engines' errors, all of the roost tree."""
-    if job.definition.conda.dependencies or job.definition.conda.explicit:
-        return await _with_conda(engines, job, progress)
-    return await _with_host_python(engines, job, progress)
+    """The packages for ``job``. Raises the engines' errors, all of the roost tree, and VariableMissingError."""
+    require_variables(job.definition, job.environ)
+    conda = job.definition.conda.dependencies or job.definition.conda.explicit
+    lock = await (_with_conda if conda else _with_host_python)(engines, job, progress)
+    return conceal(lock, job.environ)
 
 
 async def _with_conda(engines: Engines, job: SolveJob, progress: Progress) -> Lock:

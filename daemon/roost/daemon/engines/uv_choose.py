@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timezone
 
 import msgspec
@@ -160,7 +160,7 @@ class Choice:
         """Names asked for by URL that are no wheels: what a nameless refusal to build can only be about."""
         return {name for name, item in self._translated.origins.items() if item.kind == "url"}
 
-    def build_refused(self, names: set[str]) -> LockNeedsBuildError:
+    def build_refused(self, names: Set[str]) -> LockNeedsBuildError:
         """The error for packages that have to be built where that is not allowed."""
         item = next(
             (self._translated.origins[name] for name in sorted(names) if name in self._translated.origins), None
@@ -177,7 +177,7 @@ class Choice:
 
     def _failure(self, stderr: str, status: int) -> Exception:
         provided, twice = self._request.provided, conflicting_urls(stderr)
-        if twice in provided:
+        if twice is not None and twice in provided:
             urls = [line[2:] for line in stderr.splitlines() if line.startswith("- ") and "/provided/" not in line]
             return url_conflict(twice, provided[twice], ", ".join(urls) or twice)
         error = translate(stderr, status, "locking")

@@ -1,0 +1,75 @@
+"""``${NAME}`` in channels and indexes: filled in for the engines, and put back before anything is kept. Pure.
+
+The values come from the client with the request, are often tokens, and never enter a lock: a URL in it names the
+variable, and whoever fetches from it later needs one of that name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from roost.store.definition import Definition
+from roost.store.errors import DefinitionError
+from roost.store.lock import Lock
+
+_NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+# A shorter value could stand in a URL by chance, and says nothing.
+_TELLING = 4
+
+
+class VariableMissingError(DefinitionError):
+    """The definition or its lock names variables that are not given; ``fields["variables"]`` lists them."""
+
+    code = "variable-missing"
+
+
+def require_variables(definition: Definition, environ: Mapping[str, str]) -> None:
+    """Raises VariableMissingError where a channel, an index or a requirement names a variable that is not there."""
+    written = msgspec.json.encode([definition.conda, definition.pip]).decode()
+    _require(set(_NAME.findall(written)), environ, "the definition")
+
+
+def conceal(lock: Lock, environ: Mapping[str, str]) -> Lock:
+    """``lock`` with ``${NAME}`` in its URLs in the place of the values."""
+    values = sorted(((v, n) for n, v in environ.items() if len(v) >= _TELLING), key=lambda pair: -len(pair[0]))
+    if not values:
+        return lock
+
+    def hidden(url: str) -> str:
+        for value, name in values:
+            url = url.replace(value, f"${{{name}}}")
+        return url
+
+    return _with_urls(lock, {url: hidden(url) for url in _urls(lock)})
+
+
+def reveal(lock: Lock, environ: Mapping[str, str]) -> Lock:
+    """The opposite of ``conceal``, for the engines alone. Raises VariableMissingError."""
+    urls = [url for url in _urls(lock) if "${" in url]
+    if not urls:
+        return lock
+    _require({name for url in urls for name in _NAME.findall(url)}, environ, "the lock")
+    return _with_urls(lock, {url: _NAME.sub(lambda match: environ[match[1]], url) for url in urls})
+
+
+def _require(names: set[str], environ: Mapping[str, str], whose: str) -> None:
+    missing = sorted(names - set(environ))
+    if missing:
+        raise VariableMissingError(
+            f"{whose} uses {', '.join(missing)}, which no variable of the environment gives",
+            hint="Set it where roost is called: " + " ".join(f"{name}=…" for name in missing) + " roost …",
+            fields={"variables": sorted(names)},
+        )
+
+
+def _urls(lock: Lock) -> list[str]:
+    return [p.url for p in lock.conda] + [w.url for w in lock.wheels if w.url is not None]
+
+
+def _with_urls(lock: Lock, changed: Mapping[str, str]) -> Lock:
+    conda = tuple(msgspec.structs.replace(p, url=changed.get(p.url, p.url)) for p in lock.conda)
+    wheels = tuple(msgspec.structs.replace(w, url=changed.get(w.url or "", w.url)) for w in lock.wheels)
+    return msgspec.structs.replace(lock, conda=conda, wheels=wheels)
