@@ -117,8 +117,9 @@ def with_variables(body: dict[str, Any], error: ClientError) -> dict[str, Any] |
     """``body`` with the variables that the definition turned out to use, from this process's own; ``None`` where the
     error is another, or there is nothing to add."""
     what = body.get("what")
-    if error.code != "variable-missing" or not isinstance(what, dict) or "environ" in what:
+    if error.code != "variable-missing" or not isinstance(what, dict):
         return None
+    sent = what.get("environ", {})
     names = error.body["fields"].get("variables", [])
-    found = {name: os.environ[name] for name in names if name in os.environ}
-    return {**body, "what": {**what, "environ": found}} if found else None
+    found = {name: os.environ[name] for name in names if name in os.environ and name not in sent}
+    return {**body, "what": {**what, "environ": {**sent, **found}}} if found else None

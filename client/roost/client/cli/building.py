@@ -75,13 +75,16 @@ def build(context: Context, request: Json) -> Json:
 
 
 def _messages(context: Context, request: Json) -> Generator[Json, None, None]:
-    try:
-        yield from _stream(context, request)
-    except ClientError as error:
-        again = with_variables(request, error)
-        if again is None:
-            raise
-        yield from _stream(context, again)
+    while True:
+        try:
+            yield from _stream(context, request)
+        except ClientError as error:
+            again = with_variables(request, error)
+            if again is None:
+                raise
+            request = again
+        else:
+            return
 
 
 def _stream(context: Context, request: Json) -> Generator[Json, None, None]:

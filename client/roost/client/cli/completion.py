@@ -44,7 +44,7 @@ def _words(parser: argparse.ArgumentParser, path: tuple[str, ...]) -> Iterator[t
 def _bash(words: dict[tuple[str, ...], list[str]]) -> str:
     """Deepest first: `runs list` before `runs`. Files are completed where no word fits."""
     cases = "\n".join(
-        f"        {shlex.quote(' '.join(path))}*) words={shlex.quote(' '.join(found))} ;;"
+        f"        {shlex.quote(' '.join((*path, '')))}*) words={shlex.quote(' '.join(found))} ;;"
         for path, found in sorted(words.items(), key=lambda item: (-len(item[0]), item[0]))
     )
     return f"""_roost_complete() {{

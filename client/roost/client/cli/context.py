@@ -39,16 +39,21 @@ class Context:
     def request(self, method: str, target: str, body: Json | None = None) -> Json:
         """One request; a definition's ``${VAR}`` gets its value from this process's variables when asked for, and a
         daemon that stopped between two requests is started again."""
+        while True:
+            try:
+                return self._once(method, target, body)
+            except ClientError as error:
+                again = with_variables(body, error) if body else None
+                if again is None:
+                    raise
+                body = again
+
+    def _once(self, method: str, target: str, body: Json | None) -> Json:
         try:
             return self.daemon.request(method, target, body)
         except GONE:
             self._daemon = None
             return self.daemon.request(method, target, body)
-        except ClientError as error:
-            again = with_variables(body, error) if body else None
-            if again is None:
-                raise
-            return self.daemon.request(method, target, again)
 
     def print(self, text: str) -> None:
         """A result, at once: whoever follows a stream reads it through a pipe."""

@@ -1,0 +1,84 @@
+"""What the command line makes of words, before anything is asked of the daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import msgspec
+import pytest
+
+from roost.client import cli, wire
+from roost.client.cli.context import Context
+from roost.client.cli.parser import build_parser, commands_of, parse, split_command
+from roost.client.cli.what import what
+
+
+@pytest.mark.parametrize(
+    ("words", "own", "command"),
+    [
+        ("exec python -V", "exec", "python -V"),
+        ("exec -- python -V", "exec", "python -V"),
+        ("run -f x.yml train.py -f y --json", "run -f x.yml", "train.py -f y --json"),
+        ("run --var A=b -q -- -x", "run --var A=b -q", "-x"),
+        ("run --experiment=x -t local a -- b", "run --experiment=x -t local", "a -- b"),
+        ("exec -f", "exec -f", ""),
+    ],
+)
+def test_the_command_begins_where_roosts_options_end(words, own, command):
+    assert split_command(build_parser(), words.split()) == (own.split(), command.split())
+
+
+def leaves(parser, path=()):
+    below = commands_of(parser)
+    if not below:
+        yield path, parser
+    for name, each in below.items():
+        yield from leaves(each, (*path, name))
+
+
+LEAVES = [(" ".join(path), parser) for path, parser in leaves(build_parser())]
+
+
+@pytest.mark.parametrize(("path", "parser"), LEAVES, ids=[path for path, _ in LEAVES])
+def test_every_command_has_json_and_an_example_of_itself(path, parser):
+    text = parser.format_help()
+    assert "--json" in text
+    example = text.rpartition("Example:")[2].strip()
+    assert f"roost {path}" in example
+
+
+WANTED = ["run", "exec", "shell", "plan", "build", "digest", "lock"]
+
+
+@pytest.mark.parametrize("command", WANTED)
+def test_what_is_the_same_everywhere_and_fits_the_wire(command):
+    said = ["-f", "x.yml", "--generation", "3", "--lock", "sha256:1", "--ignore-image", "-t", "local"]
+    options = parse([command, *said, *(["--", "c"] if command in ("run", "exec") else [])])
+    asked = what(Context(options), ["c"])
+    struct = msgspec.convert(asked, wire.What)
+    assert struct == wire.What(
+        cwd=os.getcwd(), file="x.yml", generation=3, lock="sha256:1", ignore_image=True, command=["c"]
+    )
+    assert set(asked) <= set(wire.What.__struct_fields__)
+
+
+@pytest.mark.parametrize("command", WANTED)
+@pytest.mark.parametrize("pair", [("-e", "-f"), ("-n", "--image"), ("-f", "--image")])
+def test_at_most_one_of_the_three(command, pair, capsys):
+    status = cli.run([command, pair[0], "a", pair[1], "b"])
+    assert status == (125 if command in ("run", "exec", "shell") else 2)
+    assert "not allowed with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["image", "target", "registry", "deploy", "watch", "lsp", "kernel"])
+def test_what_is_not_built_yet_does_not_pretend(name, capsys):
+    assert cli.run([name, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["code"] == "usage"
+
+
+def test_help_ends_well_and_nothing_at_all_does_not(capsys):
+    assert cli.run(["run", "--help"]) == 0
+    assert cli.run([]) == 2
+    assert cli.run(["--version"]) == 0
+    assert "roost 0." in capsys.readouterr().out
