@@ -170,6 +170,8 @@ async def test_credentials_are_sent_and_kept_nowhere(short_folder: Path, channel
         )
         assert package.url == f"{served.url}/second/noarch/dated-9.0-0.conda"
         assert served.requests[-1].path.startswith("/t/tok-en/second/")
+        spec = f"{served.url}/t/${{TOKEN}}/second::dated"
+        assert await solve(conda, spec, variables={"TOKEN": "tok-en"}) == [package]
         await conda.link([package], str(short_folder / "p"), credentials={served.url: "/t/tok-en"})
     for path in short_folder.rglob("*"):
         if path.is_file():

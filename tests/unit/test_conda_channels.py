@@ -10,6 +10,7 @@ from roost.daemon.engines.conda_channels import (
     channel_url,
     channel_urls,
     expand,
+    secrets_of,
     split_channel,
 )
 
@@ -39,6 +40,14 @@ def test_channels_keep_their_order_and_lose_their_secrets() -> None:
     )
     assert found.urls == ("https://host/b", "https://host2/a", "https://alias/b")
     assert found.credentials == {"https://host": "me:pw", "https://host2": "/t/secret-1"}
+
+
+def test_secrets_come_from_variables_too() -> None:
+    given = {"https://a": "me:${PW}", "https://b": "me:pa$$word"}
+    variables = {"PW": "hush", "TOKEN": "tok-1"}
+    assert secrets_of(["https://c/t/${TOKEN}/x", "numpy"], variables, given) == {
+        "https://a": "me:hush", "https://b": "me:pa$$word", "https://c": "/t/tok-1",
+    }  # fmt: skip
 
 
 def test_a_missing_variable_is_named() -> None:

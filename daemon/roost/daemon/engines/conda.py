@@ -32,11 +32,11 @@ from rattler import solve as rattler_solve
 from roost.daemon.engines import conda_cache as cache
 from roost.daemon.engines.conda_channels import (
     ALIAS,
-    Channels,
     Routes,
     channel_url,
     channel_urls,
     expand,
+    secrets_of,
     split_channel,
 )
 from roost.daemon.engines.conda_client import Credentials, make_client
@@ -52,6 +52,7 @@ from roost.daemon.progress import Progress, Silent
 from roost.store.errors import RoostError
 from roost.store.lock import CondaPackage
 from roost.store.specs import MatchSpecError, is_package_file, to_rattler
+from roost.store.urls import strip_credentials
 
 SILENT = Silent()
 
@@ -108,6 +109,10 @@ class CondaEngine:
         found = [package.into_generic() for package in VirtualPackage.detect()]
         return {p.name.normalized: _virtual_value(p) for p in found}
 
+    def secrets(self, texts: Iterable[str], variables: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+        """Credentials for :meth:`provides` and :meth:`link`, which see no ``${VAR}``: from channels, specs or URLs."""
+        return secrets_of(texts, variables, given)
+
     async def check_machine(self, system: Mapping[str, str]) -> None:
         """Raise :class:`MachineLacksError` if this machine has less than a lock's ``system``."""
         check_machine(system, await asyncio.to_thread(self.detect))
@@ -133,9 +138,10 @@ class CondaEngine:
         progress.start("solve")
         found = channel_urls(channels, variables or {}, self.config.channel_alias)
         virtual = [_virtual(name, value) for name, value in baseline(platform, system).items()]
-        wanted = [expand(spec, variables or {}) for spec in specs]
+        wanted = [strip_credentials(expand(spec, variables or {}))[0] for spec in specs]
         parsed, fetch = await asyncio.to_thread(self._read, wanted, found.urls)
-        client = await self._client({**(credentials or {}), **found.credentials}, self.config.index_timeout)
+        secrets = self.secrets([*channels, *specs], variables or {}, credentials or {})
+        client = await self._client(secrets, self.config.index_timeout)
         progress.log(f"solving {len(specs)} specs for {platform} with {', '.join(fetch.values())}")
         with translated("solving"):
             records = await rattler_solve(
@@ -189,8 +195,7 @@ class CondaEngine:
         """
         progress.start("solve", len(urls))
         wanted = [parse_explicit(expand(url, variables or {}), subdir_of(platform)) for url in urls]
-        secrets = {key: value for item in wanted for key, value in item.credentials.items()}
-        client = await self._client({**(credentials or {}), **secrets}, self.config.index_timeout)
+        client = await self._client(self.secrets(urls, variables or {}, credentials or {}), self.config.index_timeout)
         indexed = await self._query(wanted, client)
         packages = match_records(wanted, indexed)
         for item in [item for item in wanted if item.url not in packages]:
@@ -368,4 +373,4 @@ def _ordered(packages: Sequence[CondaPackage], records: list[RepoDataRecord]) ->
     return [by_name[record.name.normalized] for record in ordered]
 
 
-__all__ = ["Channels", "CondaConfig", "CondaEngine"]
+__all__ = ["CondaConfig", "CondaEngine"]

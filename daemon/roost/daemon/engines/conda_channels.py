@@ -48,6 +48,20 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     return _VARIABLE.sub(value, text)
 
 
+def secrets_of(texts: Iterable[str], variables: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """The credentials for channels, specs or package URLs as they were written: ``given``, and what is in variables.
+
+    A reader takes literal secrets out of a definition and leaves ``${VAR}`` standing, in the text or in a secret.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        found |= strip_credentials(expand(text, variables))[1]
+    braced = re.compile(r"\$\{(\w+)\}")  # a password may hold a lone `$`
+    return found | {
+        origin: braced.sub(lambda match: variables.get(match[1], match[0]), secret) for origin, secret in given.items()
+    }
+
+
 def channel_urls(names: Iterable[str], variables: Mapping[str, str], alias: str = ALIAS) -> Channels:
     """The channels that ``names`` mean, each once, in order.
 

@@ -40,7 +40,6 @@ class ExplicitUrl(msgspec.Struct, frozen=True, kw_only=True):
     file_name: str
     sha256: str = ""
     md5: str = ""
-    credentials: dict[str, str] = {}
 
 
 def parse_explicit(line: str, subdir: str) -> ExplicitUrl:
@@ -48,7 +47,7 @@ def parse_explicit(line: str, subdir: str) -> ExplicitUrl:
 
     Raises :class:`ExplicitUrlError` for anything else, and for a package of another platform than ``subdir``.
     """
-    bare, credentials = strip_credentials(line.strip())
+    bare, _ = strip_credentials(line.strip())
     url, _, digest = bare.partition("#")
     parts = url.rsplit("/", 2)
     match = _FILE.match(parts[-1])
@@ -64,7 +63,7 @@ def parse_explicit(line: str, subdir: str) -> ExplicitUrl:
     kind, value = _digest(digest)
     return ExplicitUrl(
         url=url, channel=parts[0], subdir=parts[1], name=match["name"].lower(), file_name=parts[2],
-        sha256=value if kind == "sha256" else "", md5=value if kind == "md5" else "", credentials=credentials,
+        sha256=value if kind == "sha256" else "", md5=value if kind == "md5" else "",
     )  # fmt: skip
 
 
