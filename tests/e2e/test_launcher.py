@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from launching import ASKED, LaunchRoot, settled_identity
 
-from roost.daemon.launch import LaunchFolder, find_tools, identity, plan_key, settled
+from roost.daemon.launch import LaunchFolder, find_tools, guard_of, identity, plan_key, settled, unchanged
 from roost.store.discover import script_of
 from roost.store.records import Change, Guard
 
@@ -228,6 +228,24 @@ def test_a_replaced_interpreter_is_noticed(root):
     target = root.python.resolve()
     root.python.unlink()
     shutil.copy(target, root.python)
+    assert asks(root)
+
+
+def test_another_link_to_a_file_of_the_prefix_is_no_change_but_an_edit_is(root):
+    """Prefixes share their files with the package cache: the next prefix to link one moves its ctime."""
+    tool, cached = root.prefix / "bin" / "tool", root.base / "cached"
+    cached.write_text("one")
+    os.link(cached, tool)
+    guard = guard_of(str(tool))
+    assert root.leave(list(PRINT), guards=(*root.guards(), guard))
+    before = identity(str(tool))
+    settled_identity(tool)
+    os.link(cached, root.base / "another")
+    assert identity(str(tool)) != before
+    assert unchanged(guard)
+    assert runs(root)
+    tool.write_text("two")
+    assert not unchanged(guard)
     assert asks(root)
 
 

@@ -23,9 +23,11 @@ __all__ = [
     "Tools",
     "config_path",
     "find_tools",
+    "guard_of",
     "identity",
     "plan_key",
     "settled",
+    "unchanged",
 ]
 
 _COARSE_SECONDS = 2.1
@@ -45,6 +47,20 @@ def identity(path: str) -> str:
     if stat.S_ISDIR(found.st_mode):
         return f"{found.st_dev}:{found.st_ino}"
     return _full_identity(found)
+
+
+def guard_of(path: str) -> Guard:
+    """A guard of ``path`` in a prefix. A file that is hard-linked from the package cache goes without its ctime, which
+    moves whenever another prefix links or drops the same file."""
+    whole = identity(path)
+    linked = whole.count(":") == 4 and os.stat(path).st_nlink > 1
+    return Guard(path=path, identity=whole.rpartition(":")[0] if linked else whole)
+
+
+def unchanged(guard: Guard) -> bool:
+    """Whether all that ``guard`` states of its path is still so."""
+    now = identity(guard.path)
+    return now == guard.identity or (guard.identity != ABSENT and now.startswith(guard.identity + ":"))
 
 
 def _full_identity(found: os.stat_result) -> str:
