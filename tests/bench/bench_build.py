@@ -55,7 +55,7 @@ async def build(store, engines, lock):
     timed = Timed()
 
     async def fill(prefix):
-        return await fill_prefix(engines, lock, prefix, timed, {})
+        return (await fill_prefix(engines, lock, prefix, timed, {}))[0]
 
     started = time.perf_counter()
     artifact = await store.publish_prefix(lock=lock, generation=None, build_id="b", fill=fill)

@@ -277,3 +277,33 @@ def test_a_match_spec_that_is_none_is_refused_before_it_is_digested(conda_roost:
 def test_a_file_that_is_not_there_is_not_found(roost: Roost) -> None:
     body = roost.failed(7, "plan", "-f", "nothere.yml")
     assert "nothere.yml does not exist" in body["message"]
+
+
+def test_an_index_that_needs_a_variable_gets_it_from_the_client_and_it_is_kept_nowhere(
+    roost: Roost, pip_index: PipIndex
+) -> None:
+    offer(pip_index, "1.0")
+    pip_index.password = "p4ssw0rd-of-somebody"
+    url = pip_index.url.replace("http://", "http://somebody:${INDEX_PASSWORD}@")
+    roost.write("requirements.txt", f"--index-url {url}\ngreet\n")
+    assert roost.failed(3, "build")["code"] == "variable-missing"
+    roost.variables["INDEX_PASSWORD"] = pip_index.password
+    assert roost.ok("run", "--", "python", "-c", "import greet; print(greet.value)").strip() == "1.0"
+    roost.ok("daemon", "stop")
+    for path in roost.root.rglob("*"):
+        if path.is_file():
+            assert pip_index.password.encode() not in path.read_bytes(), path
+
+
+def test_a_detached_run_that_is_cancelled_while_it_is_made_ready_never_starts(
+    roost: Roost, pip_index: PipIndex
+) -> None:
+    offer(pip_index, "1.0")
+    pip_index.hanging.add("greet-1.0-py3-none-any.whl")
+    roost.write("requirements.txt", "greet\n")
+    run = roost.json("run", "--detach", "--", "python", "-c", "open('started', 'w')")
+    wait_for(lambda: any(path.endswith(".whl") for path in pip_index.asked))
+    roost.ok("runs", "cancel", run["id"])
+    assert roost.json("runs", "show", run["id"])["state"] == "cancelled"
+    wait_for(lambda: roost.json("builds", "list")["builds"][0]["state"] == "cancelled")
+    assert not (roost.folder / "started").exists()

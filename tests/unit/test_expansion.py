@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.daemon.expansion import VariableMissingError, conceal, require_variables, reveal
+from roost.daemon.expansion import (
+    VariableMissingError,
+    conceal,
+    expand_credentials,
+    require_variables,
+    reveal,
+)
 from roost.store.definition import Conda, Definition, Pip, PipItem
 from roost.store.lock import CondaPackage, CondaPython, Lock, Wheel
 
@@ -50,4 +56,12 @@ def test_all_missing_names_are_told_at_once() -> None:
 def test_a_kept_lock_asks_for_the_variable_again() -> None:
     with pytest.raises(VariableMissingError) as missing:
         reveal(lock("https://h/${TOKEN}/a"), {})
+    assert missing.value.fields["variables"] == ["TOKEN"]
+
+
+def test_a_variable_in_credentials_is_filled_in_or_asked_for() -> None:
+    written = {"https://h": "me:${TOKEN}"}
+    assert expand_credentials(written, {"TOKEN": TOKEN}) == {"https://h": f"me:{TOKEN}"}
+    with pytest.raises(VariableMissingError) as missing:
+        expand_credentials(written, {})
     assert missing.value.fields["variables"] == ["TOKEN"]

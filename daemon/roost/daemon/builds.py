@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 
 import msgspec
@@ -21,6 +21,7 @@ from roost.daemon.build_progress import BuildProgress
 from roost.daemon.decide import Facts, Request, short
 from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
+from roost.daemon.expansion import expand_credentials
 from roost.daemon.flights import Flight, Flights, Listener
 from roost.daemon.launch import LaunchFolder
 from roost.daemon.launches import moving
@@ -192,7 +193,7 @@ class Builds:
         digest = lock_digest(lock)
         await self._store.index.update_build(build.id, state="building", lock_digest=digest)
         new = None if planned.facts.generation is not None and not job.anew else _new_generation(job)
-        credentials = job.resolved.parsed.credentials
+        credentials = await self._credentials(job)
         wanted = Wanted(lock=lock, build_id=build.id, generation=new, credentials=credentials, environ=job.what.environ)
         ready = await self._ready(wanted, flight, moves=job.anew)
         generation = await self._generation(job, planned.facts, wanted, ready)
@@ -207,6 +208,15 @@ class Builds:
             seconds=round(time.monotonic() - started, 3),
             reasons=[*planned.plan.reasons, *([_cutoff(digest)] if ready.reused else [])],
         )
+
+    async def _credentials(self, job: BuildJob) -> Mapping[str, str]:
+        """What was taken out of the definition's URLs, and what its variables put into channels."""
+        given = expand_credentials(job.resolved.parsed.credentials, job.what.environ)
+        conda = job.resolved.definition.conda
+        written = [*conda.channels, *conda.dependencies]
+        if not job.what.environ or not written:
+            return given
+        return (await self._engines.conda()).secrets(written, job.what.environ, given)
 
     async def _lock(self, flight: Flight[BuildResult], job: BuildJob, facts: Facts) -> Lock:
         """The lock that is kept for the generation, or a new solve."""

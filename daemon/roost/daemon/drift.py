@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from roost.client.wire import Reason
-from roost.daemon.launch import ABSENT, identity
+from roost.daemon.launch import ABSENT, identity, unchanged
 from roost.store.records import Artifact
 
 
 def prefix_fault(prefix: Artifact) -> Reason | None:
     """Why a ready prefix can't be used as it is; ``None`` where it can. Blocking, some 10 µs a guard."""
     for guard in prefix.guards:
-        now = identity(guard.path)
-        if now != guard.identity and not now.startswith(guard.identity + ":"):
-            state = "is gone" if now == ABSENT else "was changed since the prefix was built"
+        if not unchanged(guard):
+            state = "is gone" if identity(guard.path) == ABSENT else "was changed since the prefix was built"
             return Reason(code="prefix-drifted", message=f"{guard.path} {state}")
     return None

@@ -32,6 +32,12 @@ def require_variables(definition: Definition, environ: Mapping[str, str]) -> Non
     _require(set(_NAME.findall(written)), environ, "the definition")
 
 
+def expand_credentials(credentials: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """``user:${TOKEN}``, as it stood in a URL, with the token. Raises VariableMissingError."""
+    _require({n for value in credentials.values() for n in _NAME.findall(value)}, environ, "the definition")
+    return {place: _NAME.sub(lambda match: environ[match[1]], value) for place, value in credentials.items()}
+
+
 def conceal(lock: Lock, environ: Mapping[str, str]) -> Lock:
     """``lock`` with ``${NAME}`` in its URLs in the place of the values."""
     values = sorted(((v, n) for n, v in environ.items() if len(v) >= _TELLING), key=lambda pair: -len(pair[0]))

@@ -10,6 +10,7 @@ from roost.client.wire import PlanView, What
 from roost.daemon.decide import STEP_KINDS, Facts, Request, decide
 from roost.daemon.drift import prefix_fault
 from roost.daemon.engine_set import Engines
+from roost.daemon.expansion import expand_credentials
 from roost.daemon.nearest import choose_nearest
 from roost.daemon.progress import Silent
 from roost.daemon.resolve import Resolved
@@ -127,7 +128,7 @@ class Planner:
             definition=resolved.definition,
             defaults=self.defaults,
             platform=resolved.platform,
-            credentials=resolved.parsed.credentials,
+            credentials=expand_credentials(resolved.parsed.credentials, what.environ),
             environ=what.environ,
         )
 

@@ -93,10 +93,12 @@ class PrefixBuilds:
 
     async def _publish(self, flight: Flight[Ready], wanted: Wanted) -> Ready:
         progress = BuildProgress(flight.publish)
+        changed: set[str] = set()
 
         async def fill(prefix: str) -> Filled:
             lock = reveal(wanted.lock, wanted.environ)
-            filled = await fill_prefix(self._engines, lock, prefix, progress, wanted.credentials)
+            filled, names = await fill_prefix(self._engines, lock, prefix, progress, wanted.credentials)
+            changed.update(names)
             progress.start("publish")
             return filled
 
@@ -106,7 +108,26 @@ class PrefixBuilds:
             )
         progress.finish("publish")
         await progress.record(self._store.index)
+        if changed:
+            await self._retire_siblings(artifact, changed)
         return Ready(artifact=artifact, recorded=wanted.generation)
+
+    async def _retire_siblings(self, made: Artifact, changed: set[str]) -> None:
+        """Somebody edited a file in place, and the cache had it: so have the prefixes that were linked before."""
+        from roost.daemon.engines.prefix_check import altered
+
+        for other in await self._store.index.artifacts():
+            if other.kind != "prefix" or other.state != "ready" or other.id == made.id:
+                continue
+            lock = await self._store.index.lock(other.key)
+            if lock is None or not _names(lock) & changed:
+                continue
+            if await asyncio.to_thread(altered, other.path, lock):
+                await self.retire(other, lock)
+
+
+def _names(lock: Lock) -> set[str]:
+    return {package.name for package in lock.conda} | {wheel.name for wheel in lock.wheels}
 
 
 async def _relay(listener: Listener, tell: Callable[[Message], None]) -> None:

@@ -157,7 +157,7 @@ async def resolve_run(store: Store, run: Run) -> Resolved:
     """What a run used, from what was recorded of it. The definition stays closed: its lock says all that is needed."""
     known = await store.index.known_definition(run.definition_digest)
     return Resolved(
-        parsed=Parsed(definition=Definition(), settings=Settings(variables=run.variables)),
+        parsed=Parsed(definition=Definition(), settings=Settings(variables=run.variables), format="run"),
         digest=run.definition_digest,
         canonical=known.canonical if known else b"{}",
         settings_digest=run.settings_digest,

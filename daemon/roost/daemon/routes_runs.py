@@ -95,7 +95,7 @@ async def _start(work: Work, body: RunRequest, resolved: Resolved, planned: Plan
         return Reply(nothing, 202)
     run = await work.runs.create(body, resolved, launch, planned.facts.interpreter)
     if body.detach:
-        work.runs.spawn(_detached(work, run, body, resolved))
+        work.runs.start(run.id, _detached(work, run, body, resolved))
     return RunResponse(
         run=run_view(run),
         launch=None if body.detach else launch,
@@ -163,6 +163,7 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     )
     resolved = await resolve_run(work.store, run)
     request = Request(definition=resolved.definition, target="local")
+    await work.builds.wait(BuildJob(resolved=resolved, request=request, what=what))  # its prefix may be gone
     return await _start(work, body, resolved, await work.planner.plan(resolved, request, what))
 
 

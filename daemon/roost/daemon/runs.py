@@ -53,6 +53,8 @@ class Runs:
         self._foreground: set[str] = set()
         self._cancelled: set[str] = set()
         self._tasks: set[asyncio.Task[object]] = set()
+        self._starting: dict[str, asyncio.Task[object]] = {}
+        """Detached runs that no supervisor has yet."""
 
     def folder(self, run_id: str) -> str:
         """``<root>/runs/<id>``."""
@@ -119,7 +121,8 @@ class Runs:
 
     async def _settle(self, run_id: str, found: Outcome) -> Run:
         """It ended, or nobody knows how."""
-        state = "cancelled" if run_id in self._cancelled and found.state == "failed" else found.state
+        ended_early = run_id in self._cancelled and found.state in ("failed", "lost")
+        state: RunState = "cancelled" if ended_early else found.state
         self._cancelled.discard(run_id)
         await self._store.index.update_run(
             run_id, state=state, exit_status=found.exit_status, ended=found.ended or utc_now()
@@ -194,18 +197,28 @@ class Runs:
         if found.state != "running":  # else the command outlives its supervisor: the next start looks again
             await self._settle(run_id, found)
 
-    def spawn(self, work: Coroutine[object, object, object]) -> None:
+    def start(self, run_id: str, work: Coroutine[object, object, object]) -> None:
+        """Let ``work`` make a detached run ready and hand it to its supervisor; ``cancel`` cancels it meanwhile."""
+        task = self._starting[run_id] = self.spawn(work)
+        task.add_done_callback(lambda _task: self._starting.pop(run_id, None))
+
+    def spawn(self, work: Coroutine[object, object, object]) -> asyncio.Task[object]:
         """Let ``work`` go on by itself, and keep hold of it."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def cancel(self, run_id: str) -> Run:
-        """Ask the supervisor to end its command (SIGTERM); the state changes when it has."""
+        """Ask the supervisor to end its command (SIGTERM); the state changes when it has. One that has none yet is
+        never started. Raises RunOverError, NotFoundError."""
         run = await self.get(run_id)
         if run.state in OVER:
             raise RunOverError(f"run {run_id} has ended ({run.state})")
         watched = self._watched.get(run_id)
+        if watched is None and run_id in self._starting:
+            self._starting[run_id].cancel()
+            return await self._settle(run_id, Outcome(state="cancelled"))
         if watched is None:
             raise RunOverError(
                 f"run {run_id} has no supervisor that could be told",

@@ -111,7 +111,9 @@ async def _wheels_beside(
             hint="add python to its conda dependencies",
         )
     conda, pip = await engines.conda(), await engines.pip()
-    provided = await conda.provides(packages, progress=progress, credentials=job.credentials)
+    written = [*job.definition.conda.channels, *job.definition.conda.dependencies]
+    secrets = conda.secrets(written, job.environ, job.credentials)
+    provided = await conda.provides(packages, progress=progress, credentials=secrets)
     locked = await pip.lock(
         job.definition.pip.requirements,
         python=pip.conda_python(python.version),

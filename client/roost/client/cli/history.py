@@ -8,8 +8,10 @@ from contextlib import closing
 from typing import Any
 
 from roost.client.cli.building import fields
-from roost.client.cli.context import Context
+from roost.client.cli.context import Context, wrong_usage
+from roost.client.cli.launching import supervise
 from roost.client.cli.parser import Subparsers, add_command, add_family
+from roost.client.errors import client_error
 from roost.client.terminal import digest, table
 
 Json = dict[str, Any]
@@ -25,8 +27,9 @@ def add(subparsers: Subparsers) -> None:
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
     cancel = add_command(family, "cancel", cancel_command, "End a run.", "roost runs cancel r-1a2b")
     rerun = add_command(
-        family, "rerun", rerun_command, "Run it again with its exact generation, detached.", "roost runs rerun r-1a2b"
+        family, "rerun", rerun_command, "Run it again, in its exact generation.", "roost runs rerun r-1a2b"
     )
+    rerun.add_argument("--detach", action="store_true", help="print the new run's id and do not wait")
     for parser in (show, logs, cancel, rerun):
         parser.add_argument("id", metavar="ID")
 
@@ -85,7 +88,23 @@ def cancel_command(context: Context) -> int:
 
 
 def rerun_command(context: Context) -> int:
-    request = {"detach": True, "environ_of_client": dict(os.environ)}
-    answer = context.request("POST", f"/v1/runs/{context.options.id}/rerun", request)
+    """As ``run`` does it: the command's own status, or the id of a detached run."""
+    old = context.request("GET", f"/v1/runs/{context.options.id}")
+    _check(old)
+    detach = context.options.detach
+    request = {"detach": True, "environ_of_client": dict(os.environ)} if detach else {}
+    answer = context.request("POST", f"/v1/runs/{old['id']}/rerun", request)
+    if not detach:
+        return supervise(context, answer, {})
     context.print_json(answer["run"]) if context.json else context.print(str(answer["run"]["id"]))
     return 0
+
+
+def _check(old: Json) -> None:
+    if not os.path.isdir(old["cwd"]):
+        raise client_error(
+            "folder-gone", f"Run {old['id']} ran in {old['cwd']}, which is not there.", "Make that folder again.", 7
+        )
+    unset = [name for name in old["secrets"] if name not in os.environ]
+    if unset:
+        raise wrong_usage(f"Run {old['id']} used secrets that are not set: {', '.join(unset)}.", "Set them first.")

@@ -137,7 +137,7 @@ def run_command(context: Context) -> int:
             build(context, {"what": asked, "target": context.options.target})
             continue
         try:
-            return _supervise(context, answer, request["variables"])
+            return supervise(context, answer, request["variables"])
         except activate.LeaseGoneError:
             _failed(context, answer["run"]["id"])
     raise _gone()
@@ -174,13 +174,14 @@ def _detached(context: Context, run: Json) -> int:
     return 0
 
 
-def _supervise(context: Context, answer: Json, variables: Mapping[str, str]) -> int:
+def supervise(context: Context, answer: Json, variables: Mapping[str, str]) -> int:
+    """Start the run that ``answer`` describes and see it to its end; its exit status."""
     from roost.client.supervise import Supervised
 
     launch, run = answer["launch"], answer["run"]
     spec = {
-        "command": context.options.command,
-        "cwd": os.getcwd(),
+        "command": run["command"],
+        "cwd": run["cwd"],
         "environ": activate.environment(launch, os.environ, variables),
         "lease": launch["lease"],
         "python": launch.get("python"),

@@ -1,4 +1,4 @@
-"""``events``, ``env list`` and ``cache df``: what happens, and what there is."""
+"""``events``, ``env list`` and ``cache``: what happens, and what there is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FAR = 2**53 - 1
 
 
 def add(subparsers: Subparsers) -> None:
-    """The three commands."""
+    """The commands of this module."""
     events = add_command(subparsers, "events", events_command, "What happens in the daemon.", "roost events -f --json")
     events.add_argument("-f", "--follow", action="store_true", help="go on until interrupted")
     events.add_argument("--since", type=int, default=0, metavar="SEQ", help="after the event of that number")
@@ -22,6 +22,9 @@ def add(subparsers: Subparsers) -> None:
     add_command(environments, "list", environments_command, "All registered environments.", "roost env list --json")
     cache = add_family(subparsers, "cache", "What roost keeps on disk.", "roost cache df")
     add_command(cache, "df", usage_command, "How much room everything takes, and what protects it.", "roost cache df")
+    about = "Compare every file of every prefix with its package."
+    verify = add_command(cache, "verify", verify_command, about, "roost cache verify --repair")
+    verify.add_argument("--repair", action="store_true", help="mend the caches and build anew what differs")
 
 
 def events_command(context: Context) -> int:
@@ -83,3 +86,27 @@ def usage_command(context: Context) -> int:
     for name, value in (answer.get("totals") or {}).items():
         context.print(f"{name}: {size(value) if 'bytes' in name else value}")
     return 0
+
+
+def verify_command(context: Context) -> int:
+    """1 where something differs and was not mended."""
+    answer = context.request("POST", "/v1/verify", {"repair": context.options.repair})
+    if context.json:
+        context.print_json(answer)
+    else:
+        _print_findings(context, answer)
+    return int(bool(answer["findings"]) and not context.options.repair)
+
+
+def _print_findings(context: Context, answer: Json) -> None:
+    for finding in answer["findings"]:
+        context.print(f"{finding['path']}: {finding['count']} files are not what their packages say")
+        for path in finding["files"]:
+            context.print(f"  {path}")
+        if finding["replaced_by"]:
+            context.print(f"  built anew at {finding['replaced_by']}")
+    for name in answer["packages"]:
+        context.print(f"{name} was changed in the package cache too, and is fetched anew")
+    context.print(f"{answer['prefixes']} prefixes, {len(answer['findings'])} differ")
+    if answer["findings"] and not context.options.repair:
+        context.print("`roost cache verify --repair` mends them.")

@@ -241,21 +241,23 @@ class CondaEngine:
         *,
         progress: Progress = SILENT,
         credentials: Mapping[str, str] | None = None,
-    ) -> None:
+    ) -> list[str]:
         """Fill ``prefix``, in its final place, with ``packages`` by hard links from the cache; run post-link scripts.
 
         Packages that the cache lacks are fetched; those whose cached files were changed are dropped and fetched anew.
+        Returns the names of these: other prefixes share the changed files.
         """
         progress.start("link", len(packages))
         with translated(f"linking into {prefix}"):
-            records = await self._link_whole(packages, prefix, progress, credentials or {})
+            records, changed = await self._link_whole(packages, prefix, progress, credentials or {})
             await to_end(self._complete, packages, prefix)
         progress.finish("link")
         await run_post_link(await asyncio.to_thread(_ordered, packages, records), prefix, progress)
+        return changed
 
     async def _link_whole(
         self, packages: Sequence[CondaPackage], prefix: str, progress: Progress, credentials: Mapping[str, str]
-    ) -> list[RepoDataRecord]:
+    ) -> tuple[list[RepoDataRecord], list[str]]:
         """Link, and look meanwhile whether what is linked is whole; if not, once again without it.
 
         The look shares the time of linking that way, and finds the same, for both see the same inodes.
@@ -276,13 +278,13 @@ class CondaEngine:
         if not changed:
             if failure is not None:
                 raise failure
-            return records
+            return records, []
         progress.log(f"{', '.join(changed)} in the package cache was changed: fetched anew")
         await to_end(empty, prefix)
         async with self._gate.shared():
             records, missing = await asyncio.to_thread(self._prepare, packages)
             await self._install(records, missing, prefix, progress, credentials)
-        return records
+        return records, changed
 
     async def _install(
         self,

@@ -130,8 +130,11 @@ class PipEngine:
         python_path: str,
         progress: Progress | None = None,
         credentials: Mapping[str, str] | None = None,
-    ) -> None:
+    ) -> list[str]:
         """Put exactly ``wheels`` into ``prefix``, whose Python is ``python_path``.
+
+        Returns the names of those whose unpacked files had been changed and were fetched anew: other prefixes share
+        the changed files.
 
         Raises DigestMismatchError, WheelMissingError, WheelCorruptError, IndexUnreachableError, StoreFullError.
         """
@@ -139,7 +142,7 @@ class PipEngine:
         index, own = _index_and_credentials(self._config.index_url)
         secrets = Secrets({**own, **(credentials or {})})
         told.begin()
-        await self._drop_damaged(wheels, thorough=False)
+        changed = await self._drop_damaged(wheels, thorough=False)
         async with self._process.folder() as folder:
             pylock = os.path.join(folder, "pylock.toml")
             await asyncio.to_thread(self._write_pylock, pylock, wheels, secrets)
@@ -159,6 +162,7 @@ class PipEngine:
             raise translate(outcome.stderr, outcome.status, "installing")
         await asyncio.to_thread(check_complete, prefix, wheels)
         told.end()
+        return changed
 
     async def mend_cache(self, wheels: Sequence[Wheel]) -> list[str]:
         """Compare uv's unpacked copies of ``wheels`` with their RECORDs, every file, and drop the packages that differ
