@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does n
 sys.path.insert(0, str(Path(__file__).parent.parent / "e2e"))
 
 import docker_parts
+import registry_parts
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +35,10 @@ def base_image(docker_host: str) -> str:
 def python_image(docker_host: str) -> str:
     """The same with ``/usr/bin/python3``: an image that brings its own Python."""
     return docker_parts.import_image(docker_host, "python", docker_parts.PYTHON)
+
+
+@pytest.fixture
+def registries() -> Iterator[registry_parts.Registries]:
+    """Two real registries on loopback, empty: the workspace's, and a global one."""
+    with registry_parts.registry() as workspace, registry_parts.registry() as catalogue:
+        yield registry_parts.Registries(workspace, catalogue)

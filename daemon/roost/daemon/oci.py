@@ -73,6 +73,9 @@ class Yes(msgspec.Struct, Generic[Value], frozen=True):
 class No(msgspec.Struct, frozen=True):
     """The registry said, in so many words, that it is not there."""
 
+    reason: Reason | None = None
+    """Where there is more to say: an image that is there for other platforms only."""
+
 
 class Unknown(msgspec.Struct, frozen=True):
     """Neither: refused, broken, too slow, or not to be believed. Never to be taken for ``No``."""

@@ -1,0 +1,332 @@
+"""A client of OCI registries, which says yes, no and "I don't know", and never takes one for another.
+
+``No`` is said only where the registry itself says so, in its own words (404 as the OCI distribution specification has
+it). Everything else that is not ``Yes`` is ``Unknown`` with its reason. Reads go to the configured mirrors of a host in
+its place; writes always go to the host itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from roost.client.wire import Reason
+from roost.daemon.engines.registry_auth import Access, scope
+from roost.daemon.engines.registry_download import Download
+from roost.daemon.engines.registry_errors import (
+    BlobDigestError,
+    BlobMissingError,
+    NotRegistryError,
+    RegistryError,
+    TagMovedError,
+)
+from roost.daemon.engines.registry_http import RegistryConfig, Transport, faults_of, raise_status
+from roost.daemon.engines.registry_upload import BlobSource, Upload
+from roost.daemon.oci import (
+    INDEX_TYPES,
+    MANIFEST_LIMIT,
+    MANIFEST_TYPES,
+    Answer,
+    Descriptor,
+    Index,
+    ManifestInvalidError,
+    No,
+    Reference,
+    Unknown,
+    Yes,
+    choose_platform,
+    digest_of,
+    parse_manifest,
+)
+
+__all__ = ["Access", "FetchedManifest", "Probe", "Registry", "RegistryConfig", "RegistryError"]
+
+T = TypeVar("T")
+_ACCEPT = ", ".join((*MANIFEST_TYPES, *INDEX_TYPES))
+_ABSENT = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"})
+
+
+class FetchedManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """A manifest or index as it is in the registry, its digest checked."""
+
+    digest: str
+    media_type: str
+    data: bytes
+
+
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be done in a place of a registry."""
+
+    read: Answer[None]
+    write: Answer[None]
+
+
+class Registry:
+    """All registries, under one config. Make it in the event loop, and ``close`` it at the end."""
+
+    def __init__(self, config: RegistryConfig) -> None:
+        self._transport = Transport(config)
+        self._known: set[str] = set()
+        """Hosts that have answered as a registry does."""
+
+    def configure(self, config: RegistryConfig) -> None:
+        """Go by ``config`` from the next call on."""
+        self._transport.config = config
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    # ------------------------------------------------------------------ reading
+    async def manifest(self, ref: Reference, *, platform: str | None = None) -> Answer[FetchedManifest]:
+        """The manifest of ``ref``. With ``platform`` an index is led to its manifest for that platform; ``No`` with a
+        reason where it has none. (A manifest without an index does not say its platform: its config does.)"""
+        return await self._first(ref, lambda place: self._manifest(place, platform))
+
+    async def has_blob(self, ref: Reference, digest: str) -> Answer[int]:
+        """Whether the repository of ``ref`` has the blob, and its size in bytes."""
+        return await self._first(ref, lambda place: self._has_blob(place, digest, "pull"))
+
+    async def fetch_blob(self, ref: Reference, descriptor: Descriptor, path: str) -> None:
+        """Put the blob at ``path``, its size and digest checked; ``path`` + ``.partial`` is gone on with.
+
+        Raises BlobMissingError, BlobDigestError, RegistryError and its kind.
+        """
+        places = self._places(ref)
+        for number, place in enumerate(places):
+            try:
+                await self._fetch(place, descriptor, path)
+            except (BlobMissingError, RegistryError):
+                if number + 1 == len(places):
+                    raise
+            else:
+                return
+
+    async def read_blob(self, ref: Reference, descriptor: Descriptor, limit: int) -> bytes:
+        """A small blob (at most ``limit`` bytes) into memory. Raises as ``fetch_blob``."""
+        if descriptor.size > limit:
+            raise BlobDigestError(f"{descriptor.digest} has {descriptor.size} bytes; {limit} at most were expected")
+        places = self._places(ref)
+        for number, place in enumerate(places):
+            try:
+                return await self._read(place, descriptor)
+            except (BlobMissingError, RegistryError):
+                if number + 1 == len(places):
+                    raise
+        raise AssertionError("a reference has a place")
+
+    # ------------------------------------------------------------------ writing
+    async def push_blob(
+        self, ref: Reference, source: str | bytes, descriptor: Descriptor, *, mount_from: str | None = None
+    ) -> int:
+        """Make sure that the repository has the blob; the bytes that were really sent. ``source``: a path or bytes;
+        ``mount_from``: another repository of the same registry that may have it.
+
+        Raises RegistryError and its kind, also where the registry can't say whether it has it.
+        """
+        there = await self._has_blob(ref, descriptor.digest, "push")
+        if isinstance(there, Yes):
+            return 0
+        if isinstance(there, Unknown):
+            raise RegistryError(there.reason.message, hint="nothing was sent", fields={"reason": there.reason.code})
+        blob = BlobSource(source, descriptor.size)
+        await blob.check(descriptor)
+        access = _access(ref, "push", mount_from)
+        return await Upload(self._transport, access, ref, blob, descriptor.digest).run(mount_from)
+
+    async def push_manifest(self, ref: Reference, data: bytes, media_type: str) -> str:
+        """Write the manifest under ``ref``'s tag (or digest) and read it back; its digest.
+
+        Raises TagMovedError where somebody else's is there afterwards, RegistryError and its kind.
+        """
+        digest, access = digest_of(data), _access(ref, "push")
+        url = self._transport.url(ref.host, f"/v2/{ref.repository}/manifests/{ref.wanted}")
+        headers = {"Content-Type": media_type}
+        async with self._transport.open(access, "PUT", url, headers=headers, body=lambda: data) as response:
+            if response.status not in (201, 202, 204):
+                raise_status(ref.host, response.status, f"writing {ref}")
+        back = await self._manifest(ref, None)
+        if isinstance(back, Yes) and back.value.digest == digest:
+            return digest
+        if isinstance(back, Yes):
+            raise TagMovedError(
+                f"{ref} names {back.value.digest} right after {digest} was written",
+                hint="somebody writes the same tag",
+                fields={"found": back.value.digest},
+            )
+        raise RegistryError(f"{ref} was written and can't be read back", hint="see `roost registry test`")
+
+    async def probe(self, ref: Reference) -> Probe:
+        """What may be done in the repository of ``ref``: reading is tried, and beginning (not ending) an upload."""
+        return Probe(
+            read=await self._answer(lambda: self._may_read(ref)), write=await self._answer(lambda: self._may_write(ref))
+        )
+
+    # ------------------------------------------------------------------ one place
+    def _places(self, ref: Reference) -> list[Reference]:
+        """Where to read: the mirrors of the host in its place."""
+        mirrors = self._transport.config.mirrors.get(ref.host, ())
+        return [_at_mirror(ref, mirror) for mirror in mirrors] or [ref]
+
+    async def _first(self, ref: Reference, ask: Callable[[Reference], Awaitable[Answer[T]]]) -> Answer[T]:
+        """The first yes; else what is not known of any; no only where all say so."""
+        answers: list[No | Unknown] = []
+        for place in self._places(ref):
+            answer = await ask(place)
+            if isinstance(answer, Yes):
+                return answer
+            answers.append(answer)
+        return next((answer for answer in answers if isinstance(answer, Unknown)), answers[-1])
+
+    async def _answer(self, ask: Callable[[], Awaitable[Answer[T]]]) -> Answer[T]:
+        try:
+            return await ask()
+        except (RegistryError, ManifestInvalidError, BlobMissingError) as error:
+            return Unknown(Reason(code=error.code, message=error.message))
+
+    async def _manifest(self, ref: Reference, platform: str | None) -> Answer[FetchedManifest]:
+        return await self._answer(lambda: self._get_manifest(ref, platform))
+
+    async def _get_manifest(self, ref: Reference, platform: str | None) -> Answer[FetchedManifest]:
+        access = _access(ref, "pull")
+        url = self._transport.url(ref.host, f"/v2/{ref.repository}/manifests/{ref.wanted}")
+        async with self._transport.open(access, "GET", url, headers={"Accept": _ACCEPT}) as response:
+            if response.status == 404:
+                return await self._absent(access, response)
+            if response.status != 200:
+                raise_status(ref.host, response.status, f"asking for {ref}")
+            fetched = await _read_manifest(ref, response)
+        document = parse_manifest(fetched.data, fetched.media_type)
+        self._known.add(ref.host)
+        fetched = msgspec.structs.replace(fetched, media_type=document.media_type)
+        if platform is None or not isinstance(document, Index):
+            return Yes(fetched)
+        chosen = choose_platform(document, platform)
+        if chosen is None:
+            there = ", ".join(sorted({str(entry.platform) for entry in document.manifests if entry.platform}))
+            return No(Reason(code="platform-missing", message=f"{ref} is there for {there}, and not for {platform}"))
+        return await self._get_manifest(ref.by_digest(chosen.digest), None)
+
+    async def _has_blob(self, ref: Reference, digest: str, action: str) -> Answer[int]:
+        async def ask() -> Answer[int]:
+            access = _access(ref, action)
+            url = self._transport.url(ref.host, f"/v2/{ref.repository}/blobs/{digest}")
+            async with self._transport.open(access, "HEAD", url) as response:
+                if response.status == 404:
+                    return await self._absent(access, response)
+                if response.status != 200:
+                    raise_status(ref.host, response.status, f"asking for {digest[:19]}…")
+                return Yes(int(response.headers.get("Content-Length", 0)))
+
+        return await self._answer(ask)
+
+    async def _absent(self, access: Access, response: aiohttp.ClientResponse) -> No:
+        """404 means no only from a registry: anything else may stand at that address and know nothing. Raises
+        NotRegistryError."""
+        faults = await faults_of(response)
+        if faults is not None and _ABSENT & set(faults):
+            self._known.add(access.host)
+            return No()
+        if access.host not in self._known:
+            await self._check_registry(access.host)
+        return No()
+
+    async def _check_registry(self, host: str) -> None:
+        """``GET /v2/`` tells a registry from other servers (200, or 401 with a challenge)."""
+        # without scopes and credentials: what counts is that it answers as a registry
+        async with self._transport.open(_Unasked(host), "GET", self._transport.url(host, "/v2/")) as response:
+            if response.status == 200 or (response.status == 401 and "WWW-Authenticate" in response.headers):
+                self._known.add(host)
+                return
+            raise NotRegistryError(
+                f"{host} answers, but not as a registry does (HTTP {response.status} for /v2/)",
+                hint="check the registry's name and port",
+            )
+
+    async def _fetch(self, ref: Reference, descriptor: Descriptor, path: str) -> None:
+        url = self._transport.url(ref.host, f"/v2/{ref.repository}/blobs/{descriptor.digest}")
+        await Download(self._transport, _access(ref, "pull"), url, descriptor, path).run()
+
+    async def _read(self, ref: Reference, descriptor: Descriptor) -> bytes:
+        url = self._transport.url(ref.host, f"/v2/{ref.repository}/blobs/{descriptor.digest}")
+        async with self._transport.open(_access(ref, "pull"), "GET", url) as response:
+            if response.status != 200:
+                raise_status(ref.host, response.status, f"fetching {descriptor.digest[:19]}…")
+            data = await _read_all(response, descriptor.size)
+        if digest_of(data) != descriptor.digest:
+            raise BlobDigestError(
+                f"registry {ref.host} sent {digest_of(data)} for {descriptor.digest}",
+                hint="the registry or something on the way is wrong; nothing of it was kept",
+            )
+        return data
+
+    async def _may_read(self, ref: Reference) -> Answer[None]:
+        await self._check_registry(ref.host)
+        url = self._transport.url(ref.host, f"/v2/{ref.repository}/tags/list?n=1")
+        async with self._transport.open(_access(ref, "pull"), "GET", url) as response:
+            if response.status in (200, 404):  # an empty repository is as good as a full one
+                return Yes(None)
+            if response.status == 403:
+                return No(Reason(code="registry-denied", message=f"{ref.host} does not let us read {ref.repository}"))
+            raise_status(ref.host, response.status, f"reading {ref.name}")
+        raise AssertionError("raise_status raises")
+
+    async def _may_write(self, ref: Reference) -> Answer[None]:
+        access = _access(ref, "push")
+        url = self._transport.url(ref.host, f"/v2/{ref.repository}/blobs/uploads/")
+        async with self._transport.open(access, "POST", url, headers={"Content-Length": "0"}) as response:
+            if response.status == 202:
+                place = response.url.join(URL(response.headers.get("Location", ""), encoded=True))
+            elif response.status in (403, 405):
+                return No(Reason(code="registry-denied", message=f"{ref.host} does not let us write {ref.repository}"))
+            else:
+                raise_status(ref.host, response.status, f"writing to {ref.name}")
+        async with self._transport.open(access, "DELETE", place):
+            return Yes(None)  # one that can't be given back is collected by the registry
+
+
+class _Unasked(Access):
+    """Answers no challenge."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(host, ())
+        self.tried = 1 << 20
+
+
+def _access(ref: Reference, action: str, mount_from: str | None = None) -> Access:
+    own = scope(ref.repository, "pull", "push") if action == "push" else scope(ref.repository, "pull")
+    other = (scope(mount_from, "pull"),) if mount_from is not None and mount_from != ref.repository else ()
+    return Access(ref.host, (own, *other))
+
+
+def _at_mirror(ref: Reference, mirror: str) -> Reference:
+    host, _, prefix = mirror.partition("/")
+    repository = f"{prefix.strip('/')}/{ref.repository}" if prefix.strip("/") else ref.repository
+    return msgspec.structs.replace(ref, host=host, repository=repository)
+
+
+async def _read_manifest(ref: Reference, response: aiohttp.ClientResponse) -> FetchedManifest:
+    """Raises BlobDigestError where the registry lies about what it sends, ManifestInvalidError where it is too much."""
+    data = await _read_all(response, None)
+    digest = digest_of(data)
+    said = response.headers.get("Docker-Content-Digest", digest)
+    wanted = ref.digest or digest
+    if wanted.startswith("sha256:") and wanted != digest:
+        raise BlobDigestError(f"registry {ref.host} sent {digest} for {ref}")
+    if said.startswith("sha256:") and said != digest:
+        raise BlobDigestError(f"registry {ref.host} says that {ref} is {said}, and sent {digest}")
+    return FetchedManifest(digest=digest, media_type=response.headers.get("Content-Type", ""), data=data)
+
+
+async def _read_all(response: aiohttp.ClientResponse, size: int | None) -> bytes:
+    """The whole body, bounded."""
+    limit = MANIFEST_LIMIT if size is None else size
+    data = bytearray()
+    async for piece in response.content.iter_chunked(64 * 1024):
+        data += piece
+        if len(data) > limit:
+            raise ManifestInvalidError(f"the answer is larger than {limit} bytes")
+    return bytes(data)

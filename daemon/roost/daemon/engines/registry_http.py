@@ -1,0 +1,295 @@
+"""HTTP with registries: credentials, redirects, waiting when told to, trying again, and errors of roost's tree.
+
+What is sent to a host is for that host: a redirect to another one (blobs often lie in an object store) is followed
+without credentials. Nothing ambient counts but proxies and the system's certificates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from roost.daemon.engines.registry_auth import Access, Authority, parse_challenges
+from roost.daemon.engines.registry_errors import (
+    BlobMissingError,
+    NotRegistryError,
+    RegistryBrokenError,
+    RegistryBusyError,
+    RegistryDeniedError,
+    RegistryError,
+    RegistryTimeoutError,
+    RegistryTlsError,
+)
+from roost.daemon.oci import DEFAULT_HOST
+
+Body = Callable[[], "bytes | AsyncIterator[bytes]"]
+"""Makes the body anew for each try."""
+
+_DOCKER_API = "registry-1.docker.io"
+_REDIRECTS = 10
+_BACKOFF = 0.25
+_ERROR_BODY = 64 * 1024
+_CHALLENGES = 2
+"""A remembered token that expired, and then the answer to the fresh challenge."""
+
+
+class RegistryConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What the client goes by."""
+
+    mirrors: dict[str, tuple[str, ...]] = {}
+    """Host to ``HOST[:PORT][/PREFIX]`` that are asked in its place."""
+    insecure: tuple[str, ...] = ()
+    """Hosts (with the port, if any) that are talked to over plain http."""
+    timeout: float = 60.0
+    """Seconds without a byte."""
+    connect_timeout: float = 10.0
+    retries: int = 2
+    """Times that a request is sent again after 5xx or a broken connection."""
+    patience: float = 30.0
+    """Seconds that are waited in all when a registry says ``Retry-After``."""
+    chunk: int = 16 * 1024 * 1024
+    """Bytes of an upload that are sent in one request."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` (with or without port) can only be this machine."""
+    name = URL(f"http://{host}").host or ""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+class Transport:
+    """One session for all registries. Make it in the event loop; ``close`` it."""
+
+    def __init__(self, config: RegistryConfig) -> None:
+        self.config = config
+        self._authority = Authority(self.plain)
+        self._session: aiohttp.ClientSession | None = None
+        self._making = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def plain(self, host: str) -> bool:
+        """Whether ``host`` is talked to without TLS."""
+        return is_loopback(host) or host in self.config.insecure
+
+    def origin(self, host: str) -> str:
+        """``scheme://host`` of a registry's API."""
+        if host == DEFAULT_HOST:
+            return f"https://{_DOCKER_API}"
+        return f"{'http' if self.plain(host) else 'https'}://{host}"
+
+    def url(self, host: str, path: str) -> URL:
+        """``path`` (``/v2/…``) of a registry."""
+        return URL(self.origin(host) + path, encoded=True)
+
+    @asynccontextmanager
+    async def open(
+        self,
+        access: Access,
+        method: str,
+        url: URL,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        retries: int | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer, whatever its status, once credentials, redirects and waiting are done with.
+
+        Raises RegistryTimeoutError, RegistryTlsError, RegistryError, CredentialsError, also while the body is read.
+        """
+        with _translated(access.host):
+            response = await self._send(access, method, url, dict(headers or {}), body, retries)
+            try:
+                yield response
+            finally:
+                response.release() if response.content.is_eof() else response.close()
+
+    async def _send(
+        self,
+        access: Access,
+        method: str,
+        url: URL,
+        headers: dict[str, str],
+        body: Body | None,
+        retries: int | None,
+    ) -> aiohttp.ClientResponse:
+        tries, waited = 0, 0.0
+        most = self.config.retries if retries is None else retries
+        while True:
+            try:
+                response = await self._redirected(access, method, url, headers, body)
+            except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
+                raise  # refused, unknown, without TLS, or had its time: it will be the same at once
+            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
+                if tries >= most:
+                    raise
+                tries += 1
+                await asyncio.sleep(_BACKOFF * 2**tries)
+                continue
+            if response.status == 401 and await self._answered(access, url, response):
+                response.close()
+                continue
+            pause = self._pause(response, tries, most, waited)
+            if pause is None:
+                return response
+            response.close()
+            tries, waited = tries + 1, waited + pause
+            await asyncio.sleep(pause)
+
+    async def _answered(self, access: Access, url: URL, response: aiohttp.ClientResponse) -> bool:
+        """Whether there is something better to send now. Only the registry itself may ask who we are."""
+        if response.url.origin() != url.origin() or access.tried >= _CHALLENGES:
+            return False
+        challenges = parse_challenges(response.headers.getall("WWW-Authenticate", []))
+        return await self._authority.answer(await self._open_session(), access, challenges)
+
+    async def _redirected(
+        self, access: Access, method: str, url: URL, headers: dict[str, str], body: Body | None
+    ) -> aiohttp.ClientResponse:
+        place = url
+        for _ in range(_REDIRECTS):
+            response = await self._once(access, method, place, headers, body, own=place.origin() == url.origin())
+            if response.status not in (301, 302, 303, 307, 308) or "Location" not in response.headers:
+                return response
+            response.close()
+            place = self._next_place(access.host, place, response.headers["Location"])
+        raise NotRegistryError(f"{access.host} sends us from one place to the next without an end")
+
+    def _next_place(self, host: str, place: URL, location: str) -> URL:
+        found = place.join(URL(location, encoded=True))
+        if found.scheme != "https" and not (found.scheme == "http" and self.plain(found.authority)):
+            raise NotRegistryError(f"{host} sends us to {found.scheme}://{found.host}, which is not https")
+        return found
+
+    async def _once(
+        self, access: Access, method: str, url: URL, headers: dict[str, str], body: Body | None, *, own: bool
+    ) -> aiohttp.ClientResponse:
+        session = await self._open_session()
+        known = self._authority.remembered(access) if own else None
+        sent = {**headers, **({"Authorization": known} if known else {})}
+        data = body() if body is not None else None
+        return await session.request(method, url, headers=sent, data=data, allow_redirects=False, proxy=_proxy_for(url))
+
+    def _pause(self, response: aiohttp.ClientResponse, tries: int, most: int, waited: float) -> float | None:
+        """Seconds after which to send the same again; ``None`` where the answer must do."""
+        if response.status == 429 or (response.status == 503 and "Retry-After" in response.headers):
+            asked = retry_after(response.headers.get("Retry-After", ""), datetime.now(timezone.utc))
+            pause = _BACKOFF * 2**tries if asked is None else asked
+            return pause if tries <= most + 2 and waited + pause <= self.config.patience else None
+        if response.status >= 500 and response.status != 501 and tries < most:
+            return _BACKOFF * 2**tries
+        return None
+
+    async def _open_session(self) -> aiohttp.ClientSession:
+        async with self._making:
+            if self._session is None:
+                context = await asyncio.to_thread(ssl.create_default_context)
+                timeout = aiohttp.ClientTimeout(
+                    total=None, sock_connect=self.config.connect_timeout, sock_read=self.config.timeout
+                )
+                self._session = aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(ssl=context, limit_per_host=8),
+                    timeout=timeout,
+                    auto_decompress=False,  # digests are over the bytes as they are
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    headers={"User-Agent": "roost", "Accept-Encoding": "identity"},
+                )
+            return self._session
+
+
+def retry_after(value: str, now: datetime) -> float | None:
+    """Seconds that ``Retry-After`` (RFC 9110, 10.2.3: seconds or a date) asks for; ``None`` where it says nothing."""
+    value = value.strip()
+    if value.isdigit():
+        return float(value)
+    try:
+        then = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, float((then - now).total_seconds())) if then.tzinfo else None
+
+
+def _proxy_for(url: URL) -> str | None:
+    """By ``HTTPS_PROXY`` and the like. aiohttp's own way would read ``~/.netrc`` as well."""
+    proxies = getproxies_environment()
+    if url.scheme not in proxies or is_loopback(url.authority) or proxy_bypass_environment(url.authority, proxies):
+        return None
+    return proxies[url.scheme]
+
+
+@contextmanager
+def _translated(host: str) -> Iterator[None]:
+    """Turns aiohttp's errors into those of roost's tree; ``host`` is who is blamed. Other ``OSError`` pass: a disk may
+    be full where the body is written to."""
+    try:
+        yield
+    except asyncio.TimeoutError as error:
+        raise RegistryTimeoutError(
+            f"registry {host} sent nothing for too long", hint="try again; see `roost registry test`"
+        ) from error
+    except (aiohttp.ClientSSLError, ssl.SSLError) as error:
+        raise RegistryTlsError(
+            f"registry {host} can't be trusted: {_short(error)}",
+            hint="mend its certificate, or SSL_CERT_FILE; `insecure` in [registries] is for plain http",
+        ) from error
+    except (aiohttp.ClientError, ConnectionError) as error:
+        raise RegistryError(
+            f"registry {host} can't be reached: {_short(error)}",
+            hint="check the name and the network; see `roost registry test`",
+        ) from error
+
+
+def _short(error: BaseException) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+
+
+class _Fault(msgspec.Struct):
+    code: str = ""
+    message: str | None = None
+
+
+class _Faults(msgspec.Struct):
+    errors: list[_Fault]
+
+
+async def faults_of(response: aiohttp.ClientResponse) -> list[str] | None:
+    """The error codes of an answer as the distribution specification has them; ``None`` where it is no such answer."""
+    try:
+        data = await response.content.read(_ERROR_BODY)
+        return [fault.code for fault in msgspec.json.decode(data, type=_Faults).errors]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def raise_status(host: str, status: int, doing: str) -> None:
+    """Raise the error for a status that is no answer to ``doing``."""
+    if status in (401, 403):
+        raise RegistryDeniedError(
+            f"registry {host} denies access (HTTP {status}) while {doing}", hint=f"`docker login {host}`"
+        )
+    if status == 429:
+        raise RegistryBusyError(f"registry {host} asks for more patience (HTTP 429) while {doing}", hint="try later")
+    if status >= 500:
+        raise RegistryBrokenError(f"registry {host} is broken (HTTP {status}) while {doing}", hint="try again later")
+    if status == 404:
+        raise BlobMissingError(f"registry {host} has nothing there (HTTP 404) while {doing}")
+    raise NotRegistryError(f"registry {host} answers HTTP {status} while {doing}, which is out of place")

@@ -1,0 +1,183 @@
+"""Sending a blob: asked for first, mounted where it can be, else in chunks that are resumed where they broke off.
+
+OCI distribution specification 1.1, "Pushing a blob in chunks" and "Mounting a blob from another repository".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from roost.daemon.engines.registry_auth import Access
+from roost.daemon.engines.registry_errors import (
+    BlobDigestError,
+    BlobMissingError,
+    NotRegistryError,
+    RegistryError,
+)
+from roost.daemon.engines.registry_http import Body, Transport, raise_status
+from roost.daemon.oci import Descriptor, Reference
+
+_BLOCK = 256 * 1024
+_RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
+
+
+class BlobSource:
+    """What is sent: bytes, or a file. Read in blocks, so that memory does not grow with the blob."""
+
+    def __init__(self, source: str | bytes, size: int) -> None:
+        self._source = source
+        self.size = size
+
+    async def blocks(self, offset: int, length: int) -> AsyncIterator[bytes]:
+        """``length`` bytes from ``offset``."""
+        if isinstance(self._source, bytes):
+            yield self._source[offset : offset + length]
+            return
+        file = await asyncio.to_thread(open, self._source, "rb")
+        try:
+            await asyncio.to_thread(file.seek, offset)
+            while length > 0 and (block := await asyncio.to_thread(file.read, min(_BLOCK, length))):
+                length -= len(block)
+                yield block
+        finally:
+            await asyncio.to_thread(file.close)
+
+    async def check(self, descriptor: Descriptor) -> None:
+        """Raise BlobDigestError where the size is another than the descriptor's; the registry checks the digest."""
+        is_file = isinstance(self._source, str)
+        size = (await asyncio.to_thread(os.stat, self._source)).st_size if is_file else len(self._source)
+        if size != descriptor.size:
+            raise BlobDigestError(f"{descriptor.digest} should have {descriptor.size} bytes, and there are {size}")
+
+
+class Upload:
+    """One blob on its way to ``reference``'s repository."""
+
+    def __init__(
+        self, transport: Transport, access: Access, reference: Reference, source: BlobSource, digest: str
+    ) -> None:
+        self._transport = transport
+        self._access = access
+        self._reference = reference
+        self._source = source
+        self._digest = digest
+        self._doing = f"sending {digest[:19]}… to {reference.name}"
+        self.sent = 0
+        """Bytes that really went over."""
+
+    async def run(self, mount_from: str | None) -> int:
+        """Send it. Raises RegistryError and its kind; BlobDigestError where the registry counts another digest."""
+        location = await self._begin(mount_from)
+        if location is None:
+            return 0
+        tries = 0
+        while True:
+            try:
+                await self._finish(await self._chunks(location))
+            except BlobMissingError as error:  # the registry lost the upload: a new one, from the beginning
+                failure: RegistryError = NotRegistryError(error.message, hint="try again")
+            except RegistryError as error:
+                if not error.retryable:
+                    raise
+                failure = error
+            else:
+                return self.sent
+            tries += 1
+            if tries > self._transport.config.retries:
+                raise failure
+            location = await self._begin(None) or location
+
+    async def _begin(self, mount_from: str | None) -> URL | None:
+        """Where to send to; ``None`` where the registry took it from another of its repositories."""
+        url = self._transport.url(self._reference.host, f"/v2/{self._reference.repository}/blobs/uploads/")
+        if mount_from is not None:
+            url = url.with_query({"mount": self._digest, "from": mount_from})
+        async with self._transport.open(self._access, "POST", url, headers={"Content-Length": "0"}) as response:
+            if response.status == 201 and mount_from is not None:
+                return None
+            if response.status != 202:
+                raise_status(self._reference.host, response.status, self._doing)
+            return self._location(response)
+
+    def _location(self, response: aiohttp.ClientResponse) -> URL:
+        location = response.headers.get("Location")
+        if location is None:
+            raise NotRegistryError(f"registry {self._reference.host} does not say where to go on while {self._doing}")
+        return response.url.join(URL(location, encoded=True))
+
+    async def _chunks(self, location: URL) -> URL:
+        """Send all of it; where to finish."""
+        offset, tries = 0, 0
+        while offset < self._source.size:
+            length = min(self._transport.config.chunk, self._source.size - offset)
+            try:
+                location, reached = await self._chunk(location, offset, length)
+            except RegistryError as error:
+                tries += 1
+                if not error.retryable or tries > self._transport.config.retries:
+                    raise
+                location, reached = await self._reached(location, error)
+            offset = reached
+        return location
+
+    async def _chunk(self, location: URL, offset: int, length: int) -> tuple[URL, int]:
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(length),
+            "Content-Range": f"{offset}-{offset + length - 1}",
+        }
+        body = self._counted(offset, length)
+        async with self._transport.open(
+            self._access, "PATCH", location, headers=headers, body=body, retries=0
+        ) as response:
+            if response.status == 416:
+                raise RegistryError(f"registry {self._reference.host} holds another part of the blob", hint="try again")
+            if response.status not in (202, 204):
+                raise_status(self._reference.host, response.status, self._doing)
+            return self._location(response), _reached(response, offset + length)
+
+    def _counted(self, offset: int, length: int) -> Body:
+        async def blocks() -> AsyncIterator[bytes]:
+            async for block in self._source.blocks(offset, length):
+                self.sent += len(block)
+                yield block
+
+        return blocks
+
+    async def _reached(self, location: URL, failure: RegistryError) -> tuple[URL, int]:
+        """How far a broken upload came, and where to go on. Raises ``failure`` where the registry can't tell."""
+        async with self._transport.open(self._access, "GET", location) as response:
+            if response.status not in (200, 202, 204) or "Range" not in response.headers:
+                raise failure
+            return self._location(response), _reached(response, 0)
+
+    async def _finish(self, location: URL) -> None:
+        query = "&".join(part for part in (location.raw_query_string, f"digest={quote(self._digest, safe='')}") if part)
+        url = URL(f"{location.origin()}{location.raw_path}?{query}", encoded=True)
+        async with self._transport.open(
+            self._access, "PUT", url, headers={"Content-Length": "0"}, retries=0
+        ) as response:
+            if response.status in (400, 416):
+                raise BlobDigestError(
+                    f"registry {self._reference.host} counts another digest than {self._digest}: what was sent is not "
+                    "what it should be, or the registry is wrong",
+                    hint="try again; a damaged file is made anew by `roost build --rebuild`",
+                )
+            if response.status not in (201, 204):
+                raise_status(self._reference.host, response.status, self._doing)
+
+
+def _reached(response: aiohttp.ClientResponse, otherwise: int) -> int:
+    """The offset behind the last byte that the registry has (``Range: 0-N``; ``0-0`` is also said of nothing)."""
+    match = _RANGE.fullmatch(response.headers.get("Range", ""))
+    if match is None:
+        return otherwise
+    last = int(match[1])
+    return last + 1 if last or otherwise == 1 else 0
