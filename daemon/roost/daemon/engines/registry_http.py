@@ -143,7 +143,7 @@ class Transport:
                 if tries >= most:
                     raise
                 tries += 1
-                await asyncio.sleep(_BACKOFF * 2**tries)
+                await asyncio.sleep(_backoff(tries))
                 continue
             if response.status == 401 and await self._answered(access, url, response):
                 response.close()
@@ -193,10 +193,10 @@ class Transport:
         """Seconds after which to send the same again; ``None`` where the answer must do."""
         if response.status == 429 or (response.status == 503 and "Retry-After" in response.headers):
             asked = retry_after(response.headers.get("Retry-After", ""), datetime.now(timezone.utc))
-            pause = _BACKOFF * 2**tries if asked is None else asked
+            pause = _backoff(tries) if asked is None else asked
             return pause if tries <= most + 2 and waited + pause <= self.config.patience else None
         if response.status >= 500 and response.status != 501 and tries < most:
-            return _BACKOFF * 2**tries
+            return _backoff(tries)
         return None
 
     async def _open_session(self) -> aiohttp.ClientSession:
@@ -214,6 +214,10 @@ class Transport:
                     headers={"User-Agent": "roost", "Accept-Encoding": "identity"},
                 )
             return self._session
+
+
+def _backoff(tries: int) -> float:
+    return _BACKOFF * float(2**tries)
 
 
 def retry_after(value: str, now: datetime) -> float | None:
