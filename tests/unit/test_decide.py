@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from roost.client.wire import Reason
-from roost.daemon.decide import Facts, ImageNeededError, NoSuchTargetError, Request, decide
+from roost.client.wire import PlanView, Reason
+from roost.daemon.decide import Facts, ImageFacts, ImageNeededError, ImagePlace, NoSuchTargetError, Request, decide
+from roost.daemon.oci import Answer, No, Unknown, Yes
 from roost.store.definition import Base, Conda, Definition, Pip, PipItem, Python
 from roost.store.records import Artifact, Estimate, Generation
 
@@ -95,3 +97,111 @@ def test_an_unknown_target_is_not_found() -> None:
     with pytest.raises(NoSuchTargetError) as refused:
         decide(Request(definition=CONDA, target="moon"), known())
     assert refused.value.exit_status == 7
+
+
+# -- images ------------------------------------------------------------------------------------------------------------
+
+IMAGE_STEPS = ("base", "download", "layers", "load")
+IMAGE = Definition(base=Base(image="debian:12"), conda=CONDA.conda)
+STEPS = Definition(base=Base(image="debian:12", steps=("RUN true",)), conda=CONDA.conda)
+CONFIG = "sha256:" + "cd" * 32
+HERE = Yes(ImagePlace(reference="roost/train:0123456789ab", digest=CONFIG, bytes=900))
+THERE = Yes(ImagePlace(reference="reg:5000/team/images:k1", digest=CONFIG, manifest_digest=LOCK, bytes=500))
+CURATED = Yes(ImagePlace(reference="catalogue:5000/images:k1", digest=CONFIG, manifest_digest=LOCK, bytes=500))
+LOST = Unknown(Reason(code="registry-unreachable", message="reg:5000 answered 503"))
+
+
+def imaged(**changes: object) -> Facts:
+    image = ImageFacts(**{"key": "sha256:" + "11" * 32, "id": "i-1", "engine": No(), **changes})  # type: ignore[arg-type]
+    return known(generation=msgspec.structs.replace(GENERATION, base_digest="sha256:" + "ba" * 32), image=image)
+
+
+def codes(plan: PlanView) -> list[str]:
+    return [reason.code for reason in plan.reasons]
+
+
+def test_an_image_in_the_engine_is_reused_and_registries_play_no_part() -> None:
+    plan = decide(Request(definition=IMAGE), imaged(engine=HERE, workspace=LOST))
+    assert (plan.target, plan.action, plan.steps) == ("docker", "reuse-image", [])
+    assert plan.artifact is not None
+    assert (plan.artifact.id, plan.artifact.reference, plan.artifact.digest) == ("i-1", HERE.value.reference, CONFIG)
+    assert codes(plan) == ["definition-known", "image-ready"]
+
+
+@pytest.mark.parametrize(
+    ("workspace", "catalogues", "reference", "code"),
+    [
+        (THERE, (CURATED,), "reg:5000/team/images:k1", "image-in-registry"),
+        (No(), (No(), CURATED), "catalogue:5000/images:k1", "image-in-catalogue"),
+        (LOST, (CURATED,), "catalogue:5000/images:k1", "image-in-catalogue"),
+    ],
+)
+def test_what_the_engine_lacks_is_pulled_from_the_workspace_before_the_global_ones(
+    workspace: Answer[ImagePlace], catalogues: tuple[Answer[ImagePlace], ...], reference: str, code: str
+) -> None:
+    plan = decide(Request(definition=IMAGE), imaged(workspace=workspace, catalogues=catalogues))
+    assert plan.action == "pull-image"
+    assert plan.artifact is not None
+    assert (plan.artifact.reference, plan.artifact.manifest_digest) == (reference, LOCK)
+    assert [(step.kind, step.bytes) for step in plan.steps] == [("pull", 500)]
+    assert codes(plan)[-1] == code
+    assert ("registry-unknown" in codes(plan)) == (workspace is LOST)
+
+
+def test_what_is_nowhere_is_built_in_two_steps_and_an_unknown_registry_is_named() -> None:
+    plan = decide(Request(definition=STEPS), imaged(workspace=LOST, catalogues=(No(),)))
+    assert plan.action == "build-image"
+    assert [step.kind for step in plan.steps] == ["base", "docker-steps", "download", "layers", "load"]
+    assert codes(plan) == ["definition-known", "image-missing", "registry-unknown"]
+    assert "503" in plan.reasons[-1].message
+
+
+def test_a_lock_without_an_image_yet_gets_one_without_a_solve() -> None:
+    plan = decide(Request(definition=CONDA, target="docker"), known(image=ImageFacts()))
+    assert plan.action == "build-image"
+    assert [step.kind for step in plan.steps] == ["base", "download", "layers", "load"]
+    assert codes(plan) == ["definition-known", "image-unknown"]
+
+
+def test_user_managed_images_get_no_layers_and_no_solve() -> None:
+    definition = Definition(base=IMAGE.base, python=Python(user_managed=True), conda=CONDA.conda)
+    plan = decide(Request(definition=definition), Facts(platform="linux-64"))
+    assert [step.kind for step in plan.steps] == ["base", "load"]
+
+
+def test_an_engine_that_does_not_answer_is_not_one_without_the_image() -> None:
+    down = Unknown(Reason(code="engine-unreachable", message="no engine answers"))
+    plan = decide(Request(definition=IMAGE), imaged(engine=down, workspace=No()))
+    assert codes(plan)[1] == "engine-unknown"
+    assert "image-missing" not in codes(plan)
+
+
+@pytest.mark.parametrize("policy", ["pin", "warn", "follow"])
+def test_a_base_tag_that_moved_makes_a_new_generation_only_where_the_policy_follows(policy: str) -> None:
+    moved = Yes("sha256:" + "bb" * 32) if policy != "pin" else None
+    plan = decide(Request(definition=IMAGE), imaged(engine=HERE, base_policy=policy, base_now=moved))
+    assert plan.action == ("build-image" if policy == "follow" else "reuse-image")
+    assert ("base-moved" in codes(plan)) == (policy != "pin")
+
+
+def test_a_base_that_can_not_be_asked_for_moves_nothing() -> None:
+    plan = decide(Request(definition=IMAGE), imaged(engine=HERE, base_policy="follow", base_now=LOST))
+    assert plan.action == "reuse-image"
+    assert "base-unknown" in codes(plan)
+
+
+@pytest.mark.parametrize(("seconds", "action"), [(3.0, "build-image"), (30.0, "pull-image")])
+def test_cost_chooses_between_ways_to_the_same_artifact(seconds: float, action: str) -> None:
+    steps = {kind: Estimate(step=kind, seconds=seconds / 4, bytes=None, samples=3) for kind in IMAGE_STEPS}
+    steps["pull"] = Estimate(step="pull", seconds=1.0, bytes=50, samples=3)  # so 500 bytes take 10 s
+    facts = msgspec.structs.replace(imaged(workspace=THERE), estimates=steps)
+    assert decide(Request(definition=IMAGE), facts).action == action
+    once = msgspec.structs.replace(facts.image, repeatable=False)
+    assert decide(Request(definition=IMAGE), msgspec.structs.replace(facts, image=once)).action == "pull-image"
+
+
+def test_docker_steps_whose_result_is_gone_run_again_as_a_new_generation() -> None:
+    plan = decide(Request(definition=STEPS), imaged(repeatable=False, workspace=No()))
+    assert plan.action == "build-image"
+    assert codes(plan)[-1] == "steps-gone"
+    assert "generation 4" in plan.reasons[-1].message

@@ -7,7 +7,15 @@ import asyncio
 import msgspec
 
 from roost.client.wire import PlanView, What
-from roost.daemon.decide import STEP_KINDS, Facts, Request, decide
+from roost.daemon.decide import (
+    IMAGE_TARGETS,
+    STEP_KINDS,
+    Facts,
+    NoSuchTargetError,
+    Request,
+    choose_target,
+    decide,
+)
 from roost.daemon.drift import prefix_fault
 from roost.daemon.engine_set import Engines
 from roost.daemon.expansion import expand_credentials
@@ -40,6 +48,11 @@ class Planner:
 
     async def plan(self, resolved: Resolved, request: Request, what: What, *, solve: bool = False) -> Planned:
         """Decide, changing nothing. With ``solve`` an unknown lock is solved for, and kept nowhere."""
+        if choose_target(request) in IMAGE_TARGETS:
+            raise NoSuchTargetError(
+                "images are not built by this version of roost",
+                hint="for a prefix without the base image and docker steps: -t local --ignore-image",
+            )
         facts = await self._facts(resolved, request, what)
         if solve and facts.lock_digest is None and not resolved.definition.python.user_managed:
             facts = await self._solved(facts, resolved, what)
