@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from roost.store import index_artifacts, index_definitions, index_generations, index_history
+from roost.store import index_artifacts, index_definitions, index_generations, index_history, index_layers
 from roost.store.clock import utc_now
 from roost.store.index_database import Database
 from roost.store.lock import Lock
@@ -21,6 +21,7 @@ from roost.store.records import (
     Event,
     Facts,
     Generation,
+    KeptLayer,
     Known,
     Lease,
     NewGeneration,
@@ -191,6 +192,28 @@ class Index:
     async def open_builds(self) -> list[Build]:
         """Those that have not ended, the oldest first."""
         return await self.database.read(index_history.records_in, Build, OPEN_BUILD_STATES)
+
+    # -- layers of images ----------------------------------------------------------------------------------------
+
+    async def put_layer(self, layer: KeptLayer) -> None:
+        """Keep a layer whose blob is complete, synced and in place."""
+        await self.database.write(index_layers.put_layer, layer)
+
+    async def layers(self, keys: Sequence[str]) -> dict[str, KeptLayer]:
+        """Key to layer, for those that are kept."""
+        return await self.database.read(index_layers.layers, keys)
+
+    async def all_layers(self) -> list[KeptLayer]:
+        """The last used first."""
+        return await self.database.scan(index_layers.all_layers)
+
+    async def touch_layers(self, keys: Sequence[str]) -> None:
+        """Record a use."""
+        await self.database.write(index_layers.touch_layers, keys)
+
+    async def drop_layers(self, digests: Sequence[str]) -> None:
+        """Forget the blobs of those digests."""
+        await self.database.write(index_layers.drop_layers, digests)
 
     # -- events and durations ------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ keep their record as JSON beside the columns that are searched: a field that is 
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _FIRST = """
 CREATE TABLE definitions (
@@ -140,7 +140,22 @@ CREATE TABLE durations (
 CREATE INDEX durations_step ON durations (step, id);
 """
 
-MIGRATIONS: dict[int, str] = {1: _FIRST}
+_SECOND = """
+-- Layers of images that were written here: what went in, what came out. One key, one layer: see index_layers.
+CREATE TABLE layers (
+    key TEXT PRIMARY KEY,
+    diff_id TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    stamp INTEGER NOT NULL,
+    packages BLOB NOT NULL,
+    created TEXT NOT NULL,
+    last_used TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX layers_digest ON layers (digest);
+"""
+
+MIGRATIONS: dict[int, str] = {1: _FIRST, 2: _SECOND}
 
 
 def statements(script: str) -> list[str]:

@@ -188,6 +188,23 @@ class EnvironmentVersion(msgspec.Struct, frozen=True, kw_only=True):
     archived: bool = False
 
 
+class KeptLayer(msgspec.Struct, frozen=True, kw_only=True):
+    """A layer of images that was written here once; its blob is ``layers/<64 hex of digest>.tar.gz``."""
+
+    key: str
+    """``sha256:`` over everything that its bytes depend on."""
+    diff_id: str
+    """Digest of the tar archive, the same on every machine."""
+    digest: str
+    """Digest of the blob, which is compressed: another machine may have another one."""
+    size: int
+    """Of the blob."""
+    stamp: int
+    """The blob's mtime in ns when it was written: while it and the size hold, the blob is not read again."""
+    packages: tuple[str, ...] = ()
+    """``name version`` of each package in it."""
+
+
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     """One row of ``roost cache df``."""
 

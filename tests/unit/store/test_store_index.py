@@ -17,7 +17,7 @@ from roost.store.index_generations import GenerationUnknownError
 from roost.store.index_history import RecordUnknownError
 from roost.store.index_schema import MIGRATIONS, SCHEMA_VERSION, statements
 from roost.store.lock import HostPython, Lock, Wheel, lock_digest
-from roost.store.records import Build, EnvironmentVersion, NewGeneration, Run
+from roost.store.records import Build, EnvironmentVersion, KeptLayer, NewGeneration, Run
 from roost.store.root import RootFormatError
 
 
@@ -297,24 +297,42 @@ async def test_migrations_run_in_order_and_whole(root, monkeypatch):
     index = await Index.open(path)
     await index.append_event("kept")
     await index.close()
-    broken = {**MIGRATIONS, 2: "CREATE TABLE extra (a); CREATE TABLE extra (a)"}
-    monkeypatch.setattr(index_database, "SCHEMA_VERSION", 2)
+    after = SCHEMA_VERSION + 1
+    broken = {**MIGRATIONS, after: "CREATE TABLE extra (a); CREATE TABLE extra (a)"}
+    monkeypatch.setattr(index_database, "SCHEMA_VERSION", after)
     monkeypatch.setattr(index_database, "MIGRATIONS", broken)
     with pytest.raises(Exception, match="already exists"):
         await Index.open(path)
-    monkeypatch.setattr(index_database, "MIGRATIONS", {**MIGRATIONS, 2: "CREATE TABLE extra (a)"})
+    monkeypatch.setattr(index_database, "MIGRATIONS", {**MIGRATIONS, after: "CREATE TABLE extra (a)"})
     index = await Index.open(path)
 
     def version(connection):
         return connection.execute("PRAGMA user_version").fetchone()[0]
 
-    assert await index.database.read(version) == 2
+    assert await index.database.read(version) == after
     assert [event.kind for event in await index.events_since(0)] == ["kept"]
     await index.close()
 
 
+async def test_layers_are_kept_by_key_and_dropped_by_blob(index):
+    first, second = (
+        KeptLayer(key=key, diff_id="sha256:d", digest="sha256:b", size=7, stamp=1, packages=(f"{key} 1",))
+        for key in "ab"
+    )
+    other = KeptLayer(key="c", diff_id="sha256:e", digest="sha256:f", size=8, stamp=2)
+    for layer in (first, second, other):
+        await index.put_layer(layer)
+    assert await index.layers(["a", "c", "x"]) == {"a": first, "c": other}
+    await index.touch_layers(["c"])
+    assert (await index.all_layers())[0] == other
+    await index.put_layer(msgspec.structs.replace(first, size=9))
+    assert (await index.layers(["a"]))["a"].size == 9
+    await index.drop_layers(["sha256:b"])
+    assert await index.all_layers() == [other]
+
+
 def test_schema_statements_are_whole():
-    found = statements(MIGRATIONS[1])
+    found = [statement for script in MIGRATIONS.values() for statement in statements(script)]
     assert all(statement.startswith("CREATE ") for statement in found)
     assert all(statement.count("(") == statement.count(")") for statement in found)
 
