@@ -5,6 +5,10 @@ from __future__ import annotations
 import platform as machine
 import sys
 
+from roost.daemon.oci import conda_platform
+
+# Docker on a Mac runs Linux on the Mac's processor.
+_LINUX = {"osx-64": "linux-64", "osx-arm64": "linux-aarch64"}
 _SYSTEMS = {"linux": "linux", "darwin": "osx"}
 _MACHINES = {
     "x86_64": "64",
@@ -29,6 +33,17 @@ def local_platform(system_section: dict[str, str]) -> str:
     subdir = subdir_of(sys.platform, machine.machine())
     cuda = system_section.get("cuda")
     return f"{subdir}+cuda{cuda.split('.')[0]}" if cuda else subdir
+
+
+def image_platform(system_section: dict[str, str], named: str | None) -> str:
+    """The platform of a definition's image: what it names (``linux/arm64`` → ``linux-aarch64``), else Linux on this
+    machine's processor. Raises ReferenceInvalidError for one that conda has no packages for."""
+    here = local_platform(system_section)
+    if named is None:
+        subdir, plus, accelerator = here.partition("+")
+        return _LINUX.get(subdir, subdir) + plus + accelerator
+    _, plus, accelerator = here.partition("+")
+    return conda_platform(named) + plus + accelerator
 
 
 def split_platform(platform: str) -> tuple[str, str | None]:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-StepKind = Literal["solve", "lock-pip", "download", "link", "build-wheels", "pip", "bytecode", "scripts", "publish"]
+PrefixStep = Literal["solve", "lock-pip", "download", "link", "build-wheels", "pip", "bytecode", "scripts", "publish"]
+ImageStep = Literal["base", "docker-steps", "layers", "load", "pull", "push"]
+StepKind = PrefixStep | ImageStep
 
 
 class Progress(Protocol):

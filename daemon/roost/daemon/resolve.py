@@ -9,7 +9,7 @@ import msgspec
 
 from roost.client.wire import SourceView, WarningView, What
 from roost.daemon.launch import identity
-from roost.daemon.platforms import local_platform
+from roost.daemon.platforms import image_platform, local_platform
 from roost.store.canonical import canonical, digest_of, settings_canonical
 from roost.store.definition import Defaults, Definition, Input, Parsed, Settings
 from roost.store.discover import Found, discover
@@ -35,6 +35,8 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     """Paths that would have been chosen instead, had they been there."""
     guards: tuple[Guard, ...] | None = None
     """The state of every file that was read, taken before; ``None`` where stats can't tell (folders were read)."""
+    image: bool = False
+    """For a target that runs images: ``platform`` is the image's."""
 
     @property
     def definition(self) -> Definition:
@@ -50,9 +52,17 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
 
         An image of the same definition has a Python from conda and so another lock, which other machines share.
         """
+        if self.image:
+            return self.platform
         conda = self.definition.conda
         hosted = not (conda.dependencies or conda.explicit) and self.parsed.format != "run"
         return f"{self.platform}+host" if hosted else self.platform
+
+    def for_image(self) -> Resolved:
+        """The same for a target that runs images. Raises ReferenceInvalidError for an impossible platform."""
+        base = self.definition.base
+        platform = image_platform(self.definition.system, base.platform if base else None)
+        return msgspec.structs.replace(self, image=True, platform=platform)
 
     @property
     def inputs(self) -> tuple[Input, ...]:

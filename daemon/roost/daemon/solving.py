@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
 
+from roost.daemon.decide_images import adds_python
 from roost.daemon.engine_set import Engines
 from roost.daemon.expansion import conceal, require_variables
 from roost.daemon.platforms import split_platform
 from roost.daemon.progress import Progress
 from roost.store.definition import Defaults, Definition
-from roost.store.errors import DefinitionError
+from roost.store.errors import DefinitionError, RoostError
 from roost.store.lock import CondaPackage, CondaPython, HostPython, Lock, RemoteInput, Wheel
 from roost.store.specs import spec_name
 
@@ -37,14 +39,31 @@ class SolveJob(msgspec.Struct, frozen=True, kw_only=True):
     """Whether wheels may be built from source, which runs code of theirs."""
     credentials: Mapping[str, str] = {}
     environ: Mapping[str, str] = {}
+    image: bool = False
+    """For an image: no Python of this machine is in it."""
+    beside: tuple[str, ...] = ()
+    """Match specs beside the definition's own."""
 
 
 async def solve_lock(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
     """The packages for ``job``. Raises the engines' errors, all of the roost tree, and VariableMissingError."""
     require_variables(job.definition, job.environ)
     conda = job.definition.conda.dependencies or job.definition.conda.explicit
-    lock = await (_with_conda if conda else _with_host_python)(engines, job, progress)
+    without = _for_image if job.image else _with_host_python
+    lock = await (_with_conda if conda else without)(engines, job, progress)
     return conceal(lock, job.environ)
+
+
+async def _for_image(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
+    """No conda packages are named: conda's Python, of the minor version that a prefix of this definition would have
+    here; nothing at all where the base brings its own Python."""
+    if not adds_python(job.definition):
+        return Lock(platform=job.platform, provider=CondaPython())
+    pip = await engines.pip()
+    with suppress(RoostError):  # no Python here fits: conda's newest that does
+        minor = (await pip.find_interpreter(job.definition.python.requires)).version.rpartition(".")[0]
+        job = msgspec.structs.replace(job, beside=(f"python {minor}.*",))
+    return await _with_conda(engines, job, progress)
 
 
 async def _with_conda(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
@@ -80,7 +99,7 @@ async def _conda_packages(engines: Engines, job: SolveJob, progress: Progress) -
         )
     return await conda.solve(
         channels=job.definition.conda.channels or job.defaults.channels,
-        specs=conda_specs(job.definition),
+        specs=[*conda_specs(job.definition), *(job.beside or _any_python(job))],
         platform=job.platform,
         system=job.definition.system,
         as_of=job.as_of,
@@ -88,6 +107,10 @@ async def _conda_packages(engines: Engines, job: SolveJob, progress: Progress) -
         variables=job.environ,
         progress=progress,
     )
+
+
+def _any_python(job: SolveJob) -> tuple[str, ...]:
+    return ("python",) if job.image and not job.definition.conda.dependencies else ()
 
 
 def conda_specs(definition: Definition) -> list[str]:

@@ -46,7 +46,7 @@ def read_v1(reading: Reading, root: Item) -> Parsed:
     user_managed = managed.kind != "null" and managed.flag("'userManagedDependencies'")
     conda, pip = (Conda(), Pip()) if user_managed else _v1_packages(reading, python)
     definition = Definition(
-        base=_v1_base(docker),
+        base=_v1_base(reading, docker),
         conda=conda,
         pip=pip,
         python=Python(
@@ -117,17 +117,33 @@ def _v1_packages(reading: Reading, python: Item) -> tuple[Conda, Pip]:
     return definition.conda, definition.pip
 
 
-def _v1_base(docker: Item) -> Base | None:
-    image = docker.value("baseImage").optional("'baseImage'")
+def _v1_base(reading: Reading, docker: Item) -> Base | None:
+    image = _v1_image(reading, docker)
     text = docker.value("baseDockerfile").optional("'baseDockerfile'")
     platform = docker.value("platform")
     parts = [platform.value(key).optional(f"'{key}'") for key in ("os", "architecture")]
     named = "/".join(part.lower() for part in parts if part) or None
     if docker.value("buildContext").kind != "null":
         docker.value("buildContext").fail("'buildContext' is not read yet", "Point at the context's folder with -f.")
+    if text and image:
+        docker.value("baseDockerfile").fail(
+            "both 'baseImage' and 'baseDockerfile' are given; expected at most one", "Keep one of them."
+        )
     if text:
         return Base(dockerfile=text.replace("\r\n", "\n"), platform=named)
     return Base(image=image, platform=named) if image else None
+
+
+def _v1_image(reading: Reading, docker: Item) -> str | None:
+    """The reference with its registry in front. Credentials are not for files: they stay where Docker keeps them."""
+    image = docker.value("baseImage").optional("'baseImage'")
+    registry = docker.value("baseImageRegistry")
+    address = registry.value("address").optional("'address'")
+    for secret in ("username", "password", "registryIdentity"):
+        if registry.value(secret).kind != "null":
+            where = registry.value(secret).location
+            reading.warn("credentials-unread", f"{secret!r} has no effect: `docker login` keeps credentials", where)
+    return f"{address.rstrip('/')}/{image}" if address and image else image
 
 
 def _spark(item: Item) -> Spark:

@@ -151,3 +151,18 @@ def test_formats_are_told_by_content(write, content, name, format):
     assert detect(Source(path=str(path)), LocalFiles()) == format
     assert detect(Source(path="/elsewhere/" + name, data=content.encode()), LocalFiles()) == format
     assert detect(Source(path=str(path), format="roost"), LocalFiles()) == "roost"
+
+
+def test_the_base_images_registry_stands_in_front_and_its_password_is_left_where_docker_keeps_it(parse):
+    registry = {"address": "reg.example.org:5000", "username": "u", "password": "s3cret", "registryIdentity": None}
+    own = {**SDK, "docker": {"baseImage": "a/b:1", "baseImageRegistry": registry}}
+    parsed = parse(json.dumps(own), "azureml_environment.json")
+    assert parsed.definition.base.image == "reg.example.org:5000/a/b:1"
+    assert [warning.code for warning in parsed.warnings] == ["credentials-unread", "credentials-unread"]
+    assert "s3cret" not in repr(parsed)
+
+
+def test_an_image_and_a_dockerfile_are_one_too_many(parse):
+    own = {**SDK, "docker": {"baseImage": "a/b:1", "baseDockerfile": "FROM a\n"}}
+    with pytest.raises(DefinitionError, match="at most one"):
+        parse(json.dumps(own), "azureml_environment.json")
