@@ -15,25 +15,15 @@ import msgspec
 from roost.store.clock import utc_now
 from roost.store.records import KeptLayer
 
-_PACKAGES = msgspec.json.Decoder(tuple[str, ...])
+_RECORD = msgspec.json.Decoder(KeptLayer)
 
 
 def put_layer(connection: sqlite3.Connection, layer: KeptLayer) -> None:
     """Keep a layer; a later one of the same key takes its place."""
     now = utc_now()
     connection.execute(
-        "INSERT OR REPLACE INTO layers (key, diff_id, digest, size, stamp, packages, created, last_used) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            layer.key,
-            layer.diff_id,
-            layer.digest,
-            layer.size,
-            layer.stamp,
-            msgspec.json.encode(layer.packages),
-            now,
-            now,
-        ),
+        "INSERT OR REPLACE INTO layers (key, digest, created, last_used, record) VALUES (?, ?, ?, ?, ?)",
+        (layer.key, layer.digest, now, now, msgspec.json.encode(layer)),
     )
 
 
@@ -61,11 +51,4 @@ def drop_layers(connection: sqlite3.Connection, digests: Iterable[str]) -> None:
 
 
 def _layer(row: sqlite3.Row) -> KeptLayer:
-    return KeptLayer(
-        key=row["key"],
-        diff_id=row["diff_id"],
-        digest=row["digest"],
-        size=row["size"],
-        stamp=row["stamp"],
-        packages=_PACKAGES.decode(row["packages"]),
-    )
+    return _RECORD.decode(row["record"])

@@ -3,8 +3,8 @@
 The number lies in SQLite's ``user_version``. Version 0 is an empty file; ``MIGRATIONS[n]`` leads from n - 1 to n, each
 in one transaction with the number, so an interrupted migration begins again. A number above ours is refused.
 
-Digests are text as everywhere else. Canonical forms and lock bodies are compressed with zlib. Builds, runs and events
-keep their record as JSON beside the columns that are searched: a field that is added later needs no migration.
+Digests are text as everywhere else. Canonical forms and lock bodies are compressed with zlib. Builds, runs, events and
+layers keep their record as JSON beside the columns that are searched: a field that is added later needs no migration.
 """
 
 from __future__ import annotations
@@ -144,13 +144,10 @@ _SECOND = """
 -- Layers of images that were written here: what went in, what came out. One key, one layer: see index_layers.
 CREATE TABLE layers (
     key TEXT PRIMARY KEY,
-    diff_id TEXT NOT NULL,
     digest TEXT NOT NULL,
-    size INTEGER NOT NULL,
-    stamp INTEGER NOT NULL,
-    packages BLOB NOT NULL,
     created TEXT NOT NULL,
-    last_used TEXT NOT NULL
+    last_used TEXT NOT NULL,
+    record BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX layers_digest ON layers (digest);
 """

@@ -188,7 +188,7 @@ class EnvironmentVersion(msgspec.Struct, frozen=True, kw_only=True):
     archived: bool = False
 
 
-class KeptLayer(msgspec.Struct, frozen=True, kw_only=True):
+class KeptLayer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A layer of images that was written here once; its blob is ``layers/<64 hex of digest>.tar.gz``."""
 
     key: str
@@ -203,6 +203,10 @@ class KeptLayer(msgspec.Struct, frozen=True, kw_only=True):
     """The blob's mtime in ns when it was written: while it and the size hold, the blob is not read again."""
     packages: tuple[str, ...] = ()
     """``name version`` of each package in it."""
+    scripts: tuple[str, ...] = ()
+    """Names of those with a link script."""
+    activation: tuple[Change, ...] = ()
+    """In the layer that belongs to no package: what activating the environment changes."""
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):

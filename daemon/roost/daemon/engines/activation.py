@@ -37,8 +37,10 @@ class ActivationError(BuildError):
     code = "activation-failed"
 
 
-async def activation(prefix: str) -> tuple[Change, ...]:
+async def activation(prefix: str, ambient: Mapping[str, str] | None = None) -> tuple[Change, ...]:
     """The changes that activating ``prefix`` makes, in the order in which they are to be made.
+
+    ``ambient`` is what its scripts see of a user (``HOME`` …), where that is not to be the daemon's.
 
     A conda prefix: PATH, ``CONDA_PREFIX`` and its like, the variables of ``conda-meta/state`` and
     ``etc/conda/env_vars.d``, then what the scripts in ``etc/conda/activate.d`` do, which run here once in a scrubbed
@@ -53,7 +55,7 @@ async def activation(prefix: str) -> tuple[Change, ...]:
     scripts = sorted(await asyncio.to_thread(glob.glob, f"{glob.escape(prefix)}/etc/conda/activate.d/*.sh"))
     changes = [bin_folder, *(Change(name=name, action="set", value=value) for name, value in fixed.items())]
     if scripts:
-        changes += await _of_scripts(prefix, scripts, fixed)
+        changes += await _of_scripts(prefix, scripts, fixed, os.environ if ambient is None else ambient)
     return tuple(changes)
 
 
@@ -81,9 +83,11 @@ def _read(path: str) -> dict[str, object]:
     return {}
 
 
-async def _of_scripts(prefix: str, scripts: Sequence[str], fixed: Mapping[str, str]) -> list[Change]:
+async def _of_scripts(
+    prefix: str, scripts: Sequence[str], fixed: Mapping[str, str], ambient: Mapping[str, str]
+) -> list[Change]:
     """Run the scripts twice: the second time with a mark in each variable that they touch, to see where they add."""
-    base = {name: os.environ[name] for name in _PASSED if name in os.environ} | dict(fixed)
+    base = {name: ambient[name] for name in _PASSED if name in ambient} | dict(fixed)
     base["PATH"] = f"{os.path.join(prefix, 'bin')}:{SYSTEM_PATH}"
     after = await _source(prefix, scripts, base)
     touched = {name for name, value in after.items() if base.get(name) != value} - _NOT_OURS

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timezone
 
 import msgspec
@@ -255,8 +256,36 @@ class CondaEngine:
         await run_post_link(await asyncio.to_thread(_ordered, packages, records), prefix, progress)
         return changed
 
+    async def stage(
+        self,
+        packages: Sequence[CondaPackage],
+        folder: str,
+        final: str,
+        *,
+        progress: Progress = SILENT,
+        credentials: Mapping[str, str] | None = None,
+    ) -> list[str]:
+        """Fill ``folder`` as :meth:`link` does, with files that name ``final`` as their prefix, for an image.
+
+        No script of a package runs, and nothing is marked. Files are hard links into the cache: never write to them.
+        """
+        progress.start("link", len(packages))
+        with translated(f"linking for {final}"):
+            _, changed = await self._link_whole(packages, folder, progress, credentials or {}, final)
+        progress.finish("link")
+        return changed
+
+    def reading(self) -> AbstractAsyncContextManager[None]:
+        """While it is held, nothing that is in the package cache goes."""
+        return self._gate.shared()
+
     async def _link_whole(
-        self, packages: Sequence[CondaPackage], prefix: str, progress: Progress, credentials: Mapping[str, str]
+        self,
+        packages: Sequence[CondaPackage],
+        prefix: str,
+        progress: Progress,
+        credentials: Mapping[str, str],
+        final: str | None = None,
     ) -> tuple[list[RepoDataRecord], list[str]]:
         """Link, and look meanwhile whether what is linked is whole; if not, once again without it.
 
@@ -269,7 +298,7 @@ class CondaEngine:
             look = asyncio.ensure_future(asyncio.to_thread(cache.odd_packages, self.packages_dir, cached))
             failure: RoostError | None = None
             try:
-                await self._install(records, missing, prefix, progress, credentials)
+                await self._install(records, missing, prefix, progress, credentials, final)
             except RoostError as error:
                 failure = error
             finally:
@@ -283,7 +312,7 @@ class CondaEngine:
         await to_end(empty, prefix)
         async with self._gate.shared():
             records, missing = await asyncio.to_thread(self._prepare, packages)
-            await self._install(records, missing, prefix, progress, credentials)
+            await self._install(records, missing, prefix, progress, credentials, final)
         return records, changed
 
     async def _install(
@@ -293,14 +322,15 @@ class CondaEngine:
         prefix: str,
         progress: Progress,
         credentials: Mapping[str, str],
+        final: str | None,
     ) -> None:
         client = await self._client(credentials, None)
         sizes = {package.url: package.size for package in missing}
         if missing:
             progress.start("download", sum(sizes.values()))
         reporter = LinkReporter(progress, sizes, len(records))
-        idle = self.config.idle_timeout
-        await install(records, prefix, cache_dir=self.packages_dir, client=client, reporter=reporter, idle=idle)
+        idle, cache_dir = self.config.idle_timeout, self.packages_dir
+        await install(records, prefix, cache_dir=cache_dir, client=client, reporter=reporter, idle=idle, final=final)
         if missing:
             progress.finish("download")
 

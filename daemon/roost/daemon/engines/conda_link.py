@@ -82,9 +82,18 @@ class LinkReporter:
 
 
 async def install(
-    records: list[RepoDataRecord], prefix: str, *, cache_dir: str, client: Client, reporter: LinkReporter, idle: float
+    records: list[RepoDataRecord],
+    prefix: str,
+    *,
+    cache_dir: str,
+    client: Client,
+    reporter: LinkReporter,
+    idle: float,
+    final: str | None = None,
 ) -> None:
     """Fetch and link ``records``; ``idle`` is how many seconds a channel may send nothing.
+
+    ``final`` is the path that files are to name as their prefix, where that is not ``prefix``.
 
     When cancelled, downloads stop at once, and it returns when rattler's threads write no more into ``prefix``.
     """
@@ -93,6 +102,7 @@ async def install(
             rattler_install(
                 records, prefix, cache_dir=cache_dir, installed_packages=[], client=client,  # type: ignore[arg-type]
                 execute_link_scripts=False, show_progress=False, reporter=reporter,  # type: ignore[arg-type]
+                alternative_target_prefix=final,
             )
         )  # fmt: skip
         try:
