@@ -1,0 +1,96 @@
+"""Builds by the engine's own (classic) builder, over its API."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from docker.utils import build as context_files
+
+from roost.daemon.engines.docker_client import Ask, DockerClient, Json
+from roost.daemon.engines.docker_errors import engine_failed
+from roost.daemon.progress import Progress
+
+DOCKERFILE = ".roost.Dockerfile"
+"""Beside the files of a context, whose own Dockerfile may have any name."""
+DOING = "running the docker steps"
+
+
+@dataclass(frozen=True)
+class Building:
+    """What to build. ``context`` is an absolute folder; ``labels`` go into the image."""
+
+    text: str
+    context: str | None = None
+    platform: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+async def classic_build(client: DockerClient, building: Building, stage: str, progress: Progress) -> str:
+    """The id of the image that was built. Cancelling makes the engine stop."""
+    params = {"dockerfile": DOCKERFILE, "rm": "1", "forcerm": "1", "labels": json.dumps(dict(building.labels))}
+    if building.platform:
+        params["platform"] = building.platform
+    tell = _BuildProgress(progress)
+    headers = {"Content-Type": "application/x-tar"}
+    with tempfile.TemporaryFile(dir=stage) as packed:
+        ask = Ask("/build", DOING, params, headers, lambda: _packed(building, packed))
+        await client.stream(ask, tell)
+    if tell.image is None:
+        raise engine_failed("it named no result", DOING)
+    return tell.image
+
+
+def _packed(building: Building, packed: IO[bytes]) -> IO[bytes]:
+    """The context as a tar, with the Dockerfile in it. Blocks."""
+    if building.context is None:
+        _only_dockerfile(building.text, packed)
+    else:
+        excluded = ignore_lines(building.context)
+        context_files.tar(
+            Path(building.context), exclude=excluded, dockerfile=(DOCKERFILE, building.text), fileobj=packed
+        )
+    packed.seek(0)
+    return packed
+
+
+def _only_dockerfile(text: str, packed: IO[bytes]) -> None:
+    data = text.encode()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        info = tarfile.TarInfo(DOCKERFILE)
+        info.size = len(data)
+        archive.addfile(info, io.BytesIO(data))
+
+
+def ignore_lines(context: str) -> list[str]:
+    """The patterns of ``.dockerignore``; none where there is no such file."""
+    try:
+        with open(os.path.join(context, ".dockerignore"), encoding="utf-8-sig") as stream:
+            lines = [line.strip() for line in stream]
+    except FileNotFoundError:
+        return []
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+class _BuildProgress:
+    """Logs what the builder says, and keeps the id of the result."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.image: str | None = None
+
+    def __call__(self, message: Json) -> None:
+        if "error" in message:
+            raise engine_failed(str(message["error"]), DOING)
+        if "ID" in (message.get("aux") or {}):
+            self.image = message["aux"]["ID"]
+        for line in str(message.get("stream", "")).splitlines():
+            if line.strip():
+                self._progress.log(line.rstrip())

@@ -1,0 +1,258 @@
+"""Containers of an engine, one step at a time; ``roost.daemon.docker_runs`` makes runs of them.
+
+    id = await containers.create(spec)
+    reader, writer = await containers.attach(id)     # before the start, so that nothing is missed
+    await containers.start(id)                       # raises CommandStartError with a shell's status
+    status = await containers.wait(id)
+    await containers.remove(id)
+
+Without a terminal the stream is framed: one byte of 1 (output) or 2 (errors), three zeros, four bytes of length, data
+(Docker Engine API, "Attach to a container"). With one it is raw.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import docker
+import msgspec
+from docker import errors
+
+from roost.daemon.engines.docker_client import DockerClient
+from roost.daemon.engines.docker_errors import EngineError, EngineUnreachableError, engine_failed
+from roost.daemon.engines.docker_options import ContainerSpec, container_body
+from roost.daemon.engines.docker_streams import Streams, ask, follow, hijack
+
+USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Of an image that sets none (moby, oci/defaults)."""
+
+
+class CommandStartError(EngineError):
+    """The command can't be started in the container; ``status`` is what shells end with: 126, 127."""
+
+    code = "command-not-started"
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message, hint="name a command that is in the image")
+        self.status = status
+
+
+class ContainerGoneError(EngineError):
+    """The container is not there any more: removed by somebody else, or by a prune."""
+
+    code = "container-gone"
+
+
+class MountError(EngineError):
+    """The engine can't see a folder of this machine."""
+
+    code = "mount-failed"
+
+
+class Container(msgspec.Struct, frozen=True, kw_only=True):
+    """A container as the engine tells of it. ``running``: started and not yet ended."""
+
+    id: str
+    image: str
+    """The id of its image."""
+    labels: Mapping[str, str]
+    state: str
+    """``created``, ``running``, ``paused``, ``restarting``, ``removing``, ``exited`` or ``dead``."""
+
+    @property
+    def running(self) -> bool:
+        return self.state in ("running", "paused", "restarting")
+
+
+class DockerContainers:
+    """Starts, attaches to, waits for and removes containers."""
+
+    def __init__(self, client: DockerClient) -> None:
+        self._client = client
+
+    async def create(self, spec: ContainerSpec) -> str:
+        """Its id. Raises ContainerArgumentError, ImageMissingError, MountError."""
+        body = container_body(spec)
+
+        def made(api: docker.APIClient) -> str:
+            try:
+                # The body is complete as it is; the SDK's own class for it would only take it apart again.
+                return str(api.create_container_from_config(body, spec.name, spec.platform)["Id"])  # type: ignore[no-untyped-call]
+            except errors.APIError as error:
+                raise _not_created(error, spec.cwd) from error
+
+        return await self._client.call(made, "creating a container")
+
+    async def attach(self, container: str, *, stdin: bool = True) -> Streams:
+        """Its raw streams."""
+        target = f"/containers/{container}/attach?stream=1&stdout=1&stderr=1&stdin={int(stdin)}"
+        return await hijack(await self._client.address(), target)
+
+    async def start(self, container: str) -> None:
+        """Raises CommandStartError, ContainerGoneError."""
+
+        def started(api: docker.APIClient) -> None:
+            try:
+                api.start(container)
+            except errors.APIError as error:
+                raise _not_started(error) from error
+
+        await self._client.call(started, "starting a container")
+
+    async def wait(self, container: str) -> int:
+        """The exit status of the command, once it has ended. Raises EngineUnreachableError, EngineError."""
+        doing = "waiting for a container"
+        address = await self._client.address()
+        data = await ask(address, "POST", f"/containers/{container}/wait", doing)
+        try:
+            return int(json.loads(data)["StatusCode"])
+        except (ValueError, KeyError) as error:  # it broke off in the middle: the engine stopped
+            raise EngineUnreachableError(
+                f"the Docker engine at {address.url} stopped", hint="start it again"
+            ) from error
+
+    async def kill(self, container: str, signal: str) -> None:
+        """Send a signal (``SIGTERM``); nothing happens where the container has ended."""
+
+        def killed(api: docker.APIClient) -> None:
+            try:
+                api.kill(container, signal)
+            except errors.APIError as error:
+                if error.status_code not in (404, 409):
+                    raise
+
+        await self._client.call(killed, "sending a signal to a container")
+
+    async def resize(self, container: str, rows: int, columns: int) -> None:
+        """Tell its terminal its size; nothing happens where the container has ended."""
+
+        def resized(api: docker.APIClient) -> None:
+            try:
+                api.resize(container, height=rows, width=columns)
+            except errors.APIError:
+                return
+
+        await self._client.call(resized, "resizing a terminal")
+
+    async def remove(self, container: str) -> None:
+        """Remove it, running or not, with its volumes; nothing happens where it is gone."""
+
+        def removed(api: docker.APIClient) -> None:
+            try:
+                api.remove_container(container, v=True, force=True)
+            except errors.APIError as error:
+                if error.status_code not in (404, 409):  # 409: its removal is under way
+                    raise
+
+        await self._client.call(removed, "removing a container")
+
+    async def find(self, label: str) -> list[Container]:
+        """All, ended ones too, that carry ``label`` (``name`` or ``name=value``)."""
+        listed = await self._client.call(
+            lambda api: api.containers(all=True, filters={"label": [label]}), "listing containers"
+        )
+        return [
+            Container(id=each["Id"], image=each["ImageID"], labels=each.get("Labels") or {}, state=each["State"])
+            for each in listed
+        ]
+
+    async def logs(self, container: str) -> AsyncIterator[bytes]:
+        """Everything that it printed (``ContainerSpec.keep_output``) and prints until it ends, without the frames."""
+        target = f"/containers/{container}/logs?stdout=1&stderr=1&follow=1"
+        frames = Frames()
+        async for chunk in follow(await self._client.address(), "GET", target, "reading a container's output"):
+            for data in frames.feed(chunk):
+                yield data
+
+    async def find_in_image(self, image: str, names: Sequence[str], variables: Sequence[str]) -> str | None:
+        """The path of the first of ``names`` (paths, or names on the image's PATH) that is a file in it."""
+        path = next((each.partition("=")[2] for each in variables if each.startswith("PATH=")), USUAL_PATH)
+        paths = [candidate for name in names for candidate in _candidates(name, path)]
+
+        def found(api: docker.APIClient) -> str | None:
+            body = {"Image": image, "Entrypoint": ["/"], "Labels": {PROBE: "1"}}
+            container = api.create_container_from_config(body)["Id"]  # type: ignore[no-untyped-call]
+            try:
+                return next((path for path in paths if _is_file(api, container, path)), None)
+            finally:
+                api.remove_container(container, v=True, force=True)
+
+        return await self._client.call(found, f"looking for an interpreter in {image}")
+
+
+PROBE = "org.roost.probe"
+"""Label of a container that is made to look into an image, and never started."""
+
+
+def _candidates(name: str, path: str) -> list[str]:
+    if "/" in name:
+        return [name]
+    return [posixpath.join(folder, name) for folder in path.split(":") if folder]
+
+
+def _is_file(api: docker.APIClient, container: str, path: str) -> bool:
+    """Follows links as the engine resolves them: within the container."""
+    for _ in range(8):
+        status = _stat(api, container, path)
+        if status is None:
+            return False
+        if not status["linkTarget"] or status["linkTarget"] == path:
+            return not status["mode"] & 0x80000000  # Go's ModeDir
+        path = status["linkTarget"]
+    return False
+
+
+def _stat(api: docker.APIClient, container: str, path: str) -> dict[str, Any] | None:
+    url = f"{api.base_url}/v{api.api_version}/containers/{container}/archive?path={quote(path)}"
+    response = api.head(url, timeout=60)
+    if response.status_code == 404:
+        return None
+    response.raise_for_status()
+    import base64
+
+    found: dict[str, Any] = json.loads(base64.b64decode(response.headers["X-Docker-Container-Path-Stat"]))
+    return found
+
+
+def _not_created(error: errors.APIError, cwd: str) -> Exception:
+    text = str(error.explanation or error)
+    if "bind source path does not exist" in text:
+        return MountError(
+            f"the Docker engine can't see a folder that is to be mounted: {text}",
+            hint=f"an engine on another machine sees its own folders only; run from one that it has, or copy {cwd}",
+        )
+    return error
+
+
+def _not_started(error: errors.APIError) -> Exception:
+    text = str(error.explanation or error)
+    if error.status_code == 404 and "No such container" in text:
+        return ContainerGoneError("the container was removed before it could start", hint="try again")
+    if "executable file not found" in text or "no such file or directory" in text:
+        return CommandStartError(text, 127)
+    if "permission denied" in text:
+        return CommandStartError(text, 126)
+    return engine_failed(text, "starting a container")
+
+
+class Frames:
+    """Takes the frames off a container's stream, however it is cut."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The whole frames' data in ``data`` and what was left before it."""
+        self._rest += data
+        found = []
+        while len(self._rest) >= 8:
+            end = 8 + int.from_bytes(self._rest[4:8], "big")
+            if len(self._rest) < end:
+                break
+            found.append(self._rest[8:end])
+            self._rest = self._rest[end:]
+        return found

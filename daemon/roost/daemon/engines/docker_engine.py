@@ -1,0 +1,295 @@
+"""The Docker engine: what it is, its images, builds in it, and what goes in and out.
+
+    engine = DockerEngine(DockerConfig(), stage=layout.stage)
+    engine.configure(config) · engine.close()
+    await engine.facts() -> EngineFacts                                   # raises EngineUnreachableError
+    await engine.image(reference_or_id) -> EngineImage | None             # None: the engine answers, and lacks it
+    await engine.images(label) -> list[EngineImage]
+    await engine.pull(reference, platform, progress) -> EngineImage
+    await engine.build_steps(base_id, steps, platform=…, labels=…, progress=…) -> image id
+    await engine.build_dockerfile(text, context=folder|None, platform=…, labels=…, progress=…) -> image id
+    await engine.load(config, layers, tags, progress) -> image id         # layers the engine has are not sent
+    await engine.export(image_id, folder, wanted) -> Exported             # config, and layers by diff_id (plain tars)
+    await engine.tag(image_id, reference) · engine.untag(reference) · engine.remove(image_id)
+    engine.containers -> DockerContainers                                 # see docker_containers.py
+
+Ids are ``sha256:…`` of the image's config. Every method raises errors of the roost tree only (``docker_errors``):
+EngineUnreachableError (retryable) where the engine is away, EngineFullError where its disk is full. Cancelling a method
+that builds, pulls, loads or exports cuts its connection, on which the engine stops the work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import IO, Any, TypeVar, cast
+
+import docker
+import msgspec
+from docker import auth, errors
+
+from roost.daemon.engines.docker_address import DockerConfig
+from roost.daemon.engines.docker_archive import Exported, LayerFile, docker_archive, read_archive
+from roost.daemon.engines.docker_builds import Building, classic_build
+from roost.daemon.engines.docker_buildx import buildx_build
+from roost.daemon.engines.docker_client import Ask, DockerClient, Json
+from roost.daemon.engines.docker_containers import DockerContainers
+from roost.daemon.engines.docker_errors import ImageMissingError, ImagePlatformError, engine_failed
+from roost.daemon.engines.docker_steps import buildkit_needs, parse_steps
+from roost.daemon.progress import Progress
+
+T = TypeVar("T")
+
+
+class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine is. ``containerd``: its image store takes whole images only."""
+
+    version: str
+    api: str
+    os: str
+    architecture: str
+    """As Go names it: ``amd64``, ``arm64``."""
+    driver: str
+    containerd: bool
+    rootless: bool
+
+    @property
+    def platform(self) -> str:
+        """``linux/amd64`` and the like."""
+        return f"{self.os}/{self.architecture}"
+
+
+class EngineImage(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that an engine has."""
+
+    id: str
+    """The digest of its config."""
+    diff_ids: tuple[str, ...]
+    tags: tuple[str, ...] = ()
+    repo_digests: tuple[str, ...] = ()
+    """``repository@sha256:…`` of the manifests that it was pulled by."""
+    labels: Mapping[str, str] = {}
+    os: str = "linux"
+    architecture: str = ""
+    bytes: int = 0
+    variables: tuple[str, ...] = ()
+    """``NAME=value``, of its config."""
+
+    @property
+    def platform(self) -> str:
+        return f"{self.os}/{self.architecture}"
+
+
+class DockerEngine:
+    """One engine, found by roost's config. ``stage`` is a folder for what passes through on its way."""
+
+    def __init__(self, config: DockerConfig, stage: str) -> None:
+        self.client = DockerClient(config)
+        self.containers = DockerContainers(self.client)
+        self._stage = stage
+        self._facts: tuple[str, EngineFacts] | None = None
+
+    def configure(self, config: DockerConfig) -> None:
+        """Go by another config from now on."""
+        self.client.configure(config)
+
+    def close(self) -> None:
+        self.client.close()
+
+    async def ping(self) -> None:
+        """Raises EngineUnreachableError."""
+        await self.client.call(lambda api: api.ping(), "looking whether it answers")
+
+    async def facts(self) -> EngineFacts:
+        """What the engine is; asked once for each address."""
+        address = await self.client.address()
+        if self._facts is None or self._facts[0] != address.url:
+            self._facts = address.url, await self.client.call(_facts, "asking what it is")
+        return self._facts[1]
+
+    async def image(self, reference: str) -> EngineImage | None:
+        """By reference or id; ``None`` where the engine has none of it."""
+        return await self.client.call(lambda api: _inspect(api, reference), f"looking for image {reference}")
+
+    async def images(self, label: str) -> list[EngineImage]:
+        """All that carry ``label`` (``name`` or ``name=value``)."""
+
+        def listed(api: docker.APIClient) -> list[EngineImage]:
+            found = (_inspect(api, each["Id"]) for each in api.images(filters={"label": [label]}))
+            return [image for image in found if image is not None]
+
+        return await self.client.call(listed, "listing images")
+
+    async def pull(self, reference: str, platform: str | None, progress: Progress) -> EngineImage:
+        """Fetch an image with the credentials of the user's Docker config, which are kept nowhere.
+
+        Raises ImageMissingError, ImagePlatformError.
+        """
+        repository, tag = docker.utils.parse_repository_tag(reference)
+        headers = await self.client.call(lambda api: _credentials(api, repository), "reading Docker's credentials")
+        params = {"fromImage": repository, "tag": tag or "latest", **({"platform": platform} if platform else {})}
+        tell = _PullProgress(progress, f"pulling {reference}")
+        progress.start("pull")
+        await self.client.stream(Ask("/images/create", f"pulling {reference}", params, headers), tell)
+        image = await self.image(reference)
+        if image is None:
+            raise ImageMissingError(f"{reference} was pulled, and is gone again", hint="try again")
+        if platform and image.platform != "/".join(platform.split("/")[:2]):
+            raise ImagePlatformError(
+                f"{reference} is for {image.platform}, and {platform} was asked for",
+                hint="name an image of that platform, or leave `platform` out",
+            )
+        progress.finish("pull")
+        return image
+
+    async def build_steps(
+        self,
+        base: str,
+        steps: Sequence[str],
+        *,
+        platform: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        progress: Progress,
+    ) -> str:
+        """Run ``steps`` on top of the image ``base`` (an id). Raises StepInvalidError, EngineError."""
+        checked = parse_steps(steps)
+        text = f"FROM {base}\n{checked.text}"
+        return await self._build(Building(text, None, platform, labels or {}), checked.buildkit, progress)
+
+    async def build_dockerfile(
+        self,
+        text: str,
+        *,
+        context: str | None = None,
+        platform: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        progress: Progress,
+    ) -> str:
+        """Build a whole Dockerfile; ``context`` is an absolute folder, whose ``.dockerignore`` holds."""
+        return await self._build(Building(text, context, platform, labels or {}), buildkit_needs(text), progress)
+
+    async def _build(self, building: Building, buildkit: str | None, progress: Progress) -> str:
+        progress.start("docker-steps")
+        if buildkit is not None:
+            made = await buildx_build(await self.client.address(), building, buildkit, self._stage, progress)
+        else:
+            made = await classic_build(self.client, building, self._stage, progress)
+        progress.finish("docker-steps")
+        return made
+
+    async def load(
+        self, config: bytes, layers: Sequence[LayerFile], *, tags: Sequence[str], base: str | None, progress: Progress
+    ) -> str:
+        """Put an image in: its config, and of ``layers`` (all, bottom to top) those that the engine lacks.
+
+        ``base``: an image that the engine has, whose layers need not be sent; a store that takes whole images only is
+        sent all. Raises LayerFileMissingError where a layer must be sent and no file of it is there, EngineFullError.
+        """
+        there = set() if base is None or (await self.facts()).containerd else set(await self._diff_ids(base))
+        progress.start("load", sum(layer.size for layer in layers if layer.diff_id not in there))
+        archive = docker_archive(config, layers, there, tags, progress)
+        ask = Ask("/images/load", "loading an image", {"quiet": "1"}, {"Content-Type": "application/x-tar"}, archive)
+        await self.client.stream(ask, _refuse_errors("loading an image"))
+        progress.finish("load")
+        loaded = await self.image(f"sha256:{config_digits(config)}")
+        if loaded is None:
+            raise engine_failed("it took the image and does not have it", "loading an image")
+        return loaded.id
+
+    async def _diff_ids(self, base: str) -> tuple[str, ...]:
+        image = await self.image(base)
+        if image is None:
+            raise ImageMissingError(f"the engine no longer has the base image {base}", hint="try again: it is pulled")
+        return image.diff_ids
+
+    async def export(self, image_id: str, folder: str, wanted: Collection[str]) -> Exported:
+        """The config of an image, and those of its layers whose diff_id is ``wanted``, as plain tars in ``folder``."""
+        ask = Ask("/images/get", f"reading image {image_id}", {"names": image_id})
+        return await self.client.exchange(
+            ask, lambda response: read_archive(cast("IO[bytes]", response.raw), folder, wanted), "GET"
+        )
+
+    async def tag(self, image_id: str, reference: str) -> None:
+        repository, tag = docker.utils.parse_repository_tag(reference)
+        await self.client.call(lambda api: api.tag(image_id, repository, tag), f"tagging {reference}")
+
+    async def untag(self, reference: str) -> None:
+        """Take a tag away; the image goes with its last one. Nothing happens where it is not there."""
+
+        def removed(api: docker.APIClient) -> None:
+            try:
+                api.remove_image(reference)
+            except errors.ImageNotFound:
+                return
+
+        await self.client.call(removed, f"removing {reference}")
+
+
+def config_digits(config: bytes) -> str:
+    """The hex digits of a config's sha256."""
+    return hashlib.sha256(config).hexdigest()
+
+
+def _facts(api: docker.APIClient) -> EngineFacts:
+    version, info = api.version(), api.info()
+    return EngineFacts(
+        version=version["Version"],
+        api=version["ApiVersion"],
+        os=version["Os"],
+        architecture=version["Arch"],
+        driver=info.get("Driver", ""),
+        containerd=["driver-type", "io.containerd.snapshotter.v1"] in (info.get("DriverStatus") or []),
+        rootless=any("rootless" in option for option in info.get("SecurityOptions") or []),
+    )
+
+
+def _inspect(api: docker.APIClient, reference: str) -> EngineImage | None:
+    try:
+        found: dict[str, Any] = api.inspect_image(reference)  # type: ignore[no-untyped-call]
+    except errors.NotFound:
+        return None
+    config = found.get("Config") or {}
+    return EngineImage(
+        id=found["Id"],
+        diff_ids=tuple(found["RootFS"].get("Layers") or ()),
+        tags=tuple(found.get("RepoTags") or ()),
+        repo_digests=tuple(found.get("RepoDigests") or ()),
+        labels=config.get("Labels") or {},
+        os=found.get("Os", "linux"),
+        architecture=found.get("Architecture", ""),
+        bytes=found.get("Size", 0),
+        variables=tuple(config.get("Env") or ()),
+    )
+
+
+def _credentials(api: docker.APIClient, repository: str) -> dict[str, str]:
+    """The header for the registry of ``repository``: from Docker's config or a credential helper of it."""
+    api.reload_config()
+    registry, _ = auth.resolve_repository_name(repository)
+    header = auth.get_config_header(api, registry)
+    return {"X-Registry-Auth": header.decode() if isinstance(header, bytes) else header} if header else {}
+
+
+def _refuse_errors(doing: str) -> Callable[[Json], None]:
+    def each(message: Json) -> None:
+        if "error" in message:
+            raise engine_failed(str(message["error"]), doing)
+
+    return each
+
+
+class _PullProgress:
+    """Adds up the layers' bytes."""
+
+    def __init__(self, progress: Progress, doing: str) -> None:
+        self._progress = progress
+        self._refuse = _refuse_errors(doing)
+        self._done: dict[str, tuple[int, int]] = {}
+
+    def __call__(self, message: Json) -> None:
+        self._refuse(message)
+        detail = message.get("progressDetail") or {}
+        if "total" in detail and message.get("status") == "Downloading":
+            self._done[message.get("id", "")] = detail.get("current", 0), detail["total"]
+            done, total = (sum(each) for each in zip(*self._done.values(), strict=True))
+            self._progress.advance("pull", done, total)

@@ -1,0 +1,152 @@
+"""Docker steps and Dockerfiles, looked at before an engine sees them. Pure.
+
+Each step is one instruction: what a generated Dockerfile holds is exactly what was listed, whatever stands in a field.
+Source: Docker's "Dockerfile reference" (format, parser directives, here-documents, ``RUN --mount``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from roost.store.errors import DefinitionError
+
+INSTRUCTIONS = frozenset(
+    {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD"}
+    | {"RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}
+)
+DOCUMENTS = frozenset({"ADD", "COPY", "RUN"})
+"""Instructions that take here-documents."""
+_WORD = re.compile(r"\s*([A-Za-z]+)(?=\s|$)")
+_CONTINUED = re.compile(r"\\[ \t]*$")
+_DOCUMENT = re.compile(r"(?:^|\s)\d*<<(-?)([\"']?)([A-Za-z0-9_.]+)\2(?=\s|$)")
+_DIRECTIVE = re.compile(r"#\s*([A-Za-z]+)\s*=\s*(\S.*)$")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u0085\u2028\u2029]")
+_KIT_FLAGS = re.compile(
+    r"^(?:RUN\s+(?:--\S+\s+)*--(?:mount|network|security)|(?:COPY|ADD)\s+(?:--\S+\s+)*--(?:link|parents|exclude|checksum|keep-git-dir))\b",
+    re.I,
+)
+
+
+class StepInvalidError(DefinitionError):
+    """A docker step that is not exactly one instruction; ``fields["step"]`` counts from 1."""
+
+    code = "docker-step-invalid"
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Checked steps: the lines of a Dockerfile, and why it needs BuildKit (``None``: it does not)."""
+
+    text: str
+    buildkit: str | None = None
+
+
+def parse_steps(steps: Sequence[str]) -> Steps:
+    """Check that each step is one instruction. Raises StepInvalidError, which names the step and what is wrong."""
+    texts: list[str] = []
+    buildkit: str | None = None
+    for number, step in enumerate(steps, 1):
+        text = step.replace("\r\n", "\n").strip()
+        buildkit = _check(number, text) or buildkit
+        texts.append(text)
+    return Steps(text="".join(f"{text}\n" for text in texts), buildkit=buildkit)
+
+
+def _check(number: int, text: str) -> str | None:
+    """Why the step needs BuildKit, if it does."""
+    if found := _CONTROL.search(text):
+        raise _refusal(number, text, f"holds the control character {found[0]!r}")
+    word = _WORD.match(text)
+    if text.startswith("#"):
+        raise _refusal(number, text, "is a comment or a parser directive, not an instruction")
+    if word is None or word[1].upper() not in INSTRUCTIONS:
+        hint = "the base image stands under `image`" if word and word[1].upper() == "FROM" else ""
+        raise _refusal(number, text, f"begins with no instruction that a step can be{f': {hint}' if hint else ''}")
+    instruction, rest = _instruction(text.split("\n"))
+    if _ends_open(text.split("\n")):
+        raise _refusal(number, text, "ends in a continuation, which would swallow the next step")
+    names = _documents(word[1], instruction)
+    if left := _after_documents(number, text, rest, names):
+        raise _refusal(number, text, f"goes on after its instruction with {left[:40]!r}")
+    return _needs(instruction, names)
+
+
+def _instruction(lines: Sequence[str]) -> tuple[str, list[str]]:
+    """The first instruction with its continuation lines joined, and the lines behind it."""
+    joined = ""
+    for position, line in enumerate(lines):
+        if position and (not line.strip() or line.lstrip().startswith("#")):
+            continue  # comments and empty lines inside of a continuation
+        joined += _CONTINUED.sub("", line)
+        if not _CONTINUED.search(line):
+            return joined, list(lines[position + 1 :])
+    return joined, []
+
+
+def _ends_open(lines: Sequence[str]) -> bool:
+    """Whether the first instruction is still waiting for its next line when the text ends."""
+    said = [line for position, line in enumerate(lines) if not position or not _silent(line)]
+    return all(_CONTINUED.search(line) for line in said)
+
+
+def _silent(line: str) -> bool:
+    return not line.strip() or line.lstrip().startswith("#")
+
+
+def _documents(word: str, instruction: str) -> list[tuple[bool, str]]:
+    if word.upper() not in DOCUMENTS:
+        return []
+    return [(bool(dash), name) for dash, _, name in _DOCUMENT.findall(instruction)]
+
+
+def _after_documents(number: int, text: str, lines: list[str], names: Iterable[tuple[bool, str]]) -> str:
+    """What stands behind the last here-document; only comments and nothing may."""
+    rest = iter(lines)
+    for tabs, name in names:
+        if not any((line.lstrip("\t") if tabs else line) == name for line in rest):
+            raise _refusal(number, text, f"has a here-document that nothing ends: {name}")
+    return next((line for line in rest if not _silent(line)), "")
+
+
+def _needs(instruction: str, names: Sequence[tuple[bool, str]]) -> str | None:
+    if names:
+        return "a here-document"
+    found = _KIT_FLAGS.match(instruction.strip())
+    return f"`{found[0]}`" if found else None
+
+
+def _refusal(number: int, text: str, what: str) -> StepInvalidError:
+    shown = text.split("\n")[0][:60]
+    return StepInvalidError(
+        f"docker step {number} ({shown!r}) {what}",
+        hint="write one instruction for each step (RUN, ENV, COPY, …); continue its lines with a backslash",
+        fields={"step": number},
+    )
+
+
+def buildkit_needs(dockerfile: str) -> str | None:
+    """Why a whole Dockerfile needs BuildKit; ``None`` where the classic builder can take it."""
+    lines = dockerfile.replace("\r\n", "\n").split("\n")
+    if any(name.lower() == "syntax" for name in _directives(lines)):
+        return "`# syntax=`"
+    while lines:
+        if _silent(lines[0]):
+            lines = lines[1:]
+            continue
+        instruction, lines = _instruction(lines)
+        word = _WORD.match(instruction)
+        needs = _needs(instruction, _documents(word[1], instruction) if word else [])
+        if needs:
+            return needs
+    return None
+
+
+def _directives(lines: Iterable[str]) -> Iterator[str]:
+    """Parser directives stand above everything else."""
+    for line in lines:
+        found = _DIRECTIVE.match(line.strip())
+        if found is None:
+            return
+        yield found[1]

@@ -1,0 +1,78 @@
+"""Each docker step is one instruction, whatever stands in it; what needs BuildKit is told apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from roost.daemon.engines.docker_steps import StepInvalidError, buildkit_needs, parse_steps
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "RUN apt-get update && apt-get install -y libgomp1",
+        "run echo lower case",
+        "RUN echo a \\\n  && echo b",
+        "RUN echo a \\\n# a comment in between\n\n  && echo b",
+        'ENV A=\'x"y\' B="c d"',
+        "RUN echo $((1<<2)) <<<x",
+        "RUN a # not a comment",
+        "COPY --from=busybox /bin/sh /bin/other",
+        "\n  WORKDIR /x  \n",
+    ],
+)
+def test_one_instruction_is_taken_as_it_is(step: str):
+    checked = parse_steps([step])
+    assert checked.text == step.strip() + "\n"
+    assert checked.buildkit is None
+
+
+@pytest.mark.parametrize(
+    ("step", "what"),
+    [
+        ("RUN a\nRUN b", "goes on"),
+        ("ENV A=b\nFROM scratch", "goes on"),
+        ("RUN a\r\nUSER root", "goes on"),
+        ("RUN a\rUSER root", "control character"),
+        ("RUN a\u2028USER root", "control character"),
+        ("RUN a\x0bb", "control character"),
+        ("RUN a \\", "continuation"),
+        ("RUN a \\\n# comment", "continuation"),
+        ("RUN a \\\n\n", "continuation"),
+        ("FROM scratch", "no instruction"),
+        ("from scratch", "no instruction"),
+        ("# escape=`", "directive"),
+        ("# syntax=docker/dockerfile:1", "directive"),
+        ("", "no instruction"),
+        ("echo hello", "no instruction"),
+        ("RUN <<EOF\na\n", "nothing ends"),
+        ("RUN <<EOF\na\nEOF\nUSER root", "goes on"),
+        ("ENV A=<<EOF\na\nEOF", "goes on"),
+    ],
+)
+def test_nothing_is_smuggled_in(step: str, what: str):
+    with pytest.raises(StepInvalidError, match=what) as caught:
+        parse_steps(["RUN true", step])
+    assert caught.value.fields == {"step": 2}
+
+
+@pytest.mark.parametrize(
+    "step", ["RUN <<EOF\na\nFROM b\nEOF", "RUN --mount=type=cache,target=/c true", "COPY <<-'X' /a\n\tb\n\tX"]
+)
+def test_steps_that_need_buildkit_are_told_apart(step: str):
+    assert parse_steps(["RUN true", step, "RUN true"]).buildkit
+
+
+@pytest.mark.parametrize(
+    ("text", "needs"),
+    [
+        ("FROM a\nRUN b\n", None),
+        ("# a comment\nFROM a\nRUN b \\\n c\n", None),
+        ("# syntax=docker/dockerfile:1\nFROM a\n", "`# syntax=`"),
+        ("FROM a\n# syntax=late\n", None),
+        ("FROM a\nRUN --mount=type=secret,id=x true\n", "`RUN --mount`"),
+        ("FROM a\nRUN <<EOF\nb\nEOF\n", "a here-document"),
+    ],
+)
+def test_a_dockerfile_tells_what_it_needs(text: str, needs: str | None):
+    assert buildkit_needs(text) == needs
