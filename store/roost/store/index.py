@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from roost.store import index_artifacts, index_definitions, index_generations, index_history, index_layers
+from roost.store import index_artifacts, index_definitions, index_generations, index_history, index_images, index_layers
 from roost.store.clock import utc_now
 from roost.store.index_database import Database
 from roost.store.lock import Lock
@@ -21,6 +21,8 @@ from roost.store.records import (
     Event,
     Facts,
     Generation,
+    KeptBase,
+    KeptImage,
     KeptLayer,
     Known,
     Lease,
@@ -214,6 +216,38 @@ class Index:
     async def drop_layers(self, digests: Sequence[str]) -> None:
         """Forget the blobs of those digests."""
         await self.database.write(index_layers.drop_layers, digests)
+
+    # -- images --------------------------------------------------------------------------------------------------
+
+    async def put_base(self, base: KeptBase) -> None:
+        """Keep a base image, or what docker steps made."""
+        await self.database.write(index_images.put_base, base)
+
+    async def base(self, digest: str) -> KeptBase | None:
+        """By its config digest."""
+        return await self.database.read(index_images.base, digest)
+
+    async def publish_image(
+        self,
+        artifact: Artifact | None,
+        image: KeptImage,
+        lock: Lock,
+        generation: NewGeneration | Generation | None,
+    ) -> tuple[Artifact | None, Generation | None]:
+        """Record an image that is complete, with its lock and generation, all in one; ``artifact``: in the engine."""
+        return await self.database.write(index_images.publish_image, artifact, image, lock, generation)
+
+    async def put_image(self, image: KeptImage) -> KeptImage:
+        """Keep what is known of an image; its places add up."""
+        return await self.database.write(index_images.put_image, image)
+
+    async def image(self, key: str) -> KeptImage | None:
+        """By its image key."""
+        return await self.database.read(index_images.find_image, key)
+
+    async def images(self) -> list[KeptImage]:
+        """All, the latest first."""
+        return await self.database.scan(index_images.images)
 
     # -- events and durations ------------------------------------------------------------------------------------
 

@@ -41,6 +41,23 @@ def insert_building(connection: sqlite3.Connection, artifact: Artifact, build_id
     put_lease(connection, build_lease(artifact.id), artifact.id, f"build:{build_id}", BUILD_LEASE_EXPIRES)
 
 
+def insert_ready(connection: sqlite3.Connection, artifact: Artifact) -> None:
+    """A row for content that is complete elsewhere (in an engine) and has no folder here."""
+    connection.execute(
+        f"INSERT INTO artifacts ({_COLUMNS}) VALUES (?, ?, ?, ?, 'ready', ?, '', ?, 0, ?, ?, '[]', '[]')",
+        (
+            artifact.id,
+            artifact.kind,
+            artifact.key,
+            artifact.platform,
+            artifact.path,
+            artifact.bytes,
+            artifact.created,
+            artifact.last_used,
+        ),
+    )
+
+
 def build_lease(artifact_id: str) -> str:
     """The id of the lease under which an artifact is built."""
     return f"build-{artifact_id}"

@@ -54,6 +54,20 @@ def add_generation(connection: sqlite3.Connection, new: NewGeneration, lock: Loc
     return generation
 
 
+def complete(
+    connection: sqlite3.Connection, generation: Generation, base_digest: str, steps_digest: str | None
+) -> Generation:
+    """Write the base of a generation that had none; the first one that was written stays."""
+    key = (generation.definition_digest, generation.platform, generation.number)
+    connection.execute(
+        "UPDATE generations SET base_digest = ?, steps_digest = ? "
+        "WHERE definition_digest = ? AND platform = ? AND number = ? AND base_digest IS NULL",
+        (base_digest, steps_digest, *key),
+    )
+    row = connection.execute(f"{_SELECT} WHERE definition_digest = ? AND platform = ? AND number = ?", key).fetchone()
+    return _generation(row) if row else generation
+
+
 def _clear_current(connection: sqlite3.Connection, definition_digest: str, platform: str) -> None:
     connection.execute(
         "UPDATE generations SET current = 0 WHERE definition_digest = ? AND platform = ? AND current = 1",

@@ -9,7 +9,7 @@ layers keep their record as JSON beside the columns that are searched: a field t
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _FIRST = """
 CREATE TABLE definitions (
@@ -152,7 +152,27 @@ CREATE TABLE layers (
 CREATE INDEX layers_digest ON layers (digest);
 """
 
-MIGRATIONS: dict[int, str] = {1: _FIRST, 2: _SECOND}
+_THIRD = """
+-- Base images, and what docker steps made on top of one: all that assembling an image needs. See index_images.
+CREATE TABLE bases (
+    digest TEXT PRIMARY KEY,
+    created TEXT NOT NULL,
+    record BLOB NOT NULL
+) WITHOUT ROWID;
+-- Images that were made or pulled here, by image key.
+CREATE TABLE images (
+    key TEXT PRIMARY KEY,
+    config_digest TEXT NOT NULL,
+    definition_digest TEXT NOT NULL,
+    lock_digest TEXT NOT NULL,
+    created TEXT NOT NULL,
+    record BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX images_config ON images (config_digest);
+CREATE INDEX images_definition ON images (definition_digest);
+"""
+
+MIGRATIONS: dict[int, str] = {1: _FIRST, 2: _SECOND, 3: _THIRD}
 
 
 def statements(script: str) -> list[str]:

@@ -209,6 +209,62 @@ class KeptLayer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """In the layer that belongs to no package: what activating the environment changes."""
 
 
+class BaseLayer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A layer of a base image. Without ``digest`` only the engine has it."""
+
+    diff_id: str
+    digest: str | None = None
+    """Of the compressed blob."""
+    size: int = 0
+    media_type: str = ""
+    kept: bool = False
+    """The blob is ``layers/<64 hex of digest>.tar.gz``; else it is in the registry of the base's ``reference``."""
+
+
+class KeptBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A base image, or what docker steps made on one."""
+
+    digest: str
+    """Of the config: the same in every engine and registry."""
+    config: bytes
+    layers: tuple[BaseLayer, ...]
+    """From the bottom."""
+    reference: str | None = None
+    """``host/repository@sha256:…`` of the manifest, where a registry has it."""
+    below: str | None = None
+    """The ``digest`` of the base that docker steps ran on."""
+
+
+class ImageLayer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A layer of an image as ``roost image show`` tells of it."""
+
+    diff_id: str
+    size: int = 0
+    packages: tuple[str, ...] = ()
+    """``name version``; none in layers of the base."""
+
+
+class KeptImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An image that was made or pulled here. Whether an engine or a registry still has it is for them to say."""
+
+    key: str
+    config_digest: str
+    definition_digest: str
+    lock_digest: str
+    platform: str
+    base_digest: str
+    name: str
+    """``roost/<name>:<12 hex of key>``."""
+    steps_digest: str | None = None
+    created: str = ""
+    layers: tuple[ImageLayer, ...] = ()
+    """From the bottom, the base's too."""
+    interpreter: str | None = None
+    """Path in the image."""
+    places: dict[str, str] = {}
+    """Reference in a registry to the manifest's digest there."""
+
+
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     """One row of ``roost cache df``."""
 
