@@ -24,6 +24,7 @@ from roost.daemon.config_schema import (
     DaemonSettings,
     NetworkSettings,
     PipSettings,
+    RegistriesSettings,
     Section,
     Settings,
 )
@@ -66,6 +67,10 @@ class Config:
     @property
     def pip(self) -> PipSettings:
         return self.settings.pip
+
+    @property
+    def registries(self) -> RegistriesSettings:
+        return self.settings.registries
 
     @property
     def builds(self) -> BuildsSettings:

@@ -62,15 +62,24 @@ class RegistriesSettings(Section, frozen=True, kw_only=True):
     """`[registries]`: where images come from and go to."""
 
     workspace: Annotated[
-        str | None, Meta(description="Registry and repository prefix that images are pushed to and looked up in.")
+        str | None,
+        Meta(description="Registry and repository prefix (`HOST/PREFIX`) that locks and images are shared in."),
     ] = None
     catalogues: Annotated[
-        tuple[str, ...], Meta(description="Registries that are only read: where the curated images are.")
+        tuple[str, ...],
+        Meta(description="Registries that are only read, after the workspace: where the curated images are."),
     ] = ()
     mirrors: Annotated[
         dict[str, tuple[str, ...]],
-        Meta(description="`[registries.mirrors]`: registry host to the hosts that are asked in its place, in order."),
+        Meta(
+            description="`[registries.mirrors]`: registry host to the `HOST[:PORT][/PREFIX]` that are read from in its "
+            "place, in order; name the host itself last to fall back to it."
+        ),
     ] = {}
+    insecure: Annotated[
+        tuple[str, ...],
+        Meta(description="Hosts (with their port) that are talked to over plain http, as loopback always is."),
+    ] = ()
 
 
 class CacheSettings(Section, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from roost.store.disk import Layout
 
 if TYPE_CHECKING:
     from roost.daemon.engines.conda import CondaConfig, CondaEngine
+    from roost.daemon.engines.registry import Registry, RegistryConfig
     from roost.daemon.engines.uv import PipConfig, PipEngine
 
 
@@ -22,6 +23,7 @@ class Engines:
         self._config = config
         self._conda: CondaEngine | None = None
         self._pip: PipEngine | None = None
+        self._registry: Registry | None = None
         self._making = asyncio.Lock()
 
     async def configure(self, config: Config) -> None:
@@ -32,6 +34,8 @@ class Engines:
                 self._conda.configure(_conda_config(config))
             if self._pip is not None:
                 self._pip.configure(_pip_config(config))
+            if self._registry is not None:
+                self._registry.configure(_registry_config(config))
 
     async def conda(self) -> CondaEngine:
         async with self._making:
@@ -44,6 +48,23 @@ class Engines:
             if self._pip is None:
                 self._pip = await asyncio.to_thread(self._make_pip)
         return self._pip
+
+    async def registry(self) -> Registry:
+        """The client of all registries."""
+        async with self._making:
+            if self._registry is None:
+                self._registry = await asyncio.to_thread(self._make_registry)
+        return self._registry
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        if self._registry is not None:
+            await self._registry.close()
+
+    def _make_registry(self) -> Registry:
+        from roost.daemon.engines.registry import Registry
+
+        return Registry(_registry_config(self._config))
 
     def _make_conda(self) -> CondaEngine:
         from roost.daemon.engines.conda import CondaEngine
@@ -82,4 +103,16 @@ def _pip_config(config: Config) -> PipConfig:
     network = config.network
     return PipConfig(
         index_url=config.pip.index_url, timeout=max(1, int(network.download_timeout_seconds)), retries=network.retries
+    )
+
+
+def _registry_config(config: Config) -> RegistryConfig:
+    from roost.daemon.engines.registry import RegistryConfig
+
+    settings, network = config.registries, config.network
+    return RegistryConfig(
+        mirrors=settings.mirrors,
+        insecure=settings.insecure,
+        timeout=network.download_timeout_seconds,
+        retries=network.retries,
     )
