@@ -77,6 +77,8 @@ def verify(shared: SharedLock, wanted: Wanted, matches: Matches) -> tuple[Requir
         _conda_package(package, wanted)
     for wheel in lock.wheels:
         _wheel(wheel, wanted)
+    if lock.wheels and not (wanted.items or wanted.remote):
+        raise _poisoned(f"it has {lock.wheels[0].file_name}, and the definition has no pip packages")
     _specs(lock, wanted, matches)
     _needed(lock, wanted)
     _inputs(lock, wanted)

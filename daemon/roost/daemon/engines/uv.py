@@ -164,6 +164,14 @@ class PipEngine:
         told.end()
         return changed
 
+    async def keep_built(self, path: str) -> None:
+        """Take in the wheel at ``path``, which another machine built; its sha256 is the caller's to check."""
+        await asyncio.to_thread(self._store.keep, path, built=True)
+
+    async def kept_path(self, wheel: Wheel) -> str:
+        """Where a built or given wheel is, its sha256 checked. Raises WheelMissingError, DigestMismatchError."""
+        return await asyncio.to_thread(self._store.locked, wheel)
+
     async def mend_cache(self, wheels: Sequence[Wheel]) -> list[str]:
         """Compare uv's unpacked copies of ``wheels`` with their RECORDs, every file, and drop the packages that differ
         (their names): the next install fetches them anew."""

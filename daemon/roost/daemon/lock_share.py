@@ -1,0 +1,274 @@
+"""Locks shared by way of registries: looked for before anything is solved, offered when first made.
+
+The first lock of a definition and platform that reaches the workspace's registry is everybody's. There is no way to
+write a tag only where it is free, so: look, push, look again; who finds another's then takes that one. A later
+generation (``--rebuild``, ``--as-of``) is pushed under a tag of its own and never takes the first one's place: nobody
+adopts it unasked. What a registry can't say is never taken for no: nothing is pushed over it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+
+import msgspec
+
+from roost.client.wire import Reason
+from roost.daemon.config_schema import RegistriesSettings
+from roost.daemon.decide_facts import short
+from roost.daemon.engine_set import Engines
+from roost.daemon.events import Events
+from roost.daemon.lock_artifact import (
+    HINT,
+    LOCK_LIMIT,
+    LockPoisonedError,
+    SharedLock,
+    decode,
+    encode,
+    lock_descriptor,
+    lock_repository,
+    lock_tag,
+    travelling,
+    unshareable,
+)
+from roost.daemon.lock_vouch import LockJob, judge, vouch
+from roost.daemon.oci import OCI_MANIFEST, Answer, Manifest, No, Reference, Unknown, Yes, parse_manifest
+from roost.daemon.progress import Progress
+from roost.daemon.registries import Place, places
+from roost.store.errors import BuildError, RoostError, UnreachableError
+from roost.store.lock import Lock, lock_digest
+
+# One build asks several times in a row: for the plan that is shown, and again when it starts.
+_RECENT_SECONDS = 5.0
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A lock in a registry, judged by the definition but not yet vouched for."""
+
+    shared: SharedLock
+    place: Place
+    reference: Reference
+    manifest: Manifest
+
+    @property
+    def lock_digest(self) -> str:
+        return lock_digest(self.shared.lock)
+
+    @property
+    def reason(self) -> Reason:
+        """For a plan."""
+        message = f"registry {self.place.location} has lock {short(self.lock_digest)} for this definition"
+        return Reason(code="lock-shared-registry", message=message)
+
+
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """What looking came to. Both may be there: one registry is down and another has it."""
+
+    found: Found | None = None
+    unknown: Reason | None = None
+    """Code ``registry-unknown``."""
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a lock that was made here."""
+
+    pushed: str | None = None
+    """The reference that names it now."""
+    theirs: Found | None = None
+    """Somebody else's was there first."""
+    reason: Reason | None = None
+    """Why it is not shared, where it is not."""
+
+
+class LockShare:
+    """The locks in the registries that are in force (``settings``, which the owner keeps up to date)."""
+
+    def __init__(self, engines: Engines, events: Events, settings: RegistriesSettings, stage: str) -> None:
+        self.settings = settings
+        self._engines = engines
+        self._events = events
+        self._stage = stage
+        self._recent: dict[tuple[str, str], tuple[float, Looked]] = {}
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is anyone to ask."""
+        return bool(self.settings.workspace or self.settings.catalogues)
+
+    async def look(self, job: LockJob, *, fresh: bool = False) -> Looked:
+        """The lock of ``job``: the workspace's, else that of the first catalogue that has one.
+
+        Raises LockPoisonedError, LockNewerError.
+        """
+        key = (job.definition_digest, job.solve.platform)
+        when, known = self._recent.get(key, (0.0, Looked()))
+        if not fresh and time.monotonic() - when < _RECENT_SECONDS:
+            return known
+        looked = await self._look(job)
+        self._recent = {k: v for k, v in self._recent.items() if time.monotonic() - v[0] < _RECENT_SECONDS}
+        self._recent[key] = (time.monotonic(), looked)
+        return looked
+
+    async def _look(self, job: LockJob) -> Looked:
+        unknown: Reason | None = None
+        for place in places(self.settings):
+            answer = await self._ask(place, job)
+            if isinstance(answer, Yes):
+                return Looked(found=answer.value, unknown=unknown)
+            if isinstance(answer, Unknown) and unknown is None:
+                unknown = _unknown(place, answer.reason.message)
+        return Looked(unknown=unknown)
+
+    async def _ask(self, place: Place, job: LockJob) -> Answer[Found]:
+        reference = _reference(place, job)
+        answer = await (await self._engines.registry()).manifest(reference)
+        if not isinstance(answer, Yes):
+            return answer
+        manifest = parse_manifest(answer.value.data, answer.value.media_type)
+        if not isinstance(manifest, Manifest):
+            raise LockPoisonedError(f"{reference} is no lock", hint=HINT)
+        try:
+            data = await (await self._engines.registry()).read_blob(reference, lock_descriptor(manifest), LOCK_LIMIT)
+        except RoostError as error:
+            if isinstance(error, LockPoisonedError):
+                raise
+            return Unknown(Reason(code=error.code, message=error.message))
+        shared = decode(data)
+        await judge(shared, job, builds=place.kind == "workspace")
+        return Yes(Found(shared=shared, place=place, reference=reference, manifest=manifest))
+
+    async def take(self, found: Found, job: LockJob, progress: Progress) -> Lock:
+        """The lock to build from, once those whom the definition trusts have vouched for it.
+
+        Raises LockPoisonedError, and what asking channels, indexes and the registry raises.
+        """
+        builds = found.place.kind == "workspace"
+        await asyncio.to_thread(os.makedirs, self._stage, exist_ok=True)
+        folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="lock-", dir=self._stage)
+        try:
+            wheels = await self._fetch_wheels(found, folder)
+            lock = await vouch(self._engines, found.shared, job, wheels, progress, builds=builds)
+            for path in wheels.values():
+                await (await self._engines.pip()).keep_built(path)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        if lock_digest(lock) != found.lock_digest:
+            raise LockPoisonedError("the registry's lock is not what its channels make of it", hint=HINT)
+        await self._events.append("lock-fetched", **_fields(job, found.lock_digest, found.reference))
+        return lock
+
+    async def _fetch_wheels(self, found: Found, folder: str) -> dict[str, str]:
+        """sha256 to path of the wheels that came with the lock."""
+        layers = {layer.digest: layer for layer in found.manifest.layers}
+        paths: dict[str, str] = {}
+        for wheel in travelling(found.shared.lock):
+            layer = layers.get(f"sha256:{wheel.sha256}")
+            if layer is None:
+                raise LockPoisonedError(f"the registry's lock comes without {wheel.file_name}", hint=HINT)
+            path = os.path.join(folder, wheel.file_name)
+            await (await self._engines.registry()).fetch_blob(found.reference, layer, path)
+            paths[wheel.sha256] = path
+        return paths
+
+    async def offer(self, job: LockJob, lock: Lock, *, rebuild: bool) -> Offer:
+        """Push a lock that was made here, unless another's is there. Fails into ``reason``, never by raising."""
+        place = next((each for each in places(self.settings) if each.kind == "workspace"), None)
+        if place is None:
+            return Offer()
+        shared = SharedLock(definition_digest=job.definition_digest, platform=job.solve.platform, lock=lock)
+        try:
+            offer = await self._offer(place, job, shared, rebuild=rebuild)
+        except UnreachableError as error:
+            offer = Offer(reason=_unknown(place, error.message))
+        except BuildError as error:
+            offer = Offer(reason=Reason(code=error.code, message=error.message))
+        self._recent.pop((job.definition_digest, job.solve.platform), None)
+        await self._tell(job, lock, offer)
+        return offer
+
+    async def _tell(self, job: LockJob, lock: Lock, offer: Offer) -> None:
+        fields = {"definition_digest": job.definition_digest, "platform": job.solve.platform}
+        if offer.pushed is not None:
+            await self._events.append("lock-pushed", **fields, lock_digest=lock_digest(lock), reference=offer.pushed)
+        elif offer.theirs is not None:
+            other = offer.theirs.lock_digest
+            await self._events.append("lock-found", **fields, lock_digest=other, instead_of=lock_digest(lock))
+        elif offer.reason is not None:
+            reason = offer.reason
+            await self._events.append("lock-not-pushed", **fields, code=reason.code, message=reason.message)
+
+    async def _offer(self, place: Place, job: LockJob, shared: SharedLock, *, rebuild: bool) -> Offer:
+        local = unshareable(shared.lock) or await _own_fault(shared, job)
+        if local is not None:
+            return Offer(reason=Reason(code="lock-not-shared", message=f"this lock stays on this machine: {local}"))
+        reference, digest = _reference(place, job), lock_digest(shared.lock)
+        first = await self._ask(place, job)
+        if isinstance(first, Unknown):
+            return Offer(reason=_unknown(place, first.reason.message))
+        if isinstance(first, Yes) and first.value.lock_digest == digest:
+            return Offer(pushed=str(reference))
+        if isinstance(first, Yes) and not rebuild:
+            return Offer(theirs=first.value)
+        if isinstance(first, Yes):
+            reference = reference.tagged(lock_tag(job.definition_digest, job.solve.platform, rebuild=digest))
+        return await self._push(place, job, shared, reference, own_tag=isinstance(first, Yes))
+
+    async def _push(
+        self, place: Place, job: LockJob, shared: SharedLock, reference: Reference, *, own_tag: bool
+    ) -> Offer:
+        registry, artifact = await self._engines.registry(), encode(shared)
+        for descriptor, wheel in artifact.wheels:
+            path = await (await self._engines.pip()).kept_path(wheel)
+            await registry.push_blob(reference, path, descriptor)
+        for descriptor, data in artifact.blobs:
+            await registry.push_blob(reference, data, descriptor)
+        if not own_tag and (theirs := await self._theirs(place, job, shared)):
+            return Offer(theirs=theirs)
+        try:
+            await registry.push_manifest(reference, artifact.manifest, OCI_MANIFEST)
+        except UnreachableError as error:
+            if error.code != "tag-moved" or not (theirs := await self._theirs(place, job, shared)):
+                raise
+            return Offer(theirs=theirs)
+        return Offer(pushed=str(reference))
+
+    async def _theirs(self, place: Place, job: LockJob, shared: SharedLock) -> Found | None:
+        """Another's lock under the tag, by now."""
+        answer = await self._ask(place, job)
+        if isinstance(answer, No):
+            return None
+        if isinstance(answer, Unknown):
+            raise UnreachableError(answer.reason.message)
+        return answer.value if answer.value.lock_digest != lock_digest(shared.lock) else None
+
+
+async def _own_fault(shared: SharedLock, job: LockJob) -> str | None:
+    """What others would refuse this lock for."""
+    try:
+        await judge(shared, job, builds=True)
+    except LockPoisonedError as error:
+        return error.message.partition(": ")[2] or error.message
+    return None
+
+
+def _reference(place: Place, job: LockJob) -> Reference:
+    tag = lock_tag(job.definition_digest, job.solve.platform)
+    return lock_repository(place.location).tagged(tag)
+
+
+def _unknown(place: Place, message: str) -> Reason:
+    return Reason(
+        code="registry-unknown", message=f"whether registry {place.location} has a lock is unknown: {message}"
+    )
+
+
+def _fields(job: LockJob, digest: str, reference: Reference) -> dict[str, object]:
+    return {
+        "definition_digest": job.definition_digest,
+        "platform": job.solve.platform,
+        "lock_digest": digest,
+        "reference": str(reference),
+    }
