@@ -38,7 +38,7 @@ def test_a_ready_prefix_is_reused_and_named() -> None:
     assert (plan.artifact.id, plan.artifact.path, plan.artifact.digest) == ("p-1", "/r/prefixes/ab-1", LOCK)
     assert plan.steps == []
     assert [reason.code for reason in plan.reasons] == ["definition-known", "prefix-ready"]
-    assert "generation 3" in plan.reasons[0].message
+    assert "Generation 3" in plan.reasons[0].message
 
 
 def test_an_unknown_definition_is_solved_and_built_with_estimates() -> None:

@@ -45,7 +45,7 @@ hint: Wheels are required for `docopt`\
         (DNS, uv_errors.IndexUnreachableError, "https://x.example/numpy-1.26.4"),
         (MISMATCH, uv_errors.DigestMismatchError, "six==1.17.0: expected sha256:555"),
         (UNSATISFIABLE, uv_errors.PipUnsatisfiableError, "scipy>=1.18.1 cannot be used"),
-        ("error: x\n  cause: No space left on device (os error 28)", StoreFullError, "no space"),
+        ("error: x\n  cause: No space left on device (os error 28)", StoreFullError, "No space"),
         (
             "error: Failed to fetch: https://x.example/\n cause: HTTP status client error (401 Unauthorized)",
             uv_errors.IndexDeniedError,

@@ -59,11 +59,11 @@ def choose_target(request: Request) -> str:
     target = ("docker" if image else "local") if request.target == "auto" else request.target
     if target not in PREFIX_TARGETS | IMAGE_TARGETS:
         known = ", ".join(sorted(PREFIX_TARGETS | IMAGE_TARGETS))
-        raise NoSuchTargetError(f"no target is named {target!r}", hint=f"targets here: {known}")
+        raise NoSuchTargetError(f"No target is named {target!r}", hint=f"Targets here: {known}.")
     if target in PREFIX_TARGETS and image:
         raise ImageNeededError(
-            f"target {target!r} runs a prefix, which would drop the definition's base image and docker steps",
-            hint="use -t docker, or --ignore-image to drop them on purpose",
+            f"Target {target!r} runs a prefix, which would drop the definition's base image and docker steps",
+            hint="Use -t docker, or --ignore-image to drop them on purpose.",
         )
     return target
 
@@ -98,14 +98,14 @@ def _prefix_action(request: Request, facts: Facts) -> tuple[Action, list[Reason]
         return "build-prefix", [known, Reason(code="prefix-missing", message=text)]
     if facts.prefix_fault is not None:
         return "build-prefix", [known, facts.prefix_fault]
-    return "reuse-prefix", [known, Reason(code="prefix-ready", message=f"ready at {facts.prefix.path}")]
+    return "reuse-prefix", [known, Reason(code="prefix-ready", message=f"Ready at {facts.prefix.path}")]
 
 
 def _user_managed(facts: Facts) -> Reason:
     found = facts.interpreter or {}
     return Reason(
         code="user-managed",
-        message=f"the definition is user-managed: {found.get('path')} (Python {found.get('version')}) is used as it is",
+        message=f"The definition is user-managed: {found.get('path')} (Python {found.get('version')}) is used as it is",
     )
 
 

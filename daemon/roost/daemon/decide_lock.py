@@ -11,9 +11,9 @@ def asked_anew(request: Request, facts: Facts) -> Reason:
     number = facts.generation.number + 1 if facts.generation else 1
     if request.as_of:
         return Reason(
-            code="as-of-requested", message=f"a solve as of {request.as_of} was asked for: generation {number}"
+            code="as-of-requested", message=f"A solve as of {request.as_of} was asked for: generation {number}"
         )
-    return Reason(code="rebuild-requested", message=f"a new solve was asked for: generation {number}")
+    return Reason(code="rebuild-requested", message=f"A new solve was asked for: generation {number}")
 
 
 def unknown_reason(facts: Facts) -> Reason:
@@ -21,19 +21,19 @@ def unknown_reason(facts: Facts) -> Reason:
     if facts.definition_known:
         return Reason(
             code="platform-unknown",
-            message=f"this definition was never locked for {facts.platform} on this machine",
+            message=f"This definition was never locked for {facts.platform} on this machine",
         )
-    return Reason(code="definition-unknown", message="this definition was never built on this machine")
+    return Reason(code="definition-unknown", message="This definition was never built on this machine")
 
 
 def lock_reason(facts: Facts) -> Reason:
     """Which lock it is, and why."""
     lock = short(facts.lock_digest or "")
     if facts.generation is None:
-        return Reason(code="lock-solved", message=f"a solve now chooses lock {lock}")
+        return Reason(code="lock-solved", message=f"A solve now chooses lock {lock}")
     return Reason(
         code="definition-known",
-        message=f"generation {facts.generation.number} of {facts.generation.created[:10]} keeps lock {lock}",
+        message=f"Generation {facts.generation.number} of {facts.generation.created[:10]} keeps lock {lock}",
     )
 
 

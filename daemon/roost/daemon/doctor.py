@@ -181,7 +181,7 @@ def check_interpreters(root: str) -> Check:
     if found:
         return Check(name="interpreters", state="ok", message=", ".join(found))
     hint = "Definitions with only pip packages need a Python of this machine, or a conda `python` among them."
-    return Check(name="interpreters", state="warning", message="no Python found on PATH", hint=hint)
+    return Check(name="interpreters", state="warning", message="No Python found on PATH", hint=hint)
 
 
 def check_launcher(root: str) -> Check:
@@ -190,7 +190,7 @@ def check_launcher(root: str) -> Check:
     if not missing:
         return Check(name="launcher", state="ok", message="flock and stat are there: known environments start at once")
     hint = "`roost exec` works, more slowly: install util-linux and GNU coreutils."
-    return Check(name="launcher", state="warning", message=f"not found: {', '.join(missing)}", hint=hint)
+    return Check(name="launcher", state="warning", message=f"Not found: {', '.join(missing)}", hint=hint)
 
 
 CHECKS: tuple[Callable[[str], Check], ...] = (

@@ -20,7 +20,7 @@ def parse_as_of(text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
-        raise UsageError(f"{text!r} is no date", hint="write it as 2020-07-08 or 2020-07-08T12:00:00Z") from None
+        raise UsageError(f"{text!r} is no date", hint="Write it as 2020-07-08 or 2020-07-08T12:00:00Z.") from None
     if len(text) == len("2020-07-08"):
         moment = moment.replace(hour=23, minute=59, second=59)
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

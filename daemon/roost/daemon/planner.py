@@ -50,8 +50,8 @@ class Planner:
         """Decide, changing nothing. With ``solve`` an unknown lock is solved for, and kept nowhere."""
         if choose_target(request) in IMAGE_TARGETS:
             raise NoSuchTargetError(
-                "images are not built by this version of roost",
-                hint="for a prefix without the base image and docker steps: -t local --ignore-image",
+                "Images are not built by this version of roost",
+                hint="For a prefix without the base image and docker steps: -t local --ignore-image.",
             )
         facts = await self._facts(resolved, request, what)
         if solve and facts.lock_digest is None and not resolved.definition.python.user_managed:
@@ -110,8 +110,8 @@ class Planner:
             asked = f"generation {what.generation}" if what.generation is not None else f"lock {what.lock}"
             there = ", ".join(str(g.number) for g in generations) or "none"
             raise NotFoundError(
-                f"this definition has no {asked} for {resolved.platform} on this machine",
-                hint=f"generations here: {there}",
+                f"This definition has no {asked} for {resolved.platform} on this machine",
+                hint=f"Generations here: {there}.",
             )
         return wanted[-1], await self._store.index.ready_artifact("prefix", wanted[-1].lock_digest)
 

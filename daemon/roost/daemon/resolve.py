@@ -113,13 +113,13 @@ async def resolve(what: What, defaults: Defaults) -> Resolved:
 def _check(what: What) -> None:
     named = [o for o, v in (("-f", what.file), ("-e", what.environment), ("--image", what.image)) if v is not None]
     if len(named) > 1:
-        raise UsageError(f"{' and '.join(named)} each name an environment", hint="give at most one of -e, -f, --image")
+        raise UsageError(f"{' and '.join(named)} each name an environment", hint="Give at most one of -e, -f, --image.")
     if what.environment is not None:
         raise NotFoundError(
-            f"no environment is registered as {what.environment!r}", hint="`roost env list` shows what there is"
+            f"No environment is registered as {what.environment!r}", hint="`roost env list` shows what there is."
         )
     if what.image is not None:
-        raise NotFoundError("images can't be run by this version of roost", hint="name an environment file with -f")
+        raise NotFoundError("Images can't be run by this version of roost", hint="Name an environment file with -f.")
 
 
 def _resolve(what: What, defaults: Defaults) -> Resolved:

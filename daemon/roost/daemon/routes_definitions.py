@@ -82,7 +82,7 @@ async def locks(call: Call[LockRequest]) -> LockResponse:
     work, body = call.app[WORK], call.body
     resolved = await work.resolve(body.what)
     if resolved.definition.python.user_managed:
-        raise UsageError("a user-managed definition has no lock", hint="roost installs nothing for it")
+        raise UsageError("A user-managed definition has no lock", hint="Roost installs nothing for it.")
     if body.platform is not None:
         resolved = msgspec.structs.replace(resolved, platform=body.platform)
     request = Request(definition=resolved.definition, ignore_image=True)

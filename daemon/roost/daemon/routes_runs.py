@@ -152,7 +152,9 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     work = call.app[WORK]
     run = await work.runs.get(call.path("id"))
     if run.lock_digest is None:
-        raise NotFoundError(f"run {run.id} recorded no lock", hint="it never started, or used an interpreter as it was")
+        raise NotFoundError(
+            f"Run {run.id} recorded no lock", hint="It never started, or used an interpreter as it was."
+        )
     what = What(cwd=run.cwd, command=list(run.command), lock=run.lock_digest)
     body = RunRequest(
         what=what,

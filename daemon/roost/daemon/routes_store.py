@@ -82,7 +82,7 @@ async def put_lease(call: Call[LeaseRequest]) -> LeaseResponse:
 async def drop_lease(call: Call[None]) -> dict[str, str]:
     lease_id = call.path("id")
     if not await call.app[WORK].store.index.drop_lease(lease_id):
-        raise NotFoundError(f"there is no lease {lease_id!r}", hint="it may have expired")
+        raise NotFoundError(f"There is no lease {lease_id!r}", hint="It may have expired.")
     return {"dropped": lease_id}
 
 

@@ -91,8 +91,8 @@ async def _conda_packages(engines: Engines, job: SolveJob, progress: Progress) -
         listed = explicit.get(subdir) or explicit.get("noarch")
         if listed is None:
             raise PlatformMissingError(
-                f"the definition lists packages for {', '.join(sorted(explicit))}, and none for {subdir}",
-                hint=f"lock it for {subdir} as well, or run it on one of those platforms",
+                f"The definition lists packages for {', '.join(sorted(explicit))}, and none for {subdir}",
+                hint=f"Lock it for {subdir} as well, or run it on one of those platforms.",
             )
         return await conda.resolve_explicit(
             listed, job.platform, credentials=job.credentials, variables=job.environ, progress=progress
@@ -130,8 +130,8 @@ async def _wheels_beside(
     python = next((package for package in packages if package.name == "python"), None)
     if python is None:
         raise DefinitionError(
-            "the definition has pip packages and no Python among its conda packages",
-            hint="add python to its conda dependencies",
+            "The definition has pip packages and no Python among its conda packages",
+            hint="Add python to its conda dependencies.",
         )
     conda, pip = await engines.conda(), await engines.pip()
     written = [*job.definition.conda.channels, *job.definition.conda.dependencies]

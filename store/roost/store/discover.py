@@ -68,7 +68,7 @@ def discover(cwd: str, command: Sequence[str]) -> Found:
         if (found := search.look(folder)) is not None:
             return found
     raise NoDefinitionError(
-        f"there is no environment file in {cwd} or above it",
+        f"There is no environment file in {cwd} or above it",
         hint="Write an environment.yml or requirements.txt there, or name one with -f.",
     )
 

@@ -94,8 +94,8 @@ def full_disk_named(where: str) -> Iterator[None]:
 def no_space(where: str) -> StoreFullError:
     """The one message for a full disk."""
     return StoreFullError(
-        f"no space left on the disk that holds {where}",
-        hint="free some space there, or set ROOST_HOME to a folder on a larger disk, and try again",
+        f"No space left on the disk that holds {where}",
+        hint="Free some space there, or set ROOST_HOME to a folder on a larger disk, and try again.",
         fields={"path": where},
     )
 
@@ -223,5 +223,5 @@ def lists(path: str) -> list[str]:
         return sorted(os.listdir(path))
     except OSError as error:
         raise StoreError(
-            f"can't read {path}: {error.strerror}", hint="check the owner and the mode of that folder"
+            f"Can't read {path}: {error.strerror}", hint="Check the owner and the mode of that folder."
         ) from error

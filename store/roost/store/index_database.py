@@ -178,8 +178,8 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
     found: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if found > SCHEMA_VERSION:
         raise RootFormatError(
-            f"the index {path} has schema {found}, and this version of roost knows schemas up to {SCHEMA_VERSION}",
-            hint="use the version of roost that wrote it, or set ROOST_HOME to another folder",
+            f"The index {path} has schema {found}, and this version of roost knows schemas up to {SCHEMA_VERSION}",
+            hint="Use the version of roost that wrote it, or set ROOST_HOME to another folder.",
             fields={"path": path, "found": found, "known": SCHEMA_VERSION},
         )
     for version in range(found + 1, SCHEMA_VERSION + 1):
@@ -202,14 +202,14 @@ def _translated(error: sqlite3.Error, path: str) -> RoostError:
         return no_space(path)
     if any(word in text for word in _DAMAGED):
         return IndexDamagedError(
-            f"the index {path} is damaged ({text})",
-            hint="stop the daemon (`roost daemon stop`) and put the index back from a backup, or move it aside with "
-            "its -wal and -shm files: locks and history are then gone, and prefixes are built anew",
+            f"The index {path} is damaged ({text})",
+            hint="Stop the daemon (`roost daemon stop`) and put the index back from a backup, or move it aside with "
+            "its -wal and -shm files: locks and history are then gone, and prefixes are built anew.",
             fields={"path": path},
         )
     return StoreError(
-        f"the index {path} can't be used: {text}",
-        hint="check the disk and the mode of that file; `roost doctor` tells more",
+        f"The index {path} can't be used: {text}",
+        hint="Check the disk and the mode of that file; `roost doctor` tells more.",
         fields={"path": path},
     )
 

@@ -84,7 +84,7 @@ def promote(connection: sqlite3.Connection, definition_digest: str, platform: st
     if generation(connection, definition_digest, platform, number) is None:
         raise GenerationUnknownError(
             f"{definition_digest} has no generation {number} on {platform}",
-            hint="`roost plan --json` and `roost builds list` show the generations that exist",
+            hint="`roost plan --json` and `roost builds list` show the generations that exist.",
             fields={"definition_digest": definition_digest, "platform": platform, "generation": number},
         )
     _clear_current(connection, definition_digest, platform)

@@ -55,8 +55,8 @@ def update_record(
     if found is None:
         noun = kind.__name__.lower()
         raise RecordUnknownError(
-            f"there is no {noun} {record_id}",
-            hint=f"`roost {noun}s list` shows those there are",
+            f"There is no {noun} {record_id}",
+            hint=f"`roost {noun}s list` shows those there are.",
             fields={"id": record_id},
         )
     changed = msgspec.convert({**msgspec.to_builtins(found), **msgspec.to_builtins(dict(fields))}, kind)

@@ -30,8 +30,8 @@ def publish_rows(
     ready = index_artifacts.artifact(connection, artifact.id)
     if ready is None or ready.state != "ready":
         raise StoreError(
-            f"the index lost the row of {artifact.path} while it was being filled",
-            hint="try again; if it happens again, look at `roost doctor`",
+            f"The index lost the row of {artifact.path} while it was being filled",
+            hint="Try again; if it happens again, look at `roost doctor`.",
             fields={"artifact": artifact.id},
         )
     return ready

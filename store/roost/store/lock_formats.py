@@ -29,7 +29,7 @@ class LockNotPortableError(RoostError):
 def write_lock(lock: Lock, format: str, *, channels: Sequence[str] = ()) -> str:
     """``lock`` as text; ``format`` is one of ``FORMATS``. Raises :class:`LockNotPortableError`, ``UsageError``."""
     if format not in _WRITERS:
-        raise UsageError(f"there is no lock format {format!r}", hint=f"Name one of {', '.join(FORMATS)}.")
+        raise UsageError(f"There is no lock format {format!r}", hint=f"Name one of {', '.join(FORMATS)}.")
     _check_portable(lock)
     return _WRITERS[format](lock, channels)
 
@@ -73,7 +73,7 @@ def _check_portable(lock: Lock) -> None:
     if stuck:
         names = ", ".join(f"{wheel.name} {wheel.version} ({wheel.kind})" for wheel in stuck)
         raise LockNotPortableError(
-            f"these packages are on this machine only, and no other tool's lock can name them: {names}",
+            f"These packages are on this machine only, and no other tool's lock can name them: {names}",
             hint="Take them from an index or a URL, or share the environment as a bundle.",
             fields={"packages": [wheel.name for wheel in stuck]},
         )

@@ -81,7 +81,7 @@ def _option(line: str) -> PipLine:
     name, value, rest = _take_option(line)
     if name in ("--requirement", "--constraint"):
         if not value:
-            raise RequirementError(f"option {name} names no file")
+            raise RequirementError(f"Option {name} names no file")
         return PipLine(_NESTED[name], value, value)
     if name == "--editable":
         return _editable(" ".join([value, *rest]))
@@ -96,7 +96,7 @@ def _take_option(line: str) -> tuple[str, str, list[str]]:
     try:
         words = shlex.split(line)
     except ValueError as error:
-        raise RequirementError(f"option {line!r} can't be read: {error}") from None
+        raise RequirementError(f"Option {line!r} can't be read: {error}") from None
     head, equals, value = words[0].partition("=")
     if not head.startswith("--") and len(head) > 2:
         head, value, equals = words[0][:2], words[0][2:].removeprefix("="), "="
@@ -108,7 +108,7 @@ def _take_option(line: str) -> tuple[str, str, list[str]]:
 
 def _editable(value: str) -> PipLine:
     if not value:
-        raise RequirementError("option -e names no folder")
+        raise RequirementError("Option -e names no folder")
     if _URL.match(value):  # a checkout by tag or commit is installed as it is: nobody edits it in the prefix
         return PipLine("url", value)
     local = _local(value, "")

@@ -86,7 +86,7 @@ def _check_length(root: str) -> None:
     length, limit = len(os.fsencode(root)), longest_root()
     if length > limit:
         raise RootTooLongError(
-            f"the root {root} has {length} bytes, and the limit is {limit}: a path in a prefix below it must fit "
+            f"The root {root} has {length} bytes, and the limit is {limit}: a path in a prefix below it must fit "
             f"a {SHEBANG_BYTES}-byte #! line and conda's {PLACEHOLDER_BYTES}-byte placeholder",
             hint=_ELSEWHERE.format(what=f"a path of at most {limit} bytes"),
             fields={"root": root, "length": length, "limit": limit},
@@ -97,7 +97,7 @@ def _check_network(root: str) -> None:
     kind = file_system(_existing(root))
     if kind in NETWORK_FILE_SYSTEMS:
         raise RootNetworkError(
-            f"the root {root} lies on a network file system ({kind}), on which the index can't be kept safe",
+            f"The root {root} lies on a network file system ({kind}), on which the index can't be kept safe",
             hint=_ELSEWHERE.format(what="a folder on a local disk"),
             fields={"root": root, "file_system": kind},
         )
@@ -114,8 +114,8 @@ def _check_writable(root: str) -> None:
 
 def _read_only(root: str, why: str) -> RootReadOnlyError:
     return RootReadOnlyError(
-        f"can't write under the root {root}: {why}",
-        hint="make it writable for you, or " + _ELSEWHERE.format(what="a folder that is"),
+        f"Can't write under the root {root}: {why}",
+        hint="Make it writable for you, or " + _ELSEWHERE.format(what="a folder that is"),
         fields={"root": root},
     )
 
@@ -130,8 +130,8 @@ def _check_format(layout: Layout) -> None:
 
 def _unknown_format(layout: Layout, why: str) -> RootFormatError:
     return RootFormatError(
-        f"the root {layout.root} can't be read: {why}",
-        hint="use the version of roost that wrote it, or " + _ELSEWHERE.format(what="another folder"),
+        f"The root {layout.root} can't be read: {why}",
+        hint="Use the version of roost that wrote it, or " + _ELSEWHERE.format(what="another folder"),
         fields={"root": layout.root, "known": STORE_FORMAT},
     )
 
@@ -232,8 +232,8 @@ def _lock(descriptor: int, layout: Layout) -> None:
     except BlockingIOError:
         holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
         raise RootInUseError(
-            f"another roost daemon{f' (process {holder})' if holder else ''} uses the root {layout.root}",
-            hint="stop it with `roost daemon stop`, or " + _ELSEWHERE.format(what="another folder"),
+            f"Another roost daemon{f' (process {holder})' if holder else ''} uses the root {layout.root}",
+            hint="Stop it with `roost daemon stop`, or " + _ELSEWHERE.format(what="another folder"),
             fields={"root": layout.root, "pid": int(holder) if holder.isdigit() else None},
         ) from None
     os.ftruncate(descriptor, 0)

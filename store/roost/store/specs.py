@@ -142,7 +142,7 @@ def _check_text(spec: str) -> None:
         (r"(?<=\s)--\w+", "the option"),
     ):
         if found := re.search(pattern, spec):
-            raise MatchSpecError(f"match spec {spec!r} holds {what} {found.group()!r}; expected {EXPECTED}")
+            raise MatchSpecError(f"Match spec {spec!r} holds {what} {found.group()!r}; expected {EXPECTED}")
 
 
 def _check_name(spec: str, name: str) -> None:
@@ -150,10 +150,10 @@ def _check_name(spec: str, name: str) -> None:
         return
     if not name or "*" in name or name.endswith("@"):
         raise MatchSpecError(
-            f"match spec {spec!r} names no single package; expected {EXPECTED}",
+            f"Match spec {spec!r} names no single package; expected {EXPECTED}",
             hint="Name the package that you need.",
         )
-    raise MatchSpecError(f"match spec {spec!r} has no valid package name ({name!r}); expected {EXPECTED}")
+    raise MatchSpecError(f"Match spec {spec!r} has no valid package name ({name!r}); expected {EXPECTED}")
 
 
 def _channel(channel: str) -> str:
@@ -180,7 +180,7 @@ def _exact_of_regex(spec: str, rest: str) -> str:
     literal = re.fullmatch(r"\^([\w.\\]+)\$", rest)
     if literal is None:
         raise MatchSpecError(
-            f"match spec {spec!r} holds a regular expression; expected {EXPECTED}",
+            f"Match spec {spec!r} holds a regular expression; expected {EXPECTED}",
             hint="Say the versions with operators: 'numpy>=1.8,<2'.",
         )
     return "==" + literal.group(1).replace("\\", "")
@@ -203,4 +203,4 @@ def _pair(key: str, value: str) -> str:
 def _check_digest(spec: str, key: str, value: str) -> None:
     length = _DIGEST_LENGTHS.get(key)
     if length and not re.fullmatch(rf"[0-9A-Fa-f]{{{length}}}", value):
-        raise MatchSpecError(f"match spec {spec!r}: {key} is {value!r}; expected {length} hex digits")
+        raise MatchSpecError(f"Match spec {spec!r}: {key} is {value!r}; expected {length} hex digits")

@@ -119,8 +119,8 @@ class Store:
         found = await self.index.artifact(artifact_id)
         if found is None:
             raise ArtifactUnknownError(
-                f"there is no artifact {artifact_id}",
-                hint="`roost cache df` lists those there are",
+                f"There is no artifact {artifact_id}",
+                hint="`roost cache df` lists those there are.",
                 fields={"id": artifact_id},
             )
         return found

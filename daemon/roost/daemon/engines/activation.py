@@ -132,7 +132,7 @@ async def _source(prefix: str, scripts: Sequence[str], base: Mapping[str, str]) 
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     if content is None:
         raise ActivationError(
-            f"activating {prefix} stopped with status {status}: {output.decode(errors='replace').strip()[-500:]}",
+            f"Activating {prefix} stopped with status {status}: {output.decode(errors='replace').strip()[-500:]}",
             hint=f"One of the scripts in {prefix}/etc/conda/activate.d ends the shell that sources it.",
         )
     pairs = (os.fsdecode(line).partition("=") for line in content.split(b"\0") if line)

@@ -77,7 +77,7 @@ async def compile_prefix(prefix: str, python: str, lock: Lock, store: str, progr
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreFullError(
-                "no space left while keeping byte-code", hint="Free some space (`roost cache df`) and try again."
+                "No space left while keeping byte-code", hint="Free some space (`roost cache df`) and try again."
             ) from error
         progress.log(f"byte-code could not be kept: {error}")
     progress.finish("bytecode")

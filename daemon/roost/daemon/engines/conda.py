@@ -369,7 +369,7 @@ def _parse(spec: str, text: str) -> MatchSpec:
     try:
         return MatchSpec(text)
     except Exception as error:
-        raise MatchSpecError(f"match spec {spec!r} can't be read: {error}") from error
+        raise MatchSpecError(f"Match spec {spec!r} can't be read: {error}") from error
 
 
 def _with_names(specs: list[MatchSpec]) -> list[MatchSpec]:

@@ -97,7 +97,7 @@ def translate(error: Exception, doing: str) -> RoostError:
     text = strip_credentials(str(error).strip() or type(error).__name__)[0]
     kind = type(error).__name__
     if _FULL.search(text):
-        return StoreFullError(f"no space left while {doing}", hint="Free some space (`roost cache df`) and try again.")
+        return StoreFullError(f"No space left while {doing}", hint="Free some space (`roost cache df`) and try again.")
     if kind == "SolverError":
         return solve_error(text)
     if kind == "GatewayError" or kind == "FetchRepoDataError":
@@ -109,7 +109,7 @@ def solve_error(text: str) -> SolveError:
     """The solver's explanation without its preamble."""
     reason = re.sub(r"^Cannot solve the request because of:\s*", "", text).strip()
     return SolveError(
-        f"no set of packages satisfies the conda dependencies:\n{_clean(reason)}", hint=_solve_hint(reason)
+        f"No set of packages satisfies the conda dependencies:\n{_clean(reason)}", hint=_solve_hint(reason)
     )
 
 
@@ -158,17 +158,17 @@ def _of_package(text: str, doing: str) -> RoostError:
         )
     if "failed to fetch" in text and _REFUSED.search(text):
         return ChannelRefusedError(
-            f"the channel refused {name}", hint="Give credentials: conda.auth_file in the config."
+            f"The channel refused {name}", hint="Give credentials: conda.auth_file in the config."
         )
     if "failed to fetch" in text and _MISSING.search(text):
         return PackageMissingError(
-            f"the channel no longer has {name}", hint="`roost build --rebuild` solves anew.", fields={"file_name": name}
+            f"The channel no longer has {name}", hint="`roost build --rebuild` solves anew.", fields={"file_name": name}
         )
     if "failed to link" not in text and _NETWORK.search(text):
         return ChannelUnreachableError(
             f"{name} could not be fetched: {_last_line(text)}", hint="Try again later.", fields={"detail": text}
         )
-    return LinkError(f"failed while {doing}: {text}", hint="`roost builds logs` has the rest.")
+    return LinkError(f"Failed while {doing}: {text}", hint="`roost builds logs` has the rest.")
 
 
 def _place(text: str) -> str:

@@ -112,7 +112,7 @@ async def missing_record(item: ExplicitUrl, fetch_url: str, client: Client) -> C
 
 async def _read_record(item: ExplicitUrl, path: str) -> CondaPackage:
     if not await asyncio.to_thread(os.path.isfile, path):
-        raise PackageMissingError(f"there is no package at {item.url}", hint="Make the list anew.")
+        raise PackageMissingError(f"There is no package at {item.url}", hint="Make the list anew.")
     with translated(f"reading {item.file_name}"):
         record = await RepoDataRecord.from_package_archive(path)
     return await asyncio.to_thread(_completed, item, to_package(record, item.url), path)

@@ -122,7 +122,7 @@ async def _watched(task: asyncio.Future[None], reporter: LinkReporter, idle: flo
             return
         if time.monotonic() - reporter.heard >= idle and reporter.fetching:
             raise ChannelUnreachableError(
-                f"a channel has sent nothing for {idle:.0f} s while packages were fetched",
+                f"A channel has sent nothing for {idle:.0f} s while packages were fetched",
                 hint="Try again later, or name a mirror under [conda.mirrors] in the config.",
             )
         if not reporter.fetching:

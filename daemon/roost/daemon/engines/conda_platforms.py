@@ -94,7 +94,7 @@ def check_machine(system: Mapping[str, str], detected: Mapping[str, str]) -> Non
     lacking = [text for name, needed in sorted(system.items()) if (text := _lack(name, needed, detected.get(name)))]
     if lacking:
         raise MachineLacksError(
-            f"this machine lacks what the packages were solved for: {'; '.join(lacking)}",
+            f"This machine lacks what the packages were solved for: {'; '.join(lacking)}",
             hint="Run it on another target, or state less under [system] and build anew with --rebuild.",
             fields={"needed": dict(system), "detected": dict(detected)},
         )

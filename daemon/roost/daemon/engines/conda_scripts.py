@@ -77,13 +77,13 @@ async def _run(package: CondaPackage, script: str, prefix: str, progress: Progre
             [shell, "-c", _SOURCED, shell, script], prefix, _environment(package, prefix)
         )
     except OSError as error:
-        raise BuildError(f"the post-link script of {package.name} could not be started: {error}") from error
+        raise BuildError(f"The post-link script of {package.name} could not be started: {error}") from error
     lines = output.decode(errors="replace").splitlines()
     for line in lines:
         progress.log(f"{package.name} post-link: {line}")
     if status != 0:
         raise PostLinkError(
-            f"the post-link script of {package.name} {package.version} ended with status {status}: "
+            f"The post-link script of {package.name} {package.version} ended with status {status}: "
             + ("; ".join(lines[-5:]) or "it printed nothing"),
             hint="`roost builds logs` has its output. Leave the package out, or take another version of it.",
             fields={"package": package.name, "status": status},

@@ -180,7 +180,7 @@ def _specifier(requires: str | None) -> SpecifierSet:
         return SpecifierSet(requires or "")
     except InvalidSpecifier as error:
         raise DefinitionError(
-            f"{requires!r} is no version specifier for Python", hint='write something like ">=3.10" or "==3.11.*"'
+            f"{requires!r} is no version specifier for Python", hint='Write something like ">=3.10" or "==3.11.*".'
         ) from error
 
 
@@ -192,9 +192,9 @@ def _fits(probed: Probed, wanted: SpecifierSet) -> bool:
 def _none_fits(requires: str | None, found: list[Probed]) -> NoInterpreterError:
     versions = sorted({probed.version for probed in found}, key=Version)
     return NoInterpreterError(
-        f"no Python on this machine fits {requires or 'any version'}; there is {', '.join(versions) or 'none at all'}",
-        hint="install such a Python, change what the definition asks for, or let conda provide it: "
-        "a conda dependency `python` needs nothing on this machine",
+        f"No Python on this machine fits {requires or 'any version'}; there is {', '.join(versions) or 'none at all'}",
+        hint="Install such a Python, change what the definition asks for, or let conda provide it: "
+        "a conda dependency `python` needs nothing on this machine.",
         fields={"requires": requires, "found": versions},
     )
 
@@ -214,9 +214,9 @@ def check_unchanged(locked: HostPython) -> None:
         return
     now = f"it is Python {found.version} now" if found else "it is not there any more"
     raise InterpreterChangedError(
-        f"the lock was made for Python {locked.version} at {locked.executable}, and {now}",
+        f"The lock was made for Python {locked.version} at {locked.executable}, and {now}",
         hint="`roost build --rebuild` makes a new generation on a Python that is here; "
-        "or install that version again in the same place",
+        "or install that version again in the same place.",
         fields={"path": locked.executable, "locked": locked.version, "found": found.version if found else None},
     )
 
@@ -232,7 +232,7 @@ def describe_interpreter(path: str, search_path: str | None = None) -> dict[str,
     if place is None or found is None:
         raise InterpreterMissingError(
             f"{path} is not there or is no Python that runs",
-            hint="set the definition's interpreter to an existing Python ([python] interpreter)",
+            hint="Set the definition's interpreter to an existing Python ([python] interpreter).",
             fields={"path": path},
         )
     return {"path": place, "version": found.version, "mtime": os.stat(place).st_mtime}

@@ -123,7 +123,7 @@ class Builder:
         self._progress.finish("build-wheels")
         wheels = await asyncio.to_thread(glob.glob, os.path.join(glob.escape(out), "*.whl"))
         if len(wheels) != 1:
-            raise WheelBuildError(f"building {os.path.basename(source)} made {len(wheels)} wheels instead of one")
+            raise WheelBuildError(f"Building {os.path.basename(source)} made {len(wheels)} wheels instead of one")
         return await asyncio.to_thread(self._store.keep, wheels[0], built=True, source_key=key)
 
 
@@ -132,8 +132,8 @@ def _build_failed(source: str, stderr: str, status: int) -> Exception:
     if error.code in ("uv-failed", "wheel-build-failed"):
         tail = " | ".join(line.strip() for line in stderr.splitlines()[-6:] if line.strip())
         return WheelBuildError(
-            f"building a wheel of {os.path.basename(source.rstrip('/'))} failed: {tail}",
-            hint="see the build's log; a compiler or a library may be missing, or choose a version that has a wheel",
+            f"Building a wheel of {os.path.basename(source.rstrip('/'))} failed: {tail}",
+            hint="See the build's log; a compiler or a library may be missing, or choose a version that has a wheel.",
         )
     return error
 
@@ -154,7 +154,7 @@ def _copy_source(item: PipItem, folder: str) -> str:
 def changed_meanwhile(item: PipItem) -> DigestMismatchError:
     """A local thing is not what it was when the definition was read."""
     return DigestMismatchError(
-        f"{item.path} changed while it was being locked", location=item.location, hint="try again"
+        f"{item.path} changed while it was being locked", location=item.location, hint="Try again."
     )
 
 
@@ -177,6 +177,6 @@ def needs_build(item: PipItem, what: str) -> LockNeedsBuildError:
     return LockNeedsBuildError(
         f"{what} has to be built before it can be locked, and locking alone runs no code of a package",
         location=item.location,
-        hint="`roost build` builds it",
+        hint="`roost build` builds it.",
         fields={"package": what},
     )

@@ -171,7 +171,7 @@ class Choice:
         return LockNeedsBuildError(
             f"{text} has no wheel for Python {self._request.python.version} on {self._request.platform}, "
             "and locking alone builds nothing: that would run its code",
-            hint="`roost build` tries to build it from its source; or choose a version that has a wheel",
+            hint="`roost build` tries to build it from its source; or choose a version that has a wheel.",
             fields={"package": text},
         )
 

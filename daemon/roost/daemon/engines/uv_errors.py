@@ -132,7 +132,7 @@ def translate(stderr: str, status: int, doing: str) -> RoostError:
     if status < 0:
         return UvCrashedError(
             f"uv was ended by signal {-status} while {doing} pip packages",
-            hint="try again; if it happens again, look for the kernel's out-of-memory messages",
+            hint="Try again; if it happens again, look for the kernel's out-of-memory messages.",
         )
     for pattern, make in _TABLE:
         if pattern.search(stderr):
@@ -142,8 +142,8 @@ def translate(stderr: str, status: int, doing: str) -> RoostError:
 
 def _full(text: str, stderr: str, doing: str) -> RoostError:
     return StoreFullError(
-        f"no space is left on the store's disk while {doing} pip packages",
-        hint="free some space (`roost cache df` shows what roost uses) and try again",
+        f"No space is left on the store's disk while {doing} pip packages",
+        hint="Free some space (`roost cache df` shows what roost uses) and try again.",
     )
 
 
@@ -154,8 +154,8 @@ def _mismatch(text: str, stderr: str, doing: str) -> RoostError:
     expected, computed = (digests[0], digests[-1]) if len(digests) > 1 else ("another", "unknown")
     return DigestMismatchError(
         f"{package}: expected {expected}, and what came is {computed}",
-        hint="the index or a cache on the way is wrong; if the package was replaced on purpose, "
-        "`roost build --rebuild` makes a new lock",
+        hint="The index or a cache on the way is wrong; if the package was replaced on purpose, "
+        "`roost build --rebuild` makes a new lock.",
         fields={"package": package, "expected": expected, "found": computed},
     )
 
@@ -163,14 +163,14 @@ def _mismatch(text: str, stderr: str, doing: str) -> RoostError:
 def _denied(text: str, stderr: str, doing: str) -> RoostError:
     return IndexDeniedError(
         f"{_where(stderr)} refuses access while {doing} pip packages: {_first(_DENIED, stderr)}",
-        hint="give credentials in ~/.netrc or in the index's URL",
+        hint="Give credentials in ~/.netrc or in the index's URL.",
     )
 
 
 def _unreachable(text: str, stderr: str, doing: str) -> RoostError:
     return IndexUnreachableError(
         f"{_where(stderr)} can't be reached while {doing} pip packages: {_last_cause(stderr)}",
-        hint="check the network, or set another index in roost's config ([pip] index_url), then try again",
+        hint="Check the network, or set another index in roost's config ([pip] index_url), then try again.",
     )
 
 
@@ -179,7 +179,7 @@ def _unsatisfiable(text: str, stderr: str, doing: str) -> RoostError:
     said = re.search(r"^hint: (.*)$", stderr, re.MULTILINE)
     hint = said.group(1).replace("`--prerelease=allow`", "`--pre` in the requirements") if said else ""
     return PipUnsatisfiableError(
-        f"the pip requirements can't be satisfied: {reason}", hint=hint or "change the versions asked for"
+        f"The pip requirements can't be satisfied: {reason}", hint=hint or "change the versions asked for"
     )
 
 
@@ -190,23 +190,23 @@ def _gone(text: str, stderr: str, doing: str) -> RoostError:
 def gone(url: str) -> RoostError:
     """The error for a URL that answers that nothing is there."""
     return UrlGoneError(
-        f"there is nothing at {url}",
-        hint="check the URL; where it comes from a lock, `roost build --rebuild` makes a new one",
+        f"There is nothing at {url}",
+        hint="Check the URL; where it comes from a lock, `roost build --rebuild` makes a new one.",
         fields={"url": url},
     )
 
 
 def _corrupt(text: str, stderr: str, doing: str) -> RoostError:
     return WheelCorruptError(
-        f"a wheel can't be read while {doing} pip packages: {text}",
-        hint="the file itself is broken: ask whoever publishes it, or choose another version",
+        f"A wheel can't be read while {doing} pip packages: {text}",
+        hint="The file itself is broken: ask whoever publishes it, or choose another version.",
     )
 
 
 def _build(text: str, stderr: str, doing: str) -> RoostError:
     return WheelBuildError(
-        f"building a wheel failed: {text}",
-        hint="see the build's log; a compiler or a library may be missing, or choose a version that has a wheel",
+        f"Building a wheel failed: {text}",
+        hint="See the build's log; a compiler or a library may be missing, or choose a version that has a wheel.",
     )
 
 
@@ -269,7 +269,7 @@ def _conflict(name: str, version: str, wanted: Iterable[str]) -> ConflictError:
     wants = list(wanted)
     return ConflictError(
         f"conda provides {name} {version}, and the pip requirements want {', '.join(wants)}",
-        hint=f"let one side decide: change the version of {name} under the conda dependencies, or the pip requirement",
+        hint=f"Let one side decide: change the version of {name} under the conda dependencies, or the pip requirement.",
         fields={"package": name, "conda": f"{name} {version}", "pip": wants},
     )
 

@@ -85,16 +85,16 @@ class Fetcher:
     def _check(self, url: str, status: int) -> None:
         if status in (401, 403):
             raise IndexDeniedError(
-                f"{url} refuses access (HTTP {status})", hint="give credentials in ~/.netrc or in the URL"
+                f"{url} refuses access (HTTP {status})", hint="Give credentials in ~/.netrc or in the URL."
             )
         if status in (404, 410):
             raise gone(url)
         if status != 200:
-            raise IndexUnreachableError(f"{url} answers HTTP {status}", hint="check the URL, then try again")
+            raise IndexUnreachableError(f"{url} answers HTTP {status}", hint="Check the URL, then try again.")
 
     def _unreachable(self, url: str, error: Exception) -> RoostError:
         said = self._secrets.redact(str(error)) or type(error).__name__
-        return IndexUnreachableError(f"{url} can't be fetched: {said}", hint="check the network, then try again")
+        return IndexUnreachableError(f"{url} can't be fetched: {said}", hint="Check the network, then try again.")
 
 
 async def _take_all(
@@ -104,7 +104,7 @@ async def _take_all(
     async for chunk in response.content.iter_chunked(1 << 20):
         total += len(chunk)
         if limit is not None and total > limit:
-            raise RemoteLineError(f"{url} is larger than {limit} bytes: no requirements file", hint="check the URL")
+            raise RemoteLineError(f"{url} is larger than {limit} bytes: no requirements file", hint="Check the URL.")
         await asyncio.to_thread(take, chunk)
 
 
@@ -116,7 +116,7 @@ def _certificates() -> ssl.SSLContext:
 def _mismatch(name: str, expected: str, found: str) -> DigestMismatchError:
     return DigestMismatchError(
         f"{name}: expected sha256:{expected}, and what came is sha256:{found}",
-        hint="the index or a cache on the way is wrong; try again, or use another index",
+        hint="The index or a cache on the way is wrong; try again, or use another index.",
         fields={"package": name, "expected": f"sha256:{expected}", "found": f"sha256:{found}"},
     )
 
@@ -146,7 +146,7 @@ class RemoteFiles:
         if item.path is not None or item.items:
             return _with_items(item, await self.expand(item.items, depth))
         if depth > _DEPTH:
-            raise RemoteLineError(f"{item.text} includes itself", location=item.location, hint="take one -r out")
+            raise RemoteLineError(f"{item.text} includes itself", location=item.location, hint="Take one -r out.")
         return _with_items(item, await self.expand(await self._lines(item.text), depth + 1))
 
     async def _lines(self, url: str) -> list[PipItem]:
@@ -168,7 +168,7 @@ def _item(text: str, location: Location, url: str) -> PipItem:
         raise RemoteLineError(
             f"{line.text} would be a path on this machine, and stands in a file behind a URL",
             location=location,
-            hint="copy the file here and name the copy",
+            hint="Copy the file here and name the copy.",
         )
     return PipItem(kind=line.kind, text=line.text, location=location)
 

@@ -82,7 +82,7 @@ def check_complete(prefix: str, wheels: Sequence[Wheel]) -> None:
     if missing:
         raise WheelCorruptError(
             f"{', '.join(missing)}: installed, and not there under the locked name and version",
-            hint="the wheel's file name and its metadata differ; ask its publisher, or choose another version",
+            hint="The wheel's file name and its metadata differ; ask its publisher, or choose another version.",
             fields={"packages": missing},
         )
 

@@ -187,7 +187,7 @@ class Locking:
         if subdir != local and not wheel.file_name.endswith("-any.whl"):
             raise LockNeedsBuildError(
                 f"{wheel.name} {wheel.version} has no wheel for {subdir}, and one built here is for {local}",
-                hint=f"choose a version with a wheel, or build on a machine that is {subdir}",
+                hint=f"Choose a version with a wheel, or build on a machine that is {subdir}.",
                 fields={"package": wheel.name},
             )
         return wheel
@@ -225,13 +225,13 @@ class Locking:
             if wheel.name in allowed and digest not in allowed[wheel.name] and wheel.kind != "editable":
                 raise DigestMismatchError(
                     f"{wheel.file_name or wheel.name} has {digest}, which is none of the digests that its line allows",
-                    hint="take over the index's digest if you trust it, or ask for the version that was meant",
+                    hint="Take over the index's digest if you trust it, or ask for the version that was meant.",
                     fields={"package": wheel.name, "found": digest, "expected": sorted(allowed[wheel.name])},
                 )
             if self._translated.require_digests and wheel.name not in allowed:
                 raise DigestMismatchError(
                     f"{wheel.name} {wheel.version} has no digest in the requirements, and --require-hashes is set",
-                    hint=f"add {wheel.name}=={wheel.version} --hash={digest}",
+                    hint=f"Add {wheel.name}=={wheel.version} --hash={digest}.",
                 )
 
 

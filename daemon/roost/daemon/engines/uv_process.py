@@ -259,7 +259,7 @@ async def _frames(reader: asyncio.StreamReader, take: Callable[[str], None]) -> 
 
 def _not_started(program: str, error: OSError) -> UvCrashedError:
     return UvCrashedError(
-        f"{program} can't be started: {error.strerror}", hint="reinstall roost: `pip install --force-reinstall uv`"
+        f"{program} can't be started: {error.strerror}", hint="Reinstall roost: `pip install --force-reinstall uv`."
     )
 
 

@@ -159,7 +159,7 @@ class Translator:
         elif option not in _VALUED:
             self.out.ignored.append(option)
         elif len(values) != 1:
-            raise PipOptionError(f"{option} wants one value", location=item.location, hint="see pip's manual")
+            raise PipOptionError(f"{option} wants one value", location=item.location, hint="See pip's manual.")
         else:
             self._valued(option, values[0], item)
 
@@ -211,9 +211,9 @@ class Translator:
         def value(match: re.Match[str]) -> str:
             if match.group(1) not in self._variables:
                 raise PipVariableError(
-                    f"the variable {match.group(1)} is not set",
+                    f"The variable {match.group(1)} is not set",
                     location=location,
-                    hint=f"set it where roost is called: `{match.group(1)}=… roost …`",
+                    hint=f"Set it where roost is called: `{match.group(1)}=… roost …`.",
                 )
             return self._variables[match.group(1)]
 
@@ -252,7 +252,7 @@ def _egg(url: str) -> tuple[str, str]:
 def _path_of(item: PipItem) -> str:
     if item.path is None:
         raise PipVariableError(
-            f"{item.text} names no folder that roost knows", location=item.location, hint="write its path out"
+            f"{item.text} names no folder that roost knows", location=item.location, hint="Write its path out."
         )
     return item.path
 
@@ -269,5 +269,5 @@ def _refused(what: str, location: Location | None) -> PipOptionError:
     return PipOptionError(
         f"{what} can't be used: roost installs pip packages with uv, which has nothing like it",
         location=location,
-        hint="take it out of the requirements",
+        hint="Take it out of the requirements.",
     )

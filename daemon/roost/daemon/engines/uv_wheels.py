@@ -76,7 +76,7 @@ class WheelStore:
         if not os.path.exists(path):
             raise WheelMissingError(
                 f"{wheel.file_name} (sha256 {wheel.sha256[:12]}…), which only this store kept, is gone",
-                hint="`roost build --rebuild` makes it again, as a new generation",
+                hint="`roost build --rebuild` makes it again, as a new generation.",
                 fields={"package": wheel.name},
             )
         found = file_sha256(path)
@@ -84,7 +84,7 @@ class WheelStore:
             shutil.rmtree(os.path.dirname(path), ignore_errors=True)
             raise DigestMismatchError(
                 f"{wheel.file_name} in the store is damaged: expected sha256:{wheel.sha256}, found sha256:{found}",
-                hint="`roost build --rebuild` makes it again",
+                hint="`roost build --rebuild` makes it again.",
                 fields={"package": wheel.name},
             )
         return path

@@ -97,10 +97,10 @@ def _v2_base(reading: Reading, root: Item) -> Base | None:
         text = image.optional("'image'")
         return Base(image=text) if text else None
     if image.kind != "null":
-        build.fail("both 'image' and 'build' are given; expected one", "Keep one of them.")
+        build.fail("Both 'image' and 'build' are given; expected one", "Keep one of them.")
     named = build.value("dockerfile_path")
     if (named.optional("'dockerfile_path'") or "Dockerfile").removeprefix("./") != "Dockerfile":
-        named.fail("a Dockerfile of another name is not read yet", "Call it 'Dockerfile'.")
+        named.fail("A Dockerfile of another name is not read yet", "Call it 'Dockerfile'.")
     path = reading.beside(build.value("path").text("'path'"), reading.path)
     return Base(context=reading.digest("context", path, build.value("path").location), context_path=path)
 
@@ -127,7 +127,7 @@ def _v1_base(reading: Reading, docker: Item) -> Base | None:
         docker.value("buildContext").fail("'buildContext' is not read yet", "Point at the context's folder with -f.")
     if text and image:
         docker.value("baseDockerfile").fail(
-            "both 'baseImage' and 'baseDockerfile' are given; expected at most one", "Keep one of them."
+            "Both 'baseImage' and 'baseDockerfile' are given; expected at most one", "Keep one of them."
         )
     if text:
         return Base(dockerfile=text.replace("\r\n", "\n"), platform=named)

@@ -17,7 +17,7 @@ _KNOWN = ("name", "channels", "dependencies", "prefix", "variables")
 def read_conda(reading: Reading, root: Item) -> Parsed:
     """A conda environment file. Raises ``DefinitionError``."""
     if root.kind == "null":
-        root.fail("the file is empty; expected a conda environment with 'dependencies:'", "Add dependencies.")
+        root.fail("The file is empty; expected a conda environment with 'dependencies:'", "Add dependencies.")
     definition, settings, name = read_environment(reading, root)
     return reading.parsed(definition, "conda", settings=settings, name=name)
 
@@ -80,7 +80,7 @@ def _dependencies(reading: Reading, item: Item) -> tuple[tuple[str, ...], tuple[
         elif member.kind == "null":
             reading.warn("item-empty", "an empty item of 'dependencies' has no effect", member.location)
         else:
-            member.fail(f"a dependency is {member.described()}; expected {EXPECTED}")
+            member.fail(f"A dependency is {member.described()}; expected {EXPECTED}")
     return tuple(specs), tuple(items)
 
 

@@ -91,7 +91,7 @@ def _names_schema(root: Item) -> bool:
 
 def unread(what: str, location: Location) -> FormatUnreadError:
     return FormatUnreadError(
-        f"this is {what}, which roost does not read yet",
+        f"This is {what}, which roost does not read yet",
         hint="Name a conda environment file, requirements.txt, pyproject.toml, lock file or roost.toml.",
         location=location,
     )
@@ -101,4 +101,4 @@ def check_text(text: str, path: str) -> None:
     """A binary file is refused before a parser stumbles over it. Raises :class:`EncodingError`."""
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise EncodingError("this is no text file", location=Location(path=path, line=line), hint="Name a text file.")
+        raise EncodingError("This is no text file", location=Location(path=path, line=line), hint="Name a text file.")

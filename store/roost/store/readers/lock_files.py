@@ -63,7 +63,7 @@ def read_pixi_lock(reading: Reading, root: Item) -> Parsed:
     environments = root.value("environments")
     default = environments.value("default")
     if default.kind == "null":
-        environments.fail("there is no environment 'default' in this pixi.lock")
+        environments.fail("There is no environment 'default' in this pixi.lock")
     conda: dict[str, list[str]] = {}
     pip: list[_Entry] = []
     for platform, (_, members) in default.value("packages").pairs("'packages'").items():

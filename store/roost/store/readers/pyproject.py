@@ -33,7 +33,7 @@ def read_pyproject(reading: Reading, toml: TomlText) -> Parsed:
     data = toml.data
     if "project" not in data and "dependency-groups" not in data:
         raise toml.fail(
-            "there is no [project], [dependency-groups] or [tool.roost] table here",
+            "There is no [project], [dependency-groups] or [tool.roost] table here",
             hint="Add [project] with dependencies = […], or [tool.roost].",
         )
     project = toml.table("project")
@@ -125,10 +125,10 @@ def _group(reading: Reading, toml: TomlText, name: str, above: tuple[str, ...]) 
     """A dependency group; ``{include-group = …}`` within it is followed (PEP 735)."""
     keys = ("dependency-groups", name)
     if name in above:
-        raise toml.fail(f"dependency group {name!r} includes itself", *keys)
+        raise toml.fail(f"Dependency group {name!r} includes itself", *keys)
     members = toml.data["dependency-groups"].get(name)
     if not isinstance(members, list):
-        raise toml.fail(f"dependency group {name!r} is {members!r}; expected a list", *keys)
+        raise toml.fail(f"Dependency group {name!r} is {members!r}; expected a list", *keys)
     items: list[PipItem] = []
     for member in members:
         if isinstance(member, dict) and set(member) == {"include-group"}:
@@ -143,7 +143,7 @@ def _known_group(toml: TomlText, name: str, keys: tuple[str, ...]) -> str:
     for group in toml.data["dependency-groups"]:
         if normalise_name(group) == normalise_name(str(name)):
             return str(group)
-    raise toml.fail(f"there is no dependency group {name!r}", *keys, value=str(name))
+    raise toml.fail(f"There is no dependency group {name!r}", *keys, value=str(name))
 
 
 def _parsed(

@@ -74,7 +74,7 @@ def _located(reading: Reading, read: PipLine, location: Location, origin: str, a
         return PipItem(kind=read.kind, text=read.text, location=location)
     if "${" in read.target:
         raise MissingFileError(
-            f"the path {read.target} hangs on a variable; what it names could not count by its content",
+            f"The path {read.target} hangs on a variable; what it names could not count by its content",
             hint="Write the path out, relative to this file.",
             location=location,
         )

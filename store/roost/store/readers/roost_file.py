@@ -181,7 +181,7 @@ class _RoostFile:
                 where = f"[{'.'.join(keys)}]" if keys else "the file"
                 near = difflib.get_close_matches(key, known, n=1)
                 hint = f"Did you mean {near[0]!r}?" if near else f"Expected one of: {', '.join(known)}."
-                raise self._fail(f"key {key!r} is unknown in {where}", *keys, key, hint=hint)
+                raise self._fail(f"Key {key!r} is unknown in {where}", *keys, key, hint=hint)
 
     def _fail(self, message: str, *keys: str, hint: str = "") -> Exception:
         return self.toml.fail(message, *self.above, *keys, hint=hint)

@@ -173,7 +173,7 @@ def decode(data: bytes, path: str) -> str:
         before = data[: error.start]
         line, column = before.count(b"\n") + 1, len(before) - (before.rfind(b"\n") + 1) + 1
         raise EncodingError(
-            f"byte 0x{data[error.start]:02x} is no {encoding.upper()} text; expected UTF-8, or UTF-16 with its mark",
+            f"Byte 0x{data[error.start]:02x} is no {encoding.upper()} text; expected UTF-8, or UTF-16 with its mark",
             hint="Save the file as UTF-8.",
             location=Location(path=path, line=line, column=column),
         ) from None

@@ -68,7 +68,7 @@ class TomlText:
             at = _AT.search(message)
             line, column = (int(at[1]), int(at[2])) if at else (len(self.lines), 1)
             raise TomlError(
-                f"this is no TOML: {_AT.sub('', message).strip()}",
+                f"This is no TOML: {_AT.sub('', message).strip()}",
                 hint="Check this line and the one above.",
                 location=self._location(line - 1, column - 1),
             ) from None

@@ -110,7 +110,7 @@ class Item:
         for key, value in own:
             name = "" if key.kind == "null" else key.text(f"a key of {what}")
             if name in seen and not _is_merge(key):
-                key.fail(f"key {name!r} is there twice; it was first in line {seen[name].location.line}", "Keep one.")
+                key.fail(f"Key {name!r} is there twice; it was first in line {seen[name].location.line}", "Keep one.")
             seen[name] = key
             if not _is_merge(key):
                 yield name, (key, value)
@@ -141,7 +141,7 @@ def compose(text: str, path: str) -> Item:
     documents = [node for node in documents if node is not None]
     if len(documents) > 1:
         Item(documents[1], path).fail(
-            "a second YAML document begins here; expected one", "Keep one document in the file, or split it in two."
+            "A second YAML document begins here; expected one", "Keep one document in the file, or split it in two."
         )
     root = Item(documents[0] if documents else None, path)
     _check_depth(root.node, path, ())
@@ -151,7 +151,7 @@ def compose(text: str, path: str) -> Item:
 def _check_depth(node: yaml.Node | None, path: str, above: tuple[int, ...]) -> None:
     """An anchor may hold an alias to itself; nothing that is read here nests deep."""
     if id(node) in above or len(above) > _DEPTH:
-        Item(node, path).fail("this node holds itself or nests too deep")
+        Item(node, path).fail("This node holds itself or nests too deep")
     children: list[yaml.Node] = []
     if isinstance(node, yaml.SequenceNode):
         children = list(node.value)
@@ -166,13 +166,13 @@ def _translated(error: yaml.MarkedYAMLError, path: str) -> YamlError:
     mark = error.problem_mark or error.context_mark
     location = Location(path=path, line=mark.line + 1, column=mark.column + 1) if mark else Location(path=path)
     context = f" {error.context}" if error.context else ""
-    return YamlError(f"this is no YAML:{context} {error.problem}", hint=_hint(error.problem or ""), location=location)
+    return YamlError(f"This is no YAML:{context} {error.problem}", hint=_hint(error.problem or ""), location=location)
 
 
 def _unreadable(message: str, error: Exception, text: str, path: str) -> YamlError:
     position = getattr(error, "position", None)
     line = text.count("\n", 0, position) + 1 if isinstance(position, int) else None
-    return YamlError(f"this is no YAML: {message.splitlines()[0]}", location=Location(path=path, line=line))
+    return YamlError(f"This is no YAML: {message.splitlines()[0]}", location=Location(path=path, line=line))
 
 
 def _hint(problem: str) -> str:

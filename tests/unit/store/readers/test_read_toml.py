@@ -100,9 +100,9 @@ def test_a_context_counts_by_content(parse, write, tmp_path):
 @pytest.mark.parametrize(
     ("content", "place", "words", "hint"),
     [
-        ("[conda]\nchanels = []\n", (2, 1), "key 'chanels' is unknown in [conda]", "'channels'"),
-        ("[kondda]\nx = 1\n", (1, 2), "key 'kondda' is unknown in the file", "'conda'"),
-        ('name = "a"\nzzz = 1\n', (2, 1), "key 'zzz' is unknown", "Expected one of"),
+        ("[conda]\nchanels = []\n", (2, 1), "Key 'chanels' is unknown in [conda]", "'channels'"),
+        ("[kondda]\nx = 1\n", (1, 2), "Key 'kondda' is unknown in the file", "'conda'"),
+        ('name = "a"\nzzz = 1\n', (2, 1), "Key 'zzz' is unknown", "Expected one of"),
         ("[conda]\nchannels = 3\n", (2, 1), "'channels' is 3; expected a list", ""),
         ("[conda]\ndependencies = [\n  'six',\n  4,\n]\n", (4, 3), "holds 4; expected a list of texts", ""),
         ("[conda]\ndependencies = [\n  'six',\n  '*',\n]\n", (4, 4), "names no single package", ""),
