@@ -20,11 +20,13 @@ from uv import find_uv_bin
 from roost.daemon.engines import interpreters, uv_prefix
 from roost.daemon.engines.uv_choose import LockRequest, PythonFacts
 from roost.daemon.engines.uv_errors import translate
+from roost.daemon.engines.uv_fetch import Fetcher
 from roost.daemon.engines.uv_install import InstallProgress, check_complete, damaged
 from roost.daemon.engines.uv_lock import Locking, PipLock
 from roost.daemon.engines.uv_process import Process, Secrets
 from roost.daemon.engines.uv_pylock import render
 from roost.daemon.engines.uv_requirements import split_credentials
+from roost.daemon.engines.uv_wheel_files import WheelFiles
 from roost.daemon.engines.uv_wheels import WheelStore
 from roost.daemon.progress import Progress, Silent
 from roost.store.definition import PipItem
@@ -55,6 +57,7 @@ class PipEngine:
             shutil.rmtree(left, ignore_errors=True)
         self._config = config
         self._cache_dir = cache_dir
+        self._wheels_dir = wheels_dir
         self._store = WheelStore(wheels_dir)
         binary = uv_binary or os.fsdecode(find_uv_bin())
         self._process = Process(binary, cache_dir, scratch, timeout=config.timeout, retries=config.retries)
@@ -163,6 +166,21 @@ class PipEngine:
         await asyncio.to_thread(check_complete, prefix, wheels)
         told.end()
         return changed
+
+    async def wheel_files(
+        self,
+        wheels: Sequence[Wheel],
+        *,
+        progress: Progress | None = None,
+        credentials: Mapping[str, str] | None = None,
+    ) -> dict[str, str]:
+        """sha256 to the path of each wheel's file, fetched where it is not kept yet; of any platform, none editable.
+
+        Raises as :meth:`install`.
+        """
+        _, own = _index_and_credentials(self._config.index_url)
+        fetcher = Fetcher(Secrets({**own, **(credentials or {})}), self._config.timeout)
+        return await WheelFiles(self._wheels_dir, self._store, fetcher).paths(wheels, progress or Silent())
 
     async def keep_built(self, path: str) -> None:
         """Take in the wheel at ``path``, which another machine built; its sha256 is the caller's to check."""

@@ -1,0 +1,289 @@
+"""A lock's packages as layers of an image: kept ones are taken, the others linked, compiled, packed and kept.
+
+A layer's key covers all that its bytes depend on, so that a package is packed once for each Python, whatever images
+it is in. A blob is written in ``stage/``, synced, renamed to ``layers/<sha256>.tar.gz``, and then its row is
+committed, one layer at a time: who is killed in between goes on with what was committed. Files that no row knows go at
+the next start of the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import threading
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from roost.daemon.engines.conda import CondaEngine
+from roost.daemon.engines.image_bytecode import Compiler, find_compiler
+from roost.daemon.engines.image_link import marks
+from roost.daemon.engines.image_stage import Stage
+from roost.daemon.engines.layer_tar import Entry, Packed, StoppedError, pack
+from roost.daemon.engines.threads import to_end
+from roost.daemon.engines.uv import PipEngine
+from roost.daemon.image_layers import Content, Layer, Unit, arrange, layer_key, parts_of, python_of
+from roost.daemon.platforms import local_platform, split_platform
+from roost.daemon.progress import Progress, Silent
+from roost.store.disk import Layout, full_disk_named, remove_tree
+from roost.store.errors import BuildError
+from roost.store.index import Index
+from roost.store.layer_files import blob_path, drop_blobs, intact, place_blob
+from roost.store.lock import HostPython, Lock
+from roost.store.records import Change, KeptLayer
+
+_TOP = Unit(name="environment", parts=())
+_AT_ONCE = max(1, min(4, os.cpu_count() or 1))
+
+
+class NotForImagesError(BuildError):
+    """The lock can't become layers of an image."""
+
+    code = "lock-not-for-images"
+
+
+class LinkScriptsError(BuildError):
+    """Packages have link scripts, and no engine is there to run them."""
+
+    code = "link-scripts"
+
+
+async def write_layers(
+    lock: Lock,
+    *,
+    conda: CondaEngine,
+    pip: PipEngine,
+    layout: Layout,
+    index: Index,
+    progress: Progress | None = None,
+    credentials: Mapping[str, str] | None = None,
+    run_scripts: bool = False,
+) -> Content:
+    """The layers that ``lock`` adds to an image, each complete and kept under ``layout.layers``.
+
+    ``run_scripts`` says that the caller will run the link scripts of ``Content.scripts`` in an engine; else a package
+    that has one is refused.
+
+    Raises:
+        NotForImagesError: its Python is one of this machine, or it has an editable install.
+        LinkScriptsError: see above; no layer is lost by it.
+        StoreFullError, and what linking, fetching and installing raise.
+    """
+    _check(lock)
+    if not lock.conda:
+        return Content()
+    writing = _Writing(lock, conda, pip, layout, index, progress or Silent(), credentials or {})
+    content = await writing.run()
+    if content.scripts and not run_scripts:
+        raise LinkScriptsError(
+            f"{', '.join(content.scripts)}: has a script to be run after linking, and there is no engine to run it",
+            hint="Build the image where a Docker engine is, or leave the package out.",
+            fields={"packages": list(content.scripts)},
+        )
+    return content
+
+
+def _check(lock: Lock) -> None:
+    if isinstance(lock.provider, HostPython):
+        raise NotForImagesError(
+            f"The lock uses {lock.provider.executable} of this machine, which an image has not",
+            hint="An image takes conda's Python: lock for the docker target.",
+        )
+    editable = [wheel.name for wheel in lock.wheels if wheel.kind == "editable"]
+    if editable:
+        raise NotForImagesError(
+            f"{', '.join(editable)}: an editable install is a folder of this machine, which an image has not",
+            hint="Name the folder without -e.",
+            fields={"packages": editable},
+        )
+    if lock.wheels and python_of(lock) is None:
+        raise NotForImagesError("The lock has wheels and no Python among its conda packages")
+
+
+class _Planned(msgspec.Struct, frozen=True):
+    unit: Unit
+    key: str
+
+
+class _Writing:
+    """One call of :func:`write_layers`."""
+
+    def __init__(
+        self,
+        lock: Lock,
+        conda: CondaEngine,
+        pip: PipEngine,
+        layout: Layout,
+        index: Index,
+        progress: Progress,
+        credentials: Mapping[str, str],
+    ) -> None:
+        self._lock = lock
+        self._conda = conda
+        self._pip = pip
+        self._layout = layout
+        self._index = index
+        self._progress = progress
+        self._credentials = credentials
+        self._python = python_of(lock)
+        self._stop = threading.Event()
+        self._done = 0
+
+    async def run(self) -> Content:
+        foreign = await asyncio.to_thread(self._foreign_compiler)
+        planned = self._plan(foreign)
+        kept = await kept_layers(self._layout, self._index, [each.key for each in planned])
+        missing = [each for each in planned if each.key not in kept]
+        if missing:
+            kept |= await self._write(missing, foreign)
+        await self._index.touch_layers([each.key for each in planned])
+        return self._content([kept[each.key] for each in planned])
+
+    def _content(self, found: Sequence[KeptLayer]) -> Content:
+        scripts = {name for layer in found for name in layer.scripts}
+        return Content(
+            layers=tuple(_layer(self._layout, layer) for layer in found),
+            activation=found[-1].activation,
+            scripts=tuple(package.name for package in self._lock.conda if package.name in scripts),
+        )
+
+    # ---------------------------------------------------------------- what there is to do
+    def _foreign_compiler(self) -> Compiler | None:
+        """The Python that stands in for one that does not run on this machine."""
+        if self._python is None or self._is_native():
+            return None
+        found = find_compiler(self._python[0], self._conda.packages_dir)
+        if found is None:
+            self._progress.log(
+                f"no Python {self._python[0]} is here to compile for {self._lock.platform}: the image gets no "
+                "byte-code, and first imports in it take longer"
+            )
+        return found
+
+    def _is_native(self) -> bool:
+        return split_platform(self._lock.platform)[0] == split_platform(local_platform({}))[0]
+
+    def _plan(self, foreign: Compiler | None) -> list[_Planned]:
+        parts = parts_of(self._lock)
+        compiles = "itself" if self._is_native() else foreign.version if foreign else "none"
+        version, site = self._python or ("", "")
+        # What compiles counts by its version: the same one gives the same bytes wherever it runs.
+        python = f"{version} {site} {version if compiles == 'itself' else compiles}"
+        planned = [_Planned(unit, layer_key(unit, python)) for unit in arrange(parts)]
+        whole = Unit(name=_TOP.name, parts=tuple(sorted(parts, key=lambda part: (part.kind, part.name))))
+        return [*planned, _Planned(_TOP, layer_key(whole, f"{python} environment"))]
+
+    # ---------------------------------------------------------------- doing it
+    async def _write(self, missing: Sequence[_Planned], foreign: Compiler | None) -> dict[str, KeptLayer]:
+        folder = os.path.join(self._layout.stage, f"image-{secrets.token_hex(6)}")
+        stage = Stage(folder, self._lock, self._conda, self._pip, self._progress, self._credentials)
+        compiler = stage.own_compiler() if self._is_native() else foreign
+        try:
+            await asyncio.to_thread(_make, folder)
+            wanted = {(part.kind, part.name) for each in missing for part in each.unit.parts}
+            await stage.fill(wanted)
+            return await self._write_all(missing, stage, compiler, folder)
+        finally:
+            self._stop.set()
+            await to_end(remove_tree, folder)
+
+    async def _write_all(
+        self, missing: Sequence[_Planned], stage: Stage, compiler: Compiler | None, folder: str
+    ) -> dict[str, KeptLayer]:
+        self._progress.start("layers", len(missing))
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(each: _Planned) -> KeptLayer:
+            async with turns:
+                layer = await self._write_one(each, stage, compiler, folder)
+            self._done += 1
+            self._progress.advance("layers", self._done, len(missing))
+            return layer
+
+        tasks = [asyncio.ensure_future(one(each)) for each in missing]
+        try:
+            written = await asyncio.gather(*tasks)
+        except BaseException:
+            self._stop.set()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)  # none may write into a stage that is removed
+            raise
+        self._progress.finish("layers")
+        return {layer.key: layer for layer in written}
+
+    async def _write_one(self, each: _Planned, stage: Stage, compiler: Compiler | None, folder: str) -> KeptLayer:
+        entries: list[Entry] = []
+        scripts: list[str] = []
+        activation: tuple[Change, ...] = ()
+        for part in each.unit.parts:
+            entries += await stage.entries(part, compiler)
+            scripts += [part.name] if stage.has_script(part) else []
+        if each.unit is _TOP:
+            entries += marks(self._lock, self._python[1] if self._python else None)
+            activation = await stage.activation()
+        blob = os.path.join(folder, f"{each.key.removeprefix('sha256:')}.tar.gz")
+        packed = await to_end(_packed, entries, blob, self._stop)
+        stamp = await to_end(place_blob, self._layout, blob, packed.digest)
+        layer = KeptLayer(
+            key=each.key,
+            diff_id=packed.diff_id,
+            digest=packed.digest,
+            size=packed.size,
+            stamp=stamp,
+            packages=tuple(part.label for part in each.unit.parts),
+            scripts=tuple(scripts),
+            activation=activation,
+        )
+        await self._index.put_layer(layer)
+        return layer
+
+
+def _make(folder: str) -> None:
+    with full_disk_named(folder):
+        os.mkdir(folder, 0o700)
+
+
+def _packed(entries: Sequence[Entry], blob: str, stop: threading.Event) -> Packed:
+    try:
+        with full_disk_named(blob):
+            return pack(entries, blob, stop)
+    except StoppedError:
+        raise BuildError("The layer is not wanted any more") from None
+    except OSError as error:
+        raise BuildError(f"A layer could not be written: {error}", hint="Try again.") from error
+
+
+def _layer(layout: Layout, kept: KeptLayer) -> Layer:
+    return Layer(
+        diff_id=kept.diff_id,
+        digest=kept.digest,
+        size=kept.size,
+        path=blob_path(layout, kept.digest),
+        packages=kept.packages,
+    )
+
+
+async def kept_layers(layout: Layout, index: Index, keys: Sequence[str]) -> dict[str, KeptLayer]:
+    """Key to layer, for those that are kept and whole; those that are not are forgotten and taken away."""
+    found = await index.layers(keys)
+    whole = await asyncio.to_thread(lambda: {key for key, layer in found.items() if intact(layout, layer)})
+    await _forget(layout, index, [layer for key, layer in found.items() if key not in whole])
+    return {key: layer for key, layer in found.items() if key in whole}
+
+
+async def verify_layers(layout: Layout, index: Index, *, repair: bool = True) -> list[KeptLayer]:
+    """Read every kept blob; those that are not what they were, forgotten and taken away if ``repair``."""
+    layers = await index.all_layers()
+    bad = await asyncio.to_thread(lambda: [layer for layer in layers if not intact(layout, layer, thorough=True)])
+    if repair:
+        await _forget(layout, index, bad)
+    return bad
+
+
+async def _forget(layout: Layout, index: Index, layers: Sequence[KeptLayer]) -> None:
+    if layers:
+        digests = [layer.digest for layer in layers]
+        await index.drop_layers(digests)
+        await asyncio.to_thread(drop_blobs, layout, digests)

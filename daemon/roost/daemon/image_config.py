@@ -1,0 +1,138 @@
+"""The config and the manifest of an image that is made of a base and the layers of a lock. Pure.
+
+Sources: OCI image specification 1.1 (config.md, manifest.md). The same base, layers and labels give the same bytes on
+every machine: a config refers to layers by the digests of what they hold, and no time of now is in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+
+from roost.daemon.image_layers import PREFIX_IN_IMAGE, Content, Layer
+from roost.daemon.oci import OCI_CONFIG, OCI_MANIFEST, Descriptor, parse_platform
+from roost.store.lock import Lock
+from roost.store.records import Change
+
+CREATED = "1980-01-01T00:00:00Z"
+LABEL_DEFINITION = "org.roost.definition"
+LABEL_LOCK = "org.roost.lock"
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# What older engines write beside OCI's fields: of the container in which they committed the image.
+_OF_THE_ENGINE = ("container", "container_config", "docker_version", "id", "parent", "Size", "throwaway")
+_MAX_MILLISECONDS = 253_402_300_799_000
+_MILLISECONDS_FROM = 100_000_000_000
+
+
+class BaseImage(msgspec.Struct, frozen=True, kw_only=True):
+    """What layers are put on."""
+
+    config: bytes
+    """The config document as it is kept in the registry or engine."""
+    layers: tuple[Descriptor, ...] = ()
+    """Its blobs, where they are known: a manifest needs them."""
+
+
+def no_base(platform: str) -> BaseImage:
+    """An image of nothing for ``os/architecture[/variant]``."""
+    wanted = parse_platform(platform)
+    config: dict[str, Any] = {"os": wanted.os, "architecture": wanted.architecture}
+    if wanted.variant:
+        config["variant"] = wanted.variant
+    return BaseImage(config=_encode({**config, "rootfs": {"type": "layers", "diff_ids": []}}))
+
+
+def image_config(
+    base: BaseImage, content: Content, *, labels: Mapping[str, str] | None = None, created: str = CREATED
+) -> bytes:
+    """The config of ``base`` with the layers of ``content`` on top, their activation in its variables, and ``labels``.
+
+    Everything else (user, command, working folder …) stays as the base has it. ``created`` is RFC 3339; see
+    :func:`created_of`.
+    """
+    config: dict[str, Any] = msgspec.json.decode(base.config)
+    below: list[str] = (config.get("rootfs") or {}).get("diff_ids") or []
+    run: dict[str, Any] = dict(config.get("config") or {})
+    if content.activation:
+        run["Env"] = activated(run.get("Env") or [], content.activation)
+    if labels:
+        run["Labels"] = {**(run.get("Labels") or {}), **labels}
+    whole = {name: value for name, value in config.items() if name not in _OF_THE_ENGINE}
+    whole |= {
+        "created": created,
+        "config": run,
+        "rootfs": {"type": "layers", "diff_ids": [*below, *(layer.diff_id for layer in content.layers)]},
+        "history": [*_history_below(config, len(below)), *(_history(layer, created) for layer in content.layers)],
+    }
+    return _encode(whole)
+
+
+def activated(variables: Sequence[str], changes: Iterable[Change]) -> list[str]:
+    """``NAME=value`` lines after ``changes``, in their order, new names last."""
+    found = dict(line.partition("=")[::2] for line in variables)
+    for change in changes:
+        found = {**found, change.name: _value(change, found)}
+        if change.action == "unset":
+            del found[change.name]
+    return [f"{name}={value}" for name, value in found.items()]
+
+
+def _value(change: Change, found: Mapping[str, str]) -> str:
+    before = found.get(change.name, _DEFAULT_PATH if change.name == "PATH" else "")
+    if change.action == "prepend":
+        return change.separator.join([change.value, before] if before else [change.value])
+    if change.action == "append":
+        return change.separator.join([before, change.value] if before else [change.value])
+    return change.value
+
+
+def _history_below(config: Mapping[str, Any], layers: int) -> list[dict[str, Any]]:
+    """The base's own history, completed: readers want one entry for each layer or none at all."""
+    history: list[dict[str, Any]] = list(config.get("history") or [])
+    told = sum(not entry.get("empty_layer") for entry in history)
+    return history + [{"created": CREATED, "created_by": "unknown"}] * (layers - told)
+
+
+def _history(layer: Layer, created: str) -> dict[str, Any]:
+    what = ", ".join(layer.packages) or "what belongs to no package"
+    return {"created": created, "created_by": f"roost: {what} in {PREFIX_IN_IMAGE}"}
+
+
+def image_manifest(config: bytes, layers: Iterable[Descriptor]) -> bytes:
+    """The OCI manifest of an image: ``layers`` are the base's and those of the lock, lowest first."""
+    return _encode(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": {
+                "mediaType": OCI_CONFIG,
+                "digest": "sha256:" + hashlib.sha256(config).hexdigest(),
+                "size": len(config),
+            },
+            "layers": [{"mediaType": each.media_type, "digest": each.digest, "size": each.size} for each in layers],
+        }
+    )
+
+
+def image_key(lock_digest: str | None, base_digest: str | None, steps_digest: str | None) -> str:
+    """``sha256:`` over what an image is made of: one key for each content. No lock where Python is the user's."""
+    parts = {"format": 1, "lock": lock_digest, "base": base_digest, "steps": steps_digest}
+    return "sha256:" + hashlib.sha256(_encode(parts)).hexdigest()
+
+
+def created_of(lock: Lock) -> str:
+    """When the newest conda package of ``lock`` was built, which everybody with the lock knows; else a fixed time."""
+    stamps = [value for package in lock.conda if isinstance(value := package.record.get("timestamp"), int)]
+    # conda-build wrote seconds before it wrote milliseconds
+    newest = max((value if value > _MILLISECONDS_FROM else value * 1000 for value in stamps), default=0)
+    if not 0 < newest <= _MAX_MILLISECONDS:
+        return CREATED
+    return datetime.fromtimestamp(newest // 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _encode(value: object) -> bytes:
+    return msgspec.json.encode(value, order="sorted")

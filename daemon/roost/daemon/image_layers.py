@@ -1,0 +1,161 @@
+"""Which packages share a layer of an image, in which order layers lie, and what a layer's bytes depend on. Pure.
+
+A changed package moves its own layer, and an engine unpacks every layer above it again. So each large package has a
+layer of its own; small ones share a layer with those of the same bucket, by name alone; and heavy layers lie below
+light ones, so that what is unpacked again weighs no more than what changed. Sizes count by their order of magnitude:
+a new version of about the same size stays where it was. On top lies what belongs to no package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from roost.daemon.oci import OCI_LAYER_GZIP, Descriptor
+from roost.store.lock import CondaPackage, Lock, Wheel
+from roost.store.records import Change
+
+PREFIX_IN_IMAGE = "/opt/roost/env"
+LAYER_FORMAT = 1
+"""Changes with anything that gives the same packages other bytes."""
+LARGE = 2 << 20
+"""Bytes of a package file from which on it has a layer of its own."""
+LARGE_LAYERS = 36
+GROUPS = 20
+"""With one on top at most 57 layers; an engine's limit is 125, the base's included."""
+
+_VERSION = re.compile(r"(\d+)\.(\d+)")
+
+
+class Layer(msgspec.Struct, frozen=True, kw_only=True):
+    """A layer that is ready to be loaded or pushed."""
+
+    diff_id: str
+    """Digest of the tar archive."""
+    digest: str
+    """Digest of the blob."""
+    size: int
+    """Of the blob."""
+    path: str
+    """The blob."""
+    media_type: str = OCI_LAYER_GZIP
+    packages: tuple[str, ...] = ()
+    """``name version``; none for the layer that belongs to no package."""
+
+    @property
+    def descriptor(self) -> Descriptor:
+        return Descriptor(media_type=self.media_type, digest=self.digest, size=self.size)
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """What a lock adds to an image."""
+
+    layers: tuple[Layer, ...] = ()
+    """From the bottom to the top."""
+    activation: tuple[Change, ...] = ()
+    """What activating the environment changes, for the image's variables."""
+    scripts: tuple[str, ...] = ()
+    """Packages with a post-link script, which an engine has to run as a last step, dependencies first."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One package of a lock."""
+
+    kind: Literal["conda", "wheel"]
+    name: str
+    version: str
+    size: int
+    """Of the package file, as far as the lock knows it."""
+    identity: tuple[str, ...]
+    """What its files depend on."""
+    python: bool
+    """Whether its files depend on the Python of the lock."""
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+class Unit(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes into one layer."""
+
+    name: str
+    parts: tuple[Part, ...]
+
+
+def parts_of(lock: Lock) -> list[Part]:
+    """The packages of ``lock``."""
+    return [*map(_conda_part, lock.conda), *map(_wheel_part, lock.wheels)]
+
+
+def _conda_part(package: CondaPackage) -> Part:
+    digest = package.sha256 or f"md5:{package.record.get('md5', '')}"
+    return Part(
+        kind="conda",
+        name=package.name,
+        version=package.version,
+        size=package.size,
+        identity=(digest, package.file_name, package.url),
+        python=_needs_python(package),
+    )
+
+
+def _needs_python(package: CondaPackage) -> bool:
+    depends = package.record.get("depends", [])
+    names = [str(spec).split()[0] for spec in depends] if isinstance(depends, list) else []
+    needed = any(name in ("python", "python_abi") for name in names)
+    return package.name == "python" or package.record.get("noarch") == "python" or needed
+
+
+def _wheel_part(wheel: Wheel) -> Part:
+    identity = (wheel.sha256, wheel.file_name)
+    return Part(kind="wheel", name=wheel.name, version=wheel.version, size=wheel.size, identity=identity, python=True)
+
+
+def arrange(parts: Iterable[Part]) -> list[Unit]:
+    """The layers of an image from the bottom to the top; the order of ``parts`` is of no matter."""
+    ordered = sorted(parts, key=lambda part: (-_magnitude(part.size), part.name, part.kind, part.version))
+    large = [part for part in ordered if part.size >= LARGE][:LARGE_LAYERS]
+    groups: dict[int, list[Part]] = {}
+    for part in ordered:
+        if part not in large:
+            groups.setdefault(_bucket(part.name), []).append(part)
+    units = [Unit(name=f"{part.kind}:{part.name}", parts=(part,)) for part in large]
+    return units + [Unit(name=f"group:{number:02}", parts=_by_name(groups[number])) for number in sorted(groups)]
+
+
+def _magnitude(size: int) -> int:
+    return size.bit_length()
+
+
+def _bucket(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % GROUPS
+
+
+def _by_name(parts: Sequence[Part]) -> tuple[Part, ...]:
+    return tuple(sorted(parts, key=lambda part: (part.name, part.kind, part.version)))
+
+
+def layer_key(unit: Unit, python: str, prefix: str = PREFIX_IN_IMAGE) -> str:
+    """``sha256:`` over all that the bytes of a unit's layer depend on. ``python`` says which Python it is for and which
+    one compiles its byte-code."""
+    content = {
+        "format": LAYER_FORMAT,
+        "prefix": prefix,
+        "parts": [[part.kind, part.name, part.version, *part.identity] for part in unit.parts],
+        "python": python if any(part.python for part in unit.parts) else "",
+    }
+    return "sha256:" + hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+
+
+def python_of(lock: Lock) -> tuple[str, str] | None:
+    """Version of the lock's conda Python and its ``site-packages``, relative to the prefix."""
+    for package in lock.conda:
+        if package.name == "python" and (match := _VERSION.match(package.version)):
+            default = f"lib/python{match[1]}.{match[2]}/site-packages"
+            return package.version, str(package.record.get("python_site_packages_path") or default)
+    return None
