@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import takewhile
 from typing import IO, Any, TypeVar, cast
 
 import docker
@@ -182,10 +183,12 @@ class DockerEngine:
     ) -> str:
         """Put an image in: its config, and of ``layers`` (all, bottom to top) those that the engine lacks.
 
-        ``base``: an image that the engine has, whose layers need not be sent; a store that takes whole images only is
-        sent all. Raises LayerFileMissingError where a layer must be sent and no file of it is there, EngineFullError.
+        ``base``: an image that the engine has; what it shares with this one, from the bottom, need not be sent. A
+        store that takes whole images only is sent all. Raises LayerFileMissingError where a layer must be sent and no
+        file of it is there, EngineFullError.
         """
-        there = set() if base is None or (await self.facts()).containerd else set(await self._diff_ids(base))
+        alone = base is None or (await self.facts()).containerd
+        there = set() if alone or base is None else _shared(layers, await self._diff_ids(base))
         progress.start("load", sum(layer.size for layer in layers if layer.diff_id not in there))
         archive = docker_archive(config, layers, there, tags, progress)
         ask = Ask("/images/load", "loading an image", {"quiet": "1"}, {"Content-Type": "application/x-tar"}, archive)
@@ -223,6 +226,12 @@ class DockerEngine:
                 return
 
         await self.client.call(removed, f"removing {reference}")
+
+
+def _shared(layers: Sequence[LayerFile], there: Sequence[str]) -> set[str]:
+    """An engine tells layers by all that lies below them: the same one on another one is not there."""
+    alike = takewhile(lambda pair: pair[0].diff_id == pair[1], zip(layers, there, strict=False))
+    return {layer.diff_id for layer, _ in alike}
 
 
 def config_digits(config: bytes) -> str:

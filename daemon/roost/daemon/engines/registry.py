@@ -131,11 +131,22 @@ class Registry:
         if isinstance(there, Yes):
             return 0
         if isinstance(there, Unknown):
-            raise RegistryError(there.reason.message, hint="nothing was sent", fields={"reason": there.reason.code})
+            raise RegistryError(there.reason.message, hint="Nothing was sent.", fields={"reason": there.reason.code})
         blob = BlobSource(source, descriptor.size)
         await blob.check(descriptor)
         access = _access(ref, "push", mount_from)
         return await Upload(self._transport, access, ref, blob, descriptor.digest).run(mount_from)
+
+    async def mount_blob(self, ref: Reference, digest: str, mount_from: str) -> bool:
+        """Whether the repository of ``ref`` has the blob now, without a byte of it sent: it had it, or took it from the
+        repository ``mount_from`` of the same registry. Raises RegistryError and its kind."""
+        there = await self._has_blob(ref, digest, "push")
+        if isinstance(there, Unknown):
+            raise RegistryError(there.reason.message, fields={"reason": there.reason.code})
+        if isinstance(there, Yes):
+            return True
+        access = _access(ref, "push", mount_from)
+        return await Upload(self._transport, access, ref, BlobSource(b"", 0), digest).mount(mount_from)
 
     async def push_manifest(self, ref: Reference, data: bytes, media_type: str) -> str:
         """Write the manifest under ``ref``'s tag (or digest) and read it back; its digest.
@@ -154,10 +165,10 @@ class Registry:
         if isinstance(back, Yes):
             raise TagMovedError(
                 f"{ref} names {back.value.digest} right after {digest} was written",
-                hint="somebody writes the same tag",
+                hint="Somebody writes the same tag.",
                 fields={"found": back.value.digest},
             )
-        raise RegistryError(f"{ref} was written and can't be read back", hint="see `roost registry test`")
+        raise RegistryError(f"{ref} was written and can't be read back", hint="See `roost registry test`.")
 
     async def probe(self, ref: Reference) -> Probe:
         """What may be done in the repository of ``ref``: reading is tried, and beginning (not ending) an upload."""
@@ -243,7 +254,7 @@ class Registry:
                 return
             raise NotRegistryError(
                 f"{host} answers, but not as a registry does (HTTP {response.status} for /v2/)",
-                hint="check the registry's name and port",
+                hint="Check the registry's name and port.",
             )
 
     async def _fetch(self, ref: Reference, descriptor: Descriptor, path: str) -> None:
@@ -258,8 +269,8 @@ class Registry:
             data = await _read_all(response, descriptor.size)
         if digest_of(data) != descriptor.digest:
             raise BlobDigestError(
-                f"registry {ref.host} sent {digest_of(data)} for {descriptor.digest}",
-                hint="the registry or something on the way is wrong; nothing of it was kept",
+                f"Registry {ref.host} sent {digest_of(data)} for {descriptor.digest}",
+                hint="The registry or something on the way is wrong; nothing of it was kept.",
             )
         return data
 
@@ -315,9 +326,9 @@ async def _read_manifest(ref: Reference, response: aiohttp.ClientResponse) -> Fe
     said = response.headers.get("Docker-Content-Digest", digest)
     wanted = ref.digest or digest
     if wanted.startswith("sha256:") and wanted != digest:
-        raise BlobDigestError(f"registry {ref.host} sent {digest} for {ref}")
+        raise BlobDigestError(f"Registry {ref.host} sent {digest} for {ref}")
     if said.startswith("sha256:") and said != digest:
-        raise BlobDigestError(f"registry {ref.host} says that {ref} is {said}, and sent {digest}")
+        raise BlobDigestError(f"Registry {ref.host} says that {ref} is {said}, and sent {digest}")
     return FetchedManifest(digest=digest, media_type=response.headers.get("Content-Type", ""), data=data)
 
 
@@ -328,5 +339,5 @@ async def _read_all(response: aiohttp.ClientResponse, size: int | None) -> bytes
     async for piece in response.content.iter_chunked(64 * 1024):
         data += piece
         if len(data) > limit:
-            raise ManifestInvalidError(f"the answer is larger than {limit} bytes")
+            raise ManifestInvalidError(f"The answer is larger than {limit} bytes")
     return bytes(data)

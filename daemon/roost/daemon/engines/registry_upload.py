@@ -82,7 +82,7 @@ class Upload:
             try:
                 await self._finish(await self._chunks(location))
             except BlobMissingError as error:  # the registry lost the upload: a new one, from the beginning
-                failure: RegistryError = NotRegistryError(error.message, hint="try again")
+                failure: RegistryError = NotRegistryError(error.message, hint="Try again.")
             except RegistryError as error:
                 if not error.retryable:
                     raise
@@ -93,6 +93,14 @@ class Upload:
             if tries > self._transport.config.retries:
                 raise failure
             location = await self._begin(None) or location
+
+    async def mount(self, mount_from: str) -> bool:
+        """Whether the registry takes it from another of its repositories; where not, the upload is given back."""
+        location = await self._begin(mount_from)
+        if location is None:
+            return True
+        async with self._transport.open(self._access, "DELETE", location):
+            return False  # one that can't be given back is collected by the registry
 
     async def _begin(self, mount_from: str | None) -> URL | None:
         """Where to send to; ``None`` where the registry took it from another of its repositories."""
@@ -109,7 +117,7 @@ class Upload:
     def _location(self, response: aiohttp.ClientResponse) -> URL:
         location = response.headers.get("Location")
         if location is None:
-            raise NotRegistryError(f"registry {self._reference.host} does not say where to go on while {self._doing}")
+            raise NotRegistryError(f"Registry {self._reference.host} does not say where to go on while {self._doing}")
         return response.url.join(URL(location, encoded=True))
 
     async def _chunks(self, location: URL) -> URL:
@@ -138,7 +146,9 @@ class Upload:
             self._access, "PATCH", location, headers=headers, body=body, retries=0
         ) as response:
             if response.status == 416:
-                raise RegistryError(f"registry {self._reference.host} holds another part of the blob", hint="try again")
+                raise RegistryError(
+                    f"Registry {self._reference.host} holds another part of the blob", hint="Try again."
+                )
             if response.status not in (202, 204):
                 raise_status(self._reference.host, response.status, self._doing)
             return self._location(response), _reached(response, offset + length)
@@ -166,9 +176,9 @@ class Upload:
         ) as response:
             if response.status in (400, 416):
                 raise BlobDigestError(
-                    f"registry {self._reference.host} counts another digest than {self._digest}: what was sent is not "
+                    f"Registry {self._reference.host} counts another digest than {self._digest}: what was sent is not "
                     "what it should be, or the registry is wrong",
-                    hint="try again; a damaged file is made anew by `roost build --rebuild`",
+                    hint="Try again; a damaged file is made anew by `roost build --rebuild`.",
                 )
             if response.status not in (201, 204):
                 raise_status(self._reference.host, response.status, self._doing)
