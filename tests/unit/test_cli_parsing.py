@@ -71,6 +71,17 @@ def test_at_most_one_of_the_three(command, pair, capsys):
     assert "not allowed with" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [("plan -x", "roost plan"), ("run -x", "roost run"), ("runs show a b", "roost runs"), ("-x plan", "roost")],
+)
+def test_what_is_too_much_is_named_with_the_help_that_says_more(words, where, capsys):
+    assert cli.run(words.split()) in (2, 125)
+    said = capsys.readouterr().err
+    assert "No such option or argument here: " in said
+    assert f"See `{where} --help`." in said
+
+
 @pytest.mark.parametrize("name", ["image", "target", "registry", "deploy", "watch", "lsp", "kernel"])
 def test_what_is_not_built_yet_does_not_pretend(name, capsys):
     assert cli.run([name, "--json"]) == 2

@@ -26,8 +26,11 @@ def test_an_error_is_two_lines_with_the_place_first():
     }
     assert render(body) == "roost: a.yml:3:7: bad thing\n  mend it"
     assert render({"message": "m", "location": {"path": "a", "line": None, "column": None}}).startswith(
-        "roost: a: m\n  `"
+        "roost: a: m\n  Correct that place"
     )
+    assert render({"message": "m"}).startswith("roost: m\n  `roost daemon logs`")
+    twice = {"message": "/w/a.yml and /w/a.yaml both lie there", "location": {"path": "/w/a.yml"}}
+    assert render(twice).startswith("roost: /w/a.yml and")
 
 
 def test_both_halves_of_the_client_speak_one_protocol():
@@ -103,6 +106,11 @@ def test_sizes_durations_and_tables():
         "0 B", "999 B", "1.0 kB", "2.5 MB", "1000.0 TB", "?",
     ]  # fmt: skip
     assert [terminal.duration(s) for s in (0.04, 59.9, 61, 3700)] == ["0.0 s", "59.9 s", "1 min 1 s", "1 h 1 min"]
+    assert [terminal.count(1, "prefix"), terminal.count(2, "prefix"), terminal.count(0, "file")] == [
+        "1 prefix", "2 prefixes", "0 files",
+    ]  # fmt: skip
+    assert terminal.moment("2026-11-23T08:05:36.147455Z") == "2026-11-23T08:05:36Z"
+    assert terminal.moment(None) is None
     assert terminal.table(("A", "BB"), [("xyz", None), ("", 1)]) == "A    BB\nxyz  -\n-    1"
 
 

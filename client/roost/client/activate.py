@@ -80,7 +80,8 @@ def _search(name: str, environ: Mapping[str, str]) -> str:
             refused = True
     if refused:
         raise CommandError(f"{name}: found on PATH, but not executable", 126)
-    raise CommandError(f"{name}: no such command in the environment or on PATH", 127)
+    missing = "no such file, and no such command" if name.endswith(".py") else "no such command"
+    raise CommandError(f"{name}: {missing} in the environment or on PATH", 127)
 
 
 def hold(lease: str | None) -> int | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 Body = dict[str, Any]
 DEFAULT_HINT = "`roost daemon logs` says more; `roost doctor` looks for what is wrong with this machine."
+PLACE_HINT = "Correct that place, then try again."
 
 
 class ClientError(Exception):
@@ -51,17 +52,20 @@ def unreachable(message: str, hint: str) -> ClientError:
 
 def render(body: Mapping[str, Any]) -> str:
     """One line that says what and where, then one that says what to do."""
-    place = _place(body.get("location"))
     message = " ".join(str(body.get("message") or body.get("code")).split())
-    hint = " ".join(str(body.get("hint") or DEFAULT_HINT).split())
+    place = _place(body.get("location"), message)
+    hint = " ".join(str(body.get("hint") or (PLACE_HINT if place else DEFAULT_HINT)).split())
     return f"roost: {place}{message}\n  {hint}"
 
 
-def _place(location: Mapping[str, Any] | None) -> str:
-    """``path:line:column: ``, the path as the reader would type it if it lies under the working folder."""
+def _place(location: Mapping[str, Any] | None, message: str) -> str:
+    """``path:line:column: ``, the path as the reader would type it if it lies under the working folder. A whole file
+    that the message names itself is not said twice."""
     if not location:
         return ""
     path = str(location["path"])
+    if location.get("line") is None and os.path.basename(path) in message:
+        return ""
     below = os.path.relpath(path) if os.path.isabs(path) else path
     parts = (path if below.startswith("..") else below, location.get("line"), location.get("column"))
     return ":".join(str(part) for part in parts if part is not None) + ": "

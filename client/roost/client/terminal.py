@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
@@ -48,6 +49,17 @@ def duration(seconds: float | None) -> str:
 def digest(text: str | None) -> str:
     """A digest short enough for a table."""
     return "-" if not text else text.removeprefix("sha256:")[:12]
+
+
+def moment(time: object) -> str | None:
+    """A time of a record (RFC 3339, UTC) to the second."""
+    return re.sub(r"\.\d+", "", str(time)) if time else None
+
+
+def count(number: int, noun: str) -> str:
+    """``1 prefix``, ``2 prefixes``."""
+    plural = noun + ("es" if noun.endswith("x") else "s")
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Generator
 from contextlib import closing
@@ -12,10 +13,11 @@ from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.cli.what import add_what, what
 from roost.client.display import Display
 from roost.client.errors import ClientError, unreachable
-from roost.client.terminal import digest, duration, table
+from roost.client.terminal import digest, duration, moment, table
 from roost.client.transport import with_variables
 
 Json = dict[str, Any]
+EXAMPLE = "b20261123-073101-97cac3"
 
 
 def add(subparsers: Subparsers) -> None:
@@ -25,14 +27,14 @@ def add(subparsers: Subparsers) -> None:
     )
     add_what(build)
     build.add_argument("--rebuild", action="store_true", help="solve anew: a new generation")
-    build.add_argument("--as-of", metavar="DATE", help="as the channels and indexes were then; implies --rebuild")
+    build.add_argument("--as-of", metavar="DATE", help="solve as on a day such as 2020-07-08; implies --rebuild")
     build.add_argument("--detach", action="store_true", help="print the build's id and do not wait")
     family = add_family(subparsers, "builds", "Builds, failed ones too.", "roost builds list")
     add_command(family, "list", list_command, "The latest builds.", "roost builds list --json")
-    show = add_command(family, "show", show_command, "One build.", "roost builds show b-1a2b")
-    logs = add_command(family, "logs", logs_command, "A build's log.", "roost builds logs -f b-1a2b")
+    show = add_command(family, "show", show_command, "One build.", "roost builds show " + EXAMPLE)
+    logs = add_command(family, "logs", logs_command, "A build's log.", "roost builds logs -f " + EXAMPLE)
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the build ends")
-    cancel = add_command(family, "cancel", cancel_command, "Cancel a build.", "roost builds cancel b-1a2b")
+    cancel = add_command(family, "cancel", cancel_command, "Cancel a build.", "roost builds cancel " + EXAMPLE)
     for parser in (show, logs, cancel):
         parser.add_argument("id", metavar="ID")
 
@@ -44,7 +46,8 @@ def build_command(context: Context) -> int:
     request.update({"as_of": options.as_of} if options.as_of else {})
     if options.detach:
         started = context.request("POST", "/v1/builds", {**request, "detach": True})
-        context.print_json(started) if context.json else context.print(str(started["build"]["id"]))
+        build_id = started["build"]["id"] or "nothing to build: the environment is ready"
+        context.print_json(started) if context.json else context.print(build_id)
         return 0
     result = build(context, request)
     context.print_json({"build": result}) if context.json else context.print(_sentence(result))
@@ -118,7 +121,7 @@ def list_command(context: Context) -> int:
             build["state"],
             digest(build.get("definition_digest")),
             build.get("generation"),
-            build.get("created"),
+            moment(build.get("created")),
             duration(build["seconds"]) if build.get("seconds") is not None else None,
             build.get("source") or build.get("name"),
         )
@@ -143,8 +146,10 @@ def fields(record: Json) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name}={item}" for name, item in value.items())
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+        return ", ".join(f"{name}={_text(item)}" for name, item in value.items() if item is not None)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return shlex.join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def logs_command(context: Context) -> int:

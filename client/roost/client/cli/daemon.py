@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections import deque
@@ -99,5 +100,12 @@ def _show_checks(context: Context, answer: Json) -> None:
         )
         if check["state"] != "ok" and check.get("hint"):
             context.print(f"  {check['hint']}")
-    rows = ((item["name"], item["value"], item["origin"]) for item in answer["settings"])
+    rows = ((item["name"], _text(item["value"]), item["origin"]) for item in answer["settings"])
     context.print(table(("SETTING", "VALUE", "FROM"), rows))
+
+
+def _text(value: object) -> str | None:
+    """As the config file writes it, and nothing for what is empty."""
+    if value in (None, [], {}):
+        return None
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from contextlib import closing
 from typing import Any
@@ -12,22 +13,27 @@ from roost.client.cli.context import Context, wrong_usage
 from roost.client.cli.launching import supervise
 from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.errors import client_error
-from roost.client.terminal import digest, table
+from roost.client.terminal import digest, moment, table
 
 Json = dict[str, Any]
 COMMAND_WIDTH = 60
+EXAMPLE = "r20261123-073107-837df4"
 
 
 def add(subparsers: Subparsers) -> None:
     """The family of ``runs``."""
     family = add_family(subparsers, "runs", "The history of runs.", "roost runs list")
     add_command(family, "list", list_command, "The latest runs.", "roost runs list --json")
-    show = add_command(family, "show", show_command, "One run.", "roost runs show r-1a2b --json")
-    logs = add_command(family, "logs", logs_command, "What a detached run printed.", "roost runs logs -f r-1a2b")
+    show = add_command(family, "show", show_command, "One run.", f"roost runs show {EXAMPLE} --json")
+    logs = add_command(family, "logs", logs_command, "What a detached run printed.", "roost runs logs -f " + EXAMPLE)
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
-    cancel = add_command(family, "cancel", cancel_command, "End a run.", "roost runs cancel r-1a2b")
+    cancel = add_command(family, "cancel", cancel_command, "End a run.", "roost runs cancel " + EXAMPLE)
     rerun = add_command(
-        family, "rerun", rerun_command, "Run it again, in its exact generation.", "roost runs rerun r-1a2b"
+        family,
+        "rerun",
+        rerun_command,
+        "Run it again, in its exact generation.",
+        "roost runs rerun " + EXAMPLE,
     )
     rerun.add_argument("--detach", action="store_true", help="print the new run's id and do not wait")
     for parser in (show, logs, cancel, rerun):
@@ -53,8 +59,8 @@ def _row(run: Json) -> tuple[object, ...]:
         run["target"],
         environment.get("name"),
         digest(run.get("lock_digest")),
-        run.get("started"),
-        _short(" ".join(run["command"])),
+        moment(run.get("started")),
+        _short(shlex.join(run["command"])),
     )
 
 

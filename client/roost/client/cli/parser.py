@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises ``ClientError`` with exit status 2."""
-        raise wrong_usage(message, f"See `{self.prog} --help`.")
+        raise wrong_usage(message[:1].upper() + message[1:], f"See `{self.prog} --help`.")
 
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -96,7 +96,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.print_help(sys.stderr)
         raise SystemExit(2)
     own, command = split_command(parser, arguments) if arguments[0] in WITH_COMMAND else (list(arguments), [])
-    options = parser.parse_args(own)
+    options, unknown = parser.parse_known_args(own)
+    if unknown:
+        commands_of(parser).get(own[0], parser).error(f"no such option or argument here: {' '.join(unknown)}")
     options.command = command
     return options
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from typing import Any
 
 from roost.client.cli.context import Context
 from roost.client.cli.parser import Subparsers, add_command, add_family
-from roost.client.terminal import digest, size, table
+from roost.client.terminal import count, digest, moment, size, table
 
 Json = dict[str, Any]
 FAR = 2**53 - 1
@@ -48,8 +49,13 @@ def _latest(context: Context) -> int:
 
 
 def _line(event: Json) -> str:
-    said = " ".join(f"{name}={value}" for name, value in (event.get("fields") or {}).items())
-    return f"{event.get('seq', '-')}  {event.get('time', '')}  {event['kind']}  {said}".rstrip()
+    said = " ".join(f"{name}={_said(value)}" for name, value in (event.get("fields") or {}).items())
+    return f"{event.get('seq', '-')}  {moment(event.get('time')) or ''}  {event['kind']}  {said}".rstrip()
+
+
+def _said(value: object) -> object:
+    """A value in one word: a list is a command."""
+    return shlex.quote(shlex.join(map(str, value))) if isinstance(value, list) else value
 
 
 def environments_command(context: Context) -> int:
@@ -77,15 +83,20 @@ def usage_command(context: Context) -> int:
             row["id"],
             size(row["bytes"]),
             size(row["shared_bytes"]),
-            row.get("last_used"),
+            moment(row.get("last_used")),
             " ".join(row.get("protected_by") or []),
         )
         for row in answer["artifacts"]
     )
     context.print(table(heads, rows))
-    for name, value in (answer.get("totals") or {}).items():
-        context.print(f"{name}: {size(value) if 'bytes' in name else value}")
+    context.print(_total(answer["totals"]))
     return 0
+
+
+def _total(totals: Json) -> str:
+    """Files that several artifacts or the caches share count once, and go with the last that has them."""
+    whole, own = size(totals["bytes"]), size(totals["own_bytes"])
+    return f"{count(totals['artifacts'], 'artifact')}, {whole}, {own} of it unshared"
 
 
 def verify_command(context: Context) -> int:
@@ -100,13 +111,14 @@ def verify_command(context: Context) -> int:
 
 def _print_findings(context: Context, answer: Json) -> None:
     for finding in answer["findings"]:
-        context.print(f"{finding['path']}: {finding['count']} files are not what their packages say")
+        context.print(f"{finding['path']}: {count(finding['count'], 'file')} not as packaged")
         for path in finding["files"]:
             context.print(f"  {path}")
         if finding["replaced_by"]:
             context.print(f"  built anew at {finding['replaced_by']}")
     for name in answer["packages"]:
         context.print(f"{name} was changed in the package cache too, and is fetched anew")
-    context.print(f"{answer['prefixes']} prefixes, {len(answer['findings'])} differ")
+    differ = len(answer["findings"]) or "none"
+    context.print(f"{count(answer['prefixes'], 'prefix')} compared, {differ} with differences")
     if answer["findings"] and not context.options.repair:
         context.print("`roost cache verify --repair` mends them.")
