@@ -79,7 +79,7 @@ def decide(request: Request, facts: Facts) -> PlanView:
         platform=facts.platform,
         action=action,
         artifact=_artifact(action, facts),
-        reasons=reasons,
+        reasons=[*reasons, *([facts.registry_unknown] if facts.registry_unknown else [])],
         steps=_steps(action, request, facts),
         nearest=facts.nearest if action == "build-prefix" and facts.generation is None else None,
     )
@@ -98,6 +98,9 @@ def _prefix_action(request: Request, facts: Facts) -> tuple[Action, list[Reason]
         return "build-prefix", [known, Reason(code="prefix-missing", message=text)]
     if facts.prefix_fault is not None:
         return "build-prefix", [known, facts.prefix_fault]
+    if facts.generation is None and facts.shared is not None:
+        text = f"Its prefix is ready at {facts.prefix.path}: what is left is to take the lock as this definition's own"
+        return "build-prefix", [known, Reason(code="prefix-ready", message=text)]
     return "reuse-prefix", [known, Reason(code="prefix-ready", message=f"Ready at {facts.prefix.path}")]
 
 

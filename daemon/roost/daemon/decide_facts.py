@@ -72,6 +72,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """The ready prefix for the lock."""
     prefix_fault: Reason | None = None
     """Why that prefix can't be used as it is."""
+    shared: Reason | None = None
+    """Of a definition without a generation here: which registry has ``lock_digest`` for it."""
+    registry_unknown: Reason | None = None
+    """Code ``registry-unknown``: a registry may have a lock for it, and can't be asked."""
     solved_now: bool = False
     """The lock was solved for this plan (``--solve``) and is kept nowhere."""
     interpreter: Mapping[str, object] | None = None

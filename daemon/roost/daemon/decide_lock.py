@@ -29,6 +29,8 @@ def unknown_reason(facts: Facts) -> Reason:
 def lock_reason(facts: Facts) -> Reason:
     """Which lock it is, and why."""
     lock = short(facts.lock_digest or "")
+    if facts.generation is None and facts.shared is not None:
+        return facts.shared
     if facts.generation is None:
         return Reason(code="lock-solved", message=f"A solve now chooses lock {lock}")
     return Reason(

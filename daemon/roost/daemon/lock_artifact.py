@@ -132,7 +132,7 @@ def lock_descriptor(manifest: Manifest) -> Descriptor:
     """Where in an artifact the lock is. Raises LockPoisonedError for one that is none of ours."""
     found = [layer for layer in manifest.layers if layer.media_type == LOCK_TYPE]
     if manifest.artifact_type != LOCK_TYPE or len(found) != 1 or found[0].size > LOCK_LIMIT:
-        raise LockPoisonedError("what the registry has under the lock's tag is no lock", hint=HINT)
+        raise LockPoisonedError("What the registry has under the lock's tag is no lock", hint=HINT)
     return found[0]
 
 
@@ -142,16 +142,16 @@ def decode(data: bytes) -> SharedLock:
         number = msgspec.json.decode(data, type=_Format).format
         if number > LOCK_FORMAT:
             raise LockNewerError(
-                f"the registry's lock has format {number}; this version of roost reads up to {LOCK_FORMAT}",
-                hint="update roost, or build without the registry",
+                f"The registry's lock has format {number}; this version of roost reads up to {LOCK_FORMAT}",
+                hint="Update roost, or build without the registry.",
             )
         return msgspec.json.decode(data, type=SharedLock)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise LockPoisonedError(f"the registry's lock can't be read: {error}", hint=HINT) from error
+        raise LockPoisonedError(f"The registry's lock can't be read: {error}", hint=HINT) from error
 
 
 class _Format(msgspec.Struct):
     format: int = 0
 
 
-HINT = "nothing of it was used; have the registry's lock looked at, or make another with `roost build --rebuild`"
+HINT = "Nothing of it was used; have the registry's lock looked at, or make another with `roost build --rebuild`."

@@ -60,7 +60,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reason(self) -> Reason:
         """For a plan."""
-        message = f"registry {self.place.location} has lock {short(self.lock_digest)} for this definition"
+        message = f"Registry {self.place.location} has lock {short(self.lock_digest)} for this definition"
         return Reason(code="lock-shared-registry", message=message)
 
 
@@ -156,7 +156,7 @@ class LockShare:
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         if lock_digest(lock) != found.lock_digest:
-            raise LockPoisonedError("the registry's lock is not what its channels make of it", hint=HINT)
+            raise LockPoisonedError("The registry's lock is not what its channels make of it", hint=HINT)
         await self._events.append("lock-fetched", **_fields(job, found.lock_digest, found.reference))
         return lock
 
@@ -167,7 +167,7 @@ class LockShare:
         for wheel in travelling(found.shared.lock):
             layer = layers.get(f"sha256:{wheel.sha256}")
             if layer is None:
-                raise LockPoisonedError(f"the registry's lock comes without {wheel.file_name}", hint=HINT)
+                raise LockPoisonedError(f"The registry's lock comes without {wheel.file_name}", hint=HINT)
             path = os.path.join(folder, wheel.file_name)
             await (await self._engines.registry()).fetch_blob(found.reference, layer, path)
             paths[wheel.sha256] = path
@@ -203,7 +203,7 @@ class LockShare:
     async def _offer(self, place: Place, job: LockJob, shared: SharedLock, *, rebuild: bool) -> Offer:
         local = unshareable(shared.lock) or await _own_fault(shared, job)
         if local is not None:
-            return Offer(reason=Reason(code="lock-not-shared", message=f"this lock stays on this machine: {local}"))
+            return Offer(reason=Reason(code="lock-not-shared", message=f"This lock stays on this machine: {local}"))
         reference, digest = _reference(place, job), lock_digest(shared.lock)
         first = await self._ask(place, job)
         if isinstance(first, Unknown):
@@ -261,7 +261,7 @@ def _reference(place: Place, job: LockJob) -> Reference:
 
 def _unknown(place: Place, message: str) -> Reason:
     return Reason(
-        code="registry-unknown", message=f"whether registry {place.location} has a lock is unknown: {message}"
+        code="registry-unknown", message=f"Whether registry {place.location} has a lock is unknown: {message}"
     )
 
 

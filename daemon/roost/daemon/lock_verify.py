@@ -110,7 +110,7 @@ def vouched(lock: Lock, listed: Mapping[str, Mapping[str, str]]) -> None:
 
 
 def _poisoned(what: str) -> LockPoisonedError:
-    return LockPoisonedError(f"the registry's lock is not to be trusted: {what}", hint=HINT)
+    return LockPoisonedError(f"The registry's lock is not to be trusted: {what}", hint=HINT)
 
 
 def _identity(shared: SharedLock, wanted: Wanted) -> None:

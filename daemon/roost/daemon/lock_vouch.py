@@ -57,7 +57,7 @@ def _verify(shared: SharedLock, job: LockJob, wanted: Wanted) -> tuple[SharedLoc
     except DefinitionError:
         raise
     except BuildError as error:
-        raise LockPoisonedError(f"the registry's lock can't be read: {error.message}", hint=HINT) from error
+        raise LockPoisonedError(f"The registry's lock can't be read: {error.message}", hint=HINT) from error
     return revealed, verify(revealed, wanted, lambda spec, package: (spec, package.name) in pairs)
 
 
@@ -146,7 +146,7 @@ async def _of_channels(engines: Engines, lock: Lock, job: LockJob, progress: Pro
     except BuildError as error:
         if error.code not in ("digest-mismatch", "package-missing"):
             raise
-        raise LockPoisonedError(f"the registry's lock is not to be trusted: {error.message}", hint=HINT) from error
+        raise LockPoisonedError(f"The registry's lock is not to be trusted: {error.message}", hint=HINT) from error
     return tuple(sorted(found, key=lambda package: package.name))
 
 
@@ -166,7 +166,7 @@ async def _of_indexes(
     conda, pip, solve = await engines.conda(), await engines.pip(), job.solve
     python = next((package for package in lock.conda if package.name == "python"), None)
     if python is None:
-        raise LockPoisonedError("the registry's lock is not to be trusted: it has wheels and no Python", hint=HINT)
+        raise LockPoisonedError("The registry's lock is not to be trusted: it has wheels and no Python", hint=HINT)
     provided = await conda.provides(lock.conda, progress=progress, credentials=_secrets(conda, job))
     check_provided(left, provided)
     try:
@@ -184,7 +184,7 @@ async def _of_indexes(
         if error.code not in ("pip-unsatisfiable", "pip-conda-conflict", "lock-needs-build", "digest-mismatch"):
             raise
         raise LockPoisonedError(
-            f"the registry's lock is not to be trusted: its wheels are none that the definition can have: "
+            f"The registry's lock is not to be trusted: its wheels are none that the definition can have: "
             f"{error.message}",
             hint=HINT,
         ) from error

@@ -19,6 +19,8 @@ from roost.daemon.decide import (
 from roost.daemon.drift import prefix_fault
 from roost.daemon.engine_set import Engines
 from roost.daemon.expansion import expand_credentials
+from roost.daemon.first_locks import FirstLocks
+from roost.daemon.lock_share import LockShare
 from roost.daemon.nearest import choose_nearest
 from roost.daemon.progress import Silent
 from roost.daemon.resolve import Resolved
@@ -41,8 +43,9 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 class Planner:
     """Plans for definitions against one store."""
 
-    def __init__(self, store: Store, engines: Engines, defaults: Defaults) -> None:
+    def __init__(self, store: Store, engines: Engines, defaults: Defaults, share: LockShare | None = None) -> None:
         self._store = store
+        self.first_locks = FirstLocks(share, self.solve_job)
         self._engines = engines
         self.defaults = defaults
 
@@ -76,9 +79,11 @@ class Planner:
             prefix_fault=await asyncio.to_thread(prefix_fault, prefix) if prefix else None,
             estimates=known.estimates,
         )
-        if generation is None:
-            return await self._with_nearest(facts, resolved)
-        return facts
+        if generation is not None:
+            return facts
+        if not (request.rebuild or request.as_of):
+            facts = await self.first_locks.facts(facts, resolved, what)
+        return await self._with_nearest(facts, resolved)
 
     async def check_specs(self, resolved: Resolved) -> None:
         """Whether a match spec is one is the engine's to say. Raises MatchSpecError with its place."""

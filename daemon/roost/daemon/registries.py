@@ -44,7 +44,7 @@ def check_location(text: str) -> str:
         reference = lock_repository(bare)
     except Exception as error:
         raise UsageError(
-            f"{text!r} names no registry", hint="write it like registry.example.org/team, without a tag"
+            f"{text!r} names no registry", hint="Write it like registry.example.org/team, without a tag."
         ) from error
     prefix = reference.repository.rpartition("/")[0]
     return f"{reference.host}/{prefix}" if prefix else reference.host
@@ -93,7 +93,7 @@ def read_added(root: str) -> tuple[Place, ...]:
         return ()
     except (OSError, msgspec.DecodeError) as error:
         raise RegistryFileError(
-            f"{path} can't be read: {error}", hint="remove it and add the registries again"
+            f"{path} can't be read: {error}", hint="Remove it and add the registries again."
         ) from error
 
 
@@ -115,8 +115,8 @@ def add_place(settings: RegistriesSettings, added: tuple[Place, ...], place: Pla
     """``added`` with ``place``. Raises UsageError where there is a workspace already."""
     if place.kind == "workspace" and settings.workspace and check_location(settings.workspace) != place.location:
         raise UsageError(
-            f"the workspace's registry is {settings.workspace}, and there is one only",
-            hint="remove that first (`roost registry remove`, or the config file's workspace)",
+            f"The workspace's registry is {settings.workspace}, and there is one only",
+            hint="Remove that first (`roost registry remove`, or the config file's workspace).",
         )
     others = tuple(each for each in added if (each.location, each.kind) != (place.location, place.kind))
     return (*others, place)
@@ -128,5 +128,5 @@ def remove_place(settings: RegistriesSettings, added: tuple[Place, ...], locatio
     if len(left) < len(added):
         return left
     if any(place.location == location for place in places(settings)):
-        raise UsageError(f"{location} is in the config file", hint="take it out of [registries] there")
-    raise NotFoundError(f"there is no registry {location}", hint="`roost registry list` shows them")
+        raise UsageError(f"{location} is in the config file", hint="Take it out of [registries] there.")
+    raise NotFoundError(f"There is no registry {location}", hint="`roost registry list` shows them.")

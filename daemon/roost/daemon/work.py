@@ -15,8 +15,10 @@ from roost.daemon.events import Events
 from roost.daemon.launch import LaunchFolder, identity
 from roost.daemon.launch_plan import Tools
 from roost.daemon.lifecycle import Lifecycle
+from roost.daemon.lock_share import LockShare
 from roost.daemon.planner import Planner
 from roost.daemon.prefix_builds import PrefixBuilds
+from roost.daemon.registries import read_added, with_added
 from roost.daemon.resolve import Resolved, resolve
 from roost.daemon.runs import Runs
 from roost.store.definition import Defaults
@@ -36,6 +38,9 @@ class Work:
     runs: Runs
     launches: LaunchFolder
     lifecycle: Lifecycle
+    share: LockShare
+    settings: Config
+    """What is in force: the config file, and the registries that were added."""
     config: Guard
     """The config file that is in force, as it was before it was read."""
 
@@ -43,10 +48,16 @@ class Work:
         """Take the config file's changes as they come: a digest made with old defaults would be a wrong one."""
         now = await asyncio.to_thread(identity, self.config.path)
         if now != self.config.identity:
-            config = await asyncio.to_thread(load_config)
-            self.planner.defaults = defaults_of(config)
-            await self.engines.configure(config)
+            await self.configure(await asyncio.to_thread(load_config))
             self.config = Guard(path=self.config.path, identity=now)
+
+    async def configure(self, config: Config) -> None:
+        """Go by ``config`` and the registries that were added from now on."""
+        added = await asyncio.to_thread(read_added, self.store.layout.root)
+        self.settings = with_added(config, added)
+        self.planner.defaults = defaults_of(self.settings)
+        self.share.settings = self.settings.registries
+        await self.engines.configure(self.settings)
 
     async def resolve(self, what: What) -> Resolved:
         """The definition that ``what`` names, under the config of now."""
@@ -57,6 +68,7 @@ class Work:
         """Cancel builds, let go of runs."""
         await self.builds.stop()
         await self.runs.stop()
+        await self.engines.close()
 
 
 WORK: web.AppKey[Work] = web.AppKey("work", Work)
@@ -82,7 +94,8 @@ def create_work(
 ) -> Work:
     """Wire the parts of one daemon."""
     engines = Engines(store.layout, config)
-    planner = Planner(store, engines, defaults_of(config))
+    share = LockShare(engines, events, config.registries, store.layout.stage)
+    planner = Planner(store, engines, defaults_of(config), share)
     launches = LaunchFolder(store.layout.launch, store.layout.trash, tools)
     prefixes = PrefixBuilds(store, engines, events, launches, config.builds.concurrency)
     return Work(
@@ -94,5 +107,7 @@ def create_work(
         runs=Runs(store, events, lifecycle, socket),
         launches=launches,
         lifecycle=lifecycle,
+        share=share,
+        settings=config,
         config=config_guard,
     )

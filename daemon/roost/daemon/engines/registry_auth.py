@@ -86,7 +86,7 @@ async def docker_credentials(host: str) -> Credentials | None:
     except asyncio.TimeoutError:
         raise CredentialsError(
             f"Docker's credential helper gave no answer for {host} in {_HELPER_SECONDS:.0f} s",
-            hint="run `docker login` for it again, or mend the helper",
+            hint="Run `docker login` for it again, or mend the helper.",
         ) from None
 
 
@@ -97,7 +97,7 @@ def _look_up(host: str) -> Credentials | None:
         # The text of a helper's failure may hold what it was about to tell.
         raise CredentialsError(
             f"Docker's credentials for {host} can't be read ({type(error).__name__})",
-            hint="see `docker login`; the config is in $DOCKER_CONFIG, else ~/.docker",
+            hint="See `docker login`; the config is in $DOCKER_CONFIG, else ~/.docker.",
         ) from None
     fields = {key.lower(): value for key, value in entry.items()}
     if fields.get("identitytoken"):
@@ -185,7 +185,7 @@ class Authority:
             return
         raise CredentialsError(
             f"{host} sends us to {realm.origin() if realm.is_absolute() else realm} for a token, which is not https",
-            hint="name that host under `insecure` in [registries] if the network is yours",
+            hint="Name that host under `insecure` in [registries] if the network is yours.",
         )
 
 
@@ -207,9 +207,9 @@ def _check_token_status(host: str, realm: URL, response: aiohttp.ClientResponse,
         return
     if response.status in (400, 401, 403):
         what = "refuses the credentials that Docker has" if known else "gives nobody a token without credentials"
-        raise RegistryDeniedError(f"{realm.host} {what} for {host}", hint=f"`docker login {host}`")
+        raise RegistryDeniedError(f"{realm.host} {what} for {host}", hint=f"`docker login {host}`.")
     if response.status == 429:
-        raise RegistryBusyError(f"{realm.host} gives no more tokens for {host} now (HTTP 429)", hint="try again later")
+        raise RegistryBusyError(f"{realm.host} gives no more tokens for {host} now (HTTP 429)", hint="Try again later.")
     kind = RegistryBrokenError if response.status >= 500 else NotRegistryError
     raise kind(f"{realm.host} answers HTTP {response.status} to a request for a token for {host}")
 
@@ -218,4 +218,4 @@ def _decode_token(host: str, data: bytes) -> _Token:
     try:
         return msgspec.json.decode(data, type=_Token)
     except msgspec.DecodeError:
-        raise NotRegistryError(f"what should be a token for {host} is none") from None
+        raise NotRegistryError(f"What should be a token for {host} is none") from None

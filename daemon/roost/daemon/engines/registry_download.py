@@ -89,8 +89,8 @@ class Download:
 
     def _short(self) -> BlobDigestError:
         return BlobDigestError(
-            f"registry {self._access.host} sent {self._have} of the {self._wanted.size} bytes of {self._wanted.digest}",
-            hint="the registry's copy is damaged: push it again from where it was made",
+            f"Registry {self._access.host} sent {self._have} of the {self._wanted.size} bytes of {self._wanted.digest}",
+            hint="The registry's copy is damaged: push it again from where it was made.",
             fields={"digest": self._wanted.digest, "bytes": self._have},
         )
 
@@ -98,7 +98,7 @@ class Download:
         headers = {"Range": f"bytes={self._have}-"} if self._have else {}
         async with self._transport.open(self._access, "GET", self._url, headers=headers) as response:
             if response.status == 404:
-                raise BlobMissingError(f"registry {self._access.host} has no blob {self._wanted.digest}")
+                raise BlobMissingError(f"Registry {self._access.host} has no blob {self._wanted.digest}")
             if response.status == 416:  # it has no more than this
                 raise self._short()
             if response.status not in (200, 206):
@@ -126,8 +126,8 @@ class Download:
     def _write(self, file: BinaryIO, block: bytes) -> None:
         if self._have + len(block) > self._wanted.size:
             raise BlobDigestError(
-                f"registry {self._access.host} sends more than the {self._wanted.size} bytes of {self._wanted.digest}",
-                hint="the registry or something on the way is wrong",
+                f"Registry {self._access.host} sends more than the {self._wanted.size} bytes of {self._wanted.digest}",
+                hint="The registry or something on the way is wrong.",
             )
         file.write(block)
         file.flush()
@@ -137,7 +137,7 @@ class Download:
         found = f"{self._digest.name}:{self._digest.hexdigest()}"
         if found != self._wanted.digest:
             raise BlobDigestError(
-                f"registry {self._access.host} sent {found} for {self._wanted.digest}",
-                hint="the registry or something on the way is wrong; nothing of it was kept",
+                f"Registry {self._access.host} sent {found} for {self._wanted.digest}",
+                hint="The registry or something on the way is wrong; nothing of it was kept.",
                 fields={"digest": self._wanted.digest, "found": found},
             )

@@ -248,17 +248,17 @@ def _translated(host: str) -> Iterator[None]:
         yield
     except asyncio.TimeoutError as error:
         raise RegistryTimeoutError(
-            f"registry {host} sent nothing for too long", hint="try again; see `roost registry test`"
+            f"Registry {host} sent nothing for too long", hint="Try again; see `roost registry test`."
         ) from error
     except (aiohttp.ClientSSLError, ssl.SSLError) as error:
         raise RegistryTlsError(
-            f"registry {host} can't be trusted: {_short(error)}",
-            hint="mend its certificate, or SSL_CERT_FILE; `insecure` in [registries] is for plain http",
+            f"Registry {host} can't be trusted: {_short(error)}",
+            hint="Mend its certificate, or SSL_CERT_FILE; `insecure` in [registries] is for plain http.",
         ) from error
     except (aiohttp.ClientError, ConnectionError) as error:
         raise RegistryError(
-            f"registry {host} can't be reached: {_short(error)}",
-            hint="check the name and the network; see `roost registry test`",
+            f"Registry {host} can't be reached: {_short(error)}",
+            hint="Check the name and the network; see `roost registry test`.",
         ) from error
 
 
@@ -288,12 +288,12 @@ def raise_status(host: str, status: int, doing: str) -> None:
     """Raise the error for a status that is no answer to ``doing``."""
     if status in (401, 403):
         raise RegistryDeniedError(
-            f"registry {host} denies access (HTTP {status}) while {doing}", hint=f"`docker login {host}`"
+            f"Registry {host} denies access (HTTP {status}) while {doing}", hint=f"`docker login {host}`."
         )
     if status == 429:
-        raise RegistryBusyError(f"registry {host} asks for more patience (HTTP 429) while {doing}", hint="try later")
+        raise RegistryBusyError(f"Registry {host} asks for more patience (HTTP 429) while {doing}", hint="Try later.")
     if status >= 500:
-        raise RegistryBrokenError(f"registry {host} is broken (HTTP {status}) while {doing}", hint="try again later")
+        raise RegistryBrokenError(f"Registry {host} is broken (HTTP {status}) while {doing}", hint="Try again later.")
     if status == 404:
-        raise BlobMissingError(f"registry {host} has nothing there (HTTP 404) while {doing}")
-    raise NotRegistryError(f"registry {host} answers HTTP {status} while {doing}, which is out of place")
+        raise BlobMissingError(f"Registry {host} has nothing there (HTTP 404) while {doing}")
+    raise NotRegistryError(f"Registry {host} answers HTTP {status} while {doing}, which is out of place")

@@ -1,0 +1,101 @@
+"""What a plan or a build has to do with shared locks: taking the first one, and giving one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from roost.client.wire import Reason, What
+from roost.daemon.decide_facts import Facts, short
+from roost.daemon.lock_share import Found, LockShare
+from roost.daemon.lock_vouch import LockJob
+from roost.daemon.progress import Progress
+from roost.daemon.resolve import Resolved
+from roost.daemon.solving import SolveJob
+from roost.store.errors import RoostError
+from roost.store.lock import Lock, lock_digest
+
+MakeJob = Callable[[Resolved, What], SolveJob]
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of offering a lock: another's to take in its place, and what there is to say."""
+
+    instead: Lock | None = None
+    reasons: tuple[Reason, ...] = ()
+
+
+class FirstLocks:
+    """Looks and offers for definitions whose locks others can use: not for those on a Python of this machine."""
+
+    def __init__(self, share: LockShare | None, solve_job: MakeJob) -> None:
+        self._share = share
+        self._solve_job = solve_job
+
+    def _job(self, resolved: Resolved, what: What) -> tuple[LockShare, LockJob] | None:
+        if self._share is None or not self._share.configured or resolved.lineage != resolved.platform:
+            return None
+        if resolved.definition.python.user_managed or what.generation is not None or what.lock is not None:
+            return None
+        return self._share, LockJob(definition_digest=resolved.digest, solve=self._solve_job(resolved, what))
+
+    async def facts(self, facts: Facts, resolved: Resolved, what: What) -> Facts:
+        """``facts`` of a definition that has no generation here, with what the registries say of it.
+
+        Raises LockPoisonedError.
+        """
+        asked = self._job(resolved, what)
+        if asked is None:
+            return facts
+        looked = await asked[0].look(asked[1])
+        facts = msgspec.structs.replace(facts, registry_unknown=looked.unknown)
+        if looked.found is None:
+            return facts
+        lock = looked.found.shared.lock
+        size = sum(package.size for package in lock.conda) + sum(wheel.size for wheel in lock.wheels)
+        digest = looked.found.lock_digest
+        return msgspec.structs.replace(facts, shared=looked.found.reason, lock_digest=digest, lock_bytes=size)
+
+    async def take(self, resolved: Resolved, what: What, progress: Progress, *, fresh: bool = False) -> Lock | None:
+        """The lock that somebody gave this definition first, ready to be built from. ``fresh``: ask again.
+
+        Raises LockPoisonedError, and what asking channels and indexes raises.
+        """
+        asked = self._job(resolved, what)
+        if asked is None:
+            return None
+        share, job = asked
+        found = (await share.look(job, fresh=fresh)).found
+        return await _taken(share, found, job, progress) if found is not None else None
+
+    async def offer(self, resolved: Resolved, what: What, lock: Lock, progress: Progress, *, rebuild: bool) -> Given:
+        """Give a lock that was solved here to the others. Never fails: what is ready here is ready."""
+        asked = self._job(resolved, what)
+        if asked is None:
+            return Given()
+        share, job = asked
+        offer = await share.offer(job, lock, rebuild=rebuild)
+        if offer.theirs is not None:
+            return await _instead(share, offer.theirs, job, progress)
+        if offer.pushed is not None:
+            return Given(reasons=(Reason(code="lock-pushed", message=f"The lock is shared as {offer.pushed}"),))
+        if offer.reason is None:
+            return Given()
+        progress.log(offer.reason.message)
+        return Given(reasons=(offer.reason,))
+
+
+async def _taken(share: LockShare, found: Found, job: LockJob, progress: Progress) -> Lock:
+    progress.log(found.reason.message)
+    return await share.take(found, job, progress)
+
+
+async def _instead(share: LockShare, theirs: Found, job: LockJob, progress: Progress) -> Given:
+    """Somebody else's reached the registry meanwhile."""
+    try:
+        taken = await _taken(share, theirs, job, progress)
+    except RoostError as error:
+        return Given(reasons=(Reason(code=error.code, message=error.message),))
+    text = f"Lock {short(lock_digest(taken))} was shared first: it is taken, and the one that was solved here is kept"
+    return Given(instead=taken, reasons=(Reason(code="lock-shared-registry", message=text),))
