@@ -105,9 +105,7 @@ def _conda_part(package: CondaPackage) -> Part:
 
 
 def _needs_python(package: CondaPackage) -> bool:
-    depends = package.record.get("depends", [])
-    names = [str(spec).split()[0] for spec in depends] if isinstance(depends, list) else []
-    needed = any(name in ("python", "python_abi") for name in names)
+    needed = any(name in ("python", "python_abi") for name in _depends(package))
     return package.name == "python" or package.record.get("noarch") == "python" or needed
 
 
@@ -150,6 +148,28 @@ def layer_key(unit: Unit, python: str, prefix: str = PREFIX_IN_IMAGE) -> str:
         "python": python if any(part.python for part in unit.parts) else "",
     }
     return "sha256:" + hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+
+
+def by_dependency(packages: Sequence[CondaPackage]) -> list[CondaPackage]:
+    """``packages`` with each behind those that it depends on, else by name; a cycle is cut at its first name."""
+    left = {package.name: package for package in sorted(packages, key=lambda package: package.name)}
+    ordered: list[CondaPackage] = []
+
+    def take(name: str) -> None:
+        package = left.pop(name, None)
+        if package is not None:
+            for needed in _depends(package):
+                take(needed)
+            ordered.append(package)
+
+    for name in list(left):
+        take(name)
+    return ordered
+
+
+def _depends(package: CondaPackage) -> list[str]:
+    depends = package.record.get("depends", [])
+    return sorted(str(spec).split()[0] for spec in depends) if isinstance(depends, list) else []
 
 
 def python_of(lock: Lock) -> tuple[str, str] | None:

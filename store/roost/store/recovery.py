@@ -16,6 +16,7 @@ from roost.store.clock import utc_now
 from roost.store.disk import Layout, lists, remove_tree
 from roost.store.failpoints import failpoint
 from roost.store.index import Index
+from roost.store.layer_files import drop_blobs, stray_blobs
 from roost.store.lease_files import is_held, make_lease
 from roost.store.publish import discard_content
 from roost.store.reconcile import Action, Listing, Row, reconcile
@@ -52,6 +53,7 @@ async def recover(layout: Layout, index: Index) -> RecoveryReport:
     await asyncio.to_thread(empty_folder, layout.launch)
     failpoint("recover.launch-wiped")
     actions = await _reconcile(layout, index)
+    await _drop_stray_layers(layout, index)
     await asyncio.to_thread(_empty_leftovers, layout)
     failed = await index.database.write(index_publish.end_builds, DAEMON_STOPPED)
     failpoint("recover.builds-ended")
@@ -64,6 +66,14 @@ def empty_folder(path: str) -> None:
     """Remove everything in a folder, not the folder."""
     for name in lists(path):
         remove_tree(os.path.join(path, name))
+
+
+async def _drop_stray_layers(layout: Layout, index: Index) -> None:
+    """Blobs that were put in place and whose row was not committed any more. (A row without its blob is found out when
+    the layer is wanted.)"""
+    known = [layer.digest for layer in await index.all_layers()]
+    await asyncio.to_thread(lambda: drop_blobs(layout, stray_blobs(layout, known)))
+    failpoint("recover.layers-swept")
 
 
 def _empty_leftovers(layout: Layout) -> None:
@@ -130,7 +140,7 @@ async def _settle_runs(layout: Layout, index: Index) -> tuple[dict[str, str], li
     live: list[str] = []
     for run in await index.open_runs():
         found = await asyncio.to_thread(outcome, layout.run_folder(run.id))
-        if found.state == "running":
+        if found.state == "running" or run.target == "docker":  # only the engine knows of a container
             live.append(run.id)
             continue
         changes[run.id] = {"state": found.state, "exit_status": found.exit_status, "ended": found.ended or utc_now()}

@@ -125,12 +125,19 @@ class StagedPackages:
         record: dict[str, Any] = msgspec.json.decode(meta)
         folder = cache.entry_folder(self._cache_dir, package)
         says: dict[str, Any] = msgspec.json.decode(self._read(os.path.join(folder, "info", "index.json")))
-        kept = {key: record[key] for key in ("md5", "sha256", "size", "files", "paths_data") if key in record}
+        kept: dict[str, Any] = {key: record[key] for key in ("md5", "sha256", "size") if key in record}
+        paths = [_unmoved(path) for path in (record.get("paths_data") or {}).get("paths", ())]
+        kept |= {"files": [path["_path"] for path in paths], "paths_data": {"paths_version": 1, "paths": paths}}
         where = {"fn": package.file_name, "url": package.url, "channel": package.url.rsplit("/", 2)[0] + "/"}
         whole: dict[str, Any] = {**says, "subdir": package.subdir, **kept, **where, "link": {"source": "", "type": 1}}
         content = {key: value for key, value in whole.items() if key not in (*_OF_THE_MACHINE, *_OF_THE_INDEX)}
         name = posixpath.join(IMAGE_ROOT, "conda-meta", os.path.basename(self._meta_path(package)))
         return Entry(name=name, data=msgspec.json.encode(content, order="sorted"))
+
+
+def _unmoved(path: dict[str, Any]) -> dict[str, Any]:
+    """A path as it is without the other package that has a file of its name: its layer does not depend on that one."""
+    return {**path, "_path": path.get("original_path") or path["_path"], "original_path": None}
 
 
 def scripts_in(package: CondaPackage, entries: list[Entry]) -> bool:

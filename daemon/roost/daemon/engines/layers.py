@@ -23,7 +23,7 @@ from roost.daemon.engines.image_stage import Stage
 from roost.daemon.engines.layer_tar import Entry, Packed, StoppedError, pack
 from roost.daemon.engines.threads import to_end
 from roost.daemon.engines.uv import PipEngine
-from roost.daemon.image_layers import Content, Layer, Unit, arrange, layer_key, parts_of, python_of
+from roost.daemon.image_layers import Content, Layer, Unit, arrange, by_dependency, layer_key, parts_of, python_of
 from roost.daemon.platforms import local_platform, split_platform
 from roost.daemon.progress import Progress, Silent
 from roost.store.disk import Layout, full_disk_named, remove_tree
@@ -145,7 +145,7 @@ class _Writing:
         return Content(
             layers=tuple(_layer(self._layout, layer) for layer in found),
             activation=found[-1].activation,
-            scripts=tuple(package.name for package in self._lock.conda if package.name in scripts),
+            scripts=tuple(package.name for package in by_dependency(self._lock.conda) if package.name in scripts),
         )
 
     # ---------------------------------------------------------------- what there is to do

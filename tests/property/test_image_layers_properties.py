@@ -1,0 +1,102 @@
+"""Which packages share a layer and in which order layers lie: for any set of packages."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roost.daemon.image_layers import (
+    GROUPS,
+    LARGE,
+    LARGE_LAYERS,
+    Part,
+    Unit,
+    arrange,
+    by_dependency,
+    layer_key,
+)
+from roost.store.lock import CondaPackage
+
+NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,12}", fullmatch=True)
+SIZES = st.one_of(st.integers(0, LARGE - 1), st.integers(LARGE, 1 << 31))
+
+
+def part(name: str, size: int, version: str = "1.0", kind: str = "conda") -> Part:
+    return Part(kind=kind, name=name, version=version, size=size, identity=(f"{name}{version}",), python=True)  # type: ignore[arg-type]
+
+
+PARTS = st.dictionaries(NAMES, SIZES, min_size=1, max_size=150).map(
+    lambda sizes: [part(name, size) for name, size in sizes.items()]
+)
+
+
+def keys(units: list[Unit]) -> list[str]:
+    return [layer_key(unit, "3.11.7") for unit in units]
+
+
+@given(PARTS, st.randoms())
+def test_the_order_of_packages_is_of_no_matter_and_all_are_there_once(parts, random):
+    shuffled = list(parts)
+    random.shuffle(shuffled)
+    units = arrange(parts)
+    assert keys(arrange(shuffled)) == keys(units)
+    assert sorted(p.name for unit in units for p in unit.parts) == sorted(p.name for p in parts)
+    assert len(units) <= LARGE_LAYERS + GROUPS <= 59
+
+
+@given(PARTS)
+def test_heavy_layers_lie_below(parts):
+    large = [unit.parts[0] for unit in arrange(parts) if not unit.name.startswith("group:")]
+    magnitudes = [math.frexp(p.size)[1] for p in large]
+    assert magnitudes == sorted(magnitudes, reverse=True)
+    assert all(p.size >= LARGE for p in large)
+
+
+@given(PARTS, st.data())
+def test_a_new_version_of_like_size_moves_one_layer_and_no_other(parts, data):
+    chosen = data.draw(st.sampled_from(parts))
+    newer = msgspec.structs.replace(chosen, version="2.0", identity=("other",))
+    before = arrange(parts)
+    after = arrange([newer if p is chosen else p for p in parts])
+    assert [unit.name for unit in before] == [unit.name for unit in after]
+    moved = [unit for unit, old, new in zip(before, keys(before), keys(after), strict=True) if old != new]
+    assert [chosen in unit.parts for unit in moved] == [True]
+
+
+@given(PARTS, NAMES, st.integers(0, LARGE - 1))
+def test_a_small_package_more_or_less_moves_its_group_alone(parts, name, size):
+    without = [p for p in parts if p.name != name]
+    before, after = (dict(zip((u.name for u in units), keys(units), strict=True)) for units in (
+        arrange(without), arrange([*without, part(name, size)])
+    ))  # fmt: skip
+    changed = {unit for unit in before.keys() | after.keys() if before.get(unit) != after.get(unit)}
+    assert len(changed) == 1
+    assert changed.pop().startswith("group:")
+
+
+@given(st.lists(NAMES, min_size=1, max_size=12, unique=True), st.data())
+def test_what_is_needed_comes_before_what_needs_it(names, data):
+    packages = []
+    for number, name in enumerate(names):
+        needs = data.draw(st.lists(st.sampled_from(names[:number] or [name]), max_size=3, unique=True))
+        depends = [f"{need} >=1" for need in needs if need != name]
+        packages.append(package(name, depends))
+    order = [each.name for each in by_dependency(data.draw(st.permutations(packages)))]
+    assert sorted(order) == sorted(names)
+    for each in packages:
+        for spec in each.record["depends"]:
+            assert order.index(spec.split()[0]) < order.index(each.name)
+
+
+def package(name, depends):
+    return CondaPackage(
+        name=name, version="1", build="0", subdir="noarch", file_name=f"{name}-1-0.conda", url=f"x://{name}",
+        sha256="", record={"depends": depends},
+    )  # fmt: skip
+
+
+def test_a_cycle_is_cut():
+    assert [p.name for p in by_dependency([package("b", ["a"]), package("a", ["b"])])] == ["b", "a"]
