@@ -1,0 +1,390 @@
+"""From a lock and a base to an image that is ready in the engine or in a registry, once for each image key.
+
+Whatever happens on the way, nothing is tagged or recorded before the image is complete and was looked at again; what
+was made (layers, what docker steps left) is kept, and the next try goes on with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from roost.client.wire import Message
+from roost.daemon.build_progress import BuildProgress
+from roost.daemon.decide_facts import ImagePlace
+from roost.daemon.engine_set import Engines
+from roost.daemon.events import Events
+from roost.daemon.expansion import reveal
+from roost.daemon.flights import Flight, Flights, Listener
+from roost.daemon.image_bases import BaseInvalidError, Bases, Settled
+from roost.daemon.image_config import BaseImage, created_of, image_config, image_key
+from roost.daemon.image_layers import PREFIX_IN_IMAGE, Content
+from roost.daemon.image_places import (
+    LABEL_BASE,
+    LABEL_KEY,
+    LABEL_STEPS,
+    definition_tag,
+    engine_reference,
+    image_repository,
+    key_tag,
+    own_labels,
+)
+from roost.daemon.image_push import ImagePusher, Pushed, labels_in_registry
+from roost.daemon.image_scripts import script_steps
+from roost.daemon.oci import Unknown, Yes, digest_of, image_platform, parse_reference
+from roost.store.clock import utc_now
+from roost.store.errors import BuildError
+from roost.store.failpoints import failpoint
+from roost.store.lock import Lock, lock_digest
+from roost.store.records import (
+    Artifact,
+    BaseLayer,
+    Generation,
+    ImageLayer,
+    KeptBase,
+    KeptImage,
+    NewGeneration,
+)
+from roost.store.store import Store
+
+INTERPRETER = f"{PREFIX_IN_IMAGE}/bin/python"
+
+
+class ImageWrongError(BuildError):
+    """A registry's image under our tag is not the one that its tag says."""
+
+    code = "image-wrong"
+
+
+class WantedImage(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that somebody wants. ``generation`` is recorded, or gets its base, in the transaction that makes the
+    image ready."""
+
+    lock: Lock
+    settled: Settled
+    definition_digest: str
+    name: str | None
+    build_id: str
+    generation: NewGeneration | Generation | None
+    adds: bool
+    """Whether the lock's packages are put on the base."""
+    interpreter: str | None = None
+    """User-managed: what must be in the image."""
+    load: bool = True
+    """Into the engine."""
+    push: str | None = None
+    """To the registry at this location."""
+    credentials: Mapping[str, str] = {}
+    environ: Mapping[str, str] = {}
+
+    @property
+    def key(self) -> str:
+        digest = lock_digest(self.lock) if self.adds else None
+        return image_key(digest, self.settled.base_digest, self.settled.steps_digest)
+
+
+class WantedPull(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that a registry has, wanted in the engine."""
+
+    place: ImagePlace
+    lock: Lock
+    definition_digest: str
+    name: str | None
+    generation: NewGeneration | Generation | None
+    adds: bool
+
+
+class ReadyImage(msgspec.Struct, frozen=True, kw_only=True):
+    """``reused``: it was there before anyone asked. ``recorded``: whose generation was recorded with it."""
+
+    image: KeptImage
+    artifact: Artifact | None
+    generation: Generation | None = None
+    recorded: NewGeneration | Generation | None = None
+    pushed: Pushed | None = None
+    reused: bool = False
+
+
+class Assembled(msgspec.Struct, frozen=True, kw_only=True):
+    """An image as it will be, all its parts here or known."""
+
+    whole: KeptBase
+    layers: tuple[ImageLayer, ...]
+    interpreter: str | None
+
+
+class ImageBuilds:
+    """Assembles, loads, pushes and pulls images."""
+
+    def __init__(self, store: Store, engines: Engines, events: Events, bases: Bases, concurrency: int) -> None:
+        self._store = store
+        self._engines = engines
+        self._events = events
+        self.bases = bases
+        self.pusher = ImagePusher(engines, bases, store.layout)
+        self._flights: Flights[ReadyImage] = Flights()
+        self._turns = asyncio.Semaphore(concurrency)
+
+    async def ensure(self, wanted: WantedImage, tell: Callable[[Message], None]) -> ReadyImage:
+        """The image of ``wanted.key``, where it is wanted."""
+
+        async def start(flight: Flight[ReadyImage]) -> ReadyImage:
+            return await self._find_or_make(BuildProgress(flight.publish), wanted)
+
+        return await self._fly((wanted.key, wanted.load, wanted.push), start, wanted, tell)
+
+    async def pull(self, wanted: WantedPull, tell: Callable[[Message], None]) -> ReadyImage:
+        """The image of a registry, in the engine."""
+
+        async def start(flight: Flight[ReadyImage]) -> ReadyImage:
+            return await self._pull(BuildProgress(flight.publish), wanted)
+
+        return await self._fly(("pull", wanted.place.digest), start, wanted, tell)
+
+    async def stop(self) -> None:
+        await self._flights.cancel_all()
+
+    async def _fly(
+        self,
+        key: tuple[object, ...],
+        start: Callable[[Flight[ReadyImage]], object],
+        wanted: WantedImage | WantedPull,
+        tell: Callable[[Message], None],
+    ) -> ReadyImage:
+        async with self._flights.join(key, start) as (flight, listener, _):  # type: ignore[arg-type]
+            relay = asyncio.create_task(_relay(listener, tell))
+            try:
+                ready = await flight.outcome()
+            finally:
+                listener.close()
+                await asyncio.shield(relay)
+        if ready.recorded == wanted.generation:
+            return ready
+        _, generation = await self._store.index.publish_image(None, ready.image, wanted.lock, wanted.generation)
+        return msgspec.structs.replace(ready, generation=generation)
+
+    # ---------------------------------------------------------------- making
+    async def _find_or_make(self, progress: BuildProgress, wanted: WantedImage) -> ReadyImage:
+        there = await self._store.index.image(wanted.key)
+        if wanted.load and wanted.push is None and there is not None and await self.in_engine(there):
+            return await self._reuse(there, wanted)
+        async with self._turns:
+            assembled = await self._kept(there) or await self._assemble(progress, wanted)
+            failpoint("image.assembled")
+            if wanted.load:
+                assembled = await self._load(assembled, wanted, progress)
+                failpoint("image.loaded")
+            pushed = await self._push(assembled, wanted, progress) if wanted.push is not None else None
+        await progress.record(self._store.index)
+        return await self._publish(assembled, wanted, pushed)
+
+    async def _kept(self, image: KeptImage | None) -> Assembled | None:
+        """An image that was made before, if all its layers are still to be had: the very same again."""
+        whole = await self._store.index.base(image.config_digest) if image is not None else None
+        if image is None or whole is None or not await asyncio.to_thread(self.bases.can_be_had, whole):
+            return None
+        return Assembled(whole=whole, layers=image.layers, interpreter=image.interpreter)
+
+    async def in_engine(self, image: KeptImage) -> bool:
+        """Whether the engine has it under its name; a name that was taken away is given again."""
+        engine = await self._engines.docker()
+        found = await engine.image(image.config_digest)
+        if found is None:
+            return False
+        if image.name not in found.tags:
+            await engine.tag(image.config_digest, image.name)
+        return True
+
+    async def _reuse(self, image: KeptImage, wanted: WantedImage) -> ReadyImage:
+        artifact = await self._artifact(image)
+        ready, generation = await self._store.index.publish_image(artifact, image, wanted.lock, wanted.generation)
+        return ReadyImage(image=image, artifact=ready, generation=generation, recorded=wanted.generation, reused=True)
+
+    async def _assemble(self, progress: BuildProgress, wanted: WantedImage) -> Assembled:
+        """The conda layers on top of the base: nothing of it needs an engine, but for link scripts."""
+        content = await self._layers(progress, wanted) if wanted.adds else Content()
+        top, key = wanted.settled.top, wanted.key
+        lock = lock_digest(wanted.lock) if wanted.adds else None
+        settled = wanted.settled
+        labels = own_labels(wanted.definition_digest, lock, key, settled.base_digest, settled.steps_digest)
+        config = image_config(BaseImage(config=top.config), content, labels=labels, created=created_of(wanted.lock))
+        whole = KeptBase(
+            digest=digest_of(config),
+            config=config,
+            layers=(*top.layers, *map(_kept_layer, content.layers)),
+            reference=top.reference,
+            below=top.digest,
+        )
+        below = tuple(ImageLayer(diff_id=layer.diff_id, size=layer.size) for layer in top.layers)
+        own = tuple(ImageLayer(diff_id=x.diff_id, size=x.size, packages=x.packages) for x in content.layers)
+        assembled = Assembled(
+            whole=whole, layers=below + own, interpreter=INTERPRETER if wanted.adds else wanted.interpreter
+        )
+        return await self._scripted(assembled, content, wanted, progress) if content.scripts else assembled
+
+    async def _layers(self, progress: BuildProgress, wanted: WantedImage) -> Content:
+        from roost.daemon.engines.layers import write_layers
+
+        return await write_layers(
+            reveal(wanted.lock, wanted.environ),
+            conda=await self._engines.conda(),
+            pip=await self._engines.pip(),
+            layout=self._store.layout,
+            index=self._store.index,
+            progress=progress,
+            credentials=wanted.credentials,
+            run_scripts=wanted.load,
+        )
+
+    async def _scripted(
+        self, assembled: Assembled, content: Content, wanted: WantedImage, progress: BuildProgress
+    ) -> Assembled:
+        """Link scripts run in the engine as a last step, as docker steps do: what they leave is kept."""
+        steps = script_steps(wanted.lock, content.scripts)
+        whole = await self.bases.steps_on(assembled.whole, steps, image_platform(wanted.lock.platform), progress)
+        new = whole.layers[len(assembled.layers) :]
+        more = tuple(ImageLayer(diff_id=layer.diff_id, size=layer.size) for layer in new)
+        return Assembled(whole=whole, layers=assembled.layers + more, interpreter=assembled.interpreter)
+
+    async def _load(self, assembled: Assembled, wanted: WantedImage, progress: BuildProgress) -> Assembled:
+        """Into the engine, untagged; then looked at; then tagged."""
+        await self._store.index.put_base(assembled.whole)
+        await self.bases.bring(assembled.whole, progress)
+        failpoint("image.brought")
+        engine = await self._engines.docker()
+        image = await engine.image(assembled.whole.digest)
+        if image is None:
+            raise BuildError(
+                "The engine took the image, and does not have it any more", hint="Was it pruned? Try again."
+            )
+        if wanted.interpreter is not None and not wanted.adds:
+            found = await engine.containers.find_in_image(image.id, (wanted.interpreter,), image.variables)
+            if found is None:
+                raise _no_interpreter(wanted.interpreter)
+            assembled = msgspec.structs.replace(assembled, interpreter=found)
+        await engine.tag(image.id, engine_reference(wanted.name, wanted.key))
+        return assembled
+
+    async def _push(self, assembled: Assembled, wanted: WantedImage, progress: BuildProgress) -> Pushed:
+        tags = [key_tag(wanted.key), definition_tag(wanted.definition_digest, lock_digest(wanted.lock))]
+        repository = image_repository(wanted.push or "")
+        pushed = await self.pusher.push(assembled.whole, repository, tags, progress)
+        await self._events.append("image-pushed", reference=pushed.reference, digest=pushed.digest, sent=pushed.sent)
+        return pushed
+
+    async def _publish(self, assembled: Assembled, wanted: WantedImage, pushed: Pushed | None) -> ReadyImage:
+        settled = wanted.settled
+        image = KeptImage(
+            key=wanted.key,
+            config_digest=assembled.whole.digest,
+            definition_digest=wanted.definition_digest,
+            lock_digest=lock_digest(wanted.lock),
+            platform=wanted.lock.platform,
+            base_digest=settled.base_digest,
+            steps_digest=settled.steps_digest,
+            name=engine_reference(wanted.name, wanted.key),
+            layers=assembled.layers,
+            interpreter=assembled.interpreter,
+            places={pushed.reference: pushed.manifest_digest} if pushed else {},
+        )
+        await self._store.index.put_base(assembled.whole)
+        artifact = await self._artifact(image) if wanted.load else None
+        ready, generation = await self._store.index.publish_image(artifact, image, wanted.lock, wanted.generation)
+        await self._events.append("image-ready", key=image.key, name=image.name, digest=image.config_digest)
+        return ReadyImage(image=image, artifact=ready, generation=generation, recorded=wanted.generation, pushed=pushed)
+
+    async def _artifact(self, image: KeptImage) -> Artifact:
+        found = await (await self._engines.docker()).image(image.config_digest)
+        now = utc_now()
+        return Artifact(
+            id=f"i-{secrets.token_hex(8)}",
+            kind="image",
+            key=image.key,
+            platform=image.platform,
+            state="ready",
+            path=image.name,
+            bytes=found.bytes if found else 0,
+            created=now,
+            last_used=now,
+        )
+
+    # ---------------------------------------------------------------- pulling
+    async def _pull(self, progress: BuildProgress, wanted: WantedPull) -> ReadyImage:
+        """What the registry's image says of itself is checked before a layer of it is fetched."""
+        reference = parse_reference(wanted.place.reference)
+        answer = await labels_in_registry(self._engines, reference)
+        if isinstance(answer, Unknown) or not isinstance(answer, Yes):
+            raise ImageWrongError(f"{reference} was there, and is not any more", hint="Try again.")
+        pushed, labels, _ = answer.value
+        image = _described(wanted, pushed, labels)
+        exact = reference.by_digest(pushed.manifest_digest)
+        whole = await self.bases.in_registry(exact, image_platform(wanted.lock.platform))
+        if not isinstance(whole, KeptBase):
+            raise ImageWrongError(f"{exact} can't be read any more", hint="Try again.")
+        async with self._turns:
+            engine = await self._engines.docker()
+            pulled = await engine.pull(str(exact), image_platform(wanted.lock.platform), progress)
+            if pulled.id != pushed.digest:
+                raise ImageWrongError(f"{exact} came as {pulled.id}, and not as {pushed.digest}", hint="Try again.")
+            failpoint("image.pulled")
+            await engine.tag(pulled.id, image.name)
+        await progress.record(self._store.index)
+        await self._store.index.put_base(whole)
+        layers = tuple(ImageLayer(diff_id=layer.diff_id, size=layer.size) for layer in whole.layers)
+        image = msgspec.structs.replace(image, layers=layers)
+        artifact = await self._artifact(image)
+        ready, generation = await self._store.index.publish_image(artifact, image, wanted.lock, wanted.generation)
+        return ReadyImage(image=image, artifact=ready, generation=generation, recorded=wanted.generation, pushed=pushed)
+
+
+def _described(wanted: WantedPull, pushed: Pushed, labels: Mapping[str, str]) -> KeptImage:
+    """Raises ImageWrongError where the image is not one of this lock, or contradicts its own key."""
+    digest = lock_digest(wanted.lock)
+    base, steps = labels.get(LABEL_BASE, ""), labels.get(LABEL_STEPS)
+    key = image_key(digest if wanted.adds else None, base, steps)
+    if labels.get(LABEL_KEY) != key or pushed.digest != wanted.place.digest:
+        raise ImageWrongError(
+            f"{pushed.reference} is not the image of this lock, though its tag says so",
+            hint="Nothing of it was used; have it looked at, or build with `roost build --rebuild`.",
+        )
+    return KeptImage(
+        key=key,
+        config_digest=pushed.digest,
+        definition_digest=wanted.definition_digest,
+        lock_digest=digest,
+        platform=wanted.lock.platform,
+        base_digest=base,
+        steps_digest=steps,
+        name=engine_reference(wanted.name, key),
+        interpreter=INTERPRETER if wanted.adds else None,
+        places={pushed.reference: pushed.manifest_digest},
+    )
+
+
+def _kept_layer(layer: object) -> BaseLayer:
+    from roost.daemon.image_layers import Layer
+
+    assert isinstance(layer, Layer)
+    return BaseLayer(
+        diff_id=layer.diff_id, digest=layer.digest, size=layer.size, media_type=layer.media_type, kept=True
+    )
+
+
+def _no_interpreter(name: str) -> BuildError:
+    from roost.daemon.engines.docker_errors import InterpreterMissingError
+
+    return InterpreterMissingError(  # type: ignore[return-value]
+        f"The image has no {name}, which the definition names as its interpreter",
+        hint="Name the path that it has in the image under [python] interpreter.",
+    )
+
+
+async def _relay(listener: Listener, tell: Callable[[Message], None]) -> None:
+    async for message in listener.messages():
+        tell(message)
+
+
+__all__ = ["BaseInvalidError", "ImageBuilds", "ReadyImage", "WantedImage", "WantedPull"]

@@ -1,0 +1,68 @@
+"""Where images are: their names in an engine, their repository and tags in a registry. Pure.
+
+In the repository ``<registry>/images`` an image has two tags: one of its content (the image key), and one of the
+definition and lock that it was made for, under which it is found before its base is known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from roost.daemon.oci import Reference, parse_reference
+
+REPOSITORY = "images"
+LABEL_KEY = "org.roost.image"
+LABEL_BASE = "org.roost.base"
+LABEL_STEPS = "org.roost.steps"
+_KEY_DIGITS = 12
+_LOCK_DIGITS = 32
+_NAME_LIMIT = 100
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
+
+
+def engine_reference(name: str | None, key: str) -> str:
+    """``roost/<name>:<12 hex of the key>``, with a name that Docker takes."""
+    plain = _NOT_IN_NAMES.sub("-", (name or "").lower()).strip("-")[:_NAME_LIMIT].strip("-")
+    return f"roost/{plain or 'environment'}:{_hex(key)[:_KEY_DIGITS]}"
+
+
+def image_repository(location: str) -> Reference:
+    """Where the images of a registry (``registry.example.org/team``) are. Raises ReferenceInvalidError."""
+    return parse_reference(f"{location}/{REPOSITORY}")
+
+
+def key_tag(key: str) -> str:
+    """The tag of an image's content."""
+    return _hex(key)
+
+
+def definition_tag(definition_digest: str, lock_digest: str) -> str:
+    """The tag of what a definition and a lock became; the platform is in the lock."""
+    return f"{_hex(definition_digest)}-{_hex(lock_digest)[:_LOCK_DIGITS]}"
+
+
+def own_labels(definition_digest: str, lock: str | None, key: str, base: str, steps: str | None) -> dict[str, str]:
+    """What an image says of itself."""
+    said = {
+        "org.roost.definition": definition_digest,
+        "org.roost.lock": lock,
+        LABEL_KEY: key,
+        LABEL_BASE: base,
+        LABEL_STEPS: steps,
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def common_length(one: Iterable[str], other: Iterable[str]) -> int:
+    """How many layers two images share, from the bottom: engines tell layers by what lies below them too."""
+    count = 0
+    for first, second in zip(one, other, strict=False):
+        if first != second:
+            break
+        count += 1
+    return count
+
+
+def _hex(digest: str) -> str:
+    return digest.removeprefix("sha256:")
