@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 
 import msgspec
@@ -11,6 +12,8 @@ from roost.client.wire import Message
 from roost.daemon.flights import Listener
 from roost.store.disk import Layout
 
+log = logging.getLogger(__name__)
+
 
 def log_path(layout: Layout, build_id: str) -> str:
     """Where the log of a build is."""
@@ -18,11 +21,15 @@ def log_path(layout: Layout, build_id: str) -> str:
 
 
 async def keep(listener: Listener, path: str) -> None:
-    """Append everything but progress to ``path``, till the flight ends."""
+    """Append everything but progress to ``path``, till the flight ends. A log that can't be written ends no build."""
     async for batch in listener.batches():
         kept = [message for message in batch if message.event not in ("progress", "heartbeat")]
-        if kept:
+        if not kept:
+            continue
+        try:
             await asyncio.to_thread(_append, path, kept)
+        except OSError as error:
+            log.warning("Lines of a build's log were lost: %s", error)
 
 
 def _append(path: str, messages: list[Message]) -> None:

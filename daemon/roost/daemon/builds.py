@@ -9,9 +9,11 @@ nobody wants it any more.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractContextManager, aclosing, suppress
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -33,9 +35,12 @@ from roost.daemon.solving import solve_lock
 from roost.daemon.views import artifact_view, error_body
 from roost.store.clock import utc_now
 from roost.store.errors import BuildCancelledError, BuildError, RoostError
+from roost.store.index_database import to_the_end
 from roost.store.lock import Lock, lock_digest
 from roost.store.records import Build, BuildState, Generation, NewGeneration
 from roost.store.store import Store
+
+log = logging.getLogger(__name__)
 
 
 class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,17 +90,24 @@ class Builds:
         self._flights: Flights[BuildResult] = Flights()
         self._by_id: dict[str, Flight[BuildResult]] = {}
         self._detached: set[asyncio.Task[None]] = set()
+        self._numbering: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     @property
     def under_way(self) -> int:
         return len(self._flights)
 
-    async def stream(self, job: BuildJob) -> AsyncIterator[Message]:
+    async def stream(self, job: BuildJob) -> AsyncGenerator[Message, None]:
         """Make it ready, telling what happens; the last message is ``result`` or ``error``.
 
         Whoever iterates wants the build; closing the iterator withdraws that.
         """
         planned = await self._planner.plan(job.resolved, job.request, job.what)
+        if planned.user_image is not None and planned.plan.action == "pull-image":
+            images = self._planner.user_images
+            async with aclosing(images.stream(job.resolved, planned.user_image, planned.plan)) as messages:
+                async for message in messages:
+                    yield message
+            return
         if planned.plan.action != "build-prefix":
             yield Message(event="plan", plan=planned.plan, source=job.resolved.source)
             yield Message(event="result", result=_not_needed(planned, job.resolved))
@@ -107,21 +119,27 @@ class Builds:
     async def wait(self, job: BuildJob) -> BuildResult:
         """Make it ready; raises what the build raised."""
         planned = await self._planner.plan(job.resolved, job.request, job.what)
+        if planned.user_image is not None and planned.plan.action == "pull-image":
+            return await self._planner.user_images.ensure(job.resolved, planned.user_image, planned.plan)
         if planned.plan.action != "build-prefix":
             return _not_needed(planned, job.resolved)
         async with self._flights.join(job.key, lambda flight: self._build(flight, job)) as (flight, _, _joined):
             return await flight.outcome()
 
-    def detach(self, job: BuildJob) -> None:
-        """Build without anyone waiting; the daemon itself is the interest."""
+    async def detach(self, job: BuildJob, holding: AbstractContextManager[None]) -> str | None:
+        """Build without anyone waiting: the daemon itself is the interest, and enters ``holding`` for as long.
 
-        async def wanted() -> None:
-            with suppress(RoostError, asyncio.CancelledError):
-                await self.wait(job)
-
-        task = asyncio.create_task(wanted())
+        Returns the build's id, ``None`` where all is ready. Raises what planning raises.
+        """
+        messages = self.stream(job)
+        first = await anext(messages)
+        if first.event != "build":
+            await messages.aclose()
+            return None
+        task = asyncio.create_task(_see_through(messages, holding))
         self._detached.add(task)
         task.add_done_callback(self._detached.discard)
+        return first.id
 
     def cancel(self, build_id: str) -> bool:
         """Cancel for everybody; ``False`` where it is not under way."""
@@ -139,64 +157,94 @@ class Builds:
         """Cancel everything, for a graceful stop."""
         await self._flights.cancel_all()
         await self._prefixes.stop()
+        await self._planner.user_images.stop()
         await asyncio.gather(*self._detached, return_exceptions=True)
 
     async def _build(self, flight: Flight[BuildResult], job: BuildJob) -> BuildResult:
-        """One build from first to last: recorded, told, logged, and ended whatever happens."""
-        started = time.monotonic()
-        planned = await self._planner.plan(job.resolved, job.request, job.what)
-        build = await self._begin(flight, job)
-        flight.publish(Message(event="plan", plan=planned.plan, source=job.resolved.source))
-        log = asyncio.create_task(build_log.keep(flight.listen(), build_log.log_path(self._store.layout, build.id)))
+        """One build from first to last: told and logged, and its end told whatever happens."""
+        build = _new_build(job)
+        self._by_id[build.id] = flight
+        flight.publish(Message(event="build", id=build.id, source=job.resolved.source))
+        kept = asyncio.create_task(build_log.keep(flight.listen(), build_log.log_path(self._store.layout, build.id)))
         try:
-            result = await self._make_ready(flight, job, build, planned)
-            await self._end(build, "succeeded", started)
-            flight.publish(Message(event="result", result=result))
+            return await self._recorded(flight, job, build)
         except asyncio.CancelledError:
-            error = BuildCancelledError("the build was cancelled", hint="nothing half-made was kept; run it again")
-            await asyncio.shield(self._fail(flight, build, "cancelled", error, started))
+            error: RoostError = BuildCancelledError("the build was cancelled", hint="nothing half-made was kept")
+            flight.publish(Message(event="error", error=error_body(error)))
             raise error from None
-        except Exception as error:
-            failure = _as_roost_error(error)
-            await self._fail(flight, build, "failed", failure, started)
-            raise failure from error
-        else:
-            return result
+        except Exception as failure:
+            error = _as_roost_error(failure)
+            flight.publish(Message(event="error", error=error_body(error)))
+            raise error from failure
         finally:
             self._by_id.pop(build.id, None)
             flight.close()
-            await asyncio.shield(log)
+            await to_the_end(kept)
 
-    async def _begin(self, flight: Flight[BuildResult], job: BuildJob) -> Build:
+    async def _recorded(self, flight: Flight[BuildResult], job: BuildJob, build: Build) -> BuildResult:
+        """From the row that says it began to the row that says how it ended."""
+        started = time.monotonic()
+        planned = await self._planner.plan(job.resolved, job.request, job.what)
+        try:
+            await to_the_end(asyncio.create_task(self._begin(job, build)))
+            flight.publish(Message(event="plan", plan=planned.plan, source=job.resolved.source))
+            result = await self._make_ready(flight, job, build, planned)
+        except BaseException as error:
+            await to_the_end(asyncio.create_task(self._fail(build, error, started)))
+            raise
+        with suppress(asyncio.CancelledError):  # too late: it is ready
+            await to_the_end(asyncio.create_task(self._end(build, "succeeded", started)))
+        flight.publish(Message(event="result", result=result))
+        return result
+
+    async def _begin(self, job: BuildJob, build: Build) -> None:
         resolved, source = job.resolved, job.resolved.source
-        build = Build(
-            id=new_id("b"),
-            definition_digest=resolved.digest,
-            platform=resolved.platform,
-            state="solving",
-            created=utc_now(),
-            name=source.name,
-            source=source.path,
-        )
-        self._by_id[build.id] = flight
-        flight.publish(Message(event="build", id=build.id, source=source))
         await self._store.index.remember_definition(resolved.digest, resolved.canonical, source.name, source.path)
         await self._store.index.insert_build(build)
         await self._events.append("build-started", **_event_fields(build))
-        return build
 
     async def _make_ready(
         self, flight: Flight[BuildResult], job: BuildJob, build: Build, planned: Planned
     ) -> BuildResult:
+        """One at a time for what makes a generation: a definition keeps the lock that it was given first, and two that
+        are asked for anew get two numbers."""
+        if planned.facts.generation is not None and not job.anew:
+            return await self._from_lock(flight, job, build, planned)
+        key = (job.resolved.digest, job.resolved.lineage)
+        async with self._numbering.setdefault(key, asyncio.Lock()):
+            if not job.anew and await self._store.index.current_generation(*key) is not None:
+                planned = await self._planner.plan(job.resolved, job.request, job.what)
+            return await self._from_lock(flight, job, build, planned)
+
+    async def _from_lock(
+        self, flight: Flight[BuildResult], job: BuildJob, build: Build, planned: Planned
+    ) -> BuildResult:
+        lock, solved = await self._lock(flight, job, planned.facts)
+        result = await self._make(flight, job, build, planned, lock, moves=job.anew)
+        return await self._shared(flight, job, build, planned, lock, result) if solved else result
+
+    async def _shared(
+        self, flight: Flight[BuildResult], job: BuildJob, build: Build, planned: Planned, lock: Lock, first: BuildResult
+    ) -> BuildResult:
+        """Give the lock that was solved here to others, or take the one that was shared meanwhile as current."""
+        progress, locks = BuildProgress(flight.publish), self._planner.first_locks
+        given = await locks.offer(job.resolved, job.what, lock, progress, rebuild=job.anew)
+        result = first
+        if given.instead is not None:
+            result = await self._make(flight, job, build, planned, given.instead, moves=True)
+        return msgspec.structs.replace(result, reasons=[*result.reasons, *given.reasons])
+
+    async def _make(
+        self, flight: Flight[BuildResult], job: BuildJob, build: Build, planned: Planned, lock: Lock, *, moves: bool
+    ) -> BuildResult:
         started = time.monotonic()
-        lock = await self._lock(flight, job, planned.facts)
         digest = lock_digest(lock)
         await self._store.index.update_build(build.id, state="building", lock_digest=digest)
         new = None if planned.facts.generation is not None and not job.anew else _new_generation(job)
         credentials = await self._credentials(job)
         wanted = Wanted(lock=lock, build_id=build.id, generation=new, credentials=credentials, environ=job.what.environ)
-        ready = await self._ready(wanted, flight, moves=job.anew)
-        generation = await self._generation(job, planned.facts, wanted, ready)
+        ready = await self._ready(wanted, flight, moves=moves)
+        generation = await self._generation(job, planned.facts, wanted, ready, moves=moves)
         await self._store.index.update_build(build.id, generation=generation.number, artifact_id=ready.artifact.id)
         return BuildResult(
             id=build.id,
@@ -218,18 +266,26 @@ class Builds:
             return given
         return (await self._engines.conda()).secrets(written, job.what.environ, given)
 
-    async def _lock(self, flight: Flight[BuildResult], job: BuildJob, facts: Facts) -> Lock:
-        """The lock that is kept for the generation, or a new solve."""
+    async def _lock(self, flight: Flight[BuildResult], job: BuildJob, facts: Facts) -> tuple[Lock, bool]:
+        """The lock that is kept for the generation, or that somebody shared, or a new solve, and whether it is that."""
         if facts.generation is not None and not job.anew:
             kept = await self._store.index.lock(facts.generation.lock_digest)
             if kept is not None:
-                return kept
+                return kept, False
+        progress, locks = BuildProgress(flight.publish), self._planner.first_locks
+        if not job.anew and (first := await locks.take(job.resolved, job.what, progress)):
+            return first, False
+        solved = await self._solved(job, progress)
+        if not job.anew and (first := await locks.take(job.resolved, job.what, progress, fresh=True)):
+            return first, False
+        return solved, True
+
+    async def _solved(self, job: BuildJob, progress: BuildProgress) -> Lock:
         solve = msgspec.structs.replace(
             self._planner.solve_job(job.resolved, job.what),
             as_of=parse_as_of(job.request.as_of),
             allow_builds=True,
         )
-        progress = BuildProgress(flight.publish)
         lock = await solve_lock(self._engines, solve, progress)
         await progress.record(self._store.index)
         return lock
@@ -241,7 +297,9 @@ class Builds:
         async with moving(self._launches):
             return await self._prefixes.ensure(wanted, flight.publish)
 
-    async def _generation(self, job: BuildJob, facts: Facts, wanted: Wanted, ready: Ready) -> Generation:
+    async def _generation(
+        self, job: BuildJob, facts: Facts, wanted: Wanted, ready: Ready, *, moves: bool
+    ) -> Generation:
         """The generation that was asked for; or recorded with the prefix; or added now, because the prefix was there
         already or was built for somebody else."""
         index = self._store.index
@@ -252,7 +310,7 @@ class Builds:
             recorded = await index.current_generation(job.resolved.digest, job.resolved.lineage)
             assert recorded is not None
             return recorded
-        if not job.anew:
+        if not moves:
             return await index.add_generation(wanted.generation, wanted.lock)
         async with moving(self._launches):
             return await index.add_generation(wanted.generation, wanted.lock)
@@ -262,16 +320,39 @@ class Builds:
         await self._store.index.update_build(build.id, state=state, ended=utc_now(), seconds=seconds)
         await self._events.append("build-ended", **_event_fields(build), state=state, seconds=seconds)
 
-    async def _fail(
-        self, flight: Flight[BuildResult], build: Build, state: BuildState, error: RoostError, started: float
-    ) -> None:
-        body = error_body(error)
+    async def _fail(self, build: Build, error: BaseException, started: float) -> None:
+        """Record the failure, unless that is what failed: the row of a full disk's build is ended by recovery."""
+        cancelled = isinstance(error, asyncio.CancelledError)
+        state: BuildState = "cancelled" if cancelled else "failed"
+        body = error_body(BuildCancelledError("the build was cancelled") if cancelled else _as_roost_error(error))
         seconds = round(time.monotonic() - started, 3)
-        await self._store.index.update_build(
-            build.id, state=state, ended=utc_now(), seconds=seconds, error=msgspec.to_builtins(body)
-        )
-        await self._events.append("build-ended", **_event_fields(build), state=state, code=body.code)
-        flight.publish(Message(event="error", error=body))
+        try:
+            await self._store.index.update_build(
+                build.id, state=state, ended=utc_now(), seconds=seconds, error=msgspec.to_builtins(body)
+            )
+            await self._events.append("build-ended", **_event_fields(build), state=state, code=body.code)
+        except RoostError as unrecorded:
+            log.warning("The end of build %s was not recorded: %s", build.id, unrecorded.message)
+
+
+async def _see_through(messages: AsyncGenerator[Message, None], holding: AbstractContextManager[None]) -> None:
+    with holding:
+        async with aclosing(messages):
+            async for _ in messages:
+                pass
+
+
+def _new_build(job: BuildJob) -> Build:
+    resolved, source = job.resolved, job.resolved.source
+    return Build(
+        id=new_id("b"),
+        definition_digest=resolved.digest,
+        platform=resolved.platform,
+        state="solving",
+        created=utc_now(),
+        name=source.name,
+        source=source.path,
+    )
 
 
 def _new_generation(job: BuildJob) -> NewGeneration:
@@ -302,7 +383,7 @@ def _not_needed(planned: Planned, resolved: Resolved) -> BuildResult:
 
 def _cutoff(digest: str) -> Reason:
     return Reason(
-        code="lock-shared", message=f"the solve chose lock {short(digest)}, whose prefix is ready: nothing to build"
+        code="lock-shared", message=f"The solve chose lock {short(digest)}, whose prefix is ready: nothing to build"
     )
 
 
@@ -310,7 +391,9 @@ def _event_fields(build: Build) -> dict[str, object]:
     return {"build": build.id, "definition_digest": build.definition_digest, "name": build.name}
 
 
-def _as_roost_error(error: Exception) -> RoostError:
+def _as_roost_error(error: BaseException) -> RoostError:
     if isinstance(error, RoostError):
         return error
-    return BuildError(f"the build stopped on {type(error).__name__}: {error}", hint="`roost daemon logs` has the trace")
+    return BuildError(
+        f"The build stopped on {type(error).__name__}: {error}", hint="`roost daemon logs` has the trace."
+    )

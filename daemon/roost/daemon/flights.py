@@ -73,6 +73,8 @@ class Flight(Generic[Outcome]):
         self._listeners: set[Listener] = set()
         self._passengers: set[Listener] = set()
         self.cancelling = False
+        self.closed = False
+        """All was told: who comes now wants another flight, and nobody's leaving cancels what is left to do."""
         self._task = asyncio.create_task(self._fly(start))
 
     async def _fly(self, start: Callable[[Flight[Outcome]], Awaitable[Outcome]]) -> Outcome:
@@ -83,6 +85,7 @@ class Flight(Generic[Outcome]):
 
     def close(self) -> None:
         """Nothing more will be told."""
+        self.closed = True
         for listener in self._listeners:
             listener.close()
 
@@ -114,7 +117,7 @@ class Flight(Generic[Outcome]):
         """Want it no more; the last who leaves cancels the flight."""
         self._listeners.discard(listener)
         self._passengers.discard(listener)
-        if not self._passengers and not self._task.done():
+        if not self._passengers and not self.closed:
             self.cancel()
 
     def cancel(self) -> None:
@@ -172,7 +175,7 @@ class Flights(Generic[Outcome]):
 
     async def _current(self, key: Hashable) -> Flight[Outcome] | None:
         while (flight := self._flights.get(key)) is not None:
-            if not flight.cancelling and not flight.done:
+            if not (flight.cancelling or flight.closed):
                 return flight
             await flight.over()
             if self._flights.get(key) is flight:

@@ -12,6 +12,7 @@ import msgspec
 from roost.client.wire import ChangeView, Launch
 from roost.daemon.launch import LaunchFolder
 from roost.daemon.resolve import Resolved
+from roost.store.index_database import to_the_end
 from roost.store.records import Artifact, Generation
 
 
@@ -49,8 +50,10 @@ def interpreter_launch(resolved: Resolved, interpreter: str) -> Launch:
 async def moving(folder: LaunchFolder) -> AsyncIterator[None]:
     """``LaunchFolder.moving`` for the event loop: its file operations happen in a thread."""
     inside = folder.moving()
-    await asyncio.to_thread(inside.__enter__)
+    entering = asyncio.create_task(asyncio.to_thread(inside.__enter__))
     try:
+        await to_the_end(entering)  # a thread can't be cancelled: who is cancelled here must still leave
         yield
     finally:
-        await asyncio.shield(asyncio.to_thread(inside.__exit__, None, None, None))
+        if not entering.exception():
+            await to_the_end(asyncio.create_task(asyncio.to_thread(inside.__exit__, None, None, None)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from aiohttp import web
@@ -17,7 +17,7 @@ from roost.daemon.moments import parse_as_of
 from roost.daemon.routing import Call, Reply, Route
 from roost.daemon.streams import send_messages
 from roost.daemon.work import WORK, Work
-from roost.store.errors import NotFoundError, RoostError
+from roost.store.errors import NotFoundError, RoostError, UsageError
 from roost.store.records import Build
 
 
@@ -42,11 +42,16 @@ class BuildResponse(msgspec.Struct, kw_only=True):
     build: Build
 
 
-class DetachedResponse(msgspec.Struct, kw_only=True):
-    """The build was begun, or is going on, and nobody waits for it."""
+class DetachedBuild(msgspec.Struct, kw_only=True):
+    """A build that was begun or is going on, and nobody waits for; ``id`` is ``None`` where nothing is to be built."""
 
+    id: str | None
+    state: Literal["solving", "not-needed"]
     definition_digest: str
-    detached: bool = True
+
+
+class DetachedResponse(msgspec.Struct, kw_only=True):
+    build: DetachedBuild
 
 
 class BuildOverError(RoostError):
@@ -59,6 +64,11 @@ class BuildOverError(RoostError):
 async def build_job(work: Work, body: BuildRequest) -> BuildJob:
     """Resolve a request to a job. Raises what ``resolve`` and ``parse_as_of`` raise."""
     parse_as_of(body.as_of)
+    if (body.rebuild or body.as_of) and (body.what.generation is not None or body.what.lock is not None):
+        raise UsageError(
+            "a new generation and an older one are asked for at once",
+            hint="leave out --rebuild and --as-of, or --generation and --lock",
+        )
     resolved = await work.resolve(body.what)
     request = Request(
         definition=resolved.definition,
@@ -74,8 +84,10 @@ async def start_build(call: Call[BuildRequest]) -> web.StreamResponse | Reply:
     work = call.app[WORK]
     job = await build_job(work, call.body)
     if call.body.detach:
-        work.builds.detach(job)
-        return Reply(DetachedResponse(definition_digest=job.resolved.digest), 202)
+        found = await work.builds.detach(job, work.lifecycle.hold("detached build"))
+        state: Literal["solving", "not-needed"] = "solving" if found else "not-needed"
+        build = DetachedBuild(id=found, state=state, definition_digest=job.resolved.digest)
+        return Reply(DetachedResponse(build=build), 202)
     return await send_messages(call.request, work.builds.stream(job))
 
 
@@ -108,14 +120,14 @@ async def cancel_build(call: Call[None]) -> BuildResponse:
     work = call.app[WORK]
     build = await _build(work, call.path("id"))
     if not work.builds.cancel(build.id):
-        raise BuildOverError(f"build {build.id} is over ({build.state})", hint="there is nothing to cancel")
+        raise BuildOverError(f"Build {build.id} is over ({build.state})", hint="There is nothing to cancel.")
     return BuildResponse(build=build)
 
 
 async def _build(work: Work, build_id: str) -> Build:
     build = await work.store.index.build(build_id)
     if build is None:
-        raise NotFoundError(f"no build has the id {build_id!r}", hint="`roost builds list` shows the latest ones")
+        raise NotFoundError(f"No build has the id {build_id!r}", hint="`roost builds list` shows the latest ones.")
     return build
 
 

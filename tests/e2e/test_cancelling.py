@@ -1,0 +1,145 @@
+"""Cancelling a build at each of its steps: whatever was under way, its end is told and recorded, nothing half-made is
+left, and the next try works."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Coroutine, Generator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from pip_index import PipIndex
+
+from roost.client.wire import What
+from roost.daemon.builds import BuildJob
+from roost.daemon.config import Config
+from roost.daemon.config_schema import PipSettings, Settings
+from roost.daemon.decide import Request
+from roost.daemon.events import Events
+from roost.daemon.launch import find_tools
+from roost.daemon.lifecycle import Lifecycle
+from roost.daemon.work import Work, create_work
+from roost.store.disk import lists, remove_tree
+from roost.store.records import Guard
+from roost.store.store import Store
+
+
+class Steps:
+    """A coroutine that tells before each of its steps."""
+
+    def __init__(self, inner: Coroutine[Any, Any, Any], tell: Any) -> None:
+        self._inner = inner
+        self._tell = tell
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        value, error = None, None
+        while True:
+            try:
+                asked = self._inner.throw(error) if error else self._inner.send(value)
+            except StopIteration as end:
+                return end.value
+            self._tell()
+            value, error = None, None
+            try:
+                value = yield asked
+            except BaseException as thrown:
+                error = thrown
+
+
+class Steering:
+    """Counts the steps of all flights, and calls ``act`` at step ``at``."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.at: int | None = None
+        self.act: Any = None
+
+    def task(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+        if "_fly" not in getattr(coroutine, "__qualname__", ""):
+            return asyncio.Task(coroutine, loop=loop, **options)
+
+        async def stepping() -> Any:
+            return await Steps(coroutine, self._told)
+
+        return asyncio.Task(stepping(), loop=loop, **options)
+
+    def _told(self) -> None:
+        self.count += 1
+        if self.count == self.at:
+            asyncio.get_running_loop().call_soon(self.act)
+
+
+@pytest_asyncio.fixture
+async def work(pip_index: PipIndex) -> AsyncIterator[Work]:
+    """The real parts on a fresh root, with the loopback index."""
+    root = tempfile.mkdtemp(prefix="r", dir="/tmp")
+    store = await Store.open(root)
+    events = Events(store.index, keep=1000, limit=1000, every=60)
+    await events.begin()
+    config = Config(settings=Settings(pip=PipSettings(index_url=pip_index.url)))
+    # No file: what the test says stays in force.
+    made = create_work(
+        store, config, Guard(path=f"{root}/none", identity="absent"), events, Lifecycle(0), "", find_tools()
+    )
+    yield made
+    await made.stop()
+    await store.close()
+    remove_tree(root)
+
+
+async def job(work: Work, folder: Path, *, rebuild: bool = False) -> BuildJob:
+    what = What(cwd=str(folder), file="requirements.txt")
+    resolved = await work.resolve(what)
+    return BuildJob(resolved=resolved, request=Request(definition=resolved.definition, rebuild=rebuild), what=what)
+
+
+async def told(work: Work, asked: BuildJob) -> list[str]:
+    async with aclosing(work.builds.stream(asked)) as messages:
+        return [message.event async for message in messages]
+
+
+async def check_nothing_is_left(work: Work) -> None:
+    """Every build has its end, and rows and content fit."""
+    while work.builds.under_way:  # its end was told; what keeps its log may have a line to write
+        await asyncio.sleep(0.001)
+    assert {build.state for build in await work.store.index.builds(1000)} <= {"succeeded", "cancelled"}
+    artifacts = await work.store.index.artifacts()
+    assert {artifact.state for artifact in artifacts} <= {"ready"}
+    there = {name.removesuffix(".lease") for name in lists(work.store.layout.prefixes)}
+    assert there == {Path(artifact.path).name for artifact in artifacts}
+    assert await work.store.index.leases() == []
+    assert lists(work.store.layout.stage) == []
+
+
+@pytest.mark.parametrize("how", ["leave", "cancel"])
+async def test_cancelled_at_every_step_of_its_flights(
+    work: Work, pip_index: PipIndex, short_folder: Path, how: str
+) -> None:
+    steering = Steering()
+    asyncio.get_running_loop().set_task_factory(steering.task)  # type: ignore[arg-type]
+    for at in range(1, 300, 1 if how == "leave" else 3):
+        pip_index.wheel("greet", f"1.{at}")
+        (short_folder / "requirements.txt").write_text(f"greet==1.{at}\n")
+        asked = await job(work, short_folder)
+        task = asyncio.create_task(told(work, asked))
+        steering.act = task.cancel if how == "leave" else lambda: cancel_all(work)
+        steering.count, steering.at = 0, at
+        await asyncio.wait([task])
+        steering.at = None
+        await check_nothing_is_left(work)
+        if how == "cancel":
+            assert task.result()[-1] in ("result", "error"), at
+        if steering.count < at:
+            break
+    assert 20 < at < 297
+    (short_folder / "requirements.txt").write_text("greet==1.1\n")
+    assert (await told(work, await job(work, short_folder)))[-1] == "result"
+
+
+def cancel_all(work: Work) -> None:
+    for build_id in list(work.builds._by_id):
+        assert work.builds.cancel(build_id)
