@@ -8,6 +8,7 @@ image manifest V2 schema 2. Docker's and OCI's types are read alike, since regis
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import re
 from collections.abc import Iterable
 from typing import Generic, TypeVar
@@ -166,6 +167,17 @@ def split_host(name: str) -> tuple[str, str]:
     if host == DEFAULT_HOST and "/" not in repository and repository:
         repository = _OFFICIAL + repository
     return host, repository
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` (with or without port) can only be this machine: such a registry is talked to over http."""
+    name = re.sub(r":\d+$", "", host).strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def familiar(reference: Reference) -> str:

@@ -16,6 +16,7 @@ import msgspec
 from roost.daemon.config import Config
 from roost.daemon.config_schema import RegistriesSettings
 from roost.daemon.lock_artifact import lock_repository
+from roost.daemon.oci import is_loopback
 from roost.store.errors import NotFoundError, StoreError, UsageError
 
 RegistryKind = Literal["workspace", "catalogue"]
@@ -29,7 +30,7 @@ class RegistryFileError(StoreError):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """One registry: where it is, and what for. ``origin`` is ``config`` or ``added``."""
+    """One registry: where it is, and what for. ``insecure``: over plain http. ``origin``: who named it."""
 
     location: str
     kind: RegistryKind
@@ -53,13 +54,14 @@ def check_location(text: str) -> str:
 def places(settings: RegistriesSettings, added: tuple[Place, ...] = ()) -> list[Place]:
     """The workspace first, then the catalogues, each once."""
     found: dict[tuple[str, str], Place] = {}
-    own = {(place.location, place.kind): place for place in added}
+    own = {(place.location, place.kind) for place in added}
     for kind, locations in _named(settings):
         for text in locations:
             location = check_location(text)
             host = location.partition("/")[0]
-            place = Place(location=location, kind=kind, insecure=host in settings.insecure, origin="config")
-            found.setdefault((location, kind), own.get((location, kind), place))
+            plain = host in settings.insecure or is_loopback(host)
+            origin: Literal["config", "added"] = "added" if (location, kind) in own else "config"
+            found.setdefault((location, kind), Place(location=location, kind=kind, insecure=plain, origin=origin))
     return list(found.values())
 
 

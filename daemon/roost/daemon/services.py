@@ -17,6 +17,7 @@ from roost.daemon.places import socket_path
 from roost.daemon.routes_builds import ROUTES_BUILDS
 from roost.daemon.routes_daemon import ROUTES_DAEMON
 from roost.daemon.routes_definitions import ROUTES_DEFINITIONS
+from roost.daemon.routes_registries import ROUTES_REGISTRIES
 from roost.daemon.routes_runs import ROUTES_RUNS
 from roost.daemon.routes_store import ROUTES_STORE
 from roost.daemon.routing import Route
@@ -30,6 +31,7 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_BUILDS,
     *ROUTES_RUNS,
     *ROUTES_STORE,
+    *ROUTES_REGISTRIES,
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -43,6 +43,9 @@ class Work:
     """What is in force: the config file, and the registries that were added."""
     config: Guard
     """The config file that is in force, as it was before it was read."""
+    events: Events
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the registries that were added are changed."""
 
     async def read_config_again(self) -> None:
         """Take the config file's changes as they come: a digest made with old defaults would be a wrong one."""
@@ -50,6 +53,10 @@ class Work:
         if now != self.config.identity:
             await self.configure(await asyncio.to_thread(load_config))
             self.config = Guard(path=self.config.path, identity=now)
+
+    async def configure_again(self) -> None:
+        """The config file as it is, and the registries that were added as they are now."""
+        await self.configure(await asyncio.to_thread(load_config))
 
     async def configure(self, config: Config) -> None:
         """Go by ``config`` and the registries that were added from now on."""
@@ -110,4 +117,5 @@ def create_work(
         share=share,
         settings=config,
         config=config_guard,
+        events=events,
     )

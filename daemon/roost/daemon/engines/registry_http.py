@@ -7,7 +7,6 @@ without credentials. Nothing ambient counts but proxies and the system's certifi
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -30,7 +29,7 @@ from roost.daemon.engines.registry_errors import (
     RegistryTimeoutError,
     RegistryTlsError,
 )
-from roost.daemon.oci import DEFAULT_HOST
+from roost.daemon.oci import DEFAULT_HOST, is_loopback
 
 Body = Callable[[], "bytes | AsyncIterator[bytes]"]
 """Makes the body anew for each try."""
@@ -59,17 +58,6 @@ class RegistryConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that are waited in all when a registry says ``Retry-After``."""
     chunk: int = 16 * 1024 * 1024
     """Bytes of an upload that are sent in one request."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` (with or without port) can only be this machine."""
-    name = URL(f"http://{host}").host or ""
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 class Transport:

@@ -1,0 +1,224 @@
+"""Two machines, one workspace registry, the installed command: the second takes the first one's lock, and never a newer
+package; what is poisoned is refused; a registry that is down stops nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from pip_index import PipIndex
+from registry_parts import Registries, RegistryProcess
+from roost_process import Roost
+
+from roost.daemon.engines.registry import Registry, RegistryConfig
+from roost.daemon.lock_artifact import SharedLock, decode, encode, lock_descriptor, lock_repository, lock_tag
+from roost.daemon.oci import OCI_MANIFEST, Manifest, Reference, Yes, parse_manifest
+from roost.store.lock import Lock
+
+ENVIRONMENT = """name: shared
+channels: [conda-forge]
+dependencies:
+  - python=3.11
+  - numpy
+  - pip
+  - pip:
+      - greet
+"""
+VERSIONS = "import numpy, greet; print(numpy.__version__, greet.value)"
+
+Machine = Callable[..., Roost]
+
+
+@pytest.fixture
+def pip_index() -> Iterator[PipIndex]:
+    index = PipIndex()
+    index.wheel("greet", "1.0")
+    yield index
+    index.close()
+
+
+@pytest.fixture(scope="session")
+def older_channel(channel: Path) -> Iterator[Path]:
+    """The same channel before numpy 2 came."""
+    folder = Path(tempfile.mkdtemp(prefix="rch-", dir="/tmp"))
+    shutil.copytree(channel, folder / "c", copy_function=os.link)
+    index = folder / "c" / "linux-64" / "repodata.json"
+    content = json.loads(index.read_bytes())
+    index.unlink()  # a hard link until now
+    for packages in (content["packages"], content["packages.conda"]):
+        for file in [f for f, record in packages.items() if record["name"] == "numpy" and record["version"] > "2"]:
+            del packages[file]
+    index.write_text(json.dumps(content))
+    yield folder / "c"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def machine(pip_index: PipIndex, channel: Path) -> Iterator[Machine]:
+    """Makes machines, each with a root of its own."""
+    made: list[Roost] = []
+
+    def make(workspace: str, *catalogues: str, mirror: Path = channel) -> Roost:
+        roost = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+        named = f'workspace = "{workspace}"\n' if workspace else ""
+        roost.config.write_text(
+            f'[pip]\nindex_url = "{pip_index.url}"\n[conda.mirrors]\n"conda-forge" = ["{mirror.as_uri()}"]\n'
+            f"[network]\nretries = 0\n[registries]\n{named}catalogues = {json.dumps(catalogues)}\n"
+        )
+        roost.write("environment.yml", ENVIRONMENT)
+        made.append(roost)
+        return roost
+
+    yield make
+    for roost in made:
+        roost.end()
+
+
+def team(registry: RegistryProcess) -> str:
+    return f"{registry.host}/team"
+
+
+def codes(reasons: list[dict[str, str]]) -> list[str]:
+    return [reason["code"] for reason in reasons]
+
+
+def kinds(roost: Roost) -> list[str]:
+    lines = roost.ok("events", "--json").splitlines()  # NDJSON, all that was kept
+    return [json.loads(line)["kind"] for line in lines]
+
+
+def test_a_second_machine_gets_the_first_one_s_lock_though_everything_moved_on(
+    machine: Machine, registries: Registries, older_channel: Path, pip_index: PipIndex
+) -> None:
+    first = machine(team(registries.workspace), mirror=older_channel)
+    built = first.json("build")["build"]
+    assert "lock-pushed" in codes(built["reasons"])
+    pip_index.wheel("greet", "2.0")
+    second = machine(team(registries.workspace))  # its channel has numpy 2
+    plan = second.json("plan")
+    assert plan["lock_digest"] == built["lock_digest"]
+    assert codes(plan["plans"][0]["reasons"]) == ["lock-shared-registry", "prefix-missing"]
+    taken = second.json("build")["build"]
+    assert (taken["lock_digest"], taken["generation"]) == (built["lock_digest"], 1)
+    versions = second.ok("exec", "--", "python", "-c", VERSIONS).split()
+    assert versions[0].startswith("1."), versions
+    assert versions[1] == "1.0"
+    assert first.ok("exec", "--", "python", "-c", VERSIONS).split() == versions
+    _a_rebuild_is_for_those_who_ask(machine, registries, first, second, built["lock_digest"])
+
+
+def _a_rebuild_is_for_those_who_ask(
+    machine: Machine, registries: Registries, first: Roost, second: Roost, digest: str
+) -> None:
+    rebuilt = second.json("build", "--rebuild")["build"]
+    assert rebuilt["lock_digest"] != digest
+    assert "lock-pushed" in codes(rebuilt["reasons"])
+    assert second.ok("exec", "--", "python", "-c", VERSIONS).split()[1] == "2.0"
+    assert first.json("build")["build"]["lock_digest"] == digest
+    third = machine(team(registries.workspace))
+    assert third.json("plan")["lock_digest"] == digest
+
+
+def test_a_catalogue_is_asked_after_the_workspace_and_only_read(machine: Machine, registries: Registries) -> None:
+    curator = machine(team(registries.catalogue))
+    built = curator.json("build")["build"]
+    user = machine(team(registries.workspace), team(registries.catalogue))
+    assert user.json("build")["build"]["lock_digest"] == built["lock_digest"]
+    reader = machine("", team(registries.catalogue))
+    reader.write("environment.yml", ENVIRONMENT.replace("numpy", "dated"))
+    own = reader.json("build")["build"]
+    assert "lock-pushed" not in codes(own["reasons"])
+    assert len(list((registries.catalogue.folder / "data").rglob("_manifests/tags/*"))) == 1
+    assert "lock-fetched" in kinds(user)
+    assert "lock-pushed" in kinds(curator)
+
+
+def test_a_registry_that_is_down_stops_nobody_and_is_told(machine: Machine, registries: Registries) -> None:
+    registries.workspace.stop()
+    roost = machine(team(registries.workspace))
+    roost.write("environment.yml", "channels: [conda-forge]\ndependencies: [dated=1]\n")
+    plan = roost.json("plan")["plans"][0]
+    assert plan["action"] == "build-prefix"
+    assert codes(plan["reasons"])[-1] == "registry-unknown"
+    assert team(registries.workspace) in plan["reasons"][-1]["message"]
+    built = roost.json("build")["build"]
+    assert built["state"] == "succeeded"
+    assert "registry-unknown" in codes(built["reasons"])
+    registries.workspace.start()
+    assert roost.json("build")["build"]["state"] == "not-needed"
+
+
+def test_a_definition_on_a_python_of_this_machine_is_shared_with_nobody(
+    machine: Machine, registries: Registries
+) -> None:
+    roost = machine(team(registries.workspace))
+    (roost.folder / "environment.yml").unlink()
+    roost.write("requirements.txt", "greet\n")
+    built = roost.json("build")["build"]
+    assert codes(built["reasons"]) == ["definition-unknown"]
+    assert not (registries.workspace.folder / "data").exists()
+
+
+@pytest.fixture
+async def client() -> object:
+    made = Registry(RegistryConfig(retries=0))
+    yield made
+    await made.close()
+
+
+async def fetch(client: Registry, reference: Reference) -> SharedLock:
+    found = await client.manifest(reference)
+    assert isinstance(found, Yes)
+    manifest = parse_manifest(found.value.data)
+    assert isinstance(manifest, Manifest)
+    return decode(await client.read_blob(reference, lock_descriptor(manifest), 1 << 26))
+
+
+async def push(client: Registry, reference: Reference, shared: SharedLock) -> None:
+    artifact = encode(shared)
+    for descriptor, data in artifact.blobs:
+        await client.push_blob(reference, data, descriptor)
+    await client.push_manifest(reference, artifact.manifest, OCI_MANIFEST)
+
+
+def _elsewhere(lock: Lock) -> Lock:
+    bad = [msgspec.structs.replace(p, url=p.url.replace("conda.anaconda.org", "evil.example")) for p in lock.conda]
+    return msgspec.structs.replace(lock, conda=tuple(bad))
+
+
+def _other_bytes(lock: Lock) -> Lock:
+    bad = [msgspec.structs.replace(p, sha256="0" * 64, record={**p.record, "sha256": "0" * 64}) for p in lock.conda]
+    return msgspec.structs.replace(lock, conda=tuple(bad))
+
+
+def _other_wheel(lock: Lock) -> Lock:
+    return msgspec.structs.replace(
+        lock, wheels=tuple(msgspec.structs.replace(wheel, sha256="0" * 64) for wheel in lock.wheels)
+    )
+
+
+@pytest.mark.parametrize("poison", [_elsewhere, _other_bytes, _other_wheel])
+async def test_a_poisoned_lock_is_refused_and_nothing_of_it_is_used(
+    machine: Machine, registries: Registries, client: Registry, poison: Callable[[Lock], Lock]
+) -> None:
+    text = ENVIRONMENT.replace("  - numpy\n", "")
+    first = machine(team(registries.workspace))
+    first.write("environment.yml", text)
+    built = first.json("build")["build"]
+    tag = lock_tag(built["definition_digest"], first.json("plan")["plans"][0]["platform"])
+    reference = lock_repository(team(registries.workspace)).tagged(tag)
+    good = await fetch(client, reference)
+    await push(client, reference, msgspec.structs.replace(good, lock=poison(good.lock)))
+    second = machine(team(registries.workspace))
+    second.write("environment.yml", text)
+    refused = second.failed(4, "build")
+    assert refused.get("error", refused)["code"] == "lock-poisoned"
+    assert not [path for path in (second.root / "prefixes").glob("*") if path.is_dir()]
+    # the way out that the hint names
+    assert second.json("build", "--rebuild")["build"]["state"] == "succeeded"
