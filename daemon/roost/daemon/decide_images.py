@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from roost.client.wire import Action, ArtifactView, PlanView, Reason, Step
 from roost.daemon.decide_facts import Facts, ImageFacts, ImagePlace, Request, short
 from roost.daemon.decide_lock import asked_anew, lock_reason, solve_kinds, unknown_reason
-from roost.daemon.oci import Answer, Unknown, Yes
+from roost.daemon.oci import Unknown, Yes
 from roost.store.definition import Definition
 
 STEP_KINDS = ("base", "docker-steps", "layers", "load", "pull")
@@ -25,7 +25,7 @@ def decide_image(target: str, request: Request, facts: Facts) -> PlanView:
         platform=facts.platform,
         action=action,
         artifact=_artifact(action, place, facts.image),
-        reasons=reasons,
+        reasons=[*reasons, *([facts.registry_unknown] if facts.registry_unknown else [])],
         steps=_steps(action, place, request, facts),
         nearest=facts.nearest if action == "build-image" and facts.generation is None else None,
     )
@@ -50,7 +50,7 @@ def _pull_or_build(
     reasons: list[Reason], request: Request, facts: Facts
 ) -> tuple[Action, list[Reason], ImagePlace | None]:
     image = facts.image
-    found = _first_place(image)
+    found = first_place(image)
     if found is None:
         gone = [] if image.repeatable else [_steps_gone(facts)]
         return "build-image", [*reasons, *gone], None
@@ -61,7 +61,7 @@ def _pull_or_build(
     return "pull-image", [*reasons, Reason(code=code, message=f"{found.reference} has it")], found
 
 
-def _first_place(image: ImageFacts) -> ImagePlace | None:
+def first_place(image: ImageFacts) -> ImagePlace | None:
     """The workspace comes before the global registries."""
     answers = (image.workspace, *image.catalogues)
     return next((answer.value for answer in answers if isinstance(answer, Yes)), None)
@@ -81,38 +81,39 @@ def _other_base(facts: Facts) -> str | None:
 def _base_reasons(facts: Facts) -> Iterator[Reason]:
     other, now = _other_base(facts), facts.image.base_now
     if isinstance(now, Unknown):
-        yield Reason(code="base-unknown", message=f"what the base's tag names now is not known: {now.reason.message}")
+        yield Reason(code="base-unknown", message=f"What the base's tag names now is not known: {now.reason.message}")
     if other is not None and facts.generation is not None:
         follows, number = base_moved(facts), facts.generation.number
         then = "a new generation follows it" if follows else f"generation {number} keeps the base that it has"
-        yield Reason(code="base-moved", message=f"the base's tag names {short(other)} now: {then}")
+        yield Reason(code="base-moved", message=f"The base's tag names {short(other)} now: {then}")
 
 
 def _unmade(facts: Facts) -> Iterator[Reason]:
     if facts.image.key is None:
-        yield Reason(code="image-unknown", message="no image was made of this lock on this machine")
+        yield Reason(code="image-unknown", message="No image was made of this lock on this machine")
+        yield from _unknown_registries(facts.image)
 
 
 def _not_there(image: ImageFacts) -> Iterator[Reason]:
     """Why the image has to be got: each place that was asked and did not say yes."""
-    if image.engine is not None:
-        yield _missing(image.engine, "engine-unknown", "image-missing", "the engine does not have the image")
+    if isinstance(image.engine, Unknown):
+        yield Reason(code="engine-unknown", message=image.engine.reason.message)
+    elif image.engine is not None:
+        yield Reason(code="image-missing", message="The engine does not have the image")
+    yield from _unknown_registries(image)
+
+
+def _unknown_registries(image: ImageFacts) -> Iterator[Reason]:
     for answer in (image.workspace, *image.catalogues):
         if isinstance(answer, Unknown):
-            yield _missing(answer, "registry-unknown", "", "")
-
-
-def _missing(answer: Answer[ImagePlace], unknown: str, absent: str, text: str) -> Reason:
-    if isinstance(answer, Unknown):
-        return Reason(code=unknown, message=answer.reason.message)
-    return Reason(code=absent, message=text)
+            yield Reason(code="registry-unknown", message=answer.reason.message)
 
 
 def _steps_gone(facts: Facts) -> Reason:
     number = facts.generation.number + 1 if facts.generation else 1
     return Reason(
         code="steps-gone",
-        message=f"what the docker steps made is neither here nor in a registry: they run again, as generation {number}",
+        message=f"What the docker steps made is neither here nor in a registry: they run again, as generation {number}",
     )
 
 

@@ -93,21 +93,24 @@ class Bases:
         self._layout: Layout = store.layout
         self._engines = engines
 
-    async def settle(self, definition: Definition, defaults: Defaults, platform: str, progress: Progress) -> Settled:
-        """Base and steps as they come out now. ``platform``: of the image, ``linux/amd64`` and the like.
+    async def settle(
+        self, definition: Definition, defaults: Defaults, platform: str, progress: Progress, *, fresh: bool = False
+    ) -> Settled:
+        """Base and steps as they come out now. ``platform``: of the image, ``linux/amd64`` and the like. ``fresh``:
+        steps run though the engine remembers what they made.
 
         Raises BaseMissingError, BaseUnreachableError, BasePlatformError, StepInvalidError and the engine's errors.
         """
         base = definition.base or Base()
         if base.dockerfile is not None or base.context is not None:
-            built = await self._dockerfile(base, platform, progress)
+            built = await self._dockerfile(base, platform, progress, fresh=fresh)
             return Settled(top=built, base_digest=built.digest)
         progress.start("base")
         below = await self.base_image(base.image or defaults.base_image, platform)
         progress.finish("base")
         if not has_steps(definition):
             return Settled(top=below, base_digest=below.digest)
-        top = await self.steps_on(below, base.steps, platform, progress)
+        top = await self.steps_on(below, base.steps, platform, progress, fresh=fresh)
         return Settled(top=top, base_digest=below.digest, steps_digest=top.digest)
 
     async def kept(self, generation: Generation) -> Settled | None:
@@ -177,12 +180,14 @@ class Bases:
         await self._index.put_base(base)
         return base
 
-    async def steps_on(self, below: KeptBase, steps: Sequence[str], platform: str, progress: Progress) -> KeptBase:
+    async def steps_on(
+        self, below: KeptBase, steps: Sequence[str], platform: str, progress: Progress, *, fresh: bool = False
+    ) -> KeptBase:
         """Run docker steps in the engine; what they made is kept, layer by layer. Raises the engine's errors."""
         await self._index.put_base(below)
         engine = await self._engines.docker()
         await self.bring(below, progress)
-        made = await engine.build_steps(below.digest, steps, platform=platform, progress=progress)
+        made = await engine.build_steps(below.digest, steps, platform=platform, fresh=fresh, progress=progress)
         image = await engine.image(made)
         if image is None:
             raise BuildError("the engine ran the docker steps, and does not have what they made", hint="try again")
@@ -217,11 +222,13 @@ class Bases:
         )
         return BaseLayer(diff_id=diff_id, digest=packed.digest, size=packed.size, media_type=OCI_LAYER_GZIP, kept=True)
 
-    async def _dockerfile(self, base: Base, platform: str, progress: Progress) -> KeptBase:
+    async def _dockerfile(self, base: Base, platform: str, progress: Progress, *, fresh: bool) -> KeptBase:
         text = base.dockerfile if base.dockerfile is not None else await self._text_of(base)
         engine = await self._engines.docker()
         named = platform if base.platform is not None else None
-        made = await engine.build_dockerfile(text, context=base.context_path, platform=named, progress=progress)
+        made = await engine.build_dockerfile(
+            text, context=base.context_path, platform=named, fresh=fresh, progress=progress
+        )
         if base.context is not None:
             await self._check_context(base)
         image = await engine.image(made)

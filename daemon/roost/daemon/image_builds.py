@@ -75,6 +75,8 @@ class WantedImage(msgspec.Struct, frozen=True, kw_only=True):
     """User-managed: what must be in the image."""
     load: bool = True
     """Into the engine."""
+    scripts: bool = True
+    """An engine is there to run link scripts."""
     push: str | None = None
     """To the registry at this location."""
     credentials: Mapping[str, str] = {}
@@ -236,7 +238,7 @@ class ImageBuilds:
             index=self._store.index,
             progress=progress,
             credentials=wanted.credentials,
-            run_scripts=wanted.load,
+            run_scripts=wanted.scripts,
         )
 
     async def _scripted(

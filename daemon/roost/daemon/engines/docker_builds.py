@@ -31,11 +31,15 @@ class Building:
     context: str | None = None
     platform: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    fresh: bool = False
+    """Run every step, though the engine remembers what it made before."""
 
 
 async def classic_build(client: DockerClient, building: Building, stage: str, progress: Progress) -> str:
     """The id of the image that was built. Cancelling makes the engine stop."""
     params = {"dockerfile": DOCKERFILE, "rm": "1", "forcerm": "1", "labels": json.dumps(dict(building.labels))}
+    if building.fresh:
+        params["nocache"] = "1"
     if building.platform:
         params["platform"] = building.platform
     tell = _BuildProgress(progress)

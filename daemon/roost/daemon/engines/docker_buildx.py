@@ -29,6 +29,7 @@ async def buildx_build(address: Address, building: Building, why: str, stage: st
         words += [f"--iidfile={result}", f"--file={folder}/Dockerfile"]
         words += [f"--label={name}={value}" for name, value in building.labels.items()]
         words += [f"--platform={building.platform}"] if building.platform else []
+        words += ["--no-cache"] if building.fresh else []
         await _run([*words, context], progress)
         return await asyncio.to_thread(_read, result)
 

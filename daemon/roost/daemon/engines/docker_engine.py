@@ -150,12 +150,16 @@ class DockerEngine:
         *,
         platform: str | None = None,
         labels: Mapping[str, str] | None = None,
+        fresh: bool = False,
         progress: Progress,
     ) -> str:
-        """Run ``steps`` on top of the image ``base`` (an id). Raises StepInvalidError, EngineError."""
+        """Run ``steps`` on top of the image ``base`` (an id); ``fresh``: even those that the engine remembers.
+
+        Raises StepInvalidError, EngineError.
+        """
         checked = parse_steps(steps)
         text = f"FROM {base}\n{checked.text}"
-        return await self._build(Building(text, None, platform, labels or {}), checked.buildkit, progress)
+        return await self._build(Building(text, None, platform, labels or {}, fresh), checked.buildkit, progress)
 
     async def build_dockerfile(
         self,
@@ -164,10 +168,11 @@ class DockerEngine:
         context: str | None = None,
         platform: str | None = None,
         labels: Mapping[str, str] | None = None,
+        fresh: bool = False,
         progress: Progress,
     ) -> str:
         """Build a whole Dockerfile; ``context`` is an absolute folder, whose ``.dockerignore`` holds."""
-        return await self._build(Building(text, context, platform, labels or {}), buildkit_needs(text), progress)
+        return await self._build(Building(text, context, platform, labels or {}, fresh), buildkit_needs(text), progress)
 
     async def _build(self, building: Building, buildkit: str | None, progress: Progress) -> str:
         progress.start("docker-steps")

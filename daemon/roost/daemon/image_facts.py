@@ -1,0 +1,160 @@
+"""What a decision has to know of images: asked of the index, the engine and the registries. Changes nothing.
+
+The engine is asked first; registries only for what it lacks. An answer that did not come is kept as that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from roost.client.wire import Reason
+from roost.daemon.config_schema import RegistriesSettings
+from roost.daemon.decide_facts import BasePolicy, Facts, ImageFacts, ImagePlace
+from roost.daemon.decide_images import STEP_KINDS, adds_python
+from roost.daemon.engine_set import Engines
+from roost.daemon.image_bases import Bases
+from roost.daemon.image_config import image_key
+from roost.daemon.image_places import LABEL_KEY, definition_tag, image_repository, key_tag
+from roost.daemon.image_push import Pushed, labels_in_registry
+from roost.daemon.oci import Answer, No, Reference, Unknown, Yes, image_platform, parse_reference
+from roost.daemon.registries import places
+from roost.daemon.resolve import Resolved
+from roost.store.definition import Defaults, Definition
+from roost.store.errors import RoostError, UnreachableError
+from roost.store.records import Generation
+from roost.store.store import Store
+
+
+class ImageScout:
+    """Looks for the image of a lock wherever it may be. The owner keeps ``registries`` and ``policy`` up to date."""
+
+    def __init__(
+        self, store: Store, engines: Engines, bases: Bases, registries: RegistriesSettings, policy: BasePolicy
+    ) -> None:
+        self._index = store.index
+        self._engines = engines
+        self._bases = bases
+        self.registries = registries
+        self.policy = policy
+
+    async def look(self, facts: Facts, resolved: Resolved, defaults: Defaults) -> Facts:
+        """``facts`` with what is known of the image."""
+        estimates = {**facts.estimates, **await self._index.estimates(list(STEP_KINDS))}
+        image = await self._image(facts, resolved, defaults) if facts.lock_digest is not None else ImageFacts()
+        return msgspec.structs.replace(facts, estimates=estimates, image=image)
+
+    async def _image(self, facts: Facts, resolved: Resolved, defaults: Defaults) -> ImageFacts:
+        generation, definition = facts.generation, resolved.definition
+        assert facts.lock_digest is not None
+        if generation is None or generation.base_digest is None:
+            return await self._unmade(resolved.digest, facts.lock_digest)
+        key = image_key(
+            facts.lock_digest if adds_python(definition) else None, generation.base_digest, generation.steps_digest
+        )
+        now = await self._base_now(definition, defaults, resolved.platform)
+        found = ImageFacts(key=key, base_policy=self.policy, base_now=now)
+        found = await self._in_engine(found, key)
+        if isinstance(found.engine, Yes):
+            return found
+        answers = await self._in_registries(key_tag(key))
+        kept = await self._repeatable(generation)
+        return msgspec.structs.replace(found, workspace=answers[0], catalogues=answers[1], repeatable=kept)
+
+    async def _in_engine(self, facts: ImageFacts, key: str) -> ImageFacts:
+        """Only what was made or pulled here counts, and only while the engine has it: users prune."""
+        kept = await self._index.image(key)
+        artifact = await self._index.ready_artifact("image", key)
+        if kept is None or artifact is None:
+            return msgspec.structs.replace(facts, engine=No())
+        facts = msgspec.structs.replace(facts, id=artifact.id)
+        try:
+            image = await (await self._engines.docker()).image(kept.config_digest)
+        except UnreachableError as error:
+            return msgspec.structs.replace(facts, engine=_unknown(error))
+        if image is None:
+            return msgspec.structs.replace(facts, engine=No())
+        place = ImagePlace(reference=kept.name, digest=image.id, bytes=image.bytes)
+        return msgspec.structs.replace(facts, engine=Yes(place))
+
+    async def _repeatable(self, generation: Generation) -> bool:
+        """Without docker steps, building comes to the same; with them, only while what they made is here."""
+        top = await self._index.base(generation.steps_digest or generation.base_digest or "")
+        if top is not None and await asyncio.to_thread(self._bases.can_be_had, top):
+            return True
+        try:
+            there = top is not None and await (await self._engines.docker()).image(top.digest) is not None
+        except UnreachableError:
+            return True  # not known to be gone: the build will see
+        return there
+
+    async def _unmade(self, definition_digest: str, lock_digest: str) -> ImageFacts:
+        """No base is known here: somebody else may have made an image of this definition and lock."""
+        answers = await self._in_registries(definition_tag(definition_digest, lock_digest), by_definition=True)
+        found = next((a.value for a in (answers[0], *answers[1]) if isinstance(a, Yes)), None)
+        if found is None:
+            return ImageFacts(workspace=answers[0], catalogues=answers[1], base_policy=self.policy)
+        labels = await self._labels(found)
+        return ImageFacts(
+            key=labels.get(LABEL_KEY),
+            workspace=answers[0],
+            catalogues=answers[1],
+            base_policy=self.policy,
+            repeatable=False,
+        )
+
+    async def _labels(self, place: ImagePlace) -> dict[str, str]:
+        answer = await self._asked(parse_reference(place.reference))
+        return answer.value[1] if isinstance(answer, Yes) else {}
+
+    async def _in_registries(
+        self, tag: str, *, by_definition: bool = False
+    ) -> tuple[Answer[ImagePlace] | None, tuple[Answer[ImagePlace], ...]]:
+        """The workspace's answer, and those of the catalogues."""
+        asked = places(self.registries)
+        answers = await asyncio.gather(*(self._place(image_repository(each.location).tagged(tag)) for each in asked))
+        pairs = list(zip(asked, answers, strict=True))
+        workspace = next((answer for place, answer in pairs if place.kind == "workspace"), None)
+        return workspace, tuple(answer for place, answer in pairs if place.kind != "workspace")
+
+    async def _place(self, reference: Reference) -> Answer[ImagePlace]:
+        answer = await self._asked(reference)
+        if isinstance(answer, Unknown):
+            return Unknown(
+                Reason(code=answer.reason.code, message=f"{reference.host} can't say: {answer.reason.message}")
+            )
+        if not isinstance(answer, Yes):
+            return answer
+        pushed, _, size = answer.value
+        return Yes(
+            ImagePlace(
+                reference=pushed.reference, digest=pushed.digest, manifest_digest=pushed.manifest_digest, bytes=size
+            )
+        )
+
+    async def _asked(self, reference: Reference) -> Answer[tuple[Pushed, dict[str, str], int]]:
+        try:
+            return await labels_in_registry(self._engines, reference)
+        except RoostError as error:
+            return _unknown(error)
+
+    async def _base_now(self, definition: Definition, defaults: Defaults, platform: str) -> Answer[str] | None:
+        """What the base's tag names now, where the policy cares. A digest never names anything else."""
+        base = definition.base
+        if self.policy == "pin" or (base is not None and (base.dockerfile or base.context)):
+            return None
+        reference = parse_reference((base.image if base else None) or defaults.base_image)
+        if reference.digest is not None:
+            return None
+        try:
+            found = await self._bases.in_registry(reference, image_platform(platform))
+        except RoostError as error:
+            return _unknown(error)
+        if found is None:
+            return No()
+        return found if isinstance(found, Unknown) else Yes(found.digest)
+
+
+def _unknown(error: RoostError) -> Unknown:
+    return Unknown(Reason(code=error.code, message=error.message))

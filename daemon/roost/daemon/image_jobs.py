@@ -1,0 +1,217 @@
+"""The image's half of a build: from a lock to an image that is ready, with what the generation says of its base."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+import msgspec
+
+from roost.client.wire import ArtifactView, BuildResult, Message, Reason
+from roost.daemon.build_progress import BuildProgress
+from roost.daemon.config_schema import RegistriesSettings
+from roost.daemon.decide_facts import Facts, ImagePlace, Request, short
+from roost.daemon.decide_images import adds_python, base_moved, first_place
+from roost.daemon.engine_set import Engines
+from roost.daemon.image_bases import Settled
+from roost.daemon.image_builds import ImageBuilds, ReadyImage, WantedImage, WantedPull
+from roost.daemon.launch import LaunchFolder
+from roost.daemon.launches import moving
+from roost.daemon.oci import image_platform
+from roost.daemon.registries import places
+from roost.daemon.resolve import Resolved
+from roost.store.definition import Defaults
+from roost.store.errors import NotFoundError, UnreachableError, UsageError
+from roost.store.lock import Lock, lock_digest
+from roost.store.records import Generation, NewGeneration
+from roost.store.store import Store
+
+
+class GenerationGoneError(NotFoundError):
+    """What the docker steps of an older generation made is nowhere any more."""
+
+    code = "generation-gone"
+
+
+class NoWorkspaceError(UsageError):
+    """There is no registry to push to."""
+
+    code = "workspace-missing"
+
+
+class ImageJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What a build of an image goes by."""
+
+    resolved: Resolved
+    request: Request
+    facts: Facts
+    pulls: bool
+    """The plan is to take it from a registry."""
+    lock: Lock
+    defaults: Defaults
+    build_id: str
+    anew: bool
+    exact: bool
+    """An older generation was asked for: nothing else will do."""
+    push: str | None = None
+    """The location of the registry that it is for; ``None``: the engine's."""
+    credentials: Mapping[str, str] = {}
+    environ: Mapping[str, str] = {}
+
+    @property
+    def generation(self) -> Generation | None:
+        """The one that the image is for, if there is one already."""
+        kept = None if self.anew else self.facts.generation
+        return kept if kept is not None and kept.lock_digest == lock_digest(self.lock) else None
+
+    @property
+    def platform(self) -> str:
+        return image_platform(self.resolved.platform)
+
+
+class ImageJobs:
+    """Makes images for builds."""
+
+    def __init__(self, store: Store, engines: Engines, images: ImageBuilds, launches: LaunchFolder) -> None:
+        self._index = store.index
+        self._engines = engines
+        self._images = images
+        self._launches = launches
+
+    async def make(self, job: ImageJob, tell: Callable[[Message], None]) -> BuildResult:
+        """The image, ready. Raises what settling, assembling, loading, pushing and pulling raise."""
+        started = time.monotonic()
+        digest = lock_digest(job.lock)
+        ready = await self._ready(job, tell)
+        number = ready.generation.number if ready.generation else None
+        artifact = ready.artifact.id if ready.artifact else None
+        await self._index.update_build(job.build_id, generation=number, artifact_id=artifact)
+        return BuildResult(
+            id=job.build_id,
+            state="not-needed" if ready.reused else "succeeded",
+            definition_digest=job.resolved.digest,
+            lock_digest=digest,
+            generation=number,
+            artifacts=[image_view(ready)],
+            seconds=round(time.monotonic() - started, 3),
+            reasons=[_shared(digest)] if ready.reused else [],
+        )
+
+    async def _ready(self, job: ImageJob, tell: Callable[[Message], None]) -> ReadyImage:
+        place = first_place(job.facts.image) if job.pulls and job.push is None else None
+        if place is not None:
+            return await self._pulled(job, place, tell)
+        progress = BuildProgress(tell)
+        settled = await self._settled(job, progress)
+        await progress.record(self._index)
+        wanted = await self._wanted(job, settled)
+        async with self._moving(wanted.generation, job):
+            return await self._images.ensure(wanted, tell)
+
+    async def _pulled(self, job: ImageJob, place: ImagePlace, tell: Callable[[Message], None]) -> ReadyImage:
+        generation = job.generation or _new(job)
+        wanted = WantedPull(
+            place=place,
+            lock=job.lock,
+            definition_digest=job.resolved.digest,
+            name=job.resolved.source.name,
+            generation=generation,
+            adds=adds_python(job.resolved.definition),
+        )
+        async with self._moving(generation, job):
+            return await self._images.pull(wanted, tell)
+
+    def _moving(self, generation: object, job: ImageJob) -> AbstractAsyncContextManager[None]:
+        """Where a definition's current generation moves, no plan file is left behind that names the old one."""
+        moves = isinstance(generation, NewGeneration) and job.facts.generation is not None
+        return moving(self._launches) if moves else nullcontext()
+
+    async def _settled(self, job: ImageJob, progress: BuildProgress) -> Settled:
+        """The base that the generation has; a new look where it has none yet, or a new generation begins."""
+        generation = job.generation
+        if generation is not None and generation.base_digest is not None and not base_moved(job.facts):
+            kept = await self._images.bases.kept(generation)
+            if kept is not None:
+                return kept
+            if job.exact:
+                raise GenerationGoneError(
+                    f"What the docker steps of generation {generation.number} made is neither here nor in a registry",
+                    hint="Without --generation and --lock they run again, as a new generation.",
+                )
+        definition = job.resolved.definition
+        return await self._images.bases.settle(
+            definition, job.defaults, job.platform, progress, fresh=job.request.rebuild
+        )
+
+    async def _wanted(self, job: ImageJob, settled: Settled) -> WantedImage:
+        definition = job.resolved.definition
+        interpreter = definition.python.interpreter if definition.python.user_managed else None
+        return WantedImage(
+            lock=job.lock,
+            settled=settled,
+            definition_digest=job.resolved.digest,
+            name=job.resolved.source.name,
+            build_id=job.build_id,
+            generation=_of(job, settled),
+            adds=adds_python(definition),
+            interpreter=interpreter,
+            load=job.push is None or interpreter is not None,
+            scripts=job.push is None or await self._engine_answers(),
+            push=job.push,
+            credentials=job.credentials,
+            environ=job.environ,
+        )
+
+    async def _engine_answers(self) -> bool:
+        try:
+            await (await self._engines.docker()).ping()
+        except UnreachableError:
+            return False
+        return True
+
+    async def stop(self) -> None:
+        await self._images.stop()
+
+
+def _new(job: ImageJob) -> NewGeneration:
+    resolved = job.resolved
+    return NewGeneration(definition_digest=resolved.digest, platform=resolved.lineage, as_of=job.request.as_of)
+
+
+def _of(job: ImageJob, settled: Settled) -> NewGeneration | Generation:
+    """A generation that has no base yet gets this one; one that has another stays as it is, and a new one begins."""
+    generation = job.generation
+    if generation is None:
+        return _new(job)
+    same = (generation.base_digest, generation.steps_digest) == (settled.base_digest, settled.steps_digest)
+    return generation if same or generation.base_digest is None else _new(job)
+
+
+def image_view(ready: ReadyImage) -> ArtifactView:
+    """An image as results show it: by the registry's reference where it was pushed."""
+    image, pushed = ready.image, ready.pushed
+    return ArtifactView(
+        kind="image",
+        id=ready.artifact.id if ready.artifact else short(image.key),
+        reference=pushed.reference if pushed else image.name,
+        digest=pushed.digest if pushed else image.config_digest,
+        manifest_digest=pushed.manifest_digest if pushed else None,
+        bytes=ready.artifact.bytes if ready.artifact else None,
+    )
+
+
+def workspace_of(settings: RegistriesSettings) -> str:
+    """The location of the workspace's registry. Raises NoWorkspaceError."""
+    found = next((place.location for place in places(settings) if place.kind == "workspace"), None)
+    if found is None:
+        raise NoWorkspaceError(
+            "There is no workspace registry to push to",
+            hint="Name one with `roost registry add`, or under [registries] workspace in roost's config.",
+        )
+    return found
+
+
+def _shared(digest: str) -> Reason:
+    text = f"The image of lock {short(digest)} on this base is ready: nothing to build"
+    return Reason(code="image-shared", message=text)
