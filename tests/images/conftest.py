@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "e2e"))
 
 import docker_parts
 import registry_parts
+from roost_process import Roost
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +44,12 @@ def registries() -> Iterator[registry_parts.Registries]:
     """Two real registries on loopback, empty: the workspace's, and a global one."""
     with registry_parts.registry() as workspace, registry_parts.registry() as catalogue:
         yield registry_parts.Registries(workspace, catalogue)
+
+
+@pytest.fixture
+def docker_roost(docker_host: str) -> Iterator[Roost]:
+    """roost as a user has it, with the tests' engine."""
+    made = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+    made.config.write_text(f'[docker]\nhost = "{docker_host}"\n')
+    yield made
+    made.end()

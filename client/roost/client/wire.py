@@ -6,6 +6,7 @@ a line. Times are RFC 3339 UTC, sizes bytes, digests ``sha256:`` and 64 hex digi
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Literal
 
 import msgspec
@@ -65,17 +66,44 @@ class ExecRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     target: str = "local"
 
 
+class Terminal(msgspec.Struct, kw_only=True):
+    """The client's terminal: ``TERM``, and its size in characters."""
+
+    kind: str
+    rows: int
+    columns: int
+
+
+class Frame(IntEnum):
+    """Kinds of the frames of ``POST /v1/runs/{id}/attach``: one byte of kind, three zeros, four of length, data."""
+
+    STDIN = 0
+    STDOUT = 1
+    STDERR = 2
+    STDIN_END = 16
+    RESIZE = 17
+    """``ROWS COLUMNS``."""
+    SIGNAL = 18
+    """``SIGTERM`` and the like."""
+    EXIT = 19
+    """The command's exit status; the last frame."""
+    ERROR = 20
+    """An ``ErrorBody``; the last frame."""
+
+
 class RunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     what: What
     command: list[str]
     target: str = "auto"
     variables: dict[str, str] = {}
     secrets: dict[str, str] = {}
-    """Name to value; the value is handed to the process of a detached run and kept nowhere."""
+    """Name to value; the value is handed to the process of a detached run or to the container, and kept nowhere."""
     experiment: str | None = None
     detach: bool = False
     environ_of_client: dict[str, str] = {}
     """The client's own variables, for a detached run only; never kept."""
+    terminal: Terminal | None = None
+    """Of a client that runs at one, for a container; ``None``: output and errors stay apart."""
 
 
 class RunUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -249,6 +277,8 @@ class RunResponse(msgspec.Struct, kw_only=True):
     """Where the supervisor locks ``lock`` and writes ``exit``."""
     source: SourceView
     warnings: list[WarningView] = []
+    attach: bool = False
+    """The run is in a container: ``POST /v1/runs/{id}/attach`` starts it."""
 
 
 class Message(msgspec.Struct, kw_only=True, omit_defaults=True):

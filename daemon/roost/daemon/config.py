@@ -22,6 +22,7 @@ from roost.daemon.config_schema import (
     CacheSettings,
     CondaSettings,
     DaemonSettings,
+    DockerSettings,
     NetworkSettings,
     PipSettings,
     RegistriesSettings,
@@ -71,6 +72,10 @@ class Config:
     @property
     def registries(self) -> RegistriesSettings:
         return self.settings.registries
+
+    @property
+    def docker(self) -> DockerSettings:
+        return self.settings.docker
 
     @property
     def builds(self) -> BuildsSettings:

@@ -8,7 +8,7 @@ that would give two machines other content under one digest.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -56,6 +56,25 @@ class PipSettings(Section, frozen=True, kw_only=True):
         str | None,
         Meta(description="Package index of a definition that names none; absent: uv's own default."),
     ] = None
+
+
+class DockerSettings(Section, frozen=True, kw_only=True):
+    """`[docker]`: the engine of the target `docker`."""
+
+    host: Annotated[
+        str | None, Meta(description="Address of the engine: `unix://…`, `tcp://…` or `ssh://…`; absent: by `context`.")
+    ] = None
+    context: Annotated[
+        str | None,
+        Meta(description="Docker context that names the engine; absent: the one that the docker command uses."),
+    ] = None
+    base_policy: Annotated[
+        Literal["pin", "warn", "follow"],
+        Meta(
+            description="When a base image's tag names another image than before: `pin` keeps the recorded one, `warn` "
+            "keeps it and says so, `follow` makes a new generation on the other."
+        ),
+    ] = "pin"
 
 
 class RegistriesSettings(Section, frozen=True, kw_only=True):
@@ -148,6 +167,7 @@ class Settings(Section, frozen=True, kw_only=True):
     base: BaseSettings = BaseSettings()
     conda: CondaSettings = CondaSettings()
     pip: PipSettings = PipSettings()
+    docker: DockerSettings = DockerSettings()
     registries: RegistriesSettings = RegistriesSettings()
     cache: CacheSettings = CacheSettings()
     builds: BuildsSettings = BuildsSettings()

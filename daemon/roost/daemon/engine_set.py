@@ -11,6 +11,8 @@ from roost.store.disk import Layout
 
 if TYPE_CHECKING:
     from roost.daemon.engines.conda import CondaConfig, CondaEngine
+    from roost.daemon.engines.docker_address import DockerConfig
+    from roost.daemon.engines.docker_engine import DockerEngine
     from roost.daemon.engines.registry import Registry, RegistryConfig
     from roost.daemon.engines.uv import PipConfig, PipEngine
 
@@ -23,6 +25,7 @@ class Engines:
         self._config = config
         self._conda: CondaEngine | None = None
         self._pip: PipEngine | None = None
+        self._docker: DockerEngine | None = None
         self._registry: Registry | None = None
         self._making = asyncio.Lock()
 
@@ -34,6 +37,8 @@ class Engines:
                 self._conda.configure(_conda_config(config))
             if self._pip is not None:
                 self._pip.configure(_pip_config(config))
+            if self._docker is not None:
+                self._docker.configure(_docker_config(config))
             if self._registry is not None:
                 self._registry.configure(_registry_config(config))
 
@@ -66,6 +71,17 @@ class Engines:
 
         return Registry(_registry_config(self._config))
 
+    async def docker(self) -> DockerEngine:
+        async with self._making:
+            if self._docker is None:
+                self._docker = await asyncio.to_thread(self._make_docker)
+        return self._docker
+
+    def _make_docker(self) -> DockerEngine:
+        from roost.daemon.engines.docker_engine import DockerEngine
+
+        return DockerEngine(_docker_config(self._config), self._layout.stage)
+
     def _make_conda(self) -> CondaEngine:
         from roost.daemon.engines.conda import CondaEngine
 
@@ -95,6 +111,12 @@ def _conda_config(config: Config) -> CondaConfig:
         idle_timeout=network.download_timeout_seconds,
         retries=network.retries,
     )
+
+
+def _docker_config(config: Config) -> DockerConfig:
+    from roost.daemon.engines.docker_address import DockerConfig
+
+    return DockerConfig(host=config.docker.host, context=config.docker.context)
 
 
 def _pip_config(config: Config) -> PipConfig:

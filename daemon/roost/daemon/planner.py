@@ -11,7 +11,6 @@ from roost.daemon.decide import (
     IMAGE_TARGETS,
     STEP_KINDS,
     Facts,
-    NoSuchTargetError,
     Request,
     choose_target,
     decide,
@@ -20,11 +19,14 @@ from roost.daemon.drift import prefix_fault
 from roost.daemon.engine_set import Engines
 from roost.daemon.expansion import expand_credentials
 from roost.daemon.first_locks import FirstLocks
+from roost.daemon.image_bases import Bases, check_image
+from roost.daemon.image_facts import ImageScout
 from roost.daemon.lock_share import LockShare
 from roost.daemon.nearest import choose_nearest
 from roost.daemon.progress import Silent
 from roost.daemon.resolve import Resolved
 from roost.daemon.solving import SolveJob, solve_lock
+from roost.daemon.user_images import UserImage, UserImages, is_plain
 from roost.store.definition import Defaults
 from roost.store.errors import NotFoundError
 from roost.store.lock import Lock, lock_digest
@@ -38,6 +40,18 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 
     plan: PlanView
     facts: Facts
+    user_image: UserImage | None = None
+    """Of a definition that is an image to be taken as it is."""
+
+
+def aimed(resolved: Resolved, request: Request) -> Resolved:
+    """``resolved`` for the target of ``request``. Raises what ``choose_target`` raises, and ReferenceInvalidError for a
+    platform that there are no images for."""
+    return resolved.for_image() if choose_target(request) in IMAGE_TARGETS else resolved
+
+
+def _uses_interpreter(resolved: Resolved) -> bool:
+    return resolved.definition.python.user_managed and not resolved.image
 
 
 class Planner:
@@ -47,22 +61,29 @@ class Planner:
         self._store = store
         self.first_locks = FirstLocks(share, self.solve_job)
         self._engines = engines
+        self.user_images = UserImages(store, engines)
+        self.bases = Bases(store, engines)
+        self.scout = ImageScout(store, engines, self.bases)
         self.defaults = defaults
 
     async def plan(self, resolved: Resolved, request: Request, what: What, *, solve: bool = False) -> Planned:
         """Decide, changing nothing. With ``solve`` an unknown lock is solved for, and kept nowhere."""
-        if choose_target(request) in IMAGE_TARGETS:
-            raise NoSuchTargetError(
-                "Images are not built by this version of roost",
-                hint="For a prefix without the base image and docker steps: -t local --ignore-image.",
-            )
+        target = choose_target(request)
+        if target in IMAGE_TARGETS and is_plain(resolved.definition):
+            plan, image = await self.user_images.plan(target, resolved)
+            facts = Facts(platform=resolved.platform, interpreter=image.record)
+            return Planned(plan=plan, facts=facts, user_image=image)
+        resolved = aimed(resolved, request)
         facts = await self._facts(resolved, request, what)
-        if solve and facts.lock_digest is None and not resolved.definition.python.user_managed:
+        if solve and facts.lock_digest is None and not _uses_interpreter(resolved):
             facts = await self._solved(facts, resolved, what)
+        if resolved.image:
+            check_image(resolved.definition)
+            facts = await self.scout.look(facts, resolved, self.defaults)
         return Planned(plan=decide(request, facts), facts=facts)
 
     async def _facts(self, resolved: Resolved, request: Request, what: What) -> Facts:
-        if resolved.definition.python.user_managed:
+        if _uses_interpreter(resolved):
             return Facts(platform=resolved.platform, interpreter=await self._interpreter(resolved))
         known = await self._store.index.facts(resolved.digest, resolved.lineage, STEP_KINDS)
         if not known.known:
@@ -148,6 +169,7 @@ class Planner:
             platform=resolved.platform,
             credentials=expand_credentials(resolved.parsed.credentials, what.environ),
             environ=what.environ,
+            image=resolved.image,
         )
 
 

@@ -11,7 +11,7 @@ from roost.client.wire import SourceView, WarningView, What
 from roost.daemon.launch import identity
 from roost.daemon.platforms import image_platform, local_platform
 from roost.store.canonical import canonical, digest_of, settings_canonical
-from roost.store.definition import Defaults, Definition, Input, Parsed, Settings
+from roost.store.definition import Base, Defaults, Definition, Input, Parsed, Python, Settings
 from roost.store.discover import Found, discover
 from roost.store.errors import NotFoundError, UsageError
 from roost.store.files import LocalFiles
@@ -118,15 +118,20 @@ def _check(what: What) -> None:
         raise NotFoundError(
             f"No environment is registered as {what.environment!r}", hint="`roost env list` shows what there is."
         )
-    if what.image is not None:
-        raise NotFoundError("Images can't be run by this version of roost", hint="Name an environment file with -f.")
+    if what.image is not None and (what.generation is not None or what.lock is not None):
+        raise UsageError("An image has no generations and no lock", hint="Leave out --generation and --lock.")
+
+
+IMAGE_FORMAT = "image"
+"""Of a definition that is ``--image REF`` and nothing else."""
 
 
 def _resolve(what: What, defaults: Defaults) -> Resolved:
     files = WatchedFiles()
-    found = _find(what, files)
+    found = _find(what, files) if what.image is None else None
     data = what.text.encode() if what.text is not None else None
-    parsed = read(Source(path=found.path, data=data, format=found.format), files)
+    parsed = read(Source(path=found.path, data=data, format=found.format), files) if found else _of_image(what.image)
+    path = found.path if found else None
     form = canonical(parsed.definition, defaults)
     settings = settings_canonical(parsed.settings)
     return Resolved(
@@ -136,11 +141,18 @@ def _resolve(what: What, defaults: Defaults) -> Resolved:
         settings_digest=digest_of(settings),
         settings_canonical=settings,
         platform=local_platform(parsed.definition.system),
-        source=SourceView(path=found.path, format=parsed.format, name=parsed.name or _folder_name(found.path)),
+        source=SourceView(path=path, format=parsed.format, name=parsed.name or _folder_name(path)),
         warnings=[msgspec.convert(msgspec.to_builtins(notice), WarningView) for notice in parsed.warnings],
-        absent=found.absent,
+        absent=found.absent if found else (),
         guards=None if files.folders or what.text is not None else tuple(files.guards.values()),
     )
+
+
+def _of_image(reference: str | None) -> Parsed:
+    assert reference is not None
+    name = reference.rpartition("/")[2].partition("@")[0].partition(":")[0]
+    definition = Definition(base=Base(image=reference), python=Python(user_managed=True))
+    return Parsed(definition=definition, name=name, format=IMAGE_FORMAT)
 
 
 def _find(what: What, files: WatchedFiles) -> Found:

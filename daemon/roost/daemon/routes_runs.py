@@ -8,17 +8,21 @@ import msgspec
 from aiohttp import web
 
 from roost.client.wire import ExecRequest, ExecResponse, Launch, RunRequest, RunResponse, RunUpdate, RunView, What
+from roost.daemon.attach_channel import upgraded
 from roost.daemon.builds import BuildJob
-from roost.daemon.decide import Request
+from roost.daemon.decide import IMAGE_TARGETS, Request
+from roost.daemon.docker_runs import ContainerLaunch
 from roost.daemon.launch import LaunchPlan, plan_key
 from roost.daemon.launches import interpreter_launch, prefix_launch
+from roost.daemon.moments import new_id
 from roost.daemon.planner import Planned
 from roost.daemon.resolve import Resolved, resolve_run
 from roost.daemon.routes_builds import FollowQuery, PageQuery
 from roost.daemon.routing import Call, Reply, Route
+from roost.daemon.runs import OVER
 from roost.daemon.views import run_view
 from roost.daemon.work import WORK, Work
-from roost.store.errors import NotFoundError, RoostError
+from roost.store.errors import NotFoundError, RoostError, UsageError
 from roost.store.records import Run
 
 
@@ -37,6 +41,8 @@ async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
     work, what = call.app[WORK], call.body.what
     token = work.launches.token()
     resolved, planned = await _planned(work, what, call.body.target)
+    if planned.plan.target in IMAGE_TARGETS:
+        raise UsageError("Only `roost run` starts containers", hint="Use `roost run` with the same options.")
     launch = _launch(resolved, planned)
     response = ExecResponse(launch=launch, source=resolved.source, warnings=resolved.warnings)
     if launch is None:
@@ -88,11 +94,73 @@ async def start_run(call: Call[RunRequest]) -> RunResponse | Reply:
     return await _start(work, body, resolved, planned)
 
 
+def _container_launch(resolved: Resolved, planned: Planned) -> ContainerLaunch | None:
+    """How to start in a container; ``None`` where there is no image yet."""
+    image = planned.user_image
+    if image is None or image.id is None:
+        return None
+    return ContainerLaunch(
+        image=image.id,
+        interpreter=image.interpreter,
+        variables=resolved.settings.variables,
+        container=resolved.settings.container,
+        platform=image.platform,
+    )
+
+
+async def _start_container(work: Work, body: RunRequest, resolved: Resolved, planned: Planned) -> RunResponse | Reply:
+    """The container is made while the run is recorded; the client attaches to start it."""
+    launch, run_id = _container_launch(resolved, planned), new_id("r")
+    if launch is None and not body.detach:
+        return _build_first(resolved)
+    if launch is not None and not body.detach:
+        work.containers.begin(run_id, launch, body)
+    target = planned.plan.target
+    run = await work.runs.create(body, resolved, launch, planned.facts.interpreter, run_id=run_id, target=target)
+    if body.detach:
+        work.runs.spawn(_detached_container(work, run, body, resolved))
+    return RunResponse(
+        run=run_view(run),
+        launch=None,
+        folder=None,
+        source=resolved.source,
+        warnings=resolved.warnings,
+        attach=not body.detach,
+    )
+
+
+async def _detached_container(work: Work, run: Run, body: RunRequest, resolved: Resolved) -> None:
+    request = Request(definition=resolved.definition, target=run.target, ignore_image=body.what.ignore_image)
+    try:
+        with work.lifecycle.hold("detached run"):
+            await work.builds.wait(BuildJob(resolved=resolved, request=request, what=body.what))
+            launch = _container_launch(resolved, await work.planner.plan(resolved, request, body.what))
+            assert launch is not None, "a build that succeeded leaves something to launch"
+            await work.containers.detached(run, launch, body)
+    except RoostError as error:
+        await work.runs.fail(run.id, error)
+
+
+def _build_first(resolved: Resolved) -> Reply:
+    nothing = RunResponse(run=None, launch=None, folder=None, source=resolved.source, warnings=resolved.warnings)
+    return Reply(nothing, 202)
+
+
+async def attach_run(call: Call[None]) -> web.StreamResponse:
+    """Start the container of a run, and be its standard streams until it ends."""
+    containers = call.app[WORK].containers
+    containers.expect(call.path("id"))
+    async with upgraded(call.request) as (response, channel):
+        await containers.attach(call.path("id"), channel)
+    return response
+
+
 async def _start(work: Work, body: RunRequest, resolved: Resolved, planned: Planned) -> RunResponse | Reply:
+    if planned.plan.target in IMAGE_TARGETS:
+        return await _start_container(work, body, resolved, planned)
     launch = _launch(resolved, planned)
     if launch is None and not body.detach:
-        nothing = RunResponse(run=None, launch=None, folder=None, source=resolved.source, warnings=resolved.warnings)
-        return Reply(nothing, 202)
+        return _build_first(resolved)
     run = await work.runs.create(body, resolved, launch, planned.facts.interpreter)
     if body.detach:
         work.runs.start(run.id, _detached(work, run, body, resolved))
@@ -133,7 +201,12 @@ async def update_run(call: Call[RunUpdate]) -> RunView:
 
 
 async def cancel_run(call: Call[None]) -> RunView:
-    return run_view(await call.app[WORK].runs.cancel(call.path("id")))
+    work, run_id = call.app[WORK], call.path("id")
+    run = await work.runs.get(run_id)
+    if run.target not in IMAGE_TARGETS or run.state in OVER:
+        return run_view(await work.runs.cancel(run_id))
+    await work.containers.cancel(run_id)
+    return run_view(run)
 
 
 async def run_logs(call: Call[None]) -> web.StreamResponse:
@@ -192,6 +265,14 @@ ROUTES_RUNS = [
     Route("GET", "/v1/runs/{id}", show_run, response=RunView, summary="One run"),
     Route("PATCH", "/v1/runs/{id}", update_run, request=RunUpdate, response=RunView, summary="What a supervisor tells"),
     Route("DELETE", "/v1/runs/{id}", cancel_run, response=RunView, summary="Cancel a run"),
+    Route(
+        "POST",
+        "/v1/runs/{id}/attach",
+        attach_run,
+        stream=True,
+        status=101,
+        summary="Start a run's container and take the connection over for its streams",
+    ),
     Route("GET", "/v1/runs/{id}/logs", run_logs, query=FollowQuery, stream=True, summary="A detached run's output"),
     Route(
         "POST",

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import suppress
+from typing import Protocol
 
 import msgspec
 
@@ -40,6 +41,17 @@ class RunOverError(UsageError):
     http_status = 409
 
 
+class Chosen(Protocol):
+    """What a run is given to run in: a ``Launch``, or a container's."""
+
+    @property
+    def lock_digest(self) -> str | None: ...
+    @property
+    def generation(self) -> int | None: ...
+    @property
+    def artifact(self) -> str | None: ...
+
+
 class Runs:
     """Records runs, starts detached ones, and watches those that are alive."""
 
@@ -61,13 +73,20 @@ class Runs:
         return self._store.layout.run_folder(run_id)
 
     async def create(
-        self, request: RunRequest, resolved: Resolved, launch: Launch | None, interpreter: Mapping[str, object] | None
+        self,
+        request: RunRequest,
+        resolved: Resolved,
+        launch: Chosen | None,
+        interpreter: Mapping[str, object] | None,
+        *,
+        run_id: str | None = None,
+        target: str = "local",
     ) -> Run:
         """Record a run that is about to start."""
         run = Run(
-            id=new_id("r"),
+            id=run_id or new_id("r"),
             state="preparing",
-            target="local",
+            target=target,
             command=tuple(request.command),
             cwd=request.what.cwd,
             definition_digest=resolved.digest,
@@ -96,7 +115,7 @@ class Runs:
         """Raises NotFoundError."""
         run = await self._store.index.run(run_id)
         if run is None:
-            raise NotFoundError(f"no run has the id {run_id!r}", hint="`roost runs list` shows the latest ones")
+            raise NotFoundError(f"No run has the id {run_id!r}", hint="`roost runs list` shows the latest ones.")
         return run
 
     async def update(self, run_id: str, update: RunUpdate) -> Run:
@@ -104,7 +123,7 @@ class Runs:
         run = await self.get(run_id)
         if run.state in OVER:
             if update.state == "running":
-                raise RunOverError(f"run {run_id} has ended ({run.state})")
+                raise RunOverError(f"Run {run_id} has ended ({run.state})")
             return run
         if update.state == "running":
             await self._store.index.update_run(run_id, state="running", started=utc_now())
@@ -113,11 +132,20 @@ class Runs:
             return await self.get(run_id)
         return await self._settle(run_id, _told(update))
 
-    async def fail(self, run_id: str, error: RoostError) -> None:
+    async def fail(self, run_id: str, error: RoostError, *, exit_status: int = 125) -> None:
         """It never started."""
         body = msgspec.to_builtins(error_body(error))
-        await self._store.index.update_run(run_id, state="failed", ended=utc_now(), exit_status=125, error=body)
+        await self._store.index.update_run(run_id, state="failed", ended=utc_now(), exit_status=exit_status, error=body)
         await self._events.append("run-ended", run=run_id, state="failed", code=error.code)
+
+    def note_cancelled(self, run_id: str) -> None:
+        """Whatever it ends with, it was cancelled."""
+        self._cancelled.add(run_id)
+
+    async def settle(self, run_id: str, found: Outcome) -> Run:
+        """Record how a run ended; one that is over stays as it is."""
+        run = await self.get(run_id)
+        return run if run.state in OVER else await self._settle(run_id, found)
 
     async def _settle(self, run_id: str, found: Outcome) -> Run:
         """It ended, or nobody knows how."""
@@ -214,15 +242,15 @@ class Runs:
         never started. Raises RunOverError, NotFoundError."""
         run = await self.get(run_id)
         if run.state in OVER:
-            raise RunOverError(f"run {run_id} has ended ({run.state})")
+            raise RunOverError(f"Run {run_id} has ended ({run.state})")
         watched = self._watched.get(run_id)
         if watched is None and run_id in self._starting:
             self._starting[run_id].cancel()
             return await self._settle(run_id, Outcome(state="cancelled"))
         if watched is None:
             raise RunOverError(
-                f"run {run_id} has no supervisor that could be told",
-                hint="it has not started yet, or its supervisor died",
+                f"Run {run_id} has no supervisor that could be told",
+                hint="It has not started yet, or its supervisor died.",
             )
         self._cancelled.add(run_id)
         with suppress(ProcessLookupError):

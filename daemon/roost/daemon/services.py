@@ -57,6 +57,7 @@ async def _begin_work(app: web.Application) -> None:
     app[WORK] = work
     lifecycle.on_stop(work.stop)
     await work.runs.adopt()
+    await work.containers.adopt()
 
 
 def _events(store: Store, config: Config, lifecycle: Lifecycle) -> Events:

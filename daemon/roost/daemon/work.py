@@ -10,8 +10,11 @@ from aiohttp import web
 from roost.client.wire import What
 from roost.daemon.builds import Builds
 from roost.daemon.config import Config, load_config
+from roost.daemon.docker_runs import DockerRuns
 from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
+from roost.daemon.image_builds import ImageBuilds
+from roost.daemon.image_jobs import ImageJobs
 from roost.daemon.launch import LaunchFolder, identity
 from roost.daemon.launch_plan import Tools
 from roost.daemon.lifecycle import Lifecycle
@@ -36,6 +39,7 @@ class Work:
     builds: Builds
     prefixes: PrefixBuilds
     runs: Runs
+    containers: DockerRuns
     launches: LaunchFolder
     lifecycle: Lifecycle
     share: LockShare
@@ -63,6 +67,8 @@ class Work:
         added = await asyncio.to_thread(read_added, self.store.layout.root)
         self.settings = with_added(config, added)
         self.planner.defaults = defaults_of(self.settings)
+        self.planner.scout.registries = self.settings.registries
+        self.planner.scout.policy = self.settings.docker.base_policy
         self.share.settings = self.settings.registries
         await self.engines.configure(self.settings)
 
@@ -74,6 +80,7 @@ class Work:
     async def stop(self) -> None:
         """Cancel builds, let go of runs."""
         await self.builds.stop()
+        await self.containers.stop()
         await self.runs.stop()
         await self.engines.close()
 
@@ -105,13 +112,17 @@ def create_work(
     planner = Planner(store, engines, defaults_of(config), share)
     launches = LaunchFolder(store.layout.launch, store.layout.trash, tools)
     prefixes = PrefixBuilds(store, engines, events, launches, config.builds.concurrency)
+    image_builds = ImageBuilds(store, engines, events, planner.bases, config.builds.concurrency)
+    images = ImageJobs(store, engines, image_builds, launches)
+    runs = Runs(store, events, lifecycle, socket)
     return Work(
         store=store,
         engines=engines,
         planner=planner,
-        builds=Builds(store, engines, planner, events, launches, prefixes),
+        builds=Builds(store, engines, planner, events, launches, prefixes, images),
         prefixes=prefixes,
-        runs=Runs(store, events, lifecycle, socket),
+        runs=runs,
+        containers=DockerRuns(store, engines, runs, lifecycle),
         launches=launches,
         lifecycle=lifecycle,
         share=share,

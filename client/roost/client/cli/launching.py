@@ -133,6 +133,11 @@ def run_command(context: Context) -> int:
         context.warn(answer.get("warnings", []))
         if context.options.detach:
             return _detached(context, answer["run"])
+        if answer.get("attach"):
+            status = _attached(context, answer, request)
+            if status is None:
+                continue
+            return status
         if answer["launch"] is None:
             build(context, {"what": asked, "target": context.options.target})
             continue
@@ -143,14 +148,41 @@ def run_command(context: Context) -> int:
     raise _gone()
 
 
+def _attached(context: Context, answer: Json, request: Json) -> int | None:
+    """In a container; ``None`` where its image went away since the plan: plan again."""
+    from roost.client import attach
+
+    context.close()
+    run_id = answer["run"]["id"]
+    try:
+        status = attach.attach(context.daemon.path, run_id, at_terminal="terminal" in request)
+    except attach.BrokenOffError:
+        status = attach.wait_for_end(context.request, run_id)
+    except ClientError as error:
+        if error.code == "image-missing":
+            return None
+        if error.code != "command-not-started":
+            raise
+        context.report(error)
+        status = int(error.body["fields"]["status"])
+    if context.json:
+        print_record(context, run_id)
+    return status
+
+
 def _run_options(context: Context) -> Json:
     options = context.options
     secrets = {name: _secret(name) for name in options.secret}
     result: Json = {"variables": dict(map(_pair, options.var)), "secrets": secrets}
     result.update({"experiment": options.experiment} if options.experiment else {})
-    if not options.detach:
-        return {**result, "secrets": dict.fromkeys(secrets, "")}  # the command inherits them: no need to tell anybody
-    return {**result, "detach": True, "environ_of_client": dict(os.environ)}
+    if options.detach:
+        return {**result, "detach": True, "environ_of_client": dict(os.environ)}
+    if options.target == "local":  # the command inherits them: no need to tell anybody
+        return {**result, "secrets": dict.fromkeys(secrets, "")}
+    from roost.client import attach
+
+    terminal = attach.terminal()
+    return {**result, **({"terminal": terminal} if terminal else {})}
 
 
 def _pair(text: str) -> tuple[str, str]:

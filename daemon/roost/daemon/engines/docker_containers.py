@@ -37,7 +37,7 @@ class CommandStartError(EngineError):
     code = "command-not-started"
 
     def __init__(self, message: str, status: int) -> None:
-        super().__init__(message, hint="name a command that is in the image")
+        super().__init__(message, hint="Name a command that is in the image.", fields={"status": status})
         self.status = status
 
 
@@ -150,11 +150,10 @@ class DockerContainers:
 
         await self._client.call(removed, "removing a container")
 
-    async def find(self, label: str) -> list[Container]:
-        """All, ended ones too, that carry ``label`` (``name`` or ``name=value``)."""
-        listed = await self._client.call(
-            lambda api: api.containers(all=True, filters={"label": [label]}), "listing containers"
-        )
+    async def find(self, label: str | None = None) -> list[Container]:
+        """All, ended ones too; or those that carry ``label`` (``name`` or ``name=value``)."""
+        filters = {"label": [label]} if label else {}
+        listed = await self._client.call(lambda api: api.containers(all=True, filters=filters), "listing containers")
         return [
             Container(id=each["Id"], image=each["ImageID"], labels=each.get("Labels") or {}, state=each["State"])
             for each in listed

@@ -41,7 +41,8 @@ class ContainerSpec:
     """``uid:gid``."""
     variables: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
-    tty: bool = False
+    console: tuple[int, int] | None = None
+    """Rows and columns of the terminal that it gets; ``None``: no terminal."""
     stdin: bool = True
     keep_output: bool = False
     """The engine keeps what it prints until the container is removed."""
@@ -141,7 +142,7 @@ def _body(spec: ContainerSpec, options: Json) -> Json:
         "WorkingDir": options["--workdir"] or spec.cwd,
         "Env": [*(f"{name}={value}" for name, value in variables.items()), *options["--env"]],
         "Labels": {**dict(each.partition("=")[::2] for each in options["--label"]), **spec.labels},
-        "Tty": spec.tty,
+        "Tty": spec.console is not None,
         "OpenStdin": spec.stdin,
         "StdinOnce": spec.stdin,
         "AttachStdin": spec.stdin,
@@ -163,6 +164,7 @@ def _host_config(spec: ContainerSpec, options: Json, *, own_home: bool) -> Json:
         "Mounts": [*_working_folder(spec.cwd), *map(_mount, options["--mount"])],
         "Binds": options["--volume"],
         "Tmpfs": {**home, **tmpfs},
+        "ConsoleSize": list(spec.console) if spec.console else None,  # engines before API 1.42 wait for a resize
         "LogConfig": {"Type": "json-file" if spec.keep_output else "none", "Config": {}},
         "ShmSize": parse_bytes(shm_size) if shm_size else None,
         "DeviceRequests": [_gpus(options["--gpus"])] if options["--gpus"] else None,

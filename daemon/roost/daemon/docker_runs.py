@@ -1,0 +1,424 @@
+"""Runs in containers of a Docker engine: target ``docker``.
+
+The daemon creates, starts, waits for and removes the container and is the bridge between it and the client. A container
+carries the root's and the run's label, so that a daemon that comes later knows it: it takes up again what is running,
+records what ended meanwhile, and removes what nobody wants any more. A run whose container is gone is lost.
+
+    runs.begin(run_id, launch, request)               # foreground: the container is being made from now on
+    await runs.attach(run_id, channel)                # the client's stream, to the end of the run
+    await runs.detached(run, launch, request)         # starts it; its output goes to <root>/runs/<id>/output
+    await runs.cancel(run_id) · await runs.adopt() · await runs.stop()
+    await runs.in_use() -> {image id: ("container:<12 hex>", …)}    # images that nothing may remove
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from roost.client.wire import Frame, RunRequest, RunUpdate, Terminal
+from roost.daemon.attach_channel import Channel
+from roost.daemon.engine_set import Engines
+from roost.daemon.lifecycle import Lifecycle
+from roost.daemon.runs import OVER, Runs
+from roost.daemon.views import error_body
+from roost.store.definition import Container as ContainerSettings
+from roost.store.errors import NotFoundError, RoostError, UnreachableError
+from roost.store.records import Run
+from roost.store.run_folders import Outcome
+from roost.store.store import Store
+
+if TYPE_CHECKING:  # the SDK is loaded when an engine is first used
+    from roost.daemon.engines.docker_containers import Container, DockerContainers
+    from roost.daemon.engines.docker_options import ContainerSpec
+
+ROOT_LABEL = "org.roost.root"
+RUN_LABEL = "org.roost.run"
+ATTACH_SECONDS = 60.0
+"""So long a container waits for the client that asked for it."""
+END_SECONDS = 10.0
+"""Between asking a command to end and ending it, as `docker stop` does."""
+AWAY_SECONDS = 30.0
+"""So long an engine may take to come back before a run is left for later."""
+AWAY_STEP = 0.5
+CHUNK = 2**16
+
+
+class ContainerLaunch(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is needed to start a command in an image that the engine has."""
+
+    image: str
+    """Its id."""
+    interpreter: str | None = None
+    """Path in the image of what ``python`` means in a command; ``None``: what the image's PATH says."""
+    variables: dict[str, str] = {}
+    """The settings'; the activation of roost's own images is in the image itself."""
+    container: ContainerSettings = ContainerSettings()
+    platform: str | None = None
+    lock_digest: str | None = None
+    generation: int | None = None
+    artifact: str | None = None
+
+
+class NotAttachableError(NotFoundError):
+    """Nothing that waits for a client runs under this id."""
+
+    code = "run-not-attachable"
+
+
+class _ClientGoneError(Exception):
+    """It closed its stream before the command ended."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A container that is being made for a client."""
+
+    task: asyncio.Task[str]
+    timer: asyncio.TimerHandle
+    terminal: Terminal | None
+
+
+class DockerRuns:
+    """Containers of one root, from their making to their end."""
+
+    def __init__(self, store: Store, engines: Engines, runs: Runs, lifecycle: Lifecycle) -> None:
+        self._store = store
+        self._engines = engines
+        self._runs = runs
+        self._lifecycle = lifecycle
+        self._made: dict[str, _Made] = {}
+        """Until a client attaches."""
+        self._containers: dict[str, str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._attached: set[asyncio.Task[None]] = set()
+        self._swept = False
+        self._root = hashlib.sha256(os.fsencode(store.layout.root)).hexdigest()[:16]
+
+    async def _engine(self) -> DockerContainers:
+        return (await self._engines.docker()).containers
+
+    def begin(self, run_id: str, launch: ContainerLaunch, request: RunRequest) -> None:
+        """Make the container while the run is being recorded and the client gets ready to attach."""
+        task = asyncio.create_task(self._create(run_id, launch, request))
+        timer = asyncio.get_running_loop().call_later(ATTACH_SECONDS, self._expired, run_id)
+        self._made[run_id] = _Made(task, timer, request.terminal)
+
+    def _expired(self, run_id: str) -> None:
+        """A client that never comes leaves no container."""
+        made = self._made.pop(run_id, None)
+        if made is not None:
+            self._spawn(self._abandon(run_id, made))
+
+    async def _abandon(self, run_id: str, made: _Made) -> None:
+        await self._discard(run_id, made)
+        await self._runs.settle(run_id, Outcome(state="failed", exit_status=125))
+
+    async def _create(self, run_id: str, launch: ContainerLaunch, request: RunRequest) -> str:
+        spec = await asyncio.to_thread(self._spec, run_id, launch, request, await self._user())
+        container = await (await self._engine()).create(spec)
+        self._containers[run_id] = container
+        return container
+
+    async def _user(self) -> str:
+        """A rootless engine maps its user to root in the container."""
+        facts = await (await self._engines.docker()).facts()
+        return "0:0" if facts.rootless else f"{os.getuid()}:{os.getgid()}"
+
+    def _spec(self, run_id: str, launch: ContainerLaunch, request: RunRequest, user: str) -> ContainerSpec:
+        from roost.daemon.engines.docker_options import ContainerSpec
+
+        terminal = {"TERM": request.terminal.kind} if request.terminal else {}
+        return ContainerSpec(
+            image=launch.image,
+            command=container_command(request.command, launch.interpreter, request.what.cwd),
+            cwd=request.what.cwd,
+            user=user,
+            variables={**terminal, **launch.variables, **request.variables, **request.secrets},
+            labels={ROOT_LABEL: self._root, RUN_LABEL: run_id},
+            console=(request.terminal.rows, request.terminal.columns) if request.terminal else None,
+            stdin=not request.detach,
+            keep_output=request.detach,
+            shm_size=launch.container.shm_size,
+            arguments=launch.container.arguments,
+            name=f"roost-{run_id}",
+            platform=launch.platform,
+        )
+
+    def expect(self, run_id: str) -> None:
+        """Raises NotAttachableError where no container waits for the client of ``run_id``."""
+        if run_id not in self._made:
+            raise NotAttachableError(
+                f"Run {run_id} has no container that waits for a client", hint="Start another run."
+            )
+
+    async def attach(self, run_id: str, channel: Channel) -> None:
+        """Bridge the client and the container to the end; failures are told on the channel.
+
+        Raises NotAttachableError.
+        """
+        self.expect(run_id)
+        made = self._made.pop(run_id)
+        made.timer.cancel()
+        bridge = asyncio.create_task(self._attach(run_id, made, channel))
+        self._attached.add(bridge)
+        bridge.add_done_callback(self._attached.discard)
+        await asyncio.wait([bridge])
+
+    async def _attach(self, run_id: str, made: _Made, channel: Channel) -> None:
+        try:
+            with self._lifecycle.hold("run"):
+                await self._foreground(run_id, await asyncio.shield(made.task), made, channel)
+        except _ClientGoneError:
+            await self._end(run_id, made)
+        except RoostError as error:
+            await self._failed(run_id, made, error)
+            with suppress(ConnectionError):
+                await channel.send_error(error_body(error))
+
+    async def _foreground(self, run_id: str, container: str, made: _Made, channel: Channel) -> None:
+        engine = await self._engine()
+        reader, writer = await engine.attach(container)
+        try:
+            recorded = asyncio.create_task(self._started(run_id))
+            await engine.start(container)
+            if made.terminal:
+                await engine.resize(container, made.terminal.rows, made.terminal.columns)
+            status = await self._bridged(container, (reader, writer), made, channel)
+            await recorded
+        finally:
+            writer.close()
+        await self._over(run_id, container, status)
+        with suppress(ConnectionError):
+            await channel.send_exit(status)
+
+    async def _bridged(
+        self, container: str, streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], made: _Made, channel: Channel
+    ) -> int:
+        """Both ways until the command ends. Raises _ClientGoneError where the client goes first."""
+        up = asyncio.create_task(self._upstream(container, channel, streams[1]))
+        down = asyncio.create_task(self._downstream(container, streams[0], made, channel))
+        try:
+            await asyncio.wait([up, down], return_when=asyncio.FIRST_COMPLETED)
+            if down.done():
+                return down.result()
+            raise _ClientGoneError
+        finally:
+            for task in (up, down):
+                task.cancel()
+            await asyncio.wait([up, down])
+
+    async def _downstream(self, container: str, reader: asyncio.StreamReader, made: _Made, channel: Channel) -> int:
+        """What the command prints, and then its exit status. A terminal's stream has no frames of its own."""
+        try:
+            while chunk := await reader.read(CHUNK):
+                await (channel.send(Frame.STDOUT, chunk) if made.terminal else channel.pass_on(chunk))
+        except ConnectionError as error:
+            raise _ClientGoneError from error
+        return await self._status(container)
+
+    async def _started(self, run_id: str) -> None:
+        await self._runs.update(run_id, RunUpdate(state="running"))
+
+    async def _upstream(self, container: str, channel: Channel, writer: asyncio.StreamWriter) -> None:
+        """What the client types, its window's size, its signals; returns when it has gone."""
+        engine = await self._engine()
+        while (frame := await channel.receive()) is not None:
+            kind, data = frame
+            if kind == Frame.STDIN:
+                with suppress(ConnectionError):  # the command has closed its input: no reason to stop
+                    writer.write(data)
+                    await writer.drain()
+            elif kind == Frame.STDIN_END and writer.can_write_eof():
+                with suppress(OSError):
+                    writer.write_eof()
+            elif kind == Frame.RESIZE:
+                rows, columns = map(int, data.split())
+                await engine.resize(container, rows, columns)
+            elif kind == Frame.SIGNAL:
+                await engine.kill(container, data.decode("ascii"))
+
+    async def _status(self, container: str) -> int:
+        """The exit status. An engine that restarts under a container is waited for."""
+        engine = await self._engine()
+        deadline = asyncio.get_running_loop().time() + AWAY_SECONDS
+        while True:
+            try:
+                return await engine.wait(container)
+            except UnreachableError:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+            await asyncio.sleep(AWAY_STEP)
+
+    async def _over(self, run_id: str, container: str, status: int) -> None:
+        """Record the end; the container goes meanwhile."""
+        self._containers.pop(run_id, None)
+        self._spawn(self._remove(container))
+        await self._runs.settle(run_id, Outcome(state="succeeded" if status == 0 else "failed", exit_status=status))
+
+    async def _remove(self, container: str) -> None:
+        with suppress(RoostError):  # away now: the next sweep finds it by its label
+            await (await self._engine()).remove(container)
+        await self._sweep()
+
+    async def _failed(self, run_id: str, made: _Made, error: RoostError) -> None:
+        """It could not start, or the engine went away under it. Without an engine nobody knows how it ended: that run
+        stays open until an engine says."""
+        began = (await self._runs.get(run_id)).state == "running"
+        if isinstance(error, UnreachableError) and began:
+            return
+        self._spawn(self._discard(run_id, made))
+        await self._runs.fail(run_id, error, exit_status=getattr(error, "status", 125))
+
+    async def _discard(self, run_id: str, made: _Made) -> None:
+        with suppress(RoostError):
+            await self._remove(await made.task)
+        self._containers.pop(run_id, None)
+
+    async def _end(self, run_id: str, made: _Made) -> None:
+        """The client has gone: the command is told (as by a terminal that closes), then ended."""
+        self._runs.note_cancelled(run_id)
+        with suppress(RoostError):
+            await self._runs.settle(
+                run_id, Outcome(state="failed", exit_status=await self._ended(await made.task, "SIGHUP"))
+            )
+        await self._discard(run_id, made)
+
+    async def _ended(self, container: str, signal: str) -> int:
+        engine = await self._engine()
+        await engine.kill(container, signal)
+        try:
+            return await asyncio.wait_for(engine.wait(container), END_SECONDS)
+        except asyncio.TimeoutError:
+            await engine.kill(container, "SIGKILL")
+            return await engine.wait(container)
+
+    async def detached(self, run: Run, launch: ContainerLaunch, request: RunRequest) -> None:
+        """Start it; the rest happens by itself. Raises what the engine raises."""
+        await self._store.index.update_run(
+            run.id, lock_digest=launch.lock_digest, generation=launch.generation, artifact_id=launch.artifact
+        )
+        container = await self._create(run.id, launch, request)
+        try:
+            await (await self._engine()).start(container)
+        except RoostError:
+            await self._remove(container)
+            raise
+        await self._started(run.id)
+        self._spawn(self._follow(run.id, container, output=True))
+
+    async def _follow(self, run_id: str, container: str, *, output: bool) -> None:
+        """To the end of a run that no client is attached to."""
+        self._containers[run_id] = container
+        with self._lifecycle.hold("run"):
+            try:
+                if output:
+                    await self._keep_output(run_id, container)
+                await self._over(run_id, container, await self._status(container))
+            except UnreachableError:
+                return  # the run stays open: the next start looks again
+            except RoostError:
+                await self._runs.settle(run_id, Outcome(state="lost"))
+
+    async def _keep_output(self, run_id: str, container: str) -> None:
+        """From its first byte on: the engine has all of it, however often the daemon was away."""
+        engine = await self._engine()
+        path = os.path.join(self._runs.folder(run_id), "output")
+        target = await asyncio.to_thread(open, path, "wb", 0)
+        try:
+            async for data in engine.logs(container):
+                await asyncio.to_thread(target.write, data)
+        except UnreachableError:
+            return
+        finally:
+            await asyncio.to_thread(target.close)
+
+    async def cancel(self, run_id: str) -> None:
+        """Ask the command to end, and end it if it does not. The state changes when it has ended.
+
+        Raises NotAttachableError where it has no container yet or any more.
+        """
+        container = self._containers.get(run_id)
+        if container is None:
+            raise NotAttachableError(f"run {run_id} has no container", hint="it has not started yet, or it is over")
+        self._runs.note_cancelled(run_id)
+        self._spawn(self._cancelled(container))
+
+    async def _cancelled(self, container: str) -> None:
+        with suppress(RoostError):
+            await self._ended(container, "SIGTERM")
+
+    async def adopt(self) -> None:
+        """At start: see to the runs that a daemon before this one left open. The engine is asked only if there are."""
+        open_runs = [run for run in await self._store.index.open_runs() if run.target == "docker"]
+        if open_runs:
+            self._spawn(self._take_up(open_runs))
+
+    async def _take_up(self, runs: list[Run]) -> None:
+        try:
+            found = {each.labels.get(RUN_LABEL): each for each in await self._mine()}
+        except RoostError:
+            return  # no engine, no answer: they stay open
+        for run in runs:
+            container = found.get(run.id)
+            if container is None or container.state == "created":
+                await self._runs.settle(run.id, Outcome(state="lost"))
+            else:
+                self._spawn(self._follow(run.id, container.id, output=run.detached))
+        await self._sweep()
+
+    async def _mine(self) -> list[Container]:
+        return await (await self._engine()).find(f"{ROOT_LABEL}={self._root}")
+
+    async def _sweep(self) -> None:
+        """Once for each daemon: remove containers of this root whose run is over."""
+        if self._swept:
+            return
+        self._swept = True
+        with suppress(RoostError):
+            engine = await self._engine()
+            for container in await self._mine():
+                if not await self._is_wanted(container.labels.get(RUN_LABEL, "")):
+                    await engine.remove(container.id)
+
+    async def _is_wanted(self, run_id: str) -> bool:
+        if run_id in self._made or run_id in self._containers:
+            return True
+        run = await self._store.index.run(run_id)
+        return run is not None and run.state not in OVER
+
+    async def in_use(self) -> Mapping[str, tuple[str, ...]]:
+        """Image ids to what runs in them: containers of anybody's that were made from them. Raises the engine's."""
+        found: dict[str, list[str]] = {}
+        for container in await (await self._engine()).find():
+            found.setdefault(container.image, []).append(f"container:{container.id[:12]}")
+        return {image: tuple(names) for image, names in found.items()}
+
+    async def stop(self) -> None:
+        """Let go; containers go on, and the next daemon takes them up."""
+        tasks = [*self._attached, *self._tasks, *(made.task for made in self._made.values())]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def container_command(command: list[str], interpreter: str | None, cwd: str) -> list[str]:
+    """``python`` is the image's interpreter, and ``x.py`` a script for it; all else is as it is. Blocks (one stat)."""
+    python = interpreter or "python"
+    if command[0] in ("python", "python3"):
+        return [interpreter or command[0], *command[1:]]
+    if command[0].endswith(".py") and os.path.isfile(os.path.join(cwd, command[0])):
+        return [python, *command]
+    return list(command)
