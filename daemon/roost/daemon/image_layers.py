@@ -25,6 +25,8 @@ LAYER_FORMAT = 1
 LARGE = 2 << 20
 """Bytes of a package file from which on it has a layer of its own."""
 LARGE_LAYERS = 36
+TOP = "environment"
+"""Name of the unit on top."""
 GROUPS = 20
 """With one on top at most 57 layers; an engine's limit is 125, the base's included."""
 
@@ -138,11 +140,17 @@ def _by_name(parts: Sequence[Part]) -> tuple[Part, ...]:
     return tuple(sorted(parts, key=lambda part: (part.name, part.kind, part.version)))
 
 
+def top_of(parts: Iterable[Part]) -> Unit:
+    """The layer that belongs to no package, and tells of them all."""
+    return Unit(name=TOP, parts=_by_name(list(parts)))
+
+
 def layer_key(unit: Unit, python: str, prefix: str = PREFIX_IN_IMAGE) -> str:
     """``sha256:`` over all that the bytes of a unit's layer depend on. ``python`` says which Python it is for and which
     one compiles its byte-code."""
     content = {
         "format": LAYER_FORMAT,
+        "holds": TOP if unit.name == TOP else "packages",
         "prefix": prefix,
         "parts": [[part.kind, part.name, part.version, *part.identity] for part in unit.parts],
         "python": python if any(part.python for part in unit.parts) else "",

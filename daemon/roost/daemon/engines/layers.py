@@ -23,7 +23,18 @@ from roost.daemon.engines.image_stage import Stage
 from roost.daemon.engines.layer_tar import Entry, Packed, StoppedError, pack
 from roost.daemon.engines.threads import to_end
 from roost.daemon.engines.uv import PipEngine
-from roost.daemon.image_layers import Content, Layer, Unit, arrange, by_dependency, layer_key, parts_of, python_of
+from roost.daemon.image_layers import (
+    TOP,
+    Content,
+    Layer,
+    Unit,
+    arrange,
+    by_dependency,
+    layer_key,
+    parts_of,
+    python_of,
+    top_of,
+)
 from roost.daemon.platforms import local_platform, split_platform
 from roost.daemon.progress import Progress, Silent
 from roost.store.disk import Layout, full_disk_named, remove_tree
@@ -31,9 +42,8 @@ from roost.store.errors import BuildError
 from roost.store.index import Index
 from roost.store.layer_files import blob_path, drop_blobs, intact, place_blob
 from roost.store.lock import HostPython, Lock
-from roost.store.records import Change, KeptLayer
+from roost.store.records import KeptLayer
 
-_TOP = Unit(name="environment", parts=())
 _AT_ONCE = max(1, min(4, os.cpu_count() or 1))
 
 
@@ -171,8 +181,8 @@ class _Writing:
         # What compiles counts by its version: the same one gives the same bytes wherever it runs.
         python = f"{version} {site} {version if compiles == 'itself' else compiles}"
         planned = [_Planned(unit, layer_key(unit, python)) for unit in arrange(parts)]
-        whole = Unit(name=_TOP.name, parts=tuple(sorted(parts, key=lambda part: (part.kind, part.name))))
-        return [*planned, _Planned(_TOP, layer_key(whole, f"{python} environment"))]
+        top = top_of(parts)
+        return [*planned, _Planned(top, layer_key(top, python))]
 
     # ---------------------------------------------------------------- doing it
     async def _write(self, missing: Sequence[_Planned], foreign: Compiler | None) -> dict[str, KeptLayer]:
@@ -181,7 +191,7 @@ class _Writing:
         compiler = stage.own_compiler() if self._is_native() else foreign
         try:
             await asyncio.to_thread(_make, folder)
-            wanted = {(part.kind, part.name) for each in missing for part in each.unit.parts}
+            wanted = {(part.kind, part.name) for each in missing if each.unit.name != TOP for part in each.unit.parts}
             await stage.fill(wanted)
             return await self._write_all(missing, stage, compiler, folder)
         finally:
@@ -214,15 +224,13 @@ class _Writing:
         return {layer.key: layer for layer in written}
 
     async def _write_one(self, each: _Planned, stage: Stage, compiler: Compiler | None, folder: str) -> KeptLayer:
+        is_top = each.unit.name == TOP
+        parts = () if is_top else each.unit.parts
         entries: list[Entry] = []
-        scripts: list[str] = []
-        activation: tuple[Change, ...] = ()
-        for part in each.unit.parts:
+        for part in parts:
             entries += await stage.entries(part, compiler)
-            scripts += [part.name] if stage.has_script(part) else []
-        if each.unit is _TOP:
+        if is_top:
             entries += marks(self._lock, self._python[1] if self._python else None)
-            activation = await stage.activation()
         blob = os.path.join(folder, f"{each.key.removeprefix('sha256:')}.tar.gz")
         packed = await to_end(_packed, entries, blob, self._stop)
         stamp = await to_end(place_blob, self._layout, blob, packed.digest)
@@ -232,9 +240,9 @@ class _Writing:
             digest=packed.digest,
             size=packed.size,
             stamp=stamp,
-            packages=tuple(part.label for part in each.unit.parts),
-            scripts=tuple(scripts),
-            activation=activation,
+            packages=tuple(part.label for part in parts),
+            scripts=tuple(part.name for part in parts if stage.has_script(part)),
+            activation=await stage.activation() if is_top else (),
         )
         await self._index.put_layer(layer)
         return layer
