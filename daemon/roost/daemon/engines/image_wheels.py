@@ -9,6 +9,7 @@ import os
 import posixpath
 import stat
 from pathlib import Path
+from zipfile import BadZipFile
 
 from installer import install
 from installer.destinations import SchemeDictionaryDestination
@@ -20,6 +21,8 @@ from roost.daemon.engines.layer_tar import Entry
 from roost.daemon.engines.uv_errors import WheelCorruptError
 from roost.daemon.image_layers import PREFIX_IN_IMAGE
 from roost.store.lock import Wheel
+
+_SCRIPTS = f"{IMAGE_ROOT}/bin"
 
 
 def install_wheel(wheel: Wheel, path: str, folder: str, site: str) -> list[Entry]:
@@ -33,7 +36,7 @@ def install_wheel(wheel: Wheel, path: str, folder: str, site: str) -> list[Entry
     try:
         with WheelFile.open(Path(path)) as source:
             install(source=source, destination=destination, additional_metadata={"INSTALLER": b"roost\n"})
-    except (InstallerError, ValueError, KeyError, AssertionError) as error:
+    except (InstallerError, BadZipFile, FileExistsError, ValueError, KeyError, AssertionError) as error:
         raise WheelCorruptError(
             f"{wheel.file_name} can't be installed: {error}",
             hint="Ask its publisher, or choose another version.",
@@ -62,5 +65,7 @@ def _entries(folder: str) -> list[Entry]:
             source = os.path.join(parent, name)
             mode = os.lstat(source).st_mode
             target = os.path.relpath(source, folder)
-            found.append(Entry(name=target, source=source, executable=bool(mode & stat.S_IXUSR)))
+            # pip and uv make every script executable, whatever the archive says of it
+            executable = bool(mode & stat.S_IXUSR) or os.path.dirname(target) == _SCRIPTS
+            found.append(Entry(name=target, source=source, executable=executable))
     return found
