@@ -169,7 +169,7 @@ class Builds:
         try:
             return await self._recorded(flight, job, build)
         except asyncio.CancelledError:
-            error: RoostError = BuildCancelledError("the build was cancelled", hint="nothing half-made was kept")
+            error: RoostError = BuildCancelledError("The build was cancelled", hint="Nothing half-made was kept.")
             flight.publish(Message(event="error", error=error_body(error)))
             raise error from None
         except Exception as failure:
@@ -324,7 +324,7 @@ class Builds:
         """Record the failure, unless that is what failed: the row of a full disk's build is ended by recovery."""
         cancelled = isinstance(error, asyncio.CancelledError)
         state: BuildState = "cancelled" if cancelled else "failed"
-        body = error_body(BuildCancelledError("the build was cancelled") if cancelled else _as_roost_error(error))
+        body = error_body(BuildCancelledError("The build was cancelled") if cancelled else _as_roost_error(error))
         seconds = round(time.monotonic() - started, 3)
         try:
             await self._store.index.update_build(

@@ -17,7 +17,7 @@ from roost.daemon.decide import (
 )
 from roost.daemon.drift import prefix_fault
 from roost.daemon.engine_set import Engines
-from roost.daemon.expansion import expand_credentials
+from roost.daemon.expansion import VariableMissingError, expand_credentials
 from roost.daemon.first_locks import FirstLocks
 from roost.daemon.image_bases import Bases, check_image
 from roost.daemon.image_facts import ImageScout
@@ -84,7 +84,7 @@ class Planner:
 
     async def _facts(self, resolved: Resolved, request: Request, what: What) -> Facts:
         if _uses_interpreter(resolved):
-            return Facts(platform=resolved.platform, interpreter=await self._interpreter(resolved))
+            return Facts(platform=resolved.platform, interpreter=await self._interpreter(resolved, what))
         known = await self._store.index.facts(resolved.digest, resolved.lineage, STEP_KINDS)
         if not known.known:
             await self.check_specs(resolved)
@@ -118,10 +118,19 @@ class Planner:
                 error.location = resolved.parsed.places.get(spec)
                 raise
 
-    async def _interpreter(self, resolved: Resolved) -> dict[str, object]:
+    async def _interpreter(self, resolved: Resolved, what: What) -> dict[str, object]:
+        """A bare name is looked for where the client would find it: the daemon's own PATH is that of whoever happened
+        to start it."""
         from roost.daemon.engines.interpreters import describe_interpreter
 
-        return await asyncio.to_thread(describe_interpreter, resolved.definition.python.interpreter)
+        named = resolved.definition.python.interpreter
+        if "/" not in named and "PATH" not in what.environ:
+            raise VariableMissingError(
+                f"The interpreter {named} is looked for on PATH, which was not sent",
+                hint="Set PATH where roost is called, or name the interpreter by its path.",
+                fields={"variables": ["PATH"]},
+            )
+        return await asyncio.to_thread(describe_interpreter, named, what.environ.get("PATH"))
 
     async def _older(self, resolved: Resolved, what: What) -> tuple[Generation, Artifact | None]:
         generations = await self._store.index.generations(resolved.digest)
@@ -165,7 +174,7 @@ class Planner:
         """What the engines need to lock ``resolved``."""
         return SolveJob(
             definition=resolved.definition,
-            defaults=self.defaults,
+            defaults=resolved.defaults,
             platform=resolved.platform,
             credentials=expand_credentials(resolved.parsed.credentials, what.environ),
             environ=what.environ,

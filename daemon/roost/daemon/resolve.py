@@ -35,6 +35,10 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     """Paths that would have been chosen instead, had they been there."""
     guards: tuple[Guard, ...] | None = None
     """The state of every file that was read, taken before; ``None`` where stats can't tell (folders were read)."""
+    defaults: Defaults = Defaults()
+    """What the canonical form spells out where the definition says nothing: a solve must go by the same."""
+    config: Guard | None = None
+    """The config file that gave the defaults."""
     image: bool = False
     """For a target that runs images: ``platform`` is the image's."""
 
@@ -101,16 +105,20 @@ class WatchedFiles(LocalFiles):
         self.guards.setdefault(path, Guard(path=path, identity=identity(path)))
 
 
-async def resolve(what: What, defaults: Defaults) -> Resolved:
-    """Find, read and digest the definition that ``what`` names.
+async def resolve(what: What, defaults: Defaults, config: Guard | None = None) -> Resolved:
+    """Find, read and digest the definition that ``what`` names, with the ``defaults`` that the file ``config`` gave.
 
     Raises UsageError where it names two, NotFoundError where there is none, DefinitionError where it is wrong.
     """
     _check(what)
-    return await asyncio.to_thread(_resolve, what, defaults)
+    return msgspec.structs.replace(await asyncio.to_thread(_resolve, what, defaults), config=config)
 
 
 def _check(what: What) -> None:
+    if not os.path.isabs(what.cwd):
+        raise UsageError(f"The working folder {what.cwd!r} is no absolute path", hint="Send the client's own folder.")
+    if any("\0" in text for text in (what.cwd, what.file or "", *what.command)):
+        raise UsageError("A path or a word of the command holds a NUL character", hint="No file has such a name.")
     named = [o for o, v in (("-f", what.file), ("-e", what.environment), ("--image", what.image)) if v is not None]
     if len(named) > 1:
         raise UsageError(f"{' and '.join(named)} each name an environment", hint="Give at most one of -e, -f, --image.")
@@ -145,6 +153,7 @@ def _resolve(what: What, defaults: Defaults) -> Resolved:
         warnings=[msgspec.convert(msgspec.to_builtins(notice), WarningView) for notice in parsed.warnings],
         absent=found.absent if found else (),
         guards=None if files.folders or what.text is not None else tuple(files.guards.values()),
+        defaults=defaults,
     )
 
 

@@ -66,8 +66,8 @@ async def build_job(work: Work, body: BuildRequest) -> BuildJob:
     parse_as_of(body.as_of)
     if (body.rebuild or body.as_of) and (body.what.generation is not None or body.what.lock is not None):
         raise UsageError(
-            "a new generation and an older one are asked for at once",
-            hint="leave out --rebuild and --as-of, or --generation and --lock",
+            "A new generation and an older one are asked for at once",
+            hint="Leave out --rebuild and --as-of, or --generation and --lock.",
         )
     resolved = await work.resolve(body.what)
     request = Request(

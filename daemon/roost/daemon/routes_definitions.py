@@ -89,9 +89,7 @@ async def locks(call: Call[LockRequest]) -> LockResponse:
     planned = await work.planner.plan(resolved, request, body.what)
     lock = await _kept_or_solved(work, resolved, body.what, planned.facts.lock_digest)
     return LockResponse(
-        text=write_lock(
-            lock, body.format, channels=resolved.definition.conda.channels or work.planner.defaults.channels
-        ),
+        text=write_lock(lock, body.format, channels=resolved.definition.conda.channels or resolved.defaults.channels),
         definition_digest=resolved.digest,
         lock_digest=lock_digest(lock),
         generation=planned.facts.generation.number if planned.facts.generation else None,

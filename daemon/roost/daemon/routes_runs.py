@@ -68,10 +68,10 @@ def _launch(resolved: Resolved, planned: Planned) -> Launch | None:
 
 async def _leave_plan(work: Work, what: What, resolved: Resolved, planned: Planned, launch: Launch, token: int) -> None:
     """For the next time, if everything that this answer rests on can be seen by a stat."""
-    prefix, config = planned.facts.prefix, work.config
+    prefix, config = planned.facts.prefix, resolved.config
     plain = what.generation is None and what.lock is None and what.image is None and not what.environ
     key = plan_key(command=what.command, file=what.file, environment=what.environment)
-    if not plain or key is None or prefix is None or resolved.guards is None:
+    if not plain or key is None or prefix is None or resolved.guards is None or config is None:
         return
     plan = LaunchPlan(
         cwd=what.cwd,
@@ -90,6 +90,11 @@ async def _leave_plan(work: Work, what: What, resolved: Resolved, planned: Plann
 
 async def start_run(call: Call[RunRequest]) -> RunResponse | Reply:
     work, body = call.app[WORK], call.body
+    given = {**body.variables, **body.secrets, **body.environ_of_client}
+    if any("\0" in text for text in (*body.command, *given, *given.values())) or any("=" in name for name in given):
+        raise UsageError(
+            "A word of the command or a variable can't be handed to a process", hint="No NUL, no = in names."
+        )
     resolved, planned = await _planned(work, body.what, body.target)
     return await _start(work, body, resolved, planned)
 

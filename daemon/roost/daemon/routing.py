@@ -128,6 +128,8 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
         raise _refusal(error) from error
+    except RecursionError as error:
+        raise RequestError("The request's JSON is nested too deeply", hint="No request is.") from error
     except msgspec.DecodeError as error:
         raise RequestError(f"The request's body is not JSON: {error}", hint="Send application/json.") from error
 

@@ -48,15 +48,18 @@ class Work:
     config: Guard
     """The config file that is in force, as it was before it was read."""
     events: Events
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the config file is read: what is in force and the file's state must belong together."""
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the registries that were added are changed."""
 
     async def read_config_again(self) -> None:
         """Take the config file's changes as they come: a digest made with old defaults would be a wrong one."""
-        now = await asyncio.to_thread(identity, self.config.path)
-        if now != self.config.identity:
-            await self.configure(await asyncio.to_thread(load_config))
-            self.config = Guard(path=self.config.path, identity=now)
+        async with self.reading:
+            now = await asyncio.to_thread(identity, self.config.path)
+            if now != self.config.identity:
+                await self.configure(await asyncio.to_thread(load_config))
+                self.config = Guard(path=self.config.path, identity=now)
 
     async def configure_again(self) -> None:
         """The config file as it is, and the registries that were added as they are now."""
@@ -75,7 +78,7 @@ class Work:
     async def resolve(self, what: What) -> Resolved:
         """The definition that ``what`` names, under the config of now."""
         await self.read_config_again()
-        return await resolve(what, self.planner.defaults)
+        return await resolve(what, self.planner.defaults, self.config)
 
     async def stop(self) -> None:
         """Cancel builds, let go of runs."""

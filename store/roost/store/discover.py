@@ -46,7 +46,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     format: str | None = None
     """``None``: to be told by content."""
     absent: tuple[str, ...] = ()
-    """Paths that are not there and would have been chosen, or would have made the choice ambiguous."""
+    """Paths that are not there and would or could have been chosen, or would have made the choice ambiguous."""
     consulted: tuple[str, ...] = ()
     """Files that are there and were passed over for what they hold (a ``pyproject.toml``, the script)."""
 
@@ -62,8 +62,7 @@ def discover(cwd: str, command: Sequence[str]) -> Found:
         path = os.path.normpath(os.path.join(cwd, script))
         if _has_metadata(path):
             return Found(path=path, format="pep723")
-        if os.path.isfile(path):
-            search.consulted.append(path)
+        (search.consulted if os.path.isfile(path) else search.absent).append(path)
     for folder in _upwards(os.path.normpath(cwd)):
         if (found := search.look(folder)) is not None:
             return found

@@ -10,7 +10,7 @@ from typing import Any
 
 from roost.client.cli.building import fields
 from roost.client.cli.context import Context, wrong_usage
-from roost.client.cli.launching import supervise
+from roost.client.cli.launching import handed_on, supervise
 from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.errors import client_error
 from roost.client.terminal import digest, moment, table
@@ -98,7 +98,7 @@ def rerun_command(context: Context) -> int:
     old = context.request("GET", f"/v1/runs/{context.options.id}")
     _check(old)
     detach = context.options.detach
-    request = {"detach": True, "environ_of_client": dict(os.environ)} if detach else {}
+    request = {"detach": True, "environ_of_client": handed_on(context)} if detach else {}
     answer = context.request("POST", f"/v1/runs/{old['id']}/rerun", request)
     if not detach:
         return supervise(context, answer, {})

@@ -11,7 +11,7 @@ from roost.client import activate, shells
 from roost.client.cli.building import build
 from roost.client.cli.context import Context, wrong_usage
 from roost.client.cli.parser import Subparsers, add_command
-from roost.client.cli.what import add_what, what
+from roost.client.cli.what import add_what, readable, utf8, what
 from roost.client.errors import ClientError, client_error
 
 Json = dict[str, Any]
@@ -126,7 +126,8 @@ def _build_first(context: Context, answer: Json, request: Json) -> None:
 def run_command(context: Context) -> int:
     command = _command(context)
     asked = what(context, command)
-    request = {"what": asked, "command": command, "target": context.options.target, **_run_options(context)}
+    said = [utf8(w, "A word of a detached run's command") if context.options.detach else readable(w) for w in command]
+    request = {"what": asked, "command": said, "target": context.options.target, **_run_options(context)}
     for _ in range(ATTEMPTS):
         answer = context.request("POST", "/v1/runs", request)
         context.announce(answer.get("source"))
@@ -142,7 +143,7 @@ def run_command(context: Context) -> int:
             build(context, {"what": asked, "target": context.options.target})
             continue
         try:
-            return supervise(context, answer, request["variables"])
+            return supervise(context, answer, request["variables"], command)
         except activate.LeaseGoneError:
             _failed(context, answer["run"]["id"])
     raise _gone()
@@ -176,13 +177,21 @@ def _run_options(context: Context) -> Json:
     result: Json = {"variables": dict(map(_pair, options.var)), "secrets": secrets}
     result.update({"experiment": options.experiment} if options.experiment else {})
     if options.detach:
-        return {**result, "detach": True, "environ_of_client": dict(os.environ)}
+        return {**result, "detach": True, "environ_of_client": handed_on(context)}
     if options.target == "local":  # the command inherits them: no need to tell anybody
         return {**result, "secrets": dict.fromkeys(secrets, "")}
     from roost.client import attach
 
     terminal = attach.terminal()
     return {**result, **({"terminal": terminal} if terminal else {})}
+
+
+def handed_on(context: Context) -> dict[str, str]:
+    """This process's variables for a detached run. What is no UTF-8 stays behind, and is named."""
+    kept = {name: value for name, value in os.environ.items() if readable(name + value) == name + value}
+    for name in sorted(set(os.environ) - set(kept)):
+        context.note(f"{readable(name)} is no UTF-8, and a detached run does not get it")
+    return kept
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -206,13 +215,16 @@ def _detached(context: Context, run: Json) -> int:
     return 0
 
 
-def supervise(context: Context, answer: Json, variables: Mapping[str, str]) -> int:
-    """Start the run that ``answer`` describes and see it to its end; its exit status."""
+def supervise(
+    context: Context, answer: Json, variables: Mapping[str, str], command: Sequence[str] | None = None
+) -> int:
+    """Start the run that ``answer`` describes, with ``command`` as it was typed, and see it to its end; its exit
+    status."""
     from roost.client.supervise import Supervised
 
     launch, run = answer["launch"], answer["run"]
     spec = {
-        "command": run["command"],
+        "command": command or run["command"],
         "cwd": run["cwd"],
         "environ": activate.environment(launch, os.environ, variables),
         "lease": launch["lease"],

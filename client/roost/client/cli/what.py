@@ -28,16 +28,28 @@ def what(context: Context, command: Sequence[str] = ()) -> dict[str, Any]:
     """``wire.What`` of the options, without what is not said."""
     options = context.options
     said = {
-        "cwd": _cwd(),
-        "file": options.file,
+        "cwd": utf8(_cwd(), "The working folder"),
+        "file": utf8(options.file, "-f") if options.file is not None else None,
         "environment": options.environment,
         "image": options.image,
         "generation": options.generation,
         "lock": options.lock,
-        "command": list(command),
+        "command": [readable(word) for word in command],
     }
     result = {name: value for name, value in said.items() if value not in (None, [])}
     return {**result, "ignore_image": True} if options.ignore_image else result
+
+
+def utf8(text: str, name: str) -> str:
+    """``text``, which goes over the wire as it is. Raises ``ClientError`` where its bytes are no UTF-8."""
+    if readable(text) != text:
+        raise wrong_usage(f"{name} is no UTF-8: {readable(text)}", "Rename it.")
+    return text
+
+
+def readable(text: str) -> str:
+    """``text`` for people: bytes that are no UTF-8 show as replacement characters."""
+    return os.fsencode(text).decode("utf-8", "replace")
 
 
 def _cwd() -> str:
