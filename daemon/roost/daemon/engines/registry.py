@@ -132,10 +132,9 @@ class Registry:
             return 0
         if isinstance(there, Unknown):
             raise RegistryError(there.reason.message, hint="Nothing was sent.", fields={"reason": there.reason.code})
-        blob = BlobSource(source, descriptor.size)
-        await blob.check(descriptor)
         access = _access(ref, "push", mount_from)
-        return await Upload(self._transport, access, ref, blob, descriptor.digest).run(mount_from)
+        async with BlobSource(source, descriptor.size) as blob:
+            return await Upload(self._transport, access, ref, blob, descriptor.digest).run(mount_from)
 
     async def mount_blob(self, ref: Reference, digest: str, mount_from: str) -> bool:
         """Whether the repository of ``ref`` has the blob now, without a byte of it sent: it had it, or took it from the
@@ -210,7 +209,10 @@ class Registry:
             if response.status != 200:
                 raise_status(ref.host, response.status, f"asking for {ref}")
             fetched = await _read_manifest(ref, response)
-        document = parse_manifest(fetched.data, fetched.media_type)
+        try:
+            document = parse_manifest(fetched.data, fetched.media_type)
+        except ManifestInvalidError as error:
+            raise ManifestInvalidError(f"{ref}: {error.message}") from error
         self._known.add(ref.host)
         fetched = msgspec.structs.replace(fetched, media_type=document.media_type)
         if platform is None or not isinstance(document, Index):
@@ -266,7 +268,7 @@ class Registry:
         async with self._transport.open(_access(ref, "pull"), "GET", url) as response:
             if response.status != 200:
                 raise_status(ref.host, response.status, f"fetching {descriptor.digest[:19]}…")
-            data = await _read_all(response, descriptor.size)
+            data = await _read_all(ref.host, response, descriptor.size)
         if digest_of(data) != descriptor.digest:
             raise BlobDigestError(
                 f"Registry {ref.host} sent {digest_of(data)} for {descriptor.digest}",
@@ -321,7 +323,7 @@ def _at_mirror(ref: Reference, mirror: str) -> Reference:
 
 async def _read_manifest(ref: Reference, response: aiohttp.ClientResponse) -> FetchedManifest:
     """Raises BlobDigestError where the registry lies about what it sends, ManifestInvalidError where it is too much."""
-    data = await _read_all(response, None)
+    data = await _read_all(ref.host, response, MANIFEST_LIMIT)
     digest = digest_of(data)
     said = response.headers.get("Docker-Content-Digest", digest)
     wanted = ref.digest or digest
@@ -332,12 +334,11 @@ async def _read_manifest(ref: Reference, response: aiohttp.ClientResponse) -> Fe
     return FetchedManifest(digest=digest, media_type=response.headers.get("Content-Type", ""), data=data)
 
 
-async def _read_all(response: aiohttp.ClientResponse, size: int | None) -> bytes:
+async def _read_all(host: str, response: aiohttp.ClientResponse, limit: int) -> bytes:
     """The whole body, bounded."""
-    limit = MANIFEST_LIMIT if size is None else size
     data = bytearray()
     async for piece in response.content.iter_chunked(64 * 1024):
         data += piece
         if len(data) > limit:
-            raise ManifestInvalidError(f"The answer is larger than {limit} bytes")
+            raise ManifestInvalidError(f"Registry {host} sends more than the {limit} bytes that were expected")
     return bytes(data)

@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 import aiohttp
 import msgspec
@@ -26,9 +27,11 @@ from roost.daemon.engines.registry_errors import (
     RegistryBusyError,
     RegistryDeniedError,
 )
+from roost.daemon.oci import is_loopback
 
 _HELPER_SECONDS = 30.0
 _TOKEN_LIMIT = 1 << 20
+_PATIENCE = aiohttp.ClientTimeout(total=30.0, sock_connect=10.0)
 _LIFETIME = 60.0
 """Seconds that a token lasts whose answer does not say (auth/token.md)."""
 
@@ -105,6 +108,14 @@ def _look_up(host: str) -> Credentials | None:
     if fields.get("username"):
         return Credentials(username=str(fields["username"]), password=str(fields.get("password") or ""))
     return None
+
+
+def proxy_for(url: URL) -> str | None:
+    """By ``HTTPS_PROXY`` and the like. aiohttp's own way would read ``~/.netrc`` as well."""
+    proxies = getproxies_environment()
+    if url.scheme not in proxies or is_loopback(url.authority) or proxy_bypass_environment(url.authority, proxies):
+        return None
+    return proxies[url.scheme]
 
 
 class Access:
@@ -195,11 +206,12 @@ def _token_request(
     if credentials is not None and credentials.identity_token:
         form = {"grant_type": "refresh_token", "service": service, "client_id": "roost", "scope": " ".join(scopes)}
         form["refresh_token"] = credentials.identity_token
-        return session.post(realm, data=form, allow_redirects=False)
+        return session.post(realm, data=form, allow_redirects=False, proxy=proxy_for(realm), timeout=_PATIENCE)
     query = [("service", service)] if service else []
     query += [("scope", each) for each in scopes]
     headers = {"Authorization": credentials.basic} if credentials is not None else {}
-    return session.get(realm.extend_query(query), headers=headers, allow_redirects=False)
+    url = realm.extend_query(query)
+    return session.get(url, headers=headers, allow_redirects=False, proxy=proxy_for(realm), timeout=_PATIENCE)
 
 
 def _check_token_status(host: str, realm: URL, response: aiohttp.ClientResponse, *, known: bool) -> None:

@@ -12,13 +12,12 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 import aiohttp
 import msgspec
 from yarl import URL
 
-from roost.daemon.engines.registry_auth import Access, Authority, parse_challenges
+from roost.daemon.engines.registry_auth import Access, Authority, parse_challenges, proxy_for
 from roost.daemon.engines.registry_errors import (
     BlobMissingError,
     NotRegistryError,
@@ -175,7 +174,12 @@ class Transport:
         known = self._authority.remembered(access) if own else None
         sent = {**headers, **({"Authorization": known} if known else {})}
         data = body() if body is not None else None
-        return await session.request(method, url, headers=sent, data=data, allow_redirects=False, proxy=_proxy_for(url))
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=self.config.connect_timeout, sock_read=self.config.timeout
+        )
+        return await session.request(
+            method, url, headers=sent, data=data, allow_redirects=False, proxy=proxy_for(url), timeout=timeout
+        )
 
     def _pause(self, response: aiohttp.ClientResponse, tries: int, most: int, waited: float) -> float | None:
         """Seconds after which to send the same again; ``None`` where the answer must do."""
@@ -191,12 +195,8 @@ class Transport:
         async with self._making:
             if self._session is None:
                 context = await asyncio.to_thread(ssl.create_default_context)
-                timeout = aiohttp.ClientTimeout(
-                    total=None, sock_connect=self.config.connect_timeout, sock_read=self.config.timeout
-                )
                 self._session = aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(ssl=context, limit_per_host=8),
-                    timeout=timeout,
                     auto_decompress=False,  # digests are over the bytes as they are
                     cookie_jar=aiohttp.DummyCookieJar(),
                     headers={"User-Agent": "roost", "Accept-Encoding": "identity"},
@@ -218,14 +218,6 @@ def retry_after(value: str, now: datetime) -> float | None:
     except (TypeError, ValueError):
         return None
     return max(0.0, float((then - now).total_seconds())) if then.tzinfo else None
-
-
-def _proxy_for(url: URL) -> str | None:
-    """By ``HTTPS_PROXY`` and the like. aiohttp's own way would read ``~/.netrc`` as well."""
-    proxies = getproxies_environment()
-    if url.scheme not in proxies or is_loopback(url.authority) or proxy_bypass_environment(url.authority, proxies):
-        return None
-    return proxies[url.scheme]
 
 
 @contextmanager

@@ -22,39 +22,50 @@ from roost.daemon.engines.registry_errors import (
     RegistryError,
 )
 from roost.daemon.engines.registry_http import Body, Transport, raise_status
-from roost.daemon.oci import Descriptor, Reference
+from roost.daemon.oci import Reference
 
 _BLOCK = 256 * 1024
 _RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
 
 
 class BlobSource:
-    """What is sent: bytes, or a file. Read in blocks, so that memory does not grow with the blob."""
+    """What is sent: bytes, or a file, which is open while the context is. Read in blocks, so that memory does not grow
+    with the blob, and without a position, so that a body that nobody reads to its end leaves nothing behind."""
 
     def __init__(self, source: str | bytes, size: int) -> None:
         self._source = source
+        self._file = -1
         self.size = size
+
+    async def __aenter__(self) -> BlobSource:
+        """Raises BlobDigestError where there are more or fewer bytes; the registry checks the digest."""
+        found = await asyncio.to_thread(self._open) if isinstance(self._source, str) else len(self._source)
+        if found != self.size:
+            await self.__aexit__()
+            raise BlobDigestError(f"A blob should have {self.size} bytes, and there are {found}")
+        return self
+
+    def _open(self) -> int:
+        self._file = os.open(self._source, os.O_RDONLY | os.O_CLOEXEC)
+        return os.fstat(self._file).st_size
+
+    async def __aexit__(self, *ignored: object) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
     async def blocks(self, offset: int, length: int) -> AsyncIterator[bytes]:
         """``length`` bytes from ``offset``."""
         if isinstance(self._source, bytes):
             yield self._source[offset : offset + length]
             return
-        file = await asyncio.to_thread(open, self._source, "rb")
-        try:
-            await asyncio.to_thread(file.seek, offset)
-            while length > 0 and (block := await asyncio.to_thread(file.read, min(_BLOCK, length))):
-                length -= len(block)
-                yield block
-        finally:
-            await asyncio.to_thread(file.close)
+        end = offset + length
+        while offset < end and (block := await asyncio.to_thread(self._read, offset, min(_BLOCK, end - offset))):
+            offset += len(block)
+            yield block
 
-    async def check(self, descriptor: Descriptor) -> None:
-        """Raise BlobDigestError where the size is another than the descriptor's; the registry checks the digest."""
-        is_file = isinstance(self._source, str)
-        size = (await asyncio.to_thread(os.stat, self._source)).st_size if is_file else len(self._source)
-        if size != descriptor.size:
-            raise BlobDigestError(f"{descriptor.digest} should have {descriptor.size} bytes, and there are {size}")
+    def _read(self, offset: int, length: int) -> bytes:
+        return os.pread(self._file, length, offset)
 
 
 class Upload:
