@@ -334,6 +334,33 @@ def test_a_broken_file_is_named_with_line_and_column(roost, prefix):
     assert roost("build", "-f", "broken.txt").stderr.startswith("roost: broken.txt:2:")
 
 
+def test_a_folder_stands_for_its_environment_file(roost, prefix):
+    below = roost.work / "below"
+    below.mkdir()
+    (below / "requirements.txt").write_text((roost.work / "requirements.txt").read_text())
+    for _ in range(2):
+        done = roost("exec", "-f", "below", "--", "python", "-c", PREFIX)
+        assert done.stdout.strip() == prefix
+    (below / "environment.yml").write_text("dependencies: [python]\n")
+    assert roost.json("digest", "-f", "below")["source"]["path"] == str(below / "environment.yml")
+    (below / "environment.yaml").write_text("dependencies: [python]\n")
+    assert roost("digest", "-f", "below").returncode == 3
+    done = roost("digest", "-f", "/dev")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        3, "roost: /dev holds no environment file, no Dockerfile and no azureml_environment.json",
+    )  # fmt: skip
+    done = roost("digest", "-f", "/dev/zero")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        3, "roost: /dev/zero can't be read: it is no regular file",
+    )  # fmt: skip
+
+
+def test_a_lock_for_no_known_platform_is_refused(roost, prefix):
+    done = roost("lock", "--platform", "foo-1")
+    assert done.returncode == 3
+    assert "'foo-1' is no platform" in done.stderr
+
+
 def test_progress_is_plain_elsewhere_and_drawn_on_a_terminal(roost, prefix):
     plain = roost("build", "--rebuild").stderr
     assert "\033" not in plain

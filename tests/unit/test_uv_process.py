@@ -42,6 +42,7 @@ async def test_uv_gets_a_scrubbed_environment(tmp_path: Path, monkeypatch: pytes
     for name in ("UV_INDEX", "PIP_INDEX_URL", "PYTHONPATH", "CONDA_PREFIX", "VIRTUAL_ENV", "MYSECRET"):
         monkeypatch.setenv(name, "ambient")
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("SSL_CERT_FILE", str(script))
     process = Process(str(script), str(tmp_path / "cache"), str(tmp_path / "tmp"), timeout=7, retries=1)
     async with process.folder() as folder:
         outcome = await process.run(["x"], folder, secrets=Secrets({"https://h": "u:p"}))
@@ -54,5 +55,20 @@ async def test_uv_gets_a_scrubbed_environment(tmp_path: Path, monkeypatch: pytes
     assert {line.partition("=")[0] for line in lines if line.startswith(("UV_", "PIP_"))} == {
         "UV_HTTP_TIMEOUT",
         "UV_HTTP_RETRIES",
+        "UV_SYSTEM_CERTS",
     }
     assert os.listdir(tmp_path / "tmp") == []
+
+
+@pytest.mark.parametrize(("there", "wanted"), [("file", True), ("folder", True), ("nothing", False)])
+def test_the_systems_certificates_are_trusted_where_there_are_any(
+    there: str, wanted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, folder = tmp_path / "cert.pem", tmp_path / "certs"
+    folder.mkdir()
+    if there != "nothing":
+        (file if there == "file" else folder / "one.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    monkeypatch.setenv("SSL_CERT_DIR", str(folder))
+    environ = Process("uv", "/cache", str(tmp_path), timeout=7, retries=1)._environ(str(tmp_path), Secrets({}))
+    assert ("UV_SYSTEM_CERTS" in environ) == wanted

@@ -12,10 +12,10 @@ from roost.daemon.launch import identity
 from roost.daemon.platforms import image_platform, local_platform
 from roost.store.canonical import canonical, digest_of, settings_canonical
 from roost.store.definition import Base, Defaults, Definition, Input, Parsed, Python, Settings
-from roost.store.discover import Found, discover
+from roost.store.discover import Found, discover, discover_in
 from roost.store.errors import NotFoundError, UsageError
 from roost.store.files import LocalFiles
-from roost.store.readers import Source, read
+from roost.store.readers import CONTEXT_FILES, Source, read
 from roost.store.records import Guard, Run
 from roost.store.store import Store
 
@@ -91,6 +91,10 @@ class WatchedFiles(LocalFiles):
     def is_folder(self, path: str) -> bool:
         self.watch(path)
         return super().is_folder(path)
+
+    def file_digest(self, path: str) -> str:
+        self.watch(path)
+        return super().file_digest(path)
 
     def tree_digest(self, path: str) -> str:
         self.folders = True
@@ -171,13 +175,21 @@ def _find(what: What, files: WatchedFiles) -> Found:
             raise NotFoundError(
                 f"{path} does not exist", hint="Name an environment file, or a folder with one, with -f."
             )
-        return Found(path=path)
+        return _find_in(path, files) if what.text is None and files.is_folder(path) else Found(path=path)
     found = discover(what.cwd, what.command)
     if not found.consulted:
         return found
     for path in found.consulted:
         files.watch(path)
     return discover(what.cwd, what.command)  # again, so that their state is from before they were read
+
+
+def _find_in(folder: str, files: WatchedFiles) -> Found:
+    """The folder itself where it is to be read whole, else its environment file. No launch plan: the name of a folder
+    could not lie beside the names of files in it."""
+    files.folders = True
+    whole = any(os.path.exists(os.path.join(folder, name)) for name in CONTEXT_FILES)
+    return (None if whole else discover_in(folder)) or Found(path=folder)
 
 
 def _folder_name(path: str | None) -> str | None:

@@ -15,6 +15,7 @@ from roost.client.wire import (
     What,
 )
 from roost.daemon.decide import Request
+from roost.daemon.engines.conda_platforms import baseline
 from roost.daemon.progress import Silent
 from roost.daemon.resolve import Resolved
 from roost.daemon.routing import Call, Route
@@ -84,6 +85,7 @@ async def locks(call: Call[LockRequest]) -> LockResponse:
     if resolved.definition.python.user_managed:
         raise UsageError("A user-managed definition has no lock", hint="Roost installs nothing for it.")
     if body.platform is not None:
+        baseline(body.platform, resolved.definition.system)  # refuses what is no platform
         resolved = msgspec.structs.replace(resolved, platform=body.platform)
     request = Request(definition=resolved.definition, ignore_image=True)
     planned = await work.planner.plan(resolved, request, body.what)

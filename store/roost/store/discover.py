@@ -72,6 +72,11 @@ def discover(cwd: str, command: Sequence[str]) -> Found:
     )
 
 
+def discover_in(folder: str) -> Found | None:
+    """The environment file of ``folder`` alone, by the same ranks. Raises :class:`AmbiguousDefinitionError`."""
+    return _Search().look(os.path.normpath(folder))
+
+
 def script_of(command: Sequence[str]) -> str | None:
     """The script of ``x.py …`` or ``python [options] x.py …``."""
     if not command:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO
 
 from roost.store.dockerignore import ignored_by
 
@@ -15,14 +17,23 @@ _BUILDS = frozenset((".venv", "venv", ".tox", ".nox", ".eggs", "node_modules", "
 _LEFT_OUT = _VERSION_CONTROL | _CACHES | _BUILDS
 _LEFT_OUT_AT_TOP = frozenset(("build", "dist"))
 _CHUNK = 1 << 20
+LARGEST = 64 << 20
+"""Bytes of a file that is read whole: no definition is as large, and who reads a model or a device is lost."""
 
 
 class LocalFiles:
     """Implements ``roost.store.readers.Files`` on the file system. Blocking: call it in a thread."""
 
     def read(self, path: str) -> bytes:
-        with open(path, "rb") as file:
-            return file.read()
+        with _open(path) as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise OSError(errno.EFBIG, f"it is larger than {LARGEST >> 20} MiB")
+        return data
+
+    def file_digest(self, path: str) -> str:
+        with _open(path) as file:
+            return "sha256:" + _content(file).hexdigest()
 
     def exists(self, path: str) -> bool:
         return os.path.exists(path)
@@ -96,7 +107,20 @@ def _entry(path: str) -> tuple[bytes, bytes]:
         return b"folder", b""
     kind = b"executable" if status.st_mode & 0o111 else b"file"
     with open(path, "rb") as file:
-        content = hashlib.sha256()
-        while chunk := file.read(_CHUNK):
-            content.update(chunk)
-    return kind, content.digest()
+        return kind, _content(file).digest()
+
+
+def _content(file: BinaryIO) -> hashlib._Hash:
+    content = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        content.update(chunk)
+    return content
+
+
+def _open(path: str) -> BinaryIO:
+    """Nothing without an end (a device, a pipe), and without waiting for somebody to write."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return open(file, "rb")

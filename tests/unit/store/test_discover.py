@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.store.discover import AmbiguousDefinitionError, NoDefinitionError, discover, script_of
+from roost.store.discover import AmbiguousDefinitionError, NoDefinitionError, discover, discover_in, script_of
 
 PROJECT = "[project]\nname = 'p'\n"
 ROOST = "[tool.roost]\n"
@@ -124,3 +124,11 @@ def test_folders_and_dockerfiles_are_no_candidates(tmp_path):
 )
 def test_the_script_of_a_command(command, script):
     assert script_of(command) == script
+
+
+def test_one_folder_alone(tmp_path):
+    put(tmp_path, requirements_DOT_txt="", below__note_DOT_md="")
+    found = discover_in(f"{tmp_path}/")
+    assert found is not None
+    assert (found.path, found.format) == (f"{tmp_path}/requirements.txt", "requirements")
+    assert discover_in(f"{tmp_path}/below") is None

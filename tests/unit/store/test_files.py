@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from roost.store.dockerignore import ignored_by
-from roost.store.files import LocalFiles
+from roost.store.files import LARGEST, LocalFiles
 
 FILES = LocalFiles()
 
@@ -114,3 +114,30 @@ def test_dockerignore(rules, out, kept):
     ignored = ignored_by(rules)
     assert [path for path in out if not ignored(path)] == []
     assert [path for path in kept if ignored(path)] == []
+
+
+def test_what_has_no_end_or_is_far_too_large_is_not_read_whole(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with open(tmp_path / "model.bin", "wb") as file:
+        file.truncate(LARGEST + 1)
+    for path, said in (
+        ("/dev/zero", "no regular file"),
+        (str(tmp_path / "pipe"), "no regular file"),
+        (str(tmp_path), "no regular file"),
+        (str(tmp_path / "model.bin"), "larger than 64 MiB"),
+    ):
+        with pytest.raises(OSError, match=said):
+            FILES.read(path)
+    os.truncate(tmp_path / "model.bin", LARGEST)
+    assert len(FILES.read(str(tmp_path / "model.bin"))) == LARGEST
+
+
+def test_a_wheel_of_any_size_counts_by_its_content(tmp_path):
+    with open(tmp_path / "a.whl", "wb") as file:
+        file.truncate(LARGEST + 1)
+    before = FILES.file_digest(str(tmp_path / "a.whl"))
+    with open(tmp_path / "a.whl", "r+b") as file:
+        file.write(b"x")
+    assert FILES.file_digest(str(tmp_path / "a.whl")) != before
+    with pytest.raises(OSError, match="no regular file"):
+        FILES.file_digest("/dev/zero")

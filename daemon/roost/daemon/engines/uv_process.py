@@ -13,6 +13,7 @@ import contextlib
 import os
 import shutil
 import signal
+import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
@@ -197,9 +198,17 @@ class Process:
         environ = {name: os.environ[name] for name in PASSED if name in os.environ}
         environ |= {"PATH": PATH, "TMPDIR": os.path.join(folder, "tmp"), "GIT_TERMINAL_PROMPT": "0"}
         environ |= {"UV_HTTP_TIMEOUT": str(self.timeout), "UV_HTTP_RETRIES": str(self.retries)}
+        environ |= {"UV_SYSTEM_CERTS": "1"} if _has_certificates() else {}
         if secrets.credentials:
             environ |= {"NETRC": _write_netrc(folder, secrets), **secrets.git_variables()}
         return environ
+
+
+def _has_certificates() -> bool:
+    """Whether the system says whom to trust: an index behind a company's own authority is then reached by uv as it is
+    by everything else. Elsewhere (a bare container) uv has a list of its own."""
+    places = ssl.get_default_verify_paths()
+    return places.cafile is not None or (places.capath is not None and bool(os.listdir(places.capath)))
 
 
 def _write_netrc(folder: str, secrets: Secrets) -> str:

@@ -98,16 +98,20 @@ def _toml_format(toml: TomlText) -> str:
     return "roost"
 
 
+CONTEXT_FILES = ("azureml_environment.json", "Dockerfile")
+"""What makes a folder one that is read whole, before any environment file in it."""
+
+
 def _read_folder(reading: Reading, folder: str) -> Parsed:
     """A build context, or the folder that Azure's ``save_to_directory`` writes."""
-    stored = posixpath.join(folder, "azureml_environment.json")
+    stored = posixpath.join(folder, CONTEXT_FILES[0])
     if reading.files.exists(stored):
         reading.path = stored
         return _read_text(reading, decode(reading.load(stored, None), stored), None)
-    if reading.files.exists(posixpath.join(folder, "Dockerfile")):
+    if reading.files.exists(posixpath.join(folder, CONTEXT_FILES[1])):
         return read_context(reading, folder)
     raise FormatUnreadError(
-        f"{folder} holds neither a Dockerfile nor an azureml_environment.json",
-        hint="Name an environment file in it.",
+        f"{folder} holds no environment file, no Dockerfile and no azureml_environment.json",
+        hint="Name a file.",
         location=Location(path=folder),
     )

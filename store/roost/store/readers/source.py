@@ -22,7 +22,10 @@ class Files(Protocol):
     """The files that a definition refers to; the readers' only sight of the disk. Paths are absolute."""
 
     def read(self, path: str) -> bytes:
-        """The content; raises ``OSError``."""
+        """The content of a regular file of any sane size; raises ``OSError``."""
+
+    def file_digest(self, path: str) -> str:
+        """``sha256:`` of a file of any size; raises ``OSError``."""
 
     def exists(self, path: str) -> bool:
         """Whether there is a file or folder."""
@@ -100,11 +103,11 @@ class Reading:
 
     def digest(self, kind: str, path: str, location: Location | None) -> str:
         """The digest of a local thing: ``file``, ``tree``, ``context`` or ``build``."""
-        if kind == "file" or (kind == "tree" and not self.files.is_folder(path)):
-            return digest_of(self.load(path, location))
+        if kind == "tree" and not self.files.is_folder(path):
+            kind = "file"
         if kind == "build":
             return self._build_digest(path, location)
-        compute = {"tree": self.files.tree_digest, "context": self.files.context_digest}
+        compute = {"file": self.files.file_digest, "tree": self.files.tree_digest, "context": self.files.context_digest}
         try:
             digest = compute[kind](path)
         except OSError as error:
@@ -145,7 +148,7 @@ class Reading:
         reason = error.strerror or str(error)
         return MissingFileError(
             f"{path} can't be read: {reason}",
-            hint="Put the file there, or take the line that names it out.",
+            hint="Put the file there, or take the line that names it out." if location else "Name a text file.",
             location=location,
             fields={"path": path},
         )

@@ -123,7 +123,7 @@ def test_dockerfiles_and_contexts(parse, write, tmp_path):
 
 
 def test_a_folder_without_anything_is_refused(tmp_path):
-    with pytest.raises(DefinitionError, match="neither a Dockerfile nor"):
+    with pytest.raises(DefinitionError, match="no environment file, no Dockerfile"):
         read(Source(path=str(tmp_path)), LocalFiles())
 
 
