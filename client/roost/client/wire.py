@@ -59,6 +59,8 @@ class BuildRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     as_of: str | None = None
     """RFC 3339 date or time; implies a new generation."""
     detach: bool = False
+    push: bool = False
+    """An image for the workspace's registry, whether or not there is an engine."""
 
 
 class ExecRequest(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from roost.client.wire import BuildResult, Message, Reason, What
+from roost.client.wire import Action, BuildResult, Message, Reason, What
 from roost.daemon import build_log
 from roost.daemon.build_progress import BuildProgress
 from roost.daemon.decide import Facts, Request, short
@@ -25,6 +25,7 @@ from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
 from roost.daemon.expansion import expand_credentials
 from roost.daemon.flights import Flight, Flights, Listener
+from roost.daemon.image_jobs import ImageJob, ImageJobs
 from roost.daemon.launch import LaunchFolder
 from roost.daemon.launches import moving
 from roost.daemon.moments import new_id, parse_as_of
@@ -41,14 +42,19 @@ from roost.store.records import Build, BuildState, Generation, NewGeneration
 from roost.store.store import Store
 
 log = logging.getLogger(__name__)
+MAKING: tuple[Action, ...] = ("build-prefix", "build-image", "pull-image")
+"""Actions that leave something behind which was not ready before."""
 
 
 class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
     """One request for an environment that is ready."""
 
     resolved: Resolved
+    """Aimed at the request's target."""
     request: Request
     what: What
+    push: str | None = None
+    """An image for the registry at this location, and not for an engine."""
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -61,6 +67,7 @@ class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
             request.as_of,
             what.generation,
             what.lock,
+            self.push,
         )
 
     @property
@@ -80,6 +87,7 @@ class Builds:
         events: Events,
         launches: LaunchFolder,
         prefixes: PrefixBuilds,
+        images: ImageJobs,
     ) -> None:
         self._store = store
         self._engines = engines
@@ -87,6 +95,7 @@ class Builds:
         self._events = events
         self._launches = launches
         self._prefixes = prefixes
+        self._images = images
         self._flights: Flights[BuildResult] = Flights()
         self._by_id: dict[str, Flight[BuildResult]] = {}
         self._detached: set[asyncio.Task[None]] = set()
@@ -108,7 +117,7 @@ class Builds:
                 async for message in messages:
                     yield message
             return
-        if planned.plan.action != "build-prefix":
+        if job.push is None and planned.plan.action not in MAKING:
             yield Message(event="plan", plan=planned.plan, source=job.resolved.source)
             yield Message(event="result", result=_not_needed(planned, job.resolved))
             return
@@ -121,7 +130,7 @@ class Builds:
         planned = await self._planner.plan(job.resolved, job.request, job.what)
         if planned.user_image is not None and planned.plan.action == "pull-image":
             return await self._planner.user_images.ensure(job.resolved, planned.user_image, planned.plan)
-        if planned.plan.action != "build-prefix":
+        if job.push is None and planned.plan.action not in MAKING:
             return _not_needed(planned, job.resolved)
         async with self._flights.join(job.key, lambda flight: self._build(flight, job)) as (flight, _, _joined):
             return await flight.outcome()
@@ -157,6 +166,7 @@ class Builds:
         """Cancel everything, for a graceful stop."""
         await self._flights.cancel_all()
         await self._prefixes.stop()
+        await self._images.stop()
         await self._planner.user_images.stop()
         await asyncio.gather(*self._detached, return_exceptions=True)
 
@@ -240,6 +250,8 @@ class Builds:
         started = time.monotonic()
         digest = lock_digest(lock)
         await self._store.index.update_build(build.id, state="building", lock_digest=digest)
+        if job.resolved.image:
+            return await self._make_image(flight, job, build, planned, lock)
         new = None if planned.facts.generation is not None and not job.anew else _new_generation(job)
         credentials = await self._credentials(job)
         wanted = Wanted(lock=lock, build_id=build.id, generation=new, credentials=credentials, environ=job.what.environ)
@@ -256,6 +268,27 @@ class Builds:
             seconds=round(time.monotonic() - started, 3),
             reasons=[*planned.plan.reasons, *([_cutoff(digest)] if ready.reused else [])],
         )
+
+    async def _make_image(
+        self, flight: Flight[BuildResult], job: BuildJob, build: Build, planned: Planned, lock: Lock
+    ) -> BuildResult:
+        what = job.what
+        image = ImageJob(
+            resolved=job.resolved,
+            request=job.request,
+            facts=planned.facts,
+            pulls=planned.plan.action == "pull-image",
+            lock=lock,
+            defaults=self._planner.defaults,
+            build_id=build.id,
+            anew=job.anew,
+            exact=what.generation is not None or what.lock is not None,
+            push=job.push,
+            credentials=await self._credentials(job),
+            environ=what.environ,
+        )
+        result = await self._images.make(image, flight.publish)
+        return msgspec.structs.replace(result, reasons=[*planned.plan.reasons, *result.reasons])
 
     async def _credentials(self, job: BuildJob) -> Mapping[str, str]:
         """What was taken out of the definition's URLs, and what its variables put into channels."""

@@ -252,6 +252,8 @@ def _kind(kind: msgspec.inspect.Type) -> str:
         return _kind(kind.type)
     if isinstance(kind, msgspec.inspect.UnionType):
         return " or ".join(_kind(each) for each in kind.types)
+    if isinstance(kind, msgspec.inspect.LiteralType):
+        return " or ".join(f'`"{value}"`' for value in kind.values)
     return _KINDS.get(type(kind).__name__, type(kind).__name__)
 
 

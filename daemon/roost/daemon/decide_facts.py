@@ -48,6 +48,8 @@ class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The image key; ``None`` where the generation has no base image yet."""
     id: str | None = None
     """Of the artifact, where one was made on this machine."""
+    interpreter: str | None = None
+    """Path of the Python in it, where that is known."""
     engine: Answer[ImagePlace] | None = None
     workspace: Answer[ImagePlace] | None = None
     catalogues: tuple[Answer[ImagePlace], ...] = ()

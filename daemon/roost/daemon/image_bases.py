@@ -335,6 +335,17 @@ class Bases:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, path, ignore_errors=True))
 
 
+def check_image(definition: Definition) -> None:
+    """What can be said of the base and the steps without asking anybody. Raises ReferenceInvalidError,
+    StepInvalidError."""
+    from roost.daemon.engines.docker_steps import parse_steps
+
+    base = definition.base or Base()
+    if base.image is not None:
+        parse_reference(base.image)
+    parse_steps(base.steps)
+
+
 def _can_be_had(layer: BaseLayer, base: KeptBase, layout: Layout) -> bool:
     if layer.digest is None:
         return False

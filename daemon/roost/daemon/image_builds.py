@@ -38,7 +38,7 @@ from roost.daemon.oci import Unknown, Yes, digest_of, image_platform, parse_refe
 from roost.store.clock import utc_now
 from roost.store.errors import BuildError
 from roost.store.failpoints import failpoint
-from roost.store.lock import Lock, lock_digest
+from roost.store.lock import CondaPython, Lock, lock_digest
 from roost.store.records import (
     Artifact,
     BaseLayer,
@@ -59,6 +59,12 @@ class ImageWrongError(BuildError):
     code = "image-wrong"
 
 
+def key_of(digest: str, platform: str, base_digest: str, steps_digest: str | None) -> str:
+    """The image key for a lock's digest; a lock of nothing adds nothing, so it does not count."""
+    nothing = digest == lock_digest(Lock(platform=platform, provider=CondaPython()))
+    return image_key(None if nothing else digest, base_digest, steps_digest)
+
+
 class WantedImage(msgspec.Struct, frozen=True, kw_only=True):
     """An image that somebody wants. ``generation`` is recorded, or gets its base, in the transaction that makes the
     image ready."""
@@ -69,8 +75,6 @@ class WantedImage(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None
     build_id: str
     generation: NewGeneration | Generation | None
-    adds: bool
-    """Whether the lock's packages are put on the base."""
     interpreter: str | None = None
     """User-managed: what must be in the image."""
     load: bool = True
@@ -83,9 +87,14 @@ class WantedImage(msgspec.Struct, frozen=True, kw_only=True):
     environ: Mapping[str, str] = {}
 
     @property
+    def adds(self) -> bool:
+        """Whether the lock's packages are put on the base."""
+        return bool(self.lock.conda)
+
+    @property
     def key(self) -> str:
-        digest = lock_digest(self.lock) if self.adds else None
-        return image_key(digest, self.settled.base_digest, self.settled.steps_digest)
+        settled = self.settled
+        return key_of(lock_digest(self.lock), self.lock.platform, settled.base_digest, settled.steps_digest)
 
 
 class WantedPull(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +105,6 @@ class WantedPull(msgspec.Struct, frozen=True, kw_only=True):
     definition_digest: str
     name: str | None
     generation: NewGeneration | Generation | None
-    adds: bool
 
 
 class ReadyImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -346,7 +354,7 @@ def _described(wanted: WantedPull, pushed: Pushed, labels: Mapping[str, str]) ->
     """Raises ImageWrongError where the image is not one of this lock, or contradicts its own key."""
     digest = lock_digest(wanted.lock)
     base, steps = labels.get(LABEL_BASE, ""), labels.get(LABEL_STEPS)
-    key = image_key(digest if wanted.adds else None, base, steps)
+    key = key_of(digest, wanted.lock.platform, base, steps)
     if labels.get(LABEL_KEY) != key or pushed.digest != wanted.place.digest:
         raise ImageWrongError(
             f"{pushed.reference} is not the image of this lock, though its tag says so",
@@ -361,7 +369,7 @@ def _described(wanted: WantedPull, pushed: Pushed, labels: Mapping[str, str]) ->
         base_digest=base,
         steps_digest=steps,
         name=engine_reference(wanted.name, key),
-        interpreter=INTERPRETER if wanted.adds else None,
+        interpreter=INTERPRETER if wanted.lock.conda else None,
         places={pushed.reference: pushed.manifest_digest},
     )
 

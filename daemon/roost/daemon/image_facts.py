@@ -12,10 +12,10 @@ import msgspec
 from roost.client.wire import Reason
 from roost.daemon.config_schema import RegistriesSettings
 from roost.daemon.decide_facts import BasePolicy, Facts, ImageFacts, ImagePlace
-from roost.daemon.decide_images import STEP_KINDS, adds_python
+from roost.daemon.decide_images import STEP_KINDS
 from roost.daemon.engine_set import Engines
 from roost.daemon.image_bases import Bases
-from roost.daemon.image_config import image_key
+from roost.daemon.image_builds import key_of
 from roost.daemon.image_places import LABEL_KEY, definition_tag, image_repository, key_tag
 from roost.daemon.image_push import Pushed, labels_in_registry
 from roost.daemon.oci import Answer, No, Reference, Unknown, Yes, image_platform, parse_reference
@@ -30,30 +30,28 @@ from roost.store.store import Store
 class ImageScout:
     """Looks for the image of a lock wherever it may be. The owner keeps ``registries`` and ``policy`` up to date."""
 
-    def __init__(
-        self, store: Store, engines: Engines, bases: Bases, registries: RegistriesSettings, policy: BasePolicy
-    ) -> None:
+    def __init__(self, store: Store, engines: Engines, bases: Bases) -> None:
         self._index = store.index
         self._engines = engines
         self._bases = bases
-        self.registries = registries
-        self.policy = policy
+        self.registries = RegistriesSettings()
+        self.policy: BasePolicy = "pin"
 
-    async def look(self, facts: Facts, resolved: Resolved, defaults: Defaults) -> Facts:
-        """``facts`` with what is known of the image."""
+    async def look(self, facts: Facts, resolved: Resolved, defaults: Defaults, *, exact: bool = False) -> Facts:
+        """``facts`` with what is known of the image. ``exact``: of that generation, wherever its base's tag went."""
         estimates = {**facts.estimates, **await self._index.estimates(list(STEP_KINDS))}
-        image = await self._image(facts, resolved, defaults) if facts.lock_digest is not None else ImageFacts()
+        image = ImageFacts()
+        if facts.lock_digest is not None:
+            image = await self._image(facts, resolved, None if exact else defaults)
         return msgspec.structs.replace(facts, estimates=estimates, image=image)
 
-    async def _image(self, facts: Facts, resolved: Resolved, defaults: Defaults) -> ImageFacts:
-        generation, definition = facts.generation, resolved.definition
+    async def _image(self, facts: Facts, resolved: Resolved, defaults: Defaults | None) -> ImageFacts:
+        generation = facts.generation
         assert facts.lock_digest is not None
         if generation is None or generation.base_digest is None:
             return await self._unmade(resolved.digest, facts.lock_digest)
-        key = image_key(
-            facts.lock_digest if adds_python(definition) else None, generation.base_digest, generation.steps_digest
-        )
-        now = await self._base_now(definition, defaults, resolved.platform)
+        key = key_of(facts.lock_digest, resolved.platform, generation.base_digest, generation.steps_digest)
+        now = await self._base_now(resolved.definition, defaults, resolved.platform) if defaults else None
         found = ImageFacts(key=key, base_policy=self.policy, base_now=now)
         found = await self._in_engine(found, key)
         if isinstance(found.engine, Yes):
@@ -68,7 +66,7 @@ class ImageScout:
         artifact = await self._index.ready_artifact("image", key)
         if kept is None or artifact is None:
             return msgspec.structs.replace(facts, engine=No())
-        facts = msgspec.structs.replace(facts, id=artifact.id)
+        facts = msgspec.structs.replace(facts, id=artifact.id, interpreter=kept.interpreter)
         try:
             image = await (await self._engines.docker()).image(kept.config_digest)
         except UnreachableError as error:

@@ -12,7 +12,7 @@ from roost.client.wire import ArtifactView, BuildResult, Message, Reason
 from roost.daemon.build_progress import BuildProgress
 from roost.daemon.config_schema import RegistriesSettings
 from roost.daemon.decide_facts import Facts, ImagePlace, Request, short
-from roost.daemon.decide_images import adds_python, base_moved, first_place
+from roost.daemon.decide_images import base_moved, first_place
 from roost.daemon.engine_set import Engines
 from roost.daemon.image_bases import Settled
 from roost.daemon.image_builds import ImageBuilds, ReadyImage, WantedImage, WantedPull
@@ -117,7 +117,6 @@ class ImageJobs:
             definition_digest=job.resolved.digest,
             name=job.resolved.source.name,
             generation=generation,
-            adds=adds_python(job.resolved.definition),
         )
         async with self._moving(generation, job):
             return await self._images.pull(wanted, tell)
@@ -154,7 +153,6 @@ class ImageJobs:
             name=job.resolved.source.name,
             build_id=job.build_id,
             generation=_of(job, settled),
-            adds=adds_python(definition),
             interpreter=interpreter,
             load=job.push is None or interpreter is not None,
             scripts=job.push is None or await self._engine_answers(),

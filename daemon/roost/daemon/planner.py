@@ -47,7 +47,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 def aimed(resolved: Resolved, request: Request) -> Resolved:
     """``resolved`` for the target of ``request``. Raises what ``choose_target`` raises, and ReferenceInvalidError for a
     platform that there are no images for."""
-    return resolved.for_image() if choose_target(request) in IMAGE_TARGETS else resolved
+    image = choose_target(request) in IMAGE_TARGETS and not resolved.image
+    return resolved.for_image() if image else resolved
 
 
 def _uses_interpreter(resolved: Resolved) -> bool:
@@ -79,7 +80,8 @@ class Planner:
             facts = await self._solved(facts, resolved, what)
         if resolved.image:
             check_image(resolved.definition)
-            facts = await self.scout.look(facts, resolved, self.defaults)
+            exact = what.generation is not None or what.lock is not None
+            facts = await self.scout.look(facts, resolved, self.defaults, exact=exact)
         return Planned(plan=decide(request, facts), facts=facts)
 
     async def _facts(self, resolved: Resolved, request: Request, what: What) -> Facts:

@@ -208,4 +208,5 @@ async def resolve_run(store: Store, run: Run) -> Resolved:
         platform=run.platform,
         source=SourceView(path=known.source if known else None, format="run", name=run.environment_name),
         warnings=[],
+        image=run.target != "local",
     )

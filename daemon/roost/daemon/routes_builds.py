@@ -12,8 +12,10 @@ from msgspec import Meta
 from roost.client.wire import BuildRequest, Message
 from roost.daemon import build_log
 from roost.daemon.builds import BuildJob
-from roost.daemon.decide import Request
+from roost.daemon.decide import IMAGE_TARGETS, Request, choose_target
+from roost.daemon.image_jobs import workspace_of
 from roost.daemon.moments import parse_as_of
+from roost.daemon.planner import aimed
 from roost.daemon.routing import Call, Reply, Route
 from roost.daemon.streams import send_messages
 from roost.daemon.work import WORK, Work
@@ -77,7 +79,10 @@ async def build_job(work: Work, body: BuildRequest) -> BuildJob:
         rebuild=body.rebuild,
         as_of=body.as_of,
     )
-    return BuildJob(resolved=resolved, request=request, what=body.what)
+    push = workspace_of(work.settings.registries) if body.push else None
+    if push is not None and choose_target(request) not in IMAGE_TARGETS:
+        raise UsageError("Only images are pushed", hint="Add -t docker.")
+    return BuildJob(resolved=aimed(resolved, request), request=request, what=body.what, push=push)
 
 
 async def start_build(call: Call[BuildRequest]) -> web.StreamResponse | Reply:

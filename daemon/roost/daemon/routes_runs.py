@@ -15,7 +15,7 @@ from roost.daemon.docker_runs import ContainerLaunch
 from roost.daemon.launch import LaunchPlan, plan_key
 from roost.daemon.launches import interpreter_launch, prefix_launch
 from roost.daemon.moments import new_id
-from roost.daemon.planner import Planned
+from roost.daemon.planner import Planned, aimed
 from roost.daemon.resolve import Resolved, resolve_run
 from roost.daemon.routes_builds import FollowQuery, PageQuery
 from roost.daemon.routing import Call, Reply, Route
@@ -54,6 +54,7 @@ async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
 async def _planned(work: Work, what: What, target: str) -> tuple[Resolved, Planned]:
     resolved = await work.resolve(what)
     request = Request(definition=resolved.definition, target=target, ignore_image=what.ignore_image)
+    resolved = aimed(resolved, request)
     return resolved, await work.planner.plan(resolved, request, what)
 
 
@@ -102,7 +103,9 @@ async def start_run(call: Call[RunRequest]) -> RunResponse | Reply:
 def _container_launch(resolved: Resolved, planned: Planned) -> ContainerLaunch | None:
     """How to start in a container; ``None`` where there is no image yet."""
     image = planned.user_image
-    if image is None or image.id is None:
+    if image is None:
+        return _built_launch(resolved, planned)
+    if image.id is None:
         return None
     return ContainerLaunch(
         image=image.id,
@@ -110,6 +113,22 @@ def _container_launch(resolved: Resolved, planned: Planned) -> ContainerLaunch |
         variables=resolved.settings.variables,
         container=resolved.settings.container,
         platform=image.platform,
+    )
+
+
+def _built_launch(resolved: Resolved, planned: Planned) -> ContainerLaunch | None:
+    """In an image that roost made, if the engine has it."""
+    facts, artifact = planned.facts, planned.plan.artifact
+    if planned.plan.action != "reuse-image" or artifact is None or artifact.digest is None:
+        return None
+    return ContainerLaunch(
+        image=artifact.digest,
+        interpreter=facts.image.interpreter,
+        variables=resolved.settings.variables,
+        container=resolved.settings.container,
+        lock_digest=facts.lock_digest,
+        generation=facts.generation.number if facts.generation else None,
+        artifact=facts.image.id,
     )
 
 
@@ -242,7 +261,7 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
         environ_of_client=call.body.environ_of_client,
     )
     resolved = await resolve_run(work.store, run)
-    request = Request(definition=resolved.definition, target="local")
+    request = Request(definition=resolved.definition, target=run.target)
     await work.builds.wait(BuildJob(resolved=resolved, request=request, what=what))  # its prefix may be gone
     return await _start(work, body, resolved, await work.planner.plan(resolved, request, what))
 

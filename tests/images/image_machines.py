@@ -1,0 +1,43 @@
+"""Machines for tests of images: each a root of its own, with the local channel, and with an engine or without one."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pip_index import PipIndex
+from registry_parts import Registries
+from roost_process import Roost
+
+NUMPY = """name = "train"
+[base]
+image = "{base}"
+{more}
+[conda]
+dependencies = ["python=3.11", "numpy=1.26"]
+"""
+
+
+@contextlib.contextmanager
+def machine(
+    channel_url: str, index: PipIndex, docker_host: str | None, registries: Registries | None = None, extra: str = ""
+) -> Iterator[Roost]:
+    """roost on a root of its own. Without ``docker_host`` there is no engine where it looks for one."""
+    roost = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+    text = f'[pip]\nindex_url = "{index.url}"\n[conda.mirrors]\n"conda-forge" = ["{channel_url}"]\n'
+    text += f'[docker]\nhost = "{docker_host or "unix:///tmp/no-engine.sock"}"\n{extra}\n'
+    if registries is not None:
+        text += f'[registries]\nworkspace = "{registries.workspace.host}/team"\n'
+        text += f'catalogues = ["{registries.catalogue.host}"]\n'
+    roost.config.write_text(text)
+    try:
+        yield roost
+    finally:
+        roost.end()
+
+
+def write_numpy(roost: Roost, base: str, more: str = "") -> None:
+    """The definition of most of these tests."""
+    roost.write("roost.toml", NUMPY.format(base=base, more=more))
