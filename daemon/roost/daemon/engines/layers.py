@@ -38,8 +38,9 @@ from roost.daemon.image_layers import (
 from roost.daemon.platforms import local_platform, split_platform
 from roost.daemon.progress import Progress, Silent
 from roost.store.disk import Layout, full_disk_named, remove_tree
-from roost.store.errors import BuildError
+from roost.store.errors import BuildError, StoreError
 from roost.store.index import Index
+from roost.store.index_database import to_the_end
 from roost.store.layer_files import blob_path, drop_blobs, intact, place_blob
 from roost.store.lock import HostPython, Lock
 from roost.store.records import KeptLayer
@@ -233,19 +234,29 @@ class _Writing:
             entries += marks(self._lock, self._python[1] if self._python else None)
         blob = os.path.join(folder, f"{each.key.removeprefix('sha256:')}.tar.gz")
         packed = await to_end(_packed, entries, blob, self._stop)
-        stamp = await to_end(place_blob, self._layout, blob, packed.digest)
         layer = KeptLayer(
             key=each.key,
             diff_id=packed.diff_id,
             digest=packed.digest,
             size=packed.size,
-            stamp=stamp,
+            stamp=0,
             packages=tuple(part.label for part in parts),
             scripts=tuple(part.name for part in parts if stage.has_script(part)),
             activation=await stage.activation() if is_top else (),
         )
-        await self._index.put_layer(layer)
-        return layer
+        # A cancellation in between would leave a blob that no row knows.
+        return await to_the_end(asyncio.create_task(self._keep(layer, blob)))
+
+    async def _keep(self, layer: KeptLayer, blob: str) -> KeptLayer:
+        stamp = await asyncio.to_thread(place_blob, self._layout, blob, layer.digest)
+        kept = msgspec.structs.replace(layer, stamp=stamp)
+        try:
+            await self._index.put_layer(kept)
+        except StoreError:
+            if layer.digest not in {row.digest for row in await self._index.all_layers()}:
+                await asyncio.to_thread(drop_blobs, self._layout, [layer.digest])
+            raise
+        return kept
 
 
 def _make(folder: str) -> None:
