@@ -80,6 +80,7 @@ def test_progress_on_a_terminal_has_bytes_rate_and_time_left(monkeypatch):
         display.show(message)
     display.close()
     shown = stream.getvalue()
+    assert "downloading 0 B of 2.0 MB" in shown
     assert "downloading 1.0 MB of 2.0 MB, " in shown
     assert "/s · about " in shown
     assert shown.index("about") < shown.index("done")

@@ -122,7 +122,7 @@ class Running:
     def line(self) -> str:
         """As the redrawn line has it."""
         title = TITLES.get(self.name, self.name)
-        if self.name in IN_BYTES and self.done:
+        if self.name in IN_BYTES and (self.done or self.total):
             of = f" of {size(self.total)}" if self.total else ""
             return f"{title} {size(self.done)}{of}, {size(self.done / max(self.seconds, 0.001))}/s"
         return f"{title} {self.done}/{self.total}" if self.total else title
