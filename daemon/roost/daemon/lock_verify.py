@@ -10,7 +10,8 @@ yes, and its errors name the first thing that is wrong:
 4. Every match spec is satisfied, by the engine's own judgement (``matches``).
 5. Every pip requirement is satisfied by a wheel, or left for conda's packages (what ``verify`` returns). A wheel behind
    a URL has the URL of a line of the definition; a wheel given as a file has a digest of one; a built wheel has an
-   origin that a line can have given, and is taken from the workspace's own registry only: its bytes can't be judged.
+   origin that a line can have given (what an index's source became must be asked for by something), and is taken
+   from the workspace's own registry only: its bytes can't be judged.
 
 Wheels of an index lie on other hosts than the index and are listed there, so that their URL proves nothing: the pip
 engine asks the definition's own indexes for exactly these versions before anything is installed (``vouched``), and the
@@ -38,6 +39,7 @@ from roost.store.urls import strip_credentials
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FILE = re.compile(r"(?P<name>[\w.-]+)-(?P<version>[\w.!+]+)-(?P<build>[\w.!+]+)(?:\.conda|\.tar\.bz2)", re.ASCII)
+_FOLDER = "a folder"
 _SCHEMES = ("https", "http")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -81,6 +83,7 @@ def verify(shared: SharedLock, wanted: Wanted, matches: Matches) -> tuple[Requir
         raise _poisoned(f"it has {lock.wheels[0].file_name}, and the definition has no pip packages")
     _specs(lock, wanted, matches)
     _needed(lock, wanted)
+    _built_places(lock, wanted)
     _inputs(lock, wanted)
     return tuple(_requirements(lock, wanted))
 
@@ -248,16 +251,43 @@ def _built(wheel: Wheel, wanted: Wanted) -> None:
         raise _poisoned(f"{wheel.file_name} was built by somebody, and the registry is not the workspace's own")
     if wheel.url is not None:
         raise _poisoned(f"{wheel.file_name} was built, and has a URL")
-    origin = wheel.origin
-    if origin is None:
-        fits = any(item.kind == "source" for item in wanted.items)
-    elif origin.startswith("git+"):
-        repository = origin.removeprefix("git+").rpartition("@")[0]
-        fits = any(url.removeprefix("git+").startswith(repository) for url in _urls(wanted))
-    else:
-        fits = re.fullmatch(r"sha256:[0-9a-f]{64}", origin) is not None
-    if not fits:
-        raise _poisoned(f"{wheel.file_name} was built from something that the definition does not name")
+    origin = wheel.origin or ""
+    if origin and not origin.startswith("git+") and not re.fullmatch(r"sha256:[0-9a-f]{64}", origin):
+        raise _poisoned(f"{wheel.file_name} was built from {origin[:100]!r}")
+
+
+def _built_places(lock: Lock, wanted: Wanted) -> None:
+    """Each wheel that was built of a folder or a commit has a line of its own that names that."""
+    built = [wheel for wheel in lock.wheels if wheel.kind == "built"]
+    unnamed = [item.text for item in wanted.items if _is_unnamed_source(item)]
+    if built and unnamed:
+        raise _poisoned(f"what {unnamed[0]!r} became can't be told (NAME @ URL can)")
+    lines = [_repository(_url_of(item, wanted)) for item in wanted.items if item.kind == "url"]
+    lines += [_FOLDER for item in wanted.items if item.kind == "source"]
+    for wheel in built:
+        place = _built_of(wheel)
+        if place is not None and place not in lines:
+            raise _poisoned(f"{wheel.file_name} was built from something that the definition does not name")
+        if place is not None:
+            lines.remove(place)
+
+
+def _built_of(wheel: Wheel) -> str | None:
+    """The folder or repository; ``None`` for an archive, whose digest is the origin."""
+    if wheel.origin is None:
+        return _FOLDER
+    return _repository(wheel.origin.rpartition("@")[0]) if wheel.origin.startswith("git+") else None
+
+
+def _is_unnamed_source(item: PipItem) -> bool:
+    place = item.text.partition(" ;")[0]
+    return item.kind == "url" and " @ " not in place and not place.partition("#")[0].endswith(".whl")
+
+
+def _repository(url: str) -> str:
+    """A repository without what is wanted of it (``@main``)."""
+    head, slash, last = _bare(url).removeprefix("git+").rpartition("/")
+    return f"{head}{slash}{last.partition('@')[0].removesuffix('.git')}"
 
 
 def _urls(wanted: Wanted) -> set[str]:

@@ -10,6 +10,7 @@ their metadata later, and a lock stays what it was.
 from __future__ import annotations
 
 import asyncio
+import posixpath
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -192,14 +193,23 @@ async def _of_indexes(
 
 
 def pinned(items: Sequence[PipItem], lock: Lock, wheels: Mapping[str, str]) -> list[PipItem]:
-    """The definition's lines, with the lock's versions as constraints and the built wheels in the place of what they
-    were built from."""
+    """The definition's lines, with the lock's versions as constraints and the built wheels in the place of the lines
+    that they were built from. What an index's source became only lies ready: something must ask for it."""
     built = {wheel.name: wheel for wheel in lock.wheels if wheel.kind == "built"}
-    pins = [PipItem(kind="requirement", text=f"{w.name}=={w.version}") for w in lock.wheels if w.kind == "index"]
+    direct = {wheel.name for wheel in built.values() if not (wheel.origin or "").startswith("sha256:")}
+    direct |= _direct_names(items) & set(built)
+    pins = [w for w in lock.wheels if w.kind == "index" or (w.kind == "built" and w.name not in direct)]
     kept = [each for each in (_without(item, built) for item in items) if each is not None]
-    given = [PipItem(kind="wheel", text=w.file_name, path=wheels[w.sha256]) for w in built.values()]
-    constraints = [PipItem(kind="constraints", text="the lock", items=tuple(pins))] if pins else []
-    return [*kept, *given, *constraints]
+    given = [PipItem(kind="wheel", text=w.file_name, path=wheels[w.sha256]) for w in built.values() if w.name in direct]
+    folders = {posixpath.dirname(wheels[w.sha256]) for w in built.values() if w.name not in direct}
+    ready = [PipItem(kind="option", text=f"--find-links {folder}", path=folder) for folder in sorted(folders)]
+    lines = tuple(PipItem(kind="requirement", text=f"{w.name}=={w.version}") for w in pins)
+    return [*kept, *given, *ready, *([PipItem(kind="constraints", text="the lock", items=lines)] if lines else [])]
+
+
+def _direct_names(items: Sequence[PipItem]) -> set[str]:
+    """Names in ``NAME @ URL``."""
+    return {_name(item.text.partition(" @ ")[0]) for item in _lines(items)[0] if item.kind == "url"}
 
 
 def _without(item: PipItem, built: Mapping[str, Wheel]) -> PipItem | None:
