@@ -100,7 +100,8 @@ async def locks(call: Call[LockRequest]) -> LockResponse:
 
 async def _kept_or_solved(work: Work, resolved: Resolved, what: What, digest: str | None) -> Lock:
     kept = await work.store.index.lock(digest) if digest else None
-    return kept or await solve_lock(work.engines, work.planner.solve_job(resolved, what), Silent())
+    first = kept or await work.planner.first_locks.take(resolved, what, Silent())
+    return first or await solve_lock(work.engines, work.planner.solve_job(resolved, what), Silent())
 
 
 ROUTES_DEFINITIONS = [
