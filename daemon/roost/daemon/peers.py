@@ -32,6 +32,14 @@ def peer_uid(connection: socket.socket) -> int:
     return int(uid)
 
 
+def peer_pid(connection: socket.socket) -> int | None:
+    """The process that connected; ``None`` where the system does not tell (macOS, another PID namespace)."""
+    if sys.platform != "linux":
+        return None
+    pid, _, _ = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(pid) or None
+
+
 class Door(asyncio.Protocol):
     """First on every connection: hands the owner's to the HTTP server, answers anybody else 403 and hangs up; nothing
     of what a stranger sends is looked at."""

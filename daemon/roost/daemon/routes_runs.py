@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -15,6 +16,7 @@ from roost.daemon.docker_runs import ContainerLaunch
 from roost.daemon.launch import LaunchPlan, plan_key
 from roost.daemon.launches import interpreter_launch, prefix_launch
 from roost.daemon.moments import new_id
+from roost.daemon.peers import peer_pid
 from roost.daemon.planner import Planned, aimed
 from roost.daemon.resolve import Resolved, resolve_run
 from roost.daemon.routes_builds import FollowQuery, PageQuery
@@ -97,7 +99,17 @@ async def start_run(call: Call[RunRequest]) -> RunResponse | Reply:
             "A word of the command or a variable can't be handed to a process", hint="No NUL, no = in names."
         )
     resolved, planned = await _planned(work, body.what, body.target)
-    return await _start(work, body, resolved, planned)
+    return _expecting(call, await _start(work, body, resolved, planned))
+
+
+def _expecting(call: Call[Any], response: RunResponse | Reply) -> RunResponse | Reply:
+    """Who was told how to start a run is watched from now on: it may go before it has begun."""
+    if isinstance(response, RunResponse) and response.run is not None and response.launch is not None:
+        transport = call.request.transport
+        pid = peer_pid(transport.get_extra_info("socket")) if transport is not None else None
+        if pid is not None:
+            call.app[WORK].runs.expect(response.run.id, pid)
+    return response
 
 
 def _container_launch(resolved: Resolved, planned: Planned) -> ContainerLaunch | None:
@@ -213,6 +225,7 @@ async def _detached(work: Work, run: Run, body: RunRequest, resolved: Resolved) 
 
 async def list_runs(call: Call[None]) -> RunsResponse:
     page = call.query(PageQuery)
+    await call.app[WORK].runs.look_at_orphans()
     return RunsResponse(runs=[run_view(r) for r in await call.app[WORK].store.index.runs(page.limit, page.before)])
 
 
@@ -263,7 +276,8 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     resolved = await resolve_run(work.store, run)
     request = Request(definition=resolved.definition, target=run.target)
     await work.builds.wait(BuildJob(resolved=resolved, request=request, what=what))  # its prefix may be gone
-    return await _start(work, body, resolved, await work.planner.plan(resolved, request, what))
+    planned = await work.planner.plan(resolved, request, what)
+    return _expecting(call, await asyncio.shield(_start(work, body, resolved, planned)))
 
 
 ROUTES_RUNS = [
@@ -305,6 +319,7 @@ ROUTES_RUNS = [
         request=RerunRequest,
         response=RunResponse,
         others={202: RunResponse},
+        withdrawable=True,
         summary="Run again what a run ran, in the generation that it used",
     ),
 ]

@@ -18,14 +18,14 @@ import msgspec
 
 from roost.client.wire import Launch, RunRequest, RunUpdate
 from roost.daemon.events import Events
-from roost.daemon.lifecycle import Lifecycle
+from roost.daemon.lifecycle import DaemonStoppingError, Lifecycle
 from roost.daemon.moments import new_id
 from roost.daemon.resolve import Resolved
 from roost.daemon.views import error_body
 from roost.store.clock import utc_now
 from roost.store.errors import NotFoundError, RoostError, UsageError
 from roost.store.records import Change, Run, RunState
-from roost.store.run_folders import Outcome, outcome
+from roost.store.run_folders import Outcome, open_supervisor, outcome
 from roost.store.store import Store
 
 # Only while somebody follows a run's output.
@@ -63,6 +63,8 @@ class Runs:
         self._watched: dict[str, int] = {}
         """Run id to pidfd of the supervisor."""
         self._foreground: set[str] = set()
+        self._orphans: set[str] = set()
+        """Runs whose command outlived its supervisor: they are looked at when somebody asks."""
         self._cancelled: set[str] = set()
         self._tasks: set[asyncio.Task[object]] = set()
         self._starting: dict[str, asyncio.Task[object]] = {}
@@ -113,6 +115,9 @@ class Runs:
 
     async def get(self, run_id: str) -> Run:
         """Raises NotFoundError."""
+        if run_id in self._orphans:
+            self._orphans.discard(run_id)
+            await self._look(run_id)
         run = await self._store.index.run(run_id)
         if run is None:
             raise NotFoundError(f"No run has the id {run_id!r}", hint="`roost runs list` shows the latest ones.")
@@ -128,6 +133,7 @@ class Runs:
         if update.state == "running":
             await self._store.index.update_run(run_id, state="running", started=utc_now())
             if update.pid is not None:
+                self._unwatch(run_id)
                 self._watch(run_id, update.pid, foreground=not run.detached)
             return await self.get(run_id)
         return await self._settle(run_id, _told(update))
@@ -152,6 +158,8 @@ class Runs:
         ended_early = run_id in self._cancelled and found.state in ("failed", "lost")
         state: RunState = "cancelled" if ended_early else found.state
         self._cancelled.discard(run_id)
+        if run_id in self._foreground:  # its client may do other things yet
+            self._unwatch(run_id)
         await self._store.index.update_run(
             run_id, state=state, exit_status=found.exit_status, ended=found.ended or utc_now()
         )
@@ -186,18 +194,25 @@ class Runs:
         self._watch(run.id, process.pid)
         await _send(process, msgspec.json.encode(spec))
 
-    def _watch(self, run_id: str, pid: int, *, foreground: bool = False) -> None:
-        """Learn of the supervisor's end by a pidfd: no polling, and no confusion if the pid is used again.
+    def expect(self, run_id: str, pid: int) -> None:
+        """Process ``pid`` was told to supervise the run, and may go before it has begun."""
+        self._watch(run_id, pid, foreground=True)
 
-        Only foreground runs keep the daemon from being idle: a detached one does not need it.
-        """
+    def _watch(self, run_id: str, pid: int, *, foreground: bool = False) -> None:
         if run_id in self._watched or not hasattr(os, "pidfd_open"):
             return
         try:
             descriptor = os.pidfd_open(pid)
         except OSError:
             self.spawn(self._look(run_id))
-            return
+        else:
+            self._keep(run_id, descriptor, foreground=foreground)
+
+    def _keep(self, run_id: str, descriptor: int, *, foreground: bool) -> None:
+        """Learn of the supervisor's end by a pidfd: no polling, and no confusion if the pid is used again.
+
+        Only foreground runs keep the daemon from being idle: a detached one does not need it.
+        """
         self._watched[run_id] = descriptor
         if foreground:
             self._foreground.add(run_id)
@@ -209,7 +224,9 @@ class Runs:
         self.spawn(self._look(run_id))
 
     def _unwatch(self, run_id: str) -> None:
-        descriptor = self._watched.pop(run_id)
+        descriptor = self._watched.pop(run_id, None)
+        if descriptor is None:
+            return
         asyncio.get_running_loop().remove_reader(descriptor)
         os.close(descriptor)
         if run_id in self._foreground:
@@ -222,7 +239,9 @@ class Runs:
         if run.state in OVER:
             return
         found = await asyncio.to_thread(outcome, self.folder(run_id))
-        if found.state != "running":  # else the command outlives its supervisor: the next start looks again
+        if found.state == "running":
+            self._orphans.add(run_id)
+        else:
             await self._settle(run_id, found)
 
     def start(self, run_id: str, work: Coroutine[object, object, object]) -> None:
@@ -260,12 +279,20 @@ class Runs:
     async def adopt(self) -> None:
         """At start: watch again what is still alive."""
         for run in await self._store.index.open_runs():
-            pid = await asyncio.to_thread(_supervisor_pid, self.folder(run.id))
-            if pid is not None:
-                self._watch(run.id, pid, foreground=not run.detached)
+            descriptor = await asyncio.to_thread(open_supervisor, self.folder(run.id))
+            if descriptor is None and run.target == "local":
+                self._orphans.add(run.id)
+            elif descriptor is not None:
+                self._keep(run.id, descriptor, foreground=not run.detached)
+
+    async def look_at_orphans(self) -> None:
+        """Before all runs are shown."""
+        for run_id in list(self._orphans):
+            await self.get(run_id)
 
     async def output(self, run_id: str, *, follow: bool) -> AsyncIterator[bytes]:
-        """The raw output of a detached run: what there is, or, with ``follow``, until it ends."""
+        """The raw output of a detached run: what there is, or, with ``follow``, until it ends. Raises
+        DaemonStoppingError rather than hold up the stop."""
         path, offset = os.path.join(self.folder(run_id), "output"), 0
         while True:
             over = (await self.get(run_id)).state in OVER
@@ -274,10 +301,13 @@ class Runs:
                 yield chunk
             if over or not follow:
                 return
+            if self._lifecycle.stopping:
+                raise DaemonStoppingError("The daemon is stopping", hint="Follow again: the run goes on.")
             await asyncio.sleep(_FOLLOW_SECONDS)
 
     async def stop(self) -> None:
-        """Let go of the watches; detached runs go on."""
+        """Let go of the watches; detached runs go on, and those that were made ready are told why they never began."""
+        await asyncio.gather(*self._starting.values(), return_exceptions=True)
         for run_id in list(self._watched):
             self._unwatch(run_id)
 
@@ -303,14 +333,6 @@ def _read_at(path: str, offset: int) -> bytes:
 def _told(update: RunUpdate) -> Outcome:
     state: RunState = "succeeded" if update.exit_status == 0 else "failed"
     return Outcome(state="cancelled" if update.state == "cancelled" else state, exit_status=update.exit_status)
-
-
-def _supervisor_pid(folder: str) -> int | None:
-    try:
-        with open(os.path.join(folder, "pid"), encoding="ascii") as file:
-            return int(file.read())
-    except (FileNotFoundError, ValueError):
-        return None
 
 
 def replay(environ: Mapping[str, str], launch: Launch, variables: Mapping[str, str]) -> dict[str, str]:
