@@ -67,3 +67,105 @@ def test_a_definition_with_a_base_becomes_an_image_that_runs_and_is_reused(
     [run] = roost.json("runs", "list")["runs"]
     assert (run["lock_digest"], run["generation"]) == (built["lock_digest"], 1)
     forget(client, artifact["reference"])
+
+
+STEPS = 'steps = ["RUN echo made by a step > /made"]'
+READ = "print(open('/made').read().strip()); import numpy; print(numpy.__version__)"
+
+
+def test_docker_steps_run_once_and_a_pruned_image_comes_back_as_it_was(
+    new_machine: Machine, client: docker.DockerClient, base_image: str
+):
+    roost = new_machine()
+    write_numpy(roost, base_image, 'steps = ["RUN date +%N > /made"]')
+    first = roost.json("build")["build"]
+    said = roost.ok("run", "--", "python", "-c", READ)
+    forget(client, first["artifacts"][0]["reference"])
+    client.images.prune(filters={"dangling": True})
+    [plan] = roost.json("plan")["plans"]
+    assert plan["action"] == "build-image"
+    assert "image-missing" in [reason["code"] for reason in plan["reasons"]]
+    assert roost.ok("run", "--", "python", "-c", READ) == said, "the steps did not run again"
+    again = roost.json("build")["build"]
+    assert (again["generation"], again["artifacts"][0]["digest"]) == (1, first["artifacts"][0]["digest"])
+    other = roost.json("build", "--rebuild")["build"]
+    assert other["generation"] == 2
+    assert roost.ok("run", "--", "python", "-c", READ) != said
+    assert roost.ok("run", "--generation", "1", "--", "python", "-c", READ) == said
+    forget(client, first["artifacts"][0]["reference"], other["artifacts"][0]["reference"])
+
+
+def test_pip_only_gets_condas_python_and_the_same_definition_keeps_its_own_generation_on_local(
+    new_machine: Machine, client: docker.DockerClient, base_image: str, pip_index: PipIndex
+):
+    pip_index.wheel("greet", "1.0")
+    roost = new_machine(extra=f'[base]\nimage = "{base_image}"')
+    roost.write("requirements.txt", "greet\n")
+    plans = roost.json("plan", "-t", "local", "-t", "docker")["plans"]
+    assert [(plan["target"], plan["action"]) for plan in plans] == [
+        ("local", "build-prefix"),
+        ("docker", "build-image"),
+    ]
+    where = "import greet, sys; print(greet.value, sys.version_info[:2], sys.prefix)"
+    local = roost.ok("run", "--", "python", "-c", where)
+    inside = roost.ok("run", "-t", "docker", "--", "python", "-c", where)
+    assert inside.split()[-1] == "/opt/roost/env"
+    assert inside.rsplit(" ", 1)[0] == local.rsplit(" ", 1)[0], "the same minor version"
+    plans = roost.json("plan", "-t", "local", "-t", "docker")["plans"]
+    assert [plan["action"] for plan in plans] == ["reuse-prefix", "reuse-image"]
+    forget(client, plans[1]["artifact"]["reference"])
+
+
+def test_a_prefix_and_an_image_of_one_definition_share_lock_and_generation(
+    new_machine: Machine, client: docker.DockerClient, base_image: str
+):
+    roost = new_machine(extra=f'[base]\nimage = "{base_image}"')
+    roost.write("environment.yml", "name: both\ndependencies: [python=3.11]\n")
+    prefix = roost.json("build")["build"]
+    image = roost.json("build", "-t", "docker")["build"]
+    assert (prefix["lock_digest"], prefix["generation"]) == (image["lock_digest"], image["generation"])
+    assert [artifact["kind"] for artifact in prefix["artifacts"] + image["artifacts"]] == ["prefix", "image"]
+    forget(client, image["artifacts"][0]["reference"])
+
+
+def test_a_user_managed_definition_with_steps_gets_no_layers_and_its_interpreter_is_looked_for(
+    new_machine: Machine, client: docker.DockerClient, base_image: str, python_image: str
+):
+    text = '[base]\nimage = "{}"\n{}\n[python]\nuser_managed = true\ninterpreter = "{}"\n'
+    roost = new_machine()
+    roost.write("roost.toml", text.format(base_image, STEPS, "/usr/bin/python3"))
+    refused = roost.failed(3, "build")
+    assert refused["code"] == "interpreter-missing"
+    assert roost.json("image", "list")["images"] == []
+    roost.write("roost.toml", text.format(python_image, STEPS, "/usr/bin/python3"))
+    assert roost.ok("run", "--", "python", "-c", "print(open('/made').read())").strip() == "made by a step"
+    [image] = roost.json("image", "list")["images"]
+    forget(client, image["name"])
+
+
+def test_a_base_for_another_platform_and_one_that_is_nowhere_are_refused(new_machine: Machine, base_image: str):
+    roost = new_machine()
+    write_numpy(roost, base_image, 'platform = "linux/arm64"')
+    roost.write("roost.toml", f'[base]\nimage = "{base_image}"\nplatform = "linux/arm64"\nsteps = ["RUN true"]\n')
+    assert roost.failed(3, "build")["code"] == "base-platform"
+    write_numpy(roost, "127.0.0.1:1/nobody/nothing:1")
+    lost = roost.failed(6, "build")
+    assert lost["code"] == "base-unreachable"
+    assert roost.json("builds", "list")["builds"][0]["state"] == "failed"
+    write_numpy(roost, base_image, 'steps = ["RUN true\\nUSER root"]')
+    assert roost.failed(3, "plan")["code"] == "docker-step-invalid"
+
+
+def test_a_dockerfile_is_built_whole_and_packages_go_on_top(
+    new_machine: Machine, client: docker.DockerClient, base_image: str
+):
+    roost = new_machine()
+    roost.write("Dockerfile", f"FROM {base_image}\nRUN echo made by a step > /made\n")
+    roost.write("roost.toml", '[base]\ndockerfile = "Dockerfile"\n[conda]\ndependencies = ["python=3.11", "numpy"]\n')
+    assert roost.ok("run", "--", "python", "-c", READ).startswith("made by a step")
+    shown = roost.json("image", "show")
+    assert shown["dockerfile"].startswith(f"FROM {base_image}")
+    assert (shown["exists_in_engine"], shown["exists_in_registry"]) == (True, None)
+    assert shown["interpreter_path"] == "/opt/roost/env/bin/python"
+    assert any("numpy 2" in package for layer in shown["layers"] for package in layer.get("packages", []))
+    forget(client, shown["image"])

@@ -118,17 +118,21 @@ class Bases:
         if generation.base_digest is None:
             return None
         top = await self._index.base(generation.steps_digest or generation.base_digest)
-        if top is None or not await self._available(top):
+        if top is None or not await self.available(top):
             return None
         return Settled(top=top, base_digest=generation.base_digest, steps_digest=generation.steps_digest)
 
-    async def _available(self, base: KeptBase) -> bool:
-        """Whether all layers can be had again: kept here, from a registry, or still in the engine."""
-        return self.can_be_had(base) or await (await self._engines.docker()).image(base.digest) is not None
+    async def available(self, base: KeptBase) -> bool:
+        """Whether every layer is kept here or in a registry, or in the engine at the bottom of an image.
 
-    def can_be_had(self, base: KeptBase) -> bool:
-        """Whether every layer is kept here or in a registry. A few stats."""
-        return all(_can_be_had(layer, base, self._layout) for layer in base.layers)
+        Raises the engine's errors where it has to be asked."""
+        had = await asyncio.to_thread(lambda: [_can_be_had(layer, base, self._layout) for layer in base.layers])
+        if all(had):
+            return True
+        if await (await self._engines.docker()).image(base.digest) is not None:
+            return True
+        _, shared = await self._nearest(base)
+        return all(had[shared:])
 
     async def base_image(self, text: str, platform: str) -> KeptBase:
         """The image that ``text`` names now: its registry says, else the engine where it is nobody else's to say."""

@@ -20,7 +20,7 @@ from roost.daemon.events import Events
 from roost.daemon.expansion import reveal
 from roost.daemon.flights import Flight, Flights, Listener
 from roost.daemon.image_bases import BaseInvalidError, Bases, Settled
-from roost.daemon.image_config import BaseImage, created_of, image_config, image_key
+from roost.daemon.image_config import BaseImage, created_of, image_config, image_key, packages_told
 from roost.daemon.image_layers import PREFIX_IN_IMAGE, Content
 from roost.daemon.image_places import (
     LABEL_BASE,
@@ -194,7 +194,7 @@ class ImageBuilds:
     async def _kept(self, image: KeptImage | None) -> Assembled | None:
         """An image that was made before, if all its layers are still to be had: the very same again."""
         whole = await self._store.index.base(image.config_digest) if image is not None else None
-        if image is None or whole is None or not await asyncio.to_thread(self.bases.can_be_had, whole):
+        if image is None or whole is None or not await self.bases.available(whole):
             return None
         return Assembled(whole=whole, layers=image.layers, interpreter=image.interpreter)
 
@@ -343,7 +343,11 @@ class ImageBuilds:
             await engine.tag(pulled.id, image.name)
         await progress.record(self._store.index)
         await self._store.index.put_base(whole)
-        layers = tuple(ImageLayer(diff_id=layer.diff_id, size=layer.size) for layer in whole.layers)
+        packages = packages_told(whole.config)
+        layers = tuple(
+            ImageLayer(diff_id=layer.diff_id, size=layer.size, packages=packages.get(layer.diff_id, ()))
+            for layer in whole.layers
+        )
         image = msgspec.structs.replace(image, layers=layers)
         artifact = await self._artifact(image)
         ready, generation = await self._store.index.publish_image(artifact, image, wanted.lock, wanted.generation)

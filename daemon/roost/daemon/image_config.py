@@ -24,6 +24,7 @@ LABEL_LOCK = "org.roost.lock"
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What older engines write beside OCI's fields: of the container in which they committed the image.
 _OF_THE_ENGINE = ("container", "container_config", "docker_version", "id", "parent", "Size", "throwaway")
+_TOLD, _WHERE, _NO_PACKAGE = "roost: ", f" in {PREFIX_IN_IMAGE}", "what belongs to no package"
 _MAX_MILLISECONDS = 253_402_300_799_000
 _MILLISECONDS_FROM = 100_000_000_000
 
@@ -98,8 +99,21 @@ def _history_below(config: Mapping[str, Any], layers: int) -> list[dict[str, Any
 
 
 def _history(layer: Layer, created: str) -> dict[str, Any]:
-    what = ", ".join(layer.packages) or "what belongs to no package"
-    return {"created": created, "created_by": f"roost: {what} in {PREFIX_IN_IMAGE}"}
+    what = ", ".join(layer.packages) or _NO_PACKAGE
+    return {"created": created, "created_by": f"{_TOLD}{what}{_WHERE}"}
+
+
+def packages_told(config: bytes) -> dict[str, tuple[str, ...]]:
+    """The packages in each layer, by its diff_id, of a config that ``image_config`` wrote, wherever it comes from."""
+    whole: dict[str, Any] = msgspec.json.decode(config)
+    told = [entry for entry in whole.get("history") or [] if not entry.get("empty_layer")]
+    diff_ids: list[str] = (whole.get("rootfs") or {}).get("diff_ids") or []
+    found = {}
+    for diff_id, entry in zip(diff_ids, told, strict=False):
+        text = str(entry.get("created_by", ""))
+        if text.startswith(_TOLD) and text.endswith(_WHERE):
+            found[diff_id] = tuple(text[len(_TOLD) : -len(_WHERE)].split(", "))
+    return {diff_id: packages for diff_id, packages in found.items() if packages != (_NO_PACKAGE,)}
 
 
 def image_manifest(config: bytes, layers: Iterable[Descriptor]) -> bytes:

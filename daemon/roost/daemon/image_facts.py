@@ -56,7 +56,7 @@ class ImageScout:
         found = await self._in_engine(found, key)
         if isinstance(found.engine, Yes):
             return found
-        answers = await self._in_registries(key_tag(key))
+        answers = await self.in_registries(key_tag(key))
         kept = await self._repeatable(generation)
         return msgspec.structs.replace(found, workspace=answers[0], catalogues=answers[1], repeatable=kept)
 
@@ -79,17 +79,14 @@ class ImageScout:
     async def _repeatable(self, generation: Generation) -> bool:
         """Without docker steps, building comes to the same; with them, only while what they made is here."""
         top = await self._index.base(generation.steps_digest or generation.base_digest or "")
-        if top is not None and await asyncio.to_thread(self._bases.can_be_had, top):
-            return True
         try:
-            there = top is not None and await (await self._engines.docker()).image(top.digest) is not None
+            return top is not None and await self._bases.available(top)
         except UnreachableError:
             return True  # not known to be gone: the build will see
-        return there
 
     async def _unmade(self, definition_digest: str, lock_digest: str) -> ImageFacts:
         """No base is known here: somebody else may have made an image of this definition and lock."""
-        answers = await self._in_registries(definition_tag(definition_digest, lock_digest), by_definition=True)
+        answers = await self.in_registries(definition_tag(definition_digest, lock_digest))
         found = next((a.value for a in (answers[0], *answers[1]) if isinstance(a, Yes)), None)
         if found is None:
             return ImageFacts(workspace=answers[0], catalogues=answers[1], base_policy=self.policy)
@@ -106,9 +103,7 @@ class ImageScout:
         answer = await self._asked(parse_reference(place.reference))
         return answer.value[1] if isinstance(answer, Yes) else {}
 
-    async def _in_registries(
-        self, tag: str, *, by_definition: bool = False
-    ) -> tuple[Answer[ImagePlace] | None, tuple[Answer[ImagePlace], ...]]:
+    async def in_registries(self, tag: str) -> tuple[Answer[ImagePlace] | None, tuple[Answer[ImagePlace], ...]]:
         """The workspace's answer, and those of the catalogues."""
         asked = places(self.registries)
         answers = await asyncio.gather(*(self._place(image_repository(each.location).tagged(tag)) for each in asked))

@@ -17,6 +17,7 @@ from roost.daemon.places import socket_path
 from roost.daemon.routes_builds import ROUTES_BUILDS
 from roost.daemon.routes_daemon import ROUTES_DAEMON
 from roost.daemon.routes_definitions import ROUTES_DEFINITIONS
+from roost.daemon.routes_images import ROUTES_IMAGES
 from roost.daemon.routes_registries import ROUTES_REGISTRIES
 from roost.daemon.routes_runs import ROUTES_RUNS
 from roost.daemon.routes_store import ROUTES_STORE
@@ -32,6 +33,7 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_RUNS,
     *ROUTES_STORE,
     *ROUTES_REGISTRIES,
+    *ROUTES_IMAGES,
 )
 
 

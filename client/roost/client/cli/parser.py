@@ -62,7 +62,17 @@ def add_family(subparsers: Subparsers, name: str, text: str, example: str) -> Su
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    from roost.client.cli import building, completion, daemon, history, launching, planning, registries, watching
+    from roost.client.cli import (
+        building,
+        completion,
+        daemon,
+        history,
+        images,
+        launching,
+        planning,
+        registries,
+        watching,
+    )
 
     parser = Parser(
         prog="roost",
@@ -73,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (launching, planning, building, history, registries, watching, daemon, completion):
+    for module in (launching, planning, building, history, images, registries, watching, daemon, completion):
         module.add(subparsers)
     return parser
 
