@@ -125,6 +125,16 @@ def _a_rebuild_is_for_those_who_ask(
     assert third.json("plan")["lock_digest"] == digest
 
 
+def test_two_machines_at_once_come_to_one_lock(machine: Machine, registries: Registries, older_channel: Path) -> None:
+    one, two = machine(team(registries.workspace), mirror=older_channel), machine(team(registries.workspace))
+    started = [roost.start("build") for roost in (one, two)]
+    for process in started:
+        _, errors = process.communicate(timeout=200)
+        assert process.returncode == 0, errors
+    digests = {roost.json("build")["build"]["lock_digest"] for roost in (one, two)}
+    assert digests == {machine(team(registries.workspace)).json("plan")["lock_digest"]}
+
+
 def test_a_catalogue_is_asked_after_the_workspace_and_only_read(machine: Machine, registries: Registries) -> None:
     curator = machine(team(registries.catalogue))
     built = curator.json("build")["build"]

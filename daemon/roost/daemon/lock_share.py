@@ -43,6 +43,7 @@ from roost.store.lock import Lock, lock_digest
 
 # One build asks several times in a row: for the plan that is shown, and again when it starts.
 _RECENT_SECONDS = 5.0
+_SETTLE_SECONDS = 2.0
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,15 +226,25 @@ class LockShare:
             await registry.push_blob(reference, path, descriptor)
         for descriptor, data in artifact.blobs:
             await registry.push_blob(reference, data, descriptor)
-        if not own_tag and (theirs := await self._theirs(place, job, shared)):
+        if own_tag:
+            await registry.push_manifest(reference, artifact.manifest, OCI_MANIFEST)
+            return Offer(pushed=str(reference))
+        return await self._write_first(place, job, shared, artifact.manifest)
+
+    async def _write_first(self, place: Place, job: LockJob, shared: SharedLock, manifest: bytes) -> Offer:
+        """Look, write, look again. Who looked before we wrote may still write after us: once as much time again has
+        gone by as looking and writing took here, that has happened if it will, and the last one is everybody's."""
+        begun, reference = time.monotonic(), _reference(place, job)
+        if theirs := await self._theirs(place, job, shared):
             return Offer(theirs=theirs)
         try:
-            await registry.push_manifest(reference, artifact.manifest, OCI_MANIFEST)
+            await (await self._engines.registry()).push_manifest(reference, manifest, OCI_MANIFEST)
         except UnreachableError as error:
-            if error.code != "tag-moved" or not (theirs := await self._theirs(place, job, shared)):
+            if error.code != "tag-moved":
                 raise
-            return Offer(theirs=theirs)
-        return Offer(pushed=str(reference))
+        await asyncio.sleep(min(_SETTLE_SECONDS, 2 * (time.monotonic() - begun)))
+        theirs = await self._theirs(place, job, shared)
+        return Offer(theirs=theirs) if theirs else Offer(pushed=str(reference))
 
     async def _theirs(self, place: Place, job: LockJob, shared: SharedLock) -> Found | None:
         """Another's lock under the tag, by now."""

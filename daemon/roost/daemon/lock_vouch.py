@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from packaging.requirements import Requirement
 
+from roost.daemon.decide_images import adds_python
 from roost.daemon.engine_set import Engines
 from roost.daemon.expansion import conceal, reveal
 from roost.daemon.lock_artifact import HINT, LockPoisonedError, SharedLock
@@ -69,7 +70,8 @@ def wanted_of(job: LockJob, builds: bool) -> Wanted:
 
     solve, variables = job.solve, job.solve.environ
     conda, subdir = solve.definition.conda, split_platform(solve.platform)[0]
-    specs = [*conda_specs(solve.definition), *(() if conda.dependencies else ("python",))]
+    python = solve.image and not conda.dependencies and adds_python(solve.definition)
+    specs = [*conda_specs(solve.definition), *(("python",) if python else ())]
     listed = conda.explicit.get(subdir) or conda.explicit.get("noarch")
     items, constraints, remote = _lines(solve.definition.pip.requirements)
     return Wanted(
