@@ -1,0 +1,165 @@
+"""Writing an environment's layers, against one thread of zlib at level 6 over the same archives; memory; first imports.
+
+    python tests/bench/bench_layers.py [PAIRS]
+
+Goals: at least 3 times as fast as zlib at level 6; peak memory of 256 MB at the most whatever the size of a package;
+a first import in the image (a chroot, as root only) as fast as in the local prefix. Uses the tests' own channel.
+"""
+
+# ruff: noqa: E402 - what tests share is found by path
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent / "images"), str(HERE.parent / "e2e")]
+
+from layer_tools import Place, extract, in_chroot, lock_of, place
+
+from roost.daemon.engines import layers
+from roost.daemon.engines.bytecode import compile_prefix
+from roost.daemon.engines.layer_tar import Entry, Packed, pack
+from roost.daemon.image_layers import PREFIX_IN_IMAGE, Content
+from roost.store.lock import Lock
+
+SPECS = ["python=3.11", "numpy", "pandas", "scikit-learn", "scipy", "pip", "joblib"]
+EVENT = threading.Event()
+IMPORT = "import numpy, pandas, joblib, scipy.linalg, sklearn.linear_model"
+
+
+spent: list[float] = []
+"""Seconds that each layer took to pack: files read, archived, compressed, digested, written and synced."""
+
+
+def timed_pack(entries: Iterable[Entry], path: str, stop: threading.Event) -> Packed:
+    started = time.perf_counter()
+    packed = pack(entries, path, stop)
+    spent.append(time.perf_counter() - started)
+    return packed
+
+
+layers.pack = timed_pack  # type: ignore[assignment]
+
+
+def channel() -> Path:
+    built = subprocess.check_output([sys.executable, str(HERE.parent / "channel" / "build.py")], text=True)
+    return Path(built.strip()) / "conda-forge"
+
+
+async def bench(folder: Path, pairs: int) -> None:
+    async with place(folder / "r", channel()) as there:
+        lock = lock_of(await there.solve(*SPECS))
+        await there.write(lock)  # the package cache is full from now on
+        ours, packing, theirs = [], [], []
+        for _ in range(pairs):
+            spent.clear()
+            ours.append(await write_anew(there, lock))
+            packing.append(sum(spent))
+            content = await there.write(lock)
+            theirs.append(await asyncio.to_thread(zlib_seconds, content))
+        size = sum(layer.size for layer in content.layers)
+        whole, alone = (statistics.median(z / x for z, x in zip(theirs, xs, strict=True)) for xs in (ours, packing))
+        print(
+            f"{len(content.layers)} layers, {size / 1e6:.0f} MB: linked, compiled, packed and kept in "
+            f"{statistics.median(ours):.2f} s; zlib 6 alone {statistics.median(theirs):.2f} s"
+        )
+        print(
+            f"median of {pairs} pairs: packing {alone:.1f} times as fast as zlib 6 (goal 3), all of it {whole:.1f} times"
+        )
+        started = time.perf_counter()
+        await there.write(lock)
+        print(f"again, all kept: {(time.perf_counter() - started) * 1000:.1f} ms")
+        if os.geteuid() == 0:
+            await first_imports(folder, there, lock, content, pairs)
+
+
+async def write_anew(there: Place, lock: Lock) -> float:
+    """Seconds to write all layers, none of them kept."""
+    await there.store.index.drop_layers([layer.digest for layer in await there.store.index.all_layers()])
+    started = time.perf_counter()
+    await there.write(lock)
+    return time.perf_counter() - started
+
+
+def zlib_seconds(content: Content) -> float:
+    spent = 0.0
+    for layer in content.layers:
+        data = zlib.decompress(Path(layer.path).read_bytes(), 31)
+        started = time.perf_counter()
+        zlib.compress(data, 6)
+        spent += time.perf_counter() - started
+    return spent
+
+
+async def first_imports(folder: Path, there: Place, lock: Lock, content: Content, pairs: int) -> None:
+    """The very first import in a new image against that in a new local prefix, both with warm files."""
+    ratios = []
+    for number in range(pairs):
+        image, local = folder / f"image{number}", folder / f"local{number}"
+        extract(content.layers, image)
+        in_chroot(image, f"{PREFIX_IN_IMAGE}/bin/python", "-c", "pass")
+        await there.conda.link(lock.conda, str(local))
+        await compile_prefix(str(local), str(local / "bin/python"), lock, there.conda.bytecode_dir)
+        for path in (image, local):
+            subprocess.run(["sh", "-c", 'find "$0" -type f -exec cat {} + > /dev/null', str(path)], check=True)
+        seconds = []
+        for run in (
+            lambda image=image: in_chroot(image, f"{PREFIX_IN_IMAGE}/bin/python", "-B", "-c", IMPORT),
+            lambda local=local: subprocess.run([str(local / "bin/python"), "-B", "-c", IMPORT], check=True),
+        ):
+            started = time.perf_counter()
+            await asyncio.to_thread(run)
+            seconds.append(time.perf_counter() - started)
+        ratios.append(seconds[0] / seconds[1])
+        print(f"first import: image {seconds[0]:.2f} s, local {seconds[1]:.2f} s")
+        shutil.rmtree(image)
+        shutil.rmtree(local)
+    print(f"first import: median ratio {statistics.median(ratios):.2f} (goal 1.0, mounting included)")
+
+
+async def memory(folder: Path) -> None:
+    """Peak memory of a process that writes an environment's layers, then one file of 2 GB."""
+    async with place(folder / "m", channel()) as there:
+        await there.write(lock_of(await there.solve(*SPECS)))
+    print(f"peak memory of a process that fetches, links and writes it all: {peak():.0f} MB (goal 256)")
+    with open(folder / "large", "wb") as stream:
+        block = os.urandom(1 << 20)
+        for _ in range(2048):
+            stream.write(block)
+    await asyncio.to_thread(pack, [Entry(name="large", source=str(folder / "large"))], str(folder / "b"), EVENT)
+    print(f"and after one file of 2 GB: {peak():.0f} MB")
+
+
+def peak() -> float:
+    """MB; `getrusage` would count what this process was before it became this program."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def main() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
+    try:
+        if sys.argv[1:] == ["memory"]:
+            asyncio.run(memory(folder))
+            return
+        subprocess.run([sys.executable, __file__, "memory"], check=True)
+        asyncio.run(bench(folder, int(sys.argv[1]) if len(sys.argv) > 1 else 5))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        sys.stdout.flush()
+        os._exit(0)  # rattler's threads may crash the interpreter on its way out
+
+
+main()
