@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from pip_index import PipIndex
+from pip_index import PipIndex, wheel_bytes
 from registry_parts import Registries, RegistryProcess
 from roost_process import Roost
 
@@ -147,6 +147,21 @@ def test_a_catalogue_is_asked_after_the_workspace_and_only_read(machine: Machine
     assert len(list((registries.catalogue.folder / "data").rglob("_manifests/tags/*"))) == 1
     assert "lock-fetched" in kinds(user)
     assert "lock-pushed" in kinds(curator)
+
+
+def test_a_version_that_got_another_file_meanwhile_is_still_the_first_one_s(
+    machine: Machine, registries: Registries, pip_index: PipIndex
+) -> None:
+    text = ENVIRONMENT.replace("  - numpy\n", "")
+    first = machine(team(registries.workspace))
+    first.write("environment.yml", text)
+    built = first.json("build")["build"]
+    name, content = wheel_bytes("greet", "1.0", code="value = 'another file'\n")
+    pip_index.add("greet", (name.replace("1.0-", "1.0-7-"), content))  # a build number: preferred from now on
+    second = machine(team(registries.workspace))
+    second.write("environment.yml", text)
+    assert second.json("build")["build"]["lock_digest"] == built["lock_digest"]
+    assert second.ok("exec", "--", "python", "-c", "import greet; print(greet.value)").strip() == "1.0"
 
 
 def test_a_registry_that_is_down_stops_nobody_and_is_told(machine: Machine, registries: Registries) -> None:

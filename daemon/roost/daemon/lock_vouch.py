@@ -32,6 +32,7 @@ from roost.store.specs import spec_name
 
 if TYPE_CHECKING:
     from roost.daemon.engines.conda import CondaEngine
+    from roost.daemon.engines.uv import PipEngine
 
 
 class LockJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,7 +192,33 @@ async def _of_indexes(
             f"{error.message}",
             hint=HINT,
         ) from error
-    vouched(lock, {w.name: {"version": w.version, "sha256s": w.sha256, "url": w.url or ""} for w in chosen.wheels})
+    listed = {w.name: {"version": w.version, "sha256s": w.sha256, "url": w.url or ""} for w in chosen.wheels}
+    vouched(lock, await _with_older_files(pip, lock, job, python.version, listed))
+
+
+async def _with_older_files(
+    pip: PipEngine, lock: Lock, job: LockJob, python: str, listed: dict[str, dict[str, str]]
+) -> dict[str, dict[str, str]]:
+    """A version may have got another, better fitting file since the lock was made: its own is still listed."""
+    other = [
+        w for w in lock.wheels if w.kind == "index" and w.sha256 != listed.get(w.name, {}).get("sha256s", w.sha256)
+    ]
+    if not other:
+        return listed
+    solve = job.solve
+    found = await pip.listed(
+        solve.definition.pip.requirements,
+        other,
+        python=pip.conda_python(python),
+        platform=solve.platform,
+        credentials=solve.credentials,
+        variables=solve.environ,
+        glibc=solve.definition.system.get("glibc", BASELINE_GLIBC),
+    )
+    return {
+        name: {**fields, "sha256s": " ".join((fields["sha256s"], *found.get(name, ())))}
+        for name, fields in listed.items()
+    }
 
 
 def pinned(items: Sequence[PipItem], lock: Lock, wheels: Mapping[str, str]) -> list[PipItem]:

@@ -18,14 +18,14 @@ import msgspec
 from uv import find_uv_bin
 
 from roost.daemon.engines import interpreters, uv_prefix
-from roost.daemon.engines.uv_choose import LockRequest, PythonFacts
+from roost.daemon.engines.uv_choose import Choice, LockRequest, PythonFacts
 from roost.daemon.engines.uv_errors import translate
 from roost.daemon.engines.uv_fetch import Fetcher
 from roost.daemon.engines.uv_install import InstallProgress, check_complete, damaged
-from roost.daemon.engines.uv_lock import Locking, PipLock
+from roost.daemon.engines.uv_lock import Locking, PipLock, flat
 from roost.daemon.engines.uv_process import Process, Secrets
 from roost.daemon.engines.uv_pylock import render
-from roost.daemon.engines.uv_requirements import split_credentials
+from roost.daemon.engines.uv_requirements import Translator, split_credentials
 from roost.daemon.engines.uv_wheel_files import WheelFiles
 from roost.daemon.engines.uv_wheels import WheelStore
 from roost.daemon.progress import Progress, Silent
@@ -114,6 +114,41 @@ class PipEngine:
             locked = await Locking(self._process, self._store, folder, request, progress).run()
         progress.finish("lock-pip")
         return locked
+
+    async def listed(
+        self,
+        items: Sequence[PipItem],
+        wheels: Sequence[Wheel],
+        *,
+        python: PythonFacts,
+        platform: str,
+        credentials: Mapping[str, str],
+        variables: Mapping[str, str],
+        glibc: str = BASELINE_GLIBC,
+    ) -> dict[str, frozenset[str]]:
+        """Name to the sha256s (hex) of all files that the indexes named in ``items`` list for the versions of
+        ``wheels``. Raises as ``lock``."""
+        index, own = _index_and_credentials(self._config.index_url)
+        options = [item for item in flat(items) if item.kind == "option"]
+        pins = [PipItem(kind="requirement", text=f"{wheel.name}=={wheel.version}") for wheel in wheels]
+        request = LockRequest(
+            items=[*options, *pins],
+            python=python,
+            platform=platform,
+            provided={},
+            as_of=None,
+            allow_builds=False,
+            credentials={**own, **credentials},
+            variables=variables,
+            glibc=glibc,
+            index_url=index,
+            timeout=self._config.timeout,
+        )
+        secrets = Secrets(request.credentials)
+        translated = Translator(variables, lambda item: "", secrets.reveal).add(request.items)
+        secrets = secrets.with_more(translated.credentials)
+        async with self._process.folder() as folder:
+            return await Choice(self._process, folder, request, translated, secrets, Silent()).digests()
 
     async def create_venv(self, prefix: str, interpreter: HostPython, progress: Progress | None = None) -> None:
         """A virtual environment at ``prefix`` (new, or an empty folder) on a Python of this machine, without pip.

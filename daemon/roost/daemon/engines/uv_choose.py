@@ -127,6 +127,16 @@ class Choice:
                 return self._all_but_provided(parse(outcome.stdout))
             self._let_through(built, outcome.stderr, outcome.status)
 
+    async def digests(self) -> dict[str, frozenset[str]]:
+        """Name to the sha256s (hex) of all files that the indexes list for the version that is chosen, needs aside."""
+        written = await asyncio.to_thread(self._write_inputs)
+        arguments = [word for word in written if word not in ("--format", "pylock.toml")]
+        arguments += ["--no-deps", "--no-annotate", "--generate-hashes", "--only-binary", ":all:"]
+        outcome = await self._process.run(arguments, self._folder, secrets=self._secrets)
+        if outcome.status != 0:
+            raise self._failure(outcome.stderr, outcome.status)
+        return parse_digests(outcome.stdout)
+
     async def _knock(self) -> None:
         """Ask each index that was named for one package. Where all indexes count alike, uv takes an index that
         refuses access for one that lacks the package, and would lock another's in silence."""
@@ -240,6 +250,15 @@ class Choice:
             if one.name in provided and not is_stub:
                 raise url_conflict(one.name, provided[one.name], one.folder or _place(one))
         return [one for one in chosen if one.name not in provided]
+
+
+def parse_digests(text: str) -> dict[str, frozenset[str]]:
+    """Name to sha256s of a requirements file that uv wrote with hashes. Pure."""
+    found: dict[str, frozenset[str]] = {}
+    for line in text.replace("\\\n", " ").splitlines():
+        if match := re.match(r"([A-Za-z0-9._-]+)==", line):
+            found[canonicalize_name(match[1])] = frozenset(re.findall(r"--hash=sha256:([0-9a-f]{64})", line))
+    return found
 
 
 def _place(one: Chosen) -> str:
