@@ -8,9 +8,6 @@ that takes long to load.
 from __future__ import annotations
 
 import os
-import sys
-
-from roost.client.errors import ClientError, unreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +25,14 @@ class BrokenOffError(Exception):
     """The daemon went away; the container may still run."""
 
 
+class Refused(Exception):
+    """The daemon says why not; ``data`` is an error body as JSON."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.data = data
+
+
 def terminal() -> dict[str, Any] | None:
     """``wire.Terminal``, where all three standard streams are one."""
     try:
@@ -42,7 +47,7 @@ def terminal() -> dict[str, Any] | None:
 def attach(path: str, run_id: str, *, at_terminal: bool) -> int:
     """Be the standard streams of run ``run_id`` until it ends, and return its exit status.
 
-    Raises ``ClientError`` (the daemon's own, where the command could not be started), ``BrokenOffError``.
+    Raises ``Refused`` where the command could not be started, ``BrokenOffError``.
     """
     connection, early = _upgrade(path, run_id)
     try:
@@ -64,7 +69,7 @@ def _upgrade(path: str, run_id: str) -> tuple[socket, bytes]:
     while b"\r\n\r\n" not in data:
         chunk = connection.recv(CHUNK)
         if not chunk:
-            raise unreachable(f"The daemon at {path} broke off.", "`roost daemon logs` may say why; try again.")
+            raise BrokenOffError
         data += chunk
     head_bytes, _, rest = data.partition(b"\r\n\r\n")
     if not head_bytes.startswith(b"HTTP/1.1 101"):
@@ -72,16 +77,14 @@ def _upgrade(path: str, run_id: str) -> tuple[socket, bytes]:
     return connection, rest
 
 
-def _refusal(connection: socket, data: bytes) -> ClientError:
-    import json
-
+def _refusal(connection: socket, data: bytes) -> Refused:
     connection.settimeout(2.0)
     try:
         while chunk := connection.recv(CHUNK):
             data += chunk
     except OSError:  # the server may keep the connection open behind its answer
         pass
-    return ClientError(json.loads(data))
+    return Refused(data)
 
 
 class _Signals:
@@ -235,9 +238,7 @@ class _Bridge:
         elif kind == EXIT:
             self._status = int(data)
         elif kind == ERROR:
-            import json
-
-            raise ClientError(json.loads(data))
+            raise Refused(data)
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -251,13 +252,31 @@ def _write(descriptor: int, data: bytes) -> None:
             select.select([], [descriptor], [])
 
 
-def wait_for_end(request: Any, run_id: str) -> int:  # noqa: ANN401 - the context's request
-    """After the daemon went away: the exit status, once a new one knows it. The output meanwhile is lost."""
+def explained(context: Any, run_id: str, error: BrokenOffError | Refused) -> int | None:  # noqa: ANN401 - as light as that
+    """What the command line makes of a failure: the exit status; ``None`` where the image went away since the plan, and
+    planning again helps. Raises ``ClientError``."""
+    import json
+
+    from roost.client.errors import ClientError
+
+    if isinstance(error, BrokenOffError):
+        return _wait_for_end(context, run_id)
+    refusal = ClientError(json.loads(error.data))
+    if refusal.code == "image-missing":
+        return None
+    if refusal.code != "command-not-started":
+        raise refusal
+    context.report(refusal)
+    return int(refusal.body["fields"]["status"])
+
+
+def _wait_for_end(context: Any, run_id: str) -> int:  # noqa: ANN401 - as above
+    """The exit status, once a new daemon knows it. The output meanwhile is lost."""
     import time
 
-    sys.stderr.write("roost: the daemon went away; waiting for the end of the run, without its output\n")
+    context.note("the daemon went away; waiting for the end of the run, without its output")
     while True:
-        run = request("GET", f"/v1/runs/{run_id}")
+        run = context.request("GET", f"/v1/runs/{run_id}")
         if run["state"] not in ("queued", "preparing", "running"):
             return int(run["exit_status"]) if run["exit_status"] is not None else 125
         time.sleep(0.5)

@@ -63,13 +63,14 @@ def _ask(asked: tuple[str, str, Sequence[str]]) -> dict[str, Any] | None:
     what = f'"cwd":{quote(os.getcwd())},"command":[{",".join(map(quote, command))}]'
     if field:
         what += f',"{field}":{quote(value)}'
-    reply = _exchange(_socket.socket, ('{"what":{' + what + "}}").encode())
-    return _decode(_json.make_scanner, reply) if reply else None
+    reply = exchange(_socket.socket, "/v1/exec", ('{"what":{' + what + "}}").encode())
+    return decode(_json.make_scanner, reply) if reply else None
 
 
-def _exchange(make_socket: Callable[[int, int], socket], body: bytes) -> bytes | None:
+def exchange(make_socket: Callable[[int, int], socket], target: str, body: bytes) -> bytes | None:
+    """POST; the body that answers with 200, ``None`` for anything else."""
     head = (
-        f"POST /v1/exec HTTP/1.1\r\nHost: roost\r\nRoost-Protocol: {PROTOCOL}\r\nConnection: close\r\n"
+        f"POST {target} HTTP/1.1\r\nHost: roost\r\nRoost-Protocol: {PROTOCOL}\r\nConnection: close\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     connection = make_socket(1, 1)  # AF_UNIX, SOCK_STREAM: the same numbers on Linux and macOS
@@ -107,8 +108,7 @@ class _Scanner:
         self.memo: dict[str, str] = {}
 
 
-def _decode(
-    make_scanner: Callable[[Any], Callable[[str, int], tuple[Any, int]]], reply: bytes
-) -> dict[str, Any] | None:
+def decode(make_scanner: Callable[[Any], Callable[[str, int], tuple[Any, int]]], reply: bytes) -> dict[str, Any] | None:
+    """JSON, by the C module alone."""
     value, _ = make_scanner(_Scanner())(reply.decode(), 0)
     return value if isinstance(value, dict) else None

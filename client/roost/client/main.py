@@ -1,4 +1,4 @@
-"""Where ``roost-client`` begins: the hot path of ``exec`` if it can answer, the command line otherwise.
+"""Where ``roost-client`` begins: the hot paths of ``exec`` and ``run`` if they can answer, the command line otherwise.
 
 Every import here is paid for by each start, so there is next to none.
 """
@@ -16,6 +16,12 @@ def main() -> None:
             from roost.client import hot
 
             hot.attempt(arguments[1:])
+        if arguments[:1] == ["run"]:
+            from roost.client import hot_run
+
+            ended = hot_run.attempt(arguments[1:])
+            if ended is not None:
+                sys.exit(ended)
         from roost.client.cli import run
 
         status = run(arguments)

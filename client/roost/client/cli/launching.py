@@ -156,17 +156,10 @@ def _attached(context: Context, answer: Json, request: Json) -> int | None:
     context.close()
     run_id = answer["run"]["id"]
     try:
-        status = attach.attach(context.daemon.path, run_id, at_terminal="terminal" in request)
-    except attach.BrokenOffError:
-        status = attach.wait_for_end(context.request, run_id)
-    except ClientError as error:
-        if error.code == "image-missing":
-            return None
-        if error.code != "command-not-started":
-            raise
-        context.report(error)
-        status = int(error.body["fields"]["status"])
-    if context.json:
+        status: int | None = attach.attach(context.daemon.path, run_id, at_terminal="terminal" in request)
+    except (attach.BrokenOffError, attach.Refused) as error:
+        status = attach.explained(context, run_id, error)
+    if context.json and status is not None:
         print_record(context, run_id)
     return status
 

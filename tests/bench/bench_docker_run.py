@@ -1,0 +1,81 @@
+"""Warm ``roost run -t docker -- python -c pass`` against the engine's own create, start, wait and remove.
+
+    python tests/bench/bench_docker_run.py [PAIRS]
+
+Both make the same container with the same options, in turns; the median of the pairs' ratios is what counts (1.1 at the
+most). Needs an engine (``DOCKER_HOST`` or the usual socket), or root and ``dockerd``.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TESTS / "images"), str(TESTS / "e2e")]
+
+import docker  # noqa: E402
+import docker_parts  # noqa: E402
+from roost_process import Roost  # noqa: E402
+
+from roost.daemon.engines.docker_options import ContainerSpec, container_body  # noqa: E402
+
+COMMAND = ["python", "-c", "pass"]
+
+
+def main(pairs: int) -> None:
+    with docker_parts.engine("bench") as host:
+        image = docker_parts.import_image(host, "python", docker_parts.PYTHON)
+        roost = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+        roost.config.write_text(f'[docker]\nhost = "{host}"\n')
+        client = docker.APIClient(base_url=host, timeout=60)
+        try:
+            body = container_body(_spec(client.inspect_image(image)["Id"], roost.folder))
+            words = ["run", "-q", "-t", "docker", "--image", image, "--", *COMMAND]
+            _measure(pairs, lambda: roost.ok(*words), lambda: _own(client, body), lambda: _gone(client))
+        finally:
+            client.close()
+            roost.end()
+
+
+def _spec(image: str, folder: Path) -> ContainerSpec:
+    return ContainerSpec(
+        image=image, command=["/usr/bin/python3", *COMMAND[1:]], cwd=str(folder), user=f"{os.getuid()}:{os.getgid()}"
+    )
+
+
+def _own(client: docker.APIClient, body: dict[str, object]) -> None:
+    container = client.create_container_from_config(body)["Id"]
+    client.start(container)
+    assert client.wait(container)["StatusCode"] == 0
+    client.remove_container(container, v=True)
+
+
+def _gone(client: docker.APIClient) -> None:
+    """roost removes its container while the next command starts already: let that not slow the other side."""
+    deadline = time.monotonic() + 5
+    while client.containers(all=True, filters={"label": "org.roost.run"}) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _measure(pairs: int, ours: Callable[[], object], theirs: Callable[[], object], gone: Callable[[], None]) -> None:
+    ours(), theirs(), gone()
+    taken = [(_seconds(ours), gone(), _seconds(theirs)) for _ in range(pairs)]
+    roost, engine = statistics.median(a for a, _, _ in taken), statistics.median(b for _, _, b in taken)
+    ratio = statistics.median(a / b for a, _, b in taken)
+    print(f"roost run: {roost * 1000:.0f} ms; the engine's own: {engine * 1000:.0f} ms; ratio of pairs: {ratio:.3f}")
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
