@@ -175,6 +175,9 @@ def test_a_registry_that_is_down_stops_nobody_and_is_told(machine: Machine, regi
     built = roost.json("build")["build"]
     assert built["state"] == "succeeded"
     assert "registry-unknown" in codes(built["reasons"])
+    warm = roost.json("plan")["plans"][0]
+    assert codes(warm["reasons"]) == ["definition-known", "prefix-ready"], "nobody is asked where all is here"
+    assert kinds(roost).count("lock-not-pushed") == 1
     registries.workspace.start()
     assert roost.json("build")["build"]["state"] == "not-needed"
 

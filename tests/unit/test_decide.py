@@ -205,3 +205,27 @@ def test_docker_steps_whose_result_is_gone_run_again_as_a_new_generation() -> No
     assert plan.action == "build-image"
     assert codes(plan)[-1] == "steps-gone"
     assert "generation 4" in plan.reasons[-1].message
+
+
+SHARED = Reason(code="lock-shared-registry", message="Registry registry.example.org/team has lock abab")
+UNKNOWN = Reason(code="registry-unknown", message="Whether registry registry.example.org/team has a lock is unknown")
+
+
+def test_a_lock_that_a_registry_has_is_taken_and_nothing_is_solved() -> None:
+    plan = decide(Request(definition=CONDA), Facts(platform="linux-64", shared=SHARED, lock_digest=LOCK))
+    assert plan.action == "build-prefix"
+    assert [reason.code for reason in plan.reasons] == ["lock-shared-registry", "prefix-missing"]
+    assert [step.kind for step in plan.steps] == ["download", "link", "bytecode", "publish"]
+
+
+def test_a_shared_lock_whose_prefix_is_here_is_still_to_be_taken_as_this_definition_s_own() -> None:
+    plan = decide(Request(definition=CONDA), Facts(platform="linux-64", shared=SHARED, lock_digest=LOCK, prefix=PREFIX))
+    assert plan.action == "build-prefix"
+    assert [reason.code for reason in plan.reasons] == ["lock-shared-registry", "prefix-ready"]
+
+
+def test_a_registry_that_can_t_be_asked_is_told_and_holds_nothing_up() -> None:
+    plan = decide(Request(definition=CONDA), Facts(platform="linux-64", registry_unknown=UNKNOWN))
+    assert plan.action == "build-prefix"
+    assert [reason.code for reason in plan.reasons] == ["definition-unknown", "registry-unknown"]
+    assert "solve" in [step.kind for step in plan.steps]
