@@ -1,0 +1,70 @@
+"""The lock of an image of a pip-only definition has conda's Python, and so others can take it: judged and vouched for like
+any other, in the process itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from pip_index import PipIndex
+
+from roost.daemon.config import parse_config
+from roost.daemon.engine_set import Engines
+from roost.daemon.lock_artifact import LockPoisonedError, SharedLock, unshareable
+from roost.daemon.lock_vouch import LockJob, judge, vouch
+from roost.daemon.platforms import local_platform
+from roost.daemon.progress import Silent
+from roost.daemon.solving import SolveJob, solve_lock
+from roost.store.definition import Base, Defaults, Definition, Pip, PipItem
+from roost.store.disk import Layout
+from roost.store.lock import lock_digest
+
+DIGEST = "sha256:" + "d" * 64
+
+
+@pytest.fixture
+def pip_index() -> Iterator[PipIndex]:
+    index = PipIndex()
+    index.wheel("greet", "1.0", "needed>=1")
+    index.wheel("needed", "1.5")
+    yield index
+    index.close()
+
+
+@pytest.fixture
+async def engines(short_folder: Path, pip_index: PipIndex, channel_url: str) -> AsyncIterator[Engines]:
+    text = f'[pip]\nindex_url = "{pip_index.url}"\n[conda.mirrors]\n"conda-forge" = ["{channel_url}"]\n'
+    made = Engines(Layout(str(short_folder)), parse_config(text.encode(), "/c.toml"))
+    yield made
+    await made.close()
+
+
+async def test_the_lock_of_a_pip_only_image_can_be_taken_by_others(engines: Engines, pip_index: PipIndex) -> None:
+    definition = Definition(
+        base=Base(image="debian:12-slim"),
+        pip=Pip(requirements=(PipItem(kind="requirement", text="greet"),)),
+    )
+    solve = SolveJob(definition=definition, defaults=Defaults(), platform=local_platform({}), image=True)
+    job = LockJob(definition_digest=DIGEST, solve=solve)
+    lock = await solve_lock(engines, solve, Silent())
+    assert unshareable(lock) is None
+    assert {"python", "pip"} <= {package.name for package in lock.conda}
+    shared = SharedLock(definition_digest=DIGEST, platform=solve.platform, lock=lock)
+    await judge(shared, job, builds=False)
+    pip_index.wheel("greet", "2.0", "needed>=1", "more")
+    pip_index.wheel("more", "1.0")
+    taken = await vouch(engines, shared, job, {}, Silent(), builds=False)
+    assert lock_digest(taken) == lock_digest(lock)
+    assert [(w.name, w.version) for w in taken.wheels] == [("greet", "1.0"), ("needed", "1.5")]
+    extra = msgspec.structs.replace(
+        lock.wheels[0], name="more", version="1.0", file_name="more-1.0-py3-none-any.whl",
+        url=f"{pip_index.origin}/files/more-1.0-py3-none-any.whl",
+    )  # fmt: skip
+    strange = msgspec.structs.replace(shared, lock=msgspec.structs.replace(lock, wheels=(*lock.wheels, extra)))
+    with pytest.raises(LockPoisonedError, match="nothing asks for"):
+        await vouch(engines, strange, job, {}, Silent(), builds=False)
+    fewer = msgspec.structs.replace(shared, lock=msgspec.structs.replace(lock, wheels=lock.wheels[:1]))
+    with pytest.raises(LockPoisonedError, match="needed"):
+        await vouch(engines, fewer, job, {}, Silent(), builds=False)
