@@ -13,11 +13,11 @@ from importlib.metadata import version as installed_version
 import msgspec
 from aiohttp import web
 
-from roost.client.wire import PROTOCOL, ErrorBody, LocationView
+from roost.client.wire import PROTOCOL, ErrorBody
 from roost.daemon.keys import LIFECYCLE
 from roost.daemon.lifecycle import DaemonStoppingError
-from roost.daemon.redaction import redact, redact_value
 from roost.daemon.routing import Route, json_response, register
+from roost.daemon.views import error_body
 from roost.store.errors import NotFoundError, RoostError
 
 log = logging.getLogger(__name__)
@@ -49,20 +49,6 @@ class MethodError(RoostError):
     code = "method-not-allowed"
     exit_status = 2
     http_status = 405
-
-
-def error_body(error: RoostError) -> ErrorBody:
-    """What the wire says of ``error``; credentials are taken out of its texts."""
-    place = error.location
-    return ErrorBody(
-        code=error.code,
-        message=redact(error.message),
-        hint=redact(error.hint),
-        retryable=error.retryable,
-        fields=redact_value(error.fields),
-        location=LocationView(path=place.path, line=place.line, column=place.column) if place else None,
-        exit_status=error.exit_status,
-    )
 
 
 def unexpected_body() -> ErrorBody:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from roost.client.wire import Message
+from roost.daemon.expansion import concealed
 from roost.daemon.progress import StepKind
+from roost.daemon.redaction import redact
 from roost.store.index import Index
 
 # Ten a second are enough for an eye, and keep a fast link's callbacks out of the event loop.
@@ -17,7 +19,9 @@ _INTERVAL = 0.1
 class BuildProgress:
     """A ``Progress`` that publishes to a flight and remembers what the finished steps took."""
 
-    def __init__(self, publish: Callable[[Message], None]) -> None:
+    def __init__(self, publish: Callable[[Message], None], environ: Mapping[str, str] | None = None) -> None:
+        """``environ``: values that were given for variables, which no line may tell."""
+        self._environ = environ or {}
         self._publish = publish
         self._loop = asyncio.get_running_loop()
         self._started: dict[str, float] = {}
@@ -46,7 +50,7 @@ class BuildProgress:
         self._send(Message(event="step", step=step, state="finished"))
 
     def log(self, line: str) -> None:
-        self._send(Message(event="log", line=line))
+        self._send(concealed(Message(event="log", line=redact(line)), self._environ))
 
     async def record(self, index: Index) -> None:
         """Keep what the steps took, for estimates; only downloads are counted in bytes."""

@@ -23,7 +23,7 @@ from roost.daemon.build_progress import BuildProgress
 from roost.daemon.decide import Facts, Request, short
 from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
-from roost.daemon.expansion import expand_credentials
+from roost.daemon.expansion import concealed, expand_credentials
 from roost.daemon.flights import Flight, Flights, Listener
 from roost.daemon.image_jobs import ImageJob, ImageJobs
 from roost.daemon.launch import LaunchFolder
@@ -180,11 +180,11 @@ class Builds:
             return await self._recorded(flight, job, build)
         except asyncio.CancelledError:
             error: RoostError = BuildCancelledError("The build was cancelled", hint="Nothing half-made was kept.")
-            flight.publish(Message(event="error", error=error_body(error)))
+            flight.publish(Message(event="error", error=concealed(error_body(error), job.what.environ)))
             raise error from None
         except Exception as failure:
             error = _as_roost_error(failure)
-            flight.publish(Message(event="error", error=error_body(error)))
+            flight.publish(Message(event="error", error=concealed(error_body(error), job.what.environ)))
             raise error from failure
         finally:
             self._by_id.pop(build.id, None)
@@ -200,7 +200,7 @@ class Builds:
             flight.publish(Message(event="plan", plan=planned.plan, source=job.resolved.source))
             result = await self._make_ready(flight, job, build, planned)
         except BaseException as error:
-            await to_the_end(asyncio.create_task(self._fail(build, error, started)))
+            await to_the_end(asyncio.create_task(self._fail(build, error, started, job.what.environ)))
             raise
         with suppress(asyncio.CancelledError):  # too late: it is ready
             await to_the_end(asyncio.create_task(self._end(build, "succeeded", started)))
@@ -237,7 +237,7 @@ class Builds:
         self, flight: Flight[BuildResult], job: BuildJob, build: Build, planned: Planned, lock: Lock, first: BuildResult
     ) -> BuildResult:
         """Give the lock that was solved here to others, or take the one that was shared meanwhile as current."""
-        progress, locks = BuildProgress(flight.publish), self._planner.first_locks
+        progress, locks = BuildProgress(flight.publish, job.what.environ), self._planner.first_locks
         given = await locks.offer(job.resolved, job.what, lock, progress, rebuild=job.anew)
         result = first
         if given.instead is not None:
@@ -305,7 +305,7 @@ class Builds:
             kept = await self._store.index.lock(facts.generation.lock_digest)
             if kept is not None:
                 return kept, False
-        progress, locks = BuildProgress(flight.publish), self._planner.first_locks
+        progress, locks = BuildProgress(flight.publish, job.what.environ), self._planner.first_locks
         if not job.anew and (first := await locks.take(job.resolved, job.what, progress)):
             return first, False
         solved = await self._solved(job, progress)
@@ -353,11 +353,12 @@ class Builds:
         await self._store.index.update_build(build.id, state=state, ended=utc_now(), seconds=seconds)
         await self._events.append("build-ended", **_event_fields(build), state=state, seconds=seconds)
 
-    async def _fail(self, build: Build, error: BaseException, started: float) -> None:
+    async def _fail(self, build: Build, error: BaseException, started: float, environ: Mapping[str, str]) -> None:
         """Record the failure, unless that is what failed: the row of a full disk's build is ended by recovery."""
         cancelled = isinstance(error, asyncio.CancelledError)
         state: BuildState = "cancelled" if cancelled else "failed"
-        body = error_body(BuildCancelledError("The build was cancelled") if cancelled else _as_roost_error(error))
+        failure = BuildCancelledError("The build was cancelled") if cancelled else _as_roost_error(error)
+        body = concealed(error_body(failure), environ)
         seconds = round(time.monotonic() - started, 3)
         try:
             await self._store.index.update_build(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -15,6 +16,7 @@ from roost.store.definition import Definition
 from roost.store.errors import DefinitionError
 from roost.store.lock import Lock
 
+T = TypeVar("T")
 _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 # A shorter value could stand in a URL by chance, and says nothing.
 _TELLING = 4
@@ -50,6 +52,16 @@ def conceal(lock: Lock, environ: Mapping[str, str]) -> Lock:
         return url
 
     return _with_urls(lock, {url: hidden(url) for url in _urls(lock)})
+
+
+def concealed(told: T, environ: Mapping[str, str]) -> T:
+    """``told``, a struct of the wire, with ``${NAME}`` in its texts in the place of the values."""
+    text = before = msgspec.json.encode(told).decode()
+    for value, name in sorted(
+        ((v, n) for n, v in environ.items() if len(v) >= _TELLING), key=lambda pair: -len(pair[0])
+    ):
+        text = text.replace(msgspec.json.encode(value).decode()[1:-1], f"${{{name}}}")
+    return told if text == before else msgspec.json.decode(text, type=type(told))
 
 
 def reveal(lock: Lock, environ: Mapping[str, str]) -> Lock:

@@ -92,7 +92,7 @@ class PrefixBuilds:
         await self._events.append("prefix-retired", artifact=broken.id, path=broken.path)
 
     async def _publish(self, flight: Flight[Ready], wanted: Wanted) -> Ready:
-        progress = BuildProgress(flight.publish)
+        progress = BuildProgress(flight.publish, wanted.environ)
         changed: set[str] = set()
 
         async def fill(prefix: str) -> Filled:

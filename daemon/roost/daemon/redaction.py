@@ -15,6 +15,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s\"'<>]+@"), r"\1***@"),
     # anaconda.org's token in a path: /t/TOKEN/
     (re.compile(r"/t/[^/\s\"'<>]+(?=/)"), "/t/***"),
+    (re.compile(r"(://[^\s\"'<>]*/t/)[^/\s\"'<>,;]+"), r"\1***"),
     # header values (RFC 9110 11.6.2)
     (
         re.compile(

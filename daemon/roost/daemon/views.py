@@ -5,19 +5,20 @@ from __future__ import annotations
 import msgspec
 
 from roost.client.wire import ArtifactView, ErrorBody, LocationView, RunView
+from roost.daemon.redaction import redact, redact_value
 from roost.store.errors import RoostError
 from roost.store.records import Artifact, Run
 
 
 def error_body(error: RoostError) -> ErrorBody:
-    """The wire's form of an error."""
+    """The wire's form of an error; credentials are taken out of its texts."""
     where = error.location
     return ErrorBody(
         code=error.code,
-        message=error.message,
-        hint=error.hint,
+        message=redact(error.message),
+        hint=redact(error.hint),
         retryable=error.retryable,
-        fields=error.fields,
+        fields=redact_value(error.fields),
         location=LocationView(path=where.path, line=where.line, column=where.column) if where else None,
         exit_status=error.exit_status,
     )

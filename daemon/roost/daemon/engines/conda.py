@@ -143,7 +143,7 @@ class CondaEngine:
         parsed, fetch = await asyncio.to_thread(self._read, wanted, found.urls)
         secrets = self.secrets([*channels, *specs], variables or {}, credentials or {})
         client = await self._client(secrets, self.config.index_timeout)
-        progress.log(f"solving {len(specs)} specs for {platform} with {', '.join(fetch.values())}")
+        progress.log(f"solving {len(specs)} specs for {platform} with {', '.join(channels)}")
         with translated("solving"):
             records = await rattler_solve(
                 [Channel(url) for url in fetch],

@@ -1,0 +1,88 @@
+"""Secrets that stand in definitions, or come from variables, are nowhere under the root: after builds that work, fail
+and are cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from conda_tools import HttpChannel, http_channel
+from pip_index import PipIndex
+from roost_process import Roost
+
+PASSWORD = "p4ss-of-somebody"
+TOKEN = "tok-en"
+
+
+def assert_nowhere(roost: Roost, *secrets: str) -> None:
+    """Looks while the daemon lives (the write-ahead log) and after it has stopped."""
+    for _ in range(2):
+        for path in roost.root.rglob("*"):
+            if path.is_file():
+                data = path.read_bytes()
+                for secret in secrets:
+                    assert secret.encode() not in data, path
+        roost.ok("daemon", "stop")
+
+
+def credited(pip_index: PipIndex) -> str:
+    return pip_index.origin.replace("http://", f"http://somebody:{PASSWORD}@")
+
+
+@pytest.mark.parametrize("end", ["works", "fails", "is cancelled"])
+def test_passwords_in_requirements(roost: Roost, pip_index: PipIndex, end: str) -> None:
+    for name in ("greet", "direct", "below"):
+        pip_index.wheel(name, "1.0")
+    pip_index.password = PASSWORD
+    pip_index.text["/below.txt"] = "below\n"
+    lines = [
+        f"--index-url {credited(pip_index)}/simple",
+        f"-r {credited(pip_index)}/below.txt",
+        f"direct @ {credited(pip_index)}/files/direct-1.0-py3-none-any.whl",
+        "greet" if end == "works" else "greet\nabsent-from-everywhere" if end == "fails" else "greet",
+    ]
+    roost.write("requirements.txt", "\n".join(lines) + "\n")
+    if end == "is cancelled":
+        pip_index.hanging.add("greet-1.0-py3-none-any.whl")
+        client = roost.start("build")
+        deadline = time.monotonic() + 30
+        while not any("greet-1.0" in path for path in pip_index.asked):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        client.send_signal(signal.SIGINT)
+        said = "".join(client.communicate(timeout=30))
+        assert client.returncode == 130
+    else:
+        done = roost.run("run", "--", "python", "-c", "import greet, direct, below")
+        assert done.returncode == (0 if end == "works" else 125), done.stderr
+        said = done.stdout + done.stderr
+    for command in ("plan", "digest", "builds"):
+        said += roost.ok(command, *(["list"] if command == "builds" else []), "--json")
+    assert PASSWORD not in said
+    assert_nowhere(roost, PASSWORD)
+
+
+@pytest.mark.parametrize("spec", ["dated", "absent-from-everywhere"])
+async def test_a_token_in_a_channel(roost: Roost, channels_folder: Path, spec: str) -> None:
+    async with http_channel(channels_folder) as served:
+        roost.write(
+            "environment.yml",
+            f"channels: ['{served.url}/t/${{TOKEN}}/conda-forge']\ndependencies: [{spec}, post-linked]\n",
+        )
+        assert (await asyncio.to_thread(roost.failed, 3, "build"))["code"] == "variable-missing"
+        roost.variables["TOKEN"] = TOKEN
+        done = await asyncio.to_thread(roost.run, "build", "--json")
+        assert done.returncode == (0 if spec == "dated" else 4), done.stderr + done.stdout
+        assert TOKEN not in done.stdout + done.stderr
+        await check_asked_with_token(served)
+        lock = await asyncio.to_thread(roost.run, "lock")
+        assert TOKEN not in lock.stdout + lock.stderr
+    await asyncio.to_thread(assert_nowhere, roost, TOKEN)
+
+
+async def check_asked_with_token(served: HttpChannel) -> None:
+    assert served.requests
+    assert all(request.path.startswith(f"/t/{TOKEN}/") for request in served.requests)
