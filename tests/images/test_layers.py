@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import docker_parts
+import msgspec
 import pytest
 from blockbuster import blockbuster_ctx
 from layer_tools import OURS, extract, in_chroot, lock_of, make_channel, oci_layout, place
@@ -200,6 +201,20 @@ async def test_one_package_of_twenty_changed_moves_one_layer(short_folder: Path)
     assert [a == b for a, b in zip(before.layers, after.layers, strict=True)] == [
         n != where and n != len(after.layers) - 1 for n in range(len(after.layers))
     ]
+
+
+async def test_what_urls_hold_gets_into_no_layer(short_folder: Path, channel: Path) -> None:
+    """A lock keeps the name of a variable where its URLs had the value, which may be a secret."""
+    contents = []
+    async with place(short_folder / "r", channel) as there:
+        packages = await there.solve("dated", "activated")
+        concealed = [msgspec.structs.replace(p, url=p.url.replace("conda-forge", "${TEAM}")) for p in packages]
+        contents.append(await there.write(lock_of(concealed), fetched=lock_of(packages)))
+    for layer in contents[0].layers:
+        assert b"conda-forge" not in zlib.decompress(Path(layer.path).read_bytes(), 31)
+    prefix = extract(contents[0].layers, short_folder / "x")
+    assert "https://conda.anaconda.org/${TEAM}/" in (prefix / "conda-meta/dated-3.0-0.json").read_text()
+    assert "https://conda.anaconda.org/${TEAM}/noarch::dated" in (prefix / "conda-meta/history").read_text()
 
 
 async def test_packages_with_one_path_do_not_change_each_others_layers(short_folder: Path) -> None:

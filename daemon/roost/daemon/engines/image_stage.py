@@ -27,12 +27,14 @@ _USER = {"HOME": "/root", "USER": "root", "LOGNAME": "root"}
 
 
 class Stage:
-    """``folder`` is empty, on the file system of the package cache, and removed by the caller."""
+    """``folder`` is empty, on the file system of the package cache, and removed by the caller. ``fetched`` is ``lock``
+    with the URLs that are really asked."""
 
     def __init__(
         self,
         folder: str,
         lock: Lock,
+        fetched: Lock,
         conda: CondaEngine,
         pip: PipEngine,
         progress: Progress,
@@ -40,6 +42,7 @@ class Stage:
     ) -> None:
         self._folder = folder
         self._lock = lock
+        self._fetched = fetched
         self._conda = conda
         self._pip = pip
         self._progress = progress
@@ -60,14 +63,14 @@ class Stage:
     async def fill(self, wanted: Collection[tuple[str, str]]) -> None:
         """Link all conda packages, for they are linked as one, and have the files of the wheels in ``wanted`` ready;
         of the former only those in ``wanted`` are listed."""
-        packages, credentials = self._lock.conda, self._credentials
+        credentials = self._credentials
         await self._conda.stage(
-            packages, self._prefix, PREFIX_IN_IMAGE, progress=self._progress, credentials=credentials
+            self._fetched.conda, self._prefix, PREFIX_IN_IMAGE, progress=self._progress, credentials=credentials
         )
-        listed = [package for package in packages if ("conda", package.name) in wanted]
+        listed = [package for package in self._lock.conda if ("conda", package.name) in wanted]
         async with self._conda.reading():
             self._conda_entries = await asyncio.to_thread(self._list, listed)
-        wheels = [wheel for wheel in self._lock.wheels if ("wheel", wheel.name) in wanted]
+        wheels = [wheel for wheel in self._fetched.wheels if ("wheel", wheel.name) in wanted]
         if wheels:
             self._wheel_paths = await self._pip.wheel_files(wheels, progress=self._progress, credentials=credentials)
 

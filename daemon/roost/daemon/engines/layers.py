@@ -69,12 +69,14 @@ async def write_layers(
     index: Index,
     progress: Progress | None = None,
     credentials: Mapping[str, str] | None = None,
+    fetched: Lock | None = None,
     run_scripts: bool = False,
 ) -> Content:
     """The layers that ``lock`` adds to an image, each complete and kept under ``layout.layers``.
 
-    ``run_scripts`` says that the caller will run the link scripts of ``Content.scripts`` in an engine; else a package
-    that has one is refused.
+    ``fetched`` is ``lock`` with the URLs that are really asked, where those hold what nobody may keep: they get into
+    no layer. ``run_scripts`` says that the caller will run the link scripts of ``Content.scripts`` in an engine; else
+    a package that has one is refused.
 
     Raises:
         NotForImagesError: its Python is one of this machine, or it has an editable install.
@@ -84,7 +86,7 @@ async def write_layers(
     _check(lock)
     if not lock.conda:
         return Content()
-    writing = _Writing(lock, conda, pip, layout, index, progress or Silent(), credentials or {})
+    writing = _Writing(lock, fetched or lock, conda, pip, layout, index, progress or Silent(), credentials or {})
     content = await writing.run()
     if content.scripts and not run_scripts:
         raise LinkScriptsError(
@@ -123,6 +125,7 @@ class _Writing:
     def __init__(
         self,
         lock: Lock,
+        fetched: Lock,
         conda: CondaEngine,
         pip: PipEngine,
         layout: Layout,
@@ -131,6 +134,7 @@ class _Writing:
         credentials: Mapping[str, str],
     ) -> None:
         self._lock = lock
+        self._fetched = fetched
         self._conda = conda
         self._pip = pip
         self._layout = layout
@@ -188,7 +192,7 @@ class _Writing:
     # ---------------------------------------------------------------- doing it
     async def _write(self, missing: Sequence[_Planned], foreign: Compiler | None) -> dict[str, KeptLayer]:
         folder = os.path.join(self._layout.stage, f"image-{secrets.token_hex(6)}")
-        stage = Stage(folder, self._lock, self._conda, self._pip, self._progress, self._credentials)
+        stage = Stage(folder, self._lock, self._fetched, self._conda, self._pip, self._progress, self._credentials)
         compiler = stage.own_compiler() if self._is_native() else foreign
         try:
             await asyncio.to_thread(_make, folder)
