@@ -141,6 +141,7 @@ def end(folder: Path, number: int = signal.SIGTERM) -> None:
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
+    (folder / "pid").unlink(missing_ok=True)  # a killed engine leaves it, and its zombie may hold the number
 
 
 def _alive(pid: int) -> bool:

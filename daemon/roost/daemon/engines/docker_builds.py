@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -15,12 +16,15 @@ from typing import IO
 from docker.utils import build as context_files
 
 from roost.daemon.engines.docker_client import Ask, DockerClient, Json
-from roost.daemon.engines.docker_errors import engine_failed
+from roost.daemon.engines.docker_errors import FULL, engine_failed
 from roost.daemon.progress import Progress
 
 DOCKERFILE = ".roost.Dockerfile"
 """Beside the files of a context, whose own Dockerfile may have any name."""
 DOING = "running the docker steps"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_OWN = ("Removing intermediate container", "--->", "Step ")
+"""What the builder itself says, and not a command."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +92,20 @@ class _BuildProgress:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
+        self._telling = ""
+        """The line that says why: the last one, or the one that tells of a full disk."""
         self.image: str | None = None
 
     def __call__(self, message: Json) -> None:
         if "error" in message:
-            raise engine_failed(str(message["error"]), DOING)
+            raise engine_failed(f"{message['error']} ({self._telling})" if self._telling else message["error"], DOING)
         if "ID" in (message.get("aux") or {}):
             self.image = message["aux"]["ID"]
-        for line in str(message.get("stream", "")).splitlines():
+        for line in _COLOUR.sub("", str(message.get("stream", ""))).splitlines():
             if line.strip():
-                self._progress.log(line.rstrip())
+                self._take(line.rstrip())
+
+    def _take(self, line: str) -> None:
+        self._progress.log(line)
+        if FULL not in self._telling.lower() and not line.lstrip().startswith(_OWN):
+            self._telling = line.strip()
