@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,3 +106,26 @@ def test_a_validator_that_finds_nothing_would_be_no_test() -> None:
     [route] = [route for route in ALL_ROUTES if route.path == "/v1/version"]
     assert list(Draft202012Validator(_schema(route, 200)).iter_errors({"protocol": "one"}))
     assert list(Draft202012Validator(_schema(route, 500)).iter_errors({"code": 3}))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/v1/digests", {"what": {}}, 200),
+        ("POST", "/v1/plans", {"what": {}, "targets": ["auto", "local"]}, 200),
+        ("POST", "/v1/exec", {"what": {}}, 202),
+        ("POST", "/v1/runs", {"what": {}, "command": ["python"]}, 202),
+        ("POST", "/v1/verify", {}, 200),
+        ("PUT", "/v1/leases/{id}", {"subject": "p-1", "holder": "test"}, 200),
+        ("DELETE", "/v1/leases/{id}", None, 404),
+    ],
+)
+async def test_answers_of_other_methods_fit_the_schema(
+    served: Any, short_folder: Path, method: str, path: str, body: dict[str, Any] | None, status: int
+) -> None:
+    (short_folder / "requirements.txt").write_text("greet\n")
+    sent = {**body, "what": {"cwd": str(short_folder)}} if body and "what" in body else body
+    got, answer = await served.request(method, path.replace("{id}", "l-1"), json=sent)
+    assert got == status, answer
+    [route] = [route for route in ALL_ROUTES if (route.method, route.path) == (method, path)]
+    _check(route, status, answer)
