@@ -169,3 +169,35 @@ def test_a_dockerfile_is_built_whole_and_packages_go_on_top(
     assert shown["interpreter_path"] == "/opt/roost/env/bin/python"
     assert any("numpy 2" in package for layer in shown["layers"] for package in layer.get("packages", []))
     forget(client, shown["image"])
+
+
+def test_a_run_is_run_again_in_its_own_generation(new_machine: Machine, client: docker.DockerClient, base_image: str):
+    roost = new_machine()
+    write_numpy(roost, base_image, 'steps = ["RUN date +%N > /made"]')
+    said = roost.ok("run", "--", "python", "-c", READ)
+    [run] = roost.json("runs", "list")["runs"]
+    (roost.folder / "roost.toml").unlink()
+    assert roost.ok("runs", "rerun", run["id"]) == said
+    row = next(row for row in roost.json("cache", "df")["artifacts"] if row["kind"] == "image")
+    assert row["id"] == run["artifact"]
+    [image] = roost.json("image", "list")["images"]
+    forget(client, image["name"])
+
+
+def test_packages_with_link_scripts_run_them_in_the_engine_and_without_one_are_refused_by_name(
+    new_machine: Machine, client: docker.DockerClient, base_image: str
+):
+    roost = new_machine()
+    text = f'[base]\nimage = "{base_image}"\nsteps = ["USER nobody"]\n'
+    roost.write("roost.toml", text + '[conda]\ndependencies = ["python=3.11", "post-linked"]\n')
+    assert roost.json("build")["build"]["state"] == "succeeded"
+    said = roost.ok("run", "--", "cat", "/opt/roost/env/share/post-linked.txt")
+    assert said.strip() == "/opt/roost/env|post-linked|1.2|0"
+    [image] = roost.json("image", "list")["images"]
+    assert client.images.get(image["digest"]).attrs["Config"]["User"] == "nobody"
+    forget(client, image["name"])
+    assert roost.ok("run", "--", "cat", "/opt/roost/env/share/post-linked.txt") == said, "what they left was kept"
+    forget(client, image["name"])
+    roost.write("roost.toml", text.partition("steps")[0] + '[conda]\ndependencies = ["post-link-fails"]\n')
+    failed = roost.failed(4, "build")
+    assert "no luck" in failed["message"] or failed["code"] == "engine-failed"

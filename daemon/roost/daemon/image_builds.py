@@ -239,7 +239,8 @@ class ImageBuilds:
         from roost.daemon.engines.layers import write_layers
 
         return await write_layers(
-            reveal(wanted.lock, wanted.environ),
+            wanted.lock,
+            fetched=reveal(wanted.lock, wanted.environ),
             conda=await self._engines.conda(),
             pip=await self._engines.pip(),
             layout=self._store.layout,
@@ -253,7 +254,7 @@ class ImageBuilds:
         self, assembled: Assembled, content: Content, wanted: WantedImage, progress: BuildProgress
     ) -> Assembled:
         """Link scripts run in the engine as a last step, as docker steps do: what they leave is kept."""
-        steps = script_steps(wanted.lock, content.scripts)
+        steps = script_steps(wanted.lock, content.scripts, assembled.whole.config)
         whole = await self.bases.steps_on(assembled.whole, steps, image_platform(wanted.lock.platform), progress)
         new = whole.layers[len(assembled.layers) :]
         more = tuple(ImageLayer(diff_id=layer.diff_id, size=layer.size) for layer in new)

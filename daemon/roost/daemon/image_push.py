@@ -31,6 +31,7 @@ from roost.daemon.oci import (
 from roost.daemon.progress import Progress
 from roost.store.disk import Layout
 from roost.store.errors import UnreachableError
+from roost.store.failpoints import failpoint
 from roost.store.layer_files import blob_path
 from roost.store.records import BaseLayer, KeptBase
 
@@ -126,6 +127,7 @@ class ImagePusher:
             sent += await self._send(image, layer, descriptor, repository, folder)
             done += descriptor.size
             progress.advance("push", done)
+            failpoint("image.pushing")
         progress.finish("push")
         return sent
 

@@ -11,7 +11,7 @@ from roost.client.wire import SourceView, WarningView, What
 from roost.daemon.launch import identity
 from roost.daemon.platforms import image_platform, local_platform
 from roost.store.canonical import canonical, digest_of, settings_canonical
-from roost.store.definition import Base, Defaults, Definition, Input, Parsed, Python, Settings
+from roost.store.definition import Base, Container, Defaults, Definition, Input, Parsed, Python, Settings
 from roost.store.discover import Found, discover, discover_in
 from roost.store.errors import NotFoundError, UsageError
 from roost.store.files import LocalFiles
@@ -196,15 +196,24 @@ def _folder_name(path: str | None) -> str | None:
     return os.path.basename(os.path.dirname(path)) or None if path else None
 
 
+class _KeptSettings(msgspec.Struct):
+    """What a rerun needs of settings in their canonical form."""
+
+    container: Container = Container()
+
+
 async def resolve_run(store: Store, run: Run) -> Resolved:
     """What a run used, from what was recorded of it. The definition stays closed: its lock says all that is needed."""
     known = await store.index.known_definition(run.definition_digest)
+    form = await store.index.settings(run.settings_digest) or b"{}"
+    container = msgspec.json.decode(form, type=_KeptSettings).container
+    settings = Settings(variables=run.variables, container=container)
     return Resolved(
-        parsed=Parsed(definition=Definition(), settings=Settings(variables=run.variables), format="run"),
+        parsed=Parsed(definition=Definition(), settings=settings, format="run"),
         digest=run.definition_digest,
         canonical=known.canonical if known else b"{}",
         settings_digest=run.settings_digest,
-        settings_canonical=await store.index.settings(run.settings_digest) or b"{}",
+        settings_canonical=form,
         platform=run.platform,
         source=SourceView(path=known.source if known else None, format="run", name=run.environment_name),
         warnings=[],

@@ -8,7 +8,17 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from roost.client.wire import ExecRequest, ExecResponse, Launch, RunRequest, RunResponse, RunUpdate, RunView, What
+from roost.client.wire import (
+    ExecRequest,
+    ExecResponse,
+    Launch,
+    RunRequest,
+    RunResponse,
+    RunUpdate,
+    RunView,
+    Terminal,
+    What,
+)
 from roost.daemon.attach_channel import upgraded
 from roost.daemon.builds import BuildJob
 from roost.daemon.decide import IMAGE_TARGETS, Request
@@ -37,6 +47,7 @@ class RerunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     detach: bool = False
     environ_of_client: dict[str, str] = {}
+    terminal: Terminal | None = None
 
 
 async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
@@ -265,13 +276,14 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
         raise NotFoundError(
             f"Run {run.id} recorded no lock", hint="It never started, or used an interpreter as it was."
         )
-    what = What(cwd=run.cwd, command=list(run.command), lock=run.lock_digest)
+    what = What(cwd=run.cwd, command=list(run.command), lock=run.lock_digest, generation=run.generation)
     body = RunRequest(
         what=what,
         command=list(run.command),
         experiment=run.experiment,
         detach=call.body.detach,
         environ_of_client=call.body.environ_of_client,
+        terminal=call.body.terminal,
     )
     resolved = await resolve_run(work.store, run)
     request = Request(definition=resolved.definition, target=run.target)

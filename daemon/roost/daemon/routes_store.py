@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import Annotated
 
@@ -10,9 +11,9 @@ from msgspec import Meta
 
 from roost.daemon.routing import Call, Route
 from roost.daemon.verify import Verification, verify
-from roost.daemon.work import WORK
+from roost.daemon.work import WORK, Work
 from roost.store.clock import rfc3339
-from roost.store.errors import NotFoundError
+from roost.store.errors import NotFoundError, UnreachableError
 from roost.store.records import EnvironmentVersion, UsageRow
 
 
@@ -58,13 +59,25 @@ async def environments(call: Call[None]) -> EnvironmentsResponse:
 
 
 async def artifacts(call: Call[None]) -> ArtifactsResponse:
-    rows = await call.app[WORK].store.usage(measure=True)
+    work = call.app[WORK]
+    rows = [await _with_containers(work, row) for row in await work.store.usage(measure=True)]
     totals = Totals(
         artifacts=len(rows),
         bytes=sum(row.bytes for row in rows),
         own_bytes=sum(row.bytes - row.shared_bytes for row in rows),
     )
     return ArtifactsResponse(totals=totals, artifacts=rows)
+
+
+async def _with_containers(work: Work, row: UsageRow) -> UsageRow:
+    """An image is in use by containers, which its engine knows of."""
+    kept = await work.store.index.image(row.key) if row.kind == "image" else None
+    if kept is None:
+        return row
+    with suppress(UnreachableError):
+        holders = (await work.containers.in_use()).get(kept.config_digest, ())
+        return msgspec.structs.replace(row, protected_by=(*row.protected_by, *holders))
+    return row
 
 
 async def verify_prefixes(call: Call[VerifyRequest]) -> Verification:

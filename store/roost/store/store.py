@@ -88,12 +88,14 @@ class Store:
         )
 
     async def delete_artifact(self, artifact_id: str) -> bool:
-        """Remove a prefix; ``False`` while a process uses it, a lease or pin protects it, or it is being built.
+        """Remove a prefix; ``False`` while a process uses it, a lease or pin protects it, or it is being built, and for
+        an image, which is its engine's to remove.
 
         Raises:
             ArtifactUnknownError: there is none of that id.
         """
-        return await delete_prefix(self.layout, self.index, await self._artifact(artifact_id))
+        artifact = await self._artifact(artifact_id)
+        return artifact.kind == "prefix" and await delete_prefix(self.layout, self.index, artifact)
 
     async def retire_prefix(self, artifact_id: str) -> bool:
         """Take a prefix that was found broken out of every plan at once, and remove it if nobody uses it; whether it is

@@ -10,7 +10,7 @@ from typing import Any
 
 from roost.client.cli.building import fields
 from roost.client.cli.context import Context, wrong_usage
-from roost.client.cli.launching import handed_on, supervise
+from roost.client.cli.launching import at_terminal, attached, gone, handed_on, supervise
 from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.errors import client_error
 from roost.client.terminal import digest, moment, table
@@ -98,12 +98,21 @@ def rerun_command(context: Context) -> int:
     old = context.request("GET", f"/v1/runs/{context.options.id}")
     _check(old)
     detach = context.options.detach
-    request = {"detach": True, "environ_of_client": handed_on(context)} if detach else {}
+    request = {"detach": True, "environ_of_client": handed_on(context)} if detach else _terminal_for(old)
     answer = context.request("POST", f"/v1/runs/{old['id']}/rerun", request)
+    if answer.get("attach"):
+        status = attached(context, answer, request)
+        if status is None:
+            raise gone()
+        return status
     if not detach:
         return supervise(context, answer, {})
     context.print_json(answer["run"]) if context.json else context.print(str(answer["run"]["id"]))
     return 0
+
+
+def _terminal_for(old: Json) -> Json:
+    return {} if old["target"] == "local" else at_terminal()
 
 
 def _check(old: Json) -> None:

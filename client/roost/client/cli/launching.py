@@ -91,7 +91,7 @@ def _start(context: Context, launch: Json, begin: Callable[[], int]) -> int:
         activate.hold(launch["lease"])
         return begin()
     except activate.LeaseGoneError as error:
-        raise _gone() from error
+        raise gone() from error
     except activate.CommandError as error:
         return _refused(error)
 
@@ -101,7 +101,7 @@ def _refused(error: activate.CommandError) -> int:
     return error.status
 
 
-def _gone() -> ClientError:
+def gone() -> ClientError:
     return client_error("prefix-gone", "The prefix was removed while the command was about to start.", "Try again.", 1)
 
 
@@ -114,7 +114,7 @@ def _launch(context: Context, command: Sequence[str]) -> tuple[Json, Json]:
         if answer["launch"] is not None:
             return answer["launch"], answer["source"]
         _build_first(context, answer, {"what": asked, "target": target})
-    raise _gone()
+    raise gone()
 
 
 def _build_first(context: Context, answer: Json, request: Json) -> None:
@@ -135,7 +135,7 @@ def run_command(context: Context) -> int:
         if context.options.detach:
             return _detached(context, answer["run"])
         if answer.get("attach"):
-            status = _attached(context, answer, request)
+            status = attached(context, answer, request)
             if status is None:
                 continue
             return status
@@ -146,10 +146,10 @@ def run_command(context: Context) -> int:
             return supervise(context, answer, request["variables"], command)
         except activate.LeaseGoneError:
             _failed(context, answer["run"]["id"])
-    raise _gone()
+    raise gone()
 
 
-def _attached(context: Context, answer: Json, request: Json) -> int | None:
+def attached(context: Context, answer: Json, request: Json) -> int | None:
     """In a container; ``None`` where its image went away since the plan: plan again."""
     from roost.client import attach
 
@@ -173,10 +173,15 @@ def _run_options(context: Context) -> Json:
         return {**result, "detach": True, "environ_of_client": handed_on(context)}
     if options.target == "local":  # the command inherits them: no need to tell anybody
         return {**result, "secrets": dict.fromkeys(secrets, "")}
+    return {**result, **at_terminal()}
+
+
+def at_terminal() -> Json:
+    """This process's terminal, where it has one, for a command in a container."""
     from roost.client import attach
 
     terminal = attach.terminal()
-    return {**result, **({"terminal": terminal} if terminal else {})}
+    return {"terminal": terminal} if terminal else {}
 
 
 def handed_on(context: Context) -> dict[str, str]:

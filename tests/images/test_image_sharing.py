@@ -1,0 +1,181 @@
+"""Images between machines: pushed with and without an engine, pulled by others, and what can go wrong on the way."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import docker
+import pytest
+from image_machines import machine, write_numpy
+from pip_index import PipIndex
+from registry_parts import Registries
+from roost_process import Roost
+
+VERSION = "import numpy, sys; print(numpy.__version__, sys.prefix)"
+Machine = Callable[..., Roost]
+
+
+@pytest.fixture
+def pip_index() -> Iterator[PipIndex]:
+    index = PipIndex()
+    yield index
+    index.close()
+
+
+@pytest.fixture
+def client(docker_host: str) -> Iterator[docker.DockerClient]:
+    made = docker.DockerClient(base_url=docker_host)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def new_machine(channel_url: str, pip_index: PipIndex, docker_host: str, registries: Registries) -> Iterator[Machine]:
+    with contextlib.ExitStack() as stack:
+
+        def make(*, engine: bool = True, **options) -> Roost:
+            options = {"registries": registries, **options}
+            return stack.enter_context(machine(channel_url, pip_index, docker_host if engine else None, **options))
+
+        yield make
+
+
+@pytest.fixture
+def shared_base(client: docker.DockerClient, base_image: str, registries: Registries) -> str:
+    """The base image in the global registry."""
+    reference = f"{registries.catalogue.host}/base"
+    client.images.get(base_image).tag(reference, "1")
+    said = client.images.push(reference, "1")
+    assert "error" not in said, said
+    client.images.remove(f"{reference}:1")
+    return f"{reference}:1"
+
+
+def forget(client: docker.DockerClient, *names: str) -> None:
+    for name in names:
+        with contextlib.suppress(docker.errors.ImageNotFound):
+            client.images.remove(name, force=True)
+
+
+def codes(plan: dict) -> list[str]:
+    return [reason["code"] for reason in plan["reasons"]]
+
+
+def test_a_machine_without_an_engine_pushes_and_another_one_pulls_and_runs(
+    new_machine: Machine, client: docker.DockerClient, shared_base: str, registries: Registries
+):
+    builder, runner = new_machine(engine=False), new_machine()
+    for roost in (builder, runner):
+        write_numpy(roost, shared_base)
+    assert builder.failed(6, "build", "-t", "docker")["code"] == "engine-unreachable"
+    pushed = builder.json("image", "push")["build"]["artifacts"][0]
+    assert pushed["reference"].startswith(f"{registries.workspace.host}/team/images:")
+    again = builder.json("image", "push")["build"]["artifacts"][0]
+    assert again == pushed
+    [plan] = runner.json("plan")["plans"]
+    assert plan["action"] == "pull-image", plan
+    assert (plan["artifact"]["digest"], plan["artifact"]["manifest_digest"]) == (
+        pushed["digest"],
+        pushed["manifest_digest"],
+    )
+    assert plan["steps"][0]["bytes"] > 10_000_000
+    pulled = runner.json("image", "pull")["build"]["artifacts"][0]
+    assert pulled["digest"] == pushed["digest"]
+    assert runner.ok("run", "--", "python", "-c", VERSION).split() == ["1.26.4", "/opt/roost/env"]
+    shown = runner.json("image", "show")
+    assert (shown["exists_in_registry"], shown["exists_in_engine"]) == (True, True)
+    assert shown["registry"] == registries.workspace.host
+    assert shown["repository"] == "team/images"
+    assert any("numpy 1.26.4" in layer.get("packages", []) for layer in shown["layers"])
+    forget(client, pulled["digest"])
+    assert runner.json("plan")["plans"][0]["action"] == "pull-image"
+    assert runner.ok("run", "--", "python", "-c", VERSION).split() == ["1.26.4", "/opt/roost/env"]
+    forget(client, pulled["digest"])
+
+
+def test_two_machines_make_the_same_image_byte_for_byte(
+    new_machine: Machine, client: docker.DockerClient, shared_base: str
+):
+    digests = []
+    for _ in range(2):
+        roost = new_machine(registries=None)
+        write_numpy(roost, shared_base)
+        artifact = roost.json("build")["build"]["artifacts"][0]
+        digests.append(artifact["digest"])
+        forget(client, artifact["reference"])
+    assert digests[0] == digests[1]
+
+
+def test_a_registry_that_is_down_is_named_and_stops_no_local_build(
+    new_machine: Machine, client: docker.DockerClient, base_image: str, registries: Registries
+):
+    roost = new_machine()
+    write_numpy(roost, base_image)
+    registries.workspace.stop()
+    [plan] = roost.json("plan")["plans"]
+    assert plan["action"] == "build-image"
+    assert "registry-unknown" in codes(plan)
+    built = roost.json("build")["build"]
+    assert built["state"] == "succeeded"
+    refused = roost.failed(6, "image", "push")
+    assert refused["code"] == "registry-unknown"
+    assert roost.json("image", "show")["exists_in_registry"] is None
+    registries.workspace.start()
+    pushed = roost.json("image", "push")["build"]["artifacts"][0]
+    assert pushed["digest"] == built["artifacts"][0]["digest"], "also of a base that no registry has"
+    forget(client, built["artifacts"][0]["reference"])
+
+
+def test_the_base_tags_policy(new_machine: Machine, client: docker.DockerClient, shared_base: str, python_image: str):
+    roost = new_machine(registries=None)
+    write_numpy(roost, shared_base)
+    first = roost.json("build")["build"]
+    repository, _, tag = shared_base.rpartition(":")
+    client.images.get(python_image).tag(repository, tag)
+    assert "error" not in client.images.push(repository, tag)
+    forget(client, shared_base)
+    assert roost.json("build")["build"]["state"] == "not-needed", "pin"
+    config = roost.config.read_text()
+    roost.config.write_text(config.replace("[docker]", '[docker]\nbase_policy = "warn"'))
+    [plan] = roost.json("plan")["plans"]
+    assert plan["action"] == "reuse-image"
+    assert "base-moved" in codes(plan)
+    roost.config.write_text(config.replace("[docker]", '[docker]\nbase_policy = "follow"'))
+    second = roost.json("build")["build"]
+    assert (second["generation"], second["lock_digest"]) == (2, first["lock_digest"])
+    assert second["artifacts"][0]["digest"] != first["artifacts"][0]["digest"]
+    assert roost.ok("run", "--", "/usr/bin/python3", "-c", "print(6*7)").strip() == "42"
+    forget(client, first["artifacts"][0]["reference"], second["artifacts"][0]["reference"])
+
+
+@pytest.mark.parametrize("point", ["image.assembled", "image.brought", "image.loaded", "image.in-transaction"])
+def test_a_daemon_that_is_killed_while_it_loads_leaves_nothing_recorded_and_the_next_try_goes_on(
+    new_machine: Machine, client: docker.DockerClient, base_image: str, point: str
+):
+    roost = new_machine(registries=None)
+    write_numpy(roost, base_image)
+    broken = roost.run("build", variables={"ROOST_FAILPOINT": point})
+    assert broken.returncode == 5, broken.stderr
+    assert roost.json("image", "list")["images"] == []
+    assert roost.json("plan")["plans"][0]["action"] == "build-image"
+    layers = sorted(path.name for path in (roost.root / "layers").iterdir())
+    assert len(layers) > 5
+    built = roost.json("build")["build"]
+    assert (built["state"], built["generation"]) == ("succeeded", 1)
+    assert sorted(path.name for path in (roost.root / "layers").iterdir()) == layers, "no layer was written again"
+    assert roost.ok("run", "--", "python", "-c", VERSION).split()[0] == "1.26.4"
+    forget(client, built["artifacts"][0]["reference"])
+
+
+def test_a_daemon_that_is_killed_while_it_pushes_leaves_nothing_tagged_and_the_next_try_goes_on(
+    new_machine: Machine, shared_base: str, registries: Registries
+):
+    roost = new_machine(engine=False)
+    write_numpy(roost, shared_base)
+    assert roost.run("image", "push", variables={"ROOST_FAILPOINT": "image.pushing"}).returncode == 5
+    shown = roost.json("image", "show")
+    assert not shown["exists_in_registry"]
+    pushed = roost.json("image", "push")["build"]["artifacts"][0]
+    assert pushed["manifest_digest"]
+    assert roost.json("image", "show")["exists_in_registry"] is True
