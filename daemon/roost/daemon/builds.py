@@ -145,6 +145,7 @@ class Builds:
         if first.event != "build":
             await messages.aclose()
             return None
+        await anext(messages, None)  # the plan: told when the build's row is there, so that its id can be asked for
         task = asyncio.create_task(_see_through(messages, holding))
         self._detached.add(task)
         task.add_done_callback(self._detached.discard)
