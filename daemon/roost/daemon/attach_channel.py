@@ -66,7 +66,7 @@ async def upgraded(request: web.Request) -> AsyncIterator[tuple[web.StreamRespon
     """
     transport = request.transport
     if request.headers.get("Upgrade") != "tcp" or transport is None:
-        raise UpgradeNeededError("this route needs `Upgrade: tcp`", hint="it is for `roost run`")
+        raise UpgradeNeededError("This route needs `Upgrade: tcp`", hint="It is for `roost run`.")
     response = web.StreamResponse(status=101, headers={"Connection": "Upgrade", "Upgrade": "tcp"})
     await response.prepare(request)
     response.force_close()

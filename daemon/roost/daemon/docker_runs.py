@@ -347,7 +347,7 @@ class DockerRuns:
         """
         container = self._containers.get(run_id)
         if container is None:
-            raise NotAttachableError(f"run {run_id} has no container", hint="it has not started yet, or it is over")
+            raise NotAttachableError(f"Run {run_id} has no container", hint="It has not started yet, or it is over.")
         self._runs.note_cancelled(run_id)
         self._spawn(self._cancelled(container))
 

@@ -76,9 +76,9 @@ def _of_context(name: str) -> Address:
     try:
         context = Context.load_context(name)
     except (DockerException, OSError, ValueError) as error:
-        raise EngineUnreachableError(f"the Docker context {name!r} can't be read: {error}") from error
+        raise EngineUnreachableError(f"The Docker context {name!r} can't be read: {error}") from error
     if context is None:
-        raise ContextMissingError(f"there is no Docker context {name!r}", hint="`docker context ls` lists those there")
+        raise ContextMissingError(f"There is no Docker context {name!r}", hint="`docker context ls` lists those there.")
     return Address(url=context.Host or USUAL, tls=context.TLSConfig)
 
 
@@ -86,6 +86,6 @@ def _checked(address: Address) -> Address:
     if not address.url.startswith(SCHEMES):
         raise UsageError(
             f"{address.url!r} is no address of a Docker engine",
-            hint=f"[docker] host begins with one of {', '.join(SCHEMES)}",
+            hint=f"[docker] host begins with one of {', '.join(SCHEMES)}.",
         )
     return address

@@ -56,8 +56,8 @@ def docker_archive(
     missing = [layer.diff_id for layer in sent if layer.path is None]
     if missing:
         raise LayerFileMissingError(
-            f"the engine lacks {len(missing)} layers of the base image that are not on this machine either",
-            hint="pull the base image again",
+            f"The engine lacks {len(missing)} layers of the base image that are not on this machine either",
+            hint="Pull the base image again.",
             fields={"diff_ids": missing},
         )
     return lambda: _archive(config, layers, sent, tags, progress)

@@ -39,8 +39,8 @@ async def _command(why: str) -> str:
     if docker is None or await _status([docker, "buildx", "version"]) != 0:
         lacks = "there is no docker command" if docker is None else "the docker command here has no buildx"
         raise BuildKitMissingError(
-            f"the Dockerfile needs BuildKit ({why}), and {lacks}",
-            hint="install Docker's buildx plugin, or write the Dockerfile without it",
+            f"The Dockerfile needs BuildKit ({why}), and {lacks}",
+            hint="Install Docker's buildx plugin, or write the Dockerfile without it.",
         )
     return docker
 

@@ -112,7 +112,7 @@ class DockerContainers:
             return int(json.loads(data)["StatusCode"])
         except (ValueError, KeyError) as error:  # it broke off in the middle: the engine stopped
             raise EngineUnreachableError(
-                f"the Docker engine at {address.url} stopped", hint="start it again"
+                f"The Docker engine at {address.url} stopped", hint="Start it again."
             ) from error
 
     async def kill(self, container: str, signal: str) -> None:
@@ -221,8 +221,8 @@ def _not_created(error: errors.APIError, cwd: str) -> Exception:
     text = str(error.explanation or error)
     if "bind source path does not exist" in text:
         return MountError(
-            f"the Docker engine can't see a folder that is to be mounted: {text}",
-            hint=f"an engine on another machine sees its own folders only; run from one that it has, or copy {cwd}",
+            f"The Docker engine can't see a folder that is to be mounted: {text}",
+            hint=f"An engine on another machine sees its own folders only; run from one that it has, or copy {cwd}.",
         )
     return error
 
@@ -230,7 +230,7 @@ def _not_created(error: errors.APIError, cwd: str) -> Exception:
 def _not_started(error: errors.APIError) -> Exception:
     text = str(error.explanation or error)
     if error.status_code == 404 and "No such container" in text:
-        return ContainerGoneError("the container was removed before it could start", hint="try again")
+        return ContainerGoneError("The container was removed before it could start", hint="Try again.")
     if "executable file not found" in text or "no such file or directory" in text:
         return CommandStartError(text, 127)
     if "permission denied" in text:

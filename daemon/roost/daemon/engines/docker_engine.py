@@ -134,11 +134,11 @@ class DockerEngine:
         await self.client.stream(Ask("/images/create", f"pulling {reference}", params, headers), tell)
         image = await self.image(reference)
         if image is None:
-            raise ImageMissingError(f"{reference} was pulled, and is gone again", hint="try again")
+            raise ImageMissingError(f"{reference} was pulled, and is gone again", hint="Try again.")
         if platform and image.platform != "/".join(platform.split("/")[:2]):
             raise ImagePlatformError(
                 f"{reference} is for {image.platform}, and {platform} was asked for",
-                hint="name an image of that platform, or leave `platform` out",
+                hint="Name an image of that platform, or leave `platform` out.",
             )
         progress.finish("pull")
         return image
@@ -207,7 +207,7 @@ class DockerEngine:
     async def _diff_ids(self, base: str) -> tuple[str, ...]:
         image = await self.image(base)
         if image is None:
-            raise ImageMissingError(f"the engine no longer has the base image {base}", hint="try again: it is pulled")
+            raise ImageMissingError(f"The engine no longer has the base image {base}", hint="Try again: it is pulled.")
         return image.diff_ids
 
     async def export(self, image_id: str, folder: str, wanted: Collection[str]) -> Exported:

@@ -55,8 +55,8 @@ class BuildKitMissingError(BuildError):
 def unreachable(address: str, why: str) -> EngineUnreachableError:
     """The engine at ``address`` does not answer."""
     return EngineUnreachableError(
-        f"the Docker engine at {address} does not answer: {why}",
-        hint="start it (`systemctl start docker`), or name another under [docker] in roost's config, and try again",
+        f"The Docker engine at {address} does not answer: {why}",
+        hint="Start it (`systemctl start docker`), or name another under [docker] in roost's config, and try again.",
         fields={"address": address},
     )
 
@@ -66,10 +66,10 @@ def engine_failed(text: str, doing: str) -> RoostError:
     text = " ".join(text.split())
     if FULL in text.lower():
         return EngineFullError(
-            f"the disk of the Docker engine is full ({doing}): {text}",
-            hint="`docker system df` shows what takes the space; free some, and try again",
+            f"The disk of the Docker engine is full ({doing}): {text}",
+            hint="`docker system df` shows what takes the space; free some, and try again.",
         )
-    return EngineError(f"the Docker engine failed while {doing}: {text}")
+    return EngineError(f"The Docker engine failed while {doing}: {text}")
 
 
 def translate(error: Exception, address: str, doing: str) -> RoostError:
@@ -77,14 +77,16 @@ def translate(error: Exception, address: str, doing: str) -> RoostError:
     if isinstance(error, RoostError):
         return error
     if isinstance(error, errors.NotFound):
-        return ImageMissingError(f"{doing}: {error.explanation or error}", hint="check its name and its registry")
+        return ImageMissingError(
+            f"{doing[:1].upper()}{doing[1:]}: {error.explanation or error}", hint="Check its name and its registry."
+        )
     if isinstance(error, errors.APIError):
         return engine_failed(str(error.explanation or error), doing)
     if isinstance(error, (exceptions.ConnectionError, exceptions.Timeout, OSError)):
         return unreachable(address, _innermost(error))
     if isinstance(error, (errors.DockerException, exceptions.RequestException)):
         return unreachable(address, _innermost(error)) if _connecting(error) else engine_failed(str(error), doing)
-    return EngineError(f"the Docker engine failed while {doing}: {type(error).__name__}: {error}")
+    return EngineError(f"The Docker engine failed while {doing}: {type(error).__name__}: {error}")
 
 
 def _connecting(error: Exception) -> bool:

@@ -55,7 +55,7 @@ class ContainerSpec:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ContainerArgumentError(
-            f"[container] arguments: {message}", hint=f"roost passes on: {', '.join(sorted(_known()))}"
+            f"[container] arguments: {message}", hint=f"Roost passes on: {', '.join(sorted(_known()))}."
         )
 
 
@@ -127,7 +127,7 @@ def container_body(spec: ContainerSpec) -> Json:
         return _body(spec, options)
     except (DockerException, ValueError) as error:
         raise ContainerArgumentError(
-            f"[container]: {error}", hint="write its options as `docker run` takes them"
+            f"[container]: {error}", hint="Write its options as `docker run` takes them."
         ) from error
 
 
@@ -186,7 +186,7 @@ def _said(config: Json) -> Json:
 def _working_folder(cwd: str) -> list[Json]:
     if cwd == "/":
         raise ContainerArgumentError(
-            "the working folder is /, which can't be mounted into a container", hint="change to a folder of your own"
+            "The working folder is /, which can't be mounted into a container", hint="Change to a folder of your own."
         )
     return [{"Type": "bind", "Source": cwd, "Target": cwd}]
 

@@ -120,8 +120,8 @@ def _needs(instruction: str, names: Sequence[tuple[bool, str]]) -> str | None:
 def _refusal(number: int, text: str, what: str) -> StepInvalidError:
     shown = text.split("\n")[0][:60]
     return StepInvalidError(
-        f"docker step {number} ({shown!r}) {what}",
-        hint="write one instruction for each step (RUN, ENV, COPY, …); continue its lines with a backslash",
+        f"Docker step {number} ({shown!r}) {what}",
+        hint="Write one instruction for each step (RUN, ENV, COPY, …); continue its lines with a backslash.",
         fields={"step": number},
     )
 
