@@ -1,5 +1,4 @@
-"""The lock of an image of a pip-only definition has conda's Python, and so others can take it: judged and vouched for like
-any other, in the process itself."""
+"""The lock of a pip-only image has conda's Python, and so others can take it: judged and vouched for like any other."""
 
 from __future__ import annotations
 

@@ -43,11 +43,18 @@ def pip_index() -> Iterator[PipIndex]:
     index.close()
 
 
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
 @pytest.fixture(scope="session")
 def older_channel(channel: Path) -> Iterator[Path]:
     """The same channel before numpy 2 came."""
     folder = Path(tempfile.mkdtemp(prefix="rch-", dir="/tmp"))
-    shutil.copytree(channel, folder / "c", copy_function=os.link)
+    shutil.copytree(channel, folder / "c", copy_function=_link)
     index = folder / "c" / "linux-64" / "repodata.json"
     content = json.loads(index.read_bytes())
     index.unlink()  # a hard link until now

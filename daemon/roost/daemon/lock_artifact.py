@@ -143,7 +143,7 @@ def decode(data: bytes) -> SharedLock:
         if number > LOCK_FORMAT:
             raise LockNewerError(
                 f"The registry's lock has format {number}; this version of roost reads up to {LOCK_FORMAT}",
-                hint="Update roost, or build without the registry.",
+                hint="Update roost.",
             )
         return msgspec.json.decode(data, type=SharedLock)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

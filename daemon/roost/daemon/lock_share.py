@@ -24,6 +24,7 @@ from roost.daemon.events import Events
 from roost.daemon.lock_artifact import (
     HINT,
     LOCK_LIMIT,
+    LockNewerError,
     LockPoisonedError,
     SharedLock,
     decode,
@@ -102,7 +103,7 @@ class LockShare:
     async def look(self, job: LockJob, *, fresh: bool = False) -> Looked:
         """The lock of ``job``: the workspace's, else that of the first catalogue that has one.
 
-        Raises LockPoisonedError, LockNewerError.
+        Raises LockPoisonedError.
         """
         key = (job.definition_digest, job.solve.platform)
         when, known = self._recent.get(key, (0.0, Looked()))
@@ -137,7 +138,10 @@ class LockShare:
             if isinstance(error, LockPoisonedError):
                 raise
             return Unknown(Reason(code=error.code, message=error.message))
-        shared = decode(data)
+        try:
+            shared = decode(data)
+        except LockNewerError as error:  # a later roost's, and no reason to stop this one
+            return Unknown(Reason(code=error.code, message=error.message))
         await judge(shared, job, builds=place.kind == "workspace")
         return Yes(Found(shared=shared, place=place, reference=reference, manifest=manifest))
 
