@@ -201,3 +201,14 @@ def test_packages_with_link_scripts_run_them_in_the_engine_and_without_one_are_r
     roost.write("roost.toml", text.partition("steps")[0] + '[conda]\ndependencies = ["post-link-fails"]\n')
     failed = roost.failed(4, "build")
     assert "no luck" in failed["message"] or failed["code"] == "engine-failed"
+
+
+def test_apt_packages_are_there_for_conda_packages(new_machine: Machine, client: docker.DockerClient, base_image: str):
+    """What steps are for: a library of the distribution, in the same image as conda's Python."""
+    roost = new_machine()
+    step = "RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1"
+    write_numpy(roost, base_image, f'steps = ["{step}"]')
+    code = "import ctypes, numpy; ctypes.CDLL('libgomp.so.1'); print(numpy.__version__)"
+    assert roost.ok("run", "--", "python", "-c", code).strip() == "1.26.4"
+    [image] = roost.json("image", "list")["images"]
+    forget(client, image["name"])

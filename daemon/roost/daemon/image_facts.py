@@ -137,16 +137,18 @@ class ImageScout:
         base = definition.base
         if self.policy == "pin" or (base is not None and (base.dockerfile or base.context)):
             return None
-        reference = parse_reference((base.image if base else None) or defaults.base_image)
+        text = (base.image if base else None) or defaults.base_image
+        reference = parse_reference(text)
         if reference.digest is not None:
             return None
         try:
             found = await self._bases.in_registry(reference, image_platform(platform))
+            if found is None or isinstance(found, Unknown):  # as when it is settled: then the engine's counts
+                image = await (await self._engines.docker()).image(text)
+                return Yes(image.id) if image is not None else found or No()
         except RoostError as error:
             return _unknown(error)
-        if found is None:
-            return No()
-        return found if isinstance(found, Unknown) else Yes(found.digest)
+        return Yes(found.digest)
 
 
 def _unknown(error: RoostError) -> Unknown:

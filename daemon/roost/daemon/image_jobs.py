@@ -99,7 +99,8 @@ class ImageJobs:
         )
 
     async def _ready(self, job: ImageJob, tell: Callable[[Message], None]) -> ReadyImage:
-        place = first_place(job.facts.image) if job.pulls and job.push is None else None
+        planned = job.pulls and job.push is None and job.facts.lock_digest == lock_digest(job.lock)
+        place = first_place(job.facts.image) if planned else None
         if place is not None:
             return await self._pulled(job, place, tell)
         progress = BuildProgress(tell)

@@ -76,8 +76,10 @@ class ImagePusher:
             sent = await self._send_layers(image, layers, descriptors, repository, folder, progress)
         registry = await self._engines.registry()
         sent += await registry.push_blob(repository, image.config, describe(image.config, OCI_CONFIG))
-        for tag in reversed(tags):  # that of the content last: under it everything else is there
-            pushed = await self._push_manifest(repository.tagged(tag), manifest)
+        for tag in tags[1:]:  # that of the content comes last: where it is, everything else is
+            if await self.look(repository.tagged(tag)) is None:
+                await self._push_manifest(repository.tagged(tag), manifest)
+        pushed = await self._push_manifest(repository.tagged(tags[0]), manifest)
         return msgspec.structs.replace(pushed, sent=sent)
 
     async def look(self, reference: Reference) -> Pushed | None:
