@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 
 import docker
@@ -165,7 +166,7 @@ def test_a_dockerfile_is_built_whole_and_packages_go_on_top(
     assert roost.ok("run", "--", "python", "-c", READ).startswith("made by a step")
     shown = roost.json("image", "show")
     assert shown["dockerfile"].startswith(f"FROM {base_image}")
-    assert (shown["exists_in_engine"], shown["exists_in_registry"]) == (True, None)
+    assert (shown["exists_in_engine"], shown["exists_in_registry"]) == (True, False)
     assert shown["interpreter_path"] == "/opt/roost/env/bin/python"
     assert any("numpy 2" in package for layer in shown["layers"] for package in layer.get("packages", []))
     forget(client, shown["image"])
@@ -212,3 +213,26 @@ def test_apt_packages_are_there_for_conda_packages(new_machine: Machine, client:
     assert roost.ok("run", "--", "python", "-c", code).strip() == "1.26.4"
     [image] = roost.json("image", "list")["images"]
     forget(client, image["name"])
+
+
+def test_many_ask_at_once_and_an_engine_that_went_away_is_not_one_without_the_image(
+    new_machine: Machine, client: docker.DockerClient, base_image: str
+):
+    roost = new_machine()
+    write_numpy(roost, base_image)
+    askers = [roost.start("build", "--json") for _ in range(4)]
+    said = [process.communicate(timeout=240) for process in askers]
+    assert [process.returncode for process in askers] == [0] * 4, said
+    results = [json.loads(out.splitlines()[-1])["build"] for out, _ in said]
+    assert len({result["artifacts"][0]["digest"] for result in results}) == 1
+    assert len(roost.json("builds", "list")["builds"]) == 1
+    config = roost.config.read_text()
+    host = next(line for line in config.splitlines() if line.startswith("host = "))
+    roost.config.write_text(config.replace(host, 'host = "unix:///tmp/gone.sock"'))
+    [plan] = roost.json("plan")["plans"]
+    assert "engine-unknown" in [reason["code"] for reason in plan["reasons"]]
+    assert roost.failed(125, "run", "--", "true")["code"] == "engine-unreachable"
+    assert roost.json("image", "list")["images"][0]["in_engine"] is None
+    roost.config.write_text(config)
+    assert roost.json("plan")["plans"][0]["action"] == "reuse-image"
+    forget(client, results[0]["artifacts"][0]["reference"])

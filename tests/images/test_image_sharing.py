@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 
 import docker
@@ -179,3 +180,25 @@ def test_a_daemon_that_is_killed_while_it_pushes_leaves_nothing_tagged_and_the_n
     pushed = roost.json("image", "push")["build"]["artifacts"][0]
     assert pushed["manifest_digest"]
     assert roost.json("image", "show")["exists_in_registry"] is True
+
+
+def test_two_machines_that_push_the_same_definition_at_the_same_time_agree(new_machine: Machine, shared_base: str):
+    machines = [new_machine(engine=False) for _ in range(2)]
+    for roost in machines:
+        write_numpy(roost, shared_base)
+    running = [roost.start("image", "push", "--json") for roost in machines]
+    said = [process.communicate(timeout=240)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    artifacts = [json.loads(text.splitlines()[-1])["build"]["artifacts"][0] for text in said]
+    for field in ("reference", "digest", "manifest_digest"):
+        assert artifacts[0][field] == artifacts[1][field]
+
+
+def test_there_is_nothing_to_push_without_a_workspace_or_of_an_image_as_it_is(new_machine: Machine, base_image: str):
+    roost = new_machine()
+    assert roost.failed(2, "image", "push", "--image", base_image)["code"] == "usage"
+    alone = new_machine(registries=None)
+    write_numpy(alone, base_image)
+    assert alone.failed(2, "image", "push")["code"] == "workspace-missing"
+    assert alone.failed(7, "image", "pull")["code"] == "image-missing"
+    assert alone.json("image", "show")["exists_in_registry"] is False

@@ -33,7 +33,7 @@ class ImageDetails(msgspec.Struct, kw_only=True):
     """What Azure's ``get_image_details`` tells, and the digests and layers. ``None``: not known, or not there yet."""
 
     exists_in_registry: bool | None
-    """``None``: a registry that may have it can't be asked, or none is configured."""
+    """``None``: a registry that may have it can't be asked."""
     exists_in_engine: bool | None
     registry: str | None
     repository: str | None
@@ -111,7 +111,7 @@ async def _in_registries(work: Work, planned: Planned) -> list[Answer[ImagePlace
 def _exists(answers: list[Answer[ImagePlace]]) -> bool | None:
     if any(isinstance(answer, Yes) for answer in answers):
         return True
-    return None if not answers or any(isinstance(answer, Unknown) for answer in answers) else False
+    return None if any(isinstance(answer, Unknown) for answer in answers) else False
 
 
 def _in_engine(planned: Planned) -> bool | None:

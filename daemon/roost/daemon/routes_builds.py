@@ -18,6 +18,7 @@ from roost.daemon.moments import parse_as_of
 from roost.daemon.planner import aimed
 from roost.daemon.routing import Call, Reply, Route
 from roost.daemon.streams import send_messages
+from roost.daemon.user_images import is_plain
 from roost.daemon.work import WORK, Work
 from roost.store.errors import NotFoundError, RoostError, UsageError
 from roost.store.records import Build
@@ -80,6 +81,11 @@ async def build_job(work: Work, body: BuildRequest) -> BuildJob:
         as_of=body.as_of,
     )
     push = workspace_of(work.settings.registries) if body.push else None
+    if push is not None and is_plain(resolved.definition):
+        raise UsageError(
+            "The definition is a base image and nothing on top of it, which is taken as it is",
+            hint="There is nothing of roost's to push; `docker push` copies an image elsewhere.",
+        )
     if push is not None and choose_target(request) not in IMAGE_TARGETS:
         raise UsageError("Only images are pushed", hint="Add -t docker.")
     return BuildJob(resolved=aimed(resolved, request), request=request, what=body.what, push=push)
