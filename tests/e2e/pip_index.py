@@ -166,6 +166,7 @@ class PipIndex:
     def _file(self, request: BaseHTTPRequestHandler, name: str) -> None:
         if name in self.hanging:
             self.let_go.wait(60)
+        if name in self.hanging:
             return
         content = self.files[name]
         self._send(
