@@ -236,3 +236,29 @@ def test_many_ask_at_once_and_an_engine_that_went_away_is_not_one_without_the_im
     roost.config.write_text(config)
     assert roost.json("plan")["plans"][0]["action"] == "reuse-image"
     forget(client, results[0]["artifacts"][0]["reference"])
+
+
+def test_a_build_context_and_azures_files_become_images(
+    new_machine: Machine, client: docker.DockerClient, base_image: str
+):
+    roost = new_machine()
+    roost.write("context/Dockerfile", f"FROM {base_image}\nCOPY word /made\nCOPY . /all\n")
+    roost.write("context/word", "made by a step")
+    roost.write("context/left-out", "x")
+    roost.write("context/.dockerignore", "left-*\n")
+    said = roost.ok("run", "-f", "context", "--", "sh", "-c", "cat /made; ls /all")
+    assert said == "made by a stepDockerfile\nword\n"
+    before = roost.json("digest", "-f", "context")["definition_digest"]
+    roost.write("context/left-out", "y")
+    assert roost.json("digest", "-f", "context")["definition_digest"] == before
+    roost.write("context/word", "made by another")
+    assert roost.ok("run", "-f", "context", "--", "cat", "/made") == "made by another"
+    azure = {
+        "name": "az",
+        "python": {"condaDependencies": {"dependencies": ["python=3.11"]}},
+        "docker": {"baseImage": base_image, "shmSize": "128m"},
+    }
+    roost.write("saved/azureml_environment.json", json.dumps(azure))
+    code = "import sys, os; s = os.statvfs('/dev/shm'); print(sys.prefix, s.f_blocks * s.f_frsize >> 20)"
+    assert roost.ok("run", "-f", "saved", "--", "python", "-c", code).split() == ["/opt/roost/env", "128"]
+    forget(client, *(image["name"] for image in roost.json("image", "list")["images"]))
