@@ -27,8 +27,8 @@ _LEASE = ".lease"
 
 DAEMON_STOPPED: dict[str, object] = {
     "code": "daemon-stopped",
-    "message": "the daemon ended while this was being built",
-    "hint": "ask for it again; what was fetched already is kept",
+    "message": "The daemon ended while this was being built",
+    "hint": "Ask for it again; what was fetched already is kept.",
     "retryable": True,
     "fields": {},
     "location": None,

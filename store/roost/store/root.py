@@ -29,8 +29,6 @@ _NETWORK = (
 NETWORK_FILE_SYSTEMS = frozenset(_NETWORK.split())
 """SQLite's WAL needs shared memory and locks that these don't give to all machines (sqlite.org/wal.html)."""
 
-_ELSEWHERE = "set ROOST_HOME to {what} and start again"
-
 
 class RootTooLongError(StoreRefusedError):
     """Prefixes under this root would have paths that packages can't hold."""
@@ -69,6 +67,11 @@ def longest_root() -> int:
     return min(PLACEHOLDER_BYTES, by_shebang) - below
 
 
+def _elsewhere(place: str, instead: str = "") -> str:
+    """The hint to keep the root at another ``place``, after what could be done ``instead``."""
+    return f"{instead + ', or set' if instead else 'Set'} ROOST_HOME to {place} and start again."
+
+
 def check_root(root: str) -> None:
     """Refuse a root that can't work, before anything is made in it.
 
@@ -88,7 +91,7 @@ def _check_length(root: str) -> None:
         raise RootTooLongError(
             f"The root {root} has {length} bytes, and the limit is {limit}: a path in a prefix below it must fit "
             f"a {SHEBANG_BYTES}-byte #! line and conda's {PLACEHOLDER_BYTES}-byte placeholder",
-            hint=_ELSEWHERE.format(what=f"a path of at most {limit} bytes"),
+            hint=_elsewhere(f"a path of at most {limit} bytes"),
             fields={"root": root, "length": length, "limit": limit},
         )
 
@@ -98,7 +101,7 @@ def _check_network(root: str) -> None:
     if kind in NETWORK_FILE_SYSTEMS:
         raise RootNetworkError(
             f"The root {root} lies on a network file system ({kind}), on which the index can't be kept safe",
-            hint=_ELSEWHERE.format(what="a folder on a local disk"),
+            hint=_elsewhere("a folder on a local disk"),
             fields={"root": root, "file_system": kind},
         )
 
@@ -115,7 +118,7 @@ def _check_writable(root: str) -> None:
 def _read_only(root: str, why: str) -> RootReadOnlyError:
     return RootReadOnlyError(
         f"Can't write under the root {root}: {why}",
-        hint="Make it writable for you, or " + _ELSEWHERE.format(what="a folder that is"),
+        hint=_elsewhere("a folder that is", "Make it writable for you"),
         fields={"root": root},
     )
 
@@ -131,7 +134,7 @@ def _check_format(layout: Layout) -> None:
 def _unknown_format(layout: Layout, why: str) -> RootFormatError:
     return RootFormatError(
         f"The root {layout.root} can't be read: {why}",
-        hint="Use the version of roost that wrote it, or " + _ELSEWHERE.format(what="another folder"),
+        hint=_elsewhere("another folder", "Use the version of roost that wrote it"),
         fields={"root": layout.root, "known": STORE_FORMAT},
     )
 
@@ -233,7 +236,7 @@ def _lock(descriptor: int, layout: Layout) -> None:
         holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
         raise RootInUseError(
             f"Another roost daemon{f' (process {holder})' if holder else ''} uses the root {layout.root}",
-            hint="Stop it with `roost daemon stop`, or " + _ELSEWHERE.format(what="another folder"),
+            hint=_elsewhere("another folder", "Stop it with `roost daemon stop`"),
             fields={"root": layout.root, "pid": int(holder) if holder.isdigit() else None},
         ) from None
     os.ftruncate(descriptor, 0)
