@@ -30,6 +30,7 @@ from roost.daemon.launch import LaunchFolder
 from roost.daemon.launches import moving
 from roost.daemon.moments import new_id, parse_as_of
 from roost.daemon.planner import Planned, Planner
+from roost.daemon.platforms import local_platform, split_platform
 from roost.daemon.prefix_builds import PrefixBuilds, Ready, Wanted
 from roost.daemon.resolve import Resolved
 from roost.daemon.solving import solve_lock
@@ -318,7 +319,7 @@ class Builds:
         solve = msgspec.structs.replace(
             self._planner.solve_job(job.resolved, job.what),
             as_of=parse_as_of(job.request.as_of),
-            allow_builds=True,
+            allow_builds=split_platform(job.resolved.platform)[0] == split_platform(local_platform({}))[0],
         )
         lock = await solve_lock(self._engines, solve, progress)
         await progress.record(self._store.index)
