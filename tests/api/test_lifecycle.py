@@ -315,3 +315,14 @@ def test_a_request_that_is_under_way_is_answered_before_the_end(daemons: Any) ->
         answer = stream.recv(65536)
     assert answer.startswith(b"HTTP/1.1 200"), answer
     assert daemon.process.wait(20) == 0
+
+
+def test_a_client_on_another_socket_is_told_where_the_daemon_serves(daemons: Daemons) -> None:
+    folder = Path(f"{daemons.root}/s")
+    folder.mkdir(mode=0o700)
+    daemons.start(ROOST_SOCKET=f"{folder}/x.sock")
+    loser = daemons.spawn("--start")
+    _, said = loser.communicate(timeout=30)
+    body = json.loads(said.strip().splitlines()[-1])
+    assert (loser.returncode, body["code"]) == (5, "socket-elsewhere")
+    assert f"ROOST_SOCKET={folder}/x.sock" in body["hint"]

@@ -14,7 +14,7 @@ from roost.client.errors import ClientError, unreachable
 
 PROTOCOL = 1
 T = TypeVar("T")
-GONE = (FileNotFoundError, ConnectionRefusedError)
+GONE = (FileNotFoundError, ConnectionRefusedError, NotADirectoryError)
 """What connecting to a socket that nobody serves raises."""
 
 

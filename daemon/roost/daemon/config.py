@@ -185,7 +185,9 @@ def _line_of_syntax_error(text: str) -> int | None:
 
 def _error(path: str, line: int | None, message: str, hint: str = "") -> ConfigError:
     where = Location(path=path, line=line)
-    return ConfigError(f"{where}: {message}.", hint=hint or "Mend the file; CONFIG.md lists all.", location=where)
+    return ConfigError(
+        f"{message[:1].upper()}{message[1:]}.", hint=hint or "Mend the file; CONFIG.md lists all.", location=where
+    )
 
 
 _HEADER = re.compile(r"^\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?$")

@@ -32,7 +32,7 @@ from roost.daemon.peers import door_factory
 from roost.daemon.places import find_root, scrub, socket_path
 from roost.daemon.services import build_app
 from roost.daemon.sockets import BACKLOG, bind_socket, inherited_socket, listens, notifier, remove_socket
-from roost.store.errors import RoostError
+from roost.store.errors import RoostError, StoreRefusedError
 from roost.store.root import RootInUseError
 from roost.store.store import Store
 
@@ -42,6 +42,12 @@ OPEN_FILES = 8192
 PATIENCE_SECONDS = 8.0
 KEEP_NAME: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 """The name goes while the root is still held, and never if it is systemd's: asyncio would take it away itself."""
+
+
+class SocketElsewhereError(StoreRefusedError):
+    """The root has a daemon, but on another socket than this one was to serve."""
+
+    code = "socket-elsewhere"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -124,11 +130,22 @@ async def _open_store(root: str, path: str, *, patient: bool) -> Store:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            return await Store.open(root)
-        except RootInUseError:
+            return await Store.open(root, path)
+        except RootInUseError as error:
+            if error.fields.get("address") not in (None, path):
+                raise _elsewhere(error) from error
             if not patient or time.monotonic() > deadline or await asyncio.to_thread(listens, path):
                 raise
         await asyncio.sleep(0.05)
+
+
+def _elsewhere(error: RootInUseError) -> SocketElsewhereError:
+    address = error.fields["address"]
+    return SocketElsewhereError(
+        f"{error.message}, and serves it on {address}",
+        hint=f"Set ROOST_SOCKET={address} here too, or stop that daemon: its process is {error.fields['pid']}.",
+        fields=error.fields,
+    )
 
 
 async def _serve(

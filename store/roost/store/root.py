@@ -205,8 +205,9 @@ class RootLock:
             self._descriptor = None
 
 
-def claim_root(layout: Layout) -> RootLock:
-    """Make the root where it is missing, hold it, and write its format if it is new.
+def claim_root(layout: Layout, address: str = "") -> RootLock:
+    """Make the root where it is missing, hold it, and write its format if it is new. ``address`` is where the holder
+    can be reached: told to whoever is refused.
 
     Raises:
         RootInUseError: another process holds it.
@@ -221,7 +222,7 @@ def claim_root(layout: Layout) -> RootLock:
                 raise
             raise _read_only(layout.root, str(error.strerror)) from error
         try:
-            _lock(descriptor, layout)
+            _lock(descriptor, layout, address)
             _settle(layout)
         except BaseException:
             os.close(descriptor)
@@ -229,19 +230,19 @@ def claim_root(layout: Layout) -> RootLock:
     return RootLock(descriptor)
 
 
-def _lock(descriptor: int, layout: Layout) -> None:
+def _lock(descriptor: int, layout: Layout, address: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+        holder, _, served = os.pread(descriptor, 512, 0).decode("utf-8", "replace").strip().partition("\n")
         raise RootInUseError(
             f"Another roost daemon{f' (process {holder})' if holder else ''} uses the root {layout.root}",
             hint=_elsewhere("another folder", "Stop it with `roost daemon stop`"),
-            fields={"root": layout.root, "pid": int(holder) if holder.isdigit() else None},
+            fields={"root": layout.root, "pid": int(holder) if holder.isdigit() else None, "address": served or None},
         ) from None
     os.ftruncate(descriptor, 0)
-    with suppress(OSError):  # the number is a courtesy to whoever is refused: a full disk must not stop the daemon
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    with suppress(OSError):  # this is a courtesy to whoever is refused: a full disk must not stop the daemon
+        os.pwrite(descriptor, f"{os.getpid()}\n{address}\n".encode(), 0)
 
 
 def _settle(layout: Layout) -> None:

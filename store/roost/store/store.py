@@ -40,8 +40,9 @@ class Store:
         self._held = held
 
     @classmethod
-    async def open(cls, root: str) -> Store:
-        """Check and hold the root, open the index, recover; only then is there a store.
+    async def open(cls, root: str, address: str = "") -> Store:
+        """Check and hold the root, open the index, recover; only then is there a store. ``address`` is where its
+        holder can be reached, for whoever is refused.
 
         Raises:
             StoreRefusedError: one of ``root-too-long``, ``root-network``, ``root-read-only``, ``root-format``,
@@ -50,7 +51,7 @@ class Store:
         """
         layout = Layout(root)
         await asyncio.to_thread(check_root, root)
-        held = await asyncio.to_thread(claim_root, layout)
+        held = await asyncio.to_thread(claim_root, layout, address)
         try:
             index = await Index.open(layout.index_path)
             try:

@@ -146,7 +146,8 @@ def fields(record: Json) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name}={_text(item)}" for name, item in value.items() if item is not None)
+        told = ((name, item) for name, item in value.items() if item not in (None, "", [], {}))
+        return ", ".join(f"{name}={_text(item)}" for name, item in told)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return shlex.join(map(str, value)) if isinstance(value, list) else str(value)
