@@ -317,7 +317,7 @@ def test_a_request_that_is_under_way_is_answered_before_the_end(daemons: Any) ->
     assert daemon.process.wait(20) == 0
 
 
-def test_a_client_on_another_socket_is_told_where_the_daemon_serves(daemons: Daemons) -> None:
+def test_a_client_on_another_socket_is_told_where_the_daemon_serves(daemons) -> None:
     folder = Path(f"{daemons.root}/s")
     folder.mkdir(mode=0o700)
     daemons.start(ROOST_SOCKET=f"{folder}/x.sock")
