@@ -19,8 +19,13 @@ TITLES = {
     "pip": "installing pip packages",
     "bytecode": "compiling",
     "scripts": "running link scripts",
-    "sync": "syncing",
     "publish": "publishing",
+    "base": "getting the base image",
+    "docker-steps": "running the docker steps",
+    "layers": "writing layers",
+    "load": "loading into the engine",
+    "pull": "pulling",
+    "push": "pushing",
 }
 REDRAW_SECONDS = 0.08
 LOG_LINES = 20
