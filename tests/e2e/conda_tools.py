@@ -67,7 +67,7 @@ class HttpChannel:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
-        path = self.folder / request.match_info["path"].removeprefix("t/tok-en/")
+        path = self.folder / request.match_info["path"].removeprefix("t/").removeprefix("tok-en/")
         kind = next((kind for part, kind in self.fault.items() if part in request.path), "")
         if not path.is_file():
             return web.Response(status=404)

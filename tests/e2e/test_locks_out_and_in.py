@@ -1,4 +1,4 @@
-"""What one roost writes as a lock another builds from; local parts of a definition; every reader to a running script."""
+"""What one roost writes as a lock another builds from; local parts of a definition; dates; who joins a build."""
 
 from __future__ import annotations
 

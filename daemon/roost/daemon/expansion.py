@@ -73,6 +73,16 @@ def reveal(lock: Lock, environ: Mapping[str, str]) -> Lock:
     return _with_urls(lock, {url: _NAME.sub(lambda match: environ[match[1]], url) for url in urls})
 
 
+def hidden_places(kept: Lock, revealed: Lock) -> dict[str, str]:
+    """The channels of ``kept`` that name variables in their paths, to those of ``revealed``: for the conda engine,
+    which hands rattler the former, for what it is given it writes down."""
+    found: dict[str, str] = {}
+    for named, real in zip(kept.conda, revealed.conda, strict=True):
+        if named.url != real.url and named.url.split("/")[2] == real.url.split("/")[2]:
+            found[named.url.rsplit("/", 2)[0]] = real.url.rsplit("/", 2)[0]
+    return found
+
+
 def _require(names: set[str], environ: Mapping[str, str], whose: str) -> None:
     missing = sorted(names - set(environ))
     if missing:

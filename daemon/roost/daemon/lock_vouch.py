@@ -156,7 +156,8 @@ async def _of_channels(engines: Engines, lock: Lock, job: LockJob, progress: Pro
 
 def _secrets(conda: CondaEngine, job: LockJob) -> Mapping[str, str]:
     written = [*job.solve.definition.conda.channels, *job.solve.definition.conda.dependencies]
-    return conda.secrets(written, job.solve.environ, job.solve.credentials)
+    secrets = conda.secrets(written, job.solve.environ, job.solve.credentials)
+    return secrets | conda.places(written, job.solve.environ)
 
 
 async def _of_indexes(

@@ -12,7 +12,7 @@ from roost.daemon.build_progress import BuildProgress
 from roost.daemon.drift import prefix_fault
 from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
-from roost.daemon.expansion import reveal
+from roost.daemon.expansion import hidden_places, reveal
 from roost.daemon.flights import Flight, Flights, Listener
 from roost.daemon.launch import LaunchFolder
 from roost.daemon.launches import moving
@@ -97,7 +97,8 @@ class PrefixBuilds:
 
         async def fill(prefix: str) -> Filled:
             lock = reveal(wanted.lock, wanted.environ)
-            filled, names = await fill_prefix(self._engines, lock, prefix, progress, wanted.credentials)
+            places = hidden_places(wanted.lock, lock)
+            filled, names = await fill_prefix(self._engines, lock, prefix, progress, wanted.credentials, places)
             changed.update(names)
             progress.start("publish")
             return filled

@@ -16,11 +16,17 @@ from roost.store.records import Guard
 
 
 async def fill_prefix(
-    engines: Engines, lock: Lock, prefix: str, progress: Progress, credentials: Mapping[str, str]
+    engines: Engines,
+    lock: Lock,
+    prefix: str,
+    progress: Progress,
+    credentials: Mapping[str, str],
+    places: Mapping[str, str] | None = None,
 ) -> tuple[Filled, list[str]]:
     """Link, install and compile everything in ``lock`` under ``prefix``; what activation does is worked out last.
 
-    Also returns the names of packages that had been changed in the caches, and so in every prefix that shares them.
+    ``places`` are what ``hidden_places`` says of the lock. Also returns the names of packages that had been changed
+    in the caches, and so in every prefix that shares them.
     """
     changed: list[str] = []
     if isinstance(lock.provider, HostPython):
@@ -28,7 +34,9 @@ async def fill_prefix(
     else:
         conda = await engines.conda()
         await conda.check_machine(lock.system)
-        changed += await conda.link(lock.conda, prefix, progress=progress, credentials=credentials)
+        changed += await conda.link(
+            lock.conda, prefix, progress=progress, credentials={**credentials, **(places or {})}
+        )
     python = os.path.join(prefix, "bin", "python")
     if lock.wheels:
         changed += await (await engines.pip()).install(

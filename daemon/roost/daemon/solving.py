@@ -135,7 +135,7 @@ async def _wheels_beside(
         )
     conda, pip = await engines.conda(), await engines.pip()
     written = [*job.definition.conda.channels, *job.definition.conda.dependencies]
-    secrets = conda.secrets(written, job.environ, job.credentials)
+    secrets = conda.secrets(written, job.environ, job.credentials) | conda.places(written, job.environ)
     provided = await conda.provides(packages, progress=progress, credentials=secrets)
     locked = await pip.lock(
         job.definition.pip.requirements,

@@ -37,8 +37,10 @@ from roost.daemon.engines.conda_channels import (
     channel_url,
     channel_urls,
     expand,
+    hidden,
     secrets_of,
     split_channel,
+    written_channel,
 )
 from roost.daemon.engines.conda_client import Credentials, make_client
 from roost.daemon.engines.conda_errors import translated
@@ -114,6 +116,18 @@ class CondaEngine:
         """Credentials for :meth:`provides` and :meth:`link`, which see no ``${VAR}``: from channels, specs or URLs."""
         return secrets_of(texts, variables, given)
 
+    def places(self, texts: Iterable[str], variables: Mapping[str, str]) -> dict[str, str]:
+        """More credentials for them: the channels in ``texts`` with variables in their paths, to those with values."""
+        found: dict[str, str] = {}
+        for text in texts:
+            url = written_channel(strip_credentials(expand(text, variables))[0])
+            if (named := self._hidden(url, variables)) != url:
+                found[named] = url
+        return found
+
+    def _hidden(self, url: str, variables: Mapping[str, str]) -> str:
+        return url if self._routes.mirrored(url) else hidden(url, variables)
+
     async def check_machine(self, system: Mapping[str, str]) -> None:
         """Raise :class:`MachineLacksError` if this machine has less than a lock's ``system``."""
         check_machine(system, await asyncio.to_thread(self.detect))
@@ -138,11 +152,13 @@ class CondaEngine:
         """
         progress.start("solve")
         found = channel_urls(channels, variables or {}, self.config.channel_alias)
+        urls = [self._hidden(url, variables or {}) for url in found.urls]
         virtual = [_virtual(name, value) for name, value in baseline(platform, system).items()]
-        wanted = [strip_credentials(expand(spec, variables or {}))[0] for spec in specs]
-        parsed, fetch = await asyncio.to_thread(self._read, wanted, found.urls)
+        wanted = [self._hidden(strip_credentials(expand(spec, variables or {}))[0], variables or {}) for spec in specs]
+        parsed, fetch = await asyncio.to_thread(self._read, wanted, urls)
         secrets = self.secrets([*channels, *specs], variables or {}, credentials or {})
-        client = await self._client(secrets, self.config.index_timeout)
+        places = self.places([*channels, *specs], variables or {})
+        client = await self._client(secrets | places, self.config.index_timeout)
         progress.log(f"solving {len(specs)} specs for {platform} with {', '.join(channels)}")
         with translated("solving"):
             records = await rattler_solve(
@@ -195,8 +211,11 @@ class CondaEngine:
         has another digest than the list.
         """
         progress.start("solve", len(urls))
-        wanted = [parse_explicit(expand(url, variables or {}), subdir_of(platform)) for url in urls]
-        client = await self._client(self.secrets(urls, variables or {}, credentials or {}), self.config.index_timeout)
+        given = variables or {}
+        lines = [self._hidden(strip_credentials(expand(url, given))[0], given) for url in urls]
+        wanted = [parse_explicit(line, subdir_of(platform)) for line in lines]
+        secrets = self.secrets(urls, given, credentials or {}) | self.places((u.partition("#")[0] for u in urls), given)
+        client = await self._client(secrets, self.config.index_timeout)
         indexed = await self._query(wanted, client)
         packages = match_records(wanted, indexed)
         for item in [item for item in wanted if item.url not in packages]:
@@ -231,6 +250,7 @@ class CondaEngine:
 
         Reads the lists of files: from the cache, or by ranges from the channel, so that nothing is fetched in vain.
         """
+        packages = self._named(packages, credentials or {})
         client = await self._client(credentials or {}, self.config.index_timeout)
         return await provided_by(packages, self.packages_dir, self._fetch_url, client)
 
@@ -248,6 +268,7 @@ class CondaEngine:
         Packages that the cache lacks are fetched; those whose cached files were changed are dropped and fetched anew.
         Returns the names of these: other prefixes share the changed files.
         """
+        packages = self._named(packages, credentials or {})
         progress.start("link", len(packages))
         with translated(f"linking into {prefix}"):
             records, changed = await self._link_whole(packages, prefix, progress, credentials or {})
@@ -269,6 +290,7 @@ class CondaEngine:
 
         No script of a package runs, and nothing is marked. Files are hard links into the cache: never write to them.
         """
+        packages = self._named(packages, credentials or {})
         progress.start("link", len(packages))
         with translated(f"linking for {final}"):
             _, changed = await self._link_whole(packages, folder, progress, credentials or {}, final)
@@ -278,6 +300,15 @@ class CondaEngine:
     def reading(self) -> AbstractAsyncContextManager[None]:
         """While it is held, nothing that is in the package cache goes."""
         return self._gate.shared()
+
+    def _named(self, packages: Sequence[CondaPackage], credentials: Mapping[str, str]) -> list[CondaPackage]:
+        """``packages`` at the places that may be written down, where ``credentials`` have what is behind these."""
+        places = {url: named for named, url in credentials.items() if "${" in named and not self._routes.mirrored(url)}
+        found = [(package, package.url.rsplit("/", 2)) for package in packages]
+        return [
+            msgspec.structs.replace(package, url="/".join([places[channel], *rest])) if channel in places else package
+            for package, (channel, *rest) in found
+        ]
 
     async def _link_whole(
         self,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from roost.store.errors import DefinitionError
+from roost.store.specs import is_package_file
 from roost.store.urls import strip_credentials
 
 ALIAS = "https://conda.anaconda.org"
@@ -25,6 +26,11 @@ class VariableMissingError(DefinitionError):
     """A channel names a variable that the client's environment has not."""
 
     code = "variable-missing"
+
+
+_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
+# As in `expansion`: a shorter value could stand in a URL by chance, and says nothing.
+_TELLING = 4
 
 
 class Channels(NamedTuple):
@@ -94,6 +100,32 @@ def channel_url(name: str, alias: str = ALIAS) -> list[str]:
     return [f"{alias.rstrip('/')}/{name}"]
 
 
+def hidden(url: str, variables: Mapping[str, str]) -> str:
+    """``url`` with ``${NAME}`` in its path in the place of the values of variables, which are often tokens.
+
+    rattler is given this one, for it writes what it is given into prefixes and caches; the client knows the other.
+    """
+    match = _AUTHORITY.match(url)
+    if match is None:
+        return url
+    path = url[match.end() :]
+    for value, name in sorted(((v, n) for n, v in variables.items() if len(v) >= _TELLING), key=lambda p: -len(p[0])):
+        path = path.replace(value, f"${{{name}}}")
+    return match.group() + path
+
+
+def quoted(url: str) -> str:
+    """``url`` as rattler spells it: braces are percent-encoded in a path (WHATWG's URL standard)."""
+    return url.replace("{", "%7B").replace("}", "%7D")
+
+
+def written_channel(text: str) -> str:
+    """The channel in a channel as written, a match spec or a package's URL."""
+    if is_package_file(text):
+        return text.rsplit("/", 2)[0]
+    return (split_channel(text)[0] or text).rstrip("/")
+
+
 class Routes:
     """Where canonical URLs are fetched from, given the configured mirrors (prefix → URLs, the first that works)."""
 
@@ -110,12 +142,16 @@ class Routes:
         found = {prefix: [u for u in urls if not u.startswith("file:")] for prefix, urls in self._mirrors.items()}
         return {prefix: urls for prefix, urls in found.items() if urls}
 
+    def mirrored(self, url: str) -> bool:
+        """Whether the config has something else for ``url``."""
+        return any(url == prefix or url.startswith(prefix + "/") for prefix in self._mirrors)
+
     def fetch_url(self, url: str) -> str:
-        """``url`` itself, or what it is in the first ``file://`` mirror that is there."""
+        """``url`` itself, as rattler spells it, or what it is in the first ``file://`` mirror that is there."""
         for prefix in sorted(self._mirrors, key=len, reverse=True):
             if url == prefix or url.startswith(prefix + "/"):
-                return self._in_folder(url[len(prefix) :], self._mirrors[prefix]) or url
-        return url
+                return self._in_folder(url[len(prefix) :], self._mirrors[prefix]) or quoted(url)
+        return quoted(url)
 
     def _in_folder(self, rest: str, mirrors: Sequence[str]) -> str | None:
         for mirror in mirrors:

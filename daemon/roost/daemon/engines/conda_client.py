@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from rattler.networking import AddHeadersMiddleware, Client, MirrorMiddleware, RetryMiddleware
 
+from roost.daemon.engines.conda_channels import quoted
 from roost.store.errors import UsageError
 
 
@@ -31,6 +32,8 @@ class Credentials:
         """Host (``*.host`` for all below it) to the value of ``Authorization``."""
         self.tokens: dict[str, str] = {}
         """``scheme://host[:port]`` to ``/t/TOKEN``."""
+        self.places: dict[str, str] = {}
+        """A channel that names variables to the one with their values."""
         if auth_file:
             self._read(auth_file)
         for origin, secret in given.items():
@@ -62,6 +65,8 @@ class Credentials:
     def _add(self, origin: str, secret: str) -> None:
         if secret.startswith("/t/"):
             self.tokens[origin] = secret
+        elif "${" in origin:
+            self.places[origin] = secret
         elif not secret.startswith("?"):
             self.headers[urlsplit(origin).hostname or origin] = _basic(unquote(secret))
 
@@ -88,6 +93,7 @@ def make_client(
 ) -> Client:
     """A client for one request of ours. ``timeout`` in seconds bounds one whole HTTP exchange: not for big files."""
     routes = {origin: [origin + token] for origin, token in credentials.tokens.items()}
+    routes |= {quoted(hidden): [credentials.with_token(url)] for hidden, url in credentials.places.items()}
     routes |= {prefix: [credentials.with_token(url) for url in urls] for prefix, urls in mirrors.items()}
     # Outermost first: a retry must be able to come to another mirror, and headers go to the host really asked.
     middlewares: list[RetryMiddleware | MirrorMiddleware | AddHeadersMiddleware] = [RetryMiddleware(retries)]

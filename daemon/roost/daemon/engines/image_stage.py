@@ -16,6 +16,7 @@ from roost.daemon.engines.image_wheels import install_wheel
 from roost.daemon.engines.layer_tar import Entry
 from roost.daemon.engines.threads import to_end
 from roost.daemon.engines.uv import PipEngine
+from roost.daemon.expansion import hidden_places
 from roost.daemon.image_layers import PREFIX_IN_IMAGE, Part, python_of
 from roost.daemon.progress import Progress
 from roost.store.disk import full_disk_named
@@ -65,7 +66,11 @@ class Stage:
         of the former only those in ``wanted`` are listed."""
         credentials = self._credentials
         await self._conda.stage(
-            self._fetched.conda, self._prefix, PREFIX_IN_IMAGE, progress=self._progress, credentials=credentials
+            self._fetched.conda,
+            self._prefix,
+            PREFIX_IN_IMAGE,
+            progress=self._progress,
+            credentials={**credentials, **hidden_places(self._lock, self._fetched)},
         )
         listed = [package for package in self._lock.conda if ("conda", package.name) in wanted]
         async with self._conda.reading():
