@@ -50,6 +50,22 @@ def test_a_user_managed_name_is_looked_for_on_the_clients_path(roost: Roost) -> 
     assert roost.json("runs", "list")["runs"][0]["interpreter"]["path"] == str(tools / "my-python")
 
 
+def test_what_lies_above_a_link_is_what_the_system_takes_it_for(roost: Roost, pip_index: PipIndex) -> None:
+    """``link/..`` is the folder above where the link leads to, for files named and for scripts."""
+    for version in ("1.0", "2.0"):
+        pip_index.wheel("greet", version)
+    roost.write("far/inner/file", "")
+    (roost.folder / "link").symlink_to("far/inner")
+    for folder, version in ((".", "1.0"), ("far", "2.0")):
+        roost.write(f"{folder}/needs.txt", f"greet=={version}\n")
+        block = f'# /// script\n# dependencies = ["greet=={version}"]\n# ///\n'
+        roost.write(f"{folder}/task.py", block + f"import greet; print({folder!r}, greet.value)\n")
+    for _ in range(3):
+        said = roost.ok("exec", "-f", "link/../needs.txt", "--", "python", "-c", "import greet; print(greet.value)")
+        assert said == "2.0\n"
+        assert roost.ok("exec", "--", "python", "link/../task.py") == "far 2.0\n"
+
+
 def test_words_that_are_no_utf8_reach_the_command_as_they_are(roost: Roost, pip_index: PipIndex) -> None:
     pip_index.wheel("greet", "1.0")
     roost.write("requirements.txt", "greet\n")

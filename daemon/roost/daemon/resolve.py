@@ -170,7 +170,7 @@ def _of_image(reference: str | None) -> Parsed:
 
 def _find(what: What, files: WatchedFiles) -> Found:
     if what.file is not None:
-        path = os.path.normpath(os.path.join(what.cwd, what.file))
+        path = files.resolve(os.path.join(what.cwd, what.file))
         if what.text is None and not os.path.exists(path):
             raise NotFoundError(
                 f"{path} does not exist", hint="Name an environment file, or a folder with one, with -f."

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from roost.store.errors import DefinitionError, Location, NotFoundError
+from roost.store.files import resolved
 from roost.store.readers.pyproject import BLOCK
 from roost.store.readers.source import EncodingError, decode
 from roost.store.readers.toml_places import TomlError, TomlText
@@ -59,7 +60,7 @@ def discover(cwd: str, command: Sequence[str]) -> Found:
     search = _Search()
     script = script_of(command)
     if script is not None:
-        path = os.path.normpath(os.path.join(cwd, script))
+        path = resolved(os.path.join(cwd, script))
         if _has_metadata(path):
             return Found(path=path, format="pep723")
         (search.consulted if os.path.isfile(path) else search.absent).append(path)

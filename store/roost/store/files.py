@@ -42,8 +42,7 @@ class LocalFiles:
         return os.path.isdir(path)
 
     def resolve(self, path: str) -> str:
-        """Links are followed only where ``..`` makes them count: elsewhere a path stays as people know it."""
-        return os.path.realpath(path) if ".." in path.split("/") else os.path.normpath(path)
+        return resolved(path)
 
     def tree_digest(self, path: str) -> str:
         """A Python project's folder, without what version control, caches and builds leave in it."""
@@ -52,6 +51,11 @@ class LocalFiles:
     def context_digest(self, path: str) -> str:
         """Folders count too: ``COPY`` makes empty ones."""
         return _digest(path, _walk(path, "", _context_rule(path), folders=True))
+
+
+def resolved(path: str) -> str:
+    """Links are followed only where ``..`` makes them count: elsewhere a path stays as people know it."""
+    return os.path.realpath(path) if ".." in path.split("/") else os.path.normpath(path)
 
 
 def _no_source(name: str) -> bool:
