@@ -114,6 +114,20 @@ def test_as_of_takes_what_there_was_and_makes_a_generation_of_it(conda_roost: Ro
     assert "--as-of" in early["hint"]
 
 
+@pytest.mark.parametrize("platform", ["linux-aarch64", "osx-arm64", "win-64"])
+def test_pip_packages_are_locked_beside_condas_python_for_another_platform(
+    conda_roost: Roost, pip_index: PipIndex, platform: str
+) -> None:
+    pip_index.wheel("greet", "1.0")
+    conda_roost.write("pyproject.toml", '[project]\nname = "p"\nversion = "1"\ndependencies = ["greet"]\n')
+    here = conda_roost.ok("lock", "--platform", "linux-64")
+    assert here == conda_roost.ok("lock"), "with the Python of this machine, as it is built here"
+    listed = conda_roost.ok("lock", "--platform", platform, "--format", "explicit").splitlines()
+    assert listed[:2] == [f"# platform: {platform}", "@EXPLICIT"]
+    assert any(f"/{platform}/python-3." in line for line in listed)
+    assert [line.split(" --hash")[0] for line in listed if line.startswith("# pip ")] == ["# pip greet==1.0"]
+
+
 def test_who_comes_while_it_is_built_joins(roost: Roost, pip_index: PipIndex) -> None:
     pip_index.wheel("greet", "1.0")
     file = "greet-1.0-py3-none-any.whl"

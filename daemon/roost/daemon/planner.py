@@ -84,6 +84,10 @@ class Planner:
             facts = await self.scout.look(facts, resolved, self.defaults, exact=exact)
         return Planned(plan=decide(request, facts), facts=facts)
 
+    async def known(self, resolved: Resolved, request: Request, what: What) -> Facts:
+        """What the index says of ``resolved``, and registries of its lock; neither engines nor bases are looked at."""
+        return await self._facts(resolved, request, what)
+
     async def _facts(self, resolved: Resolved, request: Request, what: What) -> Facts:
         if _uses_interpreter(resolved):
             return Facts(platform=resolved.platform, interpreter=await self._interpreter(resolved, what))

@@ -86,16 +86,22 @@ async def locks(call: Call[LockRequest]) -> LockResponse:
         raise UsageError("A user-managed definition has no lock", hint="Roost installs nothing for it.")
     if body.platform is not None:
         baseline(body.platform, resolved.definition.system)  # refuses what is no platform
-        resolved = msgspec.structs.replace(resolved, platform=body.platform)
+        resolved = _for_platform(resolved, body.platform)
     request = Request(definition=resolved.definition, ignore_image=True)
-    planned = await work.planner.plan(resolved, request, body.what)
-    lock = await _kept_or_solved(work, resolved, body.what, planned.facts.lock_digest)
+    facts = await work.planner.known(resolved, request, body.what)
+    lock = await _kept_or_solved(work, resolved, body.what, facts.lock_digest)
     return LockResponse(
         text=write_lock(lock, body.format, channels=resolved.definition.conda.channels or resolved.defaults.channels),
         definition_digest=resolved.digest,
         lock_digest=lock_digest(lock),
-        generation=planned.facts.generation.number if planned.facts.generation else None,
+        generation=facts.generation.number if facts.generation else None,
     )
+
+
+def _for_platform(resolved: Resolved, platform: str) -> Resolved:
+    """What this machine's Python provides here, conda's provides on another platform, as it does in images."""
+    hosted = resolved.lineage != resolved.platform and platform != resolved.platform
+    return msgspec.structs.replace(resolved, platform=platform, image=hosted)
 
 
 async def _kept_or_solved(work: Work, resolved: Resolved, what: What, digest: str | None) -> Lock:
