@@ -18,7 +18,7 @@ from pip_index import PipIndex, sdist_bytes
 from roost_process import Roost
 
 WHEEL = "greet-1.0-py3-none-any.whl"
-IMPATIENT = "[network]\ndownload_timeout_seconds = 2\nretries = 0\n"
+IMPATIENT = "[network]\ndownload_timeout_seconds = 2\nindex_timeout_seconds = 2\nretries = 0\n"
 
 
 def check_failed(roost: Roost, code: str, status: int) -> dict[str, Any]:
@@ -67,6 +67,8 @@ def test_an_index_that(
         ("dated-3", "truncate", "channel-unreachable", 6),
         ("dated-3", "stall", "channel-unreachable", 6),
         ("dated-3", "refuse", "channel-refused", 6),
+        ("repodata", "stall", "channel-unreachable", 6),
+        ("repodata", "hang", "channel-unreachable", 6),
     ],
 )
 async def test_a_channel_that_fails(roost: Roost, channel: Path, part: str, kind: str, code: str, status: int) -> None:
@@ -117,7 +119,7 @@ def test_a_full_disk_ends_the_build_and_not_the_daemon(small_roost: Roost, pip_i
     with open(filler, "wb", buffering=0) as file:
         free = shutil.disk_usage(small_roost.root).free
         assert file.write(bytes(free - left)) <= free
-    body = small_roost.failed(1, "build")
+    body = small_roost.failed(4, "build")
     assert body["code"] == "store-full", body
     filler.unlink()
     assert small_roost.daemon_pid() == daemon

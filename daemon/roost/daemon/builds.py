@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from roost.client.wire import Action, BuildResult, Message, Reason, What
+from roost.client.wire import Action, BuildResult, ErrorBody, Message, Reason, What
 from roost.daemon import build_log
 from roost.daemon.build_progress import BuildProgress
 from roost.daemon.decide import Facts, Request, short
@@ -182,11 +182,11 @@ class Builds:
             return await self._recorded(flight, job, build)
         except asyncio.CancelledError:
             error: RoostError = BuildCancelledError("The build was cancelled", hint="Nothing half-made was kept.")
-            flight.publish(Message(event="error", error=concealed(error_body(error), job.what.environ)))
+            flight.publish(Message(event="error", error=concealed(_failed_body(error), job.what.environ)))
             raise error from None
         except Exception as failure:
             error = _as_roost_error(failure)
-            flight.publish(Message(event="error", error=concealed(error_body(error), job.what.environ)))
+            flight.publish(Message(event="error", error=concealed(_failed_body(error), job.what.environ)))
             raise error from failure
         finally:
             self._by_id.pop(build.id, None)
@@ -360,7 +360,7 @@ class Builds:
         cancelled = isinstance(error, asyncio.CancelledError)
         state: BuildState = "cancelled" if cancelled else "failed"
         failure = BuildCancelledError("The build was cancelled") if cancelled else _as_roost_error(error)
-        body = concealed(error_body(failure), environ)
+        body = concealed(_failed_body(failure), environ)
         seconds = round(time.monotonic() - started, 3)
         try:
             await self._store.index.update_build(
@@ -369,6 +369,12 @@ class Builds:
             await self._events.append("build-ended", **_event_fields(build), state=state, code=body.code)
         except RoostError as unrecorded:
             log.warning("The end of build %s was not recorded: %s", build.id, unrecorded.message)
+
+
+def _failed_body(error: RoostError) -> ErrorBody:
+    """Whatever goes wrong in a build without a status of its own (a full disk), the build failed: that has one."""
+    body = error_body(error)
+    return msgspec.structs.replace(body, exit_status=BuildError.exit_status) if body.exit_status == 1 else body
 
 
 async def _see_through(messages: AsyncGenerator[Message, None], holding: AbstractContextManager[None]) -> None:

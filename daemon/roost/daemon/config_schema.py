@@ -129,6 +129,9 @@ class NetworkSettings(Section, frozen=True, kw_only=True):
     download_timeout_seconds: Annotated[
         float, Meta(gt=0, description="Seconds without a byte after which a download is given up.")
     ] = 60.0
+    index_timeout_seconds: Annotated[
+        float, Meta(gt=0, description="Seconds for one exchange about a channel's index, after which it is given up.")
+    ] = 120.0
     retries: Annotated[int, Meta(ge=0, description="Times that a failed download is tried again.")] = 3
 
 

@@ -109,6 +109,7 @@ def _conda_config(config: Config) -> CondaConfig:
         mirrors=mirrors,
         auth_file=config.conda.auth_file,
         idle_timeout=network.download_timeout_seconds,
+        index_timeout=network.index_timeout_seconds,
         retries=network.retries,
     )
 
