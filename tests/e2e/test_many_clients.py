@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import aiohttp
 from pip_index import PipIndex, wheel_bytes
@@ -115,5 +117,8 @@ def test_cancelling_by_id_ends_it_for_everybody(roost: Roost, pip_index: PipInde
 
 
 def uv_processes(roost: Roost) -> list[str]:
-    found = subprocess.run(["pgrep", "-af", f"uv .*{roost.root}"], capture_output=True, text=True)
-    return found.stdout.splitlines()
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in lines if "/uv " in line and str(roost.root) in line]
