@@ -6,13 +6,15 @@ import pytest
 
 from roost.daemon.engines.conda_channels import (
     Routes,
-    VariableMissingError,
     channel_url,
     channel_urls,
     expand,
+    hidden,
+    quoted,
     secrets_of,
     split_channel,
 )
+from roost.daemon.expansion import VariableMissingError
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,16 @@ def test_a_missing_variable_is_named() -> None:
     with pytest.raises(VariableMissingError, match="TOKEN") as caught:
         expand("https://host/t/${TOKEN}/a", {})
     assert "Set TOKEN" in caught.value.hint
+    assert caught.value.fields == {"variables": ["TOKEN"]}, "so that the client sends it"
+
+
+def test_a_variable_in_a_path_is_hidden_and_one_in_a_host_is_not() -> None:
+    given = {"TOKEN": "tok-en", "LONGER": "tok-en-too", "SHORT": "abc"}
+    assert hidden("https://tok-en.example/tok-en/abc/tok-en-too", given) == (
+        "https://tok-en.example/${TOKEN}/abc/${LONGER}"
+    )
+    assert hidden("conda-forge", given) == "conda-forge"
+    assert quoted("https://h/${TOKEN}/x") == "https://h/$%7BTOKEN%7D/x"
 
 
 def test_the_longest_mirror_that_is_there_counts() -> None:

@@ -40,27 +40,22 @@ def expand_credentials(credentials: Mapping[str, str], environ: Mapping[str, str
     return {place: _NAME.sub(lambda match: environ[match[1]], value) for place, value in credentials.items()}
 
 
+def with_names(text: str, environ: Mapping[str, str]) -> str:
+    """``text`` with ``${NAME}`` in the place of the values; the longest first, for one may be a part of another."""
+    for name, value in sorted(environ.items(), key=lambda pair: -len(pair[1])):
+        text = text.replace(value, f"${{{name}}}") if len(value) >= _TELLING else text
+    return text
+
+
 def conceal(lock: Lock, environ: Mapping[str, str]) -> Lock:
     """``lock`` with ``${NAME}`` in its URLs in the place of the values."""
-    values = sorted(((v, n) for n, v in environ.items() if len(v) >= _TELLING), key=lambda pair: -len(pair[0]))
-    if not values:
-        return lock
-
-    def hidden(url: str) -> str:
-        for value, name in values:
-            url = url.replace(value, f"${{{name}}}")
-        return url
-
-    return _with_urls(lock, {url: hidden(url) for url in _urls(lock)})
+    return _with_urls(lock, {url: with_names(url, environ) for url in _urls(lock)}) if environ else lock
 
 
 def concealed(told: T, environ: Mapping[str, str]) -> T:
     """``told``, a struct of the wire, with ``${NAME}`` in its texts in the place of the values."""
-    text = before = msgspec.json.encode(told).decode()
-    for value, name in sorted(
-        ((v, n) for n, v in environ.items() if len(v) >= _TELLING), key=lambda pair: -len(pair[0])
-    ):
-        text = text.replace(msgspec.json.encode(value).decode()[1:-1], f"${{{name}}}")
+    before = msgspec.json.encode(told).decode()
+    text = with_names(before, {name: msgspec.json.encode(value).decode()[1:-1] for name, value in environ.items()})
     return told if text == before else msgspec.json.decode(text, type=type(told))
 
 

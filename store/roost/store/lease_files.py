@@ -34,27 +34,21 @@ def take_exclusively(path: str) -> int | None:
 
 def is_held(path: str) -> bool:
     """Whether any process holds the lock of a file; ``False`` where there is no file."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return _is_refused(path, fcntl.LOCK_EX)
 
 
 def is_held_exclusively(path: str) -> bool:
     """As ``is_held``, for a lock that its holder takes exclusively; the probe itself takes a shared one."""
+    return _is_refused(path, fcntl.LOCK_SH)
+
+
+def _is_refused(path: str, lock: int) -> bool:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, lock | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:

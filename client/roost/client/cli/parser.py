@@ -33,14 +33,7 @@ def add_command(
     subparsers: Subparsers, name: str, handler: Handler, text: str, example: str
 ) -> argparse.ArgumentParser:
     """One command with ``--json``, ``-q`` and an example."""
-    parser = subparsers.add_parser(
-        name,
-        help=text,
-        description=text,
-        epilog=f"Example:\n  {example}",
-        formatter_class=Formatter,
-        allow_abbrev=False,
-    )
+    parser = _add(subparsers, name, text, example)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="print results and errors only")
     parser.set_defaults(handler=handler)
@@ -49,7 +42,11 @@ def add_command(
 
 def add_family(subparsers: Subparsers, name: str, text: str, example: str) -> Subparsers:
     """A command that has commands of its own."""
-    parser = subparsers.add_parser(
+    return _add(subparsers, name, text, example).add_subparsers(metavar="COMMAND", required=True)
+
+
+def _add(subparsers: Subparsers, name: str, text: str, example: str) -> argparse.ArgumentParser:
+    return subparsers.add_parser(
         name,
         help=text,
         description=text,
@@ -57,7 +54,6 @@ def add_family(subparsers: Subparsers, name: str, text: str, example: str) -> Su
         formatter_class=Formatter,
         allow_abbrev=False,
     )
-    return parser.add_subparsers(metavar="COMMAND", required=True)
 
 
 def build_parser() -> argparse.ArgumentParser:

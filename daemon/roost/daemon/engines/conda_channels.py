@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from roost.store.errors import DefinitionError
+from roost.daemon.expansion import VariableMissingError, with_names
 from roost.store.specs import is_package_file
 from roost.store.urls import strip_credentials
 
@@ -22,15 +22,7 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-class VariableMissingError(DefinitionError):
-    """A channel names a variable that the client's environment has not."""
-
-    code = "variable-missing"
-
-
 _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
-# As in `expansion`: a shorter value could stand in a URL by chance, and says nothing.
-_TELLING = 4
 
 
 class Channels(NamedTuple):
@@ -47,7 +39,9 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
         name = match[1] or match[2]
         if name not in variables:
             raise VariableMissingError(
-                f"{text!r} needs the variable {name}, which is not set", hint=f"Set {name} and try again."
+                f"{text!r} needs the variable {name}, which is not set",
+                hint=f"Set {name} and try again.",
+                fields={"variables": [*variables, name]},
             )
         return variables[name]
 
@@ -108,10 +102,7 @@ def hidden(url: str, variables: Mapping[str, str]) -> str:
     match = _AUTHORITY.match(url)
     if match is None:
         return url
-    path = url[match.end() :]
-    for value, name in sorted(((v, n) for n, v in variables.items() if len(v) >= _TELLING), key=lambda p: -len(p[0])):
-        path = path.replace(value, f"${{{name}}}")
-    return match.group() + path
+    return match.group() + with_names(url[match.end() :], variables)
 
 
 def quoted(url: str) -> str:
