@@ -94,6 +94,8 @@ class PipIndex:
         self.truncated: set[str] = set()
         self.hanging: set[str] = set()
         self.password: str | None = None
+        self.below = ""
+        """What each path must begin with, such as ``/token``."""
         self.asked: Counter[str] = Counter()
         self.let_go = threading.Event()
         index = self
@@ -137,7 +139,10 @@ class PipIndex:
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         self.asked[request.path] += 1
-        kind, _, name = request.path.strip("/").partition("/")
+        if not request.path.startswith(self.below):
+            request.send_error(404)
+            return
+        kind, _, name = request.path.removeprefix(self.below).strip("/").partition("/")
         if self.password is not None and not self._allowed(request):
             request.send_response(401)
             request.send_header("WWW-Authenticate", 'Basic realm="index"')
@@ -160,7 +165,7 @@ class PipIndex:
         lines = []
         for file in self.projects[name]:
             sha256 = "0" * 64 if file in self.wrong_digests else hashlib.sha256(self.files[file]).hexdigest()
-            lines.append(f'<a href="/files/{file}#sha256={sha256}">{file}</a><br>')
+            lines.append(f'<a href="{self.below}/files/{file}#sha256={sha256}">{file}</a><br>')
         return f"<!DOCTYPE html><html><body>{''.join(lines)}</body></html>"
 
     def _file(self, request: BaseHTTPRequestHandler, name: str) -> None:

@@ -66,6 +66,18 @@ def test_passwords_in_requirements(roost: Roost, pip_index: PipIndex, end: str) 
     assert_nowhere(roost, PASSWORD)
 
 
+@pytest.mark.parametrize("place", ["${TOKEN}", f"t/{TOKEN}"])
+def test_a_token_in_the_path_of_an_index(roost: Roost, pip_index: PipIndex, place: str) -> None:
+    """Given by a variable, or written out where conda's servers have it, which some indexes share."""
+    pip_index.wheel("greet", "1.0")
+    pip_index.below = "/" + place.replace("${TOKEN}", TOKEN)
+    roost.write("requirements.txt", f"--index-url {pip_index.origin}/{place}/simple\ngreet\n")
+    roost.variables["TOKEN"] = TOKEN
+    said = roost.ok("run", "--", "python", "-c", "import greet") + roost.ok("lock") + roost.ok("builds", "list")
+    assert TOKEN not in said
+    assert_nowhere(roost, TOKEN)
+
+
 @pytest.mark.parametrize("place", ["t/${TOKEN}/", "${TOKEN}/", "$TOKEN/"])
 @pytest.mark.parametrize("spec", ["dated", "absent-from-everywhere"])
 async def test_a_token_in_a_channel(roost: Roost, channels_folder: Path, spec: str, place: str) -> None:

@@ -69,12 +69,15 @@ def reveal(lock: Lock, environ: Mapping[str, str]) -> Lock:
 
 
 def hidden_places(kept: Lock, revealed: Lock) -> dict[str, str]:
-    """The channels of ``kept`` that name variables in their paths, to those of ``revealed``: for the conda engine,
-    which hands rattler the former, for what it is given it writes down."""
+    """The channels of ``kept`` that name variables in their paths, to those of ``revealed``, and the same of wheels:
+    for the engines, which keep the latter from rattler and uv, for what these are given they write down."""
     found: dict[str, str] = {}
     for named, real in zip(kept.conda, revealed.conda, strict=True):
         if named.url != real.url and named.url.split("/")[2] == real.url.split("/")[2]:
             found[named.url.rsplit("/", 2)[0]] = real.url.rsplit("/", 2)[0]
+    for wheel, other in zip(kept.wheels, revealed.wheels, strict=True):
+        if wheel.url and other.url and wheel.url != other.url:
+            found[wheel.url] = other.url
     return found
 
 

@@ -29,18 +29,17 @@ async def fill_prefix(
     in the caches, and so in every prefix that shares them.
     """
     changed: list[str] = []
+    secrets = {**credentials, **(places or {})}
     if isinstance(lock.provider, HostPython):
         await (await engines.pip()).create_venv(prefix, lock.provider)
     else:
         conda = await engines.conda()
         await conda.check_machine(lock.system)
-        changed += await conda.link(
-            lock.conda, prefix, progress=progress, credentials={**credentials, **(places or {})}
-        )
+        changed += await conda.link(lock.conda, prefix, progress=progress, credentials=secrets)
     python = os.path.join(prefix, "bin", "python")
     if lock.wheels:
         changed += await (await engines.pip()).install(
-            lock.wheels, prefix=prefix, python_path=python, progress=progress, credentials=credentials
+            lock.wheels, prefix=prefix, python_path=python, progress=progress, credentials=secrets
         )
     await _compile(engines, lock, prefix, python, progress)
     from roost.daemon.engines.activation import activation

@@ -111,7 +111,7 @@ class PipEngine:
         )
         progress.start("lock-pip")
         async with self._process.folder() as folder:
-            locked = await Locking(self._process, self._store, folder, request, progress).run()
+            locked = await Locking(self._for(request, folder), self._store, folder, request, progress).run()
         progress.finish("lock-pip")
         return locked
 
@@ -148,7 +148,13 @@ class PipEngine:
         translated = Translator(variables, lambda item: "", secrets.reveal).add(request.items)
         secrets = secrets.with_more(translated.credentials)
         async with self._process.folder() as folder:
-            return await Choice(self._process, folder, request, translated, secrets, Silent()).digests()
+            process = self._for(request, folder)
+            return await Choice(process, folder, request, translated, secrets, Silent()).digests()
+
+    def _for(self, request: LockRequest, folder: str) -> Process:
+        """Where secrets may stand in paths or queries, not just before an ``@``, uv's cache lasts for the request."""
+        in_urls = bool(request.variables) or any(value[:1] in ("/", "?") for value in request.credentials.values())
+        return self._process.apart(folder) if in_urls else self._process
 
     async def create_venv(self, prefix: str, interpreter: HostPython, progress: Progress | None = None) -> None:
         """A virtual environment at ``prefix`` (new, or an empty folder) on a Python of this machine, without pip.
@@ -181,9 +187,11 @@ class PipEngine:
         secrets = Secrets({**own, **(credentials or {})})
         told.begin()
         changed = await self._drop_damaged(wheels, thorough=False)
+        hidden = [wheel for wheel in wheels if wheel.url and secrets.is_secret(wheel.url)]
+        here = await self.wheel_files(hidden, progress=progress, credentials=credentials) if hidden else {}
         async with self._process.folder() as folder:
             pylock = os.path.join(folder, "pylock.toml")
-            await asyncio.to_thread(self._write_pylock, pylock, wheels, secrets)
+            await asyncio.to_thread(self._write_pylock, pylock, wheels, here)
             arguments = ["pip", "install", "--python", python_path, "--no-deps", "--link-mode", "hardlink"]
             arguments += ["--break-system-packages", "--preview-features", "pylock", "-r", pylock]
             # First from the cache alone: an index that sends no caching headers would be asked each time.
@@ -237,12 +245,10 @@ class PipEngine:
             await self._run(["cache", "clean", *sorted(bad)], "mending the cache of", Secrets({}), Silent())
         return sorted(bad)
 
-    def _write_pylock(self, path: str, wheels: Sequence[Wheel], secrets: Secrets) -> None:
+    def _write_pylock(self, path: str, wheels: Sequence[Wheel], here: Mapping[str, str]) -> None:
+        """``here``: sha256 to the file of each wheel whose URL uv may not see, for it keeps what it sees."""
         rows = [
-            (
-                msgspec.structs.replace(wheel, url=secrets.reveal(wheel.url)) if wheel.url else wheel,
-                self._store.locked(wheel) if wheel.kind in ("built", "local") else None,
-            )
+            (wheel, self._store.locked(wheel) if wheel.kind in ("built", "local") else here.get(wheel.sha256))
             for wheel in wheels
         ]
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:

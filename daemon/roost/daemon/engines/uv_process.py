@@ -50,7 +50,7 @@ class Secrets:
 
     def __init__(self, credentials: Mapping[str, str]) -> None:
         self._all = dict(credentials)
-        self.credentials = {place: value for place, value in credentials.items() if value[:1] not in ("/", "?")}
+        self.credentials = {place: value for place, value in credentials.items() if not _is_apart(place, value)}
         passwords = [value.partition(":")[2] for value in credentials.values()]
         # A shorter password is taken out with its user only: alone it would garble what it merely looks like.
         words = [*credentials.values(), *(word for word in passwords if len(unquote(word)) > 3)]
@@ -69,6 +69,10 @@ class Secrets:
             if value.startswith("/") and (bare + "/").startswith(place + "/"):
                 return place + value + bare[len(place) :] + mark + fragment
         return url
+
+    def is_secret(self, url: str) -> bool:
+        """Whether more than its user and password may not be written down: see ``expansion.hidden_places``."""
+        return self.reveal(url) != url or any("${" in place and value == url for place, value in self._all.items())
 
     def conceal(self, url: str) -> str:
         """The opposite of ``reveal``."""
@@ -119,6 +123,11 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' if set(text) & set(' \t"\\#') else text
 
 
+def _is_apart(place: str, value: str) -> bool:
+    """No user and password: a token, a signature, or the URL behind one that names variables."""
+    return value[:1] in ("/", "?") or "${" in place
+
+
 class Process:
     """The uv binary with the options that every invocation shares."""
 
@@ -137,6 +146,11 @@ class Process:
             yield path
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, path, True))
+
+    def apart(self, folder: str) -> Process:
+        """The same with a cache of its own in ``folder``: uv writes the URLs that it asks into its cache."""
+        cache = os.path.join(folder, "cache")
+        return Process(self._binary, cache, self._scratch, timeout=self.timeout, retries=self.retries)
 
     def _make_folder(self) -> str:
         os.makedirs(self._scratch, mode=0o700, exist_ok=True)
