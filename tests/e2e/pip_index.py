@@ -83,6 +83,11 @@ def sdist_bytes(name: str, version: str, trace: str) -> tuple[str, bytes]:
     return f"{stem}.tar.gz", buffer.getvalue()
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # of more connections at once than five, the sixth would wait a second
+    daemon_threads = True
+
+
 class PipIndex:
     """Serves ``/simple/<name>/`` and ``/files/<file>``; ``text`` are further paths (remote requirements files)."""
 
@@ -109,8 +114,7 @@ class PipIndex:
 
             def log_message(self, *_: object) -> None: ...
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 

@@ -21,6 +21,8 @@ from roost.store.readers.requirements import logical_lines
 
 _LIMIT = 10 * 1024 * 1024
 _DEPTH = 20
+_SIZE_SECONDS = 10.0
+_SIZES_AT_ONCE = 16
 
 
 class RemoteLineError(DefinitionError):
@@ -58,6 +60,25 @@ class Fetcher:
         if sha256 and digest.hexdigest() != sha256:
             raise _mismatch(os.path.basename(path), sha256, digest.hexdigest())
         return digest.hexdigest()
+
+    async def sizes(self, urls: Sequence[str]) -> dict[str, int]:
+        """Bytes of each file as its server tells; one that does not tell is left out. Raises nothing: it can wait."""
+        if not urls:
+            return {}
+        context = await asyncio.to_thread(_certificates)
+        timeout = aiohttp.ClientTimeout(total=_SIZE_SECONDS)
+        connector = aiohttp.TCPConnector(ssl=context, limit_per_host=_SIZES_AT_ONCE)
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector, trust_env=True) as session:
+            found = await asyncio.gather(*(self._size(session, url) for url in urls))
+        return {url: size for url, size in zip(urls, found, strict=True) if size}
+
+    async def _size(self, session: aiohttp.ClientSession, url: str) -> int:
+        headers = {**(self._secrets.headers(url) or {}), "Accept-Encoding": "identity"}
+        try:
+            async with session.head(self._secrets.reveal(url), headers=headers, allow_redirects=True) as response:
+                return int(response.headers.get("Content-Length", 0)) if response.status == 200 else 0
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError):
+            return 0
 
     async def knock(self, url: str) -> None:
         """Raise IndexDeniedError where ``url`` refuses access; whatever else it answers is for others to judge."""

@@ -67,7 +67,7 @@ class Locking:
         await self._resolve_local(items)
         self._translated = self._translate(items, placeholder=False)
         self._refuse_overlaps()
-        wheels = await self._wheels(await self._choice().run())
+        wheels = await self._sized(await self._wheels(await self._choice().run()))
         self._check_digests(wheels)
         return PipLock(wheels=sorted(wheels, key=lambda wheel: wheel.name), inputs=remote.inputs)
 
@@ -122,6 +122,12 @@ class Locking:
         if refused and not self._request.allow_builds:
             raise self._choice().build_refused(refused)
         return [await self._wheel(one) for one in chosen]
+
+    async def _sized(self, wheels: list[Wheel]) -> list[Wheel]:
+        """Many an index tells no sizes; the layers of images are arranged by them, and downloads announced."""
+        unknown = [wheel.url for wheel in wheels if wheel.url is not None and not wheel.size]
+        found = await Fetcher(self._secrets, self._request.timeout).sizes(unknown)
+        return [msgspec.structs.replace(w, size=w.size or found.get(w.url or "", 0)) for w in wheels]
 
     async def _wheel(self, one: Chosen) -> Wheel:
         if one.editable:
