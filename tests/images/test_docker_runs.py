@@ -248,3 +248,28 @@ def test_an_engine_that_is_away_is_told_as_such(docker_roost: Roost):
     docker_roost.config.write_text('[docker]\nhost = "unix:///tmp/no-engine-here.sock"\n')
     body = docker_roost.failed(6, "plan", "--image", "debian:12-slim")
     assert (body["code"], body["retryable"]) == ("engine-unreachable", True)
+
+
+def test_a_run_in_an_image_as_it_is_runs_again_in_that_very_image(
+    docker_roost: Roost, docker_host: str, base_image: str
+):
+    """By the recorded id: its tag may have moved since. Without the image the rerun is refused."""
+    client = docker.APIClient(base_url=docker_host)
+    repository, tag = "roost-test/again", docker_roost.root.name
+    container = client.create_container(base_image, "true")["Id"]
+    made = client.commit(container, repository, tag)["Id"]
+    client.remove_container(container)
+    assert docker_roost.ok("run", "--image", f"{repository}:{tag}", "--", "echo", "again") == "again\n"
+    [run] = docker_roost.json("runs", "list")["runs"]
+    assert run["interpreter"]["image"] == made
+    client.tag(made, "roost-test/kept", tag)
+    client.tag(base_image, repository, tag)
+    assert docker_roost.ok("runs", "rerun", run["id"]) == "again\n"
+    second = docker_roost.json("runs", "list")["runs"][0]
+    assert second["id"] != run["id"]
+    assert second["interpreter"]["image"] == made
+    client.remove_image(f"roost-test/kept:{tag}", force=True)
+    client.remove_image(f"{repository}:{tag}")
+    client.close()
+    gone = docker_roost.failed(7, "runs", "rerun", run["id"])
+    assert made in gone["message"]

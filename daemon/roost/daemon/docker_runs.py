@@ -27,6 +27,7 @@ from roost.client.wire import Frame, RunRequest, RunUpdate, Terminal
 from roost.daemon.attach_channel import Channel
 from roost.daemon.engine_set import Engines
 from roost.daemon.lifecycle import Lifecycle
+from roost.daemon.platforms import can_run
 from roost.daemon.runs import OVER, Runs
 from roost.daemon.views import error_body
 from roost.store.definition import Container as ContainerSettings
@@ -62,6 +63,8 @@ class ContainerLaunch(msgspec.Struct, frozen=True, kw_only=True):
     """The settings'; the activation of roost's own images is in the image itself."""
     container: ContainerSettings = ContainerSettings()
     platform: str | None = None
+    built_for: str | None = None
+    """The image's platform, where it is known."""
     lock_digest: str | None = None
     generation: int | None = None
     artifact: str | None = None
@@ -122,6 +125,8 @@ class DockerRuns:
         await self._runs.settle(run_id, Outcome(state="failed", exit_status=125))
 
     async def _create(self, run_id: str, launch: ContainerLaunch, request: RunRequest) -> str:
+        facts = await (await self._engines.docker()).facts()
+        await asyncio.to_thread(_check_platform, launch, facts.platform)
         spec = await asyncio.to_thread(self._spec, run_id, launch, request, await self._user())
         container = await (await self._engine()).create(spec)
         self._containers[run_id] = container
@@ -412,6 +417,19 @@ class DockerRuns:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _check_platform(launch: ContainerLaunch, engine: str) -> None:
+    """Else the command would end with the kernel's "exec format error" alone. Raises ImagePlatformError. Blocks."""
+    from roost.daemon.engines.docker_errors import ImagePlatformError
+
+    if launch.built_for is None or can_run(launch.built_for, engine):
+        return
+    raise ImagePlatformError(
+        f"The image is for {launch.built_for}, and the engine's machine runs {engine}",
+        hint="Run it on a machine of that platform, or let this one emulate it (binfmt_misc and qemu-user-static). "
+        "`roost image push` takes it to a registry as it is.",
+    )
 
 
 def container_command(command: list[str], interpreter: str | None, cwd: str) -> list[str]:

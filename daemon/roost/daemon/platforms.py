@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform as machine
 import sys
 
-from roost.daemon.oci import conda_platform
+from roost.daemon.oci import conda_platform, parse_platform
 
 # Docker on a Mac runs Linux on the Mac's processor.
 _LINUX = {"osx-64": "linux-64", "osx-arm64": "linux-aarch64"}
@@ -18,6 +19,11 @@ _MACHINES = {
     "ppc64le": "ppc64le",
     "s390x": "s390x",
 }
+_BINFMT = "/proc/sys/fs/binfmt_misc"
+_NARROWER = {"amd64": "386", "arm64": "arm"}
+"""What a processor runs besides its own."""
+_EMULATED = {"amd64": "x86_64", "arm64": "aarch64", "386": "i386"}
+"""QEMU's names where images have others."""
 
 
 def subdir_of(system: str, processor: str) -> str:
@@ -50,3 +56,14 @@ def split_platform(platform: str) -> tuple[str, str | None]:
     """``linux-64+cuda12`` → (``linux-64``, ``12``)."""
     subdir, _, accelerator = platform.partition("+")
     return subdir, accelerator.removeprefix("cuda") or None
+
+
+def can_run(image: str, engine: str) -> bool:
+    """Whether an engine on ``engine`` (``linux/amd64``) runs what was built for ``image``, emulation included as far as
+    it shows: the kernel says so where it is this machine's, and Docker on a Mac always emulates. Blocks."""
+    wanted, own = parse_platform(image), parse_platform(engine)
+    if wanted.os != own.os:
+        return False
+    if wanted.architecture in (own.architecture, _NARROWER.get(own.architecture)) or sys.platform == "darwin":
+        return True
+    return os.path.exists(f"{_BINFMT}/qemu-{_EMULATED.get(wanted.architecture, wanted.architecture)}")

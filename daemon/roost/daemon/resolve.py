@@ -202,6 +202,20 @@ class _KeptSettings(msgspec.Struct):
     container: Container = Container()
 
 
+def image_of(run: Run) -> str | None:
+    """The id of the image that a run used as it was, without a lock."""
+    image = (run.interpreter or {}).get("image")
+    return image if run.lock_digest is None and isinstance(image, str) else None
+
+
+def _used_by(run: Run) -> Definition:
+    """What can be said of it without its definition: the image and its interpreter, where it took one as it was."""
+    path = (run.interpreter or {}).get("path")
+    python = Python(user_managed=True, interpreter=path) if isinstance(path, str) else Python()
+    image = image_of(run)
+    return Definition(base=Base(image=image), python=python) if image is not None else Definition()
+
+
 async def resolve_run(store: Store, run: Run) -> Resolved:
     """What a run used, from what was recorded of it. The definition stays closed: its lock says all that is needed."""
     known = await store.index.known_definition(run.definition_digest)
@@ -209,7 +223,7 @@ async def resolve_run(store: Store, run: Run) -> Resolved:
     container = msgspec.json.decode(form, type=_KeptSettings).container
     settings = Settings(variables=run.variables, container=container)
     return Resolved(
-        parsed=Parsed(definition=Definition(), settings=settings, format="run"),
+        parsed=Parsed(definition=_used_by(run), settings=settings, format="run"),
         digest=run.definition_digest,
         canonical=known.canonical if known else b"{}",
         settings_digest=run.settings_digest,

@@ -26,9 +26,10 @@ from roost.daemon.docker_runs import ContainerLaunch
 from roost.daemon.launch import LaunchPlan, plan_key
 from roost.daemon.launches import interpreter_launch, prefix_launch
 from roost.daemon.moments import new_id
+from roost.daemon.oci import image_platform
 from roost.daemon.peers import peer_pid
 from roost.daemon.planner import Planned, aimed
-from roost.daemon.resolve import Resolved, resolve_run
+from roost.daemon.resolve import Resolved, image_of, resolve_run
 from roost.daemon.routes_builds import FollowQuery, PageQuery
 from roost.daemon.routing import Call, Reply, Route
 from roost.daemon.runs import OVER
@@ -136,6 +137,7 @@ def _container_launch(resolved: Resolved, planned: Planned) -> ContainerLaunch |
         variables=resolved.settings.variables,
         container=resolved.settings.container,
         platform=image.platform,
+        built_for=image.built_for,
     )
 
 
@@ -152,6 +154,7 @@ def _built_launch(resolved: Resolved, planned: Planned) -> ContainerLaunch | Non
         lock_digest=facts.lock_digest,
         generation=facts.generation.number if facts.generation else None,
         artifact=facts.image.id,
+        built_for=image_platform(resolved.platform),
     )
 
 
@@ -272,11 +275,12 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     """Again what a run ran, from what was recorded: its file may have changed since, or be gone."""
     work = call.app[WORK]
     run = await work.runs.get(call.path("id"))
-    if run.lock_digest is None:
+    image = image_of(run)
+    if run.lock_digest is None and image is None:
         raise NotFoundError(
             f"Run {run.id} recorded no lock", hint="It never started, or used an interpreter as it was."
         )
-    what = What(cwd=run.cwd, command=list(run.command), lock=run.lock_digest, generation=run.generation)
+    what = What(cwd=run.cwd, command=list(run.command), lock=run.lock_digest, generation=run.generation, image=image)
     body = RunRequest(
         what=what,
         command=list(run.command),
@@ -287,8 +291,14 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     )
     resolved = await resolve_run(work.store, run)
     request = Request(definition=resolved.definition, target=run.target)
-    await work.builds.wait(BuildJob(resolved=resolved, request=request, what=what))  # its prefix may be gone
+    if image is None:
+        await work.builds.wait(BuildJob(resolved=resolved, request=request, what=what))  # its prefix may be gone
     planned = await work.planner.plan(resolved, request, what)
+    if image is not None and planned.plan.action != "reuse-image":
+        raise NotFoundError(
+            f"Run {run.id} used the image {image}, which the engine does not have any more",
+            hint="Bring it into the engine again (`docker pull`), and try again.",
+        )
     return _expecting(call, await asyncio.shield(_start(work, body, resolved, planned)))
 
 

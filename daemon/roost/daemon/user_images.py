@@ -34,6 +34,8 @@ class UserImage(msgspec.Struct, frozen=True, kw_only=True):
     reference: str
     platform: str | None = None
     """``linux/arm64`` and the like, where the definition asks for it."""
+    built_for: str | None = None
+    """What the engine says it is for; ``None``: the engine lacks it."""
     id: str | None = None
     """``None``: the engine lacks it."""
     bytes: int | None = None
@@ -82,6 +84,7 @@ class UserImages:
         return UserImage(
             reference=base.image,
             platform=base.platform,
+            built_for=image.platform,
             id=image.id,
             bytes=image.bytes,
             interpreter=await self._interpreter(resolved, image.id, image.variables),
