@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import resource
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import aiohttp
+import pytest
 from pip_index import PipIndex, wheel_bytes
 from roost_process import Roost
 
@@ -33,6 +36,17 @@ async def many_connections(socket: str, what: dict[str, str]) -> list[dict[str, 
         return await asyncio.gather(*(build_over_socket(session, what) for _ in range(CONNECTIONS)))
 
 
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """A thousand connections need more descriptors than most shells allow."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 8192 if hard == resource.RLIM_INFINITY else min(8192, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
 def test_a_thousand_connections_and_forty_processes_cause_one_build(roost: Roost, pip_index: PipIndex) -> None:
     pip_index.wheel("greet", "1.0")
     roost.write("requirements.txt", "greet\n")

@@ -365,6 +365,9 @@ async def test_an_editable_folder_that_must_run_to_speak_is_refused_without_buil
     assert bench.runs_of_code == 0
 
 
+@pytest.mark.skipif(
+    not shutil.which("git") and not os.environ.get("ROOST_TEST_REQUIRE_ALL"), reason="this machine has no git"
+)
 async def test_a_git_commit_is_locked(bench: Bench) -> None:
     folder = project(bench, "mine", static=True)
     quiet = ["git", "-c", "user.name=x", "-c", "user.email=x@example.com", "-C", str(folder)]
