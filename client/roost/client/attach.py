@@ -19,6 +19,8 @@ PROTOCOL = 1
 STDIN, STDOUT, STDERR, STDIN_END, RESIZE, SIGNAL, EXIT, ERROR = 0, 1, 2, 16, 17, 18, 19, 20
 PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 CHUNK = 65536
+_TRIES = 10
+"""Half a second apart: so long a daemon may take to be gone."""
 
 
 class BrokenOffError(Exception):
@@ -276,7 +278,23 @@ def _wait_for_end(context: Any, run_id: str) -> int:  # noqa: ANN401 - as above
 
     context.note("the daemon went away; waiting for the end of the run, without its output")
     while True:
-        run = context.request("GET", f"/v1/runs/{run_id}")
+        run = _asked_again(context, run_id)
         if run["state"] not in ("queued", "preparing", "running"):
             return int(run["exit_status"]) if run["exit_status"] is not None else 125
         time.sleep(0.5)
+
+
+def _asked_again(context: Any, run_id: str) -> Any:  # noqa: ANN401 - as above
+    """The run. A daemon that is being killed may still take a connection, and then resets it."""
+    import time
+
+    from roost.client.errors import ClientError
+
+    for left in range(_TRIES, -1, -1):
+        try:
+            return context.request("GET", f"/v1/runs/{run_id}")
+        except ClientError as error:
+            if error.code != "daemon-unreachable" or not left:
+                raise
+        time.sleep(0.5)
+    raise AssertionError("the last try returns or raises")
