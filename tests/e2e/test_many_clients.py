@@ -67,7 +67,8 @@ def test_a_thousand_connections_and_forty_processes_cause_one_build(roost: Roost
     assert len({(result["lock_digest"], result["generation"]) for result in results}) == 1  # type: ignore[index]
     assert len(roost.json("builds", "list")["builds"]) == 1
     assert len([p for p in (roost.root / "prefixes").iterdir() if p.is_dir()]) == 1
-    assert sum(count for path, count in pip_index.asked.items() if path.endswith(".whl")) <= 3
+    # One solve and one install look at a wheel a few times (its length, its metadata, all of it); forty would show.
+    assert sum(count for path, count in pip_index.asked.items() if path.endswith(".whl")) < 10
 
 
 def slow_wheel(index: PipIndex) -> None:
