@@ -65,7 +65,7 @@ def fill(connection, start, stop):
             "INSERT INTO definitions VALUES (?, ?, ?, ?)", (number + 1, definition, canonical(number), NOW)
         )
         connection.execute(
-            "INSERT INTO sightings VALUES (?, ?, ?, ?)", (number + 1, number + 1, "train", f"/work/{number}/e.yml")
+            "INSERT INTO sightings VALUES (?, ?, ?, ?)", (number + 1, number + 1, "train", f"/project/{number}/e.yml")
         )
         connection.execute("INSERT INTO locks VALUES (?, ?, ?, ?, ?)", (number + 1, lock, PLATFORM, body, NOW))
         connection.execute(
@@ -143,7 +143,7 @@ async def measure(counts, number, kept):
             line(f"without hop, {count:,}", await indexes[count].database.read(alone, chosen))
         for count in counts:
             started = time.perf_counter()
-            found = await indexes[count].nearest_candidates("train", "/work/7/e.yml")
+            found = await indexes[count].nearest_candidates("train", "/project/7/e.yml")
             print(f"nearest, {count:,}: {len(found)} candidates in {(time.perf_counter() - started) * 1000:.1f} ms")
             await indexes[count].close()
     finally:

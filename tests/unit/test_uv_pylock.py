@@ -29,7 +29,7 @@ name = "c"
 vcs = { type = "git", url = "https://x.example/c.git", requested-revision = "v1", commit-id = "123" }
 [[packages]]
 name = "d"
-directory = { path = "/work/d", editable = true }
+directory = { path = "/project/d", editable = true }
 [[packages]]
 name = "e"
 version = "1"
@@ -53,7 +53,7 @@ def test_every_kind_of_source_is_read() -> None:
     assert b.sdist is not None
     assert (b.sdist.file_name, b.sdist.sha256) == ("b-2.tar.gz", "bb")
     assert c.git == ("https://x.example/c.git", "123", None)
-    assert (d.folder, d.editable, d.version) == ("/work/d", True, "")
+    assert (d.folder, d.editable, d.version) == ("/project/d", True, "")
     assert e.direct is not None
     assert e.direct.path == "/store/e-1-py3-none-any.whl"
     assert f.wheel is not None
@@ -65,7 +65,7 @@ def test_what_is_rendered_reads_back() -> None:
         (Wheel(name="a", version="1", url='https://x.example/a"-1-py3-none-any.whl', sha256="aa"), None),
         (Wheel(name="b", version="2", kind="built", file_name="b.whl", sha256="bb"), "/store/ü/b.whl"),
         (Wheel(name="c", version="3", kind="url", url="https://x.example/c.whl", sha256="cc"), None),
-        (Wheel(name="d", version="4", kind="editable", path="/work/d"), None),
+        (Wheel(name="d", version="4", kind="editable", path="/project/d"), None),
     ]
     a, b, c, d = parse(render(wheels))
     assert a.wheel is not None
@@ -74,7 +74,7 @@ def test_what_is_rendered_reads_back() -> None:
     assert (b.wheel.path, b.wheel.sha256) == ("/store/ü/b.whl", "bb")
     assert c.direct is not None
     assert c.direct.url == "https://x.example/c.whl"
-    assert (d.folder, d.editable) == ("/work/d", True)
+    assert (d.folder, d.editable) == ("/project/d", True)
 
 
 def test_credentials_and_fragments_go() -> None:

@@ -15,7 +15,7 @@ from roost.daemon.engines.uv_requirements import (
 from roost.store.definition import PipItem
 from roost.store.errors import Location
 
-WHERE = Location(path="/work/requirements.txt", line=3, column=1)
+WHERE = Location(path="/project/requirements.txt", line=3, column=1)
 
 
 def translate(*items: PipItem, **variables: str) -> Translated:
@@ -32,7 +32,7 @@ def option(text: str, path: str | None = None) -> PipItem:
 
 def test_order_is_kept_and_nested_files_are_in_their_place() -> None:
     nested = PipItem(
-        kind="requirements", text="more.txt", path="/work/more.txt", items=(requirement("b"), requirement("c"))
+        kind="requirements", text="more.txt", path="/project/more.txt", items=(requirement("b"), requirement("c"))
     )
     assert translate(requirement("a"), nested, requirement("d")).requirements == ["a", "b", "c", "d"]
 
@@ -49,7 +49,7 @@ def test_options_hold_for_all_lines() -> None:
         option("--index-url https://one.example/simple"),
         option("--extra-index-url=https://two.example/simple"),
         option("-f https://three.example/links"),
-        option("--find-links", path="/work/links"),
+        option("--find-links", path="/project/links"),
         option("--trusted-host two.example:8080"),
         option("--pre"),
         option("--prefer-binary"),
@@ -59,7 +59,7 @@ def test_options_hold_for_all_lines() -> None:
         "--index-url https://one.example/simple",
         "--extra-index-url https://two.example/simple",
         "--find-links https://three.example/links",
-        "--find-links /work/links",
+        "--find-links /project/links",
         "a",
     ]
     assert out.arguments() == ["--prerelease", "allow", "--allow-insecure-host", "two.example:8080"]
@@ -157,13 +157,13 @@ def test_local_things() -> None:
         PipItem(
             kind="wheel",
             text='mine-1.0-py3-none-any.whl[x] ; python_version < "4"',
-            path="/work/mine-1.0-py3-none-any.whl",
+            path="/project/mine-1.0-py3-none-any.whl",
         ),
-        PipItem(kind="editable", text="my folder[x,y]", path="/work/my folder"),
+        PipItem(kind="editable", text="my folder[x,y]", path="/project/my folder"),
     )
     assert out.requirements == [
         'mine[x] @ file:///store/mine-1.0-py3-none-any.whl ; python_version < "4"',
-        "-e file:///work/my%20folder[x,y]",
+        "-e file:///project/my%20folder[x,y]",
     ]
 
 
