@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does not
 sys.path.insert(0, str(Path(__file__).parent.parent / "e2e"))
 
+import debian_parts
 import docker_parts
 import registry_parts
 from roost_process import Roost
@@ -25,6 +26,25 @@ def docker_host() -> Iterator[str]:
     run_id = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
     with docker_parts.engine(run_id) as host:
         yield host
+
+
+@pytest.fixture(scope="session")
+def newer_docker_host() -> Iterator[str]:
+    """The address of an engine of Debian's next release, whose BuildKit knows here-documents; it has the base."""
+    run_id = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+    with docker_parts.newer_engine(run_id) as host:
+        docker_parts.import_image(host, "base", docker_parts.BASE)
+        yield host
+
+
+@pytest.fixture
+def buildx(tmp_path: Path) -> dict[str, str]:
+    """The variables with which the docker command has buildx: a folder for Docker's config, with the plugin."""
+    plugins = tmp_path / "docker-config" / "cli-plugins"
+    plugins.mkdir(parents=True)
+    plugin = debian_parts.unpacked("docker-buildx") / "usr/libexec/docker/cli-plugins/docker-buildx"
+    (plugins / plugin.name).symlink_to(plugin)
+    return {"DOCKER_CONFIG": str(plugins.parent)}
 
 
 @pytest.fixture(scope="session")

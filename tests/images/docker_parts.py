@@ -19,8 +19,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import debian_parts
 import docker
 import pytest
+from debian_parts import missing
 
 FOLDERS = "rdk-"
 START_SECONDS = 60.0
@@ -28,13 +30,6 @@ END_SECONDS = 20.0
 SUITE = "bookworm"
 BASE = "roost-test/base:bookworm"
 PYTHON = "roost-test/python:bookworm"
-
-
-def missing(what: str) -> None:
-    """Skip, or fail where every real part must be there."""
-    if os.environ.get("ROOST_TEST_REQUIRE_ALL"):
-        pytest.fail(f"{what}, and ROOST_TEST_REQUIRE_ALL is set")
-    pytest.skip(what)
 
 
 def answers(host: str) -> bool:
@@ -65,7 +60,17 @@ def engine(run_id: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def shared(run_id: str) -> Iterator[Path]:
+def newer_engine(run_id: str) -> Iterator[str]:
+    """The address of an engine of Debian's next release, beside the other one."""
+    if os.geteuid() != 0 or not shutil.which("containerd"):
+        missing("a second Docker engine can't be started (that needs root and containerd)")
+    program = debian_parts.unpacked("docker.io") / "usr/sbin/dockerd"
+    with shared(f"n{run_id}", str(program)) as folder:
+        yield f"unix://{folder}/d.sock"
+
+
+@contextlib.contextmanager
+def shared(run_id: str, program: str = "dockerd") -> Iterator[Path]:
     """The folder of the private engine of ``run_id``, started by the first and ended by the last who enter."""
     folder = Path("/tmp", f"{FOLDERS}{run_id[:8]}")
     with _alone():
@@ -74,7 +79,7 @@ def shared(run_id: str) -> Iterator[Path]:
         users = open(folder / "users", "w")  # noqa: SIM115 - held until the last test is done
         fcntl.flock(users, fcntl.LOCK_SH)
         if not answers(f"unix://{folder}/d.sock"):
-            start(folder)
+            start(folder, program=program)
     try:
         yield folder
     finally:
@@ -99,10 +104,10 @@ def _sweep(keep: Path) -> None:
                 clear(folder)
 
 
-def start(folder: Path, *options: str) -> None:
+def start(folder: Path, *options: str, program: str = "dockerd") -> None:
     """Start ``dockerd`` in ``folder`` and wait until it answers."""
     bridge = _bridge(folder)
-    command = ["setsid", "--fork", "dockerd", f"--host=unix://{folder}/d.sock", f"--data-root={folder}/data"]
+    command = ["setsid", "--fork", program, f"--host=unix://{folder}/d.sock", f"--data-root={folder}/data"]
     command += [f"--exec-root={folder}/x", f"--pidfile={folder}/pid", f"--bridge={bridge}", *options]
     with open(folder / "log", "ab") as log:  # forked away: whoever comes last ends it, not the one who started it
         subprocess.run(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=True)

@@ -87,6 +87,11 @@ def ignore_lines(context: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
+def plain(text: str) -> str:
+    """What a command says, without its colours."""
+    return _COLOUR.sub("", text)
+
+
 class _BuildProgress:
     """Logs what the builder says, and keeps the id of the result."""
 
@@ -101,7 +106,7 @@ class _BuildProgress:
             raise engine_failed(f"{message['error']} ({self._telling})" if self._telling else message["error"], DOING)
         if "ID" in (message.get("aux") or {}):
             self.image = message["aux"]["ID"]
-        for line in _COLOUR.sub("", str(message.get("stream", ""))).splitlines():
+        for line in plain(str(message.get("stream", ""))).splitlines():
             if line.strip():
                 self._take(line.rstrip())
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import takewhile
 from typing import IO, Any, TypeVar, cast
 
@@ -31,6 +32,7 @@ from docker import auth, errors
 
 from roost.daemon.engines.docker_address import DockerConfig
 from roost.daemon.engines.docker_archive import Exported, LayerFile, docker_archive, read_archive
+from roost.daemon.engines.docker_base_name import BaseNames
 from roost.daemon.engines.docker_builds import Building, classic_build
 from roost.daemon.engines.docker_buildx import buildx_build
 from roost.daemon.engines.docker_client import Ask, DockerClient, Json
@@ -88,6 +90,7 @@ class DockerEngine:
         self.client = DockerClient(config)
         self.containers = DockerContainers(self.client)
         self._stage = stage
+        self._names = BaseNames()
         self._facts: tuple[str, EngineFacts] | None = None
 
     def configure(self, config: DockerConfig) -> None:
@@ -158,8 +161,9 @@ class DockerEngine:
         Raises StepInvalidError, EngineError.
         """
         checked = parse_steps(steps)
-        text = f"FROM {base}\n{checked.text}"
-        return await self._build(Building(text, None, platform, labels or {}, fresh), checked.buildkit, progress)
+        async with self._names.named(self, base) if checked.buildkit else nullcontext(base) as name:
+            building = Building(f"FROM {name}\n{checked.text}", None, platform, labels or {}, fresh)
+            return await self._build(building, checked.buildkit, progress)
 
     async def build_dockerfile(
         self,

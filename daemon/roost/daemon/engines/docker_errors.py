@@ -52,6 +52,12 @@ class BuildKitMissingError(BuildError):
     code = "buildkit-missing"
 
 
+class BuildKitOldError(BuildError):
+    """The engine's BuildKit does not know what the Dockerfile asks of it."""
+
+    code = "buildkit-old"
+
+
 def unreachable(address: str, why: str) -> EngineUnreachableError:
     """The engine at ``address`` does not answer."""
     return EngineUnreachableError(

@@ -1,0 +1,211 @@
+"""What needs BuildKit, built by real engines through the docker command's buildx: an old one, and a newer one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from image_machines import machine
+from pip_index import PipIndex
+from roost_process import Roost
+
+from roost.daemon.engines.docker_address import DockerConfig
+from roost.daemon.engines.docker_buildx import Output, environ_for, lines
+from roost.daemon.engines.docker_engine import DockerEngine
+from roost.daemon.engines.docker_errors import BuildKitOldError, EngineError, EngineFullError
+from roost.daemon.progress import Silent
+
+BASE = "roost-test/base:bookworm"
+CACHED = "RUN --mount=type=cache,target=/c echo cached > /c/word && cat /c/word"
+DOCUMENT = "RUN <<EOF\necho one > /made\necho two >> /made\ncat /made\nEOF"
+
+
+class Lines(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def log(self, line: str) -> None:
+        self.lines.append(line)
+
+
+@pytest.fixture(params=["docker_host", "newer_docker_host"])
+def host(request: pytest.FixtureRequest) -> str:
+    if request.param == "docker_host":
+        request.getfixturevalue("base_image")
+    return str(request.getfixturevalue(request.param))
+
+
+Make = Callable[[str], DockerEngine]
+
+
+@pytest.fixture
+def connect(tmp_path: Path, buildx: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """Engines, by their addresses; the variables around are those of a user who steers docker to elsewhere."""
+    for name, value in {**buildx, "DOCKER_HOST": "tcp://127.0.0.1:1", "BUILDX_BUILDER": "another"}.items():
+        monkeypatch.setenv(name, value)
+    made: list[DockerEngine] = []
+
+    def make(address: str) -> DockerEngine:
+        made.append(DockerEngine(DockerConfig(host=address), str(tmp_path)))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        engine.close()
+
+
+def _now() -> str:
+    """A step that no engine remembers."""
+    return f"ENV NOW={time.time_ns()}"
+
+
+async def test_steps_that_need_buildkit_run_on_a_base_that_is_known_by_its_id_alone(connect: Make, host: str):
+    engine, said = connect(host), Lines()
+    base = await engine.image(BASE)
+    assert base is not None
+    made = await engine.build_steps(base.id, [_now(), CACHED], labels={"org.roost.test": 'x"\ny'}, progress=said)
+    image = await engine.image(made)
+    assert image is not None
+    assert image.labels == {"org.roost.test": 'x"\ny'}
+    assert image.diff_ids[: len(base.diff_ids)] == base.diff_ids
+    assert "cached" in said.lines, "what the command says stands there as it said it"
+    again = await engine.image(BASE)
+    assert again is not None
+    assert again.tags == base.tags, "the name that BuildKit needed is gone"
+
+
+async def test_a_base_without_a_name_outlives_the_build_on_it(connect: Make, docker_host: str, base_image: str):
+    engine = connect(docker_host)
+    below = await engine.build_steps(base_image, [_now()], progress=Silent())
+    both = await asyncio.gather(*(engine.build_steps(below, [_now(), CACHED], progress=Silent()) for _ in range(2)))
+    assert len(set(both)) == 2
+    image = await engine.image(below)
+    assert image is not None
+    assert image.tags == (f"roost/base:{below.removeprefix('sha256:')}",)
+    await engine.untag(image.tags[0])
+
+
+async def test_here_documents_work_where_the_engine_knows_them_and_are_refused_clearly_elsewhere(
+    connect: Make, docker_host: str, newer_docker_host: str, base_image: str
+):
+    said = Lines()
+    await connect(newer_docker_host).build_dockerfile(f"FROM {BASE}\n{_now()}\n{DOCUMENT}\n", progress=said)
+    assert [line for line in said.lines if line in ("one", "two")] == ["one", "two"]
+    with pytest.raises(BuildKitOldError, match=r"no here-documents.*line \d") as caught:
+        await connect(docker_host).build_dockerfile(f"FROM {base_image}\n{DOCUMENT}\n", progress=Silent())
+    assert "Docker 23" in (caught.value.hint or "")
+
+
+async def test_a_step_that_fails_is_told_with_its_text_and_what_it_said(connect: Make, host: str):
+    text = f"FROM {BASE}\n{_now()}\n{CACHED}\nRUN printf 'no %s\\n' luck && exit 7\n"
+    with pytest.raises(EngineError, match=r"exit code: 7 \(no luck\)") as caught:
+        await connect(host).build_dockerfile(text, progress=Silent())
+    version = (await connect(host).facts()).version
+    assert ("line 4: " in str(caught.value)) == (int(version.partition(".")[0]) >= 23), "older ones do not say where"
+
+
+async def test_a_cancelled_build_stops_in_the_engine(connect: Make, host: str, tmp_path: Path):
+    said = Lines()
+    text = f"FROM {BASE}\n{_now()}\n{CACHED} && echo begun && sleep 98\n"
+    build = asyncio.create_task(connect(host).build_dockerfile(text, progress=said))
+    await _until(lambda: "begun" in said.lines)
+    build.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await build
+    await _until(lambda: not _running("sleep\x0098\0") and not _running("docker-buildx\x00"))
+    assert not list(tmp_path.glob("buildx-*"))
+
+
+async def _until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+def _running(words: str) -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if words in path.read_bytes().decode(errors="replace"):
+                found.append(str(path))
+        except OSError:
+            continue
+    return found
+
+
+async def test_a_context_goes_along_without_what_it_ignores_and_nothing_is_left_in_dockers_folder(
+    connect: Make, host: str, tmp_path: Path, buildx: dict[str, str]
+):
+    context = tmp_path / "context"
+    (context / "data").mkdir(parents=True)
+    (context / "data" / "kept").write_text("kept")
+    (context / "data" / "secret").write_text("secret")
+    (context / ".dockerignore").write_text("# a comment\n**/secret\n")
+    said = Lines()
+    text = f"FROM {BASE}\n{_now()}\nCOPY data /data\nRUN --mount=type=cache,target=/c ls /data\n"
+    await connect(host).build_dockerfile(text, context=str(context), progress=said)
+    assert "kept" in said.lines
+    assert "secret" not in said.lines
+    assert os.listdir(buildx["DOCKER_CONFIG"]) == ["cli-plugins"]
+
+
+async def test_a_rebuild_runs_every_step_anew(connect: Make, host: str):
+    engine = connect(host)
+    steps = ["RUN --mount=type=cache,target=/c date +%N > /made"]
+    base = await engine.image(BASE)
+    assert base is not None
+    first = await engine.build_steps(base.id, steps, progress=Silent())
+    assert await engine.build_steps(base.id, steps, progress=Silent()) == first
+    assert await engine.build_steps(base.id, steps, fresh=True, progress=Silent()) != first
+
+
+def test_a_dockerfile_with_a_cache_becomes_an_image_that_packages_go_on(
+    channel_url: str, docker_host: str, base_image: str, buildx: dict[str, str]
+):
+    index = PipIndex()
+    with machine(channel_url, index, docker_host) as roost:
+        roost.variables.update(buildx)
+        roost.write("Dockerfile", f"FROM {base_image}\n{_now()}\n{CACHED} > /made\n")
+        roost.write("roost.toml", '[base]\ndockerfile = "Dockerfile"\n[conda]\ndependencies = ["python=3.11"]\n')
+        assert _made(roost) == "cached\n"
+        roost.write("roost.toml", _steps(base_image, "RUN --mount=type=cache,target=/c cp /c/word /made"))
+        assert _made(roost) == "cached\n", "the cache is the engine's, and still there"
+        roost.write("roost.toml", _steps(base_image, "RUN --mount=type=cache,target=/c exit 9"))
+        failed = roost.failed(4, "build")
+        assert (failed["code"], "exit code: 9" in failed["message"]) == ("engine-failed", True)
+    index.close()
+
+
+def _made(roost: Roost) -> str:
+    return roost.ok("run", "--", "python", "-c", "print(open('/made').read(), end='')")
+
+
+def _steps(base: str, step: str) -> str:
+    return f'[base]\nimage = "{base}"\nsteps = ["{step}"]\n[conda]\ndependencies = ["python=3.11"]\n'
+
+
+def test_nothing_around_steers_it():
+    given = {"DOCKER_HOST": "x", "DOCKER_CONFIG": "c", "BUILDX_BUILDER": "y", "BUILDKIT_HOST": "z", "PATH": "/bin"}
+    kept = environ_for("/f", given)
+    assert kept.pop("BUILDX_CONFIG") == "/f/buildx"
+    assert kept.pop("BUILDX_NO_DEFAULT_ATTESTATIONS") == "1"
+    assert kept == {"DOCKER_CONFIG": "c", "PATH": "/bin"}
+
+
+def test_a_full_disk_is_told_though_more_is_said_after_it():
+    output = Output(Silent())
+    for line in ("#5 0.1 cp: error writing: No space left on device", "#5 0.2 bye", "ERROR: failed to solve: exit 1"):
+        output.take(line)
+    assert isinstance(output.error("`RUN --mount`"), EngineFullError)
+
+
+async def test_lines_of_any_length_are_taken():
+    stream = asyncio.StreamReader()
+    stream.feed_data(b"a\n" + b"x" * 300_000 + b"\nb")
+    stream.feed_eof()
+    assert [(line[0], len(line)) async for line in lines(stream)] == [("a", 1), ("x", 16384), ("b", 1)]
