@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ async def test_answers_fit_the_schema(served: Any, route: Route) -> None:
 
 @pytest.mark.parametrize("route", NAMED, ids=_name)
 async def test_what_is_unknown_is_404_and_fits_the_schema(served: Any, route: Route) -> None:
-    status, body = await served.request(route.method, route.path.replace("{id}", "unknown"))
+    status, body = await served.request(route.method, re.sub(r"{\w+}", "unknown", route.path))
     assert status == 404
     assert body["code"] == "not-found"
     _check(route, status, body)
@@ -96,7 +97,7 @@ async def test_what_is_unknown_is_404_and_fits_the_schema(served: Any, route: Ro
 
 @pytest.mark.parametrize("route", BODIES, ids=_name)
 async def test_a_wrong_body_is_400_and_fits_the_schema(served: Any, route: Route) -> None:
-    path = route.path.replace("{id}", "unknown")
+    path = re.sub(r"{\w+}", "unknown", route.path)
     status, body = await served.request(route.method, path, data=b"[]")
     assert (status, body["code"]) == (400, "request-invalid")
     _check(route, status, body)

@@ -284,7 +284,7 @@ def test_following_events_ends_with_an_interrupt(roost, prefix):
 
 
 def test_tables_of_nothing_and_of_something(roost, prefix):
-    assert roost.json("env", "list") == {"environments": []}
+    assert roost.json("env", "list", "--all")["environments"] == []
     assert roost("env", "list").stdout.startswith("NAME")
     rows = roost("cache", "df").stdout.splitlines()
     assert rows[0].split()[:3] == ["KIND", "ID", "SIZE"]
@@ -305,7 +305,7 @@ def test_doctor_and_the_daemons_log(roost, prefix):
         (["build", "-f", "broken.txt"], 3, "requirement-invalid"),
         (["runs", "show", "nosuch"], 7, "not-found"),
         (["builds", "show", "nosuch"], 7, None),
-        (["plan", "-e", "nosuch"], 7, "not-found"),
+        (["plan", "-e", "nosuch"], 7, "environment-unknown"),
         (["plan", "-e", "a", "-f", "b"], 2, "usage"),
         (["nosuch"], 2, "usage"),
         (["run", "--var", "x", "--", "true"], 125, "usage"),

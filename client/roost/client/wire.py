@@ -15,7 +15,8 @@ PROTOCOL = 1
 
 
 class What(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """WHAT to run in. At most one of ``file``, ``environment`` and ``image``; none: search upwards from ``cwd``."""
+    """WHAT to run in. At most one of ``file``, ``environment``, ``image`` and ``document``; none: search upwards from
+    ``cwd``."""
 
     cwd: str
     """Absolute working folder of the client."""
@@ -26,6 +27,8 @@ class What(msgspec.Struct, kw_only=True, omit_defaults=True):
     environment: str | None = None
     """``-e``: ``NAME``, ``NAME:VERSION`` or ``NAME@LABEL``."""
     image: str | None = None
+    document: dict[str, object] | None = None
+    """A definition in the shape of ``roost.toml``, in the place of a file; local things lie relative to ``cwd``."""
     command: list[str] = []
     """The command that will run, for a script that carries PEP 723 metadata."""
     generation: int | None = None
@@ -298,3 +301,97 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     result: BuildResult | None = None
     error: ErrorBody | None = None
     warnings: list[WarningView] = []
+
+
+class RegisterRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Make ``what`` the next version of an environment."""
+
+    what: What
+    name: str | None = None
+    """``None``: as the file says, or as its folder is called."""
+    labels: list[str] = []
+    origin: str | None = None
+    """``NAME:VERSION`` that it was made from."""
+
+
+class GenerationView(msgspec.Struct, kw_only=True):
+    number: int
+    lock_digest: str
+    platform: str
+    created: str
+    current: bool
+    as_of: str | None = None
+    base_digest: str | None = None
+
+
+class EnvironmentView(msgspec.Struct, kw_only=True):
+    """One version of an environment, whole."""
+
+    name: str
+    version: int
+    labels: list[str]
+    kind: Literal["system-managed", "user-managed", "curated"]
+    definition_digest: str
+    definition: dict[str, object]
+    """The sections of ``roost.toml`` that affect a build; with ``settings`` a document for ``What``."""
+    settings: dict[str, object]
+    settings_digest: str
+    created: str
+    archived: bool
+    generations: list[GenerationView]
+    origin: str | None = None
+    """``NAME:VERSION`` that it was cloned or edited from, or where it was imported from."""
+
+
+class RegisterResponse(msgspec.Struct, kw_only=True):
+    """``created`` is false where the same definition and settings are the latest version already."""
+
+    environment: EnvironmentView
+    created: bool
+    warnings: list[WarningView] = []
+
+
+class EnvironmentSummary(msgspec.Struct, kw_only=True):
+    """One version in a list."""
+
+    name: str
+    version: int
+    labels: list[str]
+    kind: Literal["system-managed", "user-managed", "curated"]
+    definition_digest: str
+    settings_digest: str
+    created: str
+    archived: bool
+    versions: int | None = None
+    """How many versions its environment has, in a list of environments."""
+
+
+class EnvironmentsResponse(msgspec.Struct, kw_only=True):
+    environments: list[EnvironmentSummary]
+    next: str | None = None
+    """Ask for those ``after`` this name; ``None``: there are no more."""
+
+
+class VersionsResponse(msgspec.Struct, kw_only=True):
+    """The newest first."""
+
+    versions: list[EnvironmentSummary]
+    next: int | None = None
+    """Ask for those ``before`` this version; ``None``: there are no more."""
+
+
+class LabelRequest(msgspec.Struct, kw_only=True):
+    version: int
+
+
+class ArchiveRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    version: int | None = None
+    """``None``: the whole environment."""
+
+
+class DocumentResponse(msgspec.Struct, kw_only=True):
+    """A version as the text of a ``roost.toml``."""
+
+    name: str
+    version: int
+    text: str

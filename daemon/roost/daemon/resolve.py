@@ -13,10 +13,12 @@ from roost.daemon.platforms import image_platform, local_platform
 from roost.store.canonical import canonical, digest_of, settings_canonical
 from roost.store.definition import Base, Container, Defaults, Definition, Input, Parsed, Python, Settings
 from roost.store.discover import Found, discover, discover_in
+from roost.store.document import read_document
 from roost.store.errors import NotFoundError, UsageError
 from roost.store.files import LocalFiles
+from roost.store.names import parse_reference
 from roost.store.readers import CONTEXT_FILES, Source, read
-from roost.store.records import Guard, Run
+from roost.store.records import EnvironmentVersion, Guard, Run
 from roost.store.store import Store
 
 
@@ -39,6 +41,8 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     """What the canonical form spells out where the definition says nothing: a solve must go by the same."""
     config: Guard | None = None
     """The config file that gave the defaults."""
+    environment: tuple[str, int] | None = None
+    """Name and version, where it is a registered one."""
     image: bool = False
     """For a target that runs images: ``platform`` is the image's."""
 
@@ -109,43 +113,75 @@ class WatchedFiles(LocalFiles):
         self.guards.setdefault(path, Guard(path=path, identity=identity(path)))
 
 
+async def resolve_environment(store: Store, what: What, config: Guard | None = None) -> Resolved:
+    """The registered version that ``what.environment`` names: what it was digested with counts, and not the config of
+    today. Raises NameInvalidError, EnvironmentUnknownError."""
+    check_what(what)
+    assert what.environment is not None
+    version = await store.index.environment(parse_reference(what.environment))
+    return await resolve_version(store, version, config)
+
+
+async def resolve_version(store: Store, version: EnvironmentVersion, config: Guard | None = None) -> Resolved:
+    """What a version is."""
+    body = await store.index.environment_body(version.name, version.version)
+    settings = settings_canonical(body.settings)
+    return Resolved(
+        parsed=Parsed(definition=body.definition, settings=body.settings, name=version.name, format=ENVIRONMENT_FORMAT),
+        digest=version.definition_digest,
+        canonical=canonical(body.definition, body.defaults),
+        settings_digest=version.settings_digest,
+        settings_canonical=settings,
+        platform=local_platform(body.definition.system),
+        source=SourceView(path=None, format=ENVIRONMENT_FORMAT, name=version.name),
+        warnings=[],
+        guards=(),
+        defaults=body.defaults,
+        config=config,
+        environment=(version.name, version.version),
+    )
+
+
 async def resolve(what: What, defaults: Defaults, config: Guard | None = None) -> Resolved:
     """Find, read and digest the definition that ``what`` names, with the ``defaults`` that the file ``config`` gave.
 
     Raises UsageError where it names two, NotFoundError where there is none, DefinitionError where it is wrong.
     """
-    _check(what)
+    check_what(what)
     return msgspec.structs.replace(await asyncio.to_thread(_resolve, what, defaults), config=config)
 
 
-def _check(what: What) -> None:
+def check_what(what: What) -> None:
+    """Raises UsageError for what can't be meant."""
     if not os.path.isabs(what.cwd):
         raise UsageError(f"The working folder {what.cwd!r} is no absolute path", hint="Send the client's own folder.")
     if any("\0" in text for text in (what.cwd, what.file or "", *what.command)):
         raise UsageError("A path or a word of the command holds a NUL character", hint="No file has such a name.")
-    named = [o for o, v in (("-f", what.file), ("-e", what.environment), ("--image", what.image)) if v is not None]
+    given = (("-f", what.file), ("-e", what.environment), ("--image", what.image), ("a document", what.document))
+    named = [option for option, value in given if value is not None]
     if len(named) > 1:
         raise UsageError(f"{' and '.join(named)} each name an environment", hint="Give at most one of -e, -f, --image.")
-    if what.environment is not None:
-        raise NotFoundError(
-            f"No environment is registered as {what.environment!r}", hint="`roost env list` shows what there is."
-        )
     if what.image is not None and (what.generation is not None or what.lock is not None):
         raise UsageError("An image has no generations and no lock", hint="Leave out --generation and --lock.")
 
 
+ENVIRONMENT_FORMAT = "environment"
+"""Of a registered version."""
+DOCUMENT_FORMAT = "document"
+"""Of a definition that was sent as a document."""
 IMAGE_FORMAT = "image"
 """Of a definition that is ``--image REF`` and nothing else."""
 
 
 def _resolve(what: What, defaults: Defaults) -> Resolved:
     files = WatchedFiles()
-    found = _find(what, files) if what.image is None else None
+    found = _find(what, files) if what.image is None and what.document is None else None
     data = what.text.encode() if what.text is not None else None
-    parsed = read(Source(path=found.path, data=data, format=found.format), files) if found else _of_image(what.image)
+    parsed = read(Source(path=found.path, data=data, format=found.format), files) if found else _sent(what, files)
     path = found.path if found else None
     form = canonical(parsed.definition, defaults)
     settings = settings_canonical(parsed.settings)
+    sent = what.text is not None or what.document is not None
     return Resolved(
         parsed=parsed,
         digest=digest_of(form),
@@ -156,9 +192,19 @@ def _resolve(what: What, defaults: Defaults) -> Resolved:
         source=SourceView(path=path, format=parsed.format, name=parsed.name or _folder_name(path)),
         warnings=[msgspec.convert(msgspec.to_builtins(notice), WarningView) for notice in parsed.warnings],
         absent=found.absent if found else (),
-        guards=None if files.folders or what.text is not None else tuple(files.guards.values()),
+        guards=None
+        if files.folders or what.text is not None or what.document is not None
+        else tuple(files.guards.values()),
         defaults=defaults,
     )
+
+
+def _sent(what: What, files: WatchedFiles) -> Parsed:
+    """What needs no file."""
+    if what.document is None:
+        return _of_image(what.image)
+    parsed = read_document(what.document, files, os.path.join(what.cwd, "<document>"))
+    return msgspec.structs.replace(parsed, format=DOCUMENT_FORMAT, path=None)
 
 
 def _of_image(reference: str | None) -> Parsed:
@@ -216,6 +262,11 @@ def _used_by(run: Run) -> Definition:
     return Definition(base=Base(image=image), python=python) if image is not None else Definition()
 
 
+def _environment_of(run: Run) -> tuple[str, int] | None:
+    name, version = run.environment_name, run.environment_version
+    return (name, version) if name is not None and version is not None else None
+
+
 async def resolve_run(store: Store, run: Run) -> Resolved:
     """What a run used, from what was recorded of it. The definition stays closed: its lock says all that is needed."""
     known = await store.index.known_definition(run.definition_digest)
@@ -231,5 +282,6 @@ async def resolve_run(store: Store, run: Run) -> Resolved:
         platform=run.platform,
         source=SourceView(path=known.source if known else None, format="run", name=run.environment_name),
         warnings=[],
+        environment=_environment_of(run),
         image=run.target != "local",
     )

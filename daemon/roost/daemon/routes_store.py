@@ -1,4 +1,4 @@
-"""Routes about what is kept: environments, artifacts, leases."""
+"""Routes about what is kept on the disk: artifacts, leases."""
 
 from __future__ import annotations
 
@@ -14,11 +14,7 @@ from roost.daemon.verify import Verification, verify
 from roost.daemon.work import WORK, Work
 from roost.store.clock import rfc3339
 from roost.store.errors import NotFoundError, UnreachableError
-from roost.store.records import EnvironmentVersion, UsageRow
-
-
-class EnvironmentsResponse(msgspec.Struct, kw_only=True):
-    environments: list[EnvironmentVersion]
+from roost.store.records import UsageRow
 
 
 class Totals(msgspec.Struct, kw_only=True):
@@ -52,10 +48,6 @@ class LeaseResponse(msgspec.Struct, kw_only=True):
     id: str
     subject: str
     expires: str
-
-
-async def environments(call: Call[None]) -> EnvironmentsResponse:
-    return EnvironmentsResponse(environments=await call.app[WORK].store.index.environments())
 
 
 async def artifacts(call: Call[None]) -> ArtifactsResponse:
@@ -100,7 +92,6 @@ async def drop_lease(call: Call[None]) -> dict[str, str]:
 
 
 ROUTES_STORE = [
-    Route("GET", "/v1/environments", environments, response=EnvironmentsResponse, summary="Registered environments"),
     Route("GET", "/v1/artifacts", artifacts, response=ArtifactsResponse, summary="What the disk is used for"),
     Route(
         "POST",

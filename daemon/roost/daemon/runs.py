@@ -85,6 +85,7 @@ class Runs:
         target: str = "local",
     ) -> Run:
         """Record a run that is about to start."""
+        name, version = resolved.environment or (resolved.source.name, None)
         run = Run(
             id=run_id or new_id("r"),
             state="preparing",
@@ -95,7 +96,8 @@ class Runs:
             settings_digest=resolved.settings_digest,
             created=utc_now(),
             platform=resolved.lineage,
-            environment_name=resolved.source.name,
+            environment_name=name,
+            environment_version=version,
             lock_digest=launch.lock_digest if launch else None,
             generation=launch.generation if launch else None,
             artifact_id=launch.artifact if launch else None,

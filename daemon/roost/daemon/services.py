@@ -17,6 +17,7 @@ from roost.daemon.places import socket_path
 from roost.daemon.routes_builds import ROUTES_BUILDS
 from roost.daemon.routes_daemon import ROUTES_DAEMON
 from roost.daemon.routes_definitions import ROUTES_DEFINITIONS
+from roost.daemon.routes_environments import ROUTES_ENVIRONMENTS
 from roost.daemon.routes_images import ROUTES_IMAGES
 from roost.daemon.routes_registries import ROUTES_REGISTRIES
 from roost.daemon.routes_runs import ROUTES_RUNS
@@ -34,6 +35,7 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_STORE,
     *ROUTES_REGISTRIES,
     *ROUTES_IMAGES,
+    *ROUTES_ENVIRONMENTS,
 )
 
 

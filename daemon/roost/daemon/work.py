@@ -22,8 +22,9 @@ from roost.daemon.lock_share import LockShare
 from roost.daemon.planner import Planner
 from roost.daemon.prefix_builds import PrefixBuilds
 from roost.daemon.registries import read_added, with_added
-from roost.daemon.resolve import Resolved, resolve
+from roost.daemon.resolve import Resolved, resolve, resolve_environment
 from roost.daemon.runs import Runs
+from roost.daemon.workspace import Workspace
 from roost.store.definition import Defaults
 from roost.store.records import Guard
 from roost.store.store import Store
@@ -43,6 +44,7 @@ class Work:
     launches: LaunchFolder
     lifecycle: Lifecycle
     share: LockShare
+    workspace: Workspace
     settings: Config
     """What is in force: the config file, and the registries that were added."""
     config: Guard
@@ -78,6 +80,8 @@ class Work:
     async def resolve(self, what: What) -> Resolved:
         """The definition that ``what`` names, under the config of now."""
         await self.read_config_again()
+        if what.environment is not None:
+            return await resolve_environment(self.store, what, self.config)
         return await resolve(what, self.planner.defaults, self.config)
 
     async def stop(self) -> None:
@@ -129,6 +133,7 @@ def create_work(
         launches=launches,
         lifecycle=lifecycle,
         share=share,
+        workspace=Workspace(store, events, launches),
         settings=config,
         config=config_guard,
         events=events,

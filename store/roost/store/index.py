@@ -9,13 +9,24 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from roost.store import index_artifacts, index_definitions, index_generations, index_history, index_images, index_layers
+from roost.store import (
+    index_artifacts,
+    index_definitions,
+    index_environments,
+    index_generations,
+    index_history,
+    index_images,
+    index_layers,
+)
 from roost.store.clock import utc_now
 from roost.store.index_database import Database
 from roost.store.lock import Lock
+from roost.store.names import EnvironmentReference
 from roost.store.records import (
     Artifact,
     Build,
+    EnvironmentBody,
+    EnvironmentRow,
     EnvironmentVersion,
     Estimate,
     Event,
@@ -27,6 +38,8 @@ from roost.store.records import (
     Known,
     Lease,
     NewGeneration,
+    NewVersion,
+    Registered,
     Run,
 )
 
@@ -92,8 +105,54 @@ class Index:
     async def has_lock(self, lock_digest: str) -> bool:
         return await self.database.read(index_definitions.has_lock, lock_digest)
 
-    async def environments(self) -> list[EnvironmentVersion]:
-        return await self.database.scan(index_definitions.environments)
+    # -- environments --------------------------------------------------------------------------------------------
+
+    async def register(self, new: NewVersion) -> Registered:
+        """Number it as the next version, unless one that is the same makes that needless, and label it, all in one.
+        Raises ``VersionTakenError``."""
+        return await self.database.write(index_environments.register, new)
+
+    async def register_all(self, new: Sequence[NewVersion]) -> list[Registered]:
+        """All of them, or none."""
+        return await self.database.write(index_environments.register_all, new)
+
+    async def environment(self, reference: EnvironmentReference) -> EnvironmentVersion:
+        """The version that it names. Raises ``EnvironmentUnknownError``."""
+        return await self.database.read(index_environments.environment_version, reference)
+
+    async def environment_body(self, name: str, version: int) -> EnvironmentBody:
+        """What a version is. Raises ``EnvironmentUnknownError``."""
+        return await self.database.read(index_environments.environment_body, name, version)
+
+    async def same_version(self, name: str, definition_digest: str, settings_digest: str) -> EnvironmentVersion | None:
+        """The newest version of that name with this definition and settings."""
+        return await self.database.read(index_environments.same_version, name, definition_digest, settings_digest)
+
+    async def environments(self, limit: int = 100, after: str = "", *, archived: bool = False) -> list[EnvironmentRow]:
+        """By name, those behind ``after``, each with its latest version."""
+        return await self.database.scan(index_environments.environments, limit, after, archived)
+
+    async def versions(
+        self, name: str, limit: int = 100, before: int | None = None, *, archived: bool = False
+    ) -> list[EnvironmentVersion]:
+        """Of one environment, the newest first. Raises ``EnvironmentUnknownError``."""
+        return await self.database.scan(index_environments.versions, name, limit, before, archived)
+
+    async def versions_of_definition(self, digest: str) -> list[EnvironmentVersion]:
+        """All versions that hold this definition, by name and version."""
+        return await self.database.scan(index_environments.versions_of_definition, digest)
+
+    async def put_label(self, name: str, label: str, version: int) -> EnvironmentVersion:
+        """Set or move a label. Raises ``EnvironmentUnknownError``."""
+        return await self.database.write(index_environments.put_label, name, label, version)
+
+    async def drop_label(self, name: str, label: str) -> None:
+        """Raises ``EnvironmentUnknownError``."""
+        await self.database.write(index_environments.drop_label, name, label)
+
+    async def set_archived(self, name: str, version: int | None, archived: bool) -> None:
+        """Hide an environment, or one version, or bring it back. Raises ``EnvironmentUnknownError``."""
+        await self.database.write(index_environments.set_archived, name, version, archived)
 
     # -- generations ---------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import msgspec
 
 from roost.store.clock import utc_now
 from roost.store.lock import Lock, lock_digest
-from roost.store.records import EnvironmentVersion, Known
+from roost.store.records import Known
 
 _KNOWN = """
     SELECT d.digest, d.canonical, s.name, s.source FROM sightings AS s JOIN definitions AS d ON d.id = s.definition
@@ -109,23 +109,3 @@ def lock(connection: sqlite3.Connection, digest: str) -> Lock | None:
 def has_lock(connection: sqlite3.Connection, digest: str) -> bool:
     """Whether the lock's body is here, without reading it."""
     return connection.execute("SELECT 1 FROM locks WHERE digest = ?", (digest,)).fetchone() is not None
-
-
-def environments(connection: sqlite3.Connection) -> list[EnvironmentVersion]:
-    """Every version of every named environment, by name and version, with the labels that point at it."""
-    labels: dict[tuple[str, int], list[str]] = {}
-    for row in connection.execute("SELECT name, label, version FROM labels ORDER BY label"):
-        labels.setdefault((row["name"], row["version"]), []).append(row["label"])
-    return [
-        EnvironmentVersion(
-            name=row["name"],
-            version=row["version"],
-            definition_digest=row["definition_digest"],
-            settings_digest=row["settings_digest"],
-            created=row["created"],
-            kind=row["kind"],
-            labels=tuple(labels.get((row["name"], row["version"]), ())),
-            archived=bool(row["archived"]),
-        )
-        for row in connection.execute("SELECT * FROM environments ORDER BY name, version")
-    ]

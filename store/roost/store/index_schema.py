@@ -9,7 +9,7 @@ layers keep their record as JSON beside the columns that are searched: a field t
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _FIRST = """
 CREATE TABLE definitions (
@@ -172,7 +172,47 @@ CREATE INDEX images_config ON images (config_digest);
 CREATE INDEX images_definition ON images (definition_digest);
 """
 
-MIGRATIONS: dict[int, str] = {1: _FIRST, 2: _SECOND, 3: _THIRD}
+_FOURTH = """
+-- The first tables for these were never written to.
+DROP TABLE labels;
+DROP TABLE environments;
+CREATE TABLE environments (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    created TEXT NOT NULL,
+    archived INTEGER NOT NULL DEFAULT 0
+);
+-- What a version is: its whole definition and settings, with the defaults that it was digested with.
+CREATE TABLE bodies (
+    id INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL UNIQUE,
+    definition_digest TEXT NOT NULL,
+    settings_digest TEXT NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX bodies_definition ON bodies (definition_digest, settings_digest);
+CREATE TABLE versions (
+    environment INTEGER NOT NULL REFERENCES environments (id),
+    version INTEGER NOT NULL,
+    body INTEGER NOT NULL REFERENCES bodies (id),
+    kind TEXT NOT NULL,
+    created TEXT NOT NULL,
+    archived INTEGER NOT NULL DEFAULT 0,
+    origin TEXT,
+    PRIMARY KEY (environment, version)
+) WITHOUT ROWID;
+CREATE INDEX versions_body ON versions (body);
+CREATE TABLE labels (
+    environment INTEGER NOT NULL,
+    label TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (environment, label),
+    FOREIGN KEY (environment, version) REFERENCES versions (environment, version)
+) WITHOUT ROWID;
+CREATE INDEX labels_version ON labels (environment, version);
+"""
+
+MIGRATIONS: dict[int, str] = {1: _FIRST, 2: _SECOND, 3: _THIRD, 4: _FOURTH}
 
 
 def statements(script: str) -> list[str]:

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from roost.store.definition import Defaults, Definition, Settings
+
 ArtifactKind = Literal["prefix", "image"]
 ArtifactState = Literal["building", "ready", "retired", "deleting"]
 """``retired``: found broken; no plan picks it any more, and it goes when nobody uses it."""
@@ -175,6 +177,39 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     estimates: dict[str, Estimate] = {}
 
 
+EnvironmentKind = Literal["system-managed", "user-managed", "curated"]
+
+
+class EnvironmentBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version of an environment is: all that is needed to plan, build and export it, whatever the config says
+    by then."""
+
+    definition: Definition
+    settings: Settings = Settings()
+    defaults: Defaults = Defaults()
+    """What the definition digest was made with."""
+
+
+class NewVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version is before the index numbers it. The digests are of the canonical forms."""
+
+    name: str
+    body: EnvironmentBody
+    definition_digest: str
+    settings_digest: str
+    canonical: bytes
+    settings_canonical: bytes
+    kind: EnvironmentKind
+    labels: tuple[str, ...] = ()
+    """To set on it, whether it is new or not."""
+    reuse: Literal["latest", "any"] = "latest"
+    """Which version of the same definition and settings makes a new one needless."""
+    number: int | None = None
+    """Of a curated version, which its catalogue numbers. Of others ``None``: one more than the highest."""
+    origin: str | None = None
+    """``NAME:VERSION`` that it was cloned or edited from, or where it was imported from."""
+
+
 class EnvironmentVersion(msgspec.Struct, frozen=True, kw_only=True):
     """One immutable version of a named environment."""
 
@@ -183,9 +218,26 @@ class EnvironmentVersion(msgspec.Struct, frozen=True, kw_only=True):
     definition_digest: str
     settings_digest: str
     created: str
-    kind: str = "system-managed"
+    kind: EnvironmentKind = "system-managed"
     labels: tuple[str, ...] = ()
+    """``latest`` among them."""
     archived: bool = False
+    """This version, or its environment."""
+    origin: str | None = None
+
+
+class Registered(msgspec.Struct, frozen=True, kw_only=True):
+    """``created`` is false where the version was there already."""
+
+    version: EnvironmentVersion
+    created: bool
+
+
+class EnvironmentRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One environment in a list: its latest version, and how many there are."""
+
+    latest: EnvironmentVersion
+    versions: int
 
 
 class KeptLayer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -17,7 +17,7 @@ from roost.store.index_generations import GenerationUnknownError
 from roost.store.index_history import RecordUnknownError
 from roost.store.index_schema import MIGRATIONS, SCHEMA_VERSION, statements
 from roost.store.lock import HostPython, Lock, Wheel, lock_digest
-from roost.store.records import Build, EnvironmentVersion, KeptLayer, NewGeneration, Run
+from roost.store.records import Build, KeptLayer, NewGeneration, Run
 from roost.store.root import RootFormatError
 
 
@@ -233,25 +233,6 @@ async def test_estimates_are_medians_of_the_latest(index):
     assert (found["pip"].seconds, found["pip"].bytes, found["pip"].samples) == (None, None, 0)
 
 
-async def test_environments_come_with_their_labels(index):
-    def rows(connection):
-        for version in (1, 2):
-            connection.execute(
-                "INSERT INTO environments VALUES ('train', ?, 'sha256:d', 'sha256:s', 'system-managed', 'now', 0)",
-                (version,),
-            )
-        connection.execute("INSERT INTO labels VALUES ('train', 'prod', 1), ('train', 'latest', 2)")
-
-    assert await index.environments() == []
-    await index.database.write(rows)
-    first = EnvironmentVersion(
-        name="train", version=1, definition_digest="sha256:d", settings_digest="sha256:s", created="now",
-        labels=("prod",),
-    )  # fmt: skip
-    second = msgspec.structs.replace(first, version=2, labels=("latest",))
-    assert await index.environments() == [first, second]
-
-
 async def test_touch_never_goes_back(index, store, lock_of, fill):
     artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
     await index.touch_artifact(artifact.id, "2001-01-01T00:00:00Z")
@@ -333,7 +314,7 @@ async def test_layers_are_kept_by_key_and_dropped_by_blob(index):
 
 def test_schema_statements_are_whole():
     found = [statement for script in MIGRATIONS.values() for statement in statements(script)]
-    assert all(statement.startswith("CREATE ") for statement in found)
+    assert all(statement.startswith(("CREATE ", "DROP ")) for statement in found)
     assert all(statement.count("(") == statement.count(")") for statement in found)
 
 

@@ -57,11 +57,16 @@ def _row(run: Json) -> tuple[object, ...]:
         run["state"],
         run.get("exit_status"),
         run["target"],
-        environment.get("name"),
+        _version(environment),
         digest(run.get("lock_digest")),
         moment(run.get("started")),
         _short(shlex.join(run["command"])),
     )
+
+
+def _version(environment: Json) -> str | None:
+    name, version = environment.get("name"), environment.get("version")
+    return f"{name}:{version}" if name and version else name
 
 
 def _short(text: str) -> str:

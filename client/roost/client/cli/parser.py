@@ -62,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         building,
         completion,
         daemon,
+        environments,
         history,
         images,
         launching,
@@ -79,7 +80,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (launching, planning, building, history, images, registries, watching, daemon, completion):
+    for module in (
+        launching,
+        planning,
+        building,
+        history,
+        environments,
+        images,
+        registries,
+        watching,
+        daemon,
+        completion,
+    ):
         module.add(subparsers)
     return parser
 

@@ -1,4 +1,4 @@
-"""``events``, ``env list`` and ``cache``: what happens, and what there is."""
+"""``events`` and ``cache``: what happens, and what there is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from roost.client.cli.context import Context
 from roost.client.cli.parser import Subparsers, add_command, add_family
-from roost.client.terminal import count, digest, moment, size, table
+from roost.client.terminal import count, moment, size, table
 
 Json = dict[str, Any]
 FAR = 2**53 - 1
@@ -19,8 +19,6 @@ def add(subparsers: Subparsers) -> None:
     events = add_command(subparsers, "events", events_command, "What happens in the daemon.", "roost events -f --json")
     events.add_argument("-f", "--follow", action="store_true", help="go on until interrupted")
     events.add_argument("--since", type=int, default=0, metavar="SEQ", help="after the event of that number")
-    environments = add_family(subparsers, "env", "The workspace's environments.", "roost env list")
-    add_command(environments, "list", environments_command, "All registered environments.", "roost env list --json")
     cache = add_family(subparsers, "cache", "What roost keeps on disk.", "roost cache df")
     add_command(cache, "df", usage_command, "How much room everything takes, and what protects it.", "roost cache df")
     about = "Compare every file of every prefix with its package."
@@ -56,19 +54,6 @@ def _line(event: Json) -> str:
 def _said(value: object) -> object:
     """A value in one word: a list is a command."""
     return shlex.quote(shlex.join(map(str, value))) if isinstance(value, list) else value
-
-
-def environments_command(context: Context) -> int:
-    answer = context.request("GET", "/v1/environments")
-    if context.json:
-        context.print_json(answer)
-        return 0
-    rows = (
-        (item["name"], item.get("version"), ",".join(item.get("labels") or []), digest(item.get("definition_digest")))
-        for item in answer["environments"]
-    )
-    context.print(table(("NAME", "VERSION", "LABELS", "DEFINITION"), rows))
-    return 0
 
 
 def usage_command(context: Context) -> int:

@@ -6,7 +6,7 @@ Nothing in it goes unread: an unknown key is an error that names the nearest kno
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -31,11 +31,17 @@ from roost.store.readers.requirements import Line, read_lines
 from roost.store.readers.source import Reading, decode
 from roost.store.readers.toml_places import TomlText
 
-Shape = Literal["text", "texts", "flag", "table"]
+Shape = Literal["text", "texts", "flag", "entries", "lists", "text or table"]
 SECTIONS: dict[str, dict[str, Shape]] = {
-    "base": {"image": "text", "dockerfile": "text", "context": "text", "steps": "texts", "platform": "text"},
-    "conda": {"channels": "texts", "dependencies": "texts"},
-    "pip": {"requirements": "texts"},
+    "base": {
+        "image": "text",
+        "dockerfile": "text or table",
+        "context": "text or table",
+        "steps": "texts",
+        "platform": "text",
+    },
+    "conda": {"channels": "texts", "dependencies": "texts", "explicit": "lists"},
+    "pip": {"requirements": "entries"},
     "python": {"user_managed": "flag", "interpreter": "text", "requires": "text"},
     "system": {},
     "spark": {"repositories": "texts", "packages": "texts"},
@@ -54,6 +60,19 @@ SECTIONS: dict[str, dict[str, Shape]] = {
 """Every section and key; a section without keys is a table of texts."""
 SYSTEM = ("cuda", "glibc", "linux", "archspec", "osx", "win")
 T = TypeVar("T")
+
+
+class KeptContext(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A build context that is kept elsewhere, by its digest."""
+
+    digest: str
+    path: str | None = None
+
+
+class KeptDockerfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A Dockerfile's text, however many lines it has."""
+
+    text: str
 
 
 def read_roost(reading: Reading, toml: TomlText, above: tuple[str, ...] = ()) -> Parsed:
@@ -107,9 +126,29 @@ class _RoostFile:
     def _shaped(self, value: object, keys: tuple[str, ...], shape: Shape) -> Any:  # noqa: ANN401 - the shape says which
         if shape == "texts":
             return strings(self.toml, value, (*self.above, *keys))
+        if shape == "lists":
+            return self._lists(value, keys)
+        if shape == "entries":
+            return self._entries(value, keys)
+        if shape == "text or table" and isinstance(value, dict):
+            return value
         expected, kind = ("true or false", bool) if shape == "flag" else ("a text in quotes", str)
         if not isinstance(value, kind):
             raise self._fail(f"{keys[-1]!r} is {_written(value)}; expected {expected}", *keys)
+        return value
+
+    def _lists(self, value: object, keys: tuple[str, ...]) -> dict[str, Sequence[str]]:
+        if not isinstance(value, dict):
+            raise self._fail(f"{keys[-1]!r} is {_written(value)}; expected a table of lists", *keys)
+        return {key: strings(self.toml, inner, (*self.above, *keys, key)) for key, inner in value.items()}
+
+    def _entries(self, value: object, keys: tuple[str, ...]) -> list[Any]:
+        """Texts, and the tables that ``document.py`` writes for what lies outside the file."""
+        if not isinstance(value, list):
+            raise self._fail(f"{keys[-1]!r} is {_written(value)}; expected a list of texts", *keys)
+        for member in value:
+            if not isinstance(member, (str, dict)):
+                raise self._fail(f"{keys[-1]!r} holds {_written(member)}; expected a list of texts", *keys)
         return value
 
     def _base(self, table: dict[str, Any]) -> Base | None:
@@ -117,8 +156,11 @@ class _RoostFile:
             return None
         self._check_base(table)
         dockerfile, context, path = self._dockerfile(table), None, None
-        if "context" in table:
-            path = self.reading.beside(table["context"], self.reading.path)
+        if isinstance(given := table.get("context"), dict):
+            kept = self._struct(KeptContext, given, "base", "context")
+            context, path = kept.digest, kept.path
+        elif given is not None:
+            path = self.reading.beside(given, self.reading.path)
             context = self.reading.digest("context", path, self.toml.place(*self.above, "base", "context"))
         return Base(
             image=table.get("image"),
@@ -147,8 +189,10 @@ class _RoostFile:
             )
 
     def _dockerfile(self, table: dict[str, Any]) -> str | None:
-        """The path of a Dockerfile; or its text, if it has more than one line."""
-        value: str | None = table.get("dockerfile")
+        """The path of a Dockerfile; or its text, if it has more than one line or stands in a table."""
+        value: str | dict[str, Any] | None = table.get("dockerfile")
+        if isinstance(value, dict):
+            return self._struct(KeptDockerfile, value, "base", "dockerfile").text
         if value is None or "\n" in value:
             return value and value.replace("\r\n", "\n")
         path = self.reading.beside(value, self.reading.path)
@@ -162,11 +206,24 @@ class _RoostFile:
             dependencies=tuple(
                 read_spec(self.reading, spec, self._at("conda", "dependencies", value=spec)) for spec in specs
             ),
+            explicit={platform: tuple(urls) for platform, urls in table.get("explicit", {}).items()},
         )
 
-    def _requirements(self, texts: list[str]) -> tuple[PipItem, ...]:
-        lines = [Line(text.strip(), self._at("pip", "requirements", value=text)) for text in texts if text.strip()]
-        return tuple(read_lines(self.reading, lines, self.reading.path))
+    def _requirements(self, entries: list[str | dict[str, Any]]) -> tuple[PipItem, ...]:
+        return tuple(item for entry in entries for item in self._requirement(entry))
+
+    def _requirement(self, entry: str | dict[str, Any]) -> Iterable[PipItem]:
+        if isinstance(entry, dict):
+            return [self._struct(PipItem, entry, "pip", "requirements")]
+        line = Line(entry.strip(), self._at("pip", "requirements", value=entry))
+        return read_lines(self.reading, [line] if line.text else [], self.reading.path)
+
+    def _struct(self, kind: type[T], table: Mapping[str, Any], *keys: str) -> T:
+        self._check_keys(table, keys, [field.name for field in msgspec.structs.fields(kind)])  # type: ignore[arg-type]
+        try:
+            return msgspec.convert(dict(table), kind, strict=True)
+        except msgspec.ValidationError as error:
+            raise self._fail(f"{keys[-1]!r} holds a table that is none of roost's: {error}", *keys) from None
 
     def _python(self, table: dict[str, Any]) -> Python:
         requires = read_requires(self.toml, table.get("requires"), (*self.above, "python", "requires"))

@@ -32,6 +32,13 @@ class TomlText:
         self._first, self._shift = first_line, column_shift
         self.data: dict[str, Any] = self._parse(text)
 
+    @classmethod
+    def of(cls, data: dict[str, Any], path: str) -> TomlText:
+        """Tables that were never a text: every place is ``path`` as a whole."""
+        made = cls("", path)
+        made.data = data
+        return made
+
     def table(self, *keys: str) -> dict[str, Any]:
         """The table at ``keys``; empty if there is none. Raises :class:`TomlError` for what is no table."""
         value = self.data
@@ -44,6 +51,8 @@ class TomlText:
 
     def place(self, *keys: str, value: str | None = None) -> Location:
         """Where the key (a path from the top) is set; with ``value``, where that text stands in what is set."""
+        if self.lines == [""]:
+            return Location(path=self.path)
         index = self._find(keys)
         if value is not None:
             for number in range(index, len(self.lines)):

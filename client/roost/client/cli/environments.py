@@ -1,0 +1,285 @@
+"""``env``: the workspace's environments, their versions and labels."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from roost.client.cli.context import Context, wrong_usage
+from roost.client.cli.parser import Subparsers, add_command, add_family
+from roost.client.cli.what import add_what, what
+from roost.client.errors import ClientError, client_error
+from roost.client.terminal import digest, moment, paint, table
+
+Json = dict[str, Any]
+NAMED = "NAME[:VERSION|@LABEL]"
+WRONG_DEFINITION = 3
+
+
+def add(subparsers: Subparsers) -> None:
+    """The family of ``env``."""
+    family = add_family(subparsers, "env", "The workspace's environments.", "roost env list")
+    _add_register(family)
+    listed = add_command(family, "list", list_command, "All environments, the latest of each.", "roost env list --json")
+    listed.add_argument("--all", action="store_true", help="also those that are archived")
+    about = "One version: its definition, settings and generations."
+    show = add_command(family, "show", show_command, about, "roost env show train:3 --json")
+    versions = add_command(family, "versions", versions_command, "The versions of one.", "roost env versions train")
+    versions.add_argument("--all", action="store_true", help="also those that are archived")
+    about = "Put a label on a version, or move it there."
+    label = add_command(family, "label", label_command, about, "roost env label train:3 production")
+    about = "A copy under another name."
+    clone = add_command(family, "clone", clone_command, about, "roost env clone Roost-Minimal mine")
+    about = "Change a version in your editor, and register the result as the next one."
+    edit = add_command(family, "edit", edit_command, about, "roost env edit train")
+    archive = add_command(family, "archive", archive_command, "Hide it from lists.", "roost env archive train:3")
+    restore = add_command(family, "restore", restore_command, "Bring it back.", "roost env restore train:3")
+    for parser in (show, label, clone, edit, archive, restore):
+        parser.add_argument("reference", metavar=NAMED)
+    versions.add_argument("reference", metavar="NAME")
+    label.add_argument("label", metavar="LABEL")
+    label.add_argument("--remove", action="store_true", help="take the label away")
+    clone.add_argument("new", metavar="NEW")
+    edit.add_argument("--name", metavar="NAME", help="register the result under another name")
+
+
+def _add_register(family: Subparsers) -> None:
+    about = "Make a definition the next version of an environment; the same again changes nothing."
+    register = add_command(family, "register", register_command, about, "roost env register -f environment.yml")
+    add_what(register)
+    register.add_argument("--name", metavar="NAME", help="else as the file says, or as its folder is called")
+    register.add_argument("--label", action="append", default=[], metavar="LABEL", help="put a label on it")
+
+
+def split_reference(text: str) -> tuple[str, dict[str, str]]:
+    """The name, and the rest as a query. What is wrong with them is the daemon's to say."""
+    for mark, key in ((":", "version"), ("@", "label")):
+        name, found, rest = text.partition(mark)
+        if found and not (mark == ":" and "@" in name):
+            if key == "version" and not rest.isdecimal():
+                raise wrong_usage(f"{text!r} names no version.", "Write NAME:VERSION as in train:3, or NAME@LABEL.")
+            return name, {key: rest}
+    return text, {}
+
+
+def route(reference: str, *parts: str, **query: object) -> str:
+    """The path of an environment's resource, for the version that ``reference`` names."""
+    name, chosen = split_reference(reference)
+    if not name:
+        raise wrong_usage("The name is empty.", f"Write {NAMED}.")
+    path = "/".join(["/v1/environments", *(quote(part, safe="") for part in (name, *parts))])
+    said = {**chosen, **{key: value for key, value in query.items() if value is not None}}
+    return f"{path}?{urlencode(said)}" if said else path
+
+
+def version_of(context: Context, reference: str) -> Json:
+    """The version that ``reference`` names, whole."""
+    return context.request("GET", route(reference))
+
+
+def register_command(context: Context) -> int:
+    options = context.options
+    request = {"what": what(context), "name": options.name, "labels": options.label}
+    return registered(context, {key: value for key, value in request.items() if value})
+
+
+def registered(context: Context, request: Json) -> int:
+    """Register, and say what came of it."""
+    answer = context.request("POST", "/v1/environments", request)
+    context.warn(answer.get("warnings", []))
+    if context.json:
+        context.print_json(answer)
+        return 0
+    environment = answer["environment"]
+    version = f"{environment['name']}:{environment['version']}"
+    context.print(version if answer["created"] else f"{version} (was registered already)")
+    return 0
+
+
+def list_command(context: Context) -> int:
+    query = {"limit": 1000, "archived": "true"} if context.options.all else {"limit": 1000}
+    rows, answer = [], {"next": ""}
+    while answer["next"] is not None:
+        answer = context.request("GET", f"/v1/environments?{urlencode({**query, 'after': answer['next']})}")
+        rows += answer["environments"]
+    if context.json:
+        context.print_json({"environments": rows})
+        return 0
+    if not rows:
+        context.note("no environment is registered: `roost env register` adds one, and so does the first `roost run`")
+    heads = ("NAME", "LATEST", "VERSIONS", "LABELS", "KIND", "DEFINITION", "CREATED")
+    cells = (
+        (
+            row["name"],
+            row["version"],
+            row["versions"],
+            _labels(row),
+            row["kind"] + (", archived" if row["archived"] else ""),
+            digest(row["definition_digest"]),
+            moment(row["created"]),
+        )
+        for row in rows
+    )
+    context.print(table(heads, cells))
+    return 0
+
+
+def _labels(row: Json) -> str:
+    return ", ".join(label for label in row["labels"] if label != "latest")
+
+
+def show_command(context: Context) -> int:
+    shown = version_of(context, context.options.reference)
+    if context.json:
+        context.print_json(shown)
+        return 0
+    text = context.request("GET", route(f"{shown['name']}:{shown['version']}", "document"))["text"]
+    head = paint(f"{shown['name']}:{shown['version']}", "bold", sys.stdout)
+    facts = [shown["kind"], *shown["labels"], *(["archived"] if shown["archived"] else [])]
+    lines = [
+        f"{head}  ({', '.join(facts)})",
+        f"created     {moment(shown['created'])}" + (f", from {shown['origin']}" if shown.get("origin") else ""),
+        f"definition  {shown['definition_digest']}",
+        f"settings    {shown['settings_digest']}",
+        "",
+        text.strip(),
+        "",
+        _generations(shown["generations"]),
+    ]
+    context.print("\n".join(lines))
+    return 0
+
+
+def _generations(generations: list[Json]) -> str:
+    if not generations:
+        return "It was never solved on this machine: `roost build` makes its first generation."
+    heads = ("GENERATION", "PLATFORM", "LOCK", "CREATED", "")
+    rows = (
+        (
+            generation["number"],
+            generation["platform"],
+            digest(generation["lock_digest"]),
+            moment(generation["created"]),
+            "current" if generation["current"] else " ",
+        )
+        for generation in generations
+    )
+    return table(heads, rows)
+
+
+def versions_command(context: Context) -> int:
+    reference, archived = context.options.reference, "true" if context.options.all else None
+    answer = context.request("GET", route(reference, "versions", archived=archived))
+    if context.json:
+        context.print_json(answer)
+        return 0
+    heads = ("VERSION", "LABELS", "DEFINITION", "SETTINGS", "CREATED", "")
+    rows = (
+        (
+            row["version"],
+            ", ".join(row["labels"]),
+            digest(row["definition_digest"]),
+            digest(row["settings_digest"]),
+            moment(row["created"]),
+            "archived" if row["archived"] else " ",
+        )
+        for row in answer["versions"]
+    )
+    context.print(table(heads, rows))
+    return 0
+
+
+def label_command(context: Context) -> int:
+    options = context.options
+    name, _ = split_reference(options.reference)
+    if options.remove:
+        answer = context.request("DELETE", route(name, "labels", options.label))
+        said = f"{name} has no label {options.label} any more"
+    else:
+        version = version_of(context, options.reference)["version"]
+        answer = context.request("PUT", route(name, "labels", options.label), {"version": version})
+        said = f"{name}@{options.label} is {name}:{version}"
+    context.print_json(answer) if context.json else context.print(said)
+    return 0
+
+
+def clone_command(context: Context) -> int:
+    options = context.options
+    asked = {"cwd": os.getcwd(), "environment": options.reference}
+    return registered(context, {"what": asked, "name": options.new})
+
+
+def archive_command(context: Context) -> int:
+    return _archive(context, "archive", "is hidden; runs, labels and {0} by number find it as before")
+
+
+def restore_command(context: Context) -> int:
+    return _archive(context, "restore", "is in the lists again")
+
+
+def _archive(context: Context, verb: str, outcome: str) -> int:
+    reference = context.options.reference
+    name, chosen = split_reference(reference)
+    version = version_of(context, reference)["version"] if chosen else None
+    answer = context.request("POST", route(name, verb), {"version": version} if version else {})
+    context.print_json(answer) if context.json else context.print(f"{reference} {outcome.format(name)}")
+    return 0
+
+
+def edit_command(context: Context) -> int:
+    """The text is kept where it can't be registered: nobody types it twice."""
+    options = context.options
+    before = context.request("GET", route(options.reference, "document"))
+    name = options.name or before["name"]
+    path = _written(before)
+    while True:
+        _edit(path)
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        if text == before["text"]:
+            context.note("nothing was changed")
+            os.unlink(path)
+            return 0
+        asked = {"cwd": os.getcwd(), "file": f"<{before['name']}>.toml", "text": text}
+        origin = f"{before['name']}:{before['version']}"
+        try:
+            status = registered(context, {"what": asked, "name": name, "origin": origin})
+        except ClientError as error:
+            if error.exit_status != WRONG_DEFINITION or not _again(context, error):
+                context.note(f"what you wrote is kept in {path}")
+                raise
+        else:
+            os.unlink(path)
+            return status
+
+
+def _written(before: Json) -> str:
+    descriptor, path = tempfile.mkstemp(prefix=f"{before['name']}-", suffix=".toml")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(before["text"])
+    return path
+
+
+def _edit(path: str) -> None:
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    try:
+        status = subprocess.run([*shlex.split(editor), path], check=False).returncode
+    except OSError as error:
+        hint = "Set EDITOR to the editor's name."
+        raise client_error("editor", f"The editor {editor!r} can't be started: {error.strerror}.", hint, 1) from error
+    if status != 0:
+        raise client_error(
+            "editor", f"The editor {editor!r} ended with status {status}: nothing was registered.", f"See {path}.", 1
+        )
+
+
+def _again(context: Context, error: ClientError) -> bool:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    context.report(error)
+    return input("Edit it again? [Y/n] ").strip().lower() in ("", "y", "yes")

@@ -1,0 +1,213 @@
+"""Routes of the workspace: register environments, find their versions, label, archive."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import tomli_w
+from msgspec import Meta
+
+from roost.client.wire import (
+    ArchiveRequest,
+    DocumentResponse,
+    EnvironmentsResponse,
+    EnvironmentSummary,
+    EnvironmentView,
+    GenerationView,
+    LabelRequest,
+    RegisterRequest,
+    RegisterResponse,
+    VersionsResponse,
+)
+from roost.daemon.routing import Call, Route
+from roost.daemon.work import WORK, Work
+from roost.store.document import definition_document, settings_document, to_document
+from roost.store.names import EnvironmentReference, check_label, check_name
+from roost.store.records import EnvironmentVersion
+
+
+class ListQuery(msgspec.Struct, kw_only=True):
+    """A page by name; ``archived``: with what is archived."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    after: str = ""
+    archived: bool = False
+
+
+class VersionsQuery(msgspec.Struct, kw_only=True):
+    """A page of versions, the newest first."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    before: int | None = None
+    archived: bool = False
+
+
+class VersionQuery(msgspec.Struct, kw_only=True):
+    """Which version: by number or by label; neither: the latest."""
+
+    version: Annotated[int, Meta(ge=1)] | None = None
+    label: str | None = None
+
+
+async def register(call: Call[RegisterRequest]) -> RegisterResponse:
+    work, body = call.app[WORK], call.body
+    resolved = await work.resolve(body.what)
+    if await work.store.index.known_definition(resolved.digest) is None:
+        await work.planner.check_specs(resolved)
+    registered = await work.workspace.register(resolved, body.name, body.labels, body.origin)
+    return RegisterResponse(
+        environment=await environment_view(work, registered.version),
+        created=registered.created,
+        warnings=resolved.warnings,
+    )
+
+
+async def environments(call: Call[None]) -> EnvironmentsResponse:
+    query = call.query(ListQuery)
+    rows = await call.app[WORK].store.index.environments(query.limit + 1, query.after, archived=query.archived)
+    shown = [_summary(row.latest, row.versions) for row in rows[: query.limit]]
+    return EnvironmentsResponse(environments=shown, next=shown[-1].name if len(rows) > query.limit else None)
+
+
+async def show(call: Call[None]) -> EnvironmentView:
+    work = call.app[WORK]
+    return await environment_view(work, await work.store.index.environment(_reference(call)))
+
+
+async def document(call: Call[None]) -> DocumentResponse:
+    index = call.app[WORK].store.index
+    version = await index.environment(_reference(call))
+    body = await index.environment_body(version.name, version.version)
+    text = tomli_w.dumps(to_document(body.definition, body.settings, version.name), multiline_strings=True)
+    return DocumentResponse(name=version.name, version=version.version, text=text)
+
+
+async def versions(call: Call[None]) -> VersionsResponse:
+    query, name = call.query(VersionsQuery), check_name(call.path("name"))
+    rows = await call.app[WORK].store.index.versions(name, query.limit + 1, query.before, archived=query.archived)
+    shown = [_summary(version) for version in rows[: query.limit]]
+    return VersionsResponse(versions=shown, next=shown[-1].version if len(rows) > query.limit else None)
+
+
+async def put_label(call: Call[LabelRequest]) -> EnvironmentSummary:
+    workspace = call.app[WORK].workspace
+    return _summary(await workspace.label(check_name(call.path("name")), call.path("label"), call.body.version))
+
+
+async def drop_label(call: Call[None]) -> dict[str, str]:
+    await call.app[WORK].workspace.unlabel(check_name(call.path("name")), call.path("label"))
+    return {"dropped": call.path("label")}
+
+
+async def archive(call: Call[ArchiveRequest]) -> dict[str, str]:
+    name = check_name(call.path("name"))
+    await call.app[WORK].workspace.archive(name, call.body.version, archived=True)
+    return {"archived": name}
+
+
+async def restore(call: Call[ArchiveRequest]) -> dict[str, str]:
+    name = check_name(call.path("name"))
+    await call.app[WORK].workspace.archive(name, call.body.version, archived=False)
+    return {"restored": name}
+
+
+async def environment_view(work: Work, version: EnvironmentVersion) -> EnvironmentView:
+    """One version with its definition and the generations of it on this machine."""
+    index = work.store.index
+    body = await index.environment_body(version.name, version.version)
+    generations = await index.generations(version.definition_digest)
+    return EnvironmentView(
+        name=version.name,
+        version=version.version,
+        labels=list(version.labels),
+        kind=version.kind,
+        definition_digest=version.definition_digest,
+        definition=definition_document(body.definition),
+        settings={"variables": {}, **settings_document(body.settings)},
+        settings_digest=version.settings_digest,
+        created=version.created,
+        archived=version.archived,
+        generations=[
+            GenerationView(
+                number=generation.number,
+                lock_digest=generation.lock_digest,
+                platform=generation.platform.removesuffix("+host"),
+                created=generation.created,
+                current=generation.current,
+                as_of=generation.as_of,
+                base_digest=generation.base_digest,
+            )
+            for generation in generations
+        ],
+        origin=version.origin,
+    )
+
+
+def _reference(call: Call[None]) -> EnvironmentReference:
+    query = call.query(VersionQuery)
+    label = check_label(query.label) if query.label is not None else None
+    return EnvironmentReference(name=check_name(call.path("name")), version=query.version, label=label)
+
+
+def _summary(version: EnvironmentVersion, versions: int | None = None) -> EnvironmentSummary:
+    return EnvironmentSummary(
+        name=version.name,
+        version=version.version,
+        labels=list(version.labels),
+        kind=version.kind,
+        definition_digest=version.definition_digest,
+        settings_digest=version.settings_digest,
+        created=version.created,
+        archived=version.archived,
+        versions=versions,
+    )
+
+
+_NAMED = "/v1/environments/{name}"
+ROUTES_ENVIRONMENTS = [
+    Route(
+        "POST",
+        "/v1/environments",
+        register,
+        request=RegisterRequest,
+        response=RegisterResponse,
+        summary="Register a definition as the next version of an environment",
+    ),
+    Route(
+        "GET",
+        "/v1/environments",
+        environments,
+        query=ListQuery,
+        response=EnvironmentsResponse,
+        summary="Registered environments, each with its latest version",
+    ),
+    Route("GET", _NAMED, show, query=VersionQuery, response=EnvironmentView, summary="One version of an environment"),
+    Route(
+        "GET",
+        _NAMED + "/document",
+        document,
+        query=VersionQuery,
+        response=DocumentResponse,
+        summary="One version as the text of a roost.toml",
+    ),
+    Route(
+        "GET",
+        _NAMED + "/versions",
+        versions,
+        query=VersionsQuery,
+        response=VersionsResponse,
+        summary="The versions of an environment",
+    ),
+    Route(
+        "PUT",
+        _NAMED + "/labels/{label}",
+        put_label,
+        request=LabelRequest,
+        response=EnvironmentSummary,
+        summary="Set or move a label",
+    ),
+    Route("DELETE", _NAMED + "/labels/{label}", drop_label, response=dict[str, str], summary="Take a label away"),
+    Route("POST", _NAMED + "/archive", archive, request=ArchiveRequest, response=dict[str, str], summary="Hide it"),
+    Route("POST", _NAMED + "/restore", restore, request=ArchiveRequest, response=dict[str, str], summary="Show it"),
+]

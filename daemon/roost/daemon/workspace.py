@@ -1,0 +1,123 @@
+"""The workspace: makes versions of environments from definitions, by hand and when a run uses an unregistered one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from roost.daemon.events import Events
+from roost.daemon.launch import LaunchFolder
+from roost.daemon.launches import moving
+from roost.daemon.resolve import Resolved
+from roost.store.definition import Definition
+from roost.store.errors import UsageError
+from roost.store.names import check_new_label, check_new_name, name_from, parse_reference
+from roost.store.records import EnvironmentBody, EnvironmentKind, EnvironmentVersion, NewVersion, Registered
+from roost.store.store import Store
+
+
+class Workspace:
+    """Named environments over one store."""
+
+    def __init__(self, store: Store, events: Events, launches: LaunchFolder) -> None:
+        self._store = store
+        self._events = events
+        self._launches = launches
+
+    async def register(
+        self, resolved: Resolved, name: str | None, labels: Sequence[str] = (), origin: str | None = None
+    ) -> Registered:
+        """Make ``resolved`` the next version of ``name`` (by default what its file says, or its folder), unless it is
+        the latest already. Raises NameInvalidError, UsageError where there is no name."""
+        chosen = check_new_name(name if name is not None else _own_name(resolved))
+        checked = tuple(check_new_label(label) for label in labels)
+        new = new_version(resolved, chosen, labels=checked, origin=origin and str(parse_reference(origin)))
+        return await self.add(new)
+
+    async def add(self, new: NewVersion) -> Registered:
+        """Register ``new``: no plan file is left behind that names the version which was the latest."""
+        async with moving(self._launches):
+            registered = await self._store.index.register(new)
+        await self._tell(registered)
+        return registered
+
+    async def recorded(self, resolved: Resolved) -> Resolved:
+        """``resolved`` as a version of an environment, registered now where a run uses it for the first time."""
+        if resolved.environment is not None or resolved.parsed.format == "run":
+            return resolved
+        name = name_from(resolved.source.name)
+        version = await self._store.index.same_version(name, resolved.digest, resolved.settings_digest)
+        if version is None:
+            version = (await self.add(new_version(resolved, name, reuse="any"))).version
+        return msgspec.structs.replace(resolved, environment=(version.name, version.version))
+
+    async def label(self, name: str, label: str, version: int) -> EnvironmentVersion:
+        """Set or move a label. Raises NameInvalidError, EnvironmentUnknownError."""
+        check_new_label(label)
+        async with moving(self._launches):
+            found = await self._store.index.put_label(name, label, version)
+        await self._events.append("environment-labelled", name=name, version=version, label=label)
+        return found
+
+    async def unlabel(self, name: str, label: str) -> None:
+        """Take a label away. Raises NameInvalidError, EnvironmentUnknownError."""
+        check_new_label(label)
+        async with moving(self._launches):
+            await self._store.index.drop_label(name, label)
+        await self._events.append("environment-unlabelled", name=name, label=label)
+
+    async def archive(self, name: str, version: int | None, *, archived: bool) -> None:
+        """Hide it or bring it back. Raises EnvironmentUnknownError."""
+        async with moving(self._launches):
+            await self._store.index.set_archived(name, version, archived)
+        kind = "environment-archived" if archived else "environment-restored"
+        await self._events.append(kind, name=name, version=version)
+
+    async def _tell(self, registered: Registered) -> None:
+        version = registered.version
+        if registered.created:
+            await self._events.append(
+                "environment-registered",
+                name=version.name,
+                version=version.version,
+                definition_digest=version.definition_digest,
+            )
+
+
+def new_version(
+    resolved: Resolved,
+    name: str,
+    *,
+    labels: tuple[str, ...] = (),
+    reuse: Literal["latest", "any"] = "latest",
+    kind: EnvironmentKind | None = None,
+    origin: str | None = None,
+) -> NewVersion:
+    """What the index needs to number ``resolved`` as a version of ``name``."""
+    if origin is None and resolved.environment is not None:
+        origin = "{}:{}".format(*resolved.environment)
+    return NewVersion(
+        name=name,
+        body=EnvironmentBody(definition=resolved.definition, settings=resolved.settings, defaults=resolved.defaults),
+        definition_digest=resolved.digest,
+        settings_digest=resolved.settings_digest,
+        canonical=resolved.canonical,
+        settings_canonical=resolved.settings_canonical,
+        kind=kind or kind_of(resolved.definition),
+        labels=labels,
+        reuse=reuse,
+        origin=origin,
+    )
+
+
+def kind_of(definition: Definition) -> EnvironmentKind:
+    """Of an environment that is not curated: who installs its packages."""
+    return "user-managed" if definition.python.user_managed else "system-managed"
+
+
+def _own_name(resolved: Resolved) -> str:
+    if not resolved.source.name:
+        raise UsageError("The definition has no name of its own", hint="Give one: `roost env register --name NAME …`.")
+    return name_from(resolved.source.name)

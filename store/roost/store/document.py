@@ -1,0 +1,103 @@
+"""A definition and its settings as one document in the shape of ``roost.toml``: what ``env show --json`` prints, the
+Python API sends and ``env edit`` opens. Pure.
+
+Nothing is lost on the way: what ``read_document`` makes of a document has the digests of what it was written from. Most
+of it are texts that people would write. What no text can say is a table: a local wheel with its content's digest, a
+Dockerfile of one line, a build context that is kept elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from roost.store.definition import Base, Definition, Parsed, PipItem, Python, Settings
+from roost.store.errors import DefinitionError
+from roost.store.pip_lines import read_line
+from roost.store.readers.roost_file import read_roost
+from roost.store.readers.source import Files, Reading
+from roost.store.readers.toml_places import TomlText
+
+Document = dict[str, Any]
+
+
+def to_document(definition: Definition, settings: Settings, name: str | None = None) -> Document:
+    """``definition`` and ``settings`` in the shape of ``roost.toml``; sections that say nothing are left out."""
+    said = {"name": name, **definition_document(definition), **settings_document(settings)}
+    return {key: value for key, value in said.items() if value is not None}
+
+
+def definition_document(definition: Definition) -> Document:
+    """The sections that affect a build."""
+    sections: Document = {
+        "base": _base(definition.base),
+        "conda": _said(msgspec.to_builtins(definition.conda)),
+        "pip": _said({"requirements": [_entry(item) for item in definition.pip.requirements]}),
+        "python": _python(definition.python),
+        "system": dict(definition.system),
+        "spark": _said(msgspec.to_builtins(definition.spark)),
+        "r": None if definition.r is None else _said(msgspec.to_builtins(definition.r)),
+        "inference": _said({"stack": definition.inference_stack}),
+    }
+    kept = ("base", "r")  # to name no base at all is not the same as an empty section
+    return {key: value for key, value in sections.items() if value or (key in kept and value is not None)}
+
+
+def settings_document(settings: Settings) -> Document:
+    """The sections that shape a run. The interpreter stands in ``python``."""
+    container = _said(msgspec.to_builtins(settings.container))
+    return _said({"variables": dict(settings.variables), "container": container})
+
+
+def read_document(document: Document, files: Files, path: str) -> Parsed:
+    """What a document says. ``path``: what errors call it; local things are looked for beside it. Raises
+    ``DefinitionError``."""
+    return read_roost(Reading(files, path), TomlText.of(document, path))
+
+
+def _base(base: Base | None) -> Document | None:
+    if base is None:
+        return None
+    said = _said(
+        {
+            "image": base.image,
+            "steps": list(base.steps),
+            "platform": base.platform,
+            "dockerfile": base.dockerfile if "\n" in (base.dockerfile or "") else None,
+        }
+    )
+    if base.dockerfile is not None and "dockerfile" not in said:
+        said["dockerfile"] = {"text": base.dockerfile}
+    if base.context is not None:
+        said["context"] = _said({"digest": base.context, "path": base.context_path})
+    return said
+
+
+def _python(python: Python) -> Document:
+    said = _said({"user_managed": python.user_managed or None, "requires": python.requires})
+    return {**said, "interpreter": python.interpreter} if python.interpreter != Python().interpreter else said
+
+
+def _entry(item: PipItem) -> str | Document:
+    """The line, if reading it again gives the same; else all that is known of it."""
+    if item.digest is None and item.path is None and not item.items:
+        try:
+            read = read_line(item.text if item.kind != "constraints" else f"-c {item.text}")
+        except DefinitionError:
+            read = None
+        if item.kind == "requirements":
+            return f"-r {item.text}"
+        if read is not None and (read.kind, read.text) == (item.kind, item.text):
+            return item.text if item.kind != "constraints" else f"-c {item.text}"
+    return _table(item)
+
+
+def _table(item: PipItem) -> Document:
+    bare = msgspec.structs.replace(item, location=None, items=())
+    table: Document = _said(msgspec.to_builtins(bare))
+    return {**table, "items": [_table(inner) for inner in item.items]} if item.items else table
+
+
+def _said(table: Document) -> Document:
+    return {key: value for key, value in table.items() if value not in (None, "", [], (), {})}

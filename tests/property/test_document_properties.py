@@ -1,0 +1,118 @@
+"""A definition as a document, and read again, is the same definition with the same settings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roost.store.canonical import canonical, settings_canonical
+from roost.store.definition import (
+    Base,
+    Conda,
+    Container,
+    Defaults,
+    Definition,
+    Pip,
+    PipItem,
+    Python,
+    R,
+    Settings,
+    Spark,
+)
+from roost.store.document import read_document, to_document
+from roost.store.errors import DefinitionError
+from roost.store.files import LocalFiles
+from roost.store.readers import Source, read
+
+CORPUS = Path(__file__).parents[3] / "shared/corpus/files"
+DEFAULTS = Defaults()
+DIGEST = "sha256:" + "a" * 64
+
+words = st.text("abcxyz09", min_size=1, max_size=6)
+texts = st.one_of(words, st.sampled_from(["RUN echo 'a' \"b\"", "FROM x\nRUN y\n", "FROM x", "é ü", "a\\b"]))
+several = st.lists(words, max_size=3).map(tuple)
+bases = st.one_of(
+    st.none(),
+    st.builds(
+        Base, image=words, steps=st.lists(texts, max_size=2).map(tuple), platform=st.none() | st.just("linux/amd64")
+    ),
+    st.builds(Base, dockerfile=texts),
+    st.builds(Base, context=st.just(DIGEST), context_path=st.none() | st.just("/kept/context")),
+    st.just(Base()),
+)
+local = st.sampled_from(
+    [
+        PipItem(kind="requirement", text="six==1.16.0"),
+        PipItem(kind="option", text="--index-url https://h.example/simple"),
+        PipItem(kind="option", text="--find-links", digest=DIGEST, path="/kept/wheels"),
+        PipItem(kind="url", text="git+https://h.example/x@v1#egg=x"),
+        PipItem(kind="requirements", text="https://h.example/more.txt"),
+        PipItem(kind="constraints", text="https://h.example/pins.txt"),
+        PipItem(kind="wheel", text="x-1-py3-none-any.whl", digest=DIGEST, path="/kept/x-1-py3-none-any.whl"),
+        PipItem(kind="source", text="x[a]", digest=DIGEST, path="/src/x"),
+        PipItem(kind="editable", text="x", digest=DIGEST, path="/src/x"),
+        PipItem(
+            kind="constraints",
+            text="pins.txt",
+            path="/src/pins.txt",
+            items=(PipItem(kind="requirement", text="numpy<2"), PipItem(kind="requirement", text="six==1")),
+        ),
+    ]
+)
+definitions = st.builds(
+    Definition,
+    base=bases,
+    conda=st.builds(
+        Conda,
+        channels=st.lists(st.sampled_from(["conda-forge", "bioconda"]), unique=True).map(tuple),
+        dependencies=st.lists(st.sampled_from(["python=3.11", "numpy>=1.8,<2", "c::x"]), unique=True).map(tuple),
+        explicit=st.dictionaries(st.just("linux-64"), st.just((f"https://h.example/l/a-1-0.conda#{DIGEST}",))),
+    ),
+    pip=st.builds(Pip, requirements=st.lists(local, max_size=4).map(tuple)),
+    python=st.builds(Python, user_managed=st.booleans(), interpreter=st.sampled_from(["python", "/usr/bin/python3"])),
+    system=st.dictionaries(st.sampled_from(["cuda", "glibc"]), words),
+    spark=st.builds(Spark, repositories=several, packages=several),
+    r=st.none() | st.builds(R, version=st.none() | words, cran=several, github=several, snapshot=st.none() | words),
+    inference_stack=st.none() | words,
+)
+settings = st.builds(
+    Settings,
+    variables=st.dictionaries(words, texts, max_size=3),
+    container=st.builds(Container, shm_size=st.none() | st.just("2g"), arguments=several),
+)
+
+
+def assert_same(definition: Definition, given_settings: Settings) -> None:
+    document = json.loads(json.dumps(to_document(definition, given_settings, "train")))
+    again = read_document(document, LocalFiles(), "/project/<train>")
+    assert canonical(again.definition, DEFAULTS) == canonical(definition, DEFAULTS)
+    assert settings_canonical(again.settings) == settings_canonical(given_settings)
+    assert again.name == "train"
+    assert (again.definition.base is None) == (definition.base is None)
+
+
+@given(definitions, settings)
+def test_nothing_is_lost(definition: Definition, given_settings: Settings) -> None:
+    if definition.python.user_managed:
+        interpreter = definition.python.interpreter
+        given_settings = Settings(
+            variables=given_settings.variables, container=given_settings.container, interpreter=interpreter
+        )
+    assert_same(definition, given_settings)
+
+
+@pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")
+def test_nothing_of_real_files_is_lost() -> None:
+    count = 0
+    for path in sorted(p for p in CORPUS.rglob("*") if p.is_file()):
+        try:
+            parsed = read(Source(path=str(path)), LocalFiles())
+        except DefinitionError:
+            continue
+        assert_same(parsed.definition, parsed.settings)
+        count += 1
+    assert count > 150
