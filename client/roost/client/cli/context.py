@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from roost.client import autostart
 from roost.client.display import Display
 from roost.client.errors import ClientError, client_error, render
+from roost.client.session import Session
 from roost.client.terminal import paint
-from roost.client.transport import GONE, Daemon, with_variables
+from roost.client.transport import Daemon
 
 Json = dict[str, Any]
 
@@ -26,34 +26,18 @@ class Context:
         self.json: bool = getattr(options, "json", False)
         self.quiet: bool = getattr(options, "quiet", False)
         self.display: Display | None = None
-        self._daemon: Daemon | None = None
+        self._session = Session(self.note)
         self._told: set[str] = set()
 
     @property
     def daemon(self) -> Daemon:
         """The daemon, started if it was not there."""
-        if self._daemon is None:
-            self._daemon = autostart.connect(self.note)
-        return self._daemon
+        return self._session.daemon
 
     def request(self, method: str, target: str, body: Json | None = None) -> Json:
         """One request; a definition's ``${VAR}`` gets its value from this process's variables when asked for, and a
         daemon that stopped between two requests is started again."""
-        while True:
-            try:
-                return self._once(method, target, body)
-            except ClientError as error:
-                again = with_variables(body, error) if body else None
-                if again is None:
-                    raise
-                body = again
-
-    def _once(self, method: str, target: str, body: Json | None) -> Json:
-        try:
-            return self.daemon.request(method, target, body)
-        except GONE:
-            self._daemon = None
-            return self.daemon.request(method, target, body)
+        return self._session.request(method, target, body)
 
     def print(self, text: str) -> None:
         """A result, at once: whoever follows a stream reads it through a pipe."""
