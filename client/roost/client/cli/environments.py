@@ -70,8 +70,8 @@ def split_reference(text: str) -> tuple[str, dict[str, str]]:
 def route(reference: str, *parts: str, **query: object) -> str:
     """The path of an environment's resource, for the version that ``reference`` names."""
     name, chosen = split_reference(reference)
-    if not name:
-        raise wrong_usage("The name is empty.", f"Write {NAMED}.")
+    if name in ("", ".", ".."):  # none of them can stand in a route
+        raise wrong_usage(f"{name!r} can't be the name of an environment.", f"Write {NAMED}.")
     path = "/".join(["/v1/environments", *(quote(part, safe="") for part in (name, *parts))])
     said = {**chosen, **{key: value for key, value in query.items() if value is not None}}
     return f"{path}?{urlencode(said)}" if said else path
@@ -85,7 +85,7 @@ def version_of(context: Context, reference: str) -> Json:
 def register_command(context: Context) -> int:
     options = context.options
     request = {"what": what(context), "name": options.name, "labels": options.label}
-    return registered(context, {key: value for key, value in request.items() if value})
+    return registered(context, {key: value for key, value in request.items() if value is not None})
 
 
 def registered(context: Context, request: Json) -> int:
