@@ -164,6 +164,7 @@ POISONS: dict[str, Callable[[], object]] = {
     "a wheel from a file": lambda: judged(with_wheel("greet", url="file:///tmp/greet-1.5-py3-none-any.whl")),
     "a wheel with a folder": lambda: judged(with_wheel("greet", path="/home/somebody")),
     "an editable folder": lambda: judged(with_wheel("greet", kind="editable")),
+    "a wheel of a folder": lambda: judged(with_wheel("greet", folder="/home/me/greet")),
     "another given file": lambda: judged(with_wheel("given", sha256="0" * 64)),
     "another URL": lambda: judged(
         with_wheel("direct", url="https://evil.example/direct/direct-2.0-py3-none-any.whl")
@@ -299,6 +300,7 @@ def test_what_others_can_t_use_is_shared_with_nobody() -> None:
     for lock, word in (
         (msgspec.structs.replace(LOCK, provider=host), "Python"),
         (with_wheel("greet", kind="editable"), "editable"),
+        (with_wheel("greet", kind="built", folder="/home/me/greet"), "what a folder of this machine held"),
         (with_wheel("greet", sha256=""), "sha256"),
         (with_conda("numpy", sha256=""), "sha256"),
         (with_conda("numpy", url="file:///srv/numpy.conda"), "folder"),

@@ -25,6 +25,7 @@ from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
 from roost.daemon.expansion import concealed, expand_credentials
 from roost.daemon.flights import Flight, Flights, Listener
+from roost.daemon.frozen_folders import warnings_of
 from roost.daemon.image_jobs import ImageJob, ImageJobs
 from roost.daemon.launch import LaunchFolder
 from roost.daemon.launches import moving
@@ -119,7 +120,7 @@ class Builds:
                     yield message
             return
         if job.push is None and planned.plan.action not in MAKING:
-            yield Message(event="plan", plan=planned.plan, source=job.resolved.source)
+            yield _told(planned, job.resolved)
             yield Message(event="result", result=_not_needed(planned, job.resolved))
             return
         async with self._flights.join(job.key, lambda flight: self._build(flight, job)) as (_, listener, joined):
@@ -199,7 +200,7 @@ class Builds:
         planned = await self._planner.plan(job.resolved, job.request, job.what)
         try:
             await to_the_end(asyncio.create_task(self._begin(job, build)))
-            flight.publish(Message(event="plan", plan=planned.plan, source=job.resolved.source))
+            flight.publish(_told(planned, job.resolved))
             result = await self._make_ready(flight, job, build, planned)
         except BaseException as error:
             await to_the_end(asyncio.create_task(self._fail(build, error, started, job.what.environ)))
@@ -400,6 +401,11 @@ def _new_build(job: BuildJob) -> Build:
 def _new_generation(job: BuildJob) -> NewGeneration:
     resolved = job.resolved
     return NewGeneration(definition_digest=resolved.digest, platform=resolved.lineage, as_of=job.request.as_of)
+
+
+def _told(planned: Planned, resolved: Resolved) -> Message:
+    warnings = warnings_of(planned.plan.reasons)
+    return Message(event="plan", plan=planned.plan, source=resolved.source, warnings=warnings)
 
 
 def _as_joined(message: Message) -> Message:

@@ -56,6 +56,8 @@ class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
     repeatable: bool = True
     """Building gives the same artifact again: there are no docker steps, or what they made is kept here."""
     base_policy: BasePolicy = "pin"
+    folders: tuple[Reason, ...] = ()
+    """Of editable installs: what of them is in the image."""
     base_now: Answer[str] | None = None
     """Digest of what the base's tag names now; asked for by the policies ``warn`` and ``follow``."""
 

@@ -37,7 +37,7 @@ def _action(request: Request, facts: Facts) -> tuple[Action, list[Reason], Image
         return "build-image", [asked_anew(request, facts)], None
     if facts.lock_digest is None:
         return "build-image", [unknown_reason(facts)], None
-    reasons = [lock_reason(facts), *_base_reasons(facts)]
+    reasons = [lock_reason(facts), *image.folders, *_base_reasons(facts)]
     if image.key is None or base_moved(facts):
         return "build-image", [*reasons, *_unmade(facts)], None
     if isinstance(image.engine, Yes):

@@ -8,6 +8,7 @@ import msgspec
 
 from roost.client.wire import Reason, What
 from roost.daemon.decide_facts import Facts, short
+from roost.daemon.frozen_folders import has_editables
 from roost.daemon.lock_share import Found, LockShare
 from roost.daemon.lock_vouch import LockJob
 from roost.daemon.progress import Progress
@@ -36,6 +37,8 @@ class FirstLocks:
     def _job(self, resolved: Resolved, what: What) -> tuple[LockShare, LockJob] | None:
         if self._share is None or not self._share.configured or resolved.lineage != resolved.platform:
             return None
+        if has_editables(resolved.definition.pip.requirements):
+            return None  # sources count in no digest: nobody else's lock is for these
         if resolved.definition.python.user_managed or what.generation is not None or what.lock is not None:
             return None
         return self._share, LockJob(definition_digest=resolved.digest, solve=self._solve_job(resolved, what))

@@ -14,6 +14,7 @@ from roost.daemon.config_schema import RegistriesSettings
 from roost.daemon.decide_facts import BasePolicy, Facts, ImageFacts, ImagePlace
 from roost.daemon.decide_images import STEP_KINDS
 from roost.daemon.engine_set import Engines
+from roost.daemon.frozen_folders import FrozenFolders, has_editables
 from roost.daemon.image_bases import Bases
 from roost.daemon.image_builds import key_of
 from roost.daemon.image_places import LABEL_KEY, definition_tag, image_repository, key_tag
@@ -36,6 +37,7 @@ class ImageScout:
         self._bases = bases
         self.registries = RegistriesSettings()
         self.policy: BasePolicy = "pin"
+        self._frozen = FrozenFolders()
 
     async def look(self, facts: Facts, resolved: Resolved, defaults: Defaults, *, exact: bool = False) -> Facts:
         """``facts`` with what is known of the image. ``exact``: of that generation, wherever its base's tag went."""
@@ -43,7 +45,14 @@ class ImageScout:
         image = ImageFacts()
         if facts.lock_digest is not None:
             image = await self._image(facts, resolved, None if exact else defaults)
+            folders = () if exact else await self._folders(facts.lock_digest, facts.generation, resolved.definition)
+            image = msgspec.structs.replace(image, folders=folders)
         return msgspec.structs.replace(facts, estimates=estimates, image=image)
+
+    async def _folders(self, digest: str, generation: Generation | None, definition: Definition) -> tuple[Reason, ...]:
+        """What editable installs became, for they alone are in a lock and not wholly in the definition's digest."""
+        lock = await self._index.lock(digest) if has_editables(definition.pip.requirements) else None
+        return await self._frozen.reasons(lock, generation) if lock is not None else ()
 
     async def _image(self, facts: Facts, resolved: Resolved, defaults: Defaults | None) -> ImageFacts:
         generation = facts.generation

@@ -84,6 +84,8 @@ def unshareable(lock: Lock) -> str | None:
     for wheel in lock.wheels:
         if wheel.kind == "editable":
             return f"{wheel.name} is an editable folder of this machine"
+        if wheel.folder is not None:
+            return f"{wheel.name} is what a folder of this machine held"
         if not wheel.sha256:
             return f"{wheel.name} has no sha256"
     for package in lock.conda:

@@ -228,7 +228,7 @@ def _wheel(wheel: Wheel, wanted: Wanted) -> None:
         raise _poisoned(f"{wheel.file_name} is not the wheel of {wheel.name} {wheel.version}")
     if not _SHA256.fullmatch(wheel.sha256):
         raise _poisoned(f"{wheel.file_name} has no sha256")
-    if wheel.path is not None or wheel.kind == "editable":
+    if wheel.path is not None or wheel.folder is not None or wheel.kind == "editable":
         raise _poisoned(f"{wheel.name} is a folder of another machine")
     _source(wheel, wanted)
 

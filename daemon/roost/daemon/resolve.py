@@ -8,6 +8,7 @@ import os
 import msgspec
 
 from roost.client.wire import SourceView, WarningView, What
+from roost.daemon.frozen_folders import has_editables
 from roost.daemon.launch import identity
 from roost.daemon.platforms import image_platform, local_platform
 from roost.store.canonical import canonical, digest_of, settings_canonical
@@ -56,15 +57,21 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lineage(self) -> str:
-        """What generations are counted under: the platform, and apart from it what a Python of this machine provides.
+        """What generations are counted under: the platform, and apart from it what stays on this machine, on a Python
+        or with an editable folder of its own.
 
-        An image of the same definition has a Python from conda and so another lock, which other machines share.
+        An image of the same definition has a Python from conda, and a wheel of the folder, and so another lock.
         """
-        if self.image:
+        if self.image or self.parsed.format == "run":
             return self.platform
+        editable = has_editables(self.definition.pip.requirements)
+        return f"{self.platform}+host" if self.hosted or editable else self.platform
+
+    @property
+    def hosted(self) -> bool:
+        """Whether a prefix of it is made on a Python of this machine."""
         conda = self.definition.conda
-        hosted = not (conda.dependencies or conda.explicit) and self.parsed.format != "run"
-        return f"{self.platform}+host" if hosted else self.platform
+        return not (conda.dependencies or conda.explicit or self.image)
 
     def for_image(self) -> Resolved:
         """The same for a target that runs images. Raises ReferenceInvalidError for an impossible platform."""

@@ -100,7 +100,7 @@ async def locks(call: Call[LockRequest]) -> LockResponse:
 
 def _for_platform(resolved: Resolved, platform: str) -> Resolved:
     """What this machine's Python provides here, conda's provides on another platform, as it does in images."""
-    hosted = resolved.lineage != resolved.platform and platform != resolved.platform
+    hosted = resolved.hosted and platform != resolved.platform
     return msgspec.structs.replace(resolved, platform=platform, image=hosted)
 
 

@@ -23,6 +23,7 @@ from roost.daemon.attach_channel import upgraded
 from roost.daemon.builds import BuildJob
 from roost.daemon.decide import IMAGE_TARGETS, Request
 from roost.daemon.docker_runs import ContainerLaunch
+from roost.daemon.frozen_folders import warnings_of
 from roost.daemon.launch import LaunchPlan, plan_key
 from roost.daemon.launches import interpreter_launch, prefix_launch
 from roost.daemon.moments import new_id
@@ -69,7 +70,9 @@ async def _planned(work: Work, what: What, target: str) -> tuple[Resolved, Plann
     resolved = await work.resolve(what)
     request = Request(definition=resolved.definition, target=target, ignore_image=what.ignore_image)
     resolved = aimed(resolved, request)
-    return resolved, await work.planner.plan(resolved, request, what)
+    planned = await work.planner.plan(resolved, request, what)
+    warnings = [*resolved.warnings, *warnings_of(planned.plan.reasons)]
+    return msgspec.structs.replace(resolved, warnings=warnings), planned
 
 
 def _launch(resolved: Resolved, planned: Planned) -> Launch | None:

@@ -40,7 +40,7 @@ class SolveJob(msgspec.Struct, frozen=True, kw_only=True):
     credentials: Mapping[str, str] = {}
     environ: Mapping[str, str] = {}
     image: bool = False
-    """For an image: no Python of this machine is in it."""
+    """For an image: no Python and no folder of this machine is in it."""
     beside: tuple[str, ...] = ()
     """Match specs beside the definition's own."""
 
@@ -147,6 +147,7 @@ async def _wheels_beside(
         credentials=job.credentials,
         variables=job.environ,
         glibc=job.definition.system.get("glibc", BASELINE_GLIBC),
+        editables_as_wheels=job.image,
         progress=progress,
     )
     return tuple(locked.wheels), tuple(locked.inputs)

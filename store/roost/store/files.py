@@ -48,6 +48,15 @@ class LocalFiles:
         """A Python project's folder, without what version control, caches and builds leave in it."""
         return _digest(path, _walk(path, "", _no_source))
 
+    def tree_stamp(self, path: str) -> str:
+        """What tells without reading them that the same files are as they were: digests their names and stats."""
+        stamp = hashlib.sha256()
+        for name in sorted(_walk(path, "", _no_source), key=os.fsencode):
+            status = os.lstat(os.path.join(path, name))
+            fields = (status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            stamp.update(os.fsencode(name) + b"\0" + repr(fields).encode())
+        return stamp.hexdigest()
+
     def context_digest(self, path: str) -> str:
         """Folders count too: ``COPY`` makes empty ones."""
         return _digest(path, _walk(path, "", _context_rule(path), folders=True))

@@ -45,9 +45,11 @@ class Wheel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sha256: str = ""
     size: int = 0
     origin: str | None = None
-    """For ``built``: the sdist (``sha256:…``) or git commit it was built from."""
+    """For ``built``: the sdist or the folder's content (``sha256:…``), or the git commit it was built from."""
     path: str | None = None
     """For ``editable``: the absolute folder."""
+    folder: str | None = None
+    """For ``built`` in place of an editable install (images): the folder, which held what ``origin`` digests."""
     requires: tuple[str, ...] = ()
     """Names of the distributions that it needs, where known."""
 

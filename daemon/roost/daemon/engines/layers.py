@@ -107,7 +107,7 @@ def _check(lock: Lock) -> None:
     if editable:
         raise NotForImagesError(
             f"{', '.join(editable)}: an editable install is a folder of this machine, which an image has not",
-            hint="Name the folder without -e.",
+            hint="`roost build -t docker --rebuild` takes a wheel of what the folder holds.",
             fields={"packages": editable},
         )
     if lock.wheels and python_of(lock) is None:

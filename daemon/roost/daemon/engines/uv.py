@@ -87,10 +87,12 @@ class PipEngine:
         credentials: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
         glibc: str = BASELINE_GLIBC,
+        editables_as_wheels: bool = False,
         progress: Progress | None = None,
     ) -> PipLock:
         """The wheels for ``items`` on ``python`` and ``platform``, beside what conda provides (name to version).
 
+        ``editables_as_wheels``: of an editable folder a wheel of its content is made, for where the folder is not.
         ``variables`` fill in ``${NAME}`` in URLs. Raises PipUnsatisfiableError, ConflictError, LockNeedsBuildError,
         IndexUnreachableError, IndexDeniedError, DigestMismatchError, StoreFullError, UvCrashedError, DefinitionError.
         """
@@ -108,6 +110,7 @@ class PipEngine:
             glibc=glibc,
             index_url=index,
             timeout=self._config.timeout,
+            editables_as_wheels=editables_as_wheels,
         )
         progress.start("lock-pip")
         async with self._process.folder() as folder:

@@ -71,6 +71,8 @@ class LockRequest(msgspec.Struct, frozen=True, kw_only=True):
     glibc: str
     index_url: str | None
     timeout: int
+    editables_as_wheels: bool = False
+    """For an image: an editable folder becomes a wheel of its content."""
 
 
 def uv_platform(platform: str, glibc: str, host_libc: str | None) -> str | None:

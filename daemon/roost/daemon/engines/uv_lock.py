@@ -22,7 +22,9 @@ from roost.daemon.engines.uv_wheels import Kept, WheelStore
 from roost.daemon.platforms import local_platform, split_platform
 from roost.daemon.progress import Progress
 from roost.store.definition import PipItem
+from roost.store.files import LocalFiles
 from roost.store.lock import RemoteInput, Wheel
+from roost.store.readers.source import MissingFileError
 
 
 class PipLock(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +43,27 @@ def flat(items: Sequence[PipItem]) -> Iterator[PipItem]:
             yield item
 
 
+def _with_sources(items: Sequence[PipItem]) -> list[PipItem]:
+    """Editable folders as folders whose content counts, as it is now. Blocks. Raises DefinitionError."""
+    return [_with_source(item) for item in items]
+
+
+def _with_source(item: PipItem) -> PipItem:
+    if item.kind in ("requirements", "constraints"):
+        return msgspec.structs.replace(item, items=tuple(_with_sources(item.items)))
+    if item.kind != "editable" or item.path is None:
+        return item
+    try:
+        digest = LocalFiles().tree_digest(item.path)
+    except OSError as error:
+        raise MissingFileError(
+            f"{item.path} can't be read: {error.strerror or error}",
+            hint="An image gets a wheel of the folder's content: put the folder there.",
+            location=item.location,
+        ) from error
+    return msgspec.structs.replace(item, kind="source", digest=digest)
+
+
 class Locking:
     """One request. ``folder`` is its private temporary folder."""
 
@@ -55,6 +78,9 @@ class Locking:
         self._secrets = Secrets(request.credentials)
         self._kept: dict[int, Kept] = {}
         self._places: dict[str, Kept] = {}
+        self._frozen: set[str | None] = set()
+        self._folders: dict[str, PipItem] = {}
+        """Place of a wheel that was built in place of an editable install to the folder's line."""
         self._translated = Translated()
         self._building: Builder | None = None
 
@@ -62,6 +88,9 @@ class Locking:
         """The locked wheels. Raises the errors of ``uv_errors`` and DefinitionError."""
         remote = RemoteFiles(Fetcher(self._secrets, self._request.timeout))
         items = await remote.expand(self._request.items)
+        if self._request.editables_as_wheels:
+            self._frozen = {item.path for item in flat(items) if item.kind == "editable"}
+            items = await asyncio.to_thread(_with_sources, items)
         self._translated = self._translate(items, placeholder=True)
         self._secrets = self._secrets.with_more(self._translated.credentials)
         await self._resolve_local(items)
@@ -100,6 +129,8 @@ class Locking:
     def _keep(self, item: PipItem, kept: Kept) -> None:
         self._kept[id(item)] = kept
         self._places[self._store.path(kept)] = kept
+        if item.path in self._frozen:
+            self._folders[self._store.path(kept)] = item
 
     def _given(self, item: PipItem) -> Kept:
         kept = self._store.keep(item.path or "", built=False)
@@ -135,10 +166,17 @@ class Locking:
         if one.wheel is not None:
             return await self._found(one, one.wheel, "index")
         if one.direct is not None and one.direct.path in self._places:
-            return _kept_wheel(one.name, self._places[one.direct.path], None)
+            return self._local(one.name, one.direct.path)
         if one.direct is not None and one.direct.file_name.endswith(".whl"):
             return await self._found(one, one.direct, "url")
         return await self._build(one)
+
+    def _local(self, name: str, place: str) -> Wheel:
+        """A given wheel, or one of a folder."""
+        kept, line = self._places[place], self._folders.get(place)
+        wheel = _kept_wheel(name, kept, line.digest if line else None)
+        wheel = msgspec.structs.replace(wheel, folder=line.path) if line else wheel
+        return self._fits(wheel) if kept.built else wheel
 
     async def _found(self, one: Chosen, archive: Archive, kind: str) -> Wheel:
         """A wheel of an index (or a folder of links) or behind a URL, with its sha256 even where nobody told it."""
