@@ -14,6 +14,7 @@ from typing import IO, Any
 from roost.client import places
 from roost.client.errors import ClientError, unreachable
 from roost.client.transport import GONE, PROTOCOL, Daemon
+from roost.client.version import is_older
 
 PATIENCE_SECONDS = 120.0
 """A daemon that lives but does not serve yet is recovering its store."""
@@ -24,12 +25,14 @@ Notify = Callable[[str], None]
 
 
 def connect(notify: Notify = lambda line: None) -> Daemon:
-    """A daemon of this protocol, started if need be. Raises ``ClientError`` with exit status 5."""
+    """A daemon of this protocol, started if need be. One of an older version makes room if it is idle; a busy one
+    serves on, for it speaks the same protocol. Raises ``ClientError`` with exit status 5."""
     daemon = Daemon(places.socket_path())
     version = answering(daemon) or start(daemon, notify)
-    if version.get("protocol") == PROTOCOL:
+    if version.get("protocol") != PROTOCOL:
+        _refuse_or_stop(daemon, version)
+    elif not (is_older(version.get("version")) and _made_room(daemon)):
         return daemon
-    _refuse_or_stop(daemon, version)
     start(daemon, notify)
     return daemon
 
@@ -58,10 +61,21 @@ def _refuse_or_stop(daemon: Daemon, version: dict[str, Any]) -> None:
     )
 
 
-def stop(daemon: Daemon, patience: float = 60.0) -> bool:
-    """Ask it to stop and wait until nobody serves. ``False`` where nobody did."""
+def _made_room(daemon: Daemon) -> bool:
     try:
-        daemon.request("POST", "/v1/shutdown", {})
+        stop(daemon, if_idle=True)
+    except ClientError as error:
+        if error.code != "daemon-busy":
+            raise
+        return False
+    return True
+
+
+def stop(daemon: Daemon, patience: float = 60.0, *, if_idle: bool = False) -> bool:
+    """Ask it to stop and wait until nobody serves. ``False`` where nobody did. Raises ``ClientError``, with the code
+    ``daemon-busy`` where it was to stop only if idle and is not."""
+    try:
+        daemon.request("POST", "/v1/shutdown", {"if_idle": True} if if_idle else {})
     except GONE:
         return False
     deadline = time.monotonic() + patience

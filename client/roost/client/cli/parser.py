@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeAlias
 
 from roost.client.cli.context import Context, wrong_usage
+from roost.client.version import VERSION
 
 Handler = Callable[[Context], int]
 LAUNCHING = ("run", "exec", "shell")
@@ -97,12 +98,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 class _Version(argparse.Action):
-    """Looked up only when it is asked for: the look-up costs more than the rest of the parser."""
+    """Prints it and ends."""
 
     def __call__(self, parser: argparse.ArgumentParser, *ignored: object) -> None:
-        from importlib.metadata import version
-
-        print(f"roost {version('roost')}")
+        print(f"roost {VERSION}")
         parser.exit()
 
 
