@@ -92,8 +92,20 @@ async def assert_whole(root):
     for generation in await store.index.generations("sha256:a"):
         assert await store.index.lock(generation.lock_digest) is not None
     current = await store.index.current_generation("sha256:a", "linux-64")
+    assert await store.index.database.read(uncovered) == []
     await store.close()
     return ready, current
+
+
+def uncovered(connection):
+    """Locks that `roost env who` would not find by what they hold, or would find in vain, or count wrongly."""
+    return connection.execute(
+        "SELECT l.id FROM locks AS l WHERE NOT EXISTS (SELECT 1 FROM contents AS c WHERE c.lock = l.id) "
+        "UNION ALL SELECT lock FROM contents WHERE lock NOT IN (SELECT id FROM locks) "
+        "UNION ALL SELECT l.id FROM locks AS l LEFT JOIN lock_uses AS u ON u.lock = l.id WHERE "
+        "(u.generations, u.prefixes) IS NOT ((SELECT count(*) FROM generations WHERE lock_digest = l.digest), "
+        "(SELECT count(*) FROM artifacts WHERE key = l.digest AND state = 'ready'))"
+    ).fetchall()
 
 
 PREPARED = {"publish": [], "delete": ["publish"], "retire": ["publish"], "fail": []}

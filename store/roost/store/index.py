@@ -17,9 +17,11 @@ from roost.store import (
     index_history,
     index_images,
     index_layers,
+    index_who,
 )
 from roost.store.clock import utc_now
 from roost.store.index_database import Database
+from roost.store.index_who import KnownPackage
 from roost.store.lock import Lock
 from roost.store.names import EnvironmentReference
 from roost.store.records import (
@@ -42,6 +44,7 @@ from roost.store.records import (
     Registered,
     Run,
 )
+from roost.store.where_used import Uses
 
 OPEN_RUN_STATES = ("queued", "preparing", "running")
 OPEN_BUILD_STATES = ("queued", "solving", "building")
@@ -177,6 +180,16 @@ class Index:
     async def promote(self, definition_digest: str, platform: str, number: int) -> Generation:
         """Make that generation current; raises ``GenerationUnknownError``."""
         return await self.database.write(index_generations.promote, definition_digest, platform, number)
+
+    # -- where packages are used ---------------------------------------------------------------------------------
+
+    async def known_packages(self, name: str) -> list[KnownPackage]:
+        """All versions of a package (its name in any spelling that PEP 503 takes for the same) that locks hold."""
+        return await self.database.read(index_who.known_packages, name)
+
+    async def where_used(self, name: str, ids: Sequence[int], limit: int = 100) -> Uses:
+        """What holds one of these packages (by ``KnownPackage.id``) of that name."""
+        return await self.database.scan(index_who.where_used, name, ids, limit)
 
     # -- artifacts, leases, pins ---------------------------------------------------------------------------------
 

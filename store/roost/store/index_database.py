@@ -18,6 +18,7 @@ import aiosqlite
 from roost.store.disk import no_space
 from roost.store.errors import RoostError, StoreError
 from roost.store.failpoints import operation
+from roost.store.index_packages import fill_contents
 from roost.store.index_schema import MIGRATIONS, SCHEMA_VERSION, statements
 from roost.store.root import RootFormatError
 
@@ -187,9 +188,15 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
     _folded(connection)  # a file that has its tables needs less room later, when there may be none
 
 
+_FILLED: dict[int, Callable[[sqlite3.Connection], None]] = {5: fill_contents}
+"""What a migration does that SQL can't say, after its statements and in the same transaction."""
+
+
 def _step(connection: sqlite3.Connection, version: int) -> None:
     for statement in statements(MIGRATIONS[version]):
         connection.execute(statement)
+    if version in _FILLED:
+        _FILLED[version](connection)
     connection.execute(f"PRAGMA user_version = {version}")
 
 

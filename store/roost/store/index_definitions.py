@@ -8,6 +8,7 @@ import zlib
 import msgspec
 
 from roost.store.clock import utc_now
+from roost.store.index_packages import add_contents
 from roost.store.lock import Lock, lock_digest
 from roost.store.records import Known
 
@@ -93,10 +94,14 @@ def settings(connection: sqlite3.Connection, digest: str) -> bytes | None:
 def put_lock(connection: sqlite3.Connection, lock: Lock) -> str:
     """Keep a lock; its digest. The first body of a digest stays: others differ at most in where things come from."""
     digest = lock_digest(lock)
-    connection.execute(
-        "INSERT INTO locks (digest, platform, body, created) VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING",
+    if has_lock(connection, digest):
+        return digest
+    added = connection.execute(
+        "INSERT INTO locks (digest, platform, body, created) VALUES (?, ?, ?, ?)",
         (digest, lock.platform, zlib.compress(msgspec.json.encode(lock)), utc_now()),
     )
+    assert added.lastrowid is not None  # an INSERT that did not raise has a row
+    add_contents(connection, added.lastrowid, lock)
     return digest
 
 

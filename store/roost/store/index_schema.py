@@ -9,7 +9,9 @@ layers keep their record as JSON beside the columns that are searched: a field t
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 4
+import sqlite3
+
+SCHEMA_VERSION = 5
 
 _FIRST = """
 CREATE TABLE definitions (
@@ -212,10 +214,131 @@ CREATE TABLE labels (
 CREATE INDEX labels_version ON labels (environment, version);
 """
 
-MIGRATIONS: dict[int, str] = {1: _FIRST, 2: _SECOND, 3: _THIRD, 4: _FOURTH}
+_FIFTH = """
+-- Which lock holds which package: see index_packages. A name is that of both worlds, by PEP 503; `spelled` is conda's.
+CREATE TABLE package_names (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+);
+CREATE TABLE packages (
+    id INTEGER PRIMARY KEY,
+    name INTEGER NOT NULL REFERENCES package_names (id),
+    kind TEXT NOT NULL,
+    spelled TEXT NOT NULL,
+    version TEXT NOT NULL,
+    build TEXT NOT NULL,
+    UNIQUE (name, kind, spelled, version, build)
+);
+-- Spans of locks first: one lock's packages go into a few pages, and not into one for each package. `several` is 1
+-- where the lock holds more than this one under the name. No foreign keys: they would cost a search for every row.
+CREATE TABLE contents (
+    span INTEGER NOT NULL,
+    name INTEGER NOT NULL,
+    lock INTEGER NOT NULL,
+    package INTEGER NOT NULL,
+    several INTEGER NOT NULL,
+    PRIMARY KEY (span, name, lock DESC, package)
+) WITHOUT ROWID;
+-- What refers to a lock, counted: adding these up is quicker than finding the rows. `current`: of `generations`.
+CREATE TABLE lock_uses (
+    lock INTEGER PRIMARY KEY,
+    generations INTEGER NOT NULL,
+    current INTEGER NOT NULL,
+    images INTEGER NOT NULL,
+    prefixes INTEGER NOT NULL,
+    runs INTEGER NOT NULL
+);
+CREATE INDEX lock_uses_images ON lock_uses (lock) WHERE images > 0;
+CREATE INDEX lock_uses_prefixes ON lock_uses (lock) WHERE prefixes > 0;
+-- The definitions of environments (by their bodies) that a lock is a result of, by whichever generation.
+CREATE TABLE lock_bodies (
+    lock INTEGER NOT NULL,
+    body INTEGER NOT NULL,
+    PRIMARY KEY (lock, body)
+) WITHOUT ROWID;
+CREATE INDEX images_lock ON images (lock_digest);
+INSERT INTO lock_uses (lock, generations, current, images, prefixes, runs)
+    SELECT l.id, 0, 0,
+        (SELECT count(*) FROM images AS i WHERE i.lock_digest = l.digest),
+        (SELECT count(*) FROM artifacts AS a WHERE a.kind = 'prefix' AND a.key = l.digest AND a.state = 'ready'),
+        (SELECT count(*) FROM runs AS r WHERE r.lock_digest = l.digest)
+    FROM locks AS l;
+UPDATE lock_uses SET (generations, current) =
+    (SELECT count(*), coalesce(sum(g.current), 0) FROM locks AS l JOIN generations AS g ON g.lock_digest = l.digest
+        WHERE l.id = lock_uses.lock);
+INSERT INTO lock_bodies (lock, body)
+    SELECT DISTINCT l.id, b.id FROM generations AS g JOIN locks AS l ON l.digest = g.lock_digest
+    JOIN bodies AS b ON b.definition_digest = g.definition_digest;
+CREATE TRIGGER locks_added AFTER INSERT ON locks BEGIN
+    INSERT INTO lock_uses (lock, generations, current, images, prefixes, runs) VALUES (
+        NEW.id, 0, 0,
+        (SELECT count(*) FROM images WHERE lock_digest = NEW.digest),
+        (SELECT count(*) FROM artifacts WHERE kind = 'prefix' AND key = NEW.digest AND state = 'ready'),
+        (SELECT count(*) FROM runs WHERE lock_digest = NEW.digest)
+    );
+END;
+CREATE TRIGGER generations_added AFTER INSERT ON generations BEGIN
+    UPDATE lock_uses SET generations = generations + 1, current = current + NEW.current
+        WHERE lock = (SELECT id FROM locks WHERE digest = NEW.lock_digest);
+    INSERT INTO lock_bodies (lock, body)
+        SELECT l.id, b.id FROM locks AS l CROSS JOIN bodies AS b
+        WHERE l.digest = NEW.lock_digest AND b.definition_digest = NEW.definition_digest
+            AND NOT EXISTS (SELECT 1 FROM lock_bodies AS x WHERE x.lock = l.id AND x.body = b.id);
+END;
+CREATE TRIGGER generations_moved AFTER UPDATE OF current ON generations WHEN NEW.current <> OLD.current BEGIN
+    UPDATE lock_uses SET current = current + NEW.current - OLD.current
+        WHERE lock = (SELECT id FROM locks WHERE digest = NEW.lock_digest);
+END;
+CREATE TRIGGER bodies_added AFTER INSERT ON bodies BEGIN
+    INSERT INTO lock_bodies (lock, body)
+        SELECT DISTINCT l.id, NEW.id FROM generations AS g JOIN locks AS l ON l.digest = g.lock_digest
+        WHERE g.definition_digest = NEW.definition_digest;
+END;
+-- Counted anew and not added to: a row that replaces another fires no trigger for the one that goes.
+CREATE TRIGGER images_added AFTER INSERT ON images BEGIN
+    UPDATE lock_uses SET images = (SELECT count(*) FROM images WHERE lock_digest = NEW.lock_digest)
+        WHERE lock = (SELECT id FROM locks WHERE digest = NEW.lock_digest);
+END;
+CREATE TRIGGER images_dropped AFTER DELETE ON images BEGIN
+    UPDATE lock_uses SET images = (SELECT count(*) FROM images WHERE lock_digest = OLD.lock_digest)
+        WHERE lock = (SELECT id FROM locks WHERE digest = OLD.lock_digest);
+END;
+CREATE TRIGGER artifacts_added AFTER INSERT ON artifacts WHEN NEW.kind = 'prefix' AND NEW.state = 'ready' BEGIN
+    UPDATE lock_uses SET prefixes = 1 WHERE lock = (SELECT id FROM locks WHERE digest = NEW.key);
+END;
+CREATE TRIGGER artifacts_changed AFTER UPDATE OF state ON artifacts WHEN NEW.kind = 'prefix' BEGIN
+    UPDATE lock_uses SET prefixes =
+        (SELECT count(*) FROM artifacts WHERE kind = 'prefix' AND key = NEW.key AND state = 'ready')
+        WHERE lock = (SELECT id FROM locks WHERE digest = NEW.key);
+END;
+CREATE TRIGGER artifacts_dropped AFTER DELETE ON artifacts WHEN OLD.kind = 'prefix' AND OLD.state = 'ready' BEGIN
+    UPDATE lock_uses SET prefixes = 0 WHERE lock = (SELECT id FROM locks WHERE digest = OLD.key);
+END;
+CREATE TRIGGER runs_added AFTER INSERT ON runs WHEN NEW.lock_digest IS NOT NULL BEGIN
+    UPDATE lock_uses SET runs = runs + 1 WHERE lock = (SELECT id FROM locks WHERE digest = NEW.lock_digest);
+END;
+CREATE TRIGGER runs_changed AFTER UPDATE OF lock_digest ON runs WHEN NEW.lock_digest IS NOT OLD.lock_digest BEGIN
+    UPDATE lock_uses SET runs = runs - 1 WHERE lock = (SELECT id FROM locks WHERE digest = OLD.lock_digest);
+    UPDATE lock_uses SET runs = runs + 1 WHERE lock = (SELECT id FROM locks WHERE digest = NEW.lock_digest);
+END;
+CREATE TRIGGER runs_dropped AFTER DELETE ON runs WHEN OLD.lock_digest IS NOT NULL BEGIN
+    UPDATE lock_uses SET runs = runs - 1 WHERE lock = (SELECT id FROM locks WHERE digest = OLD.lock_digest);
+END;
+"""
+
+MIGRATIONS: dict[int, str] = {1: _FIRST, 2: _SECOND, 3: _THIRD, 4: _FOURTH, 5: _FIFTH}
 
 
 def statements(script: str) -> list[str]:
-    """The single statements of a script (``executescript`` would commit before it runs). No ``;`` inside one."""
+    """The single statements of a script (``executescript`` would commit before it runs). A ``;`` ends one, but within a
+    trigger; none in a text."""
     without_comments = "\n".join(line for line in script.splitlines() if not line.lstrip().startswith("--"))
-    return [part.strip() for part in without_comments.split(";") if part.strip()]
+    found, begun = [], ""
+    for part in without_comments.split(";"):
+        begun += part
+        if sqlite3.complete_statement(f"{begun};"):
+            found.append(begun.strip())
+            begun = ""
+        else:
+            begun += ";"
+    return [statement for statement in found if statement]

@@ -1,0 +1,255 @@
+"""Where a package is used: the index's answer is that of a walk through everything that is kept, whatever was done."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roost.store import index_artifacts, index_environments, index_generations, index_history, index_images, index_who
+from roost.store.definition import Definition, Settings
+from roost.store.index_database import _migrate, _prepare
+from roost.store.index_definitions import put_lock
+from roost.store.index_packages import SPAN_BITS, packages_of
+from roost.store.index_schema import MIGRATIONS, statements
+from roost.store.lock import CondaPackage, CondaPython, Lock, Wheel, lock_digest
+from roost.store.pip_lines import normalise_name
+from roost.store.records import Artifact, EnvironmentBody, KeptImage, NewGeneration, NewVersion, Run
+
+NOW = "2026-01-01T00:00:00Z"
+NAMES = ["numpy", "typing_extensions", "typing-extensions", "Six", "a.b", "a__b"]
+ALL = 10**9
+
+conda_packages = st.builds(
+    lambda name, version, build: CondaPackage(
+        name=name, version=version, build=build, subdir="noarch", url="u", sha256="",
+        file_name=f"{name}-{version}-{build}.conda",
+    ),
+    st.sampled_from(NAMES), st.sampled_from("123"), st.sampled_from("xy"),
+)  # fmt: skip
+wheels = st.builds(
+    lambda name, version: Wheel(name=name, version=version), st.sampled_from(NAMES), st.sampled_from("12")
+)
+locks = st.builds(
+    lambda conda, wheels: Lock(
+        platform="linux-64", provider=CondaPython(), conda=tuple(conda), wheels=tuple(wheels)
+    ),
+    st.lists(conda_packages, max_size=4), st.lists(wheels, max_size=3),
+)  # fmt: skip
+few = st.integers(0, 3)
+steps = st.one_of(
+    st.tuples(st.just("lock"), locks),
+    st.tuples(st.just("generation"), few, st.sampled_from(["linux-64", "osx-arm64"]), few),
+    st.tuples(st.just("promote"), few, st.integers(1, 2)),
+    st.tuples(st.just("register"), st.sampled_from("mn"), few, few, st.booleans()),
+    st.tuples(st.just("image"), few, few),
+    st.tuples(st.just("prefix"), few),
+    st.tuples(st.just("delete"), few),
+    st.tuples(st.just("run"), st.none() | few),
+    st.tuples(st.just("rerun"), few),
+)
+
+
+@dataclass
+class Indexed:
+    """An index in memory, worked on through the functions that roost itself uses."""
+
+    connection: sqlite3.Connection
+    locks: list[Lock]
+    made: int = 0
+
+    def do(self, step):
+        getattr(self, "do_" + step[0])(*step[1:])
+        self.made += 1
+
+    def chosen(self, number):
+        return self.locks[number % len(self.locks)]
+
+    def do_lock(self, lock):
+        self.locks.append(lock)
+        put_lock(self.connection, lock)
+
+    def do_generation(self, definition, platform, number):
+        new = NewGeneration(definition_digest=f"sha256:{definition}", platform=platform)
+        index_generations.add_generation(self.connection, new, self.chosen(number))
+
+    def do_promote(self, definition, number):
+        if index_generations.generation(self.connection, f"sha256:{definition}", "linux-64", number):
+            index_generations.promote(self.connection, f"sha256:{definition}", "linux-64", number)
+
+    def do_register(self, name, definition, setting, archive):
+        new = NewVersion(
+            name=name, definition_digest=f"sha256:{definition}", settings_digest=f"sha256:s{setting}",
+            body=EnvironmentBody(
+                definition=Definition(system={"d": str(definition)}), settings=Settings(variables={"s": str(setting)})
+            ),
+            canonical=b"{}", settings_canonical=b"{}", kind="system-managed",
+        )  # fmt: skip
+        version = index_environments.register(self.connection, new).version
+        if archive:
+            index_environments.set_archived(self.connection, name, version.version, True)
+
+    def do_image(self, number, key):
+        index_images.put_image(
+            self.connection,
+            KeptImage(
+                key=f"{key}-{lock_digest(self.chosen(number))}", config_digest=f"sha256:c{self.made}",
+                definition_digest="sha256:d", lock_digest=lock_digest(self.chosen(number)), platform="linux-64",
+                base_digest="sha256:b", name=f"roost/x:{key}",
+            ),
+        )  # fmt: skip
+
+    def do_prefix(self, number):
+        key = lock_digest(self.chosen(number))
+        made = Artifact(id=f"p{self.made}", kind="prefix", key=key, platform="", state="building", path=f"/{self.made}")
+        index_artifacts.insert_building(self.connection, made, "b")
+        if index_artifacts.ready_artifact(self.connection, "prefix", key) is None:
+            index_artifacts.mark_ready(self.connection, made)
+
+    def do_delete(self, number):
+        found = index_artifacts.ready_artifact(self.connection, "prefix", lock_digest(self.chosen(number)))
+        if found and number % 2:
+            index_artifacts.drop_artifact(self.connection, found.id)
+        elif found:
+            index_artifacts.mark_retired(self.connection, found.id)
+
+    def do_run(self, number):
+        index_history.insert_record(
+            self.connection,
+            Run(
+                id=f"r{self.made}", state="running", target="local", command=("x",), cwd="/", created=NOW,
+                definition_digest="sha256:d", settings_digest="sha256:s", environment_name="m", environment_version=1,
+                lock_digest=None if number is None else lock_digest(self.chosen(number)),
+            ),
+        )  # fmt: skip
+
+    def do_rerun(self, number):
+        """A run learns its lock after it was written down."""
+        row = self.connection.execute("SELECT id FROM runs LIMIT 1").fetchone()
+        if row:
+            fields = {"lock_digest": lock_digest(self.chosen(number)), "state": "succeeded"}
+            index_history.update_record(self.connection, Run, row["id"], fields)
+
+
+def new_connection():
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    _prepare(connection, ":memory:")
+    return connection
+
+
+def indexed(todo, first):
+    connection = new_connection()
+    _migrate(connection, ":memory:")
+    made = Indexed(connection, [])
+    made.do_lock(first)
+    for step in todo:
+        made.do(step)
+    return made
+
+
+def walked(connection, wanted):
+    """What holds a package that is ``wanted``, by reading all that is kept; sets and multisets of plain names."""
+    rows = {
+        table: connection.execute(f"SELECT * FROM {table}").fetchall()
+        for table in ("locks", "generations", "images", "artifacts", "runs", "versions", "bodies", "environments")
+    }
+    holding = set()
+    for row in rows["locks"]:
+        lock = msgspec.json.decode(zlib.decompress(row["body"]), type=Lock)
+        if any(package in wanted for package in packages_of(lock)):
+            holding.add(row["digest"])
+    generations = [row for row in rows["generations"] if row["lock_digest"] in holding]
+    definitions = {row["definition_digest"] for row in generations}
+    current = {row["definition_digest"] for row in generations if row["current"]}
+    bodies = {row["id"]: row["definition_digest"] for row in rows["bodies"]}
+    names = {row["id"]: row["name"] for row in rows["environments"]}
+    return {
+        "locks": len(holding),
+        "environments": {
+            (names[row["environment"]], row["version"], bool(row["archived"]), bodies[row["body"]] in current)
+            for row in rows["versions"]
+            if bodies[row["body"]] in definitions
+        },
+        "generations": {(r["definition_digest"], r["platform"], r["number"], bool(r["current"])) for r in generations},
+        "images": {row["key"] for row in rows["images"] if row["lock_digest"] in holding},
+        "prefixes": {row["id"] for row in rows["artifacts"] if row["key"] in holding and row["state"] == "ready"},
+        "runs": {row["id"] for row in rows["runs"] if row["lock_digest"] in holding},
+    }
+
+
+def told(uses):
+    return {
+        "locks": uses.counts.locks,
+        "environments": {(use.name, use.version, use.archived, use.current) for use in uses.environments},
+        "generations": {(use.definition_digest, use.platform, use.number, use.current) for use in uses.generations},
+        "images": {use.key for use in uses.images},
+        "prefixes": {use.id for use in uses.prefixes},
+        "runs": {use.id for use in uses.runs},
+    }
+
+
+KINDS = ("environments", "generations", "images", "prefixes", "runs")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(steps, max_size=25), locks, st.sampled_from(NAMES), st.sets(st.sampled_from("123")), st.integers(0, 3))
+def test_the_answer_is_that_of_a_walk_through_everything(todo, first, name, versions, limit):
+    made = indexed(todo, first)
+    known = [each for each in index_who.known_packages(made.connection, name) if each.package.version in versions]
+    wanted = {each.package for each in known}
+    assert {normalise_name(each.name) for each in wanted} <= {normalise_name(name)}
+    expected = walked(made.connection, wanted)
+    ids = [each.id for each in known]
+    uses = index_who.where_used(made.connection, name, ids, ALL)
+    assert told(uses) == expected
+    assert {kind: getattr(uses.counts, kind) for kind in KINDS} == {kind: len(expected[kind]) for kind in KINDS}
+    assert uses.counts.current_generations == sum(each[3] for each in expected["generations"])
+    for kind in KINDS:
+        rows = getattr(uses, kind)
+        assert len(rows) == len(expected[kind])  # each once
+        assert all(row.packages and set(row.packages) <= wanted for row in rows)
+    first_few = index_who.where_used(made.connection, name, ids, limit)
+    assert first_few.counts == uses.counts
+    assert all(getattr(first_few, kind) == getattr(uses, kind)[:limit] for kind in KINDS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(steps, max_size=25), locks)
+def test_an_index_from_before_is_filled_as_if_it_had_always_been_there(todo, first):
+    made = indexed(todo, first)
+    older = new_connection()
+    for version in range(1, 5):
+        for statement in statements(MIGRATIONS[version]):
+            older.execute(statement)
+    older.execute("PRAGMA user_version = 4")
+    older.execute("PRAGMA foreign_keys = OFF")
+    for table in ("definitions", "settings", "locks", "generations", "artifacts", "images", "runs", "environments",
+                  "bodies", "versions"):  # fmt: skip
+        for row in made.connection.execute(f"SELECT * FROM {table}"):
+            older.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", tuple(row))
+    _migrate(older, ":memory:")
+    for table in ("package_names", "packages", "contents", "lock_uses", "lock_bodies"):
+        query = f"SELECT * FROM {table}"
+        assert Counter(map(tuple, older.execute(query))) == Counter(map(tuple, made.connection.execute(query)))
+
+
+def test_locks_of_many_spans_come_newest_first():
+    connection = new_connection()
+    _migrate(connection, ":memory:")
+    number = (2 << SPAN_BITS) + 5
+    for place in range(number):
+        wheel = Wheel(name="many" if place % 2 else "few", version="1", path=f"/{place}")
+        lock = Lock(platform="linux-64", provider=CondaPython(), wheels=(wheel,))
+        new = NewGeneration(definition_digest=f"sha256:{place}", platform="linux-64")
+        index_generations.add_generation(connection, new, lock)
+    [known] = index_who.known_packages(connection, "MANY")
+    uses = index_who.where_used(connection, "many", [known.id], number)
+    assert uses.counts.locks == uses.counts.generations == number // 2
+    assert [use.definition_digest for use in uses.generations] == [
+        f"sha256:{place}" for place in reversed(range(number)) if place % 2
+    ]
