@@ -1,0 +1,81 @@
+"""Differences of locks: none of a lock with itself, applying them leads from one to the other, and back."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roost.store.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel, lock_digest
+from roost.store.lock_differences import applied, lock_differences, packages_of, plain_order, reversed_change
+
+NAMES = st.sampled_from(["a", "b", "numpy", "python", "six", "x-y"])
+VERSIONS = st.sampled_from(["1", "1.0", "1.9", "1.10", "2.0rc1", "2.0", "2021.09", "odd-version", "1!3"])
+DIGESTS = st.sampled_from(["a" * 64, "b" * 64])
+PROVIDERS = st.just(CondaPython()) | st.builds(
+    HostPython, version=st.sampled_from(["3.11.7", "3.12.1"]), executable=st.just("/usr/bin/python3")
+)
+
+
+@st.composite
+def condas(draw: st.DrawFn) -> CondaPackage:
+    name, version, build = draw(NAMES), draw(VERSIONS), draw(st.sampled_from(["0", "py311_1"]))
+    return CondaPackage(
+        name=name,
+        version=version,
+        build=build,
+        subdir="noarch",
+        file_name=f"{name}-{version}-{build}.conda",
+        url="https://example.org/x",
+        sha256=draw(DIGESTS),
+        size=draw(st.integers(0, 3)),
+    )
+
+
+@st.composite
+def wheels(draw: st.DrawFn) -> Wheel:
+    name, version = draw(NAMES), draw(VERSIONS)
+    folder = draw(st.none() | st.sampled_from(["/one", "/two"]))
+    kind = "editable" if folder else "index"
+    return Wheel(name=name, version=version, kind=kind, file_name=f"{name}.whl", sha256=draw(DIGESTS), path=folder)
+
+
+LOCKS = st.builds(
+    Lock,
+    platform=st.just("linux-64"),
+    provider=PROVIDERS,
+    conda=st.lists(condas(), unique_by=lambda p: p.name).map(tuple),
+    wheels=st.lists(wheels(), unique_by=lambda w: w.name).map(tuple),
+)
+
+
+@given(LOCKS)
+def test_nothing_differs_from_itself(lock: Lock) -> None:
+    found = lock_differences(lock, lock, plain_order)
+    assert (found.packages, found.provider, found.bytes) == ((), None, 0)
+    assert found.unchanged == len(packages_of(lock))
+
+
+@given(LOCKS, LOCKS)
+def test_applying_the_changes_leads_from_one_to_the_other(before: Lock, after: Lock) -> None:
+    found = lock_differences(before, after, plain_order)
+    reached, wanted = applied(packages_of(before), found.packages), packages_of(after)
+    assert {key: _content(view) for key, view in reached.items()} == {k: _content(v) for k, v in wanted.items()}
+    counts = [sum(c.change == kind for c in found.packages) for kind in ("added", "removed")]
+    assert len(packages_of(before)) + counts[0] - counts[1] == len(wanted)
+
+
+def _content(view: object) -> tuple[object, ...]:
+    return tuple(getattr(view, name) for name in ("version", "build", "file_name", "sha256", "place"))
+
+
+@given(LOCKS, LOCKS)
+def test_the_way_back_is_the_same_way_reversed(before: Lock, after: Lock) -> None:
+    there = lock_differences(before, after, plain_order).packages
+    back = lock_differences(after, before, plain_order).packages
+    assert back == tuple(map(reversed_change, there))
+
+
+@given(LOCKS, LOCKS)
+def test_equal_digests_differ_in_nothing_and_other_digests_in_something(before: Lock, after: Lock) -> None:
+    found = lock_differences(before, after, plain_order)
+    assert (lock_digest(before) == lock_digest(after)) == (not found.packages and found.provider is None)
