@@ -239,6 +239,30 @@ async def test_a_url_for_what_conda_provides_is_a_conflict(bench: Bench) -> None
             await bench.lock(line, provided={"numeric": "1.9"})
 
 
+EXTRA = "colours>=1 ; extra == 'bright'\nProvides-Extra: bright"
+
+
+@pytest.mark.parametrize("asks", ["itself", "another"])
+async def test_extras_of_what_conda_provides_are_followed(bench: Bench, asks: str) -> None:
+    """What an extra needs is what that very version needs it for; what conda provides is still installed once."""
+    bench.index.wheel("numeric", "1.9", "other>=1", EXTRA)
+    bench.index.wheel("numeric", "2.0", EXTRA.replace("colours", "shades"))
+    bench.index.wheel("colours", "1.5", "numeric>=1")
+    bench.index.wheel("other", "3.0")
+    bench.index.wheel("frames", "1.0", "numeric[bright]")
+    line = "numeric[bright]" if asks == "itself" else "frames"
+    locked = await bench.lock(line, provided={"numeric": "1.9", "other": "1"})
+    assert sorted(wheel.name for wheel in locked.wheels) == sorted({"colours", *({"frames"} & {line})})
+
+
+async def test_extras_that_nobody_can_tell_of_are_refused(bench: Bench) -> None:
+    bench.index.wheel("numeric", "2.0", EXTRA)
+    with pytest.raises(PipUnsatisfiableError) as caught:
+        await bench.lock("numeric[bright]", provided={"numeric": "1.9"})
+    assert "conda provides numeric 1.9" in caught.value.message
+    assert "Name what the extra needs" in caught.value.hint
+
+
 async def test_a_version_that_pep_440_does_not_know_is_left_alone(bench: Bench) -> None:
     bench.index.wheel("frames", "1.0", "numeric")
     locked = await bench.lock("frames", provided={"numeric": "2021a_b"})

@@ -46,6 +46,7 @@ _TARGETS = {
 _LINUX = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}
 _GLIBC = ((2, 17), (2, 28), *((2, minor) for minor in range(31, 41)))
 _MOST_BUILDS = 100
+_NO_EXTRA = re.compile(r"The package `([A-Za-z0-9._-]+) @ file://\S*/provided/\S+` does not have an extra named")
 
 
 class PythonFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,20 +115,26 @@ class Choice:
         self._translated = translated
         self._secrets = secrets
         self._progress = progress
+        self._real: set[str] = set()
+        """Names that conda provides and somebody asks extras of: their own metadata, of the version that conda has,
+        says what these need."""
 
     async def run(self) -> list[Chosen]:
         """Resolve without builds; then, one by one, let the packages through that have no wheel."""
         built: set[str] = set()
         await self._knock()
-        arguments = await asyncio.to_thread(self._write_inputs)
         while True:
+            arguments = await asyncio.to_thread(self._write_inputs)
             binaries = self._binary_arguments(built)
             outcome = await self._process.run(
                 [*arguments, *binaries], self._folder, secrets=self._secrets, on_line=self._tell
             )
-            if outcome.status == 0:
+            if outcome.status != 0:
+                self._let_through(built, outcome.stderr, outcome.status)
+            elif asked := extras_asked(outcome.stderr) & set(self._request.provided) - self._real:
+                self._real |= asked
+            else:
                 return self._all_but_provided(parse(outcome.stdout))
-            self._let_through(built, outcome.stderr, outcome.status)
 
     async def digests(self) -> dict[str, frozenset[str]]:
         """Name to the sha256s (hex) of all files that the indexes list for the version that is chosen, needs aside."""
@@ -152,8 +159,9 @@ class Choice:
                 await Fetcher(self._secrets, self._request.timeout).knock(f"{index.rstrip('/')}/{name}/")
 
     def _tell(self, line: str) -> None:
-        """Failures are told by the error, or are no failures: the first resolution of a build has to end in one."""
-        if not line.lstrip().startswith(("error:", "cause:", "hint:", "And ")):
+        """Failures are told by the error, or are no failures: the first resolution of a build has to end in one. A
+        stub has no extras, and where that is said the next resolution goes without it."""
+        if not line.lstrip().startswith(("error:", "cause:", "hint:", "And ")) and not extras_asked(line):
             self._progress.log(line)
 
     def _let_through(self, built: set[str], stderr: str, status: int) -> None:
@@ -192,6 +200,8 @@ class Choice:
         if twice is not None and twice in provided:
             urls = [line[2:] for line in stderr.splitlines() if line.startswith("- ") and "/provided/" not in line]
             return url_conflict(twice, provided[twice], ", ".join(urls) or twice)
+        if missing := sorted(name for name in self._real if f"{name}=={provided[name]}" in stderr):
+            return _extras_unknown(missing[0], provided[missing[0]])
         error = translate(stderr, status, "locking")
         if isinstance(error, PipUnsatisfiableError):
             return conflict(explanation(stderr), provided) or error
@@ -199,8 +209,11 @@ class Choice:
 
     def _write_inputs(self) -> list[str]:
         """The files that uv reads, and the arguments that name them."""
-        stubs, excluded = write_stubs(os.path.join(self._folder, "provided"), self._request.provided)
-        constraints = [*stubs, *self._translated.constraints]
+        provided = self._request.provided
+        stubbed = {name: version for name, version in provided.items() if name not in self._real}
+        stubs, excluded = write_stubs(os.path.join(self._folder, "provided"), stubbed)
+        fixed = [f"{name}=={provided[name]}" for name in sorted(self._real)]
+        constraints = [*stubs, *fixed, *self._translated.constraints]
         requirements = self._write("requirements.in", self._translated.requirements_text(self._request.index_url))
         arguments = ["pip", "compile", "--format", "pylock.toml", "--no-header", "--no-sources", requirements]
         if constraints:
@@ -249,9 +262,26 @@ class Choice:
         stubs = os.path.join(self._folder, "provided") + os.sep
         for one in chosen:
             is_stub = one.direct is not None and (one.direct.path or "").startswith(stubs)
-            if one.name in provided and not is_stub:
+            if one.name in provided and not is_stub and one.name not in self._real:
                 raise url_conflict(one.name, provided[one.name], one.folder or _place(one))
         return [one for one in chosen if one.name not in provided]
+
+
+def extras_asked(stderr: str) -> set[str]:
+    """Names of the stubs that uv found without an extra that somebody asks for. Pure."""
+    found = re.findall(
+        r"The package `([A-Za-z0-9._-]+) @ file://\S*/provided/\S+` does not have an extra named", stderr
+    )
+    return {canonicalize_name(name) for name in found}
+
+
+def _extras_unknown(name: str, version: str) -> PipUnsatisfiableError:
+    return PipUnsatisfiableError(
+        f"An extra of {name} is asked for; conda provides {name} {version}, and no index has that version to say what "
+        "its extras need",
+        hint=f"Name what the extra needs in its place, or leave {name} to pip.",
+        fields={"package": name, "version": version},
+    )
 
 
 def parse_digests(text: str) -> dict[str, frozenset[str]]:
