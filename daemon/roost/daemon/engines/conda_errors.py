@@ -139,7 +139,8 @@ def _of_channel(text: str, doing: str) -> RoostError:
         )
     if _MISSING.search(text):
         return ChannelMissingError(
-            f"{where} is not there, or has no index: {_last_line(text)}", hint="Check the channel's name."
+            f"{where} is not there, or has no index: {_last_line(text)}",
+            hint="Check the channel's name; [conda.mirrors] in the config says where else to look for it.",
         )
     return ChannelUnreachableError(
         f"{where} can't be read while {doing}: {_last_line(text)}",
