@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 
 import msgspec
 
@@ -26,11 +26,10 @@ _ADD_PACKAGE = """
     INSERT INTO packages (name, kind, spelled, version, build)
     SELECT id, ?, ?, ?, ? FROM package_names WHERE name = ? ON CONFLICT DO NOTHING
 """
-_ADD_CONTENT = f"""
+_ADD_CONTENT = """
     INSERT INTO contents (span, name, lock, package, several)
-    SELECT :lock >> {SPAN_BITS}, n.id, :lock, p.id, :several FROM package_names AS n CROSS JOIN packages AS p
-    WHERE n.name = :name AND p.name = n.id
-        AND p.kind = :kind AND p.spelled = :spelled AND p.version = :version AND p.build = :build
+    SELECT ?, n.id, ?, p.id, ? FROM package_names AS n CROSS JOIN packages AS p
+    WHERE n.name = ? AND p.name = n.id AND p.kind = ? AND p.spelled = ? AND p.version = ? AND p.build = ?
 """
 
 
@@ -65,30 +64,25 @@ def packages_of(lock: Lock | _Names) -> list[Package]:
 
 
 def add_contents(connection: sqlite3.Connection, lock_id: int, lock: Lock | _Names) -> None:
-    """Note what a lock that was just kept holds."""
+    """Note what a lock that was just kept holds. Most of its packages are known from other locks."""
     packages = packages_of(lock)
-    names = [normalise_name(package.name) for package in packages]
+    count = Counter(normalise_name(package.name) for package in packages)
+    new = [package for package in packages if not _add_content(connection, lock_id, package, count)]
+    names = [normalise_name(package.name) for package in new]
     connection.executemany(_ADD_NAME, [(name,) for name in names])
-    connection.executemany(_ADD_PACKAGE, [_row(*each) for each in zip(packages, names, strict=True)])
-    connection.executemany(_ADD_CONTENT, _contents(lock_id, packages, names))
+    connection.executemany(
+        _ADD_PACKAGE, [(p.kind, p.name, p.version, p.build, name) for p, name in zip(new, names, strict=True)]
+    )
+    for package in new:
+        _add_content(connection, lock_id, package, count)
 
 
-def _row(package: Package, name: str) -> tuple[str, ...]:
-    return (package.kind, package.name, package.version, package.build, name)
-
-
-def _contents(lock_id: int, packages: Sequence[Package], names: Sequence[str]) -> Iterable[dict[str, object]]:
-    count = Counter(names)
-    for package, name in zip(packages, names, strict=True):
-        yield {
-            "lock": lock_id,
-            "name": name,
-            "several": count[name] > 1,
-            "kind": package.kind,
-            "spelled": package.name,
-            "version": package.version,
-            "build": package.build,
-        }
+def _add_content(connection: sqlite3.Connection, lock_id: int, package: Package, count: Mapping[str, int]) -> bool:
+    """Whether the package was known, and so could be added."""
+    name = normalise_name(package.name)
+    row = (lock_id >> SPAN_BITS, lock_id, count[name] > 1, name)
+    added = connection.execute(_ADD_CONTENT, (*row, package.kind, package.name, package.version, package.build))
+    return added.rowcount > 0
 
 
 def fill_contents(connection: sqlite3.Connection) -> None:
