@@ -1,0 +1,136 @@
+"""A registry that wants a password: the engine's pulls, and roost's own pushes and pulls, by Docker's config and by a
+credential helper; nothing of it is kept."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from image_machines import machine, write_numpy
+from pip_index import PipIndex
+from registry_parts import Registries, RegistryProcess, registry
+from roost_process import Roost
+
+HTPASSWD = "$2y$05$1gvPWL8ohZO0l/teCkIrhek.THEyr96OSAqJsJ64hSS9QOoMqdRm."
+"""Of ``swordfish 4711``, as `htpasswd -nbB` writes it."""
+USER, PASSWORD = "somebody", "swordfish 4711"
+NUMPY = ("run", "-t", "docker", "--", "python", "-c", "import numpy; print(numpy.__version__)")
+
+
+@pytest.fixture
+def locked() -> Iterator[RegistryProcess]:
+    with registry(users={USER: HTPASSWD}) as made:
+        yield made
+
+
+@pytest.fixture
+def client(docker_host: str) -> Iterator[docker.DockerClient]:
+    made = docker.DockerClient(base_url=docker_host)
+    yield made
+    made.close()
+
+
+class Login:
+    """A folder for Docker's config, as ``docker login`` leaves it."""
+
+    def __init__(self, folder: Path, host: str) -> None:
+        self.folder, self.host = folder, host
+        self.folder.mkdir()
+        self.out()
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {"DOCKER_CONFIG": str(self.folder), "PATH": f"{self.folder}:{os.environ['PATH']}"}
+
+    def out(self) -> None:
+        self._config({})
+
+    def in_config(self, password: str = PASSWORD) -> None:
+        pair = base64.b64encode(f"{USER}:{password}".encode()).decode()
+        self._config({"auths": {self.host: {"auth": pair}}})
+
+    def in_helper(self) -> None:
+        """A program that speaks Docker's protocol, and notes what it was asked."""
+        answer = json.dumps({"ServerURL": self.host, "Username": USER, "Secret": PASSWORD})
+        program = self.folder / "docker-credential-roost-here"
+        program.write_text(f"#!/bin/sh\ncat >> {self.folder}/asked\necho '{answer}'\n")
+        program.chmod(0o755)
+        self._config({"credHelpers": {self.host: "roost-here"}})
+
+    def _config(self, config: dict) -> None:
+        (self.folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.fixture
+def login(locked: RegistryProcess, tmp_path: Path) -> Login:
+    return Login(tmp_path / "docker", locked.host)
+
+
+def _hold_no_secret(*folders: Path) -> None:
+    forms = [PASSWORD.encode(), base64.b64encode(f"{USER}:{PASSWORD}".encode())]
+    for path in (path for folder in folders for path in folder.rglob("*") if path.is_file()):
+        data = path.read_bytes()
+        assert not any(form in data for form in forms), path
+
+
+def test_the_engine_pulls_with_what_docker_knows(
+    locked: RegistryProcess, login: Login, docker_roost: Roost, client: docker.DockerClient, base_image: str
+):
+    name = f"{locked.host}/team/base"
+    client.images.get(base_image).tag(name, "1")
+    client.images.push(name, "1", auth_config={"username": USER, "password": PASSWORD})
+    client.images.remove(f"{name}:1")
+    docker_roost.variables.update(login.variables)
+    words = ("run", "--image", f"{name}:1", "--", "echo", "ran")
+    refused = docker_roost.failed(125, *words)
+    assert "credentials" in refused["message"]
+    login.in_config("wrong")
+    assert docker_roost.run(*words).returncode == 125
+    for enter in (login.in_config, login.in_helper):
+        enter()
+        assert docker_roost.ok(*words) == "ran\n"
+        client.images.remove(f"{name}:1")
+    assert locked.host in (login.folder / "asked").read_text()
+    login.out()
+    assert docker_roost.run(*words).returncode == 125, "nothing is remembered"
+    _hold_no_secret(docker_roost.root)
+
+
+@pytest.mark.parametrize("way", ["config", "helper"])
+def test_images_and_locks_go_through_a_locked_workspace(
+    way: str,
+    channel_url: str,
+    docker_host: str,
+    base_image: str,
+    locked: RegistryProcess,
+    login: Login,
+    client: docker.DockerClient,
+):
+    registries = Registries(workspace=locked, catalogue=locked)
+    index = PipIndex()
+    with contextlib.ExitStack() as stack:
+        stack.callback(index.close)
+        three = [stack.enter_context(machine(channel_url, index, docker_host, registries)) for _ in range(3)]
+        for each in three:
+            each.variables.update(login.variables)
+            write_numpy(each, base_image)
+        stranger, first, second = three
+        denied = stranger.failed(6, "image", "push")
+        assert (denied["code"], locked.host in denied["message"]) == ("registry-unknown", True)
+        login.in_config() if way == "config" else login.in_helper()
+        pushed = first.json("image", "push")["build"]["artifacts"][0]
+        assert pushed["reference"].startswith(f"{locked.host}/team/images:")
+        [plan] = second.json("plan")["plans"]
+        assert (plan["action"], plan["artifact"]["digest"]) == ("pull-image", pushed["digest"])
+        assert second.ok(*NUMPY) == "1.26.4\n"
+        client.images.remove(pushed["digest"], force=True)
+        login.out()
+        [plan] = second.json("plan", "-t", "docker")["plans"]
+        assert "registry-unknown" in [reason["code"] for reason in plan["reasons"]], "unknown, and not absent"
+        _hold_no_secret(*(each.root for each in three))
