@@ -1,0 +1,136 @@
+"""roost for notebooks and scripts: ``from roost.client import Workspace, Environment, ScriptRunConfig, Experiment``.
+
+Names are those that users of Azure ML environments know. A name's module is imported when the name is first used: the
+command line's fast path imports this package too, and pays for nothing here.
+"""
+
+TYPE_CHECKING = False  # importing typing would cost more than all the rest
+if TYPE_CHECKING:
+    from roost.client.api.builds import ImageBuildDetails as ImageBuildDetails
+    from roost.client.api.conda_dependencies import CondaDependencies as CondaDependencies
+    from roost.client.api.docker_section import ContainerRegistry as ContainerRegistry
+    from roost.client.api.docker_section import DockerBuildContext as DockerBuildContext
+    from roost.client.api.docker_section import DockerImagePlatform as DockerImagePlatform
+    from roost.client.api.docker_section import DockerSection as DockerSection
+    from roost.client.api.environment import Environment as Environment
+    from roost.client.api.environment import EnvironmentReference as EnvironmentReference
+    from roost.client.api.errors import BuildFailedError as BuildFailedError
+    from roost.client.api.errors import DaemonUnreachableError as DaemonUnreachableError
+    from roost.client.api.errors import DefinitionError as DefinitionError
+    from roost.client.api.errors import EnvironmentNotFoundError as EnvironmentNotFoundError
+    from roost.client.api.errors import NotFoundError as NotFoundError
+    from roost.client.api.errors import RoostError as RoostError
+    from roost.client.api.errors import RunFailedError as RunFailedError
+    from roost.client.api.errors import UnreachableError as UnreachableError
+    from roost.client.api.errors import UnsupportedError as UnsupportedError
+    from roost.client.api.errors import UsageError as UsageError
+    from roost.client.api.experiment import Experiment as Experiment
+    from roost.client.api.image_details import DockerImageDetails as DockerImageDetails
+    from roost.client.api.run import Run as Run
+    from roost.client.api.run_config import DockerConfiguration as DockerConfiguration
+    from roost.client.api.run_config import RunConfiguration as RunConfig
+    from roost.client.api.run_config import RunConfiguration as RunConfiguration
+    from roost.client.api.run_config import ScriptRunConfig as ScriptRunConfig
+    from roost.client.api.sections import PythonSection as PythonSection
+    from roost.client.api.sections import RCranPackage as RCranPackage
+    from roost.client.api.sections import RGitHubPackage as RGitHubPackage
+    from roost.client.api.sections import RSection as RSection
+    from roost.client.api.sections import SparkPackage as SparkPackage
+    from roost.client.api.sections import SparkSection as SparkSection
+    from roost.client.api.workspace import Workspace as Workspace
+
+_MODULES = {
+    "builds": ("ImageBuildDetails",),
+    "conda_dependencies": ("CondaDependencies",),
+    "docker_section": (
+        "ContainerRegistry",
+        "DockerBuildContext",
+        "DockerImagePlatform",
+        "DockerSection",
+    ),
+    "environment": (
+        "Environment",
+        "EnvironmentReference",
+    ),
+    "errors": (
+        "BuildFailedError",
+        "DaemonUnreachableError",
+        "DefinitionError",
+        "EnvironmentNotFoundError",
+        "NotFoundError",
+        "RoostError",
+        "RunFailedError",
+        "UnreachableError",
+        "UnsupportedError",
+        "UsageError",
+    ),
+    "experiment": ("Experiment",),
+    "image_details": ("DockerImageDetails",),
+    "run": ("Run",),
+    "run_config": (
+        "DockerConfiguration",
+        "RunConfiguration",
+        "ScriptRunConfig",
+    ),
+    "sections": (
+        "PythonSection",
+        "RCranPackage",
+        "RGitHubPackage",
+        "RSection",
+        "SparkPackage",
+        "SparkSection",
+    ),
+    "workspace": ("Workspace",),
+}
+_RENAMED = {"RunConfig": "RunConfiguration"}
+
+__all__ = [
+    "BuildFailedError",
+    "CondaDependencies",
+    "ContainerRegistry",
+    "DaemonUnreachableError",
+    "DefinitionError",
+    "DockerBuildContext",
+    "DockerConfiguration",
+    "DockerImageDetails",
+    "DockerImagePlatform",
+    "DockerSection",
+    "Environment",
+    "EnvironmentNotFoundError",
+    "EnvironmentReference",
+    "Experiment",
+    "ImageBuildDetails",
+    "NotFoundError",
+    "PythonSection",
+    "RCranPackage",
+    "RGitHubPackage",
+    "RSection",
+    "RoostError",
+    "Run",
+    "RunConfig",
+    "RunConfiguration",
+    "RunFailedError",
+    "ScriptRunConfig",
+    "SparkPackage",
+    "SparkSection",
+    "UnreachableError",
+    "UnsupportedError",
+    "UsageError",
+    "Workspace",
+]
+
+
+def __getattr__(name: str) -> object:
+    wanted = _RENAMED.get(name, name)
+    for module, names in _MODULES.items():
+        if wanted in names:
+            from importlib import import_module
+
+            value: object = getattr(import_module(f"roost.client.api.{module}"), wanted)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,217 @@
+"""The docker part of an environment: what its image is based on, and how its containers start."""
+
+from __future__ import annotations
+
+import logging
+import os
+from enum import Enum
+from typing import Protocol
+
+from roost.client.api.errors import unsupported, usage
+
+logger = logging.getLogger("roost")
+BASES = ("base_image", "base_dockerfile", "build_context")
+
+
+class Readable(Protocol):
+    """An open text file."""
+
+    def read(self) -> str: ...
+
+
+class ContainerRegistry:
+    """Where a base image is. ``address`` such as ``registry.example.org:5000``.
+
+    Credentials are never kept: Docker and its helpers hold them (``docker login``), so ``username``, ``password`` and
+    ``registry_identity`` can't be set. Raises ``UnsupportedError``.
+    """
+
+    __slots__ = ("address",)
+
+    def __init__(self, address: str | None = None) -> None:
+        self.address = address
+
+    @property
+    def username(self) -> None:
+        """Always ``None``."""
+
+    @username.setter
+    def username(self, value: str | None) -> None:
+        _refuse_secret("username", value)
+
+    @property
+    def password(self) -> None:
+        """Always ``None``."""
+
+    @password.setter
+    def password(self, value: str | None) -> None:
+        _refuse_secret("password", value)
+
+    @property
+    def registry_identity(self) -> None:
+        """Always ``None``."""
+
+    @registry_identity.setter
+    def registry_identity(self, value: object) -> None:
+        _refuse_secret("registry_identity", value)
+
+
+def _refuse_secret(name: str, value: object) -> None:
+    if value is not None:
+        raise unsupported(f"A registry's {name}", "`docker login` keeps credentials, and roost asks it for them.")
+
+
+class DockerImagePlatform:
+    """What an image is for: ``os`` such as ``Linux``, ``architecture`` such as ``amd64``. ``None``: what the engine
+    runs."""
+
+    __slots__ = ("architecture", "os")
+
+    def __init__(self, os: str | None = None, architecture: str | None = None) -> None:
+        self.os = os
+        self.architecture = architecture
+
+
+class DockerBuildContext:
+    """A folder that an image is built from. ``location`` is its path; ``digest`` its content's, where it is known."""
+
+    class LocationType(Enum):
+        """Where contexts lie. Those of ``Git`` and ``StorageAccount`` must be fetched first."""
+
+        Local = "local"
+        Git = "git"
+        StorageAccount = "storageAccount"
+
+    __slots__ = ("digest", "dockerfile_path", "location", "location_type")
+
+    def __init__(
+        self,
+        location_type: DockerBuildContext.LocationType | None = None,
+        location: str | None = None,
+        dockerfile_path: str = "Dockerfile",
+    ) -> None:
+        self.location_type = location_type
+        self.location = location
+        self.dockerfile_path = dockerfile_path or "Dockerfile"
+        self.digest: str | None = None
+
+    @staticmethod
+    def from_local_directory(
+        workspace: object, path: str | os.PathLike[str], dockerfile_path: str = "Dockerfile"
+    ) -> DockerBuildContext:
+        """The context in the folder ``path``, which stays where it is: what counts is its content when it is used.
+        Raises ``UsageError`` where there is no such folder or Dockerfile."""
+        folder = os.path.abspath(path)
+        if not os.path.isfile(os.path.join(folder, dockerfile_path)):
+            raise usage(f"{folder} holds no {dockerfile_path}", "Give the folder of a build context.")
+        return DockerBuildContext(DockerBuildContext.LocationType.Local, folder, dockerfile_path)
+
+
+class SharedVolumes:
+    """Of what starts containers: they see the run's folder, always."""
+
+    __slots__ = ()
+
+    @property
+    def shared_volumes(self) -> bool:
+        """Whether containers see the run's folder: always true. Setting it to false raises ``UnsupportedError``."""
+        return True
+
+    @shared_volumes.setter
+    def shared_volumes(self, value: bool) -> None:
+        if not value:
+            raise unsupported("shared_volumes = False", "A container always sees the folder that the run works in.")
+
+
+class DockerSection(SharedVolumes):
+    """At most one of ``base_image``, ``base_dockerfile`` and ``build_context`` is set: setting one unsets the others.
+
+    ``steps``: Dockerfile instructions on top of a base image. ``arguments`` and ``shm_size`` (such as ``2g``) shape a
+    container and not a build. ``enabled``: run in a container where no target is named. Nothing is set at first: the
+    configured base image is taken where an image is made.
+    """
+
+    __slots__ = (
+        "_base_dockerfile",
+        "_base_image",
+        "_build_context",
+        "arguments",
+        "base_image_registry",
+        "enabled",
+        "platform",
+        "shm_size",
+        "steps",
+    )
+
+    def __init__(self) -> None:
+        self._base_image: str | None = None
+        self._base_dockerfile: str | None = None
+        self._build_context: DockerBuildContext | None = None
+        self.base_image_registry = ContainerRegistry()
+        self.platform = DockerImagePlatform()
+        self.steps: list[str] = []
+        self.enabled = False
+        self.arguments: list[str] = []
+        self.shm_size: str | None = None
+
+    @property
+    def base_image(self) -> str | None:
+        """Reference of the image, by tag or digest, such as ``debian:12-slim``."""
+        return self._base_image
+
+    @base_image.setter
+    def base_image(self, value: str | None) -> None:
+        self._base_image = value or None
+        self._alone("base_image")
+
+    @property
+    def base_dockerfile(self) -> str | None:
+        """The text of a Dockerfile. Set it to the text, to the path of a file or to an open file."""
+        return self._base_dockerfile
+
+    @base_dockerfile.setter
+    def base_dockerfile(self, value: str | os.PathLike[str] | Readable | None) -> None:
+        self._base_dockerfile = _dockerfile_text(value) if value else None
+        self._alone("base_dockerfile")
+
+    @property
+    def build_context(self) -> DockerBuildContext | None:
+        """A folder with a Dockerfile."""
+        return self._build_context
+
+    @build_context.setter
+    def build_context(self, value: DockerBuildContext | None) -> None:
+        self._build_context = value
+        self._alone("build_context")
+
+    def _alone(self, name: str) -> None:
+        """One base at a time; what goes is said."""
+        if getattr(self, name) is None:
+            return
+        for other in BASES:
+            if other != name and getattr(self, other) is not None:
+                setattr(self, f"_{other}", None)
+                logger.warning("%s and %s exclude each other: %s is now None", name, other, other)
+
+    @property
+    def gpu_support(self) -> bool:
+        """Whether containers are given GPUs (``arguments`` has ``--gpus``)."""
+        return any(argument.startswith("--gpus") for argument in self.arguments)
+
+    @gpu_support.setter
+    def gpu_support(self, value: bool) -> None:
+        if value and not self.gpu_support:
+            hint = "Set docker.arguments = ['--gpus=all'] and, for packages with CUDA, environment.system['cuda']."
+            raise unsupported("docker.gpu_support", hint)
+
+
+def _dockerfile_text(value: str | os.PathLike[str] | Readable) -> str:
+    if not isinstance(value, (str, os.PathLike)):
+        return value.read()
+    if os.path.isfile(value):
+        with open(value, encoding="utf-8") as file:
+            return file.read()
+    text = os.fspath(value)
+    if len(text.split()) < 2:
+        raise usage(f"{text!r} is neither a file nor the text of a Dockerfile", "Give one of the two.")
+    return text

@@ -1,0 +1,299 @@
+"""``Environment``: what a script needs to run, as an object that can be changed, registered, built and run in."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from roost.client.api import pip_lines
+from roost.client.api.builds import ImageBuildDetails, check_platform
+from roost.client.api.conda_dependencies import CondaDependencies
+from roost.client.api.docker_section import ContainerRegistry, DockerBuildContext, DockerSection
+from roost.client.api.documents import check_name, fill, to_document
+from roost.client.api.errors import unsupported, usage
+from roost.client.api.image_details import DockerImageDetails
+from roost.client.api.sections import PythonSection, RSection, SparkSection
+from roost.client.api.workspace import Workspace, path_to
+
+if TYPE_CHECKING:
+    from roost.client.api.environments import Environments
+
+Json = dict[str, Any]
+Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The registered version that an object was made from, and what it said then."""
+
+    name: str
+    version: int
+    document: Json
+    definition_digest: str
+    kind: str
+    labels: tuple[str, ...]
+    pinned: Mapping[str, object]
+    """``generation`` and ``lock`` of a run, for ``What``."""
+
+    @property
+    def reference(self) -> str:
+        return f"{self.name}:{self.version}"
+
+
+class Environment:
+    """Packages, base image, variables: everything that makes one environment.
+
+    An object is a description and nothing else: changing it touches nothing that is registered or built. ``register``
+    makes it the next version of its name. ``name``: letters, digits, ``.``, ``_`` and ``-``; names that begin with
+    ``Roost-`` are for curated environments.
+
+    Attributes: ``python``, ``docker``, ``spark`` and ``r`` (``None`` at first) are its sections;
+    ``environment_variables`` are set for what runs in it; ``system`` is what packages may count on beyond the baseline
+    (``{"cuda": "12"}``); ``inferencing_stack_version`` is ``latest`` or ``None``; ``version`` is the version that it
+    was fetched as, a text, or ``None``. Nothing is added that is not said: no default packages, no default image.
+    """
+
+    __slots__ = (
+        "_kept",
+        "_origin",
+        "docker",
+        "environment_variables",
+        "inferencing_stack_version",
+        "name",
+        "python",
+        "r",
+        "spark",
+        "system",
+        "version",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = check_name(name)
+        self.version: str | None = None
+        self.python = PythonSection()
+        self.docker = DockerSection()
+        self.spark = SparkSection()
+        self.r: RSection | None = None
+        self.environment_variables: dict[str, str] = {}
+        self.system: dict[str, str] = {}
+        self.inferencing_stack_version: str | None = None
+        self._kept: Json = {}
+        self._origin: Origin | None = None
+
+    # Making one
+
+    @staticmethod
+    def from_conda_specification(name: str, file_path: Path) -> Environment:
+        """From a conda environment file. Raises ``DefinitionError`` where it is none, ``OSError``."""
+        environment = Environment(name)
+        environment.python.conda_dependencies = CondaDependencies(file_path)
+        return environment
+
+    @staticmethod
+    def from_pip_requirements(name: str, file_path: Path, pip_version: str | None = None) -> Environment:
+        """From a requirements file. ``pip_version``: also conda's pip of this version, and with it conda's Python.
+        Raises ``OSError``."""
+        environment, dependencies = Environment(name), CondaDependencies()
+        with open(file_path, encoding="utf-8-sig") as file:
+            dependencies.set_pip_requirements(pip_lines.logical_lines(file.read()))
+        dependencies._folder = os.path.dirname(os.path.abspath(file_path))
+        if pip_version:
+            dependencies.add_conda_package(f"pip={pip_version}")
+        environment.python.conda_dependencies = dependencies
+        return environment
+
+    @staticmethod
+    def from_dockerfile(
+        name: str, dockerfile: Path, conda_specification: Path | None = None, pip_requirements: Path | None = None
+    ) -> Environment:
+        """From the text or path of a Dockerfile, and at most one of the two files on top: without them, the Python of
+        the image is used as it is. Raises ``UsageError``, ``DefinitionError``, ``OSError``."""
+        environment = _with_packages(name, conda_specification, pip_requirements)
+        environment.docker.base_dockerfile = dockerfile
+        return environment
+
+    @staticmethod
+    def from_docker_image(
+        name: str,
+        image: str,
+        container_registry: ContainerRegistry | None = None,
+        conda_specification: Path | None = None,
+        pip_requirements: Path | None = None,
+    ) -> Environment:
+        """The same on an image. ``container_registry``: where it is, unless ``image`` says so."""
+        environment = _with_packages(name, conda_specification, pip_requirements)
+        environment.docker.base_image = image
+        if container_registry is not None:
+            environment.docker.base_image_registry = container_registry
+        return environment
+
+    @staticmethod
+    def from_docker_build_context(name: str, docker_build_context: DockerBuildContext) -> Environment:
+        """From a folder with a Dockerfile; the Python of the image is used as it is."""
+        environment = _with_packages(name, None, None)
+        environment.docker.build_context = docker_build_context
+        return environment
+
+    # The workspace's
+
+    @staticmethod
+    def get(workspace: Workspace, name: str, version: str | int | None = None, label: str | None = None) -> Environment:
+        """A registered version: by number or by label, else the latest. Raises ``EnvironmentNotFoundError``,
+        ``UsageError`` where both are given."""
+        if version is not None and label is not None:
+            raise usage("Both a version and a label are given", "Give at most one of them.")
+        if version is not None and not str(version).isdecimal():
+            raise usage(f"{version!r} is no version", "Versions are numbers from 1; labels go by label=.")
+        return of_view(workspace._request("GET", path_to("environments", name, version=version, label=label)))
+
+    @staticmethod
+    def list(workspace: Workspace) -> Environments:
+        """The registered environments by name, each in its latest version; archived ones are left out."""
+        return workspace.environments
+
+    @staticmethod
+    def label(workspace: Workspace, name: str, version: str | int, labels: Sequence[str]) -> None:
+        """Set labels on a version; one that is on another version moves. Raises ``EnvironmentNotFoundError``,
+        ``UsageError``."""
+        if isinstance(labels, str):
+            raise usage("'labels' is a text", "Give a list of labels.")
+        for label in labels:
+            workspace._request("PUT", path_to("environments", name, "labels", label), {"version": int(version)})
+
+    def register(self, workspace: Workspace) -> Environment:
+        """Make this the next version of its name, unless it is the latest already; the registered version is returned,
+        and this object stays as it is. ``version`` is not asked for: versions count up. Raises ``UsageError``,
+        ``DefinitionError``."""
+        answer = workspace._request("POST", "/v1/environments", {"what": self._content(), "name": self.name})
+        return of_view(answer["environment"])
+
+    def clone(self, new_name: str) -> Environment:
+        """A copy under another name, not registered yet."""
+        copy = Environment(check_name(new_name))
+        fill(copy, to_document(self))
+        copy._origin = self._origin
+        return copy
+
+    @property
+    def asset_id(self) -> str | None:
+        """``NAME:VERSION`` of the registered version that this is, unchanged; else ``None``."""
+        return self._origin.reference if self._origin is not None and self._is_origin() else None
+
+    @property
+    def definition_digest(self) -> str | None:
+        """``sha256:…`` of what affects the build, where this is a registered version, unchanged."""
+        return self._origin.definition_digest if self._origin is not None and self._is_origin() else None
+
+    @property
+    def labels(self) -> builtins.list[str]:
+        """The labels that the version had when it was fetched."""
+        return builtins.list(self._origin.labels) if self._origin is not None else []
+
+    # Making it ready
+
+    def build(self, workspace: Workspace, image_build_compute: str | None = None) -> ImageBuildDetails:
+        """Begin to make its image in the container engine; a description that is not registered is registered first.
+        Raises ``UnsupportedError`` for ``image_build_compute``: images are made on this machine."""
+        if image_build_compute is not None:
+            raise unsupported("image_build_compute", "Images are made on this machine; leave it out.")
+        known = self if self.asset_id is not None else self.register(workspace)
+        return ImageBuildDetails._begun(workspace, {"what": known._what(), "target": "docker"})
+
+    def build_local(
+        self,
+        workspace: Workspace,
+        platform: str | None = None,
+        *,
+        useDocker: bool | None = None,
+        pushImageToWorkspaceAcr: bool = False,
+    ) -> ImageBuildDetails:
+        """Make it ready on this machine and wait, showing what happens: a conda prefix, or with ``useDocker`` an image
+        (by default as ``docker.enabled`` says). ``pushImageToWorkspaceAcr``: push the image to the workspace's
+        registry. ``platform`` can only be this machine's. Raises ``BuildFailedError``, ``UnsupportedError``."""
+        check_platform(platform)
+        image = self.docker.enabled if useDocker is None else useDocker
+        request: Json = {"what": self._what(), "target": "docker" if image else "local"}
+        if pushImageToWorkspaceAcr:
+            request["push"] = True
+        return ImageBuildDetails._begun(workspace, request).wait_for_completion(show_output=True)
+
+    def get_image_details(self, workspace: Workspace) -> DockerImageDetails:
+        """What its image is, and where. Raises ``DefinitionError``, ``UnreachableError``."""
+        return DockerImageDetails.of_answer(workspace._request("POST", "/v1/images/show", {"what": self._what()}))
+
+    # What the daemon is told
+
+    def _is_origin(self) -> bool:
+        return self._origin is not None and self.name == self._origin.name and self._says_the_same()
+
+    def _says_the_same(self) -> bool:
+        return self._origin is not None and to_document(self) == self._origin.document
+
+    def _content(self) -> Json:
+        """``wire.What`` for registering: an unchanged copy stays tied to what it was copied from."""
+        if self._origin is not None and self._says_the_same():
+            return {"cwd": os.getcwd(), "environment": self._origin.reference}
+        return {"cwd": os.getcwd(), "document": {"name": self.name, **to_document(self)}}
+
+    def _what(self, cwd: str | None = None) -> Json:
+        """``wire.What`` for building and running. A registered version goes by its name, in the generation of the run
+        that it came from, if any."""
+        folder = cwd or os.getcwd()
+        if self._origin is not None and self._is_origin():
+            return {"cwd": folder, "environment": self._origin.reference, **self._origin.pinned}
+        return {"cwd": folder, "document": {"name": self.name, **to_document(self)}}
+
+    def __str__(self) -> str:
+        return f"Environment(Name: {self.name},\nVersion: {self.version})"
+
+    def __repr__(self) -> str:
+        return json.dumps({"name": self.name, "version": self.version, **to_document(self)}, indent=4)
+
+
+def of_view(view: Mapping[str, Any], pinned: Mapping[str, object] | None = None) -> Environment:
+    """The object of a ``wire.EnvironmentView``."""
+    environment = Environment(view["name"])
+    fill(environment, {**view["definition"], **view["settings"]})
+    environment.version = str(view["version"])
+    environment._origin = Origin(
+        name=view["name"],
+        version=int(view["version"]),
+        document=to_document(environment),
+        definition_digest=str(view["definition_digest"]),
+        kind=str(view["kind"]),
+        labels=tuple(view["labels"]),
+        pinned=dict(pinned or {}),
+    )
+    return environment
+
+
+def _with_packages(name: str, conda_specification: Path | None, pip_requirements: Path | None) -> Environment:
+    """The packages on top of an image; without any, its own Python."""
+    if conda_specification is not None and pip_requirements is not None:
+        raise usage("Both a conda specification and pip requirements are given", "Give at most one of them.")
+    if conda_specification is not None:
+        return Environment.from_conda_specification(name, conda_specification)
+    if pip_requirements is not None:
+        return Environment.from_pip_requirements(name, pip_requirements)
+    environment = Environment(name)
+    environment.python.user_managed_dependencies = True
+    return environment
+
+
+class EnvironmentReference:
+    """A registered environment by name, for a ``ScriptRunConfig``: fetched when it is used. ``None``: the latest."""
+
+    def __init__(self, name: str, version: str | int | None = None) -> None:
+        self.name = check_name(name)
+        self.version = None if version is None else str(version)
+
+    def get_environment(self, workspace: Workspace) -> Environment:
+        """The version that it names. Raises ``EnvironmentNotFoundError``."""
+        return Environment.get(workspace, self.name, self.version)
+
+    def __repr__(self) -> str:
+        return f"EnvironmentReference(name={self.name!r}, version={self.version!r})"
