@@ -83,6 +83,7 @@ settings = st.builds(
     Settings,
     variables=st.dictionaries(words, texts, max_size=3),
     container=st.builds(Container, shm_size=st.none() | st.just("2g"), arguments=several),
+    kept=st.dictionaries(st.just("azure"), st.dictionaries(words, texts | st.booleans() | st.just({"x": ["y"]}))),
 )
 
 

@@ -60,8 +60,14 @@ def settings_canonical(settings: Settings) -> bytes:
         "variables": settings.variables,
         "container": _said(container),
         "interpreter": settings.interpreter,
+        "kept": _said({tool: _without_identity(kept) for tool, kept in settings.kept.items()}),
     }
     return msgspec.json.encode({"format": FORMAT, **_said(content)}, order="sorted")
+
+
+def _without_identity(kept: Form) -> Form:
+    """Which version of another workspace it was says nothing of what it is."""
+    return {key: value for key, value in kept.items() if key not in ("version", "assetId")}
 
 
 def settings_digest(settings: Settings) -> str:

@@ -7,7 +7,7 @@ are marked "not digested"; all others are.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -126,6 +126,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     container: Container = Container()
     interpreter: str | None = None
     """Of a user-managed definition: ``Definition.python.interpreter``, which is a setting and not part of a build."""
+    kept: dict[str, dict[str, Any]] = {}
+    """By tool (``azure``), what its file says and roost does not act on: JSON values without nulls or credentials. They
+    survive until the environment is exported to that tool's format again."""
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from roost.store.pip_lines import read_line
 from roost.store.readers.roost_file import read_roost
 from roost.store.readers.source import Files, Reading
 from roost.store.readers.toml_places import TomlText
+from roost.store.wheel_references import is_wheel_reference, wheel_reference
 
 Document = dict[str, Any]
 
@@ -47,7 +48,7 @@ def definition_document(definition: Definition) -> Document:
 def settings_document(settings: Settings) -> Document:
     """The sections that shape a run. The interpreter stands in ``python``."""
     container = _said(msgspec.to_builtins(settings.container))
-    return _said({"variables": dict(settings.variables), "container": container})
+    return _said({"variables": dict(settings.variables), "container": container, "kept": dict(settings.kept)})
 
 
 def read_document(document: Document, files: Files, path: str) -> Parsed:
@@ -81,16 +82,24 @@ def _python(python: Python) -> Document:
 
 def _entry(item: PipItem) -> str | Document:
     """The line, if reading it again gives the same; else all that is known of it."""
+    if is_wheel_reference(item) and not item.items:
+        text = wheel_reference(item.digest or "", item.text)
+        return text if _reads_as(text, item) else _table(item)
     if item.digest is None and item.path is None and not item.items:
-        try:
-            read = read_line(item.text if item.kind != "constraints" else f"-c {item.text}")
-        except DefinitionError:
-            read = None
+        text = item.text if item.kind != "constraints" else f"-c {item.text}"
         if item.kind == "requirements":
             return f"-r {item.text}"
-        if read is not None and (read.kind, read.text) == (item.kind, item.text):
-            return item.text if item.kind != "constraints" else f"-c {item.text}"
+        if _reads_as(text, item):
+            return text
     return _table(item)
+
+
+def _reads_as(text: str, item: PipItem) -> bool:
+    try:
+        read = read_line(text)
+    except DefinitionError:
+        return False
+    return (read.kind, read.text) == (item.kind, item.text)
 
 
 def _table(item: PipItem) -> Document:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from roost.store.definition import Parsed
 from roost.store.errors import Location
-from roost.store.readers.azure import read_v1, read_v2
+from roost.store.readers.azure import read_v2
+from roost.store.readers.azure_sdk import read_run_configuration, read_v1
 from roost.store.readers.conda import read_conda
 from roost.store.readers.detect import FormatUnreadError, check_text, detect_syntax, detect_yaml, unread
 from roost.store.readers.docker import read_context, read_dockerfile
@@ -31,6 +32,7 @@ _YAML: dict[str, Callable[[Reading, Item], Parsed]] = {
     "conda-lock": read_conda_lock,
     "pixi-lock": read_pixi_lock,
     "azure": read_v1,
+    "azure-run": read_run_configuration,
     "azure-v2": read_v2,
 }
 _TEXT: dict[str, Callable[[Reading, str], Parsed]] = {
@@ -107,7 +109,7 @@ def _read_folder(reading: Reading, folder: str) -> Parsed:
     stored = posixpath.join(folder, CONTEXT_FILES[0])
     if reading.files.exists(stored):
         reading.path = stored
-        return _read_text(reading, decode(reading.load(stored, None), stored), None)
+        return _read_text(reading, decode(reading.load(stored, None), stored), "azure")
     if reading.files.exists(posixpath.join(folder, CONTEXT_FILES[1])):
         return read_context(reading, folder)
     raise FormatUnreadError(

@@ -16,7 +16,11 @@ Syntax = Literal["toml", "yaml", "requirements", "explicit", "pep723", "dockerfi
 _YAML_KEY = re.compile(r"""(?:[\w$][\w $.-]*|"[^"]*"|'[^']*')\s*:(?:\s|$)|-\s+\S|---|%YAML|<<<<|\{%|\{""")
 _FROM = re.compile(r"(?:FROM|ARG)\s+\S+", re.IGNORECASE)
 _RUN_CONFIGURATION = {"environment", "target", "framework", "script", "history", "communicator", "argumentvector"}
-_SDK = {"userManagedDependencies", "interpreterPath", "condaDependencies", "condaDependenciesFile", "baseImage"}
+_SDK = {
+    *("userManagedDependencies", "interpreterPath", "condaDependencies", "condaDependenciesFile"),
+    *("baseImage", "baseDockerfile", "baseImageRegistry", "buildContext", "sharedVolumes", "shmSize"),
+}
+_SDK_KEYS = {"environmentVariables", "inferencingStackVersion", "databricks", "assetId"}
 
 
 class FormatUnreadError(DefinitionError):
@@ -62,9 +66,11 @@ def detect_yaml(root: Item) -> str:
     if {"environments", "packages", "version"} <= keys:
         return "pixi-lock"
     _check_known_by_sight(root, keys)
+    if _is_run_configuration(root, keys):
+        return "azure-run"
     if "dependencies" in keys:
         return "conda"
-    if any(_SDK & set(_keys(root.value(key))) for key in ("docker", "python")):
+    if keys & _SDK_KEYS or any(_SDK & set(_keys(root.value(key))) for key in ("docker", "python")):
         return "azure"
     return "azure-v2" if keys & {"image", "build", "conda_file", "docker"} or _names_schema(root) else "conda"
 
@@ -74,10 +80,22 @@ def _check_known_by_sight(root: Item, keys: set[str]) -> None:
         raise unread("an MLflow python_env", root.location)
     if "dependencies" in keys:
         return
-    if len({key.lower() for key in keys} & _RUN_CONFIGURATION) > 1:
-        raise unread("an Azure run configuration", root.location)
+    if "environment" not in keys and len({key.lower() for key in keys} & _RUN_CONFIGURATION) > 1:
+        raise unread("an Azure run configuration of an early form", root.location)
     if {"configuration", "packages"} <= keys:
         raise unread("a list of Spark dependencies", root.location)
+
+
+def _is_run_configuration(root: Item, keys: set[str]) -> bool:
+    """By a second key of its own, or by an environment as only Azure's SDK writes it."""
+    if "environment" not in keys or "dependencies" in keys:
+        return False
+    sections = (
+        [root.value("environment").value(key) for key in ("docker", "python")]
+        if _keys(root.value("environment"))
+        else []
+    )
+    return len(keys & _RUN_CONFIGURATION) > 1 or any(_SDK & set(_keys(section)) for section in sections)
 
 
 def _keys(item: Item) -> list[str]:

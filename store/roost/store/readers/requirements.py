@@ -10,6 +10,7 @@ from roost.store.definition import Definition, Parsed, Pip, PipItem
 from roost.store.errors import Location
 from roost.store.pip_lines import PipLine, RequirementError, path_of, read_line
 from roost.store.readers.source import MissingFileError, Reading, decode
+from roost.store.wheel_references import read_wheel_reference
 
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _COMMENT = re.compile(r"(?:^|\s+)#.*$")
@@ -72,6 +73,8 @@ def _read_item(reading: Reading, line: Line, origin: str, above: tuple[str, ...]
 def _located(reading: Reading, read: PipLine, location: Location, origin: str, above: tuple[str, ...]) -> PipItem:
     if not read.target or (_REMOTE.match(read.target) and not read.target.startswith("file:")):
         return PipItem(kind=read.kind, text=read.text, location=location)
+    if kept := read_wheel_reference(read.target):
+        return PipItem(kind=read.kind, text=read.text, digest=kept.digest, location=location)
     if "${" in read.target:
         raise MissingFileError(
             f"The path {read.target} hangs on a variable; what it names could not count by its content",

@@ -86,7 +86,7 @@ class _RoostFile:
         self.data = toml.table(*above)
 
     def parsed(self) -> Parsed:
-        self._check_keys(self.data, (), ["name", *SECTIONS])
+        self._check_keys(self.data, (), ["name", *SECTIONS, "kept"])
         name = self._shaped(self.data["name"], ("name",), "text") if "name" in self.data else None
         sections = {section: self._section(section) for section in SECTIONS}
         container = sections["container"]
@@ -96,6 +96,7 @@ class _RoostFile:
             variables=sections["variables"],
             container=_struct(Container, container),
             interpreter=python.interpreter if python.user_managed else None,
+            kept=self._kept(self.data.get("kept", {})),
         )
         return self.reading.parsed(definition, "roost", settings=settings, name=name)
 
@@ -112,6 +113,12 @@ class _RoostFile:
             r=_struct(R, sections["r"]) if "r" in self.data else None,
             inference_stack=sections["inference"].get("stack"),
         )
+
+    def _kept(self, tables: object) -> dict[str, dict[str, Any]]:
+        """What other tools' files said and roost does not act on: any table of tables."""
+        if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+            raise self._fail("'kept' holds something else than tables; expected one for each tool", "kept")
+        return tables
 
     def _section(self, section: str) -> dict[str, Any]:
         table = self.data.get(section, {})

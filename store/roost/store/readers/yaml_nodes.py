@@ -6,8 +6,9 @@ plain scalar is its text as written; ``null``, ``~`` and nothing are null. Dupli
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import yaml
 
@@ -92,6 +93,14 @@ class Item:
         pair = self.pairs(f"what holds {key!r}").get(key)
         return pair[1] if pair else Item(None, self.path, within=self)
 
+    def plain(self) -> Any:  # noqa: ANN401 - JSON values
+        """The value as JSON has it: plain scalars by YAML 1.2's core schema, of numbers what JSON can say."""
+        if isinstance(self.node, yaml.ScalarNode):
+            return _typed(self.node) if _is_plain(self.node) else str(self.node.value)
+        if self.kind == "list":
+            return [member.plain() for member in self.items("a list")]
+        return {key: value.plain() for key, (_, value) in self.pairs("a mapping").items()} if self.node else None
+
     def described(self) -> str:
         if self.kind == "scalar" and isinstance(self.node, yaml.ScalarNode):
             return f"the text {self.node.value!r}"
@@ -118,6 +127,17 @@ class Item:
 
 def _is_plain(node: yaml.ScalarNode) -> bool:
     return not node.style  # None of the Python parser, "" of libyaml
+
+
+def _typed(node: yaml.ScalarNode) -> Any:  # noqa: ANN401 - JSON values
+    text = str(node.value)
+    if text in _NULLS:
+        return None
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if re.fullmatch(r"-?(0|[1-9][0-9]{0,14})", text):
+        return int(text)
+    return float(text) if re.fullmatch(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,15}", text) else text
 
 
 def _is_merge(key: Item) -> bool:

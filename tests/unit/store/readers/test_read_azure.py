@@ -84,7 +84,7 @@ def test_user_managed_leaves_the_interpreter_to_the_settings(parse):
 @pytest.mark.parametrize(
     ("content", "name", "words"),
     [
-        ("script: train.py\ntarget: local\nenvironment: {}\n", "x.runconfig", "an Azure run configuration"),
+        ("ArgumentVector: []\nTarget: docker\n", "x.runconfig", "an Azure run configuration of an early form"),
         ("python: 3.8\nbuild_dependencies: [pip]\n", "python_env.yaml", "an MLflow python_env"),
         ("[workspace]\nchannels = []\n", "pixi.toml", "a pixi manifest"),
         ("configuration: {}\npackages: []\n", "spark.yml", "a list of Spark dependencies"),
