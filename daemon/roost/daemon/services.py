@@ -22,6 +22,7 @@ from roost.daemon.routes_images import ROUTES_IMAGES
 from roost.daemon.routes_registries import ROUTES_REGISTRIES
 from roost.daemon.routes_runs import ROUTES_RUNS
 from roost.daemon.routes_store import ROUTES_STORE
+from roost.daemon.routes_who import ROUTES_WHO
 from roost.daemon.routing import Route
 from roost.daemon.work import WORK, create_work
 from roost.store.records import Guard
@@ -36,6 +37,7 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_REGISTRIES,
     *ROUTES_IMAGES,
     *ROUTES_ENVIRONMENTS,
+    *ROUTES_WHO,
 )
 
 
