@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from pip_index import PipIndex
+from pip_index import PipIndex, wheel_bytes
 from roost_process import Roost
 
 from roost.client import (
@@ -18,7 +18,11 @@ from roost.client import (
     EnvironmentNotFoundError,
     EnvironmentReference,
     Experiment,
+    MavenLibrary,
     NotFoundError,
+    RCranPackage,
+    RGitHubPackage,
+    RoostError,
     RSection,
     RunConfig,
     RunFailedError,
@@ -257,6 +261,11 @@ def test_everything_a_definition_can_say_comes_back(workspace: Workspace, roost:
     made.r.r_version, made.r.bioconductor_packages = "4.3", ["limma"]
     made.environment_variables = {"A": "1"}
     made.inferencing_stack_version = "latest"
+    made.docker.enabled, made.spark.precache_packages, made.r.rscript_path = True, False, "/usr/bin/Rscript"
+    made.r.cran_packages = [RCranPackage("ggplot2", "3.3.0"), RCranPackage("dplyr", None, "https://cran.example.org")]
+    made.r.github_packages = [RGitHubPackage("user/name@v1")]
+    made.databricks.maven_libraries.append(MavenLibrary("g:a:1", exclusions=["x:y"]))
+    made.python.requires = ">=3.10"
     registered = made.register(workspace)
     wheel.unlink()
     (roost.folder / "more.txt").unlink()
@@ -270,9 +279,25 @@ def test_everything_a_definition_can_say_comes_back(workspace: Workspace, roost:
     lines = [str(line).rpartition("/")[2] for line in changed.python.conda_dependencies.pip_packages]
     assert lines == ["x-1.0-py3-none-any.whl", "six==1.16.0"]
     assert list(changed.python.conda_dependencies.pip_options) == ["-r more.txt"]
-    assert changed.docker.platform.architecture == "amd64"
+    said = [json.loads(repr(environment)) for environment in (registered, changed)]
+    for one in said:
+        one.update(version=None, variables=None)
+    assert said[0] == said[1]
+    assert said[0].keys() == {
+        *("name", "version", "base", "conda", "pip", "python", "system", "spark", "r", "inference"),
+        *("variables", "container", "kept"),
+    }
     assert changed.r is not None
     assert (changed.r.r_version, changed.spark.packages[0].artifact) == ("4.3", "a")
+    assert [(p.name, p.version, p.repository) for p in changed.r.cran_packages or ()] == [
+        ("ggplot2", "3.3.0", None),
+        ("dplyr", None, "https://cran.example.org"),
+    ]
+    assert (changed.r.rscript_path, changed.spark.precache_packages, changed.docker.enabled) == (
+        *("/usr/bin/Rscript", False, True),
+    )
+    assert changed.databricks.maven_libraries == [MavenLibrary("g:a:1", exclusions=["x:y"])]
+    assert changed.docker.platform.architecture == "amd64"
 
 
 @pytest.mark.parametrize(
@@ -315,6 +340,22 @@ def test_a_wrong_definition_is_refused_with_what_is_wrong(workspace: Workspace) 
         workspace.get_run("r-none")
     with pytest.raises(DefinitionError):
         described("wrong", "./none-1.0-py3-none-any.whl").register(workspace)
+
+
+def test_a_private_wheel_is_kept_though_its_file_goes(workspace: Workspace, roost: Roost) -> None:
+    name, content = wheel_bytes("private", "1.0")
+    path = roost.folder / name
+    path.write_bytes(content)
+    line = Environment.add_private_pip_wheel(workspace, name)
+    assert Environment.add_private_pip_wheel(workspace, str(path), exist_ok=True) == line
+    path.unlink()
+    environment = described("private", line)
+    assert environment.build_local(workspace).status == "Succeeded"
+    assert environment.python.conda_dependencies is not None
+    environment.python.conda_dependencies.remove_pip_package("private")
+    assert list(environment.python.conda_dependencies.pip_packages) == []
+    with pytest.raises(RoostError):
+        Environment.add_private_pip_wheel(workspace, "none-1.0-py3-none-any.whl")
 
 
 def test_the_workspace_is_the_one_of_this_root(workspace: Workspace, roost: Roost, tmp_path: Path) -> None:

@@ -8,6 +8,12 @@ TYPE_CHECKING = False  # importing typing would cost more than all the rest
 if TYPE_CHECKING:
     from roost.client.api.builds import ImageBuildDetails as ImageBuildDetails
     from roost.client.api.conda_dependencies import CondaDependencies as CondaDependencies
+    from roost.client.api.databricks import DatabricksSection as DatabricksSection
+    from roost.client.api.databricks import EggLibrary as EggLibrary
+    from roost.client.api.databricks import JarLibrary as JarLibrary
+    from roost.client.api.databricks import MavenLibrary as MavenLibrary
+    from roost.client.api.databricks import PyPiLibrary as PyPiLibrary
+    from roost.client.api.databricks import RCranLibrary as RCranLibrary
     from roost.client.api.docker_section import ContainerRegistry as ContainerRegistry
     from roost.client.api.docker_section import DockerBuildContext as DockerBuildContext
     from roost.client.api.docker_section import DockerImagePlatform as DockerImagePlatform
@@ -42,6 +48,14 @@ if TYPE_CHECKING:
 _MODULES = {
     "builds": ("ImageBuildDetails",),
     "conda_dependencies": ("CondaDependencies",),
+    "databricks": (
+        "DatabricksSection",
+        "EggLibrary",
+        "JarLibrary",
+        "MavenLibrary",
+        "PyPiLibrary",
+        "RCranLibrary",
+    ),
     "docker_section": (
         "ContainerRegistry",
         "DockerBuildContext",
@@ -89,19 +103,25 @@ __all__ = [
     "CondaDependencies",
     "ContainerRegistry",
     "DaemonUnreachableError",
+    "DatabricksSection",
     "DefinitionError",
     "DockerBuildContext",
     "DockerConfiguration",
     "DockerImageDetails",
     "DockerImagePlatform",
     "DockerSection",
+    "EggLibrary",
     "Environment",
     "EnvironmentNotFoundError",
     "EnvironmentReference",
     "Experiment",
     "ImageBuildDetails",
+    "JarLibrary",
+    "MavenLibrary",
     "NotFoundError",
+    "PyPiLibrary",
     "PythonSection",
+    "RCranLibrary",
     "RCranPackage",
     "RGitHubPackage",
     "RSection",

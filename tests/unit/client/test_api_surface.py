@@ -25,6 +25,12 @@ WHOLE = (
     "RSection",
     "RCranPackage",
     "RGitHubPackage",
+    "DatabricksSection",
+    "MavenLibrary",
+    "PyPiLibrary",
+    "RCranLibrary",
+    "JarLibrary",
+    "EggLibrary",
     "DockerImageDetails",
     "DockerBuildContext",
     "DockerImagePlatform",
@@ -35,8 +41,6 @@ WHOLE = (
 """All that these have; of the other classes, which reach far beyond environments, what roost has."""
 ABSENT = {
     "Environment": {
-        "add_private_pip_wheel",
-        "databricks",
         "from_existing_conda_environment",
         "load_from_directory",
         "save_to_directory",

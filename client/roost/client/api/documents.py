@@ -15,13 +15,14 @@ from roost.client.api import pip_lines
 from roost.client.api.conda_dependencies import CondaDependencies
 from roost.client.api.docker_section import DockerBuildContext, DockerSection
 from roost.client.api.errors import UsageError, unsupported, usage
+from roost.client.api.kept import fill_kept, put_kept
 from roost.client.api.sections import PythonSection, RCranPackage, RGitHubPackage, RSection, SparkPackage, SparkSection
 
 if TYPE_CHECKING:
     from roost.client.api.environment import Environment
 
 Json = dict[str, Any]
-_CRAN = re.compile(r"(?P<name>[^\s=@]+)(?:==(?P<version>[^\s@]+))?(?: @ (?P<repository>\S+))?")
+_CRAN = re.compile(r"(?P<name>[^=@]+?)(?:=(?P<version>[^@]*?))?(?: @ (?P<repository>.*))?", re.DOTALL)
 
 
 def to_document(environment: Environment) -> Json:
@@ -47,6 +48,7 @@ def to_document(environment: Environment) -> Json:
         _put(document, section, values)
     if environment.r is not None:
         document.setdefault("r", {})
+    put_kept(document, environment)
     return document
 
 
@@ -111,8 +113,6 @@ def _coordinates(package: SparkPackage) -> str:
 
 
 def _r(section: RSection) -> Json:
-    if section.user_managed or section.rscript_path:
-        raise unsupported("An R that is managed by its user", "Name the command to run instead.")
     return {
         "version": section.r_version,
         "cran": [_cran_text(package) for package in section.cran_packages or ()],
@@ -126,7 +126,7 @@ def _r(section: RSection) -> Json:
 def _cran_text(package: RCranPackage) -> str:
     if not package.name:
         raise usage("A CRAN package has no name", "Set its name.")
-    version = f"=={package.version}" if package.version else ""
+    version = f"={package.version}" if package.version else ""
     return package.name + version + (f" @ {package.repository}" if package.repository else "")
 
 
@@ -147,6 +147,7 @@ def fill(environment: Environment, document: Mapping[str, Any]) -> None:
     environment.environment_variables = rest.pop("variables", {})
     environment.docker.shm_size = _take(rest, "container", "shm_size")
     environment.docker.arguments = _take(rest, "container", "arguments") or []
+    fill_kept(environment, rest)
     environment._kept = {section: values for section, values in rest.items() if values or section == "base"}
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from roost.client.api import pip_lines
 from roost.client.api.builds import ImageBuildDetails, check_platform
 from roost.client.api.conda_dependencies import CondaDependencies
+from roost.client.api.databricks import DatabricksSection
 from roost.client.api.docker_section import ContainerRegistry, DockerBuildContext, DockerSection
 from roost.client.api.documents import check_name, fill, to_document
 from roost.client.api.errors import unsupported, usage
@@ -51,7 +52,7 @@ class Environment:
     makes it the next version of its name. ``name``: letters, digits, ``.``, ``_`` and ``-``; names that begin with
     ``Roost-`` are for curated environments.
 
-    Attributes: ``python``, ``docker``, ``spark`` and ``r`` (``None`` at first) are its sections;
+    Attributes: ``python``, ``docker``, ``spark``, ``databricks`` and ``r`` (``None`` at first) are its sections;
     ``environment_variables`` are set for what runs in it; ``system`` is what packages may count on beyond the baseline
     (``{"cuda": "12"}``); ``inferencing_stack_version`` is ``latest`` or ``None``; ``version`` is the version that it
     was fetched as, a text, or ``None``. Nothing is added that is not said: no default packages, no default image.
@@ -60,6 +61,7 @@ class Environment:
     __slots__ = (
         "_kept",
         "_origin",
+        "databricks",
         "docker",
         "environment_variables",
         "inferencing_stack_version",
@@ -77,6 +79,7 @@ class Environment:
         self.python = PythonSection()
         self.docker = DockerSection()
         self.spark = SparkSection()
+        self.databricks = DatabricksSection()
         self.r: RSection | None = None
         self.environment_variables: dict[str, str] = {}
         self.system: dict[str, str] = {}
@@ -192,6 +195,14 @@ class Environment:
     def labels(self) -> builtins.list[str]:
         """The labels that the version had when it was fetched."""
         return builtins.list(self._origin.labels) if self._origin is not None else []
+
+    @staticmethod
+    def add_private_pip_wheel(workspace: Workspace, file_path: Path, exist_ok: bool = False) -> str:
+        """Keep a wheel in the store, by its content, and return the line for pip requirements that names it: it holds
+        though the file goes. Another wheel of the same file name is another content with another line, so ``exist_ok``
+        has nothing to allow. Raises ``UsageError``, ``DefinitionError`` where it is no wheel."""
+        answer = workspace._request("POST", "/v1/wheels", {"path": os.path.abspath(file_path)})
+        return str(answer["requirement"])
 
     # Making it ready
 

@@ -50,24 +50,15 @@ class SparkPackage:
 
 
 class SparkSection:
-    """Spark packages, and the repositories they come from. ``precache_packages`` is always true: an environment that
-    is ready needs nothing fetched."""
+    """Spark packages, and the repositories they come from. ``precache_packages`` is kept, and has no effect: an
+    environment that is ready needs nothing fetched."""
 
-    __slots__ = ("packages", "repositories")
+    __slots__ = ("packages", "precache_packages", "repositories")
 
     def __init__(self) -> None:
         self.repositories: list[str] = []
         self.packages: list[SparkPackage] = []
-
-    @property
-    def precache_packages(self) -> bool:
-        """Always true; setting it to false raises ``UnsupportedError``."""
-        return True
-
-    @precache_packages.setter
-    def precache_packages(self, value: bool) -> None:
-        if not value:
-            raise unsupported("spark.precache_packages = False", "Packages are fetched when they are first needed.")
+        self.precache_packages = True
 
 
 class RCranPackage:
