@@ -22,6 +22,7 @@ from roost.daemon.routes_images import ROUTES_IMAGES
 from roost.daemon.routes_registries import ROUTES_REGISTRIES
 from roost.daemon.routes_runs import ROUTES_RUNS
 from roost.daemon.routes_store import ROUTES_STORE
+from roost.daemon.routes_wheels import ROUTES_WHEELS
 from roost.daemon.routes_who import ROUTES_WHO
 from roost.daemon.routing import Route
 from roost.daemon.work import WORK, create_work
@@ -38,6 +39,7 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_IMAGES,
     *ROUTES_ENVIRONMENTS,
     *ROUTES_WHO,
+    *ROUTES_WHEELS,
 )
 
 

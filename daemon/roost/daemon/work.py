@@ -15,6 +15,7 @@ from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
 from roost.daemon.image_builds import ImageBuilds
 from roost.daemon.image_jobs import ImageJobs
+from roost.daemon.kept_files import locate
 from roost.daemon.launch import LaunchFolder, identity
 from roost.daemon.launch_plan import Tools
 from roost.daemon.lifecycle import Lifecycle
@@ -78,11 +79,12 @@ class Work:
         await self.engines.configure(self.settings)
 
     async def resolve(self, what: What) -> Resolved:
-        """The definition that ``what`` names, under the config of now."""
+        """The definition that ``what`` names, under the config of now. Raises what reading it does, and
+        WheelUnknownError."""
         await self.read_config_again()
         if what.environment is not None:
-            return await resolve_environment(self.store, what, self.config)
-        return await resolve(what, self.planner.defaults, self.config)
+            return await locate(self.store.layout, await resolve_environment(self.store, what, self.config))
+        return await locate(self.store.layout, await resolve(what, self.planner.defaults, self.config))
 
     async def stop(self) -> None:
         """Cancel builds, let go of runs."""

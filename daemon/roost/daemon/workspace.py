@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from roost.daemon import kept_files
 from roost.daemon.events import Events
 from roost.daemon.launch import LaunchFolder
 from roost.daemon.launches import moving
@@ -37,7 +38,12 @@ class Workspace:
         return await self.add(new)
 
     async def add(self, new: NewVersion) -> Registered:
-        """Register ``new``: no plan file is left behind that names the version which was the latest."""
+        """Register ``new``, and keep the local things that it refers to.
+
+        No plan file is left behind that names the version which was the latest. Raises what ``kept_files.keep`` does.
+        """
+        definition = await kept_files.keep(self._store.layout, new.body.definition)
+        new = msgspec.structs.replace(new, body=msgspec.structs.replace(new.body, definition=definition))
         async with moving(self._launches):
             registered = await self._store.index.register(new)
         await self._tell(registered)

@@ -32,6 +32,8 @@ FOLDERS = (
     "launch",
 )
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says where nothing more fits."""
 PREFIX_NAME_BYTES = 17
 """8 hex digits of the lock digest, a dash, 8 base32 characters."""
 
@@ -86,7 +88,7 @@ def full_disk_named(where: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             raise no_space(where) from error
         raise
 

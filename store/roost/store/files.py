@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
@@ -60,6 +61,43 @@ class LocalFiles:
     def context_digest(self, path: str) -> str:
         """Folders count too: ``COPY`` makes empty ones."""
         return _digest(path, _walk(path, "", _context_rule(path), folders=True))
+
+    def copy_file(self, path: str, target: str) -> None:
+        """Make ``target``, new, with the content of ``path``, its mode and its times; raises ``OSError``."""
+        with _open(path) as file, open(target, "xb") as copy:
+            shutil.copyfileobj(file, copy, _CHUNK)
+            status = os.fstat(file.fileno())
+        _like(target, status)
+
+    def copy_tree(self, path: str, target: str) -> None:
+        """Make the folder ``target``, new, with what ``tree_digest`` of ``path`` covers; raises ``OSError``."""
+        self._copy(path, target, _walk(path, "", _no_source))
+
+    def copy_context(self, path: str, target: str) -> None:
+        """The same of what ``context_digest`` covers."""
+        self._copy(path, target, _walk(path, "", _context_rule(path), folders=True))
+
+    def _copy(self, root: str, target: str, names: Iterable[str]) -> None:
+        """A folder comes after what is in it, so that its times are the last to be set."""
+        os.mkdir(target)
+        for name in names:
+            source, copy = os.path.join(root, name), os.path.join(target, name)
+            status = os.lstat(source)
+            os.makedirs(os.path.dirname(copy), exist_ok=True)
+            if stat.S_ISDIR(status.st_mode):
+                os.makedirs(copy, exist_ok=True)
+                _like(copy, status)
+            elif stat.S_ISLNK(status.st_mode):
+                os.symlink(os.readlink(source), copy)
+            else:
+                self.copy_file(source, copy)
+
+
+def _like(copy: str, status: os.stat_result) -> None:
+    """Give ``copy`` the mode and the times of what it is a copy of; its owner may always read it."""
+    least = stat.S_IRWXU if stat.S_ISDIR(status.st_mode) else stat.S_IRUSR
+    os.chmod(copy, stat.S_IMODE(status.st_mode) | least)
+    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def resolved(path: str) -> str:

@@ -16,6 +16,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from roost.store.definition import PipKind
 from roost.store.errors import DefinitionError
+from roost.store.wheel_references import SCHEME, read_wheel_reference
 
 EXPECTED = "a requirement such as 'six==1.16.0', a path, a URL or an option of pip's requirements file format"
 ARCHIVES = (".whl", ".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
@@ -47,7 +48,8 @@ class PipLine(NamedTuple):
     kind: PipKind
     text: str
     target: str = ""
-    """``requirements``, ``constraints``, ``wheel``, ``source``, ``editable``: the path or URL as written."""
+    """``requirements``, ``constraints``, ``wheel``, ``source``, ``editable``: the path or URL as written; of a wheel
+    of the store the reference."""
     known: bool = True
     """False for an option that roost does not know."""
 
@@ -64,6 +66,8 @@ def read_line(line: str) -> PipLine:
     if line.startswith("-"):
         return _option(line)
     body, options = _split_options(line)
+    if body.startswith(SCHEME):
+        return _kept_wheel(body, options)
     if _URL.match(body):
         return PipLine("url", _with_marker(*_split_marker(body)) + options)
     if _is_local(body):
@@ -159,6 +163,16 @@ def _local(body: str, options: str) -> PipLine:
     return PipLine(kind, _with_marker(name + extras, marker) + options, path)
 
 
+def _kept_wheel(body: str, options: str) -> PipLine:
+    """A wheel of the store, by content."""
+    place, marker = _split_marker(body)
+    target, extras = split_extras(place)
+    found = read_wheel_reference(target)
+    if found is None:
+        raise RequirementError(f"{target!r} names no wheel by its content as in {SCHEME}sha256:<64 hex>/<name>.whl")
+    return PipLine("wheel", _with_marker(found.file_name + extras, marker) + options, target)
+
+
 def path_of(place: str) -> str:
     """``file:../x#egg=y&subdirectory=z`` as the path it means."""
     if not place.startswith("file:"):
@@ -186,10 +200,11 @@ def _named(body: str, options: str) -> PipLine:
 
 
 def _direct(name: str, place: str, options: str) -> PipLine:
-    if place.startswith("file:"):
+    if place.startswith(("file:", SCHEME)):
         extras = name[name.find("[") :] if "[" in name else ""
         path, marker = _split_marker(place)
-        return _local(f"{path}{extras}{' ; ' + marker if marker else ''}", options)
+        read = _kept_wheel if place.startswith(SCHEME) else _local
+        return read(f"{path}{extras}{' ; ' + marker if marker else ''}", options)
     return PipLine("url", f"{name} @ {_with_marker(*_split_marker(place))}{options}")
 
 

@@ -12,6 +12,9 @@ from roost.store.pip_lines import (
     split_extras,
 )
 
+FILE = "x-1-py3-none-any.whl"
+KEPT = f"roost-wheel:sha256:{'0a' * 32}/{FILE}"
+
 
 @pytest.mark.parametrize(
     ("line", "read"),
@@ -26,6 +29,8 @@ from roost.store.pip_lines import (
         ("./x-1-py3-none-any.whl[b,a]", PipLine("wheel", "x-1-py3-none-any.whl[a,b]", "./x-1-py3-none-any.whl")),
         ("x @ file:///w/x-1-py3-none-any.whl", PipLine("wheel", "x-1-py3-none-any.whl", "/w/x-1-py3-none-any.whl")),
         ("x[a] @ file:///w/x ; os_name=='nt'", PipLine("source", 'x[a] ; os_name == "nt"', "/w/x")),
+        (f"{KEPT}[b,a] ; os_name=='nt'", PipLine("wheel", f'{FILE}[a,b] ; os_name == "nt"', KEPT)),
+        (f"x[a] @ {KEPT}", PipLine("wheel", f"{FILE}[a]", KEPT)),
         ("x.tar.gz", PipLine("source", "x.tar.gz", "x.tar.gz")),
         ("sub/folder", PipLine("source", "folder", "sub/folder")),
         ("-f wheels", PipLine("option", "--find-links wheels", "wheels")),
@@ -87,3 +92,18 @@ def test_what_is_no_line_is_refused(line):
         read_line(line)
     assert 0 <= caught.value.column <= len(line)
     assert "Expected" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "roost-wheel:x-1-py3-none-any.whl",
+        "roost-wheel:sha256:0a/x-1-py3-none-any.whl",
+        f"roost-wheel:sha256:{'0a' * 32}/../../x-1-py3-none-any.whl",
+        f"roost-wheel:sha256:{'0a' * 32}/x.tar.gz",
+        f"x @ roost-wheel:md5:{'0a' * 16}/x-1-py3-none-any.whl",
+    ],
+)
+def test_a_reference_to_a_wheel_that_is_none(line):
+    with pytest.raises(RequirementError, match="names no wheel by its content"):
+        read_line(line)

@@ -10,7 +10,7 @@ import tempfile
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from roost.client.cli import who
+from roost.client.cli import wheels, who
 from roost.client.cli.context import Context, wrong_usage
 from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.cli.what import add_what, what
@@ -48,6 +48,7 @@ def add(subparsers: Subparsers) -> None:
     clone.add_argument("new", metavar="NEW")
     edit.add_argument("--name", metavar="NAME", help="register the result under another name")
     who.add(family)
+    wheels.add(family)
 
 
 def _add_register(family: Subparsers) -> None:

@@ -22,6 +22,7 @@ from roost.daemon.engines.uv_wheels import Kept, WheelStore
 from roost.daemon.platforms import local_platform, split_platform
 from roost.daemon.progress import Progress
 from roost.store.definition import PipItem
+from roost.store.errors import BuildError
 from roost.store.files import LocalFiles
 from roost.store.lock import RemoteInput, Wheel
 from roost.store.readers.source import MissingFileError
@@ -32,6 +33,28 @@ class PipLock(msgspec.Struct, frozen=True, kw_only=True):
 
     wheels: list[Wheel]
     inputs: list[RemoteInput] = []
+
+
+class EditableGoneError(BuildError):
+    """The folder of an editable install is not there any more."""
+
+    code = "editable-gone"
+
+
+def _check_there(item: PipItem) -> None:
+    """Blocks. Raises EditableGoneError, MissingFileError."""
+    if item.path is None or item.kind not in ("wheel", "source", "editable") or os.path.exists(item.path):
+        return
+    if item.kind == "editable":
+        raise EditableGoneError(
+            f"{item.path} is gone, and its editable install is tied to that folder: nothing of it is kept",
+            hint="Put the folder back where it was, or install from it without -e: that keeps its content.",
+            location=item.location,
+            fields={"path": item.path},
+        )
+    raise MissingFileError(
+        f"{item.path} is gone", hint="Put it back where it was.", location=item.location, fields={"path": item.path}
+    )
 
 
 def flat(items: Sequence[PipItem]) -> Iterator[PipItem]:
@@ -115,6 +138,7 @@ class Locking:
     async def _resolve_local(self, items: Sequence[PipItem]) -> None:
         """Wheels given as files go into the store, folders become wheels; an editable folder must speak for itself."""
         for item in flat(items):
+            await asyncio.to_thread(_check_there, item)
             if item.kind == "wheel" and item.path:
                 self._keep(item, await asyncio.to_thread(self._given, item))
             elif item.kind == "source" and item.path:

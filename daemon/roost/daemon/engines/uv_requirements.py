@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 
 from roost.store.definition import PipItem
 from roost.store.errors import DefinitionError, Location
+from roost.store.wheel_references import is_wheel_reference, unknown_wheel
 
 
 class PipOptionError(DefinitionError):
@@ -250,6 +251,8 @@ def _egg(url: str) -> tuple[str, str]:
 
 
 def _path_of(item: PipItem) -> str:
+    if is_wheel_reference(item):
+        raise unknown_wheel(item)
     if item.path is None:
         raise PipVariableError(
             f"{item.text} names no folder that roost knows", location=item.location, hint="Write its path out."

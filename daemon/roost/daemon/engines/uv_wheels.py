@@ -51,6 +51,9 @@ class WheelStore:
             sha256 = _copy(path, copy)
             kept = Kept(file_name=os.path.basename(path), sha256=sha256, size=os.stat(copy).st_size, built=built)
             _publish(folder, os.path.dirname(self.path(kept)))
+            if not os.path.exists(self.path(kept)):  # the same content is there under another name
+                os.rename(copy, self.path(kept))
+                _sync_folder(os.path.dirname(self.path(kept)))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         if source_key is not None:
@@ -140,7 +143,11 @@ def _publish(folder: str, target: str) -> None:
         except OSError:
             if not os.path.isdir(target):
                 raise
-    descriptor = os.open(os.path.dirname(target), os.O_RDONLY)
+    _sync_folder(os.path.dirname(target))
+
+
+def _sync_folder(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
