@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
+import getpass
 import json
 import os
-import socket
+import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
 import docker_parts
 import pytest
+from debian_parts import missing
+from registry_parts import free_port
 
 from roost.daemon.engines.docker_address import USUAL, ContextMissingError, DockerConfig, find_engine
 from roost.daemon.engines.docker_containers import Frames
 from roost.daemon.engines.docker_engine import DockerEngine
+from roost.daemon.engines.docker_errors import EngineUnreachableError
 from roost.daemon.engines.docker_options import ContainerSpec
+from roost.daemon.progress import Silent
 from roost.store.errors import UsageError
 
 
@@ -45,36 +54,34 @@ def test_a_context_is_found_by_name_and_as_the_current_one(monkeypatch: pytest.M
 
 
 @pytest.fixture
-def tcp_folder(docker_host: str) -> Iterator[tuple[Path, int]]:
+def ambient(monkeypatch: pytest.MonkeyPatch, buildx: dict[str, str]) -> pytest.MonkeyPatch:
+    """Docker's config in a folder of the test, with buildx; and what must not count."""
+    around = {**buildx, "REQUESTS_CA_BUNDLE": "/dev/null", "HTTPS_PROXY": "http://127.0.0.1:1"}
+    for name, value in {**around, "HTTP_PROXY": "http://127.0.0.1:1"}.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@contextlib.contextmanager
+def _listening(*options: str) -> Iterator[tuple[Path, int]]:
     """An engine of its own that also listens on a port of loopback."""
     folder = Path(tempfile.mkdtemp(prefix="rdt", dir="/tmp"))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    docker_parts.start(folder, f"--host=tcp://127.0.0.1:{port}", "--tls=false")
-    yield folder, port
-    docker_parts.clear(folder)
+    port = free_port()
+    try:
+        docker_parts.start(folder, f"--host=tcp://127.0.0.1:{port}", *options)
+        docker_parts.import_image(f"unix://{folder}/d.sock", "base", docker_parts.BASE)
+        yield folder, port
+    finally:
+        docker_parts.clear(folder)
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the SDK never waits for the ssh processes that it starts
-@pytest.mark.parametrize("scheme", ["tcp", "ssh"])
-async def test_a_container_runs_over_the_network_too(
-    scheme: str, tcp_folder: tuple[Path, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    folder, port = tcp_folder
-    image = docker_parts.import_image(f"unix://{folder}/d.sock", "base", docker_parts.BASE)
-    host = f"tcp://127.0.0.1:{port}"
-    if scheme == "ssh":  # a stand-in for ssh itself, which would only carry the bytes: the far end is the real one
-        shim = tmp_path / "bin" / "ssh"
-        shim.parent.mkdir()
-        shim.write_text(f"#!/bin/sh\nDOCKER_HOST=unix://{folder}/d.sock exec docker system dial-stdio\n")
-        shim.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
-        host = "ssh://somebody@far.example"
-    engine = DockerEngine(DockerConfig(host=host), str(tmp_path))
+async def _talk(engine: DockerEngine, folder: Path) -> None:
+    """Everything that goes over the wire differently: calls, streams both ways, and what BuildKit needs."""
+    image = docker_parts.BASE
     assert await engine.image(image) is not None
     command = ["sh", "-c", "read line; echo got $line; exit 3"]
     containers = engine.containers
-    container = await containers.create(ContainerSpec(image=image, command=command, cwd=str(tmp_path), user="0:0"))
+    container = await containers.create(ContainerSpec(image=image, command=command, cwd=str(folder), user="0:0"))
     reader, writer = await containers.attach(container)
     await containers.start(container)
     writer.write(b"hello\n")
@@ -87,6 +94,129 @@ async def test_a_container_runs_over_the_network_too(
     await containers.remove(container)
     writer.close()
     await containers.remove(container)
+    step = "RUN --mount=type=cache,target=/c echo made > /made"
+    assert await engine.build_dockerfile(f"FROM {image}\n{step}\n", progress=Silent())
     engine.close()
-    del engine, containers, reader, writer
-    gc.collect()
+
+
+async def test_a_container_runs_over_a_plain_port(docker_host: str, tmp_path: Path, ambient: pytest.MonkeyPatch):
+    with _listening("--tls=false") as (_, port):
+        await _talk(DockerEngine(DockerConfig(host=f"tcp://127.0.0.1:{port}"), str(tmp_path)), tmp_path)
+
+
+def _openssl(folder: Path, *words: str) -> None:
+    done = subprocess.run(["openssl", *words], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def _certificates(folder: Path) -> None:
+    """An authority, and what it signed for the engine at 127.0.0.1 and for a client."""
+    folder.mkdir()
+    key = ("-newkey", "rsa:2048", "-nodes")
+    _openssl(folder, "req", "-x509", *key, "-keyout", "ca-key.pem", "-out", "ca.pem", "-subj", "/CN=tests")
+    for name, usage, more in (("server", "serverAuth", "subjectAltName=IP:127.0.0.1\n"), ("client", "clientAuth", "")):
+        request, certificate = f"{name}.csr", f"{name}.pem"
+        (folder / f"{name}.ext").write_text(f"extendedKeyUsage={usage}\n{more}")
+        _openssl(folder, "req", *key, "-keyout", f"{name}-key.pem", "-out", request, "-subj", f"/CN={name}")
+        signed = ("-CA", "ca.pem", "-CAkey", "ca-key.pem", "-CAcreateserial", "-days", "2")
+        _openssl(folder, "x509", "-req", "-in", request, "-out", certificate, *signed, "-extfile", f"{name}.ext")
+
+
+def _context(config: Path, name: str, address: str, certificates: Path | None) -> None:
+    """As ``docker context create`` leaves it."""
+    digest = sha256(name.encode()).hexdigest()
+    meta, tls = config / "contexts/meta" / digest, config / "contexts/tls" / digest / "docker"
+    meta.mkdir(parents=True)
+    endpoints = {"docker": {"Host": address, "SkipTLSVerify": False}}
+    (meta / "meta.json").write_text(json.dumps({"Name": name, "Metadata": {}, "Endpoints": endpoints}))
+    (config / "config.json").write_text("{}")
+    if certificates is not None:
+        tls.mkdir(parents=True)
+        for name_there, name_here in (("ca", "ca"), ("cert", "client"), ("key", "client-key")):
+            (tls / f"{name_there}.pem").write_bytes((certificates / f"{name_here}.pem").read_bytes())
+
+
+async def test_a_container_runs_over_tls_with_the_certificates_of_a_context(
+    docker_host: str, tmp_path: Path, ambient: pytest.MonkeyPatch
+):
+    if not shutil.which("openssl"):
+        missing("there is no openssl to make certificates with")
+    await asyncio.to_thread(_certificates, certificates := tmp_path / "certificates")
+    served = [f"--tlscert={certificates}/server.pem", f"--tlskey={certificates}/server-key.pem"]
+    config = Path(os.environ["DOCKER_CONFIG"])
+    with _listening("--tlsverify", f"--tlscacert={certificates}/ca.pem", *served) as (_, port):
+        _context(config, "far", f"tcp://127.0.0.1:{port}", certificates)
+        await _talk(DockerEngine(DockerConfig(context="far"), str(tmp_path)), tmp_path)
+        for shown in ("cert", "key"):
+            (config / "contexts/tls" / sha256(b"far").hexdigest() / "docker" / f"{shown}.pem").unlink()
+        stranger = DockerEngine(DockerConfig(context="far"), str(tmp_path))
+        with pytest.raises(EngineUnreachableError, match="certificate"):
+            await stranger.ping()
+        stranger.close()
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, ambient: pytest.MonkeyPatch) -> Iterator[Callable[[Path], str]]:
+    """A real sshd on loopback with keys of its own; gives the address by which it leads to the engine of a folder.
+
+    ssh looks for keys in the account's home, whatever ``HOME`` says: the one on PATH names others.
+    """
+    if not shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin") or not shutil.which("ssh-keygen"):
+        missing("there is no OpenSSH server")
+    folder, port = tmp_path / "ssh", free_port()
+    folder.mkdir(mode=0o700)
+    for key in ("host", "own"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
+    (folder / "known").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
+    own = f"IdentityFile {folder}/own\nIdentitiesOnly yes\nUserKnownHostsFile {folder}/known\nBatchMode yes\n"
+    (folder / "config").write_text(own)
+    program = folder / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {folder}/config "$@"\n')
+    program.chmod(0o755)
+    ambient.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    with contextlib.ExitStack() as stack:
+
+        def serve(engine: Path) -> str:
+            stack.enter_context(_sshd(folder, port, f"DOCKER_HOST=unix://{engine}/d.sock"))
+            return f"ssh://{getpass.getuser()}@127.0.0.1:{port}"
+
+        yield serve
+
+
+@contextlib.contextmanager
+def _sshd(folder: Path, port: int, variable: str) -> Iterator[None]:
+    Path("/run/sshd").mkdir(exist_ok=True)  # which sshd wants when root starts it
+    options = [f"HostKey={folder}/host", f"AuthorizedKeysFile={folder}/own.pub", "StrictModes=no", "UsePAM=no"]
+    options += ["ListenAddress=127.0.0.1", f"Port={port}", "PidFile=none", "PasswordAuthentication=no"]
+    options += ["PermitRootLogin=prohibit-password", f"SetEnv={variable}"]
+    words = ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", *(word for each in options for word in ("-o", each))]
+    with open(folder / "log", "wb") as log, subprocess.Popen(words, stderr=log) as process:
+        try:
+            deadline = time.monotonic() + 10
+            while b"listening" not in (folder / "log").read_bytes():
+                assert process.poll() is None, (folder / "log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            yield
+        finally:
+            process.terminate()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the SDK never waits for the ssh processes that it starts
+async def test_a_container_runs_over_ssh(
+    docker_host: str, tmp_path: Path, ssh: Callable[[Path], str], ambient: pytest.MonkeyPatch
+):
+    with _listening("--tls=false") as (folder, _):
+        address = ssh(folder)
+        await _talk(DockerEngine(DockerConfig(host=address), str(tmp_path)), tmp_path)
+        (tmp_path / "ssh" / "own").unlink()
+        await _refused(DockerEngine(DockerConfig(host=address), str(tmp_path)))
+        await asyncio.sleep(0.2)  # for the threads to let go
+        gc.collect()
+
+
+async def _refused(stranger: DockerEngine) -> None:
+    with pytest.raises(EngineUnreachableError):
+        await stranger.ping()
+    stranger.close()

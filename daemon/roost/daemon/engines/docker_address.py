@@ -6,6 +6,7 @@ the user's own (``~/.docker/config.json``; Docker's documentation, "Docker conte
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import dataclass
 
@@ -54,7 +55,7 @@ class Address:
         context = ssl.create_default_context(cafile=self.tls.ca_cert or None)
         if self.tls.cert:
             context.load_cert_chain(*self.tls.cert)
-        if self.tls.verify is False:
+        if not self.tls.verify:  # as the SDK takes it: a context that skips verification says None
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context
 
@@ -79,7 +80,13 @@ def _of_context(name: str) -> Address:
         raise EngineUnreachableError(f"The Docker context {name!r} can't be read: {error}") from error
     if context is None:
         raise ContextMissingError(f"There is no Docker context {name!r}", hint="`docker context ls` lists those there.")
-    return Address(url=context.Host or USUAL, tls=context.TLSConfig)
+    return Address(url=context.Host or USUAL, tls=context.TLSConfig or _authority_alone(context))
+
+
+def _authority_alone(context: Context) -> TLSConfig | None:
+    """An engine that asks for no certificate of its clients: the SDK leaves out what is not complete."""
+    authority = os.path.join(context.tls_path or "", "docker", "ca.pem")
+    return TLSConfig(ca_cert=authority, verify=True) if os.path.isfile(authority) else None
 
 
 def _checked(address: Address) -> Address:

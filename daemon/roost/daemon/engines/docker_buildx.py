@@ -68,7 +68,7 @@ def _global_options(address: Address) -> list[str]:
     options = ["--host", address.url]
     if address.tls is None:
         return options
-    options.append("--tlsverify" if address.tls.verify is not False else "--tls")
+    options.append("--tlsverify" if address.tls.verify else "--tls")
     options += ["--tlscacert", address.tls.ca_cert] if address.tls.ca_cert else []
     options += ["--tlscert", address.tls.cert[0], "--tlskey", address.tls.cert[1]] if address.tls.cert else []
     return options

@@ -108,10 +108,23 @@ class DockerClient:
         with self._making:
             if self._api is None:
                 _knock(address)
-                self._api = docker.APIClient(
+                self._api = _Api(
                     base_url=address.url, tls=address.tls or False, timeout=int(CALL_SECONDS), use_ssh_client=True
                 )
         return self._api
+
+
+class _Api(docker.APIClient):
+    """The SDK, by the engine's address alone: ``REQUESTS_CA_BUNDLE`` would replace a context's own authority, and
+    ``HTTP_PROXY`` lead elsewhere than the streams of our own go."""
+
+    @property
+    def trust_env(self) -> bool:
+        return False
+
+    @trust_env.setter
+    def trust_env(self, _: bool) -> None:
+        """requests sets it for each session."""
 
 
 def _knock(address: Address) -> None:
