@@ -16,14 +16,12 @@ import hashlib
 import json
 import os
 import random
-import shutil
-import statistics
 import sys
-import tempfile
 import time
 import zlib
 
 import msgspec
+from measuring import folder, line
 
 from roost.store.index import Index, facts_of
 from roost.store.lock import CondaPackage, CondaPython, Lock
@@ -77,8 +75,8 @@ def fill(connection, start, stop):
         )
 
 
-async def filled(folder, count):
-    path = os.path.join(folder, f"index-{count}.db")
+async def filled(place, count):
+    path = os.path.join(place, f"index-{count}.db")
     there = os.path.exists(path)
     index = await Index.open(path)
     if there:
@@ -118,18 +116,9 @@ def alone(connection, chosen):
     return seconds
 
 
-def line(name, seconds):
-    ordered = sorted(seconds)
-    median, high = statistics.median(ordered), ordered[int(len(ordered) * 0.99)]
-    print(f"{name:<24} median {median * 1000:8.3f} ms   p99 {high * 1000:8.3f} ms   ({len(ordered)} calls)")
-    return median
-
-
 async def measure(counts, number, kept):
-    folder = kept or tempfile.mkdtemp(prefix="r", dir="/tmp")
-    os.makedirs(folder, exist_ok=True)
-    try:
-        indexes = {count: await filled(folder, count) for count in counts}
+    with folder(kept) as place:
+        indexes = {count: await filled(place, count) for count in counts}
         taken = {count: [] for count in counts}
         for count in counts:  # once through, so that neither pays for the first use of its pages
             await plans(indexes[count], count, number)
@@ -137,7 +126,7 @@ async def measure(counts, number, kept):
             for count in counts:
                 taken[count] += await plans(indexes[count], count, number // 5)
         medians = {count: line(f"facts, {count:,}", seconds) for count, seconds in taken.items()}
-        print(f"{'ratio of medians':<24} {medians[max(counts)] / medians[min(counts)]:.2f}")
+        print(f"{'ratio of medians':<28} {medians[max(counts)] / medians[min(counts)]:.2f}")
         for count in counts:
             chosen = [digest("definition", random.Random(n).randrange(count)) for n in range(number)]
             line(f"without hop, {count:,}", await indexes[count].database.read(alone, chosen))
@@ -146,9 +135,6 @@ async def measure(counts, number, kept):
             found = await indexes[count].nearest_candidates("train", "/project/7/e.yml")
             print(f"nearest, {count:,}: {len(found)} candidates in {(time.perf_counter() - started) * 1000:.1f} ms")
             await indexes[count].close()
-    finally:
-        if not kept:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -14,12 +14,10 @@ import asyncio
 import os
 import shutil
 import sys
-import tempfile
 import time
 
-sys.path.insert(0, os.path.dirname(__file__))
-
-from bench_index import filled, line
+from bench_index import filled
+from measuring import folder, line
 
 from roost.client.wire import What
 from roost.daemon.config import Config
@@ -39,14 +37,14 @@ PACKAGES = "\n".join(f"  - package-{n}>={n}" for n in range(26))
 FILE = f"name: bench\nchannels: [conda-forge]\ndependencies:\n  - python=3.11\n{PACKAGES}\n"
 
 
-async def prepared(folder, count):
+async def prepared(place, count):
     """A store over a filled index, in which the definition of ``FILE`` is known and its prefix ready."""
-    root = os.path.join(folder, f"root-{count}")
+    root = os.path.join(place, f"root-{count}")
     os.makedirs(root, exist_ok=True)
-    index = await filled(folder, count)
+    index = await filled(place, count)
     await index.close()
     for suffix in ("", "-wal", "-shm"):
-        source = os.path.join(folder, f"index-{count}.db{suffix}")
+        source = os.path.join(place, f"index-{count}.db{suffix}")
         if os.path.exists(source) and not os.path.exists(os.path.join(root, f"index.db{suffix}")):
             os.link(source, os.path.join(root, f"index.db{suffix}"))
     return root
@@ -86,24 +84,19 @@ async def plans(store, number, path):
 
 
 async def measure(counts, number, kept):
-    folder = kept or tempfile.mkdtemp(prefix="r", dir="/tmp")
-    os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, "environment.yml")
-    with open(path, "w") as file:
-        file.write(FILE)
-    try:
-        stores = {count: await publish(await prepared(folder, count)) for count in counts}
+    with folder(kept) as place:
+        path = os.path.join(place, "environment.yml")
+        with open(path, "w") as file:
+            file.write(FILE)
+        stores = {count: await publish(await prepared(place, count)) for count in counts}
         taken = {count: [] for count in counts}
         for _ in range(5):
             for count in counts:
                 taken[count] += (await plans(stores[count], number // 5 + 50, path))[50:]
         medians = {count: line(f"plan, {count:,}", seconds) for count, seconds in taken.items()}
-        print(f"{'ratio of medians':<24} {medians[max(counts)] / medians[min(counts)]:.2f}")
+        print(f"{'ratio of medians':<28} {medians[max(counts)] / medians[min(counts)]:.2f}")
         for store in stores.values():
             await store.index.close()
-    finally:
-        if not kept:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
