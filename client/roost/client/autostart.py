@@ -127,7 +127,8 @@ def _attempt(daemon: Daemon, deadline: float, notify: Notify) -> dict[str, Any] 
 
 def _spawn(output: IO[bytes]) -> subprocess.Popen[bytes]:
     """Detached, in no folder of the user's: ``-m`` would put that first among the places modules come from."""
-    process = subprocess.Popen(
+    _left[:] = [process for process in _left if process.poll() is None]  # a notebook may see many daemons go
+    process = _Daemon(
         [sys.executable, "-E", "-m", "roost.daemon.main", "--start"],
         cwd="/",
         env=_environ(),
@@ -140,8 +141,15 @@ def _spawn(output: IO[bytes]) -> subprocess.Popen[bytes]:
     return process
 
 
-_left: list[subprocess.Popen[bytes]] = []
-"""Kept, so that no warning about an unwaited child is printed: the daemon is meant to outlive this process."""
+class _Daemon(subprocess.Popen[bytes]):
+    """It is meant to outlive this process: no warning about an unwaited child is printed."""
+
+    def __del__(self) -> None:
+        """Nothing is to be done."""
+
+
+_left: list[_Daemon] = []
+"""Those that were started and may still run."""
 
 
 def _environ() -> dict[str, str]:

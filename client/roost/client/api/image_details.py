@@ -90,8 +90,8 @@ class DockerImageDetails(dict[str, Any]):
 
     @property
     def layers(self) -> list[Json]:
-        """From the bottom: ``diff_id``, ``size`` in bytes, ``packages``."""
-        return list(self["roost"]["layers"])
+        """From the bottom: ``diff_id``, ``size`` in bytes, ``packages`` (none: of the base, or of no package)."""
+        return [{"packages": [], **layer} for layer in self["roost"]["layers"]]
 
 
 def _text(value: object) -> str | None:

@@ -1,0 +1,128 @@
+"""The Python API and images: building, details, runs in containers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from image_machines import machine
+from pip_index import PipIndex
+from roost_process import Roost
+
+from roost.client import (
+    DockerBuildContext,
+    DockerConfiguration,
+    Environment,
+    Experiment,
+    ScriptRunConfig,
+    UnsupportedError,
+    UsageError,
+    Workspace,
+)
+
+CONDA = "channels: [conda-forge]\ndependencies: [python=3.11, numpy=1.26.4]\n"
+
+
+@pytest.fixture
+def roost(channel_url: str, docker_host: str) -> Iterator[Roost]:
+    index = PipIndex()
+    with machine(channel_url, index, docker_host) as made:
+        yield made
+    index.close()
+
+
+@pytest.fixture
+def workspace(roost: Roost, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    for name in ("ROOST_HOME", "ROOST_CONFIG"):
+        monkeypatch.setenv(name, roost.environ[name])
+    monkeypatch.delenv("ROOST_SOCKET", raising=False)
+    monkeypatch.chdir(roost.folder)
+    return Workspace.from_config()
+
+
+def test_an_image_is_built_shown_and_run_in(
+    workspace: Workspace, roost: Roost, base_image: str, docker_host: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    specification = roost.write("conda.yml", CONDA)
+    environment = Environment.from_docker_image("numbers", base_image, conda_specification=specification)
+    build = environment.build(workspace)
+    assert build.wait_for_completion(show_output=True) is build
+    assert (build.status, "writing layers …" in capsys.readouterr().out) == ("Succeeded", True)
+    registered = Environment.get(workspace, "numbers")
+    assert registered.version == "1", "building registers what was not registered"
+    details = registered.get_image_details(workspace)
+    assert (details.image_exist, details.exists_in_engine, details.registry) == (False, True, None)
+    assert details.interpreter_path == "/opt/roost/env/bin/python"
+    assert details.environment_path == "/opt/roost/env"
+    assert details.dockerfile == f"FROM {base_image}\n"
+    assert details["pythonEnvironment"]["condaEnvironmentDefinition"]["dependencies"] == ["python=3.11", "numpy=1.26.4"]
+    assert details.image is not None
+    client = docker.DockerClient(base_url=docker_host)
+    try:
+        assert client.images.get(details.image).id == details.digest
+        assert any("numpy" in " ".join(layer["packages"]) for layer in details.layers)
+        folder = roost.write("project/show.py", "import numpy, sys; print(numpy.__version__, sys.prefix)").parent
+        run = Experiment(workspace, "images").submit(ScriptRunConfig(folder, "show.py", environment=registered))
+        run.wait_for_completion(show_output=True)
+        assert "1.26.4 /opt/roost/env\n" in capsys.readouterr().out
+        assert run.get_details()["target"] == "docker"
+        again = Experiment(workspace, "images").submit(
+            ScriptRunConfig(folder, "show.py", environment=run.get_environment())
+        )
+        again.wait_for_completion()
+        assert again.get_environment().version == "1"
+    finally:
+        client.images.remove(details.image, force=True)
+        client.close()
+
+
+def test_an_image_that_brings_its_own_python_is_used_as_it_is(
+    workspace: Workspace, roost: Roost, python_image: str
+) -> None:
+    environment = Environment.from_docker_image("own", python_image)
+    environment.python.interpreter_path = "/usr/bin/python3"
+    assert environment.python.user_managed_dependencies
+    folder = roost.write("project/show.py", "import os, sys; print(sys.executable, os.environ['WORD'])").parent
+    environment.environment_variables["WORD"] = "of the environment"
+    config = ScriptRunConfig(
+        folder, "show.py", environment=environment, docker_runtime_config=DockerConfiguration(True, shm_size="1g")
+    )
+    run = Experiment(workspace, "images").submit(config)
+    run.wait_for_completion()
+    assert run.get_details_with_logs()["log_files"][f"{run.id}.txt"] == "/usr/bin/python3 of the environment\n"
+    assert run.get_environment().docker.shm_size == "1g"
+    details = environment.get_image_details(workspace)
+    assert (details.exists_in_engine, details.interpreter_path) == (True, "/usr/bin/python3")
+
+
+def test_a_build_context_counts_by_its_content(workspace: Workspace, roost: Roost, base_image: str) -> None:
+    folder = roost.write("context/Dockerfile", f"FROM {base_image}\nCOPY word /word\n").parent
+    roost.write("context/word", "one")
+    context = DockerBuildContext.from_local_directory(workspace, folder)
+    environment = Environment.from_docker_build_context("context", context)
+    first = environment.register(workspace)
+    assert environment.register(workspace).version == "1"
+    roost.write("context/word", "two")
+    assert environment.register(workspace).version == "2"
+    assert Environment.get(workspace, "context", 1).definition_digest == first.definition_digest
+    with pytest.raises(UsageError, match="no Dockerfile"):
+        DockerBuildContext.from_local_directory(workspace, roost.folder)
+
+
+def test_a_dockerfile_is_a_text_or_a_path(workspace: Workspace, roost: Roost, tmp_path: Path) -> None:
+    text = "FROM debian:12-slim\nRUN true\n"
+    (tmp_path / "Dockerfile").write_text(text)
+    digests = {
+        Environment.from_dockerfile(name, given).register(workspace).definition_digest
+        for name, given in (("text", text), ("path", str(tmp_path / "Dockerfile")))
+    }
+    assert len(digests) == 1
+    assert Environment.get(workspace, "text").docker.base_dockerfile == text
+    one_line = Environment.from_dockerfile("line", "FROM debian:12-slim").register(workspace)
+    assert one_line.docker.base_dockerfile == "FROM debian:12-slim"
+    with pytest.raises(UsageError, match="neither a file nor"):
+        Environment.from_dockerfile("x", "Dockerfle")
+    with pytest.raises(UnsupportedError):
+        one_line.build(workspace, image_build_compute="cpu-cluster")
