@@ -340,7 +340,10 @@ class EnvironmentView(msgspec.Struct, kw_only=True):
     archived: bool
     generations: list[GenerationView]
     origin: str | None = None
-    """``NAME:VERSION`` that it was cloned or edited from, or where it was imported from."""
+    """``NAME:VERSION`` that it was cloned or edited from, where it was imported from, or of a curated one the registry
+    that it is from, or ``roost``."""
+    differences: list[Difference] | None = None
+    """From the version that ``origin`` names, in definition and settings; ``None`` where it names none."""
 
 
 class RegisterResponse(msgspec.Struct, kw_only=True):
@@ -364,6 +367,8 @@ class EnvironmentSummary(msgspec.Struct, kw_only=True):
     archived: bool
     versions: int | None = None
     """How many versions its environment has, in a list of environments."""
+    origin: str | None = None
+    """As of ``EnvironmentView``."""
 
 
 class EnvironmentsResponse(msgspec.Struct, kw_only=True):

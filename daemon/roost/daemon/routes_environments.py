@@ -20,19 +20,21 @@ from roost.client.wire import (
     RegisterResponse,
     VersionsResponse,
 )
+from roost.daemon.origins import since_origin
 from roost.daemon.routing import Call, Route
 from roost.daemon.work import WORK, Work
 from roost.store.document import definition_document, settings_document, to_document
-from roost.store.names import EnvironmentReference, check_label, check_name
-from roost.store.records import EnvironmentVersion
+from roost.store.names import EnvironmentReference, NameInvalidError, check_label, check_name, check_new_name
+from roost.store.records import CuratedRows, EnvironmentVersion
 
 
 class ListQuery(msgspec.Struct, kw_only=True):
-    """A page by name; ``archived``: with what is archived."""
+    """A page by name; ``archived``: with what is archived; ``curated``: with those, or those alone."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     after: str = ""
     archived: bool = False
+    curated: CuratedRows = "without"
 
 
 class VersionsQuery(msgspec.Struct, kw_only=True):
@@ -50,6 +52,12 @@ class VersionQuery(msgspec.Struct, kw_only=True):
     label: str | None = None
 
 
+class DocumentQuery(VersionQuery, kw_only=True):
+    """``new``: refuse unless it may be registered under that name when it was changed; empty: under its own."""
+
+    new: str | None = None
+
+
 async def register(call: Call[RegisterRequest]) -> RegisterResponse:
     work, body = call.app[WORK], call.body
     resolved = await work.resolve(body.what)
@@ -65,7 +73,8 @@ async def register(call: Call[RegisterRequest]) -> RegisterResponse:
 
 async def environments(call: Call[None]) -> EnvironmentsResponse:
     query = call.query(ListQuery)
-    rows = await call.app[WORK].store.index.environments(query.limit + 1, query.after, archived=query.archived)
+    index = call.app[WORK].store.index
+    rows = await index.environments(query.limit + 1, query.after, archived=query.archived, curated=query.curated)
     shown = [_summary(row.latest, row.versions) for row in rows[: query.limit]]
     return EnvironmentsResponse(environments=shown, next=shown[-1].name if len(rows) > query.limit else None)
 
@@ -76,8 +85,10 @@ async def show(call: Call[None]) -> EnvironmentView:
 
 
 async def document(call: Call[None]) -> DocumentResponse:
-    index = call.app[WORK].store.index
-    version = await index.environment(_reference(call))
+    index, query = call.app[WORK].store.index, call.query(DocumentQuery)
+    version = await index.environment(_named(call, query))
+    if query.new is not None:
+        _check_renamed(version, query.new)
     body = await index.environment_body(version.name, version.version)
     text = tomli_w.dumps(to_document(body.definition, body.settings, version.name), multiline_strings=True)
     return DocumentResponse(name=version.name, version=version.version, text=text)
@@ -141,11 +152,24 @@ async def environment_view(work: Work, version: EnvironmentVersion) -> Environme
             for generation in generations
         ],
         origin=version.origin,
+        differences=await since_origin(index, version, body),
     )
 
 
+def _check_renamed(version: EnvironmentVersion, new: str) -> None:
+    if version.kind == "curated" and not new:
+        raise NameInvalidError(
+            f"{version.name} is curated, and changes by who keeps it only",
+            hint=f"Name what you make of it: `roost env edit {version.name} --name NAME`.",
+        )
+    check_new_name(new or version.name)
+
+
 def _reference(call: Call[None]) -> EnvironmentReference:
-    query = call.query(VersionQuery)
+    return _named(call, call.query(VersionQuery))
+
+
+def _named(call: Call[None], query: VersionQuery) -> EnvironmentReference:
     label = check_label(query.label) if query.label is not None else None
     return EnvironmentReference(name=check_name(call.path("name")), version=query.version, label=label)
 
@@ -161,6 +185,7 @@ def _summary(version: EnvironmentVersion, versions: int | None = None) -> Enviro
         created=version.created,
         archived=version.archived,
         versions=versions,
+        origin=version.origin,
     )
 
 
@@ -187,7 +212,7 @@ ROUTES_ENVIRONMENTS = [
         "GET",
         _NAMED + "/document",
         document,
-        query=VersionQuery,
+        query=DocumentQuery,
         response=DocumentResponse,
         summary="One version as the text of a roost.toml",
     ),

@@ -15,6 +15,7 @@ from roost.daemon.launch import find_tools
 from roost.daemon.lifecycle import Lifecycle
 from roost.daemon.places import socket_path
 from roost.daemon.routes_builds import ROUTES_BUILDS
+from roost.daemon.routes_curated import ROUTES_CURATED
 from roost.daemon.routes_daemon import ROUTES_DAEMON
 from roost.daemon.routes_definitions import ROUTES_DEFINITIONS
 from roost.daemon.routes_environments import ROUTES_ENVIRONMENTS
@@ -38,6 +39,7 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_REGISTRIES,
     *ROUTES_IMAGES,
     *ROUTES_ENVIRONMENTS,
+    *ROUTES_CURATED,
     *ROUTES_WHO,
     *ROUTES_WHEELS,
 )
@@ -64,6 +66,7 @@ async def _begin_work(app: web.Application) -> None:
     work = create_work(app[STORE], config, unseen, app[EVENTS], lifecycle, socket, tools)
     app[WORK] = work
     lifecycle.on_stop(work.stop)
+    await work.curated.ship()
     await work.runs.adopt()
     await work.containers.adopt()
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from roost.client.wire import What
 from roost.daemon.builds import Builds
 from roost.daemon.config import Config, load_config
+from roost.daemon.curated import Curated
 from roost.daemon.docker_runs import DockerRuns
 from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
@@ -46,6 +47,7 @@ class Work:
     lifecycle: Lifecycle
     share: LockShare
     workspace: Workspace
+    curated: Curated
     settings: Config
     """What is in force: the config file, and the registries that were added."""
     config: Guard
@@ -136,6 +138,7 @@ def create_work(
         lifecycle=lifecycle,
         share=share,
         workspace=Workspace(store, events, launches),
+        curated=Curated(store, engines, events, launches),
         settings=config,
         config=config_guard,
         events=events,

@@ -27,6 +27,7 @@ from roost.store.names import EnvironmentReference
 from roost.store.records import (
     Artifact,
     Build,
+    CuratedRows,
     EnvironmentBody,
     EnvironmentRow,
     EnvironmentVersion,
@@ -131,9 +132,11 @@ class Index:
         """The newest version of that name with this definition and settings."""
         return await self.database.read(index_environments.same_version, name, definition_digest, settings_digest)
 
-    async def environments(self, limit: int = 100, after: str = "", *, archived: bool = False) -> list[EnvironmentRow]:
+    async def environments(
+        self, limit: int = 100, after: str = "", *, archived: bool = False, curated: CuratedRows = "without"
+    ) -> list[EnvironmentRow]:
         """By name, those behind ``after``, each with its latest version."""
-        return await self.database.scan(index_environments.environments, limit, after, archived)
+        return await self.database.scan(index_environments.environments, limit, after, archived, curated)
 
     async def versions(
         self, name: str, limit: int = 100, before: int | None = None, *, archived: bool = False

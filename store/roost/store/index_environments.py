@@ -19,8 +19,9 @@ from roost.store.clock import utc_now
 from roost.store.errors import NotFoundError, RoostError
 from roost.store.failpoints import failpoint
 from roost.store.index_definitions import remember_definition, remember_settings
-from roost.store.names import LATEST, EnvironmentReference
+from roost.store.names import CURATED_PREFIX, LATEST, EnvironmentReference
 from roost.store.records import (
+    CuratedRows,
     EnvironmentBody,
     EnvironmentRow,
     EnvironmentVersion,
@@ -38,12 +39,15 @@ _VERSION = f"""
     SELECT {_COLUMNS} FROM versions AS v
     JOIN environments AS e ON e.id = v.environment JOIN bodies AS b ON b.id = v.body
 """
+# By name, since nothing else is registered under these names: what is left out is left out before anything is joined.
+_CURATED = f"e.name >= '{CURATED_PREFIX}' AND e.name < '{CURATED_PREFIX[:-1] + chr(ord(CURATED_PREFIX[-1]) + 1)}'"
+_CURATED_ROWS = f"(:curated = 'with' OR (:curated = 'only') = ({_CURATED}))"
 # CROSS JOIN keeps SQLite to the order of names, so that it stops after as many as were asked for.
 _ROWS = f"""
     SELECT {_COLUMNS},
         (SELECT count(*) FROM versions AS c WHERE c.environment = e.id AND (:all OR NOT c.archived)) AS versions
     FROM environments AS e CROSS JOIN versions AS v ON v.environment = e.id CROSS JOIN bodies AS b ON b.id = v.body
-    WHERE e.name > :after AND (:all OR NOT e.archived) AND v.version =
+    WHERE e.name > :after AND {_CURATED_ROWS} AND (:all OR NOT e.archived) AND v.version =
         (SELECT max(version) FROM versions AS h WHERE h.environment = e.id AND (:all OR NOT h.archived))
     ORDER BY e.name LIMIT :limit
 """
@@ -208,10 +212,15 @@ def environment_body(connection: sqlite3.Connection, name: str, version: int) ->
 
 
 def environments(
-    connection: sqlite3.Connection, limit: int = 100, after: str = "", archived: bool = False
+    connection: sqlite3.Connection,
+    limit: int = 100,
+    after: str = "",
+    archived: bool = False,
+    curated: CuratedRows = "without",
 ) -> list[EnvironmentRow]:
     """By name, those behind ``after``: the latest version of each. ``archived``: also what is archived."""
-    rows = connection.execute(_ROWS, {"limit": limit, "after": after, "all": archived}).fetchall()
+    asked = {"limit": limit, "after": after, "all": archived, "curated": curated}
+    rows = connection.execute(_ROWS, asked).fetchall()
     return [EnvironmentRow(latest=_version(row), versions=row["versions"]) for row in rows]
 
 

@@ -178,6 +178,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 EnvironmentKind = Literal["system-managed", "user-managed", "curated"]
+CuratedRows = Literal["without", "with", "only"]
+"""Whether a list holds curated environments."""
 
 
 class EnvironmentBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -143,7 +143,18 @@ async def test_all_of_a_catalogue_or_nothing(index: Index) -> None:
     assert number(await index.register(new("Roost-A", "six==1", number=4))) == (4, False)
     with pytest.raises(VersionTakenError):
         await index.register_all([new("Roost-B", "six==1", number=1), new("Roost-A", "six==9", number=4)])
-    assert [row.latest.name for row in await index.environments()] == ["Roost-A"]
+    assert [row.latest.name for row in await index.environments(curated="only")] == ["Roost-A"]
+
+
+async def test_lists_are_without_curated_ones_with_them_or_of_them_alone(index: Index) -> None:
+    for name in ("Apple", "Roost-A", "Roost-Z", "Rooster", "Roost", "pear"):
+        await index.register(new(name, "six==1"))
+    ordinary, kept = ["Apple", "Roost", "Rooster", "pear"], ["Roost-A", "Roost-Z"]
+    assert [row.latest.name for row in await index.environments()] == ordinary
+    assert [row.latest.name for row in await index.environments(curated="only")] == kept
+    everything = [row.latest.name for row in await index.environments(curated="with")]
+    assert everything == sorted(ordinary + kept)
+    assert [row.latest.name for row in await index.environments(1, "Roost-A", curated="only")] == ["Roost-Z"]
     await index.register_all([new("Roost-A", "six==2", number=7), new("Roost-B", "six==1", number=1)])
     assert await find(index, "Roost-A") == 7
 

@@ -20,6 +20,7 @@ from roost.client.terminal import digest, moment, paint, table
 Json = dict[str, Any]
 NAMED = "NAME[:VERSION|@LABEL]"
 WRONG_DEFINITION = 3
+MOST_FIELDS = 6
 
 
 def add(subparsers: Subparsers) -> None:
@@ -28,6 +29,7 @@ def add(subparsers: Subparsers) -> None:
     _add_register(family)
     listed = add_command(family, "list", list_command, "All environments, the latest of each.", "roost env list --json")
     listed.add_argument("--all", action="store_true", help="also those that are archived")
+    listed.add_argument("--curated", action="store_true", help="also those that others keep: `roost curated list`")
     about = "One version: its definition, settings and generations."
     show = add_command(family, "show", show_command, about, "roost env show train:3 --json")
     versions = add_command(family, "versions", versions_command, "The versions of one.", "roost env versions train")
@@ -105,16 +107,13 @@ def registered(context: Context, request: Json) -> int:
 
 
 def list_command(context: Context) -> int:
-    query = {"limit": 1000, "archived": "true"} if context.options.all else {"limit": 1000}
-    rows, answer = [], {"next": ""}
-    while answer["next"] is not None:
-        answer = context.request("GET", f"/v1/environments?{urlencode({**query, 'after': answer['next']})}")
-        rows += answer["environments"]
+    rows = environment_rows(context, "with" if context.options.curated else "without")
     if context.json:
         context.print_json({"environments": rows})
         return 0
     if not rows:
-        context.note("no environment is registered: `roost env register` adds one, and so does the first `roost run`")
+        adding = "`roost env register` adds one, and so does the first `roost run`"
+        context.note(f"no environment is registered: {adding}; `roost curated list` shows what others keep for you")
     heads = ("NAME", "LATEST", "VERSIONS", "LABELS", "KIND", "DEFINITION", "CREATED")
     cells = (
         (
@@ -132,6 +131,16 @@ def list_command(context: Context) -> int:
     return 0
 
 
+def environment_rows(context: Context, curated: str) -> list[Json]:
+    """All of a list, page by page; ``curated``: ``without`` those, ``with`` them, or ``only`` them."""
+    query = {"limit": 1000, "curated": curated, **({"archived": "true"} if context.options.all else {})}
+    rows, answer = list[Json](), {"next": ""}
+    while answer["next"] is not None:
+        answer = context.request("GET", f"/v1/environments?{urlencode({**query, 'after': answer['next']})}")
+        rows += answer["environments"]
+    return rows
+
+
 def _labels(row: Json) -> str:
     return ", ".join(label for label in row["labels"] if label != "latest")
 
@@ -146,7 +155,7 @@ def show_command(context: Context) -> int:
     facts = [shown["kind"], *shown["labels"], *(["archived"] if shown["archived"] else [])]
     lines = [
         f"{head}  ({', '.join(facts)})",
-        f"created     {moment(shown['created'])}" + (f", from {shown['origin']}" if shown.get("origin") else ""),
+        f"created     {moment(shown['created'])}{_made_from(shown)}",
         f"definition  {shown['definition_digest']}",
         f"settings    {shown['settings_digest']}",
         "",
@@ -156,6 +165,17 @@ def show_command(context: Context) -> int:
     ]
     context.print("\n".join(lines))
     return 0
+
+
+def _made_from(shown: Json) -> str:
+    origin, differences = shown.get("origin"), shown.get("differences")
+    if not origin or differences is None:
+        return f", from {origin}" if origin else ""
+    if not differences:
+        return f", cloned from {origin} and the same as it"
+    fields = [difference["field"] for difference in differences]
+    more = f" and {len(fields) - MOST_FIELDS} more" if len(fields) > MOST_FIELDS else ""
+    return f", made from {origin}, differs in {', '.join(fields[:MOST_FIELDS])}{more}"
 
 
 def _generations(generations: list[Json]) -> str:
@@ -237,7 +257,7 @@ def _archive(context: Context, verb: str, outcome: str) -> int:
 def edit_command(context: Context) -> int:
     """The text is kept where it can't be registered: nobody types it twice."""
     options = context.options
-    before = context.request("GET", route(options.reference, "document"))
+    before = context.request("GET", route(options.reference, "document", new=options.name or ""))
     name = options.name or before["name"]
     path = _written(before)
     while True:

@@ -62,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     from roost.client.cli import (
         building,
         completion,
+        curated,
         daemon,
         environments,
         history,
@@ -89,6 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
         environments,
         images,
         registries,
+        curated,
         watching,
         daemon,
         completion,
