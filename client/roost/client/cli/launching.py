@@ -34,7 +34,11 @@ def add(subparsers: Subparsers) -> None:
     add_what(run)
     run.add_argument("--var", action="append", default=[], metavar="K=V", help="a variable for the command")
     run.add_argument(
-        "--secret", action="append", default=[], metavar="NAME", help="a variable whose value is never kept"
+        "--secret",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a variable whose value is never kept (in a container, docker inspect shows it while that lives)",
     )
     run.add_argument("--experiment", metavar="NAME", help="what the run belongs to")
     run.add_argument("--detach", action="store_true", help="print the run's id and do not wait")

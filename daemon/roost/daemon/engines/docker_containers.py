@@ -41,6 +41,12 @@ class CommandStartError(EngineError):
         self.status = status
 
 
+class GpusMissingError(EngineError):
+    """GPUs were asked for, and nothing on the engine's machine gives any to containers."""
+
+    code = "gpus-missing"
+
+
 class ContainerGoneError(EngineError):
     """The container is not there any more: removed by somebody else, or by a prune."""
 
@@ -235,6 +241,11 @@ def _not_started(error: errors.APIError) -> Exception:
         return CommandStartError(text, 127)
     if "permission denied" in text:
         return CommandStartError(text, 126)
+    if "could not select device driver" in text:
+        return GpusMissingError(
+            f"The Docker engine has no GPUs to give: {text}",
+            hint="Install NVIDIA's container toolkit where the engine runs, or take --gpus out of the arguments.",
+        )
     return engine_failed(text, "starting a container")
 
 
