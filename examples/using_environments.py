@@ -1,0 +1,57 @@
+"""Environments from Python: make one, register it, run in it, and come back to exactly what a run used.
+
+    python examples/using_environments.py
+
+It is the flow that Azure ML's notebook "using environments" shows, with the imports changed. The first run fetches
+Python and scikit-learn from conda-forge; the daemon starts by itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from roost.client import CondaDependencies, Environment, Experiment, Run, ScriptRunConfig, Workspace
+
+IRIS = Path(__file__).resolve().parent / "iris"
+
+
+def described() -> Environment:
+    """A description: nothing is registered or built by it."""
+    environment = Environment("iris")
+    environment.python.conda_dependencies = CondaDependencies.create(
+        python_version="3.11", conda_packages=["scikit-learn"]
+    )
+    environment.environment_variables["OMP_NUM_THREADS"] = "2"
+    return environment
+
+
+def train(workspace: Workspace, environment: Environment) -> Run:
+    """Run the script; what building the environment and training say is shown as it happens."""
+    config = ScriptRunConfig(source_directory=IRIS, script="train.py", environment=environment)
+    run = Experiment(workspace, "iris").submit(config)
+    run.wait_for_completion(show_output=True)
+    return run
+
+
+def main() -> None:
+    workspace = Workspace.from_config()
+    registered = described().register(workspace)
+    Environment.label(workspace, registered.name, version=str(registered.version), labels=["tried"])
+    for name, environment in Environment.list(workspace).items():
+        print(f"registered: {name}:{environment.version} {environment.labels}")
+
+    run = train(workspace, registered)
+
+    # Years later: the version and the generation that the run used, whatever channels offer by then.
+    used = run.get_environment()
+    print(f"the run used {used.asset_id}, {used.definition_digest}")
+    train(workspace, used)
+
+    # What was fetched can be changed, and is the next version then.
+    used.environment_variables["OMP_NUM_THREADS"] = "1"
+    print(f"changed: {used.register(workspace).asset_id}")
+    print(f"cloned: {registered.clone('iris-copy').register(workspace).asset_id}")
+
+
+if __name__ == "__main__":
+    main()
