@@ -27,6 +27,8 @@ class What(msgspec.Struct, kw_only=True, omit_defaults=True):
     environment: str | None = None
     """``-e``: ``NAME``, ``NAME:VERSION`` or ``NAME@LABEL``."""
     image: str | None = None
+    run: str | None = None
+    """A run's id: what it used. To build just that, ``lock`` and ``generation`` are the run's own."""
     document: dict[str, object] | None = None
     """A definition in the shape of ``roost.toml``, in the place of a file; local things lie relative to ``cwd``."""
     command: list[str] = []
@@ -203,6 +205,8 @@ class BuildResult(msgspec.Struct, kw_only=True):
     artifacts: list[ArtifactView]
     seconds: float
     reasons: list[Reason] = []
+    moved: list[str] = []
+    """Of a build that was asked for anew: ``NAME:VERSION`` of each environment that is on the new generation now."""
 
 
 class ErrorBody(msgspec.Struct, kw_only=True):
@@ -322,6 +326,8 @@ class GenerationView(msgspec.Struct, kw_only=True):
     current: bool
     as_of: str | None = None
     base_digest: str | None = None
+    host: bool = False
+    """It is on a Python of this machine, or has a folder of it, and stays here."""
 
 
 class EnvironmentView(msgspec.Struct, kw_only=True):
@@ -369,6 +375,8 @@ class EnvironmentSummary(msgspec.Struct, kw_only=True):
     """How many versions its environment has, in a list of environments."""
     origin: str | None = None
     """As of ``EnvironmentView``."""
+    changes: list[Difference] | None = None
+    """In a list of versions: what it changed in the one before it; ``None`` for the first."""
 
 
 class EnvironmentsResponse(msgspec.Struct, kw_only=True):

@@ -234,7 +234,13 @@ class Builds:
     ) -> BuildResult:
         lock, solved = await self._lock(flight, job, planned.facts)
         result = await self._make(flight, job, build, planned, lock, moves=job.anew)
+        if job.anew:
+            result = msgspec.structs.replace(result, moved=await self._moved(job.resolved.digest))
         return await self._shared(flight, job, build, planned, lock, result) if solved else result
+
+    async def _moved(self, digest: str) -> list[str]:
+        """All that have this definition: its current generation is theirs."""
+        return [f"{each.name}:{each.version}" for each in await self._store.index.versions_of_definition(digest)]
 
     async def _shared(
         self, flight: Flight[BuildResult], job: BuildJob, build: Build, planned: Planned, lock: Lock, first: BuildResult

@@ -164,7 +164,13 @@ def check_what(what: What) -> None:
         raise UsageError(f"The working folder {what.cwd!r} is no absolute path", hint="Send the client's own folder.")
     if any("\0" in text for text in (what.cwd, what.file or "", *what.command)):
         raise UsageError("A path or a word of the command holds a NUL character", hint="No file has such a name.")
-    given = (("-f", what.file), ("-e", what.environment), ("--image", what.image), ("a document", what.document))
+    given = (
+        ("-f", what.file),
+        ("-e", what.environment),
+        ("--image", what.image),
+        ("a document", what.document),
+        ("a run", what.run),
+    )
     named = [option for option, value in given if value is not None]
     if len(named) > 1:
         raise UsageError(f"{' and '.join(named)} each name an environment", hint="Give at most one of -e, -f, --image.")

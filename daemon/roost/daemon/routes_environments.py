@@ -14,7 +14,6 @@ from roost.client.wire import (
     EnvironmentsResponse,
     EnvironmentSummary,
     EnvironmentView,
-    GenerationView,
     LabelRequest,
     RegisterRequest,
     RegisterResponse,
@@ -22,6 +21,8 @@ from roost.client.wire import (
 )
 from roost.daemon.origins import since_origin
 from roost.daemon.routing import Call, Route
+from roost.daemon.version_changes import with_changes
+from roost.daemon.views import generation_view
 from roost.daemon.work import WORK, Work
 from roost.store.document import definition_document, settings_document, to_document
 from roost.store.names import EnvironmentReference, NameInvalidError, check_label, check_name, check_new_name
@@ -97,7 +98,7 @@ async def document(call: Call[None]) -> DocumentResponse:
 async def versions(call: Call[None]) -> VersionsResponse:
     query, name = call.query(VersionsQuery), check_name(call.path("name"))
     rows = await call.app[WORK].store.index.versions(name, query.limit + 1, query.before, archived=query.archived)
-    shown = [_summary(version) for version in rows[: query.limit]]
+    shown = await with_changes(call.app[WORK].store.index, rows, [_summary(each) for each in rows[: query.limit]])
     return VersionsResponse(versions=shown, next=shown[-1].version if len(rows) > query.limit else None)
 
 
@@ -139,18 +140,7 @@ async def environment_view(work: Work, version: EnvironmentVersion) -> Environme
         settings_digest=version.settings_digest,
         created=version.created,
         archived=version.archived,
-        generations=[
-            GenerationView(
-                number=generation.number,
-                lock_digest=generation.lock_digest,
-                platform=generation.platform.removesuffix("+host"),
-                created=generation.created,
-                current=generation.current,
-                as_of=generation.as_of,
-                base_digest=generation.base_digest,
-            )
-            for generation in generations
-        ],
+        generations=[generation_view(generation) for generation in generations],
         origin=version.origin,
         differences=await since_origin(index, version, body),
     )

@@ -15,6 +15,7 @@ from roost.daemon.launch import find_tools
 from roost.daemon.lifecycle import Lifecycle
 from roost.daemon.places import socket_path
 from roost.daemon.routes_builds import ROUTES_BUILDS
+from roost.daemon.routes_compare import ROUTES_COMPARE
 from roost.daemon.routes_curated import ROUTES_CURATED
 from roost.daemon.routes_daemon import ROUTES_DAEMON
 from roost.daemon.routes_definitions import ROUTES_DEFINITIONS
@@ -42,6 +43,7 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_CURATED,
     *ROUTES_WHO,
     *ROUTES_WHEELS,
+    *ROUTES_COMPARE,
 )
 
 

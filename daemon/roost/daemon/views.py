@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from roost.client.wire import ArtifactView, ErrorBody, LocationView, RunView
+from roost.client.wire import ArtifactView, ErrorBody, GenerationView, LocationView, RunView
 from roost.daemon.redaction import redact, redact_value
 from roost.store.errors import RoostError
-from roost.store.records import Artifact, Run
+from roost.store.records import Artifact, Generation, Run
 
 
 def error_body(error: RoostError) -> ErrorBody:
@@ -34,6 +34,20 @@ def artifact_view(artifact: Artifact) -> ArtifactView:
         reference=None if prefix else artifact.path,
         digest=artifact.key,
         bytes=artifact.bytes,
+    )
+
+
+def generation_view(generation: Generation) -> GenerationView:
+    """A generation; whether it stays on this machine is told apart from its platform."""
+    return GenerationView(
+        number=generation.number,
+        lock_digest=generation.lock_digest,
+        platform=generation.platform.removesuffix("+host"),
+        created=generation.created,
+        current=generation.current,
+        as_of=generation.as_of,
+        base_digest=generation.base_digest,
+        host=generation.platform.endswith("+host"),
     )
 
 

@@ -24,7 +24,7 @@ from roost.daemon.lock_share import LockShare
 from roost.daemon.planner import Planner
 from roost.daemon.prefix_builds import PrefixBuilds
 from roost.daemon.registries import read_added, with_added
-from roost.daemon.resolve import Resolved, resolve, resolve_environment
+from roost.daemon.resolve import Resolved, check_what, resolve, resolve_environment, resolve_run
 from roost.daemon.runs import Runs
 from roost.daemon.workspace import Workspace
 from roost.store.definition import Defaults
@@ -84,6 +84,9 @@ class Work:
         """The definition that ``what`` names, under the config of now. Raises what reading it does, and
         WheelUnknownError."""
         await self.read_config_again()
+        if what.run is not None:
+            check_what(what)
+            return await resolve_run(self.store, await self.runs.get(what.run))
         if what.environment is not None:
             return await locate(self.store.layout, await resolve_environment(self.store, what, self.config))
         return await locate(self.store.layout, await resolve(what, self.planner.defaults, self.config))

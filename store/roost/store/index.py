@@ -13,6 +13,7 @@ from roost.store import (
     index_artifacts,
     index_definitions,
     index_environments,
+    index_forms,
     index_generations,
     index_history,
     index_images,
@@ -21,6 +22,7 @@ from roost.store import (
 )
 from roost.store.clock import utc_now
 from roost.store.index_database import Database
+from roost.store.index_forms import Digests, Forms
 from roost.store.index_who import KnownPackage
 from roost.store.lock import Lock
 from roost.store.names import EnvironmentReference
@@ -148,6 +150,10 @@ class Index:
         """All versions that hold this definition, by name and version."""
         return await self.database.scan(index_environments.versions_of_definition, digest)
 
+    async def version_forms(self, wanted: Sequence[Digests]) -> list[Forms]:
+        """The canonical definition and settings of each of ``wanted``, which must be those of versions."""
+        return await self.database.scan(index_forms.version_forms, wanted)
+
     async def put_label(self, name: str, label: str, version: int) -> EnvironmentVersion:
         """Set or move a label. Raises ``EnvironmentUnknownError``."""
         return await self.database.write(index_environments.put_label, name, label, version)
@@ -183,6 +189,13 @@ class Index:
     async def promote(self, definition_digest: str, platform: str, number: int) -> Generation:
         """Make that generation current; raises ``GenerationUnknownError``."""
         return await self.database.write(index_generations.promote, definition_digest, platform, number)
+
+    async def roll_back(
+        self, definition_digest: str, platform: str, number: int | None = None
+    ) -> tuple[Generation, Generation]:
+        """Make generation ``number``, or the one before the current one, current: what was, and what is now. Raises
+        ``GenerationUnknownError``."""
+        return await self.database.write(index_generations.roll_back, definition_digest, platform, number)
 
     # -- where packages are used ---------------------------------------------------------------------------------
 

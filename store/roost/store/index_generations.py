@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 
+import msgspec
+
 from roost.store.clock import utc_now
 from roost.store.errors import NotFoundError
+from roost.store.failpoints import failpoint
 from roost.store.index_definitions import put_lock
 from roost.store.lock import Lock
 from roost.store.records import Generation, NewGeneration
@@ -84,7 +87,7 @@ def promote(connection: sqlite3.Connection, definition_digest: str, platform: st
     if generation(connection, definition_digest, platform, number) is None:
         raise GenerationUnknownError(
             f"{definition_digest} has no generation {number} on {platform}",
-            hint="`roost plan --json` and `roost builds list` show the generations that exist.",
+            hint="`roost env show NAME` and `roost builds list` show the generations that exist.",
             fields={"definition_digest": definition_digest, "platform": platform, "generation": number},
         )
     _clear_current(connection, definition_digest, platform)
@@ -92,9 +95,48 @@ def promote(connection: sqlite3.Connection, definition_digest: str, platform: st
         "UPDATE generations SET current = 1 WHERE definition_digest = ? AND platform = ? AND number = ?",
         (definition_digest, platform, number),
     )
+    failpoint("promote-generation")
     found = generation(connection, definition_digest, platform, number)
     assert found is not None  # updated above, in the same transaction
     return found
+
+
+def roll_back(
+    connection: sqlite3.Connection, definition_digest: str, platform: str, number: int | None
+) -> tuple[Generation, Generation]:
+    """Make ``number`` the current generation, or the one before the current one; what was current, and what is now.
+
+    Raises:
+        GenerationUnknownError: there is no such generation, or none before the current one.
+    """
+    before = current_generation(connection, definition_digest, platform)
+    rows = connection.execute(
+        "SELECT number FROM generations WHERE definition_digest = ? AND platform = ? ORDER BY number",
+        (definition_digest, platform),
+    ).fetchall()
+    there = [int(row["number"]) for row in rows]
+    wanted = number if number is not None else max((n for n in there if before and n < before.number), default=None)
+    if before is None or wanted not in there:
+        raise _no_way_back(platform, there, before, number)
+    assert wanted is not None  # it is among those that are there
+    after = promote(connection, definition_digest, platform, wanted)
+    return msgspec.structs.replace(before, current=before.number == after.number), after
+
+
+def _no_way_back(
+    platform: str, there: list[int], before: Generation | None, number: int | None
+) -> GenerationUnknownError:
+    if before is None:
+        message = f"There is no generation for {platform} on this machine"
+        return GenerationUnknownError(message, hint="`roost build` makes the first one.")
+    message = f"There is no generation {number} for {platform} on this machine"
+    if number is None:
+        message = f"Generation {before.number} for {platform} is the first: there is none before it"
+    return GenerationUnknownError(
+        message,
+        hint=f"Generations here: {', '.join(map(str, there))}; {before.number} is current. --to names one.",
+        fields={"platform": platform, "generation": number, "generations": there, "current": before.number},
+    )
 
 
 def generation(connection: sqlite3.Connection, definition_digest: str, platform: str, number: int) -> Generation | None:

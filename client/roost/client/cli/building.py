@@ -43,13 +43,15 @@ def build_command(context: Context) -> int:
     options = context.options
     request: Json = {"what": what(context), "target": options.target}
     request.update({"rebuild": True} if options.rebuild else {})
-    request.update({"as_of": options.as_of} if options.as_of else {})
+    request.update({"as_of": options.as_of} if options.as_of is not None else {})
     if options.detach:
         started = context.request("POST", "/v1/builds", {**request, "detach": True})
         build_id = started["build"]["id"] or "nothing to build: the environment is ready"
         context.print_json(started) if context.json else context.print(build_id)
         return 0
     result = build(context, request)
+    if result.get("moved"):
+        context.note(f"on generation {result['generation']} from now on: {', '.join(result['moved'])}")
     context.print_json({"build": result}) if context.json else context.print(_sentence(result))
     return 0
 

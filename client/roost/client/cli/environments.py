@@ -10,7 +10,8 @@ import tempfile
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from roost.client.cli import wheels, who
+from roost.client.cli import comparing, wheels, who
+from roost.client.cli.changes import summary
 from roost.client.cli.context import Context, wrong_usage
 from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.cli.what import add_what, what
@@ -32,7 +33,8 @@ def add(subparsers: Subparsers) -> None:
     listed.add_argument("--curated", action="store_true", help="also those that others keep: `roost curated list`")
     about = "One version: its definition, settings and generations."
     show = add_command(family, "show", show_command, about, "roost env show train:3 --json")
-    versions = add_command(family, "versions", versions_command, "The versions of one.", "roost env versions train")
+    about = "The versions of one, and what each changed in the one before it."
+    versions = add_command(family, "versions", versions_command, about, "roost env versions train")
     versions.add_argument("--all", action="store_true", help="also those that are archived")
     about = "Put a label on a version, or move it there."
     label = add_command(family, "label", label_command, about, "roost env label train:3 production")
@@ -51,6 +53,7 @@ def add(subparsers: Subparsers) -> None:
     edit.add_argument("--name", metavar="NAME", help="register the result under another name")
     who.add(family)
     wheels.add(family)
+    comparing.add(family)
 
 
 def _add_register(family: Subparsers) -> None:
@@ -185,7 +188,7 @@ def _generations(generations: list[Json]) -> str:
     rows = (
         (
             generation["number"],
-            generation["platform"],
+            generation["platform"] + (", this machine only" if generation["host"] else ""),
             digest(generation["lock_digest"]),
             moment(generation["created"]),
             "current" if generation["current"] else " ",
@@ -201,15 +204,15 @@ def versions_command(context: Context) -> int:
     if context.json:
         context.print_json(answer)
         return 0
-    heads = ("VERSION", "LABELS", "DEFINITION", "SETTINGS", "CREATED", "")
+    heads = ("VERSION", "LABELS", "DEFINITION", "CREATED", "", "CHANGED")
     rows = (
         (
             row["version"],
             ", ".join(row["labels"]),
             digest(row["definition_digest"]),
-            digest(row["settings_digest"]),
             moment(row["created"]),
             "archived" if row["archived"] else " ",
+            summary(row.get("changes")),
         )
         for row in answer["versions"]
     )

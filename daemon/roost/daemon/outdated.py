@@ -1,0 +1,64 @@
+"""What a fresh solve would change. It solves as a build would, builds nothing, and keeps nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from roost.client.wire import Message
+from roost.client.wire_compare import OutdatedRequest, OutdatedView
+from roost.daemon.build_progress import BuildProgress
+from roost.daemon.decide import Request
+from roost.daemon.going_back import moved_with
+from roost.daemon.lock_views import lock_diff
+from roost.daemon.planner import aimed
+from roost.daemon.resolve import Resolved
+from roost.daemon.solving import solve_lock
+from roost.daemon.work import Work
+from roost.store.errors import NotFoundError, UsageError
+from roost.store.lock import lock_digest
+from roost.store.records import Generation
+
+
+class NeverSolvedError(NotFoundError):
+    """There is no generation here that could be outdated."""
+
+    code = "generation-unknown"
+
+
+async def find_outdated(work: Work, asked: OutdatedRequest, publish: Callable[[Message], None]) -> OutdatedView:
+    """Solve, telling ``publish`` how far it is, and compare. Raises what solving raises, and NeverSolvedError."""
+    resolved = await work.resolve(asked.what)
+    definition = resolved.definition
+    resolved = aimed(resolved, Request(definition=definition, target=asked.target))
+    generation = await _current(work, resolved)
+    kept = await work.store.index.lock(generation.lock_digest)
+    assert kept is not None, "the schema lets no generation refer to a lock that is not there"
+    progress = BuildProgress(publish, asked.what.environ)
+    solved = await solve_lock(work.engines, work.planner.solve_job(resolved, asked.what), progress)
+    differences = await lock_diff(kept, solved)
+    return OutdatedView(
+        definition_digest=resolved.digest,
+        platform=resolved.platform,
+        generation=generation.number,
+        lock_digest=generation.lock_digest,
+        solved_digest=lock_digest(solved),
+        outdated=bool(differences.packages or differences.provider),
+        lock=differences,
+        environments=await moved_with(work, resolved.digest),
+    )
+
+
+async def _current(work: Work, resolved: Resolved) -> Generation:
+    if resolved.definition.python.user_managed:
+        raise UsageError(
+            "A user-managed environment is not solved for: roost installs nothing in it",
+            hint="What is in its interpreter is for you to bring up to date.",
+        )
+    generation = await work.store.index.current_generation(resolved.digest, resolved.lineage)
+    if generation is None:
+        raise NeverSolvedError(
+            f"This definition was never solved for {resolved.platform} on this machine: nothing can be outdated",
+            hint="`roost build` makes its first generation, `roost plan --solve` says what that would be.",
+            fields={"definition_digest": resolved.digest, "platform": resolved.platform},
+        )
+    return generation
