@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -73,9 +75,9 @@ def test_the_flow_of_the_notebook(
     assert list(environments["myenv"].python.conda_dependencies.pip_packages) == ["greet==1.0"]
 
     fetched = Environment.get(workspace=workspace, name="myenv", version="1")
-    source = ScriptRunConfig(
-        source_directory=script(roost), script="hello.py", arguments=["--n", 3], environment=fetched
-    )
+    source = ScriptRunConfig(source_directory=script(roost), script="hello.py", arguments=["--n", 3])
+    source.run_config.target = "local"
+    source.run_config.environment = fetched
     run = Experiment(workspace=workspace, name="flow").submit(source)
     details = run.wait_for_completion(show_output=True)
     said = capsys.readouterr().out
@@ -178,6 +180,23 @@ def test_a_run_is_cancelled(workspace: Workspace, roost: Roost) -> None:
     assert workspace.get_run(run.id).experiment.name == "e"
 
 
+def test_a_daemon_that_dies_while_a_run_is_followed_costs_nothing(
+    workspace: Workspace, roost: Roost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = "import time\nfor n in range(30):\n    print('line', n, flush=True)\n    time.sleep(0.1)\n"
+    run = Experiment(workspace, "e").submit(ScriptRunConfig(script(roost, code), "hello.py", environment=described()))
+    while not run._output():
+        pass
+    pid = workspace.get_details()["pid"]
+    killer = threading.Timer(0.5, os.kill, (pid, signal.SIGKILL))
+    killer.start()
+    assert run.wait_for_completion(show_output=True)["status"] == "Completed"
+    killer.join()
+    assert workspace.get_details()["pid"] != pid
+    said = capsys.readouterr().out
+    assert [line for line in said.splitlines() if line.startswith("line")] == [f"line {n}" for n in range(30)]
+
+
 def test_variables_and_commands_of_a_run_configuration(workspace: Workspace, roost: Roost) -> None:
     config = RunConfig(script="hello.py")
     config.environment, config.target = described(), "local"
@@ -209,6 +228,18 @@ def test_labels_and_versions(workspace: Workspace) -> None:
         Environment.get(workspace, "train", version="1", label="best")
     with pytest.raises(UsageError, match="no version"):
         Environment.get(workspace, "train", version="best")
+    with pytest.raises(UsageError, match="no version"):
+        Environment.label(workspace, "train", "0", ["best"])
+    with pytest.raises(UsageError, match="'labels' is a text"):
+        Environment.label(workspace, "train", "1", "best")
+    with pytest.raises(UsageError, match="kept by roost"):
+        Environment.label(workspace, "train", "1", ["latest"])
+    first = Environment.get(workspace, "train", 1)
+    first.version = "7"
+    with pytest.raises(UsageError, match="count up"):
+        first.register(workspace)
+    with pytest.raises(UsageError):
+        Environment.get(workspace, "../train")
     for name, label in (("none", None), ("train", "none")):
         with pytest.raises(EnvironmentNotFoundError):
             Environment.get(workspace, name, label=label)

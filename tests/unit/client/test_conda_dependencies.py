@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 import yaml
 
 from roost.client import CondaDependencies, DefinitionError, UsageError
+from roost.client.api.pip_lines import KeptLine
 
 DATA = json.loads((Path(__file__).parent / "azureml_conda_dependencies.json").read_text())
 
@@ -92,6 +95,15 @@ def test_it_is_a_conda_environment_file_and_read_again_the_same(file: Path, tmp_
     assert CondaDependencies(saved).as_dict() == dependencies.as_dict()
     assert dependencies.save_to_file(str(tmp_path)) == "conda_dependencies.yml"
     assert CondaDependencies(tmp_path / "conda_dependencies.yml").as_dict() == dependencies.as_dict()
+
+
+def test_a_line_that_stands_for_more_than_its_text_is_copied_whole() -> None:
+    entry = {"kind": "constraints", "text": "c.txt", "items": [{"kind": "requirement", "text": "six==1"}]}
+    for line in (KeptLine(entry), copy.deepcopy(KeptLine(entry)), pickle.loads(pickle.dumps(KeptLine(entry)))):
+        assert (str(line), line.entry) == ("-c c.txt", entry)
+    made = CondaDependencies()
+    made.set_pip_requirements([KeptLine(entry)])
+    assert copy.deepcopy(made).serialize_to_string() == "dependencies:\n- pip:\n  - -c c.txt\n"
 
 
 def test_the_lists_are_copies(file: Path) -> None:

@@ -149,9 +149,8 @@ class Environment:
         ``UsageError`` where both are given."""
         if version is not None and label is not None:
             raise usage("Both a version and a label are given", "Give at most one of them.")
-        if version is not None and not str(version).isdecimal():
-            raise usage(f"{version!r} is no version", "Versions are numbers from 1; labels go by label=.")
-        return of_view(workspace._request("GET", path_to("environments", name, version=version, label=label)))
+        number = None if version is None else _number(version)
+        return of_view(workspace._request("GET", path_to("environments", name, version=number, label=label)))
 
     @staticmethod
     def list(workspace: Workspace) -> Environments:
@@ -164,13 +163,16 @@ class Environment:
         ``UsageError``."""
         if isinstance(labels, str):
             raise usage("'labels' is a text", "Give a list of labels.")
+        number = _number(version)
         for label in labels:
-            workspace._request("PUT", path_to("environments", name, "labels", label), {"version": int(version)})
+            workspace._request("PUT", path_to("environments", name, "labels", label), {"version": number})
 
     def register(self, workspace: Workspace) -> Environment:
         """Make this the next version of its name, unless it is the latest already; the registered version is returned,
-        and this object stays as it is. ``version`` is not asked for: versions count up. Raises ``UsageError``,
-        ``DefinitionError``."""
+        and this object stays as it is. Versions count up by themselves: a ``version`` that was set by hand is refused.
+        Raises ``UsageError``, ``DefinitionError``."""
+        if self.version not in (None, *([str(self._origin.version)] if self._origin else [])):
+            raise usage(f"The version {self.version!r} can't be chosen", "Set it to None: versions count up.")
         answer = workspace._request("POST", "/v1/environments", {"what": self._content(), "name": self.name})
         return of_view(answer["environment"])
 
@@ -280,6 +282,13 @@ def of_view(view: Mapping[str, Any], pinned: Mapping[str, object] | None = None)
         pinned=dict(pinned or {}),
     )
     return environment
+
+
+def _number(version: str | int) -> int:
+    text = str(version)
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise usage(f"{version!r} is no version", "Versions are numbers from 1; labels go by label=.")
+    return int(text)
 
 
 def _with_packages(name: str, conda_specification: Path | None, pip_requirements: Path | None) -> Environment:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import copy
+import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -59,12 +60,12 @@ class Experiment:
         return Run._of_record(self, answer["run"])
 
     def _request(self, config: ScriptRunConfig) -> Json:
-        words = config.words
+        words, run_config = config.words, config.run_config
         return {
             "what": with_variables(self._workspace, {**_what(config), "command": words}),
             "command": words,
-            "target": config.target,
-            "variables": {str(name): str(value) for name, value in config.environment_variables.items()},
+            "target": run_config.chosen_target,
+            "variables": {str(name): str(value) for name, value in run_config.environment_variables.items()},
             "experiment": self._name,
             "detach": True,
             "environ_of_client": own_variables(),
@@ -81,7 +82,7 @@ class Experiment:
 
 
 def _what(config: ScriptRunConfig) -> Json:
-    folder, environment = config.source_directory, config.environment
+    folder, environment = os.path.abspath(config.source_directory), config.run_config.described
     if environment is None:
         return {"cwd": folder}
     if isinstance(environment, EnvironmentReference):
@@ -92,7 +93,7 @@ def _what(config: ScriptRunConfig) -> Json:
 
 def _with_container(environment: Environment, config: ScriptRunConfig) -> Environment:
     """How the container starts is a setting: with another one, it is another version."""
-    docker = config.docker
+    docker = config.run_config.docker
     if not docker.arguments and docker.shm_size is None:
         return environment
     changed = copy.copy(environment)

@@ -30,6 +30,10 @@ class KeptLine(str):
         line.entry = entry
         return line
 
+    def __getnewargs__(self) -> tuple[Mapping[str, Any]]:  # type: ignore[override]
+        """For copies."""
+        return (self.entry,)
+
 
 def is_option(line: str) -> bool:
     """Whether it is an option of pip's, such as ``--index-url …``."""

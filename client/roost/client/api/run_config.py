@@ -7,11 +7,16 @@ from collections.abc import Sequence
 
 from roost.client.api.conda_dependencies import CondaDependencies
 from roost.client.api.docker_section import SharedVolumes
+from roost.client.api.documents import to_document
 from roost.client.api.environment import Environment, EnvironmentReference
 from roost.client.api.errors import unsupported, usage
+from roost.client.api.fixed import Fixed
+from roost.client.api.workspace import Workspace
 
 AZURE_LONGEST_SECONDS = 2592000
 """Azure's default limit of a run, 30 days, which scripts may spell out."""
+UNNAMED = "default-environment"
+"""What an environment is called that was only described within a run configuration."""
 Described = Environment | EnvironmentReference
 
 
@@ -37,12 +42,20 @@ class DockerConfiguration(SharedVolumes):
 class RunConfiguration:
     """How to run something, to be used for several scripts.
 
-    ``environment``: ``None`` at first: the nearest environment file upwards from the source folder. ``target``: where,
-    such as ``local`` or ``docker``; ``None``: chosen. ``environment_variables``: for this run, over the environment's.
-    ``framework`` and ``communicator`` can only be Python's and none.
+    ``environment``: says nothing at first, and as long as it does, the nearest environment file upwards from the source
+    folder counts. ``target``: where, such as ``local`` or ``docker``; ``None``: chosen. ``environment_variables``: for
+    this run, over the environment's. ``docker``: whether in a container, and how that starts. Runs are commands of one
+    machine, so that ``framework``, ``communicator``, ``node_count`` and ``max_run_duration_seconds`` can only be what
+    they are: ``UnsupportedError``.
     """
 
-    __slots__ = ("_target", "arguments", "command", "docker", "environment", "environment_variables", "script")
+    __slots__ = ("_environment", "_target", "arguments", "command", "docker", "environment_variables", "script")
+
+    framework = Fixed("Python", "python", None, hint="Runs are commands; leave it as it is.")
+    communicator = Fixed("None", "none", None, hint="Name the launcher in the command, as in mpirun.")
+    node_count = Fixed(1, None, hint="Name the launcher in the command, as in mpirun or torchrun.")
+    max_run_duration_seconds = Fixed(None, AZURE_LONGEST_SECONDS, hint="Use `timeout` in the command, or Run.cancel().")
+    auto_prepare_environment = Fixed(True, None, hint="Environments are always made ready.")
 
     def __init__(
         self,
@@ -53,38 +66,63 @@ class RunConfiguration:
         conda_dependencies: CondaDependencies | None = None,
         command: Sequence[object] | str | None = None,
     ) -> None:
-        if framework not in (None, "Python", "python"):
-            raise unsupported(f"framework={framework!r}", "Runs are commands; leave it out.")
-        if communicator not in (None, "None", "none"):
-            raise unsupported(f"communicator={communicator!r}", "Name the launcher in the command, as in mpirun.")
+        self.framework, self.communicator = framework, communicator
         self.script = script
         self.arguments = list(arguments or ())
         self.command = command
-        self.environment: Described | None = None
+        self._environment: Described = Environment(UNNAMED)
         self.environment_variables: dict[str, str] = {}
         self.docker = DockerConfiguration()
         self._target: str | None = None
         if conda_dependencies is not None:
-            self.environment = Environment("default-environment")
             self.environment.python.conda_dependencies = conda_dependencies
 
     @property
+    def environment(self) -> Environment:
+        """What to run in. Set it to an ``Environment``, or to an ``EnvironmentReference``, which is fetched when it is
+        looked at; to ``None`` to have it say nothing."""
+        if isinstance(self._environment, EnvironmentReference):
+            self._environment = self._environment.get_environment(Workspace())
+        return self._environment
+
+    @environment.setter
+    def environment(self, value: Described | None) -> None:
+        self._environment = value if value is not None else Environment(UNNAMED)
+
+    @property
+    def described(self) -> Described | None:
+        """The environment, or the reference to one; ``None`` where nothing is said."""
+        known = self._environment
+        silent = isinstance(known, Environment) and known.name == UNNAMED and not to_document(known)
+        return None if silent else known
+
+    @property
     def target(self) -> str | None:
-        """Where to run, such as ``local`` or ``docker``."""
+        """Where to run, such as ``local`` or ``docker``; an object goes by its ``name``."""
         return self._target
 
     @target.setter
     def target(self, value: object) -> None:
-        self._target = target_name(value)
+        name = getattr(value, "name", value)
+        if name is not None and (not isinstance(name, str) or not name):
+            raise usage(f"{value!r} is no target", "Give a name, such as 'local' or 'docker'.")
+        self._target = name
+
+    @property
+    def chosen_target(self) -> str:
+        """``target``; where that says nothing ``docker`` if the configuration or the environment asks for a container,
+        else ``auto``."""
+        asked = isinstance(self._environment, Environment) and self._environment.docker.enabled
+        return self._target or ("docker" if asked or self.docker.use_docker else "auto")
 
 
 class ScriptRunConfig:
-    """A script or a command, and what to run it in.
+    """A script or a command, and in ``run_config`` where and in what it runs.
 
     ``source_directory``: the folder that it works in, as it is: nothing is copied. ``script``: a path in it, run by
-    Python with ``arguments``; or ``command``: the words, or one text for the shell. ``run_config``: what the other
-    arguments do not say. ``compute_target``: the name of a target. Raises ``UsageError``; ``UnsupportedError`` for
-    ``distributed_job_config``, ``resume_from`` and a limit of time.
+    Python with ``arguments``; or ``command``: the words, or one text for the shell. ``compute_target``, ``environment``
+    and ``docker_runtime_config`` make a ``run_config``, or it is given. Raises ``UsageError`` where both are given;
+    ``UnsupportedError`` for ``distributed_job_config``, ``resume_from`` and a limit of time.
     """
 
     MAX_DURATION_SECONDS_DEFAULT = AZURE_LONGEST_SECONDS
@@ -103,54 +141,41 @@ class ScriptRunConfig:
         command: Sequence[object] | str | None = None,
         docker_runtime_config: DockerConfiguration | None = None,
     ) -> None:
-        _refuse(distributed_job_config, resume_from, max_run_duration_seconds)
-        if script is not None and command is not None:
-            raise usage("Both a script and a command are given", "Give one of them.")
-        config = run_config or RunConfiguration()
-        if script is None and command is None:
-            script, command = config.script, config.command
+        _refuse(distributed_job_config, resume_from)
+        if run_config is not None and (compute_target or environment or docker_runtime_config):
+            hint = "Set run_config.target, run_config.environment and run_config.docker instead."
+            raise usage("A run_config is given, and also what it says", hint)
+        self.run_config = config = run_config or _configuration(compute_target, environment, docker_runtime_config)
+        config.max_run_duration_seconds = max_run_duration_seconds
         self.source_directory = os.path.abspath(source_directory or os.curdir)
-        self.script = script
+        given = script is not None or command is not None
+        self.script = script if given else config.script
+        self.command = command if given else config.command
         self.arguments = list(arguments if arguments is not None else config.arguments)
-        self.command = command
-        self.environment = environment if environment is not None else config.environment
-        self.environment_variables = dict(config.environment_variables)
-        self.docker = docker_runtime_config or config.docker
-        self.compute_target = target_name(compute_target) or config.target
 
     @property
     def words(self) -> list[str]:
-        """The command, word by word. Raises ``UsageError`` where there is none."""
-        if self.command:
-            given = self.command
-            head = ["/bin/sh", "-c", given] if isinstance(given, str) else [str(word) for word in given]
-            return [*head, *map(str, self.arguments)] if not isinstance(given, str) else head
-        if not self.script:
-            raise usage("The configuration has neither a script nor a command", "Give script= or command=.")
-        return ["python", self.script, *map(str, self.arguments)]
-
-    @property
-    def target(self) -> str:
-        """Where: what was named, else ``docker`` where the configuration or the environment asks for a container, else
-        ``auto``."""
-        if self.compute_target is not None:
-            return self.compute_target
-        asked = isinstance(self.environment, Environment) and self.environment.docker.enabled
-        return "docker" if asked or self.docker.use_docker else "auto"
+        """The command, word by word. Raises ``UsageError`` where there is none, or two."""
+        if bool(self.script) == bool(self.command):
+            raise usage("The configuration needs a script or a command, one of them", "Set the other to None.")
+        if isinstance(self.command, str):
+            return ["/bin/sh", "-c", self.command]
+        head = ["python", str(self.script)] if self.script else map(str, self.command or ())
+        return [*head, *map(str, self.arguments)]
 
 
-def target_name(value: object) -> str | None:
-    """A target goes by its name. Raises ``UsageError``."""
-    name = getattr(value, "name", value)
-    if name is not None and (not isinstance(name, str) or not name):
-        raise usage(f"{value!r} is no target", "Give a name, such as 'local' or 'docker'.")
-    return name
+def _configuration(
+    compute_target: object, environment: Described | None, docker: DockerConfiguration | None
+) -> RunConfiguration:
+    config = RunConfiguration()
+    config.target = compute_target
+    config.environment = environment
+    config.docker = docker or config.docker
+    return config
 
 
-def _refuse(distributed_job_config: object, resume_from: object, seconds: int | None) -> None:
+def _refuse(distributed_job_config: object, resume_from: object) -> None:
     if distributed_job_config is not None:
         raise unsupported("distributed_job_config", "Name the launcher in the command, as in mpirun or torchrun.")
     if resume_from is not None:
         raise unsupported("resume_from", "Give the folder of the earlier output as an argument.")
-    if seconds not in (None, AZURE_LONGEST_SECONDS):
-        raise unsupported("max_run_duration_seconds", "Use `timeout` in the command, or Run.cancel().")
