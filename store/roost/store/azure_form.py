@@ -16,7 +16,8 @@ Json = dict[str, Any]
 
 JSON_FILE = "azureml_environment.json"
 CONDA_FILE = "conda_dependencies.yml"
-DOCKER_FILE = "Dockerfile"
+DOCKER_FILE = "BaseDockerfile"
+"""As Azure calls it; people who write such a folder by hand call it ``Dockerfile``, which is read too."""
 CONDA_NAME = "project_environment"
 """What Azure calls the environment in every conda file that it writes."""
 NULL = "null"
@@ -79,12 +80,18 @@ _SAID = frozenset(
 _SECRET = re.compile(
     r"user_?name|password|secret|token|credential|(access|account|shared)_?key|connection_?string", re.I
 )
+_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _CRAN = re.compile(r"(?P<name>[^=@]*)(?:=(?P<version>[^@]*?))?(?: @ (?P<repository>.*))?", re.DOTALL)
 
 
 def is_secret(key: str) -> bool:
     """Whether a key's value is none for files to keep."""
     return bool(_SECRET.fullmatch(key.replace("-", "_")) or re.search(r"password|secret|token", key, re.I))
+
+
+def is_reference(value: Any) -> bool:  # noqa: ANN401 - as files have it
+    """Whether it names where a secret is, and is none: ``${VARIABLE}`` alone."""
+    return isinstance(value, str) and _REFERENCE.fullmatch(value) is not None
 
 
 def kept_of(raw: Mapping[str, Any], *, platform_said: bool) -> Json:
@@ -121,12 +128,13 @@ def without_nulls(value: Any) -> Any:  # noqa: ANN401 - JSON values
 
 def cleaned(value: Any, clean: Callable[[str], str], dropped: Callable[[str], None]) -> Any:  # noqa: ANN401
     """``value`` without what must not be kept: texts through ``clean``, secret keys gone after a word to
-    ``dropped``."""
+    ``dropped``; but those whose value is a reference stay."""
     if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if is_secret(key) and inner:
+        secret = {key for key, inner in value.items() if is_secret(key) and not is_reference(inner)}
+        for key in value:
+            if key in secret and value[key]:
                 dropped(key)
-        return {key: cleaned(inner, clean, dropped) for key, inner in value.items() if not is_secret(key)}
+        return {key: cleaned(inner, clean, dropped) for key, inner in value.items() if key not in secret}
     if isinstance(value, list):
         return [cleaned(inner, clean, dropped) for inner in value]
     return clean(value) if isinstance(value, str) else value

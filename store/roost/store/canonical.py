@@ -66,8 +66,8 @@ def settings_canonical(settings: Settings) -> bytes:
 
 
 def _without_identity(kept: Form) -> Form:
-    """Which version of another workspace it was says nothing of what it is."""
-    return {key: value for key, value in kept.items() if key not in ("version", "assetId")}
+    """Which version of another workspace it was, and how its file was laid out, says nothing of what it is."""
+    return {key: value for key, value in kept.items() if key not in ("version", "assetId", "layout")}
 
 
 def settings_digest(settings: Settings) -> str:

@@ -30,7 +30,7 @@ def write_lock(lock: Lock, format: str, *, channels: Sequence[str] = ()) -> str:
     """``lock`` as text; ``format`` is one of ``FORMATS``. Raises :class:`LockNotPortableError`, ``UsageError``."""
     if format not in _WRITERS:
         raise UsageError(f"There is no lock format {format!r}", hint=f"Name one of {', '.join(FORMATS)}.")
-    _check_portable(lock)
+    check_portable(lock)
     return _WRITERS[format](lock, channels)
 
 
@@ -64,11 +64,12 @@ def write_explicit(lock: Lock, channels: Sequence[str] = ()) -> str:
     """conda's explicit list; pip packages stand in comments, as conda-lock writes them."""
     lines = [f"# platform: {_subdir(lock)}", "@EXPLICIT"]
     lines += [package.url + _fragment(package) for package in lock.conda]
-    lines += [f"# pip {_requirement(wheel)}" for wheel in lock.wheels]
+    lines += [f"# pip {wheel_requirement(wheel, digest=True)}" for wheel in lock.wheels]
     return "\n".join(lines) + "\n"
 
 
-def _check_portable(lock: Lock) -> None:
+def check_portable(lock: Lock) -> None:
+    """Raises :class:`LockNotPortableError` for packages that only this machine has."""
     stuck = [wheel for wheel in lock.wheels if wheel.url is None]
     if stuck:
         names = ", ".join(f"{wheel.name} {wheel.version} ({wheel.kind})" for wheel in stuck)
@@ -126,9 +127,10 @@ def _pixi_wheel(wheel: Wheel) -> dict[str, Any]:
     return {**content, "requires_dist": list(wheel.requires)} if wheel.requires else content
 
 
-def _requirement(wheel: Wheel) -> str:
+def wheel_requirement(wheel: Wheel, *, digest: bool = False) -> str:
+    """``name==version`` as pip takes it; by URL where no index has it."""
     place = f"=={wheel.version}" if wheel.kind == "index" else f" @ {wheel.url}"
-    return f"{wheel.name}{place}" + (f" --hash=sha256:{wheel.sha256}" if wheel.sha256 else "")
+    return f"{wheel.name}{place}" + (f" --hash=sha256:{wheel.sha256}" if digest and wheel.sha256 else "")
 
 
 def _depends(package: CondaPackage) -> list[tuple[str, str]]:

@@ -6,7 +6,16 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
-from roost.store.azure_form import CONDA_FILE, CONDA_NAME, DOCKER_FILE, JSON_FILE, cleaned, cran_text, kept_of
+from roost.store.azure_form import (
+    CONDA_FILE,
+    CONDA_NAME,
+    DOCKER_FILE,
+    JSON_FILE,
+    cleaned,
+    cran_text,
+    is_reference,
+    kept_of,
+)
 from roost.store.canonical import definition_digest
 from roost.store.definition import Base, Container, Defaults, Definition, Parsed, Python, R, Settings, Spark
 from roost.store.errors import DefinitionError, Location
@@ -83,7 +92,7 @@ class _Environment:
         self.python, self.docker = root.value("python"), root.value("docker")
         managed = self.python.value("userManagedDependencies")
         self.user_managed = managed.kind != "null" and managed.flag("'userManagedDependencies'")
-        self.conda_name: str | None = None
+        self.layout: dict[str, Any] = {}
         self.saved = posixpath.basename(reading.path).lower().startswith(JSON_FILE.lower())
         """Whether it is a file of ``save_to_directory``, whose parts lie beside it."""
 
@@ -119,7 +128,8 @@ class _Environment:
 
         def dropped(key: str) -> None:
             message = (
-                f"{key!r} is not kept: credentials are not for files (`docker login`, keyring and netrc hold them)"
+                f"{key!r} is not kept: credentials are not for files (`docker login`, [registries.credentials] in "
+                "roost's config, keyring and netrc hold them; ${VARIABLE} refers to one)"
             )
             self.reading.warn("credentials-unread", message, where)
 
@@ -127,7 +137,7 @@ class _Environment:
         if raw.get("environmentVariables") is not None:  # settings hold them, secret or not
             del raw["environmentVariables"]
         kept = kept_of(cleaned(raw, self.reading.clean, dropped), platform_said=base is not None)
-        return {**kept, "conda": {"name": self.conda_name}} if self.conda_name is not None else kept
+        return {**kept, "layout": self.layout} if self.layout else kept
 
     def _warn_idle(self, definition: Definition) -> None:
         """What is kept and digested, and yet nothing that roost installs."""
@@ -187,7 +197,7 @@ class _Environment:
 
     def _read(self, item: Item) -> _Found:
         definition, settings, name = read_environment(self.reading, item)
-        self.conda_name = name if name not in (None, CONDA_NAME) else self.conda_name
+        self.layout = _layout(item, name)
         return definition, settings.variables, item.location
 
     def _beside(self, name: str) -> str:
@@ -201,7 +211,7 @@ class _Environment:
         return path
 
     def _base(self) -> Base | None:
-        image, text = _image(self.docker), self._dockerfile()
+        image, text = _image(self.reading, self.docker), self._dockerfile()
         platform = _platform(self.docker.value("platform"))
         if (context := self.docker.value("buildContext")).kind != "null":
             context.fail(
@@ -216,28 +226,55 @@ class _Environment:
         return Base(image=image, platform=platform) if image else None
 
     def _dockerfile(self) -> tuple[str, str, Location] | None:
-        """The text, what to call it, and where it stands: in the file, or saved beside it."""
+        """The text, what to call it, and where it stands: in the file, or saved beside it. All places must agree."""
         item = self.docker.value("baseDockerfile")
         own = (item.optional("'baseDockerfile'") or "").replace("\r\n", "\n")
-        path = self._beside(DOCKER_FILE)
-        if not (self.saved and self.reading.files.exists(path)):
-            return (own, "'baseDockerfile'", item.location) if own else None
-        beside = decode(self.reading.load(path, None), path)
-        place = Location(path=path, line=1, column=1)
-        if own and own != beside:
-            message = f"'baseDockerfile' in {self.reading.path} is another text than this Dockerfile"
-            raise ContradictionError(message, hint=_KEEP_ONE, location=place)
-        return (beside, f"the file {DOCKER_FILE}", place) if beside.strip() else None
+        found = [(own, "'baseDockerfile'", item.location)] if own else []
+        found += self._saved_dockerfiles() if self.saved else []
+        for text, _, place in found[1:]:
+            if text != found[0][0]:
+                message = f"This Dockerfile is not the one of {found[0][1]} ({found[0][2]})"
+                raise ContradictionError(message, hint=_KEEP_ONE, location=place)
+        return found[-1] if found else None
+
+    def _saved_dockerfiles(self) -> list[tuple[str, str, Location]]:
+        found = []
+        for name in (DOCKER_FILE, "Dockerfile"):
+            path = self._beside(name)
+            if self.reading.files.exists(path):
+                text = decode(self.reading.load(path, None), path)
+                found.append((text, f"the file {name}", Location(path=path, line=1, column=1)))
+        return found
+
+
+def _layout(item: Item, name: str | None) -> dict[str, Any]:
+    """What a conda file's author chose and nothing hangs on: its name, and where its pip section stands."""
+    members = item.value("dependencies").items("'dependencies'") if item.kind == "mapping" else []
+    pip = next((place for place, member in enumerate(members) if member.kind == "mapping"), len(members) - 1)
+    named = {"conda_name": name} if name not in (None, CONDA_NAME) else {}
+    return {**named, **({"pip_at": pip} if pip < len(members) - 1 else {})}
 
 
 _Found = tuple[Definition, dict[str, str], Location]
 
 
-def _image(docker: Item) -> str | None:
-    """The reference with its registry in front. Credentials are not for files: they stay where Docker keeps them."""
+def _image(reading: Reading, docker: Item) -> str | None:
+    """The reference with its registry in front. Of credentials only references are taken (``${VARIABLE}``), for this
+    request; others stay where Docker keeps them."""
     image = docker.value("baseImage").optional("'baseImage'")
-    address = docker.value("baseImageRegistry").value("address").optional("'address'")
-    return f"{address.rstrip('/')}/{image}" if address and image else image
+    registry = docker.value("baseImageRegistry")
+    address = (registry.value("address").optional("'address'") or "").rstrip("/")
+    user, password = (registry.value(key).optional(f"'{key}'") for key in ("username", "password"))
+    named = f"{address}/{image}" if address and image else image
+    if named and is_reference(user) and is_reference(password):
+        reading.credentials[f"docker://{_host_of(named)}"] = f"{user}:{password}"
+    return named
+
+
+def _host_of(reference: str) -> str:
+    """As Docker takes references apart: a first part with a dot or a colon, or ``localhost``, is a host."""
+    first, slash, _ = reference.partition("/")
+    return first if slash and (set(".:[") & set(first) or first == "localhost") else "docker.io"
 
 
 def _platform(item: Item) -> str | None:

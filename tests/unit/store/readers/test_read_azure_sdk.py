@@ -67,12 +67,12 @@ FULL = {
 def saved(write, tmp_path):
     """Read a folder as Azure saves it."""
 
-    def saved(form, conda=CONDA, dockerfile=None):
+    def saved(form, conda=CONDA, dockerfile=None, called="BaseDockerfile"):
         write("azureml_environment.json", json.dumps(form, indent=4))
         if conda is not None:
             write("conda_dependencies.yml", conda)
         if dockerfile is not None:
-            write("Dockerfile", dockerfile)
+            write(called, dockerfile)
         return read(Source(path=str(tmp_path)), LocalFiles())
 
     return saved
@@ -134,13 +134,17 @@ def test_the_dockerfile_beside_the_json_is_the_base(saved):
     assert parsed.definition.base.dockerfile == "FROM a\nRUN b\n"
     same = saved({**FULL, "docker": {"baseDockerfile": "FROM a\nRUN b\n"}}, dockerfile="FROM a\nRUN b\n")
     assert same.definition.base == parsed.definition.base
+    by_hand = saved({**FULL, "docker": {}}, dockerfile="FROM a\nRUN b\n", called="Dockerfile")
+    assert by_hand.definition.base == parsed.definition.base
+    with pytest.raises(DefinitionError, match="not the one of the file BaseDockerfile"):
+        saved({**FULL, "docker": {}}, dockerfile="FROM c\n", called="Dockerfile")
 
 
 @pytest.mark.parametrize(
     ("docker", "python", "conda", "dockerfile", "words", "where"),
     [
-        ({"baseImage": "a"}, {}, CONDA, "FROM a\n", "Both 'baseImage' and the file Dockerfile", "Dockerfile"),
-        ({"baseDockerfile": "FROM b\n"}, {}, CONDA, "FROM a\n", "another text", "Dockerfile"),
+        ({"baseImage": "a"}, {}, CONDA, "FROM a\n", "Both 'baseImage' and the file BaseDockerfile", "Dockerfile"),
+        ({"baseDockerfile": "FROM b\n"}, {}, CONDA, "FROM a\n", "is not the one of", "Dockerfile"),
         ({}, {"condaDependencies": {"dependencies": ["python=3.9"]}}, CONDA, None, "are not those of", CONDA),
         ({}, {"condaDependenciesFile": "x.yml"}, None, None, "x.yml can't be read", "azureml_environment.json"),
         ({"buildContext": {"locationType": "git", "location": "https://h"}}, {}, CONDA, None, "'buildContext'", "json"),

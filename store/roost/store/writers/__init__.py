@@ -1,0 +1,74 @@
+"""Writers: from a definition, its settings and, where a format is made of one, its lock to other tools' files. Pure.
+
+What is written, ``roost.store.readers`` reads back; ``tests/property`` says of which formats nothing is lost.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+import msgspec
+import tomli_w
+
+from roost.store.azure_form import JSON_FILE
+from roost.store.document import to_document
+from roost.store.errors import UsageError
+from roost.store.writers.azure import write_azure, write_azure_v2
+from roost.store.writers.conda import write_conda, write_conda_builds
+from roost.store.writers.locks import LOCK_WRITERS, write_requirements
+from roost.store.writers.parts import Copy, Draft, Exported, ExportImpossibleError, Writer, Written
+
+__all__ = ["FORMATS", "Copy", "ExportFormat", "ExportImpossibleError", "Exported", "Written", "export_format", "write"]
+
+
+class ExportFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """What a format is like."""
+
+    file: str
+    """The file to name when importing it, as it is called where nobody calls it otherwise."""
+    writer: Writer
+    folder: bool = False
+    """Always several files."""
+    locked: bool = False
+    """Made of a lock."""
+
+
+def write_roost(draft: Draft) -> None:
+    """roost's own file, which can say everything. What lies elsewhere is named by its content's digest."""
+    exported = draft.exported
+    document = to_document(exported.definition, exported.settings, exported.name)
+    draft.main(tomli_w.dumps(document, multiline_strings=True))
+
+
+FORMATS: dict[str, ExportFormat] = {
+    "azure": ExportFormat(file=JSON_FILE, writer=write_azure, folder=True),
+    "azure-v2": ExportFormat(file="environment.yml", writer=write_azure_v2, folder=True),
+    "conda": ExportFormat(file="environment.yml", writer=write_conda),
+    "conda-builds": ExportFormat(file="environment.yml", writer=write_conda_builds, locked=True),
+    **{name: ExportFormat(file=file, writer=writer, locked=True) for name, (file, writer) in LOCK_WRITERS.items()},
+    "requirements": ExportFormat(file="requirements.txt", writer=write_requirements, locked=True),
+    "roost": ExportFormat(file="roost.toml", writer=write_roost),
+}
+
+
+def export_format(name: str) -> ExportFormat:
+    """The format of that name. Raises UsageError."""
+    if name not in FORMATS:
+        near = difflib.get_close_matches(name, FORMATS, n=1)
+        known = f"Name one of {', '.join(FORMATS)}."
+        hint = f"Did you mean {near[0]!r}? {known}" if near else known
+        raise UsageError(f"There is no export format {name!r}", hint=hint)
+    return FORMATS[name]
+
+
+def write(format: str, exported: Exported) -> Written:
+    """``exported`` in ``format``. Raises UsageError, ExportImpossibleError, LockNotPortableError."""
+    chosen = export_format(format)
+    if chosen.locked and exported.lock is None:
+        raise UsageError(
+            f"The format {format!r} is made of a lock, and a user-managed environment has none",
+            hint="Roost installs nothing for it: name azure, azure-v2, conda or roost.",
+        )
+    draft = Draft(exported, format, chosen.file)
+    chosen.writer(draft)
+    return draft.written()

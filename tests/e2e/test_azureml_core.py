@@ -1,0 +1,207 @@
+"""Azure's own SDK and roost read each other's folders. azureml-core is installed once, from the package index of this
+machine under Python 3.10, and cached; that takes about 20 seconds."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from roost.store.canonical import definition_digest
+from roost.store.definition import (
+    Base,
+    Conda,
+    Container,
+    Defaults,
+    Definition,
+    Pip,
+    PipItem,
+    Python,
+    R,
+    Settings,
+    Spark,
+)
+from roost.store.files import LocalFiles
+from roost.store.pip_lines import read_line
+from roost.store.readers import Source, read
+from roost.store.writers import Exported, write
+
+CORPUS = Path(__file__).parents[3] / "shared/corpus"
+AZUREML = "azureml-core==1.61.0.post4"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "roost-tests")
+LOAD = """
+import json, logging, sys, warnings
+logging.disable(logging.CRITICAL)
+warnings.simplefilter("ignore")
+from azureml.core import Environment
+for folder in sys.argv[1:]:
+    print(json.dumps(Environment._serialize_to_dict(Environment.load_from_directory(folder))))
+"""
+SAVE = """
+import logging, sys, warnings
+logging.disable(logging.CRITICAL)
+warnings.simplefilter("ignore")
+from azureml.core import Environment
+from azureml.core.conda_dependencies import CondaDependencies
+from azureml.core.environment import RCranPackage, RGitHubPackage, RSection, SparkPackage
+folder = sys.argv[1]
+Environment("plain").save_to_directory(folder + "/plain")
+full = Environment("full")
+full.version = "7"
+full.python.conda_dependencies = CondaDependencies.create(conda_packages=["numpy=1.2"], pip_packages=["six==1.16.0"])
+full.environment_variables = {"A": "1"}
+full.docker.base_image = "a/b:1"
+full.docker.base_image_registry.address = "r.example"
+full.docker.enabled = True
+full.docker.shared_volumes = False
+full.docker.arguments = ["--ipc=host"]
+full.docker.platform.architecture = "arm64"
+full.spark.repositories = ["https://m.example"]
+full.spark.packages = [SparkPackage("g", "a", "1")]
+full.spark.precache_packages = False
+full.inferencing_stack_version = "latest"
+full.r = RSection()
+full.r.r_version, full.r.snapshot_date, full.r.user_managed = "3.6", "2019-04-17", True
+cran = RCranPackage()
+cran.name, cran.version, cran.repository = "dplyr", "1.0", "https://cran.example"
+github = RGitHubPackage()
+github.repository = "a/b@v1"
+full.r.cran_packages, full.r.github_packages, full.r.bioconductor_packages = [cran], [github], ["limma"]
+full.save_to_directory(folder + "/full")
+built = Environment("built")
+built.docker.base_dockerfile = "FROM a\\nRUN b\\n"
+built.python.user_managed_dependencies = True
+built.python.interpreter_path = "/opt/python"
+built.save_to_directory(folder + "/built")
+"""
+
+
+def python310() -> str | None:
+    places = [shutil.which("python3.10"), *sorted(map(str, Path.home().glob(".pyenv/versions/3.10.*/bin/python3.10")))]
+    for place in filter(None, places):  # a pyenv shim of another version is on the path and does not start
+        if subprocess.run([place, "-c", "import venv, ensurepip"], capture_output=True, check=False).returncode == 0:
+            return place
+    return None
+
+
+def lacking(what: str) -> None:
+    if os.environ.get("ROOST_TEST_REQUIRE_ALL"):
+        pytest.fail(f"{what}, and ROOST_TEST_REQUIRE_ALL is set")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="module")
+def azure():
+    """Run a program under a Python with azureml-core."""
+    folder = CACHE / AZUREML.replace("==", "-")
+    python = folder / "bin/python"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "azureml-core.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            base = python310() or lacking("no Python 3.10 is here, under which azureml-core installs")
+            subprocess.run([base, "-m", "venv", folder], check=True, capture_output=True)
+            words = [python, "-m", "pip", "install", "-q", "setuptools<81", AZUREML]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                lacking(f"azureml-core can't be installed: {done.stderr.strip()[-500:]}")
+            (folder / "complete").touch()
+
+    def run(program: str, *words: str) -> str:
+        home = tempfile.mkdtemp(prefix="r", dir="/tmp")  # Azure's SDK writes below the home folder
+        environ = {"PATH": os.environ["PATH"], "HOME": home, "LANG": "C.UTF-8"}
+        done = subprocess.run([python, "-c", program, *words], capture_output=True, text=True, env=environ, check=False)
+        shutil.rmtree(home, ignore_errors=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def loaded(azure, *folders: Path) -> list[dict]:
+    """What Azure reads, as far as it keeps its meaning: pip names in one spelling, of credentials nothing."""
+    environments = [json.loads(line) for line in azure(LOAD, *map(str, folders)).splitlines()]
+    assert len(environments) == len(folders)
+    for environment in environments:
+        for member in environment["python"].get("condaDependencies", {}).get("dependencies", []):
+            if isinstance(member, dict):
+                member["pip"] = [read_line(text).text for text in member["pip"]]
+        for secret in ("username", "password"):
+            environment["docker"]["baseImageRegistry"][secret] = None
+    return environments
+
+
+def exported(definition: Definition, settings: Settings, name: str | None, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for file, content in write("azure", Exported(definition=definition, settings=settings, name=name)).files.items():
+        (folder / file).write_bytes(content)
+
+
+def assert_both_ways(azure, folders: list[Path], tmp_path: Path) -> None:
+    """Azure reads of what roost wrote what it read of the original, and so does roost."""
+    written = []
+    for number, folder in enumerate(folders):
+        parsed = read(Source(path=str(folder)), LocalFiles())
+        written.append(tmp_path / f"written{number}")
+        exported(parsed.definition, parsed.settings, parsed.name, written[-1])
+        again = read(Source(path=str(written[-1])), LocalFiles())
+        assert definition_digest(again.definition, Defaults()) == definition_digest(parsed.definition, Defaults())
+        assert (again.settings, again.name) == (parsed.settings, parsed.name)
+    for before, after in zip(loaded(azure, *folders), loaded(azure, *written), strict=True):
+        assert after == before
+
+
+def test_what_azure_saved_survives(azure, tmp_path):
+    azure(SAVE, str(tmp_path))
+    folders = [tmp_path / name for name in ("plain", "full", "built")]
+    assert (folders[2] / "BaseDockerfile").exists()
+    assert_both_ways(azure, folders, tmp_path)
+    full = read(Source(path=str(folders[1])), LocalFiles()).definition
+    assert full.base is not None
+    assert (full.base.image, full.base.platform) == ("r.example/a/b:1", "linux/arm64")
+    assert full.r is not None
+    assert full.r.cran == ("dplyr=1.0 @ https://cran.example",)
+    built = read(Source(path=str(folders[2])), LocalFiles())
+    assert built.settings.interpreter == "/opt/python"
+
+
+@pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")
+def test_real_folders_survive(azure, tmp_path):
+    folders = [path.parent for path in sorted((CORPUS / "folders").rglob("azureml_environment.json"))]
+    assert len(folders) >= 7
+    assert_both_ways(azure, folders, tmp_path)
+
+
+def test_azure_reads_what_roost_says(azure, tmp_path):
+    definition = Definition(
+        base=Base(image="debian:12-slim", platform="linux/amd64"),
+        conda=Conda(channels=("conda-forge",), dependencies=("python=3.11", "numpy")),
+        pip=Pip(requirements=(PipItem(kind="requirement", text="six==1.16.0"),)),
+        spark=Spark(packages=("g:a:1",)),
+        r=R(version="4.2", cran=("x",)),
+        inference_stack="latest",
+    )
+    settings = Settings(variables={"A": "1"}, container=Container(shm_size="2g", arguments=("--ipc=host",)))
+    exported(definition, settings, "train", tmp_path / "system")
+    own = Definition(python=Python(user_managed=True, interpreter="/opt/python"))
+    exported(own, Settings(interpreter="/opt/python"), "own", tmp_path / "user")
+    system, user = loaded(azure, tmp_path / "system", tmp_path / "user")
+    assert system["name"] == "train"
+    assert system["environmentVariables"] == {"A": "1"}
+    assert system["docker"]["baseImage"] == "debian:12-slim"
+    assert (system["docker"]["shmSize"], system["docker"]["arguments"]) == ("2g", ["--ipc=host"])
+    packages = system["python"]["condaDependencies"]
+    assert packages["dependencies"] == ["python=3.11", "numpy", {"pip": ["six==1.16.0"]}]
+    assert packages["channels"] == ["conda-forge"]
+    assert system["spark"]["packages"] == [{"group": "g", "artifact": "a", "version": "1"}]
+    assert (system["r"]["rVersion"], system["r"]["cranPackages"][0]["name"]) == ("4.2", "x")
+    assert system["inferencingStackVersion"] == "latest"
+    assert user["python"]["userManagedDependencies"] is True
+    assert user["python"]["interpreterPath"] == "/opt/python"

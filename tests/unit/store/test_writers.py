@@ -1,0 +1,176 @@
+"""Exports: what each format holds, what it has no place for, and what makes it impossible."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from roost.store.definition import Base, Conda, Container, Definition, Pip, PipItem, Python, R, Settings, Spark
+from roost.store.errors import UsageError
+from roost.store.files import LocalFiles
+from roost.store.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel
+from roost.store.lock_formats import LockNotPortableError
+from roost.store.readers import Source, read
+from roost.store.readers.toml_places import TomlText
+from roost.store.writers import FORMATS, Exported, ExportImpossibleError, write
+
+SHA = "a" * 64
+EVERYTHING = Definition(
+    base=Base(image="a/b:1", steps=("RUN x",), platform="linux/amd64"),
+    conda=Conda(channels=("conda-forge",), dependencies=("python=3.11",)),
+    pip=Pip(requirements=(PipItem(kind="requirement", text="six==1.16.0"),)),
+    python=Python(requires=">=3.8"),
+    system={"cuda": "12"},
+    spark=Spark(packages=("g:a:1",)),
+    r=R(version="4"),
+    inference_stack="latest",
+)
+SETTINGS = Settings(
+    variables={"A": "1"}, container=Container(shm_size="2g"), kept={"azure": {"docker": {"enabled": True}}}
+)
+LOCK = Lock(
+    platform="linux-64",
+    provider=CondaPython(),
+    conda=(
+        CondaPackage(
+            name="python",
+            version="3.11.1",
+            build="h1_0_cpython",
+            subdir="linux-64",
+            file_name="python-3.11.1-h1_0_cpython.conda",
+            url="https://conda.anaconda.org/conda-forge/linux-64/python-3.11.1-h1_0_cpython.conda",
+            sha256=SHA,
+        ),
+    ),
+    wheels=(Wheel(name="six", version="1.16.0", url="https://f/six-1.16.0-py3-none-any.whl", sha256=SHA),),
+)
+NO_PLACE = {
+    "azure": {"python.requires", "system"},
+    "azure-v2": {"base.platform", "python.requires", "system", "spark", "r", "inference", "container", "kept"},
+    "conda": {
+        *("base.image", "base.steps", "base.platform", "python.requires", "system", "spark", "r", "inference"),
+        *("container", "kept"),
+    },
+    "roost": set(),
+}
+NO_PLACE["conda-builds"] = NO_PLACE["conda"]
+NO_PLACE["explicit"] = NO_PLACE["conda"] | {"variables"}
+NO_PLACE["conda-lock"] = NO_PLACE["pixi"] = NO_PLACE["requirements"] = NO_PLACE["explicit"]
+
+
+def exported(definition: Definition = EVERYTHING, settings: Settings = SETTINGS, lock: Lock | None = LOCK) -> Exported:
+    return Exported(definition=definition, settings=settings, name="train", lock=lock)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_has_no_place_is_named_each_by_its_section(format):
+    lossy = [warning.message for warning in write(format, exported()).warnings if warning.code == "export-lossy"]
+    named = {message.partition("[")[2].partition("]")[0] for message in lossy}
+    assert named - {""} == NO_PLACE[format]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_is_read_back_as_what_it_is(format, tmp_path):
+    written = write(format, exported())
+    for name, content in written.files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    assert next(iter(written.files)) == FORMATS[format].file
+    parsed = read(Source(path=str(tmp_path / FORMATS[format].file)), LocalFiles())
+    assert parsed.format == {"conda-builds": "conda", "pixi": "pixi-lock"}.get(format, format)
+    assert "six" in parsed.definition.pip.requirements[0].text
+
+
+def test_conda_builds_are_exact():
+    content = yaml.safe_load(write("conda-builds", exported()).files["environment.yml"])
+    assert content["dependencies"] == ["python=3.11.1=h1_0_cpython", {"pip": ["six==1.16.0"]}]
+    assert content["channels"] == ["conda-forge"]
+    assert content["variables"] == {"A": "1"}
+
+
+def test_a_host_python_is_named_for_conda():
+    lock = msgspec.structs.replace(LOCK, provider=HostPython(version="3.11.7", executable="/x/python"), conda=())
+    content = yaml.safe_load(write("conda-builds", exported(lock=lock)).files["environment.yml"])
+    assert content["dependencies"] == ["python=3.11.7", "pip", {"pip": ["six==1.16.0"]}]
+
+
+def test_requirements_are_pinned_with_digests_and_the_conda_packages_named():
+    index = PipItem(kind="option", text="--index-url https://h.example/simple")
+    definition = msgspec.structs.replace(EVERYTHING, pip=Pip(requirements=(index, *EVERYTHING.pip.requirements)))
+    written = write("requirements", exported(definition))
+    lines = written.files["requirements.txt"].decode().splitlines()
+    assert lines == ["--index-url https://h.example/simple", f"six==1.16.0 --hash=sha256:{SHA}"]
+    assert Requirement(lines[1].partition(" --hash")[0]).name == "six"
+    assert any(warning.message.endswith("the 1 conda packages: python") for warning in written.warnings)
+
+
+@pytest.mark.parametrize("format", ["conda-builds", "explicit", "conda-lock", "pixi", "requirements"])
+def test_what_only_this_machine_has_is_no_line_of_another_tools_lock(format):
+    built = msgspec.structs.replace(LOCK, wheels=(Wheel(name="mine", version="1", kind="built", sha256=SHA),))
+    with pytest.raises(LockNotPortableError, match="mine 1"):
+        write(format, exported(lock=built))
+
+
+@pytest.mark.parametrize("format", ["conda-builds", "explicit", "conda-lock", "pixi", "requirements"])
+def test_a_user_managed_environment_has_no_lock_to_export(format):
+    with pytest.raises(UsageError, match="has none"):
+        write(format, exported(Definition(python=Python(user_managed=True)), lock=None))
+
+
+@pytest.mark.parametrize("format", ["azure", "azure-v2", "conda"])
+def test_a_list_of_package_files_needs_a_format_that_can_name_them(format):
+    listed = Definition(conda=Conda(explicit={"linux-64": ("https://h/linux-64/a-1-0.conda",)}))
+    with pytest.raises(ExportImpossibleError, match="list of package files"):
+        write(format, exported(listed))
+
+
+def test_an_unknown_format_is_told_the_nearest():
+    with pytest.raises(UsageError) as caught:
+        write("conda-build", exported())
+    assert "'conda-builds'" in caught.value.hint
+
+
+def test_local_wheels_go_along_and_folders_are_named():
+    wheel = PipItem(
+        kind="wheel", text="x-1-py3-none-any.whl[a]", digest=f"sha256:{SHA}", path="/kept/x-1-py3-none-any.whl"
+    )
+    folder = PipItem(kind="editable", text="x[b]", digest=f"sha256:{SHA}", path="/src/x")
+    written = write("conda", exported(Definition(pip=Pip(requirements=(wheel, folder)))))
+    content = yaml.safe_load(written.files["environment.yml"])
+    assert content["dependencies"] == [{"pip": ["./wheels/x-1-py3-none-any.whl[a]", "-e /src/x[b]"]}]
+    assert written.copies["wheels/x-1-py3-none-any.whl"].path == "/kept/x-1-py3-none-any.whl"
+    assert [warning.message for warning in written.warnings if warning.code == "export-local"] == [
+        "/src/x stays where it is: the export works on this machine only"
+    ]
+
+
+def test_docker_steps_become_a_dockerfile_for_azure():
+    written = write("azure", exported())
+    assert written.files["BaseDockerfile"] == b"FROM a/b:1\nRUN x\n"
+    assert json.loads(written.files["azureml_environment.json"])["docker"]["baseImage"] is None
+    assert "export-changed" in [warning.code for warning in written.warnings]
+    v2 = write("azure-v2", exported())
+    assert v2.files["context/Dockerfile"] == b"FROM a/b:1\nRUN x\n"
+    assert yaml.safe_load(v2.files["environment.yml"])["build"] == {"path": "./context"}
+
+
+def test_a_build_context_is_named_where_it_can_be():
+    context = Definition(base=Base(context=f"sha256:{SHA}", context_path="/src/context"))
+    with pytest.raises(ExportImpossibleError, match="build context"):
+        write("azure", exported(context))
+    v2 = write("azure-v2", exported(context))
+    assert yaml.safe_load(v2.files["environment.yml"])["build"] == {"path": "/src/context"}
+    lost = Definition(base=Base(context=f"sha256:{SHA}"))
+    with pytest.raises(ExportImpossibleError, match="digest only"):
+        write("azure-v2", exported(lost))
+
+
+def test_roosts_own_file_says_all_of_it():
+    document = TomlText(write("roost", exported()).files["roost.toml"].decode(), "/roost.toml").data
+    assert document["name"] == "train"
+    assert document["kept"] == {"azure": {"docker": {"enabled": True}}}
+    assert document["system"] == {"cuda": "12"}
