@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,7 +26,6 @@ from roost.daemon.catalogue import (
     decode,
     encode,
     invalid,
-    versions_of,
     with_entry,
 )
 from roost.daemon.engine_set import Engines
@@ -36,6 +35,7 @@ from roost.store.errors import NotFoundError, UnreachableError
 if TYPE_CHECKING:
     from roost.daemon.engines.registry import FetchedManifest
 
+Check = Callable[[Catalogue, str], Awaitable[object]]
 _TRIES = 12
 _SETTLE_SECONDS = 2.0
 _WRONG = frozenset(("manifest-invalid", "digest-mismatch"))
@@ -96,18 +96,20 @@ class CatalogueRegistry:
             raise invalid(location, f"its content, {descriptor.digest}, is missing from the registry") from None
         except UnreachableError as error:
             raise (invalid(location, error.message) if error.code in _WRONG else error) from None
+        if len(data) != descriptor.size:
+            raise invalid(location, f"it has {len(data):,} bytes, and its manifest says {descriptor.size:,}")
         return Fetched(catalogue=await asyncio.to_thread(decode, data, location), digest=answer.value.digest)
 
-    async def publish(self, location: str, make: Callable[[int], Entry]) -> Published:
+    async def publish(self, location: str, make: Callable[[int], Entry], check: Check) -> Published:
         """Add the next version of what ``make`` makes for a number, unless it is the latest already.
 
-        Raises as ``fetch``, RegistryError and its kind, CatalogueBusyError.
+        Raises as ``fetch`` and ``check``, which is given what is there, RegistryError and its kind, CatalogueBusyError.
         """
         added = False
         for attempt in range(_TRIES):
             before = await self.fetch(location)
             known = before.catalogue if before is not None else Catalogue()
-            await asyncio.to_thread(versions_of, known, location)
+            await check(known, location)
             catalogue, entry = with_entry(known, make)
             if catalogue is known and before is not None:
                 reference = str(catalogue_reference(location))

@@ -98,11 +98,10 @@ class Curated:
             fetched = await self._registry.fetch(location)
             synced.versions[location] = len(fetched.catalogue.entries) if fetched is not None else None
             if fetched is not None:
-                new += await asyncio.to_thread(versions_of, fetched.catalogue, location)
+                new += await self._checked(fetched.catalogue, location)
         own = await asyncio.to_thread(shipped_names)
         synced.left_out = [f"{each.name}:{each.number}" for each in new if each.name.lower() in own]
         new = [each for each in new if each.name.lower() not in own]
-        await self._check_specs(new)
         synced.added = [each.version for each in await self._register(new) if each.created]
         if synced.added:
             names = [f"{version.name}:{version.version}" for version in synced.added]
@@ -130,8 +129,9 @@ class Curated:
             fields={**error.fields, "registry": rivals[-1]},
         )
 
-    async def _check_specs(self, new: Sequence[NewVersion]) -> None:
-        """Whether a match spec is one is the engine's to say."""
+    async def _checked(self, catalogue: Catalogue, location: str) -> list[NewVersion]:
+        """All versions, if all are right: whether a match spec is one is the engine's to say."""
+        new = await asyncio.to_thread(versions_of, catalogue, location)
         for each in new:
             specs = each.body.definition.conda.dependencies
             if not specs or await self._index.known_definition(each.definition_digest) is not None:
@@ -144,6 +144,7 @@ class Curated:
                     hint="Nothing of it was taken.",
                     fields={"registry": each.origin, "at": f"{each.name}:{each.number}"},
                 ) from None
+        return new
 
     # -------------------------------------------------------------------------------------------------- into catalogues
     async def publish(self, version: EnvironmentVersion, location: str, name: str | None) -> Published:
@@ -163,7 +164,7 @@ class Curated:
         def make(number: int) -> Entry:
             return entry_of(name, number, body)
 
-        published = await self._registry.publish(location, make)
+        published = await self._registry.publish(location, make, self._checked)
         if published.added:
             entry = f"{published.entry.name}:{published.entry.version}"
             await self._events.append("curated-published", environment=entry, reference=published.reference)
