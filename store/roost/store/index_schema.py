@@ -237,16 +237,19 @@ CREATE TABLE contents (
     lock INTEGER NOT NULL,
     package INTEGER NOT NULL,
     several INTEGER NOT NULL,
-    PRIMARY KEY (span, name, lock DESC, package)
+    PRIMARY KEY (span, name, lock, package)
 ) WITHOUT ROWID;
 -- What refers to a lock, counted: adding these up is quicker than finding the rows. `current`: of `generations`.
+-- `versions`: of environments, whose definitions have this lock alone; `shared`: bodies here that have others too.
 CREATE TABLE lock_uses (
     lock INTEGER PRIMARY KEY,
     generations INTEGER NOT NULL,
     current INTEGER NOT NULL,
     images INTEGER NOT NULL,
     prefixes INTEGER NOT NULL,
-    runs INTEGER NOT NULL
+    runs INTEGER NOT NULL,
+    versions INTEGER NOT NULL DEFAULT 0,
+    shared INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX lock_uses_images ON lock_uses (lock) WHERE images > 0;
 CREATE INDEX lock_uses_prefixes ON lock_uses (lock) WHERE prefixes > 0;
@@ -254,8 +257,27 @@ CREATE INDEX lock_uses_prefixes ON lock_uses (lock) WHERE prefixes > 0;
 CREATE TABLE lock_bodies (
     lock INTEGER NOT NULL,
     body INTEGER NOT NULL,
+    alone INTEGER NOT NULL,
     PRIMARY KEY (lock, body)
 ) WITHOUT ROWID;
+CREATE INDEX lock_bodies_body ON lock_bodies (body, alone);
+CREATE TRIGGER lock_bodies_added AFTER INSERT ON lock_bodies BEGIN
+    UPDATE lock_uses SET
+        versions = versions + NEW.alone * (SELECT count(*) FROM versions WHERE body = NEW.body),
+        shared = shared + (NOT NEW.alone)
+        WHERE lock = NEW.lock;
+    UPDATE lock_bodies SET alone = 0 WHERE body = NEW.body AND alone = 1 AND lock <> NEW.lock;
+END;
+CREATE TRIGGER lock_bodies_joined AFTER UPDATE OF alone ON lock_bodies WHEN OLD.alone AND NOT NEW.alone BEGIN
+    UPDATE lock_uses SET
+        versions = versions - (SELECT count(*) FROM versions WHERE body = NEW.body),
+        shared = shared + 1
+        WHERE lock = NEW.lock;
+END;
+CREATE TRIGGER versions_added AFTER INSERT ON versions BEGIN
+    UPDATE lock_uses SET versions = versions + 1
+        WHERE lock = (SELECT lock FROM lock_bodies WHERE body = NEW.body AND alone = 1);
+END;
 CREATE INDEX images_lock ON images (lock_digest);
 INSERT INTO lock_uses (lock, generations, current, images, prefixes, runs)
     SELECT l.id, 0, 0,
@@ -266,8 +288,10 @@ INSERT INTO lock_uses (lock, generations, current, images, prefixes, runs)
 UPDATE lock_uses SET (generations, current) =
     (SELECT count(*), coalesce(sum(g.current), 0) FROM locks AS l JOIN generations AS g ON g.lock_digest = l.digest
         WHERE l.id = lock_uses.lock);
-INSERT INTO lock_bodies (lock, body)
-    SELECT DISTINCT l.id, b.id FROM generations AS g JOIN locks AS l ON l.digest = g.lock_digest
+INSERT INTO lock_bodies (lock, body, alone)
+    SELECT DISTINCT l.id, b.id, (SELECT count(DISTINCT o.lock_digest) FROM generations AS o
+        WHERE o.definition_digest = g.definition_digest) = 1
+    FROM generations AS g JOIN locks AS l ON l.digest = g.lock_digest
     JOIN bodies AS b ON b.definition_digest = g.definition_digest;
 CREATE TRIGGER locks_added AFTER INSERT ON locks BEGIN
     INSERT INTO lock_uses (lock, generations, current, images, prefixes, runs) VALUES (
@@ -280,8 +304,9 @@ END;
 CREATE TRIGGER generations_added AFTER INSERT ON generations BEGIN
     UPDATE lock_uses SET generations = generations + 1, current = current + NEW.current
         WHERE lock = (SELECT id FROM locks WHERE digest = NEW.lock_digest);
-    INSERT INTO lock_bodies (lock, body)
-        SELECT l.id, b.id FROM locks AS l CROSS JOIN bodies AS b
+    INSERT INTO lock_bodies (lock, body, alone)
+        SELECT l.id, b.id, NOT EXISTS (SELECT 1 FROM lock_bodies AS y WHERE y.body = b.id)
+        FROM locks AS l CROSS JOIN bodies AS b
         WHERE l.digest = NEW.lock_digest AND b.definition_digest = NEW.definition_digest
             AND NOT EXISTS (SELECT 1 FROM lock_bodies AS x WHERE x.lock = l.id AND x.body = b.id);
 END;
@@ -290,8 +315,10 @@ CREATE TRIGGER generations_moved AFTER UPDATE OF current ON generations WHEN NEW
         WHERE lock = (SELECT id FROM locks WHERE digest = NEW.lock_digest);
 END;
 CREATE TRIGGER bodies_added AFTER INSERT ON bodies BEGIN
-    INSERT INTO lock_bodies (lock, body)
-        SELECT DISTINCT l.id, NEW.id FROM generations AS g JOIN locks AS l ON l.digest = g.lock_digest
+    INSERT INTO lock_bodies (lock, body, alone)
+        SELECT DISTINCT l.id, NEW.id, (SELECT count(DISTINCT o.lock_digest) FROM generations AS o
+            WHERE o.definition_digest = NEW.definition_digest) = 1
+        FROM generations AS g JOIN locks AS l ON l.digest = g.lock_digest
         WHERE g.definition_digest = NEW.definition_digest;
 END;
 -- Counted anew and not added to: a row that replaces another fires no trigger for the one that goes.

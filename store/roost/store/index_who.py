@@ -1,14 +1,15 @@
 """Which environments, generations, images, prefixes and runs hold a package. Each function reads one snapshot.
 
-All of it is by lock: ``contents`` gives the locks (newest first), ``lock_uses`` has what refers to each lock counted,
-and rows are fetched only for as many as are listed. A package that every lock holds costs one pass over small rows for
-the counts, one for the environments (a version counts once, however many of its generations hold the package).
+All of it is by lock: ``contents`` gives the locks that hold it, ``lock_uses`` has what refers to each lock counted, and
+rows are fetched only for as many as are listed. So a package that every lock holds costs one pass over small rows. Only
+environments need more, where a definition has several locks: a version counts once, in however many of them it is.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -26,6 +27,8 @@ from roost.store.where_used import (
     UseCounts,
     Uses,
 )
+
+_COUNTED = ("generations", "current", "images", "prefixes", "runs", "versions", "shared")
 
 
 class KnownPackage(NamedTuple):
@@ -58,28 +61,37 @@ class _Search:
     def __init__(self, connection: sqlite3.Connection, name: int, ids: Sequence[int]) -> None:
         self._connection = connection
         self._known: dict[int, tuple[Package, ...]] = {}
-        among = ", ".join(str(int(each)) for each in ids)
-        # CROSS JOIN keeps SQLite to this order. The newest span is first, and its newest lock.
+        among = self._among(name, ids)
+        self._top: int = connection.execute(f"SELECT max(lock) >> {SPAN_BITS} FROM lock_uses").fetchone()[0]
+        # A lock that holds several packages of the name is found by the first of those that are meant.
+        self._meant = f"""
+            c.name = {name} {among.format("c")} AND (NOT c.several OR NOT EXISTS (
+                SELECT 1 FROM contents AS o WHERE o.span = c.span AND o.name = c.name AND o.lock = c.lock
+                    AND o.package < c.package {among.format("o")}
+            ))
+        """
+        # CROSS JOIN keeps SQLite to this order: upwards, since from one row of `lock_uses` the next one is near.
         self._found = f"""
             WITH RECURSIVE spans (span) AS (
-                SELECT max(lock) >> {SPAN_BITS} FROM lock_uses UNION ALL SELECT span - 1 FROM spans WHERE span > 0
+                SELECT 0 UNION ALL SELECT span + 1 FROM spans WHERE span < {self._top}
             ), found (lock) AS (
-                SELECT c.lock FROM spans CROSS JOIN contents AS c ON c.span = spans.span
-                WHERE c.name = {name} AND c.package IN ({among}) AND (NOT c.several OR NOT EXISTS (
-                    SELECT 1 FROM contents AS o WHERE o.span = c.span AND o.name = c.name AND o.lock = c.lock
-                        AND o.package < c.package AND o.package IN ({among})
-                ))
+                SELECT c.lock FROM spans CROSS JOIN contents AS c ON c.span = spans.span WHERE {self._meant}
             )
-        """
-        self._holds = f"""
-            (SELECT 1 FROM contents AS c WHERE c.span = u.lock >> {SPAN_BITS} AND c.name = {name} AND c.lock = u.lock
-                AND c.package IN ({among}))
         """
         self._of_lock = f"""
             SELECT p.* FROM contents AS c JOIN packages AS p ON p.id = c.package
-            WHERE c.span = :lock >> {SPAN_BITS} AND c.name = {name} AND c.lock = :lock AND c.package IN ({among})
+            WHERE c.span = :lock >> {SPAN_BITS} AND c.name = {name} AND c.lock = :lock {among.format("c")}
             ORDER BY p.kind, p.id
         """
+        self._holds = f"""
+            EXISTS (SELECT 1 FROM contents AS c WHERE c.span = u.lock >> {SPAN_BITS} AND c.name = {name}
+                AND c.lock = u.lock {among.format("c")})
+        """
+
+    def _among(self, name: int, ids: Sequence[int]) -> str:
+        """The condition that a row's package is one of ``ids``; none where all packages of that name are."""
+        whole: int = self._connection.execute("SELECT count(*) FROM packages WHERE name = ?", (name,)).fetchone()[0]
+        return "" if len(ids) == whole else f"AND {{}}.package IN ({', '.join(str(int(each)) for each in ids)})"
 
     def uses(self, limit: int) -> Uses:
         counts = self._counts()
@@ -93,28 +105,35 @@ class _Search:
         )
 
     def _counts(self) -> UseCounts:
-        sums = ("generations", "current", "images", "prefixes", "runs")
-        columns = ", ".join(f"coalesce(sum({each}), 0) AS {each}" for each in sums)
+        columns = ", ".join(f"coalesce(sum({each}), 0) AS {each}" for each in _COUNTED)
         query = f"{self._found} SELECT count(*) AS locks, {columns} FROM found CROSS JOIN lock_uses USING (lock)"
         row = self._connection.execute(query).fetchone()
-        fields = {key: row[key] for key in ("locks", "generations", "images", "prefixes", "runs")}
-        return UseCounts(environments=self._count_versions(), current_generations=row["current"], **fields)
+        return UseCounts(
+            locks=row["locks"],
+            environments=row["versions"] + (self._shared_versions() if row["shared"] else 0),
+            generations=row["generations"],
+            current_generations=row["current"],
+            images=row["images"],
+            prefixes=row["prefixes"],
+            runs=row["runs"],
+        )
 
-    def _count_versions(self) -> int:
-        bodies = "SELECT b.body FROM found CROSS JOIN lock_bodies AS b USING (lock)"
+    def _shared_versions(self) -> int:
+        """Versions whose definition has several locks: those with any of them among the found ones."""
+        bodies = "SELECT b.body FROM found CROSS JOIN lock_bodies AS b USING (lock) WHERE NOT b.alone"
         query = f"{self._found} SELECT count(*) FROM versions WHERE body IN ({bodies})"
         found: int = self._connection.execute(query).fetchone()[0]
         return found
 
     def _environments(self, limit: int) -> Iterator[EnvironmentUse]:
         query = f"""
-            {self._found}
-            SELECT found.lock, e.name, v.version, v.archived OR e.archived AS archived, b.definition_digest
-            FROM found CROSS JOIN lock_bodies AS l USING (lock) CROSS JOIN bodies AS b ON b.id = l.body
+            SELECT c.lock, e.name, v.version, v.archived OR e.archived AS archived, b.definition_digest
+            FROM contents AS c CROSS JOIN lock_bodies AS l USING (lock) CROSS JOIN bodies AS b ON b.id = l.body
             CROSS JOIN versions AS v ON v.body = b.id CROSS JOIN environments AS e ON e.id = v.environment
+            WHERE c.span = :span AND {self._meant} ORDER BY c.lock DESC
         """
         seen: set[tuple[str, int]] = set()
-        for row in self._rows(query, limit):
+        for row in self._newest(query, limit):
             if len(seen) == limit:
                 break
             if (row["name"], row["version"]) not in seen:
@@ -142,10 +161,11 @@ class _Search:
 
     def _generations(self, limit: int) -> Iterator[GenerationUse]:
         query = f"""
-            {self._found} SELECT found.lock, g.* FROM found CROSS JOIN locks AS l ON l.id = found.lock
-            CROSS JOIN generations AS g ON g.lock_digest = l.digest LIMIT {limit}
+            SELECT c.lock, g.* FROM contents AS c CROSS JOIN locks AS l ON l.id = c.lock
+            CROSS JOIN generations AS g ON g.lock_digest = l.digest
+            WHERE c.span = :span AND {self._meant} ORDER BY c.lock DESC LIMIT {limit}
         """
-        for row in self._rows(query, limit):
+        for row in islice(self._newest(query, limit), limit):
             yield GenerationUse(
                 definition_digest=row["definition_digest"],
                 platform=row["platform"],
@@ -160,9 +180,9 @@ class _Search:
         query = f"""
             SELECT u.lock, i.record FROM lock_uses AS u INDEXED BY lock_uses_images
             CROSS JOIN locks AS l ON l.id = u.lock CROSS JOIN images AS i ON i.lock_digest = l.digest
-            WHERE u.images > 0 AND EXISTS {self._holds} ORDER BY u.lock DESC LIMIT {limit}
+            WHERE u.images > 0 AND {self._holds} ORDER BY u.lock DESC LIMIT {limit}
         """
-        for row in self._rows(query, limit):
+        for row in self._connection.execute(query):
             image = msgspec.json.decode(row["record"], type=KeptImage)
             yield ImageUse(
                 key=image.key,
@@ -178,9 +198,9 @@ class _Search:
             SELECT u.lock, a.id, a.path, a.key, a.last_used FROM lock_uses AS u INDEXED BY lock_uses_prefixes
             CROSS JOIN locks AS l ON l.id = u.lock
             CROSS JOIN artifacts AS a ON a.kind = 'prefix' AND a.key = l.digest AND a.state = 'ready'
-            WHERE u.prefixes > 0 AND EXISTS {self._holds} ORDER BY u.lock DESC LIMIT {limit}
+            WHERE u.prefixes > 0 AND {self._holds} ORDER BY u.lock DESC LIMIT {limit}
         """
-        for row in self._rows(query, limit):
+        for row in self._connection.execute(query):
             yield PrefixUse(
                 id=row["id"],
                 path=row["path"],
@@ -191,11 +211,11 @@ class _Search:
 
     def _runs(self, limit: int) -> Iterator[RunUse]:
         query = f"""
-            {self._found} SELECT found.lock, r.record FROM found CROSS JOIN lock_uses AS u USING (lock)
-            CROSS JOIN locks AS l ON l.id = found.lock CROSS JOIN runs AS r ON r.lock_digest = l.digest
-            WHERE u.runs > 0 LIMIT {limit}
+            SELECT c.lock, r.record FROM contents AS c CROSS JOIN lock_uses AS u USING (lock)
+            CROSS JOIN locks AS l ON l.id = c.lock CROSS JOIN runs AS r ON r.lock_digest = l.digest
+            WHERE c.span = :span AND {self._meant} AND u.runs > 0 ORDER BY c.lock DESC, r.number DESC LIMIT {limit}
         """
-        for row in self._rows(query, limit):
+        for row in islice(self._newest(query, limit), limit):
             run = msgspec.json.decode(row["record"], type=Run)
             yield RunUse(
                 id=run.id,
@@ -207,9 +227,10 @@ class _Search:
                 packages=self._packages(row["lock"]),
             )
 
-    def _rows(self, query: str, limit: int) -> Iterator[sqlite3.Row]:
-        """Row by row; where nothing is wanted, no search that would go through all locks in vain."""
-        return iter(self._connection.execute(query)) if limit else iter(())
+    def _newest(self, query: str, limit: int) -> Iterator[sqlite3.Row]:
+        """Row by row, those of the newest locks first; where none is wanted, no search through all spans in vain."""
+        for span in range(self._top if limit else -1, -1, -1):
+            yield from self._connection.execute(query, {"span": span})
 
     def _packages(self, lock: int) -> tuple[Package, ...]:
         if lock not in self._known:
