@@ -72,7 +72,7 @@ def test_an_image_that_was_pruned_since_is_planned_for_again(own_roost: Roost, e
     own_roost.ok("run", "--image", image, "--", "true")
     client = docker.APIClient(base_url=_host(engine_folder))
     _until(lambda: not client.containers(all=True))
-    client.remove_image(image, force=True)
+    client.remove_image(client.inspect_image(image)["Id"], force=True)
     client.close()
     [plan] = own_roost.json("plan", "--image", image)["plans"]
     assert plan["action"] == "pull-image"

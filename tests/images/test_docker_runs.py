@@ -246,8 +246,11 @@ def test_exec_and_shell_say_that_containers_are_for_run(docker_roost: Roost, bas
 
 def test_an_engine_that_is_away_is_told_as_such(docker_roost: Roost):
     docker_roost.config.write_text('[docker]\nhost = "unix:///tmp/no-engine-here.sock"\n')
-    body = docker_roost.failed(6, "plan", "--image", "debian:12-slim")
-    assert (body["code"], body["retryable"]) == ("engine-unreachable", True)
+    [plan] = docker_roost.json("plan", "--image", "roost-test/none:1")["plans"]
+    assert "engine-unknown" in [reason["code"] for reason in plan["reasons"]]
+    docker_roost.json("plan", "--image", "sha256:" + "0" * 64)
+    body = docker_roost.failed(125, "run", "--image", "sha256:" + "0" * 64, "--", "true")
+    assert (body["code"], body["retryable"], body["exit_status"]) == ("engine-unreachable", True, 125)
 
 
 def test_a_run_in_an_image_as_it_is_runs_again_in_that_very_image(
@@ -268,8 +271,9 @@ def test_a_run_in_an_image_as_it_is_runs_again_in_that_very_image(
     second = docker_roost.json("runs", "list")["runs"][0]
     assert second["id"] != run["id"]
     assert second["interpreter"]["image"] == made
-    client.remove_image(f"roost-test/kept:{tag}", force=True)
+    assert (second["generation"], second["lock_digest"]) == (1, run["lock_digest"])
     client.remove_image(f"{repository}:{tag}")
+    client.remove_image(made, force=True)
     client.close()
     gone = docker_roost.failed(7, "runs", "rerun", run["id"])
     assert made in gone["message"]

@@ -79,23 +79,100 @@ def _hold_no_secret(*folders: Path) -> None:
         assert not any(form in data for form in forms), path
 
 
+def _own_image(client: docker.DockerClient, base_image: str, locked: RegistryProcess) -> tuple[str, str]:
+    """An image of the test's own in the registry alone: its repository (tag ``1``) and id."""
+    name = f"{locked.host}/team/base"
+    container = client.containers.create(base_image, "true")
+    image = str(container.commit(name, "1", changes=f"LABEL at={locked.host}").id)
+    container.remove()
+    client.images.push(name, "1", auth_config={"username": USER, "password": PASSWORD})
+    client.images.remove(image, force=True)
+    return name, image
+
+
+WAYS = {
+    "variables": 'username_variable = "TEAM_USER"\npassword_variable = "TEAM_TOKEN"',
+    "helper": 'helper = "roost-here"',
+    "docker_config": 'docker_config = "{folder}/other.json"',
+}
+
+
+@pytest.mark.parametrize("way", sorted(WAYS))
+def test_the_config_says_where_the_credentials_of_a_host_are(
+    way: str,
+    locked: RegistryProcess,
+    login: Login,
+    docker_roost: Roost,
+    client: docker.DockerClient,
+    base_image: str,
+):
+    """For the engine's pulls and roost's own pushes and reads; Docker's own config knows nothing."""
+    name, image = _own_image(client, base_image, locked)
+    login.in_config()
+    (login.folder / "config.json").rename(login.folder / "other.json")
+    login.in_helper()
+    login.out()
+    settings = docker_roost.config.read_text() + f'[registries]\nworkspace = "{locked.host}/own"\n'
+    table = f'[registries.credentials."{locked.host}"]\n{WAYS[way].format(folder=login.folder)}\n'
+    docker_roost.config.write_text(settings)
+    docker_roost.variables.update({**login.variables, "TEAM_USER": USER, "TEAM_TOKEN": PASSWORD})
+    words = ("run", "--image", f"{name}:1", "--", "echo", "ran")
+    assert docker_roost.run(*words).returncode == 125
+    docker_roost.config.write_text(settings + table)
+    assert docker_roost.ok(*words) == "ran\n"
+    [pushed] = docker_roost.json("image", "push", "--image", f"{name}:1")["build"]["artifacts"]
+    assert pushed["digest"] == image
+    client.images.remove(image, force=True)
+    docker_roost.config.write_text(settings)
+    assert docker_roost.run(*words).returncode == 125, "nothing is remembered"
+    _hold_no_secret(docker_roost.root)
+
+
+def test_a_variable_that_the_config_names_and_nobody_set_is_told(locked: RegistryProcess, docker_roost: Roost):
+    table = f'[registries.credentials."{locked.host}"]\n{WAYS["variables"]}\n'
+    docker_roost.config.write_text(docker_roost.config.read_text() + table)
+    refused = docker_roost.failed(125, "run", "--image", f"{locked.host}/team/base:1", "--", "true")
+    assert "TEAM_USER and TEAM_TOKEN" in refused["message"], refused
+
+
+def test_azures_base_image_registry_refers_to_variables_of_the_caller(
+    locked: RegistryProcess, login: Login, docker_roost: Roost, client: docker.DockerClient, base_image: str
+):
+    _, image = _own_image(client, base_image, locked)
+    docker_roost.variables.update(login.variables)
+    registry_of = {"address": locked.host, "username": "${REG_USER}", "password": "${REG_PASSWORD}"}
+    azure = {
+        "name": "az",
+        "docker": {"baseImage": "team/base:1", "baseImageRegistry": registry_of},
+        "python": {"userManagedDependencies": True, "interpreterPath": "/bin/sh"},
+    }
+    docker_roost.write("azureml_environment.json", json.dumps(azure))
+    words = ("run", "-f", "azureml_environment.json", "--", "echo", "ran")
+    refused = docker_roost.failed(125, *words)
+    assert refused["code"] == "variable-missing"
+    assert "REG_PASSWORD" in refused["hint"]
+    assert docker_roost.ok(*words, variables={"REG_USER": USER, "REG_PASSWORD": PASSWORD}) == "ran\n"
+    assert docker_roost.ok(*words) == "ran\n", "what is here needs no password"
+    client.images.remove(image, force=True)
+    wrong = docker_roost.run(*words, variables={"REG_USER": USER, "REG_PASSWORD": "wrong"})
+    assert wrong.returncode == 125, "nothing is remembered"
+    _hold_no_secret(docker_roost.root, docker_roost.folder)
+
+
 def test_the_engine_pulls_with_what_docker_knows(
     locked: RegistryProcess, login: Login, docker_roost: Roost, client: docker.DockerClient, base_image: str
 ):
-    name = f"{locked.host}/team/base"
-    client.images.get(base_image).tag(name, "1")
-    client.images.push(name, "1", auth_config={"username": USER, "password": PASSWORD})
-    client.images.remove(f"{name}:1")
+    name, image = _own_image(client, base_image, locked)
     docker_roost.variables.update(login.variables)
     words = ("run", "--image", f"{name}:1", "--", "echo", "ran")
     refused = docker_roost.failed(125, *words)
-    assert "credentials" in refused["message"]
+    assert (refused["code"], "401" in refused["message"]) == ("base-unreachable", True)
     login.in_config("wrong")
     assert docker_roost.run(*words).returncode == 125
     for enter in (login.in_config, login.in_helper):
         enter()
         assert docker_roost.ok(*words) == "ran\n"
-        client.images.remove(f"{name}:1")
+        client.images.remove(image, force=True)
     assert locked.host in (login.folder / "asked").read_text()
     login.out()
     assert docker_roost.run(*words).returncode == 125, "nothing is remembered"

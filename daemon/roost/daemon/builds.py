@@ -23,7 +23,7 @@ from roost.daemon.build_progress import BuildProgress
 from roost.daemon.decide import Facts, Request, short
 from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
-from roost.daemon.expansion import concealed, expand_credentials
+from roost.daemon.expansion import concealed, expand_credentials, registry_credentials
 from roost.daemon.flights import Flight, Flights, Listener
 from roost.daemon.frozen_folders import warnings_of
 from roost.daemon.image_jobs import ImageJob, ImageJobs
@@ -33,6 +33,7 @@ from roost.daemon.moments import new_id, parse_as_of
 from roost.daemon.planner import Planned, Planner
 from roost.daemon.platforms import local_platform, split_platform
 from roost.daemon.prefix_builds import PrefixBuilds, Ready, Wanted
+from roost.daemon.registry_access import given
 from roost.daemon.resolve import Resolved
 from roost.daemon.solving import solve_lock
 from roost.daemon.views import artifact_view, error_body
@@ -46,6 +47,11 @@ from roost.store.store import Store
 log = logging.getLogger(__name__)
 MAKING: tuple[Action, ...] = ("build-prefix", "build-image", "pull-image")
 """Actions that leave something behind which was not ready before."""
+
+
+def makes(planned: Planned) -> bool:
+    """Whether something is to be made ready, or at least recorded, before it is used."""
+    return planned.plan.action in MAKING or planned.unrecorded
 
 
 class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,13 +119,7 @@ class Builds:
         Whoever iterates wants the build; closing the iterator withdraws that.
         """
         planned = await self._planner.plan(job.resolved, job.request, job.what)
-        if planned.user_image is not None and planned.plan.action == "pull-image":
-            images = self._planner.user_images
-            async with aclosing(images.stream(job.resolved, planned.user_image, planned.plan)) as messages:
-                async for message in messages:
-                    yield message
-            return
-        if job.push is None and planned.plan.action not in MAKING:
+        if job.push is None and not makes(planned):
             yield _told(planned, job.resolved)
             yield Message(event="result", result=_not_needed(planned, job.resolved))
             return
@@ -130,9 +130,7 @@ class Builds:
     async def wait(self, job: BuildJob) -> BuildResult:
         """Make it ready; raises what the build raised."""
         planned = await self._planner.plan(job.resolved, job.request, job.what)
-        if planned.user_image is not None and planned.plan.action == "pull-image":
-            return await self._planner.user_images.ensure(job.resolved, planned.user_image, planned.plan)
-        if job.push is None and planned.plan.action not in MAKING:
+        if job.push is None and not makes(planned):
             return _not_needed(planned, job.resolved)
         async with self._flights.join(job.key, lambda flight: self._build(flight, job)) as (flight, _, _joined):
             return await flight.outcome()
@@ -170,7 +168,6 @@ class Builds:
         await self._flights.cancel_all()
         await self._prefixes.stop()
         await self._images.stop()
-        await self._planner.user_images.stop()
         await asyncio.gather(*self._detached, return_exceptions=True)
 
     async def _build(self, flight: Flight[BuildResult], job: BuildJob) -> BuildResult:
@@ -296,7 +293,8 @@ class Builds:
             credentials=await self._credentials(job),
             environ=what.environ,
         )
-        result = await self._images.make(image, flight.publish)
+        with given(registry_credentials(job.resolved.parsed.credentials, what.environ, all_needed=True)):
+            result = await self._images.make(image, flight.publish)
         return msgspec.structs.replace(result, reasons=[*planned.plan.reasons, *result.reasons])
 
     async def _credentials(self, job: BuildJob) -> Mapping[str, str]:

@@ -256,6 +256,8 @@ def _kind(kind: msgspec.inspect.Type) -> str:
         return " or ".join(_kind(each) for each in kind.types)
     if isinstance(kind, msgspec.inspect.LiteralType):
         return " or ".join(f'`"{value}"`' for value in kind.values)
+    if isinstance(kind, msgspec.inspect.DictType) and isinstance(kind.value_type, msgspec.inspect.StructType):
+        return "table of tables"
     return _KINDS.get(type(kind).__name__, type(kind).__name__)
 
 

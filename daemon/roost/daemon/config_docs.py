@@ -22,7 +22,8 @@ force and where each value came from.
 | `ROOST_CONFIG` | the config file | `config.toml` in the user config folder, on Linux `~/.config/roost` |
 
 `[daemon]` and `[builds]` are read when the daemon starts, all else whenever the file changes. Credentials do not belong
-into this file: use `auth_file`, or `${VARIABLE}` in a definition.
+into this file: use `auth_file`, `[registries.credentials]`, which says where they are, or `${VARIABLE}` in a
+definition.
 
 | setting | type | default | meaning |
 |---|---|---|---|
@@ -35,6 +36,11 @@ An example:
     channels = ["conda-forge", "bioconda"]
     [conda.mirrors]
     "https://conda.anaconda.org/conda-forge" = ["https://conda.example.org/forge", "file:///srv/conda/forge"]
+    [registries]
+    workspace = "registry.example.org/team"
+    [registries.credentials."registry.example.org"]
+    username_variable = "TEAM_USER"
+    password_variable = "TEAM_TOKEN"
     [builds]
     concurrency = 4
     [daemon]

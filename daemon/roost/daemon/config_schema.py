@@ -77,6 +77,31 @@ class DockerSettings(Section, frozen=True, kw_only=True):
     ] = "pin"
 
 
+VariableName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class RegistryCredentials(Section, frozen=True, kw_only=True):
+    """`[registries.credentials."HOST"]`: where the credentials of one registry are, and never they themselves."""
+
+    username_variable: Annotated[VariableName | None, Meta(description="Variable with the user's name.")] = None
+    password_variable: Annotated[VariableName | None, Meta(description="Variable with the password or token.")] = None
+    helper: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None,
+        Meta(description="Docker credential helper, without `docker-credential-`."),
+    ] = None
+    docker_config: Annotated[
+        str | None, Meta(description="Docker config (`config.json`, or the folder that has it) to look into.")
+    ] = None
+
+    def __post_init__(self) -> None:
+        variables = (self.username_variable, self.password_variable)
+        if (variables[0] is None) != (variables[1] is None):
+            raise ValueError("username_variable and password_variable go together")
+        named = [way for way in (variables[0], self.helper, self.docker_config) if way is not None]
+        if len(named) != 1:
+            raise ValueError("expected one of username_variable and password_variable, helper, or docker_config")
+
+
 class RegistriesSettings(Section, frozen=True, kw_only=True):
     """`[registries]`: where images come from and go to."""
 
@@ -99,6 +124,15 @@ class RegistriesSettings(Section, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="Hosts (with their port) that are talked to over plain http, as loopback always is."),
     ] = ()
+    credentials: Annotated[
+        dict[str, RegistryCredentials],
+        Meta(
+            description='`[registries.credentials."HOST"]`: where the credentials of a registry host are, one of: '
+            "`username_variable` and `password_variable` (variables of the daemon's environment), `helper` (a Docker "
+            "credential helper, without `docker-credential-`), `docker_config` (a Docker config file, or its folder). "
+            "Hosts that are not named: Docker's own config and helpers."
+        ),
+    ] = {}
 
 
 class CacheSettings(Section, frozen=True, kw_only=True):

@@ -37,7 +37,7 @@ def _action(request: Request, facts: Facts) -> tuple[Action, list[Reason], Image
         return "build-image", [asked_anew(request, facts)], None
     if facts.lock_digest is None:
         return "build-image", [unknown_reason(facts)], None
-    reasons = [lock_reason(facts), *image.folders, *_base_reasons(facts)]
+    reasons = [lock_reason(facts), *image.folders, *base_reasons(facts)]
     if image.key is None or base_moved(facts):
         return "build-image", [*reasons, *_unmade(facts)], None
     if isinstance(image.engine, Yes):
@@ -78,7 +78,8 @@ def _other_base(facts: Facts) -> str | None:
     return now.value if kept is not None and isinstance(now, Yes) and now.value != kept else None
 
 
-def _base_reasons(facts: Facts) -> Iterator[Reason]:
+def base_reasons(facts: Facts) -> Iterator[Reason]:
+    """What there is to say of the base's tag."""
     other, now = _other_base(facts), facts.image.base_now
     if isinstance(now, Unknown):
         yield Reason(code="base-unknown", message=f"What the base's tag names now is not known: {now.reason.message}")
@@ -113,7 +114,8 @@ def _steps_gone(facts: Facts) -> Reason:
     number = facts.generation.number + 1 if facts.generation else 1
     return Reason(
         code="steps-gone",
-        message=f"What the docker steps made is neither here nor in a registry: they run again, as generation {number}",
+        message=f"What the docker steps made is neither here nor in a registry, as a workspace registry would keep it: "
+        f"they run again, as generation {number}",
     )
 
 
@@ -178,6 +180,11 @@ def adds_python(definition: Definition) -> bool:
     conda, python = definition.conda, definition.python
     named = conda.dependencies or conda.explicit or definition.pip.requirements or python.requires
     return bool(named) or definition.base is None
+
+
+def is_plain(definition: Definition) -> bool:
+    """Whether the base image is all there is, and is taken as it is."""
+    return not has_steps(definition) and not adds_python(definition)
 
 
 def _step(kind: str, facts: Facts) -> Step:

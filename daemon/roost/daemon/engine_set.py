@@ -39,6 +39,7 @@ class Engines:
                 self._pip.configure(_pip_config(config))
             if self._docker is not None:
                 self._docker.configure(_docker_config(config))
+                self._docker.credentials = config.registries.credentials
             if self._registry is not None:
                 self._registry.configure(_registry_config(config))
 
@@ -80,7 +81,9 @@ class Engines:
     def _make_docker(self) -> DockerEngine:
         from roost.daemon.engines.docker_engine import DockerEngine
 
-        return DockerEngine(_docker_config(self._config), self._layout.stage)
+        engine = DockerEngine(_docker_config(self._config), self._layout.stage)
+        engine.credentials = self._config.registries.credentials
+        return engine
 
     def _make_conda(self) -> CondaEngine:
         from roost.daemon.engines.conda import CondaEngine
@@ -136,6 +139,7 @@ def _registry_config(config: Config) -> RegistryConfig:
     return RegistryConfig(
         mirrors=settings.mirrors,
         insecure=settings.insecure,
+        credentials=settings.credentials,
         timeout=network.download_timeout_seconds,
         retries=network.retries,
     )

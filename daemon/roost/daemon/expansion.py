@@ -18,6 +18,8 @@ from roost.store.lock import Lock
 
 T = TypeVar("T")
 _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_REGISTRY = "docker://"
+"""In front of a registry's host, where credentials are told apart by the place that they are for."""
 # A shorter value could stand in a URL by chance, and says nothing.
 _TELLING = 4
 
@@ -34,8 +36,21 @@ def require_variables(definition: Definition, environ: Mapping[str, str]) -> Non
     _require(set(_NAME.findall(written)), environ, "the definition")
 
 
+def registry_credentials(
+    credentials: Mapping[str, str], environ: Mapping[str, str], *, all_needed: bool
+) -> dict[str, str]:
+    """Host to ``user:password`` of the registries that the definition refers to. Those whose variables are not given
+    are left out, or raise VariableMissingError where they are ``all_needed``."""
+    hosts = {place.removeprefix(_REGISTRY): text for place, text in credentials.items() if place.startswith(_REGISTRY)}
+    if all_needed:
+        _require({n for value in hosts.values() for n in _NAME.findall(value)}, environ, "the definition")
+    given = {host: text for host, text in hosts.items() if set(_NAME.findall(text)) <= set(environ)}
+    return {host: _NAME.sub(lambda match: environ[match[1]], text) for host, text in given.items()}
+
+
 def expand_credentials(credentials: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """``user:${TOKEN}``, as it stood in a URL, with the token. Raises VariableMissingError."""
+    """``user:${TOKEN}``, as it stood in a URL, with the token, but for registries. Raises VariableMissingError."""
+    credentials = {place: value for place, value in credentials.items() if not place.startswith(_REGISTRY)}
     _require({n for value in credentials.values() for n in _NAME.findall(value)}, environ, "the definition")
     return {place: _NAME.sub(lambda match: environ[match[1]], value) for place, value in credentials.items()}
 

@@ -8,6 +8,7 @@ import msgspec
 
 from roost.client.wire import Reason, What
 from roost.daemon.decide_facts import Facts, short
+from roost.daemon.decide_images import is_plain
 from roost.daemon.frozen_folders import has_editables
 from roost.daemon.lock_share import Found, LockShare
 from roost.daemon.lock_vouch import LockJob
@@ -41,6 +42,8 @@ class FirstLocks:
             return None  # sources count in no digest: nobody else's lock is for these
         if resolved.definition.python.user_managed or what.generation is not None or what.lock is not None:
             return None
+        if is_plain(resolved.definition):
+            return None  # a lock of nothing says nothing
         return self._share, LockJob(definition_digest=resolved.digest, solve=self._solve_job(resolved, what))
 
     async def facts(self, facts: Facts, resolved: Resolved, what: What) -> Facts:

@@ -36,6 +36,7 @@ from roost.store.disk import Layout
 from roost.store.errors import BuildError, DefinitionError, NotFoundError, UnreachableError
 from roost.store.files import LocalFiles
 from roost.store.index import Index
+from roost.store.index_database import to_the_end
 from roost.store.layer_files import blob_path, place_blob
 from roost.store.records import BaseLayer, Generation, KeptBase, KeptLayer
 from roost.store.store import Store
@@ -153,7 +154,7 @@ class Bases:
                 hint="check its name, or name another under [base] image",
             )
         check_platform(text, image.platform, platform)
-        return await self._in_engine(image.id, image.diff_ids)
+        return await self.from_engine(image.id, image.diff_ids)
 
     async def in_registry(self, reference: Reference, platform: str) -> KeptBase | Unknown | None:
         """The image as its registry has it; ``None``: the registry says that it has none.
@@ -171,10 +172,10 @@ class Bases:
         check_platform(str(reference), _platform_of(config), platform)
         return base
 
-    async def _in_engine(self, image_id: str, diff_ids: Sequence[str]) -> KeptBase:
+    async def from_engine(self, image_id: str, diff_ids: Sequence[str]) -> KeptBase:
         """An image that only the engine has."""
         there = await self._index.base(image_id)
-        if there is not None:
+        if there is not None and there.config:
             return there
         async with self.folder() as folder:
             exported = await (await self._engines.docker()).export(image_id, folder, ())
@@ -212,7 +213,6 @@ class Bases:
 
     async def _keep(self, tar: str, diff_id: str) -> BaseLayer:
         from roost.daemon.engines.layer_keep import compress_tar
-        from roost.daemon.engines.threads import to_end
 
         stop = threading.Event()
         try:
@@ -220,11 +220,15 @@ class Bases:
         except asyncio.CancelledError:
             stop.set()
             raise
-        stamp = await to_end(place_blob, self._layout, f"{tar}.gz", packed.digest)
+        return await to_the_end(asyncio.create_task(self._place(f"{tar}.gz", diff_id, packed.digest, packed.size)))
+
+    async def _place(self, path: str, diff_id: str, digest: str, size: int) -> BaseLayer:
+        """Not to be cancelled in between: a file that no row knows would lie there until the next start."""
+        stamp = await asyncio.to_thread(place_blob, self._layout, path, digest)
         await self._index.put_layer(
-            KeptLayer(key=f"steps:{diff_id}", diff_id=diff_id, digest=packed.digest, size=packed.size, stamp=stamp)
+            KeptLayer(key=f"steps:{diff_id}", diff_id=diff_id, digest=digest, size=size, stamp=stamp)
         )
-        return BaseLayer(diff_id=diff_id, digest=packed.digest, size=packed.size, media_type=OCI_LAYER_GZIP, kept=True)
+        return BaseLayer(diff_id=diff_id, digest=digest, size=size, media_type=OCI_LAYER_GZIP, kept=True)
 
     async def _dockerfile(self, base: Base, platform: str, progress: Progress, *, fresh: bool) -> KeptBase:
         text = base.dockerfile if base.dockerfile is not None else await self._text_of(base)
@@ -239,7 +243,7 @@ class Bases:
         if image is None:
             raise BuildError("the engine built the Dockerfile, and does not have what it made", hint="try again")
         check_platform("what the Dockerfile makes", image.platform, platform)
-        return await self._in_engine(made, image.diff_ids)
+        return await self.from_engine(made, image.diff_ids)
 
     async def _text_of(self, base: Base) -> str:
         path = os.path.join(base.context_path or "", "Dockerfile")

@@ -35,6 +35,7 @@ from roost.daemon.image_places import (
 from roost.daemon.image_push import ImagePusher, Pushed, labels_in_registry
 from roost.daemon.image_scripts import script_steps
 from roost.daemon.oci import Unknown, Yes, digest_of, image_platform, parse_reference
+from roost.daemon.plain_bases import PlainBases
 from roost.store.clock import utc_now
 from roost.store.errors import BuildError
 from roost.store.failpoints import failpoint
@@ -83,6 +84,10 @@ class WantedImage(msgspec.Struct, frozen=True, kw_only=True):
     """An engine is there to run link scripts."""
     push: str | None = None
     """To the registry at this location."""
+    as_it_is: bool = False
+    """The base itself, byte for byte."""
+    platform: str | None = None
+    """Of the base, where the definition names it."""
     credentials: Mapping[str, str] = {}
     environ: Mapping[str, str] = {}
 
@@ -105,6 +110,7 @@ class WantedPull(msgspec.Struct, frozen=True, kw_only=True):
     definition_digest: str
     name: str | None
     generation: NewGeneration | Generation | None
+    as_it_is: bool = False
 
 
 class ReadyImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +140,7 @@ class ImageBuilds:
         self._engines = engines
         self._events = events
         self.bases = bases
+        self.plain = PlainBases(store, engines, bases)
         self.pusher = ImagePusher(engines, bases, store.layout)
         self._flights: Flights[ReadyImage] = Flights()
         self._turns = asyncio.Semaphore(concurrency)
@@ -215,8 +222,11 @@ class ImageBuilds:
 
     async def _assemble(self, progress: BuildProgress, wanted: WantedImage) -> Assembled:
         """The conda layers on top of the base: nothing of it needs an engine, but for link scripts."""
-        content = await self._layers(progress, wanted) if wanted.adds else Content()
         top, key = wanted.settled.top, wanted.key
+        if wanted.as_it_is:
+            layers = tuple(ImageLayer(diff_id=layer.diff_id, size=layer.size) for layer in top.layers)
+            return Assembled(whole=top, layers=layers, interpreter=wanted.interpreter)
+        content = await self._layers(progress, wanted) if wanted.adds else Content()
         lock = lock_digest(wanted.lock) if wanted.adds else None
         settled = wanted.settled
         labels = own_labels(wanted.definition_digest, lock, key, settled.base_digest, settled.steps_digest)
@@ -263,7 +273,10 @@ class ImageBuilds:
     async def _load(self, assembled: Assembled, wanted: WantedImage, progress: BuildProgress) -> Assembled:
         """Into the engine, untagged; then looked at; then tagged."""
         await self._store.index.put_base(assembled.whole)
-        await self.bases.bring(assembled.whole, progress)
+        if wanted.as_it_is:
+            await self.plain.bring(assembled.whole, wanted.platform, progress)
+        else:
+            await self.bases.bring(assembled.whole, progress)
         failpoint("image.brought")
         engine = await self._engines.docker()
         image = await engine.image(assembled.whole.digest)
@@ -282,7 +295,8 @@ class ImageBuilds:
     async def _push(self, assembled: Assembled, wanted: WantedImage, progress: BuildProgress) -> Pushed:
         tags = [key_tag(wanted.key), definition_tag(wanted.definition_digest, lock_digest(wanted.lock))]
         repository = image_repository(wanted.push or "")
-        pushed = await self.pusher.push(assembled.whole, repository, tags, progress)
+        whole = await self.plain.whole(assembled.whole, image_platform(wanted.lock.platform))
+        pushed = await self.pusher.push(whole, repository, tags, progress)
         await self._events.append("image-pushed", reference=pushed.reference, digest=pushed.digest, sent=pushed.sent)
         return pushed
 
@@ -356,11 +370,16 @@ class ImageBuilds:
 
 
 def _described(wanted: WantedPull, pushed: Pushed, labels: Mapping[str, str]) -> KeptImage:
-    """Raises ImageWrongError where the image is not one of this lock, or contradicts its own key."""
+    """Raises ImageWrongError where the image is not one of this lock, or contradicts its own key. One that is taken as
+    it is bears no labels: it is the base that the generation keeps, or that of the first who pushed it."""
     digest = lock_digest(wanted.lock)
     base, steps = labels.get(LABEL_BASE, ""), labels.get(LABEL_STEPS)
+    if wanted.as_it_is:
+        kept = wanted.generation.base_digest if wanted.generation is not None else None
+        base, steps = kept or pushed.digest, None
     key = key_of(digest, wanted.lock.platform, base, steps)
-    if labels.get(LABEL_KEY) != key or pushed.digest != wanted.place.digest:
+    said = key_of(digest, wanted.lock.platform, pushed.digest, None) if wanted.as_it_is else labels.get(LABEL_KEY)
+    if said != key or pushed.digest != wanted.place.digest:
         raise ImageWrongError(
             f"{pushed.reference} is not the image of this lock, though its tag says so",
             hint="Nothing of it was used; have it looked at, or build with `roost build --rebuild`.",

@@ -116,7 +116,7 @@ def packages_told(config: bytes) -> dict[str, tuple[str, ...]]:
     return {diff_id: packages for diff_id, packages in found.items() if packages != (_NO_PACKAGE,)}
 
 
-def image_manifest(config: bytes, layers: Iterable[Descriptor]) -> bytes:
+def image_manifest(config: bytes, layers: Iterable[Descriptor], annotations: Mapping[str, str] | None = None) -> bytes:
     """The OCI manifest of an image: ``layers`` are the base's and those of the lock, lowest first."""
     return _encode(
         {
@@ -128,6 +128,7 @@ def image_manifest(config: bytes, layers: Iterable[Descriptor]) -> bytes:
                 "size": len(config),
             },
             "layers": [{"mediaType": each.media_type, "digest": each.digest, "size": each.size} for each in layers],
+            **({"annotations": dict(annotations)} if annotations else {}),
         }
     )
 

@@ -22,6 +22,7 @@ from roost.daemon.image_push import Pushed, labels_in_registry
 from roost.daemon.oci import Answer, No, Reference, Unknown, Yes, image_platform, parse_reference
 from roost.daemon.registries import places
 from roost.daemon.resolve import Resolved
+from roost.daemon.step_share import StepShare
 from roost.store.definition import Defaults, Definition
 from roost.store.errors import RoostError, UnreachableError
 from roost.store.records import Generation
@@ -35,9 +36,17 @@ class ImageScout:
         self._index = store.index
         self._engines = engines
         self._bases = bases
-        self.registries = RegistriesSettings()
+        self.steps = StepShare(store.index, store.layout, engines, bases)
         self.policy: BasePolicy = "pin"
         self._frozen = FrozenFolders()
+
+    @property
+    def registries(self) -> RegistriesSettings:
+        return self.steps.registries
+
+    @registries.setter
+    def registries(self, settings: RegistriesSettings) -> None:
+        self.steps.registries = settings
 
     async def look(self, facts: Facts, resolved: Resolved, defaults: Defaults, *, exact: bool = False) -> Facts:
         """``facts`` with what is known of the image. ``exact``: of that generation, wherever its base's tag went."""
@@ -60,7 +69,7 @@ class ImageScout:
         if generation is None or generation.base_digest is None:
             return await self._unmade(resolved.digest, facts.lock_digest)
         key = key_of(facts.lock_digest, resolved.platform, generation.base_digest, generation.steps_digest)
-        now = await self._base_now(resolved.definition, defaults, resolved.platform) if defaults else None
+        now = await self.base_now(resolved.definition, defaults, resolved.platform) if defaults else None
         found = ImageFacts(key=key, base_policy=self.policy, base_now=now)
         found = await self._in_engine(found, key)
         if isinstance(found.engine, Yes):
@@ -86,12 +95,15 @@ class ImageScout:
         return msgspec.structs.replace(facts, engine=Yes(place))
 
     async def _repeatable(self, generation: Generation) -> bool:
-        """Without docker steps, building comes to the same; with them, only while what they made is here."""
-        top = await self._index.base(generation.steps_digest or generation.base_digest or "")
+        """Without docker steps, building comes to the same; with them, only while what they made is to be had."""
+        digest = generation.steps_digest or generation.base_digest or ""
+        top = await self._index.base(digest)
         try:
-            return top is not None and await self._bases.available(top)
+            if top is not None and await self._bases.available(top):
+                return True
         except UnreachableError:
             return True  # not known to be gone: the build will see
+        return not isinstance(await self.steps.has(digest), No)
 
     async def _unmade(self, definition_digest: str, lock_digest: str) -> ImageFacts:
         """No base is known here: somebody else may have made an image of this definition and lock."""
@@ -141,7 +153,7 @@ class ImageScout:
         except RoostError as error:
             return _unknown(error)
 
-    async def _base_now(self, definition: Definition, defaults: Defaults, platform: str) -> Answer[str] | None:
+    async def base_now(self, definition: Definition, defaults: Defaults, platform: str) -> Answer[str] | None:
         """What the base's tag names now, where the policy cares. A digest never names anything else."""
         base = definition.base
         if self.policy == "pin" or (base is not None and (base.dockerfile or base.context)):

@@ -12,7 +12,7 @@ from roost.client.wire import ArtifactView, BuildResult, Message, Reason
 from roost.daemon.build_progress import BuildProgress
 from roost.daemon.config_schema import RegistriesSettings
 from roost.daemon.decide_facts import Facts, ImagePlace, Request, short
-from roost.daemon.decide_images import base_moved, first_place
+from roost.daemon.decide_images import base_moved, first_place, has_steps, is_plain
 from roost.daemon.engine_set import Engines
 from roost.daemon.image_bases import Settled
 from roost.daemon.image_builds import ImageBuilds, ReadyImage, WantedImage, WantedPull
@@ -21,10 +21,12 @@ from roost.daemon.launches import moving
 from roost.daemon.oci import image_platform
 from roost.daemon.registries import places
 from roost.daemon.resolve import Resolved
-from roost.store.definition import Defaults
+from roost.daemon.step_share import StepShare
+from roost.daemon.user_images import names_interpreter
+from roost.store.definition import Base, Defaults
 from roost.store.errors import NotFoundError, UnreachableError, UsageError
 from roost.store.lock import Lock, lock_digest
-from roost.store.records import Generation, NewGeneration
+from roost.store.records import Generation, KeptBase, NewGeneration
 from roost.store.store import Store
 
 
@@ -69,21 +71,33 @@ class ImageJob(msgspec.Struct, frozen=True, kw_only=True):
     def platform(self) -> str:
         return image_platform(self.resolved.platform)
 
+    @property
+    def as_it_is(self) -> bool:
+        """The base image, and nothing on it."""
+        return is_plain(self.resolved.definition)
+
+    @property
+    def base(self) -> Base:
+        return self.resolved.definition.base or Base()
+
 
 class ImageJobs:
     """Makes images for builds."""
 
-    def __init__(self, store: Store, engines: Engines, images: ImageBuilds, launches: LaunchFolder) -> None:
+    def __init__(
+        self, store: Store, engines: Engines, images: ImageBuilds, launches: LaunchFolder, steps: StepShare
+    ) -> None:
         self._index = store.index
+        self._steps = steps
         self._engines = engines
         self._images = images
         self._launches = launches
 
     async def make(self, job: ImageJob, tell: Callable[[Message], None]) -> BuildResult:
         """The image, ready. Raises what settling, assembling, loading, pushing and pulling raise."""
-        started = time.monotonic()
+        started, reasons = time.monotonic(), list[Reason]()
         digest = lock_digest(job.lock)
-        ready = await self._ready(job, tell)
+        ready = await self._ready(job, tell, reasons)
         number = ready.generation.number if ready.generation else None
         artifact = ready.artifact.id if ready.artifact else None
         await self._index.update_build(job.build_id, generation=number, artifact_id=artifact)
@@ -95,16 +109,16 @@ class ImageJobs:
             generation=number,
             artifacts=[image_view(ready)],
             seconds=round(time.monotonic() - started, 3),
-            reasons=[_shared(digest)] if ready.reused else [],
+            reasons=[*reasons, *([_shared(digest)] if ready.reused else [])],
         )
 
-    async def _ready(self, job: ImageJob, tell: Callable[[Message], None]) -> ReadyImage:
+    async def _ready(self, job: ImageJob, tell: Callable[[Message], None], reasons: list[Reason]) -> ReadyImage:
         planned = job.pulls and job.push is None and job.facts.lock_digest == lock_digest(job.lock)
         place = first_place(job.facts.image) if planned else None
         if place is not None:
             return await self._pulled(job, place, tell)
         progress = BuildProgress(tell)
-        settled = await self._settled(job, progress)
+        settled = await self._settled(job, progress, reasons)
         await progress.record(self._index)
         wanted = await self._wanted(job, settled)
         async with self._moving(wanted.generation, job):
@@ -118,6 +132,7 @@ class ImageJobs:
             definition_digest=job.resolved.digest,
             name=job.resolved.source.name,
             generation=generation,
+            as_it_is=job.as_it_is,
         )
         async with self._moving(generation, job):
             return await self._images.pull(wanted, tell)
@@ -127,26 +142,57 @@ class ImageJobs:
         moves = isinstance(generation, NewGeneration) and job.facts.generation is not None
         return moving(self._launches) if moves else nullcontext()
 
-    async def _settled(self, job: ImageJob, progress: BuildProgress) -> Settled:
+    async def _settled(self, job: ImageJob, progress: BuildProgress, reasons: list[Reason]) -> Settled:
         """The base that the generation has; a new look where it has none yet, or a new generation begins."""
         generation = job.generation
+        if job.as_it_is:
+            top = await self._plain(job, generation)
+            return Settled(top=top, base_digest=top.digest)
         if generation is not None and generation.base_digest is not None and not base_moved(job.facts):
             kept = await self._images.bases.kept(generation)
+            kept = kept or await self._steps.again(generation, job.platform)
             if kept is not None:
                 return kept
             if job.exact:
                 raise GenerationGoneError(
                     f"What the docker steps of generation {generation.number} made is neither here nor in a registry",
-                    hint="Without --generation and --lock they run again, as a new generation.",
+                    hint="Without --generation and --lock they run again, as a new generation. A workspace registry "
+                    "([registries] workspace in roost's config) keeps what they make from now on.",
                 )
-        definition = job.resolved.definition
-        return await self._images.bases.settle(
+        return await self._made(job, progress, reasons)
+
+    async def _made(self, job: ImageJob, progress: BuildProgress, reasons: list[Reason]) -> Settled:
+        """Steps run now, unless another machine ran them for this definition and nothing newer is asked for."""
+        definition, resolved = job.resolved.definition, job.resolved
+        first = job.facts.generation is None and not job.anew
+        if first and has_steps(definition):
+            theirs = await self._steps.first(resolved.digest, resolved.platform, job.platform)
+            if theirs is not None:
+                text = "Another machine made this with its docker steps: that is taken, and they do not run again"
+                reasons.append(Reason(code="steps-shared", message=text))
+                return theirs
+        settled = await self._images.bases.settle(
             definition, job.defaults, job.platform, progress, fresh=job.request.rebuild
         )
+        if not has_steps(definition):
+            return settled
+        shared = await self._steps.offer(
+            settled, resolved.digest, resolved.platform, job.platform, progress, own=not first
+        )
+        reasons += [shared.reason] if shared.reason else []
+        return shared.settled
+
+    async def _plain(self, job: ImageJob, generation: Generation | None) -> KeptBase:
+        """What the generation keeps, and never what its tag names by now, unless a new one is begun."""
+        text, moved = job.base.image or job.defaults.base_image, base_moved(job.facts)
+        if generation is not None and not moved:
+            return await self._images.plain.kept(generation, text)
+        fresh = moved or job.request.rebuild
+        return await self._images.plain.settle(text, job.platform, job.base.platform, fresh=fresh)
 
     async def _wanted(self, job: ImageJob, settled: Settled) -> WantedImage:
         definition = job.resolved.definition
-        interpreter = definition.python.interpreter if definition.python.user_managed else None
+        interpreter = definition.python.interpreter if names_interpreter(job.resolved) else None
         return WantedImage(
             lock=job.lock,
             settled=settled,
@@ -158,6 +204,8 @@ class ImageJobs:
             load=job.push is None or interpreter is not None,
             scripts=job.push is None or await self._engine_answers(),
             push=job.push,
+            as_it_is=job.as_it_is,
+            platform=job.base.platform,
             credentials=job.credentials,
             environ=job.environ,
         )

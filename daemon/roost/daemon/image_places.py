@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from roost.daemon.oci import Reference, parse_reference
 
 REPOSITORY = "images"
+STEPS_REPOSITORY = "steps"
 LABEL_KEY = "org.roost.image"
 LABEL_BASE = "org.roost.base"
 LABEL_STEPS = "org.roost.steps"
@@ -30,6 +31,16 @@ def engine_reference(name: str | None, key: str) -> str:
 def image_repository(location: str) -> Reference:
     """Where the images of a registry (``registry.example.org/team``) are. Raises ReferenceInvalidError."""
     return parse_reference(f"{location}/{REPOSITORY}")
+
+
+def steps_repository(location: str) -> Reference:
+    """Where a registry has what docker steps made. Raises ReferenceInvalidError."""
+    return parse_reference(f"{location}/{STEPS_REPOSITORY}")
+
+
+def steps_tag(definition_digest: str, platform: str) -> str:
+    """The tag of what a definition's steps made first; ``+`` is no character of tags."""
+    return f"{_hex(definition_digest)}-{platform.replace('+', '.')}"
 
 
 def key_tag(key: str) -> str:

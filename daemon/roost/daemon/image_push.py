@@ -8,6 +8,7 @@ a push begins again.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 
 import msgspec
@@ -61,8 +62,16 @@ class ImagePusher:
         self._bases = bases
         self._layout = layout
 
-    async def push(self, image: KeptBase, repository: Reference, tags: list[str], progress: Progress) -> Pushed:
-        """Make sure that ``repository`` has the image under all of ``tags``; the first one is that of its content.
+    async def push(
+        self,
+        image: KeptBase,
+        repository: Reference,
+        tags: list[str],
+        progress: Progress,
+        *,
+        annotations: Mapping[str, str] | None = None,
+    ) -> Pushed:
+        """Make sure that ``repository`` has the image under all of ``tags``; where the first is, the others are.
 
         Raises RegistryUnknownError, RegistryError and its kind, BaseMissingError.
         """
@@ -72,11 +81,11 @@ class ImagePusher:
         async with self._bases.folder() as folder:
             layers = await self._bases.complete(image, folder, progress)
             descriptors = [await self._descriptor(layer) for layer in layers]
-            manifest = image_manifest(image.config, descriptors)
+            manifest = image_manifest(image.config, descriptors, annotations)
             sent = await self._send_layers(image, layers, descriptors, repository, folder, progress)
         registry = await self._engines.registry()
         sent += await registry.push_blob(repository, image.config, describe(image.config, OCI_CONFIG))
-        for tag in tags[1:]:  # that of the content comes last: where it is, everything else is
+        for tag in tags[1:]:  # the first comes last: where it is, everything else is
             if await self.look(repository.tagged(tag)) is None:
                 await self._push_manifest(repository.tagged(tag), manifest)
         pushed = await self._push_manifest(repository.tagged(tags[0]), manifest)

@@ -15,18 +15,21 @@ from roost.daemon.decide import (
     choose_target,
     decide,
 )
+from roost.daemon.decide_images import base_moved, is_plain
 from roost.daemon.drift import prefix_fault
 from roost.daemon.engine_set import Engines
-from roost.daemon.expansion import VariableMissingError, expand_credentials
+from roost.daemon.expansion import VariableMissingError, expand_credentials, registry_credentials
 from roost.daemon.first_locks import FirstLocks
 from roost.daemon.image_bases import Bases, check_image
 from roost.daemon.image_facts import ImageScout
 from roost.daemon.lock_share import LockShare
 from roost.daemon.nearest import choose_nearest
+from roost.daemon.plain_bases import PlainBases
 from roost.daemon.progress import Silent
+from roost.daemon.registry_access import given
 from roost.daemon.resolve import Resolved
 from roost.daemon.solving import SolveJob, solve_lock
-from roost.daemon.user_images import UserImage, UserImages, is_plain
+from roost.daemon.user_images import UserImage, UserImages
 from roost.store.definition import Defaults
 from roost.store.errors import NotFoundError
 from roost.store.lock import Lock, lock_digest
@@ -42,6 +45,12 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     facts: Facts
     user_image: UserImage | None = None
     """Of a definition that is an image to be taken as it is."""
+
+    @property
+    def unrecorded(self) -> bool:
+        """Whether what is ready belongs to no generation yet: an image that the engine had before roost knew it."""
+        moved = self.facts.generation is None or base_moved(self.facts)
+        return self.user_image is not None and moved
 
 
 def aimed(resolved: Resolved, request: Request) -> Resolved:
@@ -62,20 +71,22 @@ class Planner:
         self._store = store
         self.first_locks = FirstLocks(share, self.solve_job)
         self._engines = engines
-        self.user_images = UserImages(store, engines)
         self.bases = Bases(store, engines)
         self.scout = ImageScout(store, engines, self.bases)
+        self.user_images = UserImages(store, engines, PlainBases(store, engines, self.bases), self.scout)
         self.defaults = defaults
 
     async def plan(self, resolved: Resolved, request: Request, what: What, *, solve: bool = False) -> Planned:
         """Decide, changing nothing. With ``solve`` an unknown lock is solved for, and kept nowhere."""
+        with given(registry_credentials(resolved.parsed.credentials, what.environ, all_needed=False)):
+            return await self._plan(resolved, request, what, solve=solve)
+
+    async def _plan(self, resolved: Resolved, request: Request, what: What, *, solve: bool) -> Planned:
         target = choose_target(request)
-        if target in IMAGE_TARGETS and is_plain(resolved.definition):
-            plan, image = await self.user_images.plan(target, resolved)
-            facts = Facts(platform=resolved.platform, interpreter=image.record)
-            return Planned(plan=plan, facts=facts, user_image=image)
         resolved = aimed(resolved, request)
         facts = await self._facts(resolved, request, what)
+        if target in IMAGE_TARGETS and is_plain(resolved.definition):
+            return await self._as_it_is(target, resolved, request, what, facts)
         if solve and facts.lock_digest is None and not _uses_interpreter(resolved):
             facts = await self._solved(facts, resolved, what)
         if resolved.image:
@@ -83,6 +94,11 @@ class Planner:
             exact = what.generation is not None or what.lock is not None
             facts = await self.scout.look(facts, resolved, self.defaults, exact=exact)
         return Planned(plan=decide(request, facts), facts=facts)
+
+    async def _as_it_is(self, target: str, resolved: Resolved, request: Request, what: What, facts: Facts) -> Planned:
+        exact = what.generation is not None or what.lock is not None
+        plan, facts, image = await self.user_images.plan(target, resolved, request, facts, self.defaults, exact=exact)
+        return Planned(plan=plan, facts=facts, user_image=image)
 
     async def known(self, resolved: Resolved, request: Request, what: What) -> Facts:
         """What the index says of ``resolved``, and registries of its lock; neither engines nor bases are looked at."""

@@ -174,8 +174,6 @@ def check_what(what: What) -> None:
     named = [option for option, value in given if value is not None]
     if len(named) > 1:
         raise UsageError(f"{' and '.join(named)} each name an environment", hint="Give at most one of -e, -f, --image.")
-    if what.image is not None and (what.generation is not None or what.lock is not None):
-        raise UsageError("An image has no generations and no lock", hint="Leave out --generation and --lock.")
 
 
 ENVIRONMENT_FORMAT = "environment"
@@ -262,9 +260,9 @@ class _KeptSettings(msgspec.Struct):
 
 
 def image_of(run: Run) -> str | None:
-    """The id of the image that a run used as it was, without a lock."""
+    """The id of the image that a run used as it was."""
     image = (run.interpreter or {}).get("image")
-    return image if run.lock_digest is None and isinstance(image, str) else None
+    return image if isinstance(image, str) else None
 
 
 def _used_by(run: Run) -> Definition:

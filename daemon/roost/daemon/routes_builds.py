@@ -13,12 +13,12 @@ from roost.client.wire import BuildRequest, Message
 from roost.daemon import build_log
 from roost.daemon.builds import BuildJob
 from roost.daemon.decide import IMAGE_TARGETS, Request, choose_target
+from roost.daemon.expansion import registry_credentials
 from roost.daemon.image_jobs import workspace_of
 from roost.daemon.moments import parse_as_of
 from roost.daemon.planner import aimed
 from roost.daemon.routing import Call, Reply, Route
 from roost.daemon.streams import send_messages
-from roost.daemon.user_images import is_plain
 from roost.daemon.work import WORK, Work
 from roost.store.errors import NotFoundError, RoostError, UsageError
 from roost.store.records import Build
@@ -81,11 +81,8 @@ async def build_job(work: Work, body: BuildRequest) -> BuildJob:
         as_of=body.as_of,
     )
     push = workspace_of(work.settings.registries) if body.push else None
-    if push is not None and is_plain(resolved.definition):
-        raise UsageError(
-            "The definition is a base image and nothing on top of it, which is taken as it is",
-            hint="There is nothing of roost's to push; `docker push` copies an image elsewhere.",
-        )
+    if choose_target(request) in IMAGE_TARGETS:  # asked for now: a build under way can't be sent values
+        registry_credentials(resolved.parsed.credentials, body.what.environ, all_needed=True)
     if push is not None and choose_target(request) not in IMAGE_TARGETS:
         raise UsageError("Only images are pushed", hint="Add -t docker.")
     return BuildJob(resolved=aimed(resolved, request), request=request, what=body.what, push=push)

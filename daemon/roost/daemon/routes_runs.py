@@ -132,8 +132,9 @@ def _container_launch(resolved: Resolved, planned: Planned) -> ContainerLaunch |
     image = planned.user_image
     if image is None:
         return _built_launch(resolved, planned)
-    if image.id is None:
+    if image.id is None or planned.unrecorded:
         return None
+    facts = planned.facts
     return ContainerLaunch(
         image=image.id,
         interpreter=image.interpreter,
@@ -141,6 +142,9 @@ def _container_launch(resolved: Resolved, planned: Planned) -> ContainerLaunch |
         container=resolved.settings.container,
         platform=image.platform,
         built_for=image.built_for,
+        lock_digest=facts.lock_digest,
+        generation=facts.generation.number if facts.generation else None,
+        artifact=facts.image.id,
     )
 
 
@@ -296,14 +300,8 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     )
     resolved = await resolve_run(work.store, run)
     request = Request(definition=resolved.definition, target=run.target)
-    if image is None:
-        await work.builds.wait(BuildJob(resolved=resolved, request=request, what=what))  # its prefix may be gone
+    await work.builds.wait(BuildJob(resolved=resolved, request=request, what=what))  # its prefix or image may be gone
     planned = await work.planner.plan(resolved, request, what)
-    if image is not None and planned.plan.action != "reuse-image":
-        raise NotFoundError(
-            f"Run {run.id} used the image {image}, which the engine does not have any more",
-            hint="Bring it into the engine again (`docker pull`), and try again.",
-        )
     return _expecting(call, await asyncio.shield(_start(work, body, resolved, planned)))
 
 

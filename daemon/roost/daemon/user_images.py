@@ -1,31 +1,37 @@
 """Images that bring their own Python and are taken as they are: ``--image REF``, and definitions that name a base image
-and nothing to put on top of it. The engine has the image or pulls it; its interpreter is looked for, and that is all.
+and nothing to put on top of it.
+
+What the tag named first is recorded in a generation, by the digest of its config, and stays what the definition means:
+by the policy of bases, and from wherever it is still to be had, the engine, roost's registries or its own.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import Iterator
 
 import msgspec
 
-from roost.client.wire import Action, ArtifactView, BuildResult, Message, PlanView, Reason, Step
-from roost.daemon.build_progress import BuildProgress
-from roost.daemon.decide_images import adds_python, has_steps
+from roost.client.wire import Action, ArtifactView, PlanView, Reason, Step
+from roost.daemon.decide import Facts, Request, short
+from roost.daemon.decide_facts import ImageFacts
+from roost.daemon.decide_images import STEP_KINDS, base_moved, base_reasons, first_place
+from roost.daemon.decide_lock import asked_anew
 from roost.daemon.engine_set import Engines
-from roost.daemon.flights import Flight, Flights, Listener
-from roost.daemon.oci import parse_reference
+from roost.daemon.image_builds import key_of
+from roost.daemon.image_facts import ImageScout
+from roost.daemon.image_places import definition_tag, key_tag
+from roost.daemon.oci import No, Unknown, Yes, image_platform, parse_reference
+from roost.daemon.plain_bases import PlainBases, id_of
 from roost.daemon.resolve import IMAGE_FORMAT, Resolved
-from roost.daemon.views import error_body
-from roost.store.definition import Definition
-from roost.store.errors import RoostError
-from roost.store.records import Estimate
+from roost.store.definition import Base, Defaults
+from roost.store.errors import UnreachableError
+from roost.store.lock import CondaPython, Lock, lock_digest
+from roost.store.records import KeptBase
 from roost.store.store import Store
 
 INTERPRETERS = ("python", "python3")
 """What is looked for where nothing is named: an image without a Python may be run as well."""
-_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 
 
 class UserImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +40,8 @@ class UserImage(msgspec.Struct, frozen=True, kw_only=True):
     reference: str
     platform: str | None = None
     """``linux/arm64`` and the like, where the definition asks for it."""
+    digest: str | None = None
+    """Of its config; ``None``: not known before it is pulled."""
     built_for: str | None = None
     """What the engine says it is for; ``None``: the engine lacks it."""
     id: str | None = None
@@ -41,6 +49,10 @@ class UserImage(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int | None = None
     interpreter: str | None = None
     """Its path in the image; ``None`` where nothing was named and nothing is there."""
+    unknown: Reason | None = None
+    """Why it is not known whether the engine has it: code ``engine-unknown``."""
+    retagged: bool = False
+    """The engine has another image under that name by now."""
 
     @property
     def record(self) -> dict[str, object] | None:
@@ -48,50 +60,118 @@ class UserImage(msgspec.Struct, frozen=True, kw_only=True):
         return {"path": self.interpreter, "image": self.id} if self.id else None
 
 
-def is_plain(definition: Definition) -> bool:
-    """Whether the base image is all there is."""
-    base = definition.base
-    return base is not None and base.image is not None and not has_steps(definition) and not adds_python(definition)
+def names_interpreter(resolved: Resolved) -> bool:
+    """Whether the definition says where its Python is: then it must be there."""
+    return resolved.definition.python.user_managed and resolved.parsed.format != IMAGE_FORMAT
+
+
+def nothing_on_top(platform: str) -> Lock:
+    """The lock of an image as it is: of no packages, which makes its generations like all others."""
+    return Lock(platform=platform, provider=CondaPython())
 
 
 class UserImages:
-    """Finds and pulls them."""
+    """Finds them."""
 
-    def __init__(self, store: Store, engines: Engines) -> None:
-        self._store = store
+    def __init__(self, store: Store, engines: Engines, bases: PlainBases, scout: ImageScout) -> None:
+        self._index = store.index
         self._engines = engines
-        self._flights: Flights[BuildResult] = Flights()
+        self._bases = bases
+        self._scout = scout
         self._interpreters: dict[tuple[str, str], str | None] = {}
         """By image id, whose content never changes, and what was looked for."""
 
-    async def find(self, resolved: Resolved) -> UserImage:
-        """Ask the engine. Raises the engine's errors, ImagePlatformError, InterpreterMissingError."""
-        from roost.daemon.engines.docker_errors import ImagePlatformError
+    async def plan(
+        self, target: str, resolved: Resolved, request: Request, facts: Facts, defaults: Defaults, *, exact: bool
+    ) -> tuple[PlanView, Facts, UserImage]:
+        """The decision: the image is there, or is pulled. ``exact``: that generation, wherever its tag went.
 
-        base = resolved.definition.base
-        assert base is not None
-        assert base.image is not None
-        if not _ID.fullmatch(base.image):
-            parse_reference(base.image)
-        image = await (await self._engines.docker()).image(base.image)
-        if image is None:
-            return UserImage(reference=base.image, platform=base.platform)
-        if base.platform and image.platform != "/".join(base.platform.split("/")[:2]):
-            raise ImagePlatformError(
-                f"The engine's {base.image} is for {image.platform}, and {base.platform} is asked for",
-                hint=f"`docker pull --platform {base.platform} {base.image}` fetches the other.",
+        Raises the engine's errors, ReferenceInvalidError, ImagePlatformError, InterpreterMissingError."""
+        base = resolved.definition.base or Base()
+        text = base.image or defaults.base_image
+        if id_of(text) is None:
+            parse_reference(text)
+        estimates = await self._index.estimates(list(STEP_KINDS))
+        facts = msgspec.structs.replace(
+            facts, lock_digest=lock_digest(nothing_on_top(resolved.platform)), estimates=estimates
+        )
+        facts = await self._with_base(facts, resolved, text, None if exact else defaults)
+        image = await self._in_engine(await self._found(facts, resolved, text), resolved)
+        facts = await self._with_places(facts, resolved, image)
+        facts = msgspec.structs.replace(facts, interpreter=image.record)
+        return plan_of(target, resolved.platform, request, facts, image), facts, image
+
+    async def _with_base(self, facts: Facts, resolved: Resolved, text: str, defaults: Defaults | None) -> Facts:
+        """What the tag names now where the policy cares, and the generation only if it is of that very image."""
+        own, generation = id_of(text), facts.generation
+        if own is not None and generation is not None and generation.base_digest != own:
+            return msgspec.structs.replace(facts, generation=None)
+        now = None
+        if defaults is not None and own is None and generation is not None:
+            now = await self._scout.base_now(resolved.definition, defaults, resolved.platform)
+        image = ImageFacts(base_policy=self._scout.policy, base_now=now)
+        return msgspec.structs.replace(facts, image=image)
+
+    async def _found(self, facts: Facts, resolved: Resolved, text: str) -> UserImage:
+        """Which image it is: the generation's, else the first one's that the registries know, else the engine's, else
+        that of its own registry."""
+        base = resolved.definition.base or Base()
+        found = UserImage(reference=text, platform=base.platform)
+        generation = facts.generation
+        if base_moved(facts) and isinstance(facts.image.base_now, Yes):
+            return msgspec.structs.replace(found, digest=facts.image.base_now.value)
+        pinned = id_of(text) or (generation.base_digest if generation is not None else None)
+        if pinned is not None:
+            return msgspec.structs.replace(found, digest=pinned)
+        tag = definition_tag(resolved.digest, facts.lock_digest or "")
+        place = first_place(await self._asked(tag))
+        if place is not None:
+            return msgspec.structs.replace(found, digest=place.digest)
+        named = await self._bases.named(text, image_platform(resolved.platform), base.platform)
+        if isinstance(named, KeptBase):
+            return msgspec.structs.replace(found, digest=named.digest)
+        return found
+
+    async def _in_engine(self, found: UserImage, resolved: Resolved) -> UserImage:
+        engine, own = await self._engines.docker(), id_of(found.reference)
+        try:
+            named, image = await asyncio.gather(
+                engine.image(own or found.reference), engine.image(found.digest or own or found.reference)
             )
-        return UserImage(
-            reference=base.image,
-            platform=base.platform,
+        except UnreachableError as error:
+            return msgspec.structs.replace(found, unknown=Reason(code="engine-unknown", message=error.message))
+        found = msgspec.structs.replace(found, retagged=named is not None and named.id != found.digest and own is None)
+        if image is None or found.digest is None:
+            return found
+        return msgspec.structs.replace(
+            found,
             built_for=image.platform,
             id=image.id,
             bytes=image.bytes,
             interpreter=await self._interpreter(resolved, image.id, image.variables),
         )
 
+    async def _with_places(self, facts: Facts, resolved: Resolved, image: UserImage) -> Facts:
+        """Registries are asked for what the engine lacks, by content: its own registry may have lost it."""
+        found = msgspec.structs.replace(facts.image, engine=Unknown(image.unknown) if image.unknown else No())
+        if image.digest is not None:
+            key = key_of(facts.lock_digest or "", resolved.platform, image.digest, None)
+            artifact = await self._index.ready_artifact("image", key)
+            kept = await self._index.image(key)
+            found = msgspec.structs.replace(found, key=key, id=artifact.id if artifact and kept else None)
+            if image.id is None:
+                asked = await self._asked(key_tag(key))
+                if facts.generation is None and first_place(asked) is None:
+                    asked = await self._asked(definition_tag(resolved.digest, facts.lock_digest or ""))
+                found = msgspec.structs.replace(found, workspace=asked.workspace, catalogues=asked.catalogues)
+        return msgspec.structs.replace(facts, image=found)
+
+    async def _asked(self, tag: str) -> ImageFacts:
+        workspace, catalogues = await self._scout.in_registries(tag)
+        return ImageFacts(workspace=workspace, catalogues=catalogues)
+
     async def _interpreter(self, resolved: Resolved, image: str, variables: tuple[str, ...]) -> str | None:
-        named = resolved.definition.python.interpreter if _names_interpreter(resolved) else None
+        named = resolved.definition.python.interpreter if names_interpreter(resolved) else None
         key = (image, named or "")
         if key not in self._interpreters:
             engine = await self._engines.docker()
@@ -107,83 +187,46 @@ class UserImages:
             )
         return found
 
-    async def plan(self, target: str, resolved: Resolved) -> tuple[PlanView, UserImage]:
-        """The decision: the image is there, or is pulled."""
-        image = await self.find(resolved)
-        past = await self._store.index.estimates(["pull"]) if image.id is None else {}
-        return plan_of(target, resolved.platform, image, past.get("pull")), image
 
-    async def stream(self, resolved: Resolved, image: UserImage, plan: PlanView) -> AsyncGenerator[Message, None]:
-        """Pull it, once for all who want it; the last message is ``result`` or ``error``."""
-        async with self._joined(resolved, image, plan) as (_, listener, _late):
-            async for message in listener.messages():
-                yield message
-
-    async def ensure(self, resolved: Resolved, image: UserImage, plan: PlanView) -> BuildResult:
-        """The same for somebody who only wants the end. Raises what the pull raises."""
-        async with self._joined(resolved, image, plan) as (flight, _, _late):
-            return await flight.outcome()
-
-    def _joined(
-        self, resolved: Resolved, image: UserImage, plan: PlanView
-    ) -> AbstractAsyncContextManager[tuple[Flight[BuildResult], Listener, bool]]:
-        async def start(flight: Flight[BuildResult]) -> BuildResult:
-            flight.publish(Message(event="plan", plan=plan, source=resolved.source))
-            try:
-                result = await self._pull(flight, resolved, image)
-            except RoostError as error:
-                flight.publish(Message(event="error", error=error_body(error)))
-                raise
-            flight.publish(Message(event="result", result=result))
-            return result
-
-        return self._flights.join((image.reference, image.platform), start)
-
-    async def _pull(self, flight: Flight[BuildResult], resolved: Resolved, image: UserImage) -> BuildResult:
-        progress = BuildProgress(flight.publish)
-        engine = await self._engines.docker()
-        pulled = await engine.pull(image.reference, image.platform, progress)
-        await progress.record(self._store.index)
-        return BuildResult(
-            id=None,
-            state="succeeded",
-            definition_digest=resolved.digest,
-            lock_digest=None,
-            generation=None,
-            artifacts=[_artifact(image.reference, pulled.id, pulled.bytes)],
-            seconds=0.0,
-        )
-
-    async def stop(self) -> None:
-        await self._flights.cancel_all()
-
-
-def _names_interpreter(resolved: Resolved) -> bool:
-    return resolved.definition.python.user_managed and resolved.parsed.format != IMAGE_FORMAT
-
-
-def plan_of(target: str, platform: str, image: UserImage, past: Estimate | None = None) -> PlanView:
+def plan_of(target: str, platform: str, request: Request, facts: Facts, image: UserImage) -> PlanView:
     """Pure."""
-    action: Action = "reuse-image" if image.id else "pull-image"
+    anew = request.rebuild or request.as_of is not None
+    action: Action = "build-image" if anew else "reuse-image" if image.id else "pull-image"
+    past, place = facts.estimates.get("pull"), first_place(facts.image)
     seconds, size = (past.seconds, past.bytes) if past else (None, None)
+    step = Step(kind="pull", seconds=seconds, bytes=place.bytes if place and place.bytes else size)
     return PlanView(
         target=target,
         platform=platform,
         action=action,
-        artifact=_artifact(image.reference, image.id, image.bytes) if image.id else None,
-        reasons=[
-            Reason(code="user-managed", message=f"The image {image.reference} is used as it is"),
-            _presence(image),
-        ],
-        steps=[] if image.id else [Step(kind="pull", seconds=seconds, bytes=size)],
+        artifact=_artifact(image) if action == "reuse-image" else None,
+        reasons=[asked_anew(request, facts)] if anew else list(_reasons(facts, image)),
+        steps=[] if action == "reuse-image" else [step],
     )
 
 
-def _presence(image: UserImage) -> Reason:
+def _reasons(facts: Facts, image: UserImage) -> Iterator[Reason]:
+    yield Reason(code="user-managed", message=f"The image {image.reference} is used as it is")
+    generation = facts.generation
+    if generation is not None and not base_moved(facts):
+        told = f"Generation {generation.number} of {generation.created[:10]} keeps {short(image.digest or '')}"
+        yield Reason(code="definition-known", message=told)
+    yield from base_reasons(facts)
+    if image.retagged and generation is not None and facts.image.base_now is None:
+        told = "The engine has another image under that name now; `roost build --rebuild` takes that one"
+        yield Reason(code="base-moved", message=told)
     if image.id:
-        return Reason(code="image-ready", message=f"The engine has it as {image.id[:19]}")
-    return Reason(code="image-missing", message="The engine does not have it")
+        yield Reason(code="image-ready", message=f"The engine has it as {image.id[:19]}")
+        return
+    yield image.unknown or Reason(code="image-missing", message="The engine does not have it")
+    place = first_place(facts.image)
+    if place is not None:
+        code = "image-in-registry" if isinstance(facts.image.workspace, Yes) else "image-in-catalogue"
+        yield Reason(code=code, message=f"{place.reference} has it")
+    for answer in (facts.image.workspace, *facts.image.catalogues):
+        if isinstance(answer, Unknown):
+            yield Reason(code="registry-unknown", message=answer.reason.message)
 
 
-def _artifact(reference: str, image_id: str, size: int | None) -> ArtifactView:
-    return ArtifactView(kind="image", id=image_id, reference=reference, digest=image_id, bytes=size)
+def _artifact(image: UserImage) -> ArtifactView:
+    return ArtifactView(kind="image", id=image.id or "", reference=image.reference, digest=image.id, bytes=image.bytes)

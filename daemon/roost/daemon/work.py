@@ -127,7 +127,7 @@ def create_work(
     launches = LaunchFolder(store.layout.launch, store.layout.trash, tools)
     prefixes = PrefixBuilds(store, engines, events, launches, config.builds.concurrency)
     image_builds = ImageBuilds(store, engines, events, planner.bases, config.builds.concurrency)
-    images = ImageJobs(store, engines, image_builds, launches)
+    images = ImageJobs(store, engines, image_builds, launches, planner.scout.steps)
     runs = Runs(store, events, lifecycle, socket)
     return Work(
         store=store,

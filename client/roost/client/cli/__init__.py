@@ -26,8 +26,9 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as error:  # --help and --version
         return int(error.code or 0)
     except ClientError as error:
+        error = _of_launch(error) if launching else error
         Context(Namespace(json="--json" in arguments)).report(error)
-        return FAILED_ITSELF if launching else error.exit_status
+        return error.exit_status
     return _run(Context(options), launching=launching)
 
 
@@ -35,9 +36,9 @@ def _run(context: Context, *, launching: bool) -> int:
     try:
         status: int = context.options.handler(context)
     except ClientError as error:
+        error = _of_launch(error) if launching and error.exit_status != INTERRUPTED else error
         context.report(error)
-        status = error.exit_status
-        return FAILED_ITSELF if launching and status != INTERRUPTED else status
+        return error.exit_status
     except KeyboardInterrupt:
         context.close()
         return INTERRUPTED
@@ -45,3 +46,8 @@ def _run(context: Context, *, launching: bool) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
         return 1
     return status
+
+
+def _of_launch(error: ClientError) -> ClientError:
+    """The same with the status that the process ends with: what is told and what is returned agree."""
+    return ClientError({**error.body, "exit_status": FAILED_ITSELF})

@@ -28,7 +28,7 @@ from typing import IO, Any, TypeVar, cast
 
 import docker
 import msgspec
-from docker import auth, errors
+from docker import errors
 
 from roost.daemon.engines.docker_address import DockerConfig
 from roost.daemon.engines.docker_archive import Exported, LayerFile, docker_archive, read_archive
@@ -39,6 +39,8 @@ from roost.daemon.engines.docker_client import Ask, DockerClient, Json
 from roost.daemon.engines.docker_containers import DockerContainers
 from roost.daemon.engines.docker_errors import ImageMissingError, ImagePlatformError, engine_failed
 from roost.daemon.engines.docker_steps import buildkit_needs, parse_steps
+from roost.daemon.engines.registry_credentials import Sources, credentials_for, engine_header
+from roost.daemon.oci import parse_reference
 from roost.daemon.progress import Progress
 
 T = TypeVar("T")
@@ -89,6 +91,8 @@ class DockerEngine:
     def __init__(self, config: DockerConfig, stage: str) -> None:
         self.client = DockerClient(config)
         self.containers = DockerContainers(self.client)
+        self.credentials: Sources = {}
+        """Host of a registry to where its credentials are; others' are Docker's."""
         self._stage = stage
         self._names = BaseNames()
         self._facts: tuple[str, EngineFacts] | None = None
@@ -125,12 +129,13 @@ class DockerEngine:
         return await self.client.call(listed, "listing images")
 
     async def pull(self, reference: str, platform: str | None, progress: Progress) -> EngineImage:
-        """Fetch an image with the credentials of the user's Docker config, which are kept nowhere.
+        """Fetch an image with the credentials that there are for its registry, which are kept nowhere.
 
         Raises ImageMissingError, ImagePlatformError.
         """
         repository, tag = docker.utils.parse_repository_tag(reference)
-        headers = await self.client.call(lambda api: _credentials(api, repository), "reading Docker's credentials")
+        host = parse_reference(reference).host
+        headers = engine_header(host, await credentials_for(host, self.credentials))
         params = {"fromImage": repository, "tag": tag or "latest", **({"platform": platform} if platform else {})}
         tell = _PullProgress(progress, f"pulling {reference}")
         progress.start("pull")
@@ -278,14 +283,6 @@ def _inspect(api: docker.APIClient, reference: str) -> EngineImage | None:
         bytes=found.get("Size", 0),
         variables=tuple(config.get("Env") or ()),
     )
-
-
-def _credentials(api: docker.APIClient, repository: str) -> dict[str, str]:
-    """The header for the registry of ``repository``: from Docker's config or a credential helper of it."""
-    api.reload_config()
-    registry, _ = auth.resolve_repository_name(repository)
-    header = auth.get_config_header(api, registry)
-    return {"X-Registry-Auth": header.decode() if isinstance(header, bytes) else header} if header else {}
 
 
 def _refuse_errors(doing: str) -> Callable[[Json], None]:

@@ -1,25 +1,23 @@
 """Who we are to a registry: challenges, tokens, and the credentials that Docker keeps for its host.
 
 Sources: RFC 9110 (11.6.1, ``WWW-Authenticate``); Docker's token authentication specification (``distribution``:
-auth/token.md, auth/oauth.md). Credentials are looked up when a registry asks for them, used for that one operation and
-forgotten; only bearer tokens, which last for minutes, are remembered, in memory.
+auth/token.md, auth/oauth.md). Credentials are looked up when a registry asks for them (``registry_credentials``), used
+for that one operation and forgotten; only bearer tokens, which last for minutes, are remembered, in memory.
 """
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 import aiohttp
 import msgspec
-from docker import auth as docker_auth
 from yarl import URL
 
+from roost.daemon.engines.registry_credentials import Credentials
 from roost.daemon.engines.registry_errors import (
     CredentialsError,
     NotRegistryError,
@@ -28,8 +26,8 @@ from roost.daemon.engines.registry_errors import (
     RegistryDeniedError,
 )
 from roost.daemon.oci import is_loopback
+from roost.daemon.registry_access import given_for
 
-_HELPER_SECONDS = 30.0
 _TOKEN_LIMIT = 1 << 20
 _PATIENCE = aiohttp.ClientTimeout(total=30.0, sock_connect=10.0)
 _LIFETIME = 60.0
@@ -63,53 +61,6 @@ def _unquoted(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text)
 
 
-class Credentials(NamedTuple):
-    """A user and password, or an identity token (auth/oauth.md)."""
-
-    username: str = ""
-    password: str = ""
-    identity_token: str = ""
-
-    @property
-    def basic(self) -> str:
-        pair = f"{self.username}:{self.password}".encode()
-        return "Basic " + base64.b64encode(pair).decode()
-
-    def __repr__(self) -> str:
-        return "Credentials(***)"  # a trace or a log must not show them
-
-
-async def docker_credentials(host: str) -> Credentials | None:
-    """What Docker's config or credential helpers have for ``host``; ``None`` where that is nothing.
-
-    Raises CredentialsError where they can't be read.
-    """
-    try:
-        return await asyncio.wait_for(asyncio.to_thread(_look_up, host), _HELPER_SECONDS)
-    except asyncio.TimeoutError:
-        raise CredentialsError(
-            f"Docker's credential helper gave no answer for {host} in {_HELPER_SECONDS:.0f} s",
-            hint="Run `docker login` for it again, or mend the helper.",
-        ) from None
-
-
-def _look_up(host: str) -> Credentials | None:
-    try:
-        entry: dict[str, Any] = docker_auth.load_config().resolve_authconfig(host) or {}
-    except Exception as error:  # the SDK's errors, and whatever a broken file makes it raise
-        # The text of a helper's failure may hold what it was about to tell.
-        raise CredentialsError(
-            f"Docker's credentials for {host} can't be read ({type(error).__name__})",
-            hint="See `docker login`; the config is in $DOCKER_CONFIG, else ~/.docker.",
-        ) from None
-    fields = {key.lower(): value for key, value in entry.items()}
-    if fields.get("identitytoken"):
-        return Credentials(identity_token=str(fields["identitytoken"]))
-    if fields.get("username"):
-        return Credentials(username=str(fields["username"]), password=str(fields.get("password") or ""))
-    return None
-
-
 def proxy_for(url: URL) -> str | None:
     """By ``HTTPS_PROXY`` and the like. aiohttp's own way would read ``~/.netrc`` as well."""
     proxies = getproxies_environment()
@@ -141,15 +92,17 @@ class _Token(msgspec.Struct):
 
 
 class Authority:
-    """Answers challenges. ``plain`` says which hosts may be talked to without TLS."""
+    """Answers challenges. ``plain`` says which hosts may be talked to without TLS; ``find`` has credentials for
+    hosts."""
 
-    def __init__(self, plain: Callable[[str], bool]) -> None:
+    def __init__(self, plain: Callable[[str], bool], find: Callable[[str], Awaitable[Credentials | None]]) -> None:
         self._plain = plain
+        self._find = find
         self._tokens: dict[tuple[str, tuple[str, ...]], tuple[str, float]] = {}
 
     def remembered(self, access: Access) -> str | None:
         """The header to send unasked."""
-        if access.header is not None:
+        if access.header is not None or given_for(access.host) is not None:
             return access.header
         token, expires = self._tokens.get((access.host, access.scopes), ("", 0.0))
         return f"Bearer {token}" if expires > time.monotonic() else None
@@ -164,7 +117,7 @@ class Authority:
         bearer = next((c for c in challenges if c.scheme == "bearer" and "realm" in c.parameters), None)
         if bearer is None and not any(c.scheme == "basic" for c in challenges):
             return False
-        credentials = await docker_credentials(access.host)
+        credentials = await self._find(access.host)
         if bearer is not None:
             access.header = "Bearer " + await self._token(session, access, bearer, credentials)
         elif credentials is not None and credentials.username:
@@ -188,7 +141,8 @@ class Authority:
         if not token:
             raise NotRegistryError(f"{realm.host} gave no token for {access.host}")
         lasts = (answer.expires_in or _LIFETIME) * 0.9
-        self._tokens[(access.host, access.scopes)] = (token, time.monotonic() + lasts)
+        if given_for(access.host) is None:
+            self._tokens[(access.host, access.scopes)] = (token, time.monotonic() + lasts)
         return token
 
     def _check_realm(self, host: str, realm: URL) -> None:
@@ -218,7 +172,7 @@ def _check_token_status(host: str, realm: URL, response: aiohttp.ClientResponse,
     if response.status == 200:
         return
     if response.status in (400, 401, 403):
-        what = "refuses the credentials that Docker has" if known else "gives nobody a token without credentials"
+        what = "refuses the credentials" if known else "gives nobody a token without credentials"
         raise RegistryDeniedError(f"{realm.host} {what} for {host}", hint=f"`docker login {host}`.")
     if response.status == 429:
         raise RegistryBusyError(f"{realm.host} gives no more tokens for {host} now (HTTP 429)", hint="Try again later.")

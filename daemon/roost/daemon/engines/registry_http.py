@@ -17,7 +17,9 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from roost.daemon.config_schema import RegistryCredentials
 from roost.daemon.engines.registry_auth import Access, Authority, parse_challenges, proxy_for
+from roost.daemon.engines.registry_credentials import credentials_for
 from roost.daemon.engines.registry_errors import (
     BlobMissingError,
     NotRegistryError,
@@ -48,6 +50,8 @@ class RegistryConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Host to ``HOST[:PORT][/PREFIX]`` that are asked in its place."""
     insecure: tuple[str, ...] = ()
     """Hosts (with the port, if any) that are talked to over plain http."""
+    credentials: dict[str, RegistryCredentials] = {}
+    """Host to where its credentials are; others' are Docker's."""
     timeout: float = 60.0
     """Seconds without a byte."""
     connect_timeout: float = 10.0
@@ -64,7 +68,7 @@ class Transport:
 
     def __init__(self, config: RegistryConfig) -> None:
         self.config = config
-        self._authority = Authority(self.plain)
+        self._authority = Authority(self.plain, lambda host: credentials_for(host, self.config.credentials))
         self._session: aiohttp.ClientSession | None = None
         self._making = asyncio.Lock()
 

@@ -162,6 +162,20 @@ def test_the_base_images_registry_stands_in_front_and_its_password_is_left_where
     assert "s3cret" not in repr(parsed)
 
 
+def test_a_variable_is_a_reference_to_credentials_which_the_request_alone_sees(parse):
+    registry = {"address": "reg.example.org:5000", "username": "${REG_USER}", "password": "${REG_PASSWORD}"}
+    own = {**SDK, "docker": {"baseImage": "a/b:1", "baseImageRegistry": registry}}
+    parsed = parse(json.dumps(own), "azureml_environment.json")
+    assert parsed.credentials == {"docker://reg.example.org:5000": "${REG_USER}:${REG_PASSWORD}"}
+    assert not parsed.warnings
+    without = {**SDK, "docker": {"baseImage": "reg.example.org:5000/a/b:1"}}
+    assert parsed.definition == parse(json.dumps(without), "azureml_environment.json").definition
+    half = {**SDK, "docker": {"baseImage": "a/b:1", "baseImageRegistry": {**registry, "password": "a${B}"}}}
+    refused = parse(json.dumps(half), "azureml_environment.json")
+    assert refused.credentials == {}
+    assert "registries.credentials" in refused.warnings[0].message
+
+
 def test_an_image_and_a_dockerfile_are_one_too_many(parse):
     own = {**SDK, "docker": {"baseImage": "a/b:1", "baseDockerfile": "FROM a\n"}}
     with pytest.raises(DefinitionError, match="at most one"):

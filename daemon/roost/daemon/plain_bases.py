@@ -1,0 +1,131 @@
+"""Base images that nothing is put on: taken as they are, found where a user of Docker would find them.
+
+Such an image is known by the digest of its config like any base. Where only that is wanted the engine tells it; the
+config itself and the layers' blobs are fetched or taken out when somebody pushes it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from roost.daemon.engine_set import Engines
+from roost.daemon.image_bases import BaseInvalidError, BaseMissingError, Bases
+from roost.daemon.oci import Unknown, parse_reference
+from roost.daemon.progress import Progress
+from roost.store.errors import UnreachableError
+from roost.store.records import BaseLayer, Generation, KeptBase
+from roost.store.store import Store
+
+_ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+
+
+def id_of(text: str) -> str | None:
+    """``sha256:…`` where ``text`` is an image's id and no reference."""
+    found = _ID.fullmatch(text)
+    return f"sha256:{found[1]}" if found else None
+
+
+class PlainBases:
+    """Finds them, keeps them, brings them into the engine."""
+
+    def __init__(self, store: Store, engines: Engines, bases: Bases) -> None:
+        self._index = store.index
+        self._engines = engines
+        self._bases = bases
+
+    async def named(self, text: str, platform: str, asked: str | None) -> KeptBase | Unknown | None:
+        """What ``text`` names: the engine's image, as for Docker, else its registry's; ``None``: nobody has it.
+        ``asked``: the platform that the definition names, if it does.
+
+        Raises ImagePlatformError, BasePlatformError, BaseInvalidError; UnreachableError where ``text`` is an id."""
+        own = id_of(text)
+        try:
+            image = await self.in_engine(own or text, asked)
+        except UnreachableError:
+            if own is not None:
+                raise
+            image = None
+        if image is not None:
+            return image
+        if own is not None:
+            return await self._index.base(own)
+        return await self._bases.in_registry(parse_reference(text), platform)
+
+    async def in_engine(self, text: str, asked: str | None = None) -> KeptBase | None:
+        """The engine's image of that name or id. Raises ImagePlatformError, and the engine's errors."""
+        from roost.daemon.engines.docker_errors import ImagePlatformError
+
+        image = await (await self._engines.docker()).image(text)
+        if image is None:
+            return None
+        if asked and image.platform != "/".join(asked.split("/")[:2]):
+            raise ImagePlatformError(
+                f"The engine's {text} is for {image.platform}, and {asked} is asked for",
+                hint=f"`docker pull --platform {asked} {text}` fetches the other.",
+            )
+        layers = tuple(BaseLayer(diff_id=diff_id) for diff_id in image.diff_ids)
+        own = KeptBase(digest=image.id, config=b"", layers=layers, reference=_origin(text, image.repo_digests))
+        return await self._index.base(image.id) or own
+
+    async def settle(self, text: str, platform: str, asked: str | None, *, fresh: bool) -> KeptBase:
+        """The image for a new generation. ``fresh``: what its registry says counts, as for any base, and not what the
+        engine has under that name.
+
+        Raises BaseMissingError, BaseUnreachableError and what ``named`` raises."""
+        own = id_of(text)
+        found = await self.named(text, platform, asked) if own is not None or not fresh else None
+        if isinstance(found, KeptBase):
+            return found
+        if own is not None:
+            raise BaseMissingError(f"The engine does not have the image {own}", hint="Bring it into the engine again.")
+        return await self._bases.base_image(text, platform)
+
+    async def kept(self, generation: Generation, text: str) -> KeptBase:
+        """The image that a generation keeps. Raises BaseMissingError where it is nowhere any more."""
+        assert generation.base_digest is not None
+        base = await self._index.base(generation.base_digest)
+        if base is not None and base.reference is not None:
+            return base
+        found = await self.in_engine(generation.base_digest)
+        if found is not None:
+            return found
+        if base is not None and base.config and await self._bases.available(base):
+            return base
+        raise BaseMissingError(
+            f"Generation {generation.number} keeps {generation.base_digest}, which was in the engine alone and is gone",
+            hint=f"Bring it into the engine again, or take what {text} names now with `roost build --rebuild`.",
+        )
+
+    async def bring(self, base: KeptBase, asked: str | None, progress: Progress) -> None:
+        """Make sure that the engine has it: pulled by the engine itself where a registry has it.
+
+        Raises BaseInvalidError, BaseMissingError, and the engine's errors."""
+        engine = await self._engines.docker()
+        if await engine.image(base.digest) is not None:
+            return
+        if base.reference is None:
+            await self._bases.bring(base, progress)
+            return
+        pulled = await engine.pull(base.reference, asked, progress)
+        if pulled.id != base.digest:
+            raise BaseInvalidError(f"{base.reference} came as {pulled.id}, and not as {base.digest}")
+
+    async def whole(self, base: KeptBase, platform: str) -> KeptBase:
+        """The same with its config, and with the blobs of its layers where a registry tells them. Raises the engine's
+        errors."""
+        if base.config:
+            return base
+        if base.reference is not None:
+            found = await self._bases.in_registry(parse_reference(base.reference), platform)
+            if isinstance(found, KeptBase) and found.digest == base.digest:
+                await self._index.put_base(found)
+                return found
+        return await self._bases.from_engine(base.digest, [layer.diff_id for layer in base.layers])
+
+
+def _origin(text: str, repo_digests: tuple[str, ...]) -> str | None:
+    """Where the engine had it from, of the repository that was named."""
+    named = [parse_reference(each) for each in repo_digests]
+    if id_of(text) is None:
+        named = [each for each in named if each.name == parse_reference(text).name]
+    return str(named[0]) if named else None

@@ -1,0 +1,146 @@
+"""What docker steps and Dockerfiles made, shared by way of the workspace's registry: steps never come out the same
+again, and an engine alone keeps nothing for long.
+
+In the repository ``<registry>/steps`` a result has a tag of its content, and the first one of a definition and platform
+a tag of those, as locks have: another machine takes that one and does not run the steps again. A rebuild's result gets
+the tag of its content alone.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from roost.client.wire import Reason
+from roost.daemon.config_schema import RegistriesSettings
+from roost.daemon.engine_set import Engines
+from roost.daemon.image_bases import Bases, Settled
+from roost.daemon.image_places import steps_repository, steps_tag
+from roost.daemon.image_push import ImagePusher
+from roost.daemon.oci import Answer, Manifest, No, Reference, Unknown, Yes, parse_manifest
+from roost.daemon.progress import Progress
+from roost.daemon.registries import places
+from roost.store.disk import Layout
+from roost.store.errors import RoostError
+from roost.store.index import Index
+from roost.store.records import Generation, KeptBase
+
+ANNOTATION_BASE = "org.roost.base"
+"""Of the manifest: the config digest of the base that the steps ran on; none for a whole Dockerfile."""
+
+
+class Shared(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of offering a result."""
+
+    settled: Settled
+    """Another machine's, where that was there first."""
+    reason: Reason | None = None
+
+
+class StepShare:
+    """Results of steps in the registries that are in force (``registries``, which the owner keeps up to date)."""
+
+    def __init__(self, index: Index, layout: Layout, engines: Engines, bases: Bases) -> None:
+        self._index = index
+        self._engines = engines
+        self._bases = bases
+        self._pusher = ImagePusher(engines, bases, layout)
+        self.registries = RegistriesSettings()
+
+    async def first(self, definition_digest: str, platform: str, image_platform: str) -> Settled | None:
+        """What somebody made of this definition first; ``None``: nobody did, or nobody can say.
+
+        Raises BaseInvalidError, BasePlatformError."""
+        for repository in self._repositories():
+            found = await self._manifest(repository.tagged(steps_tag(definition_digest, platform)))
+            if isinstance(found, Yes):
+                return await self._settled(*found.value, image_platform)
+        return None
+
+    async def again(self, generation: Generation, image_platform: str) -> Settled | None:
+        """What a generation keeps, from a registry that has it; ``None``: none has."""
+        digest = generation.steps_digest or generation.base_digest or ""
+        for repository in self._repositories():
+            found = await self._manifest(repository.tagged(_content_tag(digest)))
+            if isinstance(found, Yes):
+                settled = await self._settled(*found.value, image_platform)
+                if settled is not None and settled.top.digest == digest:
+                    assert generation.base_digest is not None
+                    return msgspec.structs.replace(
+                        settled, base_digest=generation.base_digest, steps_digest=generation.steps_digest
+                    )
+        return None
+
+    async def has(self, digest: str) -> Answer[None]:
+        """Whether a registry has the result ``digest``."""
+        unknown: Answer[None] = No()
+        for repository in self._repositories():
+            found = await self._manifest(repository.tagged(_content_tag(digest)))
+            if isinstance(found, Yes):
+                return Yes(None)
+            unknown = found if isinstance(found, Unknown) else unknown
+        return unknown
+
+    async def offer(
+        self,
+        settled: Settled,
+        definition_digest: str,
+        platform: str,
+        image_platform: str,
+        progress: Progress,
+        *,
+        own: bool,
+    ) -> Shared:
+        """Push a result that was made here. ``own``: it is a later one, which nobody takes unasked. Fails into
+        ``reason``, never by raising: what is ready here is ready."""
+        place = next((each for each in places(self.registries) if each.kind == "workspace"), None)
+        if place is None:
+            return Shared(settled=settled)
+        repository, content = steps_repository(place.location), _content_tag(settled.top.digest)
+        tags = [content] if own else [steps_tag(definition_digest, platform), content]
+        noted = {ANNOTATION_BASE: settled.base_digest} if settled.steps_digest else {}
+        try:
+            pushed = await self._pusher.push(settled.top, repository, tags, progress, annotations=noted)
+            if pushed.digest != settled.top.digest:
+                return await self._instead(settled, definition_digest, platform, image_platform)
+        except RoostError as error:
+            progress.log(f"What the docker steps made is not shared: {error.message}")
+            text = f"What the docker steps made is on this machine alone: {error.message}"
+            return Shared(settled=settled, reason=Reason(code="steps-not-pushed", message=text))
+        text = f"What the docker steps made is kept as {pushed.reference}"
+        return Shared(settled=settled, reason=Reason(code="steps-pushed", message=text))
+
+    async def _instead(self, settled: Settled, definition_digest: str, platform: str, image_platform: str) -> Shared:
+        """Somebody else's reached the registry meanwhile."""
+        theirs = await self.first(definition_digest, platform, image_platform)
+        if theirs is None:
+            return Shared(settled=settled)
+        text = "Another machine shared what the docker steps made first: that is taken"
+        return Shared(settled=theirs, reason=Reason(code="steps-shared", message=text))
+
+    def _repositories(self) -> list[Reference]:
+        return [steps_repository(place.location) for place in places(self.registries)]
+
+    async def _manifest(self, reference: Reference) -> Answer[tuple[Reference, Manifest]]:
+        answer = await (await self._engines.registry()).manifest(reference)
+        if not isinstance(answer, Yes):
+            return answer
+        document = parse_manifest(answer.value.data, answer.value.media_type)
+        if not isinstance(document, Manifest):
+            return No()
+        return Yes((reference.by_digest(answer.value.digest), document))
+
+    async def _settled(self, reference: Reference, document: Manifest, image_platform: str) -> Settled | None:
+        """Recorded, so that the next time asks nobody."""
+        found = await self._bases.in_registry(reference, image_platform)
+        if not isinstance(found, KeptBase):
+            return None
+        below = document.annotations.get(ANNOTATION_BASE)
+        top = msgspec.structs.replace(found, below=below)
+        await self._index.put_base(top)
+        if below is None:
+            return Settled(top=top, base_digest=top.digest)
+        return Settled(top=top, base_digest=below, steps_digest=top.digest)
+
+
+def _content_tag(digest: str) -> str:
+    return digest.removeprefix("sha256:")

@@ -1,0 +1,187 @@
+"""An image that is taken as it is, by the digest that its tag named first: kept, pulled again, pushed, followed."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from registry_parts import Registries
+from roost_process import Roost
+
+Machine = Callable[..., Roost]
+
+
+@pytest.fixture
+def client(docker_host: str) -> Iterator[docker.DockerClient]:
+    made = docker.DockerClient(base_url=docker_host)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def new_machine(docker_host: str, registries: Registries) -> Iterator[Machine]:
+    made: list[Roost] = []
+
+    def make(*, engine: bool = True, workspace: bool = True, policy: str = "pin") -> Roost:
+        roost = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+        host = docker_host if engine else "unix:///tmp/no-engine.sock"
+        text = f'[docker]\nhost = "{host}"\nbase_policy = "{policy}"\n'
+        roost.config.write_text(
+            text + (f'[registries]\nworkspace = "{registries.workspace.host}/team"\n' if workspace else "")
+        )
+        made.append(roost)
+        return roost
+
+    yield make
+    for roost in made:
+        roost.end()
+
+
+class Shelf:
+    """A repository of the global registry, whose tag ``1`` moves. The images in it are made for the test alone."""
+
+    def __init__(self, client: docker.DockerClient, host: str, base: str) -> None:
+        self.reference = f"{host}/tools:1"
+        self._client = client
+        self._base = base
+        self._made: list[str] = []
+
+    def put(self, word: str) -> str:
+        """Push an image that says ``word``; its id. The engine does not have it afterwards."""
+        client = self._client
+        container = client.containers.create(self._base, ["sh", "-c", f"echo {word} > /word"])
+        container.start()
+        container.wait()
+        repository, _, tag = self.reference.rpartition(":")
+        made = str(container.commit(repository, tag).id)
+        container.remove()
+        self._made.append(made)
+        assert "error" not in client.images.push(repository, tag)
+        self.forget(made)
+        return made
+
+    def forget(self, image: str) -> None:
+        """As a user who prunes."""
+        with contextlib.suppress(docker.errors.ImageNotFound):
+            self._client.images.remove(image, force=True)
+
+    def clear(self) -> None:
+        for image in self._made:
+            self.forget(image)
+
+
+@pytest.fixture
+def shelf(client: docker.DockerClient, registries: Registries, base_image: str) -> Iterator[Shelf]:
+    made = Shelf(client, registries.catalogue.host, base_image)
+    yield made
+    made.clear()
+
+
+def codes(plan: dict) -> list[str]:
+    return [reason["code"] for reason in plan["reasons"]]
+
+
+def said(roost: Roost, shelf: Shelf, *options: str) -> str:
+    return roost.ok("run", *options, "--image", shelf.reference, "--", "cat", "/word").strip()
+
+
+def test_a_tag_is_pinned_to_what_it_named_first_and_that_is_pulled_again_by_digest(new_machine: Machine, shelf: Shelf):
+    roost = new_machine(workspace=False)
+    first = shelf.put("first")
+    assert said(roost, shelf) == "first"
+    [run] = roost.json("runs", "list")["runs"]
+    assert run["generation"] == 1
+    assert run["interpreter"]["image"] == first
+    other = shelf.put("second")
+    [plan] = roost.json("plan", "--image", shelf.reference)["plans"]
+    assert (plan["action"], plan["artifact"]["digest"]) == ("reuse-image", first)
+    assert "definition-known" in codes(plan)
+    shelf.forget(first)
+    [plan] = roost.json("plan", "--image", shelf.reference)["plans"]
+    assert plan["action"] == "pull-image"
+    assert said(roost, shelf) == "first", "the recorded digest, not the moved tag"
+    rebuilt = roost.json("build", "--rebuild", "--image", shelf.reference)["build"]
+    assert (rebuilt["generation"], rebuilt["artifacts"][0]["digest"]) == (2, other)
+    assert said(roost, shelf) == "second"
+    shelf.forget(first)
+    assert said(roost, shelf, "--generation", "1") == "first"
+    shelf.forget(first)
+    assert roost.ok("runs", "rerun", run["id"]).strip() == "first"
+    assert [row["digest"] for row in roost.json("image", "list")["images"]] == [other, first]
+
+
+def test_the_policies_warn_and_follow(new_machine: Machine, shelf: Shelf):
+    roost = new_machine(workspace=False, policy="warn")
+    first = shelf.put("first")
+    assert said(roost, shelf) == "first"
+    second = shelf.put("second")
+    [plan] = roost.json("plan", "--image", shelf.reference)["plans"]
+    assert "base-moved" in codes(plan)
+    assert plan["artifact"]["digest"] == first
+    assert said(roost, shelf) == "first"
+    roost.config.write_text(roost.config.read_text().replace("warn", "follow"))
+    [plan] = roost.json("plan", "--image", shelf.reference)["plans"]
+    assert (plan["action"], "base-moved" in codes(plan)) == ("pull-image", True)
+    assert said(roost, shelf) == "second"
+    [run] = roost.json("runs", "list")["runs"][:1]
+    assert (run["generation"], run["interpreter"]["image"]) == (2, second)
+    assert said(roost, shelf, "--generation", "1") == "first"
+
+
+def test_it_is_pushed_by_digest_without_an_engine_and_another_machine_takes_it_from_there(
+    new_machine: Machine, shelf: Shelf, registries: Registries
+):
+    first = shelf.put("first")
+    pusher, other = new_machine(engine=False), new_machine()
+    for roost in (pusher, other):
+        roost.write("roost.toml", f'[base]\nimage = "{shelf.reference}"\n')
+    [pushed] = pusher.json("image", "push")["build"]["artifacts"]
+    assert pushed["digest"] == first
+    assert pushed["reference"].startswith(f"{registries.workspace.host}/team/images:")
+    assert pusher.json("image", "show")["exists_in_registry"] is True
+    shelf.put("second")
+    registries.catalogue.stop()
+    [plan] = other.json("plan")["plans"]
+    assert (plan["action"], "image-in-registry" in codes(plan)) == ("pull-image", True)
+    assert other.ok("run", "--", "cat", "/word") == "first\n", "the first one's, though the tag moved"
+    shelf.forget(first)
+    assert other.ok("run", "--", "cat", "/word") == "first\n"
+    registries.catalogue.start()
+
+
+def test_an_image_of_the_engine_alone_is_pinned_pushed_and_its_loss_is_told(
+    new_machine: Machine, client: docker.DockerClient, base_image: str
+):
+    roost = new_machine()
+    name = f"roost-test/alone:{roost.root.name}"
+    repository, _, tag = name.partition(":")
+
+    def made(word: str) -> str:
+        container = client.containers.create(base_image, ["sh", "-c", f"echo {word} > /word"])
+        container.start()
+        container.wait()
+        image = str(container.commit(repository, tag).id)
+        container.remove()
+        return image
+
+    first = made("first")
+    assert roost.ok("run", "--image", name, "--", "cat", "/word") == "first\n"
+    second = made("second")
+    [plan] = roost.json("plan", "--image", name)["plans"]
+    assert plan["artifact"]["digest"] == first
+    assert "base-moved" in codes(plan), "told, for it costs nothing"
+    assert roost.ok("run", "--image", name, "--", "cat", "/word") == "first\n"
+    client.images.remove(first, force=True)
+    lost = roost.failed(125, "run", "--image", name, "--", "cat", "/word")
+    assert lost["code"] == "base-missing"
+    assert "--rebuild" in lost["hint"]
+    assert roost.json("build", "--rebuild", "--image", name)["build"]["generation"] == 2
+    [pushed] = roost.json("image", "push", "--image", name)["build"]["artifacts"]
+    assert pushed["digest"] == second
+    client.images.remove(second, force=True)
+    assert roost.ok("run", "--image", name, "--", "cat", "/word") == "second\n", "from the workspace"
+    client.images.remove(second, force=True)

@@ -1,0 +1,129 @@
+"""What docker steps and Dockerfiles made: pushed when it is made, taken by others, back from the registry when lost."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+
+import docker
+import pytest
+from image_machines import machine
+from pip_index import PipIndex
+from registry_parts import Registries
+from roost_process import Roost
+
+Machine = Callable[..., Roost]
+STEP = "RUN date +%N > /made"
+
+
+@pytest.fixture
+def client(docker_host: str) -> Iterator[docker.DockerClient]:
+    made = docker.DockerClient(base_url=docker_host)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def new_machine(channel_url: str, docker_host: str, registries: Registries) -> Iterator[Machine]:
+    with contextlib.ExitStack() as stack:
+        index = PipIndex()
+        stack.callback(index.close)
+
+        def make(*, workspace: bool = True) -> Roost:
+            shared = registries if workspace else None
+            return stack.enter_context(machine(channel_url, index, docker_host, shared))
+
+        yield make
+
+
+def forget(client: docker.DockerClient, roost: Roost, *, layers: bool = False) -> None:
+    """As a user who prunes everything, and with ``layers`` roost's own as well."""
+    for image in roost.json("image", "list")["images"]:
+        with contextlib.suppress(docker.errors.ImageNotFound):
+            client.images.remove(image["digest"], force=True)
+    client.images.prune(filters={"dangling": True})
+    if layers:
+        shutil.rmtree(roost.root / "layers")
+        (roost.root / "layers").mkdir()
+
+
+def write(roost: Roost, kind: str, base: str) -> None:
+    if kind == "steps":
+        roost.write("roost.toml", f'[base]\nimage = "{base}"\nsteps = ["{STEP}"]\n')
+    elif kind == "dockerfile":
+        roost.write("Dockerfile", f"FROM {base}\n{STEP}\n")
+        roost.write("roost.toml", '[base]\ndockerfile = "Dockerfile"\n')
+    else:
+        roost.write("context/Dockerfile", f"FROM {base}\nCOPY word /word\n{STEP}\n")
+        roost.write("context/word", "hello")
+        roost.write("roost.toml", '[base]\ncontext = "context"\n')
+
+
+def made(roost: Roost, *options: str) -> str:
+    return roost.ok("run", *options, "--", "cat", "/made").strip()
+
+
+def codes(result: dict) -> list[str]:
+    return [reason["code"] for reason in result["reasons"]]
+
+
+@pytest.mark.parametrize("kind", ["steps", "dockerfile", "context"])
+def test_what_steps_made_is_pushed_taken_by_others_and_comes_back(
+    kind: str, new_machine: Machine, client: docker.DockerClient, base_image: str
+):
+    first, second = new_machine(), new_machine()
+    for roost in (first, second):
+        write(roost, kind, base_image)
+    built = first.json("build")["build"]
+    assert "steps-pushed" in codes(built)
+    said = made(first)
+    forget(client, first, layers=True)
+    [plan] = first.json("plan")["plans"]
+    assert "steps-gone" not in codes(plan)
+    assert made(first) == said, "from the registry"
+    again = first.json("build")["build"]
+    assert (again["generation"], again["artifacts"][0]["digest"]) == (1, built["artifacts"][0]["digest"])
+    forget(client, first)
+    taken = second.json("build")["build"]
+    assert "steps-shared" in codes(taken)
+    assert made(second) == said
+    rebuilt = second.json("build", "--rebuild")["build"]
+    assert (rebuilt["generation"], "steps-pushed" in codes(rebuilt)) == (2, True)
+    other = made(second)
+    assert other != said
+    third = new_machine()
+    write(third, kind, base_image)
+    assert made(third) == said, "a rebuild is for those who ask"
+    forget(client, second, layers=True)
+    assert made(second) == other
+    forget(client, second)
+
+
+def test_without_a_registry_the_loss_is_told_with_the_way_out(
+    new_machine: Machine, client: docker.DockerClient, base_image: str
+):
+    roost = new_machine(workspace=False)
+    write(roost, "dockerfile", base_image)
+    said = made(roost)
+    forget(client, roost)
+    [plan] = roost.json("plan")["plans"]
+    told = next(reason["message"] for reason in plan["reasons"] if reason["code"] == "steps-gone")
+    assert "workspace registry" in told
+    gone = roost.failed(125, "run", "--generation", "1", "--", "cat", "/made")
+    assert gone["code"] == "generation-gone"
+    assert "[registries] workspace" in gone["hint"]
+    assert made(roost) != said
+    assert roost.json("build")["build"]["generation"] == 2
+    forget(client, roost)
+
+
+def test_a_registry_that_is_down_stops_no_steps(
+    new_machine: Machine, client: docker.DockerClient, base_image: str, registries: Registries
+):
+    registries.workspace.stop()
+    roost = new_machine()
+    write(roost, "steps", base_image)
+    assert "steps-not-pushed" in codes(roost.json("build")["build"])
+    assert made(roost)
+    forget(client, roost)
