@@ -38,7 +38,7 @@ def main() -> None:
     registered = described().register(workspace)
     Environment.label(workspace, registered.name, version=str(registered.version), labels=["tried"])
     for name, environment in Environment.list(workspace).items():
-        print(f"registered: {name}:{environment.version} {environment.labels}")
+        print(f"{environment.kind}: {name}:{environment.version} {environment.labels}")
 
     run = train(workspace, registered)
 

@@ -55,6 +55,11 @@ def described(name: str = "train", *packages: str) -> Environment:
     return environment
 
 
+def own(workspace: Workspace) -> list[str]:
+    """The names of those that are not curated."""
+    return sorted(name for name in workspace.environments if not name.startswith("Roost-"))
+
+
 def script(roost: Roost, text: str = HELLO) -> Path:
     return roost.write("project/hello.py", text).parent
 
@@ -70,7 +75,7 @@ def test_the_flow_of_the_notebook(
     assert (registered.name, registered.version, registered.asset_id, myenv.version) == ("myenv", "1", "myenv:1", None)
 
     environments = Environment.list(workspace=workspace)
-    assert list(environments) == ["myenv"]
+    assert [name for name in environments if not name.startswith("Roost-")] == ["myenv"]
     assert environments["myenv"].python.conda_dependencies is not None
     assert list(environments["myenv"].python.conda_dependencies.pip_packages) == ["greet==1.0"]
 
@@ -254,14 +259,33 @@ def test_a_clone_is_registered_under_its_own_name_with_the_same_digest(workspace
     assert (copy.name, copy.version, copy.asset_id) == ("copy", None, None)
     registered = copy.register(workspace)
     assert (registered.version, registered.definition_digest) == ("1", first.definition_digest)
-    assert sorted(workspace.environments) == ["copy", "train"]
+    assert own(workspace) == ["copy", "train"]
+
+
+def test_a_curated_one_is_listed_cloned_and_changed_into_ones_own(workspace: Workspace, roost: Roost) -> None:
+    assert "Roost-Minimal" in workspace.environments
+    curated = workspace.environments["Roost-Minimal"]
+    assert (curated.kind, curated.version) == ("curated", "1")
+    copy = curated.clone("mine")
+    first = copy.register(workspace)
+    assert (first.kind, first.version, first.definition_digest) == ("system-managed", "1", curated.definition_digest)
+    assert copy.python.conda_dependencies is not None
+    copy.python.conda_dependencies.add_pip_package("greet==1.0")
+    second = copy.register(workspace)
+    assert second.version == "2"
+    assert second.definition_digest != curated.definition_digest
+    shown = roost.json("env", "show", "mine")
+    assert shown["origin"] == "Roost-Minimal:1"
+    assert "greet==1.0" in [difference["after"] for difference in shown["differences"]]
+    with pytest.raises(UsageError, match="curated"):
+        curated.clone("x").clone("Roost-Minimal").register(workspace)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "Roost-mine", "x" * 10_000, "tr\u0430in"])
 def test_wrong_names_are_refused(workspace: Workspace, name: str) -> None:
     with pytest.raises(UsageError):
         described(name or "x").clone(name).register(workspace)
-    assert list(workspace.environments) == []
+    assert own(workspace) == []
 
 
 def test_building_tells_what_happens(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,7 +75,8 @@ def test_the_example_runs(conda_roost: Roost) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    assert "registered: iris:1 ['latest', 'tried']\n" in done.stdout
+    assert "system-managed: iris:1 ['latest', 'tried']\n" in done.stdout
+    assert "curated: Roost-Minimal:1 ['latest']\n" in done.stdout
     assert done.stdout.count("accuracy over 5 folds: 0.9") == 2
     assert done.stdout.count("Making the environment") == 1
     assert "the run used iris:1, sha256:" in done.stdout

@@ -154,7 +154,8 @@ class Environment:
 
     @staticmethod
     def list(workspace: Workspace) -> Environments:
-        """The registered environments by name, each in its latest version; archived ones are left out."""
+        """The registered environments by name, curated ones (``Roost-…``) too, each in its latest version; archived
+        ones are left out."""
         return workspace.environments
 
     @staticmethod
@@ -173,7 +174,10 @@ class Environment:
         Raises ``UsageError``, ``DefinitionError``."""
         if self.version not in (None, *([str(self._origin.version)] if self._origin else [])):
             raise usage(f"The version {self.version!r} can't be chosen", "Set it to None: versions count up.")
-        answer = workspace._request("POST", "/v1/environments", {"what": self._content(), "name": self.name})
+        request: Json = {"what": self._content(), "name": self.name}
+        if self._origin is not None:
+            request["origin"] = self._origin.reference
+        answer = workspace._request("POST", "/v1/environments", request)
         return of_view(answer["environment"])
 
     def clone(self, new_name: str) -> Environment:
@@ -192,6 +196,11 @@ class Environment:
     def definition_digest(self) -> str | None:
         """``sha256:…`` of what affects the build, where this is a registered version, unchanged."""
         return self._origin.definition_digest if self._origin is not None and self._is_origin() else None
+
+    @property
+    def kind(self) -> str | None:
+        """``system-managed``, ``user-managed`` or ``curated``, as the version was that it was fetched as."""
+        return self._origin.kind if self._origin is not None else None
 
     @property
     def labels(self) -> builtins.list[str]:

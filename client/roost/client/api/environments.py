@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 class Environments(Mapping[str, Environment]):
-    """Name to the latest version, by name; archived ones are left out. The names are those of the first look."""
+    """Name to the latest version, by name, curated ones (``Roost-…``) too; archived ones are left out. The names are
+    those of the first look."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -22,7 +23,7 @@ class Environments(Mapping[str, Environment]):
 
     def _known(self) -> dict[str, None]:
         if self._names is None:
-            rows = self._workspace._pages("/v1/environments", "environments", "after")
+            rows = self._workspace._pages("/v1/environments", "environments", "after", curated="with")
             self._names = dict.fromkeys(str(row["name"]) for row in rows)
         return self._names
 

@@ -115,11 +115,11 @@ class Workspace:
         with translated(), closing(self._session.chunks(target)) as chunks:
             yield from chunks
 
-    def _pages(self, target: str, key: str, cursor: str) -> Iterator[Json]:
+    def _pages(self, target: str, key: str, cursor: str, **said: object) -> Iterator[Json]:
         """Rows of a list that is told in pages: the next one is asked for by ``cursor``."""
         after: object = None
         while True:
-            query = {"limit": 1000, **({cursor: after} if after is not None else {})}
+            query = {"limit": 1000, **said, **({cursor: after} if after is not None else {})}
             answer = self._request("GET", f"{target}?{urlencode(query)}")
             rows = answer[key]
             yield from rows
