@@ -203,9 +203,7 @@ def _resolve(what: What, defaults: Defaults) -> Resolved:
         source=SourceView(path=path, format=parsed.format, name=parsed.name or _folder_name(path)),
         warnings=[msgspec.convert(msgspec.to_builtins(notice), WarningView) for notice in parsed.warnings],
         absent=found.absent if found else (),
-        guards=None
-        if files.folders or what.text is not None or what.document is not None
-        else tuple(files.guards.values()),
+        guards=None if files.folders or sent else tuple(files.guards.values()),
         defaults=defaults,
     )
 

@@ -81,18 +81,12 @@ _SECRET = re.compile(
     r"user_?name|password|secret|token|credential|(access|account|shared)_?key|connection_?string", re.I
 )
 _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
-_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _CRAN = re.compile(r"(?P<name>[^=@]*)(?:=(?P<version>[^@]*?))?(?: @ (?P<repository>.*))?", re.DOTALL)
 
 
 def is_secret(key: str) -> bool:
     """Whether a key's value is none for files to keep."""
     return bool(_SECRET.fullmatch(key.replace("-", "_")) or re.search(r"password|secret|token", key, re.I))
-
-
-def is_reference(value: Any) -> bool:  # noqa: ANN401 - as files have it
-    """Whether it names where a secret is, and is none: ``${VARIABLE}`` alone."""
-    return isinstance(value, str) and _REFERENCE.fullmatch(value) is not None
 
 
 def is_reference(value: Any) -> bool:  # noqa: ANN401 - as files have it
