@@ -375,6 +375,28 @@ def test_what_a_file_says_has_the_digest_that_the_command_line_gives_it(
     assert environment.register(workspace).definition_digest == digest
 
 
+def test_a_folder_of_azures_is_loaded_changed_and_registered(workspace: Workspace, roost: Roost) -> None:
+    parts: dict[str, object] = {"name": "loaded", "version": "7"}
+    parts["python"] = {"userManagedDependencies": False, "interpreterPath": "python"}
+    parts["docker"] = {"enabled": True, "baseImage": "debian:12-slim", "shmSize": "2g", "arguments": []}
+    parts["spark"] = {"repositories": [], "packages": [], "precachePackages": False}
+    parts["environmentVariables"] = {"A": "1"}
+    folder = roost.write("folder/azureml_environment.json", json.dumps(parts)).parent
+    roost.write("folder/conda_dependencies.yml", "dependencies: [python=3.11, {pip: [greet==1.0]}]\n")
+    loaded = Environment.load_from_directory("folder")
+    assert (loaded.name, loaded.version, loaded.docker.base_image) == ("loaded", None, "debian:12-slim")
+    assert (loaded.docker.enabled, loaded.spark.precache_packages, loaded.docker.shm_size) == (True, False, "2g")
+    first = loaded.register(workspace)
+    assert roost.json("digest", "-f", str(folder))["definition_digest"] == first.definition_digest
+    loaded.environment_variables["A"] = "2"
+    assert loaded.register(workspace).version == "2"
+    with pytest.raises(FileNotFoundError):
+        Environment.load_from_directory(roost.folder)
+    roost.write("folder/azureml_environment.json", "{")
+    with pytest.raises(DefinitionError):
+        Environment.load_from_directory(folder)
+
+
 def test_variables_of_the_definition_come_from_this_process(
     workspace: Workspace, roost: Roost, monkeypatch: pytest.MonkeyPatch, pip_index: PipIndex
 ) -> None:

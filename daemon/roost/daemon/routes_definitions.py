@@ -22,6 +22,7 @@ from roost.daemon.routing import Call, Route
 from roost.daemon.solving import solve_lock
 from roost.daemon.work import WORK, Work
 from roost.store.definition import Input
+from roost.store.document import to_document
 from roost.store.errors import UsageError
 from roost.store.lock import Lock, lock_digest
 from roost.store.lock_formats import write_lock
@@ -34,6 +35,16 @@ class DigestResponse(msgspec.Struct, kw_only=True):
     canonical: dict[str, object]
     source: SourceView
     inputs: list[Input]
+    warnings: list[WarningView]
+
+
+class ReadResponse(msgspec.Struct, kw_only=True):
+    """What a definition says, whole, in the shape of ``roost.toml``: ``What.document`` takes it."""
+
+    name: str | None
+    """As the file says, or as its folder is called."""
+    document: dict[str, object]
+    source: SourceView
     warnings: list[WarningView]
 
 
@@ -56,6 +67,16 @@ async def digests(call: Call[DigestRequest]) -> DigestResponse:
         canonical=msgspec.json.decode(resolved.canonical),
         source=resolved.source,
         inputs=list(resolved.inputs),
+        warnings=resolved.warnings,
+    )
+
+
+async def documents(call: Call[DigestRequest]) -> ReadResponse:
+    resolved = await call.app[WORK].resolve(call.body.what)
+    return ReadResponse(
+        name=resolved.source.name,
+        document=to_document(resolved.definition, resolved.settings),
+        source=resolved.source,
         warnings=resolved.warnings,
     )
 
@@ -113,6 +134,14 @@ async def _kept_or_solved(work: Work, resolved: Resolved, what: What, digest: st
 ROUTES_DEFINITIONS = [
     Route(
         "POST", "/v1/digests", digests, request=DigestRequest, response=DigestResponse, summary="Digest a definition"
+    ),
+    Route(
+        "POST",
+        "/v1/documents",
+        documents,
+        request=DigestRequest,
+        response=ReadResponse,
+        summary="Read a definition of any format as a document",
     ),
     Route("POST", "/v1/plans", plans, request=PlanRequest, response=PlanResponse, summary="Decide; change nothing"),
     Route("POST", "/v1/locks", locks, request=LockRequest, response=LockResponse, summary="Write a lock"),

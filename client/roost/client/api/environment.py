@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import errno
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 Path = str | os.PathLike[str]
+FOLDER_FILE = "azureml_environment.json"
+logger = logging.getLogger("roost")
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,14 @@ class Environment:
         environment = _with_packages(name, None, None)
         environment.docker.build_context = docker_build_context
         return environment
+
+    @staticmethod
+    def load_from_directory(path: Path) -> Environment:
+        """From a folder that ``save_to_directory`` wrote, roost's or Azure's. What is wrong with it is logged where it
+        does not matter. Raises ``FileNotFoundError`` where it is none, ``DefinitionError``, ``OSError``."""
+        if not os.path.isfile(os.path.join(path, FOLDER_FILE)):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.path.join(path, FOLDER_FILE))
+        return _read(os.path.abspath(path))
 
     # The workspace's
 
@@ -298,6 +310,16 @@ def _number(version: str | int) -> int:
     if not (text.isascii() and text.isdecimal() and int(text)):
         raise usage(f"{version!r} is no version", "Versions are numbers from 1; labels go by label=.")
     return int(text)
+
+
+def _read(path: str) -> Environment:
+    """What the daemon reads in a file or folder of any format."""
+    answer = Workspace()._request("POST", "/v1/documents", {"what": {"cwd": os.getcwd(), "file": path}})
+    environment = Environment(answer["name"] or os.path.basename(path))
+    fill(environment, answer["document"])
+    for warning in answer["warnings"]:
+        logger.warning("%s: %s", path, warning["message"])
+    return environment
 
 
 def _with_packages(name: str, conda_specification: Path | None, pip_requirements: Path | None) -> Environment:
