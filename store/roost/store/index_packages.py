@@ -10,7 +10,6 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections import Counter
-from collections.abc import Mapping
 
 import msgspec
 
@@ -66,23 +65,17 @@ def packages_of(lock: Lock | _Names) -> list[Package]:
 def add_contents(connection: sqlite3.Connection, lock_id: int, lock: Lock | _Names) -> None:
     """Note what a lock that was just kept holds. Most of its packages are known from other locks."""
     packages = packages_of(lock)
-    count = Counter(normalise_name(package.name) for package in packages)
-    new = [package for package in packages if not _add_content(connection, lock_id, package, count)]
-    names = [normalise_name(package.name) for package in new]
-    connection.executemany(_ADD_NAME, [(name,) for name in names])
-    connection.executemany(
-        _ADD_PACKAGE, [(p.kind, p.name, p.version, p.build, name) for p, name in zip(new, names, strict=True)]
-    )
-    for package in new:
-        _add_content(connection, lock_id, package, count)
-
-
-def _add_content(connection: sqlite3.Connection, lock_id: int, package: Package, count: Mapping[str, int]) -> bool:
-    """Whether the package was known, and so could be added."""
-    name = normalise_name(package.name)
-    row = (lock_id >> SPAN_BITS, lock_id, count[name] > 1, name)
-    added = connection.execute(_ADD_CONTENT, (*row, package.kind, package.name, package.version, package.build))
-    return added.rowcount > 0
+    names = [normalise_name(package.name) for package in packages]
+    count = Counter(names)
+    rows = [
+        (lock_id >> SPAN_BITS, lock_id, count[name] > 1, name, each.kind, each.name, each.version, each.build)
+        for each, name in zip(packages, names, strict=True)
+    ]
+    cursor = connection.cursor()  # one for all: making them takes as long as using them
+    new = [row for row in rows if cursor.execute(_ADD_CONTENT, row).rowcount == 0]
+    cursor.executemany(_ADD_NAME, [(row[3],) for row in new])
+    cursor.executemany(_ADD_PACKAGE, [(*row[4:], row[3]) for row in new])
+    cursor.executemany(_ADD_CONTENT, new)
 
 
 def fill_contents(connection: sqlite3.Connection) -> None:
