@@ -13,9 +13,9 @@ import pytest
 from blockbuster import blockbuster_ctx
 from conda_tools import engine, http_channel, run, solve
 
+from roost.daemon.auth_files import AuthFileError
 from roost.daemon.engines.conda import CondaEngine
 from roost.daemon.engines.conda_cache import Gate
-from roost.daemon.engines.conda_client import AuthFileError
 from roost.daemon.engines.conda_errors import (
     ChannelRefusedError,
     ChannelUnreachableError,

@@ -30,9 +30,15 @@ def test_tokens_and_signatures_come_and_go() -> None:
         assert secrets.conceal(full) == bare
 
 
-def test_netrc_quotes_and_keeps_the_users_own() -> None:
-    text = Secrets({"https://h:8443": "some%20body:p%22q"}).netrc("machine own login a password b")
+def test_netrc_quotes_and_names_each_host_once() -> None:
+    text = Secrets({"//h": "other:p", "https://h:8443": "some%20body:p%22q", "//own:1": "a:b"}).netrc()
     assert text == 'machine h login "some body" password "p\\"q"\nmachine own login a password b\n'
+
+
+def test_credentials_of_a_host_count_where_a_url_has_none_of_its_own() -> None:
+    secrets = Secrets({"//h": "a:b", "//h:2": "c:d", "https://h": "e:f"})
+    urls = ("https://h/x", "http://h/x", "https://h:2/x", "https://h:3/x", "https://other/x")
+    assert [secrets.pair(url) for url in urls] == [("e", "f"), ("a", "b"), ("c", "d"), ("a", "b"), None]
 
 
 async def test_uv_gets_a_scrubbed_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

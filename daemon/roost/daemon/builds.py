@@ -26,6 +26,7 @@ from roost.daemon.events import Events
 from roost.daemon.expansion import concealed, expand_credentials, registry_credentials
 from roost.daemon.flights import Flight, Flights, Listener
 from roost.daemon.frozen_folders import warnings_of
+from roost.daemon.host_credentials import in_urls, missing_variables, urls_of, urls_of_lock
 from roost.daemon.image_jobs import ImageJob, ImageJobs
 from roost.daemon.launch import LaunchFolder
 from roost.daemon.launches import moving
@@ -123,6 +124,7 @@ class Builds:
             yield _told(planned, job.resolved)
             yield Message(event="result", result=_not_needed(planned, job.resolved))
             return
+        self._require_credentials(job)
         async with self._flights.join(job.key, lambda flight: self._build(flight, job)) as (_, listener, joined):
             async for message in listener.messages():
                 yield _as_joined(message) if joined else message
@@ -132,8 +134,15 @@ class Builds:
         planned = await self._planner.plan(job.resolved, job.request, job.what)
         if job.push is None and not makes(planned):
             return _not_needed(planned, job.resolved)
+        self._require_credentials(job)
         async with self._flights.join(job.key, lambda flight: self._build(flight, job)) as (flight, _, _joined):
             return await flight.outcome()
+
+    def _require_credentials(self, job: BuildJob) -> None:
+        """Before anything is begun: who waits can say more, and who does not wait hears of it. Raises
+        VariableMissingError."""
+        config = self._engines.config
+        missing_variables(urls_of(job.resolved.definition, config), config, job.what.environ)
 
     async def detach(self, job: BuildJob, holding: AbstractContextManager[None]) -> str | None:
         """Build without anyone waiting: the daemon itself is the interest, and enters ``holding`` for as long.
@@ -259,7 +268,7 @@ class Builds:
         if job.resolved.image:
             return await self._make_image(flight, job, build, planned, lock)
         new = None if planned.facts.generation is not None and not job.anew else _new_generation(job)
-        credentials = await self._credentials(job)
+        credentials = await self._credentials(job, lock)
         wanted = Wanted(lock=lock, build_id=build.id, generation=new, credentials=credentials, environ=job.what.environ)
         ready = await self._ready(wanted, flight, moves=moves)
         generation = await self._generation(job, planned.facts, wanted, ready, moves=moves)
@@ -290,16 +299,19 @@ class Builds:
             anew=job.anew,
             exact=what.generation is not None or what.lock is not None,
             push=job.push,
-            credentials=await self._credentials(job),
+            credentials=await self._credentials(job, lock),
             environ=what.environ,
         )
         with given(registry_credentials(job.resolved.parsed.credentials, what.environ, all_needed=True)):
             result = await self._images.make(image, flight.publish)
         return msgspec.structs.replace(result, reasons=[*planned.plan.reasons, *result.reasons])
 
-    async def _credentials(self, job: BuildJob) -> Mapping[str, str]:
-        """What was taken out of the definition's URLs, and what its variables put into channels."""
-        given = expand_credentials(job.resolved.parsed.credentials, job.what.environ)
+    async def _credentials(self, job: BuildJob, lock: Lock) -> Mapping[str, str]:
+        """What was taken out of the definition's URLs, what its variables put into channels, and what the user keeps
+        elsewhere for the hosts that the lock's packages are on."""
+        found = await self._engines.credentials(urls_of_lock(lock), job.what.environ)
+        found |= in_urls(job.resolved.definition, job.what.environ)
+        given = {**found, **expand_credentials(job.resolved.parsed.credentials, job.what.environ)}
         conda = job.resolved.definition.conda
         written = [*conda.channels, *conda.dependencies]
         if not job.what.environ or not written:

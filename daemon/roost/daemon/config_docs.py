@@ -22,8 +22,8 @@ force and where each value came from.
 | `ROOST_CONFIG` | the config file | `config.toml` in the user config folder, on Linux `~/.config/roost` |
 
 `[daemon]` and `[builds]` are read when the daemon starts, all else whenever the file changes. Credentials do not belong
-into this file: use `auth_file`, `[registries.credentials]`, which says where they are, or `${VARIABLE}` in a
-definition.
+into this file: `[credentials]` says where those for channels and indexes are, and `[registries.credentials]` those for
+registries; `~/.netrc` and rattler's auth file are read; a definition's URLs may name `${VARIABLE}`.
 
 | setting | type | default | meaning |
 |---|---|---|---|
@@ -41,6 +41,9 @@ An example:
     [registries.credentials."registry.example.org"]
     username_variable = "TEAM_USER"
     password_variable = "TEAM_TOKEN"
+    [credentials."pypi.example.org"]
+    username = "__token__"
+    password_variable = "PYPI_TOKEN"
     [builds]
     concurrency = 4
     [daemon]

@@ -45,7 +45,10 @@ class CondaSettings(Section, frozen=True, kw_only=True):
     ] = {}
     auth_file: Annotated[
         str | None,
-        Meta(description="JSON file of credentials for channels, as rattler reads it; absent: rattler's own places."),
+        Meta(
+            description="JSON file of credentials, as `pixi auth login` and rattler write it; absent: "
+            "`~/.rattler/credentials.json` where that is there. Its users and passwords count for indexes too."
+        ),
     ] = None
 
 
@@ -167,6 +170,16 @@ class NetworkSettings(Section, frozen=True, kw_only=True):
         float, Meta(gt=0, description="Seconds for one exchange about a channel's index, after which it is given up.")
     ] = 120.0
     retries: Annotated[int, Meta(ge=0, description="Times that a failed download is tried again.")] = 3
+    netrc: Annotated[
+        str | None,
+        Meta(
+            description="netrc file with credentials for channels and indexes; absent: `~/.netrc`; empty: none. "
+            "Its `default` entry does not count."
+        ),
+    ] = None
+    keyring: Annotated[
+        str, Meta(description="Command that gives passwords, called as `keyring get HOST USER`; a name or a path.")
+    ] = "keyring"
 
 
 class DaemonSettings(Section, frozen=True, kw_only=True):
@@ -198,6 +211,23 @@ class WatchSettings(Section, frozen=True, kw_only=True):
     ] = 0.5
 
 
+class HostCredentials(Section, frozen=True, kw_only=True):
+    """`[credentials."HOST"]`: where the credentials of one host are, and never they themselves."""
+
+    username: Annotated[str | None, Meta(description="The user, which is no secret.")] = None
+    username_variable: Annotated[VariableName | None, Meta(description="Variable with the user's name.")] = None
+    password_variable: Annotated[VariableName | None, Meta(description="Variable with the password or token.")] = None
+    keyring: Annotated[bool, Meta(description="Ask the keyring for the password of `username`.")] = False
+
+    def __post_init__(self) -> None:
+        if (self.password_variable is None) != self.keyring:
+            raise ValueError("expected one of password_variable and keyring = true")
+        if (self.username is None) == (self.username_variable is None):
+            raise ValueError("expected one of username and username_variable")
+        if self.keyring and self.username is None:
+            raise ValueError("keyring = true goes with username")
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """The whole of ``config.toml``."""
 
@@ -209,5 +239,13 @@ class Settings(Section, frozen=True, kw_only=True):
     cache: CacheSettings = CacheSettings()
     builds: BuildsSettings = BuildsSettings()
     network: NetworkSettings = NetworkSettings()
+    credentials: Annotated[
+        dict[str, HostCredentials],
+        Meta(
+            description='`[credentials."HOST[:PORT]"]`: where the credentials for channels and indexes of a host are: '
+            "`username` or `username_variable`, and one of `password_variable` (variables where roost is called, else "
+            "the daemon's) and `keyring = true`. Hosts that are not named: `conda.auth_file`, `network.netrc`."
+        ),
+    ] = {}
     daemon: DaemonSettings = DaemonSettings()
     watch: WatchSettings = WatchSettings()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from roost.daemon.config import Config
+from roost.daemon.host_credentials import find_credentials
 from roost.store.disk import Layout
 
 if TYPE_CHECKING:
@@ -96,6 +98,15 @@ class Engines:
 
         wheels = self._layout.wheels
         return PipEngine(os.path.join(wheels, "uv"), wheels, _pip_config(self._config))
+
+    async def credentials(self, urls: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+        """See ``host_credentials.find_credentials``."""
+        return await find_credentials(urls, self._config, environ)
+
+    @property
+    def config(self) -> Config:
+        """What the engines go by."""
+        return self._config
 
     @property
     def bytecode(self) -> str:

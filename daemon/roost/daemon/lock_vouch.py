@@ -24,7 +24,7 @@ from roost.daemon.lock_artifact import HINT, LockPoisonedError, SharedLock
 from roost.daemon.lock_verify import Wanted, check_provided, verify, vouched
 from roost.daemon.platforms import split_platform
 from roost.daemon.progress import Progress
-from roost.daemon.solving import BASELINE_GLIBC, SolveJob, conda_specs
+from roost.daemon.solving import BASELINE_GLIBC, SolveJob, conda_specs, with_credentials
 from roost.store.definition import PipItem
 from roost.store.errors import BuildError, DefinitionError
 from roost.store.lock import CondaPackage, Lock, Wheel
@@ -128,6 +128,7 @@ async def vouch(
 
     Raises LockPoisonedError, and what the engines raise where channels or indexes can't be asked.
     """
+    job = msgspec.structs.replace(job, solve=await with_credentials(engines, job.solve))
     wanted = await asyncio.to_thread(wanted_of, job, builds)
     revealed, left = await asyncio.to_thread(_verify, shared, job, wanted)
     lock = revealed.lock

@@ -73,6 +73,7 @@ def _run(*, quiet: bool) -> int:
     logging.getLogger().addHandler(logging.NullHandler())  # standard error carries the error body and nothing else
     try:
         gone = scrub(os.environ)
+        os.environ["NETRC"] = os.devnull  # what counts of a netrc is read by ``auth_files``, and by no library
         notify, passed = notifier(os.environ), inherited_socket(os.environ)
         root, config = find_root(), load_config()
         path = socket_path(root)

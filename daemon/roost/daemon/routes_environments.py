@@ -19,6 +19,7 @@ from roost.client.wire import (
     RegisterResponse,
     VersionsResponse,
 )
+from roost.daemon.host_credentials import not_kept
 from roost.daemon.origins import since_origin
 from roost.daemon.routing import Call, Route
 from roost.daemon.version_changes import with_changes
@@ -68,7 +69,7 @@ async def register(call: Call[RegisterRequest]) -> RegisterResponse:
     return RegisterResponse(
         environment=await environment_view(work, registered.version),
         created=registered.created,
-        warnings=resolved.warnings,
+        warnings=[*resolved.warnings, *not_kept(resolved.parsed.credentials)],
     )
 
 

@@ -170,6 +170,8 @@ async def _start_container(work: Work, body: RunRequest, resolved: Resolved, pla
     launch, run_id = _container_launch(resolved, planned), new_id("r")
     if launch is None and not body.detach:
         return _build_first(resolved)
+    if launch is None:
+        work.require_credentials(resolved, body.what)
     resolved = await work.workspace.recorded(resolved)
     if launch is not None and not body.detach:
         work.containers.begin(run_id, launch, body)
@@ -219,6 +221,8 @@ async def _start(work: Work, body: RunRequest, resolved: Resolved, planned: Plan
     launch = _launch(resolved, planned)
     if launch is None and not body.detach:
         return _build_first(resolved)
+    if launch is None:
+        work.require_credentials(resolved, body.what)
     resolved = await work.workspace.recorded(resolved)
     run = await work.runs.create(body, resolved, launch, planned.facts.interpreter)
     if body.detach:

@@ -11,6 +11,7 @@ import msgspec
 from roost.daemon.decide_images import adds_python
 from roost.daemon.engine_set import Engines
 from roost.daemon.expansion import conceal, require_variables
+from roost.daemon.host_credentials import urls_of, variables_of
 from roost.daemon.platforms import split_platform
 from roost.daemon.progress import Progress
 from roost.store.definition import Defaults, Definition
@@ -48,10 +49,24 @@ class SolveJob(msgspec.Struct, frozen=True, kw_only=True):
 async def solve_lock(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
     """The packages for ``job``. Raises the engines' errors, all of the roost tree, and VariableMissingError."""
     require_variables(job.definition, job.environ)
+    job = await with_credentials(engines, job)
     conda = job.definition.conda.dependencies or job.definition.conda.explicit
     without = _for_image if job.image else _with_host_python
     lock = await (_with_conda if conda else without)(engines, job, progress)
     return conceal(lock, job.environ)
+
+
+async def with_credentials(engines: Engines, job: SolveJob) -> SolveJob:
+    """``job`` with the credentials that are not its own; a variable that only these come from fills in no URL.
+
+    Raises VariableMissingError, KeyringError, AuthFileError.
+    """
+    urls = urls_of(job.definition, engines.config)
+    found = await engines.credentials(urls, job.environ)
+    written = msgspec.json.encode([job.definition.conda, job.definition.pip, job.credentials]).decode()
+    others = {name for name in variables_of(engines.config) if name not in written}
+    environ = {name: value for name, value in job.environ.items() if name not in others}
+    return msgspec.structs.replace(job, credentials={**found, **job.credentials}, environ=environ)
 
 
 async def _for_image(engines: Engines, job: SolveJob, progress: Progress) -> Lock:

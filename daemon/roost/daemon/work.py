@@ -14,6 +14,7 @@ from roost.daemon.curated import Curated
 from roost.daemon.docker_runs import DockerRuns
 from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
+from roost.daemon.host_credentials import missing_variables, urls_of
 from roost.daemon.image_builds import ImageBuilds
 from roost.daemon.image_jobs import ImageJobs
 from roost.daemon.kept_files import locate
@@ -90,6 +91,10 @@ class Work:
         if what.environment is not None:
             return await locate(self.store.layout, await resolve_environment(self.store, what, self.config))
         return await locate(self.store.layout, await resolve(what, self.planner.defaults, self.config))
+
+    def require_credentials(self, resolved: Resolved, what: What) -> None:
+        """For what goes on by itself, and can't ask later. Raises VariableMissingError."""
+        missing_variables(urls_of(resolved.definition, self.settings), self.settings, what.environ)
 
     async def stop(self) -> None:
         """Cancel builds, let go of runs."""

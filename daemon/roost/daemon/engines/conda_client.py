@@ -1,31 +1,26 @@
-"""rattler's HTTP client, with nothing ambient: no keyring, no ``~/.rattler``, ``.netrc``, ``RATTLER_AUTH_FILE``.
+"""rattler's HTTP client, with nothing ambient: no keyring, no ``RATTLER_AUTH_FILE``, no netrc of its own.
 
 Its default client reads all of these, so the client is put together here: retries, mirrors and the credentials that
-the config's ``auth_file`` or this one request gave. Proxies (``HTTPS_PROXY`` …) and ``SSL_CERT_FILE`` do pass.
+rattler's auth file or this one request gave. Proxies (``HTTPS_PROXY`` …) and ``SSL_CERT_FILE`` do pass.
 """
 
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
 from rattler.networking import AddHeadersMiddleware, Client, MirrorMiddleware, RetryMiddleware
 
+from roost.daemon.auth_files import auth_file as find_auth_file
+from roost.daemon.auth_files import read_auth_file
 from roost.daemon.engines.conda_channels import quoted
-from roost.store.errors import UsageError
-
-
-class AuthFileError(UsageError):
-    """The config's ``conda.auth_file`` can't be read or is not what rattler's tools write."""
-
-    code = "auth-file-invalid"
 
 
 class Credentials:
-    """What is sent to which host: request headers, and ``/t/TOKEN`` in front of the path."""
+    """What is sent to which host: request headers, and ``/t/TOKEN`` in front of the path. Blocks. ``auth_file``:
+    ``None`` for rattler's own place. Raises AuthFileError."""
 
     def __init__(self, auth_file: str | None, given: Mapping[str, str]) -> None:
         self.headers: dict[str, str] = {}
@@ -34,24 +29,10 @@ class Credentials:
         """``scheme://host[:port]`` to ``/t/TOKEN``."""
         self.places: dict[str, str] = {}
         """A channel that names variables to the one with their values."""
-        if auth_file:
-            self._read(auth_file)
-        for origin, secret in given.items():
-            self._add(origin, secret)
-
-    def _read(self, path: str) -> None:
-        try:
-            with open(path, "rb") as stream:
-                entries = json.load(stream)
-            for host, entry in entries.items():
-                self._add_entry(host, entry)
-        except OSError as error:
-            raise AuthFileError(f"conda.auth_file {path} can't be read: {error.strerror}") from None
-        except (ValueError, AttributeError, KeyError, TypeError):
-            raise AuthFileError(
-                f"conda.auth_file {path} is not the JSON that `rattler auth` or `pixi auth` writes",
-                hint='It maps hosts to {"BearerToken": …}, {"CondaToken": …} or {"BasicHTTP": {…}}.',
-            ) from None
+        for host, entry in (read_auth_file(path) if (path := find_auth_file(auth_file)) is not None else {}).items():
+            self._add_entry(host, entry)
+        for origin in sorted(given, key=lambda place: not place.startswith("//")):  # what a URL had counts more
+            self._add(origin, given[origin])
 
     def _add_entry(self, host: str, entry: Mapping[str, object]) -> None:
         basic = entry.get("BasicHTTP")

@@ -10,6 +10,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 
+from roost.daemon.auth_files import ways_for
 from roost.store.errors import BuildError, DefinitionError, RoostError, StoreFullError, UnreachableError
 from roost.store.urls import strip_credentials
 
@@ -134,9 +135,7 @@ def _solve_hint(reason: str) -> str:
 def _of_channel(text: str, doing: str) -> RoostError:
     where = _place(text) or "the channel"
     if _REFUSED.search(text):
-        return ChannelRefusedError(
-            f"{where} refused access while {doing}", hint="Give credentials for it: conda.auth_file in the config."
-        )
+        return ChannelRefusedError(f"{where} refused access while {doing}", hint=ways_for(f"{where} {text}"))
     if _MISSING.search(text):
         return ChannelMissingError(
             f"{where} is not there, or has no index: {_last_line(text)}",
@@ -158,9 +157,7 @@ def _of_package(text: str, doing: str) -> RoostError:
             fields={"file_name": name, "detail": text},
         )
     if "failed to fetch" in text and _REFUSED.search(text):
-        return ChannelRefusedError(
-            f"The channel refused {name}", hint="Give credentials: conda.auth_file in the config."
-        )
+        return ChannelRefusedError(f"The channel refused {name}", hint=ways_for(text))
     if "failed to fetch" in text and _MISSING.search(text):
         return PackageMissingError(
             f"The channel no longer has {name}", hint="`roost build --rebuild` solves anew.", fields={"file_name": name}

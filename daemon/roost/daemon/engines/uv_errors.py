@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from roost.daemon.auth_files import ways_for
 from roost.store.errors import BuildError, RoostError, StoreFullError, UnreachableError
 
 
@@ -163,7 +164,7 @@ def _mismatch(text: str, stderr: str, doing: str) -> RoostError:
 def _denied(text: str, stderr: str, doing: str) -> RoostError:
     return IndexDeniedError(
         f"{_where(stderr)} refuses access while {doing} pip packages: {_first(_DENIED, stderr)}",
-        hint="Give credentials in ~/.netrc or in the index's URL.",
+        hint=ways_for(_where(stderr)),
     )
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urljoin
 
 import aiohttp
 
+from roost.daemon.auth_files import ways_for
 from roost.daemon.engines.uv_errors import DigestMismatchError, IndexDeniedError, IndexUnreachableError, gone
 from roost.daemon.engines.uv_process import Secrets
 from roost.store.definition import PipItem
@@ -105,9 +106,7 @@ class Fetcher:
 
     def _check(self, url: str, status: int) -> None:
         if status in (401, 403):
-            raise IndexDeniedError(
-                f"{url} refuses access (HTTP {status})", hint="Give credentials in ~/.netrc or in the URL."
-            )
+            raise IndexDeniedError(f"{url} refuses access (HTTP {status})", hint=ways_for(url))
         if status in (404, 410):
             raise gone(url)
         if status != 200:

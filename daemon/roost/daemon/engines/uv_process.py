@@ -46,7 +46,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 class Secrets:
     """Credentials for one request, as ``roost.store.urls`` takes them out of URLs: ``scheme://host[:port]`` to
-    ``user:password`` or ``/t/TOKEN``, or a URL to its signed ``?query``."""
+    ``user:password`` or ``/t/TOKEN``, or a URL to its signed ``?query``; and ``//host[:port]`` to ``user:password``,
+    where that is for whatever lies on the host and has no other."""
 
     def __init__(self, credentials: Mapping[str, str]) -> None:
         self._all = dict(credentials)
@@ -89,7 +90,9 @@ class Secrets:
     def pair(self, url: str) -> tuple[str, str] | None:
         """User and password for ``url``, where there are some."""
         split = urlsplit(url)
-        found = self.credentials.get(f"{split.scheme}://{split.netloc.rpartition('@')[2]}")
+        host = split.netloc.rpartition("@")[2]
+        places = (f"{split.scheme}://{host}", f"//{host}", f"//{split.hostname}")
+        found = next((self.credentials[place] for place in places if place in self.credentials), None)
         if found is None:
             return None
         user, _, password = found.partition(":")
@@ -102,19 +105,21 @@ class Secrets:
             return {}
         return {"Authorization": "Basic " + base64.b64encode(":".join(pair).encode()).decode()}
 
-    def netrc(self, inherited: str) -> str:
-        """A netrc text with these credentials before those of the user's own file."""
-        lines = []
-        for origin in self.credentials:
+    def netrc(self) -> str:
+        """A netrc text with these credentials, each host once: it knows no ports."""
+        lines: dict[str, str] = {}
+        for origin in sorted(self.credentials, key=lambda place: place.startswith("//")):
             user, password = self.pair(origin) or ("", "")
-            lines.append(f"machine {urlsplit(origin).hostname} login {_quoted(user)} password {_quoted(password)}")
-        return "\n".join([*lines, inherited, ""])
+            host = urlsplit(origin).hostname or ""
+            lines.setdefault(host, f"machine {host} login {_quoted(user)} password {_quoted(password)}\n")
+        return "".join(lines.values())
 
     def git_variables(self) -> dict[str, str]:
         """git's own way to take configuration from its environment: a header for each origin."""
         variables: dict[str, str] = {}
         for number, origin in enumerate(self.credentials):
-            variables[f"GIT_CONFIG_KEY_{number}"] = f"http.{origin}/.extraHeader"
+            place = f"https:{origin}" if origin.startswith("//") else origin
+            variables[f"GIT_CONFIG_KEY_{number}"] = f"http.{place}/.extraHeader"
             variables[f"GIT_CONFIG_VALUE_{number}"] = f"Authorization: {self.headers(origin)['Authorization']}"
         return {**variables, "GIT_CONFIG_COUNT": str(len(self.credentials))} if self.credentials else {}
 
@@ -213,9 +218,8 @@ class Process:
         environ |= {"PATH": PATH, "TMPDIR": os.path.join(folder, "tmp"), "GIT_TERMINAL_PROMPT": "0"}
         environ |= {"UV_HTTP_TIMEOUT": str(self.timeout), "UV_HTTP_RETRIES": str(self.retries)}
         environ |= {"UV_SYSTEM_CERTS": "1"} if _has_certificates() else {}
-        if secrets.credentials:
-            environ |= {"NETRC": _write_netrc(folder, secrets), **secrets.git_variables()}
-        return environ
+        # Always: without one uv would read the user's own, and what counts of that is among the credentials already.
+        return environ | {"NETRC": _write_netrc(folder, secrets), **secrets.git_variables()}
 
 
 def _has_certificates() -> bool:
@@ -226,12 +230,9 @@ def _has_certificates() -> bool:
 
 
 def _write_netrc(folder: str, secrets: Secrets) -> str:
-    inherited = ""
-    with contextlib.suppress(OSError), open(os.path.expanduser("~/.netrc"), encoding="utf-8") as own:
-        inherited = own.read()
     path = os.path.join(folder, "netrc")
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(secrets.netrc(inherited))
+        file.write(secrets.netrc())
     return path
 
 
