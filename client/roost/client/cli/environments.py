@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 import subprocess
@@ -22,6 +23,7 @@ Json = dict[str, Any]
 NAMED = "NAME[:VERSION|@LABEL]"
 WRONG_DEFINITION = 3
 MOST_FIELDS = 6
+PAGE = 1000
 
 
 def add(subparsers: Subparsers) -> None:
@@ -30,6 +32,7 @@ def add(subparsers: Subparsers) -> None:
     _add_register(family)
     listed = add_command(family, "list", list_command, "All environments, the latest of each.", "roost env list --json")
     listed.add_argument("--all", action="store_true", help="also those that are archived")
+    listed.add_argument("--limit", type=at_least_one, metavar="N", help="so many at most (all)")
     listed.add_argument("--curated", action="store_true", help="also those that others keep: `roost curated list`")
     about = "One version: its definition, settings and generations."
     show = add_command(family, "show", show_command, about, "roost env show train:3 --json")
@@ -62,6 +65,13 @@ def _add_register(family: Subparsers) -> None:
     add_what(register)
     register.add_argument("--name", metavar="NAME", help="else as the file says, or as its folder is called")
     register.add_argument("--label", action="append", default=[], metavar="LABEL", help="put a label on it")
+
+
+def at_least_one(text: str) -> int:
+    """For an option that counts rows."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("expected a number from 1")
+    return int(text)
 
 
 def split_reference(text: str) -> tuple[str, dict[str, str]]:
@@ -110,7 +120,7 @@ def registered(context: Context, request: Json) -> int:
 
 
 def list_command(context: Context) -> int:
-    rows = environment_rows(context, "with" if context.options.curated else "without")
+    rows = environment_rows(context, "with" if context.options.curated else "without", context.options.limit)
     if context.json:
         context.print_json({"environments": rows})
         return 0
@@ -134,13 +144,17 @@ def list_command(context: Context) -> int:
     return 0
 
 
-def environment_rows(context: Context, curated: str) -> list[Json]:
-    """All of a list, page by page; ``curated``: ``without`` those, ``with`` them, or ``only`` them."""
-    query = {"limit": 1000, "curated": curated, **({"archived": "true"} if context.options.all else {})}
-    rows, answer = list[Json](), {"next": ""}
-    while answer["next"] is not None:
-        answer = context.request("GET", f"/v1/environments?{urlencode({**query, 'after': answer['next']})}")
+def environment_rows(context: Context, curated: str, most: int | None = None) -> list[Json]:
+    """The first ``most`` of a list, or all, page by page; ``curated``: ``without`` those, ``with`` them, or ``only``
+    them."""
+    archived = {"archived": "true"} if context.options.all else {}
+    rows, following = list[Json](), ""
+    while following is not None and (most is None or len(rows) < most):
+        limit = min(PAGE, most - len(rows)) if most is not None else PAGE
+        query = {"limit": limit, "curated": curated, "after": following, **archived}
+        answer = context.request("GET", f"/v1/environments?{urlencode(query)}")
         rows += answer["environments"]
+        following = answer["next"]
     return rows
 
 
