@@ -20,6 +20,7 @@ from roost.client import (
     EnvironmentNotFoundError,
     EnvironmentReference,
     Experiment,
+    ImageBuildDetails,
     MavenLibrary,
     NotFoundError,
     RCranPackage,
@@ -200,6 +201,25 @@ def test_a_daemon_that_dies_while_a_run_is_followed_costs_nothing(
     assert workspace.get_details()["pid"] != pid
     said = capsys.readouterr().out
     assert [line for line in said.splitlines() if line.startswith("line")] == [f"line {n}" for n in range(30)]
+
+
+def test_a_daemon_that_dies_while_it_builds_leaves_no_one_waiting(
+    workspace: Workspace, roost: Roost, pip_index: PipIndex, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pip_index.hanging.add("greet-1.0-py3-none-any.whl")
+    run = Experiment(workspace, "e").submit(ScriptRunConfig(script(roost), "hello.py", environment=described()))
+    pid = workspace.get_details()["pid"]
+    killer = threading.Timer(1, os.kill, (pid, signal.SIGKILL))
+    killer.start()
+    assert run.wait_for_completion(show_output=True, raise_on_error=False)["status"] in ("Failed", "NotResponding")
+    killer.join()
+    [build] = roost.json("builds", "list")["builds"]
+    made = ImageBuildDetails(workspace, build["id"])
+    assert made.status == "Failed"
+    with pytest.raises(RoostError, match="daemon"):
+        made.wait_for_completion(show_output=True)
+    said = capsys.readouterr().out
+    assert said.count("locking pip packages …") == 2, "once for the run, once for the build"
 
 
 def test_variables_and_commands_of_a_run_configuration(workspace: Workspace, roost: Roost) -> None:

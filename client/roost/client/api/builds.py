@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, TextIO
 
-from roost.client.api.errors import BuildFailedError, of_body, unsupported
+from roost.client.api.errors import BuildFailedError, DaemonUnreachableError, of_body, unsupported
 from roost.client.api.variables import with_variables
 from roost.client.api.workspace import Workspace, path_to
 from roost.client.display import TITLES
@@ -15,6 +16,7 @@ from roost.client.terminal import duration
 
 Json = dict[str, Any]
 STATUSES = {"succeeded": "Succeeded", "failed": "Failed", "cancelled": "Canceled"}
+STEP_SECONDS = 0.1
 PLATFORMS = {"linux": "Linux", "darwin": "OSX", "win32": "Windows"}
 
 
@@ -55,7 +57,10 @@ class ImageBuildDetails:
     def wait_for_completion(self, show_output: bool = True, raise_on_error: bool = True) -> ImageBuildDetails:
         """Wait until it is over and return this object. ``show_output``: print what it says to standard output.
         Raises ``BuildFailedError`` (or what else went wrong) unless ``raise_on_error`` is false."""
-        show(self._messages(follow=True), sys.stdout if show_output else None)
+        shown = show(self._messages(follow=True), sys.stdout if show_output else None)
+        while self.status == "Running":  # the daemon stopped meanwhile: the next one knows what became of it
+            time.sleep(STEP_SECONDS)
+            shown += show(self._messages(follow=True), sys.stdout if show_output else None, shown)
         if raise_on_error:
             self._raise()
         return self
@@ -78,11 +83,15 @@ class ImageBuildDetails:
         return f"ImageBuildDetails(id={self.id!r})"
 
 
-def show(messages: Iterator[Json], stream: TextIO | None) -> None:
-    """Follow a build to its end, and print what it says to ``stream``."""
-    for line in _lines(messages):
-        if stream is not None:
-            print(line, file=stream, flush=True)
+def show(messages: Iterator[Json], stream: TextIO | None, skipped: int = 0) -> int:
+    """Follow a build to its end, or the daemon's, and print what it says to ``stream``, without the first ``skipped``
+    lines; how many were printed."""
+    number = 0
+    with suppress(DaemonUnreachableError):
+        for number, line in enumerate(_lines(messages), start=1):
+            if stream is not None and number > skipped:
+                print(line, file=stream, flush=True)
+    return max(0, number - skipped)
 
 
 def _lines(messages: Iterator[Json]) -> Iterator[str]:

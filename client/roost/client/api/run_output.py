@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any, TextIO
 
 from roost.client.api.builds import show
@@ -60,7 +60,7 @@ class RunOutput:
             self._builds.add(build["id"])
             self._title("Making the environment")
             target = path_to("builds", build["id"], "logs", follow=1)
-            with suppress(DaemonUnreachableError), closing(self._workspace._lines("GET", target)) as messages:
+            with closing(self._workspace._lines("GET", target)) as messages:
                 show(messages, self._stream)
             return True
         return False
