@@ -190,6 +190,7 @@ def _resolve(what: What, defaults: Defaults) -> Resolved:
     data = what.text.encode() if what.text is not None else None
     parsed = read(Source(path=found.path, data=data, format=found.format), files) if found else _sent(what, files)
     path = found.path if found else None
+    parsed = _anchored(parsed, os.path.dirname(path) if path else what.cwd)
     form = canonical(parsed.definition, defaults)
     settings = settings_canonical(parsed.settings)
     sent = what.text is not None or what.document is not None
@@ -205,6 +206,23 @@ def _resolve(what: What, defaults: Defaults) -> Resolved:
         absent=found.absent if found else (),
         guards=None if files.folders or sent else tuple(files.guards.values()),
         defaults=defaults,
+    )
+
+
+def _anchored(parsed: Parsed, folder: str) -> Parsed:
+    """A user-managed interpreter with a relative path lies beside the file, wherever the definition is used from; that
+    of an image is looked for in there."""
+    definition, named = parsed.definition, parsed.definition.python.interpreter
+    base = definition.base
+    in_image = base is not None and (base.image or base.dockerfile or base.context)
+    if not definition.python.user_managed or in_image or "/" not in named or named.startswith(("/", "~")):
+        return parsed
+    path = os.path.normpath(os.path.join(folder, named))  # no link is followed: one makes a virtual environment
+    python = msgspec.structs.replace(definition.python, interpreter=path)
+    return msgspec.structs.replace(
+        parsed,
+        definition=msgspec.structs.replace(definition, python=python),
+        settings=msgspec.structs.replace(parsed.settings, interpreter=path),
     )
 
 

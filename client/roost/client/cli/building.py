@@ -57,6 +57,8 @@ def build_command(context: Context) -> int:
 
 
 def _sentence(result: Json) -> str:
+    if not result["artifacts"]:
+        return "\n".join(reason["message"] for reason in result.get("reasons", [])) or "nothing to build"
     places = ", ".join(str(artifact.get("path") or artifact.get("reference")) for artifact in result["artifacts"])
     how = "was ready" if result["state"] == "not-needed" else f"ready after {duration(result['seconds'])}"
     number = f", generation {result['generation']}" if result.get("generation") else ""

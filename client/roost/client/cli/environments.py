@@ -178,7 +178,7 @@ def show_command(context: Context) -> int:
         "",
         text.strip(),
         "",
-        _generations(shown["generations"]),
+        _generations(shown),
     ]
     context.print("\n".join(lines))
     return 0
@@ -195,7 +195,10 @@ def _made_from(shown: Json) -> str:
     return f", made from {origin}, differs in {', '.join(fields[:MOST_FIELDS])}{more}"
 
 
-def _generations(generations: list[Json]) -> str:
+def _generations(shown: Json) -> str:
+    generations, python = shown["generations"], shown["definition"].get("python", {})
+    if not generations and python.get("user_managed"):
+        return f"User-managed: roost installs nothing, and uses {python.get('interpreter', 'python')} as it is."
     if not generations:
         return "It was never solved on this machine: `roost build` makes its first generation."
     heads = ("GENERATION", "PLATFORM", "LOCK", "CREATED", "")

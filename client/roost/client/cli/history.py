@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from contextlib import closing
+from datetime import datetime, timezone
 from typing import Any
 
 from roost.client.cli.building import fields
@@ -76,8 +77,17 @@ def _short(text: str) -> str:
 
 def show_command(context: Context) -> int:
     answer = context.request("GET", f"/v1/runs/{context.options.id}")
-    context.print_json(answer) if context.json else context.print(fields(answer))
+    context.print_json(answer) if context.json else context.print(fields(_shown(answer)))
     return 0
+
+
+def _shown(run: Json) -> Json:
+    """For people: the interpreter's time stamp is a time."""
+    interpreter = run.get("interpreter") or {}
+    if not isinstance(interpreter.get("mtime"), (int, float)):
+        return run
+    changed = datetime.fromtimestamp(interpreter["mtime"], timezone.utc)
+    return {**run, "interpreter": {**interpreter, "mtime": changed.strftime("%Y-%m-%dT%H:%M:%SZ")}}
 
 
 def logs_command(context: Context) -> int:

@@ -55,7 +55,9 @@ def plan_command(context: Context) -> int:
     for plan in answer["plans"]:
         context.print("\n".join(_plan_lines(plan)))
     context.print(f"definition  {answer['definition_digest']}")
-    context.print(f"lock        {answer['lock_digest'] or 'not known yet'}")
+    managed = all(plan["action"] == "use-interpreter" for plan in answer["plans"])
+    unlocked = "none: roost installs nothing" if managed else "not known yet"
+    context.print(f"lock        {answer['lock_digest'] or unlocked}")
     return 0
 
 
