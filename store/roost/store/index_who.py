@@ -28,6 +28,11 @@ from roost.store.where_used import (
     Uses,
 )
 
+_SPANS = f"""
+    WITH RECURSIVE spans (span) AS (
+        SELECT 0 UNION ALL SELECT span + 1 FROM spans WHERE span < (SELECT max(lock) >> {SPAN_BITS} FROM lock_uses)
+    )
+"""
 _COUNTED = ("generations", "current", "images", "prefixes", "runs", "versions", "shared")
 
 
@@ -62,7 +67,7 @@ class _Search:
         self._connection = connection
         self._known: dict[int, tuple[Package, ...]] = {}
         among = self._among(name, ids)
-        self._top: int = connection.execute(f"SELECT max(lock) >> {SPAN_BITS} FROM lock_uses").fetchone()[0]
+        self._spans = self._spans_of(name)
         # A lock that holds several packages of the name is found by the first of those that are meant.
         self._meant = f"""
             c.name = {name} {among.format("c")} AND (NOT c.several OR NOT EXISTS (
@@ -72,9 +77,7 @@ class _Search:
         """
         # CROSS JOIN keeps SQLite to this order: upwards, since from one row of `lock_uses` the next one is near.
         self._found = f"""
-            WITH RECURSIVE spans (span) AS (
-                SELECT 0 UNION ALL SELECT span + 1 FROM spans WHERE span < {self._top}
-            ), found (lock) AS (
+            {_SPANS}, found (lock) AS (
                 SELECT c.lock FROM spans CROSS JOIN contents AS c ON c.span = spans.span WHERE {self._meant}
             )
         """
@@ -87,6 +90,14 @@ class _Search:
             EXISTS (SELECT 1 FROM contents AS c WHERE c.span = u.lock >> {SPAN_BITS} AND c.name = {name}
                 AND c.lock = u.lock {among.format("c")})
         """
+
+    def _spans_of(self, name: int) -> list[int]:
+        """Those with a lock that holds any package of that name, the newest first."""
+        query = f"""
+            {_SPANS} SELECT span FROM spans
+            WHERE EXISTS (SELECT 1 FROM contents AS c WHERE c.span = spans.span AND c.name = ?) ORDER BY span DESC
+        """
+        return [row["span"] for row in self._connection.execute(query, (name,))]
 
     def _among(self, name: int, ids: Sequence[int]) -> str:
         """The condition that a row's package is one of ``ids``; none where all packages of that name are."""
@@ -229,7 +240,7 @@ class _Search:
 
     def _newest(self, query: str, limit: int) -> Iterator[sqlite3.Row]:
         """Row by row, those of the newest locks first; where none is wanted, no search through all spans in vain."""
-        for span in range(self._top if limit else -1, -1, -1):
+        for span in self._spans if limit else ():
             yield from self._connection.execute(query, {"span": span})
 
     def _packages(self, lock: int) -> tuple[Package, ...]:
