@@ -8,7 +8,11 @@ import tempfile
 
 import pytest
 
+from roost.daemon.kept_files import keep
+from roost.store.definition import Definition, Pip, PipItem
+from roost.store.disk import Layout
 from roost.store.errors import StoreFullError
+from roost.store.files import LocalFiles
 from roost.store.lock import CondaPackage, CondaPython, Lock, lock_digest
 from roost.store.records import NewGeneration
 from roost.store.root import RootReadOnlyError
@@ -183,3 +187,28 @@ async def test_a_read_only_root(small):
         assert "ROOST_HOME" in caught.value.hint
     subprocess.run(["mount", "-o", "remount,rw", small], check=True)
     await (await Store.open(f"{small}/root")).close()
+
+
+@pytest.mark.parametrize("kind", ["wheel", "source"])
+async def test_full_while_keeping_what_a_version_refers_to(small, tmp_path, kind):
+    """Nothing of it is there to be taken for whole, and once there is space it is kept."""
+    layout = Layout(small)
+    layout.make_folders()
+    path = tmp_path / ("x-1-py3-none-any.whl" if kind == "wheel" else "source")
+    big = path if kind == "wheel" else path / "big"
+    big.parent.mkdir(exist_ok=True)
+    big.write_bytes(b"x" * (SIZE // 2))
+    digest = LocalFiles().file_digest(str(path)) if kind == "wheel" else LocalFiles().tree_digest(str(path))
+    item = PipItem(kind=kind, text=path.name, digest=digest, path=str(path))
+    definition = Definition(pip=Pip(requirements=(item,)))
+    with open(f"{small}/other", "wb") as stream:
+        stream.write(b"x" * (SIZE // 2))
+    with pytest.raises(StoreFullError) as caught:
+        await keep(layout, definition)
+    assert small in caught.value.message
+    assert os.listdir(layout.stage) == []
+    places = [f"{layout.wheels}/given", layout.snapshots]
+    assert [name for place in places if os.path.isdir(place) for name in os.listdir(place)] == []
+    os.unlink(f"{small}/other")
+    kept = await keep(layout, definition)
+    assert await keep(layout, kept) == kept
