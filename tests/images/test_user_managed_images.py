@@ -1,0 +1,57 @@
+"""User-managed environments by name in an engine: the image's own Python, recorded with the run."""
+
+from __future__ import annotations
+
+from roost_process import Roost
+
+USER_MANAGED = """name = "served"
+[base]
+image = "{image}"
+{more}
+[python]
+user_managed = true
+interpreter = "{interpreter}"
+[variables]
+COLOUR = "red"
+"""
+WHERE = "import os, sys; print(sys.executable, os.environ['COLOUR'])"
+
+
+def register(roost: Roost, image: str, interpreter: str = "/usr/bin/python3", more: str = "") -> None:
+    """Register it, and take the file away: the name is all that is left."""
+    path = roost.write("roost.toml", USER_MANAGED.format(image=image, interpreter=interpreter, more=more))
+    roost.ok("env", "register")
+    path.unlink()
+
+
+def test_a_registered_one_runs_in_its_image_and_the_run_records_its_python(
+    docker_roost: Roost, python_image: str
+) -> None:
+    register(docker_roost, python_image)
+    shown = docker_roost.json("env", "show", "served")
+    assert (shown["kind"], shown["version"]) == ("user-managed", 1)
+    [plan] = docker_roost.json("plan", "-e", "served")["plans"]
+    assert (plan["target"], plan["action"]) == ("docker", "reuse-image")
+    assert docker_roost.ok("run", "-e", "served", "--", "python", "-c", WHERE) == "/usr/bin/python3 red\n"
+    run = docker_roost.json("runs", "list")["runs"][0]
+    assert (run["target"], run["environment"]) == ("docker", {"name": "served", "version": 1})
+    assert run["interpreter"]["path"] == "/usr/bin/python3"
+    assert run["interpreter"]["image"] == plan["artifact"]["digest"], "whose content never changes"
+    assert "path=/usr/bin/python3" in docker_roost.ok("runs", "show", run["id"])
+
+
+def test_one_with_steps_is_built_and_gets_no_layers(docker_roost: Roost, python_image: str) -> None:
+    register(docker_roost, python_image, more='steps = ["RUN echo made > /made"]')
+    built = docker_roost.json("build", "-e", "served")["build"]
+    assert built["state"] == "succeeded"
+    assert docker_roost.ok("run", "-e", "served", "--", "cat", "/made") == "made\n"
+    assert docker_roost.ok("run", "-e", "served", "--", "python", "-c", WHERE) == "/usr/bin/python3 red\n"
+    assert docker_roost.run("run", "-e", "served", "--", "ls", "/opt/roost").returncode != 0
+
+
+def test_one_whose_interpreter_is_not_in_the_image_is_refused(docker_roost: Roost, base_image: str) -> None:
+    register(docker_roost, base_image, interpreter="/opt/none/bin/python")
+    body = docker_roost.failed(3, "plan", "-e", "served")
+    assert body["code"] == "interpreter-missing"
+    assert "/opt/none/bin/python" in body["message"]
+    assert docker_roost.run("run", "-e", "served", "--", "python", "-c", "pass").returncode == 125
