@@ -112,7 +112,12 @@ def test_ambient_variables_do_not_reach_the_probe(monkeypatch: pytest.MonkeyPatc
 
 def test_a_run_records_path_version_and_mtime(tmp_path: Path) -> None:
     described = interpreters.describe_interpreter(sys.executable)
-    assert described == {"path": sys.executable, "version": OWN, "mtime": os.stat(sys.executable).st_mtime}
+    assert described == {
+        "path": sys.executable,
+        "version": OWN,
+        "mtime": os.stat(sys.executable).st_mtime,
+        "executable": os.path.realpath(sys.executable),
+    }
     with pytest.raises(interpreters.InterpreterMissingError) as caught:
         interpreters.describe_interpreter(str(tmp_path / "absent"))
     assert caught.value.exit_status == 7

@@ -16,7 +16,9 @@ from roost.daemon.expansion import hidden_places, reveal
 from roost.daemon.flights import Flight, Flights, Listener
 from roost.daemon.launch import LaunchFolder
 from roost.daemon.launches import moving
+from roost.daemon.lost_packages import explain_loss
 from roost.daemon.prefixes import fill_prefix
+from roost.store.errors import RoostError
 from roost.store.lock import Lock, lock_digest
 from roost.store.publish import Filled
 from roost.store.records import Artifact, NewGeneration
@@ -98,7 +100,12 @@ class PrefixBuilds:
         async def fill(prefix: str) -> Filled:
             lock = reveal(wanted.lock, wanted.environ)
             places = hidden_places(wanted.lock, lock)
-            filled, names = await fill_prefix(self._engines, lock, prefix, progress, wanted.credentials, places)
+            try:
+                filled, names = await fill_prefix(self._engines, lock, prefix, progress, wanted.credentials, places)
+            except RoostError as error:
+                if wanted.generation is not None:  # solved for just now: the index was wrong, and not the lock old
+                    raise
+                raise explain_loss(error, wanted.lock) from error
             changed.update(names)
             progress.start("publish")
             return filled

@@ -282,11 +282,13 @@ def image_of(run: Run) -> str | None:
 
 
 def _used_by(run: Run) -> Definition:
-    """What can be said of it without its definition: the image and its interpreter, where it took one as it was."""
+    """What can be said of it without its definition: the image or the interpreter that it took as it was."""
+    image = image_of(run)
+    if image is None and run.lock_digest is not None:
+        return Definition()
     path = (run.interpreter or {}).get("path")
     python = Python(user_managed=True, interpreter=path) if isinstance(path, str) else Python()
-    image = image_of(run)
-    return Definition(base=Base(image=image), python=python) if image is not None else Definition()
+    return Definition(base=Base(image=image) if image is not None else None, python=python)
 
 
 def _environment_of(run: Run) -> tuple[str, int] | None:

@@ -30,13 +30,14 @@ from roost.daemon.moments import new_id
 from roost.daemon.oci import image_platform
 from roost.daemon.peers import peer_pid
 from roost.daemon.planner import Planned, aimed
+from roost.daemon.reruns import check_repeatable, explain_missing, say_what_changed
 from roost.daemon.resolve import Resolved, image_of, resolve_run
 from roost.daemon.routes_builds import FollowQuery, PageQuery
 from roost.daemon.routing import Call, Reply, Route
 from roost.daemon.runs import OVER
 from roost.daemon.views import run_view
 from roost.daemon.work import WORK, Work
-from roost.store.errors import NotFoundError, RoostError, UsageError
+from roost.store.errors import RoostError, UsageError
 from roost.store.records import Run
 
 
@@ -50,6 +51,8 @@ class RerunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     detach: bool = False
     environ_of_client: dict[str, str] = {}
     terminal: Terminal | None = None
+    secrets: dict[str, str] = {}
+    """As of ``RunRequest``: values for the secrets of the run, of which the names were recorded."""
 
 
 async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
@@ -289,14 +292,12 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     work = call.app[WORK]
     run = await work.runs.get(call.path("id"))
     image = image_of(run)
-    if run.lock_digest is None and image is None:
-        raise NotFoundError(
-            f"Run {run.id} recorded no lock", hint="It never started, or used an interpreter as it was."
-        )
+    check_repeatable(run)
     what = What(cwd=run.cwd, command=list(run.command), lock=run.lock_digest, generation=run.generation, image=image)
     body = RunRequest(
         what=what,
         command=list(run.command),
+        secrets=call.body.secrets,
         experiment=run.experiment,
         detach=call.body.detach,
         environ_of_client=call.body.environ_of_client,
@@ -304,8 +305,14 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     )
     resolved = await resolve_run(work.store, run)
     request = Request(definition=resolved.definition, target=run.target)
-    await work.builds.wait(BuildJob(resolved=resolved, request=request, what=what))  # its prefix or image may be gone
-    planned = await work.planner.plan(resolved, request, what)
+    try:
+        await work.builds.wait(
+            BuildJob(resolved=resolved, request=request, what=what)
+        )  # its prefix or image may be gone
+        planned = await work.planner.plan(resolved, request, what)
+    except RoostError as error:
+        raise explain_missing(run, error) from error
+    resolved, planned = say_what_changed(run, resolved, planned)
     return _expecting(call, await asyncio.shield(_start(work, body, resolved, planned)))
 
 

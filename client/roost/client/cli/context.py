@@ -58,7 +58,7 @@ class Context:
 
     def announce(self, source: Mapping[str, Any] | None) -> None:
         """Which definition was chosen."""
-        if source and source.get("path"):
+        if source and source.get("path") and source.get("format") != "run":
             path = str(source["path"])
             below = os.path.relpath(path)
             self.note(f"using {path if below.startswith('..') else below} ({source.get('format')})")

@@ -9,7 +9,7 @@ from contextlib import closing
 from datetime import datetime, timezone
 from typing import Any
 
-from roost.client.cli.building import fields
+from roost.client.cli.building import build, fields
 from roost.client.cli.context import Context, wrong_usage
 from roost.client.cli.launching import at_terminal, attached, gone, handed_on, supervise
 from roost.client.cli.parser import Subparsers, add_command, add_family
@@ -114,7 +114,11 @@ def rerun_command(context: Context) -> int:
     _check(old)
     detach = context.options.detach
     request = {"detach": True, "environ_of_client": handed_on(context)} if detach else _terminal_for(old)
+    inherited = old["target"] == "local" and not detach
+    request["secrets"] = {name: "" if inherited else os.environ[name] for name in old["secrets"]}
+    _make_ready(context, old)
     answer = context.request("POST", f"/v1/runs/{old['id']}/rerun", request)
+    context.warn(answer.get("warnings", []))
     if answer.get("attach"):
         status = attached(context, answer, request)
         if status is None:
@@ -124,6 +128,15 @@ def rerun_command(context: Context) -> int:
         return supervise(context, answer, {})
     context.print_json(answer["run"]) if context.json else context.print(str(answer["run"]["id"]))
     return 0
+
+
+def _make_ready(context: Context, old: Json) -> None:
+    """What was collected is built again from its lock, for all to see, before anything is asked to run."""
+    as_it_was = (old.get("interpreter") or {}).get("image")
+    if old["lock_digest"] is not None and not as_it_was:
+        used = {"run": old["id"], "lock": old["lock_digest"], "generation": old["generation"]}
+        asked = {"cwd": old["cwd"], **{key: value for key, value in used.items() if value is not None}}
+        build(context, {"what": asked, "target": old["target"]})
 
 
 def _terminal_for(old: Json) -> Json:

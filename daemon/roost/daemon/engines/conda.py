@@ -360,8 +360,16 @@ class CondaEngine:
         if missing:
             progress.start("download", sum(sizes.values()))
         reporter = LinkReporter(progress, sizes, len(records))
-        idle, cache_dir = self.config.idle_timeout, self.packages_dir
-        await install(records, prefix, cache_dir=cache_dir, client=client, reporter=reporter, idle=idle, final=final)
+        await install(
+            records,
+            prefix,
+            cache_dir=self.packages_dir,
+            client=client,
+            reporter=reporter,
+            idle=self.config.idle_timeout,
+            final=final,
+            extracting=[cache.entry_folder(self.packages_dir, package) for package in missing],
+        )
         if missing:
             progress.finish("download")
 

@@ -29,6 +29,7 @@ INSTEAD = (
     "This prefix belongs to roost, and others with the same lock share it. Add packages to the environment's "
     "definition instead and run `roost build`."
 )
+_SETTLE_SECONDS = 10.0
 
 
 class LinkReporter:
@@ -90,12 +91,15 @@ async def install(
     reporter: LinkReporter,
     idle: float,
     final: str | None = None,
+    extracting: Sequence[str] = (),
 ) -> None:
     """Fetch and link ``records``; ``idle`` is how many seconds a channel may send nothing.
 
-    ``final`` is the path that files are to name as their prefix, where that is not ``prefix``.
+    ``final`` is the path that files are to name as their prefix, where that is not ``prefix``; ``extracting`` are the
+    folders of the cache that are filled.
 
-    When cancelled, downloads stop at once, and it returns when rattler's threads write no more into ``prefix``.
+    When cancelled or failed, downloads stop at once, and it returns when rattler's threads write no more into
+    ``prefix`` and ``extracting``: the next try would find half a package under their hands.
     """
     with translated(f"linking {len(records)} packages"):
         task = asyncio.ensure_future(
@@ -108,7 +112,7 @@ async def install(
         try:
             await _watched(task, reporter, idle)
         except BaseException:
-            await asyncio.shield(_stop(task, prefix))
+            await asyncio.shield(_stop(task, [prefix, *extracting]))
             raise
 
 
@@ -129,19 +133,27 @@ async def _watched(task: asyncio.Future[None], reporter: LinkReporter, idle: flo
             reporter.heard = time.monotonic()  # it is linking: silence is no fault of a channel
 
 
-async def _stop(task: asyncio.Future[None], prefix: str) -> None:
+async def _stop(task: asyncio.Future[None], folders: Sequence[str]) -> None:
     task.cancel()
     with contextlib.suppress(BaseException):
         await task
-    # rattler drops its future at once, yet a package that is being linked is finished by a thread of its own.
-    before, deadline = -1, time.monotonic() + 5
-    while (now := await asyncio.to_thread(_count, prefix)) != before and time.monotonic() < deadline:
+    # rattler drops its future at once, yet a package that is extracted or linked is finished by a thread of its own.
+    before, deadline = (-1, -1), time.monotonic() + _SETTLE_SECONDS
+    while (now := await asyncio.to_thread(_count, folders)) != before and time.monotonic() < deadline:
         before = now
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
 
 
-def _count(folder: str) -> int:
-    return sum(len(folders) + len(files) for _, folders, files in os.walk(folder))
+def _count(folders: Sequence[str]) -> tuple[int, int]:
+    """Files and bytes."""
+    files, count = 0, 0
+    for folder in folders:
+        for path, _, names in os.walk(folder):
+            files += len(names)
+            for name in names:
+                with contextlib.suppress(OSError):
+                    count += os.lstat(os.path.join(path, name)).st_size
+    return files, count
 
 
 def check_local(packages: Iterable[tuple[CondaPackage, str]]) -> None:

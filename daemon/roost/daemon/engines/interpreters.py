@@ -222,7 +222,8 @@ def check_unchanged(locked: HostPython) -> None:
 
 
 def describe_interpreter(path: str, search_path: str | None = None) -> dict[str, object]:
-    """What a run records of a user-managed interpreter: ``path``, ``version``, ``mtime`` (seconds). Blocks.
+    """What a run records of a user-managed interpreter: ``path``, ``version``, ``mtime`` (seconds), and ``executable``,
+    which ``path`` leads to. Blocks.
 
     A bare name (``python``) is looked for in ``search_path`` (the daemon's own ``PATH`` where it is ``None``), past
     shims. Raises InterpreterMissingError where there is none.
@@ -235,7 +236,8 @@ def describe_interpreter(path: str, search_path: str | None = None) -> dict[str,
             hint="Set the definition's interpreter to an existing Python ([python] interpreter).",
             fields={"path": path},
         )
-    return {"path": place, "version": found.version, "mtime": os.stat(place).st_mtime}
+    stat = os.stat(place)
+    return {"path": place, "version": found.version, "mtime": stat.st_mtime, "executable": found.executable}
 
 
 def _named(name: str, search_path: str | None) -> str | None:

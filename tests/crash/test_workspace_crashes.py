@@ -1,0 +1,89 @@
+"""SIGKILL of the daemon in the middle of registering, labelling and rolling back: all of it or nothing, and it goes on
+afterwards as if nothing had been."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "e2e"))
+
+from roost_process import Roost
+
+FILE = "name = 'train'\n[pip]\nrequirements = []\n[variables]\nA = '{a}'\n"
+
+
+@pytest.fixture
+def roost() -> Iterator[Roost]:
+    """roost with an environment that needs no network: two versions, the first labelled, and two generations."""
+    made = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+    made.config.touch()
+    for a in (1, 2):
+        made.write("roost.toml", FILE.format(a=a))
+        made.ok("env", "register")
+        made.ok("build", *(["--rebuild"] if a == 2 else []))
+    made.ok("env", "label", "train:1", "prod")
+    made.write("roost.toml", FILE.format(a=3))
+    yield made
+    made.end()
+
+
+def state(roost: Roost) -> dict[str, Any]:
+    """All that is told of it, and whether the index is whole."""
+    roost.ok("daemon", "start")
+    with closing(sqlite3.connect(f"file:{roost.root}/index.db?mode=ro", uri=True)) as index:
+        assert index.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert index.execute("PRAGMA foreign_key_check").fetchall() == []
+        current = "SELECT count(*) FROM generations WHERE current GROUP BY definition_digest, platform"
+        assert index.execute(current).fetchall() == [(1,)]
+    versions = roost.json("env", "versions", "train", "--all")["versions"]
+    shown = roost.json("env", "show", "train")
+    return {"versions": versions, "generations": shown["generations"], "environments": roost.json("env", "list")}
+
+
+def killed_in(roost: Roost, point: str, *command: str) -> None:
+    roost.ok("daemon", "stop")
+    roost.variables["ROOST_FAILPOINT"] = point
+    done = roost.run(*command)
+    del roost.variables["ROOST_FAILPOINT"]
+    assert done.returncode in (5, 125), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("point", "command"),
+    [
+        ("register-version", ("env", "register", "--label", "prod", "--label", "test")),
+        ("register-version", ("env", "register", "--name", "other")),
+        ("register-version", ("run", "--", "python", "-c", "pass")),
+        ("put-label", ("env", "label", "train:2", "prod")),
+        ("put-label", ("env", "label", "train:2", "new")),
+        ("promote-generation", ("env", "rollback", "train")),
+        ("promote-generation", ("env", "rollback", "train", "--to", "1")),
+    ],
+)
+def test_killed_before_the_commit_nothing_has_happened(roost: Roost, point: str, command: tuple[str, ...]) -> None:
+    before = state(roost)
+    killed_in(roost, point, *command)
+    assert state(roost) == before
+    roost.ok(*command)
+    assert state(roost) != before
+
+
+def test_what_was_told_is_there_after_a_kill(roost: Roost) -> None:
+    roost.ok("env", "register", "--label", "prod")
+    rolled = roost.json("env", "rollback", "train")
+    pid = roost.daemon_pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    after = state(roost)
+    assert after["versions"][0]["labels"] == ["latest", "prod"]
+    assert [each["number"] for each in after["generations"] if each["current"]] == [rolled["after"]["number"]] == [1]

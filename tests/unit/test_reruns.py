@@ -1,0 +1,69 @@
+"""What a rerun says of what is no longer as it was: an interpreter, and packages that can't be had."""
+
+from __future__ import annotations
+
+import pytest
+
+from roost.daemon.engines.conda_errors import DigestMismatchError, PackageMissingError, PostLinkError
+from roost.daemon.engines.uv_errors import DigestMismatchError as WheelMismatchError
+from roost.daemon.engines.uv_errors import gone
+from roost.daemon.lost_packages import explain_loss
+from roost.daemon.reruns import RunUnrepeatableError, check_repeatable, interpreter_changes
+from roost.store.errors import RoostError
+from roost.store.lock import CondaPackage, CondaPython, Lock, Wheel
+from roost.store.records import Run
+
+SIX = CondaPackage(
+    name="six",
+    version="1.16.0",
+    build="0",
+    subdir="noarch",
+    file_name="six-1.16.0-0.conda",
+    url="https://example.org/c/noarch/six-1.16.0-0.conda",
+    sha256="a" * 64,
+)
+TOY = Wheel(name="toy", version="2", file_name="toy-2.whl", url="https://example.org/f/toy-2.whl", sha256="b" * 64)
+LOCK = Lock(platform="linux-64", provider=CondaPython(), conda=(SIX,), wheels=(TOY,))
+
+
+@pytest.mark.parametrize(
+    ("error", "package"),
+    [
+        (PackageMissingError("x", fields={"file_name": SIX.file_name}), SIX),
+        (PackageMissingError("x", fields={"url": SIX.url}), SIX),
+        (gone(TOY.url or ""), TOY),
+        (DigestMismatchError("x", fields={"url": SIX.url}), SIX),
+        (WheelMismatchError("x", fields={"package": "toy"}), TOY),
+        (WheelMismatchError("toy-2.whl: expected …, and what came is …"), TOY),
+    ],
+)
+def test_the_package_is_named_with_its_place_and_its_digest(error: RoostError, package: CondaPackage | Wheel) -> None:
+    told = explain_loss(error, LOCK)
+    assert f"{package.name} {package.version}" in told.message
+    assert str(package.url) in told.message
+    assert package.sha256 in told.hint
+    assert (told.fields["package"], told.fields["url"]) == (package.name, package.url)
+    wrong = isinstance(error, (DigestMismatchError, WheelMismatchError))
+    assert (told.code, told.exit_status) == ("digest-mismatch" if wrong else "package-missing", 4)
+
+
+def test_other_failures_and_packages_that_nobody_named_stay_as_they_are() -> None:
+    for error in (PostLinkError("six-1.16.0-0.conda failed"), PackageMissingError("no word on which")):
+        assert explain_loss(error, LOCK) is error
+
+
+THEN = {"path": "/p/python", "version": "3.11.7", "mtime": 1.0, "executable": "/usr/bin/python3.11"}
+
+
+def test_changes_of_an_interpreter() -> None:
+    assert interpreter_changes(THEN, dict(THEN)) == {}
+    assert interpreter_changes(THEN, {**THEN, "mtime": 2.0}) == {"mtime": {"before": 1.0, "after": 2.0}}
+    old = {name: THEN[name] for name in ("path", "version", "mtime")}
+    assert interpreter_changes(old, THEN) == {}, "what was not recorded then is no change"
+
+
+def test_what_recorded_nothing_can_not_be_run_again() -> None:
+    fields = {"id": "r", "state": "failed", "target": "local", "command": ("x",), "cwd": "/", "created": "t"}
+    run = Run(**fields, definition_digest="sha256:d", settings_digest="sha256:s")  # type: ignore[arg-type]
+    with pytest.raises(RunUnrepeatableError):
+        check_repeatable(run)
