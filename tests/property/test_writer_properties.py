@@ -200,6 +200,8 @@ def test_real_files_come_back_the_same_or_with_a_word_on_what_is_lost(format):
             continue
         if any(item.path or item.digest for item in parsed.definition.pip.requirements if item.kind != "requirements"):
             continue  # what lies beside it is not in the corpus
+        if any(copy.folder for copy in written.copies.values()):
+            continue
         digest = canonical(again(written).definition, DEFAULTS)
         lost = [warning.code for warning in written.warnings if warning.code in ("export-lossy", "export-changed")]
         if lost:

@@ -15,16 +15,13 @@ from roost.client.wire import (
     What,
 )
 from roost.daemon.decide import Request
-from roost.daemon.engines.conda_platforms import baseline
-from roost.daemon.progress import Silent
+from roost.daemon.locking import lock_for
 from roost.daemon.resolve import Resolved
 from roost.daemon.routing import Call, Route
-from roost.daemon.solving import solve_lock
 from roost.daemon.work import WORK, Work
 from roost.store.definition import Input
 from roost.store.document import to_document
-from roost.store.errors import UsageError
-from roost.store.lock import Lock, lock_digest
+from roost.store.lock import lock_digest
 from roost.store.lock_formats import write_lock
 
 
@@ -103,32 +100,15 @@ async def _plan(work: Work, resolved: Resolved, what: What, target: str, solve: 
 async def locks(call: Call[LockRequest]) -> LockResponse:
     work, body = call.app[WORK], call.body
     resolved = await work.resolve(body.what)
-    if resolved.definition.python.user_managed:
-        raise UsageError("A user-managed definition has no lock", hint="Roost installs nothing for it.")
-    if body.platform is not None:
-        baseline(body.platform, resolved.definition.system)  # refuses what is no platform
-        resolved = _for_platform(resolved, body.platform)
-    request = Request(definition=resolved.definition, ignore_image=True)
-    facts = await work.planner.known(resolved, request, body.what)
-    lock = await _kept_or_solved(work, resolved, body.what, facts.lock_digest)
+    locked = await lock_for(work, resolved, body.what, body.platform)
     return LockResponse(
-        text=write_lock(lock, body.format, channels=resolved.definition.conda.channels or resolved.defaults.channels),
+        text=write_lock(
+            locked.lock, body.format, channels=resolved.definition.conda.channels or resolved.defaults.channels
+        ),
         definition_digest=resolved.digest,
-        lock_digest=lock_digest(lock),
-        generation=facts.generation.number if facts.generation else None,
+        lock_digest=lock_digest(locked.lock),
+        generation=locked.generation,
     )
-
-
-def _for_platform(resolved: Resolved, platform: str) -> Resolved:
-    """What this machine's Python provides here, conda's provides on another platform, as it does in images."""
-    hosted = resolved.hosted and platform != resolved.platform
-    return msgspec.structs.replace(resolved, platform=platform, image=hosted)
-
-
-async def _kept_or_solved(work: Work, resolved: Resolved, what: What, digest: str | None) -> Lock:
-    kept = await work.store.index.lock(digest) if digest else None
-    first = kept or await work.planner.first_locks.take(resolved, what, Silent())
-    return first or await solve_lock(work.engines, work.planner.solve_job(resolved, what), Silent())
 
 
 ROUTES_DEFINITIONS = [

@@ -20,6 +20,7 @@ from roost.daemon.routes_curated import ROUTES_CURATED
 from roost.daemon.routes_daemon import ROUTES_DAEMON
 from roost.daemon.routes_definitions import ROUTES_DEFINITIONS
 from roost.daemon.routes_environments import ROUTES_ENVIRONMENTS
+from roost.daemon.routes_exchange import ROUTES_EXCHANGE
 from roost.daemon.routes_images import ROUTES_IMAGES
 from roost.daemon.routes_registries import ROUTES_REGISTRIES
 from roost.daemon.routes_runs import ROUTES_RUNS
@@ -43,6 +44,7 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_CURATED,
     *ROUTES_WHO,
     *ROUTES_WHEELS,
+    *ROUTES_EXCHANGE,
     *ROUTES_COMPARE,
 )
 

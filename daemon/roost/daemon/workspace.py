@@ -14,8 +14,16 @@ from roost.daemon.launches import moving
 from roost.daemon.resolve import Resolved
 from roost.store.definition import Definition
 from roost.store.errors import UsageError
+from roost.store.lock import Lock
 from roost.store.names import check_new_label, check_new_name, name_from, parse_reference
-from roost.store.records import EnvironmentBody, EnvironmentKind, EnvironmentVersion, NewVersion, Registered
+from roost.store.records import (
+    EnvironmentBody,
+    EnvironmentKind,
+    EnvironmentVersion,
+    NewGeneration,
+    NewVersion,
+    Registered,
+)
 from roost.store.store import Store
 
 
@@ -37,15 +45,16 @@ class Workspace:
         new = new_version(resolved, chosen, labels=checked, origin=origin and str(parse_reference(origin)))
         return await self.add(new)
 
-    async def add(self, new: NewVersion) -> Registered:
-        """Register ``new``, and keep the local things that it refers to.
+    async def add(self, new: NewVersion, locked: tuple[NewGeneration, Lock] | None = None) -> Registered:
+        """Register ``new``, and keep the local things that it refers to. ``locked``: the lock that came along with it.
 
         No plan file is left behind that names the version which was the latest. Raises what ``kept_files.keep`` does.
         """
         definition = await kept_files.keep(self._store.layout, new.body.definition)
         new = msgspec.structs.replace(new, body=msgspec.structs.replace(new.body, definition=definition))
         async with moving(self._launches):
-            registered = await self._store.index.register(new)
+            index = self._store.index
+            registered = await (index.register_locked(new, *locked) if locked else index.register(new))
         await self._tell(registered)
         return registered
 

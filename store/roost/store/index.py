@@ -122,6 +122,10 @@ class Index:
         """All of them, or none."""
         return await self.database.write(index_environments.register_all, new)
 
+    async def register_locked(self, new: NewVersion, generation: NewGeneration, lock: Lock) -> Registered:
+        """Register ``new``, and where its definition has no generation yet, make ``lock`` its first: all in one."""
+        return await self.database.write(index_environments.register_locked, new, generation, lock)
+
     async def environment(self, reference: EnvironmentReference) -> EnvironmentVersion:
         """The version that it names. Raises ``EnvironmentUnknownError``."""
         return await self.database.read(index_environments.environment_version, reference)

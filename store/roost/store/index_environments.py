@@ -19,12 +19,15 @@ from roost.store.clock import utc_now
 from roost.store.errors import NotFoundError, RoostError
 from roost.store.failpoints import failpoint
 from roost.store.index_definitions import remember_definition, remember_settings
+from roost.store.index_generations import add_generation
+from roost.store.lock import Lock
 from roost.store.names import CURATED_PREFIX, LATEST, EnvironmentReference
 from roost.store.records import (
     CuratedRows,
     EnvironmentBody,
     EnvironmentRow,
     EnvironmentVersion,
+    NewGeneration,
     NewVersion,
     Registered,
 )
@@ -83,6 +86,18 @@ def register(connection: sqlite3.Connection, new: NewVersion) -> Registered:
 def register_all(connection: sqlite3.Connection, new: Sequence[NewVersion]) -> list[Registered]:
     """All of them, or none."""
     return [register(connection, each) for each in new]
+
+
+def register_locked(
+    connection: sqlite3.Connection, new: NewVersion, generation: NewGeneration, lock: Lock
+) -> Registered:
+    """Register ``new`` with the lock that came along as its first generation; one that is there stays current."""
+    registered = register(connection, new)
+    query = "SELECT 1 FROM generations WHERE definition_digest = ? AND platform = ?"
+    if connection.execute(query, (generation.definition_digest, generation.platform)).fetchone() is None:
+        add_generation(connection, generation, lock)
+        failpoint("register-locked")
+    return registered
 
 
 def same_version(

@@ -142,6 +142,10 @@ def test_local_wheels_go_along_and_folders_are_named():
     written = write("conda", exported(Definition(pip=Pip(requirements=(wheel, folder)))))
     content = yaml.safe_load(written.files["environment.yml"])
     assert content["dependencies"] == [{"pip": ["./wheels/x-1-py3-none-any.whl[a]", "-e /src/x[b]"]}]
+    source = PipItem(kind="source", text='y[b] ; os_name == "posix"', digest=f"sha256:{SHA}", path="/src/y")
+    beside = write("conda", exported(Definition(pip=Pip(requirements=(source,)))))
+    assert beside.copies["sources/y"].folder
+    assert b"./sources/y[b] ; os_name" in beside.files["environment.yml"]
     assert written.copies["wheels/x-1-py3-none-any.whl"].path == "/kept/x-1-py3-none-any.whl"
     assert [warning.message for warning in written.warnings if warning.code == "export-local"] == [
         "/src/x stays where it is: the export works on this machine only"
@@ -158,12 +162,13 @@ def test_docker_steps_become_a_dockerfile_for_azure():
     assert yaml.safe_load(v2.files["environment.yml"])["build"] == {"path": "./context"}
 
 
-def test_a_build_context_is_named_where_it_can_be():
+def test_a_build_context_goes_along_where_it_can():
     context = Definition(base=Base(context=f"sha256:{SHA}", context_path="/src/context"))
     with pytest.raises(ExportImpossibleError, match="build context"):
         write("azure", exported(context))
     v2 = write("azure-v2", exported(context))
-    assert yaml.safe_load(v2.files["environment.yml"])["build"] == {"path": "/src/context"}
+    assert yaml.safe_load(v2.files["environment.yml"])["build"] == {"path": "./context"}
+    assert (v2.copies["context"].path, v2.copies["context"].folder) == ("/src/context", True)
     lost = Definition(base=Base(context=f"sha256:{SHA}"))
     with pytest.raises(ExportImpossibleError, match="digest only"):
         write("azure-v2", exported(lost))

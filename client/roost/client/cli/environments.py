@@ -11,7 +11,7 @@ import tempfile
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from roost.client.cli import comparing, wheels, who
+from roost.client.cli import comparing, exchange, wheels, who
 from roost.client.cli.changes import summary
 from roost.client.cli.context import Context, wrong_usage
 from roost.client.cli.parser import Subparsers, add_command, add_family
@@ -57,6 +57,7 @@ def add(subparsers: Subparsers) -> None:
     who.add(family)
     wheels.add(family)
     comparing.add(family)
+    exchange.add(family)
 
 
 def _add_register(family: Subparsers) -> None:

@@ -14,7 +14,7 @@ from roost.store.azure_form import (
 )
 from roost.store.definition import Base, Conda, Pip, R
 from roost.store.writers.conda import conda_file
-from roost.store.writers.parts import Draft, ExportImpossibleError, as_dockerfile, dump_yaml, image_of
+from roost.store.writers.parts import Copy, Draft, ExportImpossibleError, as_dockerfile, dump_yaml, image_of
 
 Json = dict[str, Any]
 SCHEMA = "https://azuremlschemas.azureedge.net/latest/environment.schema.json"
@@ -75,8 +75,8 @@ def _v2_base(draft: Draft, base: Base) -> Json:
                 "The build context of this environment is known by its digest only",
                 hint="Export it as roost's own file, or where the context's folder is.",
             )
-        draft.warn("export-local", f"{base.context_path} stays where it is: the export works on this machine only")
-        return {"build": {"path": base.context_path}}
+        draft.copies[V2_CONTEXT] = Copy(digest=base.context, path=base.context_path, folder=True)
+        return {"build": {"path": f"./{V2_CONTEXT}"}}
     image = image_of(base, draft.exported.defaults)
     if image is None:
         image = draft.exported.defaults.base_image

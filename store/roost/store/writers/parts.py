@@ -7,6 +7,7 @@ and an error where it would not.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Container
 from typing import Any
 
@@ -18,8 +19,8 @@ from roost.store.errors import RoostError
 from roost.store.lock import Lock
 from roost.store.pip_lines import ARCHIVES
 
-WHEELS = "wheels"
-"""The folder for local wheels and archives beside an exported file."""
+WHEELS, SOURCES = "wheels", "sources"
+"""The folders for local wheels and archives, and for local projects, beside an exported file."""
 CONSTRAINTS = "constraints"
 
 
@@ -32,12 +33,13 @@ class ExportImpossibleError(RoostError):
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that goes along as it is."""
+    """A file or folder that goes along as it is."""
 
     digest: str
     """``sha256:`` of its content."""
     path: str | None
     """Absolute; ``None``: the store keeps it, by that digest."""
+    folder: bool = False
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +117,8 @@ class Draft:
             return [f"-c {item.text if item.path is None else self._constraints(item)}"]
         if item.digest is None:
             return [item.text]
+        if item.kind == "source" and not _is_file(item):
+            return [self._copied_folder(item)]
         return [self._copied(item) if _is_file(item) else self._left(item)]
 
     def _constraints(self, item: PipItem) -> str:
@@ -129,6 +133,15 @@ class Draft:
         file_name = item.text.split(" ", 1)[0].partition("[")[0]
         self.copies[f"{WHEELS}/{file_name}"] = Copy(digest=item.digest, path=item.path)
         return f"./{WHEELS}/{item.text}"
+
+    def _copied_folder(self, item: PipItem) -> str:
+        assert item.digest is not None
+        name = re.split(r"[\[ ]", item.text, maxsplit=1)[0]
+        place = f"{SOURCES}/{name}"
+        if self.copies.get(place, Copy(digest=item.digest, path=None)).digest != item.digest:
+            return self._left(item)  # two projects of one name
+        self.copies[place] = Copy(digest=item.digest, path=item.path, folder=True)
+        return f"./{SOURCES}/{item.text}"
 
     def _left(self, item: PipItem) -> str:
         """A folder stays where it is."""

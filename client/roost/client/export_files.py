@@ -1,0 +1,101 @@
+"""Puts an export on disk: all of it or nothing, and over nothing that is there unless that is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from roost.client.cli.context import wrong_usage
+from roost.client.errors import client_error
+
+Json = dict[str, Any]
+_CHUNK = 1 << 20
+
+
+def write_export(export: Json, output: str, *, force: bool) -> list[str]:
+    """Write the files of ``export`` to ``output``, a file where it is one file and a folder else; the paths written.
+
+    Everything is staged beside its place and then renamed: an interrupted export leaves what was there. Raises
+    ``ClientError`` where something is there and ``force`` is not given.
+    """
+    alone = len(export["files"]) == 1 and not export["copies"] and not export["folder"]
+    if alone and not os.path.isdir(output) and not output.endswith("/"):
+        folder, named = os.path.split(output)
+        return _put({named: next(iter(export["files"].values()))}, {}, folder or ".", force=force)
+    if not alone and os.path.exists(output) and not os.path.isdir(output):
+        raise wrong_usage(f"{output} is a file, and the export has several.", "Name a folder with -o.")
+    return _put(export["files"], export["copies"], output, force=force)
+
+
+def _put(files: dict[str, str], copies: Json, folder: str, *, force: bool) -> list[str]:
+    names = [*files, *copies]
+    there = [os.path.join(folder, name) for name in names if os.path.lexists(os.path.join(folder, name))]
+    if there and not force:
+        raise wrong_usage(f"{there[0]} exists already.", "Overwrite it with --force, or name another place with -o.")
+    try:
+        above = folder if os.path.isdir(folder) else os.path.dirname(os.path.abspath(folder))
+        stage = tempfile.mkdtemp(prefix=".roost-export-", dir=above)
+        try:
+            os.chmod(stage, 0o777 & ~_umask())
+            for name, text in files.items():
+                _write(os.path.join(stage, name), text)
+            for name, copy in copies.items():
+                _copy(copy, os.path.join(stage, name))
+            _place(stage, folder, names)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+    except OSError as error:
+        message = f"{error.filename or folder}: {error.strerror}."
+        raise client_error("export-failed", message, "Nothing was exported: name a place with -o.", 1) from error
+    return [os.path.normpath(os.path.join(folder, name)) for name in names]
+
+
+def _place(stage: str, folder: str, names: list[str]) -> None:
+    """A new folder by one rename; into one that is there, each file by one."""
+    if not os.path.isdir(folder):
+        os.rename(stage, folder)
+        return
+    for name in names:
+        target = os.path.join(folder, name)
+        os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
+        if os.path.isdir(target) and not os.path.islink(target):
+            os.rename(target, os.path.join(stage, f"{name.replace('/', '-')}.before"))
+        os.replace(os.path.join(stage, name), target)
+
+
+def _write(path: str, text: str) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _copy(copy: Json, target: str) -> None:
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    if copy["folder"]:
+        shutil.copytree(copy["path"], target, symlinks=True)
+        return
+    shutil.copyfile(copy["path"], target)
+    content = hashlib.sha256()
+    for chunk in _chunks(target):
+        content.update(chunk)
+    if f"sha256:{content.hexdigest()}" != copy["digest"]:
+        message = f"{copy['path']} is not what it was when the environment was registered."
+        raise client_error("export-changed-file", message, "Put the file back, or register the environment anew.", 1)
+
+
+def _chunks(path: str) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

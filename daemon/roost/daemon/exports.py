@@ -1,0 +1,59 @@
+"""Writes environments in other tools' formats. The text goes to who asked; nothing is written here."""
+
+from __future__ import annotations
+
+from roost.client.wire import WarningView
+from roost.client.wire_exchange import CopyView, ExportRequest, ExportResponse
+from roost.daemon import kept_files
+from roost.daemon.locking import lock_for
+from roost.daemon.resolve import Resolved
+from roost.daemon.work import Work
+from roost.store.lock import Lock, lock_digest
+from roost.store.writers import Copy, Exported, ExportImpossibleError, export_format, write
+
+
+async def export_environment(work: Work, request: ExportRequest) -> ExportResponse:
+    """What ``request`` names, in its format.
+
+    Raises UsageError, NotFoundError, ExportImpossibleError, LockNotPortableError, and what solving raises where a lock
+    is needed and there is none yet.
+    """
+    resolved = await work.resolve(request.what)
+    chosen = export_format(request.format)
+    lock = await _lock(work, resolved, request) if chosen.locked else None
+    located = await kept_files.locate(work.store.layout, resolved)
+    exported = Exported(
+        definition=located.definition,
+        settings=located.settings,
+        name=resolved.source.name,
+        defaults=resolved.defaults,
+        lock=lock,
+    )
+    written = write(request.format, exported)
+    return ExportResponse(
+        files={name: content.decode() for name, content in written.files.items()},
+        copies={name: _copy(name, copy) for name, copy in written.copies.items()},
+        folder=chosen.folder,
+        definition_digest=resolved.digest,
+        lock_digest=lock_digest(lock) if lock else None,
+        source=resolved.source.path,
+        warnings=[
+            *resolved.warnings,
+            *(WarningView(code=notice.code, message=notice.message) for notice in written.warnings),
+        ],
+    )
+
+
+async def _lock(work: Work, resolved: Resolved, request: ExportRequest) -> Lock | None:
+    if resolved.definition.python.user_managed:
+        return None
+    return (await lock_for(work, resolved, request.what, request.platform)).lock
+
+
+def _copy(name: str, copy: Copy) -> CopyView:
+    if copy.path is None:
+        raise ExportImpossibleError(
+            f"The store of this machine does not have what {name} is to be a copy of ({copy.digest})",
+            hint="Add it with `roost env add-wheel PATH`, or export it as roost's own file.",
+        )
+    return CopyView(path=copy.path, digest=copy.digest, folder=copy.folder)
