@@ -113,7 +113,9 @@ def test_a_registry_that_is_down_is_named_and_stops_no_local_build(
 ):
     roost = new_machine()
     write_numpy(roost, base_image)
+    assert roost.json("image", "show")["exists_in_registry"] is False
     registries.workspace.stop()
+    assert roost.json("image", "show")["exists_in_registry"] is None, "of a lock that is not known here, too"
     [plan] = roost.json("plan")["plans"]
     assert plan["action"] == "build-image"
     assert "registry-unknown" in codes(plan)

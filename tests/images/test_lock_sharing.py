@@ -19,7 +19,7 @@ from roost_process import Roost
 from roost.daemon.engines.registry import Registry, RegistryConfig
 from roost.daemon.lock_artifact import SharedLock, decode, encode, lock_descriptor, lock_repository, lock_tag
 from roost.daemon.oci import OCI_MANIFEST, Manifest, Reference, Yes, parse_manifest
-from roost.store.lock import Lock
+from roost.store.lock import Lock, lock_digest
 
 ENVIRONMENT = """name: shared
 channels: [conda-forge]
@@ -127,7 +127,20 @@ def _a_rebuild_is_for_those_who_ask(
     assert rebuilt["lock_digest"] != digest
     assert "lock-pushed" in codes(rebuilt["reasons"])
     assert second.ok("exec", "--", "python", "-c", VERSIONS).split()[1] == "2.0"
-    assert first.json("build")["build"]["lock_digest"] == digest
+    kept = first.json("build")["build"]
+    assert (kept["lock_digest"], "lock-elsewhere" in codes(kept["reasons"])) == (digest, False)
+    own = second.json("build")["build"]
+    assert (own["lock_digest"], codes(own["reasons"])[-1]) == (rebuilt["lock_digest"], "lock-elsewhere")
+    assert digest.removeprefix("sha256:")[:12] in own["reasons"][-1]["message"]
+    registries.workspace.stop()  # what is remembered is told, and nobody is asked
+    assert "lock-elsewhere" in codes(second.json("plan")["plans"][0]["reasons"])
+    registries.workspace.start()
+    back = second.json("build", "--lock", digest)["build"]
+    assert (back["lock_digest"], back["generation"]) == (digest, 1)
+    asked = first.json("build", "--lock", rebuilt["lock_digest"])["build"]
+    assert (asked["lock_digest"], asked["generation"]) == (rebuilt["lock_digest"], 2)
+    assert first.ok("exec", "--", "python", "-c", VERSIONS).split()[1] == "2.0", "because it was asked for"
+    assert first.failed(7, "build", "--lock", "sha256:" + "0" * 64)["code"] == "not-found"
     third = machine(team(registries.workspace))
     assert third.json("plan")["lock_digest"] == digest
 
@@ -186,7 +199,12 @@ def test_a_registry_that_is_down_stops_nobody_and_is_told(machine: Machine, regi
     assert codes(warm["reasons"]) == ["definition-known", "prefix-ready"], "nobody is asked where all is here"
     assert kinds(roost).count("lock-not-pushed") == 1
     registries.workspace.start()
-    assert roost.json("build")["build"]["state"] == "not-needed"
+    warm = roost.json("build")["build"]
+    assert (warm["state"], codes(warm["reasons"])[-1]) == ("not-needed", "lock-pushed"), "given as soon as it can be"
+    other = machine(team(registries.workspace))
+    other.write("environment.yml", "channels: [conda-forge]\ndependencies: [dated=1]\n")
+    assert other.json("plan")["lock_digest"] == built["lock_digest"]
+    assert "lock-pushed" not in codes(roost.json("build")["build"]["reasons"])
 
 
 def test_a_definition_on_a_python_of_this_machine_is_shared_with_nobody(
@@ -222,6 +240,10 @@ async def push(client: Registry, reference: Reference, shared: SharedLock) -> No
     await client.push_manifest(reference, artifact.manifest, OCI_MANIFEST)
 
 
+def decode_digest(shared: SharedLock) -> str:
+    return lock_digest(shared.lock)
+
+
 def _elsewhere(lock: Lock) -> Lock:
     bad = [msgspec.structs.replace(p, url=p.url.replace("conda.anaconda.org", "evil.example")) for p in lock.conda]
     return msgspec.structs.replace(lock, conda=tuple(bad))
@@ -254,6 +276,19 @@ async def test_a_poisoned_lock_is_refused_and_nothing_of_it_is_used(
     second.write("environment.yml", text)
     refused = second.failed(4, "build")
     assert refused.get("error", refused)["code"] == "lock-poisoned"
+    assert str(reference) in refused["hint"], "whoever looks after the registry must find it"
+    assert refused["fields"]["reference"] == str(reference)
     assert not [path for path in (second.root / "prefixes").glob("*") if path.is_dir()]
     # the way out that the hint names
-    assert second.json("build", "--rebuild")["build"]["state"] == "succeeded"
+    rebuilt = second.json("build", "--rebuild")["build"]
+    assert rebuilt["state"] == "succeeded"
+    warm = second.json("build")["build"]
+    told = "lock-poisoned" if poison is _elsewhere else "lock-elsewhere"  # by the look of it, or when it is asked for
+    assert (warm["state"], codes(warm["reasons"])[-1]) == ("not-needed", told)
+    if poison is _elsewhere:
+        assert str(reference) in warm["reasons"][-1]["message"]
+        assert "lock-poisoned" in codes(rebuilt["reasons"])
+    else:
+        bad = decode_digest(await fetch(client, reference))
+        assert second.failed(4, "build", "--lock", bad)["code"] == "lock-poisoned"
+        assert second.json("build")["build"]["lock_digest"] == rebuilt["lock_digest"]

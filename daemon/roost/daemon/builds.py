@@ -17,15 +17,15 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from roost.client.wire import Action, BuildResult, ErrorBody, Message, Reason, What
+from roost.client.wire import Action, BuildResult, ErrorBody, Message, What
 from roost.daemon import build_log
 from roost.daemon.build_progress import BuildProgress
-from roost.daemon.decide import Facts, Request, short
+from roost.daemon.build_results import as_joined, cutoff, not_needed, told
+from roost.daemon.decide import Facts, Request
 from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
 from roost.daemon.expansion import concealed, expand_credentials, registry_credentials
 from roost.daemon.flights import Flight, Flights, Listener
-from roost.daemon.frozen_folders import warnings_of
 from roost.daemon.host_credentials import in_urls, missing_variables, urls_of, urls_of_lock
 from roost.daemon.image_jobs import ImageJob, ImageJobs
 from roost.daemon.launch import LaunchFolder
@@ -39,7 +39,7 @@ from roost.daemon.resolve import Resolved
 from roost.daemon.solving import solve_lock
 from roost.daemon.views import artifact_view, error_body
 from roost.store.clock import utc_now
-from roost.store.errors import BuildCancelledError, BuildError, RoostError
+from roost.store.errors import BuildCancelledError, BuildError, NotFoundError, RoostError
 from roost.store.index_database import to_the_end
 from roost.store.lock import Lock, lock_digest
 from roost.store.records import Build, BuildState, Generation, NewGeneration
@@ -121,19 +121,20 @@ class Builds:
         """
         planned = await self._planner.plan(job.resolved, job.request, job.what)
         if job.push is None and not makes(planned):
-            yield _told(planned, job.resolved)
-            yield Message(event="result", result=_not_needed(planned, job.resolved))
+            yield told(planned, job.resolved)
+            standing = await self._planner.first_locks.standing(job.resolved, job.what, planned.facts)
+            yield Message(event="result", result=not_needed(planned, job.resolved, standing))
             return
         self._require_credentials(job)
         async with self._flights.join(job.key, lambda flight: self._build(flight, job)) as (_, listener, joined):
             async for message in listener.messages():
-                yield _as_joined(message) if joined else message
+                yield as_joined(message) if joined else message
 
     async def wait(self, job: BuildJob) -> BuildResult:
         """Make it ready; raises what the build raised."""
         planned = await self._planner.plan(job.resolved, job.request, job.what)
         if job.push is None and not makes(planned):
-            return _not_needed(planned, job.resolved)
+            return not_needed(planned, job.resolved)
         self._require_credentials(job)
         async with self._flights.join(job.key, lambda flight: self._build(flight, job)) as (flight, _, _joined):
             return await flight.outcome()
@@ -206,7 +207,7 @@ class Builds:
         planned = await self._planner.plan(job.resolved, job.request, job.what)
         try:
             await to_the_end(asyncio.create_task(self._begin(job, build)))
-            flight.publish(_told(planned, job.resolved))
+            flight.publish(told(planned, job.resolved))
             result = await self._make_ready(flight, job, build, planned)
         except BaseException as error:
             await to_the_end(asyncio.create_task(self._fail(build, error, started, job.what.environ)))
@@ -239,10 +240,14 @@ class Builds:
         self, flight: Flight[BuildResult], job: BuildJob, build: Build, planned: Planned
     ) -> BuildResult:
         lock, solved = await self._lock(flight, job, planned.facts)
-        result = await self._make(flight, job, build, planned, lock, moves=job.anew)
+        adopted = job.what.lock is not None and planned.facts.generation is None
+        result = await self._make(flight, job, build, planned, lock, moves=job.anew or adopted)
         if job.anew:
             result = msgspec.structs.replace(result, moved=await self._moved(job.resolved.digest))
-        return await self._shared(flight, job, build, planned, lock, result) if solved else result
+        if solved:
+            return await self._shared(flight, job, build, planned, lock, result)
+        standing = await self._planner.first_locks.standing(job.resolved, job.what, planned.facts)
+        return msgspec.structs.replace(result, reasons=[*result.reasons, *standing])
 
     async def _moved(self, digest: str) -> list[str]:
         """All that have this definition: its current generation is theirs."""
@@ -281,7 +286,7 @@ class Builds:
             generation=generation.number,
             artifacts=[artifact_view(ready.artifact)],
             seconds=round(time.monotonic() - started, 3),
-            reasons=[*planned.plan.reasons, *([_cutoff(digest)] if ready.reused else [])],
+            reasons=[*planned.plan.reasons, *([cutoff(digest)] if ready.reused else [])],
         )
 
     async def _make_image(
@@ -327,6 +332,8 @@ class Builds:
         progress, locks = BuildProgress(flight.publish, job.what.environ), self._planner.first_locks
         if not job.anew and (first := await locks.take(job.resolved, job.what, progress)):
             return first, False
+        if job.what.lock is not None:
+            raise NotFoundError(f"No registry has lock {job.what.lock} any more", hint="Try again, or leave it out.")
         solved = await self._solved(job, progress)
         if not job.anew and (first := await locks.take(job.resolved, job.what, progress, fresh=True)):
             return first, False
@@ -417,38 +424,6 @@ def _new_build(job: BuildJob) -> Build:
 def _new_generation(job: BuildJob) -> NewGeneration:
     resolved = job.resolved
     return NewGeneration(definition_digest=resolved.digest, platform=resolved.lineage, as_of=job.request.as_of)
-
-
-def _told(planned: Planned, resolved: Resolved) -> Message:
-    warnings = warnings_of(planned.plan.reasons)
-    return Message(event="plan", plan=planned.plan, source=resolved.source, warnings=warnings)
-
-
-def _as_joined(message: Message) -> Message:
-    result = message.result
-    if result is None or result.state != "succeeded":
-        return message
-    return msgspec.structs.replace(message, result=msgspec.structs.replace(result, state="joined"))
-
-
-def _not_needed(planned: Planned, resolved: Resolved) -> BuildResult:
-    generation = planned.facts.generation
-    return BuildResult(
-        id=None,
-        state="not-needed",
-        definition_digest=resolved.digest,
-        lock_digest=planned.facts.lock_digest,
-        generation=generation.number if generation else None,
-        artifacts=[planned.plan.artifact] if planned.plan.artifact else [],
-        seconds=0.0,
-        reasons=planned.plan.reasons,
-    )
-
-
-def _cutoff(digest: str) -> Reason:
-    return Reason(
-        code="lock-shared", message=f"The solve chose lock {short(digest)}, whose prefix is ready: nothing to build"
-    )
 
 
 def _event_fields(build: Build) -> dict[str, object]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from roost.client.wire import Action, ArtifactView, PlanView, Reason, Step
 from roost.daemon import decide_images
 from roost.daemon.decide_facts import IMAGE_TARGETS, PREFIX_TARGETS, Facts, ImageFacts, ImagePlace, Request, short
-from roost.daemon.decide_lock import asked_anew, lock_reason, solve_kinds, unknown_reason
+from roost.daemon.decide_lock import asked_anew, lock_reason, registry_reasons, solve_kinds, unknown_reason
 from roost.store.definition import Definition
 from roost.store.errors import DefinitionError, NotFoundError
 
@@ -79,7 +79,7 @@ def decide(request: Request, facts: Facts) -> PlanView:
         platform=facts.platform,
         action=action,
         artifact=_artifact(action, facts),
-        reasons=[*reasons, *([facts.registry_unknown] if facts.registry_unknown else [])],
+        reasons=[*reasons, *registry_reasons(facts)],
         steps=_steps(action, request, facts),
         nearest=facts.nearest if action == "build-prefix" and facts.generation is None else None,
     )

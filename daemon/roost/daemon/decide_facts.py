@@ -80,6 +80,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Of a definition without a generation here: which registry has ``lock_digest`` for it."""
     registry_unknown: Reason | None = None
     """Code ``registry-unknown``: a registry may have a lock for it, and can't be asked."""
+    lock_elsewhere: Reason | None = None
+    """Code ``lock-elsewhere``: another machine's lock is in a registry, as the last look there found."""
     solved_now: bool = False
     """The lock was solved for this plan (``--solve``) and is kept nowhere."""
     interpreter: Mapping[str, object] | None = None

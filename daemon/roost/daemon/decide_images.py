@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from roost.client.wire import Action, ArtifactView, PlanView, Reason, Step
 from roost.daemon.decide_facts import Facts, ImageFacts, ImagePlace, Request, short
-from roost.daemon.decide_lock import asked_anew, lock_reason, solve_kinds, unknown_reason
+from roost.daemon.decide_lock import asked_anew, lock_reason, registry_reasons, solve_kinds, unknown_reason
 from roost.daemon.oci import Unknown, Yes
 from roost.store.definition import Definition
 
@@ -25,7 +25,7 @@ def decide_image(target: str, request: Request, facts: Facts) -> PlanView:
         platform=facts.platform,
         action=action,
         artifact=_artifact(action, place, facts.image),
-        reasons=[*reasons, *([facts.registry_unknown] if facts.registry_unknown else [])],
+        reasons=[*reasons, *registry_reasons(facts)],
         steps=_steps(action, place, request, facts),
         nearest=facts.nearest if action == "build-image" and facts.generation is None else None,
     )

@@ -39,6 +39,11 @@ def lock_reason(facts: Facts) -> Reason:
     )
 
 
+def registry_reasons(facts: Facts) -> list[Reason]:
+    """What registries have, or might have, that is not used."""
+    return [reason for reason in (facts.lock_elsewhere, facts.registry_unknown) if reason is not None]
+
+
 def solve_kinds(request: Request, facts: Facts) -> list[str]:
     """The steps that lead to a lock; none where it is known."""
     definition = request.definition

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import msgspec
@@ -10,14 +11,16 @@ from roost.client.wire import Reason, What
 from roost.daemon.decide_facts import Facts, short
 from roost.daemon.decide_images import is_plain
 from roost.daemon.frozen_folders import has_editables
-from roost.daemon.lock_share import Found, LockShare
+from roost.daemon.lock_share import Found, LockShare, Standing
 from roost.daemon.lock_vouch import LockJob
 from roost.daemon.progress import Progress
 from roost.daemon.resolve import Resolved
 from roost.daemon.solving import SolveJob
 from roost.store.errors import RoostError
 from roost.store.lock import Lock, lock_digest
+from roost.store.records import Generation
 
+_STANDING_SECONDS = 3.0
 MakeJob = Callable[[Resolved, What], SolveJob]
 
 
@@ -46,6 +49,36 @@ class FirstLocks:
             return None  # a lock of nothing says nothing
         return self._share, LockJob(definition_digest=resolved.digest, solve=self._solve_job(resolved, what))
 
+    async def standing(self, resolved: Resolved, what: What, facts: Facts) -> tuple[Reason, ...]:
+        """What there is to say of the current generation's lock and the registries': another machine's lock is told
+        and never taken unasked; one that could not be shared when it was made is shared now. Never fails, and takes
+        three seconds at most."""
+        if facts.generation is None or not facts.generation.current:
+            return ()
+        try:
+            asked = self._job(resolved, what)
+            if asked is None:
+                return ()
+            stands = await asyncio.wait_for(asked[0].stand(asked[1], facts.generation), _STANDING_SECONDS)
+        except asyncio.TimeoutError:
+            text = f"What the registries have was not known after {_STANDING_SECONDS:.0f} s"
+            return (Reason(code="registry-unknown", message=text),)
+        except RoostError as error:
+            return (Reason(code=error.code, message=f"{error.message}. {error.hint}"),)
+        return (stands.reason,) if stands.reason is not None else ()
+
+    def remembered(self, generation: Generation) -> Reason | None:
+        """What the last look said of another machine's lock; nobody is asked."""
+        return self._share.remembered(generation) if self._share is not None else None
+
+    async def elsewhere(self, resolved: Resolved, what: What, generation: Generation) -> Standing:
+        """How the lock of ``generation`` stands to that of the registries; nothing is pushed or taken.
+
+        Raises LockPoisonedError, VariableMissingError.
+        """
+        asked = self._job(resolved, what)
+        return await asked[0].stand(asked[1], generation, push=False) if asked is not None else Standing()
+
     async def facts(self, facts: Facts, resolved: Resolved, what: What) -> Facts:
         """``facts`` of a definition that has no generation here, with what the registries say of it.
 
@@ -56,23 +89,34 @@ class FirstLocks:
             return facts
         looked = await asked[0].look(asked[1])
         facts = msgspec.structs.replace(facts, registry_unknown=looked.unknown)
-        if looked.found is None:
-            return facts
-        lock = looked.found.shared.lock
-        size = sum(package.size for package in lock.conda) + sum(wheel.size for wheel in lock.wheels)
-        digest = looked.found.lock_digest
-        return msgspec.structs.replace(facts, shared=looked.found.reason, lock_digest=digest, lock_bytes=size)
+        return _with_found(facts, looked.found) if looked.found is not None else facts
+
+    async def named(self, facts: Facts, resolved: Resolved, what: What) -> Facts | None:
+        """``facts`` with the lock that ``what`` names and that is not known here; ``None``: no registry has it.
+
+        Raises LockPoisonedError, UnreachableError where a registry can't say.
+        """
+        found = await self._named(resolved, what)
+        return _with_found(facts, found) if found is not None else None
+
+    async def _named(self, resolved: Resolved, what: What) -> Found | None:
+        asked = self._job(resolved, msgspec.structs.replace(what, lock=None))
+        return await asked[0].find(asked[1], what.lock) if asked is not None and what.lock is not None else None
 
     async def take(self, resolved: Resolved, what: What, progress: Progress, *, fresh: bool = False) -> Lock | None:
-        """The lock that somebody gave this definition first, ready to be built from. ``fresh``: ask again.
+        """The lock that somebody gave this definition first, or the one that ``what`` names, ready to be built from.
+        ``fresh``: ask again.
 
         Raises LockPoisonedError, and what asking channels and indexes raises.
         """
-        asked = self._job(resolved, what)
+        asked = self._job(resolved, msgspec.structs.replace(what, lock=None))
         if asked is None:
             return None
         share, job = asked
-        found = (await share.look(job, fresh=fresh)).found
+        if what.lock is not None:
+            found = await share.find(job, what.lock)
+        else:
+            found = (await share.look(job, fresh=fresh)).found
         return await _taken(share, found, job, progress) if found is not None else None
 
     async def offer(self, resolved: Resolved, what: What, lock: Lock, progress: Progress, *, rebuild: bool) -> Given:
@@ -90,6 +134,12 @@ class FirstLocks:
             return Given()
         progress.log(offer.reason.message)
         return Given(reasons=(offer.reason,))
+
+
+def _with_found(facts: Facts, found: Found) -> Facts:
+    lock = found.shared.lock
+    size = sum(package.size for package in lock.conda) + sum(wheel.size for wheel in lock.wheels)
+    return msgspec.structs.replace(facts, shared=found.reason, lock_digest=found.lock_digest, lock_bytes=size)
 
 
 async def _taken(share: LockShare, found: Found, job: LockJob, progress: Progress) -> Lock:

@@ -71,7 +71,7 @@ async def details(work: Work, resolved: Resolved, planned: Planned) -> ImageDeta
     environment = PREFIX_IN_IMAGE if kept is not None and kept.interpreter == f"{PREFIX_IN_IMAGE}/bin/python" else None
     own = kept.config_digest if kept else (user.id if user else None)
     return ImageDetails(
-        exists_in_registry=_exists(answers),
+        exists_in_registry=_exists(answers, lock_unknown=facts.registry_unknown is not None),
         exists_in_engine=_in_engine(planned),
         registry=parse_reference(reference).host if reference else None,
         repository=parse_reference(reference).repository if reference else None,
@@ -108,10 +108,11 @@ async def _in_registries(work: Work, planned: Planned) -> list[Answer[ImagePlace
     return [answer for answer in (workspace, *catalogues) if answer is not None]
 
 
-def _exists(answers: list[Answer[ImagePlace]]) -> bool | None:
+def _exists(answers: list[Answer[ImagePlace]], *, lock_unknown: bool) -> bool | None:
+    """Without a lock nothing could be asked for: where a registry may have one, it may have its image as well."""
     if any(isinstance(answer, Yes) for answer in answers):
         return True
-    return None if any(isinstance(answer, Unknown) for answer in answers) else False
+    return None if lock_unknown or any(isinstance(answer, Unknown) for answer in answers) else False
 
 
 def _in_engine(planned: Planned) -> bool | None:

@@ -13,6 +13,8 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -40,7 +42,9 @@ from roost.daemon.oci import OCI_MANIFEST, Answer, Manifest, No, Reference, Unkn
 from roost.daemon.progress import Progress
 from roost.daemon.registries import Place, places
 from roost.store.errors import BuildError, RoostError, UnreachableError
+from roost.store.index import Index
 from roost.store.lock import Lock, lock_digest
+from roost.store.records import Generation
 
 # One build asks several times in a row: for the plan that is shown, and again when it starts.
 _RECENT_SECONDS = 5.0
@@ -85,11 +89,26 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is not shared, where it is not."""
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a generation's lock stands to the one that the registries have for its definition and platform."""
+
+    theirs: str | None = None
+    """The digest of another lock."""
+    reference: str | None = None
+    """Where that is."""
+    reason: Reason | None = None
+    """``lock-elsewhere``, ``lock-pushed``, ``lock-not-shared``, ``registry-unknown``."""
+
+
 class LockShare:
     """The locks in the registries that are in force (``settings``, which the owner keeps up to date)."""
 
-    def __init__(self, engines: Engines, events: Events, settings: RegistriesSettings, stage: str) -> None:
+    def __init__(
+        self, engines: Engines, events: Events, settings: RegistriesSettings, stage: str, index: Index
+    ) -> None:
         self.settings = settings
+        self._index = index
+        self._elsewhere: dict[tuple[str, str, int], Reason] = {}
         self._engines = engines
         self._events = events
         self._stage = stage
@@ -124,8 +143,29 @@ class LockShare:
                 unknown = _unknown(place, answer.reason.message)
         return Looked(unknown=unknown)
 
-    async def _ask(self, place: Place, job: LockJob) -> Answer[Found]:
-        reference = _reference(place, job)
+    async def find(self, job: LockJob, digest: str) -> Found | None:
+        """The lock ``digest`` of ``job``, the first or a later one; ``None``: no registry has it.
+
+        Raises LockPoisonedError, UnreachableError where a registry can't say.
+        """
+        unknown: Reason | None = None
+        for place in places(self.settings):
+            for rebuild in (None, digest):
+                answer = await self._ask(place, job, rebuild)
+                if isinstance(answer, Yes) and answer.value.lock_digest == digest:
+                    return answer.value
+                if isinstance(answer, Unknown):
+                    unknown = _unknown(place, answer.reason.message)
+        if unknown is not None:
+            raise UnreachableError(unknown.message, hint="`roost registry test` shows what is wrong.")
+        return None
+
+    async def _ask(self, place: Place, job: LockJob, rebuild: str | None = None) -> Answer[Found]:
+        reference = _reference(place, job, rebuild)
+        with _named(reference):
+            return await self._read(place, job, reference)
+
+    async def _read(self, place: Place, job: LockJob, reference: Reference) -> Answer[Found]:
         answer = await (await self._engines.registry()).manifest(reference)
         if not isinstance(answer, Yes):
             return answer
@@ -145,11 +185,50 @@ class LockShare:
         await judge(shared, job, builds=place.kind == "workspace")
         return Yes(Found(shared=shared, place=place, reference=reference, manifest=manifest))
 
+    async def stand(self, job: LockJob, generation: Generation, *, push: bool = True) -> Standing:
+        """Look what the registries have beside ``generation``; where they have nothing, its lock is pushed.
+
+        Raises LockPoisonedError.
+        """
+        looked = await self.look(job)
+        key = (generation.definition_digest, generation.platform, generation.number)
+        self._elsewhere.pop(key, None)
+        if looked.found is not None and looked.found.lock_digest != generation.lock_digest:
+            standing = _elsewhere(looked.found, generation)
+            assert standing.reason is not None
+            self._elsewhere[key] = standing.reason
+            return standing
+        if looked.found is not None or looked.unknown is not None or not push:
+            return Standing(reason=looked.unknown if looked.found is None else None)
+        return await self._late(job, generation)
+
+    async def _late(self, job: LockJob, generation: Generation) -> Standing:
+        """It was made when the registry could not be asked, or before there was one."""
+        lock = await self._index.lock(generation.lock_digest)
+        if lock is None:
+            return Standing()
+        offer = await self.offer(job, lock, rebuild=False)
+        if offer.theirs is not None:
+            return _elsewhere(offer.theirs, generation)
+        if offer.pushed is None:
+            return Standing(reason=offer.reason)
+        return Standing(reason=Reason(code="lock-pushed", message=f"The lock is shared as {offer.pushed}"))
+
+    def remembered(self, generation: Generation) -> Reason | None:
+        """``lock-elsewhere``, if the last look said so."""
+        return self._elsewhere.get((generation.definition_digest, generation.platform, generation.number))
+
     async def take(self, found: Found, job: LockJob, progress: Progress) -> Lock:
         """The lock to build from, once those whom the definition trusts have vouched for it.
 
         Raises LockPoisonedError, and what asking channels, indexes and the registry raises.
         """
+        with _named(found.reference):
+            lock = await self._vouched(found, job, progress)
+        await self._events.append("lock-fetched", **_fields(job, found.lock_digest, found.reference))
+        return lock
+
+    async def _vouched(self, found: Found, job: LockJob, progress: Progress) -> Lock:
         builds = found.place.kind == "workspace"
         await asyncio.to_thread(os.makedirs, self._stage, exist_ok=True)
         folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="lock-", dir=self._stage)
@@ -162,7 +241,6 @@ class LockShare:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         if lock_digest(lock) != found.lock_digest:
             raise LockPoisonedError("The registry's lock is not what its channels make of it", hint=HINT)
-        await self._events.append("lock-fetched", **_fields(job, found.lock_digest, found.reference))
         return lock
 
     async def _fetch_wheels(self, found: Found, folder: str) -> dict[str, str]:
@@ -189,7 +267,7 @@ class LockShare:
         except UnreachableError as error:
             offer = Offer(reason=_unknown(place, error.message))
         except BuildError as error:
-            offer = Offer(reason=Reason(code=error.code, message=error.message))
+            offer = Offer(reason=Reason(code=error.code, message=f"{error.message}. {error.hint}".rstrip()))
         self._recent.pop((job.definition_digest, job.solve.platform), None)
         await self._tell(job, lock, offer)
         return offer
@@ -218,7 +296,7 @@ class LockShare:
         if isinstance(first, Yes) and not rebuild:
             return Offer(theirs=first.value)
         if isinstance(first, Yes):
-            reference = reference.tagged(lock_tag(job.definition_digest, job.solve.platform, rebuild=digest))
+            reference = _reference(place, job, digest)
         return await self._push(place, job, shared, reference, own_tag=isinstance(first, Yes))
 
     async def _push(
@@ -269,8 +347,32 @@ async def _own_fault(shared: SharedLock, job: LockJob) -> str | None:
     return None
 
 
-def _reference(place: Place, job: LockJob) -> Reference:
-    tag = lock_tag(job.definition_digest, job.solve.platform)
+@contextmanager
+def _named(reference: Reference) -> Iterator[None]:
+    """A refused lock is refused with its place: whoever looks after the registry must find it."""
+    try:
+        yield
+    except LockPoisonedError as error:
+        error.hint = (
+            f"Nothing of it was used. Have {reference} looked at, and removed from the registry if it is wrong; "
+            "`roost build --rebuild` makes a lock of this machine's own meanwhile."
+        )
+        error.fields = {**error.fields, "reference": str(reference)}
+        raise
+
+
+def _elsewhere(found: Found, generation: Generation) -> Standing:
+    text = (
+        f"Registry {found.place.location} has lock {short(found.lock_digest)} for this definition; generation "
+        f"{generation.number} here keeps {short(generation.lock_digest)}. `roost build --lock {found.lock_digest}` "
+        "takes it"
+    )
+    reason = Reason(code="lock-elsewhere", message=text)
+    return Standing(theirs=found.lock_digest, reference=str(found.reference), reason=reason)
+
+
+def _reference(place: Place, job: LockJob, rebuild: str | None = None) -> Reference:
+    tag = lock_tag(job.definition_digest, job.solve.platform, rebuild)
     return lock_repository(place.location).tagged(tag)
 
 

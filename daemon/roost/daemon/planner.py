@@ -112,7 +112,14 @@ class Planner:
             await self.check_specs(resolved)
         generation, prefix = known.generation, known.artifact
         if what.generation is not None or what.lock is not None:
-            generation, prefix = await self._older(resolved, what)
+            try:
+                generation, prefix = await self._older(resolved, what)
+            except NotFoundError:
+                bare = Facts(platform=resolved.platform, definition_known=known.known, estimates=known.estimates)
+                named = await self.first_locks.named(bare, resolved, what)
+                if named is None:
+                    raise
+                return named
         facts = Facts(
             platform=resolved.platform,
             definition_known=known.known,
@@ -123,7 +130,8 @@ class Planner:
             estimates=known.estimates,
         )
         if generation is not None:
-            return facts
+            elsewhere = self.first_locks.remembered(generation) if generation.current else None
+            return msgspec.structs.replace(facts, lock_elsewhere=elsewhere)
         if not (request.rebuild or request.as_of):
             facts = await self.first_locks.facts(facts, resolved, what)
         return await self._with_nearest(facts, resolved)

@@ -127,7 +127,7 @@ def create_work(
 ) -> Work:
     """Wire the parts of one daemon."""
     engines = Engines(store.layout, config)
-    share = LockShare(engines, events, config.registries, store.layout.stage)
+    share = LockShare(engines, events, config.registries, store.layout.stage, store.index)
     planner = Planner(store, engines, defaults_of(config), share)
     launches = LaunchFolder(store.layout.launch, store.layout.trash, tools)
     prefixes = PrefixBuilds(store, engines, events, launches, config.builds.concurrency)

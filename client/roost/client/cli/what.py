@@ -18,7 +18,9 @@ def add_what(parser: argparse.ArgumentParser, *, many_targets: bool = False) -> 
     one.add_argument("-f", dest="file", metavar="PATH", help="an environment file, or a folder with one")
     one.add_argument("--image", metavar="REF", help="a container image that brings its own Python")
     group.add_argument("--generation", type=int, metavar="N", help="an older result of it, by its number")
-    group.add_argument("--lock", metavar="sha256:…", help="an older result of it, by its lock")
+    group.add_argument(
+        "--lock", metavar="sha256:…", help="an older result of it, or another machine's in a registry, by its lock"
+    )
     group.add_argument("--ignore-image", action="store_true", help="drop docker steps for a local prefix, on purpose")
     action: Any = {"action": "append"} if many_targets else {"default": "auto"}
     group.add_argument("-t", dest="target", metavar="TARGET", help="where it shall run (auto)", **action)
