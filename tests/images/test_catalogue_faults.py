@@ -1,9 +1,10 @@
-"""Publishing to registries that fail, and beside others who write at that very moment: no real one does so on command."""
+"""Publishing to registries that fail, and beside others who write at that very moment; none does so on command."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -38,7 +39,8 @@ async def server() -> AsyncIterator[FaultRegistry]:
 
 
 @pytest.fixture
-async def catalogues() -> AsyncIterator[CatalogueRegistry]:
+async def catalogues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CatalogueRegistry]:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     client = Registry(RegistryConfig(retries=0, timeout=2.0))
     yield CatalogueRegistry(cast("Engines", OneEngine(client)))
     await client.close()

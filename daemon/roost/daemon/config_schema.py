@@ -114,7 +114,7 @@ class RegistriesSettings(Section, frozen=True, kw_only=True):
     ] = None
     catalogues: Annotated[
         tuple[str, ...],
-        Meta(description="Registries that are only read, after the workspace: where the curated images are."),
+        Meta(description="Registries that are only read, after the workspace: curated environments, locks and images."),
     ] = ()
     mirrors: Annotated[
         dict[str, tuple[str, ...]],

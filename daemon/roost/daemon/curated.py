@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -118,15 +119,15 @@ class Curated:
     async def _taken(self, error: VersionTakenError, new: Sequence[NewVersion]) -> VersionTakenError:
         """The same, with who says what."""
         name, number = str(error.fields["name"]), int(str(error.fields["version"]))
-        rivals = [each.origin for each in new if (each.name, each.number) == (name, number)]
-        here = None
-        if len(rivals) < 2:
-            here = (await self._index.environment(EnvironmentReference(name=name, version=number))).origin
-        first = f"the one that is here is from {here}" if here else f"that of {rivals[0]} is another"
+        rivals = [each for each in new if (each.name, each.number) == (name, number)]
+        first: EnvironmentVersion | NewVersion = rivals[0]
+        with suppress(NotFoundError):
+            first = await self._index.environment(EnvironmentReference(name=name, version=number))
+        other = next(each for each in rivals if _content(each) != _content(first))
         return VersionTakenError(
-            f"{name}:{number} of the catalogue of {rivals[-1]} has another content than it had: {first}",
-            hint="A version never changes, and nothing was taken. The change belongs into the next version.",
-            fields={**error.fields, "registry": rivals[-1]},
+            f"{name}:{number} in the catalogue of {other.origin} is not what {first.origin} has under that number",
+            hint="A version never changes, and nothing was taken. A change belongs into the next version.",
+            fields={**error.fields, "registry": other.origin},
         )
 
     async def _checked(self, catalogue: Catalogue, location: str) -> list[NewVersion]:
@@ -169,6 +170,10 @@ class Curated:
             entry = f"{published.entry.name}:{published.entry.version}"
             await self._events.append("curated-published", environment=entry, reference=published.reference)
         return published
+
+
+def _content(version: EnvironmentVersion | NewVersion) -> tuple[str, str]:
+    return version.definition_digest, version.settings_digest
 
 
 def one_catalogue(locations: Sequence[str]) -> str:

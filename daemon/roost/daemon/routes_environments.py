@@ -150,7 +150,7 @@ async def environment_view(work: Work, version: EnvironmentVersion) -> Environme
 def _check_renamed(version: EnvironmentVersion, new: str) -> None:
     if version.kind == "curated" and not new:
         raise NameInvalidError(
-            f"{version.name} is curated, and changes by who keeps it only",
+            f"{version.name} is curated: only those who keep it make versions of it",
             hint=f"Name what you make of it: `roost env edit {version.name} --name NAME`.",
         )
     check_new_name(new or version.name)
