@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does n
 from pip_index import PipIndex
 from roost_process import Roost
 
+from roost.client import Workspace
+
 
 @pytest.fixture
 def pip_index() -> Iterator[PipIndex]:
@@ -38,3 +40,15 @@ def conda_roost(roost: Roost, channel_url: str) -> Roost:
     mirrors = f'[conda.mirrors]\n"conda-forge" = ["{channel_url}"]\n'
     roost.config.write_text(roost.config.read_text() + mirrors)
     return roost
+
+
+@pytest.fixture
+def workspace(roost: Roost, pip_index: PipIndex, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """The workspace of the test's root, for this process."""
+    for name in ("ROOST_HOME", "ROOST_CONFIG"):
+        monkeypatch.setenv(name, roost.environ[name])
+    monkeypatch.delenv("ROOST_SOCKET", raising=False)
+    monkeypatch.chdir(roost.folder)
+    pip_index.wheel("greet", "1.0")
+    pip_index.wheel("greet", "2.0")
+    return Workspace.from_config()

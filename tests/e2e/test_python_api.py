@@ -2,67 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
 import pytest
-from pip_index import PipIndex, wheel_bytes
+from api_parts import described, own, script
+from pip_index import PipIndex
 from roost_process import Roost
 
 from roost.client import (
     BuildFailedError,
     CondaDependencies,
-    DefinitionError,
     Environment,
     EnvironmentNotFoundError,
     EnvironmentReference,
     Experiment,
     ImageBuildDetails,
-    MavenLibrary,
-    NotFoundError,
-    RCranPackage,
-    RGitHubPackage,
     RoostError,
-    RSection,
     RunConfig,
     RunFailedError,
     ScriptRunConfig,
-    SparkPackage,
     UsageError,
     Workspace,
 )
-
-HELLO = "import greet, os, sys\nprint('hello', greet.value, *sys.argv[1:], os.environ.get('WORD'))\n"
-
-
-@pytest.fixture
-def workspace(roost: Roost, pip_index: PipIndex, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """The workspace of the test's root, for this process."""
-    for name in ("ROOST_HOME", "ROOST_CONFIG"):
-        monkeypatch.setenv(name, roost.environ[name])
-    monkeypatch.delenv("ROOST_SOCKET", raising=False)
-    monkeypatch.chdir(roost.folder)
-    pip_index.wheel("greet", "1.0")
-    pip_index.wheel("greet", "2.0")
-    return Workspace.from_config()
-
-
-def described(name: str = "train", *packages: str) -> Environment:
-    environment = Environment(name)
-    environment.python.conda_dependencies = CondaDependencies.create(pip_packages=packages or ("greet==1.0",))
-    return environment
-
-
-def own(workspace: Workspace) -> list[str]:
-    """The names of those that are not curated."""
-    return sorted(name for name in workspace.environments if not name.startswith("Roost-"))
-
-
-def script(roost: Roost, text: str = HELLO) -> Path:
-    return roost.write("project/hello.py", text).parent
 
 
 def test_the_flow_of_the_notebook(
@@ -235,6 +200,23 @@ def test_variables_and_commands_of_a_run_configuration(workspace: Workspace, roo
     assert words.get_details_with_logs()["log_files"][f"{words.id}.txt"] == "hello 1.0 now now\ndone\n"
 
 
+def test_a_user_managed_environment_is_used_as_it_is(workspace: Workspace, roost: Roost) -> None:
+    config = ScriptRunConfig(script(roost, "import sys; print(sys.executable)"), "hello.py")
+    config.run_config.environment.python.user_managed_dependencies = True
+    config.run_config.environment.python.interpreter_path = sys.executable
+    config.run_config.environment.python.conda_dependencies = CondaDependencies.create(pip_packages=["greet"])
+    run = Experiment(workspace, "e").submit(config)
+    run.wait_for_completion()
+    assert run.get_details_with_logs()["log_files"][f"{run.id}.txt"] == f"{sys.executable}\n"
+    assert run.get_details()["roost"]["interpreter"]["path"] == sys.executable
+    used = run.get_environment()
+    assert (used.name, used.kind, used.python.interpreter_path) == (
+        *("default-environment", "user-managed", sys.executable),
+    )
+    assert used.python.conda_dependencies is not None
+    assert list(used.python.conda_dependencies.pip_packages) == ["greet"], "kept, though nothing installs it"
+
+
 def test_the_file_in_the_source_folder_counts_where_no_environment_is_named(workspace: Workspace, roost: Roost) -> None:
     roost.write("project/requirements.txt", "greet==2.0\n")
     run = Experiment(workspace, "e").submit(ScriptRunConfig(script(roost), "hello.py"))
@@ -316,143 +298,6 @@ def test_building_tells_what_happens(workspace: Workspace, capsys: pytest.Captur
     assert (again.id, again.status, again.get_log()) == (None, "Succeeded", "")
     with pytest.raises(UsageError, match="platform='Windows'"):
         described().build_local(workspace, platform="Windows")
-
-
-def test_everything_a_definition_can_say_comes_back(workspace: Workspace, roost: Roost) -> None:
-    wheel = roost.write("wheels/x-1.0-py3-none-any.whl", "no wheel, but content")
-    roost.write("more.txt", "greet\n")
-    made = Environment("all")
-    dependencies = CondaDependencies.create(conda_packages=["numpy >=1.20"], python_version="3.11")
-    dependencies.set_pip_requirements(["-r more.txt", "./wheels/x-1.0-py3-none-any.whl", "six==1.16.0"])
-    dependencies.add_channel("conda-forge")
-    made.python.conda_dependencies = dependencies
-    made.docker.base_image, made.docker.steps = "debian:12-slim", ["RUN true"]
-    made.docker.platform.os, made.docker.platform.architecture = "Linux", "amd64"
-    made.docker.shm_size, made.docker.arguments = "2g", ["--cpus=1"]
-    made.system = {"cuda": "12"}
-    made.spark.packages = [SparkPackage("g", "a", "1")]
-    made.spark.repositories = ["https://repository.example.org"]
-    made.r = RSection()
-    made.r.r_version, made.r.bioconductor_packages = "4.3", ["limma"]
-    made.environment_variables = {"A": "1"}
-    made.inferencing_stack_version = "latest"
-    made.docker.enabled, made.spark.precache_packages, made.r.rscript_path = True, False, "/usr/bin/Rscript"
-    made.r.cran_packages = [RCranPackage("ggplot2", "3.3.0"), RCranPackage("dplyr", None, "https://cran.example.org")]
-    made.r.github_packages = [RGitHubPackage("user/name@v1")]
-    made.databricks.maven_libraries.append(MavenLibrary("g:a:1", exclusions=["x:y"]))
-    made.python.requires = ">=3.10"
-    registered = made.register(workspace)
-    wheel.unlink()
-    (roost.folder / "more.txt").unlink()
-    fetched = Environment.get(workspace, "all")
-    assert fetched.register(workspace).version == "1"
-    fetched.environment_variables["A"] = "2"
-    changed = fetched.register(workspace)
-    assert (changed.version, changed.definition_digest) == ("2", registered.definition_digest)
-    assert json.loads(repr(changed))["variables"] == {"A": "2"}
-    assert changed.python.conda_dependencies is not None
-    lines = [str(line).rpartition("/")[2] for line in changed.python.conda_dependencies.pip_packages]
-    assert lines == ["x-1.0-py3-none-any.whl", "six==1.16.0"]
-    assert list(changed.python.conda_dependencies.pip_options) == ["-r more.txt"]
-    said = [json.loads(repr(environment)) for environment in (registered, changed)]
-    for one in said:
-        one.update(version=None, variables=None)
-    assert said[0] == said[1]
-    assert said[0].keys() == {
-        *("name", "version", "base", "conda", "pip", "python", "system", "spark", "r", "inference"),
-        *("variables", "container", "kept"),
-    }
-    assert changed.r is not None
-    assert (changed.r.r_version, changed.spark.packages[0].artifact) == ("4.3", "a")
-    assert [(p.name, p.version, p.repository) for p in changed.r.cran_packages or ()] == [
-        ("ggplot2", "3.3.0", None),
-        ("dplyr", None, "https://cran.example.org"),
-    ]
-    assert (changed.r.rscript_path, changed.spark.precache_packages, changed.docker.enabled) == (
-        *("/usr/bin/Rscript", False, True),
-    )
-    assert changed.databricks.maven_libraries == [MavenLibrary("g:a:1", exclusions=["x:y"])]
-    assert changed.docker.platform.architecture == "amd64"
-
-
-@pytest.mark.parametrize(
-    ("file", "text"),
-    [
-        ("environment.yml", "dependencies:\n- Python =3.11 \n- numpy\n- pip:\n  - -r more/r.txt\n  - Six == 1.16\n"),
-        ("requirements.txt", "# said\n-r more/r.txt\nsix \\\n  ==1.16  # pinned\n./more/x-1.0-py3-none-any.whl\n"),
-    ],
-)
-def test_what_a_file_says_has_the_digest_that_the_command_line_gives_it(
-    workspace: Workspace, roost: Roost, monkeypatch: pytest.MonkeyPatch, file: str, text: str
-) -> None:
-    path = roost.write(f"else where/{file}", text)
-    roost.write("else where/more/r.txt", "greet\n")
-    roost.write("else where/more/x-1.0-py3-none-any.whl", "content")
-    make = Environment.from_conda_specification if file.endswith("yml") else Environment.from_pip_requirements
-    environment = make("file", os.path.relpath(path))
-    monkeypatch.chdir("/")
-    digest = roost.json("digest", "-f", str(path))["definition_digest"]
-    assert environment.register(workspace).definition_digest == digest
-
-
-def test_a_folder_of_azures_is_loaded_changed_and_registered(workspace: Workspace, roost: Roost) -> None:
-    parts: dict[str, object] = {"name": "loaded", "version": "7"}
-    parts["python"] = {"userManagedDependencies": False, "interpreterPath": "python"}
-    parts["docker"] = {"enabled": True, "baseImage": "debian:12-slim", "shmSize": "2g", "arguments": []}
-    parts["spark"] = {"repositories": [], "packages": [], "precachePackages": False}
-    parts["environmentVariables"] = {"A": "1"}
-    folder = roost.write("folder/azureml_environment.json", json.dumps(parts)).parent
-    roost.write("folder/conda_dependencies.yml", "dependencies: [python=3.11, {pip: [greet==1.0]}]\n")
-    loaded = Environment.load_from_directory("folder")
-    assert (loaded.name, loaded.version, loaded.docker.base_image) == ("loaded", None, "debian:12-slim")
-    assert (loaded.docker.enabled, loaded.spark.precache_packages, loaded.docker.shm_size) == (True, False, "2g")
-    first = loaded.register(workspace)
-    assert roost.json("digest", "-f", str(folder))["definition_digest"] == first.definition_digest
-    loaded.environment_variables["A"] = "2"
-    assert loaded.register(workspace).version == "2"
-    with pytest.raises(FileNotFoundError):
-        Environment.load_from_directory(roost.folder)
-    roost.write("folder/azureml_environment.json", "{")
-    with pytest.raises(DefinitionError):
-        Environment.load_from_directory(folder)
-
-
-def test_variables_of_the_definition_come_from_this_process(
-    workspace: Workspace, roost: Roost, monkeypatch: pytest.MonkeyPatch, pip_index: PipIndex
-) -> None:
-    monkeypatch.setenv("WHERE_FROM", pip_index.url)
-    environment = Environment("secret")
-    dependencies = CondaDependencies()
-    dependencies.set_pip_option("--index-url ${WHERE_FROM}")
-    dependencies.add_pip_package("greet==1.0")
-    environment.python.conda_dependencies = dependencies
-    assert environment.build_local(workspace).status == "Succeeded"
-    assert "${WHERE_FROM}" in repr(environment.register(workspace))
-
-
-def test_a_wrong_definition_is_refused_with_what_is_wrong(workspace: Workspace) -> None:
-    with pytest.raises(DefinitionError, match="six="):
-        described("wrong", "six=1").register(workspace)
-    with pytest.raises(NotFoundError):
-        workspace.get_run("r-none")
-    with pytest.raises(DefinitionError):
-        described("wrong", "./none-1.0-py3-none-any.whl").register(workspace)
-
-
-def test_a_private_wheel_is_kept_though_its_file_goes(workspace: Workspace, roost: Roost) -> None:
-    name, content = wheel_bytes("private", "1.0")
-    path = roost.folder / name
-    path.write_bytes(content)
-    line = Environment.add_private_pip_wheel(workspace, name)
-    assert Environment.add_private_pip_wheel(workspace, str(path), exist_ok=True) == line
-    path.unlink()
-    environment = described("private", line)
-    assert environment.build_local(workspace).status == "Succeeded"
-    assert environment.python.conda_dependencies is not None
-    environment.python.conda_dependencies.remove_pip_package("private")
-    assert list(environment.python.conda_dependencies.pip_packages) == []
-    with pytest.raises(RoostError):
-        Environment.add_private_pip_wheel(workspace, "none-1.0-py3-none-any.whl")
 
 
 def test_the_workspace_is_the_one_of_this_root(workspace: Workspace, roost: Roost, tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from roost.client.api.docker_section import DockerImagePlatform as DockerImagePlatform
     from roost.client.api.docker_section import DockerSection as DockerSection
     from roost.client.api.environment import Environment as Environment
-    from roost.client.api.environment import EnvironmentReference as EnvironmentReference
     from roost.client.api.errors import BuildFailedError as BuildFailedError
     from roost.client.api.errors import DaemonUnreachableError as DaemonUnreachableError
     from roost.client.api.errors import DefinitionError as DefinitionError
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from roost.client.api.errors import UsageError as UsageError
     from roost.client.api.experiment import Experiment as Experiment
     from roost.client.api.image_details import DockerImageDetails as DockerImageDetails
+    from roost.client.api.references import EnvironmentReference as EnvironmentReference
     from roost.client.api.run import Run as Run
     from roost.client.api.run_config import DockerConfiguration as DockerConfiguration
     from roost.client.api.run_config import RunConfiguration as RunConfig
@@ -62,10 +62,7 @@ _MODULES = {
         "DockerImagePlatform",
         "DockerSection",
     ),
-    "environment": (
-        "Environment",
-        "EnvironmentReference",
-    ),
+    "environment": ("Environment",),
     "errors": (
         "BuildFailedError",
         "DaemonUnreachableError",
@@ -80,6 +77,7 @@ _MODULES = {
     ),
     "experiment": ("Experiment",),
     "image_details": ("DockerImageDetails",),
+    "references": ("EnvironmentReference",),
     "run": ("Run",),
     "run_config": (
         "DockerConfiguration",

@@ -42,7 +42,6 @@ WHOLE = (
 ABSENT = {
     "Environment": {
         "from_existing_conda_environment",
-        "save_to_directory",
     },
     "CondaDependencies": {"sdk_origin_url"},  # there is no SDK of Azure's to get from anywhere
 }

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import builtins
-import errno
 import json
-import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from roost.client.api import pip_lines
+from roost.client.api import folders, pip_lines
 from roost.client.api.builds import ImageBuildDetails, check_platform
 from roost.client.api.conda_dependencies import CondaDependencies
 from roost.client.api.databricks import DatabricksSection
@@ -19,6 +16,7 @@ from roost.client.api.docker_section import ContainerRegistry, DockerBuildContex
 from roost.client.api.documents import check_name, fill, to_document
 from roost.client.api.errors import unsupported, usage
 from roost.client.api.image_details import DockerImageDetails
+from roost.client.api.references import Origin
 from roost.client.api.sections import PythonSection, RSection, SparkSection
 from roost.client.api.workspace import Workspace, path_to
 
@@ -27,26 +25,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 Path = str | os.PathLike[str]
-FOLDER_FILE = "azureml_environment.json"
-logger = logging.getLogger("roost")
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The registered version that an object was made from, and what it said then."""
-
-    name: str
-    version: int
-    document: Json
-    definition_digest: str
-    kind: str
-    labels: tuple[str, ...]
-    pinned: Mapping[str, object]
-    """``generation`` and ``lock`` of a run, for ``What``."""
-
-    @property
-    def reference(self) -> str:
-        return f"{self.name}:{self.version}"
 
 
 class Environment:
@@ -149,9 +127,14 @@ class Environment:
     def load_from_directory(path: Path) -> Environment:
         """From a folder that ``save_to_directory`` wrote, roost's or Azure's. What is wrong with it is logged where it
         does not matter. Raises ``FileNotFoundError`` where it is none, ``DefinitionError``, ``OSError``."""
-        if not os.path.isfile(os.path.join(path, FOLDER_FILE)):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.path.join(path, FOLDER_FILE))
-        return _read(os.path.abspath(path))
+        folder = os.path.abspath(path)
+        folders.check(folder)
+        return _of_read(folders.read({"what": {"cwd": os.getcwd(), "file": folder}}, folder), os.path.basename(folder))
+
+    def save_to_directory(self, path: Path, overwrite: bool = False) -> None:
+        """Write it to a new folder as files that can be edited, and read by Azure's SDK too; ``overwrite``: the folder
+        may be there. Raises ``FileExistsError``, ``OSError``, ``DefinitionError``."""
+        folders.save(self._content(), os.fspath(path), overwrite=overwrite)
 
     # The workspace's
 
@@ -312,13 +295,10 @@ def _number(version: str | int) -> int:
     return int(text)
 
 
-def _read(path: str) -> Environment:
-    """What the daemon reads in a file or folder of any format."""
-    answer = Workspace()._request("POST", "/v1/documents", {"what": {"cwd": os.getcwd(), "file": path}})
-    environment = Environment(answer["name"] or os.path.basename(path))
+def _of_read(answer: Mapping[str, Any], name: str) -> Environment:
+    """What the daemon read in a file or folder; ``name`` where that gives none."""
+    environment = Environment(answer["name"] or name)
     fill(environment, answer["document"])
-    for warning in answer["warnings"]:
-        logger.warning("%s: %s", path, warning["message"])
     return environment
 
 
@@ -333,18 +313,3 @@ def _with_packages(name: str, conda_specification: Path | None, pip_requirements
     environment = Environment(name)
     environment.python.user_managed_dependencies = True
     return environment
-
-
-class EnvironmentReference:
-    """A registered environment by name, for a ``ScriptRunConfig``: fetched when it is used. ``None``: the latest."""
-
-    def __init__(self, name: str, version: str | int | None = None) -> None:
-        self.name = check_name(name)
-        self.version = None if version is None else str(version)
-
-    def get_environment(self, workspace: Workspace) -> Environment:
-        """The version that it names. Raises ``EnvironmentNotFoundError``."""
-        return Environment.get(workspace, self.name, self.version)
-
-    def __repr__(self) -> str:
-        return f"EnvironmentReference(name={self.name!r}, version={self.version!r})"

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from roost.client.api.conda_dependencies import CondaDependencies
 from roost.client.api.docker_section import SharedVolumes
 from roost.client.api.documents import to_document
-from roost.client.api.environment import Environment, EnvironmentReference
+from roost.client.api.environment import Environment
 from roost.client.api.errors import unsupported, usage
 from roost.client.api.fixed import Fixed
+from roost.client.api.references import EnvironmentReference
 from roost.client.api.workspace import Workspace
 
 AZURE_LONGEST_SECONDS = 2592000
@@ -95,6 +96,30 @@ class RunConfiguration:
         known = self._environment
         silent = isinstance(known, Environment) and known.name == UNNAMED and not to_document(known)
         return None if silent else known
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], name: str | None = None) -> RunConfiguration:
+        """From a file that ``save`` or Azure's SDK wrote: ``path`` itself, or the one called ``name`` in the project at
+        ``path``. Raises ``FileNotFoundError``, ``DefinitionError``, ``UnsupportedError``."""
+        from roost.client.api import run_config_files
+
+        config = RunConfiguration()
+        run_config_files.load(config, run_config_files.place(os.fspath(path), name))
+        return config
+
+    def save(self, path: str | os.PathLike[str] | None = None, name: str | None = None) -> None:
+        """Write it to the file ``path``, or as ``.azureml/NAME.runconfig`` in the folder ``path`` (by default the
+        working folder). Azure's SDK reads it too. Raises ``UsageError``, ``OSError``."""
+        from roost.client.api import run_config_files
+
+        run_config_files.save(self, run_config_files.place(os.fspath(path or os.curdir), name, new=True))
+
+    @staticmethod
+    def delete(path: str | os.PathLike[str], name: str | None = None) -> None:
+        """Remove such a file. Raises ``FileNotFoundError``."""
+        from roost.client.api import run_config_files
+
+        os.remove(run_config_files.place(os.fspath(path), name))
 
     @property
     def target(self) -> str | None:
