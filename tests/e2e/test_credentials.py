@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -224,4 +225,23 @@ def test_registering_literal_credentials_says_that_they_are_not_kept(
     give(roost, home, "netrc")
     assert roost.ok("run", "-e", "private", *SAY) == "1.0\n"
     assert PASSWORD not in everything_said(roost, "private")
+    nowhere(roost)
+
+
+def test_a_rerun_fetches_again_with_the_variables_of_whoever_asks(
+    roost: Roost, private_index: PipIndex, home: Path
+) -> None:
+    """Years later: the prefix was collected, and so were the caches."""
+    roost.write("requirements.txt", "greet\n")
+    give(roost, home, "variables")
+    assert roost.ok("run", *SAY) == "1.0\n"
+    [run] = roost.json("runs", "list")["runs"]
+    prefix = Path(roost.json("cache", "df")["artifacts"][0]["path"])
+    roost.ok("daemon", "stop")
+    shutil.rmtree(prefix)
+    shutil.rmtree(roost.root / "wheels" / "uv")
+    password = roost.variables.pop("THE_PASSWORD")
+    assert roost.failed(3, "runs", "rerun", run["id"])["code"] == "variable-missing"
+    roost.variables["THE_PASSWORD"] = password
+    assert roost.ok("runs", "rerun", run["id"]) == "1.0\n"
     nowhere(roost)

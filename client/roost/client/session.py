@@ -35,7 +35,7 @@ class Session:
             try:
                 return self._again(partial(self._request, method, target, body))
             except ClientError as error:
-                again = with_variables(body, error) if body else None
+                again = with_variables(body, error) if body is not None else None
                 if again is None:
                     raise
                 body = again

@@ -115,11 +115,12 @@ def _error_body(status: int, data: bytes) -> dict[str, Any]:
 
 def with_variables(body: dict[str, Any], error: ClientError) -> dict[str, Any] | None:
     """``body`` with the variables that the definition turned out to use, from this process's own; ``None`` where the
-    error is another, or there is nothing to add."""
-    what = body.get("what")
-    if error.code != "variable-missing" or not isinstance(what, dict):
+    error is another, or there is nothing to add. What names no definition (a rerun) takes them itself."""
+    asking = body.get("what", body)
+    if error.code != "variable-missing" or not isinstance(asking, dict):
         return None
-    sent = what.get("environ", {})
+    sent = asking.get("environ", {})
     names = error.body["fields"].get("variables", [])
     found = {name: os.environ[name] for name in names if name in os.environ and name not in sent}
-    return {**body, "what": {**what, "environ": {**sent, **found}}} if found else None
+    asking = {**asking, "environ": {**sent, **found}}
+    return ({**body, "what": asking} if "what" in body else asking) if found else None

@@ -243,8 +243,8 @@ class Settings(Section, frozen=True, kw_only=True):
         dict[str, HostCredentials],
         Meta(
             description='`[credentials."HOST[:PORT]"]`: where the credentials for channels and indexes of a host are: '
-            "`username` or `username_variable`, and one of `password_variable` (variables where roost is called, else "
-            "the daemon's) and `keyring = true`. Hosts that are not named: `conda.auth_file`, `network.netrc`."
+            "`username` or `username_variable`, and one of `password_variable` (variables where roost is called) and "
+            "`keyring = true`. Hosts that are not named: `conda.auth_file`, `network.netrc`."
         ),
     ] = {}
     daemon: DaemonSettings = DaemonSettings()

@@ -9,7 +9,6 @@ kept nowhere (DESIGN, 2.9).
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -79,7 +78,7 @@ def missing_variables(urls: Iterable[str], config: Config, environ: Mapping[str,
     sources = config.settings.credentials
     for host in sorted(_named(urls, sources)):
         names = [name for name in (sources[host].username_variable, sources[host].password_variable) if name]
-        absent = [name for name in names if _value(name, environ) is None]
+        absent = [name for name in names if name not in environ]
         if absent:
             raise VariableMissingError(
                 f"The credentials for {host} are in {' and '.join(absent)}, which no variable of the environment gives",
@@ -145,16 +144,12 @@ def _hosts(url: str) -> tuple[str, ...]:
 
 
 def _of_variables(source: HostCredentials, environ: Mapping[str, str]) -> str | None:
+    """The client's own: it is asked for them anew each time, so that one that was changed counts at once."""
     if source.password_variable is None:
         return None
-    user = _value(source.username_variable, environ) if source.username_variable else source.username
-    password = _value(source.password_variable, environ)
+    user = environ.get(source.username_variable) if source.username_variable else source.username
+    password = environ.get(source.password_variable)
     return pair_of(user, password) if user is not None and password is not None else None
-
-
-def _value(name: str, environ: Mapping[str, str]) -> str | None:
-    """The client's own; else that of whoever started the daemon, for requests that go on by themselves."""
-    return environ.get(name, os.environ.get(name))
 
 
 async def _of_keyring(host: str, user: str, command: str) -> str:

@@ -49,6 +49,8 @@ class RerunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Run it again, in exactly the generation that it used."""
 
     detach: bool = False
+    environ: dict[str, str] = {}
+    """As in ``What``: for what has to be fetched again."""
     environ_of_client: dict[str, str] = {}
     terminal: Terminal | None = None
     secrets: dict[str, str] = {}
@@ -293,7 +295,14 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     run = await work.runs.get(call.path("id"))
     image = image_of(run)
     check_repeatable(run)
-    what = What(cwd=run.cwd, command=list(run.command), lock=run.lock_digest, generation=run.generation, image=image)
+    what = What(
+        cwd=run.cwd,
+        command=list(run.command),
+        lock=run.lock_digest,
+        generation=run.generation,
+        image=image,
+        environ=call.body.environ,
+    )
     body = RunRequest(
         what=what,
         command=list(run.command),
