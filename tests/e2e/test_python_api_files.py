@@ -243,3 +243,29 @@ def test_a_private_wheel_is_kept_though_its_file_goes(workspace: Workspace, roos
     assert list(environment.python.conda_dependencies.pip_packages) == []
     with pytest.raises(RoostError):
         Environment.add_private_pip_wheel(workspace, "none-1.0-py3-none-any.whl")
+
+
+def test_a_conda_environment_of_this_machine_by_name_and_by_path(
+    conda_roost: Roost, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = described("made")
+    made.python.conda_dependencies = CondaDependencies.create(
+        conda_packages=["dated=2.0"], pip_packages=["greet==1.0"], python_version="3.11"
+    )
+    made.build_local(workspace)
+    [prefix] = [path for path in (conda_roost.root / "prefixes").iterdir() if path.is_dir()]
+    monkeypatch.setenv("CONDA_ENVS_PATH", str(prefix.parent))
+    named = Environment.from_existing_conda_environment("mine", prefix.name)
+    placed = Environment.from_existing_conda_environment("mine", str(prefix))
+    assert repr(named) == repr(placed)
+    assert named.name == "mine"
+    assert named.python.conda_dependencies is not None
+    assert any(spec.startswith("dated") for spec in named.python.conda_dependencies.conda_packages)
+    assert list(named.python.conda_dependencies.pip_packages) == ["greet==1.0"]
+    folder = script(conda_roost, "import greet; print(greet.value)")
+    run = Experiment(workspace, "e").submit(ScriptRunConfig(folder, "hello.py", environment=named))
+    run.wait_for_completion()
+    assert run.get_details_with_logs()["log_files"][f"{run.id}.txt"] == "1.0\n"
+    for name in ("none", "/none", "a\0b"):
+        with pytest.raises((NotFoundError, UsageError)):
+            Environment.from_existing_conda_environment("mine", name)

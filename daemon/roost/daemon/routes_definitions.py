@@ -20,7 +20,6 @@ from roost.daemon.resolve import Resolved
 from roost.daemon.routing import Call, Route
 from roost.daemon.work import WORK, Work
 from roost.store.definition import Input
-from roost.store.document import to_document
 from roost.store.lock import lock_digest
 from roost.store.lock_formats import write_lock
 
@@ -32,16 +31,6 @@ class DigestResponse(msgspec.Struct, kw_only=True):
     canonical: dict[str, object]
     source: SourceView
     inputs: list[Input]
-    warnings: list[WarningView]
-
-
-class ReadResponse(msgspec.Struct, kw_only=True):
-    """What a definition says, whole, in the shape of ``roost.toml``: ``What.document`` takes it."""
-
-    name: str | None
-    """As the file says, or as its folder is called."""
-    document: dict[str, object]
-    source: SourceView
     warnings: list[WarningView]
 
 
@@ -64,16 +53,6 @@ async def digests(call: Call[DigestRequest]) -> DigestResponse:
         canonical=msgspec.json.decode(resolved.canonical),
         source=resolved.source,
         inputs=list(resolved.inputs),
-        warnings=resolved.warnings,
-    )
-
-
-async def documents(call: Call[DigestRequest]) -> ReadResponse:
-    resolved = await call.app[WORK].resolve(call.body.what)
-    return ReadResponse(
-        name=resolved.source.name,
-        document=to_document(resolved.definition, resolved.settings),
-        source=resolved.source,
         warnings=resolved.warnings,
     )
 
@@ -114,14 +93,6 @@ async def locks(call: Call[LockRequest]) -> LockResponse:
 ROUTES_DEFINITIONS = [
     Route(
         "POST", "/v1/digests", digests, request=DigestRequest, response=DigestResponse, summary="Digest a definition"
-    ),
-    Route(
-        "POST",
-        "/v1/documents",
-        documents,
-        request=DigestRequest,
-        response=ReadResponse,
-        summary="Read a definition of any format as a document",
     ),
     Route("POST", "/v1/plans", plans, request=PlanRequest, response=PlanResponse, summary="Decide; change nothing"),
     Route("POST", "/v1/locks", locks, request=LockRequest, response=LockResponse, summary="Write a lock"),

@@ -19,6 +19,7 @@ from roost.daemon.routes_compare import ROUTES_COMPARE
 from roost.daemon.routes_curated import ROUTES_CURATED
 from roost.daemon.routes_daemon import ROUTES_DAEMON
 from roost.daemon.routes_definitions import ROUTES_DEFINITIONS
+from roost.daemon.routes_documents import ROUTES_DOCUMENTS
 from roost.daemon.routes_environments import ROUTES_ENVIRONMENTS
 from roost.daemon.routes_exchange import ROUTES_EXCHANGE
 from roost.daemon.routes_images import ROUTES_IMAGES
@@ -45,6 +46,7 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_WHO,
     *ROUTES_WHEELS,
     *ROUTES_EXCHANGE,
+    *ROUTES_DOCUMENTS,
     *ROUTES_COMPARE,
 )
 

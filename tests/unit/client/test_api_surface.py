@@ -40,9 +40,6 @@ WHOLE = (
 )
 """All that these have; of the other classes, which reach far beyond environments, what roost has."""
 ABSENT = {
-    "Environment": {
-        "from_existing_conda_environment",
-    },
     "CondaDependencies": {"sdk_origin_url"},  # there is no SDK of Azure's to get from anywhere
 }
 MADE: dict[str, tuple[object, ...]] = {"Environment": ("x",), "EnvironmentReference": ("x",), "ScriptRunConfig": (".",)}

@@ -19,6 +19,7 @@ from roost.client.api.image_details import DockerImageDetails
 from roost.client.api.references import Origin
 from roost.client.api.sections import PythonSection, RSection, SparkSection
 from roost.client.api.workspace import Workspace, path_to
+from roost.client.conda_variables import conda_variables
 
 if TYPE_CHECKING:
     from roost.client.api.environments import Environments
@@ -121,6 +122,16 @@ class Environment:
         """From a folder with a Dockerfile; the Python of the image is used as it is."""
         environment = _with_packages(name, None, None)
         environment.docker.build_context = docker_build_context
+        return environment
+
+    @staticmethod
+    def from_existing_conda_environment(name: str, conda_environment_name: str) -> Environment:
+        """From a conda environment of this machine, by its name or by a path with a ``/``: the packages that were asked
+        for, or all of them by version where that is not recorded; pip's too. Nothing of it is run. Raises
+        ``NotFoundError``, ``DefinitionError``."""
+        request = {"what": {"cwd": os.getcwd(), "environ": conda_variables()}, "prefix": conda_environment_name}
+        environment = _of_read(folders.read(request, conda_environment_name), name)
+        environment.name = check_name(name)
         return environment
 
     @staticmethod

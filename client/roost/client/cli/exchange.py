@@ -10,6 +10,7 @@ from typing import Any
 from roost.client.cli.context import Context, wrong_usage
 from roost.client.cli.parser import Subparsers, add_command
 from roost.client.cli.what import add_what, utf8, what
+from roost.client.conda_variables import conda_variables
 from roost.client.export_files import write_export
 
 Json = dict[str, Any]
@@ -25,11 +26,6 @@ BY_NAME = {
     "roost.toml": "roost",
 }
 """What a file's name says of its format."""
-CONDA_VARIABLES = (
-    *("HOME", "XDG_CONFIG_HOME", "CONDARC", "CONDA_ENVS_PATH", "CONDA_ENVS_DIRS", "CONDA_ROOT", "CONDA_EXE"),
-    *("CONDA_PREFIX", "MAMBA_ROOT_PREFIX"),
-)
-"""Where this user's conda has its environments: the daemon's own variables say nothing of it."""
 
 
 def add(family: Subparsers) -> None:
@@ -73,8 +69,8 @@ def import_command(context: Context) -> int:
     if options.path is not None:
         request["path"] = utf8(options.path, "PATH")
     else:
-        environ = {name: os.environ[name] for name in CONDA_VARIABLES if os.environ.get(name)}
-        request.update({"prefix": utf8(options.prefix, "--prefix"), "exact": options.exact, "environ": environ})
+        prefix = utf8(options.prefix, "--prefix")
+        request.update({"prefix": prefix, "exact": options.exact, "environ": conda_variables()})
     answer = context.request("POST", "/v1/imports", {key: value for key, value in request.items() if value is not None})
     context.warn(answer.get("warnings", []))
     if context.json:

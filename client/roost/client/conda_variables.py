@@ -1,0 +1,15 @@
+"""Where this user's conda has its environments: the daemon's own variables say nothing of it."""
+
+from __future__ import annotations
+
+import os
+
+NAMES = (
+    *("HOME", "XDG_CONFIG_HOME", "CONDARC", "CONDA_ENVS_PATH", "CONDA_ENVS_DIRS", "CONDA_ROOT", "CONDA_EXE"),
+    *("CONDA_PREFIX", "MAMBA_ROOT_PREFIX"),
+)
+
+
+def conda_variables() -> dict[str, str]:
+    """Those of this process that are set."""
+    return {name: os.environ[name] for name in NAMES if os.environ.get(name)}
