@@ -92,6 +92,12 @@ class Served:
         assert found is not None
         return int(found[1]) / 1024
 
+    def worked(self):
+        """Seconds of processor time so far, in steps of 10 ms: without what a busy machine makes it wait."""
+        with open(f"/proc/{self.process.pid}/stat") as stream:
+            fields = stream.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def close(self):
         self._connection.close()
 
