@@ -143,6 +143,14 @@ def test_clone_archive_and_restore(train: Roost) -> None:
     assert len(train.json("env", "list")["environments"]) == 2
 
 
+def test_a_list_is_as_long_as_it_is_wanted(train: Roost) -> None:
+    for name in ("a", "b", "c"):
+        train.ok("env", "register", "--name", name)
+    assert [row["name"] for row in train.json("env", "list", "--limit", "2")["environments"]] == ["a", "b"]
+    assert len(train.json("env", "list", "--limit", "7")["environments"]) == 3
+    assert train.failed(2, "env", "list", "--limit", "0")["code"] == "usage"
+
+
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../up", "a/b", "Roost-Mine", "roost-mine", "x" * 10_000, "tr\u0430in", "a b", "a\nb"]
 )
