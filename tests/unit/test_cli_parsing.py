@@ -9,9 +9,11 @@ import msgspec
 import pytest
 
 from roost.client import cli, wire
+from roost.client.cli import planning
 from roost.client.cli.context import Context
 from roost.client.cli.parser import build_parser, commands_of, parse, split_command
 from roost.client.cli.what import what
+from roost.client.errors import ClientError
 
 
 @pytest.mark.parametrize(
@@ -93,3 +95,26 @@ def test_help_ends_well_and_nothing_at_all_does_not(capsys):
     assert cli.run([]) == 2
     assert cli.run(["--version"]) == 0
     assert "roost 0." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("output", "found"),
+    [
+        (None, "conda-lock"),
+        ("conda-lock.yml", "conda-lock"),
+        ("a/b.YAML", "conda-lock"),
+        ("pixi.lock", "pixi"),
+        ("locked.txt", "explicit"),
+        ("/dev/null", "conda-lock"),
+    ],
+)
+def test_the_name_of_a_lock_tells_its_format(output: str | None, found: str) -> None:
+    assert planning._format(None, output) == found
+    assert planning._format("pixi", output) == "pixi"
+
+
+@pytest.mark.parametrize("output", ["x.bogus", "lock", "uv.lock", "conda-lock.yml.bak"])
+def test_a_name_that_tells_no_format_is_refused(output: str) -> None:
+    with pytest.raises(ClientError, match="tells no format"):
+        planning._format(None, output)
+    assert planning._format("explicit", output) == "explicit"

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from roost.client.wire import Message
+from roost.daemon.build_progress import in_turn
 from roost.daemon.flights import Flight, Flights
 
 Start = Callable[[Flight[int]], Awaitable[int]]
@@ -139,3 +140,16 @@ async def test_listening_is_no_interest() -> None:
         overheard = flight.listen()
     assert notes == ["started", "cancelled"]
     assert [message.line async for message in overheard.messages()] == ["one"]
+
+
+async def test_who_waits_for_a_turn_says_so_and_who_does_not_says_nothing() -> None:
+    turn, told = asyncio.Semaphore(1), list[str | None]()
+
+    async def take() -> None:
+        async with in_turn(turn, lambda message: told.append(message.state)):
+            await asyncio.sleep(0)
+
+    await take()
+    assert told == []
+    await asyncio.gather(take(), take())
+    assert told == ["started", "finished"]

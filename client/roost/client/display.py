@@ -11,6 +11,7 @@ from typing import Any, TextIO
 from roost.client.terminal import duration, is_rich, paint, size
 
 TITLES = {
+    "wait": "waiting for other builds",
     "solve": "solving",
     "lock-pip": "locking pip packages",
     "download": "downloading",

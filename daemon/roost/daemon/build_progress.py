@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from roost.client.wire import Message
 from roost.daemon.expansion import concealed
@@ -14,6 +15,19 @@ from roost.store.index import Index
 
 # Ten a second are enough for an eye, and keep a fast link's callbacks out of the event loop.
 _INTERVAL = 0.1
+_WAIT = "wait"
+
+
+@asynccontextmanager
+async def in_turn(turn: asyncio.Lock | asyncio.Semaphore, publish: Callable[[Message], None]) -> AsyncIterator[None]:
+    """Hold ``turn``; that others hold it is told for as long as it is so: nobody shall think that it hangs."""
+    waits = turn.locked()
+    if waits:
+        publish(Message(event="step", step=_WAIT, state="started"))
+    async with turn:
+        if waits:
+            publish(Message(event="step", step=_WAIT, state="finished"))
+        yield
 
 
 class BuildProgress:
@@ -51,6 +65,10 @@ class BuildProgress:
 
     def log(self, line: str) -> None:
         self._send(concealed(Message(event="log", line=redact(line)), self._environ))
+
+    def in_turn(self, turn: asyncio.Lock | asyncio.Semaphore) -> AbstractAsyncContextManager[None]:
+        """Hold ``turn``; see the function."""
+        return in_turn(turn, self._send)
 
     async def record(self, index: Index) -> None:
         """Keep what the steps took, for estimates; only downloads are counted in bytes."""

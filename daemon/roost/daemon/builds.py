@@ -19,7 +19,7 @@ import msgspec
 
 from roost.client.wire import Action, BuildResult, ErrorBody, Message, What
 from roost.daemon import build_log
-from roost.daemon.build_progress import BuildProgress
+from roost.daemon.build_progress import BuildProgress, in_turn
 from roost.daemon.build_results import as_joined, cutoff, not_needed, told
 from roost.daemon.decide import Facts, Request
 from roost.daemon.engine_set import Engines
@@ -231,7 +231,7 @@ class Builds:
         if planned.facts.generation is not None and not job.anew:
             return await self._from_lock(flight, job, build, planned)
         key = (job.resolved.digest, job.resolved.lineage)
-        async with self._numbering.setdefault(key, asyncio.Lock()):
+        async with in_turn(self._numbering.setdefault(key, asyncio.Lock()), flight.publish):
             if not job.anew and await self._store.index.current_generation(*key) is not None:
                 planned = await self._planner.plan(job.resolved, job.request, job.what)
             return await self._from_lock(flight, job, build, planned)

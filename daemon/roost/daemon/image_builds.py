@@ -188,7 +188,7 @@ class ImageBuilds:
         there = await self._store.index.image(wanted.key)
         if wanted.load and wanted.push is None and there is not None and await self.in_engine(there):
             return await self._reuse(there, wanted)
-        async with self._turns:
+        async with progress.in_turn(self._turns):
             assembled = await self._kept(there) or await self._assemble(progress, wanted)
             failpoint("image.assembled")
             if wanted.load:
@@ -349,7 +349,7 @@ class ImageBuilds:
         whole = await self.bases.in_registry(exact, image_platform(wanted.lock.platform))
         if not isinstance(whole, KeptBase):
             raise ImageWrongError(f"{exact} can't be read any more", hint="Try again.")
-        async with self._turns:
+        async with progress.in_turn(self._turns):
             engine = await self._engines.docker()
             pulled = await engine.pull(str(exact), image_platform(wanted.lock.platform), progress)
             if pulled.id != pushed.digest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from roost.client.wire import Message
+from roost.client.wire import Message, Reason, What
 from roost.client.wire_compare import OutdatedRequest, OutdatedView
 from roost.daemon.build_progress import BuildProgress
 from roost.daemon.decide import Request
@@ -14,7 +14,7 @@ from roost.daemon.planner import aimed
 from roost.daemon.resolve import Resolved
 from roost.daemon.solving import solve_lock
 from roost.daemon.work import Work
-from roost.store.errors import NotFoundError, UsageError
+from roost.store.errors import NotFoundError, RoostError, UsageError
 from roost.store.lock import lock_digest
 from roost.store.records import Generation
 
@@ -45,7 +45,18 @@ async def find_outdated(work: Work, asked: OutdatedRequest, publish: Callable[[M
         outdated=bool(differences.packages or differences.provider),
         lock=differences,
         environments=await moved_with(work, resolved.digest),
+        reasons=await _elsewhere(work, resolved, asked.what, generation),
     )
+
+
+async def _elsewhere(work: Work, resolved: Resolved, what: What, generation: Generation) -> list[Reason]:
+    """What registries have for it. That they can't say, or that theirs is a wrong one, is no reason not to answer."""
+    try:
+        standing = await work.planner.first_locks.elsewhere(resolved, what, generation)
+    except RoostError as error:
+        return [Reason(code=error.code, message=error.message)]
+    told = standing.reason is not None and standing.reason.code in ("lock-elsewhere", "registry-unknown")
+    return [standing.reason] if standing.reason is not None and told else []
 
 
 async def _current(work: Work, resolved: Resolved) -> Generation:

@@ -110,7 +110,7 @@ class PrefixBuilds:
             progress.start("publish")
             return filled
 
-        async with self._turns:
+        async with progress.in_turn(self._turns):
             artifact = await self._store.publish_prefix(
                 lock=wanted.lock, generation=wanted.generation, build_id=wanted.build_id, fill=fill
             )

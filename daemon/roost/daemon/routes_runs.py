@@ -314,10 +314,8 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     )
     resolved = await resolve_run(work.store, run)
     request = Request(definition=resolved.definition, target=run.target)
-    try:
-        await work.builds.wait(
-            BuildJob(resolved=resolved, request=request, what=what)
-        )  # its prefix or image may be gone
+    try:  # its prefix or image may be gone
+        await work.builds.wait(BuildJob(resolved=resolved, request=request, what=what))
         planned = await work.planner.plan(resolved, request, what)
     except RoostError as error:
         raise explain_missing(run, error) from error

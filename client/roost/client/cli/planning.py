@@ -14,6 +14,8 @@ from roost.client.cli.what import add_what, what
 from roost.client.terminal import duration, paint, size
 
 Json = dict[str, Any]
+FORMATS = {".yml": "conda-lock", ".yaml": "conda-lock", ".txt": "explicit", "pixi.lock": "pixi"}
+"""What a lock is written as, by the file's extension or name."""
 
 
 def add(subparsers: Subparsers) -> None:
@@ -125,11 +127,17 @@ def lock_command(context: Context) -> int:
 
 
 def _format(named: str | None, output: str | None) -> str:
-    """``pixi.lock`` and ``*.txt`` tell what they are."""
-    if named:
-        return named
-    name = os.path.basename(output or "")
-    return "pixi" if name == "pixi.lock" else "explicit" if name.endswith(".txt") else "conda-lock"
+    """What is asked for, else what the file's name tells; what is no plain file (``/dev/stdout``) has no such name."""
+    if named or output is None or (os.path.exists(output) and not os.path.isfile(output)):
+        return named or "conda-lock"
+    name = os.path.basename(output).lower()
+    found = FORMATS.get(name) or FORMATS.get(os.path.splitext(name)[1])
+    if found is None:
+        raise wrong_usage(
+            f"-o {output}: the name tells no format.",
+            "Name it *.yml for conda-lock, pixi.lock or *.txt for explicit, or add --format.",
+        )
+    return found
 
 
 def _write(path: str, text: str) -> None:

@@ -159,7 +159,8 @@ class CondaEngine:
         secrets = self.secrets([*channels, *specs], variables or {}, credentials or {})
         places = self.places([*channels, *specs], variables or {})
         client = await self._client(secrets | places, self.config.index_timeout)
-        progress.log(f"solving {len(specs)} specs for {platform} with {', '.join(channels)}")
+        noun = "spec" if len(specs) == 1 else "specs"
+        progress.log(f"solving {len(specs)} {noun} for {platform} with {', '.join(channels)}")
         with translated("solving"):
             records = await rattler_solve(
                 [Channel(url) for url in fetch],
