@@ -8,6 +8,8 @@ Python and scikit-learn from conda-forge; the daemon starts by itself.
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 from roost.client import CondaDependencies, Environment, Experiment, Run, ScriptRunConfig, Workspace
@@ -17,10 +19,10 @@ IRIS = Path(__file__).resolve().parent / "iris"
 
 def described() -> Environment:
     """A description: nothing is registered or built by it."""
+    dependencies = CondaDependencies.create(python_version="3.11", conda_packages=["scikit-learn"])
+    dependencies.add_channel("conda-forge")
     environment = Environment("iris")
-    environment.python.conda_dependencies = CondaDependencies.create(
-        python_version="3.11", conda_packages=["scikit-learn"]
-    )
+    environment.python.conda_dependencies = dependencies
     environment.environment_variables["OMP_NUM_THREADS"] = "2"
     return environment
 
@@ -51,6 +53,14 @@ def main() -> None:
     used.environment_variables["OMP_NUM_THREADS"] = "1"
     print(f"changed: {used.register(workspace).asset_id}")
     print(f"cloned: {registered.clone('iris-copy').register(workspace).asset_id}")
+
+    # As files that people edit, in the layout of Azure's SDK.
+    with tempfile.TemporaryDirectory() as folder:
+        registered.save_to_directory(folder, overwrite=True)
+        loaded = Environment.load_from_directory(folder)
+        print(f"saved and loaded: {', '.join(sorted(os.listdir(folder)))}")
+    loaded.name = "iris-loaded"
+    assert loaded.register(workspace).definition_digest == registered.definition_digest
 
 
 if __name__ == "__main__":

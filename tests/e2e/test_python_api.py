@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -185,6 +187,39 @@ def test_a_daemon_that_dies_while_it_builds_leaves_no_one_waiting(
         made.wait_for_completion(show_output=True)
     said = capsys.readouterr().out
     assert said.count("locking pip packages …") == 2, "once for the run, once for the build"
+
+
+def test_an_interrupt_ends_the_waiting_and_not_the_run(workspace: Workspace, roost: Roost) -> None:
+    folder = script(roost, "import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
+    run = Experiment(workspace, "e").submit(ScriptRunConfig(folder, "hello.py", environment=described()))
+    code = (
+        "import sys; from roost.client import Workspace\n"
+        "try: Workspace.from_config().get_run(sys.argv[1]).wait_for_completion(show_output=True)\n"
+        "except KeyboardInterrupt: sys.exit('let go')"
+    )
+    command = [sys.executable, "-c", code, run.id]
+    waiting = subprocess.Popen(command, env=roost.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert waiting.stdout is not None
+    while "begun" not in waiting.stdout.readline():
+        pass
+    waiting.send_signal(signal.SIGINT)
+    _, said = waiting.communicate(timeout=60)
+    assert said == "let go\n"
+    assert run.get_status() == "Running"
+    run.cancel()
+    assert run.wait_for_completion(raise_on_error=False)["status"] == "Canceled"
+
+
+def test_many_threads_register_one_workspace(workspace: Workspace) -> None:
+    def register(number: int) -> int:
+        environment = described("many")
+        environment.environment_variables["N"] = str(number)
+        return int(environment.register(workspace).version or 0)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sorted(threads.map(register, range(24))) == list(range(1, 25))
+    for n in (1, 24):
+        assert Environment.get(workspace, "many", n).version == str(n)
 
 
 def test_variables_and_commands_of_a_run_configuration(workspace: Workspace, roost: Roost) -> None:

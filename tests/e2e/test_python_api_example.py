@@ -80,4 +80,5 @@ def test_the_example_runs(conda_roost: Roost) -> None:
     assert done.stdout.count("accuracy over 5 folds: 0.9") == 2
     assert done.stdout.count("Making the environment") == 1
     assert "the run used iris:1, sha256:" in done.stdout
-    assert done.stdout.endswith("changed: iris:2\ncloned: iris-copy:1\n")
+    files = "azureml_environment.json, conda_dependencies.yml"
+    assert done.stdout.endswith(f"changed: iris:2\ncloned: iris-copy:1\nsaved and loaded: {files}\n")
