@@ -128,9 +128,10 @@ def test_a_start_registers_nothing_twice_and_tells_no_events(roost: Roost) -> No
     assert "environment-registered" not in roost.ok("events", "--json")
 
 
-def test_a_digest_does_not_hang_on_the_config(roost: Roost) -> None:
+def test_a_digest_does_not_hang_on_the_config(roost: Roost, short_folder: Path) -> None:
     before = roost.json("digest", "-e", "Roost-Minimal")["definition_digest"]
-    other = Roost(roost.root.with_name(roost.root.name + "x"), Path(roost.folder))
+    other = Roost(short_folder / "r", short_folder / "w")
+    other.folder.mkdir()
     other.config.write_text('[base]\nimage = "debian:13"\n[conda]\nchannels = ["other"]\n')
     try:
         assert other.json("digest", "-e", "Roost-Minimal")["definition_digest"] == before
