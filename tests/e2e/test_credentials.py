@@ -93,6 +93,10 @@ def everything_said(roost: Roost, *names: str) -> str:
         said += roost.ok("builds", "logs", build["id"])
     for name in names:
         said += roost.ok("env", "show", name) + roost.ok("env", "show", name, "--json")
+        said += roost.ok("env", "versions", name, "--json")
+        for form in ("roost", "requirements", "conda", "azure"):
+            roost.run("env", "export", name, "--format", form, "-o", f"out-{form}")  # some can't say what a lock has
+        said += "".join(path.read_text() for path in roost.folder.rglob("out-*/**/*") if path.is_file())
     return said
 
 

@@ -87,6 +87,7 @@ def test_a_run_keeps_what_it_used_and_the_text_of_its_version_says_it_all(roost:
     text = roost.ok("env", "show", name)
     assert "roost-wheel:sha256:" in text
     assert str(roost.folder) not in text
+    assert roost.ok("env", "export", name, "--format", "roost", "-o", "-").count("roost-wheel:sha256:") == 1
     editor = roost.write("editor", '#!/bin/sh\nprintf \'\\n[variables]\\nA = "b"\\n\' >> "$1"\n')
     editor.chmod(0o755)
     roost.ok("env", "edit", name, variables={"EDITOR": str(editor)})

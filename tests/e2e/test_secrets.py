@@ -60,8 +60,22 @@ def test_passwords_in_requirements(roost: Roost, pip_index: PipIndex, end: str) 
         done = roost.run("run", "--", "python", "-c", "import greet, direct, below")
         assert done.returncode == (0 if end == "works" else 125), done.stderr
         said = done.stdout + done.stderr
-    for command in ("plan", "digest", "builds"):
-        said += roost.ok(command, *(["list"] if command == "builds" else []), "--json")
+    commands = (
+        "plan",
+        "digest",
+        "builds list",
+        "events",
+        "env register --name it",
+        "env show it",
+        "env list",
+        "runs list",
+    )
+    for command in commands:
+        said += roost.ok(*command.split(), "--json")
+    said += roost.ok("env", "show", "it") + roost.ok("env", "export", "it", "--format", "roost", "-o", "-")
+    said += roost.ok("daemon", "logs") + "".join(
+        roost.ok("builds", "logs", build["id"]) for build in roost.json("builds", "list")["builds"]
+    )
     assert PASSWORD not in said
     assert_nowhere(roost, PASSWORD)
 

@@ -18,7 +18,7 @@ from roost.store.pip_lines import read_line
 from roost.store.readers.roost_file import read_roost
 from roost.store.readers.source import Files, Reading
 from roost.store.readers.toml_places import TomlText
-from roost.store.wheel_references import is_wheel_reference, wheel_reference
+from roost.store.wheel_references import is_kept, wheel_reference
 
 Document = dict[str, Any]
 
@@ -82,7 +82,7 @@ def _python(python: Python) -> Document:
 
 def _entry(item: PipItem) -> str | Document:
     """The line, if reading it again gives the same; else all that is known of it."""
-    if is_wheel_reference(item) and not item.items:
+    if is_kept(item) and not item.items:
         text = wheel_reference(item.digest or "", item.text)
         return text if _reads_as(text, item) else _table(item)
     if item.digest is None and item.path is None and not item.items:

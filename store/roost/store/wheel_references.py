@@ -46,6 +46,14 @@ def is_wheel_reference(item: PipItem) -> bool:
     return item.kind == "wheel" and item.path is None and item.digest is not None
 
 
+def is_kept(item: PipItem) -> bool:
+    """Whether a line's wheel lies where a store keeps wheels by content, and so can be named by that."""
+    if item.kind != "wheel" or item.digest is None:
+        return False
+    folder = f"/wheels/given/{item.digest.removeprefix('sha256:')}/"
+    return item.path is None or folder in item.path
+
+
 def unknown_wheel(item: PipItem) -> WheelUnknownError:
     """The error for a reference to a wheel that this store does not have."""
     return WheelUnknownError(
