@@ -63,3 +63,19 @@ def test_what_is_not_there_is_said_and_no_failure(used: Roost) -> None:
     assert used.failed(2, "env", "who", "toy", "--limit", "0")["code"] == "usage"
     assert used.failed(2, "env", "who", "toy", "--conda", "--pip")["code"] == "usage"
     assert used.failed(2, "env", "who", " ")["code"] == "usage"
+
+
+def test_conda_packages_of_an_older_generation_are_not_current(conda_roost: Roost) -> None:
+    conda_roost.write("environment.yml", "name: dated\ndependencies: [dated]\n")
+    conda_roost.ok("env", "register")
+    conda_roost.ok("build", "--as-of", "2024-06-01")
+    [old] = conda_roost.json("env", "who", "dated")["versions"]
+    conda_roost.ok("build", "--rebuild")
+    spec = f"dated=={old['version']}"
+    answer = conda_roost.json("env", "who", spec, "--conda")
+    assert answer["versions"] == [old]
+    assert old["kind"] == "conda"
+    assert (answer["counts"]["generations"], answer["counts"]["current_generations"]) == (1, 0)
+    assert [(row["name"], row["current"]) for row in answer["environments"]] == [("dated", False)]
+    [newer] = conda_roost.json("env", "who", f"dated>{old['version']}")["generations"]
+    assert (newer["number"], newer["current"]) == (2, True)
