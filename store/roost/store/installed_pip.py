@@ -67,11 +67,12 @@ def _line(reading: Reading, path: str) -> tuple[str, Line] | None:
         folder = reading.load(path, None).decode("utf-8", "replace").splitlines()[:1]
         name = normalise_name(os.path.basename(path).removesuffix(".egg-link"))
         return (name, Line(f"-e {folder[0].strip()}", place)) if folder else None
-    told = next((inner for inner in ("METADATA", "PKG-INFO", "") if os.path.isfile(os.path.join(path, inner))), None)
+    candidates = (posixpath.join(path, "METADATA"), posixpath.join(path, "PKG-INFO"), path)
+    told = next((candidate for candidate in candidates if os.path.isfile(candidate)), None)
     if told is None:
         reading.warn("package-missing", f"{path} holds no metadata: pip does not know that package either", place)
         return None
-    text = reading.load(os.path.join(path, told) if told else path, None).decode("utf-8", "replace")
+    text = reading.load(told, None).decode("utf-8", "replace")
     headers = HeaderParser().parsestr(text)
     name, version = normalise_name(headers.get("Name", "")), headers.get("Version", "")
     if not name or not version:

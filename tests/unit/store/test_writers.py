@@ -179,3 +179,15 @@ def test_roosts_own_file_says_all_of_it():
     assert document["name"] == "train"
     assert document["kept"] == {"azure": {"docker": {"enabled": True}}}
     assert document["system"] == {"cuda": "12"}
+
+
+def test_roosts_own_file_takes_along_what_lies_here():
+    wheel = PipItem(
+        kind="wheel", text="x-1-py3-none-any.whl", digest=f"sha256:{SHA}", path="/kept/x-1-py3-none-any.whl"
+    )
+    base = Base(context=f"sha256:{SHA}", context_path="/src/context")
+    written = write("roost", exported(Definition(base=base, pip=Pip(requirements=(wheel,)))))
+    document = TomlText(written.files["roost.toml"].decode(), "/roost.toml").data
+    assert document["pip"]["requirements"] == ["./wheels/x-1-py3-none-any.whl"]
+    assert document["base"] == {"context": "context"}
+    assert set(written.copies) == {"wheels/x-1-py3-none-any.whl", "context"}

@@ -16,7 +16,7 @@ from roost.store.errors import UsageError
 from roost.store.writers.azure import write_azure, write_azure_v2
 from roost.store.writers.conda import write_conda, write_conda_builds
 from roost.store.writers.locks import LOCK_WRITERS, write_requirements
-from roost.store.writers.parts import Copy, Draft, Exported, ExportImpossibleError, Writer, Written
+from roost.store.writers.parts import CONTEXT, Copy, Draft, Exported, ExportImpossibleError, Writer, Written
 
 __all__ = ["FORMATS", "Copy", "ExportFormat", "ExportImpossibleError", "Exported", "Written", "export_format", "write"]
 
@@ -34,9 +34,18 @@ class ExportFormat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_roost(draft: Draft) -> None:
-    """roost's own file, which can say everything. What lies elsewhere is named by its content's digest."""
+    """roost's own file, which can say everything. Wheels, projects and build contexts go along; what can't (an editable
+    install) stays named by its folder."""
     exported = draft.exported
     document = to_document(exported.definition, exported.settings, exported.name)
+    items = exported.definition.pip.requirements
+    for place, item in enumerate(items):
+        if item.kind in ("wheel", "source") and item.digest is not None:
+            document["pip"]["requirements"][place] = draft.pip_lines((item,))[0]
+    base = exported.definition.base
+    if base is not None and base.context is not None and base.context_path is not None:
+        draft.copies[CONTEXT] = Copy(digest=base.context, path=base.context_path, folder=True)
+        document["base"]["context"] = CONTEXT
     draft.main(tomli_w.dumps(document, multiline_strings=True))
 
 

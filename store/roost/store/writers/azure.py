@@ -14,11 +14,11 @@ from roost.store.azure_form import (
 )
 from roost.store.definition import Base, Conda, Pip, R
 from roost.store.writers.conda import conda_file
-from roost.store.writers.parts import Copy, Draft, ExportImpossibleError, as_dockerfile, dump_yaml, image_of
+from roost.store.writers.parts import CONTEXT, Copy, Draft, ExportImpossibleError, as_dockerfile, dump_yaml, image_of
 
 Json = dict[str, Any]
 SCHEMA = "https://azuremlschemas.azureedge.net/latest/environment.schema.json"
-V2_CONDA_FILE, V2_CONTEXT = "conda.yml", "context"
+V2_CONDA_FILE = "conda.yml"
 _SAID = (
     *("base.image", "base.dockerfile", "base.steps", "base.platform", "conda", "pip"),
     *("python.user_managed", "python.interpreter", "spark", "r", "inference", "variables", "container", "kept"),
@@ -66,17 +66,17 @@ def write_azure_v2(draft: Draft) -> None:
 
 def _v2_base(draft: Draft, base: Base) -> Json:
     if text := as_dockerfile(base, draft.exported.defaults):
-        draft.text(f"{V2_CONTEXT}/Dockerfile", text)
-        draft.warn("export-changed", f"the Dockerfile became the build context {V2_CONTEXT}/, with a digest of its own")
-        return {"build": {"path": f"./{V2_CONTEXT}"}}
+        draft.text(f"{CONTEXT}/Dockerfile", text)
+        draft.warn("export-changed", f"the Dockerfile became the build context {CONTEXT}/, with a digest of its own")
+        return {"build": {"path": f"./{CONTEXT}"}}
     if base.context is not None:
         if base.context_path is None:
             raise ExportImpossibleError(
                 "The build context of this environment is known by its digest only",
                 hint="Export it as roost's own file, or where the context's folder is.",
             )
-        draft.copies[V2_CONTEXT] = Copy(digest=base.context, path=base.context_path, folder=True)
-        return {"build": {"path": f"./{V2_CONTEXT}"}}
+        draft.copies[CONTEXT] = Copy(digest=base.context, path=base.context_path, folder=True)
+        return {"build": {"path": f"./{CONTEXT}"}}
     image = image_of(base, draft.exported.defaults)
     if image is None:
         image = draft.exported.defaults.base_image

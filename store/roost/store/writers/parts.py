@@ -22,6 +22,8 @@ from roost.store.pip_lines import ARCHIVES
 WHEELS, SOURCES = "wheels", "sources"
 """The folders for local wheels and archives, and for local projects, beside an exported file."""
 CONSTRAINTS = "constraints"
+CONTEXT = "context"
+"""The folder of a build context."""
 
 
 class ExportImpossibleError(RoostError):
