@@ -134,6 +134,8 @@ def _a_rebuild_is_for_those_who_ask(
     assert digest.removeprefix("sha256:")[:12] in own["reasons"][-1]["message"]
     outdated = second.json("env", "outdated")["outdated"]
     assert (outdated["outdated"], codes(outdated["reasons"])) == (False, ["lock-elsewhere"])
+    [elsewhere] = second.json("env", "outdated", "-f", "environment.yml")["outdated"]["reasons"]
+    assert elsewhere["code"] == "lock-elsewhere"
     registries.workspace.stop()  # what is remembered is told, and nobody is asked
     assert "lock-elsewhere" in codes(second.json("plan")["plans"][0]["reasons"])
     registries.workspace.start()

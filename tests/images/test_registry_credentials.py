@@ -128,6 +128,23 @@ def test_the_config_says_where_the_credentials_of_a_host_are(
     _hold_no_secret(docker_roost.root)
 
 
+def test_a_dockerfile_builds_on_an_image_of_a_locked_registry(
+    locked: RegistryProcess, login: Login, docker_roost: Roost, client: docker.DockerClient, base_image: str
+):
+    name, _ = _own_image(client, base_image, locked)
+    docker_roost.variables.update({**login.variables, "TEAM_USER": USER, "TEAM_TOKEN": PASSWORD})
+    docker_roost.write("Dockerfile", f"FROM {name}:1 AS one\nRUN echo made > /made\n")
+    docker_roost.write("roost.toml", '[base]\ndockerfile = "Dockerfile"\n')
+    assert docker_roost.failed(4, "build")["code"] == "engine-failed"
+    table = f'[registries.credentials."{locked.host}"]\n{WAYS["variables"]}\n'
+    docker_roost.config.write_text(docker_roost.config.read_text() + table)
+    assert docker_roost.ok("run", "--", "cat", "/made") == "made\n"
+    [made] = docker_roost.json("image", "list")["images"]
+    client.images.remove(made["digest"], force=True)
+    client.images.remove(f"{name}:1", force=True)
+    _hold_no_secret(docker_roost.root)
+
+
 def test_a_variable_that_the_config_names_and_nobody_set_is_told(locked: RegistryProcess, docker_roost: Roost):
     table = f'[registries.credentials."{locked.host}"]\n{WAYS["variables"]}\n'
     docker_roost.config.write_text(docker_roost.config.read_text() + table)

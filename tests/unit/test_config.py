@@ -72,6 +72,10 @@ def test_origins_name_the_line() -> None:
         ("x = 1\n", 1, "`x`"),
         ("[daemon]\nidle_exit_seconds = -1\n", 2, ">= 0"),
         ("[pip]\nindex_url = true\n", 2, "bool"),
+        ('[registries.credentials."r.example.org"]\nusername_variable = "U"\n', 2, "go together"),
+        ('[registries.credentials."r.example.org"]\nhelper = "pass"\ndocker_config = "/x"\n', 2, "expected one of"),
+        ('[registries.credentials."r.example.org"]\nhelper = "../pass"\n', 2, "regex"),
+        ('[registries.credentials."r.example.org"]\npassword = "s3cret"\n', 2, "unknown field"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(text: str, line: int, word: str) -> None:

@@ -64,7 +64,7 @@ class FirstLocks:
             text = f"What the registries have was not known after {_STANDING_SECONDS:.0f} s"
             return (Reason(code="registry-unknown", message=text),)
         except RoostError as error:
-            return (Reason(code=error.code, message=f"{error.message}. {error.hint}"),)
+            return (_refused(error),)
         return (stands.reason,) if stands.reason is not None else ()
 
     def remembered(self, generation: Generation) -> Reason | None:
@@ -134,6 +134,10 @@ class FirstLocks:
             return Given()
         progress.log(offer.reason.message)
         return Given(reasons=(offer.reason,))
+
+
+def _refused(error: RoostError) -> Reason:
+    return Reason(code=error.code, message=f"{error.message}. {error.hint}")
 
 
 def _with_found(facts: Facts, found: Found) -> Facts:

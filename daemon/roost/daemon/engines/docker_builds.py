@@ -37,6 +37,8 @@ class Building:
     labels: Mapping[str, str] = field(default_factory=dict)
     fresh: bool = False
     """Run every step, though the engine remembers what it made before."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """With the credentials for what the text builds on; the docker command has its own."""
 
 
 async def classic_build(client: DockerClient, building: Building, stage: str, progress: Progress) -> str:
@@ -47,13 +49,28 @@ async def classic_build(client: DockerClient, building: Building, stage: str, pr
     if building.platform:
         params["platform"] = building.platform
     tell = _BuildProgress(progress)
-    headers = {"Content-Type": "application/x-tar"}
+    headers = {"Content-Type": "application/x-tar", **building.headers}
     with tempfile.TemporaryFile(dir=stage) as packed:
         ask = Ask("/build", DOING, params, headers, lambda: _packed(building, packed))
         await client.stream(ask, tell)
     if tell.image is None:
         raise engine_failed("it named no result", DOING)
     return tell.image
+
+
+def built_on(text: str) -> list[str]:
+    """The images that a Dockerfile builds on, but for stages of its own and what only arguments tell."""
+    found: list[str] = []
+    stages = {"scratch"}
+    for line in text.splitlines():
+        words = [word for word in line.split() if not word.startswith("--")]
+        if len(words) < 2 or words[0].upper() != "FROM":
+            continue
+        if words[1].lower() not in stages and "$" not in words[1]:
+            found.append(words[1])
+        if len(words) == 4 and words[2].upper() == "AS":
+            stages.add(words[3].lower())
+    return found
 
 
 def _packed(building: Building, packed: IO[bytes]) -> IO[bytes]:

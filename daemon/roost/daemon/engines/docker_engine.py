@@ -33,15 +33,22 @@ from docker import errors
 from roost.daemon.engines.docker_address import DockerConfig
 from roost.daemon.engines.docker_archive import Exported, LayerFile, docker_archive, read_archive
 from roost.daemon.engines.docker_base_name import BaseNames
-from roost.daemon.engines.docker_builds import Building, classic_build
+from roost.daemon.engines.docker_builds import Building, built_on, classic_build
 from roost.daemon.engines.docker_buildx import buildx_build
 from roost.daemon.engines.docker_client import Ask, DockerClient, Json
 from roost.daemon.engines.docker_containers import DockerContainers
 from roost.daemon.engines.docker_errors import ImageMissingError, ImagePlatformError, engine_failed
 from roost.daemon.engines.docker_steps import buildkit_needs, parse_steps
-from roost.daemon.engines.registry_credentials import Sources, credentials_for, engine_header
+from roost.daemon.engines.registry_credentials import (
+    Credentials,
+    Sources,
+    build_header,
+    credentials_for,
+    engine_header,
+)
 from roost.daemon.oci import parse_reference
 from roost.daemon.progress import Progress
+from roost.store.errors import RoostError
 
 T = TypeVar("T")
 
@@ -181,7 +188,22 @@ class DockerEngine:
         progress: Progress,
     ) -> str:
         """Build a whole Dockerfile; ``context`` is an absolute folder, whose ``.dockerignore`` holds."""
-        return await self._build(Building(text, context, platform, labels or {}, fresh), buildkit_needs(text), progress)
+        buildkit = buildkit_needs(text)
+        headers = {} if buildkit else await self._headers(built_on(text), progress)
+        return await self._build(Building(text, context, platform, labels or {}, fresh, headers), buildkit, progress)
+
+    async def _headers(self, references: Sequence[str], progress: Progress) -> dict[str, str]:
+        """Credentials for what a Dockerfile builds on; those that can't be had may not be needed."""
+        found: dict[str, Credentials] = {}
+        for reference in references:
+            try:
+                host = parse_reference(reference).host
+                credentials = await credentials_for(host, self.credentials)
+            except RoostError as error:
+                progress.log(f"Without credentials for {reference}: {error.message}")
+                continue
+            found |= {host: credentials} if credentials is not None else {}
+        return build_header(found)
 
     async def _build(self, building: Building, buildkit: str | None, progress: Progress) -> str:
         progress.start("docker-steps")

@@ -59,12 +59,30 @@ async def credentials_for(host: str, sources: Sources) -> Credentials | None:
 
 def engine_header(host: str, credentials: Credentials | None) -> dict[str, str]:
     """The same for a request to the engine (Docker Engine API, "Authentication")."""
-    if credentials is None:
-        return {}
-    fields = {"identitytoken": credentials.identity_token} if credentials.identity_token else {}
-    fields = fields or {"username": credentials.username, "password": credentials.password}
-    header = docker_auth.encode_header({**fields, "serveraddress": host})
-    return {"X-Registry-Auth": header.decode() if isinstance(header, bytes) else header}
+    return {"X-Registry-Auth": _encoded(_fields(host, credentials))} if credentials is not None else {}
+
+
+def build_header(found: Mapping[str, Credentials]) -> dict[str, str]:
+    """Those for all registries that a build may ask ("Build an image")."""
+    fields = {_server(host): _fields(host, credentials) for host, credentials in found.items()}
+    return {"X-Registry-Config": _encoded(fields)} if fields else {}
+
+
+def _fields(host: str, credentials: Credentials) -> dict[str, str]:
+    server = {"serveraddress": _server(host)}
+    if credentials.identity_token:
+        return {"identitytoken": credentials.identity_token, **server}
+    return {"username": credentials.username, "password": credentials.password, **server}
+
+
+def _encoded(fields: Mapping[str, object]) -> str:
+    header = docker_auth.encode_header(fields)
+    return header.decode() if isinstance(header, bytes) else str(header)
+
+
+def _server(host: str) -> str:
+    """Docker's own registry goes by an older name."""
+    return str(docker_auth.INDEX_URL) if host == DEFAULT_HOST else host
 
 
 def _look_up(host: str, source: RegistryCredentials | None) -> Credentials | None:
@@ -100,11 +118,10 @@ def _of_variables(host: str, source: RegistryCredentials) -> Credentials:
 
 
 def _of_helper(host: str, helper: str) -> dict[str, Any]:
-    """``docker-credential-<helper> get``; Docker's own registry goes by an older name there."""
-    server = docker_auth.INDEX_URL if host == DEFAULT_HOST else host
+    """``docker-credential-<helper> get``."""
     try:
         store: Any = docker_helpers.Store(helper)
-        found = store.get(server)
+        found = store.get(_server(host))
     except docker_helpers.CredentialsNotFound:
         return {}
     if found["Username"] == _TOKEN_USER:
