@@ -81,14 +81,28 @@ def test_locks_come_back_as_the_first_generation(train: Roost) -> None:
     assert (reused["state"], reused["artifacts"]) == ("not-needed", built["artifacts"])
 
 
-def test_exact_versions_as_conda_and_pip_take_them(train: Roost, pip_index: PipIndex) -> None:
+def test_exact_versions_as_conda_and_pip_take_them(train: Roost) -> None:
     train.ok("env", "export", "train", "--format", "conda-builds", "-o", "exact.yml")
     content = yaml.safe_load((train.folder / "exact.yml").read_text())
     python = next(spec for spec in content["dependencies"] if isinstance(spec, str) and spec.startswith("python="))
     assert python.count("=") == 2
     assert content["dependencies"][-1] == {"pip": ["toy==1.0"]}
-    text = train.ok("env", "export", "train", "--format", "requirements", "-q")
-    assert text.startswith("toy==1.0 --hash=sha256:")
+    train.ok("env", "import", "exact.yml", "--name", "exact")
+    explicit = train.ok("lock", "-e", "exact", "--format", "explicit")
+    assert explicit == train.ok("lock", "-e", "train", "--format", "explicit")
+
+
+def test_requirements_with_digests(roost: Roost, pip_index: PipIndex) -> None:
+    pip_index.wheel("toy", "1.0")
+    pip_index.wheel("needs", "2.0", "toy")
+    roost.write("requirements.txt", "needs\n")
+    roost.ok("env", "register", "--name", "asked")
+    roost.ok("env", "export", "asked", "--format", "requirements", "-o", "pinned.txt")
+    lines = (roost.folder / "pinned.txt").read_text().splitlines()
+    assert [line.partition(" --hash=sha256:")[0] for line in lines] == ["needs==2.0", "toy==1.0"]
+    roost.ok("env", "import", "pinned.txt", "--name", "pinned")
+    pip_index.wheel("toy", "1.1")
+    assert roost.ok("run", "-e", "pinned", "--", "python", "-c", "import needs, toy; print(toy.value)") == "1.0\n"
 
 
 def test_only_a_lock_that_can_be_had_makes_a_generation(roost: Roost) -> None:

@@ -6,7 +6,9 @@ and the disk is seen only through the :class:`Files` that is passed in.
 
 from __future__ import annotations
 
+import json
 import posixpath
+import re
 from collections.abc import Callable
 
 from roost.store.definition import Parsed
@@ -67,7 +69,7 @@ def detect(source: Source, files: Files) -> str:
     text = decode(source.data if source.data is not None else Reading(files, path).load(path, None), path)
     syntax = detect_syntax(path, text)
     if syntax == "yaml":
-        return detect_yaml(compose(text, path))
+        return detect_yaml(compose(_as_yaml(text), path))
     return _toml_format(TomlText(text, path)) if syntax == "toml" else syntax
 
 
@@ -77,8 +79,18 @@ def _read_text(reading: Reading, text: str, format: str | None) -> Parsed:
         return _TEXT[syntax](reading, text)
     if syntax in ("toml", "roost", "pyproject"):
         return _read_toml(reading, TomlText(text, reading.path), format)
-    root = compose(text, reading.path)
+    root = compose(_as_yaml(text), reading.path)
     return _YAML[format if format in _YAML else detect_yaml(root)](reading, root)
+
+
+_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+
+
+def _as_yaml(text: str) -> str:
+    """JSON is YAML but for two things: tabs between its parts, and characters that are escaped as two surrogates."""
+    if not text.lstrip().startswith("{"):
+        return text
+    return _PAIR.sub(lambda pair: pair[1] + json.loads(f'"\\u{pair[2]}\\u{pair[3]}"'), text.replace("\t", " "))
 
 
 def _read_toml(reading: Reading, toml: TomlText, format: str | None) -> Parsed:

@@ -157,6 +157,9 @@ class _Environment:
                 raise ContradictionError(
                     f"The packages here are not those of {found[0][2]}", hint=_KEEP_ONE, location=place
                 )
+        if not found and self.saved and not self.user_managed:
+            message = f"{CONDA_FILE} is not beside it: the environment has no packages"
+            self.reading.warn("file-missing", message, self.root.location)
         return (found[0][0], found[0][1]) if found else (Definition(), {})
 
     def _inline(self) -> _Found | None:

@@ -162,6 +162,19 @@ def test_missing_and_contradicting_files_are_errors_with_a_place(
     assert caught.value.hint
 
 
+def test_json_is_read_as_json(write, tmp_path):
+    told = {**FULL, "environmentVariables": {"A": "\U0001f600 \\ud83d\\ude00 é / \t"}}
+    write("azureml_environment.json", json.dumps(told, indent="\t").replace(": ", ":\t"))
+    write("conda_dependencies.yml", CONDA)
+    parsed = read(Source(path=str(tmp_path)), LocalFiles())
+    assert parsed.name == "full"
+    assert parsed.settings.variables == told["environmentVariables"]
+
+
+def test_a_folder_without_its_packages_says_so(saved):
+    assert "file-missing" in [warning.code for warning in saved({**FULL, "python": {}}, conda=None).warnings]
+
+
 def test_files_that_agree_and_a_named_file_that_was_saved_beside_are_fine(saved):
     inline = {"condaDependencies": {"channels": ["conda-forge"], "dependencies": ["python=3.8", {"pip": ["six"]}]}}
     assert saved({**FULL, "python": inline}).definition.conda.dependencies == ("python=3.8",)
