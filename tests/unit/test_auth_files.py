@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.daemon.auth_files import AuthFileError, auth_file, read_auth_file, read_netrc, ways_for
+from roost.daemon.auth_files import AuthFileError, read_auth_file, read_credentials, read_netrc, ways_for
 from roost.daemon.config import Config
 from roost.daemon.config_schema import CondaSettings, HostCredentials, NetworkSettings, Settings
 from roost.daemon.engines.conda_client import Credentials
@@ -55,9 +55,7 @@ def test_a_netrc_that_cant_be_read_is_told_without_its_content(
     assert str(path) in caplog.text
 
 
-@pytest.mark.parametrize(
-    "content", ["[]", '"x"', '{"h": 1}', '{"h": {"BasicHTTP": {"username": "s3cret"}}}', "{", '{"h": {}}']
-)
+@pytest.mark.parametrize("content", ["[]", '"x"', '{"h": 1}', '{"h": {"BasicHTTP": {"username": "s3cret"}}}', "{"])
 def test_an_auth_file_that_is_none(tmp_path: Path, content: str) -> None:
     path = tmp_path / "auth.json"
     path.write_text(content)
@@ -66,13 +64,26 @@ def test_an_auth_file_that_is_none(tmp_path: Path, content: str) -> None:
     assert "s3cret" not in caught.value.message + caught.value.hint
 
 
-def test_rattlers_own_place_counts_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entries_of_other_kinds_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "auth.json"
+    path.write_text(json.dumps({**ENTRIES, "s3.example": {"S3Credentials": {"access_key_id": "k"}}, "none": {}}))
+    assert read_auth_file(str(path)) == ENTRIES
+
+
+def test_rattlers_own_place_counts_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert auth_file(None) is None
-    (tmp_path / ".rattler").mkdir()
-    (tmp_path / ".rattler" / "credentials.json").write_text("{}")
-    assert auth_file(None) == str(tmp_path / ".rattler" / "credentials.json")
-    assert auth_file("/other") == "/other"
+    assert read_credentials(None) == {}
+    own = tmp_path / ".rattler" / "credentials.json"
+    own.parent.mkdir()
+    own.write_text(json.dumps(ENTRIES))
+    assert read_credentials(None) == ENTRIES
+    own.write_text("no JSON")
+    assert read_credentials(None) == {}
+    assert "nothing in it counts" in caplog.text
+    with pytest.raises(AuthFileError):
+        read_credentials(str(own))
 
 
 def test_what_the_conda_engine_sends_to_whom(tmp_path: Path) -> None:

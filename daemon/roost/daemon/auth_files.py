@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping
 from netrc import NetrcParseError, netrc
 from typing import Any
 from urllib.parse import quote
@@ -15,12 +14,13 @@ from roost.store.errors import UsageError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^\s/?#\"'<>`()]+)")
 log = logging.getLogger(__name__)
+Entry = dict[str, Any]
 NETRC = "~/.netrc"
 RATTLER = "~/.rattler/credentials.json"
 
 
 class AuthFileError(UsageError):
-    """The config's ``conda.auth_file`` can't be read or is not what rattler's tools write."""
+    """rattler's file of credentials can't be read, or is not what its tools write."""
 
     code = "auth-file-invalid"
 
@@ -48,38 +48,39 @@ def pair_of(user: str | None, password: str | None) -> str:
     return f"{quote(user or '', safe='')}:{quote(password or '', safe='')}"
 
 
-def auth_file(configured: str | None) -> str | None:
-    """rattler's file: the one that the config names, else its own place if it is there. Blocks."""
+def read_credentials(configured: str | None) -> dict[str, Entry]:
+    """Host (``*.host`` for all below it) to its entry in rattler's file: the one that the config names, else its own
+    place. Blocks. Raises AuthFileError for the one that was named; the other, if it can't be read, is logged."""
     if configured is not None:
-        return configured
-    own = os.path.expanduser(RATTLER)
-    return own if os.path.exists(own) else None
+        return read_auth_file(configured)
+    try:
+        return read_auth_file(RATTLER) if os.path.exists(os.path.expanduser(RATTLER)) else {}
+    except AuthFileError as error:
+        log.warning("%s: nothing in it counts", error.message)
+        return {}
 
 
-def read_auth_file(path: str) -> dict[str, dict[str, Any]]:
-    """Host (``*.host`` for all below it) to its entry. Blocks. Raises AuthFileError."""
+def read_auth_file(path: str) -> dict[str, Entry]:
+    """The entries that hold what is sent over HTTP: others (of S3) are left out. Blocks. Raises AuthFileError."""
     try:
         with open(os.path.expanduser(path), "rb") as stream:
             entries = json.load(stream)
-        if all(_is_entry(entry) for entry in entries.values()):
-            return dict(entries)
+        return {host: entry for host, entry in entries.items() if _is_known(entry)}
     except OSError as error:
-        raise AuthFileError(f"conda.auth_file {path} can't be read: {error.strerror}") from None
-    except (ValueError, AttributeError):
-        pass
-    raise AuthFileError(
-        f"conda.auth_file {path} is not the JSON that `rattler auth` or `pixi auth` writes",
-        hint='It maps hosts to {"BearerToken": …}, {"CondaToken": …} or {"BasicHTTP": {…}}.',
-    )
+        raise AuthFileError(f"The auth file {path} can't be read: {error.strerror}") from None
+    except (ValueError, AttributeError, KeyError, TypeError):
+        raise AuthFileError(
+            f"The auth file {path} is not the JSON that `rattler auth` or `pixi auth` writes",
+            hint='It maps hosts to {"BearerToken": …}, {"CondaToken": …} or {"BasicHTTP": {…}}.',
+        ) from None
 
 
-def _is_entry(entry: object) -> bool:
-    if not isinstance(entry, Mapping):
-        return False
-    basic = entry.get("BasicHTTP")
-    if isinstance(basic, Mapping):
-        return {"username", "password"} <= set(basic)
-    return "BearerToken" in entry or "CondaToken" in entry
+def _is_known(entry: Entry) -> bool:
+    """Raises AttributeError, KeyError or TypeError for what is no entry at all."""
+    kind = next(iter(entry.keys()), None)
+    if kind == "BasicHTTP":
+        return all(isinstance(entry[kind][name], str) for name in ("username", "password"))
+    return kind in ("BearerToken", "CondaToken")
 
 
 def ways_for(place: str) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from roost.client.wire import WarningView
-from roost.daemon.auth_files import NETRC, auth_file, pair_of, read_auth_file, read_netrc, ways_for
+from roost.daemon.auth_files import NETRC, pair_of, read_credentials, read_netrc, ways_for
 from roost.daemon.config import Config
 from roost.daemon.config_schema import HostCredentials
 from roost.daemon.expansion import VariableMissingError
@@ -107,8 +107,7 @@ async def find_credentials(urls: Iterable[str], config: Config, environ: Mapping
 
 def _of_files(config: Config) -> dict[str, str]:
     """Of a host that both have, rattler's entry counts; one that is no user and password is the conda engine's."""
-    path = auth_file(config.conda.auth_file)
-    entries = read_auth_file(path) if path is not None else {}
+    entries = read_credentials(config.conda.auth_file)
     named = config.network.netrc
     found = read_netrc(NETRC if named is None else named) if named != "" else {}
     found = {host: pair for host, pair in found.items() if host not in entries}

@@ -13,8 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from rattler.networking import AddHeadersMiddleware, Client, MirrorMiddleware, RetryMiddleware
 
-from roost.daemon.auth_files import auth_file as find_auth_file
-from roost.daemon.auth_files import read_auth_file
+from roost.daemon.auth_files import read_credentials
 from roost.daemon.engines.conda_channels import quoted
 
 
@@ -29,7 +28,7 @@ class Credentials:
         """``scheme://host[:port]`` to ``/t/TOKEN``."""
         self.places: dict[str, str] = {}
         """A channel that names variables to the one with their values."""
-        for host, entry in (read_auth_file(path) if (path := find_auth_file(auth_file)) is not None else {}).items():
+        for host, entry in read_credentials(auth_file).items():
             self._add_entry(host, entry)
         for origin in sorted(given, key=lambda place: not place.startswith("//")):  # what a URL had counts more
             self._add(origin, given[origin])
