@@ -37,6 +37,15 @@ def newer_docker_host() -> Iterator[str]:
         yield host
 
 
+@pytest.fixture(scope="session")
+def containerd_docker_host() -> Iterator[str]:
+    """The address of an engine that keeps images in containerd's store; it has the base."""
+    run_id = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+    with docker_parts.newer_engine(run_id, containerd=True) as host:
+        docker_parts.import_image(host, "base", docker_parts.BASE)
+        yield host
+
+
 @pytest.fixture
 def buildx(tmp_path: Path) -> dict[str, str]:
     """The variables with which the docker command has buildx: a folder for Docker's config, with the plugin."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import debian_parts
 import docker
@@ -60,17 +62,19 @@ def engine(run_id: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def newer_engine(run_id: str) -> Iterator[str]:
-    """The address of an engine of Debian's next release, beside the other one."""
+def newer_engine(run_id: str, *, containerd: bool = False) -> Iterator[str]:
+    """The address of an engine of Debian's next release, beside the other one; with containerd's store of images if
+    so wanted, which Docker 29 has unless told otherwise."""
     if os.geteuid() != 0 or not shutil.which("containerd"):
         missing("a second Docker engine can't be started (that needs root and containerd)")
     program = debian_parts.unpacked("docker.io") / "usr/sbin/dockerd"
-    with shared(f"n{run_id}", str(program)) as folder:
+    settings = {"features": {"containerd-snapshotter": containerd}}
+    with shared(f"{'c' if containerd else 'n'}{run_id}", str(program), settings) as folder:
         yield f"unix://{folder}/d.sock"
 
 
 @contextlib.contextmanager
-def shared(run_id: str, program: str = "dockerd") -> Iterator[Path]:
+def shared(run_id: str, program: str = "dockerd", settings: dict[str, Any] | None = None) -> Iterator[Path]:
     """The folder of the private engine of ``run_id``, started by the first and ended by the last who enter."""
     folder = Path("/tmp", f"{FOLDERS}{run_id[:8]}")
     with _alone():
@@ -79,7 +83,8 @@ def shared(run_id: str, program: str = "dockerd") -> Iterator[Path]:
         users = open(folder / "users", "w")  # noqa: SIM115 - held until the last test is done
         fcntl.flock(users, fcntl.LOCK_SH)
         if not answers(f"unix://{folder}/d.sock"):
-            start(folder, program=program)
+            (folder / "daemon.json").write_text(json.dumps(settings or {}))
+            start(folder, f"--config-file={folder}/daemon.json", program=program)
     try:
         yield folder
     finally:

@@ -273,9 +273,17 @@ class Bases:
         below, shared = await self._nearest(base)
         whole = (await engine.facts()).containerd
         async with self.folder() as folder:
+            base = await self._with_blobs(base, folder, progress) if whole else base
             files = await self.files(base, folder, skip=0 if whole else shared)
             layers = [LayerFile(diff_id=layer.diff_id, path=files.get(layer.diff_id)) for layer in base.layers]
             await engine.load(base.config, layers, tags=[], base=below, progress=progress)
+
+    async def _with_blobs(self, base: KeptBase, folder: str, progress: Progress) -> KeptBase:
+        """For a store that takes whole images only, what the engine alone has is taken out of it, once for a base."""
+        below = await self._index.base(base.below) if base.below else None
+        known = {x.diff_id: x for x in await self.complete(below, folder, progress)} if below is not None else {}
+        base = msgspec.structs.replace(base, layers=tuple(known.get(x.diff_id, x) for x in base.layers))
+        return msgspec.structs.replace(base, layers=tuple(await self.complete(base, folder, progress)))
 
     async def _nearest(self, base: KeptBase) -> tuple[str | None, int]:
         """The image in the engine that shares most with this one, from the bottom, and how many layers."""

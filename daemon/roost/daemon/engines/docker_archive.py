@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import tarfile
+import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
@@ -19,6 +20,8 @@ from roost.store.errors import BuildError
 
 CHUNK = 2**20
 BLOCK = tarfile.BLOCKSIZE
+_GZIP = 31  # window bits of zlib.h: 15, and 16 for a gzip header
+_GZIP_HEAD = b"\x1f\x8b\x08"
 
 
 class LayerFileMissingError(BuildError):
@@ -131,6 +134,8 @@ def _take(
     if member.name.endswith(".json") or head.startswith((b"{", b"[")):
         small[member.name] = head + source.read()
         return
+    if not wanted:
+        return
     path = os.path.join(folder, f"layer-{len(layers)}-{os.urandom(4).hex()}.tar")
     diff_id = _copy(head, source, path)
     if diff_id in wanted and diff_id not in layers:
@@ -140,10 +145,15 @@ def _take(
 
 
 def _copy(head: bytes, source: Any, path: str) -> str:  # noqa: ANN401 - tarfile's own reader
-    digest = hashlib.sha256(head)
+    """Uncompressed: containerd's store gives layers as it keeps them."""
+    gzip = zlib.decompressobj(_GZIP) if head.startswith(_GZIP_HEAD) else None
+    digest, chunk = hashlib.sha256(), head
     with open(path, "wb") as target:
-        target.write(head)
-        while chunk := source.read(CHUNK):
-            digest.update(chunk)
-            target.write(chunk)
+        while chunk:
+            plain = gzip.decompress(chunk) if gzip else chunk
+            digest.update(plain)
+            target.write(plain)
+            chunk = source.read(CHUNK)
+        target.write(rest := gzip.flush() if gzip else b"")
+        digest.update(rest)
     return f"sha256:{digest.hexdigest()}"

@@ -10,12 +10,11 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
+from roost.daemon.engines.docker_ids import own_name
 from roost.store.errors import RoostError
 
 if TYPE_CHECKING:
     from roost.daemon.engines.docker_engine import DockerEngine
-
-REPOSITORY = "roost/base"
 
 
 class BaseNames:
@@ -28,7 +27,7 @@ class BaseNames:
     async def named(self, engine: DockerEngine, image_id: str) -> AsyncIterator[str]:
         """``roost/base:<digits of the id>``. It stays where it is the image's only name: an image goes with its last
         one. Raises ImageMissingError."""
-        name = f"{REPOSITORY}:{image_id.removeprefix('sha256:')}"
+        name = own_name(image_id)
         self._used[name] += 1
         try:
             await engine.tag(image_id, name)
@@ -42,5 +41,5 @@ class BaseNames:
         """A name that stays harms nobody: whatever hinders this is not why a build fails."""
         with contextlib.suppress(RoostError):
             image = await engine.image(image_id)
-            if image is not None and set(image.tags) - {name}:
+            if image is not None and set(image.tags) - {name} and not (await engine.facts()).containerd:
                 await engine.untag(name)

@@ -24,6 +24,7 @@ from docker import errors
 
 from roost.daemon.engines.docker_client import DockerClient
 from roost.daemon.engines.docker_errors import EngineError, EngineUnreachableError, engine_failed
+from roost.daemon.engines.docker_ids import by_id_or_name, configs_by_id
 from roost.daemon.engines.docker_options import ContainerSpec, container_body
 from roost.daemon.engines.docker_streams import Streams, ask, follow, hijack
 
@@ -87,7 +88,7 @@ class DockerContainers:
         def made(api: docker.APIClient) -> str:
             try:
                 # The body is complete as it is; the SDK's own class for it would only take it apart again.
-                return str(api.create_container_from_config(body, spec.name, spec.platform)["Id"])  # type: ignore[no-untyped-call]
+                return by_id_or_name(lambda image: _made(api, {**body, "Image": image}, spec), spec.image)
             except errors.APIError as error:
                 raise _not_created(error, spec.cwd) from error
 
@@ -159,9 +160,18 @@ class DockerContainers:
     async def find(self, label: str | None = None) -> list[Container]:
         """All, ended ones too; or those that carry ``label`` (``name`` or ``name=value``)."""
         filters = {"label": [label]} if label else {}
-        listed = await self._client.call(lambda api: api.containers(all=True, filters=filters), "listing containers")
+
+        def found(api: docker.APIClient) -> tuple[list[dict[str, Any]], dict[str, str]]:
+            return api.containers(all=True, filters=filters), configs_by_id(api)
+
+        listed, configs = await self._client.call(found, "listing containers")
         return [
-            Container(id=each["Id"], image=each["ImageID"], labels=each.get("Labels") or {}, state=each["State"])
+            Container(
+                id=each["Id"],
+                image=configs.get(each["ImageID"], each["ImageID"]),
+                labels=each.get("Labels") or {},
+                state=each["State"],
+            )
             for each in listed
         ]
 
@@ -179,8 +189,8 @@ class DockerContainers:
         paths = [candidate for name in names for candidate in _candidates(name, path)]
 
         def found(api: docker.APIClient) -> str | None:
-            body = {"Image": image, "Entrypoint": ["/"], "Labels": {PROBE: "1"}}
-            container = api.create_container_from_config(body)["Id"]  # type: ignore[no-untyped-call]
+            body = {"Entrypoint": ["/"], "Labels": {PROBE: "1"}}
+            container = by_id_or_name(lambda each: _made(api, {**body, "Image": each}), image)
             try:
                 return next((path for path in paths if _is_file(api, container, path)), None)
             finally:
@@ -191,6 +201,11 @@ class DockerContainers:
 
 PROBE = "org.roost.probe"
 """Label of a container that is made to look into an image, and never started."""
+
+
+def _made(api: docker.APIClient, body: dict[str, Any], spec: ContainerSpec | None = None) -> str:
+    name, platform = (spec.name, spec.platform) if spec else (None, None)
+    return str(api.create_container_from_config(body, name, platform)["Id"])  # type: ignore[no-untyped-call]
 
 
 def _candidates(name: str, path: str) -> list[str]:

@@ -38,6 +38,7 @@ from roost.daemon.engines.docker_buildx import buildx_build
 from roost.daemon.engines.docker_client import Ask, DockerClient, Json
 from roost.daemon.engines.docker_containers import DockerContainers
 from roost.daemon.engines.docker_errors import ImageMissingError, ImagePlatformError, engine_failed
+from roost.daemon.engines.docker_ids import by_id_or_name, config_named, own_name
 from roost.daemon.engines.docker_steps import buildkit_needs, parse_steps
 from roost.daemon.engines.registry_credentials import (
     Credentials,
@@ -124,7 +125,19 @@ class DockerEngine:
 
     async def image(self, reference: str) -> EngineImage | None:
         """By reference or id; ``None`` where the engine has none of it."""
-        return await self.client.call(lambda api: _inspect(api, reference), f"looking for image {reference}")
+        image = await self.client.call(lambda api: _inspect(api, reference), f"looking for image {reference}")
+        return await self._by_config(image) if image is not None else None
+
+    async def _by_config(self, image: EngineImage) -> EngineImage:
+        """With the digest of its config as its id; where the engine does not tell it, it is read and put in a name."""
+        if not (await self.facts()).containerd:
+            return image
+        config = config_named(image.tags)
+        if config is None:
+            exported = await self.export(image.id, self._stage, ())
+            config = f"sha256:{config_digits(exported.config)}"
+            await self.tag(image.id, own_name(config))
+        return msgspec.structs.replace(image, id=config)
 
     async def images(self, label: str) -> list[EngineImage]:
         """All that carry ``label`` (``name`` or ``name=value``)."""
@@ -133,7 +146,7 @@ class DockerEngine:
             found = (_inspect(api, each["Id"]) for each in api.images(filters={"label": [label]}))
             return [image for image in found if image is not None]
 
-        return await self.client.call(listed, "listing images")
+        return [await self._by_config(image) for image in await self.client.call(listed, "listing images")]
 
     async def pull(self, reference: str, platform: str | None, progress: Progress) -> EngineImage:
         """Fetch an image with the credentials that there are for its registry, which are kept nowhere.
@@ -173,7 +186,8 @@ class DockerEngine:
         Raises StepInvalidError, EngineError.
         """
         checked = parse_steps(steps)
-        async with self._names.named(self, base) if checked.buildkit else nullcontext(base) as name:
+        by_name = checked.buildkit or (await self.facts()).containerd
+        async with self._names.named(self, base) if by_name else nullcontext(base) as name:
             building = Building(f"FROM {name}\n{checked.text}", None, platform, labels or {}, fresh)
             return await self._build(building, checked.buildkit, progress)
 
@@ -212,7 +226,8 @@ class DockerEngine:
         else:
             made = await classic_build(self.client, building, self._stage, progress)
         progress.finish("docker-steps")
-        return made
+        image = await self.image(made)
+        return image.id if image is not None else made
 
     async def load(
         self, config: bytes, layers: Sequence[LayerFile], *, tags: Sequence[str], base: str | None, progress: Progress
@@ -223,7 +238,9 @@ class DockerEngine:
         store that takes whole images only is sent all. Raises LayerFileMissingError where a layer must be sent and no
         file of it is there, EngineFullError.
         """
-        alone = base is None or (await self.facts()).containerd
+        containerd = (await self.facts()).containerd
+        alone = base is None or containerd
+        tags = [*tags, own_name(config_digits(config))] if containerd else tags
         there = set() if alone or base is None else _shared(layers, await self._diff_ids(base))
         progress.start("load", sum(layer.size for layer in layers if layer.diff_id not in there))
         archive = docker_archive(config, layers, there, tags, progress)
@@ -243,14 +260,19 @@ class DockerEngine:
 
     async def export(self, image_id: str, folder: str, wanted: Collection[str]) -> Exported:
         """The config of an image, and those of its layers whose diff_id is ``wanted``, as plain tars in ``folder``."""
-        ask = Ask("/images/get", f"reading image {image_id}", {"names": image_id})
+        doing = f"reading image {image_id}"
+        name = await self.client.call(lambda api: by_id_or_name(lambda each: _known(api, each), image_id), doing)
         return await self.client.exchange(
-            ask, lambda response: read_archive(cast("IO[bytes]", response.raw), folder, wanted), "GET"
+            Ask("/images/get", doing, {"names": name}),
+            lambda response: read_archive(cast("IO[bytes]", response.raw), folder, wanted),
+            "GET",
         )
 
     async def tag(self, image_id: str, reference: str) -> None:
         repository, tag = docker.utils.parse_repository_tag(reference)
-        await self.client.call(lambda api: api.tag(image_id, repository, tag), f"tagging {reference}")
+        await self.client.call(
+            lambda api: by_id_or_name(lambda each: api.tag(each, repository, tag), image_id), f"tagging {reference}"
+        )
 
     async def untag(self, reference: str) -> None:
         """Take a tag away; the image goes with its last one. Nothing happens where it is not there."""
@@ -288,9 +310,14 @@ def _facts(api: docker.APIClient) -> EngineFacts:
     )
 
 
+def _known(api: docker.APIClient, reference: str) -> str:
+    api.inspect_image(reference)  # type: ignore[no-untyped-call]
+    return reference
+
+
 def _inspect(api: docker.APIClient, reference: str) -> EngineImage | None:
     try:
-        found: dict[str, Any] = api.inspect_image(reference)  # type: ignore[no-untyped-call]
+        found: dict[str, Any] = by_id_or_name(lambda each: api.inspect_image(each), reference)  # type: ignore[no-untyped-call]
     except errors.NotFound:
         return None
     config = found.get("Config") or {}
