@@ -73,9 +73,11 @@ def test_locks_come_back_as_the_first_generation(train: Roost) -> None:
         train.ok("env", "export", "train", "-o", file)
         imported = train.json("env", "import", file, "--name", format)
         (generation,) = imported["environment"]["generations"]
+        (train.folder / format).mkdir()
+        (train.folder / file).rename(train.folder / format / "named-otherwise.lock")
+        assert train.ok("env", "import", f"{format}/", "--name", format) == f"{format}:1 (was registered already)\n"
         assert generation["lock_digest"] == built["lock_digest"], format
         assert (generation["number"], generation["current"]) == (1, True)
-    train.ok("env", "import", "pixi.lock", "--name", "pixi")
     assert len(train.json("env", "show", "pixi")["generations"]) == 1
     reused = train.json("build", "-e", "explicit")["build"]
     assert (reused["state"], reused["artifacts"]) == ("not-needed", built["artifacts"])

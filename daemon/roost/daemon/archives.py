@@ -13,12 +13,14 @@ import io
 import lzma
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import IO, Any, cast
 
+from roost.store.disk import FULL, no_space
 from roost.store.errors import DefinitionError, Location
 
 MOST_BYTES = 2 << 30
@@ -27,7 +29,9 @@ LONGEST_READ = 64 << 20
 """Of one read: a header that claims more is none."""
 _CHUNK = 1 << 20
 _COMPRESSIONS = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\x00", lzma.open))
-_FAULTS = (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, lzma.LZMAError, zlib.error, NotImplementedError)
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error, struct.error)
+_ODD = (NotImplementedError, RuntimeError, ValueError, IndexError, KeyError)
+"""What the readers of the standard library raise for headers that make no sense."""
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
 
 
@@ -43,7 +47,7 @@ def is_archive(path: str) -> bool:
 
 
 def unpack(archive: str, folder: str) -> None:
-    """Unpack ``archive`` into ``folder``, which is empty. Raises ArchiveRefusedError."""
+    """Unpack ``archive`` into ``folder``, which is empty. Raises ArchiveRefusedError, StoreFullError."""
     target = _Target(archive, folder)
     try:
         with open(archive, "rb") as file:
@@ -52,10 +56,10 @@ def unpack(archive: str, folder: str) -> None:
             else:
                 file.seek(0)
                 _unpack_tar(file, target)
-    except (*_FAULTS, RuntimeError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk, and not of the archive
-        raise target.refusal(f"it can't be read: {error}") from None
+    except (*_BROKEN, *_ODD, OSError) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise no_space(folder) from error
+        raise target.refusal(f"it can't be read: {getattr(error, 'strerror', None) or error}") from None
     if not target.seen:
         raise target.refusal("it holds nothing")
 
@@ -142,7 +146,7 @@ def _unpack_zip(file: IO[bytes], target: _Target) -> None:
                 raise target.refusal("it is encrypted", member.filename)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise target.refusal("it is neither a file nor a folder", member.filename)
-            if member.is_dir():
+            if member.filename.endswith("/"):
                 target.make(member.filename)
                 continue
             with archive.open(member) as source:

@@ -31,6 +31,7 @@ from roost.store.errors import Location, RoostError, UsageError
 from roost.store.files import resolved as resolved_path
 from roost.store.lock import Lock
 from roost.store.names import check_new_label, check_new_name, name_from
+from roost.store.readers import CONTEXT_FILES
 from roost.store.records import NewGeneration, Registered
 
 LOCK_FORMATS = ("conda-lock", "explicit", "pixi-lock")
@@ -64,7 +65,8 @@ async def import_environment(work: Work, request: ImportRequest) -> Imported:
     path = resolved_path(os.path.join(request.cwd, request.path))
     if is_archive(path) and await asyncio.to_thread(os.path.isfile, path):
         return await _import_archive(work, request, path)
-    resolved = await work.resolve(What(cwd=request.cwd, file=path, environ=request.environ))
+    read = await asyncio.to_thread(_only_file, path)
+    resolved = await work.resolve(What(cwd=request.cwd, file=read, environ=request.environ))
     return await _register(work, request, resolved, path)
 
 
@@ -80,7 +82,7 @@ async def _import_archive(work: Work, request: ImportRequest, archive: str) -> I
     await asyncio.to_thread(os.makedirs, stage)
     try:
         await asyncio.to_thread(unpack, archive, stage)
-        inner = await asyncio.to_thread(_what_to_read, archive, stage)
+        inner = await asyncio.to_thread(_what_to_read, stage)
         resolved = await work.resolve(What(cwd=stage, file=inner))
         await asyncio.to_thread(_check_within, archive, stage, resolved)
         return await _register(work, request, _renamed(resolved, archive, stage), archive)
@@ -105,14 +107,26 @@ def _resolved_of(parsed: Parsed, defaults: Defaults, source: SourceView) -> Reso
     )
 
 
-def _what_to_read(archive: str, folder: str) -> str:
+def _what_to_read(folder: str) -> str:
     """The folder, or the one that it holds alone; the file, where there is one only."""
-    while True:
-        names = [name for name in os.listdir(folder) if name not in ("__MACOSX", ".DS_Store")]
-        path = os.path.join(folder, names[0]) if len(names) == 1 else folder
-        if path == folder or os.path.isfile(path):
-            return path
-        folder = path
+    while (inner := _only(folder)) is not None:
+        if os.path.isfile(inner):
+            return _only_file(folder)
+        folder = inner
+    return folder
+
+
+def _only_file(path: str) -> str:
+    """The file in a folder that holds nothing else, whatever it is called; a Dockerfile alone is a build context."""
+    inner = _only(path) if os.path.isdir(path) else None
+    return (
+        inner if inner is not None and os.path.isfile(inner) and os.path.basename(inner) not in CONTEXT_FILES else path
+    )
+
+
+def _only(folder: str) -> str | None:
+    names = [name for name in os.listdir(folder) if name not in ("__MACOSX", ".DS_Store")]
+    return os.path.join(folder, names[0]) if len(names) == 1 else None
 
 
 def _check_within(archive: str, stage: str, resolved: Resolved) -> None:

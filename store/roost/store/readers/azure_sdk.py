@@ -136,6 +136,8 @@ class _Environment:
         raw: dict[str, Any] = self.root.plain() or {}
         if raw.get("environmentVariables") is not None:  # settings hold them, secret or not
             del raw["environmentVariables"]
+        if not self.saved and isinstance(raw.get("python"), dict):
+            raw["python"].pop("condaDependenciesFile", None)  # it was read; who reads the export has another place
         kept = kept_of(cleaned(raw, self.reading.clean, dropped), platform_said=base is not None)
         return {**kept, "layout": self.layout} if self.layout else kept
 
