@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pip_index import PipIndex
+from pip_index import PipIndex, sdist_bytes
 from roost_process import Roost
 
 SAY = ("--", "python", "-c", "import toy; print(toy.value)")
@@ -170,6 +170,17 @@ def test_outdated_of_what_can_not_be_solved(train: Roost, pip_index: PipIndex) -
     assert train.failed(2, "env", "outdated", "train", "-f", "roost.toml")["code"] == "usage"
     train.write("mine.toml", "[python]\nuser_managed = true\n")
     assert train.failed(2, "env", "outdated", "-f", "mine.toml")["code"] == "usage"
+
+
+def test_outdated_runs_no_code(train: Roost, pip_index: PipIndex, tmp_path: Path) -> None:
+    pip_index.add("built", sdist_bytes("built", "1.0", str(tmp_path / "trace")))
+    write(train, "built")
+    train.ok("build")
+    (tmp_path / "trace").unlink()
+    refused = train.failed(4, "env", "outdated")
+    assert refused["code"] == "lock-needs-build"
+    assert "--rebuild" in refused["hint"]
+    assert not (tmp_path / "trace").exists()
 
 
 def test_rebuild_and_rollback_name_all_that_they_move(train: Roost, pip_index: PipIndex) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import os
 import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -179,24 +178,21 @@ def test_secrets_of_a_run_are_asked_for_again_and_recorded_by_name(roost: Roost)
 
 def test_what_a_run_used_is_told_as_it_was(roost: Roost, pip_index: PipIndex) -> None:
     pip_index.wheel("toy", "1.0")
-    roost.write("roost.toml", 'name = "e"\n[pip]\nrequirements = ["toy"]\n[variables]\nA = "1"\n')
+    text = 'name = "e"\n[pip]\nrequirements = ["toy"]\n[variables]\nA = "{}"\n'
+    roost.write("roost.toml", text.format(1))
     roost.ok("run", "--var", "B=2", "--", "python", "-c", "pass")
     run = last_run(roost)
     pip_index.wheel("toy", "2.0")
     roost.ok("build", "--rebuild")
-    used = ask(roost, f"/v1/runs/{run['id']}/environment")
-    assert (used["environment"]["name"], used["environment"]["version"]) == ("e", 1)
-    assert used["environment"]["definition"] == {"pip": {"requirements": ["toy"]}}
-    assert (used["generation"], used["current_generation"]) == (1, 2)
-    assert used["lock_digest"] == run["lock_digest"]
-    assert used["variables"] == {"A": "1", "B": "2"}
-
-
-def ask(roost: Roost, path: str) -> Any:
-    import json
-
-    code = (
-        f"import json; from roost.client.session import Session; print(json.dumps(Session().request('GET', {path!r})))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], env=roost.environ, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    roost.write("roost.toml", text.format(9))
+    roost.ok("env", "register")
+    assert run["environment"] == {"name": "e", "version": 1}
+    assert (run["generation"], run["variables"]) == (1, {"A": "1", "B": "2"})
+    used = roost.json("env", "show", "e:1")
+    assert used["definition"] == {"pip": {"requirements": ["toy"]}}
+    assert used["settings"] == {"variables": {"A": "1"}}
+    assert used["generations"][0]["lock_digest"] == run["lock_digest"]
+    say = ("--", "python", "-c", "import toy; print(toy.value)")
+    assert roost.ok("run", "-e", "e:1", "--lock", run["lock_digest"], *say) == "1.0\n"
+    shown = roost.ok("runs", "show", run["id"])
+    assert "name=e, version=1" in shown

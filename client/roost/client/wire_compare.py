@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from roost.client.wire import Difference, EnvironmentView, GenerationView, Message, Reason, WarningView, What
+from roost.client.wire import Difference, GenerationView, Message, Reason, WarningView, What
 
 Side = str | What
 """A text as people write it (``NAME[:VERSION|@LABEL]``, a path, the id of a run), or a ``What``."""
@@ -151,22 +151,3 @@ class RollbackResponse(msgspec.Struct, kw_only=True):
     """Whether the prefix of the new one is here; else it is built from its lock when it is used. ``None``: it is one of
     images, which engines have."""
     lock: LockDiff | None
-
-
-class RunEnvironment(msgspec.Struct, kw_only=True):
-    """What a run used: the version of its environment, the generation, and the variables that it was given."""
-
-    run: str
-    environment: EnvironmentView | None
-    """``None`` for runs from before environments were recorded."""
-    definition_digest: str
-    settings_digest: str
-    platform: str
-    lock_digest: str | None
-    generation: int | None
-    current_generation: int | None
-    """The one that is current by now."""
-    variables: dict[str, str]
-    """The settings' and those that were given to the run."""
-    interpreter: dict[str, object] | None
-    """Of a user-managed environment: ``path``, ``version``, ``mtime``."""

@@ -1,23 +1,19 @@
-"""Going back: an older generation made current again, and what a run used, as it was."""
+"""Going back: an older generation made current again, in one step, and all that moves with it."""
 
 from __future__ import annotations
 
 import asyncio
 
-from roost.client.wire import EnvironmentView
-from roost.client.wire_compare import LockDiff, RollbackRequest, RollbackResponse, RunEnvironment
+from roost.client.wire_compare import LockDiff, RollbackRequest, RollbackResponse
 from roost.daemon.drift import prefix_fault
 from roost.daemon.launches import moving
 from roost.daemon.lock_views import lock_diff
 from roost.daemon.resolve import Resolved
-from roost.daemon.routes_environments import environment_view
 from roost.daemon.sides import HOST, lineages
 from roost.daemon.views import generation_view
 from roost.daemon.work import Work
 from roost.store.errors import UsageError
-from roost.store.index_environments import EnvironmentUnknownError
-from roost.store.names import EnvironmentReference
-from roost.store.records import Generation, Run
+from roost.store.records import Generation
 
 
 class PlatformUnclearError(UsageError):
@@ -83,31 +79,3 @@ async def _ready(work: Work, generation: Generation) -> bool | None:
 async def _difference(work: Work, before: Generation, after: Generation) -> LockDiff | None:
     old, new = [await work.store.index.lock(each.lock_digest) for each in (before, after)]
     return await lock_diff(old, new) if old is not None and new is not None else None
-
-
-async def run_environment(work: Work, run_id: str) -> RunEnvironment:
-    """What a run used. Raises NotFoundError."""
-    run = await work.runs.get(run_id)
-    current = await work.store.index.current_generation(run.definition_digest, run.platform)
-    return RunEnvironment(
-        run=run.id,
-        environment=await _version(work, run),
-        definition_digest=run.definition_digest,
-        settings_digest=run.settings_digest,
-        platform=run.platform.removesuffix(HOST),
-        lock_digest=run.lock_digest,
-        generation=run.generation,
-        current_generation=current.number if current else None,
-        variables=run.variables,
-        interpreter=run.interpreter,
-    )
-
-
-async def _version(work: Work, run: Run) -> EnvironmentView | None:
-    if run.environment_name is None or run.environment_version is None:
-        return None
-    reference = EnvironmentReference(name=run.environment_name, version=run.environment_version)
-    try:
-        return await environment_view(work, await work.store.index.environment(reference))
-    except EnvironmentUnknownError:
-        return None

@@ -15,7 +15,7 @@ from roost.daemon.resolve import Resolved
 from roost.daemon.solving import solve_lock
 from roost.daemon.work import Work
 from roost.store.errors import NotFoundError, RoostError, UsageError
-from roost.store.lock import lock_digest
+from roost.store.lock import Lock, lock_digest
 from roost.store.records import Generation
 
 
@@ -33,8 +33,7 @@ async def find_outdated(work: Work, asked: OutdatedRequest, publish: Callable[[M
     generation = await _current(work, resolved)
     kept = await work.store.index.lock(generation.lock_digest)
     assert kept is not None, "the schema lets no generation refer to a lock that is not there"
-    progress = BuildProgress(publish, asked.what.environ)
-    solved = await solve_lock(work.engines, work.planner.solve_job(resolved, asked.what), progress)
+    solved = await _solve(work, resolved, asked.what, BuildProgress(publish, asked.what.environ))
     differences = await lock_diff(kept, solved)
     return OutdatedView(
         definition_digest=resolved.digest,
@@ -47,6 +46,18 @@ async def find_outdated(work: Work, asked: OutdatedRequest, publish: Callable[[M
         environments=await moved_with(work, resolved.digest),
         reasons=await _elsewhere(work, resolved, asked.what, generation),
     )
+
+
+async def _solve(work: Work, resolved: Resolved, what: What, progress: BuildProgress) -> Lock:
+    try:
+        return await solve_lock(work.engines, work.planner.solve_job(resolved, what), progress)
+    except RoostError as error:
+        if error.code == "lock-needs-build":
+            error.hint = (
+                "What a solve would choose can't be known without running that code: `roost build --rebuild` runs it, "
+                "and `roost env rollback` goes back."
+            )
+        raise
 
 
 async def _elsewhere(work: Work, resolved: Resolved, what: What, generation: Generation) -> list[Reason]:

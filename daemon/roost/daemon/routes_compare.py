@@ -16,9 +16,8 @@ from roost.client.wire_compare import (
     OutdatedRequest,
     RollbackRequest,
     RollbackResponse,
-    RunEnvironment,
 )
-from roost.daemon.going_back import roll_back, run_environment
+from roost.daemon.going_back import roll_back
 from roost.daemon.lock_views import lock_diff
 from roost.daemon.outdated import find_outdated
 from roost.daemon.routing import Call, Route
@@ -84,10 +83,6 @@ async def rollbacks(call: Call[RollbackRequest]) -> RollbackResponse:
     return await roll_back(call.app[WORK], call.body)
 
 
-async def environment_of_run(call: Call[None]) -> RunEnvironment:
-    return await run_environment(call.app[WORK], call.path("id"))
-
-
 ROUTES_COMPARE = [
     Route("POST", "/v1/diffs", diffs, request=DiffRequest, response=DiffResponse, summary="What differs between two"),
     Route(
@@ -106,12 +101,5 @@ ROUTES_COMPARE = [
         request=RollbackRequest,
         response=RollbackResponse,
         summary="Make an older generation the current one",
-    ),
-    Route(
-        "GET",
-        "/v1/runs/{id}/environment",
-        environment_of_run,
-        response=RunEnvironment,
-        summary="What a run used, as it was",
     ),
 ]

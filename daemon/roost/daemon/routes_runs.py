@@ -295,6 +295,7 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     run = await work.runs.get(call.path("id"))
     image = image_of(run)
     check_repeatable(run)
+    given = {**call.body.environ_of_client, **call.body.secrets}
     what = What(
         cwd=run.cwd,
         command=list(run.command),
@@ -306,7 +307,7 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     body = RunRequest(
         what=what,
         command=list(run.command),
-        secrets=call.body.secrets,
+        secrets={name: given[name] for name in run.secrets if name in given},
         experiment=run.experiment,
         detach=call.body.detach,
         environ_of_client=call.body.environ_of_client,
