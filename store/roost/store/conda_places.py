@@ -8,20 +8,17 @@ installation's ``envs`` and ``~/.conda/envs``; and last what ``~/.conda/environm
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 
 import yaml
 
 from roost.store.errors import NotFoundError
 
-VARIABLES = (
-    *("HOME", "XDG_CONFIG_HOME", "CONDARC", "CONDA_ENVS_PATH", "CONDA_ENVS_DIRS", "CONDA_ROOT", "CONDA_EXE"),
-    *("CONDA_PREFIX", "MAMBA_ROOT_PREFIX"),
-)
-"""The caller's variables that say where; the daemon has none of them."""
 _BASE = ("base", "root")
 _SYSTEM = ("/etc/conda", "/var/lib/conda")
 _SHOWN = 10
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
 class PrefixUnknownError(NotFoundError):
@@ -100,11 +97,12 @@ def _members(home: str, variables: Mapping[str, str]) -> Iterator[str]:
 def _folders(home: str, variables: Mapping[str, str]) -> Iterator[str]:
     """Folders of environments, the first one first."""
     for variable in ("CONDA_ENVS_PATH", "CONDA_ENVS_DIRS"):
-        yield from (_expanded(part, home) for part in variables.get(variable, "").split(os.pathsep) if part)
+        yield from (_expanded(part, home, variables) for part in variables.get(variable, "").split(os.pathsep) if part)
     roots = list(_roots(home, variables))
     for path in _condarcs(home, variables, roots):
-        yield from (_expanded(folder, home) for folder in _envs_dirs(path))
-    yield from (os.path.join(root, "envs") for root in roots)
+        yield from (_expanded(folder, home, variables) for folder in _envs_dirs(path))
+    mamba = variables.get("MAMBA_ROOT_PREFIX")  # micromamba's is no installation, and holds environments
+    yield from (os.path.join(root, "envs") for root in [*roots, *([mamba] if mamba else [])])
     yield os.path.join(home, ".conda", "envs")
 
 
@@ -156,6 +154,7 @@ def _envs_dirs(path: str) -> list[str]:
     return [folder for folder in ([told] if isinstance(told, str) else told or []) if isinstance(folder, str)]
 
 
-def _expanded(folder: str, home: str) -> str:
+def _expanded(folder: str, home: str, variables: Mapping[str, str]) -> str:
+    """With ``~`` and the caller's variables, as far as they are known."""
     place = home + folder[1:] if folder == "~" or folder.startswith("~/") else folder
-    return os.path.normpath(os.path.expandvars(place))
+    return os.path.normpath(_VARIABLE.sub(lambda found: variables.get(found[1] or found[2], found[0]), place))

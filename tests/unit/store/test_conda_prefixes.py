@@ -198,6 +198,16 @@ def test_base_is_the_installation(tmp_path):
         find_prefix("base", "/", {"HOME": str(tmp_path)})
 
 
+def test_folders_are_named_with_the_callers_variables(tmp_path):
+    path = make(tmp_path / "envs" / "x")
+    (tmp_path / ".condarc").write_text("envs_dirs: ['$PLACE/envs', '${PLACE}/more']\n")
+    assert find_prefix("x", "/", {"HOME": str(tmp_path), "PLACE": str(tmp_path)}) == path
+    other = make(tmp_path / "mamba" / "envs" / "y")
+    assert find_prefix("y", "/", {"HOME": str(tmp_path), "MAMBA_ROOT_PREFIX": f"{tmp_path}/mamba"}) == other
+    with pytest.raises(PrefixUnknownError):
+        find_prefix("x", "/", {"HOME": str(tmp_path)})
+
+
 def test_paths_are_taken_from_the_working_folder_and_home(tmp_path):
     path = make(tmp_path / "here")
     assert find_prefix("./here", str(tmp_path), {}) == path
