@@ -254,7 +254,7 @@ def test_fields_that_are_not_digested_are_known():
         "Spark": {"repositories", "packages"},
         "R": {"version", "cran", "bioconductor", "github", "urls", "snapshot"},
         "Definition": {"base", "conda", "pip", "python", "system", "spark", "r", "inference_stack"},
-        "Settings": {"variables", "container", "interpreter"},
+        "Settings": {"variables", "container", "interpreter", "kept"},
         "Container": {"shm_size", "arguments"},
     }
     for kind in (Base, Conda, Pip, PipItem, Python, Spark, R, Definition, Settings, Container):
