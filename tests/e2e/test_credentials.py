@@ -180,9 +180,13 @@ def test_a_variable_that_is_not_there_is_asked_for_before_anything_is_begun(
         error = roost.failed(3, "build", *detach)
         assert (error["code"], error["fields"]["host"]) == ("variable-missing", HOST)
         assert "THE_PASSWORD=" in error["hint"]
+    assert roost.failed(125, "run", "--detach", *SAY)["code"] == "variable-missing"
     assert roost.json("builds", "list")["builds"] == []
+    assert roost.json("runs", "list")["runs"] == []
     roost.variables["THE_PASSWORD"] = password
-    assert roost.ok("run", *SAY) == "1.0\n"
+    run = roost.ok("run", "--detach", *SAY).strip()
+    assert roost.ok("runs", "logs", "-f", run) == "1.0\n"
+    nowhere(roost)
 
 
 def test_a_keyring_that_has_nothing_is_named(roost: Roost, private_index: PipIndex, home: Path) -> None:

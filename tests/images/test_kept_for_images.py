@@ -1,4 +1,4 @@
-"""What versions refer to is kept for images too: build contexts, and wheels that were given to the store."""
+"""Private things in images: build contexts that are kept with versions, given wheels, wheels of a private index."""
 
 from __future__ import annotations
 
@@ -61,12 +61,22 @@ def test_a_build_context_goes_and_the_version_is_built_and_run(new_machine: Mach
     assert "FROM" in roost.ok("image", "show", "-e", "kept")
 
 
-def test_a_wheel_of_the_store_is_in_the_image(new_machine: Machine, base_image: str):
-    roost = new_machine()
+def test_a_wheel_of_the_store_and_one_of_a_private_index_are_in_the_image(
+    new_machine: Machine, base_image: str, pip_index: PipIndex
+):
+    pip_index.wheel("greet", "2.0")
+    pip_index.password = "p4ss-of-somebody"
+    table = f'[credentials."{pip_index.origin[7:]}"]\nusername = "somebody"\npassword_variable = "THE_PASSWORD"\n'
+    roost = new_machine(extra=table)
+    roost.variables["THE_PASSWORD"] = pip_index.password
     name, content = wheel_bytes("given", "1.0")
     (roost.folder / name).write_bytes(content)
     line = roost.ok("env", "add-wheel", name).strip()
     (roost.folder / name).unlink()
-    base = f'[base]\nimage = "{base_image}"\n'
-    roost.write("roost.toml", f'{base}[conda]\ndependencies = ["python=3.11"]\n[pip]\nrequirements = ["{line}"]\n')
-    assert roost.ok("run", "--", "python", "-c", "import given; print(given.value)") == "1.0\n"
+    base = f'[base]\nimage = "{base_image}"\n[conda]\ndependencies = ["python=3.11"]\n'
+    roost.write("roost.toml", f'{base}[pip]\nrequirements = ["{line}", "greet"]\n')
+    said = roost.ok("run", "--", "python", "-c", "import given, greet; print(given.value, greet.value)")
+    assert said == "1.0 2.0\n"
+    roost.ok("daemon", "stop")
+    files = [path for path in roost.root.rglob("*") if path.is_file()]
+    assert [str(path) for path in files if pip_index.password.encode() in path.read_bytes()] == []
