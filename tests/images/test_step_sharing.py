@@ -125,5 +125,13 @@ def test_a_registry_that_is_down_stops_no_steps(
     roost = new_machine()
     write(roost, "steps", base_image)
     assert "steps-not-pushed" in codes(roost.json("build")["build"])
-    assert made(roost)
+    said = made(roost)
+    registries.workspace.start()
     forget(client, roost)
+    assert "steps-pushed" in codes(roost.json("build")["build"]), "at the next build that has to do with them"
+    forget(client, roost)
+    other = new_machine()
+    write(other, "steps", base_image)
+    assert "steps-shared" in codes(other.json("build")["build"])
+    assert made(other) == said
+    forget(client, other)

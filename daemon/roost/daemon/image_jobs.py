@@ -152,6 +152,11 @@ class ImageJobs:
             kept = await self._images.bases.kept(generation)
             kept = kept or await self._steps.again(generation, job.platform)
             if kept is not None:
+                if has_steps(job.resolved.definition):
+                    shared = await self._steps.late(
+                        kept, job.resolved.digest, job.resolved.platform, job.platform, progress
+                    )
+                    reasons += [shared.reason] if shared.reason else []
                 return kept
             if job.exact:
                 raise GenerationGoneError(

@@ -109,6 +109,23 @@ class StepShare:
         text = f"What the docker steps made is kept as {pushed.reference}"
         return Shared(settled=settled, reason=Reason(code="steps-pushed", message=text))
 
+    async def late(
+        self, settled: Settled, definition_digest: str, platform: str, image_platform: str, progress: Progress
+    ) -> Shared:
+        """Push a result that a generation keeps, where that could not be done when it was made: as the first one only
+        where the workspace says that there is none. Nobody else's takes its place."""
+        place = next((each for each in places(self.registries) if each.kind == "workspace"), None)
+        if place is None:
+            return Shared(settled=settled)
+        repository = steps_repository(place.location)
+        there = await self._manifest(repository.tagged(_content_tag(settled.top.digest)))
+        if not isinstance(there, No):
+            return Shared(settled=settled)
+        first = await self._manifest(repository.tagged(steps_tag(definition_digest, platform)))
+        own = not isinstance(first, No)
+        shared = await self.offer(settled, definition_digest, platform, image_platform, progress, own=own)
+        return msgspec.structs.replace(shared, settled=settled)
+
     async def _instead(self, settled: Settled, definition_digest: str, platform: str, image_platform: str) -> Shared:
         """Somebody else's reached the registry meanwhile."""
         theirs = await self.first(definition_digest, platform, image_platform)
