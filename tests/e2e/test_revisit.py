@@ -137,6 +137,9 @@ def test_a_user_managed_run_is_run_again_and_says_what_has_changed(roost: Roost)
     assert roost.ok("run", "--var", "B=2", *WHICH) == f"{version} 1 2\n"
     first = last_run(roost)
     assert first["environment"] == {"name": "mine", "version": 1}
+    found = roost.json("env", "diff", first["id"])
+    assert [(each["field"], each["before"]) for each in found["settings"]] == [("variables.B", "2")]
+    assert "user-managed" in found["after"]["lock_missing"]
     (roost.folder / "roost.toml").unlink()
     again = roost.run("runs", "rerun", first["id"])
     assert (again.stdout, again.stderr) == (f"{version} 1 2\n", ""), "nothing has changed: nothing is said"

@@ -9,7 +9,7 @@ from roost.daemon.engines.uv_errors import DigestMismatchError as WheelMismatchE
 from roost.daemon.engines.uv_errors import gone
 from roost.daemon.lost_packages import explain_loss
 from roost.daemon.reruns import RunUnrepeatableError, check_repeatable, interpreter_changes
-from roost.store.errors import RoostError
+from roost.store.errors import BuildError, RoostError
 from roost.store.lock import CondaPackage, CondaPython, Lock, Wheel
 from roost.store.records import Run
 
@@ -45,6 +45,14 @@ def test_the_package_is_named_with_its_place_and_its_digest(error: RoostError, p
     assert (told.fields["package"], told.fields["url"]) == (package.name, package.url)
     wrong = isinstance(error, (DigestMismatchError, WheelMismatchError))
     assert (told.code, told.exit_status) == ("digest-mismatch" if wrong else "package-missing", 4)
+
+
+def test_an_editable_folder_that_is_gone_is_named() -> None:
+    mine = Wheel(name="mine", version="1", kind="editable", path="/home/me/mine")
+    error = BuildError("uv failed: Distribution not found at: file:///home/me/mine")
+    told = explain_loss(error, Lock(platform="linux-64", provider=CondaPython(), wheels=(mine,)))
+    assert "mine 1 is an editable install of /home/me/mine" in told.message
+    assert told.code == "package-missing"
 
 
 def test_other_failures_and_packages_that_nobody_named_stay_as_they_are() -> None:

@@ -24,6 +24,8 @@ class PackageOtherError(BuildError):
 
 def explain_loss(error: RoostError, lock: Lock) -> RoostError:
     """``error``, which building from ``lock`` raised, in terms of the lock's package; others stay as they are."""
+    if folder := next((w for w in lock.wheels if w.path and f"file://{w.path}" in error.message), None):
+        return _folder_gone(folder, error)
     package = _package(error, lock) if error.code in (*_GONE, _OTHER) else None
     if package is None:
         return error
@@ -39,6 +41,14 @@ def explain_loss(error: RoostError, lock: Lock) -> RoostError:
         f"{package.name} {package.version} can't be had any more: there is nothing at {where}",
         hint=f"{_back(package)}; `roost build --rebuild` makes a new generation without it.",
         fields=fields,
+    )
+
+
+def _folder_gone(wheel: Wheel, error: RoostError) -> PackageLostError:
+    return PackageLostError(
+        f"{wheel.name} {wheel.version} is an editable install of {wheel.path}, where nothing can be installed from now",
+        hint="Bring that folder back as it was, or make a new generation: `roost build --rebuild`.",
+        fields={"package": wheel.name, "version": wheel.version, "path": wheel.path, "detail": error.message},
     )
 
 

@@ -273,6 +273,7 @@ class _KeptSettings(msgspec.Struct):
     """What a rerun needs of settings in their canonical form."""
 
     container: Container = Container()
+    interpreter: str | None = None
 
 
 def image_of(run: Run) -> str | None:
@@ -300,8 +301,8 @@ async def resolve_run(store: Store, run: Run) -> Resolved:
     """What a run used, from what was recorded of it. The definition stays closed: its lock says all that is needed."""
     known = await store.index.known_definition(run.definition_digest)
     form = await store.index.settings(run.settings_digest) or b"{}"
-    container = msgspec.json.decode(form, type=_KeptSettings).container
-    settings = Settings(variables=run.variables, container=container)
+    kept = msgspec.json.decode(form, type=_KeptSettings)
+    settings = Settings(variables=run.variables, container=kept.container, interpreter=kept.interpreter)
     return Resolved(
         parsed=Parsed(definition=_used_by(run), settings=settings, format="run"),
         digest=run.definition_digest,
