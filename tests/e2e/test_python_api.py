@@ -27,9 +27,11 @@ from roost.client import (
     RunConfig,
     RunFailedError,
     ScriptRunConfig,
+    UnsupportedError,
     UsageError,
     Workspace,
 )
+from roost.client.api.run import LOG
 
 
 def test_the_flow_of_the_notebook(
@@ -110,10 +112,21 @@ def test_a_runs_environment_brings_back_its_generation(workspace: Workspace, roo
         ScriptRunConfig(script(roost), "hello.py", environment=first.get_environment())
     )
     back.wait_for_completion()
-    said = [run.get_details_with_logs()["log_files"][f"{run.id}.txt"] for run in (first, second, back, first.rerun())]
+    said = [run.get_details_with_logs()["logFiles"][LOG] for run in (first, second, back, first.rerun())]
     assert said[:3] == ["hello 2.0 None\n", "hello 2.5 None\n", "hello 2.0 None\n"]
     generations = [run.get_details()["roost"]["generation"] for run in (first, second, back)]
     assert generations == [1, 2, 1]
+
+
+def test_what_is_no_configuration_or_has_no_meaning_is_not_submitted(workspace: Workspace, roost: Roost) -> None:
+    experiment = Experiment(workspace, "e")
+    with pytest.raises(UsageError, match="can't be submitted"):
+        experiment.submit(RunConfig("hello.py"))  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedError, match="tags"):
+        experiment.submit(ScriptRunConfig(script(roost), "hello.py", environment=described()), tags={"a": "b"})
+    with pytest.raises(UsageError, match="name of an experiment"):
+        Experiment(workspace, " ")
+    assert list(experiment.get_runs()) == []
 
 
 def test_a_failing_run_raises_and_tells_how_it_ended(workspace: Workspace, roost: Roost) -> None:
@@ -231,8 +244,8 @@ def test_variables_and_commands_of_a_run_configuration(workspace: Workspace, roo
     shell = ScriptRunConfig(script(roost), command="python hello.py $WORD; echo done", run_config=config)
     words = Experiment(workspace, "e").submit(shell)
     words.wait_for_completion()
-    assert run.get_details_with_logs()["log_files"][f"{run.id}.txt"] == "hello 1.0 now\n"
-    assert words.get_details_with_logs()["log_files"][f"{words.id}.txt"] == "hello 1.0 now now\ndone\n"
+    assert run.get_details_with_logs()["logFiles"][LOG] == "hello 1.0 now\n"
+    assert words.get_details_with_logs()["logFiles"][LOG] == "hello 1.0 now now\ndone\n"
 
 
 def test_a_user_managed_environment_is_used_as_it_is(workspace: Workspace, roost: Roost) -> None:
@@ -242,7 +255,7 @@ def test_a_user_managed_environment_is_used_as_it_is(workspace: Workspace, roost
     config.run_config.environment.python.conda_dependencies = CondaDependencies.create(pip_packages=["greet"])
     run = Experiment(workspace, "e").submit(config)
     run.wait_for_completion()
-    assert run.get_details_with_logs()["log_files"][f"{run.id}.txt"] == f"{sys.executable}\n"
+    assert run.get_details_with_logs()["logFiles"][LOG] == f"{sys.executable}\n"
     assert run.get_details()["roost"]["interpreter"]["path"] == sys.executable
     used = run.get_environment()
     assert (used.name, used.kind, used.python.interpreter_path) == (

@@ -30,6 +30,7 @@ from roost.client import (
     UsageError,
     Workspace,
 )
+from roost.client.api.run import LOG
 
 
 def test_everything_a_definition_can_say_comes_back(workspace: Workspace, roost: Roost) -> None:
@@ -197,7 +198,7 @@ def test_a_run_configuration_of_azures_is_loaded_and_run(workspace: Workspace, r
     config = RunConfig.load("project", "mine")
     run = Experiment(workspace, "e").submit(ScriptRunConfig(script(roost), run_config=config))
     run.wait_for_completion()
-    assert run.get_details_with_logs()["log_files"][f"{run.id}.txt"] == "hello 2.0 --n 3 x\n"
+    assert run.get_details_with_logs()["logFiles"][LOG] == "hello 2.0 --n 3 x\n"
     assert run.get_environment().name == "e1"
     roost.write("project/wrong.runconfig", "nodeCount: 3\n")
     with pytest.raises(UnsupportedError, match="node_count = 3"):
@@ -265,7 +266,7 @@ def test_a_conda_environment_of_this_machine_by_name_and_by_path(
     folder = script(conda_roost, "import greet; print(greet.value)")
     run = Experiment(workspace, "e").submit(ScriptRunConfig(folder, "hello.py", environment=named))
     run.wait_for_completion()
-    assert run.get_details_with_logs()["log_files"][f"{run.id}.txt"] == "1.0\n"
+    assert run.get_details_with_logs()["logFiles"][LOG] == "1.0\n"
     for name in ("none", "/none", "a\0b"):
         with pytest.raises((NotFoundError, UsageError)):
             Environment.from_existing_conda_environment("mine", name)

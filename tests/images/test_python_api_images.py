@@ -9,6 +9,7 @@ import docker
 import pytest
 from image_machines import machine
 from pip_index import PipIndex
+from registry_parts import Registries
 from roost_process import Roost
 
 from roost.client import (
@@ -21,6 +22,7 @@ from roost.client import (
     UsageError,
     Workspace,
 )
+from roost.client.api.run import LOG
 
 CONDA = "channels: [conda-forge]\ndependencies: [python=3.11, numpy=1.26.4]\n"
 
@@ -78,6 +80,28 @@ def test_an_image_is_built_shown_and_run_in(
         client.close()
 
 
+def test_an_image_is_pushed_to_the_workspaces_registry(
+    channel_url: str, docker_host: str, registries: Registries, base_image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = PipIndex()
+    with machine(channel_url, index, docker_host, registries) as roost:
+        for name in ("ROOST_HOME", "ROOST_CONFIG"):
+            monkeypatch.setenv(name, roost.environ[name])
+        monkeypatch.chdir(roost.folder)
+        workspace = Workspace.from_config()
+        specification = roost.write("conda.yml", CONDA)
+        made = Environment.from_docker_image("pushed", base_image, conda_specification=specification)
+        made.build_local(workspace, useDocker=True, pushImageToWorkspaceAcr=True)
+        details = made.get_image_details(workspace)
+        assert (details.image_exist, details.registry) == (True, registries.workspace.host)
+        assert details.image == f"{registries.workspace.host}/{details.repository}"
+        assert details.reference is not None
+        assert details.reference.startswith(f"{details.image}:")
+        assert str(details.manifest_digest).startswith("sha256:")
+        assert not details.exists_in_engine, "it needs no engine to be pushed"
+    index.close()
+
+
 def test_an_image_that_brings_its_own_python_is_used_as_it_is(
     workspace: Workspace, roost: Roost, python_image: str
 ) -> None:
@@ -91,7 +115,7 @@ def test_an_image_that_brings_its_own_python_is_used_as_it_is(
     )
     run = Experiment(workspace, "images").submit(config)
     run.wait_for_completion()
-    assert run.get_details_with_logs()["log_files"][f"{run.id}.txt"] == "/usr/bin/python3 of the environment\n"
+    assert run.get_details_with_logs()["logFiles"][LOG] == "/usr/bin/python3 of the environment\n"
     assert run.get_environment().docker.shm_size == "1g"
     details = environment.get_image_details(workspace)
     assert (details.exists_in_engine, details.interpreter_path) == (True, "/usr/bin/python3")

@@ -55,6 +55,8 @@ class Experiment:
         ``UsageError``, ``DefinitionError``, ``EnvironmentNotFoundError``."""
         from roost.client.api.run import Run
 
+        if not isinstance(config, ScriptRunConfig):
+            raise usage(f"{config!r} can't be submitted", "Give a ScriptRunConfig, which may have a run_config.")
         if tags:
             raise unsupported("tags", "Put runs that belong together into one experiment.")
         answer = self._workspace._request("POST", "/v1/runs", self._request(config))

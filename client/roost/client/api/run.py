@@ -28,6 +28,8 @@ STATUSES = {
 }
 """roost's word for a state, and the one that Azure's scripts compare with."""
 NO_EXPERIMENT = "default"
+LOG = "user_logs/std_log.txt"
+"""What Azure calls a run's output."""
 
 
 class Run:
@@ -94,8 +96,9 @@ class Run:
         return None if status is None else int(status)
 
     def get_details(self) -> Json:
-        """``runId``, ``target``, ``status``, ``startTimeUtc``, ``endTimeUtc``, ``runDefinition``, with ``error`` where
-        it never started; and under ``roost`` all that is recorded, as ``roost runs show --json`` prints it."""
+        """``runId``, ``target``, ``status``, ``startTimeUtc``, ``endTimeUtc``, ``runDefinition``, ``logFiles`` (name to
+        path), with ``error`` where it never started; and under ``roost`` all that is recorded, as ``roost runs show
+        --json`` prints it."""
         record = self._fresh()
         error = record.get("error")
         return {
@@ -110,9 +113,14 @@ class Run:
                 "environment": dict(record["environment"]),
                 "environmentVariables": dict(record.get("variables") or {}),
             },
+            "logFiles": {LOG: os.path.join(self._workspace.root, "runs", self.id, "output")} if self._keeps() else {},
             **({"error": dict(error)} if error else {}),
             "roost": dict(record),
         }
+
+    def _keeps(self) -> bool:
+        """Whether its output is kept; that of a run at a terminal is not."""
+        return bool(self._record["detached"])
 
     def get_all_logs(self, destination: str | os.PathLike[str] | None = None) -> builtins.list[str]:
         """Write its output so far to ``<id>.txt`` in the folder ``destination`` (by default the working folder) and
@@ -125,8 +133,9 @@ class Run:
         return [path]
 
     def get_details_with_logs(self) -> Json:
-        """As ``get_details``, with the output so far under ``log_files``."""
-        return {**self.get_details(), "log_files": {f"{self.id}.txt": self._output().decode(errors="replace")}}
+        """As ``get_details``, with the output so far in the place of its path."""
+        details = self.get_details()
+        return {**details, "logFiles": {name: self._output().decode(errors="replace") for name in details["logFiles"]}}
 
     def _output(self) -> bytes:
         with closing(self._workspace._chunks(path_to("runs", self.id, "logs"))) as chunks:
