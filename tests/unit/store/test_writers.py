@@ -50,10 +50,10 @@ LOCK = Lock(
 )
 NO_PLACE = {
     "azure": {"python.requires", "system"},
-    "azure-v2": {"base.platform", "python.requires", "system", "spark", "r", "inference", "container", "kept"},
+    "azure-v2": {"base.platform", "python.requires", "system", "spark", "r", "inference", "container", "kept.azure"},
     "conda": {
         *("base.image", "base.steps", "base.platform", "python.requires", "system", "spark", "r", "inference"),
-        *("container", "kept"),
+        *("container", "kept.azure"),
     },
     "roost": set(),
 }

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from roost.store.azure_form import cleaned, without_nulls
 from roost.store.definition import Base, Definition, Parsed, Settings
 from roost.store.readers.conda import read_environment
 from roost.store.readers.detect import unread
 from roost.store.readers.source import Reading, decode
 from roost.store.readers.yaml_nodes import Item, compose
 
-_V2_SILENT = (
-    "$schema",
-    "name",
-    "version",
-    "description",
-    "tags",
-    "properties",
-    "type",
-    "os_type",
-    "image",
-    "conda_file",
-)
+_SAID = ("$schema", "name", "image", "build", "docker", "conda_file")
+V2_KEPT = ("version", "description", "tags", "properties", "type", "os_type", "inference_config")
+"""What only Azure acts on."""
 
 
 def read_v2(reading: Reading, root: Item) -> Parsed:
     """An environment YAML of the CLI v2. Raises ``DefinitionError``."""
-    _warn(reading, root, (*_V2_SILENT, "build", "docker"))
+    _warn(reading, root, (*_SAID, *V2_KEPT))
     definition, settings = _conda(reading, root.value("conda_file"))
     base = _v2_base(reading, root)
     name = root.value("name").optional("'name'")
     merged = Definition(base=base, conda=definition.conda, pip=definition.pip)
+    kept = _kept(reading, root)
+    settings = Settings(variables=settings.variables, kept={"azure-v2": kept} if kept else {})
     return reading.parsed(merged, "azure-v2", settings=settings, name=name)
+
+
+def _kept(reading: Reading, root: Item) -> dict[str, Any]:
+    def dropped(key: str) -> None:
+        reading.warn("credentials-unread", f"{key!r} is not kept: credentials are not for files", root.location)
+
+    told = {key: root.value(key).plain() for key in V2_KEPT}
+    kept: dict[str, Any] = without_nulls(cleaned(told, reading.clean, dropped))
+    return kept
 
 
 def _conda(reading: Reading, item: Item) -> tuple[Definition, Settings]:

@@ -21,7 +21,7 @@ SCHEMA = "https://azuremlschemas.azureedge.net/latest/environment.schema.json"
 V2_CONDA_FILE = "conda.yml"
 _SAID = (
     *("base.image", "base.dockerfile", "base.steps", "base.platform", "conda", "pip"),
-    *("python.user_managed", "python.interpreter", "spark", "r", "inference", "variables", "container", "kept"),
+    *("python.user_managed", "python.interpreter", "spark", "r", "inference", "variables", "container", "kept.azure"),
 )
 _SYSTEMS = {"linux": "Linux", "windows": "Windows", "osx": "OSX"}
 
@@ -60,8 +60,10 @@ def write_azure_v2(draft: Draft) -> None:
         draft.text(V2_CONDA_FILE, dump_yaml(conda_file(draft)))
     elif exported.settings.variables:
         content["conda_file"] = {"variables": dict(exported.settings.variables)}
-    draft.main(dump_yaml(content))
-    draft.warn_losses(("base.image", "base.dockerfile", "base.context", "base.steps", "conda", "pip", "variables"))
+    draft.main(dump_yaml({**content, **exported.settings.kept.get("azure-v2", {})}))
+    draft.warn_losses(
+        ("kept.azure-v2", "base.image", "base.dockerfile", "base.context", "base.steps", "conda", "pip", "variables")
+    )
 
 
 def _v2_base(draft: Draft, base: Base) -> Json:

@@ -179,7 +179,7 @@ def sections(definition: Definition, settings: Settings) -> dict[str, str]:
         "inference": (definition.inference_stack, f"the inferencing stack {definition.inference_stack}"),
         "variables": (settings.variables, f"the variables ({', '.join(settings.variables)})"),
         "container": (msgspec.to_builtins(settings.container), "the container's options"),
-        "kept": (settings.kept, f"what only {', '.join(settings.kept)} acts on"),
+        **{f"kept.{tool}": (kept, f"what only {tool} acts on") for tool, kept in settings.kept.items()},
     }
     return {key: words for key, (value, words) in said.items() if value}
 

@@ -7,6 +7,8 @@ import pytest
 from roost.store.errors import DefinitionError
 from roost.store.files import LocalFiles
 from roost.store.readers import FormatUnreadError, Source, detect, read
+from roost.store.writers import Exported
+from roost.store.writers import write as write_format
 
 CONDA = "name: inner\nchannels: [conda-forge]\ndependencies: [python=3.8, {pip: [six]}]\n"
 
@@ -22,6 +24,24 @@ def test_cli_v2(parse, write, conda_file):
     assert parsed.definition.base.image == "a/b:1"
     assert parsed.definition.conda.dependencies == ("python=3.8",)
     assert [item.text for item in parsed.definition.pip.requirements] == ["six"]
+
+
+def test_cli_v2_keeps_what_only_azure_acts_on(parse):
+    about = "version: 3\ndescription: d\ntags: {tokenizer: bert, token: t}\nos_type: linux\n"
+    served = "inference_config: {liveness_route: {path: /, port: 1}, x: null}\n"
+    parsed = parse(f"$schema: https://h/environment.schema.json\nimage: a\n{about}{served}")
+    assert parsed.settings.kept["azure-v2"] == {
+        "version": 3,
+        "description": "d",
+        "tags": {"tokenizer": "bert"},
+        "os_type": "linux",
+        "inference_config": {"liveness_route": {"path": "/", "port": 1}},
+    }
+    assert [warning.code for warning in parsed.warnings] == ["credentials-unread"]
+    written = write_format("azure-v2", Exported(definition=parsed.definition, settings=parsed.settings))
+    again = parse(written.files["environment.yml"])
+    assert again.settings == parsed.settings
+    assert not written.warnings
 
 
 def test_cli_v2_with_a_build_context(parse, write, tmp_path):

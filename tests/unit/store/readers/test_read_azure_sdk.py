@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from roost.store.azure_form import is_secret
 from roost.store.canonical import settings_canonical, settings_digest
 from roost.store.definition import Settings
 from roost.store.errors import DefinitionError
@@ -115,6 +116,21 @@ def test_no_credential_is_kept_and_each_is_named(saved):
     named = [warning.message.split()[0] for warning in parsed.warnings if warning.code == "credentials-unread"]
     assert named == ["'username'", "'password'", "'authToken'"]
     assert {warning.code for warning in parsed.warnings} == {"credentials-unread", "section-idle", "key-unused"}
+
+
+@pytest.mark.parametrize(
+    ("key", "secret"),
+    [
+        *(
+            (key, True)
+            for key in ("password", "authToken", "userName", "username", "user_name", "API_KEY", "accessKey")
+        ),
+        *((key, True) for key in ("sasToken", "SECRET", "connection-string", "apikey", "AccountKeys")),
+        *((key, False) for key in ("tokenizer", "secretary", "key", "registryIdentity", "clientId", "user", "port")),
+    ],
+)
+def test_credentials_are_told_by_their_words(key, secret):
+    assert is_secret(key) == secret
 
 
 def test_a_plain_environment_keeps_nothing(saved):
