@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from roost.client import cli, wire
 from roost.client.cli import planning
 from roost.client.cli.context import Context
-from roost.client.cli.parser import build_parser, commands_of, parse, split_command
+from roost.client.cli.parser import MODULES, build_parser, commands_of, parse, split_command
 from roost.client.cli.what import what
 from roost.client.errors import ClientError
 
@@ -118,3 +120,24 @@ def test_a_name_that_tells_no_format_is_refused(output: str) -> None:
     with pytest.raises(ClientError, match="tells no format"):
         planning._format(None, output)
     assert planning._format("explicit", output) == "explicit"
+
+
+def test_a_part_of_the_command_line_is_that_part_of_the_whole() -> None:
+    whole = commands_of(build_parser())
+    assert list(whole) == [command for commands in MODULES.values() for command in commands]
+    for command, parser in whole.items():
+        part = commands_of(build_parser(command))
+        assert part[command].format_help() == parser.format_help()
+        assert len(part) < len(whole)
+    assert list(commands_of(build_parser("nosuch"))) == list(whole)
+
+
+def test_a_command_imports_little() -> None:
+    """What a command costs at its start is mostly what it imports."""
+    script = (
+        "import sys; before = set(sys.modules); from roost.client.cli.parser import parse; parse(['env', 'list']); "
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"http.client", "ssl", "email", "subprocess", "tempfile", "asyncio", "msgspec"}

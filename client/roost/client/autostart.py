@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
-from typing import IO, Any
+from typing import Any
 
 from roost.client import places
 from roost.client.errors import ClientError, unreachable
@@ -104,16 +100,18 @@ def start(daemon: Daemon, notify: Notify = lambda line: None) -> dict[str, Any]:
 
 
 def _attempt(daemon: Daemon, deadline: float, notify: Notify) -> dict[str, Any] | None:
-    with _output() as output:
+    from roost.client import daemon_process  # only here: most commands find a daemon
+
+    with daemon_process.output() as output:
         began = output.seek(0, os.SEEK_END)
-        process = _spawn(output)
+        process = daemon_process.spawn(output)
         lost_until, told = None, time.monotonic() + 2
         while time.monotonic() < deadline:
             version = answering(daemon)
             if version is not None:
                 return version
             if process.poll() is not None and process.returncode:
-                raise ClientError(_last_words(output, began, process.returncode))
+                raise ClientError(daemon_process.last_words(output, began, process.returncode))
             if process.returncode == 0:
                 lost_until = lost_until or time.monotonic() + LOSER_SECONDS
                 if time.monotonic() > lost_until:
@@ -123,70 +121,3 @@ def _attempt(daemon: Daemon, deadline: float, notify: Notify) -> dict[str, Any] 
                 told = deadline
             time.sleep(STEP_SECONDS)
     return None
-
-
-def _spawn(output: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Detached, in no folder of the user's: ``-m`` would put that first among the places modules come from."""
-    _left[:] = [process for process in _left if process.poll() is None]  # a notebook may see many daemons go
-    process = _Daemon(
-        [sys.executable, "-E", "-m", "roost.daemon.main", "--start"],
-        cwd="/",
-        env=_environ(),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        start_new_session=True,
-    )
-    _left.append(process)
-    return process
-
-
-class _Daemon(subprocess.Popen[bytes]):
-    """It is meant to outlive this process: no warning about an unwaited child is printed."""
-
-    def __del__(self) -> None:
-        """Nothing is to be done."""
-
-
-_left: list[_Daemon] = []
-"""Those that were started and may still run."""
-
-
-def _environ() -> dict[str, str]:
-    """Relative places are made absolute, since the daemon starts elsewhere."""
-    environ = dict(os.environ)
-    for name in ("ROOST_HOME", "ROOST_SOCKET", "ROOST_CONFIG"):
-        if environ.get(name):
-            environ[name] = os.path.abspath(environ[name])
-    return environ
-
-
-def _output() -> IO[bytes]:
-    """The daemon's log, or where the root can't be written (the daemon will say so) a file without a name."""
-    folder = os.path.join(places.root(), "logs")
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        return open(os.path.join(folder, "daemon.log"), "a+b")
-    except OSError:
-        return tempfile.TemporaryFile()
-
-
-def _last_words(output: IO[bytes], began: int, status: int) -> dict[str, Any]:
-    """The error body that the daemon printed, or its last line."""
-    output.seek(began)
-    lines = output.read().decode(errors="replace").split("\n")
-    for line in reversed(lines):
-        body = _parsed(line)
-        if body is not None:
-            return {**body, "exit_status": 5}
-    said = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-    message = f"The daemon did not start (exit status {status}): {said}"
-    return unreachable(message, f"See {os.path.join(places.root(), 'logs', 'daemon.log')}.").body
-
-
-def _parsed(line: str) -> dict[str, Any] | None:
-    try:
-        body = json.loads(line)
-    except ValueError:
-        return None
-    return body if isinstance(body, dict) and "code" in body and "message" in body else None

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
-import socket
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from roost.client import http
 from roost.client.errors import ClientError, unreachable
 
 PROTOCOL = 1
 T = TypeVar("T")
 GONE = (FileNotFoundError, ConnectionRefusedError, NotADirectoryError)
 """What connecting to a socket that nobody serves raises."""
-
-
-class UnixConnection(http.client.HTTPConnection):
-    """An ``HTTPConnection`` to a path."""
-
-    def __init__(self, path: str, timeout: float | None = None) -> None:
-        super().__init__("roost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        """Raises ``OSError``, ``FileNotFoundError`` and ``ConnectionRefusedError`` where nobody serves."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 class Daemon:
@@ -55,22 +40,21 @@ class Daemon:
     def chunks(self, target: str) -> Generator[bytes, None, None]:
         """The bytes that answer a GET, as they come."""
         with self.response("GET", target, None) as response:
-            while chunk := self._guarded(lambda: response.read1(65536)):
+            while chunk := self._guarded(response.read1):
                 yield chunk
 
     @contextmanager
-    def response(self, method: str, target: str, body: dict[str, Any] | None) -> Iterator[http.client.HTTPResponse]:
+    def response(self, method: str, target: str, body: dict[str, Any] | None) -> Iterator[http.Response]:
         """An open response of status 2xx; anything else is raised."""
-        connection = UnixConnection(self.path)
+        response = self._guarded(lambda: _sent(self.path, method, target, body))
         try:
-            response = self._guarded(lambda: _sent(connection, method, target, body))
             if response.status >= 300:
                 raise ClientError(_error_body(response.status, self._read(response)))
             yield response
         finally:
-            connection.close()
+            response.close()
 
-    def _read(self, response: http.client.HTTPResponse) -> bytes:
+    def _read(self, response: http.Response) -> bytes:
         return self._guarded(response.read)
 
     def _guarded(self, action: Callable[[], T]) -> T:
@@ -79,20 +63,21 @@ class Daemon:
             return action()
         except GONE:
             raise
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.BrokenOffError) as error:
             raise unreachable(
                 f"The daemon at {self.path} broke off: {str(error) or type(error).__name__}",
                 "`roost daemon logs` may say why; try again, and the client starts it anew.",
             ) from error
 
 
-def _sent(
-    connection: UnixConnection, method: str, target: str, body: dict[str, Any] | None
-) -> http.client.HTTPResponse:
+def _sent(path: str, method: str, target: str, body: dict[str, Any] | None) -> http.Response:
     data = None if body is None else json.dumps(body).encode()
-    headers = {"Roost-Protocol": str(PROTOCOL), "Content-Type": "application/json", "Connection": "close"}
-    connection.request(method, target, data, headers)
-    return connection.getresponse()
+    headers = {"Roost-Protocol": str(PROTOCOL), "Content-Type": "application/json"}
+    connection = http.connect(path)
+    try:
+        return http.send(connection, method, target, headers, data)
+    finally:
+        connection.close()  # what is left of it belongs to the response
 
 
 def _decoded(data: bytes) -> dict[str, Any]:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
-import subprocess
 import sys
-import tempfile
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -16,12 +13,10 @@ from roost.client.cli.changes import summary
 from roost.client.cli.context import Context, wrong_usage
 from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.cli.what import add_what, what
-from roost.client.errors import ClientError, client_error
 from roost.client.terminal import digest, moment, paint, table
 
 Json = dict[str, Any]
 NAMED = "NAME[:VERSION|@LABEL]"
-WRONG_DEFINITION = 3
 MOST_FIELDS = 6
 PAGE = 1000
 
@@ -276,54 +271,8 @@ def _archive(context: Context, verb: str, outcome: str) -> int:
 
 
 def edit_command(context: Context) -> int:
-    """The text is kept where it can't be registered: nobody types it twice."""
+    from roost.client.cli import editing  # it starts programs, which no other command of the family does
+
     options = context.options
     before = context.request("GET", route(options.reference, "document", new=options.name or ""))
-    name = options.name or before["name"]
-    path = _written(before)
-    while True:
-        _edit(path)
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        if text == before["text"]:
-            context.note("nothing was changed")
-            os.unlink(path)
-            return 0
-        asked = {"cwd": os.getcwd(), "file": f"<{before['name']}>.toml", "text": text}
-        origin = f"{before['name']}:{before['version']}"
-        try:
-            status = registered(context, {"what": asked, "name": name, "origin": origin})
-        except ClientError as error:
-            if error.exit_status != WRONG_DEFINITION or not _again(context, error):
-                context.note(f"what you wrote is kept in {path}")
-                raise
-        else:
-            os.unlink(path)
-            return status
-
-
-def _written(before: Json) -> str:
-    descriptor, path = tempfile.mkstemp(prefix=f"{before['name']}-", suffix=".toml")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(before["text"])
-    return path
-
-
-def _edit(path: str) -> None:
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    try:
-        status = subprocess.run([*shlex.split(editor), path], check=False).returncode
-    except OSError as error:
-        hint = "Set EDITOR to the editor's name."
-        raise client_error("editor", f"The editor {editor!r} can't be started: {error.strerror}.", hint, 1) from error
-    if status != 0:
-        raise client_error(
-            "editor", f"The editor {editor!r} ended with status {status}: nothing was registered.", f"See {path}.", 1
-        )
-
-
-def _again(context: Context, error: ClientError) -> bool:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    context.report(error)
-    return input("Edit it again? [Y/n] ").strip().lower() in ("", "y", "yes")
+    return editing.edit(context, before, options.name or before["name"], registered)

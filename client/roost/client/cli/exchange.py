@@ -11,7 +11,6 @@ from roost.client.cli.context import Context, wrong_usage
 from roost.client.cli.parser import Subparsers, add_command
 from roost.client.cli.what import add_what, utf8, what
 from roost.client.conda_variables import conda_variables
-from roost.client.export_files import write_export
 
 Json = dict[str, Any]
 FORMATS = ("azure", "azure-v2", "conda", "conda-builds", "conda-lock", "explicit", "pixi", "requirements", "roost")
@@ -97,6 +96,8 @@ def export_command(context: Context) -> int:
     if options.output in (None, "-"):
         _print(context, answer)
         return 0
+    from roost.client.export_files import write_export  # with what it needs to stage files
+
     written = write_export(answer, utf8(options.output, "-o"), force=options.force)
     if context.json:
         context.print_json({**answer, "written": written})

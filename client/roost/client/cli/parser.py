@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import NoReturn, TypeAlias
 
 from roost.client.cli.context import Context, wrong_usage
@@ -57,22 +58,25 @@ def _add(subparsers: Subparsers, name: str, text: str, example: str) -> argparse
     )
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
-    from roost.client.cli import (
-        building,
-        completion,
-        curated,
-        daemon,
-        environments,
-        history,
-        images,
-        launching,
-        planning,
-        registries,
-        watching,
-    )
+MODULES = {
+    "launching": ("run", "exec", "shell"),
+    "planning": ("plan", "digest", "lock"),
+    "building": ("build", "builds"),
+    "history": ("runs",),
+    "environments": ("env",),
+    "images": ("image",),
+    "registries": ("registry",),
+    "curated": ("curated",),
+    "watching": ("events", "cache"),
+    "daemon": ("daemon", "doctor"),
+    "completion": ("completion",),
+}
+"""Which module of this package adds which commands, in the order of ``--help``."""
 
+
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The command line: the part of it that knows ``command``, or the whole. Importing all of it takes longer than
+    most commands do."""
     parser = Parser(
         prog="roost",
         description="Gives every script the environment it asks for.",
@@ -82,20 +86,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (
-        launching,
-        planning,
-        building,
-        history,
-        environments,
-        images,
-        registries,
-        curated,
-        watching,
-        daemon,
-        completion,
-    ):
-        module.add(subparsers)
+    known = [module for module, commands in MODULES.items() if command in commands]
+    for module in known or MODULES:
+        import_module(f"roost.client.cli.{module}").add(subparsers)
     return parser
 
 
@@ -110,7 +103,7 @@ class _Version(argparse.Action):
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options; raises ``SystemExit`` as argparse does. What follows the first word that is no option of ``run`` or
     ``exec`` is the command's, whatever it looks like."""
-    parser = build_parser()
+    parser = build_parser(arguments[0] if arguments else None)
     if not arguments:
         parser.print_help(sys.stderr)
         raise SystemExit(2)
