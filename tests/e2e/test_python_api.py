@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,26 @@ def test_a_runs_environment_brings_back_its_generation(workspace: Workspace, roo
     assert said[:3] == ["hello 2.0 None\n", "hello 2.5 None\n", "hello 2.0 None\n"]
     generations = [run.get_details()["roost"]["generation"] for run in (first, second, back)]
     assert generations == [1, 2, 1]
+
+
+def test_what_a_run_used_is_made_again_where_its_prefix_is_gone(
+    workspace: Workspace, roost: Roost, pip_index: PipIndex
+) -> None:
+    config = ScriptRunConfig(script(roost), "hello.py", environment=described("old", "greet<3"))
+    first = Experiment(workspace, "e").submit(config)
+    first.wait_for_completion()
+    pip_index.wheel("greet", "2.5")
+    roost.ok("daemon", "stop")
+    for path in (roost.root / "prefixes").iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+    old = first.get_environment()
+    again = Experiment(workspace, "e").submit(ScriptRunConfig(script(roost), "hello.py", environment=old))
+    again.wait_for_completion()
+    assert again.get_details_with_logs()["logFiles"][LOG] == "hello 2.0 None\n"
+    one, other = (run.get_details()["roost"] for run in (first, again))
+    assert (one["lock_digest"], one["generation"]) == (other["lock_digest"], other["generation"])
+    assert one["artifact"] != other["artifact"]
 
 
 def test_what_is_no_configuration_or_has_no_meaning_is_not_submitted(workspace: Workspace, roost: Roost) -> None:
