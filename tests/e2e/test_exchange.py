@@ -264,6 +264,16 @@ def test_archives_that_are_none_or_a_flood(roost: Roost) -> None:
     assert not list((roost.root / "stage").iterdir())
 
 
+def test_what_has_no_name_is_called_after_its_folder(roost: Roost) -> None:
+    roost.write("our project/azureml_environment.json", json.dumps({"name": None, "docker": {"baseImage": "a"}}))
+    assert roost.ok("env", "import", "our project") == "our-project:1\n"
+    roost.write("lists/pinned.txt", "toy==1.0\n")
+    assert roost.ok("env", "import", "lists/pinned.txt") == "lists:1\n"
+    assert roost.ok("env", "import", "lists") == "lists:1 (was registered already)\n"
+    roost.write("named/environment.yml", CONDA)
+    assert roost.ok("env", "import", "named/environment.yml") == "packed:1\n"
+
+
 def test_missing_and_contradicting_parts_and_wrong_names_register_nothing(roost: Roost) -> None:
     roost.write("saved/azureml_environment.json", json.dumps({**SAVED, "docker": {"baseImage": "a"}}))
     roost.write("saved/BaseDockerfile", "FROM b\n")

@@ -14,6 +14,7 @@ from roost.client.errors import client_error
 
 Json = dict[str, Any]
 _CHUNK = 1 << 20
+_STAGE = ".roost-export-"
 
 
 def write_export(export: Json, output: str, *, force: bool) -> list[str]:
@@ -38,7 +39,7 @@ def _put(files: dict[str, str], copies: Json, folder: str, *, force: bool) -> li
         raise wrong_usage(f"{there[0]} exists already.", "Overwrite it with --force, or name another place with -o.")
     try:
         above = folder if os.path.isdir(folder) else os.path.dirname(os.path.abspath(folder))
-        stage = tempfile.mkdtemp(prefix=".roost-export-", dir=above)
+        stage = tempfile.mkdtemp(prefix=_STAGE, dir=above)
         try:
             os.chmod(stage, 0o777 & ~_umask())
             for name, text in files.items():
@@ -49,7 +50,8 @@ def _put(files: dict[str, str], copies: Json, folder: str, *, force: bool) -> li
         finally:
             shutil.rmtree(stage, ignore_errors=True)
     except OSError as error:
-        message = f"{error.filename or folder}: {error.strerror}."
+        place = folder if os.path.basename(str(error.filename)).startswith(_STAGE) else error.filename or folder
+        message = f"{place}: {error.strerror}."
         raise client_error("export-failed", message, "Nothing was exported: name a place with -o.", 1) from error
     return [os.path.normpath(os.path.join(folder, name)) for name in names]
 

@@ -67,6 +67,8 @@ async def import_environment(work: Work, request: ImportRequest) -> Imported:
         return await _import_archive(work, request, path)
     read = await asyncio.to_thread(_only_file, path)
     resolved = await work.resolve(What(cwd=request.cwd, file=read, environ=request.environ))
+    if await asyncio.to_thread(os.path.isdir, path):
+        resolved = _called(resolved, path.rpartition("/")[2])
     return await _register(work, request, resolved, path)
 
 
@@ -166,12 +168,18 @@ def _paths(items: Iterable[PipItem]) -> Iterable[str]:
     return (item.path for item in _all(items) if item.path is not None)
 
 
+def _called(resolved: Resolved, name: str) -> Resolved:
+    """As its files say, else ``name``."""
+    source = msgspec.structs.replace(resolved.source, name=resolved.parsed.name or name)
+    return msgspec.structs.replace(resolved, source=source)
+
+
 def _renamed(resolved: Resolved, archive: str, stage: str) -> Resolved:
     """Called after the archive where its files give no name, and warnings told of the archive."""
     stem = os.path.basename(archive)
     while is_archive(stem):
         stem = stem[: -len(next(suffix for suffix in _LONG_FIRST if stem.lower().endswith(suffix)))]
-    source = msgspec.structs.replace(resolved.source, path=archive, name=resolved.parsed.name or stem)
+    source = msgspec.structs.replace(_called(resolved, stem).source, path=archive)
     warnings = [
         msgspec.structs.replace(warning, message=warning.message.replace(stage, archive))
         for warning in resolved.warnings

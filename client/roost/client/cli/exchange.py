@@ -40,7 +40,7 @@ def _add_import(family: Subparsers) -> None:
     command.add_argument("--prefix", metavar="PATH|NAME", help="a conda environment of this machine instead")
     exact = "with --prefix: every package by version and build, and not what was asked for"
     command.add_argument("--exact", action="store_true", help=exact)
-    command.add_argument("--name", metavar="NAME", help="else as the file says, or as it is called")
+    command.add_argument("--name", metavar="NAME", help="else as the file says, or as its folder is called")
     command.add_argument("--label", action="append", default=[], metavar="LABEL", help="put a label on it")
 
 

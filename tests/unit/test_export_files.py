@@ -1,0 +1,72 @@
+"""An export on disk: all of it or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from roost.client.errors import ClientError
+from roost.client.export_files import write_export
+
+
+def export(files: dict[str, str], folder: bool = True, **copies: dict[str, object]) -> dict[str, object]:
+    return {"files": files, "copies": copies, "folder": folder}
+
+
+def copy_of(path: Path, *, digest: str | None = None) -> dict[str, object]:
+    if path.is_dir():
+        return {"path": str(path), "digest": "sha256:0", "folder": True}
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {"path": str(path), "digest": digest or f"sha256:{content}", "folder": False}
+
+
+def test_a_file_that_is_not_what_it_was_leaves_nothing(tmp_path):
+    wheel = tmp_path / "x.whl"
+    wheel.write_bytes(b"changed")
+    broken = export({"a.yml": "a"}, wheel=copy_of(wheel, digest="sha256:" + "0" * 64))
+    with pytest.raises(ClientError, match="not what it was"):
+        write_export(broken, str(tmp_path / "out"), force=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.whl"]
+
+
+def test_a_place_that_can_not_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ClientError, match="file"):
+        write_export(export({"a.yml": "a"}, folder=False), str(tmp_path / "file" / "a.yml"), force=False)
+    with pytest.raises(ClientError, match="is a file"):
+        write_export(export({"a.yml": "a", "b.yml": "b"}), str(tmp_path / "file"), force=True)
+    with pytest.raises(ClientError, match="nowhere"):
+        write_export(export({"a.yml": "a"}), str(tmp_path / "nowhere" / "out"), force=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_force_replaces_files_and_folders_of_the_export_only(tmp_path):
+    context = tmp_path / "context"
+    (context / "deep").mkdir(parents=True)
+    (context / "deep" / "new").write_text("new")
+    (context / "link").symlink_to("deep")
+    out = tmp_path / "out"
+    (out / "context").mkdir(parents=True)
+    for name in ("context/old", "a.yml", "mine"):
+        (out / name).write_text("before")
+    asked = export({"a.yml": "after"}, context=copy_of(context))
+    with pytest.raises(ClientError, match="exists already"):
+        write_export(asked, str(out), force=False)
+    assert (out / "a.yml").read_text() == "before"
+    assert write_export(asked, str(out), force=True) == [str(out / "a.yml"), str(out / "context")]
+    assert (out / "a.yml").read_text() == "after"
+    assert (out / "mine").read_text() == "before"
+    assert sorted(path.name for path in (out / "context").iterdir()) == ["deep", "link"]
+    assert (out / "context/link").is_symlink()
+    assert sorted(path.name for path in out.iterdir()) == ["a.yml", "context", "mine"]
+
+
+def test_one_file_goes_where_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one = export({"environment.yml": "text\n"}, folder=False)
+    assert write_export(one, "other.yml", force=False) == ["other.yml"]
+    assert (tmp_path / "other.yml").read_bytes() == b"text\n"
+    assert write_export(one, "new/", force=False) == ["new/environment.yml"]
+    assert write_export(one, ".", force=False) == ["environment.yml"]
