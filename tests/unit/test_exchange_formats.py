@@ -1,0 +1,16 @@
+"""The one list of export formats, as the wire, the command line and the writers each have it."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from roost.client.cli import exchange
+from roost.client.wire_exchange import ExportFormat
+from roost.store.writers import FORMATS
+
+
+def test_every_place_knows_the_same_formats():
+    assert set(get_args(ExportFormat)) == set(exchange.FORMATS) == set(FORMATS)
+    assert set(exchange.FOLDERS) == {name for name, format in FORMATS.items() if format.folder}
+    for file, format in exchange.BY_NAME.items():
+        assert file.replace(".yaml", ".yml") == FORMATS[format].file
