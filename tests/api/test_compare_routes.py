@@ -99,6 +99,23 @@ async def test_another_python_of_this_machine_is_a_difference(served: Any) -> No
     }  # fmt: skip
 
 
+async def test_two_generations_of_one_version(served: Any) -> None:
+    digest = await registered(served, "train", "a")
+    for version in ("1", "2"):
+        await add(served, digest, HERE, lock_of(a=version))
+    old = {"cwd": "/tmp", "environment": "train", "generation": 1}
+    for side in (old, {"cwd": "/tmp", "environment": "train", "lock": lock_digest(lock_of(a="1"))}):
+        body = {"cwd": "/tmp", "before": side, "after": "train"}
+        status, answer = await served.request("POST", "/v1/diffs", json=body)
+        assert (status, answer["definition"], answer["before"]["generation"]) == (200, [], 1)
+        assert [(p["name"], p["change"]) for p in answer["lock"]["packages"]] == [("a", "up")]
+    status, answer = await served.request(
+        "POST", "/v1/diffs", json={"cwd": "/tmp", "before": {**old, "generation": 9}, "after": "train"}
+    )
+    assert answer["lock"] is None
+    assert answer["before"]["lock_missing"]
+
+
 async def roll_back(served: Any, name: str, **fields: object) -> tuple[int, Any]:
     body = {"what": {"cwd": "/tmp", "environment": name}, **fields}
     answer: tuple[int, Any] = await served.request("POST", "/v1/rollbacks", json=body)

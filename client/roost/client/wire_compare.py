@@ -13,7 +13,6 @@ from roost.client.wire import Difference, GenerationView, Message, Reason, Warni
 
 Side = str | What
 """A text as people write it (``NAME[:VERSION|@LABEL]``, a path, the id of a run), or a ``What``."""
-Part = Literal["definition", "settings", "lock"]
 PackageChangeKind = Literal["added", "removed", "up", "down", "rebuilt"]
 
 

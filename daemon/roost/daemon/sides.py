@@ -58,7 +58,7 @@ async def find_side(work: Work, cwd: str, side: Side, platform: str | None) -> C
     resolved = await work.resolve(what)
     run = await work.runs.get(what.run) if what.run is not None else None
     view = _view(resolved, run, cwd)
-    lock, generation, fault = await (_of_run(work, run, platform) if run else _current(work, resolved, platform))
+    lock, generation, fault = await (_of_run(work, run, platform) if run else _kept(work, resolved, what, platform))
     view.platform = lock.platform if lock else None
     view.lock_missing = fault and f"{view.title} {fault}"
     if run is not None:
@@ -152,28 +152,35 @@ async def _of_run(work: Work, run: Run, platform: str | None) -> Found:
         return None, None, "recorded no lock: it never started, or used an interpreter or image as it was"
     if platform is not None and platform.removesuffix(HOST) != run.platform.removesuffix(HOST):
         return None, None, f"ran on {run.platform.removesuffix(HOST)}"
-    return await work.store.index.lock(run.lock_digest), None, None
+    lock = await work.store.index.lock(run.lock_digest)
+    return lock, None, None if lock is not None else "has a lock that is not on this machine"
 
 
-async def _current(work: Work, resolved: Resolved, platform: str | None) -> Found:
+async def _kept(work: Work, resolved: Resolved, what: What, platform: str | None) -> Found:
     if resolved.definition.python.user_managed:
         return None, None, "is user-managed: roost installs nothing for it"
-    generation = await current_of(work, resolved, platform)
+    generation = await _generation(work, resolved, what, platform)
     if generation is None:
         on = platform or resolved.platform
         return None, None, f"has no generation for {on} on this machine: `roost build` makes the first one"
     return await work.store.index.lock(generation.lock_digest), generation, None
 
 
-async def current_of(work: Work, resolved: Resolved, platform: str | None) -> Generation | None:
-    """The current generation of the target that a plan would choose; where there is none, and no platform is asked for,
-    the one on another platform, if there is just one."""
-    found = [each for each in await work.store.index.generations(resolved.digest) if each.current]
+async def _generation(work: Work, resolved: Resolved, what: What, platform: str | None) -> Generation | None:
+    """The current generation, or that which ``what`` names, for the target that a plan would choose; where there is
+    none, and no platform is asked for, the one on another platform, if there is just one."""
+    found = [each for each in await work.store.index.generations(resolved.digest) if _is_meant(each, what)]
     there = {each.platform: each for each in found}
     for lineage in lineages(resolved, platform):
         if lineage in there:
             return there[lineage]
     return found[0] if platform is None and len(found) == 1 else None
+
+
+def _is_meant(generation: Generation, what: What) -> bool:
+    if what.generation is None and what.lock is None:
+        return generation.current
+    return what.generation in (None, generation.number) and what.lock in (None, generation.lock_digest)
 
 
 def lineages(resolved: Resolved, platform: str | None) -> list[str]:
