@@ -152,6 +152,22 @@ def test_local_wheels_go_along_and_folders_are_named():
     ]
 
 
+def test_sections_that_were_null_are_null_again(tmp_path):
+    form = {
+        "name": "x",
+        "python": None,
+        "docker": None,
+        "spark": None,
+        "databricks": None,
+        "environmentVariables": None,
+    }
+    (tmp_path / "azureml_environment.json").write_text(json.dumps(form))
+    parsed = read(Source(path=str(tmp_path)), LocalFiles())
+    written = write("azure", Exported(definition=parsed.definition, settings=parsed.settings, name=parsed.name))
+    again = json.loads(written.files["azureml_environment.json"])
+    assert {key: again[key] for key in form} == form
+
+
 def test_docker_steps_become_a_dockerfile_for_azure():
     written = write("azure", exported())
     assert written.files["BaseDockerfile"] == b"FROM a/b:1\nRUN x\n"

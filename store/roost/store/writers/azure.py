@@ -102,11 +102,11 @@ def _write_packages(draft: Draft, layout: Json) -> None:
     draft.text(CONDA_FILE, dump_yaml(content))
 
 
-def _python(draft: Draft, form: Json) -> Json:
+def _python(draft: Draft, form: Json) -> Json | None:
     python, section = draft.exported.definition.python, form["python"]
     own: Json = section if isinstance(section, dict) else {}
     if section is None and not python.user_managed and python.interpreter == "python":
-        return {}
+        return None
     was_null = own.get("interpreterPath", "python") is None and python.interpreter == "python"
     return {
         "userManagedDependencies": python.user_managed,
