@@ -287,6 +287,9 @@ def test_an_index_that_needs_a_variable_gets_it_from_the_client_and_it_is_kept_n
     url = pip_index.url.replace("http://", "http://somebody:${INDEX_PASSWORD}@")
     roost.write("requirements.txt", f"--index-url {url}\ngreet\n")
     assert roost.failed(3, "build")["code"] == "variable-missing"
+    assert roost.failed(3, "build", "--detach")["code"] == "variable-missing"
+    assert roost.failed(125, "run", "--detach", "--", "true")["code"] == "variable-missing"
+    assert roost.json("runs", "list")["runs"] == [], "who goes by itself can't be asked later"
     roost.variables["INDEX_PASSWORD"] = pip_index.password
     assert roost.ok("run", "--", "python", "-c", "import greet; print(greet.value)").strip() == "1.0"
     roost.ok("daemon", "stop")

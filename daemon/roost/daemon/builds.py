@@ -143,6 +143,7 @@ class Builds:
         """Before anything is begun: who waits can say more, and who does not wait hears of it. Raises
         VariableMissingError."""
         config = self._engines.config
+        expand_credentials(job.resolved.parsed.credentials, job.what.environ)
         missing_variables(urls_of(job.resolved.definition, config), config, job.what.environ)
 
     async def detach(self, job: BuildJob, holding: AbstractContextManager[None]) -> str | None:

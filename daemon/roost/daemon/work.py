@@ -14,6 +14,7 @@ from roost.daemon.curated import Curated
 from roost.daemon.docker_runs import DockerRuns
 from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
+from roost.daemon.expansion import expand_credentials, require_variables
 from roost.daemon.host_credentials import missing_variables, urls_of
 from roost.daemon.image_builds import ImageBuilds
 from roost.daemon.image_jobs import ImageJobs
@@ -94,6 +95,8 @@ class Work:
 
     def require_credentials(self, resolved: Resolved, what: What) -> None:
         """For what goes on by itself, and can't ask later. Raises VariableMissingError."""
+        require_variables(resolved.definition, what.environ)
+        expand_credentials(resolved.parsed.credentials, what.environ)
         missing_variables(urls_of(resolved.definition, self.settings), self.settings, what.environ)
 
     async def stop(self) -> None:
