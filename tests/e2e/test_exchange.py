@@ -79,6 +79,8 @@ def test_locks_come_back_as_the_first_generation(train: Roost) -> None:
         assert generation["lock_digest"] == built["lock_digest"], format
         assert (generation["number"], generation["current"]) == (1, True)
     assert len(train.json("env", "show", "pixi")["generations"]) == 1
+    users = {row["name"] for row in train.json("env", "who", "toy")["environments"]}
+    assert users == {"train", "conda-lock", "explicit", "pixi"}
     reused = train.json("build", "-e", "explicit")["build"]
     assert (reused["state"], reused["artifacts"]) == ("not-needed", built["artifacts"])
 
