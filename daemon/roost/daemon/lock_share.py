@@ -48,7 +48,8 @@ from roost.store.records import Generation
 
 # One build asks several times in a row: for the plan that is shown, and again when it starts.
 _RECENT_SECONDS = 5.0
-_SETTLE_SECONDS = 2.0
+_SETTLE_SECONDS = (0.5, 3.0)
+"""At least so long, at most so long: a machine that is slower than this one may be just about to write."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -314,8 +315,8 @@ class LockShare:
         return await self._write_first(place, job, shared, artifact.manifest)
 
     async def _write_first(self, place: Place, job: LockJob, shared: SharedLock, manifest: bytes) -> Offer:
-        """Look, write, look again. Who looked before we wrote may still write after us: once as much time again has
-        gone by as looking and writing took here, that has happened if it will, and the last one is everybody's."""
+        """Look, write, look again. Who looked before we wrote may still write after us: once several times as long
+        has gone by as looking and writing took here, that has happened if it will, and the last one is everybody's."""
         begun, reference = time.monotonic(), _reference(place, job)
         if theirs := await self._theirs(place, job, shared):
             return Offer(theirs=theirs)
@@ -324,7 +325,8 @@ class LockShare:
         except UnreachableError as error:
             if error.code != "tag-moved":
                 raise
-        await asyncio.sleep(min(_SETTLE_SECONDS, 2 * (time.monotonic() - begun)))
+        least, most = _SETTLE_SECONDS
+        await asyncio.sleep(max(least, min(most, 4 * (time.monotonic() - begun))))
         theirs = await self._theirs(place, job, shared)
         return Offer(theirs=theirs) if theirs else Offer(pushed=str(reference))
 
