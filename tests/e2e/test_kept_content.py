@@ -97,6 +97,21 @@ def test_a_run_keeps_what_it_used_and_the_text_of_its_version_says_it_all(roost:
     assert roost.ok("run", "-e", f"{name}:2", "--", "python", "-c", *words) == "1.0 b\n"
 
 
+def test_what_is_imported_is_kept_too(roost: Roost) -> None:
+    give_wheel(roost)
+    roost.write("requirements.txt", "wheels/given-1.0-py3-none-any.whl\n")
+    roost.ok("env", "register", "--name", "kept")
+    shutil.rmtree(roost.folder / "wheels")
+    roost.ok("env", "export", "kept", "--format", "azure", "-o", "out")
+    roost.ok("env", "import", "out", "--name", "imported")
+    shutil.rmtree(roost.folder / "out")
+    code = SAY.format("given")
+    conda = roost.json("env", "show", "imported")["definition"]
+    assert "roost-wheel:sha256:" in str(conda)
+    document = roost.write("again.toml", '[pip]\nrequirements = ["' + conda["pip"]["requirements"][0] + '"]\n')
+    assert roost.ok("run", "-f", str(document), "--", "python", "-c", code) == "1.0\n"
+
+
 def test_what_is_kept_is_not_copied_again(roost: Roost) -> None:
     give_wheel(roost)
     trace = str(roost.folder / "trace")

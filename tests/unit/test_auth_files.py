@@ -37,7 +37,7 @@ def config(folder: Path, netrc: str = "", **hosts: HostCredentials) -> Config:
 def test_a_netrc_with_everything_in_it(tmp_path: Path) -> None:
     path = tmp_path / "netrc"
     path.write_text(
-        'machine a.example login me password "p w"\nmachine b.example account x password y\n# said\n'
+        'machine A.example login me password "p w"\nmachine b.example account x password y\n# said\n'
         "macdef init\ncd /tmp\n\ndefault login anonymous password z\n"
     )
     assert read_netrc(str(path)) == {"a.example": "me:p%20w", "b.example": "x:y"}
@@ -103,7 +103,7 @@ async def test_the_order_of_sources(tmp_path: Path) -> None:
     )
     mine = HostCredentials(username="me", password_variable="WORD")
     settings = config(tmp_path, netrc, mine_example=mine)
-    found = await find_credentials(["https://mine.example/x"], settings, {"WORD": "w/"})
+    found = await find_credentials(["https://Mine.Example/x"], settings, {"WORD": "w/"})
     assert found == {"//basic.example": "u:p%3Aw%40", "//mine.example": "me:w%2F", "//plain.example": "n:n"}
     assert (await find_credentials([], settings, {}))["//mine.example"] == "n:n"
 

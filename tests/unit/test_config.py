@@ -76,6 +76,10 @@ def test_origins_name_the_line() -> None:
         ('[registries.credentials."r.example.org"]\nhelper = "pass"\ndocker_config = "/x"\n', 2, "expected one of"),
         ('[registries.credentials."r.example.org"]\nhelper = "../pass"\n', 2, "regex"),
         ('[registries.credentials."r.example.org"]\npassword = "s3cret"\n', 2, "unknown field"),
+        ('[credentials."h.example"]\nusername = "me"\n', 2, "expected one of password_variable"),
+        ('[credentials."h.example"]\nkeyring = true\n', 2, "expected one of username"),
+        ('[credentials."h.example"]\nusername_variable = "U"\nkeyring = true\n', 2, "goes with username"),
+        ('[credentials."h.example"]\npassword = "s3cret"\n', 2, "unknown field"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(text: str, line: int, word: str) -> None:
@@ -86,6 +90,11 @@ def test_what_is_wrong_is_named_with_its_line(text: str, line: int, word: str) -
     assert word in caught.value.message
     assert caught.value.hint
     assert caught.value.exit_status == 5
+
+
+def test_credentials_of_a_url_instead_of_a_host_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"https://h/simple.*expected a host"):
+        parse_config(b'[credentials."https://h/simple"]\nusername = "me"\npassword_variable = "W"\n', "/c.toml")
 
 
 def test_a_file_that_is_not_utf8_names_the_line() -> None:

@@ -40,7 +40,7 @@ def read_netrc(path: str) -> dict[str, str]:
         log.warning("%s can't be read (%s): nothing in it counts", path, said)
         return {}
     named = {host: entry for host, entry in hosts.items() if host != "default"}
-    return {host: pair_of(login or account, password) for host, (login, account, password) in named.items()}
+    return {host.lower(): pair_of(login or account, password) for host, (login, account, password) in named.items()}
 
 
 def pair_of(user: str | None, password: str | None) -> str:

@@ -145,7 +145,8 @@ def _convert(content: dict[str, object], path: str, lines: Mapping[Path, int]) -
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
         key = tuple(re.split(r"[.\[]", where.strip("`.")))
-        raise _error(path, _nearest_line(lines, key), f"`{'.'.join(key)}`: {what}") from error
+        named = f"`{'.'.join(key)}`: " if any(key) else ""
+        raise _error(path, _nearest_line(lines, key), f"{named}{what}") from error
 
 
 def _refuse_unknown(

@@ -249,3 +249,8 @@ class Settings(Section, frozen=True, kw_only=True):
     ] = {}
     daemon: DaemonSettings = DaemonSettings()
     watch: WatchSettings = WatchSettings()
+
+    def __post_init__(self) -> None:
+        wrong = next((host for host in self.credentials if not host or set(host) & set("/@ ")), None)
+        if wrong is not None:
+            raise ValueError(f"[credentials] names {wrong!r}; expected a host, with its port if need be")

@@ -75,7 +75,7 @@ def variables_of(config: Config) -> set[str]:
 
 def missing_variables(urls: Iterable[str], config: Config, environ: Mapping[str, str]) -> None:
     """Raise VariableMissingError where the credentials of a host in ``urls`` are in a variable that is not there."""
-    sources = config.settings.credentials
+    sources = _sources(config)
     for host in sorted(_named(urls, sources)):
         names = [name for name in (sources[host].username_variable, sources[host].password_variable) if name]
         absent = [name for name in names if name not in environ]
@@ -92,7 +92,7 @@ async def find_credentials(urls: Iterable[str], config: Config, environ: Mapping
 
     Raises VariableMissingError, KeyringError, AuthFileError.
     """
-    wanted, sources = list(urls), config.settings.credentials
+    wanted, sources = list(urls), _sources(config)
     missing_variables(wanted, config, environ)
     found = await asyncio.to_thread(_of_files, config)
     named = _named(wanted, sources)
@@ -127,6 +127,10 @@ def not_kept(credentials: Mapping[str, str]) -> list[WarningView]:
     ]
 
 
+def _sources(config: Config) -> dict[str, HostCredentials]:
+    return {host.lower(): source for host, source in config.settings.credentials.items()}
+
+
 def _named(urls: Iterable[str], sources: Mapping[str, HostCredentials]) -> set[str]:
     """The hosts of ``sources`` that ``urls`` lie on; one with a port is for that port alone."""
     if not sources:
@@ -138,7 +142,7 @@ def _named(urls: Iterable[str], sources: Mapping[str, HostCredentials]) -> set[s
 def _hosts(url: str) -> tuple[str, ...]:
     with suppress(ValueError):
         split = urlsplit(url)
-        return split.netloc.rpartition("@")[2], split.hostname or ""
+        return split.netloc.rpartition("@")[2].lower(), split.hostname or ""
     return ()
 
 

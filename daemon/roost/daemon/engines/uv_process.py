@@ -91,7 +91,7 @@ class Secrets:
         """User and password for ``url``, where there are some."""
         split = urlsplit(url)
         host = split.netloc.rpartition("@")[2]
-        places = (f"{split.scheme}://{host}", f"//{host}", f"//{split.hostname}")
+        places = (f"{split.scheme}://{host}", f"//{host.lower()}", f"//{split.hostname}")
         found = next((self.credentials[place] for place in places if place in self.credentials), None)
         if found is None:
             return None
