@@ -102,7 +102,7 @@ def kept_of(raw: Mapping[str, Any], *, platform_said: bool) -> Json:
     nulls: list[str] = []
     template = {**TEMPLATE, "r": R_TEMPLATE}
     kept = _difference(raw, template, "", nulls, _SAID | {"docker.platform"} if platform_said else _SAID)
-    return {**kept, NULL: nulls} if nulls else kept
+    return {**kept, NULL: sorted(nulls)} if nulls else kept
 
 
 def _difference(raw: Mapping[str, Any], template: Json, above: str, nulls: list[str], said: frozenset[str]) -> Json:
@@ -117,8 +117,8 @@ def _difference(raw: Mapping[str, Any], template: Json, above: str, nulls: list[
         elif isinstance(expected, dict) and isinstance(value, Mapping):
             if inner := _difference(value, expected, path + ".", nulls, said):
                 kept[key] = inner
-        elif value != expected:
-            kept[key] = without_nulls(value)
+        elif (bare := without_nulls(value)) != expected:
+            kept[key] = bare
     return kept
 
 

@@ -133,9 +133,13 @@ class _Environment:
             )
             self.reading.warn("credentials-unread", message, where)
 
+        self.root.value("databricks").pairs("'databricks'")
         raw: dict[str, Any] = self.root.plain() or {}
         if raw.get("environmentVariables") is not None:  # settings hold them, secret or not
             del raw["environmentVariables"]
+        registry = (raw.get("docker") or {}).get("baseImageRegistry") or {}
+        if registry.get("address") is not None:  # the text that stands in front of the image
+            registry["address"] = self.docker.value("baseImageRegistry").value("address").text("'address'")
         if not self.saved and isinstance(raw.get("python"), dict):
             raw["python"].pop("condaDependenciesFile", None)  # it was read; who reads the export has another place
         kept = kept_of(cleaned(raw, self.reading.clean, dropped), platform_said=base is not None)

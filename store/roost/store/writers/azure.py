@@ -9,6 +9,7 @@ from roost.store.azure_form import (
     CONDA_FILE,
     CONDA_NAME,
     DOCKER_FILE,
+    TEMPLATE,
     cran_package,
     restored,
 )
@@ -107,11 +108,11 @@ def _python(draft: Draft, form: Json) -> Json | None:
     own: Json = section if isinstance(section, dict) else {}
     if section is None and not python.user_managed and python.interpreter == "python":
         return None
-    was_null = own.get("interpreterPath", "python") is None and python.interpreter == "python"
+    said = {"userManagedDependencies": python.user_managed, "interpreterPath": python.interpreter}
+    usual = TEMPLATE["python"]
     return {
-        "userManagedDependencies": python.user_managed,
-        "interpreterPath": None if was_null else python.interpreter,
-        **{key: value for key, value in own.items() if key not in ("userManagedDependencies", "interpreterPath")},
+        **own,
+        **{key: value for key, value in said.items() if own.get(key, value) is not None or value != usual[key]},
     }
 
 
