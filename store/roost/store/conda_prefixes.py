@@ -149,7 +149,10 @@ def _requested(reading: Reading, prefix: str, records: dict[str, _Record]) -> di
 
 def _replay(asked: dict[str, str], action: str, specs: list[str]) -> None:
     for spec in specs:
-        name = _name_of(spec)
+        try:
+            name = _name_of(spec)
+        except MatchSpecError:
+            continue  # what was never a package's name is none that is there
         if action in ("install", "create", "update", "neutered"):
             asked.pop(name, None)
             asked[name] = spec
@@ -162,11 +165,12 @@ def _listed(text: str) -> list[str]:
     try:
         value: Any = ast.literal_eval(text)
         return [str(spec) for spec in value] if isinstance(value, (list, tuple)) else [str(value)]
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
         return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _name_of(spec: str) -> str:
+    """Raises MatchSpecError."""
     if "://" in spec:  # name-version-build.conda
         return spec.partition("#")[0].rpartition("/")[2].rsplit("-", 2)[0].lower()
     return spec_name(spec)

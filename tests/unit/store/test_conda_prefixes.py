@@ -66,6 +66,8 @@ def test_the_history_is_replayed_in_its_order(prefix):
         "# remove specs: ['xz']",
         "# update specs: ['never-installed']",
         "# cmd: conda install 'y z'",
+        "# update specs: ['', '[x', '@/y', '==']",
+        "# update specs: [[[",
     )
     assert prefix.specs == ("numpy=1.0", "conda-forge::zlib", "python=3")
 
