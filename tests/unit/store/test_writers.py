@@ -99,12 +99,13 @@ def test_a_host_python_is_named_for_conda():
 
 
 def test_requirements_are_pinned_with_digests_and_the_conda_packages_named():
-    index = PipItem(kind="option", text="--index-url https://h.example/simple")
-    definition = msgspec.structs.replace(EVERYTHING, pip=Pip(requirements=(index, *EVERYTHING.pip.requirements)))
+    places = ("--index-url https://h.example/simple", "--pre", "--find-links https://h.example/wheels")
+    options = tuple(PipItem(kind="option", text=text) for text in places)
+    definition = msgspec.structs.replace(EVERYTHING, pip=Pip(requirements=(*options, *EVERYTHING.pip.requirements)))
     written = write("requirements", exported(definition))
     lines = written.files["requirements.txt"].decode().splitlines()
-    assert lines == ["--index-url https://h.example/simple", f"six==1.16.0 --hash=sha256:{SHA}"]
-    assert Requirement(lines[1].partition(" --hash")[0]).name == "six"
+    assert lines == [places[0], places[2], f"six==1.16.0 --hash=sha256:{SHA}"]
+    assert Requirement(lines[2].partition(" --hash")[0]).name == "six"
     assert any(warning.message.endswith("the 1 conda packages: python") for warning in written.warnings)
 
 

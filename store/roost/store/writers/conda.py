@@ -52,7 +52,8 @@ def conda_file(draft: Draft, *, name: str | None = None, variables: bool = True)
 def index_options(draft: Draft) -> list[str]:
     """Where pip looks: a lock's versions may be nowhere else."""
     items = draft.exported.definition.pip.requirements
-    return [item.text for item in items if item.kind == "option" and item.digest is None and "index" in item.text]
+    options = [item.text for item in items if item.kind == "option" and item.digest is None]
+    return [text for text in options if "index" in text.partition(" ")[0] or text.startswith("--find-links")]
 
 
 def _exact(package: CondaPackage) -> str:
