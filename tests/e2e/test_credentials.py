@@ -7,6 +7,8 @@ import base64
 import json
 import os
 import shutil
+import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -258,4 +260,27 @@ def test_a_rerun_fetches_again_with_the_variables_of_whoever_asks(
     assert roost.failed(3, "runs", "rerun", run["id"])["code"] == "variable-missing"
     roost.variables["THE_PASSWORD"] = password
     assert roost.ok("runs", "rerun", run["id"]) == "1.0\n"
+    nowhere(roost)
+
+
+def test_a_daemon_that_is_killed_while_it_fetches_leaves_no_credentials(
+    roost: Roost, private_index: PipIndex, home: Path
+) -> None:
+    roost.write("requirements.txt", "greet\n")
+    give(roost, home, "netrc")
+    private_index.hanging.add("greet-1.0-py3-none-any.whl")
+    client = roost.start("build")
+    deadline = time.monotonic() + 30
+    while not any("greet-1.0" in path for path in private_index.asked):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    pid = roost.daemon_pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    client.communicate(timeout=60)
+    files = [path for path in roost.root.rglob("*") if path.is_file()]
+    assert [str(path) for path in files for form in FORMS if form.encode() in path.read_bytes()] == []
+    assert (roost.root / "wheels" / "tmp").is_dir()
+    roost.ok("daemon", "start")
+    assert not (roost.root / "wheels" / "tmp").exists()
     nowhere(roost)

@@ -81,6 +81,8 @@ def _empty_leftovers(layout: Layout) -> None:
     failpoint("recover.stage-emptied")
     empty_folder(layout.trash)
     failpoint("recover.trash-emptied")
+    remove_tree(os.path.join(layout.wheels, "tmp"))  # what an engine was asked: there may be tokens in URLs
+    failpoint("recover.scratch-removed")
 
 
 async def _reconcile(layout: Layout, index: Index) -> list[Action]:

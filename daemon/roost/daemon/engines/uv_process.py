@@ -1,8 +1,8 @@
 """Running uv: a scrubbed environment, a neutral working folder, and no process left behind.
 
 Each invocation is a process group of its own, so that cancelling it ends uv, a build backend and a compiler alike.
-Secrets reach uv through a netrc file of mode 0600 and git's own environment, never through arguments; every line
-that comes back has them taken out.
+Secrets reach uv through a netrc in memory and git's own environment, never through arguments; every line that comes
+back has them taken out.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import signal
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -179,6 +180,7 @@ class Process:
         environ = await asyncio.to_thread(self._environ, folder, secrets)
         environ |= {"TERM": "xterm"} if on_frame is not None else {}
         command = [program, *arguments] if program else [self._binary, *arguments, *self._common()]
+        netrc = await asyncio.to_thread(_open_netrc, folder, secrets)
         terminal = await asyncio.to_thread(open_terminal) if on_frame is not None else None
         try:
             process = await asyncio.create_subprocess_exec(
@@ -187,9 +189,10 @@ class Process:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=terminal[1] if terminal else asyncio.subprocess.PIPE,
                 cwd=os.path.join(folder, "cwd"),
-                env=environ,
+                env={**environ, "NETRC": netrc.path},
                 start_new_session=True,
                 limit=_LINE_LIMIT,
+                pass_fds=(netrc.memory.fileno(),) if netrc.memory else (),
             )
         except BaseException as error:
             if terminal:
@@ -198,6 +201,8 @@ class Process:
                 raise _not_started(command[0], error) from error
             raise
         finally:
+            if netrc.memory:
+                netrc.memory.close()
             if terminal:
                 os.close(terminal[1])
         try:
@@ -218,8 +223,7 @@ class Process:
         environ |= {"PATH": PATH, "TMPDIR": os.path.join(folder, "tmp"), "GIT_TERMINAL_PROMPT": "0"}
         environ |= {"UV_HTTP_TIMEOUT": str(self.timeout), "UV_HTTP_RETRIES": str(self.retries)}
         environ |= {"UV_SYSTEM_CERTS": "1"} if _has_certificates() else {}
-        # Always: without one uv would read the user's own, and what counts of that is among the credentials already.
-        return environ | {"NETRC": _write_netrc(folder, secrets), **secrets.git_variables()}
+        return environ | secrets.git_variables()
 
 
 def _has_certificates() -> bool:
@@ -229,11 +233,25 @@ def _has_certificates() -> bool:
     return places.cafile is not None or (places.capath is not None and bool(os.listdir(places.capath)))
 
 
-def _write_netrc(folder: str, secrets: Secrets) -> str:
+class _Netrc(NamedTuple):
+    """What uv is told to read, and what it has to inherit for that."""
+
+    path: str
+    memory: BinaryIO | None = None
+
+
+def _open_netrc(folder: str, secrets: Secrets) -> _Netrc:
+    """In memory where the system can: a daemon that is killed leaves nothing of it behind. There always is one, for
+    without it uv would read the user's own, and what counts of that is among the credentials already."""
+    content = secrets.netrc().encode()
+    if hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"):
+        memory = open(os.memfd_create("netrc"), "wb", buffering=0)  # noqa: SIM115 - until uv has inherited it
+        memory.write(content)
+        return _Netrc(f"/proc/self/fd/{memory.fileno()}", memory)
     path = os.path.join(folder, "netrc")
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(secrets.netrc())
-    return path
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+    return _Netrc(path)
 
 
 async def _follow(
