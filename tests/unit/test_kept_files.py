@@ -75,6 +75,15 @@ async def test_digests_that_lead_elsewhere(layout: Layout, wheel: PipItem, diges
     assert kept_names(layout) == []
 
 
+@pytest.mark.parametrize("path", ["..", "../..", "{}/folder/..", "{}/"])
+async def test_names_that_lead_elsewhere(layout: Layout, tmp_path: Path, path: str) -> None:
+    (tmp_path / "folder").mkdir()
+    source = PipItem(kind="source", text="x", digest="sha256:" + "0" * 64, path=path.format(tmp_path))
+    with pytest.raises(DefinitionError):
+        await keep(layout, of(source))
+    assert kept_names(layout) == []
+
+
 async def test_one_content_under_two_names_is_kept_under_both(layout: Layout, wheel: PipItem, tmp_path: Path) -> None:
     other = tmp_path / "x-1-1-py3-none-any.whl"
     shutil.copy(wheel.path or "", other)
@@ -123,6 +132,16 @@ async def test_editable_folders_and_remote_things_stay_what_they_are(layout: Lay
         PipItem(kind="option", text="--find-links https://h/w"),
     )
     assert await keep(layout, of(*items)) == of(*items)
+
+
+async def test_a_path_that_ends_in_dots_is_kept_under_its_folders_name(layout: Layout, tmp_path: Path) -> None:
+    (tmp_path / "source" / "inner").mkdir(parents=True)
+    (tmp_path / "source" / "file").write_text("x")
+    digest = LocalFiles().tree_digest(str(tmp_path / "source"))
+    kept = await keep(layout, of(PipItem(kind="source", text="x", digest=digest, path=f"{tmp_path}/source/inner/..")))
+    place = kept.pip.requirements[0].path or ""
+    assert LocalFiles().tree_digest(place) == digest
+    assert place == f"{layout.snapshots}/{digest.removeprefix('sha256:')}/source"
 
 
 async def test_a_wheel_that_changed_while_it_was_given(layout: Layout, wheel: PipItem) -> None:

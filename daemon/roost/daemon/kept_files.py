@@ -88,7 +88,7 @@ async def locate(layout: Layout, resolved: Resolved) -> Resolved:
 
 async def keep_wheel(layout: Layout, path: str, digest: str) -> None:
     """Keep the wheel at ``path``, whose content has ``digest``. Raises as :func:`keep`."""
-    place = _given(layout, os.path.basename(path), digest, None)
+    place = _given(layout, _name(path), digest, None)
     await asyncio.to_thread(_keep_thing, layout, _Thing(place, path, digest, None, context=False))
 
 
@@ -129,7 +129,7 @@ def _kept(layout: Layout, item: PipItem) -> PipItem:
     if item.kind not in KEPT_KINDS or item.path is None or item.digest is None:
         return item
     if item.kind == "wheel":
-        place = _given(layout, os.path.basename(item.path), item.digest, item.location)
+        place = _given(layout, _name(item.path), item.digest, item.location)
         _keep_thing(layout, _Thing(place, item.path, item.digest, item.location, context=False))
         return msgspec.structs.replace(item, path=None)
     place = _snapshot(layout, item.path, item.digest, item.location)
@@ -155,7 +155,13 @@ def _given(layout: Layout, name: str, digest: str, location: Location | None) ->
 
 
 def _snapshot(layout: Layout, path: str, digest: str, location: Location | None) -> str:
-    return os.path.join(layout.snapshots, _hex(digest, location), os.path.basename(path.rstrip("/")) or "folder")
+    return os.path.join(layout.snapshots, _hex(digest, location), _name(path))
+
+
+def _name(path: str) -> str:
+    """The last name of a path that somebody else may have written: never one that leads elsewhere."""
+    name = os.path.basename(os.path.normpath(path))
+    return "content" if name in ("", ".", "..") else name
 
 
 def _hex(digest: str, location: Location | None) -> str:
