@@ -22,6 +22,13 @@ def copy_of(path: Path, *, digest: str | None = None) -> dict[str, object]:
     return {"path": str(path), "digest": digest or f"sha256:{content}", "folder": False}
 
 
+@pytest.mark.parametrize("name", ["../x", "sources/../../x", "/tmp/x"])
+def test_no_name_leads_out_of_the_folder(tmp_path, name):
+    with pytest.raises(ClientError, match="leads out"):
+        write_export(export({"a.yml": "a"}, **{name: copy_of(Path(__file__))}), str(tmp_path / "out"), force=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_that_is_not_what_it_was_leaves_nothing(tmp_path):
     wheel = tmp_path / "x.whl"
     wheel.write_bytes(b"changed")

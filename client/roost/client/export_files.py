@@ -34,6 +34,7 @@ def write_export(export: Json, output: str, *, force: bool) -> list[str]:
 
 def _put(files: dict[str, str], copies: Json, folder: str, *, force: bool) -> list[str]:
     names = [*files, *copies]
+    _check_names(names)
     there = [os.path.join(folder, name) for name in names if os.path.lexists(os.path.join(folder, name))]
     if there and not force:
         raise wrong_usage(f"{there[0]} exists already.", "Overwrite it with --force, or name another place with -o.")
@@ -54,6 +55,14 @@ def _put(files: dict[str, str], copies: Json, folder: str, *, force: bool) -> li
         message = f"{place}: {error.strerror}."
         raise client_error("export-failed", message, "Nothing was exported: name a place with -o.", 1) from error
     return [os.path.normpath(os.path.join(folder, name)) for name in names]
+
+
+def _check_names(names: list[str]) -> None:
+    """What is exported may have been written by somebody else: nothing of it goes elsewhere than was asked for."""
+    astray = next((name for name in names if name.startswith("/") or ".." in name.split("/")), None)
+    if astray is not None:
+        message = f"The export has a file {astray!r}, whose name leads out of its folder."
+        raise client_error("export-refused", message, "Nothing was exported: look at the definition's pip section.", 1)
 
 
 def _place(stage: str, folder: str, names: list[str]) -> None:

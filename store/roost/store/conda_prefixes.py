@@ -24,6 +24,7 @@ from roost.store.installed_pip import read_installed
 from roost.store.readers.conda import normalise_channels, read_spec
 from roost.store.readers.source import Reading
 from roost.store.specs import MatchSpecError, spec_name
+from roost.store.urls import strip_credentials
 
 FORMAT = "conda-prefix"
 _ALIAS = re.compile(r"https?://conda\.anaconda\.org/(?P<name>[^?#]+)")
@@ -126,7 +127,8 @@ def _spec(reading: Reading, spec: str, record: _Record) -> str:
             return read_spec(reading, spec, place)
     except MatchSpecError:
         pass
-    reading.warn("spec-unread", f"{spec!r} can't be asked for again: it is {record.pin}", place)
+    shown = strip_credentials(spec)[0]
+    reading.warn("spec-unread", f"{shown!r} can't be asked for again: it is {record.pin}", place)
     return read_spec(reading, record.pin, place)
 
 

@@ -16,6 +16,7 @@ from roost.store.errors import DefinitionError, Location
 from roost.store.pip_lines import normalise_name
 from roost.store.readers.requirements import Line, read_lines
 from roost.store.readers.source import Reading
+from roost.store.urls import strip_credentials
 
 
 def read_installed(reading: Reading, prefix: str, owned: frozenset[str]) -> tuple[PipItem, ...]:
@@ -38,7 +39,8 @@ def _item(reading: Reading, line: Line) -> list[PipItem]:
     try:
         return list(read_lines(reading, [line], line.location.path))
     except DefinitionError as error:
-        reading.warn("package-missing", f"{line.text!r} is left out: {error.message}", line.location)
+        told = strip_credentials(f"{line.text!r} is left out: {error.message}")[0]
+        reading.warn("package-missing", told, line.location)
         return []
 
 

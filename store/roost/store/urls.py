@@ -14,6 +14,8 @@ _VARIABLE = re.compile(r"(?:\$\{\w+\}:?)+")
 _TOKEN = re.compile(r"(?P<token>/t/[^/]+)(?=/)")
 _SIGNED = re.compile(r"(?:^|&)(?:sig|token|access_token|auth|key|X-Amz-Signature|X-Goog-Signature)=", re.IGNORECASE)
 _RAW_PASSWORD = re.compile(r"[^/?#@:]+:(?!\d+(?:[/?#]|$))[^@]*@")
+_NAMING = ("ssh", "wasb", "abfs")
+"""Schemes with something before the ``@`` that is no secret: a user whom a key lets in, a container in a store."""
 _VERSION_CONTROL = ("git+", "hg+", "svn+", "bzr+")
 
 
@@ -57,7 +59,7 @@ def _plain_scheme(scheme: str) -> str:
 def _is_secret(scheme: str, user: str) -> bool:
     if not user or _VARIABLE.fullmatch(user):
         return False
-    return ":" in user or not _plain_scheme(scheme).startswith("ssh")
+    return ":" in user or not _plain_scheme(scheme).lower().startswith(_NAMING)
 
 
 def _without_token(origin: str, path: str, found: dict[str, str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from roost.store.conda_places import PrefixUnknownError, find_prefix, known_prefixes
@@ -86,6 +87,15 @@ def test_a_file_that_was_installed_by_its_url_becomes_its_version(prefix):
     parsed = read_prefix(str(prefix.path))
     assert parsed.definition.conda.dependencies == ("zlib==1.0", "python")
     assert [warning.code for warning in parsed.warnings] == ["spec-unread"]
+
+
+def test_warnings_tell_no_secrets(prefix):
+    prefix.record("zlib", "1.0")
+    prefix.history("# update specs: ['https://u:sesame@h/c/linux-64/zlib-1.0-0.conda']")
+    prefix.metadata("a-1.dist-info", "a", "1", {"url": "https://u:sesame@h/a b.zip"})
+    parsed = read_prefix(str(prefix.path))
+    assert [warning.code for warning in parsed.warnings] == ["spec-unread", "package-missing"]
+    assert b"sesame" not in msgspec.json.encode((parsed.warnings, parsed.definition))
 
 
 def test_exact_names_versions_and_builds(prefix):

@@ -19,6 +19,8 @@ from roost.store.urls import strip_credentials
         ("https://h/t/TOKEN/c::six", "https://h/c::six", {"https://h": "/t/TOKEN"}),
         ("https://h/t/${TOKEN}/c", "https://h/t/${TOKEN}/c", {}),
         ("https://${U}:${P}@h/c", "https://${U}:${P}@h/c", {}),
+        ("abfss://container@account.h/x.jar", "abfss://container@account.h/x.jar", {}),
+        ("wasbs://container:key@account.h/x", "wasbs://account.h/x", {"wasbs://account.h": "container:key"}),
         ("https://${U}:secret@h/c", "https://h/c", {"https://h": "${U}:secret"}),
         (
             "x @ https://h/x.whl?sv=1&sig=A%2B#sha256=q",

@@ -6,11 +6,13 @@ Nothing in it goes unread: an unknown key is an error that names the nearest kno
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from roost.store.azure_form import cleaned
 from roost.store.definition import (
     Base,
     Conda,
@@ -109,8 +111,8 @@ class _RoostFile:
             pip=Pip(requirements=self._requirements(sections["pip"].get("requirements", []))),
             python=self._python(sections["python"]),
             system=system,
-            spark=_struct(Spark, sections["spark"]),
-            r=_struct(R, sections["r"]) if "r" in self.data else None,
+            spark=_struct(Spark, self._cleaned(sections["spark"])),
+            r=_struct(R, self._cleaned(sections["r"])) if "r" in self.data else None,
             inference_stack=sections["inference"].get("stack"),
         )
 
@@ -118,7 +120,20 @@ class _RoostFile:
         """What other tools' files said and roost does not act on: any table of tables."""
         if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
             raise self._fail("'kept' holds something else than tables; expected one for each tool", "kept")
-        return tables
+
+        def dropped(key: str) -> None:
+            self.reading.warn("credentials-unread", f"{key!r} is not kept: credentials are not for files")
+
+        kept: dict[str, dict[str, Any]] = cleaned(tables, self.reading.clean, dropped)
+        return kept
+
+    def _cleaned(self, table: dict[str, Any]) -> dict[str, Any]:
+        """Its texts may be URLs with credentials in them."""
+        clean = self.reading.clean
+        return {
+            key: clean(value) if isinstance(value, str) else [clean(text) for text in value]
+            for key, value in table.items()
+        }
 
     def _section(self, section: str) -> dict[str, Any]:
         table = self.data.get(section, {})
@@ -213,7 +228,7 @@ class _RoostFile:
             dependencies=tuple(
                 read_spec(self.reading, spec, self._at("conda", "dependencies", value=spec)) for spec in specs
             ),
-            explicit={platform: tuple(urls) for platform, urls in table.get("explicit", {}).items()},
+            explicit={platform: tuple(urls) for platform, urls in self._cleaned(table.get("explicit", {})).items()},
         )
 
     def _requirements(self, entries: list[str | dict[str, Any]]) -> tuple[PipItem, ...]:
@@ -221,9 +236,19 @@ class _RoostFile:
 
     def _requirement(self, entry: str | dict[str, Any]) -> Iterable[PipItem]:
         if isinstance(entry, dict):
-            return [self._struct(PipItem, entry, "pip", "requirements")]
+            return [self._known(self._struct(PipItem, entry, "pip", "requirements"))]
         line = Line(entry.strip(), self._at("pip", "requirements", value=entry))
         return read_lines(self.reading, [line] if line.text else [], self.reading.path)
+
+    def _known(self, item: PipItem) -> PipItem:
+        """An item that a document spells out. A local thing's name becomes a file's in exports: it must not climb."""
+        name = re.split(r"[\[ ]", item.text, maxsplit=1)[0]
+        local = item.kind in ("wheel", "source", "editable") and (item.digest or item.path)
+        if local and ("/" in name or name in (".", "..")):
+            hint = "Its text is the last name of the path, with extras and marker behind it."
+            raise self._fail(f"{name!r} is no file's name", "pip", "requirements", hint=hint)
+        inner = tuple(self._known(each) for each in item.items)
+        return msgspec.structs.replace(item, text=self.reading.clean(item.text), items=inner)
 
     def _struct(self, kind: type[T], table: Mapping[str, Any], *keys: str) -> T:
         self._check_keys(table, keys, [field.name for field in msgspec.structs.fields(kind)])  # type: ignore[arg-type]

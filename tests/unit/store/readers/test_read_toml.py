@@ -63,6 +63,29 @@ def test_roosts_own_file_says_everything(parse):
     assert parsed.settings.interpreter is None
 
 
+def test_no_section_keeps_credentials(parse):
+    parsed = parse(
+        """
+[conda.explicit]
+linux-64 = ["https://u:sesame@a/x-1-0.conda"]
+[pip]
+requirements = [{kind = "url", text = "x @ https://u:sesame@b/x.whl"}]
+[spark]
+repositories = ["https://u:sesame@c/maven"]
+[r]
+urls = ["https://u:sesame@d/x.tar.gz"]
+[kept.azure]
+assetId = "https://u:sesame@e/x"
+[kept.azure.docker]
+password = "sesame"
+""",
+        "roost.toml",
+    )
+    assert b"sesame" not in msgspec.json.encode((parsed.definition, parsed.settings))
+    assert sorted(parsed.credentials) == [f"https://{host}" for host in "abcde"]
+    assert [notice.code for notice in parsed.warnings] == ["credentials-unread"]
+
+
 def test_tool_roost_says_the_same_and_wins_over_the_project(parse):
     nested = "".join(
         line.replace("[", "[tool.roost.", 1) if line.startswith("[") else line for line in ROOST.splitlines(True)[1:]
@@ -114,6 +137,12 @@ def test_a_context_counts_by_content(parse, write, tmp_path):
         ("[system]\nkuda = '12'\n", (2, 1), "'kuda' is unknown in [system]", "cuda"),
         ("[base]\nimage = 'a'\ncontext = 'b'\n", (3, 1), "at most one", ""),
         ("[base]\nsteps = ['RUN x']\ndockerfile = 'FROM a\\n'\n", (2, 1), "on top of an image only", ""),
+        (
+            "[pip]\nrequirements = [{kind = 'source', text = '../../x[a]', digest = 'sha256:0', path = '/x'}]\n",
+            (2, 1),
+            "'../../x' is no file's name",
+            "last name of the path",
+        ),
         ("[base]\ncontext = 'none'\n", (2, 1), "can't be read", ""),
         ("conda = 3\n", (1, 1), "'conda' is 3; expected a table", ""),
         ("[conda\n", (1, 7), "no TOML", ""),
