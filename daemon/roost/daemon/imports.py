@@ -29,6 +29,7 @@ from roost.store.definition import Defaults, Parsed, PipItem
 from roost.store.disk import remove_tree
 from roost.store.errors import Location, RoostError, UsageError
 from roost.store.files import resolved as resolved_path
+from roost.store.index_database import to_the_end
 from roost.store.lock import Lock
 from roost.store.names import check_new_label, check_new_name, name_from
 from roost.store.readers import CONTEXT_FILES
@@ -62,7 +63,7 @@ async def import_environment(work: Work, request: ImportRequest) -> Imported:
     if request.prefix is not None:
         return await _import_prefix(work, request, request.prefix)
     assert request.path is not None
-    path = resolved_path(os.path.join(request.cwd, request.path))
+    path = await asyncio.to_thread(resolved_path, os.path.join(request.cwd, request.path))
     if is_archive(path) and await asyncio.to_thread(os.path.isfile, path):
         return await _import_archive(work, request, path)
     read = await asyncio.to_thread(_only_file, path)
@@ -83,7 +84,8 @@ async def _import_archive(work: Work, request: ImportRequest, archive: str) -> I
     stage = os.path.join(work.store.layout.stage, f"import-{secrets.token_hex(6)}")
     await asyncio.to_thread(os.makedirs, stage)
     try:
-        await asyncio.to_thread(unpack, archive, stage)
+        # Whoever leaves cancels this: the thread would fill a folder that is being removed.
+        await to_the_end(asyncio.create_task(asyncio.to_thread(unpack, archive, stage)))
         inner = await asyncio.to_thread(_what_to_read, stage)
         resolved = await work.resolve(What(cwd=stage, file=inner))
         await asyncio.to_thread(_check_within, archive, stage, resolved)
@@ -192,7 +194,7 @@ _LONG_FIRST = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tbz2", ".txz", ".tar"
 
 def _told_of(error: RoostError, archive: str, stage: str) -> RoostError:
     """People know the archive, and not where it was unpacked."""
-    error.message = error.message.replace(stage, archive)
+    error.message, error.hint = error.message.replace(stage, archive), error.hint.replace(stage, archive)
     error.args = (error.message,)
     if error.location is not None:
         place = error.location.path.replace(stage, archive)

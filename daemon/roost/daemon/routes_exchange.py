@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from roost.client.wire_exchange import ExportRequest, ExportResponse, ImportRequest, ImportResponse
 from roost.daemon.exports import export_environment
+from roost.daemon.host_credentials import not_kept
 from roost.daemon.imports import import_environment
 from roost.daemon.routes_environments import environment_view
 from roost.daemon.routing import Call, Route
@@ -18,7 +19,7 @@ async def imports(call: Call[ImportRequest]) -> ImportResponse:
         created=imported.registered.created,
         source=imported.source,
         format=imported.resolved.source.format,
-        warnings=imported.resolved.warnings,
+        warnings=[*imported.resolved.warnings, *not_kept(imported.resolved.parsed.credentials)],
     )
 
 
