@@ -369,7 +369,7 @@ class CondaEngine:
             reporter=reporter,
             idle=self.config.idle_timeout,
             final=final,
-            extracting=[cache.entry_folder(self.packages_dir, package) for package in missing],
+            fetching=bool(missing),
         )
         if missing:
             progress.finish("download")

@@ -10,7 +10,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from rattler import Client, RepoDataRecord
 from rattler import install as rattler_install
@@ -19,6 +19,7 @@ from roost.daemon.engines.conda_cache import file_digest
 from roost.daemon.engines.conda_errors import (
     ChannelUnreachableError,
     DigestMismatchError,
+    LinkError,
     PackageMissingError,
     translated,
 )
@@ -30,6 +31,9 @@ INSTEAD = (
     "definition instead and run `roost build`."
 )
 _SETTLE_SECONDS = 10.0
+_QUIET_LOOKS = 3
+_TRIES = 3
+_PAUSE_SECONDS = 1.0
 
 
 class LinkReporter:
@@ -91,29 +95,53 @@ async def install(
     reporter: LinkReporter,
     idle: float,
     final: str | None = None,
-    extracting: Sequence[str] = (),
+    fetching: bool = False,
 ) -> None:
     """Fetch and link ``records``; ``idle`` is how many seconds a channel may send nothing.
 
-    ``final`` is the path that files are to name as their prefix, where that is not ``prefix``; ``extracting`` are the
-    folders of the cache that are filled.
+    ``final`` is the path that files are to name as their prefix, where that is not ``prefix``; ``fetching``: not all
+    of them are in the cache.
 
     When cancelled or failed, downloads stop at once, and it returns when rattler's threads write no more into
-    ``prefix`` and ``extracting``: the next try would find half a package under their hands.
+    ``prefix`` and the cache: each puts a whole package there, in the place of one that the next try has put there.
     """
-    with translated(f"linking {len(records)} packages"):
-        task = asyncio.ensure_future(
-            rattler_install(
-                records, prefix, cache_dir=cache_dir, installed_packages=[], client=client,  # type: ignore[arg-type]
-                execute_link_scripts=False, show_progress=False, reporter=reporter,  # type: ignore[arg-type]
-                alternative_target_prefix=final,
-            )
-        )  # fmt: skip
+
+    async def once() -> None:
+        with translated(f"linking {len(records)} packages"):
+            task = asyncio.ensure_future(
+                rattler_install(
+                    records, prefix, cache_dir=cache_dir, installed_packages=[], client=client,  # type: ignore[arg-type]
+                    execute_link_scripts=False, show_progress=False, reporter=reporter,  # type: ignore[arg-type]
+                    alternative_target_prefix=final,
+                )
+            )  # fmt: skip
+            try:
+                await _watched(task, reporter, idle)
+            except BaseException:
+                await asyncio.shield(_stop(task, prefix, cache_dir if fetching else None))
+                raise
+
+    await _retried(once, prefix, cache_dir, tries=_TRIES if fetching else 1)
+
+
+async def _retried(once: Callable[[], Awaitable[None]], prefix: str, cache_dir: str, *, tries: int) -> None:
+    """A thread of a try that failed just before may still have been at work in the cache, however long was waited."""
+    for left in reversed(range(tries)):
         try:
-            await _watched(task, reporter, idle)
-        except BaseException:
-            await asyncio.shield(_stop(task, [prefix, *extracting]))
-            raise
+            await once()
+        except LinkError as error:
+            if not left or not _is_disturbed(error.message, cache_dir):
+                raise
+        else:
+            return
+        await asyncio.to_thread(empty, prefix)
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _is_disturbed(message: str, cache_dir: str) -> bool:
+    gone = "No such file or directory" in message and f"from {cache_dir}" in message
+    replaced = ("failed to remove existing cache directory", "failed to rename temp directory")
+    return gone or any(text in message for text in replaced)
 
 
 async def _watched(task: asyncio.Future[None], reporter: LinkReporter, idle: float) -> None:
@@ -133,19 +161,26 @@ async def _watched(task: asyncio.Future[None], reporter: LinkReporter, idle: flo
             reporter.heard = time.monotonic()  # it is linking: silence is no fault of a channel
 
 
-async def _stop(task: asyncio.Future[None], folders: Sequence[str]) -> None:
+async def _stop(task: asyncio.Future[None], prefix: str, cache_dir: str | None) -> None:
     task.cancel()
     with contextlib.suppress(BaseException):
         await task
     # rattler drops its future at once, yet a package that is extracted or linked is finished by a thread of its own.
-    before, deadline = (-1, -1), time.monotonic() + _SETTLE_SECONDS
-    while (now := await asyncio.to_thread(_count, folders)) != before and time.monotonic() < deadline:
-        before = now
+    before, quiet, deadline = (-1, -1), 0, time.monotonic() + _SETTLE_SECONDS
+    while quiet < _QUIET_LOOKS and time.monotonic() < deadline:
+        now = await asyncio.to_thread(_count, prefix, cache_dir)
+        before, quiet = now, quiet + 1 if now == before else 0
         await asyncio.sleep(0.1)
 
 
-def _count(folders: Sequence[str]) -> tuple[int, int]:
-    """Files and bytes."""
+def _count(prefix: str, cache_dir: str | None) -> tuple[int, int]:
+    """Files and bytes of the prefix, and of what is being extracted: rattler does so in a folder of its own, the name
+    of which begins with a dot, and puts that in its place when it is whole."""
+    extracted = glob.glob(os.path.join(glob.escape(cache_dir), ".*")) if cache_dir is not None else []
+    return _size([prefix, *extracted])
+
+
+def _size(folders: Sequence[str]) -> tuple[int, int]:
     files, count = 0, 0
     for folder in folders:
         for path, _, names in os.walk(folder):
