@@ -70,7 +70,7 @@ def codes(result: dict) -> list[str]:
 
 @pytest.mark.parametrize("kind", ["steps", "dockerfile", "context"])
 def test_what_steps_made_is_pushed_taken_by_others_and_comes_back(
-    kind: str, new_machine: Machine, client: docker.DockerClient, base_image: str
+    kind: str, new_machine: Machine, client: docker.DockerClient, base_image: str, registries: Registries
 ):
     first, second = new_machine(), new_machine()
     for roost in (first, second):
@@ -79,6 +79,10 @@ def test_what_steps_made_is_pushed_taken_by_others_and_comes_back(
     assert "steps-pushed" in codes(built)
     said = made(first)
     forget(client, first, layers=True)
+    registries.workspace.stop()
+    unknown = first.failed(6, "build")
+    assert unknown["code"] == "registry-unknown", "it may have it: that is no reason to run the steps again"
+    registries.workspace.start()
     [plan] = first.json("plan")["plans"]
     assert "steps-gone" not in codes(plan)
     assert made(first) == said, "from the registry"

@@ -150,9 +150,11 @@ class ImageJobs:
             return Settled(top=top, base_digest=top.digest)
         if generation is not None and generation.base_digest is not None and not base_moved(job.facts):
             kept = await self._images.bases.kept(generation)
-            kept = kept or await self._steps.again(generation, job.platform)
+            stepped = has_steps(job.resolved.definition)
+            if kept is None and stepped:
+                kept = await self._steps.again(generation, job.platform)
             if kept is not None:
-                if has_steps(job.resolved.definition):
+                if stepped:
                     shared = await self._steps.late(
                         kept, job.resolved.digest, job.resolved.platform, job.platform, progress
                     )

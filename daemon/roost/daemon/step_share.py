@@ -20,7 +20,7 @@ from roost.daemon.oci import Answer, Manifest, No, Reference, Unknown, Yes, pars
 from roost.daemon.progress import Progress
 from roost.daemon.registries import places
 from roost.store.disk import Layout
-from roost.store.errors import RoostError
+from roost.store.errors import RoostError, UnreachableError
 from roost.store.index import Index
 from roost.store.records import Generation, KeptBase
 
@@ -34,6 +34,12 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     settled: Settled
     """Another machine's, where that was there first."""
     reason: Reason | None = None
+
+
+class StepsUnknownError(UnreachableError):
+    """Whether a registry has what docker steps made could not be found out."""
+
+    code = "registry-unknown"
 
 
 class StepShare:
@@ -57,8 +63,10 @@ class StepShare:
         return None
 
     async def again(self, generation: Generation, image_platform: str) -> Settled | None:
-        """What a generation keeps, from a registry that has it; ``None``: none has."""
-        digest = generation.steps_digest or generation.base_digest or ""
+        """What a generation keeps, from a registry that has it; ``None``: none has.
+
+        Raises StepsUnknownError where one can't say: what can't be made again must not be made again for that."""
+        digest, unknown = generation.steps_digest or generation.base_digest or "", None
         for repository in self._repositories():
             found = await self._manifest(repository.tagged(_content_tag(digest)))
             if isinstance(found, Yes):
@@ -68,6 +76,13 @@ class StepShare:
                     return msgspec.structs.replace(
                         settled, base_digest=generation.base_digest, steps_digest=generation.steps_digest
                     )
+            unknown = found.reason if isinstance(found, Unknown) else unknown
+        if unknown is not None:
+            raise StepsUnknownError(
+                f"What the docker steps of generation {generation.number} made is not here, and whether a registry has "
+                f"it is not known: {unknown.message}",
+                hint="Try again when it can be asked; `roost build --rebuild` runs them again, as a new generation.",
+            )
         return None
 
     async def has(self, digest: str) -> Answer[None]:
