@@ -9,6 +9,8 @@ import pytest
 from pip_index import PipIndex
 from roost_process import Roost
 
+from roost.client.transport import Daemon
+
 TRAIN = """
 name = "train"
 [pip]
@@ -141,6 +143,17 @@ def test_clone_archive_and_restore(train: Roost) -> None:
     assert [row["name"] for row in train.json("env", "list", "--all")["environments"]] == ["mine", "train"]
     train.ok("env", "restore", "train")
     assert len(train.json("env", "list")["environments"]) == 2
+
+
+def test_all_versions_are_listed_however_many_there_are(train: Roost) -> None:
+    train.ok("env", "register")
+    daemon = Daemon(f"{train.root}/roost.sock")
+    for number in range(1001):
+        document = {"name": "train", "variables": {"N": str(number)}}
+        daemon.request("POST", "/v1/environments", {"what": {"cwd": "/", "document": document}})
+    versions = train.json("env", "versions", "train")["versions"]
+    assert [version["version"] for version in versions] == list(range(1002, 0, -1))
+    assert all(version["changes"] for version in versions[:-1])
 
 
 def test_a_list_is_as_long_as_it_is_wanted(train: Roost) -> None:

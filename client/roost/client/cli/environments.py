@@ -212,10 +212,9 @@ def _generations(shown: Json) -> str:
 
 
 def versions_command(context: Context) -> int:
-    reference, archived = context.options.reference, "true" if context.options.all else None
-    answer = context.request("GET", route(reference, "versions", archived=archived))
+    versions = _version_rows(context)
     if context.json:
-        context.print_json(answer)
+        context.print_json({"versions": versions})
         return 0
     heads = ("VERSION", "LABELS", "DEFINITION", "CREATED", "", "CHANGED")
     rows = (
@@ -227,10 +226,22 @@ def versions_command(context: Context) -> int:
             "archived" if row["archived"] else " ",
             summary(row.get("changes")),
         )
-        for row in answer["versions"]
+        for row in versions
     )
     context.print(table(heads, rows))
     return 0
+
+
+def _version_rows(context: Context) -> list[Json]:
+    """All of them, page by page."""
+    reference, archived = context.options.reference, "true" if context.options.all else None
+    rows, before = list[Json](), None
+    while True:
+        page = route(reference, "versions", limit=PAGE, before=before, archived=archived)
+        answer = context.request("GET", page)
+        rows += answer["versions"]
+        if (before := answer["next"]) is None:
+            return rows
 
 
 def label_command(context: Context) -> int:
