@@ -269,10 +269,7 @@ class Choice:
 
 def extras_asked(stderr: str) -> set[str]:
     """Names of the stubs that uv found without an extra that somebody asks for. Pure."""
-    found = re.findall(
-        r"The package `([A-Za-z0-9._-]+) @ file://\S*/provided/\S+` does not have an extra named", stderr
-    )
-    return {canonicalize_name(name) for name in found}
+    return {canonicalize_name(name) for name in _NO_EXTRA.findall(stderr)}
 
 
 def _extras_unknown(name: str, version: str) -> PipUnsatisfiableError:
