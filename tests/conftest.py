@@ -21,6 +21,11 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """``-n auto``: twice as many as there are processors. The tests mostly wait, for daemons, engines and registries."""
+    return 2 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2 * (os.cpu_count() or 1)
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """rattler's threads may crash the interpreter on its way out, after all is done: leave without that."""
     if "rattler" in sys.modules and not hasattr(session.config, "workerinput"):
