@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """``-n auto``: twice as many as there are processors. The tests mostly wait, for daemons, engines and registries."""
+    """``-n auto``: twice as many as processors. The tests mostly wait, for daemons, engines and registries."""
     return 2 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2 * (os.cpu_count() or 1)
 
 
