@@ -25,10 +25,10 @@ class LeaseGoneError(Exception):
 class CommandError(Exception):
     """The command can't be started. ``status`` is what shells end with: 127 not found, 126 not executable."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, hint: str = "") -> None:
         super().__init__(message)
         self.status = status
-        self.hint = (
+        self.hint = hint or (
             "Name it in the environment file, or give its path." if status == 127 else "Check its mode and its format."
         )
 

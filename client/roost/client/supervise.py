@@ -67,6 +67,8 @@ class Supervised:
 
     def _start(self, kept: Sequence[int], output: IO[bytes] | None) -> subprocess.Popen[bytes]:
         spec = self._spec
+        if not os.path.isdir(spec["cwd"]):  # or the system says of the command that it is not there
+            raise activate.CommandError(f"the folder {spec['cwd']} is not there", 125, "Make it, or run elsewhere.")
         command = activate.resolve(spec["command"], spec.get("python"), spec["environ"], spec["cwd"])
         streams: dict[str, Any] = {}
         if output is not None:

@@ -34,6 +34,9 @@ _CHUNK = 2**16
 OVER = frozenset({"succeeded", "failed", "cancelled", "lost"})
 
 
+_HOW = "Nothing is left to end: `roost runs show {}` tells how it went."
+
+
 class RunOverError(UsageError):
     """The run has ended; nothing about it changes any more."""
 
@@ -130,7 +133,7 @@ class Runs:
         run = await self.get(run_id)
         if run.state in OVER:
             if update.state == "running":
-                raise RunOverError(f"Run {run_id} has ended ({run.state})")
+                raise RunOverError(f"Run {run_id} has ended ({run.state})", hint=_HOW.format(run_id))
             return run
         if update.state == "running":
             await self._store.index.update_run(run_id, state="running", started=utc_now())
@@ -263,7 +266,7 @@ class Runs:
         never started. Raises RunOverError, NotFoundError."""
         run = await self.get(run_id)
         if run.state in OVER:
-            raise RunOverError(f"Run {run_id} has ended ({run.state})")
+            raise RunOverError(f"Run {run_id} has ended ({run.state})", hint=_HOW.format(run_id))
         watched = self._watched.get(run_id)
         if watched is None and run_id in self._starting:
             self._starting[run_id].cancel()

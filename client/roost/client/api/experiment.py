@@ -86,6 +86,8 @@ class Experiment:
 
 def _what(config: ScriptRunConfig) -> Json:
     folder, environment = os.path.abspath(config.source_directory), config.run_config.described
+    if not os.path.isdir(folder):
+        raise usage(f"There is no folder {folder} to run in", "Name one that exists with source_directory.")
     if environment is None:
         return {"cwd": folder}
     if isinstance(environment, EnvironmentReference):

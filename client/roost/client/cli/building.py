@@ -17,6 +17,7 @@ from roost.client.terminal import digest, duration, moment, table
 from roost.client.transport import with_variables
 
 Json = dict[str, Any]
+TIMES = ("created", "started", "ended")
 EXAMPLE = "b20261123-073101-97cac3"
 
 
@@ -144,8 +145,9 @@ def show_command(context: Context) -> int:
 def fields(record: Json) -> str:
     """A record, a field a line."""
     width = max((len(name) for name in record), default=0)
-    shown = ((name, value) for name, value in record.items() if value not in (None, [], {}, ""))
-    return "\n".join(f"{name.ljust(width)}  {_text(value)}" for name, value in shown)
+    said = ((name, value) for name, value in record.items() if value not in (None, [], {}, ""))
+    shown = ((name, moment(value) if name in TIMES else _text(value)) for name, value in said)
+    return "\n".join(f"{name.ljust(width)}  {text}" for name, text in shown)
 
 
 def _text(value: object) -> str:

@@ -82,24 +82,41 @@ def show_command(context: Context) -> int:
 
 
 def _shown(run: Json) -> Json:
-    """For people: the interpreter's time stamp is a time."""
+    """For people: the environment as it is written elsewhere, and the interpreter's time stamp is a time."""
+    shown = {**run, "environment": _version(run.get("environment") or {})}
     interpreter = run.get("interpreter") or {}
-    if not isinstance(interpreter.get("mtime"), (int, float)):
-        return run
-    changed = datetime.fromtimestamp(interpreter["mtime"], timezone.utc)
-    return {**run, "interpreter": {**interpreter, "mtime": changed.strftime("%Y-%m-%dT%H:%M:%SZ")}}
+    if isinstance(interpreter.get("mtime"), (int, float)):
+        changed = datetime.fromtimestamp(interpreter["mtime"], timezone.utc)
+        shown["interpreter"] = {**interpreter, "mtime": changed.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    return shown
 
 
 def logs_command(context: Context) -> int:
     query = "?follow=1" if context.options.follow else ""
+    silent = True
     with closing(context.daemon.chunks(f"/v1/runs/{context.options.id}/logs{query}")) as chunks:
         for chunk in chunks:
-            if context.json:
-                context.print_json({"output": chunk.decode(errors="replace")})
-            else:
-                sys.stdout.buffer.write(chunk)
-                sys.stdout.buffer.flush()
+            silent = False
+            _print_output(context, chunk)
+    if silent:
+        _say_why(context)
     return 0
+
+
+def _print_output(context: Context, chunk: bytes) -> None:
+    if context.json:
+        context.print_json({"output": chunk.decode(errors="replace")})
+    else:
+        sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+
+
+def _say_why(context: Context) -> None:
+    """There is no output: of a run at someone's terminal none is kept."""
+    if context.json and not context.options.follow:
+        _print_output(context, b"")
+    if not context.request("GET", f"/v1/runs/{context.options.id}")["detached"]:
+        context.note("it was not detached: what it printed went to where it was started, and is not kept")
 
 
 def cancel_command(context: Context) -> int:
