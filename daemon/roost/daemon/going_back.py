@@ -9,10 +9,11 @@ from roost.daemon.drift import prefix_fault
 from roost.daemon.launches import moving
 from roost.daemon.lock_views import lock_diff
 from roost.daemon.resolve import Resolved
-from roost.daemon.sides import HOST, lineages
+from roost.daemon.sides import lineages
 from roost.daemon.views import generation_view
 from roost.daemon.work import Work
 from roost.store.errors import UsageError
+from roost.store.index_generations import HOST, GenerationUnknownError
 from roost.store.records import Generation
 
 
@@ -65,6 +66,12 @@ async def _lineage(work: Work, resolved: Resolved, platform: str | None) -> str:
         raise PlatformUnclearError(
             "There are generations for several platforms, and none for this machine's",
             hint=f"Say which with --platform: {', '.join(sorted(there))}.",
+        )
+    if platform is not None and there:
+        raise GenerationUnknownError(
+            f"There is no generation for {platform} on this machine",
+            hint=f"There are some for {', '.join(sorted({each.removesuffix(HOST) for each in there}))}.",
+            fields={"platform": platform},
         )
     return lineages(resolved, platform)[0]
 

@@ -16,12 +16,11 @@ from roost.daemon.resolve import Resolved
 from roost.daemon.work import Work
 from roost.store.errors import NotFoundError, RoostError
 from roost.store.index_environments import EnvironmentUnknownError
+from roost.store.index_generations import HOST
 from roost.store.lock import Lock
 from roost.store.names import NameInvalidError, name_from, parse_reference
 from roost.store.records import EnvironmentVersion, Generation, Run
 
-HOST = "+host"
-"""Behind the platform of what stays on this machine: on a Python, or with an editable folder of its own."""
 _RUN = re.compile(r"r\d{8}-\d{6}-[0-9a-f]{6}")
 
 

@@ -13,6 +13,8 @@ from roost.store.index_definitions import put_lock
 from roost.store.lock import Lock
 from roost.store.records import Generation, NewGeneration
 
+HOST = "+host"
+"""Behind the platform of what stays on this machine: on a Python, or with an editable folder of its own."""
 _COLUMNS = "definition_digest, platform, number, lock_digest, created, current, as_of, base_digest, steps_digest"
 _SELECT = f"SELECT {_COLUMNS} FROM generations"
 
@@ -127,15 +129,16 @@ def _no_way_back(
     platform: str, there: list[int], before: Generation | None, number: int | None
 ) -> GenerationUnknownError:
     if before is None:
-        message = f"There is no generation for {platform} on this machine"
+        message = f"There is no generation for {platform.removesuffix(HOST)} on this machine"
         return GenerationUnknownError(message, hint="`roost build` makes the first one.")
-    message = f"There is no generation {number} for {platform} on this machine"
+    plain = platform.removesuffix(HOST)
+    message = f"There is no generation {number} for {plain} on this machine"
     if number is None:
-        message = f"Generation {before.number} for {platform} is the first: there is none before it"
+        message = f"Generation {before.number} for {plain} is the first: there is none before it"
     return GenerationUnknownError(
         message,
         hint=f"Generations here: {', '.join(map(str, there))}; {before.number} is current. --to names one.",
-        fields={"platform": platform, "generation": number, "generations": there, "current": before.number},
+        fields={"platform": plain, "generation": number, "generations": there, "current": before.number},
     )
 
 

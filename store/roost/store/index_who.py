@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from roost.store.index_generations import HOST
 from roost.store.index_packages import SPAN_BITS
+from roost.store.lease_files import last_used
 from roost.store.pip_lines import normalise_name
 from roost.store.records import KeptImage, Run
 from roost.store.where_used import (
@@ -179,7 +181,8 @@ class _Search:
         for row in islice(self._newest(query, limit), limit):
             yield GenerationUse(
                 definition_digest=row["definition_digest"],
-                platform=row["platform"],
+                platform=row["platform"].removesuffix(HOST),
+                host=row["platform"].endswith(HOST),
                 number=row["number"],
                 current=bool(row["current"]),
                 lock_digest=row["lock_digest"],
@@ -206,7 +209,8 @@ class _Search:
 
     def _prefixes(self, limit: int) -> Iterator[PrefixUse]:
         query = f"""
-            SELECT u.lock, a.id, a.path, a.key, a.last_used FROM lock_uses AS u INDEXED BY lock_uses_prefixes
+            SELECT u.lock, a.id, a.path, a.key, a.last_used, a.lease_path
+            FROM lock_uses AS u INDEXED BY lock_uses_prefixes
             CROSS JOIN locks AS l ON l.id = u.lock
             CROSS JOIN artifacts AS a ON a.kind = 'prefix' AND a.key = l.digest AND a.state = 'ready'
             WHERE u.prefixes > 0 AND {self._holds} ORDER BY u.lock DESC LIMIT {limit}
@@ -216,7 +220,7 @@ class _Search:
                 id=row["id"],
                 path=row["path"],
                 lock_digest=row["key"],
-                last_used=row["last_used"],
+                last_used=last_used(row["last_used"], row["lease_path"]),
                 packages=self._packages(row["lock"]),
             )
 

@@ -12,6 +12,8 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
+from roost.store.clock import from_timestamp
+
 
 def make_lease(path: str) -> None:
     """Make a new lease file; raises ``FileExistsError`` if the name was used before."""
@@ -62,6 +64,13 @@ def last_use(path: str) -> float | None:
         return os.stat(path).st_mtime
     except OSError:
         return None
+
+
+def last_used(recorded: str, path: str | None) -> str:
+    """The later one of a recorded time and the lease's own: whoever runs in a prefix touches its lease and tells
+    nobody."""
+    touched = last_use(path) if path else None
+    return max(recorded, from_timestamp(touched) if touched else "")
 
 
 def holders(paths: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -7,10 +7,10 @@ import os
 
 import msgspec
 
-from roost.store.clock import from_timestamp, utc_now
+from roost.store.clock import utc_now
 from roost.store.disk import tree_size
 from roost.store.index import Index
-from roost.store.lease_files import holders, last_use
+from roost.store.lease_files import holders, last_used
 from roost.store.records import Artifact, UsageRow
 
 
@@ -34,13 +34,12 @@ async def usage(index: Index, *, measure: bool = False) -> list[UsageRow]:
 
 
 def _row(artifact: Artifact, protected: tuple[str, ...], measure: bool) -> UsageRow:
-    touched = last_use(artifact.lease_path) if artifact.lease_path else None
     row = UsageRow(
         kind=artifact.kind,
         id=artifact.id,
         bytes=artifact.bytes,
         shared_bytes=artifact.shared_bytes,
-        last_used=max(artifact.last_used, from_timestamp(touched) if touched else ""),
+        last_used=last_used(artifact.last_used, artifact.lease_path),
         protected_by=protected,
         state=artifact.state,
         path=artifact.path,

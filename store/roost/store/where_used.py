@@ -48,6 +48,8 @@ class EnvironmentUse(msgspec.Struct, frozen=True, kw_only=True):
 class GenerationUse(msgspec.Struct, frozen=True, kw_only=True):
     definition_digest: str
     platform: str
+    host: bool
+    """Whether it stays on this machine: it is on a Python, or has an editable folder, of its own."""
     number: int
     current: bool
     lock_digest: str

@@ -89,7 +89,8 @@ def _environment(row: Json) -> tuple[object, ...]:
 
 def _generation(row: Json) -> tuple[object, ...]:
     number = f"{row['number']}{' (current)' if row['current'] else ''}"
-    return digest(row["definition_digest"]), row["platform"], number, digest(row["lock_digest"]), _said(row["packages"])
+    platform = row["platform"] + (", this machine only" if row["host"] else "")
+    return digest(row["definition_digest"]), platform, number, digest(row["lock_digest"]), _said(row["packages"])
 
 
 def _image(row: Json) -> tuple[object, ...]:
