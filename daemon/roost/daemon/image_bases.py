@@ -151,7 +151,7 @@ class Bases:
         if image is None:
             raise BaseMissingError(
                 f"no registry and no engine has the base image {text} for {platform}",
-                hint="check its name, or name another under [base] image",
+                hint="Check its name, or name another under [base] image.",
             )
         check_platform(text, image.platform, platform)
         return await self.from_engine(image.id, image.diff_ids)
@@ -195,7 +195,7 @@ class Bases:
         made = await engine.build_steps(below.digest, steps, platform=platform, fresh=fresh, progress=progress)
         image = await engine.image(made)
         if image is None:
-            raise BuildError("the engine ran the docker steps, and does not have what they made", hint="try again")
+            raise BuildError("the engine ran the docker steps, and does not have what they made", hint="Try again.")
         new = image.diff_ids[common_length(image.diff_ids, (layer.diff_id for layer in below.layers)) :]
         async with self.folder() as folder:
             exported = await engine.export(made, folder, new)
@@ -241,7 +241,7 @@ class Bases:
             await self._check_context(base)
         image = await engine.image(made)
         if image is None:
-            raise BuildError("the engine built the Dockerfile, and does not have what it made", hint="try again")
+            raise BuildError("the engine built the Dockerfile, and does not have what it made", hint="Try again.")
         check_platform("what the Dockerfile makes", image.platform, platform)
         return await self.from_engine(made, image.diff_ids)
 
@@ -250,14 +250,14 @@ class Bases:
         try:
             return (await asyncio.to_thread(LocalFiles().read, path)).decode()
         except (OSError, UnicodeDecodeError) as error:
-            raise DefinitionError(f"{path} can't be read: {error}", hint="a build context has a Dockerfile") from error
+            raise DefinitionError(f"{path} can't be read: {error}", hint="A build context has a Dockerfile.") from error
 
     async def _check_context(self, base: Base) -> None:
         """What was sent must be what was digested."""
         now = await asyncio.to_thread(LocalFiles().context_digest, base.context_path or "")
         if now != base.context:
             raise ContextChangedError(
-                f"{base.context_path} changed while it was being built from", hint="run the command again"
+                f"{base.context_path} changed while it was being built from", hint="Run the command again."
             )
 
     async def bring(self, base: KeptBase, progress: Progress) -> None:
@@ -308,7 +308,7 @@ class Bases:
             if layer.digest is None or (not layer.kept and base.reference is None):
                 raise BaseMissingError(
                     f"layer {layer.diff_id[:19]}… of the base image was in the engine alone, and is gone",
-                    hint="bring the base image into the engine again, and try again",
+                    hint="Bring the base image into the engine again, and try again.",
                 )
             if layer.kept:
                 found[layer.diff_id] = blob_path(self._layout, layer.digest)
@@ -424,5 +424,5 @@ def check_platform(name: str, found: str, wanted: str) -> None:
     if (one.os, one.architecture) != (other.os, other.architecture):
         raise BasePlatformError(
             f"{name} is for {found}, and the environment is for {wanted}",
-            hint="name an image of that platform, or set [base] platform",
+            hint="Name an image of that platform, or set [base] platform.",
         )

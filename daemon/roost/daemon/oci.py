@@ -110,7 +110,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     def tagged(self, tag: str) -> Reference:
         """Another tag of the same repository. Raises ReferenceInvalidError."""
         if not _TAG.fullmatch(tag):
-            raise ReferenceInvalidError(f"{tag!r} is no tag", hint="up to 128 of A-Z a-z 0-9 _ . -")
+            raise ReferenceInvalidError(f"{tag!r} is no tag", hint="Up to 128 of A-Z a-z 0-9 _ . and -.")
         return Reference(host=self.host, repository=self.repository, tag=tag)
 
     def by_digest(self, digest: str) -> Reference:
@@ -192,7 +192,7 @@ def familiar(reference: Reference) -> str:
 
 def _invalid(text: str, fault: str) -> ReferenceInvalidError:
     return ReferenceInvalidError(
-        f"{text!r} is no image reference: {fault}", hint="write [HOST[:PORT]/]NAME[:TAG][@sha256:…]"
+        f"{text!r} is no image reference: {fault}", hint="Write [HOST[:PORT]/]NAME[:TAG][@sha256:…]."
     )
 
 
@@ -248,7 +248,7 @@ def parse_platform(text: str) -> Platform:
     """
     parts = text.lower().split("/")
     if len(parts) not in (2, 3) or not all(re.fullmatch(r"[a-z0-9_.-]+", part) for part in parts):
-        raise ReferenceInvalidError(f"{text!r} is no platform", hint="write it like linux/amd64 or linux/arm64")
+        raise ReferenceInvalidError(f"{text!r} is no platform", hint="Write it like linux/amd64 or linux/arm64.")
     return _normal(Platform(os=parts[0], architecture=parts[1], variant=parts[2] if len(parts) == 3 else ""))
 
 

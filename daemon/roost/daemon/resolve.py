@@ -245,9 +245,7 @@ def _find(what: What, files: WatchedFiles) -> Found:
     if what.file is not None:
         path = files.resolve(os.path.join(what.cwd, what.file))
         if what.text is None and not os.path.exists(path):
-            raise NotFoundError(
-                f"{path} does not exist", hint="Name an environment file, or a folder with one, with -f."
-            )
+            raise NotFoundError(f"{path} does not exist", hint="Name an environment file, or a folder with one.")
         return _find_in(path, files) if what.text is None and files.is_folder(path) else Found(path=path)
     found = discover(what.cwd, what.command)
     if not found.consulted:

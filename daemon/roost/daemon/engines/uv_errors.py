@@ -180,7 +180,7 @@ def _unsatisfiable(text: str, stderr: str, doing: str) -> RoostError:
     said = re.search(r"^hint: (.*)$", stderr, re.MULTILINE)
     hint = said.group(1).replace("`--prerelease=allow`", "`--pre` in the requirements") if said else ""
     return PipUnsatisfiableError(
-        f"The pip requirements can't be satisfied: {reason}", hint=hint or "change the versions asked for"
+        f"The pip requirements can't be satisfied: {reason}", hint=hint or "Change the versions that are asked for."
     )
 
 
