@@ -24,7 +24,10 @@ PROTOCOL = 1
 def attempt(arguments: Sequence[str]) -> None:
     """Become the command. Returns where the long way must be taken."""
     asked = _parse(arguments)
-    answer = _ask(asked) if asked else None
+    try:
+        answer = _ask(asked) if asked else None
+    except FileNotFoundError:  # the working folder is gone: that is said on the long way
+        return
     launch = answer.get("launch") if answer else None
     if asked and launch:
         _start(launch, asked[2])

@@ -25,7 +25,10 @@ def attempt(arguments: Sequence[str]) -> int | None:
         return None
     field, value, command, quiet = asked
     terminal = attach.terminal()
-    answer = _ask(field, value, command, terminal)
+    try:
+        answer = _ask(field, value, command, terminal)
+    except FileNotFoundError:  # the working folder is gone: that is said on the long way
+        return None
     if not answer or not answer.get("attach"):
         return None
     if not quiet and (answer.get("warnings") or answer["source"]["path"]):

@@ -116,13 +116,18 @@ async def drop_label(call: Call[None]) -> dict[str, str]:
 async def archive(call: Call[ArchiveRequest]) -> dict[str, str]:
     name = check_name(call.path("name"))
     await call.app[WORK].workspace.archive(name, call.body.version, archived=True)
-    return {"archived": name}
+    return {"archived": _hidden(name, call.body.version)}
 
 
 async def restore(call: Call[ArchiveRequest]) -> dict[str, str]:
     name = check_name(call.path("name"))
     await call.app[WORK].workspace.archive(name, call.body.version, archived=False)
-    return {"restored": name}
+    return {"restored": _hidden(name, call.body.version)}
+
+
+def _hidden(name: str, version: int | None) -> str:
+    """What was hidden or brought back: a version, or all of them."""
+    return name if version is None else f"{name}:{version}"
 
 
 async def environment_view(work: Work, version: EnvironmentVersion) -> EnvironmentView:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from argparse import Namespace
@@ -14,6 +15,8 @@ from roost.client.errors import ClientError
 __all__ = ["run"]
 
 INTERRUPTED = 130
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a write to standard output may end with, besides a reader that is gone."""
 FAILED_ITSELF = 125
 """What ``run``, ``exec`` and ``shell`` end with when roost failed and not the command, as ``env`` and docker do."""
 
@@ -43,9 +46,21 @@ def _run(context: Context, *, launching: bool) -> int:
         context.close()
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        _write_no_more()
         return 1
+    except OSError as error:
+        if error.errno not in NO_ROOM or error.filename is not None:
+            raise
+        _write_no_more()
+        said = f"roost: The output can't be written: {error.strerror}.\n  Make room, or send it elsewhere."
+        print(said, file=sys.stderr)
+        return FAILED_ITSELF if launching else 1
     return status
+
+
+def _write_no_more() -> None:
+    """Or the interpreter complains at its end about what it could not write."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _of_launch(error: ClientError) -> ClientError:

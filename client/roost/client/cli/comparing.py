@@ -12,7 +12,7 @@ from typing import Any
 from roost.client.cli.changes import change_lines, lock_lines
 from roost.client.cli.context import Context, wrong_usage
 from roost.client.cli.parser import Subparsers, add_command
-from roost.client.cli.what import add_what, what
+from roost.client.cli.what import add_what, what, working_folder
 from roost.client.display import Display
 from roost.client.errors import ClientError, unreachable
 from roost.client.terminal import digest, moment, paint
@@ -56,7 +56,7 @@ def diff_command(context: Context) -> int:
     if len(options.sides) > 2:
         raise wrong_usage(f"{len(options.sides)} are too many to compare.", "Name two, as in train:1 train:2.")
     before, after = ([None, None, *options.sides] if len(options.sides) != 2 else options.sides)[-2:]
-    asked = {"cwd": os.getcwd(), "before": before, "after": after, "platform": options.platform}
+    asked = {"cwd": working_folder(), "before": before, "after": after, "platform": options.platform}
     answer = context.request("POST", "/v1/diffs", {key: value for key, value in asked.items() if value is not None})
     context.warn(answer.get("warnings", []))
     context.print_json(answer) if context.json else context.print("\n".join(_diff_lines(answer)))
@@ -135,23 +135,33 @@ def _outdated_lines(found: Json) -> Iterator[str]:
 
 
 def rollback_command(context: Context) -> int:
-    options = context.options
-    key = "file" if "/" in options.reference or options.reference in (".", "..") else "environment"
-    asked = {"what": {"cwd": os.getcwd(), key: options.reference}, "to": options.to, "platform": options.platform}
-    answer = context.request("POST", "/v1/rollbacks", {key: value for key, value in asked.items() if value is not None})
+    reference = context.options.reference
+    path = "/" in reference or reference in (".", "..")
+    try:
+        answer = _roll_back(context, "file" if path else "environment")
+    except ClientError as error:
+        no_name = error.body["code"] in ("environment-unknown", "name-invalid")
+        if path or not no_name or not os.path.exists(reference):
+            raise
+        answer = _roll_back(context, "file")
     context.print_json(answer) if context.json else context.print("\n".join(_rollback_lines(answer)))
     return 0
+
+
+def _roll_back(context: Context, key: str) -> Json:
+    options = context.options
+    what = {"cwd": working_folder(), key: options.reference}
+    asked = {"what": what, "to": options.to, "platform": options.platform}
+    return context.request("POST", "/v1/rollbacks", {name: value for name, value in asked.items() if value is not None})
 
 
 def _rollback_lines(answer: Json) -> Iterator[str]:
     before, after = answer["before"], answer["after"]
     place = answer["platform"] + (", on this machine only" if after["host"] else "")
-    said = "is current again" if before["number"] != after["number"] else "was current already"
-    yield (
-        f"generation {after['number']} of {moment(after['created'])} ({digest(after['lock_digest'])}) "
-        f"{said} for {place}; it was {before['number']}"
-    )
-    if answer["environments"]:
+    moved = before["number"] != after["number"]
+    said = f"is current again for {place}; it was {before['number']}" if moved else f"was current already for {place}"
+    yield f"generation {after['number']} of {moment(after['created'])} ({digest(after['lock_digest'])}) {said}"
+    if moved and answer["environments"]:
         yield f"moved: {', '.join(answer['environments'])}"
     if answer["lock"] is not None:
         yield from lock_lines(answer["lock"], sys.stdout, fetch=answer["ready"] is False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -12,7 +11,7 @@ from roost.client.cli import comparing, exchange, wheels, who
 from roost.client.cli.changes import summary
 from roost.client.cli.context import Context, wrong_usage
 from roost.client.cli.parser import Subparsers, add_command, add_family
-from roost.client.cli.what import add_what, what
+from roost.client.cli.what import add_what, what, working_folder
 from roost.client.terminal import digest, moment, paint, table
 
 Json = dict[str, Any]
@@ -58,7 +57,7 @@ def add(subparsers: Subparsers) -> None:
 def _add_register(family: Subparsers) -> None:
     about = "Make a definition the next version of an environment; the same again changes nothing."
     register = add_command(family, "register", register_command, about, "roost env register -f environment.yml")
-    add_what(register)
+    add_what(register, results=False)
     register.add_argument("--name", metavar="NAME", help="else as the file says, or as its folder is called")
     register.add_argument("--label", action="append", default=[], metavar="LABEL", help="put a label on it")
 
@@ -203,7 +202,7 @@ def _generations(shown: Json) -> str:
             generation["number"],
             generation["platform"] + (", this machine only" if generation["host"] else ""),
             digest(generation["lock_digest"]),
-            moment(generation["created"]),
+            f"{moment(generation['created'])}{_as_of(generation)}",
             "current" if generation["current"] else " ",
         )
         for generation in generations
@@ -211,19 +210,25 @@ def _generations(shown: Json) -> str:
     return table(heads, rows)
 
 
+def _as_of(generation: Json) -> str:
+    return f", as of {moment(generation['as_of'])}" if generation.get("as_of") else ""
+
+
 def versions_command(context: Context) -> int:
+    reference = context.options.reference
+    if split_reference(reference)[1]:
+        raise wrong_usage(f"{reference!r} is one version.", "`roost env show` shows it; give NAME for all of them.")
     versions = _version_rows(context)
     if context.json:
         context.print_json({"versions": versions})
         return 0
-    heads = ("VERSION", "LABELS", "DEFINITION", "CREATED", "", "CHANGED")
+    heads = ("VERSION", "LABELS", "DEFINITION", "CREATED", "CHANGED")
     rows = (
         (
             row["version"],
             ", ".join(row["labels"]),
             digest(row["definition_digest"]),
-            moment(row["created"]),
-            "archived" if row["archived"] else " ",
+            f"{moment(row['created'])}{' (archived)' if row['archived'] else ''}",
             summary(row.get("changes")),
         )
         for row in versions
@@ -260,7 +265,7 @@ def label_command(context: Context) -> int:
 
 def clone_command(context: Context) -> int:
     options = context.options
-    asked = {"cwd": os.getcwd(), "environment": options.reference}
+    asked = {"cwd": working_folder(), "environment": options.reference}
     return registered(context, {"what": asked, "name": options.new})
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from roost.client.cli.context import Context, wrong_usage
 from roost.client.cli.parser import Subparsers, add_command
-from roost.client.cli.what import add_what, utf8, what
+from roost.client.cli.what import add_what, utf8, what, working_folder
 from roost.client.conda_variables import conda_variables
 
 Json = dict[str, Any]
@@ -64,7 +64,7 @@ def import_command(context: Context) -> int:
         raise wrong_usage("Name one thing to import: PATH, or --prefix.", "As in: roost env import environment.yml")
     if options.exact and options.prefix is None:
         raise wrong_usage("--exact goes with --prefix.", "A file says itself how exact it is.")
-    request: Json = {"cwd": utf8(os.getcwd(), "The working folder"), "name": options.name, "labels": options.label}
+    request: Json = {"cwd": utf8(working_folder(), "The working folder"), "name": options.name, "labels": options.label}
     if options.path is not None:
         request["path"] = utf8(options.path, "PATH")
     else:

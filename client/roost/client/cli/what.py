@@ -10,13 +10,16 @@ from typing import Any
 from roost.client.cli.context import Context, wrong_usage
 
 
-def add_what(parser: argparse.ArgumentParser, *, many_targets: bool = False) -> None:
-    """The options of CONTRACT's WHAT."""
+def add_what(parser: argparse.ArgumentParser, *, many_targets: bool = False, results: bool = True) -> None:
+    """The options of CONTRACT's WHAT. Without ``results``: a definition only, and none of what was made of it."""
     group = parser.add_argument_group("WHAT", "without -e, -f and --image: the nearest environment file upwards")
     one = group.add_mutually_exclusive_group()
     one.add_argument("-e", "-n", dest="environment", metavar="NAME[:VERSION|@LABEL]", help="a registered environment")
     one.add_argument("-f", dest="file", metavar="PATH", help="an environment file, or a folder with one")
     one.add_argument("--image", metavar="REF", help="a container image that brings its own Python")
+    if not results:
+        parser.set_defaults(generation=None, lock=None, ignore_image=False)
+        return
     group.add_argument("--generation", type=int, metavar="N", help="an older result of it, by its number")
     group.add_argument(
         "--lock", metavar="sha256:…", help="an older result of it, or another machine's in a registry, by its lock"
@@ -30,7 +33,7 @@ def what(context: Context, command: Sequence[str] = ()) -> dict[str, Any]:
     """``wire.What`` of the options, without what is not said."""
     options = context.options
     said = {
-        "cwd": utf8(_cwd(), "The working folder"),
+        "cwd": utf8(working_folder(), "The working folder"),
         "file": utf8(options.file, "-f") if options.file is not None else None,
         "environment": options.environment,
         "image": options.image,
@@ -54,7 +57,8 @@ def readable(text: str) -> str:
     return os.fsencode(text).decode("utf-8", "replace")
 
 
-def _cwd() -> str:
+def working_folder() -> str:
+    """Raises ``ClientError`` where it was removed meanwhile."""
     try:
         return os.getcwd()
     except FileNotFoundError as error:

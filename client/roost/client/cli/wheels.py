@@ -6,6 +6,7 @@ import os
 
 from roost.client.cli.context import Context
 from roost.client.cli.parser import Subparsers, add_command
+from roost.client.cli.what import working_folder
 
 
 def add(family: Subparsers) -> None:
@@ -18,6 +19,7 @@ def add(family: Subparsers) -> None:
 
 
 def add_wheel_command(context: Context) -> int:
-    answer = context.request("POST", "/v1/wheels", {"path": os.path.abspath(context.options.wheel)})
+    path = os.path.normpath(os.path.join(working_folder(), context.options.wheel))
+    answer = context.request("POST", "/v1/wheels", {"path": path})
     context.print_json(answer) if context.json else context.print(answer["requirement"])
     return 0
