@@ -149,10 +149,11 @@ def test_a_new_environment_says_nothing() -> None:
 
 
 def test_an_images_registry_stands_before_it_once() -> None:
-    registry = ContainerRegistry("registry.example.org:5000")
-    for image in ("team/base:1", "registry.example.org:5000/team/base:1"):
-        said = document(docker__base_image=image, docker__base_image_registry=registry)
-        assert said == {"base": {"image": "registry.example.org:5000/team/base:1"}}
+    for address in ("registry.example.org:5000", "registry.example.org:5000/"):
+        registry = ContainerRegistry(address)
+        for image in ("team/base:1", "registry.example.org:5000/team/base:1"):
+            said = document(docker__base_image=image, docker__base_image_registry=registry)
+            assert said == {"base": {"image": "registry.example.org:5000/team/base:1"}}
 
 
 def test_a_dockerfile_of_one_line_is_no_path() -> None:

@@ -65,9 +65,9 @@ def _variables(environment: Environment, dependencies: CondaDependencies) -> Jso
 
 def _base(docker: DockerSection) -> Json:
     image, text, context = docker.base_image, docker.base_dockerfile, docker.build_context
-    address = docker.base_image_registry.address
+    address = (docker.base_image_registry.address or "").rstrip("/")
     if image and address and not image.startswith(f"{address}/"):
-        image = f"{address.rstrip('/')}/{image}"
+        image = f"{address}/{image}"
     parts = (docker.platform.os, docker.platform.architecture)
     return {
         "image": image,
