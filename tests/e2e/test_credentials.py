@@ -235,6 +235,7 @@ def test_registering_literal_credentials_says_that_they_are_not_kept(
     roost.write("requirements.txt", f"--index-url {url}\ngreet\n")
     answer = roost.json("env", "register", "--name", "private")
     assert [warning["code"] for warning in answer["warnings"]] == ["credentials-not-kept"]
+    assert roost.json("env", "import", "requirements.txt", "--name", "other")["warnings"] == answer["warnings"]
     assert private_index.origin in answer["warnings"][0]["message"]
     assert ".netrc" in answer["warnings"][0]["message"]
     assert roost.failed(6, "build", "-e", "private")["code"] == "index-denied"
