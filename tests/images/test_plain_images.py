@@ -16,13 +16,6 @@ Machine = Callable[..., Roost]
 
 
 @pytest.fixture
-def client(docker_host: str) -> Iterator[docker.DockerClient]:
-    made = docker.DockerClient(base_url=docker_host)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def new_machine(docker_host: str, registries: Registries) -> Iterator[Machine]:
     made: list[Roost] = []
 
@@ -154,7 +147,7 @@ def test_it_is_pushed_by_digest_without_an_engine_and_another_machine_takes_it_f
 
 
 def test_an_image_of_the_engine_alone_is_pinned_pushed_and_its_loss_is_told(
-    new_machine: Machine, client: docker.DockerClient, base_image: str
+    new_machine: Machine, client: docker.DockerClient, base_image: str, registries: Registries
 ):
     roost = new_machine()
     name = f"roost-test/alone:{roost.root.name}"
@@ -169,6 +162,10 @@ def test_an_image_of_the_engine_alone_is_pinned_pushed_and_its_loss_is_told(
         return image
 
     first = made("first")
+    registries.workspace.stop()
+    [plan] = roost.json("plan", "--image", name)["plans"]
+    assert codes(plan)[-2:] == ["image-ready", "registry-unknown"], "it may know an earlier one of that name"
+    registries.workspace.start()
     assert roost.ok("run", "--image", name, "--", "cat", "/word") == "first\n"
     second = made("second")
     [plan] = roost.json("plan", "--image", name)["plans"]

@@ -51,6 +51,8 @@ class UserImage(msgspec.Struct, frozen=True, kw_only=True):
     """Its path in the image; ``None`` where nothing was named and nothing is there."""
     unknown: Reason | None = None
     """Why it is not known whether the engine has it: code ``engine-unknown``."""
+    unanswered: tuple[Reason, ...] = ()
+    """Code ``registry-unknown``: who could not be asked whether this was another image for somebody before."""
     retagged: bool = False
     """The engine has another image under that name by now."""
 
@@ -124,9 +126,11 @@ class UserImages:
         if pinned is not None:
             return msgspec.structs.replace(found, digest=pinned)
         tag = definition_tag(resolved.digest, facts.lock_digest or "")
-        place = first_place(await self._asked(tag))
+        asked = await self._asked(tag)
+        place = first_place(asked)
         if place is not None:
             return msgspec.structs.replace(found, digest=place.digest)
+        found = msgspec.structs.replace(found, unanswered=tuple(_unanswered(asked)))
         named = await self._bases.named(text, image_platform(resolved.platform), base.platform)
         if isinstance(named, KeptBase):
             return msgspec.structs.replace(found, digest=named.digest)
@@ -217,13 +221,18 @@ def _reasons(facts: Facts, image: UserImage) -> Iterator[Reason]:
         yield Reason(code="base-moved", message=told)
     if image.id:
         yield Reason(code="image-ready", message=f"The engine has it as {image.id[:19]}")
+        yield from image.unanswered
         return
     yield image.unknown or Reason(code="image-missing", message="The engine does not have it")
     place = first_place(facts.image)
     if place is not None:
         code = "image-in-registry" if isinstance(facts.image.workspace, Yes) else "image-in-catalogue"
         yield Reason(code=code, message=f"{place.reference} has it")
-    for answer in (facts.image.workspace, *facts.image.catalogues):
+    yield from _unanswered(facts.image)
+
+
+def _unanswered(image: ImageFacts) -> Iterator[Reason]:
+    for answer in (image.workspace, *image.catalogues):
         if isinstance(answer, Unknown):
             yield Reason(code="registry-unknown", message=answer.reason.message)
 
