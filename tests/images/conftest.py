@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -15,8 +16,11 @@ sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does n
 sys.path.insert(0, str(Path(__file__).parent.parent / "e2e"))
 
 import debian_parts
+import docker
 import docker_parts
 import registry_parts
+from image_machines import Machine, machine
+from pip_index import PipIndex
 from roost_process import Roost
 
 
@@ -82,3 +86,30 @@ def docker_roost(docker_host: str) -> Iterator[Roost]:
     made.config.write_text(f'[docker]\nhost = "{docker_host}"\n')
     yield made
     made.end()
+
+
+@pytest.fixture
+def pip_index() -> Iterator[PipIndex]:
+    """A package index on loopback, empty."""
+    index = PipIndex()
+    yield index
+    index.close()
+
+
+@pytest.fixture
+def client(docker_host: str) -> Iterator[docker.DockerClient]:
+    """The engine as the SDK has it, to look at what roost did there."""
+    made = docker.DockerClient(base_url=docker_host)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def new_machine(channel_url: str, pip_index: PipIndex, docker_host: str) -> Iterator[Machine]:
+    """Makes machines, with the options of ``image_machines.machine``; they end with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**options) -> Roost:
+            return stack.enter_context(machine(channel_url, pip_index, docker_host, **options))
+
+        yield make

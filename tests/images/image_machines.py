@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pip_index import PipIndex
 from registry_parts import Registries
 from roost_process import Roost
 
+Machine = Callable[..., Roost]
+"""What makes machines."""
 NUMPY = """name = "train"
 [base]
 image = "{base}"

@@ -29,13 +29,6 @@ def place() -> Iterator[RegistryProcess]:
 
 
 @pytest.fixture
-def pip_index() -> Iterator[PipIndex]:
-    index = PipIndex()
-    yield index
-    index.close()
-
-
-@pytest.fixture
 def older_channel(channel: Path) -> Iterator[Path]:
     """The channel's index before the newest ``dated`` came; the packages are the same files."""
     folder = Path(tempfile.mkdtemp(prefix="rch-", dir="/tmp"))

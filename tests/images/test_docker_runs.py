@@ -12,19 +12,11 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import docker
 import pytest
 from roost_process import ROOST, Roost
-
-
-@pytest.fixture
-def client(docker_host: str) -> Iterator[docker.DockerClient]:
-    made = docker.DockerClient(base_url=docker_host)
-    yield made
-    made.close()
 
 
 def _containers(client: docker.DockerClient, run_id: str | None = None) -> list[str]:

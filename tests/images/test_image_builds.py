@@ -4,40 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
 
 import docker
-import pytest
-from image_machines import machine, write_numpy
+from image_machines import Machine, write_numpy
 from pip_index import PipIndex
-from roost_process import Roost
 
 VERSION = "import numpy, sys; print(numpy.__version__, sys.prefix)"
-Machine = Callable[..., Roost]
-
-
-@pytest.fixture
-def pip_index() -> Iterator[PipIndex]:
-    index = PipIndex()
-    yield index
-    index.close()
-
-
-@pytest.fixture
-def client(docker_host: str) -> Iterator[docker.DockerClient]:
-    made = docker.DockerClient(base_url=docker_host)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def new_machine(channel_url: str, pip_index: PipIndex, docker_host: str) -> Iterator[Machine]:
-    with contextlib.ExitStack() as stack:
-
-        def make(**options) -> Roost:
-            return stack.enter_context(machine(channel_url, pip_index, docker_host, **options))
-
-        yield make
 
 
 def forget(client: docker.DockerClient, *names: str) -> None:

@@ -28,13 +28,6 @@ LOADED = "300m"
 
 
 @pytest.fixture
-def pip_index() -> Iterator[PipIndex]:
-    index = PipIndex()
-    yield index
-    index.close()
-
-
-@pytest.fixture
 def new_machine(channel_url: str, pip_index: PipIndex, registries: Registries) -> Iterator[Machine]:
     with contextlib.ExitStack() as stack:
         yield lambda host: stack.enter_context(machine(channel_url, pip_index, host, registries=registries))

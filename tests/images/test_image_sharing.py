@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import docker
 import pytest
-from image_machines import machine, write_numpy
+from image_machines import Machine, machine, write_numpy
 from pip_index import PipIndex
 from registry_parts import Registries
 from roost_process import Roost
 
 VERSION = "import numpy, sys; print(numpy.__version__, sys.prefix)"
-Machine = Callable[..., Roost]
-
-
-@pytest.fixture
-def pip_index() -> Iterator[PipIndex]:
-    index = PipIndex()
-    yield index
-    index.close()
-
-
-@pytest.fixture
-def client(docker_host: str) -> Iterator[docker.DockerClient]:
-    made = docker.DockerClient(base_url=docker_host)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from collections.abc import Callable, Iterator
 
-import pytest
-from image_machines import machine
+from image_machines import Machine
 from pip_index import PipIndex, wheel_bytes
-from roost_process import Roost
 
-Machine = Callable[..., Roost]
 READ = "print(open('/word').read().strip(), sorted(__import__('os').listdir('/all')))"
-
-
-@pytest.fixture
-def pip_index() -> Iterator[PipIndex]:
-    index = PipIndex()
-    yield index
-    index.close()
-
-
-@pytest.fixture
-def new_machine(channel_url: str, pip_index: PipIndex, docker_host: str) -> Iterator[Machine]:
-    with contextlib.ExitStack() as stack:
-
-        def make(**options) -> Roost:
-            return stack.enter_context(machine(channel_url, pip_index, docker_host, **options))
-
-        yield make
 
 
 def test_a_build_context_goes_and_the_version_is_built_and_run(new_machine: Machine, base_image: str):

@@ -16,13 +16,6 @@ VALUES = "import needsbuild, folder, greet; print(needsbuild.value, folder.value
 
 
 @pytest.fixture
-def pip_index() -> Iterator[PipIndex]:
-    index = PipIndex()
-    yield index
-    index.close()
-
-
-@pytest.fixture
 def traces(tmp_path: Path) -> Path:
     return tmp_path / "traces"
 

@@ -29,13 +29,6 @@ def locked() -> Iterator[RegistryProcess]:
         yield made
 
 
-@pytest.fixture
-def client(docker_host: str) -> Iterator[docker.DockerClient]:
-    made = docker.DockerClient(base_url=docker_host)
-    yield made
-    made.close()
-
-
 class Login:
     """A folder for Docker's config, as ``docker login`` leaves it."""
 

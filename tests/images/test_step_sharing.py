@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import docker
 import pytest
-from image_machines import machine
+from image_machines import Machine, machine
 from pip_index import PipIndex
 from registry_parts import Registries
 from roost_process import Roost
 
-Machine = Callable[..., Roost]
 STEP = "RUN date +%N > /made"
-
-
-@pytest.fixture
-def client(docker_host: str) -> Iterator[docker.DockerClient]:
-    made = docker.DockerClient(base_url=docker_host)
-    yield made
-    made.close()
 
 
 @pytest.fixture
