@@ -78,8 +78,10 @@ _SAID = frozenset(
     )
 )
 """What a definition and its settings say."""
-_SECRET_WORDS = frozenset(("password", "passwd", "secret", "token", "credential", "credentials"))
-_SECRET_PAIRS = frozenset(("accesskey", "accountkey", "sharedkey", "apikey", "connectionstring", "username"))
+_SECRET_WORDS = frozenset(("password", "passwd", "pwd", "passphrase", "secret", "token", "credential"))
+_SECRET_PAIRS = frozenset(
+    ("accesskey", "accountkey", "sharedkey", "storagekey", "privatekey", "apikey", "connectionstring", "username")
+)
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _CRAN = re.compile(r"(?P<name>[^=@]*)(?:=(?P<version>[^@]*?))?(?: @ (?P<repository>.*))?", re.DOTALL)
@@ -89,7 +91,7 @@ def is_secret(key: str) -> bool:
     """Whether a key's value is none for files to keep: told by its words, so that a ``tokenizer`` is none."""
     words = [word.lower() for word in _WORD.findall(key)]
     pairs = {(first + second).rstrip("s") for first, second in pairwise(["", *words])}
-    return bool(_SECRET_WORDS & set(words) or _SECRET_PAIRS & pairs)
+    return bool(_SECRET_WORDS & {word.rstrip("s") for word in words} or _SECRET_PAIRS & pairs)
 
 
 def is_reference(value: Any) -> bool:  # noqa: ANN401 - as files have it

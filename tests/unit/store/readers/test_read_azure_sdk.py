@@ -125,6 +125,7 @@ def test_no_credential_is_kept_and_each_is_named(saved):
             (key, True)
             for key in ("password", "authToken", "userName", "username", "user_name", "API_KEY", "accessKey")
         ),
+        *((key, True) for key in ("tokens", "clientSecrets", "credentials", "DB_PWD", "privateKey", "storageKeys")),
         *((key, True) for key in ("sasToken", "SECRET", "connection-string", "apikey", "AccountKeys")),
         *((key, False) for key in ("tokenizer", "secretary", "key", "registryIdentity", "clientId", "user", "port")),
     ],
