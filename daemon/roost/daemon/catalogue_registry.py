@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 Check = Callable[[Catalogue, str], Awaitable[object]]
 _TRIES = 12
-_SETTLE_SECONDS = 2.0
+_SETTLE_SECONDS = (0.5, 3.0)
+"""At least so long, at most so long, as for locks: a slower machine than this one may be just about to write."""
 _WRONG = frozenset(("manifest-invalid", "digest-mismatch"))
 """What a registry's answer is called that came, and is no good: not a registry that could not be asked."""
 
@@ -126,7 +127,7 @@ class CatalogueRegistry:
         self, location: str, before: Fetched | None, catalogue: Catalogue, entry: Entry
     ) -> Published | None:
         """``None`` where somebody else wrote at the same time. Who looked before we wrote may still write after us:
-        once as much time again has gone by as looking and writing took here, that has happened if it will."""
+        once several times as long has gone by as looking and writing took here, that has happened if it will."""
         reference, registry = catalogue_reference(location), await self._engines.registry()
         artifact = await asyncio.to_thread(_encoded, catalogue, location)
         for descriptor, data in artifact.blobs:
@@ -139,7 +140,8 @@ class CatalogueRegistry:
         except UnreachableError as error:
             if error.code != "tag-moved":
                 raise
-        await asyncio.sleep(min(_SETTLE_SECONDS, 2 * (time.monotonic() - begun)))
+        least, most = _SETTLE_SECONDS
+        await asyncio.sleep(max(least, min(most, 4 * (time.monotonic() - begun))))
         now = await self.fetch(location)
         if now is None or not now.catalogue.holds(entry):
             return None
