@@ -319,6 +319,8 @@ class RegisterRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class GenerationView(msgspec.Struct, kw_only=True):
+    """One result of a definition on one platform; ``as_of`` and ``created`` are moments (RFC 3339)."""
+
     number: int
     lock_digest: str
     platform: str
@@ -380,6 +382,8 @@ class EnvironmentSummary(msgspec.Struct, kw_only=True):
 
 
 class EnvironmentsResponse(msgspec.Struct, kw_only=True):
+    """By name, each with its latest version."""
+
     environments: list[EnvironmentSummary]
     next: str | None = None
     """Ask for those ``after`` this name; ``None``: there are no more."""
@@ -394,10 +398,14 @@ class VersionsResponse(msgspec.Struct, kw_only=True):
 
 
 class LabelRequest(msgspec.Struct, kw_only=True):
+    """The version that the label goes to, wherever it is now."""
+
     version: int
 
 
 class ArchiveRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What to hide, or to bring back."""
+
     version: int | None = None
     """``None``: the whole environment."""
 

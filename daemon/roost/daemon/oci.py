@@ -270,7 +270,7 @@ def image_platform(conda_platform: str) -> str:
     subdir = conda_platform.partition("+")[0]
     if subdir not in _SUBDIRS:
         raise ReferenceInvalidError(
-            f"no images are made for {conda_platform}", hint=f"platforms of images: {', '.join(_SUBDIRS)}"
+            f"No images are made for {conda_platform}", hint=f"Platforms of images: {', '.join(_SUBDIRS)}."
         )
     return _SUBDIRS[subdir]
 
@@ -282,7 +282,7 @@ def conda_platform(platform: str) -> str:
         if name == wanted:
             return subdir
     raise ReferenceInvalidError(
-        f"conda has no packages for {platform}", hint=f"platforms: {', '.join(_SUBDIRS.values())}"
+        f"Conda has no packages for {platform}", hint=f"Platforms: {', '.join(_SUBDIRS.values())}."
     )
 
 

@@ -37,6 +37,8 @@ class CatalogueView(msgspec.Struct, kw_only=True):
 
 
 class SyncResponse(msgspec.Struct, kw_only=True):
+    """What was asked, and what was not here before."""
+
     catalogues: list[CatalogueView]
     added: list[VersionName]
     left_out: list[str]

@@ -46,6 +46,8 @@ class EnvironmentUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GenerationUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A generation, current or not, whose lock holds it."""
+
     definition_digest: str
     platform: str
     host: bool
@@ -80,6 +82,8 @@ class PrefixUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that was in a lock that holds it; ``environment`` is ``NAME:VERSION``."""
+
     id: str
     state: str
     environment: str | None
