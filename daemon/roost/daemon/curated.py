@@ -71,8 +71,8 @@ class Curated:
             missing = [new for new in await asyncio.to_thread(shipped) if not await self._has(new)]
             if missing:
                 await self._ship(missing)
-        except RoostError as error:
-            log.warning("What comes with roost could not be registered: %s", error.message)
+        except (RoostError, OSError) as error:
+            log.warning("What comes with roost could not be registered: %s", error)
 
     async def _has(self, new: NewVersion) -> bool:
         found = await self._index.same_version(new.name, new.definition_digest, new.settings_digest)
