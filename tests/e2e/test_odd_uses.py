@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -160,3 +161,38 @@ def test_nothing_is_submitted_to_a_folder_that_is_not_there(tmp_path: Path) -> N
     config = ScriptRunConfig(source_directory=tmp_path / "gone", script="train.py")
     with pytest.raises(UsageError, match="There is no folder"):
         Experiment(Workspace(), "first").submit(config)
+
+
+def test_characters_of_the_output_stay_whole_in_json(train: Roost) -> None:
+    run = train.json("run", "--detach", "--", "python", "-c", "print('x' + 'é' * 300_000)")["id"]
+    train.ok("runs", "logs", "-f", run)
+    parts = [json.loads(line)["output"] for line in train.ok("runs", "logs", "--json", run).splitlines()]
+    assert len(parts) > 1
+    assert "".join(parts) == "x" + "é" * 300_000 + "\n"
+
+
+@pytest.mark.parametrize("version", ["0", "01", "9" * 30, "٣"])
+def test_what_is_no_version_is_wrong_usage(train: Roost, version: str) -> None:
+    for words in (("show", f"train:{version}"), ("archive", f"train:{version}"), ("label", f"train:{version}", "x")):
+        assert train.failed(2, "env", *words)["code"] in ("usage", "name-invalid")
+    assert train.failed(2, "digest", "-e", f"train:{version}")["code"] == "name-invalid"
+
+
+EMPTY = [
+    ("env", "register", "-f", ""),
+    ("env", "import", ""),
+    ("env", "diff", "train", ""),
+    ("env", "label", "train", ""),
+    ("env", "show", ""),
+    ("curated", "publish", ""),
+    ("runs", "show", ""),
+    ("runs", "logs", ".."),
+    ("build", "-f", ""),
+]
+
+
+def test_an_empty_name_is_never_taken_for_none(train: Roost) -> None:
+    for words in EMPTY:
+        body = train.failed(2, *words)
+        assert "openapi" not in body["hint"], words
+    assert train.failed(7, "runs", "show", "../environments")["message"] == "No run has the id '../environments'"

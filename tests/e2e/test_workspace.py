@@ -66,6 +66,7 @@ def test_a_run_registers_what_it_uses(train: Roost) -> None:
     versions = train.json("env", "versions", "train")["versions"]
     assert [version["version"] for version in versions] == [2, 1]
     assert versions[1]["definition_digest"] == runs[0]["definition_digest"]
+    assert train.ok("env", "register") == "train:1 (was registered already, and is not the latest)\n"
 
 
 def test_a_file_without_a_name_goes_by_its_folder(train: Roost) -> None:

@@ -7,7 +7,7 @@ a line. Times are RFC 3339 UTC, sizes bytes, digests ``sha256:`` and 64 hex digi
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -355,7 +355,7 @@ class EnvironmentView(msgspec.Struct, kw_only=True):
 
 
 class RegisterResponse(msgspec.Struct, kw_only=True):
-    """``created`` is false where the same definition and settings are the latest version already."""
+    """``created`` is false where the same definition and settings are a version of that name already."""
 
     environment: EnvironmentView
     created: bool
@@ -397,16 +397,19 @@ class VersionsResponse(msgspec.Struct, kw_only=True):
     """Ask for those ``before`` this version; ``None``: there are no more."""
 
 
+VersionNumber = Annotated[int, msgspec.Meta(ge=1, lt=10**18)]
+
+
 class LabelRequest(msgspec.Struct, kw_only=True):
     """The version that the label goes to, wherever it is now."""
 
-    version: int
+    version: VersionNumber
 
 
 class ArchiveRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What to hide, or to bring back."""
 
-    version: int | None = None
+    version: VersionNumber | None = None
     """``None``: the whole environment."""
 
 

@@ -32,7 +32,7 @@ class ImportRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class ImportResponse(msgspec.Struct, kw_only=True):
-    """``created`` is false where the same definition and settings are the latest version already."""
+    """``created`` is false where the same definition and settings are a version of that name already."""
 
     environment: EnvironmentView
     created: bool

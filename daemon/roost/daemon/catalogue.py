@@ -164,7 +164,7 @@ def curated_version(
         canonical=form,
         settings_canonical=run,
         kind="curated",
-        reuse="any",
+        by_hand=False,
         origin=origin,
     )
 

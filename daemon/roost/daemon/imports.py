@@ -55,6 +55,8 @@ async def import_environment(work: Work, request: ImportRequest) -> Imported:
         )
     if (request.path is None) == (request.prefix is None):
         raise UsageError("One thing is imported at a time", hint="Name a path, or a conda environment with --prefix.")
+    if "" in (request.path, request.prefix):
+        raise UsageError("The path to import from is empty", hint="Name a file or folder; `.` is this one.")
     if request.name is not None:
         check_new_name(request.name)
     for label in request.labels:

@@ -162,6 +162,8 @@ def check_what(what: What) -> None:
     """Raises UsageError for what can't be meant."""
     if not os.path.isabs(what.cwd):
         raise UsageError(f"The working folder {what.cwd!r} is no absolute path", hint="Send the client's own folder.")
+    if what.file == "":
+        raise UsageError("The path of the environment file is empty", hint="Name a file or folder; `.` is this one.")
     if any("\0" in text for text in (what.cwd, what.file or "", *what.command)):
         raise UsageError("A path or a word of the command holds a NUL character", hint="No file has such a name.")
     given = (

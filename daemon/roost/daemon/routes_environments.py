@@ -17,6 +17,7 @@ from roost.client.wire import (
     LabelRequest,
     RegisterRequest,
     RegisterResponse,
+    VersionNumber,
     VersionsResponse,
 )
 from roost.daemon.host_credentials import not_kept
@@ -43,14 +44,14 @@ class VersionsQuery(msgspec.Struct, kw_only=True):
     """A page of versions, the newest first."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
-    before: int | None = None
+    before: VersionNumber | None = None
     archived: bool = False
 
 
 class VersionQuery(msgspec.Struct, kw_only=True):
     """Which version: by number or by label; neither: the latest."""
 
-    version: Annotated[int, Meta(ge=1)] | None = None
+    version: VersionNumber | None = None
     label: str | None = None
 
 

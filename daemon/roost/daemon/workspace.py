@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 
@@ -39,7 +38,7 @@ class Workspace:
         self, resolved: Resolved, name: str | None, labels: Sequence[str] = (), origin: str | None = None
     ) -> Registered:
         """Make ``resolved`` the next version of ``name`` (by default what its file says, or its folder), unless it is
-        the latest already. Raises NameInvalidError, UsageError where there is no name."""
+        one already. Raises NameInvalidError, UsageError where there is no name."""
         chosen = check_new_name(name if name is not None else _own_name(resolved))
         checked = tuple(check_new_label(label) for label in labels)
         new = new_version(resolved, chosen, labels=checked, origin=origin and str(parse_reference(origin)))
@@ -65,7 +64,7 @@ class Workspace:
         name = name_from(resolved.source.name)
         version = await self._store.index.same_version(name, resolved.digest, resolved.settings_digest)
         if version is None:
-            version = (await self.add(new_version(resolved, name, reuse="any"))).version
+            version = (await self.add(new_version(resolved, name, by_hand=False))).version
         return msgspec.structs.replace(resolved, environment=(version.name, version.version))
 
     async def label(self, name: str, label: str, version: int) -> EnvironmentVersion:
@@ -106,7 +105,7 @@ def new_version(
     name: str,
     *,
     labels: tuple[str, ...] = (),
-    reuse: Literal["latest", "any"] = "latest",
+    by_hand: bool = True,
     kind: EnvironmentKind | None = None,
     origin: str | None = None,
 ) -> NewVersion:
@@ -122,7 +121,7 @@ def new_version(
         settings_canonical=resolved.settings_canonical,
         kind=kind or kind_of(resolved.definition),
         labels=labels,
-        reuse=reuse,
+        by_hand=by_hand,
         origin=origin,
     )
 

@@ -70,12 +70,14 @@ class VersionTakenError(RoostError):
 
 
 def register(connection: sqlite3.Connection, new: NewVersion) -> Registered:
-    """Number ``new`` as the next version, unless one that is the same makes that needless; set its labels."""
+    """Number ``new`` as the next version, unless one of its name is the same; set its labels."""
     environment = _environment_id(connection, new.name, add=True)
     found = _same(connection, environment, new)
     number = found if found is not None else _add(connection, environment, new)
-    if new.reuse == "latest":  # somebody asked for it by name: it shall be seen
+    if new.by_hand:
         connection.execute("UPDATE environments SET archived = 0 WHERE id = ? AND archived", (environment,))
+        query = "UPDATE versions SET archived = 0 WHERE environment = ? AND version = ? AND archived"
+        connection.execute(query, (environment, number))
     failpoint("register-version")
     for label in new.labels:
         _put_label(connection, environment, label, number)
@@ -121,12 +123,7 @@ def _same(connection: sqlite3.Connection, environment: int, new: NewVersion) -> 
     ).fetchall()
     if new.number is not None:
         return _numbered(connection, environment, new, {row["version"] for row in rows})
-    if not rows:
-        return None
-    if new.reuse == "any":
-        return int(rows[0]["version"])
-    latest = _latest_number(connection, environment)
-    return latest if latest in {row["version"] for row in rows} else None
+    return int(rows[0]["version"]) if rows else None
 
 
 def _numbered(connection: sqlite3.Connection, environment: int, new: NewVersion, same: set[int]) -> int | None:

@@ -204,8 +204,8 @@ class NewVersion(msgspec.Struct, frozen=True, kw_only=True):
     kind: EnvironmentKind
     labels: tuple[str, ...] = ()
     """To set on it, whether it is new or not."""
-    reuse: Literal["latest", "any"] = "latest"
-    """Which version of the same definition and settings makes a new one needless."""
+    by_hand: bool = True
+    """Somebody asked for it by name: what of it is archived is brought back."""
     number: int | None = None
     """Of a curated version, which its catalogue numbers. Of others ``None``: one more than the highest."""
     origin: str | None = None

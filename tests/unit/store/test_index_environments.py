@@ -56,13 +56,22 @@ async def test_versions_count_up_and_the_same_again_is_none(index: Index) -> Non
     assert number(await index.register(new("other", "six==1"))) == (1, True)
 
 
-async def test_by_hand_going_back_is_a_new_version_and_a_run_finds_the_old_one(index: Index) -> None:
+@pytest.mark.parametrize("by_hand", [True, False])
+async def test_what_was_there_before_is_the_version_that_it_was(index: Index, by_hand: bool) -> None:
     for requirement in ("six==1", "six==2"):
         await index.register(new("train", requirement))
-    assert number(await index.register(new("train", "six==1", reuse="any"))) == (1, False)
+    assert number(await index.register(new("train", "six==1", by_hand=by_hand))) == (1, False)
     assert await find(index, "train") == 2
-    assert number(await index.register(new("train", "six==1"))) == (3, True)
-    assert await find(index, "train") == 3
+
+
+async def test_registering_by_hand_brings_back_what_is_archived(index: Index) -> None:
+    for requirement in ("six==1", "six==2"):
+        await index.register(new("train", requirement))
+    await index.set_archived("train", 1, True)
+    await index.set_archived("train", None, True)
+    assert (await index.register(new("train", "six==1", by_hand=False))).version.archived
+    assert not (await index.register(new("train", "six==1"))).version.archived
+    assert [row.versions for row in await index.environments()] == [2]
 
 
 async def test_a_body_comes_back_whole(index: Index) -> None:
@@ -116,7 +125,7 @@ async def test_numbers_are_never_given_twice(index: Index) -> None:
         await index.register(new("train", requirement))
     await index.set_archived("train", 2, True)
     assert number(await index.register(new("train", "six==3"))) == (3, True)
-    assert number(await index.register(new("train", "six==2"))) == (4, True)
+    assert number(await index.register(new("train", "six==4"))) == (4, True)
 
 
 async def test_pages_of_names_and_versions(index: Index) -> None:

@@ -175,7 +175,7 @@ class Environment:
             workspace._request("PUT", path_to("environments", name, "labels", label), {"version": number})
 
     def register(self, workspace: Workspace) -> Environment:
-        """Make this the next version of its name, unless it is the latest already; the registered version is returned,
+        """Make this the next version of its name, unless it is one already; the registered version is returned,
         and this object stays as it is. Versions count up by themselves: a ``version`` that was set by hand is refused.
         Raises ``UsageError``, ``DefinitionError``."""
         if self.version not in (None, *([str(self._origin.version)] if self._origin else [])):

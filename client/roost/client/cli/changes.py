@@ -112,3 +112,11 @@ def _text(value: object) -> str:
     if isinstance(value, str):
         return value if "\n" not in value else json.dumps(value, ensure_ascii=False)
     return json.dumps(value, ensure_ascii=False)
+
+
+def as_before(answer: Json) -> str:
+    """What there is to say of a version that was there already."""
+    if answer["created"]:
+        return ""
+    latest = "" if "latest" in answer["environment"]["labels"] else ", and is not the latest"
+    return f" (was registered already{latest})"

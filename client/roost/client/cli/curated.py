@@ -81,7 +81,9 @@ def _held(versions: int | None) -> str:
 def publish_command(context: Context) -> int:
     options = context.options
     asked = {"environment": options.reference, "registry": options.registry, "name": options.name}
-    answer = context.request("POST", "/v1/curated/publish", {key: value for key, value in asked.items() if value})
+    answer = context.request(
+        "POST", "/v1/curated/publish", {key: value for key, value in asked.items() if value is not None}
+    )
     if context.json:
         context.print_json(answer)
         return 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from roost.client.cli import comparing, exchange, wheels, who
-from roost.client.cli.changes import summary
+from roost.client.cli.changes import as_before, summary
 from roost.client.cli.context import Context, wrong_usage
 from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.cli.what import add_what, what, working_folder
@@ -18,6 +19,8 @@ Json = dict[str, Any]
 NAMED = "NAME[:VERSION|@LABEL]"
 MOST_FIELDS = 6
 PAGE = 1000
+VERSION = re.compile(r"[1-9][0-9]{0,17}")
+"""As the store has it: more than SQLite's integers hold is no version."""
 
 
 def add(subparsers: Subparsers) -> None:
@@ -74,7 +77,7 @@ def split_reference(text: str) -> tuple[str, dict[str, str]]:
     for mark, key in ((":", "version"), ("@", "label")):
         name, found, rest = text.partition(mark)
         if found and not (mark == ":" and "@" in name):
-            if key == "version" and not rest.isdecimal():
+            if key == "version" and not VERSION.fullmatch(rest):
                 raise wrong_usage(f"{text!r} names no version.", "Write NAME:VERSION as in train:3, or NAME@LABEL.")
             return name, {key: rest}
     return text, {}
@@ -85,6 +88,8 @@ def route(reference: str, *parts: str, **query: object) -> str:
     name, chosen = split_reference(reference)
     if name in ("", ".", ".."):  # none of them can stand in a route
         raise wrong_usage(f"{name!r} can't be the name of an environment.", f"Write {NAMED}.")
+    if empty := [part for part in parts if part in ("", ".", "..")]:
+        raise wrong_usage(f"{empty[0]!r} can't be a label.", "Write letters, digits, '.', '_' and '-'.")
     path = "/".join(["/v1/environments", *(quote(part, safe="") for part in (name, *parts))])
     said = {**chosen, **{key: value for key, value in query.items() if value is not None}}
     return f"{path}?{urlencode(said)}" if said else path
@@ -110,7 +115,7 @@ def registered(context: Context, request: Json) -> int:
         return 0
     environment = answer["environment"]
     version = f"{environment['name']}:{environment['version']}"
-    context.print(version if answer["created"] else f"{version} (was registered already)")
+    context.print(version + as_before(answer))
     return 0
 
 

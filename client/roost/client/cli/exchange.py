@@ -7,6 +7,7 @@ import os
 import sys
 from typing import Any
 
+from roost.client.cli.changes import as_before
 from roost.client.cli.context import Context, wrong_usage
 from roost.client.cli.parser import Subparsers, add_command
 from roost.client.cli.what import add_what, utf8, what, working_folder
@@ -78,7 +79,7 @@ def import_command(context: Context) -> int:
     context.note(f"read {answer['source']} ({answer['format']})")
     environment = answer["environment"]
     version = f"{environment['name']}:{environment['version']}"
-    context.print(version if answer["created"] else f"{version} (was registered already)")
+    context.print(version + as_before(answer))
     return 0
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from codecs import getincrementaldecoder
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import quote
 
 from roost.client.cli.building import build, fields
 from roost.client.cli.context import Context, wrong_usage
@@ -75,8 +78,16 @@ def _short(text: str) -> str:
     return words if len(words) <= COMMAND_WIDTH else words[: COMMAND_WIDTH - 1] + "…"
 
 
+def _path(context: Context) -> str:
+    """Of the run that is named, whatever the name is."""
+    run_id = context.options.id
+    if run_id in ("", ".", ".."):  # none of them can stand in a route
+        raise wrong_usage(f"{run_id!r} is no run's id.", "`roost runs list` shows the latest ones.")
+    return f"/v1/runs/{quote(run_id, safe='')}"
+
+
 def show_command(context: Context) -> int:
-    answer = context.request("GET", f"/v1/runs/{context.options.id}")
+    answer = context.request("GET", _path(context))
     context.print_json(answer) if context.json else context.print(fields(_shown(answer)))
     return 0
 
@@ -93,41 +104,49 @@ def _shown(run: Json) -> Json:
 
 def logs_command(context: Context) -> int:
     query = "?follow=1" if context.options.follow else ""
-    silent = True
-    with closing(context.daemon.chunks(f"/v1/runs/{context.options.id}/logs{query}")) as chunks:
+    silent, print_output = True, _printer(context)
+    with closing(context.daemon.chunks(f"{_path(context)}/logs{query}")) as chunks:
         for chunk in chunks:
             silent = False
-            _print_output(context, chunk)
+            print_output(chunk, False)
+    print_output(b"", True)
     if silent:
         _say_why(context)
     return 0
 
 
-def _print_output(context: Context, chunk: bytes) -> None:
-    if context.json:
-        context.print_json({"output": chunk.decode(errors="replace")})
-    else:
+def _printer(context: Context) -> Callable[[bytes, bool], None]:
+    """For the next part of the output, and whether it is the last: a character that is cut in two is put together."""
+    text = getincrementaldecoder("utf-8")(errors="replace")
+
+    def as_json(chunk: bytes, last: bool) -> None:
+        if decoded := text.decode(chunk, last):
+            context.print_json({"output": decoded})
+
+    def as_it_is(chunk: bytes, last: bool) -> None:
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
+
+    return as_json if context.json else as_it_is
 
 
 def _say_why(context: Context) -> None:
     """There is no output: of a run at someone's terminal none is kept."""
     if context.json and not context.options.follow:
-        _print_output(context, b"")
-    if not context.request("GET", f"/v1/runs/{context.options.id}")["detached"]:
+        context.print_json({"output": ""})
+    if not context.request("GET", _path(context))["detached"]:
         context.note("it was not detached: what it printed went to where it was started, and is not kept")
 
 
 def cancel_command(context: Context) -> int:
-    answer = context.request("DELETE", f"/v1/runs/{context.options.id}")
+    answer = context.request("DELETE", _path(context))
     context.print_json(answer) if context.json else context.note(f"run {context.options.id} was asked to end")
     return 0
 
 
 def rerun_command(context: Context) -> int:
     """As ``run`` does it: the command's own status, or the id of a detached run."""
-    old = context.request("GET", f"/v1/runs/{context.options.id}")
+    old = context.request("GET", _path(context))
     _check(old)
     detach = context.options.detach
     request = {"detach": True, "environ_of_client": handed_on(context)} if detach else _terminal_for(old)
