@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import stat
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from roost.daemon.engines import uv_process
 from roost.daemon.engines.uv_process import Process, Secrets
+from roost.daemon.engines.uv_terminal import open_terminal
 
 
 def test_secrets_are_taken_out_of_text_in_each_of_their_forms() -> None:
@@ -78,3 +84,31 @@ def test_the_systems_certificates_are_trusted_where_there_are_any(
     monkeypatch.setenv("SSL_CERT_DIR", str(folder))
     environ = Process("uv", "/cache", str(tmp_path), timeout=7, retries=1)._environ(str(tmp_path), Secrets({}))
     assert ("UV_SYSTEM_CERTS" in environ) == wanted
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="only Linux tells which descriptors are open")
+async def test_a_cancellation_leaves_no_descriptor_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even one that comes while a slow machine opens them."""
+    process = Process("/bin/true", str(tmp_path / "cache"), str(tmp_path / "scratch"))
+    opening = threading.Event()
+
+    def open_slowly() -> tuple[int, int]:
+        opening.set()
+        time.sleep(0.1)
+        return open_terminal()
+
+    async def run() -> None:
+        async with process.folder() as folder:
+            await process.run([], folder, secrets=Secrets({}), on_frame=lambda frame: None)
+
+    await run()
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(uv_process, "open_terminal", open_slowly)
+    task = asyncio.create_task(run())
+    await asyncio.to_thread(opening.wait, 20)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0.3)
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before

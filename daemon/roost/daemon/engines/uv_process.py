@@ -23,6 +23,7 @@ import msgspec
 
 from roost.daemon.engines.uv_errors import UvCrashedError
 from roost.daemon.engines.uv_terminal import Frames, connect, is_drawing, open_terminal, read_some
+from roost.store.index_database import to_the_end
 
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 PASSED = (
@@ -180,31 +181,21 @@ class Process:
         environ = await asyncio.to_thread(self._environ, folder, secrets)
         environ |= {"TERM": "xterm"} if on_frame is not None else {}
         command = [program, *arguments] if program else [self._binary, *arguments, *self._common()]
-        netrc = await asyncio.to_thread(_open_netrc, folder, secrets)
-        terminal = await asyncio.to_thread(open_terminal) if on_frame is not None else None
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=terminal[1] if terminal else asyncio.subprocess.PIPE,
-                cwd=os.path.join(folder, "cwd"),
-                env={**environ, "NETRC": netrc.path},
-                start_new_session=True,
-                limit=_LINE_LIMIT,
-                pass_fds=(netrc.memory.fileno(),) if netrc.memory else (),
-            )
-        except BaseException as error:
-            if terminal:
-                os.close(terminal[0])
-            if isinstance(error, OSError):
-                raise _not_started(command[0], error) from error
-            raise
-        finally:
-            if netrc.memory:
-                netrc.memory.close()
-            if terminal:
-                os.close(terminal[1])
+            async with _inherited(folder, secrets, drawing=on_frame is not None) as (netrc, terminal):
+                process = await asyncio.create_subprocess_exec(
+                    *command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=terminal[1] if terminal else asyncio.subprocess.PIPE,
+                    cwd=os.path.join(folder, "cwd"),
+                    env={**environ, "NETRC": netrc.path},
+                    start_new_session=True,
+                    limit=_LINE_LIMIT,
+                    pass_fds=(netrc.memory.fileno(),) if netrc.memory else (),
+                )
+        except OSError as error:
+            raise _not_started(command[0], error) from error
         try:
             if terminal and on_frame:
                 return await _follow_terminal(process, terminal[0], secrets, on_line, on_frame)
@@ -238,6 +229,33 @@ class _Netrc(NamedTuple):
 
     path: str
     memory: BinaryIO | None = None
+
+
+Terminal = tuple[int, int]
+
+
+@contextlib.asynccontextmanager
+async def _inherited(folder: str, secrets: Secrets, *, drawing: bool) -> AsyncIterator[tuple[_Netrc, Terminal | None]]:
+    """What uv inherits, until it has: opened in a thread, and closed also where the caller is cancelled meanwhile. Our
+    end of the terminal stays open, unless the block fails."""
+    opening = asyncio.create_task(asyncio.to_thread(_open_all, folder, secrets, drawing))
+    try:
+        yield await asyncio.shield(opening)
+    except BaseException:
+        _, terminal = await to_the_end(opening)
+        if terminal:
+            os.close(terminal[0])
+        raise
+    finally:
+        netrc, terminal = await to_the_end(opening)
+        if netrc.memory:
+            netrc.memory.close()
+        if terminal:
+            os.close(terminal[1])
+
+
+def _open_all(folder: str, secrets: Secrets, drawing: bool) -> tuple[_Netrc, Terminal | None]:
+    return _open_netrc(folder, secrets), open_terminal() if drawing else None
 
 
 def _open_netrc(folder: str, secrets: Secrets) -> _Netrc:
