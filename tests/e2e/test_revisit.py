@@ -198,4 +198,4 @@ def test_what_a_run_used_is_told_as_it_was(roost: Roost, pip_index: PipIndex) ->
     say = ("--", "python", "-c", "import toy; print(toy.value)")
     assert roost.ok("run", "-e", "e:1", "--lock", run["lock_digest"], *say) == "1.0\n"
     shown = roost.ok("runs", "show", run["id"])
-    assert "name=e, version=1" in shown
+    assert "e:1" in shown
