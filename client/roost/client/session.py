@@ -1,4 +1,8 @@
-"""Requests to the daemon that outlive it: it is started when it is needed, and again if it stopped in between."""
+"""Requests to the daemon that outlive it: it is started when it is needed, and again if it stopped in between.
+
+What only reads is asked once more of the next daemon where this one went away while it was asked; what changes
+something is not, for it may have been done.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Any, TypeVar
 
 from roost.client import autostart
 from roost.client.errors import ClientError
-from roost.client.transport import GONE, Daemon, with_variables
+from roost.client.transport import GONE, BrokenOffAnswerError, Daemon, with_variables
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -33,7 +37,7 @@ class Session:
         """One request; a definition's ``${VAR}`` gets its value from this process's variables when asked for."""
         while True:
             try:
-                return self._again(partial(self._request, method, target, body))
+                return self._again(method, partial(self._request, method, target, body))
             except ClientError as error:
                 again = with_variables(body, error) if body is not None else None
                 if again is None:
@@ -45,25 +49,29 @@ class Session:
 
     def lines(self, method: str, target: str, body: Json | None = None) -> Generator[Json, None, None]:
         """The NDJSON that answers. Closing the iterator closes the stream."""
-        yield from self._stream(lambda: self.daemon.lines(method, target, body))
+        yield from self._stream(method, lambda: self.daemon.lines(method, target, body))
 
     def chunks(self, target: str) -> Generator[bytes, None, None]:
         """The bytes that answer a GET, as they come."""
-        yield from self._stream(lambda: self.daemon.chunks(target))
+        yield from self._stream("GET", lambda: self.daemon.chunks(target))
 
-    def _stream(self, begin: Callable[[], Generator[T, None, None]]) -> Iterator[T]:
-        """Nothing of a stream has come yet where nobody serves."""
-        stream, first = self._again(lambda: _begun(begin()))
+    def _stream(self, method: str, begin: Callable[[], Generator[T, None, None]]) -> Iterator[T]:
+        """Asked again only as long as nothing of it has come."""
+        stream, first = self._again(method, lambda: _begun(begin()))
         with closing(stream):
             yield from first
             yield from stream
 
-    def _again(self, action: Callable[[], T]) -> T:
+    def _again(self, method: str, action: Callable[[], T]) -> T:
         try:
             return action()
         except GONE:
-            self._daemon = None
-            return action()
+            pass
+        except BrokenOffAnswerError:
+            if method != "GET":
+                raise
+        self._daemon = None
+        return action()
 
 
 def _begun(stream: Generator[T, None, None]) -> tuple[Generator[T, None, None], list[T]]:

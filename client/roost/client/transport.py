@@ -17,6 +17,10 @@ GONE = (FileNotFoundError, ConnectionRefusedError, NotADirectoryError)
 """What connecting to a socket that nobody serves raises."""
 
 
+class BrokenOffAnswerError(ClientError):
+    """The daemon went away while it was asked, or while it answered: what it did of it is not known."""
+
+
 class Daemon:
     """Requests to the daemon at one socket. Errors are ``ClientError`` with the daemon's own body."""
 
@@ -64,10 +68,11 @@ class Daemon:
         except GONE:
             raise
         except (OSError, http.BrokenOffError) as error:
-            raise unreachable(
+            said = unreachable(
                 f"The daemon at {self.path} broke off: {str(error) or type(error).__name__}",
                 "`roost daemon logs` may say why; try again, and the client starts it anew.",
-            ) from error
+            )
+            raise BrokenOffAnswerError(said.body) from error
 
 
 def _sent(path: str, method: str, target: str, body: dict[str, Any] | None) -> http.Response:
