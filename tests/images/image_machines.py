@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import docker
 from pip_index import PipIndex
 from registry_parts import Registries
 from roost_process import Roost
 
 Machine = Callable[..., Roost]
 """What makes machines."""
-NUMPY = """name = "train"
+NUMPY = """name = "{name}"
+[inference]
+stack = "{name}"
 [base]
 image = "{base}"
 {more}
@@ -41,5 +46,15 @@ def machine(
 
 
 def write_numpy(roost: Roost, base: str, more: str = "") -> None:
-    """The definition of most of these tests."""
-    roost.write("roost.toml", NUMPY.format(base=base, more=more))
+    """The definition of most of these tests, with a digest for each test: all share an engine, and none shall remove
+    another's image."""
+    test = os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]
+    name = f"train-{hashlib.sha256(test.encode()).hexdigest()[:8]}"
+    roost.write("roost.toml", NUMPY.format(name=name, base=base, more=more))
+
+
+def forget(client: docker.DockerClient, *names: str) -> None:
+    """Remove images, if they are there."""
+    for name in names:
+        with contextlib.suppress(docker.errors.NotFound):
+            client.images.remove(name, force=True)

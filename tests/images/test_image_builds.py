@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 
 import docker
-from image_machines import Machine, write_numpy
+from image_machines import Machine, forget, write_numpy
 from pip_index import PipIndex
 
 VERSION = "import numpy, sys; print(numpy.__version__, sys.prefix)"
-
-
-def forget(client: docker.DockerClient, *names: str) -> None:
-    for name in names:
-        with contextlib.suppress(docker.errors.ImageNotFound):
-            client.images.remove(name, force=True)
 
 
 def test_a_definition_with_a_base_becomes_an_image_that_runs_and_is_reused(

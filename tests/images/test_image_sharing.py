@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import docker
 import pytest
-from image_machines import Machine, machine, write_numpy
+from image_machines import Machine, forget, machine, write_numpy
 from pip_index import PipIndex
 from registry_parts import Registries
 from roost_process import Roost
@@ -36,12 +36,6 @@ def shared_base(client: docker.DockerClient, base_image: str, registries: Regist
     assert "error" not in said, said
     client.images.remove(f"{reference}:1")
     return f"{reference}:1"
-
-
-def forget(client: docker.DockerClient, *names: str) -> None:
-    for name in names:
-        with contextlib.suppress(docker.errors.ImageNotFound):
-            client.images.remove(name, force=True)
 
 
 def codes(plan: dict) -> list[str]:

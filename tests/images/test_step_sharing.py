@@ -32,8 +32,10 @@ def new_machine(channel_url: str, docker_host: str, registries: Registries) -> I
 def forget(client: docker.DockerClient, roost: Roost, *, layers: bool = False) -> None:
     """As a user who prunes everything, and with ``layers`` roost's own as well."""
     for image in roost.json("image", "list")["images"]:
-        with contextlib.suppress(docker.errors.ImageNotFound):
+        with contextlib.suppress(docker.errors.NotFound):
+            below = client.images.get(image["digest"]).labels.get("org.roost.base", image["digest"])
             client.images.remove(image["digest"], force=True)
+            client.images.remove(f"roost/base:{below.removeprefix('sha256:')}")
     client.images.prune(filters={"dangling": True})
     if layers:
         shutil.rmtree(roost.root / "layers")

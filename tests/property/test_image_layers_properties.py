@@ -28,8 +28,9 @@ def part(name: str, size: int, version: str = "1.0", kind: str = "conda") -> Par
     return Part(kind=kind, name=name, version=version, size=size, identity=(f"{name}{version}",), python=True)  # type: ignore[arg-type]
 
 
-PARTS = st.dictionaries(NAMES, SIZES, min_size=1, max_size=150).map(
-    lambda sizes: [part(name, size) for name, size in sizes.items()]
+KINDS = st.sampled_from(["conda", "wheel"])
+PARTS = st.dictionaries(NAMES, st.tuples(SIZES, KINDS), min_size=1, max_size=150).map(
+    lambda found: [part(name, size, kind=kind) for name, (size, kind) in found.items()]
 )
 
 
@@ -44,15 +45,26 @@ def test_the_order_of_packages_is_of_no_matter_and_all_are_there_once(parts, ran
     units = arrange(parts)
     assert keys(arrange(shuffled)) == keys(units)
     assert sorted(p.name for unit in units for p in unit.parts) == sorted(p.name for p in parts)
-    assert len(units) <= LARGE_LAYERS + GROUPS <= 59
+    assert len(units) <= LARGE_LAYERS + sum(GROUPS.values()) <= 59
 
 
 @given(PARTS)
-def test_heavy_layers_lie_below(parts):
+def test_heavy_layers_lie_below_and_wheels_are_lighter_than_they_are(parts):
     large = [unit.parts[0] for unit in arrange(parts) if not unit.name.startswith("group:")]
-    magnitudes = [math.frexp(p.size)[1] for p in large]
+    magnitudes = [math.frexp(p.size)[1] - 3 * (p.kind == "wheel") for p in large]
     assert magnitudes == sorted(magnitudes, reverse=True)
     assert all(p.size >= LARGE for p in large)
+
+
+@given(PARTS)
+def test_small_wheels_lie_on_top_and_small_conda_packages_above_all_that_is_heavier(parts):
+    units = arrange(parts)
+    kinds = [unit.name.rpartition(":")[0] for unit in units]
+    assert kinds == sorted(kinds, key=lambda kind: kind == "group:wheel")
+    if "group:conda" in kinds:
+        above = units[kinds.index("group:conda") :]
+        assert all(unit.parts[0].size < 16 * LARGE for unit in above if unit.name.startswith("wheel:"))
+        assert not any(unit.name.startswith("conda:") for unit in above)
 
 
 @given(PARTS, st.data())
@@ -66,11 +78,11 @@ def test_a_new_version_of_like_size_moves_one_layer_and_no_other(parts, data):
     assert [chosen in unit.parts for unit in moved] == [True]
 
 
-@given(PARTS, NAMES, st.integers(0, LARGE - 1))
-def test_a_small_package_more_or_less_moves_its_group_alone(parts, name, size):
+@given(PARTS, NAMES, st.integers(0, LARGE - 1), KINDS)
+def test_a_small_package_more_or_less_moves_its_group_alone(parts, name, size, kind):
     without = [p for p in parts if p.name != name]
     before, after = (dict(zip((u.name for u in units), keys(units), strict=True)) for units in (
-        arrange(without), arrange([*without, part(name, size)])
+        arrange(without), arrange([*without, part(name, size, kind=kind)])
     ))  # fmt: skip
     changed = {unit for unit in before.keys() | after.keys() if before.get(unit) != after.get(unit)}
     assert len(changed) == 1

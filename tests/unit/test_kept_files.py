@@ -76,8 +76,11 @@ async def test_digests_that_lead_elsewhere(layout: Layout, wheel: PipItem, diges
 
 
 @pytest.mark.parametrize("path", ["..", "../..", "{}/folder/..", "{}/"])
-async def test_names_that_lead_elsewhere(layout: Layout, tmp_path: Path, path: str) -> None:
-    (tmp_path / "folder").mkdir()
+async def test_names_that_lead_elsewhere(
+    layout: Layout, tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder/deep/er").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "folder/deep/er")
     source = PipItem(kind="source", text="x", digest="sha256:" + "0" * 64, path=path.format(tmp_path))
     with pytest.raises(DefinitionError):
         await keep(layout, of(source))

@@ -78,6 +78,13 @@ class ContextChangedError(BuildError):
     retryable = True
 
 
+class PrunedError(BuildError):
+    """What was just made in the engine, or brought into it, is not there any more."""
+
+    code = "pruned"
+    retryable = True
+
+
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """What conda layers go on, and the two digests of it that the image key takes."""
 
@@ -195,7 +202,7 @@ class Bases:
         made = await engine.build_steps(below.digest, steps, platform=platform, fresh=fresh, progress=progress)
         image = await engine.image(made)
         if image is None:
-            raise BuildError("the engine ran the docker steps, and does not have what they made", hint="Try again.")
+            raise PrunedError("The engine ran the docker steps, and does not have what they made", hint="Try again.")
         new = image.diff_ids[common_length(image.diff_ids, (layer.diff_id for layer in below.layers)) :]
         async with self.folder() as folder:
             exported = await engine.export(made, folder, new)
@@ -241,7 +248,7 @@ class Bases:
             await self._check_context(base)
         image = await engine.image(made)
         if image is None:
-            raise BuildError("the engine built the Dockerfile, and does not have what it made", hint="Try again.")
+            raise PrunedError("The engine built the Dockerfile, and does not have what it made", hint="Try again.")
         check_platform("what the Dockerfile makes", image.platform, platform)
         return await self.from_engine(made, image.diff_ids)
 
@@ -307,7 +314,7 @@ class Bases:
                 continue
             if layer.digest is None or (not layer.kept and base.reference is None):
                 raise BaseMissingError(
-                    f"layer {layer.diff_id[:19]}… of the base image was in the engine alone, and is gone",
+                    f"Layer {layer.diff_id[:19]}… of the base image was in the engine alone, and is gone",
                     hint="Bring the base image into the engine again, and try again.",
                 )
             if layer.kept:

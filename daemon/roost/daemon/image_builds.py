@@ -19,7 +19,7 @@ from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
 from roost.daemon.expansion import reveal
 from roost.daemon.flights import Flight, Flights, Listener
-from roost.daemon.image_bases import BaseInvalidError, Bases, Settled
+from roost.daemon.image_bases import BaseInvalidError, Bases, PrunedError, Settled
 from roost.daemon.image_config import BaseImage, created_of, image_config, image_key, packages_told
 from roost.daemon.image_layers import PREFIX_IN_IMAGE, Content
 from roost.daemon.image_places import (
@@ -37,7 +37,7 @@ from roost.daemon.image_scripts import script_steps
 from roost.daemon.oci import Unknown, Yes, digest_of, image_platform, parse_reference
 from roost.daemon.plain_bases import PlainBases
 from roost.store.clock import utc_now
-from roost.store.errors import BuildError
+from roost.store.errors import BuildError, NotFoundError
 from roost.store.failpoints import failpoint
 from roost.store.lock import CondaPython, Lock, lock_digest
 from roost.store.records import (
@@ -281,15 +281,16 @@ class ImageBuilds:
         engine = await self._engines.docker()
         image = await engine.image(assembled.whole.digest)
         if image is None:
-            raise BuildError(
-                "The engine took the image, and does not have it any more", hint="Was it pruned? Try again."
-            )
+            raise _pruned()
         if wanted.interpreter is not None and not wanted.adds:
             found = await engine.containers.find_in_image(image.id, (wanted.interpreter,), image.variables)
             if found is None:
                 raise _no_interpreter(wanted.interpreter)
             assembled = msgspec.structs.replace(assembled, interpreter=found)
-        await engine.tag(image.id, engine_reference(wanted.name, wanted.key))
+        try:
+            await engine.tag(image.id, engine_reference(wanted.name, wanted.key))
+        except NotFoundError as error:
+            raise _pruned() from error
         return assembled
 
     async def _push(self, assembled: Assembled, wanted: WantedImage, progress: BuildProgress) -> Pushed:
@@ -405,6 +406,10 @@ def _kept_layer(layer: object) -> BaseLayer:
     return BaseLayer(
         diff_id=layer.diff_id, digest=layer.digest, size=layer.size, media_type=layer.media_type, kept=True
     )
+
+
+def _pruned() -> PrunedError:
+    return PrunedError("The engine took the image, and does not have it any more", hint="Try again.")
 
 
 def _no_interpreter(name: str) -> BuildError:

@@ -14,7 +14,8 @@ from roost.daemon.config_schema import RegistriesSettings
 from roost.daemon.decide_facts import Facts, ImagePlace, Request, short
 from roost.daemon.decide_images import base_moved, first_place, has_steps, is_plain
 from roost.daemon.engine_set import Engines
-from roost.daemon.image_bases import Settled
+from roost.daemon.engines.docker_archive import LayerFileMissingError
+from roost.daemon.image_bases import BaseMissingError, PrunedError, Settled
 from roost.daemon.image_builds import ImageBuilds, ReadyImage, WantedImage, WantedPull
 from roost.daemon.launch import LaunchFolder
 from roost.daemon.launches import moving
@@ -28,6 +29,10 @@ from roost.store.errors import NotFoundError, UnreachableError, UsageError
 from roost.store.lock import Lock, lock_digest
 from roost.store.records import Generation, KeptBase, NewGeneration
 from roost.store.store import Store
+
+LOST = (BaseMissingError, LayerFileMissingError, PrunedError)
+"""What a build meets whose images somebody takes out of the engine under its hands; a second try finds out what of it
+has to be made again."""
 
 
 class GenerationGoneError(NotFoundError):
@@ -117,6 +122,15 @@ class ImageJobs:
         place = first_place(job.facts.image) if planned else None
         if place is not None:
             return await self._pulled(job, place, tell)
+        try:
+            return await self._built(job, tell, reasons)
+        except LOST as error:
+            text = f"{error.message}: it was pruned meanwhile, and made once more"
+            BuildProgress(tell).log(text)
+            reasons[:] = [Reason(code="pruned-meanwhile", message=text)]
+            return await self._built(job, tell, reasons)
+
+    async def _built(self, job: ImageJob, tell: Callable[[Message], None], reasons: list[Reason]) -> ReadyImage:
         progress = BuildProgress(tell)
         settled = await self._settled(job, progress, reasons)
         await progress.record(self._index)

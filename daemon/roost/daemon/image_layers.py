@@ -1,9 +1,10 @@
 """Which packages share a layer of an image, in which order layers lie, and what a layer's bytes depend on. Pure.
 
 A changed package moves its own layer, and an engine unpacks every layer above it again. So each large package has a
-layer of its own; small ones share a layer with those of the same bucket, by name alone; and heavy layers lie below
-light ones, so that what is unpacked again weighs no more than what changed. Sizes count by their order of magnitude:
-a new version of about the same size stays where it was. On top lies what belongs to no package.
+layer of its own; small ones share a layer with those of the same bucket, by name alone; and what is heavy and seldom
+changes lies below what is light and often does. A wheel is what a definition's lines name, where most of conda's
+packages are what those need: it counts for an eighth of its size. Sizes count by their order of magnitude: a new
+version of about the same size stays where it was. On top lies what belongs to no package.
 """
 
 from __future__ import annotations
@@ -27,10 +28,15 @@ LARGE = 2 << 20
 LARGE_LAYERS = 36
 TOP = "environment"
 """Name of the unit on top."""
-GROUPS = 20
+GROUPS = {"conda": 12, "wheel": 8}
 """With one on top at most 57 layers; an engine's limit is 125, the base's included."""
+_WHEEL_LIGHTER = 3
+"""Powers of two."""
 
 _VERSION = re.compile(r"(\d+)\.(\d+)")
+
+
+Kind = Literal["conda", "wheel"]
 
 
 class Layer(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +73,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One package of a lock."""
 
-    kind: Literal["conda", "wheel"]
+    kind: Kind
     name: str
     version: str
     size: int
@@ -120,20 +126,32 @@ def arrange(parts: Iterable[Part]) -> list[Unit]:
     """The layers of an image from the bottom to the top; the order of ``parts`` is of no matter."""
     ordered = sorted(parts, key=lambda part: (-_magnitude(part.size), part.name, part.kind, part.version))
     large = [part for part in ordered if part.size >= LARGE][:LARGE_LAYERS]
-    groups: dict[int, list[Part]] = {}
+    groups: dict[tuple[Kind, int], list[Part]] = {}
     for part in ordered:
         if part not in large:
-            groups.setdefault(_bucket(part.name), []).append(part)
+            groups.setdefault((part.kind, _bucket(part)), []).append(part)
     units = [Unit(name=f"{part.kind}:{part.name}", parts=(part,)) for part in large]
-    return units + [Unit(name=f"group:{number:02}", parts=_by_name(groups[number])) for number in sorted(groups)]
+    units += [Unit(name=f"group:{kind}:{number:02}", parts=_by_name(each)) for (kind, number), each in groups.items()]
+    return sorted(units, key=_place)
+
+
+def _place(unit: Unit) -> tuple[int, Kind, str]:
+    """The heavier, the lower. A group's place can't go by its size, which any of its packages may change: conda's count
+    as much as the lightest that has a layer of its own, and those of wheels as nothing."""
+    first = unit.parts[0]
+    if unit.name.startswith("group:"):
+        weight = _magnitude(LARGE) if first.kind == "conda" else 0
+    else:
+        weight = _magnitude(first.size) - (_WHEEL_LIGHTER if first.kind == "wheel" else 0)
+    return -weight, first.kind, unit.name
 
 
 def _magnitude(size: int) -> int:
     return size.bit_length()
 
 
-def _bucket(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % GROUPS
+def _bucket(part: Part) -> int:
+    return int.from_bytes(hashlib.sha256(part.name.encode()).digest()[:4], "big") % GROUPS[part.kind]
 
 
 def _by_name(parts: Sequence[Part]) -> tuple[Part, ...]:

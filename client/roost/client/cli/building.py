@@ -18,6 +18,23 @@ from roost.client.transport import with_variables
 
 Json = dict[str, Any]
 TIMES = ("created", "started", "ended")
+UNEXPECTED = frozenset(
+    [
+        "base-moved",
+        "engine-unknown",
+        "lock-elsewhere",
+        "lock-not-shared",
+        "lock-poisoned",
+        "lock-shared-registry",
+        "pruned-meanwhile",
+        "registry-unknown",
+        "steps-gone",
+        "steps-not-pushed",
+        "steps-shared",
+    ]
+)
+"""Codes of reasons that a person is told of unasked: who reads only the last line would not know that something else
+happened than usual, or that something is still to be done."""
 EXAMPLE = "b20261123-073101-97cac3"
 
 
@@ -74,12 +91,19 @@ def build(context: Context, request: Json) -> Json:
         with closing(_messages(context, request)) as messages:
             for message in messages:
                 if message["event"] == "result":
-                    result: Json = message["result"]
-                    return result
+                    display.close()
+                    return _told(context, message["result"])
                 _take(context, display, message)
     finally:
         display.close()
     raise unreachable("The daemon broke off before the build ended.", "Run the command again: what was done is kept.")
+
+
+def _told(context: Context, result: Json) -> Json:
+    for reason in result.get("reasons", []):
+        if reason["code"] in UNEXPECTED:
+            context.note(reason["message"])
+    return result
 
 
 def _messages(context: Context, request: Json) -> Generator[Json, None, None]:

@@ -21,6 +21,7 @@ that builds, pulls, loads or exports cuts its connection, on which the engine st
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import takewhile
@@ -31,7 +32,13 @@ import msgspec
 from docker import errors
 
 from roost.daemon.engines.docker_address import DockerConfig
-from roost.daemon.engines.docker_archive import Exported, LayerFile, docker_archive, read_archive
+from roost.daemon.engines.docker_archive import (
+    Exported,
+    LayerFile,
+    LayerFileMissingError,
+    docker_archive,
+    read_archive,
+)
 from roost.daemon.engines.docker_base_name import BaseNames
 from roost.daemon.engines.docker_builds import Building, built_on, classic_build
 from roost.daemon.engines.docker_buildx import buildx_build
@@ -52,6 +59,9 @@ from roost.daemon.progress import Progress
 from roost.store.errors import RoostError
 
 T = TypeVar("T")
+LOADING = "loading an image"
+_LAYER_MISSING = re.compile(r"/layer\.tar: no such file")
+"""What an engine says that looks in the archive for the file of a layer (moby, image/tarexport/load.go)."""
 
 
 class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,10 +211,16 @@ class DockerEngine:
         fresh: bool = False,
         progress: Progress,
     ) -> str:
-        """Build a whole Dockerfile; ``context`` is an absolute folder, whose ``.dockerignore`` holds."""
+        """Build a whole Dockerfile; ``context`` is an absolute folder, whose ``.dockerignore`` holds.
+
+        The engine alone has the result, and it never comes out the same again: it is named ``roost/base:…``, for
+        `docker system prune` takes what has no name."""
         buildkit = buildkit_needs(text)
         headers = {} if buildkit else await self._headers(built_on(text), progress)
-        return await self._build(Building(text, context, platform, labels or {}, fresh, headers), buildkit, progress)
+        building = Building(text, context, platform, labels or {}, fresh, headers)
+        made = await self._build(building, buildkit, progress)
+        await self.tag(made, own_name(made))
+        return made
 
     async def _headers(self, references: Sequence[str], progress: Progress) -> dict[str, str]:
         """Credentials for what a Dockerfile builds on; those that can't be had may not be needed."""
@@ -244,18 +260,18 @@ class DockerEngine:
         there = set() if alone or base is None else _shared(layers, await self._diff_ids(base))
         progress.start("load", sum(layer.size for layer in layers if layer.diff_id not in there))
         archive = docker_archive(config, layers, there, tags, progress)
-        ask = Ask("/images/load", "loading an image", {"quiet": "1"}, {"Content-Type": "application/x-tar"}, archive)
-        await self.client.stream(ask, _refuse_errors("loading an image"))
+        ask = Ask("/images/load", LOADING, {"quiet": "1"}, {"Content-Type": "application/x-tar"}, archive)
+        await self.client.stream(ask, _loaded)
         progress.finish("load")
         loaded = await self.image(f"sha256:{config_digits(config)}")
         if loaded is None:
-            raise engine_failed("it took the image and does not have it", "loading an image")
+            raise engine_failed("it took the image and does not have it", LOADING)
         return loaded.id
 
     async def _diff_ids(self, base: str) -> tuple[str, ...]:
         image = await self.image(base)
         if image is None:
-            raise ImageMissingError(f"The engine no longer has the base image {base}", hint="Try again: it is pulled.")
+            raise LayerFileMissingError(f"The engine no longer has the base image {base}", hint="Try again.")
         return image.diff_ids
 
     async def export(self, image_id: str, folder: str, wanted: Collection[str]) -> Exported:
@@ -332,6 +348,13 @@ def _inspect(api: docker.APIClient, reference: str) -> EngineImage | None:
         bytes=found.get("Size", 0),
         variables=tuple(config.get("Env") or ()),
     )
+
+
+def _loaded(message: Json) -> None:
+    """Raises LayerFileMissingError where a layer that was there when it was looked for is not there any more."""
+    if _LAYER_MISSING.search(str(message.get("error", ""))):
+        raise LayerFileMissingError("The engine lost a layer while an image was loaded", hint="Try again.")
+    _refuse_errors(LOADING)(message)
 
 
 def _refuse_errors(doing: str) -> Callable[[Json], None]:
