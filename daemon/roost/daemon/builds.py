@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractContextManager, aclosing, suppress
 from weakref import WeakValueDictionary
 
@@ -25,6 +25,7 @@ from roost.daemon.decide import Facts, Request
 from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
 from roost.daemon.expansion import concealed, expand_credentials, registry_credentials
+from roost.daemon.first_locks import Given, Offering
 from roost.daemon.flights import Flight, Flights, Listener
 from roost.daemon.host_credentials import in_urls, missing_variables, urls_of, urls_of_lock
 from roost.daemon.image_jobs import ImageJob, ImageJobs
@@ -83,6 +84,19 @@ class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
     def anew(self) -> bool:
         """Whether a new generation is asked for."""
         return self.request.rebuild or self.request.as_of is not None
+
+
+class Making(msgspec.Struct, frozen=True):
+    """One build under way."""
+
+    flight: Flight[BuildResult]
+    job: BuildJob
+    build: Build
+    planned: Planned
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 class Builds:
@@ -209,7 +223,7 @@ class Builds:
         try:
             await to_the_end(asyncio.create_task(self._begin(job, build)))
             flight.publish(told(planned, job.resolved))
-            result = await self._make_ready(flight, job, build, planned)
+            result = await self._make_ready(Making(flight, job, build, planned))
         except BaseException as error:
             await to_the_end(asyncio.create_task(self._fail(build, error, started, job.what.environ)))
             raise
@@ -224,60 +238,58 @@ class Builds:
         await self._store.index.insert_build(build)
         await self._events.append("build-started", **_event_fields(build))
 
-    async def _make_ready(
-        self, flight: Flight[BuildResult], job: BuildJob, build: Build, planned: Planned
-    ) -> BuildResult:
+    async def _make_ready(self, making: Making) -> BuildResult:
         """One at a time for what makes a generation: a definition keeps the lock that it was given first, and two that
         are asked for anew get two numbers."""
-        if planned.facts.generation is not None and not job.anew:
-            return await self._from_lock(flight, job, build, planned)
+        job = making.job
+        if making.planned.facts.generation is not None and not job.anew:
+            return await self._from_lock(making)
         key = (job.resolved.digest, job.resolved.lineage)
-        async with in_turn(self._numbering.setdefault(key, asyncio.Lock()), flight.publish):
+        async with in_turn(self._numbering.setdefault(key, asyncio.Lock()), making.flight.publish):
             if not job.anew and await self._store.index.current_generation(*key) is not None:
                 planned = await self._planner.plan(job.resolved, job.request, job.what)
-            return await self._from_lock(flight, job, build, planned)
+                making = msgspec.structs.replace(making, planned=planned)
+            return await self._from_lock(making)
 
-    async def _from_lock(
-        self, flight: Flight[BuildResult], job: BuildJob, build: Build, planned: Planned
-    ) -> BuildResult:
-        lock, solved = await self._lock(flight, job, planned.facts)
-        adopted = job.what.lock is not None and planned.facts.generation is None
-        result = await self._make(flight, job, build, planned, lock, moves=job.anew or adopted)
-        if job.anew:
-            result = msgspec.structs.replace(result, moved=await self._moved(job.resolved.digest))
-        if solved:
-            return await self._shared(flight, job, build, planned, lock, result)
-        standing = await self._planner.first_locks.standing(job.resolved, job.what, planned.facts)
-        return msgspec.structs.replace(result, reasons=[*result.reasons, *standing])
+    async def _from_lock(self, making: Making) -> BuildResult:
+        job, facts, locks = making.job, making.planned.facts, self._planner.first_locks
+        lock, solved = await self._lock(making.flight, job, facts)
+        moves = job.anew or (job.what.lock is not None and facts.generation is None)
+        async with Offering(lambda: self._offer(making, lock)) as offering:
+            result = await self._make(making, lock, moves=moves, proven=offering.begin if solved else _nothing)
+            if job.anew:
+                result = msgspec.structs.replace(result, moved=await self._moved(job.resolved.digest))
+            given = await offering.outcome() if solved else Given()
+        if given.instead is not None:  # it was shared meanwhile, and is taken as current
+            result = await self._make(making, given.instead, moves=True)
+        said = given.reasons if solved else await locks.standing(job.resolved, job.what, facts)
+        return msgspec.structs.replace(result, reasons=[*result.reasons, *said])
+
+    async def _offer(self, making: Making, lock: Lock) -> Given:
+        """Give the lock that was solved here to others."""
+        job = making.job
+        progress = BuildProgress(making.flight.publish, job.what.environ)
+        return await self._planner.first_locks.offer(job.resolved, job.what, lock, progress, rebuild=job.anew)
 
     async def _moved(self, digest: str) -> list[str]:
         """All that have this definition: its current generation is theirs."""
         return [f"{each.name}:{each.version}" for each in await self._store.index.versions_of_definition(digest)]
 
-    async def _shared(
-        self, flight: Flight[BuildResult], job: BuildJob, build: Build, planned: Planned, lock: Lock, first: BuildResult
-    ) -> BuildResult:
-        """Give the lock that was solved here to others, or take the one that was shared meanwhile as current."""
-        progress, locks = BuildProgress(flight.publish, job.what.environ), self._planner.first_locks
-        given = await locks.offer(job.resolved, job.what, lock, progress, rebuild=job.anew)
-        result = first
-        if given.instead is not None:
-            result = await self._make(flight, job, build, planned, given.instead, moves=True)
-        return msgspec.structs.replace(result, reasons=[*result.reasons, *given.reasons])
-
     async def _make(
-        self, flight: Flight[BuildResult], job: BuildJob, build: Build, planned: Planned, lock: Lock, *, moves: bool
+        self, making: Making, lock: Lock, *, moves: bool, proven: Callable[[], None] = _nothing
     ) -> BuildResult:
+        """``proven`` is called once all packages are known to install, if that is known before all is ready."""
+        job, build, facts = making.job, making.build, making.planned.facts
         started = time.monotonic()
         digest = lock_digest(lock)
         await self._store.index.update_build(build.id, state="building", lock_digest=digest)
         if job.resolved.image:
-            return await self._make_image(flight, job, build, planned, lock)
-        new = None if planned.facts.generation is not None and not job.anew else _new_generation(job)
+            return await self._make_image(making, lock, proven)
+        new = None if facts.generation is not None and not job.anew else _new_generation(job)
         credentials = await self._credentials(job, lock)
         wanted = Wanted(lock=lock, build_id=build.id, generation=new, credentials=credentials, environ=job.what.environ)
-        ready = await self._ready(wanted, flight, moves=moves)
-        generation = await self._generation(job, planned.facts, wanted, ready, moves=moves)
+        ready = await self._ready(wanted, making.flight, moves=moves)
+        generation = await self._generation(job, facts, wanted, ready, moves=moves)
         await self._store.index.update_build(build.id, generation=generation.number, artifact_id=ready.artifact.id)
         return BuildResult(
             id=build.id,
@@ -287,13 +299,11 @@ class Builds:
             generation=generation.number,
             artifacts=[artifact_view(ready.artifact)],
             seconds=round(time.monotonic() - started, 3),
-            reasons=[*planned.plan.reasons, *([cutoff(digest)] if ready.reused else [])],
+            reasons=[*making.planned.plan.reasons, *([cutoff(digest)] if ready.reused else [])],
         )
 
-    async def _make_image(
-        self, flight: Flight[BuildResult], job: BuildJob, build: Build, planned: Planned, lock: Lock
-    ) -> BuildResult:
-        what = job.what
+    async def _make_image(self, making: Making, lock: Lock, proven: Callable[[], None]) -> BuildResult:
+        job, planned, what = making.job, making.planned, making.job.what
         image = ImageJob(
             resolved=job.resolved,
             request=job.request,
@@ -301,15 +311,16 @@ class Builds:
             pulls=planned.plan.action == "pull-image",
             lock=lock,
             defaults=self._planner.defaults,
-            build_id=build.id,
+            build_id=making.build.id,
             anew=job.anew,
             exact=what.generation is not None or what.lock is not None,
             push=job.push,
+            proven=proven,
             credentials=await self._credentials(job, lock),
             environ=what.environ,
         )
         with given(registry_credentials(job.resolved.parsed.credentials, what.environ, all_needed=True)):
-            result = await self._images.make(image, flight.publish)
+            result = await self._images.make(image, making.flight.publish)
         return msgspec.structs.replace(result, reasons=[*planned.plan.reasons, *result.reasons])
 
     async def _credentials(self, job: BuildJob, lock: Lock) -> Mapping[str, str]:

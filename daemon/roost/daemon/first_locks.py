@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import msgspec
 
@@ -29,6 +30,35 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
 
     instead: Lock | None = None
     reasons: tuple[Reason, ...] = ()
+
+
+class Offering:
+    """Giving one's own lock, beside the rest of a build that goes on: the registry is waited for no longer than needed.
+
+    It ends with the ``with`` block: nothing is left running behind a build that failed."""
+
+    def __init__(self, offer: Callable[[], Coroutine[Any, Any, Given]]) -> None:
+        self._offer = offer
+        self._task: asyncio.Task[Given] | None = None
+
+    def begin(self) -> None:
+        """Begin, if that was not done: the lock is proven."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._offer())
+
+    async def outcome(self) -> Given:
+        """What came of it; begun now if it was not before."""
+        self.begin()
+        assert self._task is not None
+        return await self._task
+
+    async def __aenter__(self) -> Offering:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
 
 class FirstLocks:

@@ -84,6 +84,8 @@ class WantedImage(msgspec.Struct, frozen=True, kw_only=True):
     """An engine is there to run link scripts."""
     push: str | None = None
     """To the registry at this location."""
+    proven: Callable[[], None]
+    """Called once all packages are in layers."""
     as_it_is: bool = False
     """The base itself, byte for byte."""
     platform: str | None = None
@@ -190,6 +192,7 @@ class ImageBuilds:
             return await self._reuse(there, wanted)
         async with progress.in_turn(self._turns):
             assembled = await self._kept(there) or await self._assemble(progress, wanted)
+            wanted.proven()
             failpoint("image.assembled")
             if wanted.load:
                 assembled = await self._load(assembled, wanted, progress)

@@ -63,6 +63,8 @@ class ImageJob(msgspec.Struct, frozen=True, kw_only=True):
     """An older generation was asked for: nothing else will do."""
     push: str | None = None
     """The location of the registry that it is for; ``None``: the engine's."""
+    proven: Callable[[], None]
+    """Called once all packages of the lock are known to install."""
     credentials: Mapping[str, str] = {}
     environ: Mapping[str, str] = {}
 
@@ -225,6 +227,7 @@ class ImageJobs:
             load=job.push is None or interpreter is not None,
             scripts=job.push is None or await self._engine_answers(),
             push=job.push,
+            proven=job.proven,
             as_it_is=job.as_it_is,
             platform=job.base.platform,
             credentials=job.credentials,
