@@ -13,6 +13,7 @@ Needs an engine (``DOCKER_HOST`` or the usual socket), or root and ``dockerd``; 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import time
@@ -43,8 +44,8 @@ WARM = 5
 
 def main(plans: int) -> None:
     built = subprocess.check_output([sys.executable, str(HERE.parent / "channel" / "build.py")], text=True)
-    index = PipIndex()
     with (
+        contextlib.closing(PipIndex()) as index,
         docker_parts.engine("bench") as host,
         machine((Path(built.strip()) / "conda-forge").as_uri(), index, host) as roost,
     ):
@@ -54,7 +55,6 @@ def main(plans: int) -> None:
         roost.ok("daemon", "stop")
         asyncio.run(_inside(roost, plans))
         subprocess.run(["docker", "-H", host, "rmi", "--force", image["reference"]], check=True, capture_output=True)
-    index.close()
 
 
 def _as_told(roost: Roost, host: str, digest: str, plans: int) -> None:

@@ -48,7 +48,7 @@ def machine(
 def write_numpy(roost: Roost, base: str, more: str = "") -> None:
     """The definition of most of these tests, with a digest for each test: all share an engine, and none shall remove
     another's image."""
-    test = os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
     name = f"train-{hashlib.sha256(test.encode()).hexdigest()[:8]}"
     roost.write("roost.toml", NUMPY.format(name=name, base=base, more=more))
 
