@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+_STATUS = pytest.StashKey[int]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,15 +30,19 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """rattler's threads may crash the interpreter on its way out, after all is done: leave without that."""
-    if "rattler" in sys.modules and not hasattr(session.config, "workerinput"):
-        atexit.register(_leave, int(exitstatus))
+    session.config.stash[_STATUS] = int(exitstatus)
 
 
-def _leave(status: int) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave without the interpreter's own way out, where that goes wrong: rattler's threads may crash it, and a thread
+    of a store that a failed test left open would be waited for for ever."""
+    left = [each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon]
+    if "rattler" in sys.modules or left:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash.get(_STATUS, pytest.ExitCode.INTERNAL_ERROR))
 
 
 @pytest.fixture

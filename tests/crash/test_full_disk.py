@@ -8,13 +8,16 @@ import tempfile
 
 import pytest
 
+from roost.client.wire import ErrorBody
+from roost.daemon.build_records import BuildRecords
+from roost.daemon.events import Events
 from roost.daemon.kept_files import keep
 from roost.store.definition import Definition, Pip, PipItem
 from roost.store.disk import Layout
 from roost.store.errors import StoreFullError
 from roost.store.files import LocalFiles
 from roost.store.lock import CondaPackage, CondaPython, Lock, lock_digest
-from roost.store.records import NewGeneration
+from roost.store.records import Build, NewGeneration
 from roost.store.root import RootReadOnlyError
 from roost.store.store import Filled, Store
 
@@ -145,6 +148,25 @@ async def test_full_while_the_index_is_written(small):
     await store.close()
     store = await Store.open(small)
     assert len(await store.index.generations("sha256:d")) == last.number
+    await store.close()
+
+
+async def test_how_a_build_ended_is_recorded_once_there_is_space(small):
+    store = await Store.open(small)
+    events = Events(store.index, keep=10, limit=10, every=60)
+    records = BuildRecords(store.index, events)
+    build = Build(id="b1", definition_digest="sha256:d", platform="linux-64", state="building", created="2026-01-01")
+    await store.index.insert_build(build)
+    stuff(f"{small}/other")
+    body = ErrorBody(code="build-failed", message="x" * 1_000_000, hint="", retryable=False, fields={}, location=None)
+    await records.end(build, "failed", 0.0, body)
+    assert (await store.index.build("b1")).state == "building"
+    os.unlink(f"{small}/other")
+    await records.catch_up()
+    ended = await store.index.build("b1")
+    assert (ended.state, ended.error["code"]) == ("failed", "build-failed")
+    await records.catch_up()
+    assert [event.kind for event in await store.index.events_since(0, 10)] == ["build-ended"]
     await store.close()
 
 

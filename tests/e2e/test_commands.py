@@ -200,6 +200,22 @@ def test_a_run_is_run_again_in_its_own_generation(roost, prefix):
     assert roost("runs", "logs", "-f", again).stdout.strip() == prefix
     first, second = (roost.json("runs", "show", each) for each in (run, again))
     assert first["lock_digest"] == second["lock_digest"]
+    assert (first["rerun_of"], second["rerun_of"]) == (None, run)
+
+
+@pytest.mark.parametrize(("family", "make"), [("runs", ("run", "--", "true")), ("builds", ("build", "--rebuild"))])
+def test_a_long_history_comes_in_pages(roost, prefix, family, make):
+    for _ in range(2):
+        roost(*make)
+    whole = [row["id"] for row in roost.json(family, "list")[family]]
+    first = roost(family, "list", "--limit", "1")
+    assert whole[0] in first.stdout
+    assert whole[1] not in first.stdout
+    assert f"roost {family} list --before {whole[0]}" in first.stderr
+    rest = [row["id"] for row in roost.json(family, "list", "--before", whole[0])[family]]
+    assert rest == whole[1:]
+    assert "older" not in roost(family, "list").stderr
+    assert roost(family, "list", "--limit", "0").returncode == 2
 
 
 def test_a_detached_run_is_cancelled(roost, prefix):

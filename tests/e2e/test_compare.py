@@ -71,6 +71,8 @@ def test_the_exit_status_tells_only_when_asked(train: Roost) -> None:
     assert train.run("env", "diff", "train:1", "train:2").returncode == 0
     assert train.run("env", "diff", "train:1", "train:2", "--exit-code").returncode == 1
     assert train.run("env", "diff", "train:2", "train:2", "--exit-code").returncode == 0
+    refused = train.failed(3, "env", "diff", "train:1", "train:2", "--platform", "linux-46")
+    assert (refused["code"], "linux-64" in refused["hint"]) == ("platform-unknown", True)
 
 
 def test_one_side_is_compared_with_what_it_came_from(train: Roost) -> None:

@@ -271,6 +271,8 @@ class RunView(msgspec.Struct, kw_only=True):
     variables: dict[str, str] = {}
     secrets: list[str] = []
     experiment: str | None = None
+    rerun_of: str | None = None
+    """The run that this one repeats."""
     detached: bool = False
     created: str = ""
     interpreter: dict[str, object] | None = None

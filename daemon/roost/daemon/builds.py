@@ -9,7 +9,6 @@ nobody wants it any more.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractContextManager, aclosing, suppress
@@ -17,9 +16,10 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from roost.client.wire import Action, BuildResult, ErrorBody, Message, What
+from roost.client.wire import Action, BuildResult, Message, What
 from roost.daemon import build_log
 from roost.daemon.build_progress import BuildProgress, in_turn
+from roost.daemon.build_records import BuildRecords, as_roost_error, failure_body
 from roost.daemon.build_results import as_joined, cutoff, not_needed, told
 from roost.daemon.decide import Facts, Request
 from roost.daemon.engine_set import Engines
@@ -38,15 +38,14 @@ from roost.daemon.prefix_builds import PrefixBuilds, Ready, Wanted
 from roost.daemon.registry_access import given
 from roost.daemon.resolve import Resolved
 from roost.daemon.solving import solve_lock
-from roost.daemon.views import artifact_view, error_body
+from roost.daemon.views import artifact_view
 from roost.store.clock import utc_now
-from roost.store.errors import BuildCancelledError, BuildError, NotFoundError, RoostError
+from roost.store.errors import BuildCancelledError, NotFoundError, RoostError
 from roost.store.index_database import to_the_end
 from roost.store.lock import Lock, lock_digest
-from roost.store.records import Build, BuildState, Generation, NewGeneration
+from roost.store.records import Build, Generation, NewGeneration
 from roost.store.store import Store
 
-log = logging.getLogger(__name__)
 MAKING: tuple[Action, ...] = ("build-prefix", "build-image", "pull-image")
 """Actions that leave something behind which was not ready before."""
 
@@ -115,10 +114,10 @@ class Builds:
         self._store = store
         self._engines = engines
         self._planner = planner
-        self._events = events
         self._launches = launches
         self._prefixes = prefixes
         self._images = images
+        self.records = BuildRecords(store.index, events)
         self._flights: Flights[BuildResult] = Flights()
         self._by_id: dict[str, Flight[BuildResult]] = {}
         self._detached: set[asyncio.Task[None]] = set()
@@ -205,11 +204,11 @@ class Builds:
             return await self._recorded(flight, job, build)
         except asyncio.CancelledError:
             error: RoostError = BuildCancelledError("The build was cancelled", hint="Nothing half-made was kept.")
-            flight.publish(Message(event="error", error=concealed(_failed_body(error), job.what.environ)))
+            flight.publish(Message(event="error", error=concealed(failure_body(error), job.what.environ)))
             raise error from None
         except Exception as failure:
-            error = _as_roost_error(failure)
-            flight.publish(Message(event="error", error=concealed(_failed_body(error), job.what.environ)))
+            error = as_roost_error(failure)
+            flight.publish(Message(event="error", error=concealed(failure_body(error), job.what.environ)))
             raise error from failure
         finally:
             self._by_id.pop(build.id, None)
@@ -221,22 +220,22 @@ class Builds:
         started = time.monotonic()
         planned = await self._planner.plan(job.resolved, job.request, job.what)
         try:
-            await to_the_end(asyncio.create_task(self._begin(job, build)))
+            await to_the_end(asyncio.create_task(self.records.begin(build, job.resolved)))
             flight.publish(told(planned, job.resolved))
             result = await self._make_ready(Making(flight, job, build, planned))
         except BaseException as error:
             await to_the_end(asyncio.create_task(self._fail(build, error, started, job.what.environ)))
             raise
         with suppress(asyncio.CancelledError):  # too late: it is ready
-            await to_the_end(asyncio.create_task(self._end(build, "succeeded", started)))
+            await to_the_end(asyncio.create_task(self.records.end(build, "succeeded", started)))
         flight.publish(Message(event="result", result=result))
         return result
 
-    async def _begin(self, job: BuildJob, build: Build) -> None:
-        resolved, source = job.resolved, job.resolved.source
-        await self._store.index.remember_definition(resolved.digest, resolved.canonical, source.name, source.path)
-        await self._store.index.insert_build(build)
-        await self._events.append("build-started", **_event_fields(build))
+    async def _fail(self, build: Build, error: BaseException, started: float, environ: Mapping[str, str]) -> None:
+        cancelled = isinstance(error, asyncio.CancelledError)
+        failure = BuildCancelledError("The build was cancelled") if cancelled else as_roost_error(error)
+        body = concealed(failure_body(failure), environ)
+        await self.records.end(build, "cancelled" if cancelled else "failed", started, body)
 
     async def _make_ready(self, making: Making) -> BuildResult:
         """One at a time for what makes a generation: a definition keeps the lock that it was given first, and two that
@@ -386,32 +385,6 @@ class Builds:
         async with moving(self._launches):
             return await index.add_generation(wanted.generation, wanted.lock)
 
-    async def _end(self, build: Build, state: BuildState, started: float) -> None:
-        seconds = round(time.monotonic() - started, 3)
-        await self._store.index.update_build(build.id, state=state, ended=utc_now(), seconds=seconds)
-        await self._events.append("build-ended", **_event_fields(build), state=state, seconds=seconds)
-
-    async def _fail(self, build: Build, error: BaseException, started: float, environ: Mapping[str, str]) -> None:
-        """Record the failure, unless that is what failed: the row of a full disk's build is ended by recovery."""
-        cancelled = isinstance(error, asyncio.CancelledError)
-        state: BuildState = "cancelled" if cancelled else "failed"
-        failure = BuildCancelledError("The build was cancelled") if cancelled else _as_roost_error(error)
-        body = concealed(_failed_body(failure), environ)
-        seconds = round(time.monotonic() - started, 3)
-        try:
-            await self._store.index.update_build(
-                build.id, state=state, ended=utc_now(), seconds=seconds, error=msgspec.to_builtins(body)
-            )
-            await self._events.append("build-ended", **_event_fields(build), state=state, code=body.code)
-        except RoostError as unrecorded:
-            log.warning("The end of build %s was not recorded: %s", build.id, unrecorded.message)
-
-
-def _failed_body(error: RoostError) -> ErrorBody:
-    """Whatever goes wrong in a build without a status of its own (a full disk), the build failed: that has one."""
-    body = error_body(error)
-    return msgspec.structs.replace(body, exit_status=BuildError.exit_status) if body.exit_status == 1 else body
-
 
 async def _see_through(messages: AsyncGenerator[Message, None], holding: AbstractContextManager[None]) -> None:
     with holding:
@@ -436,15 +409,3 @@ def _new_build(job: BuildJob) -> Build:
 def _new_generation(job: BuildJob) -> NewGeneration:
     resolved = job.resolved
     return NewGeneration(definition_digest=resolved.digest, platform=resolved.lineage, as_of=job.request.as_of)
-
-
-def _event_fields(build: Build) -> dict[str, object]:
-    return {"build": build.id, "definition_digest": build.definition_digest, "name": build.name}
-
-
-def _as_roost_error(error: BaseException) -> RoostError:
-    if isinstance(error, RoostError):
-        return error
-    return BuildError(
-        f"The build stopped on {type(error).__name__}: {error}", hint="`roost daemon logs` has the trace."
-    )

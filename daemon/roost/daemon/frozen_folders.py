@@ -18,6 +18,8 @@ from roost.store.records import Generation
 CHANGED = "editable-changed"
 FROZEN = "editable-frozen"
 UNKNOWN = "editable-unknown"
+_REMEMBERED = 1000
+"""Folders; beyond, all are digested again."""
 
 
 class FrozenFolders:
@@ -48,6 +50,8 @@ class FrozenFolders:
         known = self._digests.get(folder)
         if known is None or known[0] != stamp:
             known = self._digests[folder] = stamp, LocalFiles().tree_digest(folder)
+            if len(self._digests) > _REMEMBERED:
+                self._digests.clear()
         return known[1]
 
 

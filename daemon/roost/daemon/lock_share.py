@@ -48,6 +48,8 @@ from roost.store.records import Generation
 
 # One build asks several times in a row: for the plan that is shown, and again when it starts.
 _RECENT_SECONDS = 5.0
+_REMEMBERED = 1000
+"""Generations whose lock was seen to differ; of an older one the next look tells."""
 _SETTLE_SECONDS = (0.5, 3.0)
 """At least so long, at most so long: a machine that is slower than this one may be just about to write."""
 
@@ -198,6 +200,8 @@ class LockShare:
             standing = _elsewhere(looked.found, generation)
             assert standing.reason is not None
             self._elsewhere[key] = standing.reason
+            if len(self._elsewhere) > _REMEMBERED:
+                del self._elsewhere[next(iter(self._elsewhere))]
             return standing
         if looked.found is not None or looked.unknown is not None or not push:
             return Standing(reason=looked.unknown if looked.found is None else None)

@@ -101,6 +101,7 @@ async def start_build(call: Call[BuildRequest]) -> web.StreamResponse | Reply:
 
 async def list_builds(call: Call[None]) -> BuildsResponse:
     page = call.query(PageQuery)
+    await call.app[WORK].builds.records.catch_up()
     return BuildsResponse(builds=await call.app[WORK].store.index.builds(page.limit, page.before))
 
 
@@ -133,6 +134,7 @@ async def cancel_build(call: Call[None]) -> BuildResponse:
 
 
 async def _build(work: Work, build_id: str) -> Build:
+    await work.builds.records.catch_up()
     build = await work.store.index.build(build_id)
     if build is None:
         raise NotFoundError(f"No build has the id {build_id!r}", hint="`roost builds list` shows the latest ones.")

@@ -17,6 +17,7 @@ from roost.client.wire_compare import (
     RollbackRequest,
     RollbackResponse,
 )
+from roost.daemon.engines.conda_platforms import baseline
 from roost.daemon.going_back import roll_back
 from roost.daemon.lock_views import lock_diff
 from roost.daemon.outdated import find_outdated
@@ -32,6 +33,8 @@ from roost.store.errors import RoostError
 
 async def diffs(call: Call[DiffRequest]) -> DiffResponse:
     body = call.body
+    if body.platform is not None:
+        baseline(body.platform, {})  # refuses what is no platform
     before, after = await find_sides(call.app[WORK], body.cwd, body.before, body.after, body.platform)
     definition = await asyncio.to_thread(_differences, before.resolved.canonical, after.resolved.canonical)
     settings = await asyncio.to_thread(

@@ -170,7 +170,9 @@ def _built_launch(resolved: Resolved, planned: Planned) -> ContainerLaunch | Non
     )
 
 
-async def _start_container(work: Work, body: RunRequest, resolved: Resolved, planned: Planned) -> RunResponse | Reply:
+async def _start_container(
+    work: Work, body: RunRequest, resolved: Resolved, planned: Planned, rerun_of: str | None
+) -> RunResponse | Reply:
     """The container is made while the run is recorded; the client attaches to start it."""
     launch, run_id = _container_launch(resolved, planned), new_id("r")
     if launch is None and not body.detach:
@@ -181,7 +183,8 @@ async def _start_container(work: Work, body: RunRequest, resolved: Resolved, pla
     if launch is not None and not body.detach:
         work.containers.begin(run_id, launch, body)
     target = planned.plan.target
-    run = await work.runs.create(body, resolved, launch, planned.facts.interpreter, run_id=run_id, target=target)
+    interpreter = planned.facts.interpreter
+    run = await work.runs.create(body, resolved, launch, interpreter, run_id=run_id, target=target, rerun_of=rerun_of)
     if body.detach:
         work.runs.spawn(_detached_container(work, run, body, resolved))
     return RunResponse(
@@ -220,16 +223,18 @@ async def attach_run(call: Call[None]) -> web.StreamResponse:
     return response
 
 
-async def _start(work: Work, body: RunRequest, resolved: Resolved, planned: Planned) -> RunResponse | Reply:
+async def _start(
+    work: Work, body: RunRequest, resolved: Resolved, planned: Planned, rerun_of: str | None = None
+) -> RunResponse | Reply:
     if planned.plan.target in IMAGE_TARGETS:
-        return await _start_container(work, body, resolved, planned)
+        return await _start_container(work, body, resolved, planned, rerun_of)
     launch = _launch(resolved, planned)
     if launch is None and not body.detach:
         return _build_first(resolved)
     if launch is None:
         work.require_credentials(resolved, body.what)
     resolved = await work.workspace.recorded(resolved)
-    run = await work.runs.create(body, resolved, launch, planned.facts.interpreter)
+    run = await work.runs.create(body, resolved, launch, planned.facts.interpreter, rerun_of=rerun_of)
     if body.detach:
         work.runs.start(run.id, _detached(work, run, body, resolved))
     return RunResponse(
@@ -321,7 +326,7 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     except RoostError as error:
         raise explain_missing(run, error) from error
     resolved, planned = say_what_changed(run, resolved, planned)
-    return _expecting(call, await asyncio.shield(_start(work, body, resolved, planned)))
+    return _expecting(call, await asyncio.shield(_start(work, body, resolved, planned, run.id)))
 
 
 ROUTES_RUNS = [

@@ -86,6 +86,7 @@ class Runs:
         *,
         run_id: str | None = None,
         target: str = "local",
+        rerun_of: str | None = None,
     ) -> Run:
         """Record a run that is about to start."""
         name, version = resolved.environment or (resolved.source.name, None)
@@ -106,6 +107,7 @@ class Runs:
             artifact_id=launch.artifact if launch else None,
             interpreter=dict(interpreter) if interpreter else None,
             experiment=request.experiment,
+            rerun_of=rerun_of,
             variables={**resolved.settings.variables, **request.variables},
             secrets=tuple(sorted(request.secrets)),
             detached=request.detach,

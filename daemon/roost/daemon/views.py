@@ -71,6 +71,7 @@ def run_view(run: Run) -> RunView:
         variables=run.variables,
         secrets=list(run.secrets),
         experiment=run.experiment,
+        rerun_of=run.rerun_of,
         detached=run.detached,
         created=run.created,
         interpreter=run.interpreter,

@@ -117,6 +117,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     interpreter: dict[str, object] | None = None
     """User-managed: ``path``, ``version``, ``mtime``."""
     experiment: str | None = None
+    rerun_of: str | None = None
+    """The run that this one repeats."""
     variables: dict[str, str] = {}
     secrets: tuple[str, ...] = ()
     """Names only."""

@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import Any
 
 from roost.client.cli.context import Context
+from roost.client.cli.paging import add_paging, page
 from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.cli.what import add_what, what
 from roost.client.display import Display
@@ -48,7 +49,7 @@ def add(subparsers: Subparsers) -> None:
     build.add_argument("--as-of", metavar="DATE", help="solve as on a day such as 2020-07-08; implies --rebuild")
     build.add_argument("--detach", action="store_true", help="print the build's id and do not wait")
     family = add_family(subparsers, "builds", "Builds, failed ones too.", "roost builds list")
-    add_command(family, "list", list_command, "The latest builds.", "roost builds list --json")
+    add_paging(add_command(family, "list", list_command, "The latest builds.", "roost builds list --limit 20"), "build")
     show = add_command(family, "show", show_command, "One build.", "roost builds show " + EXAMPLE)
     logs = add_command(family, "logs", logs_command, "A build's log.", "roost builds logs -f " + EXAMPLE)
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the build ends")
@@ -139,7 +140,7 @@ def _take(context: Context, display: Display, message: Json) -> None:
 
 
 def list_command(context: Context) -> int:
-    answer = context.request("GET", "/v1/builds")
+    answer = page(context, "builds")
     if context.json:
         context.print_json(answer)
         return 0

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from roost.client.cli.building import build, fields
 from roost.client.cli.context import Context, wrong_usage
 from roost.client.cli.launching import at_terminal, attached, gone, handed_on, supervise
+from roost.client.cli.paging import add_paging, page
 from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.errors import client_error
 from roost.client.terminal import digest, moment, table
@@ -27,7 +28,7 @@ EXAMPLE = "r20261123-073107-837df4"
 def add(subparsers: Subparsers) -> None:
     """The family of ``runs``."""
     family = add_family(subparsers, "runs", "The history of runs.", "roost runs list")
-    add_command(family, "list", list_command, "The latest runs.", "roost runs list --json")
+    add_paging(add_command(family, "list", list_command, "The latest runs.", "roost runs list --limit 20"), "run")
     show = add_command(family, "show", show_command, "One run.", f"roost runs show {EXAMPLE} --json")
     logs = add_command(family, "logs", logs_command, "What a detached run printed.", "roost runs logs -f " + EXAMPLE)
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
@@ -45,7 +46,7 @@ def add(subparsers: Subparsers) -> None:
 
 
 def list_command(context: Context) -> int:
-    answer = context.request("GET", "/v1/runs")
+    answer = page(context, "runs")
     if context.json:
         context.print_json(answer)
         return 0
