@@ -11,6 +11,7 @@ from roost.client.terminal import table
 
 Json = dict[str, Any]
 UNREACHABLE = 6
+NONE = "no registry is used: `roost registry add --workspace HOST/PREFIX` names one to share locks and images in"
 
 
 def add(subparsers: Subparsers) -> None:
@@ -61,6 +62,8 @@ def _show(context: Context, answer: Json) -> int:
         context.print_json(answer)
         return 0
     rows = [(each["location"], each["kind"], _over(each), each["origin"]) for each in answer["registries"]]
+    if not rows:
+        context.note(NONE)
     context.print(table(("REGISTRY", "KIND", "OVER", "FROM"), rows))
     return 0
 
@@ -75,6 +78,8 @@ def test_registries(context: Context) -> int:
     if context.json:
         context.print_json(answer)
     else:
+        if not answer["tests"]:
+            context.note(NONE)
         rows = [(t["location"], t["kind"], t["read"]["answer"], t["write"]["answer"], _why(t)) for t in answer["tests"]]
         context.print(table(("REGISTRY", "KIND", "READ", "WRITE", "WHY"), rows))
     return 0 if all(test["ok"] for test in answer["tests"]) else UNREACHABLE
