@@ -13,13 +13,18 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 _STATUS = pytest.StashKey[int]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A shell starts what runs in the background deaf to Ctrl-C, and so would be all that the tests start."""
+    """No test fails for being slow. A shell starts what runs in the background deaf to Ctrl-C, and so would be all that
+    the tests start."""
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("roost", deadline=None, suppress_health_check=slow)
+    hypothesis.settings.load_profile("roost")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

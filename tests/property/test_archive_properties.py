@@ -11,7 +11,6 @@ import zipfile
 from pathlib import Path
 
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from roost.daemon.archives import ArchiveRefusedError, unpack
@@ -40,7 +39,6 @@ def assert_contained(archive: bytes) -> None:
         shutil.rmtree(base)
 
 
-@hypothesis_settings(deadline=None)
 @given(st.lists(st.tuples(names, kinds, st.binary(max_size=5)), max_size=6))
 def test_tar(members):
     packed = io.BytesIO()
@@ -54,7 +52,6 @@ def test_tar(members):
     assert_contained(packed.getvalue())
 
 
-@hypothesis_settings(deadline=None)
 @given(st.lists(st.tuples(names.filter(lambda name: "\0" not in name), st.binary(max_size=5)), max_size=6))
 def test_zip(members):
     packed = io.BytesIO()
@@ -65,7 +62,6 @@ def test_zip(members):
     assert_contained(packed.getvalue())
 
 
-@hypothesis_settings(deadline=None)
 @given(st.binary(max_size=700))
 def test_no_archive_at_all(content):
     assert_contained(content)

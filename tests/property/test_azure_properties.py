@@ -95,7 +95,7 @@ def loaded(folder: Path, files: dict[str, bytes]) -> Parsed:
     return read(Source(path=str(folder)), LocalFiles())
 
 
-@hypothesis_settings(deadline=None, max_examples=300)
+@hypothesis_settings(max_examples=300)
 @given(changes)
 def test_what_is_read_survives_and_what_is_not_has_a_place(wanted):
     form = copy.deepcopy(FULL)

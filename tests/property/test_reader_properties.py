@@ -90,7 +90,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, str]:
     return name.rpartition("/")[2], text
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(damaged())
 def test_damaged_files(file):
     name, text = file
@@ -160,7 +160,7 @@ OWN = {"tool": {"roost": {"name": "x", "conda": {"dependencies": ["six"]}, "base
 STRUCTURED = [*_structured(), ("pyproject.toml", PROJECT), ("pyproject.toml", {**PROJECT, **OWN})] * 2
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.data())
 def test_values_of_the_wrong_shape(data):
     name, content = data.draw(st.sampled_from(STRUCTURED))

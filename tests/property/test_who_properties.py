@@ -202,7 +202,7 @@ def told(uses):
 KINDS = ("environments", "generations", "images", "prefixes", "runs")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(starts, steps, st.sampled_from(NAMES), versions_wanted, st.integers(0, 3))
 def test_the_answer_is_that_of_a_walk_through_everything(start, todo, name, versions, limit):
     made = indexed(start, todo)
@@ -224,7 +224,7 @@ def test_the_answer_is_that_of_a_walk_through_everything(start, todo, name, vers
     assert all(getattr(first_few, kind) == getattr(uses, kind)[:limit] for kind in KINDS)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(starts, steps)
 def test_an_index_from_before_is_filled_as_if_it_had_always_been_there(start, todo):
     made = indexed(start, todo)

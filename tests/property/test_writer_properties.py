@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from roost.store.canonical import canonical, settings_canonical
@@ -147,7 +146,6 @@ def of(definition: Definition, **fields: object) -> Settings:
     return Settings(interpreter=python.interpreter if python.user_managed else None, **fields)
 
 
-@hypothesis_settings(deadline=None)
 @given(azure_definitions, variables, containers, kept)
 def test_azures_folder_loses_nothing(definition, given_variables, container, given_kept):
     settings = of(definition, variables=given_variables, container=container, kept=given_kept)
@@ -165,13 +163,11 @@ def test_azures_folder_loses_nothing(definition, given_variables, container, giv
     assert parsed.name == "train"
 
 
-@hypothesis_settings(deadline=None)
 @given(st.builds(Definition, conda=condas, pip=pips), variables)
 def test_a_conda_file_loses_nothing_that_it_can_say(definition, given_variables):
     assert_same("conda", definition, Settings(variables=given_variables))
 
 
-@hypothesis_settings(deadline=None)
 @given(
     st.builds(Definition, base=st.none() | st.builds(Base, image=names), conda=condas, pip=pips),
     variables,
@@ -180,7 +176,6 @@ def test_azures_yaml_loses_nothing_that_it_can_say(definition, given_variables):
     assert_same("azure-v2", definition, Settings(variables=given_variables))
 
 
-@hypothesis_settings(deadline=None)
 @given(azure_definitions, variables, containers, kept)
 def test_roosts_own_file_loses_nothing(definition, given_variables, container, given_kept):
     assert_same("roost", definition, of(definition, variables=given_variables, container=container, kept=given_kept))
