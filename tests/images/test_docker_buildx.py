@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from context_parts import LIST, TOLD, tricky_context
 from image_machines import machine
 from pip_index import PipIndex
 from roost_process import Roost
@@ -152,6 +153,15 @@ async def test_a_context_goes_along_without_what_it_ignores_and_nothing_is_left_
     assert "kept" in said.lines
     assert "secret" not in said.lines
     assert os.listdir(buildx["DOCKER_CONFIG"]) == ["cli-plugins"]
+
+
+async def test_a_context_is_exactly_what_its_digest_covers(connect: Make, host: str, tmp_path: Path):
+    text = f"FROM {BASE}\n{_now()}\nCOPY . /seen\n{LIST}\nRUN --mount=type=cache,target=/c true\n"
+    context = tricky_context(tmp_path / "context", text)
+    said = Lines()
+    await connect(host).build_dockerfile(text, context=context, progress=said)
+    at = said.lines.index(TOLD[0])
+    assert said.lines[at : at + len(TOLD)] == TOLD
 
 
 async def test_a_rebuild_runs_every_step_anew(connect: Make, host: str):

@@ -13,17 +13,20 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from context_parts import LIST, TOLD, tricky_context
 
 from roost.daemon.engines.docker_address import DockerConfig
 from roost.daemon.engines.docker_archive import LayerFile, LayerFileMissingError
 from roost.daemon.engines.docker_engine import DockerEngine
 from roost.daemon.engines.docker_errors import (
     BuildKitMissingError,
+    ContextUnreadableError,
     EngineError,
     EngineUnreachableError,
     ImageMissingError,
 )
 from roost.daemon.progress import Silent
+from roost.store.files import LocalFiles
 
 
 class Lines(Silent):
@@ -135,6 +138,24 @@ async def test_a_context_is_built_without_what_it_ignores(engine: DockerEngine, 
     await engine.build_dockerfile(text, context=str(context), progress=lines)
     assert "kept" in lines.lines
     assert "secret" not in lines.lines
+
+
+async def test_a_context_is_exactly_what_its_digest_covers(engine: DockerEngine, base_image: str, tmp_path: Path):
+    text = f"FROM {base_image}\nENV NOW={time.time_ns()}\nCOPY . /seen\n{LIST}\n"
+    context = tricky_context(tmp_path / "context", text)
+    for each in (text, f"{text}# another than the context's own\n"):
+        said = Lines()
+        await engine.build_dockerfile(each, context=context, progress=said)
+        at = said.lines.index(TOLD[0])
+        assert said.lines[at : at + len(TOLD)] == TOLD
+
+
+async def test_a_context_that_can_not_be_read_is_not_the_engines_fault(
+    engine: DockerEngine, base_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(LocalFiles, "context_names", lambda files, path: ["gone-meanwhile"])
+    with pytest.raises(ContextUnreadableError, match="gone-meanwhile"):
+        await engine.build_dockerfile(f"FROM {base_image}\n", context=str(tmp_path), progress=Silent())
 
 
 async def test_what_needs_buildkit_is_refused_where_there_is_none(

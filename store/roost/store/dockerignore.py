@@ -1,4 +1,9 @@
-"""Which files of a build context a ``.dockerignore`` leaves out (Docker's documentation, ".dockerignore files")."""
+"""Which files of a build context a ``.dockerignore`` leaves out.
+
+Docker's documentation (".dockerignore files"); where that is silent, what its own matcher does (moby/patternmatcher):
+the last rule that fits a path or a folder above it decides, ``*``, ``?`` and ``[…]`` are Go's ``filepath.Match``, and
+case counts. A folder that is left out does not hide what a ``!`` rule brings back, wherever ``**`` finds it.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +11,33 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable
 
+from roost.store.errors import DefinitionError, Location
+
 Rule = tuple[bool, "re.Pattern[str]"]
+NAME = ".dockerignore"
+_TOKEN = re.compile(r"\*\*/?|\[(?:\^|(?!\^))(?:(?:\\.|[^\\\]-])(?:-(?:\\.|[^\\\]-]))?)+\]|\\.|.", re.S)
+_ITEM = re.compile(r"(\\.|[^\\])(?:-(\\.|[^\\]))?", re.S)
+_SPECIAL = re.compile(r"[*?\[\]\\]")
 
 
-def ignored_by(text: str) -> Callable[[str], bool]:
-    """A predicate over paths relative to the context (``/`` between parts); the last rule that fits decides."""
-    rules = [rule for line in text.splitlines() if (rule := _rule(line)) is not None]
+class DockerignoreError(DefinitionError):
+    """A line that is no pattern; Docker refuses it too."""
 
-    def ignored(path: str) -> bool:
+    code = "dockerignore-invalid"
+
+
+def ignored_by(text: str, path: str = NAME) -> Callable[[str], bool]:
+    """A predicate over paths relative to the context (``/`` between parts). ``path`` is where the text is from.
+
+    Raises DockerignoreError.
+    """
+    lines = text.removeprefix("\ufeff").split("\n")
+    rules = [rule for number, line in enumerate(lines, 1) if (rule := _rule(line, path, number)) is not None]
+
+    def ignored(name: str) -> bool:
         result = False
         for keep, pattern in rules:
-            if any(pattern.fullmatch(part) for part in _with_parents(path)):
+            if any(pattern.fullmatch(part) for part in _with_parents(name)):
                 result = not keep
         return result
 
@@ -29,22 +50,53 @@ def _with_parents(path: str) -> Iterable[str]:
     return ("/".join(parts[:count]) for count in range(1, len(parts) + 1))
 
 
-def _rule(line: str) -> Rule | None:
-    line = line.strip()
-    if not line or line.startswith("#"):
+def _rule(line: str, path: str, number: int) -> Rule | None:
+    """``#`` begins a comment in the first column only."""
+    if line.startswith("#") or not (line := line.strip()):
         return None
     keep = line.startswith("!")
-    pattern = posixpath.normpath(line.lstrip("!").strip()).lstrip("/")
-    return (keep, re.compile(_expression(pattern))) if pattern != "." else None
+    try:
+        pattern = _cleaned(line[1:].strip() if keep else line)
+        return (keep, re.compile(_expression(pattern))) if pattern != "." else None
+    except ValueError as error:
+        raise DockerignoreError(
+            f"{line[:80]!r} is no pattern: {error}",
+            hint="Put a backslash before a bracket that means itself.",
+            location=Location(path=path, line=number),
+        ) from None
+
+
+def _cleaned(pattern: str) -> str:
+    if not pattern:
+        raise ValueError("nothing follows the `!`")
+    return posixpath.normpath(pattern).lstrip("/")
 
 
 def _expression(pattern: str) -> str:
-    pieces = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    tokens = re.findall(r"\*\*/|\*\*|\*|\?|\[[^\]]*\]|\\.|.", pattern)
-    return "".join(pieces.get(token) or _literal(token) for token in tokens)
+    """Raises ValueError that says what is wrong."""
+    if pattern.startswith("**") and pattern[2:3] != "/" and not _SPECIAL.search(pattern[2:]):
+        return ".*" + re.escape(pattern[2:])  # Docker takes `**.log` for an ending, and not for a name of its own
+    tokens = _TOKEN.findall(pattern)
+    return "".join(_translated(token, last=position == len(tokens)) for position, token in enumerate(tokens, 1))
 
 
-def _literal(token: str) -> str:
-    if token.startswith("["):
-        return token
-    return re.escape(token[-1])
+def _translated(token: str, *, last: bool) -> str:
+    if token.startswith("**"):
+        return ".*" if last else "(?:.*/)?"
+    if token in ("*", "?"):
+        return {"*": "[^/]*", "?": "[^/]"}[token]
+    if token in ("[", "\\"):
+        raise ValueError("a bracket that is not closed" if token == "[" else "it ends in a backslash")
+    return _class(token) if token.startswith("[") else re.escape(token[-1])
+
+
+def _class(token: str) -> str:
+    """``[a-z]`` and ``[^a-z]``."""
+    negated = token.startswith("[^")
+    ranges = []
+    for first, last in _ITEM.findall(token[1 + negated : -1]):
+        low, high = first[-1], (last or first)[-1]
+        if low > high:
+            raise ValueError(f"a range from {low!r} to {high!r}")
+        ranges.append(f"{re.escape(low)}-{re.escape(high)}")
+    return f"[{'^' if negated else ''}{''.join(ranges)}]"

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
+from roost.store.dockerignore import NAME as DOCKERIGNORE
 from roost.store.dockerignore import ignored_by
 
 _VERSION_CONTROL = frozenset((".git", ".hg", ".svn"))
@@ -17,6 +18,8 @@ _CACHES = frozenset(("__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache
 _BUILDS = frozenset((".venv", "venv", ".tox", ".nox", ".eggs", "node_modules", ".DS_Store"))
 _LEFT_OUT = _VERSION_CONTROL | _CACHES | _BUILDS
 _LEFT_OUT_AT_TOP = frozenset(("build", "dist"))
+_FOR_THE_BUILDER = ("Dockerfile", DOCKERIGNORE)
+"""Docker sends them though they are ignored; what ignores them keeps them from the steps alone."""
 _CHUNK = 1 << 20
 LARGEST = 64 << 20
 """Bytes of a file that is read whole: no definition is as large, and who reads a model or a device is lost."""
@@ -59,8 +62,17 @@ class LocalFiles:
         return stamp.hexdigest()
 
     def context_digest(self, path: str) -> str:
-        """Folders count too: ``COPY`` makes empty ones."""
-        return _digest(path, _walk(path, "", _context_rule(path), folders=True))
+        """Folders count too: ``COPY`` makes empty ones. Raises DockerignoreError."""
+        return _digest(path, self.context_names(path))
+
+    def context_names(self, path: str) -> list[str]:
+        """What ``context_digest`` covers, a folder before what is in it; this and nothing else may go to a builder."""
+        return sorted(_walk(path, "", _context_rule(path), folders=True), key=os.fsencode)
+
+    def seen_names(self, path: str) -> list[str]:
+        """What docker steps see of that: no Dockerfile or ``.dockerignore`` that is itself ignored."""
+        ignored = _dockerignore(path)
+        return [name for name in self.context_names(path) if name not in _FOR_THE_BUILDER or not ignored(name)]
 
     def copy_file(self, path: str, target: str) -> None:
         """Make ``target``, new, with the content of ``path``, its mode and its times; raises ``OSError``."""
@@ -75,12 +87,24 @@ class LocalFiles:
 
     def copy_context(self, path: str, target: str) -> None:
         """The same of what ``context_digest`` covers."""
-        self._copy(path, target, _walk(path, "", _context_rule(path), folders=True))
+        self._copy(path, target, self.context_names(path))
 
-    def _copy(self, root: str, target: str, names: Iterable[str]) -> None:
-        """A folder comes after what is in it, so that its times are the last to be set."""
+    def link_context(self, path: str, target: str) -> None:
+        """The same of ``seen_names``; its files are links where the system lets us."""
+        self._copy(path, target, self.seen_names(path), self._link_file)
+
+    def _link_file(self, path: str, target: str) -> None:
+        try:
+            os.link(path, target, follow_symlinks=False)
+        except OSError:  # another file system, or somebody else's file
+            self.copy_file(path, target)
+
+    def _copy(
+        self, root: str, target: str, names: Iterable[str], copy_file: Callable[[str, str], None] | None = None
+    ) -> None:
+        """The times of a folder are set after what is in it came there."""
         os.mkdir(target)
-        for name in names:
+        for name in sorted(names, key=os.fsencode, reverse=True):
             source, copy = os.path.join(root, name), os.path.join(target, name)
             status = os.lstat(source)
             os.makedirs(os.path.dirname(copy), exist_ok=True)
@@ -90,7 +114,7 @@ class LocalFiles:
             elif stat.S_ISLNK(status.st_mode):
                 os.symlink(os.readlink(source), copy)
             else:
-                self.copy_file(source, copy)
+                (copy_file or self.copy_file)(source, copy)
 
 
 def _like(copy: str, status: os.stat_result) -> None:
@@ -111,13 +135,19 @@ def _no_source(name: str) -> bool:
 
 
 def _context_rule(path: str) -> Callable[[str], bool]:
-    """Docker sends ``Dockerfile`` and ``.dockerignore`` even if they are ignored."""
+    ignored = _dockerignore(path)
+    return lambda name: name not in _FOR_THE_BUILDER and ignored(name)
+
+
+def _dockerignore(path: str) -> Callable[[str], bool]:
+    """What the ``.dockerignore`` of the context ``path`` leaves out. Raises DockerignoreError."""
+    place = os.path.join(path, DOCKERIGNORE)
     try:
-        with open(os.path.join(path, ".dockerignore"), encoding="utf-8-sig") as file:
-            ignored = ignored_by(file.read())
+        with _open(place) as file:
+            text = file.read().decode(errors="surrogateescape")
     except FileNotFoundError:
         return lambda name: False
-    return lambda name: name not in ("Dockerfile", ".dockerignore") and ignored(name)
+    return ignored_by(text, place)
 
 
 def _digest(root: str, names: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.store.dockerignore import ignored_by
+from roost.store.dockerignore import DockerignoreError, ignored_by
 from roost.store.files import LARGEST, LocalFiles
 
 FILES = LocalFiles()
@@ -108,12 +108,60 @@ def test_reading_and_looking(folder):
         ("[ab].txt", ["a.txt"], ["c.txt"]),
         ("# *.log\n\n", [], ["a.log"]),
         ("docs/**/x", ["docs/x", "docs/a/b/x"], ["x"]),
+        ("**/data\n!data/keep.txt", ["data/x", "a/data/keep.txt"], ["data/keep.txt"]),
+        ("**/.docker\n!**/.docker/words", [".docker/config.json", "a/.docker/x"], ["a/.docker/words", ".dockerignore"]),
+        ("data\n!data/a\ndata/a/b\n!data/a/b/c", ["data/x", "data/a/b/x"], ["data/a/x", "data/a/b/c"]),
+        ("build", ["build/x"], ["Build/x", "BUILD"]),
+        ("\ufeff*.log\r\n  a  \r\n", ["a.log", "a"], ["b"]),
+        (" # a\n#b", ["# a"], ["a", "#b", "b"]),
+        ("!!a\n", [], ["a"]),
+        ("/", [], ["a"]),
+        (".\n./a/../b//c/\n../d\n", ["b/c", "b/c/x"], ["a", "b", "d"]),
+        ("/../a", ["a"], ["b/a"]),
+        ("**", ["a", "a/b"], []),
+        ("a/**", ["a/b", "a/b/c"], ["a"]),
+        ("**.log", ["a.log", "a/b.log"], ["a.logs"]),
+        ("**b*", ["b", "a/bc"], ["ab"]),
+        ("a**b", ["ab", "ax/b", "ax/y/b"], ["axb"]),
+        ("[^a]x", ["bx"], ["ax"]),
+        ("[a-c\\]]x", ["bx", "]x"], ["dx"]),
+        ("\\[a\\]\n\\*", ["[a]", "*"], ["a", "x"]),
+        ("a.b+(c)", ["a.b+(c)"], ["axb+(c)"]),
+        ("a\u2028b\n", ["a\u2028b"], ["a", "b"]),
     ],
 )
 def test_dockerignore(rules, out, kept):
     ignored = ignored_by(rules)
     assert [path for path in out if not ignored(path)] == []
     assert [path for path in kept if ignored(path)] == []
+
+
+@pytest.mark.parametrize("line", ["a[b", "a\\", "[]a]", "[^]", "[z-a]", "[a-]", "!", "! "])
+def test_what_is_no_pattern_is_refused_with_its_place(folder, line):
+    (folder / ".dockerignore").write_text(f"# a comment\n{line}\n")
+    with pytest.raises(DockerignoreError, match="is no pattern") as caught:
+        FILES.context_digest(str(folder))
+    assert str(caught.value.location) == f"{folder}/.dockerignore:2"
+
+
+def test_names_of_any_bytes_are_ignored(folder):
+    os.mkdir(os.fsencode(folder) + b"/\xff")
+    (folder / ".dockerignore").write_bytes(b"\xff\n")
+    assert not [name for name in FILES.context_names(str(folder)) if "\udcff" in name]
+
+
+def test_steps_see_of_a_context_what_counts_and_no_dockerfile_that_is_ignored(folder, tmp_path):
+    (folder / "Dockerfile").write_text("FROM scratch")
+    (folder / "data" / "sub").mkdir(parents=True)
+    for name in ("data/keep", "data/sub/x", "Data", ".docker"):
+        (folder / name).write_text(name)
+    (folder / "link").symlink_to("data/sub/x")
+    (folder / ".dockerignore").write_text("**\n!data/keep\n!link\n!Data\n")
+    assert FILES.context_names(str(folder)) == [".dockerignore", "Data", "Dockerfile", "data/keep", "link"]
+    FILES.link_context(str(folder), str(tmp_path / "seen"))
+    seen = sorted(str(path.relative_to(tmp_path / "seen")) for path in (tmp_path / "seen").rglob("*"))
+    assert seen == ["Data", "data", "data/keep", "link"]
+    assert os.readlink(tmp_path / "seen" / "link") == "data/sub/x"
 
 
 def test_what_has_no_end_or_is_far_too_large_is_not_read_whole(tmp_path):

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import io
+import asyncio
 import json
-import os
 import re
-import tarfile
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO
 
-from docker.utils import build as context_files
-
 from roost.daemon.engines.docker_client import Ask, DockerClient, Json
+from roost.daemon.engines.docker_context import dockerfile_name, pack
 from roost.daemon.engines.docker_errors import FULL, engine_failed
 from roost.daemon.progress import Progress
 
-DOCKERFILE = ".roost.Dockerfile"
-"""Beside the files of a context, whose own Dockerfile may have any name."""
 DOING = "running the docker steps"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _OWN = ("Removing intermediate container", "--->", "Step ")
@@ -43,7 +37,8 @@ class Building:
 
 async def classic_build(client: DockerClient, building: Building, stage: str, progress: Progress) -> str:
     """The id of the image that was built. Cancelling makes the engine stop."""
-    params = {"dockerfile": DOCKERFILE, "rm": "1", "forcerm": "1", "labels": json.dumps(dict(building.labels))}
+    name = await asyncio.to_thread(dockerfile_name, building.context, building.text)
+    params = {"dockerfile": name, "rm": "1", "forcerm": "1", "labels": json.dumps(dict(building.labels))}
     if building.fresh:
         params["nocache"] = "1"
     if building.platform:
@@ -51,7 +46,7 @@ async def classic_build(client: DockerClient, building: Building, stage: str, pr
     tell = _BuildProgress(progress)
     headers = {"Content-Type": "application/x-tar", **building.headers}
     with tempfile.TemporaryFile(dir=stage) as packed:
-        ask = Ask("/build", DOING, params, headers, lambda: _packed(building, packed))
+        ask = Ask("/build", DOING, params, headers, lambda: _packed(building, name, packed, stage))
         await client.stream(ask, tell)
     if tell.image is None:
         raise engine_failed("it named no result", DOING)
@@ -73,35 +68,11 @@ def built_on(text: str) -> list[str]:
     return found
 
 
-def _packed(building: Building, packed: IO[bytes]) -> IO[bytes]:
+def _packed(building: Building, name: str, packed: IO[bytes], stage: str) -> IO[bytes]:
     """The context as a tar, with the Dockerfile in it. Blocks."""
-    if building.context is None:
-        _only_dockerfile(building.text, packed)
-    else:
-        excluded = ignore_lines(building.context)
-        context_files.tar(
-            Path(building.context), exclude=excluded, dockerfile=(DOCKERFILE, building.text), fileobj=packed
-        )
+    pack(building.context, building.text, name, packed, stage)
     packed.seek(0)
     return packed
-
-
-def _only_dockerfile(text: str, packed: IO[bytes]) -> None:
-    data = text.encode()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        info = tarfile.TarInfo(DOCKERFILE)
-        info.size = len(data)
-        archive.addfile(info, io.BytesIO(data))
-
-
-def ignore_lines(context: str) -> list[str]:
-    """The patterns of ``.dockerignore``; none where there is no such file."""
-    try:
-        with open(os.path.join(context, ".dockerignore"), encoding="utf-8-sig") as stream:
-            lines = [line.strip() for line in stream]
-    except FileNotFoundError:
-        return []
-    return [line for line in lines if line and not line.startswith("#")]
 
 
 def plain(text: str) -> str:

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 
 from roost.daemon.engines.docker_address import Address
 from roost.daemon.engines.docker_builds import DOING, Building, plain
+from roost.daemon.engines.docker_context import DECIDED, prepare
 from roost.daemon.engines.docker_errors import FULL, BuildKitMissingError, BuildKitOldError, engine_failed
 from roost.daemon.progress import Progress
 from roost.store.errors import RoostError
@@ -37,13 +38,13 @@ async def buildx_build(address: Address, building: Building, why: str, stage: st
     which the engine stops the work."""
     docker = await _command(why)
     with _folder(stage) as folder:
-        await asyncio.to_thread(_prepare, folder, building.text)
+        context = await asyncio.to_thread(_prepare, folder, building, stage)
         words = [docker, *_global_options(address), "buildx", "build", "--builder=default", "--load"]
         words += ["--progress=plain", f"--iidfile={folder}/id", f"--file={folder}/Dockerfile"]
         words += [f"--label={name}={value}" for name, value in building.labels.items()]
         words += [f"--platform={building.platform}"] if building.platform else []
         words += ["--no-cache"] if building.fresh else []
-        await _run([*words, building.context or os.path.join(folder, "empty")], folder, why, progress)
+        await _run([*words, context], folder, why, progress)
         return await asyncio.to_thread(_read, os.path.join(folder, "id"))
 
 
@@ -173,11 +174,13 @@ def _folder(stage: str) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _prepare(folder: str, text: str) -> None:
-    for name in ("empty", "buildx"):
-        os.mkdir(os.path.join(folder, name))
-    with open(os.path.join(folder, "Dockerfile"), "w", encoding="utf-8") as stream:
-        stream.write(text)
+def _prepare(folder: str, building: Building, stage: str) -> str:
+    """The context that goes along with what is made in ``folder``."""
+    os.mkdir(os.path.join(folder, "buildx"))
+    for name, text in (("Dockerfile", building.text), ("Dockerfile.dockerignore", DECIDED)):
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as stream:
+            stream.write(text)
+    return prepare(building.context, os.path.join(folder, "context"), stage)
 
 
 def _read(path: str) -> str:

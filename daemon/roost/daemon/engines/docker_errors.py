@@ -58,6 +58,13 @@ class BuildKitOldError(BuildError):
     code = "buildkit-old"
 
 
+class ContextUnreadableError(BuildError):
+    """A file of a build context can't be read, or changed while it was read."""
+
+    code = "context-unreadable"
+    retryable = True
+
+
 def unreachable(address: str, why: str) -> EngineUnreachableError:
     """The engine at ``address`` does not answer."""
     return EngineUnreachableError(
