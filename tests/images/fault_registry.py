@@ -83,6 +83,9 @@ class FaultRegistry:
         name = request.path.rpartition("/")[2]
         if name not in self.uploads:
             return web.json_response({"errors": [{"code": "BLOB_UPLOAD_UNKNOWN"}]}, status=404)
+        if request.method == "DELETE":
+            del self.uploads[name]
+            return web.Response(status=204)
         held = self.uploads[name]
         if request.method == "PATCH":
             start = int(request.headers["Content-Range"].partition("-")[0])

@@ -301,6 +301,53 @@ async def test_an_upload_that_the_registry_forgot_begins_anew(server: FaultRegis
     assert server.blobs[digest(data)] == data
 
 
+def _led_to(server: FaultRegistry, origin: str, pair: str) -> Callable[[web.Request], object]:
+    """A registry that asks who we are and names where to send to by an absolute address."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Authorization") != f"Basic {pair}":
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+        response = await server.honest(request)
+        if "Location" in response.headers:
+            response.headers["Location"] = origin + response.headers["Location"]
+        return response
+
+    return answer
+
+
+async def test_an_upload_is_led_to_another_host_without_credentials_and_never_in_the_clear(
+    server: FaultRegistry, client: Registry, tmp_path: Path
+) -> None:
+    data = os.urandom(100_000)
+    pair = base64.b64encode(b"somebody:secret").decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {server.host: {"auth": pair}}}))
+
+    def lead(origin: str) -> None:
+        for method in ("GET ", "HEAD ", "POST ", "PATCH ", "PUT "):
+            server.faults[method] = _led_to(server, origin, pair)  # type: ignore[assignment]
+
+    lead(f"http://{server.host}")
+    await client.push_blob(ref(server), data, describe(data, "x"))
+    assert server.blobs.pop(digest(data)) == data
+    async with fault_registry() as store:
+        store.uploads = server.uploads
+        lead(f"http://{store.host}")
+        await client.push_blob(ref(server), data, describe(data, "x"))
+        assert store.blobs[digest(data)] == data
+        assert isinstance((await client.probe(ref(server))).write, Yes)
+        store.faults["PATCH "] = status(401, WWW_Authenticate='Basic realm="y"')
+        with pytest.raises(RegistryError):
+            await client.push_blob(ref(server), data, describe(data, "x"))
+        assert store.count("DELETE") == 1
+        assert not [headers for _, _, headers in store.requests if "Authorization" in headers]
+    lead("http://reg.example")
+    with pytest.raises(RegistryError, match=r"http://reg\.example, which is not https") as caught:
+        await client.push_blob(ref(server), data, describe(data, "x"))
+    assert "proxy" in (caught.value.hint or "")
+    denied = (await client.probe(ref(server))).write
+    assert isinstance(denied, Unknown)
+
+
 async def test_nothing_is_pushed_over_what_is_not_known(server: FaultRegistry, client: Registry) -> None:
     server.faults["HEAD "] = status(500)
     with pytest.raises(RegistryError):

@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import aiohttp
 import msgspec
-from yarl import URL
 
 from roost.client.wire import Reason
 from roost.daemon.engines.registry_auth import Access, scope
@@ -292,7 +291,7 @@ class Registry:
         url = self._transport.url(ref.host, f"/v2/{ref.repository}/blobs/uploads/")
         async with self._transport.open(access, "POST", url, headers={"Content-Length": "0"}) as response:
             if response.status == 202:
-                place = response.url.join(URL(response.headers.get("Location", ""), encoded=True))
+                place = self._transport.next_place(ref.host, response.url, response.headers.get("Location", ""))
             elif response.status in (403, 405):
                 return No(Reason(code="registry-denied", message=f"{ref.host} does not let us write {ref.repository}"))
             else:

@@ -136,7 +136,7 @@ class Transport:
                 tries += 1
                 await asyncio.sleep(_backoff(tries))
                 continue
-            if response.status == 401 and await self._answered(access, url, response):
+            if response.status == 401 and await self._answered(access, response):
                 response.close()
                 continue
             pause = self._pause(response, tries, most, waited)
@@ -146,9 +146,9 @@ class Transport:
             tries, waited = tries + 1, waited + pause
             await asyncio.sleep(pause)
 
-    async def _answered(self, access: Access, url: URL, response: aiohttp.ClientResponse) -> bool:
+    async def _answered(self, access: Access, response: aiohttp.ClientResponse) -> bool:
         """Whether there is something better to send now. Only the registry itself may ask who we are."""
-        if response.url.origin() != url.origin() or access.tried >= _CHALLENGES:
+        if not self._is_own(access.host, response.url) or access.tried >= _CHALLENGES:
             return False
         challenges = parse_challenges(response.headers.getall("WWW-Authenticate", []))
         return await self._authority.answer(await self._open_session(), access, challenges)
@@ -158,18 +158,27 @@ class Transport:
     ) -> aiohttp.ClientResponse:
         place = url
         for _ in range(_REDIRECTS):
-            response = await self._once(access, method, place, headers, body, own=place.origin() == url.origin())
+            response = await self._once(access, method, place, headers, body, own=self._is_own(access.host, place))
             if response.status not in (301, 302, 303, 307, 308) or "Location" not in response.headers:
                 return response
             response.close()
-            place = self._next_place(access.host, place, response.headers["Location"])
+            place = self.next_place(access.host, place, response.headers["Location"])
         raise NotRegistryError(f"{access.host} sends us from one place to the next without an end")
 
-    def _next_place(self, host: str, place: URL, location: str) -> URL:
+    def next_place(self, host: str, place: URL, location: str) -> URL:
+        """Where ``host`` sends us from ``place``; nothing goes there in the clear. Raises NotRegistryError."""
         found = place.join(URL(location, encoded=True))
         if found.scheme != "https" and not (found.scheme == "http" and self.plain(found.authority)):
-            raise NotRegistryError(f"{host} sends us to {found.scheme}://{found.host}, which is not https")
+            raise NotRegistryError(
+                f"{host} sends us to {found.scheme}://{found.host}, which is not https",
+                hint="Behind a proxy, let the registry answer with relative URLs, or tell it its outer address.",
+            )
         return found
+
+    def _is_own(self, host: str, url: URL) -> bool:
+        """Whether ``url`` is the registry's own, which alone gets our credentials."""
+        own = URL(self.origin(host))
+        return (url.scheme, url.host, url.port) == (own.scheme, own.host, own.port)
 
     async def _once(
         self, access: Access, method: str, url: URL, headers: dict[str, str], body: Body | None, *, own: bool

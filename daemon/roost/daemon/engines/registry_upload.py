@@ -126,10 +126,11 @@ class Upload:
             return self._location(response)
 
     def _location(self, response: aiohttp.ClientResponse) -> URL:
+        """Where it goes on: maybe on another host, which gets no credentials. Raises NotRegistryError."""
         location = response.headers.get("Location")
         if location is None:
             raise NotRegistryError(f"Registry {self._reference.host} does not say where to go on while {self._doing}")
-        return response.url.join(URL(location, encoded=True))
+        return self._transport.next_place(self._reference.host, response.url, location)
 
     async def _chunks(self, location: URL) -> URL:
         """Send all of it; where to finish."""
