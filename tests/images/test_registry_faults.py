@@ -14,10 +14,12 @@ import pytest
 from aiohttp import web
 from fault_registry import FaultRegistry, cut, digest, fault_registry, hang, status, times, truncated
 
+from roost.daemon.engines import registry
 from roost.daemon.engines.registry import Registry, RegistryConfig
 from roost.daemon.engines.registry_errors import (
     BlobDigestError,
     BlobMissingError,
+    NotRegistryError,
     RegistryError,
     RegistryTimeoutError,
     TagMovedError,
@@ -120,6 +122,39 @@ async def test_404_is_no_from_a_registry_and_unknown_from_anything_else(
     async with fault_registry() as bare:  # a registry that says it without a body
         bare.faults["GET /manifests/one"] = status(404)
         assert await client.manifest(ref(bare)) == No()
+
+
+async def test_a_registry_that_is_gone_behind_its_address_lacks_nothing(
+    server: FaultRegistry, client: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an ingress says whose registry is away."""
+    assert isinstance(await client.manifest(ref(server)), Yes)
+    blob = describe(b"data", "x")
+    monkeypatch.setattr(registry, "_BELIEVED", 0.0)
+
+    async def nobody(request: web.Request) -> web.Response:
+        return web.Response(status=404, text="<html>default backend - 404</html>", content_type="text/html")
+
+    server.faults["GET "] = server.faults["HEAD "] = nobody
+    answers = [await client.manifest(ref(server)), await client.has_blob(ref(server), blob.digest)]
+    assert [answer.reason.code for answer in answers if isinstance(answer, Unknown)] == ["registry-invalid"] * 2
+    with pytest.raises(NotRegistryError):
+        await client.fetch_blob(ref(server), blob, str(tmp_path / "blob"))
+    with pytest.raises(NotRegistryError):
+        await client.read_blob(ref(server), blob, 100)
+    with pytest.raises(RegistryError):
+        await client.push_blob(ref(server), b"data", blob)
+    assert server.count("POST") == 0
+    server.faults["GET /v2/"] = status(503)
+    away = await client.has_blob(ref(server), blob.digest)
+    assert isinstance(away, Unknown)
+
+
+async def test_whether_a_registry_is_there_is_asked_once_for_many(server: FaultRegistry, client: Registry) -> None:
+    blobs = [digest(str(number).encode()) for number in range(20)]
+    server.faults["HEAD "] = status(404)
+    assert await asyncio.gather(*(client.has_blob(ref(server), blob) for blob in blobs)) == [No()] * 20
+    assert server.count("GET", "/v2/") == 1
 
 
 async def test_retry_after_is_heeded_in_seconds_and_as_a_date(server: FaultRegistry, client: Registry) -> None:

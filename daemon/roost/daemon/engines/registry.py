@@ -7,6 +7,8 @@ its place; writes always go to the host itself.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -46,6 +48,8 @@ __all__ = ["Access", "FetchedManifest", "Probe", "Registry", "RegistryConfig", "
 
 T = TypeVar("T")
 _ACCEPT = ", ".join((*MANIFEST_TYPES, *INDEX_TYPES))
+_BELIEVED = 3.0
+"""Seconds for which a host that answered as a registry is one."""
 _ABSENT = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"})
 
 
@@ -69,8 +73,9 @@ class Registry:
 
     def __init__(self, config: RegistryConfig) -> None:
         self._transport = Transport(config)
-        self._known: set[str] = set()
-        """Hosts that have answered as a registry does."""
+        self._known: dict[str, float] = {}
+        """When a host last answered as a registry does."""
+        self._asking: dict[str, asyncio.Lock] = {}
 
     def configure(self, config: RegistryConfig) -> None:
         """Go by ``config`` from the next call on."""
@@ -212,7 +217,7 @@ class Registry:
             document = parse_manifest(fetched.data, fetched.media_type)
         except ManifestInvalidError as error:
             raise ManifestInvalidError(f"{ref}: {error.message}") from error
-        self._known.add(ref.host)
+        self._known[ref.host] = time.monotonic()
         fetched = msgspec.structs.replace(fetched, media_type=document.media_type)
         if platform is None or not isinstance(document, Index):
             return Yes(fetched)
@@ -236,23 +241,31 @@ class Registry:
         return await self._answer(ask)
 
     async def _absent(self, access: Access, response: aiohttp.ClientResponse) -> No:
-        """404 means no only from a registry: anything else may stand at that address and know nothing. Raises
-        NotRegistryError."""
-        faults = await faults_of(response)
-        if faults is not None and _ABSENT & set(faults):
-            self._known.add(access.host)
-            return No()
-        if access.host not in self._known:
-            await self._check_registry(access.host)
+        """404 means no only from a registry: anything else may stand at that address and know nothing, also where one
+        stood before. Raises what ``_confirm`` raises."""
+        if _ABSENT.isdisjoint(await faults_of(response) or ()):
+            await self._confirm(access.host)
+        else:
+            self._known[access.host] = time.monotonic()
         return No()
+
+    async def _confirm(self, host: str) -> None:
+        """That a registry answers there now; asked at most every few seconds, once for all who want to know.
+
+        Raises NotRegistryError, RegistryError and its kind."""
+        async with self._asking.setdefault(host, asyncio.Lock()):
+            if time.monotonic() - self._known.get(host, -_BELIEVED) >= _BELIEVED:
+                await self._check_registry(host)
 
     async def _check_registry(self, host: str) -> None:
         """``GET /v2/`` tells a registry from other servers (200, or 401 with a challenge)."""
         # without scopes and credentials: what counts is that it answers as a registry
         async with self._transport.open(_Unasked(host), "GET", self._transport.url(host, "/v2/")) as response:
             if response.status == 200 or (response.status == 401 and "WWW-Authenticate" in response.headers):
-                self._known.add(host)
+                self._known[host] = time.monotonic()
                 return
+            if response.status == 429 or response.status >= 500:
+                raise_status(host, response.status, "asking whether it is there")
             raise NotRegistryError(
                 f"{host} answers, but not as a registry does (HTTP {response.status} for /v2/)",
                 hint="Check the registry's name and port.",
@@ -260,11 +273,17 @@ class Registry:
 
     async def _fetch(self, ref: Reference, descriptor: Descriptor, path: str) -> None:
         url = self._transport.url(ref.host, f"/v2/{ref.repository}/blobs/{descriptor.digest}")
-        await Download(self._transport, _access(ref, "pull"), url, descriptor, path).run()
+        try:
+            await Download(self._transport, _access(ref, "pull"), url, descriptor, path).run()
+        except BlobMissingError:
+            await self._confirm(ref.host)
+            raise
 
     async def _read(self, ref: Reference, descriptor: Descriptor) -> bytes:
         url = self._transport.url(ref.host, f"/v2/{ref.repository}/blobs/{descriptor.digest}")
         async with self._transport.open(_access(ref, "pull"), "GET", url) as response:
+            if response.status == 404:
+                await self._absent(_access(ref, "pull"), response)
             if response.status != 200:
                 raise_status(ref.host, response.status, f"fetching {descriptor.digest[:19]}…")
             data = await _read_all(ref.host, response, descriptor.size)
