@@ -22,6 +22,7 @@ from roost.daemon.engines.registry_errors import (
     NotRegistryError,
     RegistryError,
     RegistryTimeoutError,
+    RepositoryMissingError,
     TagMovedError,
 )
 from roost.daemon.oci import OCI_MANIFEST, Descriptor, No, Reference, Unknown, Yes, describe, parse_reference
@@ -388,6 +389,32 @@ async def test_nothing_is_pushed_over_what_is_not_known(server: FaultRegistry, c
     with pytest.raises(RegistryError):
         await client.push_blob(ref(server), b"data", describe(b"data", "x"))
     assert server.count("POST") == 0
+
+
+async def test_a_repository_that_must_be_made_first_is_told_so(server: FaultRegistry, client: Registry) -> None:
+    async def unnamed(request: web.Request) -> web.Response:
+        return web.json_response({"errors": [{"code": "NAME_UNKNOWN", "message": "no such repository"}]}, status=404)
+
+    for fault in (unnamed, status(404)):
+        server.faults = {"POST ": fault, "PUT ": fault}
+        for work in (
+            client.push_blob(ref(server), b"data", describe(b"data", "x")),
+            client.push_manifest(ref(server), MANIFEST, OCI_MANIFEST),
+            client.mount_blob(ref(server), digest(b"other"), "y"),
+        ):
+            with pytest.raises(RepositoryMissingError, match=r"no repository x,.*404") as caught:
+                await work
+            assert "ECR" in (caught.value.hint or "")
+        probed = (await client.probe(ref(server))).write
+        assert isinstance(probed, Unknown)
+        assert probed.reason.code == "repository-missing"
+
+    async def unknown(request: web.Request) -> web.Response:
+        return web.json_response({"errors": [{"code": "MANIFEST_BLOB_UNKNOWN"}]}, status=404)
+
+    server.faults = {"PUT ": unknown}
+    with pytest.raises(BlobMissingError):
+        await client.push_manifest(ref(server), MANIFEST, OCI_MANIFEST)
 
 
 async def test_a_tag_that_names_something_else_after_it_was_written_is_told(

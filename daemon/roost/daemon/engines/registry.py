@@ -25,7 +25,7 @@ from roost.daemon.engines.registry_errors import (
     RegistryError,
     TagMovedError,
 )
-from roost.daemon.engines.registry_http import RegistryConfig, Transport, faults_of, raise_status
+from roost.daemon.engines.registry_http import RegistryConfig, Transport, faults_of, raise_status, raise_unwritten
 from roost.daemon.engines.registry_upload import BlobSource, Upload
 from roost.daemon.oci import (
     INDEX_TYPES,
@@ -161,7 +161,7 @@ class Registry:
         headers = {"Content-Type": media_type}
         async with self._transport.open(access, "PUT", url, headers=headers, body=lambda: data) as response:
             if response.status not in (201, 202, 204):
-                raise_status(ref.host, response.status, f"writing {ref}")
+                await raise_unwritten(ref.host, ref.repository, response, f"writing {ref}")
         back = await self._manifest(ref, None)
         if isinstance(back, Yes) and back.value.digest == digest:
             return digest
@@ -314,7 +314,7 @@ class Registry:
             elif response.status in (403, 405):
                 return No(Reason(code="registry-denied", message=f"{ref.host} does not let us write {ref.repository}"))
             else:
-                raise_status(ref.host, response.status, f"writing to {ref.name}")
+                await raise_unwritten(ref.host, ref.repository, response, f"writing to {ref.name}")
         async with self._transport.open(access, "DELETE", place):
             return Yes(None)  # one that can't be given back is collected by the registry
 

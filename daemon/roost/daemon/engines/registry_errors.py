@@ -70,6 +70,13 @@ class BlobMissingError(NotFoundError):
     code = "blob-missing"
 
 
+class RepositoryMissingError(RegistryError):
+    """404 to who writes: some registries want a repository, or what it lies in, to be made before."""
+
+    code = "repository-missing"
+    retryable = False
+
+
 class TagMovedError(RegistryError):
     """A tag that was just written names something else: somebody wrote it at the same time."""
 

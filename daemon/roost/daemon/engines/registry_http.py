@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from typing import NoReturn
 
 import aiohttp
 import msgspec
@@ -29,6 +30,7 @@ from roost.daemon.engines.registry_errors import (
     RegistryError,
     RegistryTimeoutError,
     RegistryTlsError,
+    RepositoryMissingError,
 )
 from roost.daemon.oci import DEFAULT_HOST, is_loopback
 
@@ -39,6 +41,7 @@ _DOCKER_API = "registry-1.docker.io"
 _REDIRECTS = 10
 _BACKOFF = 0.25
 _ERROR_BODY = 64 * 1024
+_OF_BLOBS = frozenset({"BLOB_UNKNOWN", "BLOB_UPLOAD_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"})
 _CHALLENGES = 2
 """A remembered token that expired, and then the answer to the fresh challenge."""
 
@@ -277,7 +280,20 @@ async def faults_of(response: aiohttp.ClientResponse) -> list[str] | None:
         return None
 
 
-def raise_status(host: str, status: int, doing: str) -> None:
+async def raise_unwritten(host: str, repository: str, response: aiohttp.ClientResponse, doing: str) -> NoReturn:
+    """Raise the error for an answer to writing into ``repository`` that is none: 404 is said of the repository, unless
+    its reasons say that it is of a blob."""
+    if response.status == 404 and _OF_BLOBS.isdisjoint(await faults_of(response) or ()):
+        raise RepositoryMissingError(
+            f"Registry {host} has no repository {repository}, or lets nobody write there (HTTP 404), while {doing}",
+            hint="Some registries want it (ECR) or its project (Harbor) to be made first; or mend the prefix in "
+            "`workspace` under [registries] in roost's config.",
+            fields={"repository": repository},
+        )
+    raise_status(host, response.status, doing)
+
+
+def raise_status(host: str, status: int, doing: str) -> NoReturn:
     """Raise the error for a status that is no answer to ``doing``."""
     if status in (401, 403):
         raise RegistryDeniedError(

@@ -21,7 +21,7 @@ from roost.daemon.engines.registry_errors import (
     NotRegistryError,
     RegistryError,
 )
-from roost.daemon.engines.registry_http import Body, Transport, raise_status
+from roost.daemon.engines.registry_http import Body, Transport, raise_status, raise_unwritten
 from roost.daemon.oci import Reference
 
 _BLOCK = 256 * 1024
@@ -122,7 +122,8 @@ class Upload:
             if response.status == 201 and mount_from is not None:
                 return None
             if response.status != 202:
-                raise_status(self._reference.host, response.status, self._doing)
+                place = self._reference
+                await raise_unwritten(place.host, place.repository, response, self._doing)
             return self._location(response)
 
     def _location(self, response: aiohttp.ClientResponse) -> URL:
