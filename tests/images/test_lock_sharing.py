@@ -3,6 +3,7 @@ package; what is poisoned is refused; a registry that is down stops nobody."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from fault_registry import fault_registry, status
 from pip_index import PipIndex, wheel_bytes
 from registry_parts import Registries, RegistryProcess
 from roost_process import Roost
@@ -211,6 +213,18 @@ def test_a_registry_that_is_down_stops_nobody_and_is_told(machine: Machine, regi
     other.write("environment.yml", "channels: [conda-forge]\ndependencies: [dated=1]\n")
     assert other.json("plan")["lock_digest"] == built["lock_digest"]
     assert "lock-pushed" not in codes(roost.json("build")["build"]["reasons"])
+
+
+async def test_a_registry_whose_repositories_must_be_made_first_stops_nobody_and_is_told(machine: Machine) -> None:
+    async with fault_registry() as registry:
+        registry.faults["POST /blobs/uploads/"] = status(404)
+        roost = machine(f"{registry.host}/team")
+        roost.write("environment.yml", "channels: [conda-forge]\ndependencies: [dated=1]\n")
+        built = (await asyncio.to_thread(roost.json, "build"))["build"]
+    assert (built["state"], built["generation"]) == ("succeeded", 1)
+    [told] = [reason["message"] for reason in built["reasons"] if reason["code"] == "lock-not-shared"]
+    assert "stays on this machine" in told
+    assert f"{registry.host}/team/locks" in told, "what to make"
 
 
 def test_a_definition_on_a_python_of_this_machine_is_shared_with_nobody(
