@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import docker
 import pytest
@@ -128,6 +130,78 @@ def test_the_base_tags_policy(new_machine: Machine, client: docker.DockerClient,
     assert second["artifacts"][0]["digest"] != first["artifacts"][0]["digest"]
     assert roost.ok("run", "--", "/usr/bin/python3", "-c", "print(6*7)").strip() == "42"
     forget(client, first["artifacts"][0]["reference"], second["artifacts"][0]["reference"])
+
+
+def test_a_machine_that_pulled_keeps_the_base_of_its_generation_wherever_its_tag_went(
+    new_machine: Machine, client: docker.DockerClient, base_image: str, python_image: str, registries: Registries
+):
+    base = _base_of_its_own(client, f"{registries.catalogue.host}/base", base_image)
+    builder, runner, late = new_machine(engine=False), new_machine(), new_machine()
+    for roost in (builder, runner, late):
+        write_numpy(roost, base)
+    pushed = builder.json("image", "push")["build"]["artifacts"][0]
+    _move(client, base, python_image)
+    pulled = runner.json("build")["build"]
+    assert pulled["generation"] == 1
+    again = runner.json("image", "push")["build"]
+    assert (again["generation"], again["artifacts"][0]["digest"]) == (1, pushed["digest"]), "everything is in place"
+    forget(client, pushed["digest"])
+    registries.workspace.stop()
+    assert runner.failed(6, "build")["code"].startswith("registry-")
+    registries.workspace.start()
+    tags = registries.workspace.folder / "data/docker/registry/v2/repositories/team/images/_manifests/tags"
+    for each in (pushed["reference"].rpartition(":")[2], *[path.name for path in tags.glob("*-*")]):
+        shutil.rmtree(tags / each)
+    made = runner.json("build")["build"]
+    assert (made["generation"], made["artifacts"][0]["digest"]) == (1, pushed["digest"]), "on the base that was beside"
+    forget(client, pushed["digest"])
+    _without_the_base(builder, late, client, registries, tags, pushed["digest"])
+
+
+def _without_the_base(
+    builder: Roost, late: Roost, client: docker.DockerClient, registries: Registries, tags: Path, digest: str
+) -> None:
+    """As from a roost that put no base beside its images."""
+    builder.json("image", "push")
+    [base] = [path for path in tags.iterdir() if len(path.name) == 64 and not _is_image(builder, path.name)]
+    shutil.rmtree(base)
+    assert late.json("build")["build"]["generation"] == 1
+    forget(client, digest)
+    for path in tags.iterdir():
+        shutil.rmtree(path)
+    registries.workspace.stop()
+    assert late.failed(6, "build")["code"] == "registry-unknown"
+    registries.workspace.start()
+    assert [reason["code"] for reason in late.json("plan")["plans"][0]["reasons"]][-1] == "base-gone"
+    gone = late.failed(7, "build")
+    assert (gone["code"], "docker steps" in gone["message"]) == ("generation-gone", False)
+    moved = late.json("build", "--rebuild")["build"]
+    assert moved["generation"] == 2
+    forget(client, moved["artifacts"][0]["digest"])
+
+
+def _base_of_its_own(client: docker.DockerClient, repository: str, below: str) -> str:
+    """One that the engine does not have afterwards, as it has all others."""
+    container = client.containers.create(below, ["sh", "-c", "date +%N > /own"])
+    container.start()
+    container.wait()
+    image = container.commit(repository, "1")
+    container.remove()
+    assert "error" not in client.images.push(repository, "1")
+    forget(client, image.id)
+    return f"{repository}:1"
+
+
+def _move(client: docker.DockerClient, reference: str, image: str) -> None:
+    """The registry's tag names another image from now on."""
+    repository, _, tag = reference.rpartition(":")
+    client.images.get(image).tag(repository, tag)
+    assert "error" not in client.images.push(repository, tag)
+    forget(client, reference)
+
+
+def _is_image(roost: Roost, tag: str) -> bool:
+    return roost.json("image", "show")["reference"].endswith(f":{tag}")
 
 
 @pytest.mark.parametrize("point", ["image.assembled", "image.brought", "image.loaded", "image.in-transaction"])

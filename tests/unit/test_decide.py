@@ -207,6 +207,12 @@ def test_docker_steps_whose_result_is_gone_run_again_as_a_new_generation() -> No
     assert "generation 4" in plan.reasons[-1].message
 
 
+def test_a_base_that_is_gone_is_told_as_that_and_moves_nothing_by_itself() -> None:
+    plan = decide(Request(definition=IMAGE), imaged(repeatable=False, workspace=No()))
+    assert (plan.action, codes(plan)[-1]) == ("build-image", "base-gone")
+    assert "docker steps" not in plan.reasons[-1].message
+
+
 SHARED = Reason(code="lock-shared-registry", message="Registry registry.example.org/team has lock abab")
 UNKNOWN = Reason(code="registry-unknown", message="Whether registry registry.example.org/team has a lock is unknown")
 

@@ -52,7 +52,7 @@ def _pull_or_build(
     image = facts.image
     found = first_place(image)
     if found is None:
-        gone = [] if image.repeatable else [_steps_gone(facts)]
+        gone = [] if image.repeatable else [_gone(request, facts)]
         return "build-image", [*reasons, *gone], None
     cheaper = _building_is_cheaper(found, request, facts) if image.repeatable else None
     if cheaper is not None:
@@ -110,8 +110,13 @@ def _unknown_registries(image: ImageFacts) -> Iterator[Reason]:
             yield Reason(code="registry-unknown", message=answer.reason.message)
 
 
-def _steps_gone(facts: Facts) -> Reason:
-    number = facts.generation.number + 1 if facts.generation else 1
+def _gone(request: Request, facts: Facts) -> Reason:
+    """Where there are no docker steps, the base is what may be gone."""
+    kept = facts.generation
+    if kept is not None and not has_steps(request.definition):
+        text = f"The base image {short(kept.base_digest or '')} of generation {kept.number} is not kept here"
+        return Reason(code="base-gone", message=f"{text}: the build takes it if its name still stands for it")
+    number = kept.number + 1 if kept else 1
     return Reason(
         code="steps-gone",
         message=f"What the docker steps made is neither here nor in a registry, as a workspace registry would keep it: "

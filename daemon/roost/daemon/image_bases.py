@@ -12,7 +12,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import msgspec
 
@@ -33,7 +33,7 @@ from roost.daemon.oci import (
 from roost.daemon.progress import Progress
 from roost.store.definition import Base, Defaults, Definition
 from roost.store.disk import Layout
-from roost.store.errors import BuildError, DefinitionError, NotFoundError, UnreachableError
+from roost.store.errors import BuildError, DefinitionError, NotFoundError, RoostError, UnreachableError
 from roost.store.files import LocalFiles
 from roost.store.index import Index
 from roost.store.index_database import to_the_end
@@ -126,7 +126,7 @@ class Bases:
         if generation.base_digest is None:
             return None
         top = await self._index.base(generation.steps_digest or generation.base_digest)
-        if top is None or not await self.available(top):
+        if top is None or not top.config or not await self.available(top):
             return None
         return Settled(top=top, base_digest=generation.base_digest, steps_digest=generation.steps_digest)
 
@@ -162,6 +162,18 @@ class Bases:
             )
         check_platform(text, image.platform, platform)
         return await self.from_engine(image.id, image.diff_ids)
+
+    async def still(self, digest: str, text: str, platform: str) -> KeptBase | None:
+        """The base image ``digest``: the engine's, or what ``text`` names if it is still that one. ``None``: it is not,
+        or nobody can say."""
+        with suppress(RoostError):
+            image = await (await self._engines.docker()).image(digest)
+            if image is not None:
+                return await self.from_engine(image.id, image.diff_ids)
+        with suppress(RoostError):
+            named = await self.base_image(text, platform)
+            return named if named.digest == digest else None
+        return None
 
     async def in_registry(self, reference: Reference, platform: str) -> KeptBase | Unknown | None:
         """The image as its registry has it; ``None``: the registry says that it has none.

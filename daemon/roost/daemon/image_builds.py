@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import msgspec
 
@@ -26,6 +27,7 @@ from roost.daemon.image_places import (
     LABEL_BASE,
     LABEL_KEY,
     LABEL_STEPS,
+    content_tag,
     definition_tag,
     engine_reference,
     image_repository,
@@ -34,10 +36,10 @@ from roost.daemon.image_places import (
 )
 from roost.daemon.image_push import ImagePusher, Pushed, labels_in_registry
 from roost.daemon.image_scripts import script_steps
-from roost.daemon.oci import Unknown, Yes, digest_of, image_platform, parse_reference
+from roost.daemon.oci import Reference, Unknown, Yes, digest_of, image_platform, parse_reference
 from roost.daemon.plain_bases import PlainBases
 from roost.store.clock import utc_now
-from roost.store.errors import BuildError, NotFoundError
+from roost.store.errors import BuildError, NotFoundError, RoostError
 from roost.store.failpoints import failpoint
 from roost.store.lock import CondaPython, Lock, lock_digest
 from roost.store.records import (
@@ -300,7 +302,8 @@ class ImageBuilds:
         tags = [key_tag(wanted.key), definition_tag(wanted.definition_digest, lock_digest(wanted.lock))]
         repository = image_repository(wanted.push or "")
         whole = await self.plain.whole(assembled.whole, image_platform(wanted.lock.platform))
-        pushed = await self.pusher.push(whole, repository, tags, progress)
+        top = None if wanted.as_it_is else wanted.settled.top
+        pushed = await self.pusher.push(whole, repository, tags, progress, top=top)
         await self._events.append("image-pushed", reference=pushed.reference, digest=pushed.digest, sent=pushed.sent)
         return pushed
 
@@ -362,6 +365,8 @@ class ImageBuilds:
             await engine.tag(pulled.id, image.name)
         await progress.record(self._store.index)
         await self._store.index.put_base(whole)
+        if not wanted.as_it_is:
+            await self._keep_top(reference, image)
         packages = packages_told(whole.config)
         layers = tuple(
             ImageLayer(diff_id=layer.diff_id, size=layer.size, packages=packages.get(layer.diff_id, ()))
@@ -371,6 +376,20 @@ class ImageBuilds:
         artifact = await self._artifact(image)
         ready, generation = await self._store.index.publish_image(artifact, image, wanted.lock, wanted.generation)
         return ReadyImage(image=image, artifact=ready, generation=generation, recorded=wanted.generation, pushed=pushed)
+
+    async def _keep_top(self, repository: Reference, image: KeptImage) -> None:
+        """What the image's own layers went on, if it lies beside it: with that the image can be made again here. What
+        is ready without it is ready."""
+        digest = image.steps_digest or image.base_digest
+        kept = await self._store.index.base(digest)
+        if kept is not None and kept.config:
+            return
+        with suppress(RoostError):
+            reference = repository.tagged(content_tag(digest))
+            found = await self.bases.in_registry(reference, image_platform(image.platform))
+            if isinstance(found, KeptBase) and found.digest == digest:
+                below = image.base_digest if image.steps_digest else None
+                await self._store.index.put_base(msgspec.structs.replace(found, below=below))
 
 
 def _described(wanted: WantedPull, pushed: Pushed, labels: Mapping[str, str]) -> KeptImage:

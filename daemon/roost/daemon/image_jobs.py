@@ -36,7 +36,7 @@ has to be made again."""
 
 
 class GenerationGoneError(NotFoundError):
-    """What the docker steps of an older generation made is nowhere any more."""
+    """What the docker steps of an older generation made, or a generation's base, is nowhere any more."""
 
     code = "generation-gone"
 
@@ -167,7 +167,9 @@ class ImageJobs:
         if generation is not None and generation.base_digest is not None and not base_moved(job.facts):
             kept = await self._images.bases.kept(generation)
             stepped = has_steps(job.resolved.definition)
-            if kept is None and stepped:
+            if kept is None and not stepped:
+                return await self._base_again(job, generation)
+            if kept is None:
                 kept = await self._steps.again(generation, job.platform)
             if kept is not None:
                 if stepped:
@@ -183,6 +185,25 @@ class ImageJobs:
                     "([registries] workspace in roost's config) keeps what they make from now on.",
                 )
         return await self._made(job, progress, reasons)
+
+    async def _base_again(self, job: ImageJob, generation: Generation) -> Settled:
+        """The base of a generation that came from a registry with its image, or that was lost: that very one, and not
+        what its name stands for by now.
+
+        Raises StepsUnknownError where a registry may have it, GenerationGoneError where none has."""
+        digest, text = generation.base_digest or "", job.base.image or job.defaults.base_image
+        found = await self._images.bases.still(digest, text, job.platform)
+        if found is not None:
+            return Settled(top=found, base_digest=digest)
+        kept = await self._steps.again(generation, job.platform, stepped=False)
+        if kept is None:
+            raise GenerationGoneError(
+                f"Generation {generation.number} keeps the base image {short(digest)}, which is neither here nor in a "
+                f"registry; {text} is not known to name it any more",
+                hint="`roost build --rebuild` takes what that names now, as a new generation; or bring the old one "
+                "into the engine again.",
+            )
+        return kept
 
     async def _made(self, job: ImageJob, progress: BuildProgress, reasons: list[Reason]) -> Settled:
         """Steps run now, unless another machine ran them for this definition and nothing newer is asked for."""

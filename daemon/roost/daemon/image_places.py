@@ -1,7 +1,8 @@
 """Where images are: their names in an engine, their repository and tags in a registry. Pure.
 
 In the repository ``<registry>/images`` an image has two tags: one of its content (the image key), and one of the
-definition and lock that it was made for, under which it is found before its base is known.
+definition and lock that it was made for, under which it is found before its base is known. What its layers went on lies
+beside it, under a tag of its own content: whoever pulled the image may have to make it again.
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ def steps_tag(definition_digest: str, platform: str) -> str:
 def key_tag(key: str) -> str:
     """The tag of an image's content."""
     return _hex(key)
+
+
+def content_tag(digest: str) -> str:
+    """The tag of a base image, or of what docker steps made, by the digest of its config."""
+    return _hex(digest)
 
 
 def definition_tag(definition_digest: str, lock_digest: str) -> str:

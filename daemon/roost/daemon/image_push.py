@@ -16,6 +16,7 @@ import msgspec
 from roost.daemon.engine_set import Engines
 from roost.daemon.image_bases import CONFIG_LIMIT, Bases
 from roost.daemon.image_config import image_manifest
+from roost.daemon.image_places import LABEL_BASE, content_tag
 from roost.daemon.oci import (
     OCI_CONFIG,
     OCI_MANIFEST,
@@ -70,8 +71,10 @@ class ImagePusher:
         progress: Progress,
         *,
         annotations: Mapping[str, str] | None = None,
+        top: KeptBase | None = None,
     ) -> Pushed:
-        """Make sure that ``repository`` has the image under all of ``tags``; where the first is, the others are.
+        """Make sure that ``repository`` has the image under all of ``tags``; where the first is, nothing is written.
+        ``top``, which its upper layers were put on, goes beside it under its own content.
 
         Raises RegistryUnknownError, RegistryError and its kind, BaseMissingError.
         """
@@ -85,11 +88,27 @@ class ImagePusher:
             sent = await self._send_layers(image, layers, descriptors, repository, folder, progress)
         registry = await self._engines.registry()
         sent += await registry.push_blob(repository, image.config, describe(image.config, OCI_CONFIG))
+        if top is not None:
+            await self._push_top(top, image, descriptors, repository)
         for tag in tags[1:]:  # the first comes last: where it is, everything else is
             if await self.look(repository.tagged(tag)) is None:
                 await self._push_manifest(repository.tagged(tag), manifest)
         pushed = await self._push_manifest(repository.tagged(tags[0]), manifest)
         return msgspec.structs.replace(pushed, sent=sent)
+
+    async def _push_top(
+        self, top: KeptBase, image: KeptBase, descriptors: list[Descriptor], repository: Reference
+    ) -> None:
+        """The base that an image was made on may be in no other registry, and its tag may move: its layers are the
+        image's own, so a config and a manifest are all that there is to send."""
+        below = [layer.diff_id for layer in top.layers]
+        reference = repository.tagged(content_tag(top.digest))
+        if below != [layer.diff_id for layer in image.layers[: len(below)]] or await self.look(reference) is not None:
+            return
+        registry = await self._engines.registry()
+        await registry.push_blob(repository, top.config, describe(top.config, OCI_CONFIG))
+        noted = {LABEL_BASE: top.below} if top.below else None
+        await self._push_manifest(reference, image_manifest(top.config, descriptors[: len(below)], noted))
 
     async def look(self, reference: Reference) -> Pushed | None:
         """What the registry has under a tag. Raises RegistryUnknownError."""

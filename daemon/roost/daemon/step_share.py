@@ -14,7 +14,7 @@ from roost.client.wire import Reason
 from roost.daemon.config_schema import RegistriesSettings
 from roost.daemon.engine_set import Engines
 from roost.daemon.image_bases import Bases, Settled
-from roost.daemon.image_places import steps_repository, steps_tag
+from roost.daemon.image_places import LABEL_BASE, content_tag, image_repository, steps_repository, steps_tag
 from roost.daemon.image_push import ImagePusher
 from roost.daemon.oci import Answer, Manifest, No, Reference, Unknown, Yes, parse_manifest
 from roost.daemon.progress import Progress
@@ -24,7 +24,7 @@ from roost.store.errors import RoostError, UnreachableError
 from roost.store.index import Index
 from roost.store.records import Generation, KeptBase
 
-ANNOTATION_BASE = "org.roost.base"
+ANNOTATION_BASE = LABEL_BASE
 """Of the manifest: the config digest of the base that the steps ran on; none for a whole Dockerfile."""
 
 
@@ -37,7 +37,7 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepsUnknownError(UnreachableError):
-    """Whether a registry has what docker steps made could not be found out."""
+    """Whether a registry has what docker steps made, or a generation's base, could not be found out."""
 
     code = "registry-unknown"
 
@@ -62,13 +62,13 @@ class StepShare:
                 return await self._settled(*found.value, image_platform)
         return None
 
-    async def again(self, generation: Generation, image_platform: str) -> Settled | None:
-        """What a generation keeps, from a registry that has it; ``None``: none has.
+    async def again(self, generation: Generation, image_platform: str, *, stepped: bool = True) -> Settled | None:
+        """What a generation keeps, from a registry that has it; ``None``: none has. Not ``stepped``: that is its base.
 
         Raises StepsUnknownError where one can't say: what can't be made again must not be made again for that."""
         digest, unknown = generation.steps_digest or generation.base_digest or "", None
-        for repository in self._repositories():
-            found = await self._manifest(repository.tagged(_content_tag(digest)))
+        for reference in self._contents(digest):
+            found = await self._manifest(reference)
             if isinstance(found, Yes):
                 settled = await self._settled(*found.value, image_platform)
                 if settled is not None and settled.top.digest == digest:
@@ -78,18 +78,14 @@ class StepShare:
                     )
             unknown = found.reason if isinstance(found, Unknown) else unknown
         if unknown is not None:
-            raise StepsUnknownError(
-                f"What the docker steps of generation {generation.number} made is not here, and whether a registry has "
-                f"it is not known: {unknown.message}",
-                hint="Try again when it can be asked; `roost build --rebuild` runs them again, as a new generation.",
-            )
+            raise _unknown(generation, unknown.message, stepped=stepped)
         return None
 
     async def has(self, digest: str) -> Answer[None]:
         """Whether a registry has the result ``digest``."""
         unknown: Answer[None] = No()
-        for repository in self._repositories():
-            found = await self._manifest(repository.tagged(_content_tag(digest)))
+        for reference in self._contents(digest):
+            found = await self._manifest(reference)
             if isinstance(found, Yes):
                 return Yes(None)
             unknown = found if isinstance(found, Unknown) else unknown
@@ -110,7 +106,7 @@ class StepShare:
         place = next((each for each in places(self.registries) if each.kind == "workspace"), None)
         if place is None:
             return Shared(settled=settled)
-        repository, content = steps_repository(place.location), _content_tag(settled.top.digest)
+        repository, content = steps_repository(place.location), content_tag(settled.top.digest)
         tags = [content] if own else [steps_tag(definition_digest, platform), content]
         noted = {ANNOTATION_BASE: settled.base_digest} if settled.steps_digest else {}
         try:
@@ -133,7 +129,7 @@ class StepShare:
         if place is None:
             return Shared(settled=settled)
         repository = steps_repository(place.location)
-        there = await self._manifest(repository.tagged(_content_tag(settled.top.digest)))
+        there = await self._manifest(repository.tagged(content_tag(settled.top.digest)))
         if not isinstance(there, No):
             return Shared(settled=settled)
         first = await self._manifest(repository.tagged(steps_tag(definition_digest, platform)))
@@ -151,6 +147,12 @@ class StepShare:
 
     def _repositories(self) -> list[Reference]:
         return [steps_repository(place.location) for place in places(self.registries)]
+
+    def _contents(self, digest: str) -> list[Reference]:
+        """Where ``digest`` may be: on its own, or beside the images that were put on it."""
+        named = [place.location for place in places(self.registries)]
+        repositories = [of(each) for each in named for of in (steps_repository, image_repository)]
+        return [repository.tagged(content_tag(digest)) for repository in repositories]
 
     async def _manifest(self, reference: Reference) -> Answer[tuple[Reference, Manifest]]:
         answer = await (await self._engines.registry()).manifest(reference)
@@ -174,5 +176,11 @@ class StepShare:
         return Settled(top=top, base_digest=below, steps_digest=top.digest)
 
 
-def _content_tag(digest: str) -> str:
-    return digest.removeprefix("sha256:")
+def _unknown(generation: Generation, why: str, *, stepped: bool) -> StepsUnknownError:
+    number = generation.number
+    what = f"What the docker steps of generation {number} made" if stepped else f"The base image of generation {number}"
+    anew = "runs them again" if stepped else "takes what the base's name stands for now"
+    return StepsUnknownError(
+        f"{what} is not here, and whether a registry has it is not known: {why}",
+        hint=f"Try again when it can be asked; `roost build --rebuild` {anew}, as a new generation.",
+    )
