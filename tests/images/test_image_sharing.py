@@ -204,6 +204,23 @@ def _is_image(roost: Roost, tag: str) -> bool:
     return roost.json("image", "show")["reference"].endswith(f":{tag}")
 
 
+def test_an_image_is_found_by_each_definition_that_pushed_it(
+    new_machine: Machine, client: docker.DockerClient, shared_base: str, python_image: str
+):
+    machines = [new_machine(engine=False), new_machine(engine=False), new_machine()]
+    for roost in machines:
+        write_numpy(roost, shared_base)
+    for roost in machines[1:]:
+        text = (roost.folder / "roost.toml").read_text()
+        roost.write("roost.toml", text.replace('"python=3.11", "numpy=1.26"', '"numpy=1.26", "python=3.11"'))
+    first, second = (roost.json("image", "push")["build"] for roost in machines[:2])
+    assert first["definition_digest"] != second["definition_digest"]
+    assert first["artifacts"] == second["artifacts"]
+    _move(client, shared_base, python_image)
+    [plan] = machines[2].json("plan")["plans"]
+    assert (plan["action"], plan["artifact"]["digest"]) == ("pull-image", first["artifacts"][0]["digest"])
+
+
 @pytest.mark.parametrize("point", ["image.assembled", "image.brought", "image.loaded", "image.in-transaction"])
 def test_a_daemon_that_is_killed_while_it_loads_leaves_nothing_recorded_and_the_next_try_goes_on(
     new_machine: Machine, client: docker.DockerClient, base_image: str, point: str

@@ -304,6 +304,7 @@ class ImageBuilds:
         whole = await self.plain.whole(assembled.whole, image_platform(wanted.lock.platform))
         top = None if wanted.as_it_is else wanted.settled.top
         pushed = await self.pusher.push(whole, repository, tags, progress, top=top)
+        await self.pusher.name(pushed, repository, tags[1:])  # another definition's may have been there
         await self._events.append("image-pushed", reference=pushed.reference, digest=pushed.digest, sent=pushed.sent)
         return pushed
 

@@ -96,6 +96,18 @@ class ImagePusher:
         pushed = await self._push_manifest(repository.tagged(tags[0]), manifest)
         return msgspec.structs.replace(pushed, sent=sent)
 
+    async def name(self, there: Pushed, repository: Reference, tags: list[str]) -> None:
+        """Give what ``there`` is those of ``tags`` that nothing has yet.
+
+        Raises RegistryUnknownError, RegistryError and its kind."""
+        registry, exact = await self._engines.registry(), repository.by_digest(there.manifest_digest)
+        for tag in tags:
+            if await self.look(repository.tagged(tag)) is not None:
+                continue
+            manifest = await registry.manifest(exact)
+            if isinstance(manifest, Yes):
+                await self._push_manifest(repository.tagged(tag), manifest.value.data, manifest.value.media_type)
+
     async def _push_top(
         self, top: KeptBase, image: KeptBase, descriptors: list[Descriptor], repository: Reference
     ) -> None:
@@ -129,13 +141,13 @@ class ImagePusher:
         digest = document.config.digest if isinstance(document, Manifest) else answer.value.digest
         return Yes(Pushed(reference=str(reference), digest=digest, manifest_digest=answer.value.digest))
 
-    async def _push_manifest(self, reference: Reference, manifest: bytes) -> Pushed:
+    async def _push_manifest(self, reference: Reference, manifest: bytes, media_type: str = OCI_MANIFEST) -> Pushed:
         """The one that reads back is the one that counts, ours or another's of the same moment."""
         from roost.daemon.engines.registry_errors import TagMovedError
 
         registry = await self._engines.registry()
         with suppress(TagMovedError):
-            await registry.push_manifest(reference, manifest, OCI_MANIFEST)
+            await registry.push_manifest(reference, manifest, media_type)
         there = await self.look(reference)
         if there is None:
             raise RegistryUnknownError(f"{reference} was written and is not there", hint="Try again.")
