@@ -204,6 +204,25 @@ def _is_image(roost: Roost, tag: str) -> bool:
     return roost.json("image", "show")["reference"].endswith(f":{tag}")
 
 
+def test_an_image_on_an_image_of_roost_is_pushed_and_pulled(
+    new_machine: Machine, client: docker.DockerClient, base_image: str, registries: Registries
+):
+    builder, runner = new_machine(), new_machine()
+    builder.write("roost.toml", f'[base]\nimage = "{base_image}"\nsteps = ["RUN date +%N > /made"]\n')
+    below = builder.json("build")["build"]["artifacts"][0]["digest"]
+    assert "org.roost.steps" in client.images.get(below).labels
+    client.images.get(below).tag(f"{registries.catalogue.host}/below", "1")
+    assert "error" not in client.images.push(f"{registries.catalogue.host}/below", "1")
+    for roost in (builder, runner):
+        write_numpy(roost, f"{registries.catalogue.host}/below:1")
+    pushed = builder.json("image", "push")["build"]["artifacts"][0]["digest"]
+    pulled = runner.json("build")["build"]["artifacts"][0]
+    assert pulled["digest"] == pushed
+    assert "org.roost.steps" not in client.images.get(pushed).labels
+    assert runner.ok("run", "--", "python", "-c", VERSION).split()[0] == "1.26.4"
+    forget(client, pushed, below)
+
+
 def test_an_image_is_found_by_each_definition_that_pushed_it(
     new_machine: Machine, client: docker.DockerClient, shared_base: str, python_image: str
 ):

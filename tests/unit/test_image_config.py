@@ -53,6 +53,14 @@ def test_layers_and_activation_are_put_on_the_base() -> None:
     assert not {"container", "docker_version"} & made.keys()
 
 
+def test_what_roost_said_of_the_base_is_not_said_of_what_is_put_on_it() -> None:
+    said = {"a": "b", "org.roost.steps": "sha256:s", "org.roost.image": "sha256:k"}
+    below = base(config={**BASE["config"], "Labels": said})  # type: ignore[dict-item]
+    made = json.loads(image_config(below, Content(), labels={"org.roost.image": "sha256:own"}))
+    assert made["config"]["Labels"] == {"a": "b", "org.roost.image": "sha256:own"}
+    assert json.loads(image_config(below, Content()))["config"]["Labels"] == {"a": "b"}
+
+
 def test_history_has_one_entry_for_each_layer() -> None:
     made = json.loads(image_config(base(), Content(layers=(LAYER,))))
     told = [entry for entry in made["history"] if not entry.get("empty_layer")]

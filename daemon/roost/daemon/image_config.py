@@ -19,6 +19,8 @@ from roost.store.lock import Lock
 from roost.store.records import Change
 
 CREATED = "1980-01-01T00:00:00Z"
+OWN_LABELS = "org.roost."
+"""What all labels begin with that tell of an image made by roost."""
 LABEL_DEFINITION = "org.roost.definition"
 LABEL_LOCK = "org.roost.lock"
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -52,16 +54,18 @@ def image_config(
 ) -> bytes:
     """The config of ``base`` with the layers of ``content`` on top, their activation in its variables, and ``labels``.
 
-    Everything else (user, command, working folder …) stays as the base has it. ``created`` is RFC 3339; see
-    :func:`created_of`.
+    Everything else (user, command, working folder …) stays as the base has it, but for what roost said of the base.
+    ``created`` is RFC 3339; see :func:`created_of`.
     """
     config: dict[str, Any] = msgspec.json.decode(base.config)
     below: list[str] = (config.get("rootfs") or {}).get("diff_ids") or []
     run: dict[str, Any] = dict(config.get("config") or {})
     if content.activation:
         run["Env"] = activated(run.get("Env") or [], content.activation)
-    if labels:
-        run["Labels"] = {**(run.get("Labels") or {}), **labels}
+    below_it: dict[str, str] = run.get("Labels") or {}
+    others = {name: value for name, value in below_it.items() if not name.startswith(OWN_LABELS)}
+    if labels or others != below_it:  # what the base says of itself is not true of this image
+        run["Labels"] = {**others, **(labels or {})}
     whole = {name: value for name, value in config.items() if name not in _OF_THE_ENGINE}
     whole |= {
         "created": created,
