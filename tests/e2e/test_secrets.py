@@ -123,3 +123,24 @@ async def test_a_token_in_a_channel(roost: Roost, channels_folder: Path, spec: s
             less = await asyncio.to_thread(roost.json, "build", "-f", "less.txt")
             assert less["build"]["state"] == "succeeded"
     await asyncio.to_thread(assert_nowhere, roost, TOKEN)
+
+
+@pytest.mark.parametrize("kind", ["Dockerfile", "context", "steps"])
+def test_a_password_in_docker_steps(roost: Roost, kind: str) -> None:
+    """It is told of where it stands, and kept nowhere; what a variable of the build holds is no password."""
+    run = "RUN pip install -i https://somebody:{}@h.example/simple y"
+    name = "roost.toml" if kind == "steps" else "Dockerfile"
+    form = '[base]\nimage = "debian:12-slim"\nsteps = ["{}"]\n' if kind == "steps" else "FROM debian:12-slim\n\n{}\n"
+    said = ""
+    roost.write(name, form.format(run.format(PASSWORD)))
+    path = "." if kind == "context" else name
+    commands = ["plan", "digest", "build", "env register --name it", "env export --format azure-v2 -o out"]
+    for command in commands:
+        error = roost.failed(3, *command.split(), "-f", path)
+        assert (error["code"], error["location"]["line"]) == ("credentials-written", 3)
+        said += str(error)
+    said += str(roost.failed(125, "run", "-f", path, "--", "true")) + str(roost.failed(3, "env", "import", path))
+    roost.write(name, form.format(run.format("$TOKEN")))
+    said += roost.ok("env", "register", "--name", "it", "-f", path) + roost.ok("env", "show", "it", "--json")
+    assert PASSWORD not in said + roost.ok("events", "--json") + roost.ok("daemon", "logs")
+    assert_nowhere(roost, PASSWORD)

@@ -14,6 +14,9 @@ _VARIABLE = re.compile(r"(?:\$\{\w+\}:?)+")
 _TOKEN = re.compile(r"(?P<token>/t/[^/]+)(?=/)")
 _SIGNED = re.compile(r"(?:^|&)(?:sig|token|access_token|auth|key|X-Amz-Signature|X-Goog-Signature)=", re.IGNORECASE)
 _RAW_PASSWORD = re.compile(r"[^/?#@:]+:(?!\d+(?:[/?#]|$))[^@]*@")
+_COMPUTED = r"(?:\$\{\w+(?::?\?[^}\n]*)?\}|\$\w+|\$\([^)\n]*\)|`[^`\n]*`)"
+_COMPUTED_PASSWORD = re.compile(rf"://(?:[^/?#@:\s\"']*:)?{_COMPUTED}+@")
+_COMPUTED_PARAMETER = re.compile(rf"(?<=[?&])[\w-]+={_COMPUTED}+(?=[&#\s\"']|$)")
 _NAMING = ("ssh", "wasb", "abfs")
 """Schemes with something before the ``@`` that is no secret: a user whom a key lets in, a container in a store."""
 _VERSION_CONTROL = ("git+", "hg+", "svn+", "bzr+")
@@ -27,6 +30,17 @@ def strip_credentials(text: str) -> tuple[str, dict[str, str]]:
     """
     found: dict[str, str] = {}
     return _URL.sub(lambda match: _clean(match["scheme"], match["rest"], found), text), found
+
+
+def written_credentials(text: str) -> tuple[int, str] | None:
+    """The line of a script (a Dockerfile's, a docker step's) that has the first secret written out in a URL, and the
+    place that it is for. What a shell or Docker puts in when the script runs (``$TOKEN``, ``$(cat …)``) is no secret.
+    """
+    for number, line in enumerate(text.split("\n"), start=1):
+        shown = _COMPUTED_PARAMETER.sub("", _COMPUTED_PASSWORD.sub("://", line))
+        if found := strip_credentials(shown)[1]:
+            return number, next(iter(found))
+    return None
 
 
 def _clean(scheme: str, rest: str, found: dict[str, str]) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.store.urls import strip_credentials
+from roost.store.urls import strip_credentials, written_credentials
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,22 @@ from roost.store.urls import strip_credentials
 def test_secrets_are_taken_out_and_handed_on(text, clean, found):
     assert strip_credentials(text) == (clean, found)
     assert strip_credentials(clean) == (clean, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("FROM x\nRUN pip install -i https://u:hunter2@h/simple y", (2, "https://h")),
+        ("RUN curl 'https://h/x?sig=abc&v=1'", (1, "https://h/x")),
+        ("# https://u:p@h/x", (1, "https://h")),
+        ("RUN git clone https://$USER:hunter2@h/x", (1, "https://h")),
+        ("RUN git clone https://u:${TOKEN:-hunter2}@h/x", (1, "https://h")),
+        ("RUN git clone https://u:$TOKEN@h/x", None),
+        ("RUN git clone https://${TOKEN}@h/x https://u:${TOKEN:?}@h/x", None),
+        ('RUN git clone "https://u:$(cat /run/secrets/token)@h/x"', None),
+        ('RUN curl "https://h/x?v=1&token=$TOKEN"', None),
+        ("RUN curl https://h/x?v=1&raw=true && ssh git@h", None),
+    ],
+)
+def test_what_a_script_has_written_out(text: str, found: tuple[int, str] | None) -> None:
+    assert written_credentials(text) == found

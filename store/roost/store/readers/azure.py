@@ -8,6 +8,7 @@ from roost.store.azure_form import cleaned, without_nulls
 from roost.store.definition import Base, Definition, Parsed, Settings
 from roost.store.readers.conda import read_environment
 from roost.store.readers.detect import unread
+from roost.store.readers.docker import context_digest
 from roost.store.readers.source import Reading, decode
 from roost.store.readers.yaml_nodes import Item, compose
 
@@ -73,7 +74,7 @@ def _v2_base(reading: Reading, root: Item) -> Base | None:
     if (named.optional("'dockerfile_path'") or "Dockerfile").removeprefix("./") != "Dockerfile":
         named.fail("A Dockerfile of another name is not read yet", "Call it 'Dockerfile'.")
     path = reading.beside(build.value("path").text("'path'"), reading.path)
-    return Base(context=reading.digest("context", path, build.value("path").location), context_path=path)
+    return Base(context=context_digest(reading, path, build.value("path").location), context_path=path)
 
 
 def _warn(reading: Reading, root: Item, silent: tuple[str, ...]) -> None:

@@ -238,6 +238,7 @@ class _Environment:
         """The text, what to call it, and where it stands: in the file, or saved beside it. All places must agree."""
         item = self.docker.value("baseDockerfile")
         own = (item.optional("'baseDockerfile'") or "").replace("\r\n", "\n")
+        self.reading.whole(own, "'baseDockerfile'", item.location)
         found = [(own, "'baseDockerfile'", item.location)] if own else []
         found += self._saved_dockerfiles() if self.saved else []
         for text, _, place in found[1:]:
@@ -252,6 +253,7 @@ class _Environment:
             path = self._beside(name)
             if self.reading.files.exists(path):
                 text = decode(self.reading.load(path, None), path)
+                self.reading.whole(text, f"the file {name}", Location(path=path))
                 found.append((text, f"the file {name}", Location(path=path, line=1, column=1)))
         return found
 

@@ -28,6 +28,7 @@ from roost.store.definition import (
 )
 from roost.store.errors import Location
 from roost.store.readers.conda import normalise_channels, read_spec
+from roost.store.readers.docker import context_digest
 from roost.store.readers.pyproject import read_requires, strings
 from roost.store.readers.requirements import Line, read_lines
 from roost.store.readers.source import Reading, decode
@@ -183,13 +184,16 @@ class _RoostFile:
             context, path = kept.digest, kept.path
         elif given is not None:
             path = self.reading.beside(given, self.reading.path)
-            context = self.reading.digest("context", path, self.toml.place(*self.above, "base", "context"))
+            context = context_digest(self.reading, path, self.toml.place(*self.above, "base", "context"))
         return Base(
             image=table.get("image"),
             dockerfile=dockerfile,
             context=context,
             context_path=path,
-            steps=tuple(step.replace("\r\n", "\n") for step in table.get("steps", [])),
+            steps=tuple(
+                self.reading.whole(step.replace("\r\n", "\n"), "this step", self._at("base", "steps", value=step))
+                for step in table.get("steps", [])
+            ),
             platform=table.get("platform"),
         )
 
@@ -213,12 +217,17 @@ class _RoostFile:
     def _dockerfile(self, table: dict[str, Any]) -> str | None:
         """The path of a Dockerfile; or its text, if it has more than one line or stands in a table."""
         value: str | dict[str, Any] | None = table.get("dockerfile")
-        if isinstance(value, dict):
-            return self._struct(KeptDockerfile, value, "base", "dockerfile").text
-        if value is None or "\n" in value:
-            return value and value.replace("\r\n", "\n")
-        path = self.reading.beside(value, self.reading.path)
-        return decode(self.reading.load(path, self.toml.place(*self.above, "base", "dockerfile")), path)
+        if value is None:
+            return None
+        text, place = value, self._at("base", "dockerfile")
+        if isinstance(text, dict):
+            text = self._struct(KeptDockerfile, text, "base", "dockerfile").text
+        elif "\n" in text:
+            text = text.replace("\r\n", "\n")
+        else:
+            path = self.reading.beside(text, self.reading.path)
+            text, place = decode(self.reading.load(path, place), path), Location(path=path)
+        return self.reading.whole(text, "the Dockerfile", place)
 
     def _conda(self, table: dict[str, Any]) -> Conda:
         channels = [self.reading.clean(channel) for channel in table.get("channels", [])]

@@ -10,9 +10,9 @@ from typing import Protocol
 
 import msgspec
 
-from roost.store.definition import Definition, Input, Notice, Parsed, Settings
+from roost.store.definition import Base, Definition, Input, Notice, Parsed, Settings
 from roost.store.errors import DefinitionError, Location
-from roost.store.urls import strip_credentials
+from roost.store.urls import strip_credentials, written_credentials
 
 BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 """What decides a project's metadata, and so the digest of an editable install."""
@@ -65,6 +65,12 @@ class EncodingError(DefinitionError):
     code = "definition-encoding"
 
 
+class CredentialsWrittenError(DefinitionError):
+    """A text that is kept and run as it is holds a password or a token."""
+
+    code = "credentials-written"
+
+
 class Reading:
     """One reading of one source; nested files add to it."""
 
@@ -87,6 +93,25 @@ class Reading:
         text, found = strip_credentials(text)
         self.credentials.update(found)
         return text
+
+    def whole(self, text: str, what: str, location: Location) -> str:
+        """``text``, which is kept and run as it is, and in which no credentials may be for that reason: without them it
+        would do something else, and with them they would be in the index and in an image's history.
+
+        ``what`` it is called; ``location`` without a line: that of a file which holds nothing else. Raises
+        :class:`CredentialsWrittenError`.
+        """
+        if (found := written_credentials(text)) is None:
+            return text
+        line, place = found
+        raise CredentialsWrittenError(
+            f"{f'Line {line} of {what}' if chr(10) in text else what.capitalize()} has credentials for {place} written "
+            "out, which would be kept with it",
+            hint="Name what is behind a password under [pip] or [conda] and keep the password in a netrc, a keyring or "
+            "[credentials] of roost's config, or build that image with Docker (`--secret`) and name it as the base.",
+            location=location if location.line is not None else Location(path=location.path, line=line, column=1),
+            fields={"place": place, "line": line},
+        )
 
     def beside(self, path: str, origin: str) -> str:
         """The absolute path of what the file ``origin`` calls ``path``."""
@@ -131,6 +156,10 @@ class Reading:
     def parsed(
         self, definition: Definition, format: str, *, settings: Settings | None = None, name: str | None = None
     ) -> Parsed:
+        """What was read. Raises :class:`CredentialsWrittenError`: no reader lets a text of the base by unseen."""
+        base = definition.base or Base()
+        for text in (base.image, base.dockerfile, *base.steps, base.platform, definition.inference_stack):
+            self.whole(text or "", "the base image", Location(path=self.path))
         return Parsed(
             definition=definition,
             settings=settings or Settings(),
