@@ -384,3 +384,14 @@ def test_the_workspace_is_the_one_of_this_root(workspace: Workspace, roost: Roos
     with pytest.raises(UsageError, match="no workspace 'other'"):
         Workspace.get("other")
     assert [w.root for w in Workspace.list()["default"]] == [workspace.root]
+
+
+def test_a_changed_variable_changes_no_default(workspace: Workspace, roost: Roost) -> None:
+    """Fetched, changed and registered under another config, it is the same to build."""
+    described("train").register(workspace)
+    roost.config.write_text(roost.config.read_text() + '[base]\nimage = "debian:13"\n')
+    fetched = Environment.get(workspace, "train")
+    fetched.environment_variables = {"COLOUR": "green"}
+    assert fetched.register(workspace).version == "2"
+    first, second = (roost.json("env", "show", f"train:{number}") for number in (1, 2))
+    assert first["definition_digest"] == second["definition_digest"]

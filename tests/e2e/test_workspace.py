@@ -119,6 +119,25 @@ def test_edit_makes_the_next_version(train: Roost) -> None:
     assert other == "other:1\n"
 
 
+def test_a_changed_variable_changes_no_default(train: Roost) -> None:
+    """Edited and exported under another config than it was registered under, it is the same to build, and for the same
+    target: no base image is named that nobody named."""
+    train.ok("env", "register")
+    before = train.json("env", "show", "train")["definition_digest"]
+    config = train.config.read_text()
+    train.ok("env", "export", "train", "--format", "roost", "-o", "first.toml")
+    train.config.write_text(config + '[base]\nimage = "debian:13"\n[conda]\nchannels = ["bioconda"]\n')
+    assert train.ok("env", "import", "first.toml", "--name", "first") == "first:1\n"
+    assert train.ok("env", "edit", "train", variables=editor(train, 'sed -i s/red/green/ "$1"')) == "train:2\n"
+    train.ok("env", "export", "train", "--format", "roost", "-o", "second.toml")
+    train.config.write_text(config)
+    assert train.ok("env", "import", "second.toml", "--name", "second") == "second:1\n"
+    for name in ("first", "train:2", "second"):
+        assert train.json("env", "show", name)["definition_digest"] == before
+        assert train.json("plan", "-e", name)["plans"][0]["target"] == "local"
+    assert train.json("env", "show", "second")["settings"]["variables"] == {"COLOUR": "green"}
+
+
 def test_what_was_typed_is_kept_where_it_can_not_be_registered(train: Roost) -> None:
     train.ok("env", "register")
     done = train.run("env", "edit", "train", variables=editor(train, 'echo "[nonsense]" >> "$1"'))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.store.canonical import canonical, settings_canonical
+from roost.store.canonical import canonical, counting_defaults, settings_canonical
 from roost.store.definition import (
     Base,
     Conda,
@@ -87,6 +87,14 @@ settings = st.builds(
 )
 
 
+configs = st.builds(
+    Defaults,
+    channels=st.sampled_from([("conda-forge",), ("defaults", "https://u:p@h.example/c/"), ("conda-forge", "bioconda")]),
+    base_image=st.sampled_from(["debian:12-slim", "corp.example/base:1"]),
+    index=st.sampled_from(["pypi", "https://corp.example/simple", "https://u:p@corp.example/simple"]),
+)
+
+
 def assert_same(definition: Definition, given_settings: Settings) -> None:
     document = json.loads(json.dumps(to_document(definition, given_settings, "train")))
     again = read_document(document, LocalFiles(), "/project/<train>")
@@ -104,6 +112,20 @@ def test_nothing_is_lost(definition: Definition, given_settings: Settings) -> No
             variables=given_settings.variables, container=given_settings.container, interpreter=interpreter
         )
     assert_same(definition, given_settings)
+
+
+@given(definitions, settings, configs, configs)
+def test_the_config_where_it_is_read_changes_nothing(
+    definition: Definition, given_settings: Settings, before: Defaults, now: Defaults
+) -> None:
+    """Written whole, or only with what the config of now would say otherwise."""
+    counting = counting_defaults(definition, before)
+    for own in (counting, counting.beside(counting_defaults(definition, now))):
+        document = json.loads(json.dumps(to_document(definition, given_settings, "train", own)))
+        again = read_document(document, LocalFiles(), "/project/<train>")
+        assert canonical(again.definition, again.defaults.over(now)) == canonical(definition, before)
+        assert (again.definition.base is None) == (definition.base is None)
+        assert "u:p@" not in str(document.get("defaults"))
 
 
 @pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")

@@ -193,6 +193,7 @@ def _resolve(what: What, defaults: Defaults) -> Resolved:
     parsed = read(Source(path=found.path, data=data, format=found.format), files) if found else _sent(what, files)
     path = found.path if found else None
     parsed = _anchored(parsed, os.path.dirname(path) if path else what.cwd)
+    defaults = parsed.defaults.over(defaults)
     form = canonical(parsed.definition, defaults)
     settings = settings_canonical(parsed.settings)
     sent = what.text is not None or what.document is not None

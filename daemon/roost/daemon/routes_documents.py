@@ -10,9 +10,10 @@ from roost.client.wire import SourceView, WarningView, What
 from roost.daemon.resolve import Resolved
 from roost.daemon.routing import Call, Route
 from roost.daemon.work import WORK
+from roost.store.canonical import counting_defaults
 from roost.store.conda_places import find_prefix
 from roost.store.conda_prefixes import read_prefix
-from roost.store.definition import Notice, Parsed
+from roost.store.definition import Defaults, Notice, Parsed
 from roost.store.document import to_document
 from roost.store.errors import UsageError
 
@@ -41,16 +42,19 @@ class ReadResponse(msgspec.Struct, kw_only=True):
 async def documents(call: Call[ReadRequest]) -> ReadResponse:
     what, prefix = call.body.what, call.body.prefix
     if prefix is None:
-        return _of_resolved(await call.app[WORK].resolve(what))
+        resolved = await call.app[WORK].resolve(what)
+        return _of_resolved(resolved, call.app[WORK].planner.defaults)
     if "\0" in prefix:
         raise UsageError("The name of a conda environment holds a NUL character", hint="No folder has such a name.")
     return await asyncio.to_thread(_of_prefix, what, prefix, call.body.exact)
 
 
-def _of_resolved(resolved: Resolved) -> ReadResponse:
+def _of_resolved(resolved: Resolved, now: Defaults) -> ReadResponse:
+    counting = counting_defaults(resolved.definition, now)
+    own = counting_defaults(resolved.definition, resolved.defaults).beside(counting)
     return ReadResponse(
         name=resolved.source.name,
-        document=to_document(resolved.definition, resolved.settings),
+        document=to_document(resolved.definition, resolved.settings, defaults=own),
         source=resolved.source,
         warnings=resolved.warnings,
     )

@@ -26,9 +26,11 @@ from roost.daemon.routing import Call, Route
 from roost.daemon.version_changes import with_changes
 from roost.daemon.views import generation_view
 from roost.daemon.work import WORK, Work
+from roost.store.canonical import counting_defaults
+from roost.store.definition import OwnDefaults
 from roost.store.document import definition_document, settings_document, to_document
 from roost.store.names import EnvironmentReference, NameInvalidError, check_label, check_name, check_new_name
-from roost.store.records import CuratedRows, EnvironmentVersion
+from roost.store.records import CuratedRows, EnvironmentBody, EnvironmentVersion
 
 
 class ListQuery(msgspec.Struct, kw_only=True):
@@ -88,12 +90,14 @@ async def show(call: Call[None]) -> EnvironmentView:
 
 
 async def document(call: Call[None]) -> DocumentResponse:
-    index, query = call.app[WORK].store.index, call.query(DocumentQuery)
+    work, query = call.app[WORK], call.query(DocumentQuery)
+    index = work.store.index
     version = await index.environment(_named(call, query))
     if query.new is not None:
         _check_renamed(version, query.new)
     body = await index.environment_body(version.name, version.version)
-    text = tomli_w.dumps(to_document(body.definition, body.settings, version.name), multiline_strings=True)
+    said = to_document(body.definition, body.settings, version.name, await _own_defaults(work, body))
+    text = tomli_w.dumps(said, multiline_strings=True)
     return DocumentResponse(name=version.name, version=version.version, text=text)
 
 
@@ -142,7 +146,7 @@ async def environment_view(work: Work, version: EnvironmentVersion) -> Environme
         labels=list(version.labels),
         kind=version.kind,
         definition_digest=version.definition_digest,
-        definition=definition_document(body.definition),
+        definition=definition_document(body.definition, await _own_defaults(work, body)),
         settings={"variables": {}, **settings_document(body.settings)},
         settings_digest=version.settings_digest,
         created=version.created,
@@ -151,6 +155,13 @@ async def environment_view(work: Work, version: EnvironmentVersion) -> Environme
         origin=version.origin,
         differences=await since_origin(index, version, body),
     )
+
+
+async def _own_defaults(work: Work, body: EnvironmentBody) -> OwnDefaults:
+    """What a version was digested with and the config of now would not give: who sends it back says it too."""
+    await work.read_config_again()
+    now = counting_defaults(body.definition, work.planner.defaults)
+    return counting_defaults(body.definition, body.defaults).beside(now)
 
 
 def _check_renamed(version: EnvironmentVersion, new: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from roost.store.definition import Defaults, Definition, PipItem, R, Settings
+from roost.store.definition import Base, Defaults, Definition, OwnDefaults, PipItem, R, Settings
 from roost.store.differences import differences, similarity
 from roost.store.pip_lines import normalise_marker, split_extras
 from roost.store.urls import strip_credentials
@@ -24,6 +24,7 @@ from roost.store.urls import strip_credentials
 __all__ = [
     "FORMAT",
     "canonical",
+    "counting_defaults",
     "definition_digest",
     "differences",
     "digest_of",
@@ -51,6 +52,17 @@ def canonical(definition: Definition, defaults: Defaults) -> bytes:
 def definition_digest(definition: Definition, defaults: Defaults) -> str:
     """``sha256:`` of the canonical form."""
     return digest_of(canonical(definition, defaults))
+
+
+def counting_defaults(definition: Definition, defaults: Defaults) -> OwnDefaults:
+    """Those of ``defaults`` that are in the canonical form, since ``definition`` says nothing in their place: with them
+    it has the same digest on any machine. Without credentials."""
+    index = defaults.index if _takes_index(definition) else None
+    return OwnDefaults(
+        channels=tuple(strip_credentials(each)[0] for each in defaults.channels) if _takes_channels(definition) else (),
+        base_image=None if _own_base(definition) else defaults.base_image,
+        index=index and strip_credentials(index)[0],
+    )
 
 
 def settings_canonical(settings: Settings) -> bytes:
@@ -103,11 +115,14 @@ def expand_channels(channels: Iterable[str]) -> tuple[str, ...]:
 
 def _base(definition: Definition, defaults: Defaults) -> Form:
     """``image`` | ``dockerfile`` | ``context``, ``steps``, ``platform``; the default image where none is named."""
-    base = definition.base
-    if base is None:
-        return {"image": defaults.base_image}
-    own = _said({"image": base.image, "dockerfile": base.dockerfile, "context": base.context})
-    return {**(own or {"image": defaults.base_image}), **_said({"steps": list(base.steps), "platform": base.platform})}
+    base = definition.base or Base()
+    own = _own_base(definition) or {"image": defaults.base_image}
+    return {**own, **_said({"steps": list(base.steps), "platform": base.platform})}
+
+
+def _own_base(definition: Definition) -> Form:
+    base = definition.base or Base()
+    return _said({"image": base.image, "dockerfile": base.dockerfile, "context": base.context})
 
 
 def _conda(definition: Definition, defaults: Defaults) -> Form:
@@ -122,6 +137,11 @@ def _conda(definition: Definition, defaults: Defaults) -> Form:
     return form
 
 
+def _takes_channels(definition: Definition) -> bool:
+    conda = definition.conda
+    return not (definition.python.user_managed or conda.channels) and bool(conda.dependencies or not conda.explicit)
+
+
 def _explicit(url: str) -> str:
     """A local file counts by name and content."""
     place, mark, digest = url.partition("#")
@@ -134,9 +154,14 @@ def _pip(definition: Definition, defaults: Defaults) -> Form:
     if not items or definition.python.user_managed:
         return {}
     form: Form = {"requirements": _items(items)}
-    if not _names_index(items):
+    if _takes_index(definition):
         form["index"] = defaults.index
     return form
+
+
+def _takes_index(definition: Definition) -> bool:
+    items = definition.pip.requirements
+    return bool(items) and not definition.python.user_managed and not _names_index(items)
 
 
 def _names_index(items: Iterable[PipItem]) -> bool:

@@ -146,11 +146,44 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     digest: str | None
 
 
+class Defaults(msgspec.Struct, frozen=True, kw_only=True):
+    """Configured defaults that the canonical form spells out."""
+
+    channels: tuple[str, ...] = ("conda-forge",)
+    base_image: str = "debian:12-slim"
+    index: str = "pypi"
+
+
+class OwnDefaults(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Defaults that a definition brings along, and that go before those of a machine."""
+
+    channels: tuple[str, ...] = ()
+    base_image: str | None = None
+    index: str | None = None
+
+    def over(self, defaults: Defaults) -> Defaults:
+        """``defaults``, but for what is said here."""
+        return Defaults(
+            channels=self.channels or defaults.channels,
+            base_image=self.base_image or defaults.base_image,
+            index=self.index or defaults.index,
+        )
+
+    def beside(self, other: OwnDefaults) -> OwnDefaults:
+        """What is said here and not the same in ``other``."""
+        return OwnDefaults(
+            channels=self.channels if self.channels != other.channels else (),
+            base_image=self.base_image if self.base_image != other.base_image else None,
+            index=self.index if self.index != other.index else None,
+        )
+
+
 class Parsed(msgspec.Struct, frozen=True, kw_only=True):
     """What a reader makes of one source."""
 
     definition: Definition
     settings: Settings = Settings()
+    defaults: OwnDefaults = OwnDefaults()
     name: str | None = None
     """The environment's name as the file gives it; never digested."""
     format: str = ""
@@ -165,11 +198,3 @@ class Parsed(msgspec.Struct, frozen=True, kw_only=True):
     credentials: dict[str, str] = {}
     """``scheme://host[:port]`` to ``user:password`` or ``/t/TOKEN``, for the engines' use in this request only: never
     stored, logged or digested."""
-
-
-class Defaults(msgspec.Struct, frozen=True, kw_only=True):
-    """Configured defaults that the canonical form spells out."""
-
-    channels: tuple[str, ...] = ("conda-forge",)
-    base_image: str = "debian:12-slim"
-    index: str = "pypi"

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from roost.store.definition import Base, Definition, Parsed, PipItem, Python, Settings
+from roost.store.definition import Base, Definition, OwnDefaults, Parsed, PipItem, Python, Settings
 from roost.store.errors import DefinitionError
 from roost.store.pip_lines import read_line
 from roost.store.readers.roost_file import read_roost
@@ -23,13 +23,16 @@ from roost.store.wheel_references import is_kept, wheel_reference
 Document = dict[str, Any]
 
 
-def to_document(definition: Definition, settings: Settings, name: str | None = None) -> Document:
-    """``definition`` and ``settings`` in the shape of ``roost.toml``; sections that say nothing are left out."""
-    said = {"name": name, **definition_document(definition), **settings_document(settings)}
+def to_document(
+    definition: Definition, settings: Settings, name: str | None = None, defaults: OwnDefaults | None = None
+) -> Document:
+    """``definition`` and ``settings`` in the shape of ``roost.toml``; sections that say nothing are left out.
+    ``defaults``: what is to count where it is read, whatever the config there says."""
+    said = {"name": name, **definition_document(definition, defaults), **settings_document(settings)}
     return {key: value for key, value in said.items() if value is not None}
 
 
-def definition_document(definition: Definition) -> Document:
+def definition_document(definition: Definition, defaults: OwnDefaults | None = None) -> Document:
     """The sections that affect a build."""
     sections: Document = {
         "base": _base(definition.base),
@@ -40,6 +43,7 @@ def definition_document(definition: Definition) -> Document:
         "spark": _said(msgspec.to_builtins(definition.spark)),
         "r": None if definition.r is None else _said(msgspec.to_builtins(definition.r)),
         "inference": _said({"stack": definition.inference_stack}),
+        "defaults": _said(msgspec.to_builtins(defaults or OwnDefaults())),
     }
     kept = ("base", "r")  # to name no base at all is not the same as an empty section
     return {key: value for key, value in sections.items() if value or (key in kept and value is not None)}

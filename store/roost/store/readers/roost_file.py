@@ -18,6 +18,7 @@ from roost.store.definition import (
     Conda,
     Container,
     Definition,
+    OwnDefaults,
     Parsed,
     Pip,
     PipItem,
@@ -57,6 +58,7 @@ SECTIONS: dict[str, dict[str, Shape]] = {
         "snapshot": "text",
     },
     "inference": {"stack": "text"},
+    "defaults": {"channels": "texts", "base_image": "text", "index": "text"},
     "variables": {},
     "container": {"shm_size": "text", "arguments": "texts"},
 }
@@ -101,7 +103,15 @@ class _RoostFile:
             interpreter=python.interpreter if python.user_managed else None,
             kept=self._kept(self.data.get("kept", {})),
         )
-        return self.reading.parsed(definition, "roost", settings=settings, name=name)
+        parsed = self.reading.parsed(definition, "roost", settings=settings, name=name)
+        return msgspec.structs.replace(parsed, defaults=self._defaults(sections["defaults"]))
+
+    def _defaults(self, table: dict[str, Any]) -> OwnDefaults:
+        """What stands in the digest where the sections above say nothing; else it is the config's."""
+        image = self.reading.whole(table.get("base_image", ""), "the base image", self._at("defaults", "base_image"))
+        index = self.reading.clean(table.get("index", ""))
+        channels = tuple(self.reading.clean(channel) for channel in table.get("channels", []))
+        return OwnDefaults(channels=channels, base_image=image or None, index=index or None)
 
     def _definition(self, sections: dict[str, dict[str, Any]]) -> Definition:
         system = sections["system"]

@@ -11,6 +11,7 @@ import msgspec
 import tomli_w
 
 from roost.store.azure_form import JSON_FILE
+from roost.store.canonical import counting_defaults
 from roost.store.document import to_document
 from roost.store.errors import UsageError
 from roost.store.writers.azure import write_azure, write_azure_v2
@@ -37,7 +38,8 @@ def write_roost(draft: Draft) -> None:
     """roost's own file, which can say everything. Wheels, projects and build contexts go along; what can't (an editable
     install) stays named by its folder."""
     exported = draft.exported
-    document = to_document(exported.definition, exported.settings, exported.name)
+    defaults = counting_defaults(exported.definition, exported.defaults)
+    document = to_document(exported.definition, exported.settings, exported.name, defaults)
     items = exported.definition.pip.requirements
     for place, item in enumerate(items):
         if item.kind in ("wheel", "source") and item.digest is not None:
