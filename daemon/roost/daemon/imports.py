@@ -10,6 +10,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
@@ -18,7 +19,7 @@ from roost.client.wire_exchange import ImportRequest
 from roost.daemon.archives import ArchiveRefusedError, is_archive, unpack
 from roost.daemon.platforms import local_platform
 from roost.daemon.progress import Silent
-from roost.daemon.resolve import Resolved
+from roost.daemon.resolve import FilesWithin, Resolved
 from roost.daemon.solving import solve_lock
 from roost.daemon.work import Work
 from roost.daemon.workspace import new_version
@@ -89,8 +90,9 @@ async def _import_archive(work: Work, request: ImportRequest, archive: str) -> I
         # Whoever leaves cancels this: the thread would fill a folder that is being removed.
         await to_the_end(asyncio.create_task(asyncio.to_thread(unpack, archive, stage)))
         inner = await asyncio.to_thread(_what_to_read, stage)
-        resolved = await work.resolve(What(cwd=stage, file=inner))
-        await asyncio.to_thread(_check_within, archive, stage, resolved)
+        files = FilesWithin(stage, partial(_outside, archive))
+        resolved = await work.resolve(What(cwd=stage, file=inner), files)
+        _check_staying(archive, stage, resolved)
         return await _register(work, request, _renamed(resolved, archive, stage), archive)
     except RoostError as error:
         raise _told_of(error, archive, stage) from None
@@ -135,23 +137,27 @@ def _only(folder: str) -> str | None:
     return os.path.join(folder, names[0]) if len(names) == 1 else None
 
 
-def _check_within(archive: str, stage: str, resolved: Resolved) -> None:
-    """Nothing outside may become part of it, and nothing of it may stay tied to the folder that goes.
+def _check_staying(archive: str, stage: str, resolved: Resolved) -> None:
+    """Nothing outside may become part of it, and nothing of it may stay tied to the folder that goes. Paths that were
+    looked at lie within; a document can name others, which nobody looks at before they are kept.
 
     Raises ArchiveRefusedError.
     """
     definition = resolved.definition
     context = [definition.base.context_path] if definition.base and definition.base.context_path else []
-    places = [entry.path for entry in resolved.inputs] + context + list(_paths(definition.pip.requirements))
     real = os.path.realpath(stage)
-    for path in places:
+    for path in context + list(_paths(definition.pip.requirements)):
         if os.path.commonpath([os.path.realpath(path), real]) != real:
-            raise _refused(archive, f"a file in it names {path}, which lies outside of it")
+            raise _outside(archive, path)
     if definition.python.user_managed and definition.python.interpreter.startswith(stage):
         raise _refused(archive, "its interpreter is named by a relative path")
     for item in _all(definition.pip.requirements):
         if item.kind == "editable":
             raise _refused(archive, f"{item.text} is an editable install, which stays tied to its folder")
+
+
+def _outside(archive: str, path: str) -> ArchiveRefusedError:
+    return _refused(archive, f"a file in it names {path}, which lies outside of it")
 
 
 def _refused(archive: str, why: str) -> ArchiveRefusedError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 
 import msgspec
 
@@ -120,6 +121,30 @@ class WatchedFiles(LocalFiles):
         self.guards.setdefault(path, Guard(path=path, identity=identity(path)))
 
 
+class FilesWithin(WatchedFiles):
+    """Files of one folder. ``refused`` makes the error for a path that leads out of it: nothing is looked at there."""
+
+    def __init__(self, folder: str, refused: Callable[[str], Exception]) -> None:
+        super().__init__()
+        self._folder, self._refused = os.path.realpath(folder), refused
+
+    def watch(self, path: str) -> None:
+        self._check(path)
+        super().watch(path)
+
+    def tree_digest(self, path: str) -> str:
+        self._check(path)
+        return super().tree_digest(path)
+
+    def context_digest(self, path: str) -> str:
+        self._check(path)
+        return super().context_digest(path)
+
+    def _check(self, path: str) -> None:
+        if os.path.commonpath([os.path.realpath(path), self._folder]) != self._folder:
+            raise self._refused(path)
+
+
 async def resolve_environment(store: Store, what: What, config: Guard | None = None) -> Resolved:
     """The registered version that ``what.environment`` names: what it was digested with counts, and not the config of
     today. Raises NameInvalidError, EnvironmentUnknownError."""
@@ -149,13 +174,17 @@ async def resolve_version(store: Store, version: EnvironmentVersion, config: Gua
     )
 
 
-async def resolve(what: What, defaults: Defaults, config: Guard | None = None) -> Resolved:
+async def resolve(
+    what: What, defaults: Defaults, config: Guard | None = None, files: WatchedFiles | None = None
+) -> Resolved:
     """Find, read and digest the definition that ``what`` names, with the ``defaults`` that the file ``config`` gave.
+    ``files``: what may be seen of the disk, where that is not all.
 
     Raises UsageError where it names two, NotFoundError where there is none, DefinitionError where it is wrong.
     """
     check_what(what)
-    return msgspec.structs.replace(await asyncio.to_thread(_resolve, what, defaults), config=config)
+    resolved = await asyncio.to_thread(_resolve, what, defaults, files or WatchedFiles())
+    return msgspec.structs.replace(resolved, config=config)
 
 
 def check_what(what: What) -> None:
@@ -186,8 +215,7 @@ IMAGE_FORMAT = "image"
 """Of a definition that is ``--image REF`` and nothing else."""
 
 
-def _resolve(what: What, defaults: Defaults) -> Resolved:
-    files = WatchedFiles()
+def _resolve(what: What, defaults: Defaults, files: WatchedFiles) -> Resolved:
     found = _find(what, files) if what.image is None and what.document is None else None
     data = what.text.encode() if what.text is not None else None
     parsed = read(Source(path=found.path, data=data, format=found.format), files) if found else _sent(what, files)

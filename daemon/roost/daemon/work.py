@@ -26,7 +26,7 @@ from roost.daemon.lock_share import LockShare
 from roost.daemon.planner import Planner
 from roost.daemon.prefix_builds import PrefixBuilds
 from roost.daemon.registries import read_added, with_added
-from roost.daemon.resolve import Resolved, check_what, resolve, resolve_environment, resolve_run
+from roost.daemon.resolve import Resolved, WatchedFiles, check_what, resolve, resolve_environment, resolve_run
 from roost.daemon.runs import Runs
 from roost.daemon.workspace import Workspace
 from roost.store.definition import Defaults
@@ -82,16 +82,16 @@ class Work:
         self.share.settings = self.settings.registries
         await self.engines.configure(self.settings)
 
-    async def resolve(self, what: What) -> Resolved:
-        """The definition that ``what`` names, under the config of now. Raises what reading it does, and
-        WheelUnknownError."""
+    async def resolve(self, what: What, files: WatchedFiles | None = None) -> Resolved:
+        """The definition that ``what`` names, under the config of now; ``files``: what may be seen of the disk for it,
+        where that is not all. Raises what reading it does, and WheelUnknownError."""
         await self.read_config_again()
         if what.run is not None:
             check_what(what)
             return await resolve_run(self.store, await self.runs.get(what.run))
         if what.environment is not None:
             return await locate(self.store.layout, await resolve_environment(self.store, what, self.config))
-        return await locate(self.store.layout, await resolve(what, self.planner.defaults, self.config))
+        return await locate(self.store.layout, await resolve(what, self.planner.defaults, self.config, files))
 
     def require_credentials(self, resolved: Resolved, what: What) -> None:
         """For what goes on by itself, and can't ask later. Raises VariableMissingError."""

@@ -21,6 +21,8 @@ except ImportError:  # PyYAML without libyaml
 
 _NULLS = ("", "~", "null", "Null", "NULL")
 _DEPTH = 50
+_MOST_ADDED = 1_000_000
+"""Characters and nodes that aliases may add to a document: a few lines of them can come to more than memory holds."""
 
 
 class YamlError(DefinitionError):
@@ -164,22 +166,53 @@ def compose(text: str, path: str) -> Item:
             "A second YAML document begins here; expected one", "Keep one document in the file, or split it in two."
         )
     root = Item(documents[0] if documents else None, path)
-    _check_depth(root.node, path, ())
+    _Expansion(path, _MOST_ADDED + 4 * len(text)).measure(root.node, 0)
     return root
 
 
-def _check_depth(node: yaml.Node | None, path: str, above: tuple[int, ...]) -> None:
-    """An anchor may hold an alias to itself; nothing that is read here nests deep."""
-    if id(node) in above or len(above) > _DEPTH:
-        Item(node, path).fail("This node holds itself or nests too deep")
-    children: list[yaml.Node] = []
+class _Expansion:
+    """What a document comes to with each alias worked in. Each node is looked at once, however many aliases it has."""
+
+    def __init__(self, path: str, most: int) -> None:
+        self._path, self._most = path, most
+        self._open: set[int] = set()
+        self._known: dict[int, tuple[int, int]] = {}
+
+    def measure(self, node: yaml.Node | None, level: int) -> tuple[int, int]:
+        """Size and height of ``node``, which stands ``level`` deep. Raises :class:`YamlError` for one that holds itself
+        (an anchor may hold an alias to itself), nests deeper than anything that is read here, or is too large."""
+        if isinstance(node, yaml.ScalarNode) or node is None:
+            return 1 + len(node.value if node else ""), 0
+        size, height = self._known.get(id(node)) or self._measured(node, level)
+        if level + height > _DEPTH:
+            self._nests(node)
+        return size, height
+
+    def _measured(self, node: yaml.Node, level: int) -> tuple[int, int]:
+        if id(node) in self._open or level > _DEPTH:
+            self._nests(node)
+        self._open.add(id(node))
+        size, height = 1, 0
+        for child in _children(node):
+            inner, below = self.measure(child, level + 1)
+            size, height = size + inner, max(height, below + 1)
+            if size > self._most:
+                message = "This node comes to too much once its aliases (*name) are worked in"
+                Item(node, self._path).fail(message, "Write out what is meant, with fewer aliases.")
+        self._open.remove(id(node))
+        self._known[id(node)] = size, height
+        return size, height
+
+    def _nests(self, node: yaml.Node) -> NoReturn:
+        Item(node, self._path).fail("This node holds itself or nests too deep")
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
     if isinstance(node, yaml.SequenceNode):
-        children = list(node.value)
+        yield from node.value
     elif isinstance(node, yaml.MappingNode):
-        children = [value for _, value in node.value]
-    for child in children:
-        if not isinstance(child, yaml.ScalarNode):
-            _check_depth(child, path, (*above, id(node)))
+        for pair in node.value:
+            yield from pair
 
 
 def _translated(error: yaml.MarkedYAMLError, path: str) -> YamlError:

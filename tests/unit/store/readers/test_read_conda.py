@@ -7,6 +7,10 @@ import pytest
 from roost.store.errors import DefinitionError
 
 PLAIN = "name: train\nchannels: [conda-forge]\ndependencies:\n  - python=3.11\n  - pip:\n    - six==1.16.0\n"
+LAUGHS = "".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}' if level else 'x'] * 9)}]\n" for level in range(40)
+)
+DEEP = "x0: &x0 [v]\n" + "".join(f"x{level}: &x{level} [*x{level - 1}]\n" for level in range(1, 99))
 
 
 def place(error):
@@ -156,6 +160,13 @@ def test_credentials_are_kept_apart(parse):
         ("- six\n", (1, 1), ["a list", "expected a mapping"]),
         ("", (1, 1), ["empty"]),
         ("a: &a [*a]\n", (1, 4), ["holds itself"]),
+        (LAUGHS, (6, 5), ["comes to too much", "aliases"]),
+        (
+            f"a: &a {'x' * 1000}\nb: &b [{', '.join(['*a'] * 99)}]\nc: [{', '.join(['*b'] * 99)}]\n",
+            (3, 4),
+            ["too much"],
+        ),
+        (DEEP, (49, 6), ["nests too deep"]),
         ("dependencies: [*nothing]\n", (1, 16), ["undefined alias"]),
         ("dependencies:\n  - ./x-1-0.conda\n", (2, 5), ["package file on disk"]),
     ],

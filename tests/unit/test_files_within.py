@@ -1,0 +1,45 @@
+"""What an archive names outside of itself is refused before anything is looked at there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from roost.daemon.resolve import FilesWithin
+from roost.store.definition import Parsed
+from roost.store.files import LocalFiles
+from roost.store.readers import Source, read
+
+
+class OutsideError(Exception):
+    """A path leads out."""
+
+
+def seen(path: Path, folder: Path) -> Parsed:
+    return read(Source(path=str(path)), FilesWithin(str(folder), OutsideError))
+
+
+@pytest.mark.parametrize(
+    "line", ["/", "../outside", "{}/outside", "-e ../outside", "-f ../outside", "-c ../outside/c.txt"]
+)
+def test_nothing_outside_is_read(tmp_path: Path, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/c.txt").write_text("six\n")
+    stage = tmp_path / "stage"
+    stage.mkdir()
+    (stage / "requirements.txt").write_text(line.format(tmp_path) + "\n")
+    looked: list[str] = []
+    for name in ("tree_digest", "file_digest", "is_folder", "exists"):
+        monkeypatch.setattr(LocalFiles, name, lambda files, path: looked.append(path))
+    with pytest.raises(OutsideError):
+        seen(stage / "requirements.txt", stage)
+    assert all(Path(path).is_relative_to(stage) for path in looked)
+
+
+def test_what_lies_within_is_read_through_links_too(tmp_path: Path) -> None:
+    (tmp_path / "real/wheels").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "link/requirements.txt").write_text("-f wheels\n-r ../real/more.txt\n")
+    (tmp_path / "real/more.txt").write_text("six\n")
+    assert len(seen(tmp_path / "link/requirements.txt", tmp_path / "link").definition.pip.requirements) == 2
