@@ -59,12 +59,12 @@ class BuildRecords:
                 return
 
 
-def as_roost_error(error: BaseException) -> RoostError:
-    """Whatever else stopped a build, as one of ours."""
+def as_roost_error(error: BaseException, stopped: str = "build") -> RoostError:
+    """Whatever else stopped a build, or what is ``stopped``, as one of ours."""
     if isinstance(error, RoostError):
         return error
     return BuildError(
-        f"The build stopped on {type(error).__name__}: {error}", hint="`roost daemon logs` has the trace."
+        f"The {stopped} stopped on {type(error).__name__}: {error}", hint="`roost daemon logs` has the trace."
     )
 
 

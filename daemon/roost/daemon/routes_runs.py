@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,18 +23,16 @@ from roost.client.wire import (
 from roost.daemon.attach_channel import upgraded
 from roost.daemon.builds import BuildJob
 from roost.daemon.decide import IMAGE_TARGETS, Request
-from roost.daemon.docker_runs import ContainerLaunch
 from roost.daemon.frozen_folders import warnings_of
 from roost.daemon.launch import LaunchPlan, plan_key
-from roost.daemon.launches import interpreter_launch, prefix_launch
 from roost.daemon.moments import new_id
-from roost.daemon.oci import image_platform
 from roost.daemon.peers import peer_pid
 from roost.daemon.planner import Planned, aimed
 from roost.daemon.reruns import check_repeatable, explain_missing, say_what_changed
 from roost.daemon.resolve import Resolved, image_of, resolve_run
 from roost.daemon.routes_builds import FollowQuery, PageQuery
 from roost.daemon.routing import Call, Reply, Route
+from roost.daemon.run_starts import container_launch, local_launch, start_detached
 from roost.daemon.runs import OVER
 from roost.daemon.views import run_view
 from roost.daemon.work import WORK, Work
@@ -63,7 +62,7 @@ async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
     resolved, planned = await _planned(work, what, call.body.target)
     if planned.plan.target in IMAGE_TARGETS:
         raise UsageError("Only `roost run` starts containers", hint="Use `roost run` with the same options.")
-    launch = _launch(resolved, planned)
+    launch = local_launch(resolved, planned)
     response = ExecResponse(launch=launch, source=resolved.source, warnings=resolved.warnings)
     if launch is None:
         return Reply(response, 202)
@@ -78,15 +77,6 @@ async def _planned(work: Work, what: What, target: str) -> tuple[Resolved, Plann
     planned = await work.planner.plan(resolved, request, what)
     warnings = [*resolved.warnings, *warnings_of(planned.plan.reasons)]
     return msgspec.structs.replace(resolved, warnings=warnings), planned
-
-
-def _launch(resolved: Resolved, planned: Planned) -> Launch | None:
-    facts = planned.facts
-    if planned.plan.action == "use-interpreter":
-        return interpreter_launch(resolved, str((facts.interpreter or {})["path"]))
-    if planned.plan.action == "reuse-prefix" and facts.prefix is not None:
-        return prefix_launch(resolved, facts.prefix, facts.generation)
-    return None
 
 
 async def _leave_plan(work: Work, what: What, resolved: Resolved, planned: Planned, launch: Launch, token: int) -> None:
@@ -132,49 +122,11 @@ def _expecting(call: Call[Any], response: RunResponse | Reply) -> RunResponse | 
     return response
 
 
-def _container_launch(resolved: Resolved, planned: Planned) -> ContainerLaunch | None:
-    """How to start in a container; ``None`` where there is no image yet."""
-    image = planned.user_image
-    if image is None:
-        return _built_launch(resolved, planned)
-    if image.id is None or planned.unrecorded:
-        return None
-    facts = planned.facts
-    return ContainerLaunch(
-        image=image.id,
-        interpreter=image.interpreter,
-        variables=resolved.settings.variables,
-        container=resolved.settings.container,
-        platform=image.platform,
-        built_for=image.built_for,
-        lock_digest=facts.lock_digest,
-        generation=facts.generation.number if facts.generation else None,
-        artifact=facts.image.id,
-    )
-
-
-def _built_launch(resolved: Resolved, planned: Planned) -> ContainerLaunch | None:
-    """In an image that roost made, if the engine has it."""
-    facts, artifact = planned.facts, planned.plan.artifact
-    if planned.plan.action != "reuse-image" or artifact is None or artifact.digest is None:
-        return None
-    return ContainerLaunch(
-        image=artifact.digest,
-        interpreter=facts.image.interpreter,
-        variables=resolved.settings.variables,
-        container=resolved.settings.container,
-        lock_digest=facts.lock_digest,
-        generation=facts.generation.number if facts.generation else None,
-        artifact=facts.image.id,
-        built_for=image_platform(resolved.platform),
-    )
-
-
 async def _start_container(
     work: Work, body: RunRequest, resolved: Resolved, planned: Planned, rerun_of: str | None
 ) -> RunResponse | Reply:
     """The container is made while the run is recorded; the client attaches to start it."""
-    launch, run_id = _container_launch(resolved, planned), new_id("r")
+    launch, run_id = container_launch(resolved, planned), new_id("r")
     if launch is None and not body.detach:
         return _build_first(resolved)
     if launch is None:
@@ -186,7 +138,7 @@ async def _start_container(
     interpreter = planned.facts.interpreter
     run = await work.runs.create(body, resolved, launch, interpreter, run_id=run_id, target=target, rerun_of=rerun_of)
     if body.detach:
-        work.runs.spawn(_detached_container(work, run, body, resolved))
+        _start_by_itself(work, run, body, resolved)
     return RunResponse(
         run=run_view(run),
         launch=None,
@@ -195,18 +147,6 @@ async def _start_container(
         warnings=resolved.warnings,
         attach=not body.detach,
     )
-
-
-async def _detached_container(work: Work, run: Run, body: RunRequest, resolved: Resolved) -> None:
-    request = Request(definition=resolved.definition, target=run.target, ignore_image=body.what.ignore_image)
-    try:
-        with work.lifecycle.hold("detached run"):
-            await work.builds.wait(BuildJob(resolved=resolved, request=request, what=body.what))
-            launch = _container_launch(resolved, await work.planner.plan(resolved, request, body.what))
-            assert launch is not None, "a build that succeeded leaves something to launch"
-            await work.containers.detached(run, launch, body)
-    except RoostError as error:
-        await work.runs.fail(run.id, error)
 
 
 def _build_first(resolved: Resolved) -> Reply:
@@ -228,7 +168,7 @@ async def _start(
 ) -> RunResponse | Reply:
     if planned.plan.target in IMAGE_TARGETS:
         return await _start_container(work, body, resolved, planned, rerun_of)
-    launch = _launch(resolved, planned)
+    launch = local_launch(resolved, planned)
     if launch is None and not body.detach:
         return _build_first(resolved)
     if launch is None:
@@ -236,7 +176,7 @@ async def _start(
     resolved = await work.workspace.recorded(resolved)
     run = await work.runs.create(body, resolved, launch, planned.facts.interpreter, rerun_of=rerun_of)
     if body.detach:
-        work.runs.start(run.id, _detached(work, run, body, resolved))
+        _start_by_itself(work, run, body, resolved)
     return RunResponse(
         run=run_view(run),
         launch=None if body.detach else launch,
@@ -246,18 +186,10 @@ async def _start(
     )
 
 
-async def _detached(work: Work, run: Run, body: RunRequest, resolved: Resolved) -> None:
-    """Make it ready if need be, then hand it to its supervisor."""
-    request = Request(definition=resolved.definition, target=body.target, ignore_image=body.what.ignore_image)
-    try:
-        with work.lifecycle.hold("detached run"):
-            await work.builds.wait(BuildJob(resolved=resolved, request=request, what=body.what))
-            planned = await work.planner.plan(resolved, request, body.what)
-            launch = _launch(resolved, planned)
-            assert launch is not None, "a build that succeeded leaves something to launch"
-            await work.runs.start_detached(run, launch, body)
-    except RoostError as error:
-        await work.runs.fail(run.id, error)
+def _start_by_itself(work: Work, run: Run, body: RunRequest, resolved: Resolved) -> None:
+    request = Request(definition=resolved.definition, target=run.target, ignore_image=body.what.ignore_image)
+    job = BuildJob(resolved=resolved, request=request, what=body.what)
+    work.runs.start(run.id, partial(start_detached, work, run, body, job))
 
 
 async def list_runs(call: Call[None]) -> RunsResponse:
@@ -277,7 +209,7 @@ async def update_run(call: Call[RunUpdate]) -> RunView:
 async def cancel_run(call: Call[None]) -> RunView:
     work, run_id = call.app[WORK], call.path("id")
     run = await work.runs.get(run_id)
-    if run.target not in IMAGE_TARGETS or run.state in OVER:
+    if run.target not in IMAGE_TARGETS or run.state in OVER or work.runs.is_starting(run_id):
         return run_view(await work.runs.cancel(run_id))
     await work.containers.cancel(run_id)
     return run_view(run)

@@ -7,27 +7,30 @@ lock and leave an exit file (``run_folders``), so that a daemon that was away le
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Protocol
 
 import msgspec
 
 from roost.client.wire import Launch, RunRequest, RunUpdate
+from roost.daemon.build_records import as_roost_error
 from roost.daemon.events import Events
 from roost.daemon.lifecycle import DaemonStoppingError, Lifecycle
 from roost.daemon.moments import new_id
 from roost.daemon.resolve import Resolved
 from roost.daemon.views import error_body
 from roost.store.clock import utc_now
-from roost.store.errors import NotFoundError, RoostError, UsageError
+from roost.store.errors import NotFoundError, RoostError, StoreError, UsageError
 from roost.store.records import Change, Run, RunState
 from roost.store.run_folders import Outcome, open_supervisor, outcome
 from roost.store.store import Store
 
+log = logging.getLogger(__name__)
 # Only while somebody follows a run's output.
 _FOLLOW_SECONDS = 0.2
 _CHUNK = 2**16
@@ -123,8 +126,7 @@ class Runs:
     async def get(self, run_id: str) -> Run:
         """Raises NotFoundError."""
         if run_id in self._orphans:
-            self._orphans.discard(run_id)
-            await self._look(run_id)
+            await self._look_once(run_id)
         run = await self._store.index.run(run_id)
         if run is None:
             raise NotFoundError(f"No run has the id {run_id!r}", hint="`roost runs list` shows the latest ones.")
@@ -240,6 +242,14 @@ class Runs:
             self._foreground.discard(run_id)
             self._lifecycle.release("run")
 
+    async def _look_once(self, run_id: str) -> None:
+        self._orphans.discard(run_id)
+        try:
+            await self._look(run_id)
+        except StoreError as error:  # its end can't be written now: it is told as it is recorded
+            log.warning("How run %s ended is not recorded yet: %s", run_id, error.message)
+            self._orphans.add(run_id)
+
     async def _look(self, run_id: str) -> None:
         """The supervisor is gone: what did it leave?"""
         run = await self.get(run_id)
@@ -251,10 +261,34 @@ class Runs:
         else:
             await self._settle(run_id, found)
 
-    def start(self, run_id: str, work: Coroutine[object, object, object]) -> None:
+    def start(self, run_id: str, work: Callable[[], Coroutine[object, object, object]]) -> None:
         """Let ``work`` make a detached run ready and hand it to its supervisor; ``cancel`` cancels it meanwhile."""
-        task = self._starting[run_id] = self.spawn(work)
+        task = self._starting[run_id] = self.spawn(self._started(run_id, work))
         task.add_done_callback(lambda _task: self._starting.pop(run_id, None))
+
+    def is_starting(self, run_id: str) -> bool:
+        """Whether it is being made ready, and ``cancel`` keeps it from starting."""
+        return run_id in self._starting
+
+    def note_handed_over(self, run_id: str) -> None:
+        """It is an engine's from now on, to start and to cancel."""
+        self._starting.pop(run_id, None)
+
+    async def _started(self, run_id: str, work: Callable[[], Coroutine[object, object, object]]) -> None:
+        """Whatever keeps it from starting is recorded: who waits for the run would wait for ever."""
+        try:
+            await work()
+        except Exception as error:
+            if not isinstance(error, RoostError):
+                log.exception("Run %s could not be started", run_id)
+            await self._fail_or_look_later(run_id, as_roost_error(error, "run"))
+
+    async def _fail_or_look_later(self, run_id: str, error: RoostError) -> None:
+        try:
+            await self.fail(run_id, error)
+        except RoostError as unwritten:
+            log.warning("That run %s failed is not recorded yet: %s", run_id, unwritten.message)
+            self._orphans.add(run_id)
 
     def spawn(self, work: Coroutine[object, object, object]) -> asyncio.Task[object]:
         """Let ``work`` go on by itself, and keep hold of it."""
