@@ -16,6 +16,7 @@ from roost.client import (
     DockerBuildContext,
     DockerConfiguration,
     Environment,
+    EnvironmentReference,
     Experiment,
     ScriptRunConfig,
     UnsupportedError,
@@ -119,6 +120,40 @@ def test_an_image_that_brings_its_own_python_is_used_as_it_is(
     assert run.get_environment().docker.shm_size == "1g"
     details = environment.get_image_details(workspace)
     assert (details.exists_in_engine, details.interpreter_path) == (True, "/usr/bin/python3")
+
+
+def test_how_a_container_starts_is_of_the_run_where_the_environment_is_registered_or_a_file(
+    workspace: Workspace, roost: Roost, python_image: str
+) -> None:
+    made = Environment.from_docker_image("own", python_image)
+    made.python.interpreter_path = "/usr/bin/python3"
+    made.docker.enabled, made.docker.arguments = True, ["--hostname=box"]
+    made.register(workspace)
+    code = "import os, socket; s = os.statvfs('/dev/shm'); print(socket.gethostname(), s.f_blocks * s.f_frsize)"
+    folder = roost.write("project/show.py", code).parent
+    registered = Environment.get(workspace, "own")
+    roost.write(
+        "project/roost.toml",
+        f'[base]\nimage = "{python_image}"\n[python]\nuser_managed = true\ninterpreter = "/usr/bin/python3"\n',
+    )
+    options = DockerConfiguration(False, arguments=["--hostname=mine"], shm_size="48m")
+    experiment = Experiment(workspace, "containers")
+    for described in (EnvironmentReference("own"), registered, None):
+        run = experiment.submit(
+            ScriptRunConfig(folder, "show.py", environment=described, docker_runtime_config=options)
+        )
+        run.wait_for_completion()
+        assert run.get_details()["target"] == "docker", "the environment asks for a container"
+        assert run.get_details_with_logs()["logFiles"][LOG] == f"mine {48 * 2**20}\n"
+        assert run.get_environment().docker.shm_size is None, "the version stays as it is"
+    again = run.rerun()
+    again.wait_for_completion()
+    assert again.get_details_with_logs()["logFiles"][LOG] == f"mine {48 * 2**20}\n", "a rerun starts it the same way"
+    plain = experiment.submit(ScriptRunConfig(folder, "show.py", environment=EnvironmentReference("own", 1)))
+    plain.wait_for_completion()
+    assert plain.get_details_with_logs()["logFiles"][LOG].startswith("box ")
+    versions = roost.json("env", "versions", "own")["versions"]
+    assert [each["version"] for each in versions] == [1], "no run made another one"
 
 
 def test_a_build_context_counts_by_its_content(workspace: Workspace, roost: Roost, base_image: str) -> None:

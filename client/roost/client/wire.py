@@ -98,6 +98,14 @@ class Frame(IntEnum):
     """An ``ErrorBody``; the last frame."""
 
 
+class ContainerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the container of one run starts, over what its environment says; what is not said is as it says."""
+
+    shm_size: str | None = None
+    """Such as ``2g``."""
+    arguments: tuple[str, ...] = ()
+
+
 class RunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     what: What
     command: list[str]
@@ -111,6 +119,7 @@ class RunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The client's own variables, for a detached run only; never kept."""
     terminal: Terminal | None = None
     """Of a client that runs at one, for a container; ``None``: output and errors stay apart."""
+    container: ContainerOptions = ContainerOptions()
 
 
 class RunUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):

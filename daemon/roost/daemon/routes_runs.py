@@ -32,7 +32,7 @@ from roost.daemon.reruns import check_repeatable, explain_missing, say_what_chan
 from roost.daemon.resolve import Resolved, image_of, resolve_run
 from roost.daemon.routes_builds import FollowQuery, PageQuery
 from roost.daemon.routing import Call, Reply, Route
-from roost.daemon.run_starts import container_launch, local_launch, start_detached
+from roost.daemon.run_starts import container_launch, local_launch, start_detached, with_options
 from roost.daemon.runs import OVER
 from roost.daemon.views import run_view
 from roost.daemon.work import WORK, Work
@@ -104,7 +104,8 @@ async def _leave_plan(work: Work, what: What, resolved: Resolved, planned: Plann
 async def start_run(call: Call[RunRequest]) -> RunResponse | Reply:
     work, body = call.app[WORK], call.body
     given = {**body.variables, **body.secrets, **body.environ_of_client}
-    if any("\0" in text for text in (*body.command, *given, *given.values())) or any("=" in name for name in given):
+    texts = (*body.command, *given, *given.values(), body.container.shm_size or "", *body.container.arguments)
+    if any("\0" in text for text in texts) or any("=" in name for name in given):
         raise UsageError(
             "A word of the command or a variable can't be handed to a process", hint="No NUL, no = in names."
         )
@@ -126,12 +127,12 @@ async def _start_container(
     work: Work, body: RunRequest, resolved: Resolved, planned: Planned, rerun_of: str | None
 ) -> RunResponse | Reply:
     """The container is made while the run is recorded; the client attaches to start it."""
-    launch, run_id = container_launch(resolved, planned), new_id("r")
+    launch, run_id = container_launch(with_options(resolved, body.container), planned), new_id("r")
     if launch is None and not body.detach:
         return _build_first(resolved)
     if launch is None:
         work.require_credentials(resolved, body.what)
-    resolved = await work.workspace.recorded(resolved)
+    resolved = with_options(await work.workspace.recorded(resolved), body.container)
     if launch is not None and not body.detach:
         work.containers.begin(run_id, launch, body)
     target = planned.plan.target

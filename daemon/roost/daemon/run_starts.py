@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from roost.client.wire import Launch, RunRequest
+import msgspec
+
+from roost.client.wire import ContainerOptions, Launch, RunRequest
 from roost.daemon.builds import BuildJob
 from roost.daemon.decide import IMAGE_TARGETS
 from roost.daemon.docker_runs import ContainerLaunch
@@ -14,6 +16,8 @@ from roost.daemon.oci import image_platform
 from roost.daemon.planner import Planned
 from roost.daemon.resolve import Resolved
 from roost.daemon.work import Work
+from roost.store.canonical import digest_of, settings_canonical
+from roost.store.definition import Container
 from roost.store.errors import RoostError
 from roost.store.records import Run
 
@@ -27,6 +31,24 @@ class EnvironmentGoneError(RoostError):
 
     code = "environment-gone"
     retryable = True
+
+
+def with_options(resolved: Resolved, options: ContainerOptions) -> Resolved:
+    """``resolved`` with the settings of one run, which are recorded with it: those of its environment stay."""
+    if options == ContainerOptions():
+        return resolved
+    own = resolved.settings.container
+    container = Container(
+        shm_size=options.shm_size or own.shm_size, arguments=options.arguments or own.arguments
+    )
+    settings = msgspec.structs.replace(resolved.settings, container=container)
+    form = settings_canonical(settings)
+    return msgspec.structs.replace(
+        resolved,
+        parsed=msgspec.structs.replace(resolved.parsed, settings=settings),
+        settings_canonical=form,
+        settings_digest=digest_of(form),
+    )
 
 
 def local_launch(resolved: Resolved, planned: Planned) -> Launch | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from roost.client.api.environment import Environment
 from roost.client.api.errors import unsupported, usage
 from roost.client.api.references import EnvironmentReference
-from roost.client.api.run_config import ScriptRunConfig
+from roost.client.api.run_config import DockerConfiguration, ScriptRunConfig
 from roost.client.api.variables import own_variables, with_variables
 from roost.client.api.workspace import Workspace
 
@@ -64,10 +64,13 @@ class Experiment:
 
     def _request(self, config: ScriptRunConfig) -> Json:
         words, run_config = config.words, config.run_config
+        folder, environment = _folder(config), _described(config, self._workspace)
+        what, container = _what(folder, environment, run_config.docker)
         return {
-            "what": with_variables(self._workspace, {**_what(config), "command": words}),
+            "what": with_variables(self._workspace, {**what, "command": words}),
             "command": words,
-            "target": run_config.chosen_target,
+            "container": container,
+            "target": run_config._target_for(environment),
             "variables": {str(name): str(value) for name, value in run_config.environment_variables.items()},
             "experiment": self._name,
             "detach": True,
@@ -84,23 +87,33 @@ class Experiment:
         return f"Experiment(name={self._name!r})"
 
 
-def _what(config: ScriptRunConfig) -> Json:
-    folder, environment = os.path.abspath(config.source_directory), config.run_config.described
+def _folder(config: ScriptRunConfig) -> str:
+    folder = os.path.abspath(config.source_directory)
     if not os.path.isdir(folder):
         raise usage(f"There is no folder {folder} to run in", "Name one that exists with source_directory.")
+    return folder
+
+
+def _described(config: ScriptRunConfig, workspace: Workspace) -> Environment | None:
+    """The environment; one that is referred to is fetched, for it may ask for a container."""
+    described = config.run_config.described
+    return described.get_environment(workspace) if isinstance(described, EnvironmentReference) else described
+
+
+def _what(folder: str, environment: Environment | None, docker: DockerConfiguration) -> tuple[Json, Json]:
+    """``wire.What`` and ``wire.ContainerOptions``: how the container starts is of this run alone where the environment
+    is a registered version or a file, which stay as they are."""
+    container = {"shm_size": docker.shm_size, "arguments": builtins.list(docker.arguments)}
+    container = {key: value for key, value in container.items() if value}
     if environment is None:
-        return {"cwd": folder}
-    if isinstance(environment, EnvironmentReference):
-        version = f":{environment.version}" if environment.version else ""
-        return {"cwd": folder, "environment": environment.name + version}
-    return _with_container(environment, config)._what(folder)
+        return {"cwd": folder}, container
+    if environment.asset_id is None:
+        return _with_container(environment, docker)._what(folder), {}
+    return environment._what(folder), container
 
 
-def _with_container(environment: Environment, config: ScriptRunConfig) -> Environment:
-    """How the container starts is a setting: with another one, it is another version."""
-    docker = config.run_config.docker
-    if not docker.arguments and docker.shm_size is None:
-        return environment
+def _with_container(environment: Environment, docker: DockerConfiguration) -> Environment:
+    """What is described anew is described with them: how containers start is a setting of a version too."""
     changed = copy.copy(environment)
     changed.docker = copy.copy(environment.docker)
     changed.docker.arguments = builtins.list(docker.arguments) or environment.docker.arguments

@@ -136,9 +136,13 @@ class RunConfiguration:
     @property
     def chosen_target(self) -> str:
         """``target``; where that says nothing ``docker`` if the configuration or the environment asks for a container,
-        else ``auto``."""
-        asked = isinstance(self._environment, Environment) and self._environment.docker.enabled
-        return self._target or ("docker" if asked or self.docker.use_docker else "auto")
+        else ``auto``. An environment that is referred to is fetched to look."""
+        known = bool(self._target or self.docker.use_docker)
+        return self._target_for(None if known else self.environment)
+
+    def _target_for(self, environment: Environment | None) -> str:
+        asked = self.docker.use_docker or (environment is not None and environment.docker.enabled)
+        return self._target or ("docker" if asked else "auto")
 
 
 class ScriptRunConfig:
