@@ -160,6 +160,29 @@ def test_a_folder_that_was_saved_is_edited_loaded_and_the_next_version(workspace
     assert Environment.load_from_directory("some/saved").docker.base_image == "debian:12-slim"
 
 
+@pytest.mark.parametrize("origin", ["Roost-Minimal", "train"])
+def test_a_clone_that_is_saved_keeps_its_own_name(workspace: Workspace, roost: Roost, origin: str) -> None:
+    described("train").register(workspace)
+    clone = Environment.get(workspace, origin).clone("mine")
+    clone.save_to_directory("saved")
+    loaded = Environment.load_from_directory("saved")
+    assert loaded.name == "mine"
+    config = RunConfig("hello.py")
+    config.environment = clone
+    config.save("one.runconfig")
+    assert RunConfig.load("one.runconfig").environment.name == "mine"
+    loaded.environment_variables["A"] = "2"
+    registered = loaded.register(workspace)
+    assert (registered.name, registered.version) == ("mine", "1")
+    assert registered.definition_digest == Environment.get(workspace, origin).definition_digest
+    renamed = Environment.get(workspace, origin)
+    renamed.name = "other"
+    renamed.save_to_directory("saved", overwrite=True)
+    assert Environment.load_from_directory("saved").name == "other"
+    clone.register(workspace).save_to_directory("saved", overwrite=True)
+    assert Environment.load_from_directory("saved").name == "mine"
+
+
 def test_a_run_configuration_is_saved_and_loaded(workspace: Workspace, roost: Roost) -> None:
     config = RunConfig("hello.py", ["--n", 3])
     config.target, config.environment = "local", described("within")

@@ -38,9 +38,7 @@ def with_options(resolved: Resolved, options: ContainerOptions) -> Resolved:
     if options == ContainerOptions():
         return resolved
     own = resolved.settings.container
-    container = Container(
-        shm_size=options.shm_size or own.shm_size, arguments=options.arguments or own.arguments
-    )
+    container = Container(shm_size=options.shm_size or own.shm_size, arguments=options.arguments or own.arguments)
     settings = msgspec.structs.replace(resolved.settings, container=container)
     form = settings_canonical(settings)
     return msgspec.structs.replace(

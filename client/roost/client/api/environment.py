@@ -145,7 +145,7 @@ class Environment:
     def save_to_directory(self, path: Path, overwrite: bool = False) -> None:
         """Write it to a new folder as files that can be edited, and read by Azure's SDK too; ``overwrite``: the folder
         may be there. Raises ``FileExistsError``, ``OSError``, ``DefinitionError``."""
-        folders.save(self._content(), os.fspath(path), overwrite=overwrite)
+        folders.save(self._written(), os.fspath(path), overwrite=overwrite)
 
     # The workspace's
 
@@ -265,7 +265,14 @@ class Environment:
         """``wire.What`` for registering: an unchanged copy stays tied to what it was copied from."""
         if self._origin is not None and self._says_the_same():
             return {"cwd": os.getcwd(), "environment": self._origin.reference}
-        return {"cwd": os.getcwd(), "document": {"name": self.name, **to_document(self)}}
+        return self._described(os.getcwd())
+
+    def _written(self) -> Json:
+        """``wire.What`` for files, which say a name: a copy goes under its own."""
+        return self._content() if self._is_origin() else self._described(os.getcwd())
+
+    def _described(self, cwd: str) -> Json:
+        return {"cwd": cwd, "document": {"name": self.name, **to_document(self)}}
 
     def _what(self, cwd: str | None = None) -> Json:
         """``wire.What`` for building and running. A registered version goes by its name, in the generation of the run
@@ -273,7 +280,7 @@ class Environment:
         folder = cwd or os.getcwd()
         if self._origin is not None and self._is_origin():
             return {"cwd": folder, "environment": self._origin.reference, **self._origin.pinned}
-        return {"cwd": folder, "document": {"name": self.name, **to_document(self)}}
+        return self._described(folder)
 
     def __str__(self) -> str:
         return f"Environment(Name: {self.name},\nVersion: {self.version})"

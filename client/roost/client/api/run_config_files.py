@@ -114,7 +114,7 @@ def _written(config: RunConfiguration) -> Json:
     if isinstance(described, EnvironmentReference):
         return {"name": described.name, "version": described.version}
     environment = config.environment
-    answer = Workspace()._request("POST", "/v1/exports", {"what": environment._content(), "format": "azure"})
+    answer = Workspace()._request("POST", "/v1/exports", {"what": environment._written(), "format": "azure"})
     if answer["copies"]:
         raise unsupported("A run configuration whose environment has files of its own", "Use save_to_directory.")
     form: Json = json.loads(answer["files"][folders.FILE])
