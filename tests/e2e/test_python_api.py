@@ -24,6 +24,7 @@ from roost.client import (
     EnvironmentReference,
     Experiment,
     ImageBuildDetails,
+    NotFoundError,
     RoostError,
     RunConfig,
     RunFailedError,
@@ -117,6 +118,24 @@ def test_a_runs_environment_brings_back_its_generation(workspace: Workspace, roo
     assert said[:3] == ["hello 2.0 None\n", "hello 2.5 None\n", "hello 2.0 None\n"]
     generations = [run.get_details()["roost"]["generation"] for run in (first, second, back)]
     assert generations == [1, 2, 1]
+
+
+def test_a_runs_generation_counts_only_on_its_own_platform(workspace: Workspace, roost: Roost) -> None:
+    """A prefix on a Python of this machine and an image count generations apart."""
+    described("both").register(workspace)
+    config = ScriptRunConfig(script(roost), "hello.py", environment=EnvironmentReference("both"))
+    run = Experiment(workspace, "e").submit(config)
+    run.wait_for_completion()
+    what = {"cwd": str(roost.folder), "environment": "both:1"}
+    request = {"what": {**what, "generation_of": run.id}, "targets": ["local", "docker"]}
+    local, image = workspace._request("POST", "/v1/plans", request)["plans"]
+    assert (local["action"], image["action"]) == ("reuse-prefix", "build-image")
+    with pytest.raises(NotFoundError) as refused:
+        workspace._request("POST", "/v1/plans", {"what": {**what, "generation": 1}, "targets": ["docker"]})
+    assert "no generation 1 for linux-" in str(refused.value)
+    assert "(of use here only)" in str(refused.value), "generations are told with their platforms"
+    with pytest.raises(NotFoundError):
+        workspace._request("POST", "/v1/plans", {"what": {**what, "generation_of": "r-none"}})
 
 
 def test_what_a_run_used_is_made_again_where_its_prefix_is_gone(

@@ -13,6 +13,7 @@ from registry_parts import Registries
 from roost_process import Roost
 
 from roost.client import (
+    CondaDependencies,
     DockerBuildContext,
     DockerConfiguration,
     Environment,
@@ -31,6 +32,7 @@ CONDA = "channels: [conda-forge]\ndependencies: [python=3.11, numpy=1.26.4]\n"
 @pytest.fixture
 def roost(channel_url: str, docker_host: str) -> Iterator[Roost]:
     index = PipIndex()
+    index.wheel("greet", "1.0")
     with machine(channel_url, index, docker_host) as made:
         yield made
     index.close()
@@ -120,6 +122,24 @@ def test_an_image_that_brings_its_own_python_is_used_as_it_is(
     assert run.get_environment().docker.shm_size == "1g"
     details = environment.get_image_details(workspace)
     assert (details.exists_in_engine, details.interpreter_path) == (True, "/usr/bin/python3")
+
+
+def test_the_image_of_what_a_run_used_on_a_python_of_this_machine(
+    workspace: Workspace, roost: Roost, base_image: str
+) -> None:
+    """Its prefix and its image count generations apart: that of the run is none of the image's."""
+    roost.config.write_text(f'{roost.config.read_text()}[base]\nimage = "{base_image}"\n')
+    environment = Environment("here")
+    environment.python.conda_dependencies = CondaDependencies.create(pip_packages=["greet"])
+    folder = roost.write("project/show.py", "import greet; print(greet.value)").parent
+    run = Experiment(workspace, "images").submit(ScriptRunConfig(folder, "show.py", environment=environment))
+    run.wait_for_completion()
+    assert run.get_details()["target"] == "local"
+    used = run.get_environment()
+    assert not used.get_image_details(workspace).exists_in_engine
+    assert used.build(workspace).wait_for_completion().status == "Succeeded"
+    inside = ScriptRunConfig(folder, "show.py", environment=used, compute_target="docker")
+    Experiment(workspace, "images").submit(inside).wait_for_completion()
 
 
 def test_how_a_container_starts_is_of_the_run_where_the_environment_is_registered_or_a_file(

@@ -35,6 +35,9 @@ class What(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The command that will run, for a script that carries PEP 723 metadata."""
     generation: int | None = None
     lock: str | None = None
+    generation_of: str | None = None
+    """A run's id: in the very generation that it recorded, where plans, builds and runs of ``environment`` are for the
+    same platform; on another, which counts its own generations, in the current one."""
     ignore_image: bool = False
     environ: dict[str, str] = {}
     """Values for ``${VAR}`` in the definition; never kept. Asked for by an error of code ``variable-missing`` whose

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 
@@ -25,6 +26,7 @@ from roost.daemon.image_facts import ImageScout
 from roost.daemon.lock_share import LockShare
 from roost.daemon.nearest import choose_nearest
 from roost.daemon.plain_bases import PlainBases
+from roost.daemon.platforms import told_platform
 from roost.daemon.progress import Silent
 from roost.daemon.registry_access import given
 from roost.daemon.resolve import Resolved
@@ -173,10 +175,9 @@ class Planner:
         ]
         if not wanted:
             asked = f"generation {what.generation}" if what.generation is not None else f"lock {what.lock}"
-            there = ", ".join(str(g.number) for g in generations) or "none"
             raise NotFoundError(
-                f"This definition has no {asked} for {resolved.platform} on this machine",
-                hint=f"Generations here: {there}.",
+                f"This definition has no {asked} for {told_platform(resolved.lineage)} on this machine",
+                hint=f"Generations here: {_told(generations)}.",
             )
         return wanted[-1], await self._store.index.ready_artifact("prefix", wanted[-1].lock_digest)
 
@@ -210,6 +211,14 @@ class Planner:
             environ=what.environ,
             image=resolved.image,
         )
+
+
+def _told(generations: Sequence[Generation]) -> str:
+    """Numbers by platform, for each counts its own."""
+    numbers: dict[str, list[str]] = {}
+    for each in generations:
+        numbers.setdefault(told_platform(each.platform), []).append(str(each.number))
+    return "; ".join(f"{', '.join(all_of)} for {platform}" for platform, all_of in numbers.items()) or "none"
 
 
 def lock_bytes(lock: Lock) -> int:

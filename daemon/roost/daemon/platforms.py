@@ -58,6 +58,12 @@ def split_platform(platform: str) -> tuple[str, str | None]:
     return subdir, accelerator.removeprefix("cuda") or None
 
 
+def told_platform(lineage: str) -> str:
+    """For people: ``linux-64+host`` → ``linux-64 (of use here only)``."""
+    platform = lineage.removesuffix("+host")
+    return platform if platform == lineage else f"{platform} (of use here only)"
+
+
 def can_run(image: str, engine: str) -> bool:
     """Whether an engine on ``engine`` (``linux/amd64``) runs what was built for ``image``, emulation included as far as
     it shows: the kernel says so where it is this machine's, and Docker on a Mac always emulates. Blocks."""

@@ -85,7 +85,8 @@ async def build_job(work: Work, body: BuildRequest) -> BuildJob:
         registry_credentials(resolved.parsed.credentials, body.what.environ, all_needed=True)
     if push is not None and choose_target(request) not in IMAGE_TARGETS:
         raise UsageError("Only images are pushed", hint="Add -t docker.")
-    return BuildJob(resolved=aimed(resolved, request), request=request, what=body.what, push=push)
+    resolved = aimed(resolved, request)
+    return BuildJob(resolved=resolved, request=request, what=await work.exact(resolved, body.what), push=push)
 
 
 async def start_build(call: Call[BuildRequest]) -> web.StreamResponse | Reply:

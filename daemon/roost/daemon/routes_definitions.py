@@ -16,6 +16,7 @@ from roost.client.wire import (
 )
 from roost.daemon.decide import Request
 from roost.daemon.locking import lock_for
+from roost.daemon.planner import aimed
 from roost.daemon.resolve import Resolved
 from roost.daemon.routing import Call, Route
 from roost.daemon.work import WORK, Work
@@ -72,7 +73,8 @@ async def plans(call: Call[PlanRequest]) -> PlanResponse:
 
 async def _plan(work: Work, resolved: Resolved, what: What, target: str, solve: bool) -> tuple[PlanView, str | None]:
     request = Request(definition=resolved.definition, target=target, ignore_image=what.ignore_image)
-    planned = await work.planner.plan(resolved, request, what, solve=solve)
+    exact = await work.exact(aimed(resolved, request), what)
+    planned = await work.planner.plan(resolved, request, exact, solve=solve)
     return planned.plan, planned.facts.lock_digest
 
 

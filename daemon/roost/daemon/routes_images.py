@@ -46,7 +46,8 @@ async def show_image(call: Call[ImageShowRequest]) -> ImageDetails:
     resolved = await work.resolve(body.what)
     request = Request(definition=resolved.definition, target=body.target)
     resolved = aimed(resolved, request)
-    return await details(work, resolved, await work.planner.plan(resolved, request, body.what))
+    what = await work.exact(resolved, body.what)
+    return await details(work, resolved, await work.planner.plan(resolved, request, what))
 
 
 async def list_images(call: Call[None]) -> ImagesResponse:

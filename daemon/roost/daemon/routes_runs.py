@@ -57,9 +57,9 @@ class RerunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
-    work, what = call.app[WORK], call.body.what
+    work = call.app[WORK]
     token = work.launches.token()
-    resolved, planned = await _planned(work, what, call.body.target)
+    resolved, planned, what = await _planned(work, call.body.what, call.body.target)
     if planned.plan.target in IMAGE_TARGETS:
         raise UsageError("Only `roost run` starts containers", hint="Use `roost run` with the same options.")
     launch = local_launch(resolved, planned)
@@ -70,13 +70,15 @@ async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
     return response
 
 
-async def _planned(work: Work, what: What, target: str) -> tuple[Resolved, Planned]:
+async def _planned(work: Work, what: What, target: str) -> tuple[Resolved, Planned, What]:
+    """With the generation that ``what`` means on this target."""
     resolved = await work.resolve(what)
     request = Request(definition=resolved.definition, target=target, ignore_image=what.ignore_image)
     resolved = aimed(resolved, request)
+    what = await work.exact(resolved, what)
     planned = await work.planner.plan(resolved, request, what)
     warnings = [*resolved.warnings, *warnings_of(planned.plan.reasons)]
-    return msgspec.structs.replace(resolved, warnings=warnings), planned
+    return msgspec.structs.replace(resolved, warnings=warnings), planned, what
 
 
 async def _leave_plan(work: Work, what: What, resolved: Resolved, planned: Planned, launch: Launch, token: int) -> None:
@@ -109,8 +111,8 @@ async def start_run(call: Call[RunRequest]) -> RunResponse | Reply:
         raise UsageError(
             "A word of the command or a variable can't be handed to a process", hint="No NUL, no = in names."
         )
-    resolved, planned = await _planned(work, body.what, body.target)
-    return _expecting(call, await _start(work, body, resolved, planned))
+    resolved, planned, what = await _planned(work, body.what, body.target)
+    return _expecting(call, await _start(work, msgspec.structs.replace(body, what=what), resolved, planned))
 
 
 def _expecting(call: Call[Any], response: RunResponse | Reply) -> RunResponse | Reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+import msgspec
 from aiohttp import web
 
 from roost.client.wire import What
@@ -92,6 +93,16 @@ class Work:
         if what.environment is not None:
             return await locate(self.store.layout, await resolve_environment(self.store, what, self.config))
         return await locate(self.store.layout, await resolve(what, self.planner.defaults, self.config, files))
+
+    async def exact(self, resolved: Resolved, what: What) -> What:
+        """``what`` with the generation of the run that it names, where ``resolved`` is aimed at the platform of that.
+        Raises NotFoundError."""
+        if what.generation_of is None:
+            return what
+        run = await self.runs.get(what.generation_of)
+        if (run.definition_digest, run.platform) != (resolved.digest, resolved.lineage):
+            return what
+        return msgspec.structs.replace(what, generation=run.generation, lock=run.lock_digest)
 
     def require_credentials(self, resolved: Resolved, what: What) -> None:
         """For what goes on by itself, and can't ask later. Raises VariableMissingError."""

@@ -279,7 +279,8 @@ class Environment:
         that it came from, if any."""
         folder = cwd or os.getcwd()
         if self._origin is not None and self._is_origin():
-            return {"cwd": folder, "environment": self._origin.reference, **self._origin.pinned}
+            exact = {"generation_of": self._origin.run} if self._origin.run is not None else {}
+            return {"cwd": folder, "environment": self._origin.reference, **exact}
         return self._described(folder)
 
     def __str__(self) -> str:
@@ -289,8 +290,8 @@ class Environment:
         return json.dumps({"name": self.name, "version": self.version, **to_document(self)}, indent=4)
 
 
-def of_view(view: Mapping[str, Any], pinned: Mapping[str, object] | None = None) -> Environment:
-    """The object of a ``wire.EnvironmentView``."""
+def of_view(view: Mapping[str, Any], run: str | None = None) -> Environment:
+    """The object of a ``wire.EnvironmentView``; ``run``: in whose generation it is used."""
     environment = Environment(view["name"])
     fill(environment, {**view["definition"], **view["settings"]})
     environment.version = str(view["version"])
@@ -301,7 +302,7 @@ def of_view(view: Mapping[str, Any], pinned: Mapping[str, object] | None = None)
         definition_digest=str(view["definition_digest"]),
         kind=str(view["kind"]),
         labels=tuple(view["labels"]),
-        pinned=dict(pinned or {}),
+        run=run,
     )
     return environment
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +24,8 @@ class Origin:
     definition_digest: str
     kind: str
     labels: tuple[str, ...]
-    pinned: Mapping[str, object]
-    """``generation`` and ``lock`` of a run, for ``What``."""
+    run: str | None
+    """Id of the run that it is from, whose generation counts."""
 
     @property
     def reference(self) -> str:

@@ -170,8 +170,10 @@ class Run:
         self._workspace._request("DELETE", path_to("runs", self.id))
 
     def get_environment(self) -> Environment:
-        """The environment that it recorded: that very version, and when submitted unchanged in that very generation,
-        which is made again from its lock if it was collected. Raises ``NotFoundError`` where it recorded none."""
+        """The environment that it recorded: that very version, and when submitted or built unchanged in that very
+        generation, which is made again from its lock if it was collected; where that is of another platform than the
+        target (a prefix on a Python of this machine, and an image), in the target's own. Raises ``NotFoundError`` where
+        it recorded none."""
         record = self._fresh()
         name, version = record["environment"].get("name"), record["environment"].get("version")
         if name is None or version is None:
@@ -184,8 +186,7 @@ class Run:
                 }
             )
         view = self._workspace._request("GET", path_to("environments", name, version=version))
-        pinned = {"generation": record["generation"], "lock": record["lock_digest"]}
-        return of_view(view, {key: value for key, value in pinned.items() if value is not None})
+        return of_view(view, self.id)
 
     def rerun(self) -> Run:
         """Run the same again in exactly the same generation, and return at once. Raises ``NotFoundError``,
