@@ -164,6 +164,28 @@ async def test_a_context_is_exactly_what_its_digest_covers(connect: Make, host: 
     assert said.lines[at : at + len(TOLD)] == TOLD
 
 
+async def test_what_only_the_engine_sees_to_need_buildkit_is_built_with_it(
+    connect: Make, docker_host: str, base_image: str
+):
+    engine, said = connect(docker_host), Lines()
+    below = await engine.build_dockerfile(f"FROM {BASE}\n{_now()}\nONBUILD {CACHED} > /made\n", progress=Silent())
+    text = f"FROM roost/base:{below.removeprefix('sha256:')}\n{_now()}\nRUN cat /made\n"
+    await engine.build_dockerfile(text, progress=said)
+    assert "cached" in said.lines
+    await engine.build_steps(below, [_now(), "RUN test $(cat /made) = cached"], progress=said)
+    assert any("Once more with BuildKit" in line for line in said.lines)
+
+
+@pytest.mark.parametrize("asked", [None, "linux/amd64"])
+async def test_the_arguments_that_tell_the_platform_are_set(
+    connect: Make, docker_host: str, base_image: str, asked: str | None
+):
+    said = Lines()
+    text = f"FROM --platform=$BUILDPLATFORM {BASE}\nARG TARGETARCH\n{_now()}\nRUN echo for-$TARGETARCH\n"
+    await connect(docker_host).build_dockerfile(text, platform=asked, progress=said)
+    assert "for-amd64" in said.lines or (asked is None and "for-arm64" in said.lines)
+
+
 async def test_a_rebuild_runs_every_step_anew(connect: Make, host: str):
     engine = connect(host)
     steps = ["RUN --mount=type=cache,target=/c date +%N > /made"]

@@ -18,6 +18,9 @@ from roost.daemon.engines.docker_steps import StepInvalidError, buildkit_needs, 
         "RUN echo $((1<<2)) <<<x",
         "RUN a # not a comment",
         "COPY --from=busybox /bin/sh /bin/other",
+        "ARG TARGETARCH=amd64 TARGETOS=",
+        "ARG A='ARG TARGETARCH'",
+        "RUN echo $TARGETARCH",
         "\n  WORKDIR /x  \n",
     ],
 )
@@ -57,7 +60,16 @@ def test_nothing_is_smuggled_in(step: str, what: str):
 
 
 @pytest.mark.parametrize(
-    "step", ["RUN <<EOF\na\nFROM b\nEOF", "RUN --mount=type=cache,target=/c true", "COPY <<-'X' /a\n\tb\n\tX"]
+    "step",
+    [
+        "RUN <<EOF\na\nFROM b\nEOF",
+        "RUN --mount=type=cache,target=/c true",
+        "COPY <<-'X' /a\n\tb\n\tX",
+        "COPY --chown=1 --chmod=755 a /b",
+        "add --chmod=0644 a /b",
+        "ARG TARGETARCH",
+        "ARG A='x y' \\\n  TARGETOS B=1",
+    ],
 )
 def test_steps_that_need_buildkit_are_told_apart(step: str):
     assert parse_steps(["RUN true", step, "RUN true"]).buildkit
@@ -72,6 +84,16 @@ def test_steps_that_need_buildkit_are_told_apart(step: str):
         ("FROM a\n# syntax=late\n", None),
         ("FROM a\nRUN --mount=type=secret,id=x true\n", "`RUN --mount`"),
         ("FROM a\nRUN <<EOF\nb\nEOF\n", "a here-document"),
+        ("FROM a\nCOPY --chmod=755 b /c\n", "`COPY --chmod`"),
+        ("FROM --platform=$BUILDPLATFORM a AS b\n", "`$BUILDPLATFORM`"),
+        ("from a-${TARGETARCH}\n", "`$TARGETARCH`"),
+        ("ARG BASE=a-${TARGETARCH:-x}\nFROM $BASE\n", "`$TARGETARCH`"),
+        ("FROM a\nARG TARGETARCH\nRUN echo $TARGETARCH\n", "`ARG TARGETARCH`"),
+        ("ARG TARGETARCH\nFROM a-$TARGETARCH\n", "`ARG TARGETARCH`"),
+        ("ARG TARGETARCH=arm64\nFROM a-$TARGETARCH\nARG TARGETARCH\nRUN echo $TARGETARCH\n", None),
+        ("FROM a\nARG TARGETARCH=arm64\nRUN echo $TARGETARCH\n", None),
+        ("FROM a\nARG TARGETARCH=arm64\nFROM b\nARG TARGETARCH\n", "`ARG TARGETARCH`"),
+        ("FROM a\nENV TARGETARCH=x\nRUN echo $TARGETARCH \\$BUILDOS $TARGETARCHIVE\n", None),
     ],
 )
 def test_a_dockerfile_tells_what_it_needs(text: str, needs: str | None):

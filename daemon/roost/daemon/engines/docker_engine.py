@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import takewhile
 from typing import IO, Any, TypeVar, cast
@@ -44,7 +44,13 @@ from roost.daemon.engines.docker_builds import Building, built_on, classic_build
 from roost.daemon.engines.docker_buildx import buildx_build
 from roost.daemon.engines.docker_client import Ask, DockerClient, Json
 from roost.daemon.engines.docker_containers import DockerContainers
-from roost.daemon.engines.docker_errors import ImageMissingError, ImagePlatformError, engine_failed
+from roost.daemon.engines.docker_errors import (
+    NEEDS_BUILDKIT,
+    EngineError,
+    ImageMissingError,
+    ImagePlatformError,
+    engine_failed,
+)
 from roost.daemon.engines.docker_ids import by_id_or_name, config_named, own_name
 from roost.daemon.engines.docker_steps import buildkit_needs, parse_steps
 from roost.daemon.engines.registry_credentials import (
@@ -196,10 +202,14 @@ class DockerEngine:
         Raises StepInvalidError, EngineError.
         """
         checked = parse_steps(steps)
-        by_name = checked.buildkit or (await self.facts()).containerd
-        async with self._names.named(self, base) if by_name else nullcontext(base) as name:
-            building = Building(f"FROM {name}\n{checked.text}", None, platform, labels or {}, fresh)
-            return await self._build(building, checked.buildkit, progress)
+
+        async def built(buildkit: str | None) -> str:
+            by_name = buildkit or (await self.facts()).containerd
+            async with self._names.named(self, base) if by_name else nullcontext(base) as name:
+                building = Building(f"FROM {name}\n{checked.text}", None, platform, labels or {}, fresh)
+                return await self._build(building, buildkit, progress)
+
+        return await _by_either(built, checked.buildkit, progress)
 
     async def build_dockerfile(
         self,
@@ -215,10 +225,13 @@ class DockerEngine:
 
         The engine alone has the result, and it never comes out the same again: it is named ``roost/base:…``, for
         `docker system prune` takes what has no name."""
-        buildkit = buildkit_needs(text)
-        headers = {} if buildkit else await self._headers(built_on(text), progress)
-        building = Building(text, context, platform, labels or {}, fresh, headers)
-        made = await self._build(building, buildkit, progress)
+
+        async def built(buildkit: str | None) -> str:
+            headers = {} if buildkit else await self._headers(built_on(text), progress)
+            building = Building(text, context, platform, labels or {}, fresh, headers)
+            return await self._build(building, buildkit, progress)
+
+        made = await _by_either(built, buildkit_needs(text), progress)
         await self.tag(made, own_name(made))
         return made
 
@@ -300,6 +313,19 @@ class DockerEngine:
                 return
 
         await self.client.call(removed, f"removing {reference}")
+
+
+async def _by_either(build: Callable[[str | None], Awaitable[str]], buildkit: str | None, progress: Progress) -> str:
+    """``build`` by the builder that it needs: the engine may know better, who sees what the base brings with it."""
+    if buildkit is None:
+        try:
+            return await build(None)
+        except EngineError as error:
+            if NEEDS_BUILDKIT not in error.message.lower():
+                raise
+            progress.log(f"Once more with BuildKit: {error.message}")
+            buildkit = "the engine says so"
+    return await build(buildkit)
 
 
 def _shared(layers: Sequence[LayerFile], there: Sequence[str]) -> set[str]:

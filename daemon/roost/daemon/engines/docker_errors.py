@@ -8,6 +8,8 @@ from requests import exceptions
 from roost.store.errors import BuildError, DefinitionError, NotFoundError, RoostError, StoreFullError, UnreachableError
 
 FULL = "no space left on device"
+NEEDS_BUILDKIT = "requires buildkit"
+"""What the classic builder says of a flag that it knows by name only."""
 
 
 class EngineUnreachableError(UnreachableError):

@@ -7,7 +7,7 @@ Source: Docker's "Dockerfile reference" (format, parser directives, here-documen
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from roost.store.errors import DefinitionError
@@ -24,9 +24,13 @@ _DOCUMENT = re.compile(r"(?:^|\s)\d*<<(-?)([\"']?)([A-Za-z0-9_.]+)\2(?=\s|$)")
 _DIRECTIVE = re.compile(r"#\s*([A-Za-z]+)\s*=\s*(\S.*)$")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u0085\u2028\u2029]")
 _KIT_FLAGS = re.compile(
-    r"^(?:RUN\s+(?:--\S+\s+)*--(?:mount|network|security)|(?:COPY|ADD)\s+(?:--\S+\s+)*--(?:link|parents|exclude|checksum|keep-git-dir))\b",
+    r"^(?:RUN\s+(?:--\S+\s+)*--(?:mount|network|security)|(?:COPY|ADD)\s+(?:--\S+\s+)*--(?:chmod|link|parents|exclude|checksum|keep-git-dir))\b",
     re.I,
 )
+AUTOMATIC = frozenset(f"{side}{what}" for side in ("BUILD", "TARGET") for what in ("PLATFORM", "OS", "ARCH", "VARIANT"))
+"""Arguments that BuildKit alone sets; for the classic builder they are silently empty."""
+_USED = re.compile(rf"(?<!\\)\$\{{?({'|'.join(sorted(AUTOMATIC))})\b")
+_QUOTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'")
 
 
 class StepInvalidError(DefinitionError):
@@ -110,11 +114,22 @@ def _after_documents(number: int, text: str, lines: list[str], names: Iterable[t
     return next((line for line in rest if not _silent(line)), "")
 
 
-def _needs(instruction: str, names: Sequence[tuple[bool, str]]) -> str | None:
+def _needs(instruction: str, names: Sequence[tuple[bool, str]], arguments: Collection[str] = AUTOMATIC) -> str | None:
+    """``arguments``: those of ``AUTOMATIC`` that have no default by the text itself."""
     if names:
         return "a here-document"
     found = _KIT_FLAGS.match(instruction.strip())
-    return f"`{found[0]}`" if found else None
+    declared = [name for name, default in _arguments(instruction) if default is None and name in arguments]
+    return f"`{found[0]}`" if found else f"`ARG {declared[0]}`" if declared else None
+
+
+def _arguments(instruction: str) -> list[tuple[str, str | None]]:
+    """What ``ARG`` declares, with the defaults; nothing for other instructions."""
+    word, _, rest = instruction.strip().partition(" ")
+    if word.upper() != "ARG":
+        return []
+    parts = (part.partition("=") for part in _QUOTED.sub("", rest).split())
+    return [(name, default if equals else None) for name, equals, default in parts]
 
 
 def _refusal(number: int, text: str, what: str) -> StepInvalidError:
@@ -131,16 +146,29 @@ def buildkit_needs(dockerfile: str) -> str | None:
     lines = dockerfile.replace("\r\n", "\n").split("\n")
     if any(name.lower() == "syntax" for name in _directives(lines)):
         return "`# syntax=`"
+    arguments, above = set(AUTOMATIC), True
+    for instruction in _instructions(lines):
+        word = _WORD.match(instruction)
+        name = word[1].upper() if word else ""
+        above = above and name == "ARG"
+        if (above or name == "FROM") and (used := [each for each in _USED.findall(instruction) if each in arguments]):
+            return f"`${used[0]}`"
+        needs = _needs(instruction, _documents(name, instruction), arguments)
+        if needs:
+            return needs
+        if above:  # what has a default there keeps it in the stages that declare it
+            arguments -= {each for each, default in _arguments(instruction) if default is not None}
+    return None
+
+
+def _instructions(lines: list[str]) -> Iterator[str]:
+    """With their continuation lines joined; what stands in here-documents comes as if it were instructions."""
     while lines:
         if _silent(lines[0]):
             lines = lines[1:]
             continue
         instruction, lines = _instruction(lines)
-        word = _WORD.match(instruction)
-        needs = _needs(instruction, _documents(word[1], instruction) if word else [])
-        if needs:
-            return needs
-    return None
+        yield instruction
 
 
 def _directives(lines: Iterable[str]) -> Iterator[str]:
