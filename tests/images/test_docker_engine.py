@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 from context_parts import LIST, TOLD, tricky_context
 
+from roost.daemon.engines import docker_client
 from roost.daemon.engines.docker_address import DockerConfig
 from roost.daemon.engines.docker_archive import LayerFile, LayerFileMissingError
+from roost.daemon.engines.docker_client import pieces
 from roost.daemon.engines.docker_engine import DockerEngine
 from roost.daemon.engines.docker_errors import (
     BuildKitMissingError,
@@ -148,6 +150,28 @@ async def test_a_context_is_exactly_what_its_digest_covers(engine: DockerEngine,
         await engine.build_dockerfile(each, context=context, progress=said)
         at = said.lines.index(TOLD[0])
         assert said.lines[at : at + len(TOLD)] == TOLD
+
+
+async def test_a_context_goes_over_in_blocks_whatever_its_lines(
+    engine: DockerEngine, base_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    sent: list[int] = []
+
+    def counted(body):
+        for piece in pieces(body):
+            sent.append(len(piece))
+            yield piece
+
+    monkeypatch.setattr(docker_client, "pieces", counted)
+    for name, content in (("lines", b"\n" * 3_000_000), ("one", b"x" * 3_000_000)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data").write_bytes(content)
+        sent.clear()
+        text = f"FROM {base_image}\nENV NOW={time.time_ns()}\nCOPY data /\nRUN test $(stat -c %s /data) = 3000000\n"
+        await engine.build_dockerfile(text, context=str(tmp_path / name), progress=Silent())
+        assert sum(sent) > 3_000_000
+        assert sent[:2] == [1 << 20] * 2
+        assert len(sent) == 3
 
 
 async def test_a_context_that_can_not_be_read_is_not_the_engines_fault(

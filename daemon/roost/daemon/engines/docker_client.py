@@ -27,6 +27,8 @@ from roost.daemon.engines.docker_errors import translate, unreachable
 T = TypeVar("T")
 Json = dict[str, Any]
 THREADS = 8
+PIECE = 1 << 20
+"""Bytes of a file that are sent at once."""
 CALL_SECONDS = 60.0
 """Of silence, for a call that no stream answers."""
 
@@ -165,7 +167,7 @@ class _Cut:
 def _exchange(api: docker.APIClient, method: str, ask: Ask, read: Callable[[requests.Response], T], cut: _Cut) -> T:
     url = f"{api.base_url}/v{api.api_version}{ask.path}"
     body = ask.body() if ask.body else None
-    data = _until(body, cut) if isinstance(body, Iterator) else body
+    data = _until(pieces(body), cut) if isinstance(body, Iterator) else body
     response = api.request(
         method, url, params=dict(ask.params), headers=dict(ask.headers), data=data, stream=True, timeout=None
     )
@@ -180,6 +182,12 @@ def _check(response: requests.Response) -> None:
         response.raise_for_status()
     except requests.HTTPError as error:
         raise create_api_error_from_http_exception(error) from error
+
+
+def pieces(body: Iterator[bytes]) -> Iterator[bytes]:
+    """A file in blocks: it would give its lines, of a byte or of all that it holds."""
+    read = getattr(body, "read", None)
+    return body if read is None else iter(lambda: read(PIECE), b"")
 
 
 def _until(chunks: Iterable[bytes], cut: _Cut) -> Iterator[bytes]:
