@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import docker
 import pytest
+import registry_parts
 from context_parts import LIST, TOLD, tricky_context
 from image_machines import machine
 from pip_index import PipIndex
@@ -194,6 +196,36 @@ async def test_a_rebuild_runs_every_step_anew(connect: Make, host: str):
     first = await engine.build_steps(base.id, steps, progress=Silent())
     assert await engine.build_steps(base.id, steps, progress=Silent()) == first
     assert await engine.build_steps(base.id, steps, fresh=True, progress=Silent()) != first
+
+
+@pytest.mark.parametrize("more", ["RUN true", "RUN --mount=type=cache,target=/c true"])
+async def test_a_rebuild_begins_with_the_base_that_the_registry_has_now_and_keeps_one_that_only_the_engine_has(
+    connect: Make, client: docker.DockerClient, docker_host: str, base_image: str, more: str
+):
+    engine, said = connect(docker_host), Lines()
+    with registry_parts.registry() as registry:
+        reference = f"{registry.host}/team/base:1"
+        older, newer = [
+            await engine.build_steps(base_image, [f"RUN echo {word} > /word"], progress=Silent())
+            for word in ("older", "newer")
+        ]
+        client.images.get(newer).tag(reference)
+        client.images.push(reference)
+        client.images.get(older).tag(reference)
+        text = f"ARG BASE={reference}\nFROM {base_image} AS own\nFROM $BASE\n{_now()}\n{more}\nRUN cat /word\n"
+        await engine.build_dockerfile(text, progress=said)
+        assert "older" in said.lines, "a first build takes what the engine has, as Docker does"
+        said.lines.clear()
+        await engine.build_dockerfile(text, fresh=True, progress=said)
+        assert "newer" in said.lines
+        [told] = [line for line in said.lines if "can't be pulled" in line]
+        assert told.startswith(f"{base_image} is taken as the engine has it")
+        registry.stop()
+        said.lines.clear()
+        await engine.build_dockerfile(text, fresh=True, progress=said)
+        assert "newer" in said.lines
+        assert len([line for line in said.lines if "can't be pulled" in line]) == 2
+        await engine.untag(reference)
 
 
 def test_a_dockerfile_with_a_cache_becomes_an_image_that_packages_go_on(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.daemon.engines.docker_builds import built_on
+from roost.daemon.engines.docker_steps import Below, built_on
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,22 @@ from roost.daemon.engines.docker_builds import built_on
         ("FROM scratch\nCOPY a b\n", []),
         ("ARG BASE\nFROM ${BASE}\nFROM r/x@sha256:1 AS Two\nFROM two\n", ["r/x@sha256:1"]),
         ("FROM\n", []),
+        (
+            "ARG V=1\nARG BASE='r.example.org/a':$V\nFROM ${BASE}\nARG BASE=other\nFROM \"$BASE\" AS x\n",
+            ["r.example.org/a:1"],
+        ),
+        (
+            "FROM \\\n  a AS b\nCOPY --from=B /x /y\nCOPY --from=0 /x /y\nCOPY --chown=1 --from=c:1 /x /y\n",
+            ["a", "c:1"],
+        ),
+        ("FROM a\nRUN <<EOF\nFROM b\nEOF\nFROM c\nFROM c\n", ["a", "c"]),
+        ("FROM ${A:-b}\n", []),
     ],
 )
 def test_what_a_dockerfile_builds_on(text: str, found: list[str]):
-    assert built_on(text) == found
+    assert [below.reference for below in built_on(text)] == found
+
+
+def test_the_platform_that_a_dockerfile_asks_for_is_known():
+    text = "ARG P=linux/arm64\nFROM --platform=$P a\nFROM --platform=$BUILDPLATFORM b\n"
+    assert built_on(text) == [Below("a", "linux/arm64"), Below("b")]

@@ -53,21 +53,6 @@ async def classic_build(client: DockerClient, building: Building, stage: str, pr
     return tell.image
 
 
-def built_on(text: str) -> list[str]:
-    """The images that a Dockerfile builds on, but for stages of its own and what only arguments tell."""
-    found: list[str] = []
-    stages = {"scratch"}
-    for line in text.splitlines():
-        words = [word for word in line.split() if not word.startswith("--")]
-        if len(words) < 2 or words[0].upper() != "FROM":
-            continue
-        if words[1].lower() not in stages and "$" not in words[1]:
-            found.append(words[1])
-        if len(words) == 4 and words[2].upper() == "AS":
-            stages.add(words[3].lower())
-    return found
-
-
 def _packed(building: Building, name: str, packed: IO[bytes], stage: str) -> IO[bytes]:
     """The context as a tar, with the Dockerfile in it. Blocks."""
     pack(building.context, building.text, name, packed, stage)

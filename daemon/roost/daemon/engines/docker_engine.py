@@ -40,19 +40,21 @@ from roost.daemon.engines.docker_archive import (
     read_archive,
 )
 from roost.daemon.engines.docker_base_name import BaseNames
-from roost.daemon.engines.docker_builds import Building, built_on, classic_build
+from roost.daemon.engines.docker_builds import Building, classic_build
 from roost.daemon.engines.docker_buildx import buildx_build
 from roost.daemon.engines.docker_client import Ask, DockerClient, Json
 from roost.daemon.engines.docker_containers import DockerContainers
 from roost.daemon.engines.docker_errors import (
     NEEDS_BUILDKIT,
     EngineError,
+    EngineFullError,
+    EngineUnreachableError,
     ImageMissingError,
     ImagePlatformError,
     engine_failed,
 )
 from roost.daemon.engines.docker_ids import by_id_or_name, config_named, own_name
-from roost.daemon.engines.docker_steps import buildkit_needs, parse_steps
+from roost.daemon.engines.docker_steps import Below, buildkit_needs, built_on, parse_steps
 from roost.daemon.engines.registry_credentials import (
     Credentials,
     Sources,
@@ -221,19 +223,36 @@ class DockerEngine:
         fresh: bool = False,
         progress: Progress,
     ) -> str:
-        """Build a whole Dockerfile; ``context`` is an absolute folder, whose ``.dockerignore`` holds.
+        """Build a whole Dockerfile; ``context`` is an absolute folder, whose ``.dockerignore`` holds. ``fresh``: every
+        step, on the images as their registries have them now.
 
         The engine alone has the result, and it never comes out the same again: it is named ``roost/base:…``, for
         `docker system prune` takes what has no name."""
+        below = built_on(text)
+        if fresh:
+            for each in below:
+                if "@" not in each.reference and config_named([each.reference]) is None:  # else it names one content
+                    await self._renew(each, platform, progress)
 
         async def built(buildkit: str | None) -> str:
-            headers = {} if buildkit else await self._headers(built_on(text), progress)
+            headers = {} if buildkit else await self._headers([each.reference for each in below], progress)
             building = Building(text, context, platform, labels or {}, fresh, headers)
             return await self._build(building, buildkit, progress)
 
         made = await _by_either(built, buildkit_needs(text), progress)
         await self.tag(made, own_name(made))
         return made
+
+    async def _renew(self, below: Below, platform: str | None, progress: Progress) -> None:
+        """Pull what a Dockerfile builds on. The engine's own is taken where no registry has it or can be asked: it may
+        never have been anywhere else. Each by itself, which neither builder's own option does."""
+        try:
+            await self.pull(below.reference, below.platform or platform, progress)
+        except (EngineFullError, EngineUnreachableError):
+            raise
+        except RoostError as error:
+            progress.finish("pull")
+            progress.log(f"{below.reference} is taken as the engine has it, for it can't be pulled: {error.message}")
 
     async def _headers(self, references: Sequence[str], progress: Progress) -> dict[str, str]:
         """Credentials for what a Dockerfile builds on; those that can't be had may not be needed."""

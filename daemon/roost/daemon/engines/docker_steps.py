@@ -7,8 +7,9 @@ Source: Docker's "Dockerfile reference" (format, parser directives, here-documen
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from roost.store.errors import DefinitionError
 
@@ -30,6 +31,7 @@ _KIT_FLAGS = re.compile(
 AUTOMATIC = frozenset(f"{side}{what}" for side in ("BUILD", "TARGET") for what in ("PLATFORM", "OS", "ARCH", "VARIANT"))
 """Arguments that BuildKit alone sets; for the classic builder they are silently empty."""
 _USED = re.compile(rf"(?<!\\)\$\{{?({'|'.join(sorted(AUTOMATIC))})\b")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-[^}]*)?\}|(\w+))")
 _QUOTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'")
 
 
@@ -128,8 +130,13 @@ def _arguments(instruction: str) -> list[tuple[str, str | None]]:
     word, _, rest = instruction.strip().partition(" ")
     if word.upper() != "ARG":
         return []
-    parts = (part.partition("=") for part in _QUOTED.sub("", rest).split())
+    parts = (part.partition("=") for part in _QUOTED.sub(_in_one, rest).split())
     return [(name, default if equals else None) for name, equals, default in parts]
+
+
+def _in_one(quoted: re.Match[str]) -> str:
+    """What is quoted as one word."""
+    return "_".join(quoted[0][1:-1].split())
 
 
 def _refusal(number: int, text: str, what: str) -> StepInvalidError:
@@ -161,14 +168,59 @@ def buildkit_needs(dockerfile: str) -> str | None:
     return None
 
 
+class Below(NamedTuple):
+    """An image that a Dockerfile builds on or copies from."""
+
+    reference: str
+    platform: str | None = None
+    """Where the text itself asks for one."""
+
+
+def built_on(dockerfile: str) -> list[Below]:
+    """The images that a Dockerfile builds on, but for stages of its own and what only arguments without a default
+    tell."""
+    found: list[Below] = []
+    stages, defaults, above = {"scratch"}, dict[str, str](), True
+    for instruction in _instructions(dockerfile.replace("\r\n", "\n").split("\n")):
+        name, *rest = instruction.split() or [""]
+        above = above and name.upper() == "ARG"
+        if above:
+            defaults |= {each: _filled(text, defaults) for each, text in _arguments(instruction) if text is not None}
+        elif name.upper() in ("FROM", "COPY"):
+            options = dict(_option(_filled(word, defaults)) for word in rest if word.startswith("--"))
+            words = [_filled(word, defaults) for word in rest if not word.startswith("--")]
+            from_here = name.upper() == "FROM"
+            image = (words or [""])[0] if from_here else options.get("from", "")
+            if image and image.lower() not in stages and not image.isdigit() and "$" not in image:
+                platform = options.get("platform", "") if from_here else ""
+                found.append(Below(image, platform if platform and "$" not in platform else None))
+            if from_here and len(words) == 3 and words[1].upper() == "AS":
+                stages.add(words[2].lower())
+    return list(dict.fromkeys(found))
+
+
+def _option(word: str) -> tuple[str, str]:
+    name, _, value = word[2:].partition("=")
+    return name.lower(), value
+
+
+def _filled(word: str, defaults: Mapping[str, str]) -> str:
+    """``word`` with the values of arguments in it; what has none stays as it is."""
+    return _VARIABLE.sub(lambda found: defaults.get(found[1] or found[2], found[0]), word.strip("\"'"))
+
+
 def _instructions(lines: list[str]) -> Iterator[str]:
-    """With their continuation lines joined; what stands in here-documents comes as if it were instructions."""
+    """With their continuation lines joined, and without their here-documents."""
     while lines:
         if _silent(lines[0]):
             lines = lines[1:]
             continue
         instruction, lines = _instruction(lines)
         yield instruction
+        word = _WORD.match(instruction)
+        for tabs, name in _documents(word[1], instruction) if word else ():
+            ends = [at for at, line in enumerate(lines, 1) if (line.lstrip("\t") if tabs else line) == name]
+            lines = lines[ends[0] :] if ends else []
 
 
 def _directives(lines: Iterable[str]) -> Iterator[str]:
