@@ -14,7 +14,6 @@ records what ended meanwhile, and removes what nobody wants any more. A run whos
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
@@ -25,6 +24,7 @@ import msgspec
 
 from roost.client.wire import Frame, RunRequest, RunUpdate, Terminal
 from roost.daemon.attach_channel import Channel
+from roost.daemon.container_sweep import ROOT_LABEL, RUN_LABEL, ContainerSweep, root_name
 from roost.daemon.engine_set import Engines
 from roost.daemon.lifecycle import Lifecycle
 from roost.daemon.platforms import can_run
@@ -37,11 +37,9 @@ from roost.store.run_folders import Outcome
 from roost.store.store import Store
 
 if TYPE_CHECKING:  # the SDK is loaded when an engine is first used
-    from roost.daemon.engines.docker_containers import Container, DockerContainers
+    from roost.daemon.engines.docker_containers import DockerContainers
     from roost.daemon.engines.docker_options import ContainerSpec
 
-ROOT_LABEL = "org.roost.root"
-RUN_LABEL = "org.roost.run"
 ATTACH_SECONDS = 60.0
 """So long a container waits for the client that asked for it."""
 END_SECONDS = 10.0
@@ -102,8 +100,8 @@ class DockerRuns:
         self._containers: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._attached: set[asyncio.Task[None]] = set()
-        self._swept = False
-        self._root = hashlib.sha256(os.fsencode(store.layout.root)).hexdigest()[:16]
+        self._root = root_name(store.layout.root)
+        self._sweep = ContainerSweep(self._engine, store.layout.root, self._is_wanted)
 
     async def _engine(self) -> DockerContainers:
         return (await self._engines.docker()).containers
@@ -265,13 +263,8 @@ class DockerRuns:
     async def _over(self, run_id: str, container: str, status: int) -> None:
         """Record the end; the container goes meanwhile."""
         self._containers.pop(run_id, None)
-        self._spawn(self._remove(container))
+        self._spawn(self._sweep.remove(container))
         await self._runs.settle(run_id, Outcome(state="succeeded" if status == 0 else "failed", exit_status=status))
-
-    async def _remove(self, container: str) -> None:
-        with suppress(RoostError):  # away now: the next sweep finds it by its label
-            await (await self._engine()).remove(container)
-        await self._sweep()
 
     async def _failed(self, run_id: str, made: _Made, error: RoostError) -> None:
         """It could not start, or the engine went away under it. Without an engine nobody knows how it ended: that run
@@ -284,7 +277,7 @@ class DockerRuns:
 
     async def _discard(self, run_id: str, made: _Made) -> None:
         with suppress(RoostError):
-            await self._remove(await made.task)
+            await self._sweep.remove(await made.task)
         self._containers.pop(run_id, None)
 
     async def _end(self, run_id: str, made: _Made) -> None:
@@ -314,7 +307,7 @@ class DockerRuns:
         try:
             await (await self._engine()).start(container)
         except RoostError:
-            await self._remove(container)
+            await self._sweep.remove(container)
             raise
         await self._started(run.id)
         self._spawn(self._follow(run.id, container, output=True))
@@ -368,7 +361,7 @@ class DockerRuns:
 
     async def _take_up(self, runs: list[Run]) -> None:
         try:
-            found = {each.labels.get(RUN_LABEL): each for each in await self._mine()}
+            found = {each.labels.get(RUN_LABEL): each for each in await self._sweep.mine()}
         except RoostError:
             return  # no engine, no answer: they stay open
         for run in runs:
@@ -377,21 +370,7 @@ class DockerRuns:
                 await self._runs.settle(run.id, Outcome(state="lost"))
             else:
                 self._spawn(self._follow(run.id, container.id, output=run.detached))
-        await self._sweep()
-
-    async def _mine(self) -> list[Container]:
-        return await (await self._engine()).find(f"{ROOT_LABEL}={self._root}")
-
-    async def _sweep(self) -> None:
-        """Once for each daemon: remove containers of this root whose run is over."""
-        if self._swept:
-            return
-        self._swept = True
-        with suppress(RoostError):
-            engine = await self._engine()
-            for container in await self._mine():
-                if not await self._is_wanted(container.labels.get(RUN_LABEL, "")):
-                    await engine.remove(container.id)
+        await self._sweep.run()
 
     async def _is_wanted(self, run_id: str) -> bool:
         if run_id in self._made or run_id in self._containers:
@@ -408,6 +387,7 @@ class DockerRuns:
 
     async def stop(self) -> None:
         """Let go; containers go on, and the next daemon takes them up."""
+        await self._sweep.stop()
         tasks = [*self._attached, *self._tasks, *(made.task for made in self._made.values())]
         for task in tasks:
             task.cancel()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from roost.daemon.config import Config
+from roost.daemon.container_sweep import ROOT_LABEL, root_name
 from roost.daemon.host_credentials import find_credentials
 from roost.store.disk import Layout
 
@@ -83,7 +84,8 @@ class Engines:
     def _make_docker(self) -> DockerEngine:
         from roost.daemon.engines.docker_engine import DockerEngine
 
-        engine = DockerEngine(_docker_config(self._config), self._layout.stage)
+        labels = {ROOT_LABEL: root_name(self._layout.root)}
+        engine = DockerEngine(_docker_config(self._config), self._layout.stage, labels)
         engine.credentials = self._config.registries.credentials
         return engine
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -78,8 +79,18 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
 class DockerContainers:
     """Starts, attaches to, waits for and removes containers."""
 
-    def __init__(self, client: DockerClient) -> None:
+    def __init__(self, client: DockerClient, labels: Mapping[str, str] | None = None) -> None:
+        """``labels``: of containers that are made to look into an image."""
         self._client = client
+        self._labels = labels or {}
+        self.mark = secrets.token_hex(8)
+        """What ``PROBE`` holds of those that were made here."""
+        self._left: set[str] = set()
+
+    def take_left(self) -> set[str]:
+        """Ids of those that were made here and could not be removed, once."""
+        taken, self._left = self._left, set()
+        return taken
 
     async def create(self, spec: ContainerSpec) -> str:
         """Its id. Raises ContainerArgumentError, ImageMissingError, MountError."""
@@ -189,18 +200,21 @@ class DockerContainers:
         paths = [candidate for name in names for candidate in _candidates(name, path)]
 
         def found(api: docker.APIClient) -> str | None:
-            body = {"Entrypoint": ["/"], "Labels": {PROBE: "1"}}
+            body = {"Entrypoint": ["/"], "Labels": {**self._labels, PROBE: self.mark}}
             container = by_id_or_name(lambda each: _made(api, {**body, "Image": each}), image)
             try:
                 return next((path for path in paths if _is_file(api, container, path)), None)
             finally:
-                api.remove_container(container, v=True, force=True)
+                try:
+                    api.remove_container(container, v=True, force=True)
+                except (errors.APIError, OSError):  # what was found holds; whoever sweeps tries again
+                    self._left.add(container)
 
         return await self._client.call(found, f"looking for an interpreter in {image}")
 
 
 PROBE = "org.roost.probe"
-"""Label of a container that is made to look into an image, and never started."""
+"""Label of a container that is made to look into an image, and never started; it tells who made it."""
 
 
 def _made(api: docker.APIClient, body: dict[str, Any], spec: ContainerSpec | None = None) -> str:

@@ -112,11 +112,12 @@ class EngineImage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DockerEngine:
-    """One engine, found by roost's config. ``stage`` is a folder for what passes through on its way."""
+    """One engine, found by roost's config. ``stage`` is a folder for what passes through on its way; ``labels`` are
+    those of containers that are not for runs."""
 
-    def __init__(self, config: DockerConfig, stage: str) -> None:
+    def __init__(self, config: DockerConfig, stage: str, labels: Mapping[str, str] | None = None) -> None:
         self.client = DockerClient(config)
-        self.containers = DockerContainers(self.client)
+        self.containers = DockerContainers(self.client, labels)
         self.credentials: Sources = {}
         """Host of a registry to where its credentials are; others' are Docker's."""
         self._stage = stage
