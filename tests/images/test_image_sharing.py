@@ -223,6 +223,31 @@ def test_an_image_on_an_image_of_roost_is_pushed_and_pulled(
     forget(client, pushed, below)
 
 
+def test_an_image_that_brings_its_python_is_pushed_unseen_and_its_python_is_found_where_it_was_pulled(
+    new_machine: Machine, client: docker.DockerClient, python_image: str, registries: Registries
+):
+    shelf = f"{registries.catalogue.host}/python"
+    client.images.get(python_image).tag(shelf, "1")
+    assert "error" not in client.images.push(shelf, "1")
+    forget(client, f"{shelf}:1")
+    text = '[base]\nimage = "{}"\n{}\n[python]\nuser_managed = true\ninterpreter = "{}"\n'
+    builder, runner, blind = new_machine(), new_machine(), new_machine(engine=False)
+    steps = 'steps = ["RUN date +%N > /made"]'
+    for roost in (builder, runner):
+        roost.write("roost.toml", text.format(f"{shelf}:1", steps, "/usr/bin/python3"))
+    pushed = builder.json("image", "push")["build"]
+    assert "interpreter-unchecked" in codes(pushed)
+    assert runner.json("build")["build"]["artifacts"][0]["digest"] == pushed["artifacts"][0]["digest"]
+    forget(client, pushed["artifacts"][0]["digest"])
+    assert runner.json("plan")["plans"][0]["action"] == "pull-image"
+    assert runner.ok("run", "--", "python", "-c", "import sys; print(sys.executable)") == "/usr/bin/python3\n"
+    blind.write("roost.toml", text.format(f"{shelf}:1", "", "/opt/none/python"))
+    assert blind.json("image", "push")["build"]["state"] == "succeeded"
+    runner.write("roost.toml", text.format(f"{shelf}:1", "", "/opt/none/python"))
+    assert runner.failed(125, "run", "--", "python", "-c", "")["code"] == "interpreter-missing"
+    forget(client, pushed["artifacts"][0]["digest"])
+
+
 def test_an_image_is_found_by_each_definition_that_pushed_it(
     new_machine: Machine, client: docker.DockerClient, shared_base: str, python_image: str
 ):

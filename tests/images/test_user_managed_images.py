@@ -55,3 +55,27 @@ def test_one_whose_interpreter_is_not_in_the_image_is_refused(docker_roost: Roos
     assert body["code"] == "interpreter-missing"
     assert "/opt/none/bin/python" in body["message"]
     assert docker_roost.run("run", "-e", "served", "--", "python", "-c", "pass").returncode == 125
+
+
+def test_its_interpreter_is_a_setting_that_is_looked_for_in_the_image_that_is_there(
+    docker_roost: Roost, python_image: str
+) -> None:
+    steps = 'steps = ["RUN mkdir -p /opt/own/bin && ln -s /usr/bin/python3 /opt/own/bin/python && echo set > /set"]'
+
+    def named(interpreter: str) -> None:
+        text = USER_MANAGED.format(image=python_image, interpreter=interpreter, more=steps)
+        docker_roost.write("roost.toml", text)
+
+    named("/usr/bin/python3")
+    built = docker_roost.json("build")["build"]
+    assert docker_roost.ok("run", "--", "python", "-c", WHERE) == "/usr/bin/python3 red\n"
+    named("/opt/own/bin/python")
+    [plan] = docker_roost.json("plan")["plans"]
+    assert (plan["action"], plan["artifact"]["digest"]) == ("reuse-image", built["artifacts"][0]["digest"])
+    assert docker_roost.ok("run", "--", "python", "-c", WHERE) == "/opt/own/bin/python red\n"
+    assert docker_roost.json("image", "show")["interpreter_path"] == "/opt/own/bin/python"
+    named("/opt/none/bin/python")
+    for command in (["plan"], ["build"]):
+        assert docker_roost.failed(3, *command)["code"] == "interpreter-missing"
+    refused = docker_roost.failed(125, "run", "--", "python", "-c", WHERE)
+    assert "/opt/none/bin/python" in refused["message"]

@@ -22,6 +22,7 @@ from roost.daemon.expansion import reveal
 from roost.daemon.flights import Flight, Flights, Listener
 from roost.daemon.image_bases import BaseInvalidError, Bases, PrunedError, Settled
 from roost.daemon.image_config import BaseImage, created_of, image_config, image_key, packages_told
+from roost.daemon.image_interpreters import ImageInterpreters
 from roost.daemon.image_layers import PREFIX_IN_IMAGE, Content
 from roost.daemon.image_places import (
     LABEL_BASE,
@@ -79,7 +80,7 @@ class WantedImage(msgspec.Struct, frozen=True, kw_only=True):
     build_id: str
     generation: NewGeneration | Generation | None
     interpreter: str | None = None
-    """User-managed: what must be in the image."""
+    """User-managed: what must be in the image where it is loaded."""
     load: bool = True
     """Into the engine."""
     scripts: bool = True
@@ -133,7 +134,6 @@ class Assembled(msgspec.Struct, frozen=True, kw_only=True):
 
     whole: KeptBase
     layers: tuple[ImageLayer, ...]
-    interpreter: str | None
 
 
 class ImageBuilds:
@@ -146,6 +146,7 @@ class ImageBuilds:
         self.bases = bases
         self.plain = PlainBases(store, engines, bases)
         self.pusher = ImagePusher(engines, bases, store.layout)
+        self._interpreters = ImageInterpreters(engines)
         self._flights: Flights[ReadyImage] = Flights()
         self._turns = asyncio.Semaphore(concurrency)
 
@@ -184,6 +185,8 @@ class ImageBuilds:
                 await asyncio.shield(relay)
         if ready.recorded == wanted.generation:
             return ready
+        if isinstance(wanted, WantedImage):
+            await self._check_interpreter(wanted, ready.image.config_digest)
         _, generation = await self._store.index.publish_image(None, ready.image, wanted.lock, wanted.generation)
         return msgspec.structs.replace(ready, generation=generation)
 
@@ -197,7 +200,7 @@ class ImageBuilds:
             wanted.proven()
             failpoint("image.assembled")
             if wanted.load:
-                assembled = await self._load(assembled, wanted, progress)
+                await self._load(assembled, wanted, progress)
                 failpoint("image.loaded")
             pushed = await self._push(assembled, wanted, progress) if wanted.push is not None else None
         await progress.record(self._store.index)
@@ -208,7 +211,7 @@ class ImageBuilds:
         whole = await self._store.index.base(image.config_digest) if image is not None else None
         if image is None or whole is None or not await self.bases.available(whole):
             return None
-        return Assembled(whole=whole, layers=image.layers, interpreter=image.interpreter)
+        return Assembled(whole=whole, layers=image.layers)
 
     async def in_engine(self, image: KeptImage) -> bool:
         """Whether the engine has it under its name; a name that was taken away is given again."""
@@ -220,7 +223,13 @@ class ImageBuilds:
             await engine.tag(image.config_digest, image.name)
         return True
 
+    async def _check_interpreter(self, wanted: WantedImage, image: str) -> None:
+        """Raises InterpreterMissingError where Python is the user's, and is not in the image."""
+        if wanted.load and wanted.interpreter is not None and not wanted.adds:
+            await self._interpreters.find(image, wanted.interpreter)
+
     async def _reuse(self, image: KeptImage, wanted: WantedImage) -> ReadyImage:
+        await self._check_interpreter(wanted, image.config_digest)
         artifact = await self._artifact(image)
         ready, generation = await self._store.index.publish_image(artifact, image, wanted.lock, wanted.generation)
         return ReadyImage(image=image, artifact=ready, generation=generation, recorded=wanted.generation, reused=True)
@@ -230,7 +239,7 @@ class ImageBuilds:
         top, key = wanted.settled.top, wanted.key
         if wanted.as_it_is:
             layers = tuple(ImageLayer(diff_id=layer.diff_id, size=layer.size) for layer in top.layers)
-            return Assembled(whole=top, layers=layers, interpreter=wanted.interpreter)
+            return Assembled(whole=top, layers=layers)
         content = await self._layers(progress, wanted) if wanted.adds else Content()
         lock = lock_digest(wanted.lock) if wanted.adds else None
         settled = wanted.settled
@@ -245,9 +254,7 @@ class ImageBuilds:
         )
         below = tuple(ImageLayer(diff_id=layer.diff_id, size=layer.size) for layer in top.layers)
         own = tuple(ImageLayer(diff_id=x.diff_id, size=x.size, packages=x.packages) for x in content.layers)
-        assembled = Assembled(
-            whole=whole, layers=below + own, interpreter=INTERPRETER if wanted.adds else wanted.interpreter
-        )
+        assembled = Assembled(whole=whole, layers=below + own)
         return await self._scripted(assembled, content, wanted, progress) if content.scripts else assembled
 
     async def _layers(self, progress: BuildProgress, wanted: WantedImage) -> Content:
@@ -273,9 +280,9 @@ class ImageBuilds:
         whole = await self.bases.steps_on(assembled.whole, steps, image_platform(wanted.lock.platform), progress)
         new = whole.layers[len(assembled.layers) :]
         more = tuple(ImageLayer(diff_id=layer.diff_id, size=layer.size) for layer in new)
-        return Assembled(whole=whole, layers=assembled.layers + more, interpreter=assembled.interpreter)
+        return Assembled(whole=whole, layers=assembled.layers + more)
 
-    async def _load(self, assembled: Assembled, wanted: WantedImage, progress: BuildProgress) -> Assembled:
+    async def _load(self, assembled: Assembled, wanted: WantedImage, progress: BuildProgress) -> None:
         """Into the engine, untagged; then looked at; then tagged."""
         await self._store.index.put_base(assembled.whole)
         if wanted.as_it_is:
@@ -287,16 +294,11 @@ class ImageBuilds:
         image = await engine.image(assembled.whole.digest)
         if image is None:
             raise _pruned()
-        if wanted.interpreter is not None and not wanted.adds:
-            found = await engine.containers.find_in_image(image.id, (wanted.interpreter,), image.variables)
-            if found is None:
-                raise _no_interpreter(wanted.interpreter)
-            assembled = msgspec.structs.replace(assembled, interpreter=found)
+        await self._check_interpreter(wanted, image.id)
         try:
             await engine.tag(image.id, engine_reference(wanted.name, wanted.key))
         except NotFoundError as error:
             raise _pruned() from error
-        return assembled
 
     async def _push(self, assembled: Assembled, wanted: WantedImage, progress: BuildProgress) -> Pushed:
         tags = [key_tag(wanted.key), definition_tag(wanted.definition_digest, lock_digest(wanted.lock))]
@@ -320,7 +322,7 @@ class ImageBuilds:
             steps_digest=settled.steps_digest,
             name=engine_reference(wanted.name, wanted.key),
             layers=assembled.layers,
-            interpreter=assembled.interpreter,
+            interpreter=INTERPRETER if wanted.adds else None,
             places={pushed.reference: pushed.manifest_digest} if pushed else {},
         )
         await self._store.index.put_base(assembled.whole)
@@ -433,15 +435,6 @@ def _kept_layer(layer: object) -> BaseLayer:
 
 def _pruned() -> PrunedError:
     return PrunedError("The engine took the image, and does not have it any more", hint="Try again.")
-
-
-def _no_interpreter(name: str) -> BuildError:
-    from roost.daemon.engines.docker_errors import InterpreterMissingError
-
-    return InterpreterMissingError(  # type: ignore[return-value]
-        f"The image has no {name}, which the definition names as its interpreter",
-        hint="Name the path that it has in the image under [python] interpreter.",
-    )
 
 
 async def _relay(listener: Listener, tell: Callable[[Message], None]) -> None:

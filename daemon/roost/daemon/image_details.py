@@ -79,7 +79,7 @@ async def details(work: Work, resolved: Resolved, planned: Planned) -> ImageDeta
         reference=reference,
         digest=own or (place.digest if place else None),
         manifest_digest=place.manifest_digest if place else None,
-        interpreter_path=user.interpreter if user else kept.interpreter if kept else None,
+        interpreter_path=user.interpreter if user else facts.image.interpreter or (kept.interpreter if kept else None),
         environment_path=environment,
         dockerfile=await asyncio.to_thread(dockerfile_of, resolved.definition, work.planner.defaults),
         python=_python(resolved.definition, work.planner.defaults),

@@ -17,13 +17,13 @@ from roost.daemon.engine_set import Engines
 from roost.daemon.engines.docker_archive import LayerFileMissingError
 from roost.daemon.image_bases import BaseMissingError, PrunedError, Settled
 from roost.daemon.image_builds import ImageBuilds, ReadyImage, WantedImage, WantedPull
+from roost.daemon.image_interpreters import named_interpreter
 from roost.daemon.launch import LaunchFolder
 from roost.daemon.launches import moving
 from roost.daemon.oci import image_platform
 from roost.daemon.registries import places
 from roost.daemon.resolve import Resolved
 from roost.daemon.step_share import StepShare
-from roost.daemon.user_images import names_interpreter
 from roost.store.definition import Base, Defaults
 from roost.store.errors import NotFoundError, UnreachableError, UsageError
 from roost.store.lock import Lock, lock_digest
@@ -135,6 +135,9 @@ class ImageJobs:
     async def _built(self, job: ImageJob, tell: Callable[[Message], None], reasons: list[Reason]) -> ReadyImage:
         progress = BuildProgress(tell)
         settled = await self._settled(job, progress, reasons)
+        if job.push is not None and (named := named_interpreter(job.resolved)) is not None:
+            text = f"Whether the image has {named} is looked for where it is run: a push needs no engine"
+            reasons.append(Reason(code="interpreter-unchecked", message=text))
         await progress.record(self._index)
         wanted = await self._wanted(job, settled)
         async with self._moving(wanted.generation, job):
@@ -235,8 +238,6 @@ class ImageJobs:
         return await self._images.plain.settle(text, job.platform, job.base.platform, fresh=fresh)
 
     async def _wanted(self, job: ImageJob, settled: Settled) -> WantedImage:
-        definition = job.resolved.definition
-        interpreter = definition.python.interpreter if names_interpreter(job.resolved) else None
         return WantedImage(
             lock=job.lock,
             settled=settled,
@@ -244,8 +245,8 @@ class ImageJobs:
             name=job.resolved.source.name,
             build_id=job.build_id,
             generation=_of(job, settled),
-            interpreter=interpreter,
-            load=job.push is None or interpreter is not None,
+            interpreter=named_interpreter(job.resolved),
+            load=job.push is None,
             scripts=job.push is None or await self._engine_answers(),
             push=job.push,
             proven=job.proven,

@@ -23,6 +23,7 @@ from roost.daemon.expansion import VariableMissingError, expand_credentials, reg
 from roost.daemon.first_locks import FirstLocks
 from roost.daemon.image_bases import Bases, check_image
 from roost.daemon.image_facts import ImageScout
+from roost.daemon.image_interpreters import ImageInterpreters, named_interpreter
 from roost.daemon.lock_share import LockShare
 from roost.daemon.nearest import choose_nearest
 from roost.daemon.plain_bases import PlainBases
@@ -75,7 +76,9 @@ class Planner:
         self._engines = engines
         self.bases = Bases(store, engines)
         self.scout = ImageScout(store, engines, self.bases)
-        self.user_images = UserImages(store, engines, PlainBases(store, engines, self.bases), self.scout)
+        self.interpreters = ImageInterpreters(engines)
+        plain = PlainBases(store, engines, self.bases)
+        self.user_images = UserImages(store, engines, plain, self.scout, self.interpreters)
         self.defaults = defaults
 
     async def plan(self, resolved: Resolved, request: Request, what: What, *, solve: bool = False) -> Planned:
@@ -95,7 +98,19 @@ class Planner:
             check_image(resolved.definition)
             exact = what.generation is not None or what.lock is not None
             facts = await self.scout.look(facts, resolved, self.defaults, exact=exact)
-        return Planned(plan=decide(request, facts), facts=facts)
+        plan = decide(request, facts)
+        if plan.action == "reuse-image":
+            facts = await self._with_interpreter(facts, resolved, plan)
+        return Planned(plan=plan, facts=facts)
+
+    async def _with_interpreter(self, facts: Facts, resolved: Resolved, plan: PlanView) -> Facts:
+        """Where Python is the user's, the image does not know which one this definition means. Raises
+        InterpreterMissingError."""
+        named, image = named_interpreter(resolved), plan.artifact.digest if plan.artifact else None
+        if named is None or image is None:
+            return facts
+        found = await self.interpreters.find(image, named)
+        return msgspec.structs.replace(facts, image=msgspec.structs.replace(facts.image, interpreter=found))
 
     async def _as_it_is(self, target: str, resolved: Resolved, request: Request, what: What, facts: Facts) -> Planned:
         exact = what.generation is not None or what.lock is not None

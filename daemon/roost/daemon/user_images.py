@@ -20,18 +20,16 @@ from roost.daemon.decide_lock import asked_anew
 from roost.daemon.engine_set import Engines
 from roost.daemon.image_builds import key_of
 from roost.daemon.image_facts import ImageScout
+from roost.daemon.image_interpreters import ImageInterpreters, named_interpreter
 from roost.daemon.image_places import definition_tag, key_tag
 from roost.daemon.oci import No, Unknown, Yes, image_platform, parse_reference
 from roost.daemon.plain_bases import PlainBases, id_of
-from roost.daemon.resolve import IMAGE_FORMAT, Resolved
+from roost.daemon.resolve import Resolved
 from roost.store.definition import Base, Defaults
 from roost.store.errors import UnreachableError
 from roost.store.lock import CondaPython, Lock, lock_digest
 from roost.store.records import KeptBase
 from roost.store.store import Store
-
-INTERPRETERS = ("python", "python3")
-"""What is looked for where nothing is named: an image without a Python may be run as well."""
 
 
 class UserImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,11 +60,6 @@ class UserImage(msgspec.Struct, frozen=True, kw_only=True):
         return {"path": self.interpreter, "image": self.id} if self.id else None
 
 
-def names_interpreter(resolved: Resolved) -> bool:
-    """Whether the definition says where its Python is: then it must be there."""
-    return resolved.definition.python.user_managed and resolved.parsed.format != IMAGE_FORMAT
-
-
 def nothing_on_top(platform: str) -> Lock:
     """The lock of an image as it is: of no packages, which makes its generations like all others."""
     return Lock(platform=platform, provider=CondaPython())
@@ -75,13 +68,19 @@ def nothing_on_top(platform: str) -> Lock:
 class UserImages:
     """Finds them."""
 
-    def __init__(self, store: Store, engines: Engines, bases: PlainBases, scout: ImageScout) -> None:
+    def __init__(
+        self,
+        store: Store,
+        engines: Engines,
+        bases: PlainBases,
+        scout: ImageScout,
+        interpreters: ImageInterpreters,
+    ) -> None:
         self._index = store.index
         self._engines = engines
         self._bases = bases
         self._scout = scout
-        self._interpreters: dict[tuple[str, str], str | None] = {}
-        """By image id, whose content never changes, and what was looked for."""
+        self._interpreters = interpreters
 
     async def plan(
         self, target: str, resolved: Resolved, request: Request, facts: Facts, defaults: Defaults, *, exact: bool
@@ -152,7 +151,7 @@ class UserImages:
             built_for=image.platform,
             id=image.id,
             bytes=image.bytes,
-            interpreter=await self._interpreter(resolved, image.id, image.variables),
+            interpreter=await self._interpreters.find(image.id, named_interpreter(resolved), image.variables),
         )
 
     async def _with_places(self, facts: Facts, resolved: Resolved, image: UserImage) -> Facts:
@@ -173,23 +172,6 @@ class UserImages:
     async def _asked(self, tag: str) -> ImageFacts:
         workspace, catalogues = await self._scout.in_registries(tag)
         return ImageFacts(workspace=workspace, catalogues=catalogues)
-
-    async def _interpreter(self, resolved: Resolved, image: str, variables: tuple[str, ...]) -> str | None:
-        named = resolved.definition.python.interpreter if names_interpreter(resolved) else None
-        key = (image, named or "")
-        if key not in self._interpreters:
-            engine = await self._engines.docker()
-            names = (named,) if named else INTERPRETERS
-            self._interpreters[key] = await engine.containers.find_in_image(image, names, variables)
-        found = self._interpreters[key]
-        if found is None and named:
-            from roost.daemon.engines.docker_errors import InterpreterMissingError
-
-            raise InterpreterMissingError(
-                f"The image has no {named}, which the definition names as its interpreter",
-                hint="Name the path that it has in the image under [python] interpreter.",
-            )
-        return found
 
 
 def plan_of(target: str, platform: str, request: Request, facts: Facts, image: UserImage) -> PlanView:

@@ -316,7 +316,7 @@ class KeptImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     layers: tuple[ImageLayer, ...] = ()
     """From the bottom, the base's too."""
     interpreter: str | None = None
-    """Path in the image."""
+    """Path in the image, where roost put it there. The user's own is a setting, and another one for each definition."""
     places: dict[str, str] = {}
     """Reference in a registry to the manifest's digest there."""
 
