@@ -133,3 +133,24 @@ def test_a_registry_that_is_down_stops_no_steps(
     assert "steps-shared" in codes(other.json("build")["build"])
     assert made(other) == said
     forget(client, other)
+
+
+def test_a_generation_that_was_a_prefix_first_takes_what_others_made_with_the_steps(
+    new_machine: Machine, client: docker.DockerClient, base_image: str
+):
+    first, second, third = new_machine(), new_machine(), new_machine()
+    for roost in (first, second, third):
+        text = f'[base]\nimage = "{base_image}"\nsteps = ["{STEP}", "RUN echo prefix"]\n'
+        roost.write("roost.toml", text + '[conda]\ndependencies = ["dated=1"]\n')
+    for roost in (first, second):
+        assert roost.json("build", "-t", "local", "--ignore-image")["build"]["generation"] == 1
+    assert "steps-pushed" in codes(first.json("build")["build"])
+    said = made(first)
+    forget(client, first)
+    taken = second.json("build")["build"]
+    assert (taken["generation"], "steps-shared" in codes(taken)) == (1, True)
+    assert made(second) == said
+    forget(client, second)
+    assert "steps-shared" in codes(third.json("build")["build"]), "the first one's was offered to all"
+    assert made(third) == said
+    forget(client, third)

@@ -211,7 +211,8 @@ class ImageJobs:
     async def _made(self, job: ImageJob, progress: BuildProgress, reasons: list[Reason]) -> Settled:
         """Steps run now, unless another machine ran them for this definition and nothing newer is asked for."""
         definition, resolved = job.resolved.definition, job.resolved
-        first = job.facts.generation is None and not job.anew
+        known = job.facts.generation  # a prefix alone may be all that it was made into
+        first = not job.anew and (known is None or known.base_digest is None)
         if first and has_steps(definition):
             theirs = await self._steps.first(resolved.digest, resolved.platform, job.platform)
             if theirs is not None:
