@@ -265,6 +265,26 @@ def test_an_image_is_found_by_each_definition_that_pushed_it(
     assert (plan["action"], plan["artifact"]["digest"]) == ("pull-image", first["artifacts"][0]["digest"])
 
 
+def test_a_base_whose_registry_can_not_say_is_not_followed_into_the_engine(
+    new_machine: Machine, client: docker.DockerClient, shared_base: str, python_image: str, registries: Registries
+):
+    roost = new_machine(registries=None, extra='base_policy = "follow"')
+    write_numpy(roost, shared_base)
+    first = roost.json("build")["build"]
+    repository, _, tag = shared_base.rpartition(":")
+    client.images.get(python_image).tag(repository, tag)  # as an old one that nobody pulled again
+    registries.catalogue.stop()
+    [plan] = roost.json("plan")["plans"]
+    assert (plan["action"], "base-unknown" in codes(plan), "base-moved" in codes(plan)) == ("reuse-image", True, False)
+    assert roost.json("build")["build"]["generation"] == 1
+    write_numpy(roost, shared_base, 'steps = ["RUN echo new > /new"]')
+    other = roost.json("build")["build"]
+    [told] = [reason["message"] for reason in other["reasons"] if reason["code"] == "registry-unknown"]
+    assert "the engine's is taken" in told
+    registries.catalogue.start()
+    forget(client, shared_base, first["artifacts"][0]["reference"], other["artifacts"][0]["reference"])
+
+
 @pytest.mark.parametrize("point", ["image.assembled", "image.brought", "image.loaded", "image.in-transaction"])
 def test_a_daemon_that_is_killed_while_it_loads_leaves_nothing_recorded_and_the_next_try_goes_on(
     new_machine: Machine, client: docker.DockerClient, base_image: str, point: str

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, suppress
 
 import msgspec
 
+from roost.client.wire import Reason
 from roost.daemon.decide_images import has_steps
 from roost.daemon.engine_set import Engines
 from roost.daemon.image_places import common_length
@@ -102,10 +103,17 @@ class Bases:
         self._engines = engines
 
     async def settle(
-        self, definition: Definition, defaults: Defaults, platform: str, progress: Progress, *, fresh: bool = False
+        self,
+        definition: Definition,
+        defaults: Defaults,
+        platform: str,
+        progress: Progress,
+        reasons: list[Reason],
+        *,
+        fresh: bool = False,
     ) -> Settled:
-        """Base and steps as they come out now. ``platform``: of the image, ``linux/amd64`` and the like. ``fresh``:
-        steps run though the engine remembers what they made.
+        """Base and steps as they come out now. ``platform``: of the image, ``linux/amd64`` and the like. ``reasons``
+        get what there is to say of the base. ``fresh``: steps run though the engine remembers what they made.
 
         Raises BaseMissingError, BaseUnreachableError, BasePlatformError, StepInvalidError and the engine's errors.
         """
@@ -114,7 +122,7 @@ class Bases:
             built = await self._dockerfile(base, platform, progress, fresh=fresh)
             return Settled(top=built, base_digest=built.digest)
         progress.start("base")
-        below = await self.base_image(base.image or defaults.base_image, platform)
+        below = await self.base_image(base.image or defaults.base_image, platform, reasons)
         progress.finish("base")
         if not has_steps(definition):
             return Settled(top=below, base_digest=below.digest)
@@ -142,8 +150,9 @@ class Bases:
         _, shared = await self._nearest(base)
         return all(had[shared:])
 
-    async def base_image(self, text: str, platform: str) -> KeptBase:
-        """The image that ``text`` names now: its registry says, else the engine where it is nobody else's to say."""
+    async def base_image(self, text: str, platform: str, reasons: list[Reason]) -> KeptBase:
+        """The image that ``text`` names now: its registry says, else the engine where it is nobody else's to say. Where
+        the registry can't say, the engine's is taken, and ``reasons`` tell it."""
         reference = parse_reference(text)
         answer = await self.in_registry(reference, platform)
         if isinstance(answer, KeptBase):
@@ -161,6 +170,9 @@ class Bases:
                 hint="Check its name, or name another under [base] image.",
             )
         check_platform(text, image.platform, platform)
+        if isinstance(answer, Unknown):
+            told = f"Whether {text} names another base by now is not known, and the engine's is taken"
+            reasons.append(Reason(code="registry-unknown", message=f"{told}: {answer.reason.message}"))
         return await self.from_engine(image.id, image.diff_ids)
 
     async def still(self, digest: str, text: str, platform: str) -> KeptBase | None:
@@ -171,7 +183,7 @@ class Bases:
             if image is not None:
                 return await self.from_engine(image.id, image.diff_ids)
         with suppress(RoostError):
-            named = await self.base_image(text, platform)
+            named = await self.base_image(text, platform, [])
             return named if named.digest == digest else None
         return None
 

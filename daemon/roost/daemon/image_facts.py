@@ -164,9 +164,11 @@ class ImageScout:
             return None
         try:
             found = await self._bases.in_registry(reference, image_platform(platform))
-            if found is None or isinstance(found, Unknown):  # as when it is settled: then the engine's counts
+            if isinstance(found, Unknown):  # what the engine has under the name may be years old
+                return found
+            if found is None:  # as when it is settled: then the engine's counts
                 image = await (await self._engines.docker()).image(text)
-                return Yes(image.id) if image is not None else found or No()
+                return Yes(image.id) if image is not None else No()
         except RoostError as error:
             return _unknown(error)
         return Yes(found.digest)

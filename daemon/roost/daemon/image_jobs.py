@@ -20,7 +20,7 @@ from roost.daemon.image_builds import ImageBuilds, ReadyImage, WantedImage, Want
 from roost.daemon.image_interpreters import named_interpreter
 from roost.daemon.launch import LaunchFolder
 from roost.daemon.launches import moving
-from roost.daemon.oci import image_platform
+from roost.daemon.oci import image_platform, parse_platform
 from roost.daemon.registries import places
 from roost.daemon.resolve import Resolved
 from roost.daemon.step_share import StepShare
@@ -82,6 +82,11 @@ class ImageJob(msgspec.Struct, frozen=True, kw_only=True):
     def as_it_is(self) -> bool:
         """The base image, and nothing on it."""
         return is_plain(self.resolved.definition)
+
+    @property
+    def asked(self) -> str | None:
+        """The platform that the definition names, in the words that engines use."""
+        return str(parse_platform(self.base.platform)) if self.base.platform else None
 
     @property
     def base(self) -> Base:
@@ -165,7 +170,7 @@ class ImageJobs:
         """The base that the generation has; a new look where it has none yet, or a new generation begins."""
         generation = job.generation
         if job.as_it_is:
-            top = await self._plain(job, generation)
+            top = await self._plain(job, generation, reasons)
             return Settled(top=top, base_digest=top.digest)
         if generation is not None and generation.base_digest is not None and not base_moved(job.facts):
             kept = await self._images.bases.kept(generation)
@@ -220,7 +225,7 @@ class ImageJobs:
                 reasons.append(Reason(code="steps-shared", message=text))
                 return theirs
         settled = await self._images.bases.settle(
-            definition, job.defaults, job.platform, progress, fresh=job.request.rebuild
+            definition, job.defaults, job.platform, progress, reasons, fresh=job.request.rebuild
         )
         if not has_steps(definition):
             return settled
@@ -230,13 +235,13 @@ class ImageJobs:
         reasons += [shared.reason] if shared.reason else []
         return shared.settled
 
-    async def _plain(self, job: ImageJob, generation: Generation | None) -> KeptBase:
+    async def _plain(self, job: ImageJob, generation: Generation | None, reasons: list[Reason]) -> KeptBase:
         """What the generation keeps, and never what its tag names by now, unless a new one is begun."""
         text, moved = job.base.image or job.defaults.base_image, base_moved(job.facts)
         if generation is not None and not moved:
             return await self._images.plain.kept(generation, text)
         fresh = moved or job.request.rebuild
-        return await self._images.plain.settle(text, job.platform, job.base.platform, fresh=fresh)
+        return await self._images.plain.settle(text, job.platform, job.asked, reasons, fresh=fresh)
 
     async def _wanted(self, job: ImageJob, settled: Settled) -> WantedImage:
         return WantedImage(
@@ -252,7 +257,7 @@ class ImageJobs:
             push=job.push,
             proven=job.proven,
             as_it_is=job.as_it_is,
-            platform=job.base.platform,
+            platform=job.asked,
             credentials=job.credentials,
             environ=job.environ,
         )

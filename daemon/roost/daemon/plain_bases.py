@@ -10,6 +10,7 @@ import re
 
 from roost.daemon.engine_set import Engines
 from roost.daemon.image_bases import BaseInvalidError, BaseMissingError, Bases
+from roost.client.wire import Reason
 from roost.daemon.oci import Unknown, parse_reference
 from roost.daemon.progress import Progress
 from roost.store.errors import UnreachableError
@@ -67,9 +68,11 @@ class PlainBases:
         own = KeptBase(digest=image.id, config=b"", layers=layers, reference=_origin(text, image.repo_digests))
         return await self._index.base(image.id) or own
 
-    async def settle(self, text: str, platform: str, asked: str | None, *, fresh: bool) -> KeptBase:
+    async def settle(
+        self, text: str, platform: str, asked: str | None, reasons: list[Reason], *, fresh: bool
+    ) -> KeptBase:
         """The image for a new generation. ``fresh``: what its registry says counts, as for any base, and not what the
-        engine has under that name.
+        engine has under that name; ``reasons`` tell where it can't say.
 
         Raises BaseMissingError, BaseUnreachableError and what ``named`` raises."""
         own = id_of(text)
@@ -78,7 +81,7 @@ class PlainBases:
             return found
         if own is not None:
             raise BaseMissingError(f"The engine does not have the image {own}", hint="Bring it into the engine again.")
-        return await self._bases.base_image(text, platform)
+        return await self._bases.base_image(text, platform, reasons)
 
     async def kept(self, generation: Generation, text: str) -> KeptBase:
         """The image that a generation keeps. Raises BaseMissingError where it is nowhere any more."""
