@@ -151,6 +151,29 @@ async def test_an_engine_that_can_not_run_another_platforms_image_says_so(
         client.images.remove(artifact["reference"], force=True)
 
 
+async def test_what_the_engine_has_of_another_platform_is_not_what_a_tag_means_here(
+    new_machine: Machine, arm_base: str, docker_host: str, base_image: str
+):
+    if can_run("linux/arm64", "linux/amd64"):
+        pytest.skip("this machine emulates arm64")
+    repository, _, tag = arm_base.rpartition(":")
+    roost = new_machine(docker_host)
+    with contextlib.closing(docker.DockerClient(base_url=docker_host)) as client:
+        other = client.images.pull(repository, tag, platform="linux/arm64")
+        refused = roost.failed(125, "run", "--image", arm_base, "--", "true")
+        assert refused["code"] == "image-platform"
+        roost.write("roost.toml", f'[base]\nimage = "{arm_base}"\nplatform = "linux/aarch64"\n')
+        assert roost.json("plan")["plans"][0]["action"] == "reuse-image", "the same under another name"
+        client.images.remove(other.id, force=True)
+        assert roost.json("build")["build"]["artifacts"][0]["digest"] == other.id
+        client.images.get(base_image).tag(repository, tag)
+        assert "error" not in client.images.push(repository, tag)
+        client.images.remove(arm_base)
+        client.images.get(other.id).tag(repository, tag)
+        assert roost.ok("run", "--image", arm_base, "--", "uname", "-s") == "Linux\n"
+        client.images.remove(other.id, force=True)
+
+
 @pytest.mark.parametrize(
     ("image", "engine", "runs"),
     [

@@ -28,8 +28,8 @@ from roost.daemon.oci import (
     Unknown,
     Yes,
     parse_manifest,
-    parse_platform,
     parse_reference,
+    same_platform,
 )
 from roost.daemon.progress import Progress
 from roost.store.definition import Base, Defaults, Definition
@@ -382,17 +382,6 @@ class Bases:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, path, ignore_errors=True))
 
 
-def check_image(definition: Definition) -> None:
-    """What can be said of the base and the steps without asking anybody. Raises ReferenceInvalidError,
-    StepInvalidError."""
-    from roost.daemon.engines.docker_steps import parse_steps
-
-    base = definition.base or Base()
-    if base.image is not None:
-        parse_reference(base.image)
-    parse_steps(base.steps)
-
-
 def _can_be_had(layer: BaseLayer, base: KeptBase, layout: Layout) -> bool:
     if layer.digest is None:
         return False
@@ -451,8 +440,7 @@ def _platform_of(config: bytes) -> str:
 
 def check_platform(name: str, found: str, wanted: str) -> None:
     """Raises BasePlatformError where ``found`` is not ``wanted``; the processor's variant does not count."""
-    one, other = parse_platform(found), parse_platform(wanted)
-    if (one.os, one.architecture) != (other.os, other.architecture):
+    if not same_platform(found, wanted):
         raise BasePlatformError(
             f"{name} is for {found}, and the environment is for {wanted}",
             hint="Name an image of that platform, or set [base] platform.",

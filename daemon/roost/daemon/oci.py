@@ -252,6 +252,12 @@ def parse_platform(text: str) -> Platform:
     return _normal(Platform(os=parts[0], architecture=parts[1], variant=parts[2] if len(parts) == 3 else ""))
 
 
+def same_platform(one: str, other: str) -> bool:
+    """Whether two platforms are the same, under whichever names; the processor's variant does not count."""
+    first, second = parse_platform(one), parse_platform(other)
+    return (first.os, first.architecture) == (second.os, second.architecture)
+
+
 def _normal(platform: Platform) -> Platform:
     architecture, implied = _ARCHITECTURES.get(platform.architecture, (platform.architecture, ""))
     variant = platform.variant or implied

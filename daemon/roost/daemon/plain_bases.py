@@ -6,16 +6,22 @@ config itself and the layers' blobs are fetched or taken out when somebody pushe
 
 from __future__ import annotations
 
+import asyncio
 import re
+from typing import TYPE_CHECKING
 
-from roost.daemon.engine_set import Engines
-from roost.daemon.image_bases import BaseInvalidError, BaseMissingError, Bases
 from roost.client.wire import Reason
-from roost.daemon.oci import Unknown, parse_reference
+from roost.daemon.engine_set import Engines
+from roost.daemon.image_bases import BaseInvalidError, BaseMissingError, BasePlatformError, Bases
+from roost.daemon.oci import Unknown, parse_reference, same_platform
+from roost.daemon.platforms import can_run
 from roost.daemon.progress import Progress
-from roost.store.errors import UnreachableError
+from roost.store.errors import RoostError, UnreachableError
 from roost.store.records import BaseLayer, Generation, KeptBase
 from roost.store.store import Store
+
+if TYPE_CHECKING:
+    from roost.daemon.engines.docker_engine import EngineImage
 
 _ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
@@ -36,34 +42,47 @@ class PlainBases:
 
     async def named(self, text: str, platform: str, asked: str | None) -> KeptBase | Unknown | None:
         """What ``text`` names: the engine's image, as for Docker, else its registry's; ``None``: nobody has it.
-        ``asked``: the platform that the definition names, if it does.
+        ``platform``: the one that it is for, and ``asked`` if the definition names it. Where it does not, an image of
+        another platform in the engine is one that somebody pulled for another purpose: the registry's comes first.
 
         Raises ImagePlatformError, BasePlatformError, BaseInvalidError; UnreachableError where ``text`` is an id."""
         own = id_of(text)
         try:
-            image = await self.in_engine(own or text, asked)
+            image = await (await self._engines.docker()).image(own or text)
         except UnreachableError:
             if own is not None:
                 raise
             image = None
-        if image is not None:
-            return image
+        if image is not None and asked and not same_platform(image.platform, asked):
+            raise _wrong_platform(text, image.platform, f"{asked} is asked for", asked)
+        if image is not None and (own is not None or same_platform(image.platform, platform)):
+            return await self._kept(text, image)
         if own is not None:
             return await self._index.base(own)
-        return await self._bases.in_registry(parse_reference(text), platform)
+        return await self._of_registry(text, platform, image)
 
-    async def in_engine(self, text: str, asked: str | None = None) -> KeptBase | None:
-        """The engine's image of that name or id. Raises ImagePlatformError, and the engine's errors."""
-        from roost.daemon.engines.docker_errors import ImagePlatformError
+    async def _of_registry(self, text: str, platform: str, other: EngineImage | None) -> KeptBase | Unknown | None:
+        """``other``: what the engine has of another platform, which is better than none if it can be run. Raises
+        ImagePlatformError where it can't: a generation would keep it."""
+        try:
+            found = await self._bases.in_registry(parse_reference(text), platform)
+        except BasePlatformError:
+            if other is None:
+                raise
+            found = None
+        if isinstance(found, KeptBase) or other is None:
+            return found
+        if not await asyncio.to_thread(can_run, other.platform, platform):
+            why = f", and its registry can't say whether it has another: {found.reason.message}" if found else ""
+            raise _wrong_platform(text, other.platform, f"this is {platform}{why}", platform)
+        return await self._kept(text, other)
 
-        image = await (await self._engines.docker()).image(text)
-        if image is None:
-            return None
-        if asked and image.platform != "/".join(asked.split("/")[:2]):
-            raise ImagePlatformError(
-                f"The engine's {text} is for {image.platform}, and {asked} is asked for",
-                hint=f"`docker pull --platform {asked} {text}` fetches the other.",
-            )
+    async def in_engine(self, digest: str) -> KeptBase | None:
+        """The engine's image of that id. Raises the engine's errors."""
+        image = await (await self._engines.docker()).image(digest)
+        return await self._kept(digest, image) if image is not None else None
+
+    async def _kept(self, text: str, image: EngineImage) -> KeptBase:
         layers = tuple(BaseLayer(diff_id=diff_id) for diff_id in image.diff_ids)
         own = KeptBase(digest=image.id, config=b"", layers=layers, reference=_origin(text, image.repo_digests))
         return await self._index.base(image.id) or own
@@ -100,9 +119,9 @@ class PlainBases:
         )
 
     async def bring(self, base: KeptBase, asked: str | None, progress: Progress) -> None:
-        """Make sure that the engine has it: pulled by the engine itself where a registry has it.
+        """Make sure that the engine has it: pulled where a registry has it.
 
-        Raises BaseInvalidError, BaseMissingError, and the engine's errors."""
+        Raises BaseInvalidError, BaseMissingError, and the errors of engine and registry."""
         engine = await self._engines.docker()
         if await engine.image(base.digest) is not None:
             return
@@ -124,6 +143,15 @@ class PlainBases:
                 await self._index.put_base(found)
                 return found
         return await self._bases.from_engine(base.digest, [layer.diff_id for layer in base.layers])
+
+
+def _wrong_platform(text: str, found: str, but: str, wanted: str) -> RoostError:
+    from roost.daemon.engines.docker_errors import ImagePlatformError
+
+    return ImagePlatformError(
+        f"The engine's {text} is for {found}, and {but}",
+        hint=f"`docker pull --platform {wanted} {text}` fetches the other.",
+    )
 
 
 def _origin(text: str, repo_digests: tuple[str, ...]) -> str | None:

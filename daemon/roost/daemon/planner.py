@@ -21,11 +21,12 @@ from roost.daemon.drift import prefix_fault
 from roost.daemon.engine_set import Engines
 from roost.daemon.expansion import VariableMissingError, expand_credentials, registry_credentials
 from roost.daemon.first_locks import FirstLocks
-from roost.daemon.image_bases import Bases, check_image
+from roost.daemon.image_bases import Bases
 from roost.daemon.image_facts import ImageScout
 from roost.daemon.image_interpreters import ImageInterpreters, named_interpreter
 from roost.daemon.lock_share import LockShare
 from roost.daemon.nearest import choose_nearest
+from roost.daemon.oci import parse_reference
 from roost.daemon.plain_bases import PlainBases
 from roost.daemon.platforms import told_platform
 from roost.daemon.progress import Silent
@@ -33,7 +34,7 @@ from roost.daemon.registry_access import given
 from roost.daemon.resolve import Resolved
 from roost.daemon.solving import SolveJob, solve_lock
 from roost.daemon.user_images import UserImage, UserImages
-from roost.store.definition import Defaults
+from roost.store.definition import Base, Defaults, Definition
 from roost.store.errors import NotFoundError
 from roost.store.lock import Lock, lock_digest
 from roost.store.records import Artifact, Generation
@@ -234,6 +235,17 @@ def _told(generations: Sequence[Generation]) -> str:
     for each in generations:
         numbers.setdefault(told_platform(each.platform), []).append(str(each.number))
     return "; ".join(f"{', '.join(all_of)} for {platform}" for platform, all_of in numbers.items()) or "none"
+
+
+def check_image(definition: Definition) -> None:
+    """What can be said of the base and the steps without asking anybody. Raises ReferenceInvalidError,
+    StepInvalidError."""
+    from roost.daemon.engines.docker_steps import parse_steps
+
+    base = definition.base or Base()
+    if base.image is not None:
+        parse_reference(base.image)
+    parse_steps(base.steps)
 
 
 def lock_bytes(lock: Lock) -> int:

@@ -22,7 +22,7 @@ from roost.daemon.image_builds import key_of
 from roost.daemon.image_facts import ImageScout
 from roost.daemon.image_interpreters import ImageInterpreters, named_interpreter
 from roost.daemon.image_places import definition_tag, key_tag
-from roost.daemon.oci import No, Unknown, Yes, image_platform, parse_reference
+from roost.daemon.oci import No, Unknown, Yes, image_platform, parse_platform, parse_reference
 from roost.daemon.plain_bases import PlainBases, id_of
 from roost.daemon.resolve import Resolved
 from roost.store.definition import Base, Defaults
@@ -117,7 +117,8 @@ class UserImages:
         """Which image it is: the generation's, else the first one's that the registries know, else the engine's, else
         that of its own registry."""
         base = resolved.definition.base or Base()
-        found = UserImage(reference=text, platform=base.platform)
+        wanted = str(parse_platform(base.platform)) if base.platform else None
+        found = UserImage(reference=text, platform=wanted)
         generation = facts.generation
         if base_moved(facts) and isinstance(facts.image.base_now, Yes):
             return msgspec.structs.replace(found, digest=facts.image.base_now.value)
@@ -130,7 +131,7 @@ class UserImages:
         if place is not None:
             return msgspec.structs.replace(found, digest=place.digest)
         found = msgspec.structs.replace(found, unanswered=tuple(_unanswered(asked)))
-        named = await self._bases.named(text, image_platform(resolved.platform), base.platform)
+        named = await self._bases.named(text, image_platform(resolved.platform), wanted)
         if isinstance(named, KeptBase):
             return msgspec.structs.replace(found, digest=named.digest)
         return found
