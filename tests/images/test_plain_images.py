@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
 import pytest
-from registry_parts import Registries
+from registry_parts import Registries, RegistryProcess, free_port
 from roost_process import Roost
+
+from roost.daemon.oci import is_loopback
 
 Machine = Callable[..., Roost]
 
@@ -144,6 +147,70 @@ def test_it_is_pushed_by_digest_without_an_engine_and_another_machine_takes_it_f
     shelf.forget(first)
     assert other.ok("run", "--", "cat", "/word") == "first\n"
     registries.catalogue.start()
+
+
+class Outside(RegistryProcess):
+    """A registry over plain http that is not on loopback, where Docker would expect TLS."""
+
+    @property
+    def host(self) -> str:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent
+            return f"{probe.getsockname()[0]}:{self.port}"
+
+    def _config(self) -> str:
+        return super()._config().replace(f"addr: {self.host}", f"addr: 0.0.0.0:{self.port}")
+
+
+@pytest.fixture
+def outside(registries: Registries, tmp_path: Path) -> Iterator[Outside]:
+    """The global registry under another address."""
+    (tmp_path / "data").symlink_to(registries.catalogue.folder / "data")
+    made = Outside(tmp_path, free_port())
+    try:
+        assert not is_loopback(made.host)
+    except OSError:
+        pytest.skip("this machine has no address but loopback's")
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_what_the_engine_can_not_fetch_is_fetched_as_roost_is_told(
+    new_machine: Machine, shelf: Shelf, registries: Registries, outside: Outside
+):
+    first = shelf.put("first")
+    mirrored, plain = new_machine(workspace=False), new_machine(workspace=False)
+    mirrored.config.write_text(
+        f'{mirrored.config.read_text()}[registries.mirrors]\n"tools.invalid" = ["{registries.catalogue.host}"]\n'
+    )
+    assert mirrored.ok("run", "--image", "tools.invalid/tools:1", "--", "cat", "/word") == "first\n"
+    shelf.forget(first)
+    assert mirrored.ok("run", "--image", "tools.invalid/tools:1", "--", "cat", "/word") == "first\n"
+    shelf.forget(first)
+    plain.config.write_text(f'{plain.config.read_text()}[registries]\ninsecure = ["{outside.host}"]\n')
+    assert plain.ok("run", "--image", f"{outside.host}/tools:1", "--", "cat", "/word") == "first\n"
+    missing = plain.failed(125, "run", "--image", f"{outside.host}/none:1", "--", "true")
+    assert missing["code"] == "base-missing"
+
+
+def test_a_workspace_that_the_engine_does_not_list_as_insecure_is_pulled_from(
+    new_machine: Machine, shelf: Shelf, outside: Outside, client: docker.DockerClient
+):
+    first = shelf.put("first")
+    roost = new_machine(workspace=False)
+    settings = f'[registries]\nworkspace = "{outside.host}/team"\ninsecure = ["{outside.host}"]\n'
+    roost.config.write_text(f"{roost.config.read_text()}{settings}")
+    roost.write("roost.toml", f'[base]\nimage = "{shelf.reference}"\nsteps = ["RUN date +%N > /made"]\n')
+    built = roost.json("image", "push")["build"]["artifacts"][0]["digest"]
+    said = roost.ok("run", "--", "cat", "/made")
+    steps = client.images.get(built).labels["org.roost.steps"]
+    client.images.remove(built, force=True)
+    [plan] = roost.json("plan")["plans"]
+    assert plan["action"] == "pull-image"
+    assert roost.ok("run", "--", "cat", "/made") == said
+    for image in (built, steps, first):
+        shelf.forget(image)
 
 
 def test_an_image_of_the_engine_alone_is_pinned_pushed_and_its_loss_is_told(

@@ -35,6 +35,7 @@ from roost.daemon.image_places import (
     key_tag,
     own_labels,
 )
+from roost.daemon.image_pull import ImagePuller
 from roost.daemon.image_push import ImagePusher, Pushed, labels_in_registry
 from roost.daemon.image_scripts import script_steps
 from roost.daemon.oci import Reference, Unknown, Yes, digest_of, image_platform, parse_reference
@@ -146,6 +147,7 @@ class ImageBuilds:
         self.bases = bases
         self.plain = PlainBases(store, engines, bases)
         self.pusher = ImagePusher(engines, bases, store.layout)
+        self._puller = ImagePuller(engines, bases)
         self._interpreters = ImageInterpreters(engines)
         self._flights: Flights[ReadyImage] = Flights()
         self._turns = asyncio.Semaphore(concurrency)
@@ -286,7 +288,8 @@ class ImageBuilds:
         """Into the engine, untagged; then looked at; then tagged."""
         await self._store.index.put_base(assembled.whole)
         if wanted.as_it_is:
-            await self.plain.bring(assembled.whole, wanted.platform, progress)
+            platform = image_platform(wanted.lock.platform)
+            await self.plain.bring(assembled.whole, wanted.platform, platform, progress)
         else:
             await self.bases.bring(assembled.whole, progress)
         failpoint("image.brought")
@@ -356,16 +359,14 @@ class ImageBuilds:
         pushed, labels, _ = answer.value
         image = _described(wanted, pushed, labels)
         exact = reference.by_digest(pushed.manifest_digest)
-        whole = await self.bases.in_registry(exact, image_platform(wanted.lock.platform))
-        if not isinstance(whole, KeptBase):
+        platform = image_platform(wanted.lock.platform)
+        whole = await self.bases.in_registry(exact, platform)
+        if not isinstance(whole, KeptBase) or whole.digest != pushed.digest:
             raise ImageWrongError(f"{exact} can't be read any more", hint="Try again.")
         async with progress.in_turn(self._turns):
-            engine = await self._engines.docker()
-            pulled = await engine.pull(str(exact), image_platform(wanted.lock.platform), progress)
-            if pulled.id != pushed.digest:
-                raise ImageWrongError(f"{exact} came as {pulled.id}, and not as {pushed.digest}", hint="Try again.")
+            await self._puller.pull(whole, platform, platform, progress)
             failpoint("image.pulled")
-            await engine.tag(pulled.id, image.name)
+            await (await self._engines.docker()).tag(whole.digest, image.name)
         await progress.record(self._store.index)
         await self._store.index.put_base(whole)
         if not wanted.as_it_is:

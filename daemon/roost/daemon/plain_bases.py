@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from roost.client.wire import Reason
 from roost.daemon.engine_set import Engines
-from roost.daemon.image_bases import BaseInvalidError, BaseMissingError, BasePlatformError, Bases
+from roost.daemon.image_bases import BaseMissingError, BasePlatformError, Bases
+from roost.daemon.image_pull import ImagePuller
 from roost.daemon.oci import Unknown, parse_reference, same_platform
 from roost.daemon.platforms import can_run
 from roost.daemon.progress import Progress
@@ -39,6 +40,7 @@ class PlainBases:
         self._index = store.index
         self._engines = engines
         self._bases = bases
+        self._puller = ImagePuller(engines, bases)
 
     async def named(self, text: str, platform: str, asked: str | None) -> KeptBase | Unknown | None:
         """What ``text`` names: the engine's image, as for Docker, else its registry's; ``None``: nobody has it.
@@ -118,7 +120,7 @@ class PlainBases:
             hint=f"Bring it into the engine again, or take what {text} names now with `roost build --rebuild`.",
         )
 
-    async def bring(self, base: KeptBase, asked: str | None, progress: Progress) -> None:
+    async def bring(self, base: KeptBase, asked: str | None, platform: str, progress: Progress) -> None:
         """Make sure that the engine has it: pulled where a registry has it.
 
         Raises BaseInvalidError, BaseMissingError, and the errors of engine and registry."""
@@ -127,10 +129,8 @@ class PlainBases:
             return
         if base.reference is None:
             await self._bases.bring(base, progress)
-            return
-        pulled = await engine.pull(base.reference, asked, progress)
-        if pulled.id != base.digest:
-            raise BaseInvalidError(f"{base.reference} came as {pulled.id}, and not as {base.digest}")
+        else:
+            await self._puller.pull(base, asked, platform, progress)
 
     async def whole(self, base: KeptBase, platform: str) -> KeptBase:
         """The same with its config, and with the blobs of its layers where a registry tells them. Raises the engine's
