@@ -204,6 +204,21 @@ def test_archives_of_a_folder_a_folder_in_a_folder_and_a_file(
     assert not list((roost.root / "stage").iterdir())
 
 
+def test_a_project_that_is_its_own_context_is_exported_into_itself(roost: Roost) -> None:
+    roost.write("Dockerfile", "FROM debian:12-slim\nCOPY . /x\n")
+    roost.write(".dockerignore", "large\n")
+    roost.write("large/model.bin", "x")
+    roost.write("train.py", "pass\n")
+    before = roost.json("digest", "-f", ".")["definition_digest"]
+    for extra in ([], ["--force"], ["--force"]):
+        roost.ok("env", "export", "-f", ".", "--format", "azure-v2", "-o", "v2", *extra)
+        copied = {path.name for path in (roost.folder / "v2/context").iterdir()}
+        assert copied == {"Dockerfile", ".dockerignore", "train.py"}
+        assert roost.json("digest", "-f", "v2/environment.yml")["definition_digest"] == before
+    again = roost.run("env", "export", "-f", ".", "--format", "azure-v2", "-o", "v2")
+    assert "exists already" in again.stderr
+
+
 def member(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
     made = tarfile.TarInfo(name)
     made.type, made.linkname = kind, target

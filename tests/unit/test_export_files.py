@@ -9,6 +9,7 @@ import pytest
 
 from roost.client.errors import ClientError
 from roost.client.export_files import write_export
+from roost.store.files import LocalFiles
 
 
 def export(files: dict[str, str], folder: bool = True, **copies: dict[str, object]) -> dict[str, object]:
@@ -17,7 +18,8 @@ def export(files: dict[str, str], folder: bool = True, **copies: dict[str, objec
 
 def copy_of(path: Path, *, digest: str | None = None) -> dict[str, object]:
     if path.is_dir():
-        return {"path": str(path), "digest": "sha256:0", "folder": True}
+        names = LocalFiles().context_names(str(path))
+        return {"path": str(path), "digest": "sha256:0", "folder": True, "names": names}
     content = hashlib.sha256(path.read_bytes()).hexdigest()
     return {"path": str(path), "digest": digest or f"sha256:{content}", "folder": False}
 
@@ -77,3 +79,32 @@ def test_one_file_goes_where_it_is_named(tmp_path, monkeypatch):
     assert (tmp_path / "other.yml").read_bytes() == b"text\n"
     assert write_export(one, "new/", force=False) == ["new/environment.yml"]
     assert write_export(one, ".", force=False) == ["environment.yml"]
+
+
+@pytest.mark.parametrize("output", ["v2", ".", "below/v2"])
+def test_a_folder_is_copied_into_itself_by_the_rules_of_its_digest(tmp_path, monkeypatch, output):
+    """However often: neither the stage nor an earlier export is part of the next."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("Dockerfile", "below/kept", "below/left.out", "run.sh"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / ".dockerignore").write_text("**/*.out\n")
+    (tmp_path / "run.sh").chmod(0o755)
+    (tmp_path / "empty").mkdir()
+    for _ in range(3):
+        write_export(export({"environment.yml": "a"}, context=copy_of(tmp_path)), output, force=True)
+        copied = {
+            str(path.relative_to(tmp_path / output / "context"))
+            for path in (tmp_path / output / "context").rglob("*")
+            if path.name != "environment.yml"
+        }
+        assert copied == {"Dockerfile", ".dockerignore", "below", "below/kept", "run.sh", "empty"}
+    assert (tmp_path / output / "context/run.sh").stat().st_mode & 0o111
+
+
+def test_a_file_that_went_away_is_named(tmp_path):
+    (tmp_path / "context").mkdir()
+    gone = {**copy_of(tmp_path / "context"), "names": ["gone"]}
+    with pytest.raises(ClientError, match=r"context/gone: No such file"):
+        write_export(export({"a.yml": "a"}, context=gone), str(tmp_path / "out"), force=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["context"]

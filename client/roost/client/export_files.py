@@ -46,13 +46,13 @@ def _put(files: dict[str, str], copies: Json, folder: str, *, force: bool) -> li
             for name, text in files.items():
                 _write(os.path.join(stage, name), text)
             for name, copy in copies.items():
-                _copy(copy, os.path.join(stage, name))
+                _copy(copy, os.path.join(stage, name), _own(copy["path"], folder, files, copies))
             _place(stage, folder, names)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
     except OSError as error:
         place = folder if os.path.basename(str(error.filename)).startswith(_STAGE) else error.filename or folder
-        message = f"{place}: {error.strerror}."
+        message = f"{place}: {error.strerror or error}."
         raise client_error("export-failed", message, "Nothing was exported: name a place with -o.", 1) from error
     return [os.path.normpath(os.path.join(folder, name)) for name in names]
 
@@ -86,10 +86,20 @@ def _write(path: str, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _copy(copy: Json, target: str) -> None:
+def _own(source: str, folder: str, files: dict[str, str], copies: Json) -> tuple[str, ...]:
+    """What of the folder ``source`` is the export itself, as an earlier one left it: no export holds another."""
+    source, output = os.path.realpath(source), os.path.realpath(folder)
+    names = copies if output == source else (*files, *copies)
+    return tuple(os.path.relpath(os.path.join(output, name), source) for name in names)
+
+
+def _copy(copy: Json, target: str, own: tuple[str, ...]) -> None:
     os.makedirs(os.path.dirname(target), exist_ok=True)
     if copy["folder"]:
-        shutil.copytree(copy["path"], target, symlinks=True)
+        os.mkdir(target)
+        for name in copy["names"]:
+            if not any(_is_within(name, each) or _is_within(each, name) for each in own):
+                _copy_member(os.path.join(copy["path"], name), os.path.join(target, name))
         return
     shutil.copyfile(copy["path"], target)
     content = hashlib.sha256()
@@ -98,6 +108,19 @@ def _copy(copy: Json, target: str) -> None:
     if f"sha256:{content.hexdigest()}" != copy["digest"]:
         message = f"{copy['path']} is not what it was when the environment was registered."
         raise client_error("export-changed-file", message, "Put the file back, or register the environment anew.", 1)
+
+
+def _is_within(name: str, folder: str) -> bool:
+    return f"{name}/".startswith(f"{folder}/")
+
+
+def _copy_member(source: str, target: str) -> None:
+    """A file with its mode and times, a link as it is, a folder that may be empty."""
+    if os.path.isdir(source) and not os.path.islink(source):
+        os.makedirs(target, exist_ok=True)
+        return
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    shutil.copy2(source, target, follow_symlinks=False)
 
 
 def _chunks(path: str) -> Iterator[bytes]:

@@ -59,6 +59,8 @@ class CopyView(msgspec.Struct, kw_only=True):
     digest: str
     """``sha256:`` of a file's content."""
     folder: bool
+    names: list[str] = []
+    """Of a folder, what goes along: files, links and folders, relative to it; what counts in no digest stays behind."""
 
 
 class ExportResponse(msgspec.Struct, kw_only=True):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from roost.client.wire import WarningView
 from roost.client.wire_exchange import CopyView, ExportRequest, ExportResponse
 from roost.daemon import kept_files
 from roost.daemon.locking import lock_for
 from roost.daemon.resolve import Resolved
 from roost.daemon.work import Work
+from roost.store.files import LocalFiles
 from roost.store.lock import Lock, lock_digest
+from roost.store.readers import MissingFileError
 from roost.store.writers import Copy, Exported, ExportImpossibleError, export_format, write
 
 
@@ -32,7 +36,7 @@ async def export_environment(work: Work, request: ExportRequest) -> ExportRespon
     written = write(request.format, exported)
     return ExportResponse(
         files={name: content.decode() for name, content in written.files.items()},
-        copies={name: _copy(name, copy) for name, copy in written.copies.items()},
+        copies={name: await asyncio.to_thread(_copy, name, copy) for name, copy in written.copies.items()},
         folder=chosen.folder,
         definition_digest=resolved.digest,
         lock_digest=lock_digest(lock) if lock else None,
@@ -56,4 +60,24 @@ def _copy(name: str, copy: Copy) -> CopyView:
             f"The store of this machine does not have what {name} is to be a copy of ({copy.digest})",
             hint="Add it with `roost env add-wheel PATH`, or export it as roost's own file.",
         )
-    return CopyView(path=copy.path, digest=copy.digest, folder=copy.folder)
+    names = _names(copy.path, context=copy.context) if copy.folder else []
+    return CopyView(path=copy.path, digest=copy.digest, folder=copy.folder, names=names)
+
+
+def _names(folder: str, *, context: bool) -> list[str]:
+    files = LocalFiles()
+    try:
+        names = files.context_names(folder) if context else files.tree_names(folder)
+        "".join(names).encode()
+    except OSError as error:
+        raise MissingFileError(
+            f"{folder} can't be read: {error.strerror or error}",
+            hint="What the definition refers to goes along with an export: put it there again.",
+            fields={"path": folder},
+        ) from None
+    except UnicodeEncodeError as error:
+        raise ExportImpossibleError(
+            f"{folder} holds a file whose name is no UTF-8: {error.object[error.start - 20 : error.end + 20]!r}",
+            hint="Give it another name.",
+        ) from None
+    return names

@@ -46,7 +46,7 @@ def write_roost(draft: Draft) -> None:
             document["pip"]["requirements"][place] = draft.pip_lines((item,))[0]
     base = exported.definition.base
     if base is not None and base.context is not None and base.context_path is not None:
-        draft.copies[CONTEXT] = Copy(digest=base.context, path=base.context_path, folder=True)
+        draft.copies[CONTEXT] = Copy(digest=base.context, path=base.context_path, folder=True, context=True)
         document["base"]["context"] = CONTEXT
     draft.main(tomli_w.dumps(document, multiline_strings=True))
 

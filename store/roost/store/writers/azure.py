@@ -78,7 +78,7 @@ def _v2_base(draft: Draft, base: Base) -> Json:
                 "The build context of this environment is known by its digest only",
                 hint="Export it as roost's own file, or where the context's folder is.",
             )
-        draft.copies[CONTEXT] = Copy(digest=base.context, path=base.context_path, folder=True)
+        draft.copies[CONTEXT] = Copy(digest=base.context, path=base.context_path, folder=True, context=True)
         return {"build": {"path": f"./{CONTEXT}"}}
     image = image_of(base, draft.exported.defaults)
     if image is None:

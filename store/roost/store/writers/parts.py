@@ -42,6 +42,8 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     path: str | None
     """Absolute; ``None``: the store keeps it, by that digest."""
     folder: bool = False
+    context: bool = False
+    """Whether what its ``.dockerignore`` leaves out stays behind; of another folder it is what no project needs."""
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
