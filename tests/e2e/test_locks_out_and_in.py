@@ -52,6 +52,29 @@ def test_a_written_lock_is_built_on_a_root_that_never_solved(
         other.run("daemon", "stop")
 
 
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("conda-lock.yml", "conda-lock"), ("pixi.lock", "pixi"), ("explicit.txt", "explicit"), ("e.yml", "conda-builds")],
+)
+def test_an_index_that_the_definition_names_is_found_again(
+    conda_roost: Roost, pip_index: PipIndex, short_folder: Path, name: str, how: str
+) -> None:
+    """In a nested file. Neither this machine's config nor the other's has it."""
+    pip_index.wheel("greet", "1.0")
+    named = conda_roost.config.read_text()
+    conda_roost.config.write_text(named.replace(pip_index.url, "http://127.0.0.1:1/simple"))
+    conda_roost.write("more.txt", f"--index-url {pip_index.url}\ngreet\n")
+    conda_roost.write("environment.yml", "dependencies: [python=3.11, pip, {pip: ['-r more.txt']}]\n")
+    first = conda_roost.json("build")["build"]["lock_digest"]
+    conda_roost.ok("env", "export", "-f", "environment.yml", "--format", how, "-o", name)
+    other = Roost(short_folder / "root", conda_roost.folder)
+    other.config.write_text(conda_roost.config.read_text())
+    try:
+        assert other.json("build", "-f", name)["build"]["lock_digest"] == first
+    finally:
+        other.run("daemon", "stop")
+
+
 def test_a_local_wheel_counts_by_its_content(roost: Roost) -> None:
     name, content = wheel_bytes("greet", "1.0")
     (roost.folder / name).write_bytes(content)

@@ -23,6 +23,7 @@ from roost.daemon.work import WORK, Work
 from roost.store.definition import Input
 from roost.store.lock import lock_digest
 from roost.store.lock_formats import write_lock
+from roost.store.writers.parts import find_index_options
 
 
 class DigestResponse(msgspec.Struct, kw_only=True):
@@ -84,7 +85,10 @@ async def locks(call: Call[LockRequest]) -> LockResponse:
     locked = await lock_for(work, resolved, body.what, body.platform)
     return LockResponse(
         text=write_lock(
-            locked.lock, body.format, channels=resolved.definition.conda.channels or resolved.defaults.channels
+            locked.lock,
+            body.format,
+            channels=resolved.definition.conda.channels or resolved.defaults.channels,
+            indexes=find_index_options(resolved.definition.pip.requirements) if locked.lock.wheels else (),
         ),
         definition_digest=resolved.digest,
         lock_digest=lock_digest(locked.lock),

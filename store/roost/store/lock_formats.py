@@ -1,7 +1,9 @@
 """A lock in other tools' formats: conda-lock YAML (1), pixi.lock (6), conda's ``@EXPLICIT`` with ``# pip`` lines.
 
 What is written here, ``roost.store.readers`` reads back to the same packages. Wheels that only this machine has (built
-here, given as a file, editable) have no place in these formats.
+here, given as a file, editable) have no place in these formats. A wheel goes by name and digest, and any mirror will
+do; with ``indexes`` (pip's options, ``--index-url …``) it was found where no other machine would look: the format then
+says where that is, or names the wheel by its URL.
 """
 
 from __future__ import annotations
@@ -26,19 +28,19 @@ class LockNotPortableError(RoostError):
     http_status = 409
 
 
-def write_lock(lock: Lock, format: str, *, channels: Sequence[str] = ()) -> str:
+def write_lock(lock: Lock, format: str, *, channels: Sequence[str] = (), indexes: Sequence[str] = ()) -> str:
     """``lock`` as text; ``format`` is one of ``FORMATS``. Raises :class:`LockNotPortableError`, ``UsageError``."""
     if format not in _WRITERS:
         raise UsageError(f"There is no lock format {format!r}", hint=f"Name one of {', '.join(FORMATS)}.")
     check_portable(lock)
-    return _WRITERS[format](lock, channels)
+    return _WRITERS[format](lock, channels, indexes)
 
 
-def write_conda_lock(lock: Lock, channels: Sequence[str]) -> str:
+def write_conda_lock(lock: Lock, channels: Sequence[str], indexes: Sequence[str] = ()) -> str:
     """conda-lock's unified format 1."""
     subdir = _subdir(lock)
     packages = [_conda_lock_package(package, subdir) for package in lock.conda]
-    packages += [_conda_lock_wheel(wheel, subdir) for wheel in lock.wheels]
+    packages += [_conda_lock_wheel(wheel, subdir, by_url=bool(indexes)) for wheel in lock.wheels]
     metadata = {
         "content_hash": {subdir: lock_digest(lock).removeprefix("sha256:")},
         "channels": [{"url": channel, "used_env_vars": []} for channel in channels],
@@ -48,24 +50,33 @@ def write_conda_lock(lock: Lock, channels: Sequence[str]) -> str:
     return _dump({"version": 1, "metadata": metadata, "package": packages})
 
 
-def write_pixi_lock(lock: Lock, channels: Sequence[str]) -> str:
+def write_pixi_lock(lock: Lock, channels: Sequence[str], indexes: Sequence[str] = ()) -> str:
     """pixi.lock format 6, one environment ``default``."""
     members: list[dict[str, str]] = [{"conda": package.url} for package in lock.conda]
     members += [{"pypi": wheel.url or ""} for wheel in lock.wheels]
+    urls = index_urls(indexes)
     default = {
         "channels": [{"url": _channel_url(channel)} for channel in expand_channels(channels)],
+        **({"indexes": urls} if urls else {}),
         "packages": {_subdir(lock): members},
     }
     packages = [_pixi_package(package) for package in lock.conda] + [_pixi_wheel(wheel) for wheel in lock.wheels]
     return _dump({"version": 6, "environments": {"default": default}, "packages": packages})
 
 
-def write_explicit(lock: Lock, channels: Sequence[str] = ()) -> str:
+def write_explicit(lock: Lock, channels: Sequence[str] = (), indexes: Sequence[str] = ()) -> str:
     """conda's explicit list; pip packages stand in comments, as conda-lock writes them."""
     lines = [f"# platform: {_subdir(lock)}", "@EXPLICIT"]
     lines += [package.url + _fragment(package) for package in lock.conda]
+    lines += [f"# pip {option}" for option in indexes]
     lines += [f"# pip {wheel_requirement(wheel, digest=True)}" for wheel in lock.wheels]
     return "\n".join(lines) + "\n"
+
+
+def index_urls(indexes: Sequence[str]) -> list[str]:
+    """Of pip's options, the URLs of indexes."""
+    named = (option.partition(" ") for option in indexes)
+    return [url for name, _, url in named if name in ("--index-url", "--extra-index-url")]
 
 
 def check_portable(lock: Lock) -> None:
@@ -98,7 +109,7 @@ def _conda_lock_package(package: CondaPackage, subdir: str) -> dict[str, Any]:
     }
 
 
-def _conda_lock_wheel(wheel: Wheel, subdir: str) -> dict[str, Any]:
+def _conda_lock_wheel(wheel: Wheel, subdir: str, *, by_url: bool) -> dict[str, Any]:
     content: dict[str, Any] = {
         "name": wheel.name,
         "version": wheel.version,
@@ -110,7 +121,7 @@ def _conda_lock_wheel(wheel: Wheel, subdir: str) -> dict[str, Any]:
         "category": "main",
         "optional": False,
     }
-    return {**content, "source": {"type": "url", "url": wheel.url}} if wheel.kind != "index" else content
+    return {**content, "source": {"type": "url", "url": wheel.url}} if by_url or wheel.kind != "index" else content
 
 
 def _pixi_package(package: CondaPackage) -> dict[str, Any]:
@@ -160,7 +171,7 @@ def _dump(content: dict[str, Any]) -> str:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10_000)
 
 
-_WRITERS: dict[str, Callable[[Lock, Sequence[str]], str]] = {
+_WRITERS: dict[str, Callable[[Lock, Sequence[str], Sequence[str]], str]] = {
     "conda-lock": write_conda_lock,
     "pixi": write_pixi_lock,
     "explicit": write_explicit,

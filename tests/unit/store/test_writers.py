@@ -9,7 +9,19 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from roost.store.definition import Base, Conda, Container, Definition, Pip, PipItem, Python, R, Settings, Spark
+from roost.store.definition import (
+    Base,
+    Conda,
+    Container,
+    Defaults,
+    Definition,
+    Pip,
+    PipItem,
+    Python,
+    R,
+    Settings,
+    Spark,
+)
 from roost.store.errors import UsageError
 from roost.store.files import LocalFiles
 from roost.store.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel
@@ -208,3 +220,48 @@ def test_roosts_own_file_takes_along_what_lies_here():
     assert document["pip"]["requirements"] == ["./wheels/x-1-py3-none-any.whl"]
     assert document["base"] == {"context": "context"}
     assert set(written.copies) == {"wheels/x-1-py3-none-any.whl", "context"}
+
+
+INDEXES = ("--index-url https://corp.example/simple", "--extra-index-url https://more.example/simple")
+NESTED = PipItem(
+    kind="requirements",
+    text="more.txt",
+    path="/x/more.txt",
+    items=tuple(PipItem(kind="option", text=text) for text in INDEXES),
+)
+CORP = "https://corp.example/files/six-1.16.0-py3-none-any.whl"
+
+
+@pytest.mark.parametrize("format", ["conda-builds", "explicit", "conda-lock", "pixi", "requirements"])
+def test_where_the_wheels_are_is_in_the_lock_and_read_back(format):
+    """From a nested file too. A machine that imports it looks nowhere else."""
+    wheels = (msgspec.structs.replace(LOCK.wheels[0], url=CORP),)
+    definition = Definition(pip=Pip(requirements=(NESTED, PipItem(kind="requirement", text="six"))))
+    written = write(format, exported(definition, lock=msgspec.structs.replace(LOCK, wheels=wheels)))
+    (name, content), *_ = written.files.items()
+    read_back = read(Source(path=f"/x/{name}", data=content), LocalFiles()).definition.pip.requirements
+    by_url = (f"six @ {CORP} --hash=sha256:{SHA}",)
+    by_name = (*INDEXES, "six==1.16.0" + ("" if format == "conda-builds" else f" --hash=sha256:{SHA}"))
+    assert tuple(item.text for item in read_back) == (by_url if format in ("conda-lock", "pixi") else by_name)
+    assert "export-index" not in {warning.code for warning in written.warnings}
+
+
+@pytest.mark.parametrize("format", ["conda-builds", "explicit", "conda-lock", "pixi", "requirements"])
+def test_where_the_wheels_are_and_the_export_does_not_say_is_told(format):
+    remote = PipItem(kind="requirements", text="https://h.example/more.txt")
+    links = PipItem(kind="option", text="--find-links https://h.example/wheels")
+    definition = Definition(pip=Pip(requirements=(remote, links, PipItem(kind="requirement", text="six"))))
+    given = msgspec.structs.replace(exported(definition), defaults=Defaults(index="https://u:p@corp.example/simple"))
+    told = " ".join(warning.message for warning in write(format, given).warnings if warning.code == "export-index")
+    assert ("https://h.example/more.txt" in told) == (format != "conda-lock")
+    assert ("https://h.example/wheels" in told) == (format == "pixi")
+    assert ("https://corp.example/simple" in told) == (format != "conda-lock")
+    assert "u:p" not in told
+
+
+def test_wheels_of_the_usual_index_go_by_name():
+    """Any mirror will do."""
+    for format in ("explicit", "conda-lock", "pixi"):
+        (name, content), *_ = write(format, exported()).files.items()
+        (item,) = read(Source(path=f"/x/{name}", data=content), LocalFiles()).definition.pip.requirements
+        assert item.text == f"six==1.16.0 --hash=sha256:{SHA}"

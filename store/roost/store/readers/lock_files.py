@@ -10,6 +10,7 @@ from roost.store.readers.explicit import normalise_fragment
 from roost.store.readers.requirements import Line, read_lines
 from roost.store.readers.source import Reading
 from roost.store.readers.yaml_nodes import Item
+from roost.store.urls import strip_credentials
 
 MARKERS = {
     "linux-64": 'sys_platform == "linux" and platform_machine == "x86_64"',
@@ -64,17 +65,24 @@ def read_pixi_lock(reading: Reading, root: Item) -> Parsed:
     default = environments.value("default")
     if default.kind == "null":
         environments.fail("There is no environment 'default' in this pixi.lock")
+    own = {_host(index.text("an index")) for index in default.value("indexes").items("'indexes'")}
     conda: dict[str, list[str]] = {}
     pip: list[_Entry] = []
     for platform, (_, members) in default.value("packages").pairs("'packages'").items():
         urls = conda.setdefault(platform, [])
         for member in members.items(f"'{platform}'"):
-            _pixi_member(reading, known, platform, member, urls, pip)
+            _pixi_member(reading, known, platform, member, urls, pip, own)
     return _parsed(reading, conda, pip, "pixi-lock")
 
 
 def _pixi_member(
-    reading: Reading, known: dict[str, Item], platform: str, member: Item, urls: list[str], pip: list[_Entry]
+    reading: Reading,
+    known: dict[str, Item],
+    platform: str,
+    member: Item,
+    urls: list[str],
+    pip: list[_Entry],
+    own: set[str],
 ) -> None:
     place = member.value("conda")
     if place.kind != "null":
@@ -83,7 +91,7 @@ def _pixi_member(
         return
     place = member.value("pypi")
     package = known.get(place.text("a package"), member)
-    pip.append(_Entry(platform, _pixi_line(place.text("a package"), package), place.location))
+    pip.append(_Entry(platform, _pixi_line(place.text("a package"), package, own), place.location))
 
 
 def _url(reading: Reading, place: Item, digests: Item) -> str:
@@ -102,12 +110,19 @@ def _conda_lock_line(package: Item) -> str:
     return f"{name}{place}" + (f" --hash=sha256:{digest}" if digest else "")
 
 
-def _pixi_line(url: str, package: Item) -> str:
-    """pixi tells no index file from another URL: all go by name and digest but what only a URL can name."""
+def _pixi_line(url: str, package: Item, own: set[str]) -> str:
+    """pixi tells no index file from another URL: all go by name and digest but what only a URL can name, and what lies
+    on the host of an index of the file (``own``): another machine would look for the name elsewhere."""
     digest = package.value("sha256").optional("'sha256'")
     if not digest or not url.startswith("http"):
         return f"{package.value('name').text('name')} @ {url}" if "://" in url else url
+    if _host(url) in own:
+        return f"{package.value('name').text('name')} @ {url} --hash=sha256:{digest}"
     return f"{package.value('name').text('name')}=={package.value('version').text('version')} --hash=sha256:{digest}"
+
+
+def _host(url: str) -> str:
+    return strip_credentials(url)[0].partition("://")[2].partition("/")[0].lower()
 
 
 def _parsed(reading: Reading, conda: dict[str, list[str]], pip: list[_Entry], format: str) -> Parsed:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from roost.store.definition import Defaults
 from roost.store.lock import CondaPackage, HostPython, Lock
 from roost.store.lock_formats import check_portable, wheel_requirement
-from roost.store.writers.parts import Draft, dump_yaml
+from roost.store.urls import strip_credentials
+from roost.store.writers.parts import Draft, dump_yaml, find_index_options, remote_lists
 
 
 def write_conda(draft: Draft) -> None:
@@ -24,6 +27,8 @@ def write_conda_builds(draft: Draft) -> None:
     draft.warn_losses(("conda", "pip", "variables"))
     specs: list[Any] = [_exact(package) for package in sorted(lock.conda, key=lambda package: package.name)]
     specs += _host_python(draft, lock)
+    if lock.wheels:
+        warn_unsaid_indexes(draft)
     lines = index_options(draft) + [wheel_requirement(wheel) for wheel in lock.wheels]
     content = {
         **({"name": exported.name} if exported.name else {}),
@@ -50,10 +55,18 @@ def conda_file(draft: Draft, *, name: str | None = None, variables: bool = True)
 
 
 def index_options(draft: Draft) -> list[str]:
-    """Where pip looks: a lock's versions may be nowhere else."""
-    items = draft.exported.definition.pip.requirements
-    options = [item.text for item in items if item.kind == "option" and item.digest is None]
-    return [text for text in options if "index" in text.partition(" ")[0] or text.startswith("--find-links")]
+    """Where pip looks, in nested files too: a lock's versions may be nowhere else."""
+    return find_index_options(draft.exported.definition.pip.requirements)
+
+
+def warn_unsaid_indexes(draft: Draft, unsaid: Iterable[str] = ()) -> None:
+    """A warning of each place where the lock's wheels may be from, and that the export does not say."""
+    items, index = draft.exported.definition.pip.requirements, strip_credentials(draft.exported.defaults.index)[0]
+    named = any(option.startswith(("--index-url", "--no-index")) for option in index_options(draft))
+    own = [] if named or index == Defaults().index else [f"the index of this machine's config, {index}"]
+    for text in (*unsaid, *(f"what {url} says of indexes" for url in remote_lists(items)), *own):
+        message = f"{draft.format} does not say {text}: where it is used, packages are looked for without that"
+        draft.warn("export-index", message)
 
 
 def _exact(package: CondaPackage) -> str:

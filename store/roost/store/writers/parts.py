@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from roost.store.pip_lines import ARCHIVES
 WHEELS, SOURCES = "wheels", "sources"
 """The folders for local wheels and archives, and for local projects, beside an exported file."""
 CONSTRAINTS = "constraints"
+_WHERE = ("--index-url", "--extra-index-url", "--no-index", "--find-links")
 CONTEXT = "context"
 """The folder of a build context."""
 
@@ -159,6 +160,22 @@ class Draft:
             return f"{item.text} {item.path}"
         place = posixpath.join(posixpath.dirname(item.path), item.text)
         return f"-e {place}" if item.kind == "editable" else place
+
+
+def find_index_options(items: Iterable[PipItem]) -> list[str]:
+    """pip's options in ``items`` that say where to look, each once; folders of this machine are left out."""
+    found: dict[str, None] = {}
+    for item in items:
+        if item.kind == "option" and item.digest is None and item.text.partition(" ")[0] in _WHERE:
+            found[item.text] = None
+        found.update(dict.fromkeys(find_index_options(item.items)))
+    return list(found)
+
+
+def remote_lists(items: Iterable[PipItem]) -> list[str]:
+    """The ``-r`` and ``-c`` URLs in ``items``, whose own options nobody has read."""
+    here = [item.text for item in items if item.kind in ("requirements", "constraints") and item.path is None]
+    return here + [text for item in items for text in remote_lists(item.items)]
 
 
 def sections(definition: Definition, settings: Settings) -> dict[str, str]:
