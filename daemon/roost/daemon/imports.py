@@ -175,7 +175,9 @@ def _all(items: Iterable[PipItem]) -> Iterable[PipItem]:
 
 
 def _paths(items: Iterable[PipItem]) -> Iterable[str]:
-    return (item.path for item in _all(items) if item.path is not None)
+    """Of what is used as it is; the lines of nested files have been read."""
+    nested = ("requirements", "constraints")
+    return (item.path for item in _all(items) if item.path is not None and item.kind not in nested)
 
 
 def _called(resolved: Resolved, name: str) -> Resolved:

@@ -37,7 +37,7 @@ def definition_document(definition: Definition, defaults: OwnDefaults | None = N
     sections: Document = {
         "base": _base(definition.base),
         "conda": _said(msgspec.to_builtins(definition.conda)),
-        "pip": _said({"requirements": [_entry(item) for item in definition.pip.requirements]}),
+        "pip": _said({"requirements": [pip_entry(item) for item in definition.pip.requirements]}),
         "python": _python(definition.python),
         "system": dict(definition.system),
         "spark": _said(msgspec.to_builtins(definition.spark)),
@@ -84,7 +84,7 @@ def _python(python: Python) -> Document:
     return {**said, "interpreter": python.interpreter} if python.interpreter != Python().interpreter else said
 
 
-def _entry(item: PipItem) -> str | Document:
+def pip_entry(item: PipItem) -> str | Document:
     """The line, if reading it again gives the same; else all that is known of it."""
     if is_kept(item) and not item.items:
         text = wheel_reference(item.digest or "", item.text)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import msgspec
 import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from roost.store.canonical import canonical
 from roost.store.definition import (
     Base,
     Conda,
@@ -265,3 +267,44 @@ def test_wheels_of_the_usual_index_go_by_name():
         (name, content), *_ = write(format, exported()).files.items()
         (item,) = read(Source(path=f"/x/{name}", data=content), LocalFiles()).definition.pip.requirements
         assert item.text == f"six==1.16.0 --hash=sha256:{SHA}"
+
+
+def test_roosts_own_file_takes_along_what_nested_files_name(tmp_path):
+    """And says nothing of this machine's folders; what stays is warned about."""
+    (tmp_path / "in/deep/proj").mkdir(parents=True)
+    (tmp_path / "in/deep/x-1-py3-none-any.whl").write_bytes(b"wheel")
+    (tmp_path / "in/deep/y-1-py3-none-any.whl").write_bytes(b"other")
+    (tmp_path / "in/deep/proj/pyproject.toml").write_text("")
+    (tmp_path / "in/requirements.txt").write_text("-r deep/more.txt\n-c deep/pins.txt\n-c deep/local.txt\n")
+    (tmp_path / "in/deep/more.txt").write_text("./x-1-py3-none-any.whl\n./proj\n-r most.txt\n")
+    (tmp_path / "in/deep/most.txt").write_text("six\n")
+    (tmp_path / "in/deep/pins.txt").write_text("six<2\n-r most.txt\n")
+    (tmp_path / "in/deep/local.txt").write_text("./y-1-py3-none-any.whl\n")
+    definition = read(Source(path=str(tmp_path / "in/requirements.txt")), LocalFiles()).definition
+    written = write("roost", Exported(definition=definition))
+    assert set(written.copies) == {"wheels/x-1-py3-none-any.whl", "wheels/y-1-py3-none-any.whl", "sources/proj"}
+    assert written.warnings == ()
+    out = tmp_path / "out"
+    for name, copy in written.copies.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if copy.folder else shutil.copy)(copy.path, out / name)
+    for name, content in written.files.items():
+        assert str(tmp_path).encode() not in content
+        (out / name).write_bytes(content)
+    again = read(Source(path=str(out / "roost.toml")), LocalFiles()).definition
+    assert canonical(again, Defaults()) == canonical(definition, Defaults())
+
+
+def test_what_roosts_own_file_leaves_behind_is_told():
+    options = PipItem(kind="option", text="--find-links", digest=f"sha256:{SHA}", path="/src/links")
+    editable = PipItem(kind="editable", text="x", digest=f"sha256:{SHA}", path="/src/x")
+    unknown = PipItem(kind="wheel", text="x-1-py3-none-any.whl", digest=f"sha256:{SHA}")
+    definition = Definition(pip=Pip(requirements=(options, editable, unknown)))
+    written = write("roost", exported(definition))
+    assert [warning.message.split()[0] for warning in written.warnings if warning.code == "export-local"] == [
+        "/src/links",
+        "/src/x",
+    ]
+    assert written.copies == {}
+    again = read(Source(path="/x/roost.toml", data=written.files["roost.toml"]), LocalFiles()).definition
+    assert canonical(again, Defaults()) == canonical(definition, Defaults())

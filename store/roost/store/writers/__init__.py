@@ -6,13 +6,16 @@ What is written, ``roost.store.readers`` reads back; ``tests/property`` says of 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import tomli_w
 
 from roost.store.azure_form import JSON_FILE
 from roost.store.canonical import counting_defaults
-from roost.store.document import to_document
+from roost.store.definition import PipItem
+from roost.store.document import pip_entry, to_document
 from roost.store.errors import UsageError
 from roost.store.writers.azure import write_azure, write_azure_v2
 from roost.store.writers.conda import write_conda, write_conda_builds
@@ -36,19 +39,46 @@ class ExportFormat(msgspec.Struct, frozen=True, kw_only=True):
 
 def write_roost(draft: Draft) -> None:
     """roost's own file, which can say everything. Wheels, projects and build contexts go along; what can't (an editable
-    install) stays named by its folder."""
+    install, a folder of links) stays named by its folder. The lines of nested files stand where those were named."""
     exported = draft.exported
     defaults = counting_defaults(exported.definition, exported.defaults)
     document = to_document(exported.definition, exported.settings, exported.name, defaults)
-    items = exported.definition.pip.requirements
-    for place, item in enumerate(items):
-        if item.kind in ("wheel", "source") and item.digest is not None:
-            document["pip"]["requirements"][place] = draft.pip_lines((item,))[0]
+    if exported.definition.pip.requirements:
+        document["pip"]["requirements"] = _entries(draft, exported.definition.pip.requirements)
     base = exported.definition.base
     if base is not None and base.context is not None and base.context_path is not None:
         draft.copies[CONTEXT] = Copy(digest=base.context, path=base.context_path, folder=True, context=True)
         document["base"]["context"] = CONTEXT
     draft.main(tomli_w.dumps(document, multiline_strings=True))
+
+
+def _entries(draft: Draft, items: Iterable[PipItem]) -> list[Any]:
+    return [entry for item in items for entry in _entry(draft, item)]
+
+
+def _entry(draft: Draft, item: PipItem) -> list[Any]:
+    if item.path is None:
+        return [pip_entry(item)]
+    if item.kind == "requirements":
+        return _entries(draft, item.items)
+    if item.kind == "constraints":
+        return draft.pip_lines((item,)) if _holds_local(item.items) else [pip_entry(_placeless(item)[0])]
+    if item.kind in ("wheel", "source"):
+        return draft.pip_lines((item,))
+    draft.warn_local(item)
+    return [pip_entry(item)]
+
+
+def _holds_local(items: Iterable[PipItem]) -> bool:
+    return any(item.digest is not None or _holds_local(item.items) for item in items)
+
+
+def _placeless(item: PipItem) -> list[PipItem]:
+    """Without the places where nested files lay: their lines are what counts."""
+    inner = tuple(bare for each in item.items for bare in _placeless(each))
+    if item.kind == "requirements" and item.path is not None:
+        return list(inner)
+    return [msgspec.structs.replace(item, path=item.path and item.text, items=inner)]
 
 
 FORMATS: dict[str, ExportFormat] = {

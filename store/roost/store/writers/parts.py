@@ -103,6 +103,10 @@ class Draft:
             if section not in says:
                 self.warn("export-lossy", f"{self.format} has no place for {what} [{section}]: it is left out")
 
+    def warn_local(self, item: PipItem) -> None:
+        """A warning that a folder does not go along."""
+        self.warn("export-local", f"{item.path} stays where it is: the export works on this machine only")
+
     def refuse_explicit(self) -> None:
         """Raises :class:`ExportImpossibleError` for a definition that is a list of package files."""
         if self.exported.definition.conda.explicit:
@@ -136,7 +140,10 @@ class Draft:
     def _copied(self, item: PipItem) -> str:
         assert item.digest is not None
         file_name = item.text.split(" ", 1)[0].partition("[")[0]
-        self.copies[f"{WHEELS}/{file_name}"] = Copy(digest=item.digest, path=item.path)
+        place = f"{WHEELS}/{file_name}"
+        if self.copies.get(place, Copy(digest=item.digest, path=None)).digest != item.digest:
+            return self._left(item)  # two files of one name
+        self.copies[place] = Copy(digest=item.digest, path=item.path)
         return f"./{WHEELS}/{item.text}"
 
     def _copied_folder(self, item: PipItem) -> str:
@@ -155,7 +162,7 @@ class Draft:
                 f"{item.text!r} is known by its content only; there is no folder that {self.format} could name",
                 hint="Export it as roost's own file.",
             )
-        self.warn("export-local", f"{item.path} stays where it is: the export works on this machine only")
+        self.warn_local(item)
         if item.kind == "option":
             return f"{item.text} {item.path}"
         place = posixpath.join(posixpath.dirname(item.path), item.text)
