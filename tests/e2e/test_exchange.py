@@ -219,6 +219,16 @@ def test_a_project_that_is_its_own_context_is_exported_into_itself(roost: Roost)
     assert "exists already" in again.stderr
 
 
+def test_an_export_over_another_is_what_was_exported(roost: Roost) -> None:
+    roost.write("Dockerfile", "FROM debian:12-slim\n")
+    roost.write("plain.toml", '[base]\nimage = "debian:12-slim"\n')
+    roost.ok("env", "export", "-f", "Dockerfile", "--format", "azure", "-o", "out")
+    assert (roost.folder / "out/BaseDockerfile").exists()
+    roost.ok("env", "export", "-f", "plain.toml", "--format", "azure", "-o", "out", "--force")
+    digests = [roost.json("digest", "-f", path)["definition_digest"] for path in ("out", "plain.toml")]
+    assert digests[0] == digests[1]
+
+
 def member(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
     made = tarfile.TarInfo(name)
     made.type, made.linkname = kind, target

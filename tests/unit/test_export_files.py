@@ -108,3 +108,16 @@ def test_a_file_that_went_away_is_named(tmp_path):
     with pytest.raises(ClientError, match=r"context/gone: No such file"):
         write_export(export({"a.yml": "a"}, context=gone), str(tmp_path / "out"), force=False)
     assert [path.name for path in tmp_path.iterdir()] == ["context"]
+
+
+def test_what_an_older_export_had_and_this_one_has_not_is_no_part_of_it(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("BaseDockerfile", "mine"):
+        (out / name).write_text("before")
+    asked = {**export({"a.json": "after"}), "absent": ["BaseDockerfile", "never.yml"]}
+    with pytest.raises(ClientError, match="BaseDockerfile exists already"):
+        write_export(asked, str(out), force=False)
+    assert sorted(path.name for path in out.iterdir()) == ["BaseDockerfile", "mine"]
+    write_export(asked, str(out), force=True)
+    assert sorted(path.name for path in out.iterdir()) == ["a.json", "mine"]

@@ -26,16 +26,18 @@ def write_export(export: Json, output: str, *, force: bool) -> list[str]:
     alone = len(export["files"]) == 1 and not export["copies"] and not export["folder"]
     if alone and not os.path.isdir(output) and not output.endswith("/"):
         folder, named = os.path.split(output)
-        return _put({named: next(iter(export["files"].values()))}, {}, folder or ".", force=force)
+        return _put({named: next(iter(export["files"].values()))}, {}, folder or ".", [], force=force)
     if not alone and os.path.exists(output) and not os.path.isdir(output):
         raise wrong_usage(f"{output} is a file, and the export has several.", "Name a folder with -o.")
-    return _put(export["files"], export["copies"], output, force=force)
+    return _put(export["files"], export["copies"], output, export.get("absent", []), force=force)
 
 
-def _put(files: dict[str, str], copies: Json, folder: str, *, force: bool) -> list[str]:
+def _put(files: dict[str, str], copies: Json, folder: str, absent: list[str], *, force: bool) -> list[str]:
+    """``absent``: what must not lie there, since it would be read as a part of the export."""
     names = [*files, *copies]
-    _check_names(names)
-    there = [os.path.join(folder, name) for name in names if os.path.lexists(os.path.join(folder, name))]
+    _check_names([*names, *absent])
+    paths = [os.path.join(folder, name) for name in (*names, *absent)]
+    there = [path for path in paths if os.path.lexists(path)]
     if there and not force:
         raise wrong_usage(f"{there[0]} exists already.", "Overwrite it with --force, or name another place with -o.")
     try:
@@ -47,7 +49,7 @@ def _put(files: dict[str, str], copies: Json, folder: str, *, force: bool) -> li
                 _write(os.path.join(stage, name), text)
             for name, copy in copies.items():
                 _copy(copy, os.path.join(stage, name), _own(copy["path"], folder, files, copies))
-            _place(stage, folder, names)
+            _place(stage, folder, names, absent)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
     except OSError as error:
@@ -65,11 +67,14 @@ def _check_names(names: list[str]) -> None:
         raise client_error("export-refused", message, "Nothing was exported: look at the definition's pip section.", 1)
 
 
-def _place(stage: str, folder: str, names: list[str]) -> None:
-    """A new folder by one rename; into one that is there, each file by one."""
+def _place(stage: str, folder: str, names: list[str], absent: list[str]) -> None:
+    """A new folder by one rename; into one that is there, each file by one, after what no longer belongs there."""
     if not os.path.isdir(folder):
         os.rename(stage, folder)
         return
+    for name in absent:
+        if os.path.lexists(os.path.join(folder, name)):
+            os.rename(os.path.join(folder, name), os.path.join(stage, f"{name.replace('/', '-')}.before"))
     for name in names:
         target = os.path.join(folder, name)
         os.makedirs(os.path.dirname(target) or ".", exist_ok=True)

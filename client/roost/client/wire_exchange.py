@@ -71,6 +71,8 @@ class ExportResponse(msgspec.Struct, kw_only=True):
     copies: dict[str, CopyView]
     folder: bool
     """Whether the format is a folder always."""
+    absent: list[str] = []
+    """Parts that the format may have and this export has not: left by an older one, they would be read with it."""
     definition_digest: str
     lock_digest: str | None = None
     source: str | None = None

@@ -38,6 +38,7 @@ async def export_environment(work: Work, request: ExportRequest) -> ExportRespon
         files={name: content.decode() for name, content in written.files.items()},
         copies={name: await asyncio.to_thread(_copy, name, copy) for name, copy in written.copies.items()},
         folder=chosen.folder,
+        absent=[name for name in chosen.parts if name not in written.files],
         definition_digest=resolved.digest,
         lock_digest=lock_digest(lock) if lock else None,
         source=resolved.source.path,

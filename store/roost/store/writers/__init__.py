@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import tomli_w
 
-from roost.store.azure_form import JSON_FILE
+from roost.store.azure_form import CONDA_FILE, DOCKER_FILE, JSON_FILE
 from roost.store.canonical import counting_defaults
 from roost.store.definition import PipItem
 from roost.store.document import pip_entry, to_document
@@ -35,6 +35,8 @@ class ExportFormat(msgspec.Struct, frozen=True, kw_only=True):
     """Always several files."""
     locked: bool = False
     """Made of a lock."""
+    parts: tuple[str, ...] = ()
+    """Files that may stand beside it, and that are read with it though it does not name them."""
 
 
 def write_roost(draft: Draft) -> None:
@@ -82,7 +84,7 @@ def _placeless(item: PipItem) -> list[PipItem]:
 
 
 FORMATS: dict[str, ExportFormat] = {
-    "azure": ExportFormat(file=JSON_FILE, writer=write_azure, folder=True),
+    "azure": ExportFormat(file=JSON_FILE, writer=write_azure, folder=True, parts=(CONDA_FILE, DOCKER_FILE)),
     "azure-v2": ExportFormat(file="environment.yml", writer=write_azure_v2, folder=True),
     "conda": ExportFormat(file="environment.yml", writer=write_conda),
     "conda-builds": ExportFormat(file="environment.yml", writer=write_conda_builds, locked=True),
