@@ -270,16 +270,28 @@ def drop_label(connection: sqlite3.Connection, name: str, label: str) -> None:
 
 
 def set_archived(connection: sqlite3.Connection, name: str, version: int | None, archived: bool) -> None:
-    """Hide an environment, or one version of it, or bring it back. Restoring an environment restores its versions."""
+    """Hide an environment, or one version of it, or bring it back.
+
+    A version of a hidden environment comes back alone: the others stay archived. An environment comes back with what
+    was visible of it before; one that is not hidden, or of which nothing would be seen, with all its versions.
+    """
     environment = _environment_id(connection, name)
     if version is not None:
         environment_version(connection, EnvironmentReference(name=name, version=version))
+        if not archived and _hide_environment(connection, environment, False):
+            connection.execute("UPDATE versions SET archived = 1 WHERE environment = ?", (environment,))
         query = "UPDATE versions SET archived = ? WHERE environment = ? AND version = ?"
         connection.execute(query, (archived, environment, version))
         return
-    connection.execute("UPDATE environments SET archived = ? WHERE id = ?", (archived, environment))
-    if not archived and _latest_number(connection, environment) is None:
+    changed = _hide_environment(connection, environment, archived)
+    if not archived and not (changed and _latest_number(connection, environment)):
         connection.execute("UPDATE versions SET archived = 0 WHERE environment = ?", (environment,))
+
+
+def _hide_environment(connection: sqlite3.Connection, environment: int, archived: bool) -> bool:
+    """Whether it was otherwise before."""
+    query = "UPDATE environments SET archived = ? WHERE id = ? AND archived <> ?"
+    return connection.execute(query, (archived, environment, archived)).rowcount > 0
 
 
 def _put_label(connection: sqlite3.Connection, environment: int, label: str, version: int) -> None:

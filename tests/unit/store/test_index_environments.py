@@ -120,6 +120,29 @@ async def test_what_is_archived_is_hidden_and_stays_to_be_found(index: Index) ->
     assert [row.latest.name for row in await index.environments()] == ["train"]
 
 
+async def test_a_version_of_a_hidden_environment_comes_back_alone(index: Index) -> None:
+    for requirement in ("six==1", "six==2", "six==3"):
+        await index.register(new("train", requirement))
+    await index.set_archived("train", None, True)
+    await index.set_archived("train", 2, False)
+    assert [(row.latest.version, row.versions) for row in await index.environments()] == [(2, 1)]
+    assert [v.version for v in await index.versions("train")] == [2]
+    assert await find(index, "train") == 2
+    await index.set_archived("train", 1, False)
+    assert [v.version for v in await index.versions("train")] == [2, 1]
+    await index.set_archived("train", None, False)
+    assert [v.version for v in await index.versions("train")] == [3, 2, 1], "all, since it was not hidden"
+
+
+async def test_an_environment_comes_back_as_it_was_seen(index: Index) -> None:
+    for requirement in ("six==1", "six==2"):
+        await index.register(new("train", requirement))
+    await index.set_archived("train", 2, True)
+    await index.set_archived("train", None, True)
+    await index.set_archived("train", None, False)
+    assert [v.version for v in await index.versions("train")] == [1]
+
+
 async def test_numbers_are_never_given_twice(index: Index) -> None:
     for requirement in ("six==1", "six==2"):
         await index.register(new("train", requirement))
