@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from api_parts import described, script
@@ -30,7 +33,10 @@ from roost.client import (
     UsageError,
     Workspace,
 )
+from roost.client.api.documents import fill, to_document
 from roost.client.api.run import LOG
+
+CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 
 
 def test_everything_a_definition_can_say_comes_back(workspace: Workspace, roost: Roost) -> None:
@@ -229,6 +235,72 @@ def test_a_run_configuration_of_azures_is_loaded_and_run(workspace: Workspace, r
     roost.write("project/wrong.runconfig", "- no\n")
     with pytest.raises(DefinitionError, match="no run configuration"):
         RunConfig.load("project/wrong.runconfig")
+
+
+def test_a_run_configuration_says_what_is_written_as_an_import_of_it_does(workspace: Workspace, roost: Roost) -> None:
+    roost.write(
+        "project/.azureml/mine.runconfig",
+        "script: hello.py\nenvironmentVariables: {USE_GPU: yes, V: 1.10}\nenvironment:\n  name: said\n"
+        "  environmentVariables: {AT: 12:30, WHEN: 2020-01-02}\n  docker: {enabled: false}\n"
+        "  python:\n    condaDependencies: {dependencies: [python=3.10, {pip: [greet==1.0]}]}\n",
+    )
+    config = RunConfig.load("project", "mine")
+    assert config.environment_variables == {"USE_GPU": "yes", "V": "1.10"}
+    assert config.environment.environment_variables == {"AT": "12:30", "WHEN": "2020-01-02"}
+    roost.ok("env", "import", "project/.azureml/mine.runconfig", "--name", "imported")
+    imported = Environment.get(workspace, "imported")
+    assert imported.environment_variables == {
+        **config.environment.environment_variables,
+        **config.environment_variables,
+    }
+    assert config.environment.register(workspace).definition_digest == imported.definition_digest
+    roost.write("project/wrong.runconfig", "script: a.py\nenvironment:\n  docker: {enabled: yes}\n  python: [a]\n")
+    with pytest.raises(DefinitionError) as caught:
+        RunConfig.load("project/wrong.runconfig")
+    place = caught.value.location
+    assert place is not None
+    assert (os.path.basename(place["path"]), place["line"]) == ("wrong.runconfig", 4)
+
+
+@pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")
+def test_all_run_configurations_say_the_same_by_both_ways(workspace: Workspace) -> None:
+    compared = 0
+    for path in sorted(each for each in CORPUS.rglob("*runconfig*") if each.is_file()):
+        ways = (lambda path=path: _loaded(path), lambda path=path: _read_by_the_daemon(workspace, path))
+        one, other = map(_outcome, ways)
+        if one == "UnsupportedError":  # such as another framework than Python
+            continue
+        assert one == other, path
+        compared += isinstance(one, dict)
+    assert compared > 20
+
+
+def _outcome(way: Callable[[], dict[str, Any] | str]) -> dict[str, Any] | str:
+    try:
+        return way()
+    except RoostError as error:
+        return type(error).__name__
+
+
+def _loaded(path: Path) -> dict[str, Any] | str:
+    """The environment of a run configuration as it runs."""
+    config = RunConfig.load(path)
+    if not isinstance(config.described, Environment):
+        return "DefinitionError"  # it holds none: that can be run all the same, and not imported
+    config.environment.environment_variables.update(config.environment_variables)
+    docker = config.environment.docker
+    docker.arguments, docker.shm_size = (
+        config.docker.arguments or docker.arguments,
+        config.docker.shm_size or docker.shm_size,
+    )
+    return to_document(config.environment)
+
+
+def _read_by_the_daemon(workspace: Workspace, path: Path) -> dict[str, Any]:
+    answer = workspace._request("POST", "/v1/documents", {"what": {"cwd": str(path.parent), "file": str(path)}})
+    environment = Environment("x")
+    fill(environment, answer["document"])
+    return to_document(environment)
 
 
 def test_variables_of_the_definition_come_from_this_process(

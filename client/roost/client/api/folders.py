@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -41,10 +41,12 @@ def check(folder: str) -> None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.path.join(folder, FILE))
 
 
-def read(request: Json, called: str) -> Json:
-    """What the daemon reads, as a document. Raises ``DefinitionError``, ``NotFoundError``."""
+def read(request: Json, called: str, *, silent: Collection[str] = ()) -> Json:
+    """What the daemon reads, as a document; warnings with ``silent`` codes are none here. Raises ``DefinitionError``,
+    ``NotFoundError``."""
     answer = Workspace()._request("POST", "/v1/documents", request)
-    tell(called, answer)
+    told = [warning for warning in answer["warnings"] if warning["code"] not in silent]
+    tell(called, {"warnings": told})
     return answer
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from roost.client.api import conda_file, folders
+from roost.client.api import conda_file, folders, run_config_text
 from roost.client.api.documents import fill
 from roost.client.api.environment import Environment
 from roost.client.api.errors import definition_invalid, unsupported, usage
@@ -41,46 +41,47 @@ def place(path: str, name: str | None, *, new: bool = False) -> str:
 
 def load(config: RunConfiguration, path: str) -> None:
     """Make ``config`` say what the file does. Raises ``DefinitionError``, ``UnsupportedError``, ``OSError``."""
-    data = _data(path)
-    config.script, config.arguments = data.get("script") or None, list(data.get("arguments") or ())
-    config.command = data.get("command") or None
-    config.target = data.get("target") or None
-    config.framework, config.communicator = data.get("framework"), data.get("communicator")
-    config.node_count, config.max_run_duration_seconds = data.get("nodeCount"), data.get("maxRunDurationSeconds")
-    config.environment_variables = {k: str(v) for k, v in (data.get("environmentVariables") or {}).items()}
-    docker = data.get("docker") or {}
-    config.docker.use_docker = bool(docker.get("useDocker"))
-    config.docker.arguments = list(docker.get("arguments") or ())
-    config.docker.shm_size = docker.get("shmSize")
-    config.environment = _environment(data.get("environment") or {}, path)
+    text = _text(path)
+    said = run_config_text.said(text, path)
+    config.script, config.arguments = said.text("script"), list(said.texts("arguments"))
+    config.command = said.command()
+    config.target = said.text("target")
+    config.framework, config.communicator = said.data.get("framework"), said.data.get("communicator")
+    config.node_count = said.number("nodeCount")
+    config.max_run_duration_seconds = said.number("maxRunDurationSeconds")
+    config.environment_variables = said.variables("environmentVariables")
+    docker = said.within("docker")
+    config.docker.use_docker = docker.flag("useDocker")
+    config.docker.arguments, config.docker.shm_size = docker.texts("arguments"), docker.text("shmSize")
+    config.environment = _environment(said.data.get("environment"), text, path)
 
 
-def _data(path: str) -> Json:
-    with open(path, encoding="utf-8") as file:
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8-sig") as file:
         try:
-            data = yaml.safe_load(file)
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise definition_invalid(f"The file is no YAML: {error}", "Correct that place.", path) from None
-    if not isinstance(data, dict) or not isinstance(data.get("environment") or {}, dict):
-        raise definition_invalid("The file is no run configuration", "Expected a mapping with 'environment'.", path)
-    return data
+            return file.read()
+        except UnicodeDecodeError as error:
+            raise definition_invalid(f"The file is no UTF-8: {error.reason}", "Save it as UTF-8.", path) from None
 
 
-def _environment(said: Json, path: str) -> Environment | EnvironmentReference | None:
+def _environment(said: Json | str | None, text: str, path: str) -> Environment | EnvironmentReference | None:
+    """Read by the daemon, as every other file; a reference is to an environment of this workspace."""
     if not said:
         return None
-    if set(said) <= {"name", "version"}:
-        return EnvironmentReference(said["name"], said.get("version"))
-    project = os.path.dirname(os.path.abspath(path))
-    project = os.path.dirname(project) if os.path.basename(project) in FOLDERS else project
-    python = said.get("python") or {}
-    if beside := python.pop("condaDependenciesFile", None):
-        python["condaDependencies"] = conda_file.read(os.path.join(project, beside)).as_dict()
-    what = {"cwd": project, "file": os.path.join(project, "environment.json"), "text": json.dumps(said)}
-    answer = folders.read({"what": what}, path)
-    environment = Environment(answer["name"])
+    named = said.get("name") if isinstance(said, dict) else None
+    if isinstance(said, dict) and set(said) <= {"name", "version"}:
+        return EnvironmentReference(named, said.get("version")) if named else None
+    what = {"cwd": os.getcwd(), "file": os.path.abspath(path), "text": run_config_text.environment_alone(text)}
+    answer = folders.read({"what": what}, path, silent=("run-unread",))
+    environment = Environment(answer["name"] if named or isinstance(said, str) else _project(path))
     fill(environment, answer["document"])
     return environment
+
+
+def _project(path: str) -> str:
+    """What an environment without a name is called after."""
+    folder = os.path.dirname(os.path.abspath(path))
+    return os.path.basename(os.path.dirname(folder) if os.path.basename(folder) in FOLDERS else folder)
 
 
 def save(config: RunConfiguration, path: str) -> None:
