@@ -75,6 +75,28 @@ async def test_a_page_is_limited_and_the_counts_are_not(filled: Any) -> None:
     assert len(body["versions"]) == 1
 
 
+async def test_what_comes_after_a_page_is_asked_for_by_kind(filled: Any) -> None:
+    first = await who(filled, "numpy", "&limit=2")
+    assert list(first["next"]) == ["generations"], "the one run is told"
+    rest = await who(filled, "numpy", f"&limit=2&listed=generations&before={quote(first['next']['generations'])}")
+    told = [row["lock_digest"] for row in (*first["generations"], *rest["generations"])]
+    assert told == [row["lock_digest"] for row in (await who(filled, "numpy"))["generations"]]
+    assert (len(rest["generations"]), rest["runs"], rest["counts"], rest["next"]) == (1, [], None, {})
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        *("listed=runs", "before=[1,2]", "listed=locks&before=[1,2]", "listed=runs&before=x", "listed=runs&before=[1]"),
+        *("listed=runs&before=[1,2,3]", 'listed=runs&before=["a",2]', f"listed=runs&before=[1,{2**63}]"),
+        *("listed=runs&before=[-1,2]", "listed=runs&before=[1,[2]]", "listed=runs&before=[1.5,2]"),
+    ],
+)
+async def test_a_place_that_is_none_is_400(filled: Any, rest: str) -> None:
+    status, body = await filled.get(f"/v1/who?package=numpy&{rest}")
+    assert (status, bool(body["hint"])) == (400, True)
+
+
 async def test_any_spelling_of_a_name_finds_it_in_both_worlds(filled: Any) -> None:
     for name in ("Typing_Extensions", "typing.extensions", "typing-extensions"):
         assert (await who(filled, name))["counts"]["locks"] == 1

@@ -42,7 +42,7 @@ def test_everything_that_contains_a_package_is_counted_and_listed(used: Roost) -
     assert "toy 1.0 (pip)" in shown
     assert prefix["path"] in shown
     assert run["id"] in shown
-    assert "and 1 more: --limit shows more" in used.ok("env", "who", "toy", "--limit", "1")
+    assert "and 1 more: --limit 2 shows all" in used.ok("env", "who", "toy", "--limit", "1")
 
 
 def test_a_prefix_that_is_gone_is_no_longer_counted(used: Roost) -> None:

@@ -20,6 +20,7 @@ from roost.store.index_schema import MIGRATIONS, statements
 from roost.store.lock import CondaPackage, CondaPython, Lock, Wheel, lock_digest
 from roost.store.pip_lines import normalise_name
 from roost.store.records import Artifact, EnvironmentBody, KeptImage, NewGeneration, NewVersion, Run
+from roost.store.where_used import Part
 
 NOW = "2026-01-01T00:00:00Z"
 NAMES = ["typing_extensions", "typing-extensions", "Six"]
@@ -224,6 +225,32 @@ def test_the_answer_is_that_of_a_walk_through_everything(start, todo, name, vers
     assert all(getattr(first_few, kind) == getattr(uses, kind)[:limit] for kind in KINDS)
 
 
+def by_pages(connection, name, ids, limit):
+    """All that is told page by page, by kind, and how many pages there were."""
+    uses = index_who.where_used(connection, name, ids, limit)
+    rows, pages = {kind: list(getattr(uses, kind)) for kind in KINDS}, 0
+    for kind in KINDS:
+        before = uses.next.get(kind)
+        while before is not None:
+            more = index_who.where_used(connection, name, ids, limit, Part(kind=kind, before=before))
+            assert more.counts is None
+            assert 0 < len(getattr(more, kind)) <= limit
+            assert not any(getattr(more, other) for other in KINDS if other != kind)
+            rows[kind] += getattr(more, kind)
+            before, pages = more.next.get(kind), pages + 1
+    return {kind: tuple(each) for kind, each in rows.items()}, pages
+
+
+@settings(max_examples=300)
+@given(starts, steps, st.sampled_from(NAMES), versions_wanted, st.integers(1, 3))
+def test_pages_are_together_the_whole(start, todo, name, versions, limit):
+    made = indexed(start, todo)
+    ids = [each.id for each in index_who.known_packages(made.connection, name) if each.package.version in versions]
+    whole = index_who.where_used(made.connection, name, ids, ALL)
+    assert not whole.next
+    assert by_pages(made.connection, name, ids, limit)[0] == {kind: getattr(whole, kind) for kind in KINDS}
+
+
 @settings(max_examples=60)
 @given(starts, steps)
 def test_an_index_from_before_is_filled_as_if_it_had_always_been_there(start, todo):
@@ -256,6 +283,9 @@ def test_locks_of_many_spans_come_newest_first():
     [known] = index_who.known_packages(made.connection, "MANY")
     uses = index_who.where_used(made.connection, "many", [known.id], number)
     assert {getattr(uses.counts, kind) for kind in ("locks", "environments", "generations", "runs")} == {number // 2}
+    rows, pages = by_pages(made.connection, "many", [known.id], 50)
+    assert rows == {kind: getattr(uses, kind) for kind in KINDS}
+    assert pages == 3 * (number // 2 // 50)
     places = [place for place in reversed(range(number)) if place % 2]
     assert [use.definition_digest for use in uses.generations] == [f"sha256:{place}" for place in places]
     assert [use.name for use in uses.environments] == [f"e{place}" for place in places]

@@ -78,10 +78,6 @@ class LocalFiles:
         """What ``tree_digest`` covers, relative to ``path``, in an order; raises ``OSError``."""
         return sorted(_walk(path, "", _no_source))
 
-    def context_names(self, path: str) -> list[str]:
-        """What ``context_digest`` covers, folders included; raises ``OSError``."""
-        return sorted(_walk(path, "", _context_rule(path), folders=True))
-
     def copy_file(self, path: str, target: str) -> None:
         """Make ``target``, new, with the content of ``path``, its mode and its times; raises ``OSError``."""
         with _open(path) as file, open(target, "xb") as copy:

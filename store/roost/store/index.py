@@ -47,7 +47,7 @@ from roost.store.records import (
     Registered,
     Run,
 )
-from roost.store.where_used import Uses
+from roost.store.where_used import Part, Uses
 
 OPEN_RUN_STATES = ("queued", "preparing", "running")
 OPEN_BUILD_STATES = ("queued", "solving", "building")
@@ -207,9 +207,10 @@ class Index:
         """All versions of a package (its name in any spelling that PEP 503 takes for the same) that locks hold."""
         return await self.database.read(index_who.known_packages, name)
 
-    async def where_used(self, name: str, ids: Sequence[int], limit: int = 100) -> Uses:
-        """What holds one of these packages (by ``KnownPackage.id``) of that name."""
-        return await self.database.scan(index_who.where_used, name, ids, limit)
+    async def where_used(self, name: str, ids: Sequence[int], limit: int = 100, part: Part | None = None) -> Uses:
+        """What holds one of these packages (by ``KnownPackage.id``) of that name, or one more ``part`` of a kind.
+        Raises ``PlaceInvalidError``."""
+        return await self.database.scan(index_who.where_used, name, ids, limit, part)
 
     # -- artifacts, leases, pins ---------------------------------------------------------------------------------
 

@@ -1,5 +1,8 @@
 """Which environments, generations, images, prefixes and runs hold a package. Each function reads one snapshot.
 
+Lists come a page at a time. A place in one is the number of a lock and what tells rows of that lock apart, so that what
+comes or goes meanwhile moves nothing else.
+
 All of it is by lock: ``contents`` gives the locks that hold it, ``lock_uses`` has what refers to each lock counted, and
 rows are fetched only for as many as are listed. So a package that every lock holds costs one pass over small rows. Only
 environments need more, where a definition has several locks: a version counts once, in however many of them it is.
@@ -10,10 +13,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from roost.store.errors import UsageError
 from roost.store.index_generations import HOST
 from roost.store.index_packages import SPAN_BITS
 from roost.store.lease_files import last_used
@@ -24,9 +28,11 @@ from roost.store.where_used import (
     GenerationUse,
     ImageUse,
     Package,
+    Part,
     PrefixUse,
     RunUse,
     UseCounts,
+    UseKind,
     Uses,
 )
 
@@ -36,6 +42,50 @@ _SPANS = f"""
     )
 """
 _COUNTED = ("generations", "current", "images", "prefixes", "runs", "versions", "shared")
+Place = tuple[int | str, ...]
+_KEYS: dict[UseKind, tuple[str, ...]] = {
+    "environments": ("v.environment", "v.version"),
+    "generations": ("g.definition_digest", "g.platform", "g.number"),
+    "images": ("i.key",),
+    "prefixes": ("a.id",),
+    "runs": ("r.number",),
+}
+"""What tells rows of one lock apart; by it the last come first, as locks do."""
+_OF_FEW = ("images", "prefixes")
+"""Few locks have any: the search begins there, and not with the locks that hold the package."""
+_ROWS: dict[UseKind, tuple[str, str]] = {
+    "environments": (
+        "e.name, v.version, v.archived OR e.archived AS archived, b.definition_digest",
+        "contents AS c CROSS JOIN lock_bodies AS l USING (lock) CROSS JOIN bodies AS b ON b.id = l.body "
+        "CROSS JOIN versions AS v ON v.body = b.id CROSS JOIN environments AS e ON e.id = v.environment",
+    ),
+    "generations": (
+        "g.*",
+        "contents AS c CROSS JOIN locks AS l ON l.id = c.lock CROSS JOIN generations AS g ON g.lock_digest = l.digest",
+    ),
+    "images": (
+        "i.record",
+        "lock_uses AS u INDEXED BY lock_uses_images CROSS JOIN locks AS l ON l.id = u.lock "
+        "CROSS JOIN images AS i ON i.lock_digest = l.digest",
+    ),
+    "prefixes": (
+        "a.id, a.path, a.key, a.last_used, a.lease_path",
+        "lock_uses AS u INDEXED BY lock_uses_prefixes CROSS JOIN locks AS l ON l.id = u.lock "
+        "CROSS JOIN artifacts AS a ON a.kind = 'prefix' AND a.key = l.digest AND a.state = 'ready'",
+    ),
+    "runs": (
+        "r.record",
+        "contents AS c CROSS JOIN lock_uses AS u USING (lock) CROSS JOIN locks AS l ON l.id = c.lock "
+        "CROSS JOIN runs AS r ON r.lock_digest = l.digest",
+    ),
+}
+"""Columns and tables. CROSS JOIN keeps SQLite to this order, from the newest lock on."""
+
+
+class PlaceInvalidError(UsageError):
+    """A list can't go on where it was asked to."""
+
+    code = "place-invalid"
 
 
 class KnownPackage(NamedTuple):
@@ -54,12 +104,33 @@ def known_packages(connection: sqlite3.Connection, name: str) -> list[KnownPacka
     return [KnownPackage(row["id"], _package(row)) for row in rows]
 
 
-def where_used(connection: sqlite3.Connection, name: str, ids: Sequence[int], limit: int) -> Uses:
-    """What holds one of these packages (``KnownPackage.id``) of that name, ``limit`` of each kind listed."""
+def where_used(
+    connection: sqlite3.Connection, name: str, ids: Sequence[int], limit: int, part: Part | None = None
+) -> Uses:
+    """What holds one of these packages (``KnownPackage.id``) of that name, ``limit`` of each kind listed; or one more
+    ``part`` of a kind. Raises PlaceInvalidError."""
+    place = _place(part) if part is not None else None
     row = connection.execute("SELECT id FROM package_names WHERE name = ?", (normalise_name(name),)).fetchone()
     if row is None or not ids:
-        return Uses()
-    return _Search(connection, int(row["id"]), ids).uses(limit)
+        return Uses(counts=UseCounts() if part is None else None)
+    search = _Search(connection, int(row["id"]), ids)
+    return search.uses(limit) if part is None else search.part(part.kind, place, limit)
+
+
+def _place(part: Part) -> Place:
+    try:
+        place = msgspec.json.decode(part.before, type=Place)
+    except msgspec.DecodeError:
+        place = ()
+    if len(place) != len(_KEYS[part.kind]) + 1 or not all(map(_is_kept, place)) or not isinstance(place[0], int):
+        raise PlaceInvalidError(
+            f"{part.before!r} is no place in a list of {part.kind}", hint="Send what 'next' of an answer has."
+        )
+    return place
+
+
+def _is_kept(value: int | str) -> bool:
+    return isinstance(value, str) or 0 <= value < 2**63
 
 
 class _Search:
@@ -89,8 +160,8 @@ class _Search:
             ORDER BY p.kind, p.id
         """
         self._holds = f"""
-            EXISTS (SELECT 1 FROM contents AS c WHERE c.span = u.lock >> {SPAN_BITS} AND c.name = {name}
-                AND c.lock = u.lock {among.format("c")})
+            EXISTS (SELECT 1 FROM contents AS c WHERE c.span = {{0}}.lock >> {SPAN_BITS} AND c.name = {name}
+                AND c.lock = {{0}}.lock {among.format("c")})
         """
 
     def _spans_of(self, name: int) -> list[int]:
@@ -107,15 +178,62 @@ class _Search:
         return "" if len(ids) == whole else f"AND {{}}.package IN ({', '.join(str(int(each)) for each in ids)})"
 
     def uses(self, limit: int) -> Uses:
+        """All counted, and the first of each kind."""
         counts = self._counts()
+        pages = {kind: self._page(kind, None, limit, getattr(counts, kind)) for kind in _KEYS}
         return Uses(
             counts=counts,
-            environments=tuple(self._environments(min(limit, counts.environments))),
-            generations=tuple(self._generations(min(limit, counts.generations))),
-            images=tuple(self._images(min(limit, counts.images))),
-            prefixes=tuple(self._prefixes(min(limit, counts.prefixes))),
-            runs=tuple(self._runs(min(limit, counts.runs))),
+            next={kind: following for kind, (_, following) in pages.items() if following is not None},
+            **{kind: rows for kind, (rows, _) in pages.items()},
         )
+
+    def part(self, kind: UseKind, place: Place | None, limit: int) -> Uses:
+        """Those of one kind that come after a place."""
+        rows, following = self._page(kind, place, limit, limit + 1)
+        return Uses(counts=None, next={kind: following} if following is not None else {}, **{kind: rows})
+
+    def _page(self, kind: UseKind, place: Place | None, limit: int, there: int) -> tuple[tuple[Any, ...], str | None]:
+        """Rows, and where the next page begins; ``there``: how many there are at most."""
+        rows = list(islice(self._rows(kind, place, min(limit + 1, there)), min(limit + 1, there)))
+        shown = rows[:limit]
+        made = tuple(getattr(self, f"_of_{kind}")(row) for row in shown)
+        if len(rows) <= limit or not shown:
+            return made, None
+        last = shown[-1]
+        following = (last["lock"], *(last[f"key{number}"] for number in range(len(_KEYS[kind]))))
+        return made, msgspec.json.encode(following).decode()
+
+    def _rows(self, kind: UseKind, place: Place | None, limit: int) -> Iterator[sqlite3.Row]:
+        """Those of the newest locks first; where none is wanted, no search through all spans in vain."""
+        query, at = self._query(kind, place, limit), {f"at{n}": value for n, value in enumerate(place or ())}
+        if kind in _OF_FEW:
+            yield from self._connection.execute(query, at)
+            return
+        for span in self._spans if limit else ():
+            if place is None or span <= int(place[0]) >> SPAN_BITS:
+                yield from self._connection.execute(query, {"span": span, **at})
+
+    def _query(self, kind: UseKind, place: Place | None, limit: int) -> str:
+        columns, tables = _ROWS[kind]
+        order = ("u.lock" if kind in _OF_FEW else "c.lock", *_KEYS[kind])
+        keys = ", ".join(f"{key} AS key{number}" for number, key in enumerate(order[1:]))
+        after = f"({', '.join(order)}) < ({', '.join(f':at{number}' for number in range(len(order)))})"
+        return f"""
+            SELECT {order[0]} AS lock, {keys}, {columns} FROM {tables} WHERE {self._condition(kind)}
+            {f"AND {order[0]} <= :at0 AND {after}" if place is not None else ""}
+            ORDER BY {", ".join(f"{each} DESC" for each in order)} LIMIT {limit}
+        """
+
+    def _condition(self, kind: UseKind) -> str:
+        if kind in _OF_FEW:
+            return f"u.{kind} > 0 AND {self._holds.format('u')}"
+        found = f"c.span = :span AND {self._meant}"
+        if kind == "environments":  # a version is told once, with the newest of its locks that hold it
+            return f"""
+                {found} AND (l.alone OR NOT EXISTS (SELECT 1 FROM lock_bodies AS n
+                    WHERE n.body = l.body AND n.lock > c.lock AND {self._holds.format("n")}))
+            """
+        return f"{found} AND u.runs > 0" if kind == "runs" else found
 
     def _counts(self) -> UseCounts:
         columns = ", ".join(f"coalesce(sum({each}), 0) AS {each}" for each in _COUNTED)
@@ -138,22 +256,7 @@ class _Search:
         found: int = self._connection.execute(query).fetchone()[0]
         return found
 
-    def _environments(self, limit: int) -> Iterator[EnvironmentUse]:
-        query = f"""
-            SELECT c.lock, e.name, v.version, v.archived OR e.archived AS archived, b.definition_digest
-            FROM contents AS c CROSS JOIN lock_bodies AS l USING (lock) CROSS JOIN bodies AS b ON b.id = l.body
-            CROSS JOIN versions AS v ON v.body = b.id CROSS JOIN environments AS e ON e.id = v.environment
-            WHERE c.span = :span AND {self._meant} ORDER BY c.lock DESC
-        """
-        seen: set[tuple[str, int]] = set()
-        for row in self._newest(query, limit):
-            if len(seen) == limit:
-                break
-            if (row["name"], row["version"]) not in seen:
-                seen.add((row["name"], row["version"]))
-                yield self._environment(row)
-
-    def _environment(self, row: sqlite3.Row) -> EnvironmentUse:
+    def _of_environments(self, row: sqlite3.Row) -> EnvironmentUse:
         current = self._current(row["definition_digest"])
         return EnvironmentUse(
             name=row["name"],
@@ -172,80 +275,49 @@ class _Search:
         ).fetchall()
         return tuple(dict.fromkeys(package for row in rows for package in self._packages(row["id"])))
 
-    def _generations(self, limit: int) -> Iterator[GenerationUse]:
-        query = f"""
-            SELECT c.lock, g.* FROM contents AS c CROSS JOIN locks AS l ON l.id = c.lock
-            CROSS JOIN generations AS g ON g.lock_digest = l.digest
-            WHERE c.span = :span AND {self._meant} ORDER BY c.lock DESC LIMIT {limit}
-        """
-        for row in islice(self._newest(query, limit), limit):
-            yield GenerationUse(
-                definition_digest=row["definition_digest"],
-                platform=row["platform"].removesuffix(HOST),
-                host=row["platform"].endswith(HOST),
-                number=row["number"],
-                current=bool(row["current"]),
-                lock_digest=row["lock_digest"],
-                created=row["created"],
-                packages=self._packages(row["lock"]),
-            )
+    def _of_generations(self, row: sqlite3.Row) -> GenerationUse:
+        return GenerationUse(
+            definition_digest=row["definition_digest"],
+            platform=row["platform"].removesuffix(HOST),
+            host=row["platform"].endswith(HOST),
+            number=row["number"],
+            current=bool(row["current"]),
+            lock_digest=row["lock_digest"],
+            created=row["created"],
+            packages=self._packages(row["lock"]),
+        )
 
-    def _images(self, limit: int) -> Iterator[ImageUse]:
-        query = f"""
-            SELECT u.lock, i.record FROM lock_uses AS u INDEXED BY lock_uses_images
-            CROSS JOIN locks AS l ON l.id = u.lock CROSS JOIN images AS i ON i.lock_digest = l.digest
-            WHERE u.images > 0 AND {self._holds} ORDER BY u.lock DESC LIMIT {limit}
-        """
-        for row in self._connection.execute(query):
-            image = msgspec.json.decode(row["record"], type=KeptImage)
-            yield ImageUse(
-                key=image.key,
-                name=image.name,
-                config_digest=image.config_digest,
-                lock_digest=image.lock_digest,
-                places=tuple(image.places),
-                packages=self._packages(row["lock"]),
-            )
+    def _of_images(self, row: sqlite3.Row) -> ImageUse:
+        image = msgspec.json.decode(row["record"], type=KeptImage)
+        return ImageUse(
+            key=image.key,
+            name=image.name,
+            config_digest=image.config_digest,
+            lock_digest=image.lock_digest,
+            places=tuple(image.places),
+            packages=self._packages(row["lock"]),
+        )
 
-    def _prefixes(self, limit: int) -> Iterator[PrefixUse]:
-        query = f"""
-            SELECT u.lock, a.id, a.path, a.key, a.last_used, a.lease_path
-            FROM lock_uses AS u INDEXED BY lock_uses_prefixes
-            CROSS JOIN locks AS l ON l.id = u.lock
-            CROSS JOIN artifacts AS a ON a.kind = 'prefix' AND a.key = l.digest AND a.state = 'ready'
-            WHERE u.prefixes > 0 AND {self._holds} ORDER BY u.lock DESC LIMIT {limit}
-        """
-        for row in self._connection.execute(query):
-            yield PrefixUse(
-                id=row["id"],
-                path=row["path"],
-                lock_digest=row["key"],
-                last_used=last_used(row["last_used"], row["lease_path"]),
-                packages=self._packages(row["lock"]),
-            )
+    def _of_prefixes(self, row: sqlite3.Row) -> PrefixUse:
+        return PrefixUse(
+            id=row["id"],
+            path=row["path"],
+            lock_digest=row["key"],
+            last_used=last_used(row["last_used"], row["lease_path"]),
+            packages=self._packages(row["lock"]),
+        )
 
-    def _runs(self, limit: int) -> Iterator[RunUse]:
-        query = f"""
-            SELECT c.lock, r.record FROM contents AS c CROSS JOIN lock_uses AS u USING (lock)
-            CROSS JOIN locks AS l ON l.id = c.lock CROSS JOIN runs AS r ON r.lock_digest = l.digest
-            WHERE c.span = :span AND {self._meant} AND u.runs > 0 ORDER BY c.lock DESC, r.number DESC LIMIT {limit}
-        """
-        for row in islice(self._newest(query, limit), limit):
-            run = msgspec.json.decode(row["record"], type=Run)
-            yield RunUse(
-                id=run.id,
-                state=run.state,
-                environment=_reference(run),
-                command=run.command,
-                created=run.created,
-                lock_digest=run.lock_digest or "",
-                packages=self._packages(row["lock"]),
-            )
-
-    def _newest(self, query: str, limit: int) -> Iterator[sqlite3.Row]:
-        """Row by row, those of the newest locks first; where none is wanted, no search through all spans in vain."""
-        for span in self._spans if limit else ():
-            yield from self._connection.execute(query, {"span": span})
+    def _of_runs(self, row: sqlite3.Row) -> RunUse:
+        run = msgspec.json.decode(row["record"], type=Run)
+        return RunUse(
+            id=run.id,
+            state=run.state,
+            environment=_reference(run),
+            command=run.command,
+            created=run.created,
+            lock_digest=run.lock_digest or "",
+            packages=self._packages(row["lock"]),
+        )
 
     def _packages(self, lock: int) -> tuple[Package, ...]:
         if lock not in self._known:

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 PackageKind = Literal["conda", "pip"]
+UseKind = Literal["environments", "generations", "images", "prefixes", "runs"]
 
 
 class Package(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -94,12 +95,22 @@ class RunUse(msgspec.Struct, frozen=True, kw_only=True):
     packages: tuple[Package, ...]
 
 
-class Uses(msgspec.Struct, frozen=True, kw_only=True):
-    """How many of each, and the first of them, those of the newest locks first."""
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of one kind that come after a page of them: ``before`` is the ``Uses.next`` of that page."""
 
-    counts: UseCounts = UseCounts()
+    kind: UseKind
+    before: str
+
+
+class Uses(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of each, and the first of them, those of the newest locks first; or one more ``Part`` of a kind."""
+
+    counts: UseCounts | None = UseCounts()
+    """``None`` where a part was asked for: all were counted for the first page."""
     environments: tuple[EnvironmentUse, ...] = ()
     generations: tuple[GenerationUse, ...] = ()
     images: tuple[ImageUse, ...] = ()
     prefixes: tuple[PrefixUse, ...] = ()
     runs: tuple[RunUse, ...] = ()
+    next: dict[UseKind, str] = {}
+    """By kind, where there are more of it: what a ``Part`` of them begins with."""

@@ -17,7 +17,9 @@ ABOUT = """What holds a package: environments, generations, images, prefixes and
 Versions are said as conda or pip say them, and looked for among conda's packages and pip's. A project may have another
 name in each: conda's pytorch is pip's torch, so ask for both. An environment that was never solved holds nothing yet.
 """
-MANY = 1000
+MANY = 10**9
+PAGE = 1000
+"""Rows that the daemon tells in one answer."""
 
 
 def add(family: Subparsers) -> None:
@@ -33,7 +35,7 @@ def add(family: Subparsers) -> None:
 
 
 def _limit(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MANY:
+    if not text.isdecimal() or not text.isascii() or not 1 <= int(text) <= MANY:
         raise argparse.ArgumentTypeError(f"expected a number from 1 to {MANY}")
     return int(text)
 
@@ -43,10 +45,28 @@ def who_command(context: Context) -> int:
     options = context.options
     if not options.package.strip():
         raise wrong_usage("The package has no name.", "Write something like 'numpy<1.26.4'.")
-    query = {"package": options.package, "limit": options.limit, **({"kind": options.kind} if options.kind else {})}
-    answer = context.request("GET", f"/v1/who?{urlencode(query)}")
+    answer = _answer(context, min(options.limit, PAGE))
+    for kind in TABLES:
+        _complete(context, answer, kind)
     context.print_json(answer) if context.json else context.print("\n".join(_lines(answer)))
     return 0
+
+
+def _answer(context: Context, limit: int, **place: str) -> Json:
+    options = context.options
+    world = {"kind": options.kind} if options.kind else {}
+    query = {"package": options.package, "limit": limit, **world, **place}
+    return context.request("GET", f"/v1/who?{urlencode(query)}")
+
+
+def _complete(context: Context, answer: Json, kind: str) -> None:
+    """As many of a kind as are asked for, page by page."""
+    rows = answer[kind]
+    while kind in answer["next"] and len(rows) < context.options.limit:
+        limit = min(PAGE, context.options.limit - len(rows))
+        page = _answer(context, limit, listed=kind, before=answer["next"].pop(kind))
+        rows += page[kind]
+        answer["next"] |= page["next"]
 
 
 def _lines(answer: Json) -> list[str]:
@@ -58,9 +78,7 @@ def _lines(answer: Json) -> list[str]:
         if answer[kind]:
             lines += ["", table(heads, map(row, answer[kind]))]
             hidden = counts[kind] - len(answer[kind])
-            lines += [f"and {hidden} more" + (": --limit shows more" if len(answer[kind]) < MANY else "")] * bool(
-                hidden
-            )
+            lines += [f"and {hidden} more: --limit {counts[kind]} shows all"] * (hidden > 0)
     return lines
 
 
