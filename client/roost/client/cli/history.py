@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from roost.client.cli.building import build, fields
 from roost.client.cli.context import Context, wrong_usage
-from roost.client.cli.launching import at_terminal, attached, gone, handed_on, supervise
+from roost.client.cli.launching import ATTEMPTS, at_terminal, gone, handed_on, see_through
 from roost.client.cli.paging import add_paging, page
 from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.errors import client_error
@@ -153,18 +153,15 @@ def rerun_command(context: Context) -> int:
     request = {"detach": True, "environ_of_client": handed_on(context)} if detach else _terminal_for(old)
     inherited = old["target"] == "local" and not detach
     request["secrets"] = {name: "" if inherited else os.environ[name] for name in old["secrets"]}
-    _make_ready(context, old)
-    answer = context.request("POST", f"/v1/runs/{old['id']}/rerun", request)
-    context.warn(answer.get("warnings", []))
-    if answer.get("attach"):
-        status = attached(context, answer, request)
-        if status is None:
-            raise gone()
-        return status
-    if not detach:
-        return supervise(context, answer, {})
-    context.print_json(answer["run"]) if context.json else context.print(str(answer["run"]["id"]))
-    return 0
+    for _ in range(ATTEMPTS):
+        if not detach:
+            _make_ready(context, old)
+        answer = context.request("POST", f"/v1/runs/{old['id']}/rerun", request)
+        context.warn(answer.get("warnings", []))
+        status = see_through(context, answer, request) if answer["run"] is not None else None
+        if status is not None:
+            return status
+    raise gone()
 
 
 def _make_ready(context: Context, old: Json) -> None:

@@ -136,21 +136,27 @@ def run_command(context: Context) -> int:
         answer = context.request("POST", "/v1/runs", request)
         context.announce(answer.get("source"))
         context.warn(answer.get("warnings", []))
-        if context.options.detach:
-            return _detached(context, answer["run"])
-        if answer.get("attach"):
-            status = attached(context, answer, request)
-            if status is None:
-                continue
-            return status
-        if answer["launch"] is None:
+        if answer["run"] is None:
             build(context, {"what": asked, "target": context.options.target})
             continue
-        try:
-            return supervise(context, answer, request["variables"], command)
-        except activate.LeaseGoneError:
-            _failed(context, answer["run"]["id"])
+        status = see_through(context, answer, request, command)
+        if status is not None:
+            return status
     raise gone()
+
+
+def see_through(context: Context, answer: Json, request: Json, command: Sequence[str] | None = None) -> int | None:
+    """A run that was begun, to its end or until it goes on by itself: its exit status. ``None`` where what it was to
+    run in went away before it began: it is to be made ready again, for another run."""
+    if request.get("detach"):
+        return _detached(context, answer["run"])
+    if answer.get("attach"):
+        return attached(context, answer, request)
+    try:
+        return supervise(context, answer, request.get("variables", {}), command)
+    except activate.LeaseGoneError:
+        _failed(context, answer["run"]["id"])
+        return None
 
 
 def attached(context: Context, answer: Json, request: Json) -> int | None:
