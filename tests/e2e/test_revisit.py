@@ -123,7 +123,7 @@ def test_a_detached_rerun_does_not_wait_for_what_is_made_again(
     forget(roost)
     del pip_index.files[name]
     lost = Run.get(workspace, first["id"]).rerun()
-    with pytest.raises(RunFailedError, match="toy 1.0"):
+    with pytest.raises(RunFailedError, match=r"toy 1\.0"):
         lost.wait_for_completion()
     assert lost.get_details()["error"]["code"] == "package-missing"
 

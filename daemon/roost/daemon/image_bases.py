@@ -54,6 +54,10 @@ class BaseMissingError(NotFoundError):
     code = "base-missing"
 
 
+class BaseLostError(BaseMissingError):
+    """The engine alone had a layer of the base image, and has it no more."""
+
+
 class BaseUnreachableError(UnreachableError):
     """The base's registry can't say, and the engine does not have the base image."""
 
@@ -294,7 +298,7 @@ class Bases:
     async def bring(self, base: KeptBase, progress: Progress) -> None:
         """Make sure that the engine has the image, without a tag: only layers that it lacks are sent.
 
-        Raises BaseMissingError where nobody has a layer, LayerFileMissingError, and the engine's errors.
+        Raises BaseLostError where nobody has a layer, LayerFileMissingError, and the engine's errors.
         """
         engine = await self._engines.docker()
         if await engine.image(base.digest) is not None:
@@ -331,13 +335,13 @@ class Bases:
 
     async def files(self, base: KeptBase, folder: str, *, skip: int = 0) -> dict[str, str]:
         """Files of the base's layers by diff_id, those of registries fetched into ``folder``; without the lowest
-        ``skip``. Raises BaseMissingError, and the registry's errors."""
+        ``skip``. Raises BaseLostError, and the registry's errors."""
         found: dict[str, str] = {}
         for layer in base.layers[skip:]:
             if layer.diff_id in found:
                 continue
             if layer.digest is None or (not layer.kept and base.reference is None):
-                raise BaseMissingError(
+                raise BaseLostError(
                     f"Layer {layer.diff_id[:19]}… of the base image was in the engine alone, and is gone",
                     hint="Bring the base image into the engine again, and try again.",
                 )
@@ -353,14 +357,14 @@ class Bases:
     async def complete(self, image: KeptBase, folder: str, progress: Progress) -> list[BaseLayer]:
         """The image's layers with the digests of their blobs: those that only the engine had are taken out and kept.
 
-        Raises BaseMissingError where the engine has lost them."""
+        Raises BaseLostError where the engine has lost them."""
         lost = [layer.diff_id for layer in image.layers if layer.digest is None]
         if not lost:
             return list(image.layers)
         engine = await self._engines.docker()
         holders = [d for d in (image.digest, image.below) if d is not None and await engine.image(d) is not None]
         if not holders:
-            raise BaseMissingError(
+            raise BaseLostError(
                 "The base image was in the engine alone, and is gone",
                 hint="Bring it into the engine again, and try again.",
             )

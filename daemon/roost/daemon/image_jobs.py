@@ -15,7 +15,7 @@ from roost.daemon.decide_facts import Facts, ImagePlace, Request, short
 from roost.daemon.decide_images import base_moved, first_place, has_steps, is_plain
 from roost.daemon.engine_set import Engines
 from roost.daemon.engines.docker_archive import LayerFileMissingError
-from roost.daemon.image_bases import BaseMissingError, PrunedError, Settled
+from roost.daemon.image_bases import BaseLostError, PrunedError, Settled
 from roost.daemon.image_builds import ImageBuilds, ReadyImage, WantedImage, WantedPull
 from roost.daemon.image_interpreters import named_interpreter
 from roost.daemon.launch import LaunchFolder
@@ -30,7 +30,7 @@ from roost.store.lock import Lock, lock_digest
 from roost.store.records import Generation, KeptBase, NewGeneration
 from roost.store.store import Store
 
-LOST = (BaseMissingError, LayerFileMissingError, PrunedError)
+LOST = (BaseLostError, LayerFileMissingError, PrunedError)
 """What a build meets whose images somebody takes out of the engine under its hands; a second try finds out what of it
 has to be made again."""
 
@@ -132,8 +132,8 @@ class ImageJobs:
         try:
             return await self._built(job, tell, reasons)
         except LOST as error:
+            BuildProgress(tell).log(f"{error.message}. Was it pruned meanwhile? Once more")
             text = f"{error.message}: it was pruned meanwhile, and made once more"
-            BuildProgress(tell).log(text)
             reasons[:] = [Reason(code="pruned-meanwhile", message=text)]
             return await self._built(job, tell, reasons)
 
