@@ -200,8 +200,8 @@ def _reasons(facts: Facts, image: UserImage) -> Iterator[Reason]:
         yield Reason(code="definition-known", message=told)
     yield from base_reasons(facts)
     if image.retagged and generation is not None and facts.image.base_now is None:
-        told = "The engine has another image under that name now; `roost build --rebuild` takes that one"
-        yield Reason(code="base-moved", message=told)
+        told = "The engine has another image under that name now; `roost build --rebuild` takes what its registry has, "
+        yield Reason(code="base-moved", message=f"{told}or the engine's where that has none")
     if image.id:
         yield Reason(code="image-ready", message=f"The engine has it as {image.id[:19]}")
         yield from image.unanswered
