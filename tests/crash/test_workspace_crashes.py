@@ -1,5 +1,5 @@
-"""SIGKILL of the daemon in the middle of registering, labelling and rolling back: all of it or nothing, and it goes on
-afterwards as if nothing had been."""
+"""SIGKILL of the daemon in the middle of registering, importing, labelling and rolling back: all of it or nothing, and
+it goes on afterwards as if nothing had been."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,14 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "e2e"))
 from roost_process import Roost
 
 FILE = "name = 'train'\n[pip]\nrequirements = []\n[variables]\nA = '{a}'\n"
+EXPLICIT = "# platform: linux-64\n@EXPLICIT\n# pip --pre\n"
+"""A lock of nothing, and another definition than the one above."""
+
+
+def zipped(path: Path, files: dict[str, str]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
 
 
 @pytest.fixture
@@ -33,6 +42,9 @@ def roost() -> Iterator[Roost]:
         made.ok("build", *(["--rebuild"] if a == 2 else []))
     made.ok("env", "label", "train:1", "prod")
     made.write("roost.toml", FILE.format(a=3))
+    made.write("explicit.txt", EXPLICIT)
+    zipped(made.folder / "locked.zip", {"explicit.txt": EXPLICIT})
+    zipped(made.folder / "packed.zip", {"requirements.txt": "-f links\n", "links/readme": "nothing yet"})
     yield made
     made.end()
 
@@ -44,7 +56,7 @@ def state(roost: Roost) -> dict[str, Any]:
         assert index.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert index.execute("PRAGMA foreign_key_check").fetchall() == []
         current = "SELECT count(*) FROM generations WHERE current GROUP BY definition_digest, platform"
-        assert index.execute(current).fetchall() == [(1,)]
+        assert set(index.execute(current).fetchall()) == {(1,)}
     versions = roost.json("env", "versions", "train", "--all")["versions"]
     shown = roost.json("env", "show", "train")
     return {"versions": versions, "generations": shown["generations"], "environments": roost.json("env", "list")}
@@ -64,6 +76,13 @@ def killed_in(roost: Roost, point: str, *command: str) -> None:
         ("register-version", ("env", "register", "--label", "prod", "--label", "test")),
         ("register-version", ("env", "register", "--name", "other")),
         ("register-version", ("run", "--", "python", "-c", "pass")),
+        ("register-version", ("env", "import", "explicit.txt", "--name", "other")),
+        ("register-locked", ("env", "import", "explicit.txt", "--name", "other")),
+        ("register-version", ("env", "import", "packed.zip", "--name", "other")),
+        ("register-locked", ("env", "import", "locked.zip", "--name", "other")),
+        ("keep.copied", ("env", "import", "packed.zip", "--name", "other")),
+        ("keep.synced", ("env", "import", "packed.zip", "--name", "other")),
+        ("keep.placed", ("env", "import", "packed.zip", "--name", "train")),
         ("put-label", ("env", "label", "train:2", "prod")),
         ("put-label", ("env", "label", "train:2", "new")),
         ("promote-generation", ("env", "rollback", "train")),
@@ -74,6 +93,7 @@ def test_killed_before_the_commit_nothing_has_happened(roost: Roost, point: str,
     before = state(roost)
     killed_in(roost, point, *command)
     assert state(roost) == before
+    assert list((roost.root / "stage").iterdir()) == []
     roost.ok(*command)
     assert state(roost) != before
 
