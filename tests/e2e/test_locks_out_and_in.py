@@ -131,6 +131,11 @@ def test_as_of_takes_what_there_was_and_makes_a_generation_of_it(conda_roost: Ro
         version = Path(made["artifacts"][0]["path"], "share/dated.txt").read_text().strip()
         said.append((made["generation"], made["state"], version))
     assert said == [(1, "succeeded", "3"), (2, "succeeded", "2"), (3, "succeeded", "1")]
+    roost.ok("env", "register", "--name", "it")
+    told = {each["number"]: each.get("as_of") for each in roost.json("env", "show", "it")["generations"]}
+    assert told[1] is None
+    assert told[2].startswith("2024-06-01T23:59:59")
+    assert all(told[number].endswith("Z") for number in (2, 3))
     assert roost.ok("exec", "--generation", "2", "--", "sh", "-c", "cat $CONDA_PREFIX/share/dated.txt") == "2\n"
     assert roost.ok("exec", "--", "sh", "-c", "cat $CONDA_PREFIX/share/dated.txt") == "1\n", "the current one"
     early = roost.failed(4, "build", "--as-of", "2020-01-01")

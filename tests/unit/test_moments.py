@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from roost.daemon.moments import parse_as_of
+from roost.daemon.moments import as_of_moment, parse_as_of
 from roost.store.errors import UsageError
 
 NOW = datetime(2026, 11, 23, 11, 0, tzinfo=timezone.utc)
@@ -48,3 +48,17 @@ def test_what_is_no_date_is_refused(text: str) -> None:
 
 def test_none_is_none() -> None:
     assert parse_as_of(None) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, None),
+        ("2020-07-08", "2020-07-08T23:59:59"),
+        ("2020-07-08 12:00", "2020-07-08T12:00:00"),
+        ("2020-07-08T12:00:00+02:00", "2020-07-08T10:00:00"),
+    ],
+)
+def test_what_a_generation_tells_is_in_utc(text: str | None, told: str | None) -> None:
+    said = as_of_moment(text)
+    assert said == told or (said is not None and told is not None and said.startswith(told) and said.endswith("Z"))

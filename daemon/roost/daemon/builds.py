@@ -31,7 +31,7 @@ from roost.daemon.host_credentials import in_urls, missing_variables, urls_of, u
 from roost.daemon.image_jobs import ImageJob, ImageJobs
 from roost.daemon.launch import LaunchFolder
 from roost.daemon.launches import moving
-from roost.daemon.moments import new_id, parse_as_of
+from roost.daemon.moments import as_of_moment, new_id, parse_as_of
 from roost.daemon.planner import Planned, Planner
 from roost.daemon.platforms import local_platform, split_platform
 from roost.daemon.prefix_builds import PrefixBuilds, Ready, Wanted
@@ -408,4 +408,5 @@ def _new_build(job: BuildJob) -> Build:
 
 def _new_generation(job: BuildJob) -> NewGeneration:
     resolved = job.resolved
-    return NewGeneration(definition_digest=resolved.digest, platform=resolved.lineage, as_of=job.request.as_of)
+    as_of = as_of_moment(job.request.as_of)
+    return NewGeneration(definition_digest=resolved.digest, platform=resolved.lineage, as_of=as_of)

@@ -20,6 +20,7 @@ from roost.daemon.image_builds import ImageBuilds, ReadyImage, WantedImage, Want
 from roost.daemon.image_interpreters import named_interpreter
 from roost.daemon.launch import LaunchFolder
 from roost.daemon.launches import moving
+from roost.daemon.moments import as_of_moment
 from roost.daemon.oci import image_platform, parse_platform
 from roost.daemon.registries import places
 from roost.daemon.resolve import Resolved
@@ -275,7 +276,8 @@ class ImageJobs:
 
 def _new(job: ImageJob) -> NewGeneration:
     resolved = job.resolved
-    return NewGeneration(definition_digest=resolved.digest, platform=resolved.lineage, as_of=job.request.as_of)
+    as_of = as_of_moment(job.request.as_of)
+    return NewGeneration(definition_digest=resolved.digest, platform=resolved.lineage, as_of=as_of)
 
 
 def _of(job: ImageJob, settled: Settled) -> NewGeneration | Generation:

@@ -6,6 +6,7 @@ import re
 import secrets
 from datetime import datetime, timedelta, timezone
 
+from roost.store.clock import rfc3339
 from roost.store.errors import UsageError
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
@@ -33,6 +34,12 @@ def parse_as_of(text: str | None, now: datetime | None = None) -> datetime | Non
             hint="Name a day that has begun; to solve as of now, use --rebuild.",
         )
     return moment
+
+
+def as_of_moment(text: str | None) -> str | None:
+    """The same in RFC 3339, UTC, as it is told of a generation. Raises UsageError."""
+    moment = parse_as_of(text)
+    return rfc3339(moment) if moment is not None else None
 
 
 def _read(text: str) -> datetime:
