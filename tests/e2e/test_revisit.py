@@ -16,7 +16,8 @@ import pytest
 from pip_index import PipIndex, wheel_bytes
 from roost_process import Roost
 
-from roost.client import Workspace, activate
+from roost.client import Run, RunFailedError, Workspace, activate
+from roost.client.api.run import LOG
 from roost.client.cli import run as roost_here
 
 CONDA = "name: old\nchannels: [conda-forge]\ndependencies: [python=3.11, six=1.16]\nvariables: {FROM_FILE: file}\n"
@@ -95,6 +96,36 @@ def test_a_run_comes_back_from_its_lock_whatever_has_become_of_everything(aged: 
     assert second["environment"] == {"name": "old", "version": 1}
     assert aged.json("cache", "verify")["findings"] == []
     assert aged.json("cache", "df")["artifacts"][0]["kind"] == "prefix"
+
+
+def test_a_detached_rerun_does_not_wait_for_what_is_made_again(
+    roost: Roost, pip_index: PipIndex, workspace: Workspace
+) -> None:
+    roost.write("requirements.txt", "toy\n")
+    pip_index.wheel("toy", "1.0")
+    roost.ok("run", "--", "python", "-c", "import toy; print(toy.value)")
+    first = last_run(roost)
+    forget(roost)
+    [name] = pip_index.projects["toy"]
+    pip_index.hanging.add(name)
+    detached = roost.ok("runs", "rerun", "--detach", first["id"]).strip()
+    again = Run.get(workspace, first["id"]).rerun()
+    assert roost.json("runs", "show", detached)["state"] == again.get_details()["roost"]["state"] == "preparing"
+    cancelled = roost.ok("runs", "rerun", "--detach", first["id"]).strip()
+    roost.ok("runs", "cancel", cancelled)
+    assert roost.json("runs", "show", cancelled)["state"] == "cancelled"
+    pip_index.hanging.clear()
+    again.wait_for_completion()
+    assert again.get_details_with_logs()["logFiles"][LOG] == "1.0\n"
+    same = ("lock_digest", "generation", "rerun_of")
+    known = [[roost.json("runs", "show", each)[name] for name in same] for each in (again.id, detached)]
+    assert known == [[first["lock_digest"], first["generation"], first["id"]]] * 2
+    forget(roost)
+    del pip_index.files[name]
+    lost = Run.get(workspace, first["id"]).rerun()
+    with pytest.raises(RunFailedError, match=r"toy 1\.0"):
+        lost.wait_for_completion()
+    assert lost.get_details()["error"]["code"] == "package-missing"
 
 
 def test_a_rerun_whose_prefix_goes_before_it_begins_makes_it_again(

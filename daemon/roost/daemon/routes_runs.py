@@ -133,7 +133,7 @@ async def _start_container(
     if launch is None and not body.detach:
         return _build_first(resolved)
     if launch is None:
-        work.require_credentials(resolved, body.what)
+        await work.require_credentials(resolved, body.what, planned.facts.lock_digest)
     resolved = with_options(await work.workspace.recorded(resolved), body.container)
     if launch is not None and not body.detach:
         work.containers.begin(run_id, launch, body)
@@ -175,7 +175,7 @@ async def _start(
     if launch is None and not body.detach:
         return _build_first(resolved)
     if launch is None:
-        work.require_credentials(resolved, body.what)
+        await work.require_credentials(resolved, body.what, planned.facts.lock_digest)
     resolved = await work.workspace.recorded(resolved)
     run = await work.runs.create(body, resolved, launch, planned.facts.interpreter, rerun_of=rerun_of)
     if body.detach:
@@ -255,8 +255,9 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     )
     resolved = await resolve_run(work.store, run)
     request = Request(definition=resolved.definition, target=run.target)
-    try:  # its prefix or image may be gone
-        await work.builds.wait(BuildJob(resolved=resolved, request=request, what=what))
+    try:
+        if not body.detach:  # its prefix or image may be gone; else the new run tells how that went
+            await work.builds.wait(BuildJob(resolved=resolved, request=request, what=what))
         planned = await work.planner.plan(resolved, request, what)
     except RoostError as error:
         raise explain_missing(run, error) from error

@@ -16,7 +16,7 @@ from roost.daemon.docker_runs import DockerRuns
 from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
 from roost.daemon.expansion import expand_credentials, require_variables
-from roost.daemon.host_credentials import missing_variables, urls_of
+from roost.daemon.host_credentials import missing_variables, urls_of, urls_of_lock
 from roost.daemon.image_builds import ImageBuilds
 from roost.daemon.image_jobs import ImageJobs
 from roost.daemon.kept_files import locate
@@ -104,11 +104,13 @@ class Work:
             return what
         return msgspec.structs.replace(what, generation=run.generation, lock=run.lock_digest)
 
-    def require_credentials(self, resolved: Resolved, what: What) -> None:
+    async def require_credentials(self, resolved: Resolved, what: What, lock_digest: str | None) -> None:
         """For what goes on by itself, and can't ask later. Raises VariableMissingError."""
         require_variables(resolved.definition, what.environ)
         expand_credentials(resolved.parsed.credentials, what.environ)
-        missing_variables(urls_of(resolved.definition, self.settings), self.settings, what.environ)
+        lock = await self.store.index.lock(lock_digest) if lock_digest is not None else None
+        urls = urls_of(resolved.definition, self.settings) | (urls_of_lock(lock) if lock is not None else set())
+        missing_variables(urls, self.settings, what.environ)
 
     async def stop(self) -> None:
         """Cancel builds, let go of runs."""

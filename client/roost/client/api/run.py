@@ -189,8 +189,9 @@ class Run:
         return of_view(view, self.id)
 
     def rerun(self) -> Run:
-        """Run the same again in exactly the same generation, and return at once. Raises ``NotFoundError``,
-        ``BuildFailedError`` where its environment can't be made again."""
+        """Run the same again in exactly the same generation, and return at once: where its environment must be made
+        again, the new run is ``Preparing`` meanwhile, and fails where that does. Raises ``NotFoundError`` where nothing
+        was recorded that could be run again."""
         request = {"detach": True, "environ_of_client": own_variables()}
         answer = self._workspace._request("POST", path_to("runs", self.id, "rerun"), request)
         return Run._of_record(self._experiment, answer["run"])
