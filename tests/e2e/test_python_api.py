@@ -319,6 +319,10 @@ def test_labels_and_versions(workspace: Workspace) -> None:
     assert Environment.get(workspace, "train", label="best").version == "1"
     assert Environment.get(workspace, "train", version=1).labels == ["best", "tried"]
     assert Environment.get(workspace, "train", label="latest").version == "2"
+    with pytest.raises(UsageError):
+        Environment.label(workspace, "train", 2, ["fresh", "no label", "tried"])
+    assert Environment.get(workspace, "train", version=2).labels == ["latest"], "all of them or none"
+    assert Environment.get(workspace, "train", label="tried").version == "1"
     with pytest.raises(UsageError, match="at most one"):
         Environment.get(workspace, "train", version="1", label="best")
     with pytest.raises(UsageError, match="no version"):

@@ -420,6 +420,12 @@ class LabelRequest(msgspec.Struct, kw_only=True):
     version: VersionNumber
 
 
+class LabelsRequest(LabelRequest, kw_only=True):
+    """As ``LabelRequest``, for several at once."""
+
+    labels: list[str]
+
+
 class ArchiveRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What to hide, or to bring back."""
 

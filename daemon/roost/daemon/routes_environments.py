@@ -15,6 +15,7 @@ from roost.client.wire import (
     EnvironmentSummary,
     EnvironmentView,
     LabelRequest,
+    LabelsRequest,
     RegisterRequest,
     RegisterResponse,
     VersionNumber,
@@ -110,7 +111,12 @@ async def versions(call: Call[None]) -> VersionsResponse:
 
 async def put_label(call: Call[LabelRequest]) -> EnvironmentSummary:
     workspace = call.app[WORK].workspace
-    return _summary(await workspace.label(check_name(call.path("name")), call.path("label"), call.body.version))
+    return _summary(await workspace.label(check_name(call.path("name")), [call.path("label")], call.body.version))
+
+
+async def put_labels(call: Call[LabelsRequest]) -> EnvironmentSummary:
+    workspace, body = call.app[WORK].workspace, call.body
+    return _summary(await workspace.label(check_name(call.path("name")), body.labels, body.version))
 
 
 async def drop_label(call: Call[None]) -> dict[str, str]:
@@ -239,6 +245,14 @@ ROUTES_ENVIRONMENTS = [
         request=LabelRequest,
         response=EnvironmentSummary,
         summary="Set or move a label",
+    ),
+    Route(
+        "POST",
+        _NAMED + "/labels",
+        put_labels,
+        request=LabelsRequest,
+        response=EnvironmentSummary,
+        summary="Set or move several labels, all of them or none",
     ),
     Route("DELETE", _NAMED + "/labels/{label}", drop_label, response=dict[str, str], summary="Take a label away"),
     Route("POST", _NAMED + "/archive", archive, request=ArchiveRequest, response=dict[str, str], summary="Hide it"),

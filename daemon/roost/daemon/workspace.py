@@ -67,12 +67,13 @@ class Workspace:
             version = (await self.add(new_version(resolved, name, by_hand=False))).version
         return msgspec.structs.replace(resolved, environment=(version.name, version.version))
 
-    async def label(self, name: str, label: str, version: int) -> EnvironmentVersion:
-        """Set or move a label. Raises NameInvalidError, EnvironmentUnknownError."""
-        check_new_label(label)
+    async def label(self, name: str, labels: Sequence[str], version: int) -> EnvironmentVersion:
+        """Set or move labels, all of them or none. Raises NameInvalidError, EnvironmentUnknownError."""
+        checked = [check_new_label(label) for label in labels]
         async with moving(self._launches):
-            found = await self._store.index.put_label(name, label, version)
-        await self._events.append("environment-labelled", name=name, version=version, label=label)
+            found = await self._store.index.put_labels(name, checked, version)
+        for label in checked:
+            await self._events.append("environment-labelled", name=name, version=version, label=label)
         return found
 
     async def unlabel(self, name: str, label: str) -> None:

@@ -158,9 +158,9 @@ class Index:
         """The canonical definition and settings of each of ``wanted``, which must be those of versions."""
         return await self.database.scan(index_forms.version_forms, wanted)
 
-    async def put_label(self, name: str, label: str, version: int) -> EnvironmentVersion:
-        """Set or move a label. Raises ``EnvironmentUnknownError``."""
-        return await self.database.write(index_environments.put_label, name, label, version)
+    async def put_labels(self, name: str, labels: Sequence[str], version: int) -> EnvironmentVersion:
+        """Set or move labels. Raises ``EnvironmentUnknownError``."""
+        return await self.database.write(index_environments.put_labels, name, labels, version)
 
     async def drop_label(self, name: str, label: str) -> None:
         """Raises ``EnvironmentUnknownError``."""

@@ -253,10 +253,12 @@ def versions_of_definition(connection: sqlite3.Connection, digest: str) -> list[
     return [_version(row) for row in connection.execute(query, (digest,))]
 
 
-def put_label(connection: sqlite3.Connection, name: str, label: str, version: int) -> EnvironmentVersion:
-    """Set or move a label."""
+def put_labels(connection: sqlite3.Connection, name: str, labels: Sequence[str], version: int) -> EnvironmentVersion:
+    """Set or move labels."""
     found = environment_version(connection, EnvironmentReference(name=name, version=version))
-    _put_label(connection, _environment_id(connection, name), label, version)
+    environment = _environment_id(connection, name)
+    for label in labels:
+        _put_label(connection, environment, label, version)
     failpoint("put-label")
     return environment_version(connection, EnvironmentReference(name=name, version=found.version))
 

@@ -89,11 +89,15 @@ async def test_labels_move_and_latest_is_kept(index: Index) -> None:
     assert first.version.labels == ("latest", "prod")
     await index.register(new("train", "six==2"))
     assert await find(index, "train", label="prod") == 1
-    assert (await index.put_label("train", "prod", 2)).labels == ("latest", "prod")
+    assert (await index.put_labels("train", ["prod"], 2)).labels == ("latest", "prod")
     assert await find(index, "train", label="prod") == 2
     assert await find(index, "train", label="latest") == 2
     await index.drop_label("train", "prod")
-    for refused in (index.drop_label("train", "prod"), index.put_label("train", "x", 9), index.put_label("no", "x", 1)):
+    refusals = (
+        *(index.drop_label("train", "prod"), index.put_labels("train", ["x"], 9)),
+        index.put_labels("no", ["x"], 1),
+    )
+    for refused in refusals:
         with pytest.raises(EnvironmentUnknownError):
             await refused
 

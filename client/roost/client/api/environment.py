@@ -166,13 +166,12 @@ class Environment:
 
     @staticmethod
     def label(workspace: Workspace, name: str, version: str | int, labels: Sequence[str]) -> None:
-        """Set labels on a version; one that is on another version moves. Raises ``EnvironmentNotFoundError``,
-        ``UsageError``."""
+        """Set labels on a version, all of them or none; one that is on another version moves. Raises
+        ``EnvironmentNotFoundError``, ``UsageError``."""
         if isinstance(labels, str):
             raise usage("'labels' is a text", "Give a list of labels.")
-        number = _number(version)
-        for label in labels:
-            workspace._request("PUT", path_to("environments", name, "labels", label), {"version": number})
+        request: Json = {"version": _number(version), "labels": [str(label) for label in labels]}
+        workspace._request("POST", path_to("environments", name, "labels"), request)
 
     def register(self, workspace: Workspace) -> Environment:
         """Make this the next version of its name, unless it is one already; the registered version is returned,
