@@ -30,12 +30,17 @@ CONDA = "channels: [conda-forge]\ndependencies: [python=3.11, numpy=1.26.4]\n"
 
 
 @pytest.fixture
-def roost(channel_url: str, docker_host: str) -> Iterator[Roost]:
+def pip_index() -> Iterator[PipIndex]:
     index = PipIndex()
     index.wheel("greet", "1.0")
-    with machine(channel_url, index, docker_host) as made:
-        yield made
+    yield index
     index.close()
+
+
+@pytest.fixture
+def roost(channel_url: str, pip_index: PipIndex, docker_host: str) -> Iterator[Roost]:
+    with machine(channel_url, pip_index, docker_host) as made:
+        yield made
 
 
 @pytest.fixture
@@ -140,6 +145,21 @@ def test_the_image_of_what_a_run_used_on_a_python_of_this_machine(
     assert used.build(workspace).wait_for_completion().status == "Succeeded"
     inside = ScriptRunConfig(folder, "show.py", environment=used, compute_target="docker")
     Experiment(workspace, "images").submit(inside).wait_for_completion()
+
+
+def test_a_run_whose_image_is_being_made_is_cancelled(
+    workspace: Workspace, roost: Roost, pip_index: PipIndex, base_image: str
+) -> None:
+    environment = Environment("slow")
+    environment.docker.base_image = base_image
+    environment.python.conda_dependencies = CondaDependencies.create(pip_packages=["greet"])
+    pip_index.hanging.update(pip_index.projects["greet"])
+    folder = roost.write("project/show.py", "print('never')").parent
+    run = Experiment(workspace, "images").submit(ScriptRunConfig(folder, "show.py", environment=environment))
+    assert run.get_status() == "Preparing"
+    run.cancel()
+    assert run.wait_for_completion(raise_on_error=False)["status"] == "Canceled"
+    pip_index.hanging.clear()
 
 
 def test_how_a_container_starts_is_of_the_run_where_the_environment_is_registered_or_a_file(
