@@ -19,6 +19,15 @@ import msgspec
 from roost.client.wire import Reason
 from roost.daemon.decide_images import has_steps
 from roost.daemon.engine_set import Engines
+from roost.daemon.image_errors import (
+    BaseInvalidError,
+    BaseLostError,
+    BaseMissingError,
+    BasePlatformError,
+    BaseUnreachableError,
+    ContextChangedError,
+    PrunedError,
+)
 from roost.daemon.image_places import common_length
 from roost.daemon.oci import (
     OCI_LAYER_GZIP,
@@ -34,7 +43,7 @@ from roost.daemon.oci import (
 from roost.daemon.progress import Progress
 from roost.store.definition import Base, Defaults, Definition
 from roost.store.disk import Layout
-from roost.store.errors import BuildError, DefinitionError, NotFoundError, RoostError, UnreachableError
+from roost.store.errors import DefinitionError, RoostError
 from roost.store.files import LocalFiles
 from roost.store.index import Index
 from roost.store.index_database import to_the_end
@@ -46,48 +55,6 @@ CONFIG_LIMIT = 16 << 20
 """Bytes of an image's config; real ones have a few thousand."""
 _CANDIDATES = 20
 """Images, the latest first, that are looked at for layers that a new one shares with them."""
-
-
-class BaseMissingError(NotFoundError):
-    """Neither a registry nor the engine has the base image."""
-
-    code = "base-missing"
-
-
-class BaseLostError(BaseMissingError):
-    """The engine alone had a layer of the base image, and has it no more."""
-
-
-class BaseUnreachableError(UnreachableError):
-    """The base's registry can't say, and the engine does not have the base image."""
-
-    code = "base-unreachable"
-
-
-class BasePlatformError(DefinitionError):
-    """The base image is for another platform."""
-
-    code = "base-platform"
-
-
-class BaseInvalidError(BuildError):
-    """The registry has something under the base's name that is no image."""
-
-    code = "base-invalid"
-
-
-class ContextChangedError(BuildError):
-    """The build context changed while it was being built from."""
-
-    code = "context-changed"
-    retryable = True
-
-
-class PrunedError(BuildError):
-    """What was just made in the engine, or brought into it, is not there any more."""
-
-    code = "pruned"
-    retryable = True
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):

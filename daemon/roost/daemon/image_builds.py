@@ -20,8 +20,9 @@ from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
 from roost.daemon.expansion import reveal
 from roost.daemon.flights import Flight, Flights, Listener
-from roost.daemon.image_bases import BaseInvalidError, Bases, PrunedError, Settled
+from roost.daemon.image_bases import Bases, Settled
 from roost.daemon.image_config import BaseImage, created_of, image_config, image_key, packages_told
+from roost.daemon.image_errors import BaseInvalidError, PrunedError
 from roost.daemon.image_interpreters import ImageInterpreters
 from roost.daemon.image_layers import PREFIX_IN_IMAGE, Content
 from roost.daemon.image_places import (

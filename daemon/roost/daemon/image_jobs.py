@@ -15,8 +15,9 @@ from roost.daemon.decide_facts import Facts, ImagePlace, Request, short
 from roost.daemon.decide_images import base_moved, first_place, has_steps, is_plain
 from roost.daemon.engine_set import Engines
 from roost.daemon.engines.docker_archive import LayerFileMissingError
-from roost.daemon.image_bases import BaseLostError, PrunedError, Settled
+from roost.daemon.image_bases import Settled
 from roost.daemon.image_builds import ImageBuilds, ReadyImage, WantedImage, WantedPull
+from roost.daemon.image_errors import BaseLostError, PrunedError
 from roost.daemon.image_interpreters import named_interpreter
 from roost.daemon.launch import LaunchFolder
 from roost.daemon.launches import moving

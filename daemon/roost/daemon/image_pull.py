@@ -7,7 +7,8 @@ roost's word on plain http, and it may be on a network that has no way there: th
 from __future__ import annotations
 
 from roost.daemon.engine_set import Engines
-from roost.daemon.image_bases import BaseInvalidError, BaseMissingError, Bases, BaseUnreachableError
+from roost.daemon.image_bases import Bases
+from roost.daemon.image_errors import BaseInvalidError, BaseMissingError, BaseUnreachableError
 from roost.daemon.oci import Reference, Unknown, parse_reference
 from roost.daemon.progress import Progress
 from roost.store.records import KeptBase

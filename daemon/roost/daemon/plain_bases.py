@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from roost.client.wire import Reason
 from roost.daemon.engine_set import Engines
-from roost.daemon.image_bases import BaseMissingError, BasePlatformError, Bases
+from roost.daemon.image_bases import Bases
+from roost.daemon.image_errors import BaseMissingError, BasePlatformError
 from roost.daemon.image_pull import ImagePuller
 from roost.daemon.oci import Unknown, parse_reference, same_platform
 from roost.daemon.platforms import can_run
