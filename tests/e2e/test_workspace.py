@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from pip_index import PipIndex
+from pip_index import PipIndex, wheel_bytes
 from roost_process import Roost
 
 from roost.client.transport import Daemon
@@ -136,6 +137,16 @@ def test_a_changed_variable_changes_no_default(train: Roost) -> None:
         assert train.json("env", "show", name)["definition_digest"] == before
         assert train.json("plan", "-e", name)["plans"][0]["target"] == "local"
     assert train.json("env", "show", "second")["settings"]["variables"] == {"COLOUR": "green"}
+
+
+def test_a_version_goes_on_with_the_index_that_it_was_digested_with(train: Roost, pip_index: PipIndex) -> None:
+    """The config may name another by now: under one digest nothing is taken from there."""
+    train.ok("env", "register")
+    with closing(PipIndex()) as other:
+        other.add("toy", wheel_bytes("toy", "1.0", code="value = 'of another index'\n"))
+        train.config.write_text(train.config.read_text().replace(pip_index.url, other.url))
+        assert train.ok("exec", "-e", "train:1", "--", "python", "-c", "import toy; print(toy.value)") == "1.0\n"
+        assert train.ok("exec", "--", "python", "-c", "import toy; print(toy.value)") == "of another index\n"
 
 
 def test_what_was_typed_is_kept_where_it_can_not_be_registered(train: Roost) -> None:

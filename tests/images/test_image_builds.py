@@ -227,3 +227,18 @@ def test_a_build_context_and_azures_files_become_images(
     code = "import sys, os; s = os.statvfs('/dev/shm'); print(sys.prefix, s.f_blocks * s.f_frsize >> 20)"
     assert roost.ok("run", "-f", "saved", "--", "python", "-c", code).split() == ["/opt/roost/env", "128"]
     forget(client, *(image["name"] for image in roost.json("image", "list")["images"]))
+
+
+def test_a_version_goes_on_with_the_default_base_that_it_was_digested_with(
+    new_machine: Machine, client: docker.DockerClient, base_image: str, python_image: str
+):
+    roost = new_machine(extra=f'[base]\nimage = "{base_image}"')
+    roost.write("environment.yml", "name: defaulted\ndependencies: [python=3.11]\n")
+    roost.ok("env", "register")
+    roost.config.write_text(roost.config.read_text().replace(base_image, python_image))
+    image = roost.json("build", "-e", "defaulted:1", "-t", "docker")["build"]["artifacts"][0]
+    assert client.images.get(image["reference"]).labels["org.roost.base"] == client.images.get(base_image).id
+    assert roost.json("image", "show", "-e", "defaulted:1")["dockerfile"].split()[:2] == ["FROM", base_image]
+    other = roost.json("build", "-t", "docker")["build"]["artifacts"][0]
+    assert client.images.get(other["reference"]).labels["org.roost.base"] == client.images.get(python_image).id
+    forget(client, image["reference"], other["reference"])

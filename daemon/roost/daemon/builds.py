@@ -309,7 +309,7 @@ class Builds:
             facts=planned.facts,
             pulls=planned.plan.action == "pull-image",
             lock=lock,
-            defaults=self._planner.defaults,
+            defaults=job.resolved.defaults,
             build_id=making.build.id,
             anew=job.anew,
             exact=what.generation is not None or what.lock is not None,

@@ -23,7 +23,7 @@ from roost.daemon.oci import Answer, No, Reference, Unknown, Yes, image_platform
 from roost.daemon.registries import places
 from roost.daemon.resolve import Resolved
 from roost.daemon.step_share import StepShare
-from roost.store.definition import Defaults, Definition
+from roost.store.definition import Definition
 from roost.store.errors import RoostError, UnreachableError
 from roost.store.records import Generation
 from roost.store.store import Store
@@ -48,12 +48,12 @@ class ImageScout:
     def registries(self, settings: RegistriesSettings) -> None:
         self.steps.registries = settings
 
-    async def look(self, facts: Facts, resolved: Resolved, defaults: Defaults, *, exact: bool = False) -> Facts:
+    async def look(self, facts: Facts, resolved: Resolved, *, exact: bool = False) -> Facts:
         """``facts`` with what is known of the image. ``exact``: of that generation, wherever its base's tag went."""
         estimates = {**facts.estimates, **await self._index.estimates(list(STEP_KINDS))}
         image = ImageFacts()
         if facts.lock_digest is not None:
-            image = await self._image(facts, resolved, None if exact else defaults)
+            image = await self._image(facts, resolved, exact=exact)
             folders = () if exact else await self._folders(facts.lock_digest, facts.generation, resolved.definition)
             image = msgspec.structs.replace(image, folders=folders)
         return msgspec.structs.replace(facts, estimates=estimates, image=image)
@@ -63,13 +63,13 @@ class ImageScout:
         lock = await self._index.lock(digest) if has_editables(definition.pip.requirements) else None
         return await self._frozen.reasons(lock, generation) if lock is not None else ()
 
-    async def _image(self, facts: Facts, resolved: Resolved, defaults: Defaults | None) -> ImageFacts:
+    async def _image(self, facts: Facts, resolved: Resolved, *, exact: bool) -> ImageFacts:
         generation = facts.generation
         assert facts.lock_digest is not None
         if generation is None or generation.base_digest is None:
             return await self._unmade(resolved.digest, facts.lock_digest)
         key = key_of(facts.lock_digest, resolved.platform, generation.base_digest, generation.steps_digest)
-        now = await self.base_now(resolved.definition, defaults, resolved.platform) if defaults else None
+        now = None if exact else await self.base_now(resolved)
         found = ImageFacts(key=key, base_policy=self.policy, base_now=now)
         found = await self._in_engine(found, key)
         if isinstance(found.engine, Yes):
@@ -153,17 +153,17 @@ class ImageScout:
         except RoostError as error:
             return _unknown(error)
 
-    async def base_now(self, definition: Definition, defaults: Defaults, platform: str) -> Answer[str] | None:
+    async def base_now(self, resolved: Resolved) -> Answer[str] | None:
         """What the base's tag names now, where the policy cares. A digest never names anything else."""
-        base = definition.base
+        base = resolved.definition.base
         if self.policy == "pin" or (base is not None and (base.dockerfile or base.context)):
             return None
-        text = (base.image if base else None) or defaults.base_image
+        text = (base.image if base else None) or resolved.defaults.base_image
         reference = parse_reference(text)
         if reference.digest is not None:
             return None
         try:
-            found = await self._bases.in_registry(reference, image_platform(platform))
+            found = await self._bases.in_registry(reference, image_platform(resolved.platform))
             if isinstance(found, Unknown):  # what the engine has under the name may be years old
                 return found
             if found is None:  # as when it is settled: then the engine's counts

@@ -215,6 +215,7 @@ async def _with_older_files(
         platform=solve.platform,
         credentials=solve.credentials,
         variables=solve.environ,
+        index=solve.defaults.index,
         glibc=solve.definition.system.get("glibc", BASELINE_GLIBC),
     )
     return {

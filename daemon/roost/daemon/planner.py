@@ -98,7 +98,7 @@ class Planner:
         if resolved.image:
             check_image(resolved.definition)
             exact = what.generation is not None or what.lock is not None
-            facts = await self.scout.look(facts, resolved, self.defaults, exact=exact)
+            facts = await self.scout.look(facts, resolved, exact=exact)
         plan = decide(request, facts)
         if plan.action == "reuse-image":
             facts = await self._with_interpreter(facts, resolved, plan)
@@ -115,7 +115,7 @@ class Planner:
 
     async def _as_it_is(self, target: str, resolved: Resolved, request: Request, what: What, facts: Facts) -> Planned:
         exact = what.generation is not None or what.lock is not None
-        plan, facts, image = await self.user_images.plan(target, resolved, request, facts, self.defaults, exact=exact)
+        plan, facts, image = await self.user_images.plan(target, resolved, request, facts, exact=exact)
         return Planned(plan=plan, facts=facts, user_image=image)
 
     async def known(self, resolved: Resolved, request: Request, what: What) -> Facts:

@@ -161,6 +161,7 @@ async def _wheels_beside(
         allow_builds=job.allow_builds,
         credentials=job.credentials,
         variables=job.environ,
+        index=job.defaults.index,
         glibc=job.definition.system.get("glibc", BASELINE_GLIBC),
         editables_as_wheels=job.image,
         progress=progress,
@@ -180,6 +181,7 @@ async def _with_host_python(engines: Engines, job: SolveJob, progress: Progress)
         allow_builds=job.allow_builds,
         credentials=job.credentials,
         variables=job.environ,
+        index=job.defaults.index,
         progress=progress,
     )
     return Lock(platform=job.platform, provider=interpreter, wheels=tuple(locked.wheels), inputs=tuple(locked.inputs))

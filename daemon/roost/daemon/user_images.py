@@ -25,7 +25,7 @@ from roost.daemon.image_places import definition_tag, key_tag
 from roost.daemon.oci import No, Unknown, Yes, image_platform, parse_platform, parse_reference
 from roost.daemon.plain_bases import PlainBases, id_of
 from roost.daemon.resolve import Resolved
-from roost.store.definition import Base, Defaults
+from roost.store.definition import Base
 from roost.store.errors import UnreachableError
 from roost.store.lock import CondaPython, Lock, lock_digest
 from roost.store.records import KeptBase
@@ -83,33 +83,33 @@ class UserImages:
         self._interpreters = interpreters
 
     async def plan(
-        self, target: str, resolved: Resolved, request: Request, facts: Facts, defaults: Defaults, *, exact: bool
+        self, target: str, resolved: Resolved, request: Request, facts: Facts, *, exact: bool
     ) -> tuple[PlanView, Facts, UserImage]:
         """The decision: the image is there, or is pulled. ``exact``: that generation, wherever its tag went.
 
         Raises the engine's errors, ReferenceInvalidError, ImagePlatformError, InterpreterMissingError."""
         base = resolved.definition.base or Base()
-        text = base.image or defaults.base_image
+        text = base.image or resolved.defaults.base_image
         if id_of(text) is None:
             parse_reference(text)
         estimates = await self._index.estimates(list(STEP_KINDS))
         facts = msgspec.structs.replace(
             facts, lock_digest=lock_digest(nothing_on_top(resolved.platform)), estimates=estimates
         )
-        facts = await self._with_base(facts, resolved, text, None if exact else defaults)
+        facts = await self._with_base(facts, resolved, text, exact=exact)
         image = await self._in_engine(await self._found(facts, resolved, text), resolved)
         facts = await self._with_places(facts, resolved, image)
         facts = msgspec.structs.replace(facts, interpreter=image.record)
         return plan_of(target, resolved.platform, request, facts, image), facts, image
 
-    async def _with_base(self, facts: Facts, resolved: Resolved, text: str, defaults: Defaults | None) -> Facts:
+    async def _with_base(self, facts: Facts, resolved: Resolved, text: str, *, exact: bool) -> Facts:
         """What the tag names now where the policy cares, and the generation only if it is of that very image."""
         own, generation = id_of(text), facts.generation
         if own is not None and generation is not None and generation.base_digest != own:
             return msgspec.structs.replace(facts, generation=None)
         now = None
-        if defaults is not None and own is None and generation is not None:
-            now = await self._scout.base_now(resolved.definition, defaults, resolved.platform)
+        if not exact and own is None and generation is not None:
+            now = await self._scout.base_now(resolved)
         image = ImageFacts(base_policy=self._scout.policy, base_now=now)
         return msgspec.structs.replace(facts, image=image)
 

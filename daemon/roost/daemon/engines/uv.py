@@ -29,7 +29,7 @@ from roost.daemon.engines.uv_requirements import Translator, split_credentials
 from roost.daemon.engines.uv_wheel_files import WheelFiles
 from roost.daemon.engines.uv_wheels import WheelStore
 from roost.daemon.progress import Progress, Silent
-from roost.store.definition import PipItem
+from roost.store.definition import Defaults, PipItem
 from roost.store.lock import HostPython, Wheel
 
 __all__ = ["PipConfig", "PipEngine", "PipLock", "PythonFacts"]
@@ -87,17 +87,19 @@ class PipEngine:
         credentials: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
         glibc: str = BASELINE_GLIBC,
+        index: str | None = None,
         editables_as_wheels: bool = False,
         progress: Progress | None = None,
     ) -> PipLock:
         """The wheels for ``items`` on ``python`` and ``platform``, beside what conda provides (name to version).
 
+        ``index``: the one that the definition was digested with (``Defaults.index``); by default the config's.
         ``editables_as_wheels``: of an editable folder a wheel of its content is made, for where the folder is not.
         ``variables`` fill in ``${NAME}`` in URLs. Raises PipUnsatisfiableError, ConflictError, LockNeedsBuildError,
         IndexUnreachableError, IndexDeniedError, DigestMismatchError, StoreFullError, UvCrashedError, DefinitionError.
         """
         progress = progress or Silent()
-        index, own = _index_and_credentials(self._config.index_url)
+        index_url, own = self._index(index)
         request = LockRequest(
             items=items,
             python=await _facts(python),
@@ -108,7 +110,7 @@ class PipEngine:
             credentials={**own, **(credentials or {})},
             variables=variables or {},
             glibc=glibc,
-            index_url=index,
+            index_url=index_url,
             timeout=self._config.timeout,
             editables_as_wheels=editables_as_wheels,
         )
@@ -128,10 +130,11 @@ class PipEngine:
         credentials: Mapping[str, str],
         variables: Mapping[str, str],
         glibc: str = BASELINE_GLIBC,
+        index: str | None = None,
     ) -> dict[str, frozenset[str]]:
         """Name to the sha256s (hex) of all files that the indexes named in ``items`` list for the versions of
         ``wheels``. Raises as ``lock``."""
-        index, own = _index_and_credentials(self._config.index_url)
+        index_url, own = self._index(index)
         options = [item for item in flat(items) if item.kind == "option"]
         pins = [PipItem(kind="requirement", text=f"{wheel.name}=={wheel.version}") for wheel in wheels]
         request = LockRequest(
@@ -144,7 +147,7 @@ class PipEngine:
             credentials={**own, **credentials},
             variables=variables,
             glibc=glibc,
-            index_url=index,
+            index_url=index_url,
             timeout=self._config.timeout,
         )
         secrets = Secrets(request.credentials)
@@ -153,6 +156,15 @@ class PipEngine:
         async with self._process.folder() as folder:
             process = self._for(request, folder)
             return await Choice(process, folder, request, translated, secrets, Silent()).digests()
+
+    def _index(self, default: str | None) -> tuple[str | None, dict[str, str]]:
+        """The URL of a definition's default index, ``None`` for uv's own, and credentials by origin. The config may
+        name another by now; it lends its credentials all the same."""
+        configured, own = _index_and_credentials(self._config.index_url)
+        if default is None:
+            return configured, own
+        named, more = _index_and_credentials(None if default == Defaults().index else default)
+        return named, {**own, **more}
 
     def _for(self, request: LockRequest, folder: str) -> Process:
         """Where secrets may stand in paths or queries, not just before an ``@``, uv's cache lasts for the request."""
