@@ -21,8 +21,10 @@ Json = dict[str, Any]
 TIMES = ("created", "started", "ended")
 UNEXPECTED = frozenset(
     [
+        "base-gone",
         "base-moved",
         "engine-unknown",
+        "interpreter-unchecked",
         "lock-elsewhere",
         "lock-not-shared",
         "lock-poisoned",
