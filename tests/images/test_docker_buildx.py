@@ -82,9 +82,12 @@ async def test_steps_that_need_buildkit_run_on_a_base_that_is_known_by_its_id_al
 
 
 async def test_a_base_without_a_name_outlives_the_build_on_it(connect: Make, docker_host: str, base_image: str):
-    engine = connect(docker_host)
+    """Nor does one build take away the name that another daemon's goes by."""
+    engine, others = connect(docker_host), connect(docker_host)
     below = await engine.build_steps(base_image, [_now()], progress=Silent())
-    both = await asyncio.gather(*(engine.build_steps(below, [_now(), CACHED], progress=Silent()) for _ in range(2)))
+    steps = ([_now(), CACHED], [_now(), f"{CACHED} && sleep 2"])
+    builds = zip((engine, others), steps, strict=True)
+    both = await asyncio.gather(*(each.build_steps(below, its, progress=Silent()) for each, its in builds))
     assert len(set(both)) == 2
     image = await engine.image(below)
     assert image is not None

@@ -45,7 +45,8 @@ async def test_the_lock_of_a_pip_only_image_can_be_taken_by_others(engines: Engi
         base=Base(image="debian:12-slim"),
         pip=Pip(requirements=(PipItem(kind="requirement", text="greet"),)),
     )
-    solve = SolveJob(definition=definition, defaults=Defaults(), platform=local_platform({}), image=True)
+    defaults = Defaults(index=pip_index.url)
+    solve = SolveJob(definition=definition, defaults=defaults, platform=local_platform({}), image=True)
     job = LockJob(definition_digest=DIGEST, solve=solve)
     lock = await solve_lock(engines, solve, Silent())
     assert unshareable(lock) is None

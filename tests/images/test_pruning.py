@@ -24,9 +24,11 @@ def dockerfile(roost: Roost, base: str, more: str = "") -> str:
 
 
 def remove(client: docker.DockerClient, label: str) -> None:
-    for image in client.images.list(filters={"label": label}, all=True):
-        with contextlib.suppress(docker.errors.ImageNotFound):  # it went with another
-            client.images.remove(image.id, force=True)
+    """All of them; one that others were made from goes after those."""
+    while images := client.images.list(filters={"label": label}, all=True):
+        for image in images:
+            with contextlib.suppress(docker.errors.APIError):
+                client.images.remove(image.id, force=True)
 
 
 def made(roost: Roost, *options: str) -> str:

@@ -35,7 +35,9 @@ def forget(client: docker.DockerClient, roost: Roost, *, layers: bool = False) -
         with contextlib.suppress(docker.errors.NotFound):
             below = client.images.get(image["digest"]).labels.get("org.roost.base", image["digest"])
             client.images.remove(image["digest"], force=True)
-            client.images.remove(f"roost/base:{below.removeprefix('sha256:')}")
+            name = f"roost/base:{below.removeprefix('sha256:')}"
+            if client.images.get(name).tags == [name]:  # what a Dockerfile made, and no base that others build on
+                client.images.remove(name)
     client.images.prune(filters={"dangling": True})
     if layers:
         shutil.rmtree(roost.root / "layers")
@@ -154,3 +156,21 @@ def test_a_generation_that_was_a_prefix_first_takes_what_others_made_with_the_st
     assert "steps-shared" in codes(third.json("build")["build"]), "the first one's was offered to all"
     assert made(third) == said
     forget(client, third)
+
+
+def test_a_dockerfile_that_leads_out_of_its_context_is_refused(
+    new_machine: Machine, client: docker.DockerClient, base_image: str
+):
+    """Its text would count in no digest."""
+    roost = new_machine(workspace=False)
+    write(roost, "context", base_image)
+    dockerfile = roost.folder / "context/Dockerfile"
+    dockerfile.rename(roost.folder / "elsewhere")
+    dockerfile.symlink_to("../elsewhere")
+    refused = roost.failed(3, "build")
+    assert (refused["code"], "../elsewhere" in refused["message"]) == ("definition-invalid", True)
+    (roost.folder / "elsewhere").rename(roost.folder / "context/other")
+    dockerfile.unlink()
+    dockerfile.symlink_to("other")
+    assert made(roost)
+    forget(client, roost)

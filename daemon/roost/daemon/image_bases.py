@@ -250,7 +250,7 @@ class Bases:
     async def _text_of(self, base: Base) -> str:
         path = os.path.join(base.context_path or "", "Dockerfile")
         try:
-            return (await asyncio.to_thread(LocalFiles().read, path)).decode()
+            return await asyncio.to_thread(_text_in, base.context_path or "", path)
         except (OSError, UnicodeDecodeError) as error:
             raise DefinitionError(f"{path} can't be read: {error}", hint="A build context has a Dockerfile.") from error
 
@@ -351,6 +351,17 @@ class Bases:
             yield path
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, path, ignore_errors=True))
+
+
+def _text_in(context: str, path: str) -> str:
+    """A Dockerfile that is a link counts in the context's digest by where it leads: its text must count as well."""
+    led = os.path.relpath(os.path.realpath(path), os.path.realpath(context))
+    if os.path.islink(path) and led not in LocalFiles().context_names(context):
+        raise DefinitionError(
+            f"{path} leads to {led}, which is no part of the build context",
+            hint="Put the Dockerfile itself into the folder; Docker follows no link out of it either.",
+        )
+    return LocalFiles().read(path).decode()
 
 
 def _can_be_had(layer: BaseLayer, base: KeptBase, layout: Layout) -> bool:

@@ -41,7 +41,7 @@ from roost.daemon.lock_vouch import LockJob, judge, vouch
 from roost.daemon.oci import OCI_MANIFEST, Answer, Manifest, No, Reference, Unknown, Yes, parse_manifest
 from roost.daemon.progress import Progress
 from roost.daemon.registries import Place, places
-from roost.store.errors import BuildError, NotFoundError, RoostError, UnreachableError
+from roost.store.errors import RoostError, UnreachableError
 from roost.store.index import Index
 from roost.store.lock import Lock, lock_digest
 from roost.store.records import Generation
@@ -271,10 +271,10 @@ class LockShare:
             offer = await self._offer(place, job, shared, rebuild=rebuild)
         except UnreachableError as error:
             offer = Offer(reason=_unknown(place, error.message))
-        except BuildError as error:
+        except LockPoisonedError as error:
             offer = Offer(reason=Reason(code=error.code, message=f"{error.message}. {error.hint}".rstrip()))
         except RoostError as error:  # a disk that is full, a registry that knows no such repository
-            offer = Offer(reason=_kept_here(place, error))
+            offer = Offer(reason=_kept_here(error))
         self._recent.pop((job.definition_digest, job.solve.platform), None)
         await self._tell(job, lock, offer)
         return offer
@@ -390,11 +390,9 @@ def _unknown(place: Place, message: str) -> Reason:
     )
 
 
-def _kept_here(place: Place, error: RoostError) -> Reason:
+def _kept_here(error: RoostError) -> Reason:
     """A push that failed, though the registry answers."""
-    unmade = f"Where repositories must be made first, make {lock_repository(place.location).name}."
-    hint = error.hint or (unmade if isinstance(error, NotFoundError) else "")
-    text = f"This lock stays on this machine: {error.message}. {hint}".rstrip()
+    text = f"This lock stays on this machine: {error.message}. {error.hint}".rstrip()
     return Reason(code="lock-not-shared", message=text)
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
+import secrets
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -16,30 +16,36 @@ from roost.store.errors import RoostError
 if TYPE_CHECKING:
     from roost.daemon.engines.docker_engine import DockerEngine
 
+PASSING = "roost/building"
+"""Repository of names that go with the build: each has its own, for others build on the same base, in other daemons
+too, and take away theirs."""
 
-class BaseNames:
-    """Names bases, and takes the names away again when the last build on one is done."""
 
-    def __init__(self) -> None:
-        self._used: Counter[str] = Counter()
+@contextlib.asynccontextmanager
+async def base_named(engine: DockerEngine, image_id: str) -> AsyncIterator[str]:
+    """A name for the image while the block lasts; in containerd's store the one that it has there for good.
 
-    @contextlib.asynccontextmanager
-    async def named(self, engine: DockerEngine, image_id: str) -> AsyncIterator[str]:
-        """``roost/base:<digits of the id>``. It stays where it is the image's only name: an image goes with its last
-        one. Raises ImageMissingError."""
+    Raises ImageMissingError."""
+    if (await engine.facts()).containerd:
         name = own_name(image_id)
-        self._used[name] += 1
-        try:
-            await engine.tag(image_id, name)
-            yield name
-        finally:
-            self._used[name] -= 1
-            if not self._used[name]:
-                await self._taken_away(engine, image_id, name)
+        await engine.tag(image_id, name)
+        yield name
+        return
+    name = f"{PASSING}:{secrets.token_hex(16)}"
+    await engine.tag(image_id, name)
+    try:
+        yield name
+    finally:
+        await _taken_away(engine, image_id, name)
 
-    async def _taken_away(self, engine: DockerEngine, image_id: str, name: str) -> None:
-        """A name that stays harms nobody: whatever hinders this is not why a build fails."""
-        with contextlib.suppress(RoostError):
-            image = await engine.image(image_id)
-            if image is not None and set(image.tags) - {name} and not (await engine.facts()).containerd:
-                await engine.untag(name)
+
+async def _taken_away(engine: DockerEngine, image_id: str, name: str) -> None:
+    """An image goes with its last name: one that has none for good gets one. A name that stays harms nobody, so
+    whatever hinders this is not why a build fails."""
+    with contextlib.suppress(RoostError):
+        image = await engine.image(image_id)
+        if image is None:
+            return
+        if all(tag.startswith(f"{PASSING}:") for tag in image.tags):
+            await engine.tag(image_id, own_name(image_id))
+        await engine.untag(name)

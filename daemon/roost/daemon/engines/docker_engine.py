@@ -39,7 +39,7 @@ from roost.daemon.engines.docker_archive import (
     docker_archive,
     read_archive,
 )
-from roost.daemon.engines.docker_base_name import BaseNames
+from roost.daemon.engines.docker_base_name import base_named
 from roost.daemon.engines.docker_builds import Building, classic_build
 from roost.daemon.engines.docker_buildx import buildx_build
 from roost.daemon.engines.docker_client import Ask, DockerClient, Json
@@ -121,7 +121,6 @@ class DockerEngine:
         self.credentials: Sources = {}
         """Host of a registry to where its credentials are; others' are Docker's."""
         self._stage = stage
-        self._names = BaseNames()
         self._facts: tuple[str, EngineFacts] | None = None
 
     def configure(self, config: DockerConfig) -> None:
@@ -208,7 +207,7 @@ class DockerEngine:
 
         async def built(buildkit: str | None) -> str:
             by_name = buildkit or (await self.facts()).containerd
-            async with self._names.named(self, base) if by_name else nullcontext(base) as name:
+            async with base_named(self, base) if by_name else nullcontext(base) as name:
                 building = Building(f"FROM {name}\n{checked.text}", None, platform, labels or {}, fresh)
                 return await self._build(building, buildkit, progress)
 
