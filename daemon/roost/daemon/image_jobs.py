@@ -136,7 +136,7 @@ class ImageJobs:
         except LOST as error:
             BuildProgress(tell).log(f"{error.message}. Was it pruned meanwhile? Once more")
             text = f"{error.message}: it was pruned meanwhile, and made once more"
-            reasons[:] = [Reason(code="pruned-meanwhile", message=text)]
+            reasons.append(Reason(code="pruned-meanwhile", message=text))
             return await self._built(job, tell, reasons)
 
     async def _built(self, job: ImageJob, tell: Callable[[Message], None], reasons: list[Reason]) -> ReadyImage:
@@ -223,7 +223,7 @@ class ImageJobs:
         if first and has_steps(definition):
             theirs = await self._steps.first(resolved.digest, resolved.platform, job.platform)
             if theirs is not None:
-                text = "Another machine made this with its docker steps: that is taken, and they do not run again"
+                text = "What these docker steps made is shared already: that is taken, and they do not run again"
                 reasons.append(Reason(code="steps-shared", message=text))
                 return theirs
         settled = await self._images.bases.settle(

@@ -270,10 +270,11 @@ class LockShare:
         try:
             offer = await self._offer(place, job, shared, rebuild=rebuild)
         except UnreachableError as error:
-            offer = Offer(reason=_unknown(place, error.message))
+            unmade = error.code == "repository-missing"
+            offer = Offer(reason=_kept_here(error) if unmade else _unknown(place, error.message))
         except LockPoisonedError as error:
             offer = Offer(reason=Reason(code=error.code, message=f"{error.message}. {error.hint}".rstrip()))
-        except RoostError as error:  # a disk that is full, a registry that knows no such repository
+        except RoostError as error:  # a disk that is full
             offer = Offer(reason=_kept_here(error))
         self._recent.pop((job.definition_digest, job.solve.platform), None)
         await self._tell(job, lock, offer)
