@@ -45,11 +45,16 @@ def machine(
         roost.end()
 
 
-def write_numpy(roost: Roost, base: str, more: str = "") -> None:
-    """The definition of most of these tests, with a digest for each test: all share an engine, and none shall remove
-    another's image."""
+def of_this_test() -> str:
+    """A word that no other test has. All share an engine and what it remembers of steps: with this word in them, none
+    removes another's images."""
     test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
-    name = f"train-{hashlib.sha256(test.encode()).hexdigest()[:8]}"
+    return hashlib.sha256(test.encode()).hexdigest()[:8]
+
+
+def write_numpy(roost: Roost, base: str, more: str = "") -> None:
+    """The definition of most of these tests, with a digest for each test."""
+    name = f"train-{of_this_test()}"
     roost.write("roost.toml", NUMPY.format(name=name, base=base, more=more))
 
 

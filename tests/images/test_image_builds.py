@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import docker
-from image_machines import Machine, forget, write_numpy
+from image_machines import Machine, forget, of_this_test, write_numpy
 from pip_index import PipIndex
 
 VERSION = "import numpy, sys; print(numpy.__version__, sys.prefix)"
@@ -43,11 +43,11 @@ def test_docker_steps_run_once_and_a_pruned_image_comes_back_as_it_was(
     new_machine: Machine, client: docker.DockerClient, base_image: str
 ):
     roost = new_machine()
-    write_numpy(roost, base_image, 'steps = ["RUN date +%N > /made"]')
+    write_numpy(roost, base_image, f'steps = ["RUN date +%N > /made # {of_this_test()}"]')
     first = roost.json("build")["build"]
     said = roost.ok("run", "--", "python", "-c", READ)
-    forget(client, first["artifacts"][0]["reference"])
-    client.images.prune(filters={"dangling": True})
+    made = client.images.get(first["artifacts"][0]["digest"]).labels["org.roost.steps"]
+    forget(client, first["artifacts"][0]["reference"], made)
     [plan] = roost.json("plan")["plans"]
     assert plan["action"] == "build-image"
     assert "image-missing" in [reason["code"] for reason in plan["reasons"]]
@@ -139,7 +139,7 @@ def test_a_dockerfile_is_built_whole_and_packages_go_on_top(
 
 def test_a_run_is_run_again_in_its_own_generation(new_machine: Machine, client: docker.DockerClient, base_image: str):
     roost = new_machine()
-    write_numpy(roost, base_image, 'steps = ["RUN date +%N > /made"]')
+    write_numpy(roost, base_image, f'steps = ["RUN date +%N > /made # {of_this_test()}"]')
     said = roost.ok("run", "--", "python", "-c", READ)
     [run] = roost.json("runs", "list")["runs"]
     (roost.folder / "roost.toml").unlink()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import docker
 import pytest
-from image_machines import Machine, forget, machine, write_numpy
+from image_machines import Machine, forget, machine, of_this_test, write_numpy
 from pip_index import PipIndex
 from registry_parts import Registries
 from roost_process import Roost
@@ -208,7 +208,9 @@ def test_an_image_on_an_image_of_roost_is_pushed_and_pulled(
     new_machine: Machine, client: docker.DockerClient, base_image: str, registries: Registries
 ):
     builder, runner = new_machine(), new_machine()
-    builder.write("roost.toml", f'[base]\nimage = "{base_image}"\nsteps = ["RUN date +%N > /made"]\n')
+    builder.write(
+        "roost.toml", f'[base]\nimage = "{base_image}"\nsteps = ["RUN date +%N > /made # {of_this_test()}"]\n'
+    )
     below = builder.json("build")["build"]["artifacts"][0]["digest"]
     assert "org.roost.steps" in client.images.get(below).labels
     client.images.get(below).tag(f"{registries.catalogue.host}/below", "1")
@@ -232,7 +234,7 @@ def test_an_image_that_brings_its_python_is_pushed_unseen_and_its_python_is_foun
     forget(client, f"{shelf}:1")
     text = '[base]\nimage = "{}"\n{}\n[python]\nuser_managed = true\ninterpreter = "{}"\n'
     builder, runner, blind = new_machine(), new_machine(), new_machine(engine=False)
-    steps = 'steps = ["RUN date +%N > /made"]'
+    steps = f'steps = ["RUN date +%N > /made # {of_this_test()}"]'
     for roost in (builder, runner):
         roost.write("roost.toml", text.format(f"{shelf}:1", steps, "/usr/bin/python3"))
     pushed = builder.json("image", "push")["build"]

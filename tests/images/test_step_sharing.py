@@ -8,12 +8,10 @@ from collections.abc import Iterator
 
 import docker
 import pytest
-from image_machines import Machine, machine
+from image_machines import Machine, machine, of_this_test
 from pip_index import PipIndex
 from registry_parts import Registries
 from roost_process import Roost
-
-STEP = "RUN date +%N > /made"
 
 
 @pytest.fixture
@@ -30,28 +28,34 @@ def new_machine(channel_url: str, docker_host: str, registries: Registries) -> I
 
 
 def forget(client: docker.DockerClient, roost: Roost, *, layers: bool = False) -> None:
-    """As a user who prunes everything, and with ``layers`` roost's own as well."""
+    """As a user who prunes everything, and with ``layers`` roost's own as well; no other test's images go with it."""
     for image in roost.json("image", "list")["images"]:
-        with contextlib.suppress(docker.errors.NotFound):
-            below = client.images.get(image["digest"]).labels.get("org.roost.base", image["digest"])
+        with contextlib.suppress(docker.errors.APIError):
+            labels = client.images.get(image["digest"]).labels
+            below = labels.get("org.roost.base", image["digest"])
             client.images.remove(image["digest"], force=True)
             name = f"roost/base:{below.removeprefix('sha256:')}"
-            if client.images.get(name).tags == [name]:  # what a Dockerfile made, and no base that others build on
+            if "org.roost.steps" in labels:
+                client.images.remove(labels["org.roost.steps"])
+            elif client.images.get(name).tags == [name]:  # what a Dockerfile made
                 client.images.remove(name)
-    client.images.prune(filters={"dangling": True})
     if layers:
         shutil.rmtree(roost.root / "layers")
         (roost.root / "layers").mkdir()
 
 
+def step() -> str:
+    return f"RUN date +%N > /made # {of_this_test()}"
+
+
 def write(roost: Roost, kind: str, base: str) -> None:
     if kind == "steps":
-        roost.write("roost.toml", f'[base]\nimage = "{base}"\nsteps = ["{STEP}"]\n')
+        roost.write("roost.toml", f'[base]\nimage = "{base}"\nsteps = ["{step()}"]\n')
     elif kind == "dockerfile":
-        roost.write("Dockerfile", f"FROM {base}\n{STEP}\n")
+        roost.write("Dockerfile", f"FROM {base}\n{step()}\n")
         roost.write("roost.toml", '[base]\ndockerfile = "Dockerfile"\n')
     else:
-        roost.write("context/Dockerfile", f"FROM {base}\nCOPY word /word\n{STEP}\n")
+        roost.write("context/Dockerfile", f"FROM {base}\nCOPY word /word\n{step()}\n")
         roost.write("context/word", "hello")
         roost.write("roost.toml", '[base]\ncontext = "context"\n')
 
@@ -142,7 +146,7 @@ def test_a_generation_that_was_a_prefix_first_takes_what_others_made_with_the_st
 ):
     first, second, third = new_machine(), new_machine(), new_machine()
     for roost in (first, second, third):
-        text = f'[base]\nimage = "{base_image}"\nsteps = ["{STEP}", "RUN echo prefix"]\n'
+        text = f'[base]\nimage = "{base_image}"\nsteps = ["{step()}", "RUN echo prefix"]\n'
         roost.write("roost.toml", text + '[conda]\ndependencies = ["dated=1"]\n')
     for roost in (first, second):
         assert roost.json("build", "-t", "local", "--ignore-image")["build"]["generation"] == 1

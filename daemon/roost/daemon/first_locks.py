@@ -21,7 +21,7 @@ from roost.store.errors import RoostError
 from roost.store.lock import Lock, lock_digest
 from roost.store.records import Generation
 
-_STANDING_SECONDS = 3.0
+_STANDING_SECONDS = 5.0
 MakeJob = Callable[[Resolved, What], SolveJob]
 
 
@@ -82,7 +82,7 @@ class FirstLocks:
     async def standing(self, resolved: Resolved, what: What, facts: Facts) -> tuple[Reason, ...]:
         """What there is to say of the current generation's lock and the registries': another machine's lock is told
         and never taken unasked; one that could not be shared when it was made is shared now. Never fails, and takes
-        three seconds at most."""
+        five seconds at most."""
         if facts.generation is None or not facts.generation.current:
             return ()
         try:
