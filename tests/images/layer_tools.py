@@ -121,8 +121,9 @@ def oci_layout(folder: Path, content: Content, platform: str = "linux-64") -> tu
 
 
 def in_chroot(root: Path, *command: str, environ: Sequence[str] = ()) -> str:
-    """Output of a command of the image, with this machine's C library lent to it."""
-    mounts = [folder for folder in ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/proc") if Path(folder).is_dir()]
+    """Output of a command of the image, with this machine's C library, time zones and kernel lent to it."""
+    lent = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/proc", "/dev", "/sys")
+    mounts = [folder for folder in lent if Path(folder).is_dir()]
     script = "set -e\n"
     for folder in mounts:
         if not Path(folder).is_symlink():
