@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from roost.store import index_history
 from roost.store.lock import CondaPackage, CondaPython, Lock, Wheel, lock_digest
 from roost.store.records import NewGeneration, Run
 
@@ -34,7 +35,8 @@ async def filled(served: Any) -> Any:
         ),
     ):
         await index.add_generation(NewGeneration(definition_digest=definition, platform="linux-64"), each)
-    await index.insert_run(
+    await index.database.write(
+        index_history.insert_record,
         Run(
             id="r1", state="succeeded", target="local", command=("python",), cwd="/", definition_digest="sha256:d",
             settings_digest="s", created=NOW, lock_digest=lock_digest(lock("1.26.3")), environment_name="train",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime, timezone
+from typing import TypeVar
 
 import msgspec
 from aiohttp import web
@@ -14,6 +15,9 @@ from roost.daemon.redaction import redact_value
 from roost.store.index import Index
 from roost.store.records import Event
 
+T = TypeVar("T")
+Keep = Callable[[str, Mapping[str, object]], Awaitable[tuple[T, Event | None]]]
+"""Records something with its event, of which it is given kind and fields; no event where nothing happened."""
 PAGE = 500
 PRUNE_EVERY = 1000
 
@@ -40,12 +44,22 @@ class Events:
     async def append(self, kind: str, /, **fields: object) -> Event:
         """Record that ``kind`` happened and tell the followers, in the order of the sequence numbers. Credentials in
         ``fields`` are taken out first."""
+
+        async def kept(kind: str, fields: Mapping[str, object]) -> tuple[Event, Event]:
+            event = await self._index.append_event(kind, fields)
+            return event, event
+
+        return await self.along(kept, kind, **fields)
+
+    async def along(self, keep: Keep[T], kind: str, /, **fields: object) -> T:
+        """As ``append``, where ``keep`` records the event in one transaction with what it tells of: its result."""
         async with self._order:
-            event = await self._index.append_event(kind, redact_value(fields))
-            self.last = event.seq
-            self._tell(event)
-            await self._prune()
-            return event
+            result, event = await keep(kind, redact_value(fields))
+            if event is not None:
+                self.last = event.seq
+                self._tell(event)
+                await self._prune()
+            return result
 
     def _tell(self, event: Event) -> None:
         line = msgspec.json.encode(event) + b"\n"

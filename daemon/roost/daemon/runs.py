@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -26,7 +27,7 @@ from roost.daemon.resolve import Resolved
 from roost.daemon.views import error_body
 from roost.store.clock import utc_now
 from roost.store.errors import NotFoundError, RoostError, StoreError, UsageError
-from roost.store.records import Change, Run, RunState
+from roost.store.records import Change, Known, Run, RunState
 from roost.store.run_folders import Outcome, open_supervisor, outcome
 from roost.store.store import Store
 
@@ -115,13 +116,11 @@ class Runs:
             secrets=tuple(sorted(request.secrets)),
             detached=request.detach,
         )
-        index = self._store.index
         await asyncio.to_thread(os.makedirs, self.folder(run.id), 0o700, exist_ok=True)
-        await index.remember_definition(resolved.digest, resolved.canonical, resolved.source.name, resolved.source.path)
-        await index.remember_settings(resolved.settings_digest, resolved.settings_canonical)
-        await index.insert_run(run)
-        await self._events.append("run-created", run=run.id, command=list(run.command))
-        return run
+        source = resolved.source
+        seen = Known(digest=resolved.digest, canonical=resolved.canonical, name=source.name, source=source.path)
+        keep = partial(self._store.index.begin_run, run, seen, resolved.settings_canonical)
+        return await self._events.along(keep, "run-created", run=run.id, command=list(run.command))
 
     async def get(self, run_id: str) -> Run:
         """Raises NotFoundError."""
@@ -145,36 +144,40 @@ class Runs:
                 self._unwatch(run_id)
                 self._watch(run_id, update.pid, foreground=not run.detached)
             return await self.get(run_id)
-        return await self._settle(run_id, _told(update))
+        return await self.settle(run_id, _told(update))
 
     async def fail(self, run_id: str, error: RoostError, *, exit_status: int = 125) -> None:
         """It never started."""
         body = msgspec.to_builtins(error_body(error))
-        await self._store.index.update_run(run_id, state="failed", ended=utc_now(), exit_status=exit_status, error=body)
-        await self._events.append("run-ended", run=run_id, state="failed", code=error.code)
+        end = {"state": "failed", "ended": utc_now(), "exit_status": exit_status, "error": body}
+        keep = partial(self._store.index.end_run, run_id, end)
+        await self._events.along(keep, "run-ended", run=run_id, state="failed", code=error.code)
 
     def note_cancelled(self, run_id: str) -> None:
         """Whatever it ends with, it was cancelled."""
         self._cancelled.add(run_id)
 
     async def settle(self, run_id: str, found: Outcome) -> Run:
-        """Record how a run ended; one that is over stays as it is."""
-        run = await self.get(run_id)
-        return run if run.state in OVER else await self._settle(run_id, found)
-
-    async def _settle(self, run_id: str, found: Outcome) -> Run:
-        """It ended, or nobody knows how."""
+        """Record how a run ended, or that nobody knows; one that is over stays as it is. What only waited for its end
+        goes meanwhile."""
         ended_early = run_id in self._cancelled and found.state in ("failed", "lost")
         state: RunState = "cancelled" if ended_early else found.state
         self._cancelled.discard(run_id)
         if run_id in self._foreground:  # its client may do other things yet
             self._unwatch(run_id)
-        await self._store.index.update_run(
-            run_id, state=state, exit_status=found.exit_status, ended=found.ended or utc_now()
-        )
-        await self._events.append("run-ended", run=run_id, state=state, exit_status=found.exit_status)
-        await self._store.sweep_retired()
-        return await self.get(run_id)
+        status = found.exit_status
+        end = {"state": state, "exit_status": status, "ended": found.ended or utc_now()}
+        keep = partial(self._store.index.end_run, run_id, end)
+        run = await self._events.along(keep, "run-ended", run=run_id, state=state, exit_status=status)
+        self.spawn(self._sweep())
+        return run
+
+    async def _sweep(self) -> None:
+        """Retired prefixes that the run was the last to use; the next end or start tries again."""
+        try:
+            await self._store.sweep_retired()
+        except StoreError as error:
+            log.warning("A retired prefix could not be removed: %s", error.message)
 
     async def start_detached(self, run: Run, launch: Launch, request: RunRequest) -> None:
         """Start the supervisor, which outlives the daemon."""
@@ -259,7 +262,7 @@ class Runs:
         if found.state == "running":
             self._orphans.add(run_id)
         else:
-            await self._settle(run_id, found)
+            await self.settle(run_id, found)
 
     def start(self, run_id: str, work: Callable[[], Coroutine[object, object, object]]) -> None:
         """Let ``work`` make a detached run ready and hand it to its supervisor; ``cancel`` cancels it meanwhile."""
@@ -306,7 +309,7 @@ class Runs:
         watched = self._watched.get(run_id)
         if watched is None and run_id in self._starting:
             self._starting[run_id].cancel()
-            return await self._settle(run_id, Outcome(state="cancelled"))
+            return await self.settle(run_id, Outcome(state="cancelled"))
         if watched is None:
             raise RunOverError(
                 f"Run {run_id} has no supervisor that could be told",
@@ -348,7 +351,7 @@ class Runs:
 
     async def stop(self) -> None:
         """Let go of the watches; detached runs go on, and those that were made ready are told why they never began."""
-        await asyncio.gather(*self._starting.values(), return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for run_id in list(self._watched):
             self._unwatch(run_id)
 

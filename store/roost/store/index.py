@@ -49,7 +49,6 @@ from roost.store.records import (
 )
 from roost.store.where_used import Part, Uses
 
-OPEN_RUN_STATES = ("queued", "preparing", "running")
 OPEN_BUILD_STATES = ("queued", "solving", "building")
 
 
@@ -92,10 +91,6 @@ class Index:
     ) -> list[Known]:
         """The last of the same path, then of the same name, then the latest; each definition once."""
         return await self.database.scan(index_definitions.nearest_candidates, name, source, limit)
-
-    async def remember_settings(self, digest: str, canonical: bytes) -> None:
-        if await self.settings(digest) is None:
-            await self.database.write(index_definitions.remember_settings, digest, canonical)
 
     async def settings(self, digest: str) -> bytes | None:
         """The canonical settings of that digest."""
@@ -266,8 +261,19 @@ class Index:
         """Newest first; ``before`` is the id of the last one of the page before."""
         return await self.database.scan(index_history.records, Build, limit, before)
 
-    async def insert_run(self, run: Run) -> None:
-        await self.database.write(index_history.insert_record, run)
+    async def begin_run(
+        self, run: Run, seen: Known, settings: bytes, kind: str, fields: Mapping[str, object]
+    ) -> tuple[Run, Event]:
+        """Keep a new run, the definition (as it was ``seen``) and the canonical settings that it runs in, and the
+        event ``kind`` that tells of it: all of it or nothing."""
+        return await self.database.write(index_history.begin_run, run, seen, settings, kind, fields)
+
+    async def end_run(
+        self, run_id: str, end: Mapping[str, object], kind: str, fields: Mapping[str, object]
+    ) -> tuple[Run, Event | None]:
+        """Change a run to one that is over, with the event ``kind`` that tells of it. One that is over already stays as
+        it is, without an event. Raises ``RecordUnknownError``."""
+        return await self.database.write(index_history.end_run, run_id, end, kind, fields)
 
     async def update_run(self, run_id: str, **fields: object) -> Run:
         """Change fields; what it is afterwards. Raises ``RecordUnknownError``."""
@@ -282,7 +288,7 @@ class Index:
 
     async def open_runs(self) -> list[Run]:
         """Those that have not ended, the oldest first."""
-        return await self.database.read(index_history.records_in, Run, OPEN_RUN_STATES)
+        return await self.database.read(index_history.records_in, Run, index_history.OPEN_RUN_STATES)
 
     async def open_builds(self) -> list[Build]:
         """Those that have not ended, the oldest first."""

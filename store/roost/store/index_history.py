@@ -11,11 +11,13 @@ import msgspec
 
 from roost.store.clock import utc_now
 from roost.store.errors import NotFoundError
-from roost.store.records import Build, Estimate, Event, Run
+from roost.store.index_definitions import remember_definition, remember_settings, seen_last
+from roost.store.records import Build, Estimate, Event, Known, Run
 
 Record = TypeVar("Record", Build, Run)
 
 _TABLES: dict[type, str] = {Build: "builds", Run: "runs"}
+OPEN_RUN_STATES = ("queued", "preparing", "running")
 _SAMPLES = 15
 """Latest executions of a step that an estimate is the median of."""
 
@@ -65,6 +67,29 @@ def update_record(
         (changed.state, changed.lock_digest, msgspec.json.encode(changed), record_id),
     )
     return changed
+
+
+def begin_run(
+    connection: sqlite3.Connection, run: Run, seen: Known, settings: bytes, kind: str, fields: Mapping[str, object]
+) -> tuple[Run, Event]:
+    """Keep a new run, the definition (as it was ``seen``) and the canonical settings that it runs in, and the event
+    ``kind`` that tells of it."""
+    if not seen_last(connection, seen.digest, seen.name, seen.source):
+        remember_definition(connection, seen.digest, seen.canonical, seen.name, seen.source)
+    remember_settings(connection, run.settings_digest, settings)
+    insert_record(connection, run)
+    return run, append_event(connection, kind, fields)
+
+
+def end_run(
+    connection: sqlite3.Connection, run_id: str, end: Mapping[str, object], kind: str, fields: Mapping[str, object]
+) -> tuple[Run, Event | None]:
+    """Change a run to one that is over, and keep the event that tells of it; one that is over stays as it is, and
+    tells nothing. Raises as ``update_record``."""
+    found = record(connection, Run, run_id)
+    if found is not None and found.state not in OPEN_RUN_STATES:
+        return found, None
+    return update_record(connection, Run, run_id, end), append_event(connection, kind, fields)
 
 
 def record(connection: sqlite3.Connection, kind: type[Record], record_id: str) -> Record | None:

@@ -9,6 +9,7 @@ import shutil
 import pytest
 from blockbuster import BlockingError, blockbuster_ctx
 
+from roost.store import index_history
 from roost.store.disk import lists
 from roost.store.errors import BuildError
 from roost.store.records import NewGeneration, Run
@@ -32,7 +33,8 @@ async def use(root, lock_of):
     )
     with pytest.raises(BuildError):
         await store.publish_prefix(lock=lock_of("b"), generation=None, build_id="b", fill=failing)
-    await store.index.insert_run(
+    await store.index.database.write(
+        index_history.insert_record,
         Run(
             id="r",
             state="running",
@@ -42,7 +44,7 @@ async def use(root, lock_of):
             definition_digest="sha256:d",
             settings_digest="sha256:s",
             created="2026-01-01T00:00:00Z",
-        )
+        ),
     )
     assert len(await store.usage(measure=True)) == 1
     await store.close()

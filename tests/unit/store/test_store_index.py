@@ -9,7 +9,7 @@ import sqlite3
 import msgspec
 import pytest
 
-from roost.store import index_generations
+from roost.store import index_definitions, index_generations, index_history
 from roost.store.errors import StoreError
 from roost.store.index import Index
 from roost.store.index_database import IndexDamagedError
@@ -17,7 +17,7 @@ from roost.store.index_generations import GenerationUnknownError
 from roost.store.index_history import RecordUnknownError
 from roost.store.index_schema import MIGRATIONS, SCHEMA_VERSION, statements
 from roost.store.lock import HostPython, Lock, Wheel, lock_digest
-from roost.store.records import Build, KeptLayer, NewGeneration, Run
+from roost.store.records import Build, KeptLayer, Known, NewGeneration, Run
 from roost.store.root import RootFormatError
 
 
@@ -98,8 +98,8 @@ async def test_settings_and_locks_come_back(index):
         wheels=(Wheel(name="six", version="1.16.0", sha256="ab" * 32),),
     )
     assert await index.settings("sha256:s") is None
-    await index.remember_settings("sha256:s", b'{"variables":{}}')
-    await index.remember_settings("sha256:s", b"other")
+    await index.database.write(index_definitions.remember_settings, "sha256:s", b'{"variables":{}}')
+    await index.database.write(index_definitions.remember_settings, "sha256:s", b"other")
     assert await index.settings("sha256:s") == b'{"variables":{}}'
     assert await index.put_lock(lock) == lock_digest(lock)
     assert await index.lock(lock_digest(lock)) == lock
@@ -203,12 +203,49 @@ async def test_builds_are_updated_checked_and_paged(index):
 
 async def test_runs_are_updated_and_paged(index):
     first = run(1, variables={"A": "1"}, secrets=("TOKEN",), interpreter={"path": "/p", "mtime": 1.5})
-    await index.insert_run(first)
-    await index.insert_run(run(2))
+    await index.database.write(index_history.insert_record, first)
+    await index.database.write(index_history.insert_record, run(2))
     assert await index.run("r1") == first
     await index.update_run("r1", state="succeeded", exit_status=0, lock_digest="sha256:l")
     assert [r.id for r in await index.open_runs()] == ["r2"]
     assert [(r.id, r.lock_digest) for r in await index.runs(before=None)] == [("r2", None), ("r1", "sha256:l")]
+
+
+SEEN = Known(digest="sha256:d", canonical=b"d", name="train", source="/w/environment.yml")
+
+
+async def test_a_run_begins_with_what_it_runs_in_and_its_event_or_not_at_all(index):
+    begun, event = await index.begin_run(run(1), SEEN, b"s", "run-created", {"run": "r1"})
+    assert await index.run("r1") == begun == run(1)
+    assert await index.known_definition("sha256:d") == SEEN
+    assert await index.settings("sha256:s") == b"s"
+    assert await index.events_since(0) == [event]
+    with pytest.raises(StoreError):  # that id is taken
+        await index.begin_run(
+            run(1, definition_digest="sha256:e", settings_digest="sha256:t"),
+            msgspec.structs.replace(SEEN, digest="sha256:e"),
+            b"t",
+            "run-created",
+            {},
+        )
+    assert await index.known_definition("sha256:e") is None
+    assert await index.settings("sha256:t") is None
+    assert await index.last_event() == 1
+
+
+async def test_a_run_ends_once_and_is_told_of_once(index):
+    await index.begin_run(run(1), SEEN, b"s", "run-created", {})
+    end = {"state": "failed", "exit_status": 3}
+    ended, event = await index.end_run("r1", end, "run-ended", {"run": "r1"})
+    assert (ended.state, ended.exit_status, event.fields) == ("failed", 3, {"run": "r1"})
+    assert await index.end_run("r1", {"state": "lost"}, "run-ended", {}) == (ended, None)
+    assert (await index.run("r1"), await index.last_event()) == (ended, 2)
+    await index.begin_run(run(2), SEEN, b"s", "run-created", {})
+    with pytest.raises(msgspec.ValidationError):
+        await index.end_run("r2", {"state": "exploded"}, "run-ended", {})
+    assert ((await index.run("r2")).state, await index.last_event()) == ("queued", 3)
+    with pytest.raises(RecordUnknownError):
+        await index.end_run("no", end, "run-ended", {})
 
 
 async def test_events_are_numbered_without_a_gap_and_pruned(index):

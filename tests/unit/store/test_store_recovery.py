@@ -8,6 +8,7 @@ import os
 
 import pytest
 
+from roost.store import index_history
 from roost.store.disk import Layout
 from roost.store.records import Build, Run
 from roost.store.store import Store
@@ -118,7 +119,7 @@ async def test_open_builds_are_failed_with_a_code(root):
 )
 async def test_runs_get_the_end_that_their_folder_tells(root, name, text, state, status):
     store = await Store.open(root)
-    await store.index.insert_run(run(name))
+    await store.index.database.write(index_history.insert_record, run(name))
     folder = store.layout.run_folder(name)
     put(f"{folder}/lock", "")
     if text is not None:
@@ -135,8 +136,8 @@ async def test_runs_get_the_end_that_their_folder_tells(root, name, text, state,
 
 async def test_a_run_whose_supervisor_lives_goes_on(root):
     store = await Store.open(root)
-    await store.index.insert_run(run("alive"))
-    await store.index.insert_run(run("ended", state="succeeded"))
+    await store.index.database.write(index_history.insert_record, run("alive"))
+    await store.index.database.write(index_history.insert_record, run("ended", state="succeeded"))
     path = store.layout.run_folder("alive") + "/lock"
     put(path, "")
     await store.close()
