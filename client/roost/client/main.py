@@ -5,7 +5,12 @@ Every import here is paid for by each start, so there is next to none.
 
 from __future__ import annotations
 
+import os
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing itself costs as much as a request does
+    from typing import NoReturn
 
 
 def main() -> None:
@@ -21,10 +26,17 @@ def main() -> None:
 
             ended = hot_run.attempt(arguments[1:])
             if ended is not None:
-                sys.exit(ended)
+                _leave(ended)
         from roost.client.cli import run
 
         status = run(arguments)
     except KeyboardInterrupt:
         status = 130
     sys.exit(status)
+
+
+def _leave(status: int) -> NoReturn:
+    """End at once: taking an interpreter apart that did next to nothing costs a sixth of its start. What the command
+    printed went past Python's buffers."""
+    sys.stderr.flush()
+    os._exit(status)

@@ -38,6 +38,7 @@ from roost.store.store import Store
 
 if TYPE_CHECKING:  # the SDK is loaded when an engine is first used
     from roost.daemon.engines.docker_containers import DockerContainers
+    from roost.daemon.engines.docker_engine import EngineFacts
     from roost.daemon.engines.docker_options import ContainerSpec
 
 ATTACH_SECONDS = 60.0
@@ -123,27 +124,22 @@ class DockerRuns:
         await self._runs.settle(run_id, Outcome(state="failed", exit_status=125))
 
     async def _create(self, run_id: str, launch: ContainerLaunch, request: RunRequest) -> str:
-        facts = await (await self._engines.docker()).facts()
-        await asyncio.to_thread(_check_platform, launch, facts.platform)
-        spec = await asyncio.to_thread(self._spec, run_id, launch, request, await self._user())
-        container = await (await self._engine()).create(spec)
-        self._containers[run_id] = container
+        engine = await self._engines.docker()
+        spec = await asyncio.to_thread(self._spec, run_id, launch, request, await engine.facts())
+        container = self._containers[run_id] = await engine.containers.create(spec)
         return container
 
-    async def _user(self) -> str:
-        """A rootless engine maps its user to root in the container."""
-        facts = await (await self._engines.docker()).facts()
-        return "0:0" if facts.rootless else f"{os.getuid()}:{os.getgid()}"
-
-    def _spec(self, run_id: str, launch: ContainerLaunch, request: RunRequest, user: str) -> ContainerSpec:
+    def _spec(self, run_id: str, launch: ContainerLaunch, request: RunRequest, engine: EngineFacts) -> ContainerSpec:
+        """Raises ImagePlatformError. Blocks."""
         from roost.daemon.engines.docker_options import ContainerSpec
 
+        _check_platform(launch, engine.platform)
         terminal = {"TERM": request.terminal.kind} if request.terminal else {}
         return ContainerSpec(
             image=launch.image,
             command=container_command(request.command, launch.interpreter, request.what.cwd),
             cwd=request.what.cwd,
-            user=user,
+            user="0:0" if engine.rootless else f"{os.getuid()}:{os.getgid()}",  # rootless: its root is this user
             variables={**terminal, **launch.variables, **request.variables, **request.secrets},
             labels={ROOT_LABEL: self._root, RUN_LABEL: run_id},
             console=(request.terminal.rows, request.terminal.columns) if request.terminal else None,
@@ -261,10 +257,12 @@ class DockerRuns:
             await asyncio.sleep(AWAY_STEP)
 
     async def _over(self, run_id: str, container: str, status: int) -> None:
-        """Record the end; the container goes meanwhile."""
+        """Record the end; the container goes while whoever waits is told."""
         self._containers.pop(run_id, None)
-        self._spawn(self._sweep.remove(container))
-        await self._runs.settle(run_id, Outcome(state="succeeded" if status == 0 else "failed", exit_status=status))
+        try:
+            await self._runs.settle(run_id, Outcome(state="succeeded" if status == 0 else "failed", exit_status=status))
+        finally:
+            self._spawn(self._sweep.remove(container))
 
     async def _failed(self, run_id: str, made: _Made, error: RoostError) -> None:
         """It could not start, or the engine went away under it. Without an engine nobody knows how it ended: that run

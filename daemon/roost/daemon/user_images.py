@@ -7,7 +7,6 @@ by the policy of bases, and from wherever it is still to be had, the engine, roo
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 
 import msgspec
@@ -139,9 +138,9 @@ class UserImages:
     async def _in_engine(self, found: UserImage, resolved: Resolved) -> UserImage:
         engine, own = await self._engines.docker(), id_of(found.reference)
         try:
-            named, image = await asyncio.gather(
-                engine.image(own or found.reference), engine.image(found.digest or own or found.reference)
-            )
+            named = image = await engine.image(own or found.reference)
+            if found.digest is not None and (named is None or named.id != found.digest):
+                image = await engine.image(found.digest)
         except UnreachableError as error:
             return msgspec.structs.replace(found, unknown=Reason(code="engine-unknown", message=error.message))
         found = msgspec.structs.replace(found, retagged=named is not None and named.id != found.digest and own is None)

@@ -67,7 +67,8 @@ class DockerClient:
 
     async def address(self) -> Address:
         """The engine's address. Raises what ``find_engine`` raises."""
-        return await self._in_thread(self._find)
+        known = self._address
+        return known if known is not None else await self._in_thread(self._find)
 
     async def call(self, action: Callable[[docker.APIClient], T], doing: str) -> T:
         """``action`` in a thread; ``doing`` is said if it fails. Raises errors of the roost tree only."""
