@@ -16,14 +16,14 @@ from roost_process import Roost
 
 Machine = Callable[..., Roost]
 """What makes machines."""
-NUMPY = """name = "{name}"
+TRAIN = """name = "{name}"
 [inference]
 stack = "{name}"
 [base]
 image = "{base}"
 {more}
 [conda]
-dependencies = ["python=3.11", "numpy=1.26"]
+dependencies = ["python=3.11", "{package}"]
 """
 
 
@@ -52,10 +52,11 @@ def of_this_test() -> str:
     return hashlib.sha256(test.encode()).hexdigest()[:8]
 
 
-def write_numpy(roost: Roost, base: str, more: str = "") -> None:
-    """The definition of most of these tests, with a digest for each test."""
+def write_definition(roost: Roost, base: str, more: str = "", *, package: str = "six=1.16") -> None:
+    """The definition of most of these tests, with a digest for each test. Small: an engine takes its time for each
+    file."""
     name = f"train-{of_this_test()}"
-    roost.write("roost.toml", NUMPY.format(name=name, base=base, more=more))
+    roost.write("roost.toml", TRAIN.format(name=name, base=base, more=more, package=package))
 
 
 def forget(client: docker.DockerClient, *names: str) -> None:

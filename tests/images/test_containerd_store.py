@@ -8,7 +8,7 @@ from pathlib import Path
 
 import docker
 import pytest
-from image_machines import machine, write_numpy
+from image_machines import machine, write_definition
 from pip_index import PipIndex
 from registry_parts import Registries
 from roost_process import Roost
@@ -19,7 +19,7 @@ from roost.daemon.engines.docker_ids import own_name
 from roost.daemon.progress import Silent
 
 BASE = "roost-test/base:bookworm"
-NUMPY = ("run", "--", "python", "-c", "import numpy; print(numpy.__version__)")
+SIX = ("run", "--", "python", "-c", "import six; print(six.__version__)")
 Machine = Callable[..., Roost]
 
 
@@ -72,9 +72,9 @@ async def test_an_image_is_known_by_its_config_whatever_the_engine_calls_it(
 
 def test_an_image_is_built_reused_and_comes_back_after_a_prune(new_machine: Machine, client: docker.DockerClient):
     roost = new_machine()
-    write_numpy(roost, BASE, 'steps = ["RUN date +%N > /made"]')
+    write_definition(roost, BASE, 'steps = ["RUN date +%N > /made"]')
     first = roost.json("build")["build"]["artifacts"][0]
-    assert roost.ok(*NUMPY) == "1.26.4\n"
+    assert roost.ok(*SIX) == "1.16.0\n"
     made = roost.ok("run", "--", "cat", "/made")
     [plan] = roost.json("plan")["plans"]
     assert (plan["action"], plan["artifact"]["digest"]) == ("reuse-image", first["digest"])
@@ -108,14 +108,14 @@ def test_an_image_is_the_same_as_in_another_engine_and_is_pushed_and_pulled(
     client.images.push(name)
     here, classic, other = new_machine(registries), new_machine(registries, docker_host), new_machine(registries)
     for roost in (here, classic, other):
-        write_numpy(roost, name)
+        write_definition(roost, name)
     pushed = here.json("image", "push")["build"]["artifacts"][0]
-    assert here.ok(*NUMPY) == "1.26.4\n"
+    assert here.ok(*SIX) == "1.16.0\n"
     assert classic.json("build")["build"]["artifacts"][0]["digest"] == pushed["digest"]
-    assert classic.ok(*NUMPY) == "1.26.4\n"
+    assert classic.ok(*SIX) == "1.16.0\n"
     forget(client, pushed["digest"])
     [plan] = other.json("plan")["plans"]
     assert (plan["action"], plan["artifact"]["digest"]) == ("pull-image", pushed["digest"])
-    assert other.ok(*NUMPY) == "1.26.4\n"
+    assert other.ok(*SIX) == "1.16.0\n"
     assert other.ok("run", "--image", name, "--", "echo", "as it is") == "as it is\n"
     forget(client, pushed["digest"])

@@ -16,7 +16,7 @@ from pathlib import Path
 import docker
 import docker_parts
 import pytest
-from image_machines import machine, write_numpy
+from image_machines import machine, write_definition
 from pip_index import PipIndex
 from registry_parts import Registries, RegistryProcess
 from roost_process import Roost
@@ -74,7 +74,7 @@ def test_a_registry_that_dies_within_a_blob_is_named_and_the_next_push_goes_on(
     new_machine: Machine, shared_base: str, registries: Registries
 ):
     roost, workspace = new_machine(None), registries.workspace
-    write_numpy(roost, shared_base)
+    write_definition(roost, shared_base)
     process = roost.start("image", "push", "--json")
     kill_within_a_blob(workspace, 4 << 20, time.monotonic() + 120)
     out, err = process.communicate(timeout=120)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import docker
 import pytest
-from image_machines import Machine, forget, machine, of_this_test, write_numpy
+from image_machines import Machine, forget, machine, of_this_test, write_definition
 from pip_index import PipIndex
 from registry_parts import Registries
 from roost_process import Roost
 
-VERSION = "import numpy, sys; print(numpy.__version__, sys.prefix)"
+VERSION = "import six, sys; print(six.__version__, sys.prefix)"
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_machine_without_an_engine_pushes_and_another_one_pulls_and_runs(
 ):
     builder, runner = new_machine(engine=False), new_machine()
     for roost in (builder, runner):
-        write_numpy(roost, shared_base)
+        write_definition(roost, shared_base)
     assert builder.failed(6, "build", "-t", "docker")["code"] == "engine-unreachable"
     pushed = builder.json("image", "push")["build"]["artifacts"][0]
     assert pushed["reference"].startswith(f"{registries.workspace.host}/team/images:")
@@ -64,15 +64,15 @@ def test_a_machine_without_an_engine_pushes_and_another_one_pulls_and_runs(
     assert plan["steps"][0]["bytes"] > 10_000_000
     pulled = runner.json("image", "pull")["build"]["artifacts"][0]
     assert pulled["digest"] == pushed["digest"]
-    assert runner.ok("run", "--", "python", "-c", VERSION).split() == ["1.26.4", "/opt/roost/env"]
+    assert runner.ok("run", "--", "python", "-c", VERSION).split() == ["1.16.0", "/opt/roost/env"]
     shown = runner.json("image", "show")
     assert (shown["exists_in_registry"], shown["exists_in_engine"]) == (True, True)
     assert shown["registry"] == registries.workspace.host
     assert shown["repository"] == "team/images"
-    assert any("numpy 1.26.4" in layer.get("packages", []) for layer in shown["layers"])
+    assert any("six 1.16.0" in layer.get("packages", []) for layer in shown["layers"])
     forget(client, pulled["digest"])
     assert runner.json("plan")["plans"][0]["action"] == "pull-image"
-    assert runner.ok("run", "--", "python", "-c", VERSION).split() == ["1.26.4", "/opt/roost/env"]
+    assert runner.ok("run", "--", "python", "-c", VERSION).split() == ["1.16.0", "/opt/roost/env"]
     forget(client, pulled["digest"])
 
 
@@ -82,7 +82,7 @@ def test_two_machines_make_the_same_image_byte_for_byte(
     digests = []
     for _ in range(2):
         roost = new_machine(registries=None)
-        write_numpy(roost, shared_base)
+        write_definition(roost, shared_base)
         artifact = roost.json("build")["build"]["artifacts"][0]
         digests.append(artifact["digest"])
         forget(client, artifact["reference"])
@@ -93,7 +93,7 @@ def test_a_registry_that_is_down_is_named_and_stops_no_local_build(
     new_machine: Machine, client: docker.DockerClient, base_image: str, registries: Registries
 ):
     roost = new_machine()
-    write_numpy(roost, base_image)
+    write_definition(roost, base_image)
     registries.workspace.stop()
     assert roost.json("image", "show")["exists_in_registry"] is None, "of a lock that is not known here, too"
     [plan] = roost.json("plan")["plans"]
@@ -112,7 +112,7 @@ def test_a_registry_that_is_down_is_named_and_stops_no_local_build(
 
 def test_the_base_tags_policy(new_machine: Machine, client: docker.DockerClient, shared_base: str, python_image: str):
     roost = new_machine(registries=None)
-    write_numpy(roost, shared_base)
+    write_definition(roost, shared_base)
     first = roost.json("build")["build"]
     repository, _, tag = shared_base.rpartition(":")
     client.images.get(python_image).tag(repository, tag)
@@ -138,7 +138,7 @@ def test_a_machine_that_pulled_keeps_the_base_of_its_generation_wherever_its_tag
     base = _base_of_its_own(client, f"{registries.catalogue.host}/base", base_image)
     builder, runner, late = new_machine(engine=False), new_machine(), new_machine()
     for roost in (builder, runner, late):
-        write_numpy(roost, base)
+        write_definition(roost, base)
     pushed = builder.json("image", "push")["build"]["artifacts"][0]
     _move(client, base, python_image)
     pulled = runner.json("build")["build"]
@@ -216,12 +216,12 @@ def test_an_image_on_an_image_of_roost_is_pushed_and_pulled(
     client.images.get(below).tag(f"{registries.catalogue.host}/below", "1")
     assert "error" not in client.images.push(f"{registries.catalogue.host}/below", "1")
     for roost in (builder, runner):
-        write_numpy(roost, f"{registries.catalogue.host}/below:1")
+        write_definition(roost, f"{registries.catalogue.host}/below:1")
     pushed = builder.json("image", "push")["build"]["artifacts"][0]["digest"]
     pulled = runner.json("build")["build"]["artifacts"][0]
     assert pulled["digest"] == pushed
     assert "org.roost.steps" not in client.images.get(pushed).labels
-    assert runner.ok("run", "--", "python", "-c", VERSION).split()[0] == "1.26.4"
+    assert runner.ok("run", "--", "python", "-c", VERSION).split()[0] == "1.16.0"
     forget(client, pushed, below)
 
 
@@ -255,10 +255,10 @@ def test_an_image_is_found_by_each_definition_that_pushed_it(
 ):
     machines = [new_machine(engine=False), new_machine(engine=False), new_machine()]
     for roost in machines:
-        write_numpy(roost, shared_base)
+        write_definition(roost, shared_base)
     for roost in machines[1:]:
         text = (roost.folder / "roost.toml").read_text()
-        roost.write("roost.toml", text.replace('"python=3.11", "numpy=1.26"', '"numpy=1.26", "python=3.11"'))
+        roost.write("roost.toml", text.replace('"python=3.11", "six=1.16"', '"six=1.16", "python=3.11"'))
     first, second = (roost.json("image", "push")["build"] for roost in machines[:2])
     assert first["definition_digest"] != second["definition_digest"]
     assert first["artifacts"] == second["artifacts"]
@@ -271,7 +271,7 @@ def test_a_base_whose_registry_can_not_say_is_not_followed_into_the_engine(
     new_machine: Machine, client: docker.DockerClient, shared_base: str, python_image: str, registries: Registries
 ):
     roost = new_machine(registries=None, extra='base_policy = "follow"')
-    write_numpy(roost, shared_base)
+    write_definition(roost, shared_base)
     first = roost.json("build")["build"]
     repository, _, tag = shared_base.rpartition(":")
     client.images.get(python_image).tag(repository, tag)  # as an old one that nobody pulled again
@@ -279,7 +279,7 @@ def test_a_base_whose_registry_can_not_say_is_not_followed_into_the_engine(
     [plan] = roost.json("plan")["plans"]
     assert (plan["action"], "base-unknown" in codes(plan), "base-moved" in codes(plan)) == ("reuse-image", True, False)
     assert roost.json("build")["build"]["generation"] == 1
-    write_numpy(roost, shared_base, 'steps = ["RUN echo new > /new"]')
+    write_definition(roost, shared_base, 'steps = ["RUN echo new > /new"]')
     other = roost.json("build")["build"]
     [told] = [reason["message"] for reason in other["reasons"] if reason["code"] == "registry-unknown"]
     assert "the engine's is taken" in told
@@ -292,7 +292,7 @@ def test_a_daemon_that_is_killed_while_it_loads_leaves_nothing_recorded_and_the_
     new_machine: Machine, client: docker.DockerClient, base_image: str, point: str
 ):
     roost = new_machine(registries=None)
-    write_numpy(roost, base_image)
+    write_definition(roost, base_image)
     broken = roost.run("build", variables={"ROOST_FAILPOINT": point})
     assert broken.returncode == 5, broken.stderr
     assert roost.json("image", "list")["images"] == []
@@ -302,7 +302,7 @@ def test_a_daemon_that_is_killed_while_it_loads_leaves_nothing_recorded_and_the_
     built = roost.json("build")["build"]
     assert (built["state"], built["generation"]) == ("succeeded", 1)
     assert sorted(path.name for path in (roost.root / "layers").iterdir()) == layers, "no layer was written again"
-    assert roost.ok("run", "--", "python", "-c", VERSION).split()[0] == "1.26.4"
+    assert roost.ok("run", "--", "python", "-c", VERSION).split()[0] == "1.16.0"
     forget(client, built["artifacts"][0]["reference"])
 
 
@@ -310,7 +310,7 @@ def test_a_daemon_that_is_killed_while_it_pushes_leaves_nothing_tagged_and_the_n
     new_machine: Machine, shared_base: str, registries: Registries
 ):
     roost = new_machine(engine=False)
-    write_numpy(roost, shared_base)
+    write_definition(roost, shared_base)
     assert roost.run("image", "push", variables={"ROOST_FAILPOINT": "image.pushing"}).returncode == 5
     shown = roost.json("image", "show")
     assert shown["exists_in_registry"] is False
@@ -322,7 +322,7 @@ def test_a_daemon_that_is_killed_while_it_pushes_leaves_nothing_tagged_and_the_n
 def test_two_machines_that_push_the_same_definition_at_the_same_time_agree(new_machine: Machine, shared_base: str):
     machines = [new_machine(engine=False) for _ in range(2)]
     for roost in machines:
-        write_numpy(roost, shared_base)
+        write_definition(roost, shared_base)
     running = [roost.start("image", "push", "--json") for roost in machines]
     said = [process.communicate(timeout=240)[0] for process in running]
     assert [process.returncode for process in running] == [0, 0], said
@@ -333,7 +333,7 @@ def test_two_machines_that_push_the_same_definition_at_the_same_time_agree(new_m
 
 def test_there_is_nothing_to_push_without_a_workspace(new_machine: Machine, base_image: str):
     alone = new_machine(registries=None)
-    write_numpy(alone, base_image)
+    write_definition(alone, base_image)
     assert alone.failed(2, "image", "push")["code"] == "workspace-missing"
     assert alone.failed(7, "image", "pull")["code"] == "image-missing"
     assert alone.json("image", "show")["exists_in_registry"] is False

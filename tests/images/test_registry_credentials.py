@@ -12,7 +12,7 @@ from pathlib import Path
 
 import docker
 import pytest
-from image_machines import machine, write_numpy
+from image_machines import machine, write_definition
 from pip_index import PipIndex
 from registry_parts import Registries, RegistryProcess, registry
 from roost_process import Roost
@@ -20,7 +20,7 @@ from roost_process import Roost
 HTPASSWD = "$2y$05$1gvPWL8ohZO0l/teCkIrhek.THEyr96OSAqJsJ64hSS9QOoMqdRm."
 """Of ``swordfish 4711``, as `htpasswd -nbB` writes it."""
 USER, PASSWORD = "somebody", "swordfish 4711"
-NUMPY = ("run", "-t", "docker", "--", "python", "-c", "import numpy; print(numpy.__version__)")
+SIX = ("run", "-t", "docker", "--", "python", "-c", "import six; print(six.__version__)")
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def test_images_and_locks_go_through_a_locked_workspace(
         three = [stack.enter_context(machine(channel_url, index, docker_host, registries)) for _ in range(3)]
         for each in three:
             each.variables.update(login.variables)
-            write_numpy(each, base_image)
+            write_definition(each, base_image)
         stranger, first, second = three
         denied = stranger.failed(6, "image", "push")
         assert (denied["code"], locked.host in denied["message"]) == ("registry-unknown", True)
@@ -215,7 +215,7 @@ def test_images_and_locks_go_through_a_locked_workspace(
         assert pushed["reference"].startswith(f"{locked.host}/team/images:")
         [plan] = second.json("plan")["plans"]
         assert (plan["action"], plan["artifact"]["digest"]) == ("pull-image", pushed["digest"])
-        assert second.ok(*NUMPY) == "1.26.4\n"
+        assert second.ok(*SIX) == "1.16.0\n"
         client.images.remove(pushed["digest"], force=True)
         login.out()
         [plan] = second.json("plan", "-t", "docker")["plans"]
