@@ -40,8 +40,8 @@ from roost.daemon.resolve import Resolved
 from roost.daemon.solving import solve_lock
 from roost.daemon.views import artifact_view
 from roost.store.clock import utc_now
+from roost.store.endings import to_the_end
 from roost.store.errors import BuildCancelledError, NotFoundError, RoostError
-from roost.store.index_database import to_the_end
 from roost.store.lock import Lock, lock_digest
 from roost.store.records import Build, Generation, NewGeneration
 from roost.store.store import Store

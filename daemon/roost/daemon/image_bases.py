@@ -43,10 +43,10 @@ from roost.daemon.oci import (
 from roost.daemon.progress import Progress
 from roost.store.definition import Base, Defaults, Definition
 from roost.store.disk import Layout
+from roost.store.endings import to_the_end
 from roost.store.errors import DefinitionError, RoostError
 from roost.store.files import LocalFiles
 from roost.store.index import Index
-from roost.store.index_database import to_the_end
 from roost.store.layer_files import blob_path, place_blob
 from roost.store.records import BaseLayer, Generation, KeptBase, KeptLayer
 from roost.store.store import Store

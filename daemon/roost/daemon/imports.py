@@ -28,9 +28,9 @@ from roost.store.canonical import canonical, digest_of, settings_canonical
 from roost.store.conda_prefixes import read_prefix
 from roost.store.definition import Defaults, Parsed, PipItem
 from roost.store.disk import remove_tree
+from roost.store.endings import thread_to_the_end
 from roost.store.errors import Location, RoostError, UsageError
 from roost.store.files import resolved as resolved_path
-from roost.store.index_database import to_the_end
 from roost.store.lock import Lock
 from roost.store.names import check_new_label, check_new_name, name_from
 from roost.store.readers import CONTEXT_FILES
@@ -88,7 +88,7 @@ async def _import_archive(work: Work, request: ImportRequest, archive: str) -> I
     await asyncio.to_thread(os.makedirs, stage)
     try:
         # Whoever leaves cancels this: the thread would fill a folder that is being removed.
-        await to_the_end(asyncio.create_task(asyncio.to_thread(unpack, archive, stage)))
+        await thread_to_the_end(unpack, archive, stage)
         inner = await asyncio.to_thread(_what_to_read, stage)
         files = FilesWithin(stage, partial(_outside, archive))
         resolved = await work.resolve(What(cwd=stage, file=inner), files)

@@ -12,7 +12,7 @@ import msgspec
 from roost.client.wire import ChangeView, Launch
 from roost.daemon.launch import LaunchFolder
 from roost.daemon.resolve import Resolved
-from roost.store.index_database import to_the_end
+from roost.store.endings import thread_to_the_end, to_the_end
 from roost.store.records import Artifact, Generation
 
 
@@ -56,4 +56,4 @@ async def moving(folder: LaunchFolder) -> AsyncIterator[None]:
         yield
     finally:
         if not entering.exception():
-            await to_the_end(asyncio.create_task(asyncio.to_thread(inside.__exit__, None, None, None)))
+            await thread_to_the_end(inside.__exit__, None, None, None)

@@ -14,9 +14,9 @@ from contextlib import suppress
 
 from roost.store import index_artifacts
 from roost.store.disk import Layout, move_to_trash, remove_tree, sync_folder
+from roost.store.endings import to_the_end
 from roost.store.failpoints import failpoint, operation
 from roost.store.index import Index
-from roost.store.index_database import to_the_end
 from roost.store.lease_files import take_exclusively
 from roost.store.records import Artifact
 

@@ -7,7 +7,6 @@ the function still commits or rolls back as a whole.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
@@ -227,21 +226,3 @@ def _nothing_free(path: str) -> bool:
         return os.statvfs(os.path.dirname(path)).f_bavail < 64
     except OSError:
         return False
-
-
-async def to_the_end(work: asyncio.Task[T]) -> T:
-    """Wait for ``work`` even if the caller is cancelled meanwhile; the cancellation is raised when it is over.
-
-    For the stretch of a protocol between "content complete" and "committed", which is short and must not be left
-    in the middle.
-    """
-    cancelled = False
-    while not work.done():
-        try:
-            await asyncio.wait([work])
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        work.exception()  # mark it as seen
-        raise asyncio.CancelledError
-    return work.result()

@@ -30,10 +30,10 @@ from roost.store.disk import (
     sync_folder,
     tree_size,
 )
+from roost.store.endings import thread_to_the_end, to_the_end
 from roost.store.errors import StoreError
 from roost.store.failpoints import failpoint
 from roost.store.index import Index
-from roost.store.index_database import to_the_end
 from roost.store.lease_files import make_lease
 from roost.store.lock import Lock, lock_digest
 from roost.store.records import Artifact, Change, Guard, NewGeneration
@@ -65,7 +65,7 @@ async def publish_prefix(
     artifact = _announced(layout, lock.platform, key)
     try:
         await to_the_end(asyncio.create_task(_begin(index, artifact, build_id)))
-        await asyncio.to_thread(_make_place, artifact)
+        await thread_to_the_end(_make_place, artifact)
         filled = await fill(artifact.path)
         failpoint("publish.filled")
     except BaseException as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import time
 
 import pytest
 
@@ -144,6 +145,27 @@ async def test_cancelled_at_any_moment_it_is_whole_or_gone(store, lock_of, fill)
     assert set(os.listdir(store.layout.prefixes)) == names | {name + ".lease" for name in names}
     assert os.listdir(store.layout.trash) == []
     assert False in outcomes
+
+
+async def test_cancelled_while_its_place_is_made_nothing_is_left(store, lock_of, fill, monkeypatch):
+    """A thread can't be cancelled: what it makes late must be taken away too."""
+    from roost.store import publish
+
+    make_lease = publish.make_lease
+
+    def cancel_first(path):
+        loop.call_soon_threadsafe(task.cancel)
+        time.sleep(0.2)
+        return make_lease(path)
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(publish, "make_lease", cancel_first)
+    task = asyncio.create_task(store.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=fill))
+    await asyncio.wait([task])
+    assert task.cancelled()
+    await asyncio.sleep(0.3)
+    assert left_over(store) == ([], [], [])
+    assert await store.index.artifacts() == []
 
 
 async def test_cancelled_while_committing_it_ends_whole(store, lock_of, fill, monkeypatch):

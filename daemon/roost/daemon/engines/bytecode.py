@@ -23,8 +23,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from roost.daemon.engines.conda_scripts import run_captured, scrubbed
-from roost.daemon.engines.threads import to_end
 from roost.daemon.progress import Progress, Silent
+from roost.store.endings import thread_to_the_end
 from roost.store.errors import StoreFullError
 from roost.store.lock import CondaPackage, Lock, Wheel
 
@@ -89,7 +89,7 @@ async def _compile_missing(prefix: str, python: str, lock: Lock, store: str, pro
     compiled = 0
     if parts:
         tag = await python_tag(python)
-        work = await to_end(_link_all, site, parts, store, tag)
+        work = await thread_to_the_end(_link_all, site, parts, store, tag)
         if work:
             progress.log(f"compiling {sum(len(part.sources) for part in work)} files of {len(work)} packages")
             compiled = await _compile_parts(site, work, python, store, tag)
@@ -238,7 +238,7 @@ async def _compile_parts(site: str, parts: Sequence[Part], python: str, store: s
         ]
         count = max(1, min(os.cpu_count() or 1, len(jobs) // _BATCH))
         await asyncio.gather(*(_compile(python, jobs[n::count], stage, n) for n in range(count)))
-        return await to_end(_keep, site, parts, stage, store, tag)
+        return await thread_to_the_end(_keep, site, parts, stage, store, tag)
     finally:
         await asyncio.to_thread(shutil.rmtree, stage, ignore_errors=True)
 

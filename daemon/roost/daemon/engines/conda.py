@@ -50,8 +50,8 @@ from roost.daemon.engines.conda_platforms import baseline, check_machine, subdir
 from roost.daemon.engines.conda_provides import provided_by
 from roost.daemon.engines.conda_records import to_package, to_records
 from roost.daemon.engines.conda_scripts import run_post_link
-from roost.daemon.engines.threads import to_end
 from roost.daemon.progress import Progress, Silent
+from roost.store.endings import thread_to_the_end
 from roost.store.errors import RoostError
 from roost.store.lock import CondaPackage
 from roost.store.specs import MatchSpecError, is_package_file, to_rattler
@@ -273,7 +273,7 @@ class CondaEngine:
         progress.start("link", len(packages))
         with translated(f"linking into {prefix}"):
             records, changed = await self._link_whole(packages, prefix, progress, credentials or {})
-            await to_end(self._complete, packages, prefix)
+            await thread_to_the_end(self._complete, packages, prefix)
         progress.finish("link")
         await run_post_link(await asyncio.to_thread(_ordered, packages, records), prefix, progress)
         return changed
@@ -341,7 +341,7 @@ class CondaEngine:
                 raise failure
             return records, []
         progress.log(f"{', '.join(changed)} in the package cache was changed: fetched anew")
-        await to_end(empty, prefix)
+        await thread_to_the_end(empty, prefix)
         async with self._gate.shared():
             records, missing = await asyncio.to_thread(self._prepare, packages)
             await self._install(records, missing, prefix, progress, credentials, final)
@@ -391,7 +391,7 @@ class CondaEngine:
         if bad:
             async with self._gate.exclusive():
                 for package in bad:
-                    await to_end(cache.drop, self.packages_dir, package)
+                    await thread_to_the_end(cache.drop, self.packages_dir, package)
         return [package.name for package in bad]
 
     async def _fetch_url(self, url: str) -> str:

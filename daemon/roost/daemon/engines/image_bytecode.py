@@ -18,7 +18,7 @@ from roost.daemon.engines import interpreters
 from roost.daemon.engines.conda_scripts import SYSTEM_PATH, run_captured
 from roost.daemon.engines.image_link import IMAGE_ROOT
 from roost.daemon.engines.layer_tar import FIXED_TIME, Entry
-from roost.daemon.engines.threads import to_end
+from roost.store.endings import thread_to_the_end
 
 _COMPILE = """
 import py_compile, sys
@@ -83,7 +83,7 @@ async def add_bytecode(entries: list[Entry], compiler: Compiler | None, folder: 
 
     ``folder`` is made, and has to stay until the entries were read. What does not compile goes without.
     """
-    work = await to_end(_prepare, entries, compiler, folder)
+    work = await thread_to_the_end(_prepare, entries, compiler, folder)
     if not work.jobs or compiler is None:
         return work.entries
     command = [compiler.executable, *_OPTIONS, os.path.join(folder, "jobs")]

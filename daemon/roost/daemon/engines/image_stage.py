@@ -14,12 +14,12 @@ from roost.daemon.engines.image_bytecode import Compiler, add_bytecode
 from roost.daemon.engines.image_link import IMAGE_ROOT, StagedPackages, scripts_in
 from roost.daemon.engines.image_wheels import install_wheel
 from roost.daemon.engines.layer_tar import Entry
-from roost.daemon.engines.threads import to_end
 from roost.daemon.engines.uv import PipEngine
 from roost.daemon.expansion import hidden_places
 from roost.daemon.image_layers import PREFIX_IN_IMAGE, Part, python_of
 from roost.daemon.progress import Progress
 from roost.store.disk import full_disk_named
+from roost.store.endings import thread_to_the_end
 from roost.store.lock import CondaPackage, Lock
 from roost.store.records import Change
 
@@ -89,7 +89,7 @@ class Stage:
         if part.kind == "conda":
             found = self._conda_entries[part.name]
         else:
-            found = await to_end(self._install, part.name)
+            found = await thread_to_the_end(self._install, part.name)
         if not part.python or self._python is None:
             return found
         folder = os.path.join(self._folder, f"bytecode-{part.kind}-{part.name}")

@@ -21,7 +21,6 @@ from roost.daemon.engines.image_bytecode import Compiler, find_compiler
 from roost.daemon.engines.image_link import marks
 from roost.daemon.engines.image_stage import Stage
 from roost.daemon.engines.layer_tar import Entry, Packed, StoppedError, pack
-from roost.daemon.engines.threads import to_end
 from roost.daemon.engines.uv import PipEngine
 from roost.daemon.image_layers import (
     TOP,
@@ -38,9 +37,9 @@ from roost.daemon.image_layers import (
 from roost.daemon.platforms import local_platform, split_platform
 from roost.daemon.progress import Progress, Silent
 from roost.store.disk import Layout, full_disk_named, remove_tree
+from roost.store.endings import thread_to_the_end, to_the_end
 from roost.store.errors import BuildError, StoreError
 from roost.store.index import Index
-from roost.store.index_database import to_the_end
 from roost.store.layer_files import blob_path, drop_blobs, intact, place_blob
 from roost.store.lock import HostPython, Lock
 from roost.store.records import KeptLayer
@@ -201,7 +200,7 @@ class _Writing:
             return await self._write_all(missing, stage, compiler, folder)
         finally:
             self._stop.set()
-            await to_end(remove_tree, folder)
+            await thread_to_the_end(remove_tree, folder)
 
     async def _write_all(
         self, missing: Sequence[_Planned], stage: Stage, compiler: Compiler | None, folder: str
@@ -237,7 +236,7 @@ class _Writing:
         if is_top:
             entries += marks(self._lock, self._python[1] if self._python else None)
         blob = os.path.join(folder, f"{each.key.removeprefix('sha256:')}.tar.gz")
-        packed = await to_end(_packed, entries, blob, self._stop)
+        packed = await thread_to_the_end(_packed, entries, blob, self._stop)
         layer = KeptLayer(
             key=each.key,
             diff_id=packed.diff_id,

@@ -23,7 +23,7 @@ import msgspec
 
 from roost.daemon.engines.uv_errors import UvCrashedError
 from roost.daemon.engines.uv_terminal import Frames, connect, is_drawing, open_terminal, read_some
-from roost.store.index_database import to_the_end
+from roost.store.endings import to_the_end
 
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 PASSED = (
