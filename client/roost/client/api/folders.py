@@ -6,7 +6,6 @@ import errno
 import logging
 import os
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from typing import Any
 
 from roost.client.api.errors import translated
@@ -29,10 +28,6 @@ def save(what: Json, folder: str, *, overwrite: bool) -> None:
     os.makedirs(os.path.dirname(os.path.abspath(folder)), exist_ok=True)
     with translated():
         write_export(answer, folder, force=overwrite)
-    for stale in PARTS:
-        if stale not in answer["files"]:
-            with suppress(FileNotFoundError):
-                os.remove(os.path.join(folder, stale))
 
 
 def check(folder: str) -> None:
