@@ -76,10 +76,8 @@ class Roost:
             [ROOST, *arguments],
             cwd=self.folder,
             env=self.environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
-            **options,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
         )
         self.started.append(process)
         return process

@@ -79,20 +79,21 @@ async def _talk(engine: DockerEngine, folder: Path) -> None:
     """Everything that goes over the wire differently: calls, streams both ways, and what BuildKit needs."""
     image = docker_parts.BASE
     assert await engine.image(image) is not None
-    command = ["sh", "-c", "read line; echo got $line; exit 3"]
+    command = ["sh", "-c", "echo got $(cat); exit 3"]
     containers = engine.containers
     container = await containers.create(ContainerSpec(image=image, command=command, cwd=str(folder), user="0:0"))
-    reader, writer = await containers.attach(container)
+    streams = await containers.attach(container)
     await containers.start(container)
-    writer.write(b"hello\n")
-    await writer.drain()
+    streams.writer.write(b"hello\n")
+    await streams.writer.drain()
+    streams.end_input()
     frames, output = Frames(), b""
     while b"\n" not in output:
-        output += b"".join(frames.feed(await reader.read(1024)))
+        output += b"".join(frames.feed(await streams.reader.read(1024)))
     assert output == b"got hello\n"
     assert await containers.wait(container) == 3
     await containers.remove(container)
-    writer.close()
+    streams.close()
     await containers.remove(container)
     step = "RUN --mount=type=cache,target=/c echo made > /made"
     assert await engine.build_dockerfile(f"FROM {image}\n{step}\n", progress=Silent())

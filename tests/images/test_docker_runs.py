@@ -35,6 +35,7 @@ def test_a_command_runs_in_the_image_and_the_run_is_recorded(
     docker_roost: Roost, client: docker.DockerClient, python_image: str
 ):
     docker_roost.write("data.txt", "from the working folder")
+    docker_roost.ok("daemon", "start")  # how long that takes is no matter here
     script = "import sys; print(open('data.txt').read()); print('to errors', file=sys.stderr); sys.exit(3)"
     done = docker_roost.run("run", "--image", python_image, "--", "python3", "-c", script)
     assert (done.returncode, done.stdout) == (3, "from the working folder\n"), done.stderr

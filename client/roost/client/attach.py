@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 PROTOCOL = 1
-STDIN, STDOUT, STDERR, STDIN_END, RESIZE, SIGNAL, EXIT, ERROR = 0, 1, 2, 16, 17, 18, 19, 20
+STDIN, STDOUT, STDERR, STDIN_END, RESIZE, SIGNAL, EXIT, ERROR, STDIN_TAKEN = 0, 1, 2, 16, 17, 18, 19, 20, 21
 PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 CHUNK = 65536
+PIECE = 4096
+"""Bytes that a pipe takes without waiting once it is ready (POSIX, ``PIPE_BUF``, on Linux)."""
+WINDOW = 4
+"""Chunks of input on their way at once. More, of a command that does not read, would keep signals from it."""
 _TRIES = 10
 """Half a second apart: so long a daemon may take to be gone."""
 
@@ -36,14 +40,21 @@ class Refused(Exception):
 
 
 def terminal() -> dict[str, Any] | None:
-    """``wire.Terminal``, where all three standard streams are one."""
+    """``wire.Terminal``, where all three standard streams are one, and this process is not in its background."""
     try:
-        if not (os.isatty(0) and os.isatty(1) and os.isatty(2)):
+        if not (os.isatty(0) and os.isatty(1) and os.isatty(2)) or _in_background():
             return None
         size = os.get_terminal_size(0)
     except OSError:
         return None
     return {"kind": os.environ.get("TERM", "xterm"), "rows": size.lines, "columns": size.columns}
+
+
+def _in_background() -> bool:
+    try:
+        return os.tcgetpgrp(0) != os.getpgrp()
+    except OSError:  # not the terminal that controls this process: there is no background to it
+        return False
 
 
 def attach(path: str, run_id: str, *, at_terminal: bool) -> int:
@@ -64,6 +75,13 @@ def _upgrade(path: str, run_id: str) -> tuple[socket, bytes]:
     import _socket
 
     connection = _socket.socket(1, 1)  # AF_UNIX, SOCK_STREAM
+    try:
+        return connection, _asked(connection, path, run_id)
+    except OSError as error:
+        raise BrokenOffError from error
+
+
+def _asked(connection: socket, path: str, run_id: str) -> bytes:
     connection.connect(path)
     head = f"POST /v1/runs/{run_id}/attach HTTP/1.1\r\nHost: roost\r\nRoost-Protocol: {PROTOCOL}\r\n"
     connection.sendall(f"{head}Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n".encode())
@@ -76,7 +94,7 @@ def _upgrade(path: str, run_id: str) -> tuple[socket, bytes]:
     head_bytes, _, rest = data.partition(b"\r\n\r\n")
     if not head_bytes.startswith(b"HTTP/1.1 101"):
         raise _refusal(connection, rest)
-    return connection, rest
+    return rest
 
 
 def _refusal(connection: socket, data: bytes) -> Refused:
@@ -90,7 +108,8 @@ def _refusal(connection: socket, data: bytes) -> Refused:
 
 
 class _Signals:
-    """Notes signals in a pipe instead of acting on them; one that was ignored stays ignored."""
+    """Notes signals in a pipe instead of acting on them; one that was ignored stays ignored. In the background of a
+    terminal, what is typed there is not for this process: that shall not stop it."""
 
     def __init__(self) -> None:
         import _signal
@@ -107,6 +126,8 @@ class _Signals:
             number = getattr(self._signal, name)
             if self._signal.getsignal(number) is not self._signal.SIG_IGN:
                 self._before[number] = self._signal.signal(number, lambda number, frame: None)
+        number = self._signal.SIGTTIN
+        self._before[number] = self._signal.signal(number, self._signal.SIG_IGN)
         return self
 
     def __exit__(self, *ignored: object) -> None:
@@ -162,6 +183,8 @@ class _Bridge:
         self._pending = b""
         self._status: int | None = None
         self._input_open = True
+        self._on_the_way = 0
+        """Chunks of input that the engine has not taken yet."""
 
     def run(self) -> int:
         """The command's exit status."""
@@ -178,12 +201,13 @@ class _Bridge:
         return self._status
 
     def _ready(self) -> list[tuple[int, int]]:
-        """Input is read only once the last of it is on its way: a command that does not read holds it back."""
+        """Input is read only while little of it is on its way: a command that does not read holds it back, and nothing
+        else."""
         select = self._select
         poll = select.poll()
         poll.register(self._connection.fileno(), select.POLLIN | (select.POLLOUT if self._pending else 0))
         poll.register(self._signals.reader, select.POLLIN)
-        if self._input_open and not self._pending:
+        if self._input_open and self._on_the_way < WINDOW:
             poll.register(0, select.POLLIN)
         return poll.poll()
 
@@ -195,6 +219,7 @@ class _Bridge:
         except OSError:  # no standard input, or a terminal that is not ours to read
             data = b""
         self._input_open = bool(data)
+        self._on_the_way += 1
         self._queue(STDIN if data else STDIN_END, data)
 
     def _tell_signals(self) -> None:
@@ -209,21 +234,30 @@ class _Bridge:
         self._pending += bytes((kind, 0, 0, 0)) + len(data).to_bytes(4, "big") + data
 
     def _exchange(self, events: int) -> None:
+        if events & self._select.POLLOUT:
+            self._send()
+        if events & ~self._select.POLLOUT:
+            self._receive()
+
+    def _send(self) -> None:
         try:
-            if events & self._select.POLLOUT:
-                self._pending = self._pending[self._connection.send(self._pending) :]
-            if events & ~self._select.POLLOUT:
-                chunk = self._connection.recv(CHUNK)
-                if not chunk:
-                    raise BrokenOffError
-                self._received += chunk
-                self._take_frames()
+            self._pending = self._pending[self._connection.send(self._pending) :]
         except BlockingIOError:
             return
-        except (ConnectionResetError, BrokenPipeError) as error:
-            if isinstance(error, BrokenPipeError) and not events & self._select.POLLOUT:
-                raise  # standard output's reader has gone, not the daemon
+        except OSError:  # it went; what it said before that is still to be read
+            self._pending, self._input_open = b"", False
+
+    def _receive(self) -> None:
+        try:
+            chunk = self._connection.recv(CHUNK)
+        except BlockingIOError:
+            return
+        except OSError as error:
             raise BrokenOffError from error
+        if not chunk:
+            raise BrokenOffError
+        self._received += chunk
+        self._take_frames()
 
     def _take_frames(self) -> None:
         while len(self._received) >= 8:
@@ -236,22 +270,37 @@ class _Bridge:
 
     def _take(self, kind: int, data: bytes) -> None:
         if kind in (STDOUT, STDERR):
-            _write(kind, data)
+            self._put(kind, data)
+        elif kind == STDIN_TAKEN:
+            self._on_the_way -= 1
         elif kind == EXIT:
             self._status = int(data)
         elif kind == ERROR:
             raise Refused(data)
 
+    def _put(self, descriptor: int, data: bytes) -> None:
+        """All of it, past Python's buffers, which are empty. Whoever reads it may take their time: signals go on."""
+        select = self._select
+        while data:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLOUT)
+            poll.register(self._signals.reader, select.POLLIN)
+            if self._pending:
+                poll.register(self._connection.fileno(), select.POLLOUT)
+            for ready, _ in poll.poll():
+                if ready == self._signals.reader:
+                    self._tell_signals()
+                elif ready == descriptor:
+                    data = data[_written(descriptor, data[:PIECE]) :]
+                else:
+                    self._send()
 
-def _write(descriptor: int, data: bytes) -> None:
-    """All of it, past Python's buffers, which are empty."""
-    while data:
-        try:
-            data = data[os.write(descriptor, data) :]
-        except BlockingIOError:  # somebody made our output non-blocking: wait for room
-            import select
 
-            select.select([], [descriptor], [])
+def _written(descriptor: int, data: bytes) -> int:
+    try:
+        return os.write(descriptor, data)
+    except BlockingIOError:  # somebody made our output non-blocking, and there is not room for as much
+        return 0
 
 
 def explained(context: Any, run_id: str, error: BrokenOffError | Refused) -> int | None:  # noqa: ANN401 - as light as that

@@ -37,6 +37,10 @@ def attempt(arguments: Sequence[str]) -> int | None:
         return attach.attach(places.socket_path(), answer["run"]["id"], at_terminal=terminal is not None)
     except (attach.BrokenOffError, attach.Refused) as error:
         return _explain(answer["run"]["id"], error)
+    except OSError as error:
+        from roost.client.cli import output_lost
+
+        return output_lost(error, launching=True)
 
 
 def _parse(arguments: Sequence[str]) -> tuple[str, str, Sequence[str], bool] | None:

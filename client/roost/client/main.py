@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # importing typing itself costs as much as a request does
 def main() -> None:
     """Run the command line of this process and end with its status."""
     arguments = sys.argv[1:]
+    _open_standard_streams()
     try:
         if arguments[:1] == ["exec"]:
             from roost.client import hot
@@ -35,8 +36,16 @@ def main() -> None:
     sys.exit(status)
 
 
+def _open_standard_streams() -> None:
+    """Where the caller closed one, the next file or connection would take its number, and be written to as output."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+
+
 def _leave(status: int) -> NoReturn:
     """End at once: taking an interpreter apart that did next to nothing costs a sixth of its start. What the command
     printed went past Python's buffers."""
-    sys.stderr.flush()
+    if sys.stderr is not None:
+        sys.stderr.flush()
     os._exit(status)

@@ -99,6 +99,8 @@ class Frame(IntEnum):
     """The command's exit status; the last frame."""
     ERROR = 20
     """An ``ErrorBody``; the last frame."""
+    STDIN_TAKEN = 21
+    """The engine took one frame of STDIN."""
 
 
 class ContainerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

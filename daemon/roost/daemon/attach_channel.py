@@ -32,6 +32,8 @@ class Channel:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._rest = b""
+        """Of a frame that has not come in full."""
 
     async def receive(self) -> tuple[int, bytes] | None:
         """The next frame; ``None`` when the client has gone."""
@@ -43,19 +45,36 @@ class Channel:
             return None
 
     async def pass_on(self, framed: bytes) -> None:
-        """Bytes that carry frames already."""
-        self._writer.write(framed)
-        await self._writer.drain()
+        """Bytes that carry frames already, cut anywhere: only whole ones go on, since others may be sent between."""
+        data = self._rest + framed
+        end = whole_frames(data)
+        self._rest = data[end:]
+        await self._write(data[:end])
 
     async def send(self, kind: int, data: bytes) -> None:
         """One frame."""
-        await self.pass_on(bytes([kind, 0, 0, 0]) + len(data).to_bytes(4, "big") + data)
+        await self._write(bytes([kind, 0, 0, 0]) + len(data).to_bytes(4, "big") + data)
+
+    async def _write(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
 
     async def send_exit(self, status: int) -> None:
         await self.send(Frame.EXIT, str(status).encode())
 
     async def send_error(self, body: ErrorBody) -> None:
         await self.send(Frame.ERROR, msgspec.json.encode(body))
+
+
+def whole_frames(data: bytes) -> int:
+    """Bytes of ``data``, which begins with a frame, up to the end of the last one that is there in full."""
+    end = 0
+    while len(data) - end >= 8:
+        following = end + 8 + int.from_bytes(data[end + 4 : end + 8], "big")
+        if following > len(data):
+            break
+        end = following
+    return end
 
 
 @asynccontextmanager

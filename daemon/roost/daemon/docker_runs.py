@@ -14,6 +14,7 @@ records what ended meanwhile, and removes what nobody wants any more. A run whos
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
@@ -22,8 +23,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from roost.client.wire import Frame, RunRequest, RunUpdate, Terminal
+from roost.client.wire import RunRequest, RunUpdate, Terminal
 from roost.daemon.attach_channel import Channel
+from roost.daemon.container_bridge import Bridge, ClientGoneError
 from roost.daemon.container_sweep import ROOT_LABEL, RUN_LABEL, ContainerSweep, root_name
 from roost.daemon.engine_set import Engines
 from roost.daemon.lifecycle import Lifecycle
@@ -31,7 +33,7 @@ from roost.daemon.platforms import can_run
 from roost.daemon.runs import OVER, Runs
 from roost.daemon.views import error_body
 from roost.store.definition import Container as ContainerSettings
-from roost.store.errors import NotFoundError, RoostError, UnreachableError
+from roost.store.errors import NotFoundError, RoostError, StoreError, UnreachableError
 from roost.store.records import Run
 from roost.store.run_folders import Outcome
 from roost.store.store import Store
@@ -41,6 +43,7 @@ if TYPE_CHECKING:  # the SDK is loaded when an engine is first used
     from roost.daemon.engines.docker_engine import EngineFacts
     from roost.daemon.engines.docker_options import ContainerSpec
 
+log = logging.getLogger(__name__)
 ATTACH_SECONDS = 60.0
 """So long a container waits for the client that asked for it."""
 END_SECONDS = 10.0
@@ -48,7 +51,10 @@ END_SECONDS = 10.0
 AWAY_SECONDS = 30.0
 """So long an engine may take to come back before a run is left for later."""
 AWAY_STEP = 0.5
-CHUNK = 2**16
+AGAIN_SECONDS = 30.0
+"""Until the engine is asked again about runs that are still open."""
+SETTLE_SECONDS = 2.0
+"""A container's output ends this long before it has ended, at the most."""
 
 
 class ContainerLaunch(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,10 +81,6 @@ class NotAttachableError(NotFoundError):
     code = "run-not-attachable"
 
 
-class _ClientGoneError(Exception):
-    """It closed its stream before the command ended."""
-
-
 @dataclass(frozen=True)
 class _Made:
     """A container that is being made for a client."""
@@ -99,6 +101,9 @@ class DockerRuns:
         self._made: dict[str, _Made] = {}
         """Until a client attaches."""
         self._containers: dict[str, str] = {}
+        self._followed: set[str] = set()
+        """Runs whose end somebody here waits for."""
+        self._again: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._attached: set[asyncio.Task[None]] = set()
         self._root = root_name(store.layout.root)
@@ -112,6 +117,7 @@ class DockerRuns:
         task = asyncio.create_task(self._create(run_id, launch, request))
         timer = asyncio.get_running_loop().call_later(ATTACH_SECONDS, self._expired, run_id)
         self._made[run_id] = _Made(task, timer, request.terminal)
+        self._followed.add(run_id)
 
     def _expired(self, run_id: str) -> None:
         """A client that never comes leaves no container."""
@@ -122,6 +128,7 @@ class DockerRuns:
     async def _abandon(self, run_id: str, made: _Made) -> None:
         await self._discard(run_id, made)
         await self._runs.settle(run_id, Outcome(state="failed", exit_status=125))
+        self._followed.discard(run_id)
 
     async def _create(self, run_id: str, launch: ContainerLaunch, request: RunRequest) -> str:
         engine = await self._engines.docker()
@@ -175,103 +182,78 @@ class DockerRuns:
         try:
             with self._lifecycle.hold("run"):
                 await self._foreground(run_id, await asyncio.shield(made.task), made, channel)
-        except _ClientGoneError:
+        except ClientGoneError:
             await self._end(run_id, made)
         except RoostError as error:
             await self._failed(run_id, made, error)
             with suppress(ConnectionError):
                 await channel.send_error(error_body(error))
+        finally:
+            self._followed.discard(run_id)
 
     async def _foreground(self, run_id: str, container: str, made: _Made, channel: Channel) -> None:
         engine = await self._engine()
-        reader, writer = await engine.attach(container)
+        streams = await engine.attach(container)
         try:
-            recorded = asyncio.create_task(self._started(run_id))
             await engine.start(container)
-            if made.terminal:
-                await engine.resize(container, made.terminal.rows, made.terminal.columns)
-            status = await self._bridged(container, (reader, writer), made, channel)
-            await recorded
+            recorded = asyncio.create_task(self._started(run_id))
+            try:
+                bridge = Bridge(engine, container, streams, channel, at_terminal=made.terminal is not None)
+                if made.terminal:
+                    await bridge.resize(made.terminal.rows, made.terminal.columns)
+                status = await bridge.run(self._status)
+            finally:
+                await asyncio.wait([recorded])  # before the end is: it would be undone
         finally:
-            writer.close()
+            streams.close()
         await self._over(run_id, container, status)
         with suppress(ConnectionError):
             await channel.send_exit(status)
 
-    async def _bridged(
-        self, container: str, streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], made: _Made, channel: Channel
-    ) -> int:
-        """Both ways until the command ends. Raises _ClientGoneError where the client goes first."""
-        up = asyncio.create_task(self._upstream(container, channel, streams[1]))
-        down = asyncio.create_task(self._downstream(container, streams[0], made, channel))
-        try:
-            await asyncio.wait([up, down], return_when=asyncio.FIRST_COMPLETED)
-            if down.done():
-                return down.result()
-            raise _ClientGoneError
-        finally:
-            for task in (up, down):
-                task.cancel()
-            await asyncio.wait([up, down])
-
-    async def _downstream(self, container: str, reader: asyncio.StreamReader, made: _Made, channel: Channel) -> int:
-        """What the command prints, and then its exit status. A terminal's stream has no frames of its own."""
-        try:
-            while chunk := await reader.read(CHUNK):
-                await (channel.send(Frame.STDOUT, chunk) if made.terminal else channel.pass_on(chunk))
-        except ConnectionError as error:
-            raise _ClientGoneError from error
-        return await self._status(container)
-
     async def _started(self, run_id: str) -> None:
-        await self._runs.update(run_id, RunUpdate(state="running"))
-
-    async def _upstream(self, container: str, channel: Channel, writer: asyncio.StreamWriter) -> None:
-        """What the client types, its window's size, its signals; returns when it has gone."""
-        engine = await self._engine()
-        while (frame := await channel.receive()) is not None:
-            kind, data = frame
-            if kind == Frame.STDIN:
-                with suppress(ConnectionError):  # the command has closed its input: no reason to stop
-                    writer.write(data)
-                    await writer.drain()
-            elif kind == Frame.STDIN_END and writer.can_write_eof():
-                with suppress(OSError):
-                    writer.write_eof()
-            elif kind == Frame.RESIZE:
-                rows, columns = map(int, data.split())
-                await engine.resize(container, rows, columns)
-            elif kind == Frame.SIGNAL:
-                await engine.kill(container, data.decode("ascii"))
+        try:
+            await self._runs.update(run_id, RunUpdate(state="running"))
+        except StoreError as error:  # it runs all the same, and its end may find room
+            log.warning("That run %s runs is not recorded: %s", run_id, error.message)
 
     async def _status(self, container: str) -> int:
         """The exit status. An engine that restarts under a container is waited for."""
-        engine = await self._engine()
-        deadline = asyncio.get_running_loop().time() + AWAY_SECONDS
+        engine, deadline = await self._engine(), None
         while True:
             try:
                 return await engine.wait(container)
             except UnreachableError:
-                if asyncio.get_running_loop().time() > deadline:
+                now = asyncio.get_running_loop().time()
+                deadline = deadline or now + AWAY_SECONDS
+                if now > deadline:
                     raise
             await asyncio.sleep(AWAY_STEP)
 
     async def _over(self, run_id: str, container: str, status: int) -> None:
-        """Record the end; the container goes while whoever waits is told."""
-        self._containers.pop(run_id, None)
+        """Record the end; the container goes while whoever waits is told. Where the end can't be written now, the
+        container stays: it knows how the run ended, and is asked again."""
         try:
             await self._runs.settle(run_id, Outcome(state="succeeded" if status == 0 else "failed", exit_status=status))
-        finally:
-            self._spawn(self._sweep.remove(container))
+        except StoreError as error:
+            log.warning("How run %s ended is not recorded yet: %s", run_id, error.message)
+            self._look_again()
+            return
+        self._containers.pop(run_id, None)
+        self._spawn(self._sweep.remove(container))
 
     async def _failed(self, run_id: str, made: _Made, error: RoostError) -> None:
         """It could not start, or the engine went away under it. Without an engine nobody knows how it ended: that run
         stays open until an engine says."""
         began = (await self._runs.get(run_id)).state == "running"
         if isinstance(error, UnreachableError) and began:
+            self._look_again()
             return
         self._spawn(self._discard(run_id, made))
-        await self._runs.fail(run_id, error, exit_status=getattr(error, "status", 125))
+        try:
+            await self._runs.fail(run_id, error, exit_status=getattr(error, "status", 125))
+        except StoreError as unwritten:
+            log.warning("That run %s failed is not recorded yet: %s", run_id, unwritten.message)
+            self._look_again()
 
     async def _discard(self, run_id: str, made: _Made) -> None:
         with suppress(RoostError):
@@ -281,11 +263,14 @@ class DockerRuns:
     async def _end(self, run_id: str, made: _Made) -> None:
         """The client has gone: the command is told (as by a terminal that closes), then ended."""
         self._runs.note_cancelled(run_id)
-        with suppress(RoostError):
-            await self._runs.settle(
-                run_id, Outcome(state="failed", exit_status=await self._ended(await made.task, "SIGHUP"))
-            )
-        await self._discard(run_id, made)
+        try:
+            container = await made.task
+            await self._over(run_id, container, await self._ended(container, "SIGHUP"))
+        except UnreachableError:
+            self._look_again()  # it goes on without the client, or went: the engine will know
+        except RoostError:
+            await self._discard(run_id, made)
+            await self._runs.settle(run_id, Outcome(state="lost"))
 
     async def _ended(self, container: str, signal: str) -> int:
         engine = await self._engine()
@@ -298,14 +283,19 @@ class DockerRuns:
 
     async def detached(self, run: Run, launch: ContainerLaunch, request: RunRequest) -> None:
         """Start it; the rest happens by itself. Raises what the engine raises."""
-        await self._store.index.update_run(
-            run.id, lock_digest=launch.lock_digest, generation=launch.generation, artifact_id=launch.artifact
-        )
-        container = await self._create(run.id, launch, request)
+        self._followed.add(run.id)
         try:
-            await (await self._engine()).start(container)
-        except RoostError:
-            await self._sweep.remove(container)
+            await self._store.index.update_run(
+                run.id, lock_digest=launch.lock_digest, generation=launch.generation, artifact_id=launch.artifact
+            )
+            container = await self._create(run.id, launch, request)
+            try:
+                await (await self._engine()).start(container)
+            except RoostError:
+                await self._sweep.remove(container)
+                raise
+        except BaseException:
+            self._followed.discard(run.id)
             raise
         await self._started(run.id)
         self._spawn(self._follow(run.id, container, output=True))
@@ -313,28 +303,46 @@ class DockerRuns:
     async def _follow(self, run_id: str, container: str, *, output: bool) -> None:
         """To the end of a run that no client is attached to."""
         self._containers[run_id] = container
+        self._followed.add(run_id)
         with self._lifecycle.hold("run"):
             try:
-                if output:
-                    await self._keep_output(run_id, container)
-                await self._over(run_id, container, await self._status(container))
+                status = await self._status_with_output(run_id, container) if output else await self._status(container)
+                await self._over(run_id, container, status)
             except UnreachableError:
-                return  # the run stays open: the next start looks again
+                self._look_again()  # the run stays open until the engine says
             except RoostError:
                 await self._runs.settle(run_id, Outcome(state="lost"))
+            finally:
+                self._followed.discard(run_id)
+
+    async def _status_with_output(self, run_id: str, container: str) -> int:
+        """The output is read again where it ended before the command: the engine was away meanwhile."""
+        ending = asyncio.create_task(self._status(container))
+        try:
+            await self._keep_output(run_id, container)
+            done, _ = await asyncio.wait([ending], timeout=SETTLE_SECONDS)
+            status = await ending
+            if not done:
+                await self._keep_output(run_id, container)
+            return status
+        finally:
+            ending.cancel()
 
     async def _keep_output(self, run_id: str, container: str) -> None:
         """From its first byte on: the engine has all of it, however often the daemon was away."""
         engine = await self._engine()
         path = os.path.join(self._runs.folder(run_id), "output")
-        target = await asyncio.to_thread(open, path, "wb", 0)
         try:
-            async for data in engine.logs(container):
-                await asyncio.to_thread(target.write, data)
+            target = await asyncio.to_thread(open, path, "wb", 0)
+            try:
+                async for data in engine.logs(container):
+                    await asyncio.to_thread(target.write, data)
+            finally:
+                await asyncio.to_thread(target.close)
         except UnreachableError:
             return
-        finally:
-            await asyncio.to_thread(target.close)
+        except OSError as error:
+            log.warning("The output of run %s is not all kept: %s", run_id, error)
 
     async def cancel(self, run_id: str) -> None:
         """Ask the command to end, and end it if it does not. The state changes when it has ended.
@@ -345,30 +353,52 @@ class DockerRuns:
         if container is None:
             raise NotAttachableError(f"Run {run_id} has no container", hint="It has not started yet, or it is over.")
         self._runs.note_cancelled(run_id)
-        self._spawn(self._cancelled(container))
+        self._spawn(self._cancelled(run_id, container))
 
-    async def _cancelled(self, container: str) -> None:
+    async def _cancelled(self, run_id: str, container: str) -> None:
+        """Until it is over: one that is just about to start takes no signal yet."""
         with suppress(RoostError):
-            await self._ended(container, "SIGTERM")
+            while self._containers.get(run_id) == container:
+                await self._ended(container, "SIGTERM")
+                await asyncio.sleep(AWAY_STEP)
 
     async def adopt(self) -> None:
         """At start: see to the runs that a daemon before this one left open. The engine is asked only if there are."""
-        open_runs = [run for run in await self._store.index.open_runs() if run.target == "docker"]
-        if open_runs:
-            self._spawn(self._take_up(open_runs))
+        if await self._unfollowed():
+            self._spawn(self._take_up())
 
-    async def _take_up(self, runs: list[Run]) -> None:
+    async def _unfollowed(self) -> list[Run]:
+        """Open runs whose end nobody here waits for."""
+        return [
+            run
+            for run in await self._store.index.open_runs()
+            if run.target == "docker" and run.id not in self._followed and not self._runs.is_starting(run.id)
+        ]
+
+    async def _take_up(self) -> None:
         try:
             found = {each.labels.get(RUN_LABEL): each for each in await self._sweep.mine()}
+            for run in await self._unfollowed():
+                container = found.get(run.id)
+                if container is None or container.state == "created":
+                    await self._runs.settle(run.id, Outcome(state="lost"))
+                else:
+                    self._followed.add(run.id)
+                    self._spawn(self._follow(run.id, container.id, output=run.detached))
         except RoostError:
-            return  # no engine, no answer: they stay open
-        for run in runs:
-            container = found.get(run.id)
-            if container is None or container.state == "created":
-                await self._runs.settle(run.id, Outcome(state="lost"))
-            else:
-                self._spawn(self._follow(run.id, container.id, output=run.detached))
+            self._look_again()  # no engine, no answer: they stay open
+            return
         await self._sweep.run()
+
+    def _look_again(self) -> None:
+        """Later, for the runs that stay open until the engine answers, or until there is room to write how they
+        ended."""
+        if self._again is None or self._again.done():
+            self._again = asyncio.create_task(self._later())
+
+    async def _later(self) -> None:
+        await asyncio.sleep(AGAIN_SECONDS)
+        self._spawn(self._take_up())
 
     async def _is_wanted(self, run_id: str) -> bool:
         if run_id in self._made or run_id in self._containers:
@@ -386,7 +416,8 @@ class DockerRuns:
     async def stop(self) -> None:
         """Let go; containers go on, and the next daemon takes them up."""
         await self._sweep.stop()
-        tasks = [*self._attached, *self._tasks, *(made.task for made in self._made.values())]
+        again = [self._again] if self._again is not None else []
+        tasks = [*again, *self._attached, *self._tasks, *(made.task for made in self._made.values())]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

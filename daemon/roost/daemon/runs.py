@@ -162,13 +162,13 @@ class Runs:
         goes meanwhile."""
         ended_early = run_id in self._cancelled and found.state in ("failed", "lost")
         state: RunState = "cancelled" if ended_early else found.state
-        self._cancelled.discard(run_id)
         if run_id in self._foreground:  # its client may do other things yet
             self._unwatch(run_id)
         status = found.exit_status
         end = {"state": state, "exit_status": status, "ended": found.ended or utc_now()}
         keep = partial(self._store.index.end_run, run_id, end)
         run = await self._events.along(keep, "run-ended", run=run_id, state=state, exit_status=status)
+        self._cancelled.discard(run_id)
         self.spawn(self._sweep())
         return run
 

@@ -12,7 +12,7 @@ from roost.client.cli.context import Context
 from roost.client.cli.parser import LAUNCHING, parse
 from roost.client.errors import ClientError
 
-__all__ = ["run"]
+__all__ = ["output_lost", "run"]
 
 INTERRUPTED = 130
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -45,17 +45,22 @@ def _run(context: Context, *, launching: bool) -> int:
     except KeyboardInterrupt:
         context.close()
         return INTERRUPTED
-    except BrokenPipeError:
-        _write_no_more()
-        return 1
     except OSError as error:
-        if error.errno not in NO_ROOM or error.filename is not None:
-            raise
-        _write_no_more()
-        said = f"roost: The output can't be written: {error.strerror}.\n  Make room, or send it elsewhere."
-        print(said, file=sys.stderr)
-        return FAILED_ITSELF if launching else 1
+        return output_lost(error, launching=launching)
     return status
+
+
+def output_lost(error: OSError, *, launching: bool) -> int:
+    """The exit status of a command whose output nobody reads any more, or that there is no room for, which is said.
+    Raises ``error`` where it is about something else."""
+    if not isinstance(error, BrokenPipeError) and (error.errno not in NO_ROOM or error.filename is not None):
+        raise error
+    _write_no_more()
+    if isinstance(error, BrokenPipeError):
+        return 1
+    said = f"roost: The output can't be written: {error.strerror}.\n  Make room, or send it elsewhere."
+    print(said, file=sys.stderr)
+    return FAILED_ITSELF if launching else 1
 
 
 def _write_no_more() -> None:

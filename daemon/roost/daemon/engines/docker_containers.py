@@ -1,7 +1,7 @@
 """Containers of an engine, one step at a time; ``roost.daemon.docker_runs`` makes runs of them.
 
     id = await containers.create(spec)
-    reader, writer = await containers.attach(id)     # before the start, so that nothing is missed
+    streams = await containers.attach(id)            # before the start, so that nothing is missed
     await containers.start(id)                       # raises CommandStartError with a shell's status
     status = await containers.wait(id)
     await containers.remove(id)
@@ -27,7 +27,7 @@ from roost.daemon.engines.docker_client import DockerClient
 from roost.daemon.engines.docker_errors import EngineError, EngineUnreachableError, engine_failed
 from roost.daemon.engines.docker_ids import by_id_or_name, configs_by_id
 from roost.daemon.engines.docker_options import ContainerSpec, container_body
-from roost.daemon.engines.docker_streams import Streams, ask, follow, hijack
+from roost.daemon.engines.docker_streams import Streams, ask, attach, follow
 
 USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Of an image that sets none (moby, oci/defaults)."""
@@ -107,8 +107,7 @@ class DockerContainers:
 
     async def attach(self, container: str, *, stdin: bool = True) -> Streams:
         """Its raw streams."""
-        target = f"/containers/{container}/attach?stream=1&stdout=1&stderr=1&stdin={int(stdin)}"
-        return await hijack(await self._client.address(), target)
+        return await attach(await self._client.address(), container, stdin=stdin)
 
     async def start(self, container: str) -> None:
         """Raises CommandStartError, ContainerGoneError."""

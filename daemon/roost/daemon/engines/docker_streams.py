@@ -11,17 +11,56 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from roost.daemon.engines.docker_address import Address
 from roost.daemon.engines.docker_errors import engine_failed, unreachable
 
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+NO_KEYS = ",".join(["%FF"] * 8)
+"""What would leave a terminal: no text in UTF-8 has that byte. (Else Ctrl-P is held back, and Ctrl-P Ctrl-Q leaves.)"""
 HEAD_LIMIT = 65536
 CONNECT_SECONDS = 20.0
 
 
-async def connect(address: Address) -> Streams:
+@dataclass(frozen=True)
+class Streams:
+    """A container's raw streams. ``connections``: all that they take."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    connections: tuple[asyncio.StreamWriter, ...]
+
+    def end_input(self) -> None:
+        """The command has got all of its input."""
+        if self.writer.can_write_eof():
+            self.writer.write_eof()
+        else:  # a connection for nothing else
+            self.writer.close()
+
+    def close(self) -> None:
+        for connection in self.connections:
+            connection.close()
+
+
+async def attach(address: Address, container: str, *, stdin: bool) -> Streams:
+    """The streams of ``container``. Over TLS, of which asyncio can't end one direction alone, input has a connection of
+    its own."""
+    target = f"/containers/{container}/attach?stream=1&detachKeys={NO_KEYS}"
+    output, apart = "&stdout=1&stderr=1", stdin and bool(address.tls)
+    reader, writer = await _hijack(address, f"{target}{output}&stdin={int(stdin and not apart)}")
+    if not apart:
+        return Streams(reader, writer, (writer,))
+    try:
+        _, typed = await _hijack(address, f"{target}&stdin=1")
+    except BaseException:
+        writer.close()
+        raise
+    return Streams(reader, typed, (typed, writer))
+
+
+async def connect(address: Address) -> Pair:
     """A connection to the engine. Raises EngineUnreachableError."""
     try:
         return await asyncio.wait_for(_connect(address), CONNECT_SECONDS)
@@ -29,7 +68,7 @@ async def connect(address: Address) -> Streams:
         raise unreachable(address.url, str(error) or "it takes too long") from error
 
 
-async def _connect(address: Address) -> Streams:
+async def _connect(address: Address) -> Pair:
     if address.local:
         return await asyncio.open_unix_connection(address.url.removeprefix("unix://"))
     parts = urlsplit(address.url)
@@ -39,7 +78,7 @@ async def _connect(address: Address) -> Streams:
     return await asyncio.open_connection(parts.hostname, parts.port or (2376 if secure else 2375), ssl=secure)
 
 
-async def _over_ssh(host: str, user: str | None, port: int | None) -> Streams:
+async def _over_ssh(host: str, user: str | None, port: int | None) -> Pair:
     """As the docker command does: ssh runs ``docker system dial-stdio`` on the other side."""
     options = [*(("-l", user) if user else ()), *(("-p", str(port)) if port else ())]
     pipe = asyncio.subprocess.PIPE
@@ -51,7 +90,7 @@ async def _over_ssh(host: str, user: str | None, port: int | None) -> Streams:
     return process.stdout, process.stdin
 
 
-async def hijack(address: Address, target: str) -> Streams:
+async def _hijack(address: Address, target: str) -> Pair:
     """POST ``target`` and take the connection over: what follows are the raw streams of a container."""
     reader, writer = await connect(address)
     try:
