@@ -132,6 +132,7 @@ def container_body(spec: ContainerSpec) -> Json:
 
 
 def _body(spec: ContainerSpec, options: Json) -> Json:
+    _check_variables(options["--env"])
     own_home = "HOME" in spec.variables or any(each.startswith("HOME=") for each in options["--env"])
     variables = {**({} if own_home else {"HOME": HOME}), **spec.variables}
     return {
@@ -152,6 +153,17 @@ def _body(spec: ContainerSpec, options: Json) -> Json:
         "ExposedPorts": {port: {} for port in _ports(options["--publish"])},
         "HostConfig": _host_config(spec, options, own_home=own_home),
     }
+
+
+def _check_variables(given: Sequence[str]) -> None:
+    """Each has its value: `docker run` would take it from its caller, and the engine take the variable away."""
+    bare = [each for each in given if "=" not in each]
+    if bare:
+        raise ContainerArgumentError(
+            f"[container] arguments: --env {bare[0]} has no value, and roost takes none from the caller unasked",
+            hint=f"Take it out and run with `--secret {bare[0]}`, which passes the caller's value on, "
+            f"or with `--var {bare[0]}=VALUE`.",
+        )
 
 
 def _host_config(spec: ContainerSpec, options: Json, *, own_home: bool) -> Json:

@@ -1,0 +1,25 @@
+"""The options of ``[container]`` as the engine gets them: read as `docker run` reads them, or refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from roost.daemon.engines.docker_options import ContainerArgumentError, ContainerSpec, container_body
+
+
+def _body(*arguments: str) -> dict[str, Any]:
+    return container_body(ContainerSpec(image="any", command=["true"], cwd="/w", user="7:8", arguments=arguments))
+
+
+@pytest.mark.parametrize("arguments", [("-e", "TOKEN"), ("-e TOKEN",), ("-eTOKEN",), ("--env=TOKEN",)])
+def test_a_variable_without_a_value_is_refused(arguments: tuple[str, ...]):
+    with pytest.raises(ContainerArgumentError, match="--env TOKEN has no value") as caught:
+        _body("-e", "OTHER=1", *arguments)
+    assert "`--secret TOKEN`" in caught.value.hint
+    assert "`--var TOKEN=VALUE`" in caught.value.hint
+
+
+def test_a_variable_may_be_empty_and_hold_blanks_and_equals_signs():
+    assert _body("-e", "A=", "--env B=x y=z")["Env"][-2:] == ["A=", "B=x y=z"]
