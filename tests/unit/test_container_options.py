@@ -23,3 +23,21 @@ def test_a_variable_without_a_value_is_refused(arguments: tuple[str, ...]):
 
 def test_a_variable_may_be_empty_and_hold_blanks_and_equals_signs():
     assert _body("-e", "A=", "--env B=x y=z")["Env"][-2:] == ["A=", "B=x y=z"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ((), "mode=0700,uid=7,gid=8"),
+        (("--user 1234:5678",), "mode=0700,uid=1234,gid=5678"),
+        (("-u", "1234"), "mode=0700,uid=1234,gid=0"),
+        (("--user=1234:staff",), "mode=0700,uid=1234,gid=0"),
+        (("--user 010:010",), "mode=0700,uid=10,gid=10"),
+        (("--user nobody",), "mode=1777"),
+        (("--user nobody:1234",), "mode=1777"),
+        (("--user :1234",), "mode=1777"),
+        (("--user ١٢",), "mode=1777"),
+    ],
+)
+def test_home_is_for_the_user_that_the_command_runs_as(arguments: tuple[str, ...], options: str):
+    assert _body(*arguments)["HostConfig"]["Tmpfs"] == {"/home/roost": f"rw,exec,{options}"}

@@ -167,8 +167,7 @@ def _check_variables(given: Sequence[str]) -> None:
 
 
 def _host_config(spec: ContainerSpec, options: Json, *, own_home: bool) -> Json:
-    uid, _, gid = spec.user.partition(":")
-    home = {} if own_home else {HOME: f"rw,exec,mode=0700,uid={uid},gid={gid}"}
+    home = {} if own_home else {HOME: _home(options["--user"] or spec.user)}
     tmpfs = dict(each.partition(":")[::2] for each in options["--tmpfs"])
     shm_size = options["--shm-size"] or spec.shm_size
     config = {
@@ -189,6 +188,18 @@ def _host_config(spec: ContainerSpec, options: Json, *, own_home: bool) -> Json:
         **{key: parse_bytes(options[name]) if options[name] else None for name, key in _SIZES.items()},
     }
     return _said(config)
+
+
+def _home(user: str) -> str:
+    """The user's own; anybody's where the user is a name, which the image alone can tell the number of."""
+    uid, _, gid = user.partition(":")
+    if not _is_number(uid):
+        return "rw,exec,mode=1777"
+    return f"rw,exec,mode=0700,uid={int(uid)},gid={int(gid) if _is_number(gid) else 0}"
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
 
 
 def _said(config: Json) -> Json:
