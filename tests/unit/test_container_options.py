@@ -41,3 +41,22 @@ def test_a_variable_may_be_empty_and_hold_blanks_and_equals_signs():
 )
 def test_home_is_for_the_user_that_the_command_runs_as(arguments: tuple[str, ...], options: str):
     assert _body(*arguments)["HostConfig"]["Tmpfs"] == {"/home/roost": f"rw,exec,{options}"}
+
+
+def _read_only(said: str) -> bool:
+    [_, mount] = _body(f"--mount type=bind,source=/a,target=/b{said}")["HostConfig"]["Mounts"]
+    assert (mount["Type"], mount["Source"], mount["Target"]) == ("bind", "/a", "/b")
+    read_only: bool = mount["ReadOnly"]
+    return read_only
+
+
+@pytest.mark.parametrize("key", ["readonly", "ro"])
+def test_whether_a_mount_is_read_only_is_read_as_docker_reads_it(key: str):
+    assert not _read_only("")
+    assert _read_only(f",{key}")
+    assert all(_read_only(f",{key}={value}") for value in ("1", "t", "T", "TRUE", "true", "True"))
+    assert not any(_read_only(f",{key}={value}") for value in ("0", "f", "F", "FALSE", "false", "False"))
+    assert not _read_only(f",readonly,{key}=false"), "the last one holds"
+    for value in ("", "no", "tRUE", "2"):
+        with pytest.raises(ContainerArgumentError, match=f"{key} is neither true nor false: '{value}'"):
+            _read_only(f",{key}={value}")

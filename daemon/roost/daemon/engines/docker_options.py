@@ -87,6 +87,10 @@ _OTHERS = ("--gpus", "--shm-size", "--cpus", "--user", "--workdir", "--hostname"
 _OTHER_LISTS = ("--ulimit", "--device", "--env", "--label", "--tmpfs", "--volume", "--mount", "--publish", "--sysctl")
 _SHORT = {"--memory": "-m", "--cpu-shares": "-c", "--user": "-u", "--workdir": "-w", "--hostname": "-h", "--env": "-e"}
 _SHORT |= {"--label": "-l", "--volume": "-v", "--publish": "-p", "--network": "--net"}
+_READ_ONLY = ("readonly", "ro")
+_TRUTHS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
+_TRUTHS |= dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
+"""As Go's strconv.ParseBool has them."""
 
 
 def _known() -> list[str]:
@@ -216,18 +220,26 @@ def _working_folder(cwd: str) -> list[Json]:
 
 def _mount(text: str) -> Json:
     """``type=bind,source=/a,target=/b,readonly``."""
-    said = dict(each.partition("=")[::2] for each in next(csv.reader([text])))
+    fields = [each.partition("=") for each in next(csv.reader([text]))]
+    said = {key: value for key, _, value in fields}
     target = said.get("target") or said.get("destination") or said.get("dst")
     source = said.get("source") or said.get("src", "")
-    strange = set(said) - {"type", "source", "src", "target", "destination", "dst", "readonly", "ro"}
+    strange = set(said) - {"type", "source", "src", "target", "destination", "dst", *_READ_ONLY}
     if strange or not target:
         raise ValueError(f"--mount {text}: {'no target' if not target else f'unknown: {sorted(strange)}'}")
+    read_only = [_truth(text, key, value) if given else True for key, given, value in fields if key in _READ_ONLY]
     return {
         "Type": said.get("type", "volume"),
         "Source": source,
         "Target": target,
-        "ReadOnly": bool({"readonly", "ro"} & set(said)),
+        "ReadOnly": bool(read_only and read_only[-1]),
     }
+
+
+def _truth(text: str, key: str, value: str) -> bool:
+    if value not in _TRUTHS:
+        raise ValueError(f"--mount {text}: {key} is neither true nor false: {value!r}")
+    return _TRUTHS[value]
 
 
 def _gpus(text: str) -> DeviceRequest:
