@@ -60,3 +60,20 @@ def test_whether_a_mount_is_read_only_is_read_as_docker_reads_it(key: str):
     for value in ("", "no", "tRUE", "2"):
         with pytest.raises(ContainerArgumentError, match=f"{key} is neither true nor false: '{value}'"):
             _read_only(f",{key}={value}")
+
+
+def test_a_device_is_asked_for_by_its_path_or_by_its_name_in_cdi():
+    named = ["nvidia.com/gpu=0", "vendor.com/class=name", "v/c-1.x_y=a:b.c"]
+    paths = ["/dev/fuse", "/dev/a=b", "/dev/sda:/dev/xvda:r"]
+    host = _body("--gpus all", *(f"--device={each}" for each in (*named, *paths)))["HostConfig"]
+    assert [each["PathOnHost"] for each in host["Devices"]] == ["/dev/fuse", "/dev/a=b", "/dev/sda"]
+    gpus, cdi = host["DeviceRequests"]
+    assert (gpus["Driver"], gpus["Count"]) == ("", -1)
+    assert (cdi["Driver"], cdi["DeviceIDs"], cdi["Count"]) == ("cdi", named, 0)
+
+
+@pytest.mark.parametrize("path", ["vendor.com=name", "vendor.com/class=", "1/class=name", "v/c=n-", "v/c/d=n"])
+def test_what_is_no_name_in_cdi_is_a_path(path: str):
+    host = _body("--device", path)["HostConfig"]
+    assert "DeviceRequests" not in host
+    assert host["Devices"][0]["PathOnHost"] == path

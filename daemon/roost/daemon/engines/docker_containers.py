@@ -26,7 +26,7 @@ from docker import errors
 from roost.daemon.engines.docker_client import DockerClient
 from roost.daemon.engines.docker_errors import EngineError, EngineUnreachableError, engine_failed
 from roost.daemon.engines.docker_ids import by_id_or_name, configs_by_id
-from roost.daemon.engines.docker_options import ContainerSpec, container_body
+from roost.daemon.engines.docker_options import ContainerArgumentError, ContainerSpec, container_body
 from roost.daemon.engines.docker_streams import Streams, ask, attach, follow
 
 USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -269,6 +269,11 @@ def _not_started(error: errors.APIError) -> Exception:
         return CommandStartError(text, 127)
     if "permission denied" in text:
         return CommandStartError(text, 126)
+    if 'could not select device driver "cdi"' in text:
+        return ContainerArgumentError(
+            f"[container] arguments: the Docker engine gives no devices by their CDI names: {text}",
+            hint='From Docker 25 on it does, with {"features": {"cdi": true}} in its daemon.json. Or name a path.',
+        )
     if "could not select device driver" in text:
         return GpusMissingError(
             f"The Docker engine has no GPUs to give: {text}",

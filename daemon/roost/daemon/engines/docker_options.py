@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -87,6 +88,9 @@ _OTHERS = ("--gpus", "--shm-size", "--cpus", "--user", "--workdir", "--hostname"
 _OTHER_LISTS = ("--ulimit", "--device", "--env", "--label", "--tmpfs", "--volume", "--mount", "--publish", "--sysctl")
 _SHORT = {"--memory": "-m", "--cpu-shares": "-c", "--user": "-u", "--workdir": "-w", "--hostname": "-h", "--env": "-e"}
 _SHORT |= {"--label": "-l", "--volume": "-v", "--publish": "-p", "--network": "--net"}
+_CDI_KIND = "[A-Za-z](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+_CDI_NAME = re.compile(f"{_CDI_KIND}/{_CDI_KIND}=[A-Za-z0-9](?:[A-Za-z0-9._:-]*[A-Za-z0-9])?")
+"""A device by its name in the Container Device Interface, ``vendor/class=name``, and not by its path."""
 _READ_ONLY = ("readonly", "ro")
 _TRUTHS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True)
 _TRUTHS |= dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False)
@@ -174,6 +178,7 @@ def _host_config(spec: ContainerSpec, options: Json, *, own_home: bool) -> Json:
     home = {} if own_home else {HOME: _home(options["--user"] or spec.user)}
     tmpfs = dict(each.partition(":")[::2] for each in options["--tmpfs"])
     shm_size = options["--shm-size"] or spec.shm_size
+    cdi = [each for each in options["--device"] if _CDI_NAME.fullmatch(each)]
     config = {
         "Init": True,
         "Mounts": [*_working_folder(spec.cwd), *map(_mount, options["--mount"])],
@@ -182,8 +187,11 @@ def _host_config(spec: ContainerSpec, options: Json, *, own_home: bool) -> Json:
         "ConsoleSize": list(spec.console) if spec.console else None,  # engines before API 1.42 wait for a resize
         "LogConfig": {"Type": "json-file" if spec.keep_output else "none", "Config": {}},
         "ShmSize": parse_bytes(shm_size) if shm_size else None,
-        "DeviceRequests": [_gpus(options["--gpus"])] if options["--gpus"] else None,
-        "Devices": parse_devices(options["--device"]),
+        "DeviceRequests": [
+            *([_gpus(options["--gpus"])] if options["--gpus"] else []),
+            *([DeviceRequest(driver="cdi", device_ids=cdi)] if cdi else []),
+        ],
+        "Devices": parse_devices([each for each in options["--device"] if each not in cdi]),
         "Ulimits": [_ulimit(each) for each in options["--ulimit"]],
         "Sysctls": dict(each.partition("=")[::2] for each in options["--sysctl"]),
         "NanoCpus": int(float(options["--cpus"]) * 1e9) if options["--cpus"] else None,
