@@ -24,10 +24,11 @@ import msgspec
 from docker import errors
 
 from roost.daemon.engines.docker_client import DockerClient
-from roost.daemon.engines.docker_errors import EngineError, EngineUnreachableError, engine_failed
+from roost.daemon.engines.docker_errors import EngineError, EngineUnreachableError, ImagePlatformError, engine_failed
 from roost.daemon.engines.docker_ids import by_id_or_name, configs_by_id
 from roost.daemon.engines.docker_options import ContainerArgumentError, ContainerSpec, container_body
 from roost.daemon.engines.docker_streams import Streams, ask, attach, follow
+from roost.store.errors import RoostError
 
 USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Of an image that sets none (moby, oci/defaults)."""
@@ -93,30 +94,31 @@ class DockerContainers:
         return taken
 
     async def create(self, spec: ContainerSpec) -> str:
-        """Its id. Raises ContainerArgumentError, ImageMissingError, MountError."""
+        """Its id. Raises ContainerArgumentError, ImageMissingError, ImagePlatformError, MountError."""
         body = container_body(spec)
 
-        def made(api: docker.APIClient) -> str:
+        def made(api: docker.APIClient, image: str) -> str:
             try:
                 # The body is complete as it is; the SDK's own class for it would only take it apart again.
-                return by_id_or_name(lambda image: _made(api, {**body, "Image": image}, spec), spec.image)
+                return _made(api, {**body, "Image": image}, spec)
             except errors.APIError as error:
                 raise _not_created(error, spec.cwd) from error
 
-        return await self._client.call(made, "creating a container")
+        doing = "creating a container"
+        return await self._client.call(lambda api: by_id_or_name(lambda image: made(api, image), spec.image), doing)
 
     async def attach(self, container: str, *, stdin: bool = True) -> Streams:
         """Its raw streams."""
         return await attach(await self._client.address(), container, stdin=stdin)
 
     async def start(self, container: str) -> None:
-        """Raises CommandStartError, ContainerGoneError."""
+        """Raises CommandStartError, ContainerArgumentError, ContainerGoneError, GpusMissingError."""
 
         def started(api: docker.APIClient) -> None:
             try:
                 api.start(container)
             except errors.APIError as error:
-                raise _not_started(error) from error
+                raise _not_started(error, container) from error
 
         await self._client.call(started, "starting a container")
 
@@ -252,26 +254,54 @@ def _stat(api: docker.APIClient, container: str, path: str) -> dict[str, Any] | 
 
 
 def _not_created(error: errors.APIError, cwd: str) -> Exception:
+    """An image that is not there stays the SDK's error: it may be there by another name."""
     text = str(error.explanation or error)
+    if error.status_code == 404 and "no such image" in text.lower():
+        return error
+    if "was found but does not" in text:
+        return ImagePlatformError(text, hint="Name an image of that platform, or leave `platform` out.")
     if "bind source path does not exist" in text:
         return MountError(
             f"The Docker engine can't see a folder that is to be mounted: {text}",
             hint=f"An engine on another machine sees its own folders only; run from one that it has, or copy {cwd}.",
         )
-    return error
+    if error.status_code == 404 or "No such container" in text:  # what --volumes-from and --ipc name; some answer 400
+        return _nothing_there(text)
+    return engine_failed(text, "creating a container")
 
 
-def _not_started(error: errors.APIError) -> Exception:
+def _not_started(error: errors.APIError, container: str) -> Exception:
     text = str(error.explanation or error)
-    if error.status_code == 404 and "No such container" in text:
+    if error.status_code == 404 and container in text:
         return ContainerGoneError("The container was removed before it could start", hint="Try again.")
+    if error.status_code == 404:
+        return _nothing_there(text)
+    return _device_failed(text) or _command_failed(text) or engine_failed(text, "starting a container")
+
+
+def _nothing_there(text: str) -> ContainerArgumentError:
+    return ContainerArgumentError(
+        f"The Docker engine has not all that the container is to start with: {text}",
+        hint="Make it first, or name another under [container] arguments; `docker ps --all` and `docker network ls` "
+        "show what there is.",
+    )
+
+
+def _command_failed(text: str) -> CommandStartError | None:
     if "executable file not found" in text or "no such file or directory" in text:
         return CommandStartError(text, 127)
-    if "permission denied" in text:
-        return CommandStartError(text, 126)
+    return CommandStartError(text, 126) if "permission denied" in text else None
+
+
+def _device_failed(text: str) -> RoostError | None:
+    if "error gathering device information" in text:
+        return ContainerArgumentError(
+            f"The Docker engine can't give a device: {text}",
+            hint="Name one that its machine has under [container] arguments.",
+        )
     if 'could not select device driver "cdi"' in text:
         return ContainerArgumentError(
-            f"[container] arguments: the Docker engine gives no devices by their CDI names: {text}",
+            f"The Docker engine gives no devices by their names in CDI: {text}",
             hint='From Docker 25 on it does, with {"features": {"cdi": true}} in its daemon.json. Or name a path.',
         )
     if "could not select device driver" in text:
@@ -279,7 +309,7 @@ def _not_started(error: errors.APIError) -> Exception:
             f"The Docker engine has no GPUs to give: {text}",
             hint="Install NVIDIA's container toolkit where the engine runs, or take --gpus out of the arguments.",
         )
-    return engine_failed(text, "starting a container")
+    return None
 
 
 class Frames:

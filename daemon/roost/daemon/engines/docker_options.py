@@ -26,7 +26,7 @@ HOME = "/home/roost"
 
 
 class ContainerArgumentError(DefinitionError):
-    """One of ``[container]`` that roost does not pass on, or can't read."""
+    """One of ``[container]`` that roost does not pass on, or can't read, or that names what the engine has not."""
 
     code = "container-argument"
 
