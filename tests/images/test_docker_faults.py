@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -65,6 +67,37 @@ def test_an_engine_that_was_stopped_is_unreachable_and_works_again(own_roost: Ro
     assert (body["code"], body["retryable"]) == ("engine-unreachable", True)
     docker_parts.start(engine_folder)
     assert own_roost.ok("run", "--image", image, "--", "echo", "three") == "three\n"
+
+
+def test_all_output_of_a_detached_run_is_kept_though_the_engine_s_logs_are_short(engine_folder: Path, own_roost: Roost):
+    """A daemon that was killed reads it again from the first byte on."""
+    docker_parts.end(engine_folder)
+    docker_parts.start(engine_folder, "--log-opt=max-size=2k", "--log-opt=max-file=3", "--log-opt=compress=true")
+    script = "seq 2000; while [ ! -e go ]; do sleep 0.1; done; echo last"
+    run_id = own_roost.ok("run", "--detach", "--image", _image(engine_folder), "--", "sh", "-c", script).strip()
+    _until(lambda: own_roost.ok("runs", "logs", run_id).endswith("2000\n"))
+    pid = own_roost.daemon_pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    _until(lambda: not Path(f"/proc/{pid}").exists())
+    (own_roost.folder / "go").touch()
+    _until(lambda: own_roost.json("runs", "show", run_id)["state"] == "succeeded")
+    assert own_roost.ok("runs", "logs", run_id).split() == [*map(str, range(1, 2001)), "last"]
+
+
+def test_output_after_an_engine_s_restart_is_kept_too(engine_folder: Path, own_roost: Roost):
+    docker_parts.end(engine_folder)
+    docker_parts.start(engine_folder, "--live-restore")
+    script = "echo first; while [ ! -e go ]; do sleep 0.1; done; echo last; exit 4"
+    run_id = own_roost.ok("run", "--detach", "--image", _image(engine_folder), "--", "sh", "-c", script).strip()
+    _until(lambda: own_roost.ok("runs", "logs", run_id) == "first\n")
+    docker_parts.end(engine_folder)
+    docker_parts.start(engine_folder, "--live-restore")
+    time.sleep(3)  # the daemon waits for the end alone by now
+    (own_roost.folder / "go").touch()
+    _until(lambda: own_roost.json("runs", "show", run_id)["state"] == "failed")
+    assert own_roost.json("runs", "show", run_id)["exit_status"] == 4
+    assert own_roost.ok("runs", "logs", run_id) == "first\nlast\n"
 
 
 def test_an_image_that_was_pruned_since_is_planned_for_again(own_roost: Roost, engine_folder: Path):
