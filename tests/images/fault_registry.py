@@ -88,8 +88,8 @@ class FaultRegistry:
             return web.Response(status=204)
         held = self.uploads[name]
         if request.method == "PATCH":
-            start = int(request.headers["Content-Range"].partition("-")[0])
-            if start != len(held):
+            start, _, _ = request.headers.get("Content-Range", f"{len(held)}-").partition("-")
+            if int(start) != len(held):
                 return web.Response(status=416)
             held += await request.read()
             return self._progress(name)
@@ -151,6 +151,54 @@ def truncated(data: bytes, length: int, *, told: int | None = None) -> Handler:
         await asyncio.sleep(0.05)
         request.transport.close()
         return response
+
+    return answer
+
+
+def broken_off(server: FaultRegistry, length: int) -> Handler:
+    """Take ``length`` bytes of what is sent, and hang up."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        held = server.uploads[request.path.rpartition("/")[2]]
+        held += await request.content.readexactly(length)
+        return await cut(request)
+
+    return answer
+
+
+def stuck(server: FaultRegistry, otherwise: Handler | None = None) -> Handler:
+    """Honest but for ``Range``, which stays where it was when it was first told of an upload, as Amazon ECR's does."""
+    told: dict[str, str] = {}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = await (otherwise or server.honest)(request)
+        if "Range" in response.headers:
+            response.headers["Range"] = told.setdefault(request.path, response.headers["Range"])
+        return response
+
+    return answer
+
+
+def whole_only(server: FaultRegistry) -> Handler:
+    """No part of a blob is taken, nor anything behind one, as Google Artifact Registry has it."""
+    begun: set[str] = set()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "Content-Range" in request.headers or request.path in begun:
+            return web.json_response({"errors": [{"code": "UNSUPPORTED"}]}, status=400)
+        begun.add(request.path)
+        return await server.honest(request)
+
+    return answer
+
+
+def at_most(server: FaultRegistry, length: int) -> Handler:
+    """No larger body, as a proxy in front of a registry has it."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if int(request.headers["Content-Length"]) > length:
+            return web.Response(status=413)
+        return await server.honest(request)
 
     return answer
 

@@ -311,32 +311,6 @@ async def test_a_blob_that_is_not_there_is_missing_and_nothing_else(
         await client.fetch_blob(ref(server), describe(b"none", "x"), str(tmp_path / "blob"))
 
 
-async def test_an_upload_that_breaks_off_goes_on_where_the_registry_is(server: FaultRegistry, client: Registry) -> None:
-    data = os.urandom(200_000)  # four chunks
-
-    async def half(request: web.Request) -> web.StreamResponse:
-        server.uploads["u0"] += await request.content.readexactly(10_000)
-        return await cut(request)
-
-    server.faults["PATCH "] = times(1, server.honest, times(1, half, server.honest))
-    sent = await client.push_blob(ref(server), data, describe(data, "x"))
-    assert server.blobs[digest(data)] == data
-    assert server.count("POST", "/blobs/uploads/") == 1
-    assert sent < 200_000 + 64 * 1024 + 1
-
-
-async def test_an_upload_that_the_registry_forgot_begins_anew(server: FaultRegistry, client: Registry) -> None:
-    data = os.urandom(100_000)
-
-    async def forget(request: web.Request) -> web.StreamResponse:
-        server.uploads.pop("u0", None)
-        return await cut(request)
-
-    server.faults["PATCH "] = times(1, forget, server.honest)
-    await client.push_blob(ref(server), data, describe(data, "x"))
-    assert server.blobs[digest(data)] == data
-
-
 def _led_to(server: FaultRegistry, origin: str, pair: str) -> Callable[[web.Request], object]:
     """A registry that asks who we are and names where to send to by an absolute address."""
 

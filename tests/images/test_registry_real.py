@@ -56,7 +56,7 @@ def manifest(*layers: Descriptor, config: Descriptor) -> bytes:
 
 async def test_an_image_goes_there_and_back(client: Registry, registries: Registries, tmp_path: Path) -> None:
     ref = at(registries.workspace, "team/image:one")
-    blob = os.urandom(3 << 20 | 17)  # more than three chunks
+    blob = os.urandom(3 << 20 | 17)
     source = tmp_path / "layer"
     source.write_bytes(blob)
     layer, config = describe(blob, OCI_LAYER_GZIP), describe(b"{}", "application/vnd.oci.image.config.v1+json")

@@ -63,7 +63,7 @@ class RegistryConfig(msgspec.Struct, frozen=True, kw_only=True):
     patience: float = 30.0
     """Seconds that are waited in all when a registry says ``Retry-After``."""
     chunk: int = 16 * 1024 * 1024
-    """Bytes of an upload that are sent in one request."""
+    """Bytes of an upload that are sent in one request where the whole is too much for what stands before a registry."""
 
 
 class Transport:

@@ -1,6 +1,7 @@
-"""Sending a blob: asked for first, mounted where it can be, else in chunks that are resumed where they broke off.
+"""Sending a blob: asked for first, mounted where it can be, else in one stream that is gone on with where it broke off.
 
-OCI distribution specification 1.1, "Pushing a blob in chunks" and "Mounting a blob from another repository".
+OCI distribution specification 1.1, "Pushing a blob in chunks" and "Mounting a blob from another repository". One PATCH
+takes all of it, as docker and podman send it: chunks are what registries do differently.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ from roost.daemon.engines.registry_http import Body, Transport, raise_status, ra
 from roost.daemon.oci import Reference
 
 _BLOCK = 256 * 1024
+_MUCH = 16 * 1024 * 1024
+"""Bytes that a try must have brought to count as none."""
+_NO_PARTS = frozenset({400, 405, 411, 501})
+"""Statuses with which registries refuse to go on."""
 _RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
 
 
@@ -82,6 +87,11 @@ class Upload:
         self._doing = f"sending {digest[:19]}… to {reference.name}"
         self.sent = 0
         """Bytes that really went over."""
+        self._most = source.size
+        """Bytes that are sent at once."""
+        self._resumes = True
+        """Whether what broke off is gone on with."""
+        self._resumed = False
 
     async def run(self, mount_from: str | None) -> int:
         """Send it. Raises RegistryError and its kind; BlobDigestError where the registry counts another digest."""
@@ -91,12 +101,14 @@ class Upload:
         tries = 0
         while True:
             try:
-                await self._finish(await self._chunks(location))
+                await self._finish(await self._send(location))
             except BlobMissingError as error:  # the registry lost the upload: a new one, from the beginning
                 failure: RegistryError = NotRegistryError(error.message, hint="Try again.")
             except RegistryError as error:
-                if not error.retryable:
+                # one that was gone on with and does not add up: the registry had less, or more, than it said
+                if not error.retryable and not (self._resumed and isinstance(error, BlobDigestError)):
                     raise
+                self._resumes, self._resumed = error.retryable and self._resumes, False
                 failure = error
             else:
                 return self.sent
@@ -133,38 +145,45 @@ class Upload:
             raise NotRegistryError(f"Registry {self._reference.host} does not say where to go on while {self._doing}")
         return self._transport.next_place(self._reference.host, response.url, location)
 
-    async def _chunks(self, location: URL) -> URL:
-        """Send all of it; where to finish."""
-        offset, tries = 0, 0
+    async def _send(self, location: URL) -> URL:
+        """Send all of it; where to finish. Gone on with only where the registry has more than when it was begun with:
+        else the failure is raised, and a new upload is the way."""
+        offset = tries = 0
         while offset < self._source.size:
-            length = min(self._transport.config.chunk, self._source.size - offset)
+            length = min(self._most, self._source.size - offset)
             try:
-                location, reached = await self._chunk(location, offset, length)
+                location = await self._patch(location, offset, length)
+                offset += length  # not what ``Range`` says: Amazon's stays at the end of the first part
             except RegistryError as error:
-                tries += 1
-                if not error.retryable or tries > self._transport.config.retries:
+                if not error.retryable or not self._resumes:
                     raise
                 location, reached = await self._reached(location, error)
-            offset = reached
+                tries = 0 if reached >= offset + _MUCH else tries + 1
+                if not offset < reached <= self._source.size or tries > self._transport.config.retries:
+                    raise
+                offset, self._resumed = reached, True
         return location
 
-    async def _chunk(self, location: URL, offset: int, length: int) -> tuple[URL, int]:
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "Content-Length": str(length),
-            "Content-Range": f"{offset}-{offset + length - 1}",
-        }
+    async def _patch(self, location: URL, offset: int, length: int) -> URL:
+        """Where to go on. All of a blob goes as docker sends it, without ``Content-Range``, since some registries take
+        it in no other way (Google's)."""
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
+        if length < self._source.size:
+            headers["Content-Range"] = f"{offset}-{offset + length - 1}"
         body = self._counted(offset, length)
         async with self._transport.open(
             self._access, "PATCH", location, headers=headers, body=body, retries=0
         ) as response:
-            if response.status == 416:
+            if response.status == 413 and self._most > self._transport.config.chunk:
+                self._most = self._transport.config.chunk
+                raise RegistryError(f"Registry {self._reference.host} takes no {length} bytes at once")
+            if response.status == 416 or (offset and response.status in _NO_PARTS):
                 raise RegistryError(
-                    f"Registry {self._reference.host} holds another part of the blob", hint="Try again."
+                    f"Registry {self._reference.host} does not go on with a blob that broke off", hint="Try again."
                 )
-            if response.status not in (202, 204):
+            if response.status not in (200, 201, 202, 204):
                 raise_status(self._reference.host, response.status, self._doing)
-            return self._location(response), _reached(response, offset + length)
+            return self._location(response)
 
     def _counted(self, offset: int, length: int) -> Body:
         async def blocks() -> AsyncIterator[bytes]:
@@ -179,7 +198,7 @@ class Upload:
         async with self._transport.open(self._access, "GET", location) as response:
             if response.status not in (200, 202, 204) or "Range" not in response.headers:
                 raise failure
-            return self._location(response), _reached(response, 0)
+            return self._location(response), _reached(response)
 
     async def _finish(self, location: URL) -> None:
         query = "&".join(part for part in (location.raw_query_string, f"digest={quote(self._digest, safe='')}") if part)
@@ -197,10 +216,8 @@ class Upload:
                 raise_status(self._reference.host, response.status, self._doing)
 
 
-def _reached(response: aiohttp.ClientResponse, otherwise: int) -> int:
+def _reached(response: aiohttp.ClientResponse) -> int:
     """The offset behind the last byte that the registry has (``Range: 0-N``; ``0-0`` is also said of nothing)."""
-    match = _RANGE.fullmatch(response.headers.get("Range", ""))
-    if match is None:
-        return otherwise
-    last = int(match[1])
-    return last + 1 if last or otherwise == 1 else 0
+    match = _RANGE.fullmatch(response.headers["Range"])
+    last = int(match[1]) if match is not None else 0
+    return last + 1 if last else 0
