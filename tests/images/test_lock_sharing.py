@@ -163,6 +163,22 @@ def test_two_machines_at_once_come_to_one_lock(machine: Machine, registries: Reg
     assert digests == {machine(team(registries.workspace)).json("plan")["lock_digest"]}
 
 
+def test_a_lock_that_a_mirror_has_not_got_yet_is_taken_and_never_written_over(
+    machine: Machine, registries: Registries, older_channel: Path
+) -> None:
+    first = machine(team(registries.workspace), mirror=older_channel)
+    built = first.json("build")["build"]
+    second = machine(team(registries.workspace))
+    mirrors = f'[registries.mirrors]\n"{registries.workspace.host}" = ["{registries.catalogue.host}"]\n'
+    second.config.write_text(second.config.read_text() + mirrors)
+    taken = second.json("build")["build"]
+    assert taken["lock_digest"] == built["lock_digest"]
+    assert "lock-shared-registry" in codes(taken["reasons"])
+    assert second.ok("exec", "--", "python", "-c", VERSIONS).split()[0] == "1.16.0"
+    third = machine(team(registries.workspace))
+    assert third.json("plan")["lock_digest"] == built["lock_digest"], "it is the first one's as before"
+
+
 def test_a_catalogue_is_asked_after_the_workspace_and_only_read(machine: Machine, registries: Registries) -> None:
     curator = machine(team(registries.catalogue))
     built = curator.json("build")["build"]

@@ -78,13 +78,14 @@ class CatalogueRegistry:
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
 
-    async def fetch(self, location: str) -> Fetched | None:
-        """The catalogue of a registry, whole and in its form; ``None`` where the registry says that it has none.
+    async def fetch(self, location: str, *, mirrored: bool = True) -> Fetched | None:
+        """The catalogue of a registry, whole and in its form; ``None`` where the registry says that it has none. Not
+        ``mirrored``: as the registry itself has it, which is what a publication goes on from.
 
         Raises CatalogueInvalidError, CatalogueUnknownError, UnreachableError.
         """
         reference, registry = catalogue_reference(location), await self._engines.registry()
-        answer = await registry.manifest(reference)
+        answer = await registry.manifest(reference, mirrored=mirrored)
         if isinstance(answer, No):
             return None
         if isinstance(answer, Unknown):
@@ -92,7 +93,7 @@ class CatalogueRegistry:
         manifest = parse_manifest(answer.value.data, answer.value.media_type)
         descriptor = catalogue_descriptor(manifest, location)
         try:
-            data = await registry.read_blob(reference, descriptor, LIMIT)
+            data = await registry.read_blob(reference, descriptor, LIMIT, mirrored=mirrored)
         except NotFoundError:
             raise invalid(location, f"its content, {descriptor.digest}, is missing from the registry") from None
         except UnreachableError as error:
@@ -108,7 +109,7 @@ class CatalogueRegistry:
         """
         added = False
         for attempt in range(_TRIES):
-            before = await self.fetch(location)
+            before = await self.fetch(location, mirrored=False)
             known = before.catalogue if before is not None else Catalogue()
             await check(known, location)
             catalogue, entry = with_entry(known, make)
@@ -133,7 +134,8 @@ class CatalogueRegistry:
         for descriptor, data in artifact.blobs:
             await registry.push_blob(reference, data, descriptor)
         begun = time.monotonic()
-        if _digest(location, await registry.manifest(reference)) != (before.digest if before else None):
+        there = await registry.manifest(reference, mirrored=False)
+        if _digest(location, there) != (before.digest if before else None):
             return None
         try:
             await registry.push_manifest(reference, artifact.manifest, OCI_MANIFEST)
@@ -142,7 +144,7 @@ class CatalogueRegistry:
                 raise
         least, most = _SETTLE_SECONDS
         await asyncio.sleep(max(least, min(most, 4 * (time.monotonic() - begun))))
-        now = await self.fetch(location)
+        now = await self.fetch(location, mirrored=False)
         if now is None or not now.catalogue.holds(entry):
             return None
         return Published(entry=entry, reference=str(reference), digest=now.digest, added=True)

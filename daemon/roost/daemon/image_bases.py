@@ -158,18 +158,20 @@ class Bases:
             return named if named.digest == digest else None
         return None
 
-    async def in_registry(self, reference: Reference, platform: str) -> KeptBase | Unknown | None:
+    async def in_registry(
+        self, reference: Reference, platform: str, *, mirrored: bool = True
+    ) -> KeptBase | Unknown | None:
         """The image as its registry has it; ``None``: the registry says that it has none.
 
         Raises BasePlatformError, BaseInvalidError."""
         registry = await self._engines.registry()
-        answer = await registry.manifest(reference, platform=platform)
+        answer = await registry.manifest(reference, platform=platform, mirrored=mirrored)
         if not isinstance(answer, Yes):
             return answer if isinstance(answer, Unknown) else None
         document = parse_manifest(answer.value.data, answer.value.media_type)
         if not isinstance(document, Manifest):
             raise BaseInvalidError(f"{reference} is no image but an index of images of other platforms")
-        config = await registry.read_blob(reference, document.config, CONFIG_LIMIT)
+        config = await registry.read_blob(reference, document.config, CONFIG_LIMIT, mirrored=mirrored)
         base = _of_registry(reference, answer.value.digest, document, config)
         check_platform(str(reference), _platform_of(config), platform)
         return base

@@ -104,7 +104,7 @@ class ImagePusher:
         for tag in tags:
             if await self.look(repository.tagged(tag)) is not None:
                 continue
-            manifest = await registry.manifest(exact)
+            manifest = await registry.manifest(exact, mirrored=False)
             if isinstance(manifest, Yes):
                 await self._push_manifest(repository.tagged(tag), manifest.value.data, manifest.value.media_type)
 
@@ -123,7 +123,7 @@ class ImagePusher:
         await self._push_manifest(reference, image_manifest(top.config, descriptors[: len(below)], noted))
 
     async def look(self, reference: Reference) -> Pushed | None:
-        """What the registry has under a tag. Raises RegistryUnknownError."""
+        """What the registry itself, and no mirror of it, has under a tag. Raises RegistryUnknownError."""
         answer: Answer[Pushed] = await self._look(reference)
         if isinstance(answer, Unknown):
             raise RegistryUnknownError(
@@ -134,7 +134,7 @@ class ImagePusher:
         return answer.value if isinstance(answer, Yes) else None
 
     async def _look(self, reference: Reference) -> Answer[Pushed]:
-        answer = await (await self._engines.registry()).manifest(reference)
+        answer = await (await self._engines.registry()).manifest(reference, mirrored=False)
         if not isinstance(answer, Yes):
             return answer
         document = parse_manifest(answer.value.data, answer.value.media_type)
@@ -184,7 +184,7 @@ class ImagePusher:
             repository, descriptor.digest, origin.repository
         ):
             return 0
-        if isinstance(await registry.has_blob(repository, descriptor.digest), Yes):
+        if isinstance(await registry.has_blob(repository, descriptor.digest, mirrored=False), Yes):
             return 0
         path = os.path.join(folder, descriptor.digest.removeprefix("sha256:"))
         await registry.fetch_blob(origin, descriptor, path)

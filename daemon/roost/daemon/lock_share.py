@@ -61,6 +61,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     place: Place
     reference: Reference
     manifest: Manifest
+    mirrored: bool = True
+    """Whether a mirror may have told; else the registry itself did, and mirrors may not have it yet."""
 
     @property
     def lock_digest(self) -> str:
@@ -163,20 +165,24 @@ class LockShare:
             raise UnreachableError(unknown.message, hint="`roost registry test` shows what is wrong.")
         return None
 
-    async def _ask(self, place: Place, job: LockJob, rebuild: str | None = None) -> Answer[Found]:
+    async def _ask(
+        self, place: Place, job: LockJob, rebuild: str | None = None, *, mirrored: bool = True
+    ) -> Answer[Found]:
+        """Not ``mirrored`` before and after something is written: what counts then is what the registry itself has."""
         reference = _reference(place, job, rebuild)
         with _named(reference):
-            return await self._read(place, job, reference)
+            return await self._read(place, job, reference, mirrored=mirrored)
 
-    async def _read(self, place: Place, job: LockJob, reference: Reference) -> Answer[Found]:
-        answer = await (await self._engines.registry()).manifest(reference)
+    async def _read(self, place: Place, job: LockJob, reference: Reference, *, mirrored: bool) -> Answer[Found]:
+        registry = await self._engines.registry()
+        answer = await registry.manifest(reference, mirrored=mirrored)
         if not isinstance(answer, Yes):
             return answer
         manifest = parse_manifest(answer.value.data, answer.value.media_type)
         if not isinstance(manifest, Manifest):
             raise LockPoisonedError(f"{reference} is no lock", hint=HINT)
         try:
-            data = await (await self._engines.registry()).read_blob(reference, lock_descriptor(manifest), LOCK_LIMIT)
+            data = await registry.read_blob(reference, lock_descriptor(manifest), LOCK_LIMIT, mirrored=mirrored)
         except RoostError as error:
             if isinstance(error, LockPoisonedError):
                 raise
@@ -186,7 +192,7 @@ class LockShare:
         except LockNewerError as error:  # a later roost's, and no reason to stop this one
             return Unknown(Reason(code=error.code, message=error.message))
         await judge(shared, job, builds=place.kind == "workspace")
-        return Yes(Found(shared=shared, place=place, reference=reference, manifest=manifest))
+        return Yes(Found(shared=shared, place=place, reference=reference, manifest=manifest, mirrored=mirrored))
 
     async def stand(self, job: LockJob, generation: Generation, *, push: bool = True) -> Standing:
         """Look what the registries have beside ``generation``; where they have nothing, its lock is pushed.
@@ -257,7 +263,8 @@ class LockShare:
             if layer is None:
                 raise LockPoisonedError(f"The registry's lock comes without {wheel.file_name}", hint=HINT)
             path = os.path.join(folder, wheel.file_name)
-            await (await self._engines.registry()).fetch_blob(found.reference, layer, path)
+            registry = await self._engines.registry()
+            await registry.fetch_blob(found.reference, layer, path, mirrored=found.mirrored)
             paths[wheel.sha256] = path
         return paths
 
@@ -296,7 +303,7 @@ class LockShare:
         if local is not None:
             return Offer(reason=Reason(code="lock-not-shared", message=f"This lock stays on this machine: {local}"))
         reference, digest = _reference(place, job), lock_digest(shared.lock)
-        first = await self._ask(place, job)
+        first = await self._ask(place, job, mirrored=False)
         if isinstance(first, Unknown):
             return Offer(reason=_unknown(place, first.reason.message))
         if isinstance(first, Yes) and first.value.lock_digest == digest:
@@ -339,7 +346,7 @@ class LockShare:
 
     async def _theirs(self, place: Place, job: LockJob, shared: SharedLock) -> Found | None:
         """Another's lock under the tag, by now."""
-        answer = await self._ask(place, job)
+        answer = await self._ask(place, job, mirrored=False)
         if isinstance(answer, No):
             return None
         if isinstance(answer, Unknown):

@@ -52,14 +52,18 @@ class StepShare:
         self._pusher = ImagePusher(engines, bases, layout)
         self.registries = RegistriesSettings()
 
-    async def first(self, definition_digest: str, platform: str, image_platform: str) -> Settled | None:
-        """What somebody made of this definition first; ``None``: nobody did, or nobody can say.
+    async def first(
+        self, definition_digest: str, platform: str, image_platform: str, *, mirrored: bool = True
+    ) -> Settled | None:
+        """What somebody made of this definition first; ``None``: nobody did, or nobody can say. Not ``mirrored``: as
+        the registries themselves have it, which mirrors may not yet.
 
         Raises BaseInvalidError, BasePlatformError."""
         for repository in self._repositories():
-            found = await self._manifest(repository.tagged(steps_tag(definition_digest, platform)))
+            reference = repository.tagged(steps_tag(definition_digest, platform))
+            found = await self._manifest(reference, mirrored=mirrored)
             if isinstance(found, Yes):
-                return await self._settled(*found.value, image_platform)
+                return await self._settled(*found.value, image_platform, mirrored=mirrored)
         return None
 
     async def again(self, generation: Generation, image_platform: str, *, stepped: bool = True) -> Settled | None:
@@ -129,17 +133,17 @@ class StepShare:
         if place is None:
             return Shared(settled=settled)
         repository = steps_repository(place.location)
-        there = await self._manifest(repository.tagged(content_tag(settled.top.digest)))
+        there = await self._manifest(repository.tagged(content_tag(settled.top.digest)), mirrored=False)
         if not isinstance(there, No):
             return Shared(settled=settled)
-        first = await self._manifest(repository.tagged(steps_tag(definition_digest, platform)))
+        first = await self._manifest(repository.tagged(steps_tag(definition_digest, platform)), mirrored=False)
         own = not isinstance(first, No)
         shared = await self.offer(settled, definition_digest, platform, image_platform, progress, own=own)
         return msgspec.structs.replace(shared, settled=settled)
 
     async def _instead(self, settled: Settled, definition_digest: str, platform: str, image_platform: str) -> Shared:
         """Somebody else's reached the registry meanwhile."""
-        theirs = await self.first(definition_digest, platform, image_platform)
+        theirs = await self.first(definition_digest, platform, image_platform, mirrored=False)
         if theirs is None:
             return Shared(settled=settled)
         text = "Another machine shared what the docker steps made first: that is taken"
@@ -154,8 +158,8 @@ class StepShare:
         repositories = [of(each) for each in named for of in (steps_repository, image_repository)]
         return [repository.tagged(content_tag(digest)) for repository in repositories]
 
-    async def _manifest(self, reference: Reference) -> Answer[tuple[Reference, Manifest]]:
-        answer = await (await self._engines.registry()).manifest(reference)
+    async def _manifest(self, reference: Reference, *, mirrored: bool = True) -> Answer[tuple[Reference, Manifest]]:
+        answer = await (await self._engines.registry()).manifest(reference, mirrored=mirrored)
         if not isinstance(answer, Yes):
             return answer
         document = parse_manifest(answer.value.data, answer.value.media_type)
@@ -163,9 +167,11 @@ class StepShare:
             return No()
         return Yes((reference.by_digest(answer.value.digest), document))
 
-    async def _settled(self, reference: Reference, document: Manifest, image_platform: str) -> Settled | None:
+    async def _settled(
+        self, reference: Reference, document: Manifest, image_platform: str, *, mirrored: bool = True
+    ) -> Settled | None:
         """Recorded, so that the next time asks nobody."""
-        found = await self._bases.in_registry(reference, image_platform)
+        found = await self._bases.in_registry(reference, image_platform, mirrored=mirrored)
         if not isinstance(found, KeptBase):
             return None
         below = document.annotations.get(ANNOTATION_BASE)

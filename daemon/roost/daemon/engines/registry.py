@@ -2,7 +2,8 @@
 
 ``No`` is said only where the registry itself says so, in its own words (404 as the OCI distribution specification has
 it). Everything else that is not ``Yes`` is ``Unknown`` with its reason. Reads go to the configured mirrors of a host in
-its place; writes always go to the host itself.
+its place, unless they are not to be ``mirrored``: what a mirror lacks, and what it still has, says nothing of what a
+write would meet. Writes always go to the host itself.
 """
 
 from __future__ import annotations
@@ -85,21 +86,23 @@ class Registry:
         await self._transport.close()
 
     # ------------------------------------------------------------------ reading
-    async def manifest(self, ref: Reference, *, platform: str | None = None) -> Answer[FetchedManifest]:
+    async def manifest(
+        self, ref: Reference, *, platform: str | None = None, mirrored: bool = True
+    ) -> Answer[FetchedManifest]:
         """The manifest of ``ref``. With ``platform`` an index is led to its manifest for that platform; ``No`` with a
         reason where it has none. (A manifest without an index does not say its platform: its config does.)"""
-        return await self._first(ref, lambda place: self._manifest(place, platform))
+        return await self._first(self._places(ref, mirrored), lambda place: self._manifest(place, platform))
 
-    async def has_blob(self, ref: Reference, digest: str) -> Answer[int]:
+    async def has_blob(self, ref: Reference, digest: str, *, mirrored: bool = True) -> Answer[int]:
         """Whether the repository of ``ref`` has the blob, and its size in bytes."""
-        return await self._first(ref, lambda place: self._has_blob(place, digest, "pull"))
+        return await self._first(self._places(ref, mirrored), lambda place: self._has_blob(place, digest, "pull"))
 
-    async def fetch_blob(self, ref: Reference, descriptor: Descriptor, path: str) -> None:
+    async def fetch_blob(self, ref: Reference, descriptor: Descriptor, path: str, *, mirrored: bool = True) -> None:
         """Put the blob at ``path``, its size and digest checked; ``path`` + ``.partial`` is gone on with.
 
         Raises BlobMissingError, BlobDigestError, RegistryError and its kind.
         """
-        places = self._places(ref)
+        places = self._places(ref, mirrored)
         for number, place in enumerate(places):
             try:
                 await self._fetch(place, descriptor, path)
@@ -109,11 +112,11 @@ class Registry:
             else:
                 return
 
-    async def read_blob(self, ref: Reference, descriptor: Descriptor, limit: int) -> bytes:
+    async def read_blob(self, ref: Reference, descriptor: Descriptor, limit: int, *, mirrored: bool = True) -> bytes:
         """A small blob (at most ``limit`` bytes) into memory. Raises as ``fetch_blob``."""
         if descriptor.size > limit:
             raise BlobDigestError(f"{descriptor.digest} has {descriptor.size} bytes; {limit} at most were expected")
-        places = self._places(ref)
+        places = self._places(ref, mirrored)
         for number, place in enumerate(places):
             try:
                 return await self._read(place, descriptor)
@@ -180,15 +183,15 @@ class Registry:
         )
 
     # ------------------------------------------------------------------ one place
-    def _places(self, ref: Reference) -> list[Reference]:
-        """Where to read: the mirrors of the host in its place."""
-        mirrors = self._transport.config.mirrors.get(ref.host, ())
+    def _places(self, ref: Reference, mirrored: bool) -> list[Reference]:
+        """Where to read: the mirrors of the host in its place, where it is not the host that is meant."""
+        mirrors = self._transport.config.mirrors.get(ref.host, ()) if mirrored else ()
         return [_at_mirror(ref, mirror) for mirror in mirrors] or [ref]
 
-    async def _first(self, ref: Reference, ask: Callable[[Reference], Awaitable[Answer[T]]]) -> Answer[T]:
+    async def _first(self, places: list[Reference], ask: Callable[[Reference], Awaitable[Answer[T]]]) -> Answer[T]:
         """The first yes; else what is not known of any; no only where all say so."""
         answers: list[No | Unknown] = []
-        for place in self._places(ref):
+        for place in places:
             answer = await ask(place)
             if isinstance(answer, Yes):
                 return answer

@@ -1,0 +1,149 @@
+"""A mirror that lags behind, or keeps what is gone: what is written goes by the registry itself, not by its mirrors."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from catalogue_parts import entry
+from fault_registry import FaultRegistry, digest, fault_registry
+
+from roost.daemon.catalogue import Catalogue
+from roost.daemon.catalogue_registry import CatalogueRegistry
+from roost.daemon.config_schema import RegistriesSettings
+from roost.daemon.engine_set import Engines
+from roost.daemon.engines.registry import Registry, RegistryConfig
+from roost.daemon.image_bases import Bases, Settled
+from roost.daemon.image_places import content_tag
+from roost.daemon.image_push import ImagePusher
+from roost.daemon.oci import OCI_MANIFEST, No, Yes, describe, parse_reference
+from roost.daemon.progress import Progress, Silent
+from roost.daemon.step_share import StepShare
+from roost.store.disk import Layout
+from roost.store.records import BaseLayer, KeptBase
+
+CONFIG = b'{"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}'
+MANIFEST = json.dumps(
+    {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": {"mediaType": "application/json", "digest": digest(CONFIG), "size": len(CONFIG)},
+        "layers": [],
+    }
+).encode()
+NOTHING = cast("Any", None)
+
+
+class OneEngine:
+    """Only the registry engine is asked for."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def registry(self) -> Registry:
+        return self._registry
+
+
+@pytest.fixture
+async def host() -> AsyncIterator[FaultRegistry]:
+    async with fault_registry() as made:
+        yield made
+
+
+@pytest.fixture
+async def mirror() -> AsyncIterator[FaultRegistry]:
+    async with fault_registry() as made:
+        yield made
+
+
+@pytest.fixture
+async def engines(
+    host: FaultRegistry, mirror: FaultRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Engines]:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    client = Registry(RegistryConfig(retries=0, timeout=2.0, mirrors={host.host: (mirror.host,)}))
+    yield cast("Engines", OneEngine(client))
+    await client.close()
+
+
+async def test_the_host_itself_is_asked_where_that_is_meant(
+    host: FaultRegistry, mirror: FaultRegistry, engines: Engines, tmp_path: Path
+) -> None:
+    registry, ref = await engines.registry(), parse_reference(f"{host.host}/team/a:one")
+    host.manifests["one"], host.blobs[digest(CONFIG)] = MANIFEST, CONFIG
+    wanted = describe(CONFIG, "application/json")
+    assert await registry.manifest(ref) == No()
+    assert await registry.has_blob(ref, wanted.digest) == No()
+    assert isinstance(await registry.manifest(ref, mirrored=False), Yes)
+    assert await registry.has_blob(ref, wanted.digest, mirrored=False) == Yes(len(CONFIG))
+    assert await registry.read_blob(ref, wanted, 1000, mirrored=False) == CONFIG
+    await registry.fetch_blob(ref, wanted, str(tmp_path / "blob"), mirrored=False)
+    assert (tmp_path / "blob").read_bytes() == CONFIG
+    assert not mirror.count("PUT")
+
+
+async def test_an_image_that_a_mirror_lacks_is_not_pushed_over(host: FaultRegistry, engines: Engines) -> None:
+    host.manifests["one"] = MANIFEST
+    there = await ImagePusher(engines, NOTHING, NOTHING).look(parse_reference(f"{host.host}/team/a:one"))
+    assert there is not None
+    assert there.digest == digest(CONFIG)
+
+
+class OneBase:
+    """An image whose only layer lies in a registry of another name."""
+
+    @asynccontextmanager
+    async def folder(self) -> AsyncIterator[str]:
+        with tempfile.TemporaryDirectory() as folder:
+            yield folder
+
+    async def complete(self, image: KeptBase, folder: str, progress: Progress) -> list[BaseLayer]:
+        return list(image.layers)
+
+
+async def test_a_layer_that_only_a_mirror_has_is_sent(
+    host: FaultRegistry, mirror: FaultRegistry, engines: Engines
+) -> None:
+    layer = b"a layer"
+    async with fault_registry() as origin:
+        origin.blobs[digest(layer)] = mirror.blobs[digest(layer)] = layer
+        below = BaseLayer(diff_id=digest(layer), digest=digest(layer), size=len(layer))
+        image = KeptBase(
+            digest=digest(CONFIG), config=CONFIG, layers=(below,), reference=f"{origin.host}/b@{digest(b'any')}"
+        )
+        pusher = ImagePusher(engines, cast("Bases", OneBase()), cast("Layout", NOTHING))
+        repository = parse_reference(f"{host.host}/x")
+        pushed = await pusher.push(image, repository, ["one"], Silent())
+    assert pushed.digest == digest(CONFIG)
+    assert host.blobs[digest(layer)] == layer
+
+
+async def test_what_steps_made_is_not_offered_late_where_only_a_mirror_lacks_it(
+    host: FaultRegistry, engines: Engines
+) -> None:
+    top = KeptBase(digest=digest(CONFIG), config=CONFIG, layers=())
+    host.manifests[content_tag(top.digest)] = MANIFEST
+    share = StepShare(NOTHING, NOTHING, engines, NOTHING)
+    share.registries = RegistriesSettings(workspace=f"{host.host}/team")
+    settled = Settled(top=top, base_digest=top.digest)
+    shared = await share.late(settled, digest(b"definition"), "linux-64", "linux/amd64", Silent())
+    assert shared.reason is None
+    assert not host.count("PUT")
+
+
+async def test_a_catalogue_is_gone_on_with_as_the_registry_has_it(host: FaultRegistry, engines: Engines) -> None:
+    async def check(catalogue: Catalogue, location: str) -> None:
+        pass
+
+    catalogues, location = CatalogueRegistry(engines), f"{host.host}/team"
+    await catalogues.publish(location, lambda number: entry("Roost-One", number), check)
+    await catalogues.publish(location, lambda number: entry("Roost-Two", number), check)
+    assert await catalogues.fetch(location) is None, "readers go by the mirror"
+    there = await catalogues.fetch(location, mirrored=False)
+    assert there is not None
+    assert [each.name for each in there.catalogue.entries] == ["Roost-One", "Roost-Two"]
