@@ -208,6 +208,12 @@ def digest_of(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
+def digest_as(wanted: str, data: bytes) -> str:
+    """The digest of ``data`` by the algorithm that ``wanted`` names; by sha256, which differs from it, where that is
+    none of the specification's."""
+    return "sha512:" + hashlib.sha512(data).hexdigest() if wanted.startswith("sha512:") else digest_of(data)
+
+
 class Platform(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an image runs on, in Go's words."""
 

@@ -41,6 +41,7 @@ from roost.daemon.oci import (
     Unknown,
     Yes,
     choose_platform,
+    digest_as,
     digest_of,
     parse_manifest,
 )
@@ -166,7 +167,7 @@ class Registry:
             if response.status not in (201, 202, 204):
                 await raise_unwritten(ref.host, ref.repository, response, f"writing {ref}")
         back = await self._manifest(ref, None)
-        if isinstance(back, Yes) and back.value.digest == digest:
+        if isinstance(back, Yes) and back.value.data == data:
             return digest
         if isinstance(back, Yes):
             raise TagMovedError(
@@ -290,9 +291,10 @@ class Registry:
             if response.status != 200:
                 raise_status(ref.host, response.status, f"fetching {descriptor.digest[:19]}…")
             data = await _read_all(ref.host, response, descriptor.size)
-        if digest_of(data) != descriptor.digest:
+        found = digest_as(descriptor.digest, data)
+        if found != descriptor.digest:
             raise BlobDigestError(
-                f"Registry {ref.host} sent {digest_of(data)} for {descriptor.digest}",
+                f"Registry {ref.host} sent {found} for {descriptor.digest}",
                 hint="The registry or something on the way is wrong; nothing of it was kept.",
             )
         return data
@@ -345,14 +347,13 @@ def _at_mirror(ref: Reference, mirror: str) -> Reference:
 async def _read_manifest(ref: Reference, response: aiohttp.ClientResponse) -> FetchedManifest:
     """Raises BlobDigestError where the registry lies about what it sends, ManifestInvalidError where it is too much."""
     data = await _read_all(ref.host, response, MANIFEST_LIMIT)
-    digest = digest_of(data)
-    said = response.headers.get("Docker-Content-Digest", digest)
-    wanted = ref.digest or digest
-    if wanted.startswith("sha256:") and wanted != digest:
-        raise BlobDigestError(f"Registry {ref.host} sent {digest} for {ref}")
-    if said.startswith("sha256:") and said != digest:
-        raise BlobDigestError(f"Registry {ref.host} says that {ref} is {said}, and sent {digest}")
-    return FetchedManifest(digest=digest, media_type=response.headers.get("Content-Type", ""), data=data)
+    said = response.headers.get("Docker-Content-Digest") or digest_of(data)
+    wanted = ref.digest or said
+    if (found := digest_as(wanted, data)) != wanted and ref.digest:
+        raise BlobDigestError(f"Registry {ref.host} sent {found} for {ref}")
+    if (found := digest_as(said, data)) != said:
+        raise BlobDigestError(f"Registry {ref.host} says that {ref} is {said}, and sent {found}")
+    return FetchedManifest(digest=wanted, media_type=response.headers.get("Content-Type", ""), data=data)
 
 
 async def _read_all(host: str, response: aiohttp.ClientResponse, limit: int) -> bytes:
