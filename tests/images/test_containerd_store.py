@@ -70,6 +70,19 @@ async def test_an_image_is_known_by_its_config_whatever_the_engine_calls_it(
     engine.close()
 
 
+def test_an_environment_on_an_image_that_has_one_is_its_lock_alone(new_machine: Machine, client: docker.DockerClient):
+    roost = new_machine()
+    write_definition(roost, BASE)
+    below = roost.json("build")["build"]["artifacts"][0]
+    roost.write("Dockerfile", f"FROM {below['reference']}\n")
+    packages = '[conda]\ndependencies = ["python=3.11", "greeting"]\n'
+    roost.write("roost.toml", f'[base]\ndockerfile = "Dockerfile"\n{packages}')
+    above = roost.json("build")["build"]["artifacts"][0]
+    check = "import greeting, importlib.util as u; print(u.find_spec('six'))"
+    assert roost.ok("run", "--", "python", "-c", check) == "None\n"
+    forget(client, above["digest"], below["digest"])
+
+
 def test_an_image_is_built_reused_and_comes_back_after_a_prune(new_machine: Machine, client: docker.DockerClient):
     roost = new_machine()
     write_definition(roost, BASE, 'steps = ["RUN date +%N > /made"]')

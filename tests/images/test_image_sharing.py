@@ -225,6 +225,53 @@ def test_an_image_on_an_image_of_roost_is_pushed_and_pulled(
     forget(client, pushed, below)
 
 
+def test_an_environment_on_an_image_that_has_one_is_its_lock_alone(
+    new_machine: Machine, client: docker.DockerClient, shared_base: str, registries: Registries
+):
+    builder, runner, blind = new_machine(), new_machine(), new_machine(engine=False)
+    write_definition(builder, shared_base)
+    below = builder.json("image", "push")["build"]["artifacts"][0]
+    for roost in (builder, runner, blind):
+        write_definition(roost, below["reference"], package="greeting")
+    pushed = blind.json("image", "push")["build"]["artifacts"][0]["digest"]
+    made = builder.json("build", "--rebuild")["build"]["artifacts"][0]["digest"]
+    assert made == pushed, "the same on each machine"
+    own = builder.json("image", "show")["layers"]
+    forget(client, pushed)
+    pulled = runner.json("build")["build"]["artifacts"][0]
+    assert pulled["digest"] == pushed
+    layers = runner.json("image", "show")["layers"]
+    assert [layer.get("packages") for layer in layers] == [layer.get("packages") for layer in own]
+    named = [package for layer in layers for package in layer.get("packages", [])]
+    assert ("greeting 1.0" in named, "six 1.16.0" in named) == (True, False)
+    assert len(named) == len(set(named)), "layers that both have name packages once"
+    check = "import greeting, importlib.util as u, json, os; print(json.dumps([u.find_spec('six') is None, "
+    check += "[name for name in os.listdir('/opt/roost/env/conda-meta') if name.endswith('.json')]]))"
+    gone, records = json.loads(runner.ok("run", "--", "python", "-c", check))
+    assert gone, "the package of the environment below"
+    assert sorted(name.rpartition("-")[0].replace("-", " ") for name in records) == sorted(named)
+    forget(client, pushed, below["digest"])
+
+
+@pytest.mark.parametrize("text", ["FROM {}\n", "FROM {}\nFROM {}\nCOPY --from=0 /opt/roost/env /opt/roost/env\n"])
+def test_an_environment_on_a_dockerfiles_image_that_has_one_is_its_lock_alone(
+    new_machine: Machine, client: docker.DockerClient, base_image: str, text: str
+):
+    roost = new_machine(registries=None)
+    write_definition(roost, base_image)
+    below = roost.json("build")["build"]["artifacts"][0]["reference"]
+    dockerfile = text.format(*[below, base_image][: text.count("{}")]) + f"LABEL of={of_this_test()}\n"
+    roost.write("Dockerfile", dockerfile)
+    roost.write(
+        "roost.toml",
+        '[base]\ndockerfile = "Dockerfile"\n[conda]\ndependencies = ["python=3.11", "greeting"]\n',
+    )
+    made = roost.json("build")["build"]["artifacts"][0]["reference"]
+    check = "import greeting, importlib.util as u; print(u.find_spec('six'))"
+    assert roost.ok("run", "--", "python", "-c", check) == "None\n"
+    forget(client, made, below)
+
+
 def test_an_image_that_brings_its_python_is_pushed_unseen_and_its_python_is_found_where_it_was_pulled(
     new_machine: Machine, client: docker.DockerClient, python_image: str, registries: Registries
 ):

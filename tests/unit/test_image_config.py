@@ -12,10 +12,12 @@ from roost.daemon.image_config import (
     BaseImage,
     activated,
     created_of,
+    has_environment,
     image_config,
     image_key,
     image_manifest,
     no_base,
+    packages_told,
 )
 from roost.daemon.image_layers import Content, Layer
 from roost.daemon.oci import DOCKER_LAYER_GZIP, OCI_LAYER_GZIP, Descriptor, parse_manifest
@@ -127,3 +129,21 @@ def test_created_is_when_the_newest_package_was_built(stamps: tuple[int, ...], e
         for n, stamp in enumerate(stamps)
     )  # fmt: skip
     assert created_of(Lock(platform="linux-64", provider=CondaPython(), conda=packages)) == expected
+
+
+def test_a_base_with_an_environment_is_known_by_what_its_config_tells() -> None:
+    assert not has_environment(base().config)
+    assert not has_environment(no_base("linux/amd64").config)
+    assert has_environment(image_config(base(), Content(), labels={"org.roost.lock": "sha256:l"}))
+    assert has_environment(image_config(base(), Content(layers=(LAYER,))))
+    assert has_environment(image_config(base(), Content(activation=CHANGES)))
+    assert has_environment(base(history=[{"created_by": "COPY dir:1 in /opt/roost/env "}]).config)
+
+
+def test_layers_of_another_environment_below_name_no_packages_though_the_same_one_lies_above() -> None:
+    other = Layer(diff_id="sha256:" + "3" * 64, digest="sha256:" + "4" * 64, size=9, path="/x", packages=("six 1.16",))
+    empty = Layer(diff_id="sha256:" + "5" * 64, digest="sha256:" + "6" * 64, size=9, path="/x", clears=True)
+    below = image_config(base(), Content(layers=(other, LAYER)))
+    assert packages_told(below) == [(), ("six 1.16",), ("numpy 2.1",)]
+    made = image_config(BaseImage(config=below), Content(layers=(empty, LAYER)))
+    assert packages_told(made) == [(), (), (), (), ("numpy 2.1",)]

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from roost.daemon.engines.docker_steps import parse_steps
-from roost.daemon.image_builds import key_of
 from roost.daemon.image_config import image_key
 from roost.daemon.image_places import common_length, definition_tag, engine_reference, image_repository, key_tag
 from roost.daemon.image_scripts import script_steps
+from roost.daemon.image_wanted import key_of
 from roost.daemon.oci import parse_reference
 from roost.store.lock import CondaPackage, CondaPython, Lock, lock_digest
 

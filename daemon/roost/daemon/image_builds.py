@@ -15,16 +15,15 @@ import msgspec
 
 from roost.client.wire import Message
 from roost.daemon.build_progress import BuildProgress
-from roost.daemon.decide_facts import ImagePlace
 from roost.daemon.engine_set import Engines
 from roost.daemon.events import Events
 from roost.daemon.expansion import reveal
 from roost.daemon.flights import Flight, Flights, Listener
-from roost.daemon.image_bases import Bases, Settled
-from roost.daemon.image_config import BaseImage, created_of, image_config, image_key, packages_told
-from roost.daemon.image_errors import BaseInvalidError, PrunedError
+from roost.daemon.image_bases import Bases
+from roost.daemon.image_config import BaseImage, created_of, has_environment, image_config, packages_told
+from roost.daemon.image_errors import PrunedError
 from roost.daemon.image_interpreters import ImageInterpreters
-from roost.daemon.image_layers import PREFIX_IN_IMAGE, Content
+from roost.daemon.image_layers import Content
 from roost.daemon.image_places import (
     LABEL_BASE,
     LABEL_KEY,
@@ -39,103 +38,21 @@ from roost.daemon.image_places import (
 from roost.daemon.image_pull import ImagePuller
 from roost.daemon.image_push import ImagePusher, Pushed, labels_in_registry
 from roost.daemon.image_scripts import script_steps
+from roost.daemon.image_wanted import INTERPRETER, Assembled, ReadyImage, WantedImage, WantedPull, key_of
 from roost.daemon.oci import Reference, Unknown, Yes, digest_of, image_platform, parse_reference
 from roost.daemon.plain_bases import PlainBases
 from roost.store.clock import utc_now
 from roost.store.errors import BuildError, NotFoundError, RoostError
 from roost.store.failpoints import failpoint
-from roost.store.lock import CondaPython, Lock, lock_digest
-from roost.store.records import (
-    Artifact,
-    BaseLayer,
-    Generation,
-    ImageLayer,
-    KeptBase,
-    KeptImage,
-    NewGeneration,
-)
+from roost.store.lock import lock_digest
+from roost.store.records import Artifact, BaseLayer, ImageLayer, KeptBase, KeptImage
 from roost.store.store import Store
-
-INTERPRETER = f"{PREFIX_IN_IMAGE}/bin/python"
 
 
 class ImageWrongError(BuildError):
     """A registry's image under our tag is not the one that its tag says."""
 
     code = "image-wrong"
-
-
-def key_of(digest: str, platform: str, base_digest: str, steps_digest: str | None) -> str:
-    """The image key for a lock's digest; a lock of nothing adds nothing, so it does not count."""
-    nothing = digest == lock_digest(Lock(platform=platform, provider=CondaPython()))
-    return image_key(None if nothing else digest, base_digest, steps_digest)
-
-
-class WantedImage(msgspec.Struct, frozen=True, kw_only=True):
-    """An image that somebody wants. ``generation`` is recorded, or gets its base, in the transaction that makes the
-    image ready."""
-
-    lock: Lock
-    settled: Settled
-    definition_digest: str
-    name: str | None
-    build_id: str
-    generation: NewGeneration | Generation | None
-    interpreter: str | None = None
-    """User-managed: what must be in the image where it is loaded."""
-    load: bool = True
-    """Into the engine."""
-    scripts: bool = True
-    """An engine is there to run link scripts."""
-    push: str | None = None
-    """To the registry at this location."""
-    proven: Callable[[], None]
-    """Called once all packages are in layers."""
-    as_it_is: bool = False
-    """The base itself, byte for byte."""
-    platform: str | None = None
-    """Of the base, where the definition names it."""
-    credentials: Mapping[str, str] = {}
-    environ: Mapping[str, str] = {}
-
-    @property
-    def adds(self) -> bool:
-        """Whether the lock's packages are put on the base."""
-        return bool(self.lock.conda)
-
-    @property
-    def key(self) -> str:
-        settled = self.settled
-        return key_of(lock_digest(self.lock), self.lock.platform, settled.base_digest, settled.steps_digest)
-
-
-class WantedPull(msgspec.Struct, frozen=True, kw_only=True):
-    """An image that a registry has, wanted in the engine."""
-
-    place: ImagePlace
-    lock: Lock
-    definition_digest: str
-    name: str | None
-    generation: NewGeneration | Generation | None
-    as_it_is: bool = False
-
-
-class ReadyImage(msgspec.Struct, frozen=True, kw_only=True):
-    """``reused``: it was there before anyone asked. ``recorded``: whose generation was recorded with it."""
-
-    image: KeptImage
-    artifact: Artifact | None
-    generation: Generation | None = None
-    recorded: NewGeneration | Generation | None = None
-    pushed: Pushed | None = None
-    reused: bool = False
-
-
-class Assembled(msgspec.Struct, frozen=True, kw_only=True):
-    """An image as it will be, all its parts here or known."""
-
-    whole: KeptBase
-    layers: tuple[ImageLayer, ...]
 
 
 class ImageBuilds:
@@ -273,6 +190,7 @@ class ImageBuilds:
             progress=progress,
             credentials=wanted.credentials,
             run_scripts=wanted.scripts,
+            clear=has_environment(wanted.settled.top.config),
         )
 
     async def _scripted(
@@ -372,10 +290,9 @@ class ImageBuilds:
         await self._store.index.put_base(whole)
         if not wanted.as_it_is:
             await self._keep_top(reference, image)
-        packages = packages_told(whole.config)
         layers = tuple(
-            ImageLayer(diff_id=layer.diff_id, size=layer.size, packages=packages.get(layer.diff_id, ()))
-            for layer in whole.layers
+            ImageLayer(diff_id=layer.diff_id, size=layer.size, packages=packages)
+            for layer, packages in zip(whole.layers, packages_told(whole.config), strict=True)
         )
         image = msgspec.structs.replace(image, layers=layers)
         artifact = await self._artifact(image)
@@ -442,6 +359,3 @@ def _pruned() -> PrunedError:
 async def _relay(listener: Listener, tell: Callable[[Message], None]) -> None:
     async for message in listener.messages():
         tell(message)
-
-
-__all__ = ["BaseInvalidError", "ImageBuilds", "ReadyImage", "WantedImage", "WantedPull"]

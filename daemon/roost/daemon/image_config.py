@@ -27,6 +27,7 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What older engines write beside OCI's fields: of the container in which they committed the image.
 _OF_THE_ENGINE = ("container", "container_config", "docker_version", "id", "parent", "Size", "throwaway")
 _TOLD, _WHERE, _NO_PACKAGE = "roost: ", f" in {PREFIX_IN_IMAGE}", "what belongs to no package"
+_CLEARED = "nothing of what the base has"
 _MAX_MILLISECONDS = 253_402_300_799_000
 _MILLISECONDS_FROM = 100_000_000_000
 
@@ -103,21 +104,32 @@ def _history_below(config: Mapping[str, Any], layers: int) -> list[dict[str, Any
 
 
 def _history(layer: Layer, created: str) -> dict[str, Any]:
-    what = ", ".join(layer.packages) or _NO_PACKAGE
+    what = _CLEARED if layer.clears else ", ".join(layer.packages) or _NO_PACKAGE
     return {"created": created, "created_by": f"{_TOLD}{what}{_WHERE}"}
 
 
-def packages_told(config: bytes) -> dict[str, tuple[str, ...]]:
-    """The packages in each layer, by its diff_id, of a config that ``image_config`` wrote, wherever it comes from."""
+def has_environment(config: bytes) -> bool:
+    """Whether an image has something where environments are put, as far as its config tells: what roost says of its
+    own, and what variables and steps name, for a Dockerfile may take an environment out of another image."""
+    whole: dict[str, Any] = msgspec.json.decode(config)
+    run: dict[str, Any] = whole.get("config") or {}
+    told = [*(run.get("Env") or []), *(entry.get("created_by") or "" for entry in whole.get("history") or [])]
+    return LABEL_LOCK in (run.get("Labels") or {}) or any(PREFIX_IN_IMAGE in str(text) for text in told)
+
+
+def packages_told(config: bytes) -> list[tuple[str, ...]]:
+    """The packages in each layer, from the bottom, of a config that ``image_config`` wrote, wherever it comes from."""
     whole: dict[str, Any] = msgspec.json.decode(config)
     told = [entry for entry in whole.get("history") or [] if not entry.get("empty_layer")]
-    diff_ids: list[str] = (whole.get("rootfs") or {}).get("diff_ids") or []
-    found = {}
-    for diff_id, entry in zip(diff_ids, told, strict=False):
+    found: list[tuple[str, ...]] = [() for _ in (whole.get("rootfs") or {}).get("diff_ids") or []]
+    for number, (_, entry) in enumerate(zip(found, told, strict=False)):
         text = str(entry.get("created_by", ""))
-        if text.startswith(_TOLD) and text.endswith(_WHERE):
-            found[diff_id] = tuple(text[len(_TOLD) : -len(_WHERE)].split(", "))
-    return {diff_id: packages for diff_id, packages in found.items() if packages != (_NO_PACKAGE,)}
+        what = text[len(_TOLD) : -len(_WHERE)] if text.startswith(_TOLD) and text.endswith(_WHERE) else _NO_PACKAGE
+        if what == _CLEARED:  # those below are of another environment, and hidden
+            found[:number] = [()] * number
+        elif what != _NO_PACKAGE:
+            found[number] = tuple(what.split(", "))
+    return found
 
 
 def image_manifest(config: bytes, layers: Iterable[Descriptor], annotations: Mapping[str, str] | None = None) -> bytes:

@@ -16,9 +16,9 @@ from roost.daemon.decide_images import STEP_KINDS
 from roost.daemon.engine_set import Engines
 from roost.daemon.frozen_folders import FrozenFolders, has_editables
 from roost.daemon.image_bases import Bases
-from roost.daemon.image_builds import key_of
 from roost.daemon.image_places import LABEL_KEY, definition_tag, image_repository, key_tag
 from roost.daemon.image_push import Pushed, labels_in_registry
+from roost.daemon.image_wanted import key_of
 from roost.daemon.oci import Answer, No, Reference, Unknown, Yes, image_platform, parse_reference
 from roost.daemon.registries import places
 from roost.daemon.resolve import Resolved

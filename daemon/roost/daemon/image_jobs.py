@@ -16,9 +16,10 @@ from roost.daemon.decide_images import base_moved, first_place, has_steps, is_pl
 from roost.daemon.engine_set import Engines
 from roost.daemon.engines.docker_archive import LayerFileMissingError
 from roost.daemon.image_bases import Settled
-from roost.daemon.image_builds import ImageBuilds, ReadyImage, WantedImage, WantedPull
+from roost.daemon.image_builds import ImageBuilds
 from roost.daemon.image_errors import BaseLostError, PrunedError
 from roost.daemon.image_interpreters import named_interpreter
+from roost.daemon.image_wanted import ReadyImage, WantedImage, WantedPull
 from roost.daemon.launch import LaunchFolder
 from roost.daemon.launches import moving
 from roost.daemon.moments import as_of_moment

@@ -28,8 +28,12 @@ LARGE = 2 << 20
 LARGE_LAYERS = 36
 TOP = "environment"
 """Name of the unit on top."""
+CLEARING = "clearing"
+"""Name of the unit below all others where the base has an environment of its own, which none of it may outlive."""
+OPAQUE = ".wh..wh..opq"
+"""In a layer's folder: nothing that lower layers have in it is there (OCI image specification 1.1, layer.md)."""
 GROUPS = {"conda": 12, "wheel": 8}
-"""With one on top at most 57 layers; an engine's limit is 125, the base's included."""
+"""With one on top and one that clears at most 58 layers; an engine's limit is 125, the base's included."""
 _WHEEL_LIGHTER = 3
 """Powers of two."""
 
@@ -53,6 +57,8 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str = OCI_LAYER_GZIP
     packages: tuple[str, ...] = ()
     """``name version``; none for the layer that belongs to no package."""
+    clears: bool = False
+    """It holds nothing, and hides what the base has in the environment's place."""
 
     @property
     def descriptor(self) -> Descriptor:
@@ -163,12 +169,17 @@ def top_of(parts: Iterable[Part]) -> Unit:
     return Unit(name=TOP, parts=_by_name(list(parts)))
 
 
+def clearing() -> Unit:
+    """The layer that hides another environment: the same one for every lock."""
+    return Unit(name=CLEARING, parts=())
+
+
 def layer_key(unit: Unit, python: str, prefix: str = PREFIX_IN_IMAGE) -> str:
     """``sha256:`` over all that the bytes of a unit's layer depend on. ``python`` says which Python it is for and which
     one compiles its byte-code."""
     content = {
         "format": LAYER_FORMAT,
-        "holds": TOP if unit.name == TOP else "packages",
+        "holds": unit.name if unit.name in (TOP, CLEARING) else "packages",
         "prefix": prefix,
         "parts": [[part.kind, part.name, part.version, *part.identity] for part in unit.parts],
         "python": python if any(part.python for part in unit.parts) else "",

@@ -17,10 +17,10 @@ from roost.daemon.decide_facts import ImageFacts
 from roost.daemon.decide_images import STEP_KINDS, base_moved, base_reasons, first_place
 from roost.daemon.decide_lock import asked_anew
 from roost.daemon.engine_set import Engines
-from roost.daemon.image_builds import key_of
 from roost.daemon.image_facts import ImageScout
 from roost.daemon.image_interpreters import ImageInterpreters, named_interpreter
 from roost.daemon.image_places import definition_tag, key_tag
+from roost.daemon.image_wanted import key_of
 from roost.daemon.oci import No, Unknown, Yes, image_platform, parse_platform, parse_reference
 from roost.daemon.plain_bases import PlainBases, id_of
 from roost.daemon.resolve import Resolved

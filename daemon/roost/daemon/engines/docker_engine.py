@@ -348,9 +348,10 @@ async def _by_either(build: Callable[[str | None], Awaitable[str]], buildkit: st
 
 
 def _shared(layers: Sequence[LayerFile], there: Sequence[str]) -> set[str]:
-    """An engine tells layers by all that lies below them: the same one on another one is not there."""
-    alike = takewhile(lambda pair: pair[0].diff_id == pair[1], zip(layers, there, strict=False))
-    return {layer.diff_id for layer, _ in alike}
+    """An engine tells layers by all that lies below them: the same one on another one is not there, not even where it
+    is a second time in one image."""
+    alike = list(takewhile(lambda pair: pair[0].diff_id == pair[1], zip(layers, there, strict=False)))
+    return {layer.diff_id for layer, _ in alike} - {layer.diff_id for layer in layers[len(alike) :]}
 
 
 def config_digits(config: bytes) -> str:

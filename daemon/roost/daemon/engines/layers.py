@@ -23,12 +23,16 @@ from roost.daemon.engines.image_stage import Stage
 from roost.daemon.engines.layer_tar import Entry, Packed, StoppedError, pack
 from roost.daemon.engines.uv import PipEngine
 from roost.daemon.image_layers import (
+    CLEARING,
+    OPAQUE,
+    PREFIX_IN_IMAGE,
     TOP,
     Content,
     Layer,
     Unit,
     arrange,
     by_dependency,
+    clearing,
     layer_key,
     parts_of,
     python_of,
@@ -70,12 +74,13 @@ async def write_layers(
     credentials: Mapping[str, str] | None = None,
     fetched: Lock | None = None,
     run_scripts: bool = False,
+    clear: bool = False,
 ) -> Content:
     """The layers that ``lock`` adds to an image, each complete and kept under ``layout.layers``.
 
     ``fetched`` is ``lock`` with the URLs that are really asked, where those hold what nobody may keep: they get into
     no layer. ``run_scripts`` says that the caller will run the link scripts of ``Content.scripts`` in an engine; else
-    a package that has one is refused.
+    a package that has one is refused. ``clear``: below them lies one that hides the environment of the base.
 
     Raises:
         NotForImagesError: its Python is one of this machine, or it has an editable install.
@@ -85,7 +90,7 @@ async def write_layers(
     _check(lock)
     if not lock.conda:
         return Content()
-    writing = _Writing(lock, fetched or lock, conda, pip, layout, index, progress or Silent(), credentials or {})
+    writing = _Writing(lock, fetched or lock, conda, pip, layout, index, progress or Silent(), credentials or {}, clear)
     content = await writing.run()
     if content.scripts and not run_scripts:
         raise LinkScriptsError(
@@ -131,6 +136,7 @@ class _Writing:
         index: Index,
         progress: Progress,
         credentials: Mapping[str, str],
+        clear: bool,
     ) -> None:
         self._lock = lock
         self._fetched = fetched
@@ -140,6 +146,7 @@ class _Writing:
         self._index = index
         self._progress = progress
         self._credentials = credentials
+        self._clear = clear
         self._python = python_of(lock)
         self._stop = threading.Event()
         self._done = 0
@@ -152,12 +159,12 @@ class _Writing:
         if missing:
             kept |= await self._write(missing, foreign)
         await self._index.touch_layers([each.key for each in planned])
-        return self._content([kept[each.key] for each in planned])
+        return self._content(planned, [kept[each.key] for each in planned])
 
-    def _content(self, found: Sequence[KeptLayer]) -> Content:
+    def _content(self, planned: Sequence[_Planned], found: Sequence[KeptLayer]) -> Content:
         scripts = {name for layer in found for name in layer.scripts}
         return Content(
-            layers=tuple(_layer(self._layout, layer) for layer in found),
+            layers=tuple(_layer(self._layout, each, layer) for each, layer in zip(planned, found, strict=True)),
             activation=found[-1].activation,
             scripts=tuple(package.name for package in by_dependency(self._lock.conda) if package.name in scripts),
         )
@@ -184,9 +191,8 @@ class _Writing:
         version, site = self._python or ("", "")
         # What compiles counts by its version: the same one gives the same bytes wherever it runs.
         python = f"{version} {site} {version if compiles == 'itself' else compiles}"
-        planned = [_Planned(unit, layer_key(unit, python)) for unit in arrange(parts)]
-        top = top_of(parts)
-        return [*planned, _Planned(top, layer_key(top, python))]
+        units = [*([clearing()] if self._clear else []), *arrange(parts), top_of(parts)]
+        return [_Planned(unit, layer_key(unit, python)) for unit in units]
 
     # ---------------------------------------------------------------- doing it
     async def _write(self, missing: Sequence[_Planned], foreign: Compiler | None) -> dict[str, KeptLayer]:
@@ -196,7 +202,8 @@ class _Writing:
         try:
             await asyncio.to_thread(_make, folder)
             wanted = {(part.kind, part.name) for each in missing if each.unit.name != TOP for part in each.unit.parts}
-            await stage.fill(wanted)
+            if any(each.unit.name != CLEARING for each in missing):
+                await stage.fill(wanted)
             return await self._write_all(missing, stage, compiler, folder)
         finally:
             self._stop.set()
@@ -235,6 +242,8 @@ class _Writing:
             entries += await stage.entries(part, compiler)
         if is_top:
             entries += marks(self._lock, self._python[1] if self._python else None)
+        if each.unit.name == CLEARING:
+            entries.append(Entry(name=f"{PREFIX_IN_IMAGE.lstrip('/')}/{OPAQUE}", data=b""))
         blob = os.path.join(folder, f"{each.key.removeprefix('sha256:')}.tar.gz")
         packed = await thread_to_the_end(_packed, entries, blob, self._stop)
         layer = KeptLayer(
@@ -277,13 +286,14 @@ def _packed(entries: Sequence[Entry], blob: str, stop: threading.Event) -> Packe
         raise BuildError(f"A layer could not be written: {error}", hint="Try again.") from error
 
 
-def _layer(layout: Layout, kept: KeptLayer) -> Layer:
+def _layer(layout: Layout, planned: _Planned, kept: KeptLayer) -> Layer:
     return Layer(
         diff_id=kept.diff_id,
         digest=kept.digest,
         size=kept.size,
         path=blob_path(layout, kept.digest),
         packages=kept.packages,
+        clears=planned.unit.name == CLEARING,
     )
 
 
