@@ -250,3 +250,27 @@ def test_an_image_of_the_engine_alone_is_pinned_pushed_and_its_loss_is_told(
     client.images.remove(second, force=True)
     assert roost.ok("run", "--image", name, "--", "cat", "/word") == "second\n", "from the workspace"
     client.images.remove(second, force=True)
+
+
+def test_where_an_image_is_that_is_taken_as_it_is_and_where_that_is_not_known(
+    new_machine: Machine, shelf: Shelf, registries: Registries
+):
+    roost = new_machine()
+    roost.write("roost.toml", f'[base]\nimage = "{shelf.reference}"\n')
+    shelf.put("first")
+    assert roost.ok("run", "--", "cat", "/word") == "first\n"
+
+    def where() -> tuple[bool | None, bool | None]:
+        shown = roost.json("image", "show")
+        return shown["exists_in_registry"], shown["exists_in_engine"]
+
+    assert where() == (False, True)
+    roost.json("image", "push")
+    assert where() == (True, True)
+    registries.workspace.stop()
+    assert where() == (None, True)
+    text = roost.config.read_text()
+    roost.config.write_text(text.replace(text.split('"')[1], "unix:///tmp/no-engine.sock"))
+    assert where() == (None, None)
+    registries.workspace.start()
+    assert where() == (True, None)

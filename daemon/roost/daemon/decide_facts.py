@@ -39,6 +39,8 @@ class ImagePlace(msgspec.Struct, frozen=True, kw_only=True):
     """In a registry."""
     bytes: int | None = None
     """In a registry: what pulling moves at most. In an engine: what it takes there."""
+    key: str | None = None
+    """In a registry: the image key that it says is its own."""
 
 
 class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):

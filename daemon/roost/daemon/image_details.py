@@ -71,7 +71,7 @@ async def details(work: Work, resolved: Resolved, planned: Planned) -> ImageDeta
     environment = PREFIX_IN_IMAGE if kept is not None and kept.interpreter == f"{PREFIX_IN_IMAGE}/bin/python" else None
     own = kept.config_digest if kept else (user.id if user else None)
     return ImageDetails(
-        exists_in_registry=_exists(answers, lock_unknown=facts.registry_unknown is not None),
+        exists_in_registry=_exists(answers, unknown=_unasked(planned)),
         exists_in_engine=_in_engine(planned),
         registry=parse_reference(reference).host if reference else None,
         repository=parse_reference(reference).repository if reference else None,
@@ -102,22 +102,30 @@ async def _kept(work: Work, planned: Planned) -> KeptImage | None:
 async def _in_registries(work: Work, planned: Planned) -> list[Answer[ImagePlace]]:
     """A plan that reuses what the engine has did not ask them."""
     image = planned.facts.image
-    if not isinstance(image.engine, Yes) or image.key is None:
+    if not _in_engine(planned) or image.key is None:
         return [answer for answer in (image.workspace, *image.catalogues) if answer is not None]
     workspace, catalogues = await work.planner.scout.in_registries(key_tag(image.key))
     return [answer for answer in (workspace, *catalogues) if answer is not None]
 
 
-def _exists(answers: list[Answer[ImagePlace]], *, lock_unknown: bool) -> bool | None:
-    """Without a lock nothing could be asked for: where a registry may have one, it may have its image as well."""
+def _unasked(planned: Planned) -> bool:
+    """Without a lock, or the digest of an image that is taken as it is, nothing could be asked for: where a registry
+    may have that, it may have the image as well."""
+    user = planned.user_image
+    unknown = user is not None and user.digest is None and bool(user.unanswered)
+    return unknown or planned.facts.registry_unknown is not None
+
+
+def _exists(answers: list[Answer[ImagePlace]], *, unknown: bool) -> bool | None:
     if any(isinstance(answer, Yes) for answer in answers):
         return True
-    return None if lock_unknown or any(isinstance(answer, Unknown) for answer in answers) else False
+    return None if unknown or any(isinstance(answer, Unknown) for answer in answers) else False
 
 
 def _in_engine(planned: Planned) -> bool | None:
-    if planned.user_image is not None:
-        return planned.user_image.id is not None
+    user = planned.user_image
+    if user is not None:
+        return None if user.unknown is not None else user.id is not None
     answer = planned.facts.image.engine
     return None if isinstance(answer, Unknown) else isinstance(answer, Yes)
 

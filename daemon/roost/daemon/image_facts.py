@@ -111,18 +111,13 @@ class ImageScout:
         found = next((a.value for a in (answers[0], *answers[1]) if isinstance(a, Yes)), None)
         if found is None:
             return ImageFacts(workspace=answers[0], catalogues=answers[1], base_policy=self.policy)
-        labels = await self._labels(found)
         return ImageFacts(
-            key=labels.get(LABEL_KEY),
+            key=found.key,
             workspace=answers[0],
             catalogues=answers[1],
             base_policy=self.policy,
             repeatable=False,
         )
-
-    async def _labels(self, place: ImagePlace) -> dict[str, str]:
-        answer = await self._asked(parse_reference(place.reference))
-        return answer.value[1] if isinstance(answer, Yes) else {}
 
     async def in_registries(self, tag: str) -> tuple[Answer[ImagePlace] | None, tuple[Answer[ImagePlace], ...]]:
         """The workspace's answer, and those of the catalogues."""
@@ -140,10 +135,14 @@ class ImageScout:
             )
         if not isinstance(answer, Yes):
             return answer
-        pushed, _, size = answer.value
+        pushed, labels, size = answer.value
         return Yes(
             ImagePlace(
-                reference=pushed.reference, digest=pushed.digest, manifest_digest=pushed.manifest_digest, bytes=size
+                reference=pushed.reference,
+                digest=pushed.digest,
+                manifest_digest=pushed.manifest_digest,
+                bytes=size,
+                key=labels.get(LABEL_KEY),
             )
         )
 

@@ -1,0 +1,35 @@
+"""What a decision has to know of images, where a registry answers once."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from roost.client.wire import Reason
+from roost.daemon import image_facts
+from roost.daemon.config_schema import RegistriesSettings
+from roost.daemon.image_facts import ImageScout
+from roost.daemon.image_push import Pushed
+from roost.daemon.oci import Answer, Unknown, Yes
+
+KEY = "sha256:" + "1" * 64
+
+
+async def test_a_registry_that_says_once_which_image_it_has_is_not_asked_again(monkeypatch: pytest.MonkeyPatch):
+    there = Pushed(reference="reg:5000/team/images:t", digest="sha256:c", manifest_digest="sha256:m")
+    answers: list[Answer[Any]] = [Yes((there, {"org.roost.image": KEY}, 9))]
+
+    async def asked(*_: object) -> Answer[Any]:
+        return answers.pop() if answers else Unknown(Reason(code="registry-unreachable", message="no"))
+
+    monkeypatch.setattr(image_facts, "labels_in_registry", asked)
+    store: Any = SimpleNamespace(index=None, layout=None)
+    engines: Any = SimpleNamespace(config=None)
+    bases: Any = None
+    scout = ImageScout(store, engines, bases)
+    scout.registries = RegistriesSettings(workspace="reg:5000/team", catalogues=[])
+    facts = await scout._unmade("sha256:" + "d" * 64, "sha256:" + "e" * 64)
+    assert isinstance(facts.workspace, Yes)
+    assert facts.key == KEY
