@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
+from pathlib import Path
 
 import docker
 from image_machines import Machine, forget, of_this_test, write_definition
 from pip_index import PipIndex
+
+from roost.daemon.engines.docker_archive import LayerFile, docker_archive
+from roost.daemon.engines.layer_tar import Entry, pack
+from roost.daemon.image_config import image_config, no_base
+from roost.daemon.image_layers import Content, Layer
+from roost.daemon.progress import Silent
 
 VERSION = "import six, sys; print(six.__version__, sys.prefix)"
 
@@ -120,6 +128,24 @@ def test_a_base_for_another_platform_and_one_that_is_nowhere_are_refused(new_mac
     assert roost.json("builds", "list")["builds"][0]["state"] == "failed"
     write_definition(roost, base_image, 'steps = ["RUN true\\nUSER root"]')
     assert roost.failed(3, "plan")["code"] == "docker-step-invalid"
+
+
+def test_a_base_of_too_many_layers_is_refused_before_any_is_written(
+    new_machine: Machine, client: docker.DockerClient, tmp_path: Path
+):
+    packed = pack([Entry(name="word", data=of_this_test().encode())], str(tmp_path / "layer"), threading.Event())
+    layer = Layer(diff_id=packed.diff_id, digest=packed.digest, size=packed.size, path=str(tmp_path / "layer"))
+    config = image_config(no_base("linux/amd64"), Content(layers=(layer,) * 123))
+    name = f"roost-test/deep:{of_this_test()}"
+    files = [LayerFile(diff_id=layer.diff_id, path=layer.path)] * 123
+    client.images.load(b"".join(docker_archive(config, files, (), [name], Silent())()))
+    roost = new_machine()
+    write_definition(roost, name)
+    refused = roost.failed(4, "build")
+    assert refused["code"] == "too-many-layers"
+    assert "123 layers" in refused["message"]
+    assert list((roost.root / "layers").iterdir()) == []
+    forget(client, name)
 
 
 def test_a_dockerfile_is_built_whole_and_packages_go_on_top(

@@ -21,9 +21,9 @@ from roost.daemon.expansion import reveal
 from roost.daemon.flights import Flight, Flights, Listener
 from roost.daemon.image_bases import Bases
 from roost.daemon.image_config import BaseImage, created_of, has_environment, image_config, packages_told
-from roost.daemon.image_errors import PrunedError
+from roost.daemon.image_errors import PrunedError, TooManyLayersError
 from roost.daemon.image_interpreters import ImageInterpreters
-from roost.daemon.image_layers import Content
+from roost.daemon.image_layers import LAYER_LIMIT, Content, layer_count
 from roost.daemon.image_places import (
     LABEL_BASE,
     LABEL_KEY,
@@ -160,7 +160,9 @@ class ImageBuilds:
         if wanted.as_it_is:
             layers = tuple(ImageLayer(diff_id=layer.diff_id, size=layer.size) for layer in top.layers)
             return Assembled(whole=top, layers=layers)
-        content = await self._layers(progress, wanted) if wanted.adds else Content()
+        clear = has_environment(top.config)
+        _check_depth(len(top.layers), layer_count(wanted.lock, clear=clear))
+        content = await self._layers(progress, wanted, clear=clear) if wanted.adds else Content()
         lock = lock_digest(wanted.lock) if wanted.adds else None
         settled = wanted.settled
         labels = own_labels(wanted.definition_digest, lock, key, settled.base_digest, settled.steps_digest)
@@ -177,7 +179,7 @@ class ImageBuilds:
         assembled = Assembled(whole=whole, layers=below + own)
         return await self._scripted(assembled, content, wanted, progress) if content.scripts else assembled
 
-    async def _layers(self, progress: BuildProgress, wanted: WantedImage) -> Content:
+    async def _layers(self, progress: BuildProgress, wanted: WantedImage, *, clear: bool) -> Content:
         from roost.daemon.engines.layers import write_layers
 
         return await write_layers(
@@ -190,7 +192,7 @@ class ImageBuilds:
             progress=progress,
             credentials=wanted.credentials,
             run_scripts=wanted.scripts,
-            clear=has_environment(wanted.settled.top.config),
+            clear=clear,
         )
 
     async def _scripted(
@@ -202,6 +204,8 @@ class ImageBuilds:
         new = whole.layers[len(assembled.layers) :]
         more = tuple(ImageLayer(diff_id=layer.diff_id, size=layer.size) for layer in new)
         return Assembled(whole=whole, layers=assembled.layers + more)
+        below = len(wanted.settled.top.layers)
+        _check_depth(below, len(assembled.layers) - below + len(content.scripts))
 
     async def _load(self, assembled: Assembled, wanted: WantedImage, progress: BuildProgress) -> None:
         """Into the engine, untagged; then looked at; then tagged."""
@@ -359,3 +363,14 @@ def _pruned() -> PrunedError:
 async def _relay(listener: Listener, tell: Callable[[Message], None]) -> None:
     async for message in listener.messages():
         tell(message)
+def _check_depth(below: int, own: int) -> None:
+    """Raises TooManyLayersError. An image of a base alone is what its owner made of it."""
+    if own and below + own > LAYER_LIMIT:
+        raise TooManyLayersError(
+            f"The base has {below} layers and the environment adds {own}: an engine takes {LAYER_LIMIT} in all",
+            hint="Take a base of fewer layers: join RUN and COPY lines of its Dockerfile, or copy everything at once "
+            "into one more stage.",
+            fields={"base": below, "environment": own, "limit": LAYER_LIMIT},
+        )
+
+

@@ -33,6 +33,12 @@ class BaseInvalidError(BuildError):
     code = "base-invalid"
 
 
+class TooManyLayersError(BuildError):
+    """With the base's layers there would be more than an engine takes."""
+
+    code = "too-many-layers"
+
+
 class ContextChangedError(BuildError):
     """The build context changed while it was being built from."""
 

@@ -33,7 +33,9 @@ CLEARING = "clearing"
 OPAQUE = ".wh..wh..opq"
 """In a layer's folder: nothing that lower layers have in it is there (OCI image specification 1.1, layer.md)."""
 GROUPS = {"conda": 12, "wheel": 8}
-"""With one on top and one that clears at most 58 layers; an engine's limit is 125, the base's included."""
+"""With one on top and one that clears at most 58 layers."""
+LAYER_LIMIT = 125
+"""Of an engine, the base's included: overlay2 can't mount more."""
 _WHEEL_LIGHTER = 3
 """Powers of two."""
 
@@ -167,6 +169,11 @@ def _by_name(parts: Sequence[Part]) -> tuple[Part, ...]:
 def top_of(parts: Iterable[Part]) -> Unit:
     """The layer that belongs to no package, and tells of them all."""
     return Unit(name=TOP, parts=_by_name(list(parts)))
+
+
+def layer_count(lock: Lock, *, clear: bool) -> int:
+    """How many layers the lock puts on a base, without those of link scripts."""
+    return clear + len(arrange(parts_of(lock))) + 1 if lock.conda else 0
 
 
 def clearing() -> Unit:
