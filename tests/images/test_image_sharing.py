@@ -297,6 +297,23 @@ def test_an_image_that_brings_its_python_is_pushed_unseen_and_its_python_is_foun
     forget(client, pushed["artifacts"][0]["digest"])
 
 
+def test_an_image_of_the_same_lock_on_another_base_is_not_taken_for_the_one_that_was_asked_for(
+    new_machine: Machine, client: docker.DockerClient, shared_base: str, registries: Registries
+):
+    runner, other = new_machine(), new_machine()
+    write_definition(runner, shared_base)
+    write_definition(other, shared_base, f'steps = ["RUN echo {of_this_test()} > /made"]')
+    asked, wrong = (roost.json("image", "push")["build"] for roost in (runner, other))
+    assert asked["lock_digest"] == wrong["lock_digest"]
+    tags = registries.workspace.folder / "data/docker/registry/v2/repositories/team/images/_manifests/tags"
+    links = [tags / each["artifacts"][0]["reference"].rpartition(":")[2] / "current/link" for each in (asked, wrong)]
+    forget(client, asked["artifacts"][0]["digest"])
+    links[0].write_text(links[1].read_text())
+    assert runner.json("plan")["plans"][0]["action"] == "pull-image"
+    assert runner.failed(4, "build")["code"] == "image-wrong"
+    forget(client, wrong["artifacts"][0]["digest"])
+
+
 def test_an_image_is_found_by_each_definition_that_pushed_it(
     new_machine: Machine, client: docker.DockerClient, shared_base: str, python_image: str
 ):

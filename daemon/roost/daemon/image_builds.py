@@ -319,7 +319,8 @@ class ImageBuilds:
 
 
 def _described(wanted: WantedPull, pushed: Pushed, labels: Mapping[str, str]) -> KeptImage:
-    """Raises ImageWrongError where the image is not one of this lock, or contradicts its own key. One that is taken as
+    """Raises ImageWrongError where the image is not one of this lock, is not on the base that the generation keeps, or
+    contradicts its own key. One that is taken as
     it is bears no labels: it is the base that the generation keeps, or that of the first who pushed it."""
     digest = lock_digest(wanted.lock)
     base, steps = labels.get(LABEL_BASE, ""), labels.get(LABEL_STEPS)
@@ -328,7 +329,8 @@ def _described(wanted: WantedPull, pushed: Pushed, labels: Mapping[str, str]) ->
         base, steps = kept or pushed.digest, None
     key = key_of(digest, wanted.lock.platform, base, steps)
     said = key_of(digest, wanted.lock.platform, pushed.digest, None) if wanted.as_it_is else labels.get(LABEL_KEY)
-    if said != key or pushed.digest != wanted.place.digest:
+    asked = _asked(wanted)
+    if said != key or (asked is not None and asked != key) or pushed.digest != wanted.place.digest:
         raise ImageWrongError(
             f"{pushed.reference} is not the image of this lock, though its tag says so",
             hint="Nothing of it was used; have it looked at, or build with `roost build --rebuild`.",
@@ -352,6 +354,14 @@ def _kept_layer(layer: object) -> BaseLayer:
 
     assert isinstance(layer, Layer)
     return BaseLayer(
+def _asked(wanted: WantedPull) -> str | None:
+    """The key of what was asked for, where the base is known already."""
+    kept = wanted.generation
+    if kept is None or kept.base_digest is None:
+        return None
+    return key_of(lock_digest(wanted.lock), wanted.lock.platform, kept.base_digest, kept.steps_digest)
+
+
         diff_id=layer.diff_id, digest=layer.digest, size=layer.size, media_type=layer.media_type, kept=True
     )
 
