@@ -314,6 +314,31 @@ def test_an_image_of_the_same_lock_on_another_base_is_not_taken_for_the_one_that
     forget(client, wrong["artifacts"][0]["digest"])
 
 
+def test_an_image_whose_layers_files_are_gone_is_pushed(
+    new_machine: Machine, client: docker.DockerClient, shared_base: str, registries: Registries
+):
+    roost, blind = new_machine(), new_machine(engine=False)
+    write_definition(roost, shared_base)
+    write_definition(blind, shared_base, package="greeting")
+
+    def lose_layers(of: Roost) -> None:
+        for path in (of.root / "layers").iterdir():
+            path.unlink()
+
+    built = roost.json("build")["build"]["artifacts"][0]["digest"]
+    lose_layers(roost)
+    assert roost.json("image", "push")["build"]["artifacts"][0]["digest"] == built, "the engine's"
+    forget(client, built)
+    assert roost.ok("run", "--", "python", "-c", VERSION).split()[0] == "1.16.0"
+    forget(client, built)
+    first = blind.json("image", "push")["build"]["artifacts"][0]["digest"]
+    lose_layers(roost)
+    lose_layers(blind)
+    shutil.rmtree(registries.workspace.folder / "data/docker/registry/v2/repositories/team/images/_manifests/tags")
+    assert roost.json("image", "push")["build"]["artifacts"][0]["digest"] == built, "written again"
+    assert blind.json("image", "push")["build"]["artifacts"][0]["digest"] == first, "without an engine too"
+
+
 def test_an_image_is_found_by_each_definition_that_pushed_it(
     new_machine: Machine, client: docker.DockerClient, shared_base: str, python_image: str
 ):

@@ -113,13 +113,16 @@ class Bases:
         """Whether every layer is kept here or in a registry, or in the engine at the bottom of an image.
 
         Raises the engine's errors where it has to be asked."""
-        had = await asyncio.to_thread(lambda: [_can_be_had(layer, base, self._layout) for layer in base.layers])
+        had = await self._had(base)
         if all(had):
             return True
         if await (await self._engines.docker()).image(base.digest) is not None:
             return True
         _, shared = await self._nearest(base)
         return all(had[shared:])
+
+    async def _had(self, base: KeptBase) -> list[bool]:
+        return await asyncio.to_thread(lambda: [_can_be_had(layer, base, self._layout) for layer in base.layers])
 
     async def base_image(self, text: str, platform: str, reasons: list[Reason]) -> KeptBase:
         """The image that ``text`` names now: its registry says, else the engine where it is nobody else's to say. Where
@@ -306,14 +309,12 @@ class Bases:
         """Files of the base's layers by diff_id, those of registries fetched into ``folder``; without the lowest
         ``skip``. Raises BaseLostError, and the registry's errors."""
         found: dict[str, str] = {}
-        for layer in base.layers[skip:]:
+        had = await self._had(base)
+        for layer, there in zip(base.layers[skip:], had[skip:], strict=True):
             if layer.diff_id in found:
                 continue
-            if layer.digest is None or (not layer.kept and base.reference is None):
-                raise BaseLostError(
-                    f"Layer {layer.diff_id[:19]}… of the base image was in the engine alone, and is gone",
-                    hint="Bring the base image into the engine again, and try again.",
-                )
+            if layer.digest is None or not there:
+                raise _lost(layer.diff_id)
             if layer.kept:
                 found[layer.diff_id] = blob_path(self._layout, layer.digest)
                 continue
@@ -324,21 +325,21 @@ class Bases:
         return found
 
     async def complete(self, image: KeptBase, folder: str, progress: Progress) -> list[BaseLayer]:
-        """The image's layers with the digests of their blobs: those that only the engine had are taken out and kept.
-
-        Raises BaseLostError where the engine has lost them."""
-        lost = [layer.diff_id for layer in image.layers if layer.digest is None]
+        """The image's layers with the digests of their blobs: those that only the engine has, for it alone had them or
+        the file that was kept is gone, are taken out and kept. Raises BaseLostError where the engine has lost them."""
+        had = await self._had(image)
+        lost = [layer.diff_id for layer, there in zip(image.layers, had, strict=True) if not there]
         if not lost:
             return list(image.layers)
         engine = await self._engines.docker()
         holders = [d for d in (image.digest, image.below) if d is not None and await engine.image(d) is not None]
         if not holders:
-            raise BaseLostError(
-                "The base image was in the engine alone, and is gone",
-                hint="Bring it into the engine again, and try again.",
-            )
-        progress.log(f"Taking {len(lost)} layers of the base image out of the engine")
+            raise _lost(lost[0])
+        progress.log(f"Taking {len(lost)} layers of the image out of the engine")
         exported = await engine.export(holders[0], folder, lost)
+        for diff_id in lost:
+            if diff_id not in exported.layers:
+                raise _lost(diff_id)
         kept = {diff_id: await self._keep(path, diff_id) for diff_id, path in exported.layers.items()}
         layers = [kept.get(layer.diff_id, layer) for layer in image.layers]
         await self._index.put_base(msgspec.structs.replace(image, layers=tuple(layers)))
@@ -375,6 +376,13 @@ def _can_be_had(layer: BaseLayer, base: KeptBase, layout: Layout) -> bool:
         return os.stat(blob_path(layout, layer.digest)).st_size == layer.size
     except FileNotFoundError:
         return False
+
+
+def _lost(diff_id: str) -> BaseLostError:
+    return BaseLostError(
+        f"Layer {diff_id[:19]}… of the image is gone: the engine alone had it, or its file here was removed",
+        hint="Bring the base image into the engine again, and try again.",
+    )
 
 
 def _of_registry(reference: Reference, digest: str, document: Manifest, config: bytes) -> KeptBase:

@@ -42,7 +42,7 @@ from roost.daemon.image_wanted import INTERPRETER, Assembled, ReadyImage, Wanted
 from roost.daemon.oci import Reference, Unknown, Yes, digest_of, image_platform, parse_reference
 from roost.daemon.plain_bases import PlainBases
 from roost.store.clock import utc_now
-from roost.store.errors import BuildError, NotFoundError, RoostError
+from roost.store.errors import BuildError, NotFoundError, RoostError, UnreachableError
 from roost.store.failpoints import failpoint
 from roost.store.lock import lock_digest
 from roost.store.records import Artifact, BaseLayer, ImageLayer, KeptBase, KeptImage
@@ -129,7 +129,12 @@ class ImageBuilds:
     async def _kept(self, image: KeptImage | None) -> Assembled | None:
         """An image that was made before, if all its layers are still to be had: the very same again."""
         whole = await self._store.index.base(image.config_digest) if image is not None else None
-        if image is None or whole is None or not await self.bases.available(whole):
+        if image is None or whole is None:
+            return None
+        try:
+            if not await self.bases.available(whole):
+                return None
+        except UnreachableError:  # the engine may have what is not here; the environment's own layers are written again
             return None
         return Assembled(whole=whole, layers=image.layers)
 
@@ -199,13 +204,13 @@ class ImageBuilds:
         self, assembled: Assembled, content: Content, wanted: WantedImage, progress: BuildProgress
     ) -> Assembled:
         """Link scripts run in the engine as a last step, as docker steps do: what they leave is kept."""
+        below = len(wanted.settled.top.layers)
+        _check_depth(below, len(assembled.layers) - below + len(content.scripts))
         steps = script_steps(wanted.lock, content.scripts, assembled.whole.config)
         whole = await self.bases.steps_on(assembled.whole, steps, image_platform(wanted.lock.platform), progress)
         new = whole.layers[len(assembled.layers) :]
         more = tuple(ImageLayer(diff_id=layer.diff_id, size=layer.size) for layer in new)
         return Assembled(whole=whole, layers=assembled.layers + more)
-        below = len(wanted.settled.top.layers)
-        _check_depth(below, len(assembled.layers) - below + len(content.scripts))
 
     async def _load(self, assembled: Assembled, wanted: WantedImage, progress: BuildProgress) -> None:
         """Into the engine, untagged; then looked at; then tagged."""
@@ -349,11 +354,6 @@ def _described(wanted: WantedPull, pushed: Pushed, labels: Mapping[str, str]) ->
     )
 
 
-def _kept_layer(layer: object) -> BaseLayer:
-    from roost.daemon.image_layers import Layer
-
-    assert isinstance(layer, Layer)
-    return BaseLayer(
 def _asked(wanted: WantedPull) -> str | None:
     """The key of what was asked for, where the base is known already."""
     kept = wanted.generation
@@ -362,17 +362,15 @@ def _asked(wanted: WantedPull) -> str | None:
     return key_of(lock_digest(wanted.lock), wanted.lock.platform, kept.base_digest, kept.steps_digest)
 
 
+def _kept_layer(layer: object) -> BaseLayer:
+    from roost.daemon.image_layers import Layer
+
+    assert isinstance(layer, Layer)
+    return BaseLayer(
         diff_id=layer.diff_id, digest=layer.digest, size=layer.size, media_type=layer.media_type, kept=True
     )
 
 
-def _pruned() -> PrunedError:
-    return PrunedError("The engine took the image, and does not have it any more", hint="Try again.")
-
-
-async def _relay(listener: Listener, tell: Callable[[Message], None]) -> None:
-    async for message in listener.messages():
-        tell(message)
 def _check_depth(below: int, own: int) -> None:
     """Raises TooManyLayersError. An image of a base alone is what its owner made of it."""
     if own and below + own > LAYER_LIMIT:
@@ -384,3 +382,10 @@ def _check_depth(below: int, own: int) -> None:
         )
 
 
+def _pruned() -> PrunedError:
+    return PrunedError("The engine took the image, and does not have it any more", hint="Try again.")
+
+
+async def _relay(listener: Listener, tell: Callable[[Message], None]) -> None:
+    async for message in listener.messages():
+        tell(message)
