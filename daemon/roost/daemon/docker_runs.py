@@ -369,11 +369,8 @@ class DockerRuns:
 
     async def _unfollowed(self) -> list[Run]:
         """Open runs whose end nobody here waits for."""
-        return [
-            run
-            for run in await self._store.index.open_runs()
-            if run.target == "docker" and run.id not in self._followed and not self._runs.is_starting(run.id)
-        ]
+        open_runs = [run for run in await self._store.index.open_runs() if run.target == "docker"]
+        return [run for run in open_runs if run.id not in self._followed and not self._runs.is_starting(run.id)]
 
     async def _take_up(self) -> None:
         try:
