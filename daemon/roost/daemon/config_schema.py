@@ -120,7 +120,8 @@ class RegistriesSettings(Section, frozen=True, kw_only=True):
         dict[str, tuple[str, ...]],
         Meta(
             description="`[registries.mirrors]`: registry host to the `HOST[:PORT][/PREFIX]` that are read from in its "
-            "place, in order; name the host itself last to fall back to it."
+            "place, in order; name the host itself last to fall back to it. What is looked at before and after a write "
+            "is always the host's own."
         ),
     ] = {}
     insecure: Annotated[
