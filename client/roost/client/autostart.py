@@ -9,7 +9,7 @@ from typing import Any
 
 from roost.client import places
 from roost.client.errors import ClientError, unreachable
-from roost.client.transport import GONE, PROTOCOL, Daemon
+from roost.client.transport import GONE, PROTOCOL, BrokenOffAnswerError, Daemon
 from roost.client.version import is_older
 
 PATIENCE_SECONDS = 120.0
@@ -34,10 +34,10 @@ def connect(notify: Notify = lambda line: None) -> Daemon:
 
 
 def answering(daemon: Daemon) -> dict[str, Any] | None:
-    """The answer of ``GET /v1/version``; ``None`` where nobody serves."""
+    """The answer of ``GET /v1/version``; ``None`` where nobody serves, or who did died over the answer."""
     try:
         return daemon.request("GET", "/v1/version")
-    except GONE:
+    except (*GONE, BrokenOffAnswerError):
         return None
     except ClientError as error:
         if error.code == "protocol":
@@ -84,9 +84,12 @@ def stop(daemon: Daemon, patience: float = 60.0, *, if_idle: bool = False) -> bo
 
 def _serves(daemon: Daemon) -> bool:
     try:
-        return answering(daemon) is not None
+        daemon.request("GET", "/v1/version")
+    except GONE:
+        return False
     except ClientError:
         return True
+    return True
 
 
 def start(daemon: Daemon, notify: Notify = lambda line: None) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from roost.client import autostart, places
 from roost.client.session import Session
-from roost.client.transport import PROTOCOL, BrokenOffAnswerError
+from roost.client.transport import PROTOCOL, BrokenOffAnswerError, Daemon
 from roost.client.version import VERSION as OWN
 
 VERSION = json.dumps({"protocol": PROTOCOL, "version": OWN}).encode()
@@ -23,6 +24,8 @@ class Flaky:
 
     def __init__(self, path: str) -> None:
         self.faults = 1
+        self.dying = False
+        """Whether it hangs up on those that ask for its version, too."""
         self.asked: list[str] = []
         self.body = b'{"n": 1}\n{"n": 2}\n'
         self._socket = socket.socket(socket.AF_UNIX)
@@ -39,6 +42,8 @@ class Flaky:
                 if request.startswith("STOP"):
                     return
                 if " /v1/version " in request:
+                    if self.dying:
+                        continue
                     self._answer(connection, VERSION)
                     continue
                 self.asked.append(request.rpartition(" ")[0])
@@ -95,3 +100,10 @@ def test_one_that_goes_away_every_time_is_not_asked_for_ever(flaky: Flaky) -> No
     with pytest.raises(BrokenOffAnswerError):
         Session().request("GET", "/v1/runs/r1")
     assert len(flaky.asked) == 2
+
+
+def test_a_daemon_that_dies_while_it_is_looked_for_is_none(flaky: Flaky):
+    """Its socket takes a connection until the very end; another daemon is started then."""
+    assert autostart.answering(Daemon(places.socket_path())) == json.loads(VERSION)
+    flaky.dying = True
+    assert autostart.answering(Daemon(places.socket_path())) is None
