@@ -25,7 +25,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "images"), str(HERE.parent / "e2e")
 
 import docker
 import docker_parts
-from image_machines import machine, write_numpy
+from image_machines import machine, write_definition
 from measuring import Served, line
 from pip_index import PipIndex
 from roost_process import Roost
@@ -49,7 +49,7 @@ def main(plans: int) -> None:
         docker_parts.engine("bench") as host,
         machine((Path(built.strip()) / "conda-forge").as_uri(), index, host) as roost,
     ):
-        write_numpy(roost, docker_parts.import_image(host, "base", docker_parts.BASE))
+        write_definition(roost, docker_parts.import_image(host, "base", docker_parts.BASE))
         [image] = roost.json("build")["build"]["artifacts"]
         _as_told(roost, host, image["digest"], plans)
         roost.ok("daemon", "stop")
