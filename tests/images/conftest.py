@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ import debian_parts
 import docker
 import docker_parts
 import registry_parts
+from fault_registry import FaultRegistry, fault_registry
 from image_machines import Machine, machine
 from pip_index import PipIndex
 from roost_process import Roost
@@ -86,6 +87,13 @@ def docker_roost(docker_host: str) -> Iterator[Roost]:
     made.config.write_text(f'[docker]\nhost = "{docker_host}"\n')
     yield made
     made.end()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FaultRegistry]:
+    """A registry that does what the test tells it to."""
+    async with fault_registry() as made:
+        yield made
 
 
 @pytest.fixture

@@ -12,12 +12,24 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from roost.daemon.engines.registry import Registry
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OCI = "application/vnd.oci.image.manifest.v1+json"
 
 
 def digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+class OneEngine:
+    """Of all engines, a client of registries."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def registry(self) -> Registry:
+        return self._registry
 
 
 class FaultRegistry:

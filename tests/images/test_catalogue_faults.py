@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 from aiohttp import web
 from catalogue_parts import entry, sound
-from fault_registry import FaultRegistry, Handler, cut, fault_registry, status, times
+from fault_registry import FaultRegistry, Handler, OneEngine, cut, status, times
 
 from roost.daemon import catalogue_registry
 from roost.daemon.catalogue import TAG, Catalogue, CatalogueInvalidError, Entry, decode, encode, versions_of
@@ -20,22 +20,6 @@ from roost.daemon.engines.registry import Registry, RegistryConfig
 from roost.store.errors import UnreachableError
 
 LOOK, WRITE = f"GET /manifests/{TAG}", f"PUT /manifests/{TAG}"
-
-
-class OneEngine:
-    """Only the registry engine is asked for."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-
-    async def registry(self) -> Registry:
-        return self._registry
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FaultRegistry]:
-    async with fault_registry() as made:
-        yield made
 
 
 @pytest.fixture

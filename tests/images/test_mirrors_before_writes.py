@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 from catalogue_parts import entry
-from fault_registry import FaultRegistry, digest, fault_registry
+from fault_registry import FaultRegistry, OneEngine, digest, fault_registry
 
 from roost.daemon.catalogue import Catalogue
 from roost.daemon.catalogue_registry import CatalogueRegistry
@@ -37,16 +37,6 @@ MANIFEST = json.dumps(
     }
 ).encode()
 NOTHING = cast("Any", None)
-
-
-class OneEngine:
-    """Only the registry engine is asked for."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-
-    async def registry(self) -> Registry:
-        return self._registry
 
 
 @pytest.fixture

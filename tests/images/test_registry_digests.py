@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from fault_registry import FaultRegistry, digest, fault_registry
+from fault_registry import FaultRegistry, digest
 
 from roost.daemon.engines.registry import FetchedManifest, Registry, RegistryConfig
 from roost.daemon.engines.registry_errors import BlobDigestError
@@ -22,12 +22,6 @@ OTHER = MANIFEST + b" "
 
 def long_digest(data: bytes) -> str:
     return "sha512:" + hashlib.sha512(data).hexdigest()
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FaultRegistry]:
-    async with fault_registry() as made:
-        yield made
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from fault_registry import (
     broken_off,
     cut,
     digest,
-    fault_registry,
     status,
     stuck,
     times,
@@ -30,12 +29,6 @@ from roost.daemon.oci import Reference, describe, parse_reference
 CHUNK = 64 * 1024
 DATA = os.urandom(200_000)  # four chunks
 WANTED = describe(DATA, "x")
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FaultRegistry]:
-    async with fault_registry() as made:
-        yield made
 
 
 @pytest.fixture

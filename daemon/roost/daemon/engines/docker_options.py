@@ -23,7 +23,11 @@ from roost.store.errors import DefinitionError
 Json = dict[str, Any]
 HOME = "/home/roost"
 """A file system in memory, the user's own: images know nothing of the uid that runs in them."""
-ALL_OUTPUT = {"max-size": "1p", "max-file": "1", "compress": "false", "mode": "blocking"}
+NO_OUTPUT: Json = {"Type": "none", "Config": {}}
+ALL_OUTPUT: Json = {
+    "Type": "json-file",
+    "Config": {"max-size": "1p", "max-file": "1", "compress": "false", "mode": "blocking"},
+}
 """Of the engine's log of a container: one file without an end, whatever the engine's own defaults (Docker, "JSON File
 logging driver"). It is read again by a daemon that was away."""
 
@@ -188,9 +192,7 @@ def _host_config(spec: ContainerSpec, options: Json, *, own_home: bool) -> Json:
         "Binds": options["--volume"],
         "Tmpfs": {**home, **tmpfs},
         "ConsoleSize": list(spec.console) if spec.console else None,  # engines before API 1.42 wait for a resize
-        "LogConfig": {"Type": "json-file", "Config": ALL_OUTPUT}
-        if spec.keep_output
-        else {"Type": "none", "Config": {}},
+        "LogConfig": ALL_OUTPUT if spec.keep_output else NO_OUTPUT,
         "ShmSize": parse_bytes(shm_size) if shm_size else None,
         "DeviceRequests": [
             *([_gpus(options["--gpus"])] if options["--gpus"] else []),
