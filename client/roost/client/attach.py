@@ -108,8 +108,8 @@ def _refusal(connection: socket, data: bytes) -> Refused:
 
 
 class _Signals:
-    """Notes signals in a pipe instead of acting on them; one that was ignored stays ignored. In the background of a
-    terminal, what is typed there is not for this process: that shall not stop it."""
+    """Notes signals in a pipe instead of acting on them; one that was ignored stays ignored. The one by which a
+    terminal stops who reads from its background is ignored: reading fails then, which is the end of the input."""
 
     def __init__(self) -> None:
         import _signal

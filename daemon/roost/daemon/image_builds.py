@@ -325,8 +325,8 @@ class ImageBuilds:
 
 def _described(wanted: WantedPull, pushed: Pushed, labels: Mapping[str, str]) -> KeptImage:
     """Raises ImageWrongError where the image is not one of this lock, is not on the base that the generation keeps, or
-    contradicts its own key. One that is taken as
-    it is bears no labels: it is the base that the generation keeps, or that of the first who pushed it."""
+    contradicts its own key. One that is taken as it is bears no labels: it is the base that the generation keeps, or
+    that of the first who pushed it."""
     digest = lock_digest(wanted.lock)
     base, steps = labels.get(LABEL_BASE, ""), labels.get(LABEL_STEPS)
     if wanted.as_it_is:
