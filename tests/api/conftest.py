@@ -22,12 +22,12 @@ import pytest_asyncio
 from aiohttp import web
 from blockbuster import blockbuster_ctx
 
-from roost.daemon.config import Config
-from roost.daemon.keys import EVENTS
-from roost.daemon.lifecycle import Lifecycle
-from roost.daemon.peers import door_factory
-from roost.daemon.services import build_app
-from roost.daemon.sockets import bind_socket
+from roost.daemon.config.config import Config
+from roost.daemon.jobs.lifecycle import Lifecycle
+from roost.daemon.routes.table import build_app
+from roost.daemon.server.keys import EVENTS
+from roost.daemon.server.peers import door_factory
+from roost.daemon.server.sockets import bind_socket
 from roost.store.store import Store
 
 

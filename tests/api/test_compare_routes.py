@@ -6,9 +6,9 @@ import asyncio
 import hashlib
 from typing import Any
 
-from roost.daemon.platforms import local_platform
-from roost.store.lock import CondaPackage, CondaPython, HostPython, Lock, Provider, lock_digest
-from roost.store.records import Generation, NewGeneration
+from roost.daemon.oci.target_platforms import local_platform
+from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, Provider, lock_digest
+from roost.model.records import Generation, NewGeneration
 
 HERE = local_platform({})
 CONDA: Provider = CondaPython()

@@ -17,15 +17,15 @@ import pytest
 from aiohttp import web
 from blockbuster import BlockingError
 
-from roost.client.wire import PROTOCOL
-from roost.daemon.app import create_app
-from roost.daemon.config import Config, parse_config
-from roost.daemon.keys import CONFIG, EVENTS, LIFECYCLE, ROUTES
-from roost.daemon.lifecycle import Lifecycle
-from roost.daemon.peers import door_factory
-from roost.daemon.routing import Call, Route
-from roost.daemon.sockets import remove_socket
-from roost.store.errors import BuildError, Location
+from roost.daemon.config.config import Config, parse_config
+from roost.daemon.jobs.lifecycle import Lifecycle
+from roost.daemon.server.app import create_app
+from roost.daemon.server.keys import CONFIG, EVENTS, LIFECYCLE, ROUTES
+from roost.daemon.server.peers import door_factory
+from roost.daemon.server.routing import Call, Route
+from roost.daemon.server.sockets import remove_socket
+from roost.model.errors import BuildError, Location
+from roost.wire.protocol import PROTOCOL
 
 
 async def test_version_names_protocol_format_and_root(served: Any) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from roost.client.wire import What
-from roost.daemon.builds import BuildJob
-from roost.daemon.decide import Request
-from roost.daemon.run_starts import ATTEMPTS, EnvironmentGoneError, ready
-from roost.daemon.work import WORK
-from roost.store.definition import Definition
-from roost.store.errors import StoreFullError
+from roost.daemon.builds.builds import BuildJob
+from roost.daemon.decision.facts import Request
+from roost.daemon.runs.starts import ATTEMPTS, EnvironmentGoneError, ready
+from roost.daemon.services import WORK
+from roost.model.definition import Definition
+from roost.model.errors import StoreFullError
+from roost.wire.plans import What
 
 
 def request(folder: Path) -> dict[str, Any]:

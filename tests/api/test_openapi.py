@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from roost.client.wire import ErrorBody
-from roost.daemon.openapi import openapi
-from roost.daemon.routing import Route
-from roost.daemon.services import ALL_ROUTES
+from roost.daemon.routes.table import ALL_ROUTES
+from roost.daemon.server.openapi import openapi
+from roost.daemon.server.routing import Route
+from roost.wire.protocol import ErrorBody
 
 DOCUMENT = openapi(ALL_ROUTES, "0")
 QUERIES = {"/v1/who": "?package=numpy"}

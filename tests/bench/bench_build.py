@@ -19,13 +19,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from roost.daemon.config import Config
-from roost.daemon.config_schema import CondaSettings, Settings
-from roost.daemon.engine_set import Engines
-from roost.daemon.prefixes import fill_prefix
-from roost.daemon.progress import Silent
-from roost.daemon.solving import SolveJob, solve_lock
-from roost.store.definition import Conda, Defaults, Definition
+from roost.daemon.config.config import Config
+from roost.daemon.config.schema import CondaSettings, Settings
+from roost.daemon.engines.engine_set import Engines
+from roost.daemon.jobs.progress import Silent
+from roost.daemon.locks.solve import SolveJob, solve_lock
+from roost.daemon.prefixes.fill import fill_prefix
+from roost.model.definition import Conda, Defaults, Definition
 from roost.store.store import Store
 
 SPECS = ("python=3.11", "numpy=2.1", "pandas", "scikit-learn", "scipy", "pip", "activated")

@@ -23,7 +23,7 @@ import docker  # noqa: E402
 import docker_parts  # noqa: E402
 from roost_process import Roost  # noqa: E402
 
-from roost.daemon.engines.docker_options import ContainerSpec, container_body  # noqa: E402
+from roost.daemon.engines.docker.options import ContainerSpec, container_body  # noqa: E402
 
 COMMAND = ["python", "-c", "pass"]
 

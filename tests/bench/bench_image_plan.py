@@ -30,14 +30,14 @@ from measuring import Served, line
 from pip_index import PipIndex
 from roost_process import Roost
 
-from roost.client.wire import What
-from roost.daemon.config import load_config
-from roost.daemon.decide import Request
-from roost.daemon.engine_set import Engines
-from roost.daemon.planner import Planner
-from roost.daemon.resolve import resolve
-from roost.daemon.work import defaults_of
+from roost.daemon.config.config import load_config
+from roost.daemon.decision.facts import Request
+from roost.daemon.definitions.resolve import resolve
+from roost.daemon.engines.engine_set import Engines
+from roost.daemon.planning.planner import Planner
+from roost.daemon.services import defaults_of
 from roost.store.store import Store
+from roost.wire.plans import What
 
 WARM = 5
 

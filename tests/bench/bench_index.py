@@ -23,8 +23,8 @@ import zlib
 import msgspec
 from measuring import folder, line
 
-from roost.store.index import Index, facts_of
-from roost.store.lock import CondaPackage, CondaPython, Lock
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock
+from roost.store.index.index import Index, facts_of
 
 STEPS = ("solve", "lock-pip", "download", "link", "pip", "bytecode", "scripts", "sync", "publish")
 PLATFORM = "linux-64"

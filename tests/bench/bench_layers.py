@@ -28,11 +28,11 @@ sys.path[:0] = [str(HERE.parent / "images"), str(HERE.parent / "e2e")]
 
 from layer_tools import Place, extract, in_chroot, lock_of, place
 
-from roost.daemon.engines import layers
-from roost.daemon.engines.bytecode import compile_prefix
-from roost.daemon.engines.layer_tar import Entry, Packed, pack
-from roost.daemon.image_layers import PREFIX_IN_IMAGE, Content
-from roost.store.lock import Lock
+from roost.daemon.layers import writer
+from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, Content
+from roost.daemon.layers.tar import Entry, Packed, pack
+from roost.daemon.prefixes.bytecode import compile_prefix
+from roost.model.locks.lock import Lock
 
 SPECS = ["python=3.11", "numpy", "pandas", "scikit-learn", "scipy", "pip", "joblib"]
 EVENT = threading.Event()
@@ -54,7 +54,7 @@ def timed_pack(entries: Iterable[Entry], path: str, stop: threading.Event) -> Pa
     return packed
 
 
-layers.pack = timed_pack  # type: ignore[assignment]
+writer.pack = timed_pack  # type: ignore[assignment]
 
 
 def channel() -> Path:

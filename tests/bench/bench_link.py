@@ -23,11 +23,11 @@ from rattler import Client
 from rattler import install as rattler_install
 from rattler.networking import RetryMiddleware
 
-from roost.daemon.engines.activation import activation
-from roost.daemon.engines.bytecode import compile_prefix
-from roost.daemon.engines.conda import CondaConfig, CondaEngine
-from roost.daemon.engines.conda_records import to_records
-from roost.store.lock import CondaPackage, CondaPython, Lock
+from roost.daemon.engines.conda.activation import activation
+from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
+from roost.daemon.engines.conda.records import to_records
+from roost.daemon.prefixes.bytecode import compile_prefix
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock
 
 SPECS = ["python=3.11", "numpy", "pandas", "scikit-learn", "scipy", "pip"]
 

@@ -19,19 +19,19 @@ import time
 from bench_index import filled
 from measuring import folder, line
 
-from roost.client.wire import What
-from roost.daemon.config import Config
-from roost.daemon.decide import Request
-from roost.daemon.engine_set import Engines
-from roost.daemon.launch import identity
-from roost.daemon.planner import Planner
-from roost.daemon.resolve import resolve
-from roost.store.definition import Defaults
-from roost.store.disk import Layout
-from roost.store.lock import CondaPython, Lock
-from roost.store.publish import Filled
-from roost.store.records import Guard, NewGeneration
+from roost.daemon.config.config import Config
+from roost.daemon.decision.facts import Request
+from roost.daemon.definitions.resolve import resolve
+from roost.daemon.definitions.stamps import identity
+from roost.daemon.engines.engine_set import Engines
+from roost.daemon.planning.planner import Planner
+from roost.model.definition import Defaults
+from roost.model.locks.lock import CondaPython, Lock
+from roost.model.records import Guard, NewGeneration
+from roost.store.artifacts.publish import Filled
+from roost.store.disk.layout import Layout
 from roost.store.store import Store
+from roost.wire.plans import What
 
 PACKAGES = "\n".join(f"  - package-{n}>={n}" for n in range(26))
 FILE = f"name: bench\nchannels: [conda-forge]\ndependencies:\n  - python=3.11\n{PACKAGES}\n"
@@ -52,7 +52,7 @@ async def prepared(place, count):
 
 async def publish(root):
     """Recovery would drop the filled index's rows, whose prefixes do not exist: open without it."""
-    from roost.store.index import Index
+    from roost.store.index.index import Index
 
     layout = Layout(root)
     layout.make_folders()

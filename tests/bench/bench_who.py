@@ -25,10 +25,10 @@ import msgspec
 from bench_index import NOW, PLATFORM, digest
 from measuring import folder, in_turns, line, served, timed
 
-from roost.store import index_definitions
-from roost.store.index_packages import SPAN_BITS
-from roost.store.lock import CondaPackage, CondaPython, Lock
-from roost.store.records import KeptImage, Run
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock
+from roost.model.records import KeptImage, Run
+from roost.store.index import definitions
+from roost.store.index.packages import SPAN_BITS
 from roost.store.store import Store
 
 NAMES = 3000
@@ -169,11 +169,11 @@ async def keeping(root, each, pairs):
     """Seconds that keeping a lock takes without and with the index of its packages, in turns."""
     store, random_ = await Store.open(root), random.Random(os.urandom(8))  # a kept folder has those of the last run
     taken = {"keep a lock, unindexed": [], "keep a lock": []}
-    whole = index_definitions.add_contents
+    whole = definitions.add_contents
     for _ in range(pairs):
         for name, add in zip(taken, (lambda *ignored: None, whole), strict=True):
             lock = new_lock(random_, random_.getrandbits(200), each)
-            index_definitions.add_contents = add
+            definitions.add_contents = add
             began = time.perf_counter()
             await store.index.put_lock(lock)
             taken[name].append(time.perf_counter() - began)

@@ -26,9 +26,9 @@ from bench_index import NOW, PLATFORM
 from bench_who import new_lock
 from measuring import Served, folder, in_turns, line, served
 
-from roost.store.canonical import canonical, digest_of, settings_canonical
-from roost.store.definition import Conda, Defaults, Definition, Pip, PipItem, Settings
-from roost.store.records import EnvironmentBody, NewGeneration
+from roost.model.definition import Conda, Defaults, Definition, Pip, PipItem, Settings
+from roost.model.forms.canonical import canonical, digest_of, settings_canonical
+from roost.model.records import EnvironmentBody, NewGeneration
 from roost.store.store import Store
 
 CLIENTS = 8

@@ -13,10 +13,11 @@ import signal
 import sys
 import traceback
 
-from roost.store.errors import BuildError
-from roost.store.lock import CondaPackage, CondaPython, Lock, lock_digest
-from roost.store.records import Build, NewGeneration
-from roost.store.store import Filled, Store
+from roost.model.errors import BuildError
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock, lock_digest
+from roost.model.records import Build, NewGeneration
+from roost.store.artifacts.publish import Filled
+from roost.store.store import Store
 
 FILES = 20
 

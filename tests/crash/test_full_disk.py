@@ -8,18 +8,19 @@ import tempfile
 
 import pytest
 
-from roost.client.wire import ErrorBody
-from roost.daemon.build_records import BuildRecords
-from roost.daemon.events import Events
-from roost.daemon.kept_files import keep
-from roost.store.definition import Definition, Pip, PipItem
-from roost.store.disk import Layout
-from roost.store.errors import StoreFullError
-from roost.store.files import LocalFiles
-from roost.store.lock import CondaPackage, CondaPython, Lock, lock_digest
-from roost.store.records import Build, NewGeneration
-from roost.store.root import RootReadOnlyError
-from roost.store.store import Filled, Store
+from roost.daemon.builds.records import BuildRecords
+from roost.daemon.jobs.events import Events
+from roost.daemon.workspace.local_content import keep
+from roost.model.definition import Definition, Pip, PipItem
+from roost.model.errors import StoreFullError
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock, lock_digest
+from roost.model.records import Build, NewGeneration
+from roost.store.artifacts.publish import Filled
+from roost.store.disk.layout import Layout
+from roost.store.disk.root import RootReadOnlyError
+from roost.store.sources.files import LocalFiles
+from roost.store.store import Store
+from roost.wire.protocol import ErrorBody
 
 SIZE = 3_000_000
 NEW = NewGeneration(definition_digest="sha256:d", platform="linux-64")

@@ -16,7 +16,7 @@ from random import Random
 
 import pytest
 
-from roost.store.failpoints import FAILPOINT, TRACE
+from roost.store.disk.failpoints import FAILPOINT, TRACE
 from roost.store.store import Store
 
 HERE = os.path.dirname(os.path.abspath(__file__))

@@ -12,8 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
-from roost.daemon.engines.conda import CondaConfig, CondaEngine
-from roost.store.lock import CondaPackage, CondaPython, Lock
+from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock
 
 FORGE = "https://conda.anaconda.org/conda-forge"
 SECOND = "https://conda.anaconda.org/second"

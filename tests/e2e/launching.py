@@ -11,8 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from roost.daemon.launch import LaunchFolder, LaunchPlan, config_path, find_tools, identity, plan_key
-from roost.store.records import Change, Guard
+from roost.daemon.definitions.stamps import identity
+from roost.daemon.launch.folder import LaunchFolder, find_tools
+from roost.daemon.launch.plan import LaunchPlan, config_path, plan_key
+from roost.model.records import Change, Guard
 
 LAUNCHER = Path(__file__).parents[2] / "client" / "bin" / "roost"
 ASKED = 99

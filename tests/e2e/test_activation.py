@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from conda_tools import engine, solve
 
-from roost.daemon.engines.activation import ActivationError, activation
-from roost.store.records import Change
+from roost.daemon.engines.conda.activation import ActivationError, activation
+from roost.model.records import Change
 
 
 def replay(changes: tuple[Change, ...], environ: Mapping[str, str]) -> dict[str, str]:

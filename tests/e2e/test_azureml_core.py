@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.store.canonical import definition_digest
-from roost.store.definition import (
+from roost.model.definition import (
     Base,
     Conda,
     Container,
@@ -27,10 +26,13 @@ from roost.store.definition import (
     Settings,
     Spark,
 )
-from roost.store.files import LocalFiles
-from roost.store.pip_lines import read_line
-from roost.store.readers import Source, read
-from roost.store.writers import Exported, write
+from roost.model.forms.canonical import definition_digest
+from roost.model.readers.read import read
+from roost.model.readers.source import Source
+from roost.model.syntax.pip_lines import read_line
+from roost.model.writers.parts import Exported
+from roost.model.writers.write import write
+from roost.store.sources.files import LocalFiles
 
 CORPUS = Path(__file__).parents[3] / "shared/corpus"
 AZUREML = "azureml-core==1.61.0.post4"

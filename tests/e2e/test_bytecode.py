@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from conda_tools import engine, lock_of, run, solve
 
-from roost.daemon.engines.bytecode import compile_prefix, link_or_copy, python_tag
-from roost.store.lock import HostPython, Lock, Wheel
+from roost.daemon.prefixes.bytecode import compile_prefix, link_or_copy, python_tag
+from roost.model.locks.lock import HostPython, Lock, Wheel
 
 SITE = "lib/python3.11/site-packages"
 # What an import has to compile it asks this for; the files' own byte-code is loaded without it.

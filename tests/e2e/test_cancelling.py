@@ -14,18 +14,18 @@ import pytest
 import pytest_asyncio
 from pip_index import PipIndex
 
-from roost.client.wire import What
-from roost.daemon.builds import BuildJob
-from roost.daemon.config import Config
-from roost.daemon.config_schema import PipSettings, Settings
-from roost.daemon.decide import Request
-from roost.daemon.events import Events
-from roost.daemon.launch import find_tools
-from roost.daemon.lifecycle import Lifecycle
-from roost.daemon.work import Work, create_work
-from roost.store.disk import lists, remove_tree
-from roost.store.records import Guard
+from roost.daemon.builds.builds import BuildJob
+from roost.daemon.config.config import Config
+from roost.daemon.config.schema import PipSettings, Settings
+from roost.daemon.decision.facts import Request
+from roost.daemon.jobs.events import Events
+from roost.daemon.jobs.lifecycle import Lifecycle
+from roost.daemon.launch.folder import find_tools
+from roost.daemon.services import Work, create_work
+from roost.model.records import Guard
+from roost.store.disk.layout import lists, remove_tree
 from roost.store.store import Store
+from roost.wire.plans import What
 
 
 class Steps:

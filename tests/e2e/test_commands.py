@@ -14,7 +14,9 @@ import msgspec
 import pytest
 from installed import Installed
 
-from roost.client import wire
+from roost.wire.plans import PlanResponse
+from roost.wire.protocol import ErrorBody
+from roost.wire.runs import RunView
 
 PREFIX = "import sys; print(sys.prefix)"
 
@@ -103,7 +105,7 @@ def test_run_records_the_run_and_ends_with_the_commands_status(roost, prefix):
     assert done.returncode == 7
     assert "using requirements.txt" in done.stderr
     run = roost.json("runs", "list")["runs"][0]
-    view = msgspec.convert(roost.json("runs", "show", run["id"]), wire.RunView)
+    view = msgspec.convert(roost.json("runs", "show", run["id"]), RunView)
     assert (view.state, view.exit_status, view.variables, view.experiment) == ("failed", 7, {"A": "b"}, "x")
     assert view.lock_digest.startswith("sha256:")
     assert run["id"] in roost("runs", "list").stdout
@@ -242,7 +244,7 @@ def test_the_shell_stays_in_the_environment_whatever_its_start_files_do(roost, p
 
 
 def test_plan_fits_the_wire_and_is_told_to_people(roost, prefix):
-    plan = msgspec.convert(roost.json("plan", "-t", "local", "-t", "auto"), wire.PlanResponse)
+    plan = msgspec.convert(roost.json("plan", "-t", "local", "-t", "auto"), PlanResponse)
     assert [each.action for each in plan.plans] == ["reuse-prefix", "reuse-prefix"]
     shown = roost("plan")
     assert f"reuse-prefix {prefix}" in shown.stdout
@@ -339,7 +341,7 @@ def test_errors_are_two_lines_or_the_wires_body(roost, prefix, words, status, co
     assert lines[1].startswith("  ")
     where = words.index("--") if "--" in words else len(words)
     body = json.loads(roost(*words[:where], "--json", *words[where:]).stdout)
-    assert msgspec.convert(body, wire.ErrorBody).hint
+    assert msgspec.convert(body, ErrorBody).hint
     assert code is None or body["code"] == code
 
 

@@ -13,17 +13,17 @@ import pytest
 from blockbuster import blockbuster_ctx
 from conda_tools import engine, http_channel, run, solve
 
-from roost.daemon.auth_files import AuthFileError
-from roost.daemon.engines.conda import CondaEngine
-from roost.daemon.engines.conda_cache import Gate
-from roost.daemon.engines.conda_errors import (
+from roost.daemon.credentials.auth_files import AuthFileError
+from roost.daemon.engines.conda.cache import Gate
+from roost.daemon.engines.conda.engine import CondaEngine
+from roost.daemon.engines.conda.errors import (
     ChannelRefusedError,
     ChannelUnreachableError,
     DigestMismatchError,
     PackageMissingError,
 )
-from roost.daemon.engines.conda_platforms import MachineLacksError
-from roost.store.lock import CondaPackage
+from roost.daemon.engines.conda.platforms import MachineLacksError
+from roost.model.locks.lock import CondaPackage
 
 
 @pytest.fixture(autouse=True)

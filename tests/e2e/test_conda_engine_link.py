@@ -12,7 +12,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 from conda_tools import FORGE, engine, named, run, solve
 
-from roost.daemon.engines.conda_errors import PostLinkError
+from roost.daemon.engines.conda.errors import PostLinkError
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +115,7 @@ async def test_a_failing_post_link_script_fails_the_link(short_folder: Path, cha
 
 
 async def test_a_cancelled_post_link_script_is_killed(short_folder: Path, channels_folder: Path) -> None:
-    from roost.daemon.engines.conda_scripts import run_captured
+    from roost.daemon.engines.conda.scripts import run_captured
 
     mark = short_folder / "mark"
     task = asyncio.ensure_future(run_captured(["sh", "-c", f"sleep 2; touch {mark}"], "/", {"PATH": "/usr/bin:/bin"}))

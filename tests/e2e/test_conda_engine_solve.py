@@ -14,8 +14,8 @@ import pytest
 from blockbuster import blockbuster_ctx
 from conda_tools import FORGE, SECOND, engine, http_channel, named, solve
 
-from roost.daemon.engines.conda_errors import ChannelMissingError, DigestMismatchError, SolveError
-from roost.store.specs import MatchSpecError
+from roost.daemon.engines.conda.errors import ChannelMissingError, DigestMismatchError, SolveError
+from roost.model.syntax.specs import MatchSpecError
 
 
 @pytest.fixture(autouse=True)
@@ -218,8 +218,8 @@ async def test_provides_names_the_distributions(short_folder: Path, channels_fol
 
 _CHILD = """
 import asyncio, json, os, sys
-from roost.daemon.engines.conda import CondaConfig, CondaEngine
-from roost.store.lock import CondaPackage
+from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
+from roost.model.locks.lock import CondaPackage
 import msgspec
 async def main():
     config = CondaConfig(mirrors={"conda-forge": [sys.argv[2]]})

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from launching import ASKED, LaunchRoot, settled_identity
 
-from roost.daemon.launch import LaunchFolder, find_tools, guard_of, identity, plan_key, settled, unchanged
-from roost.store.discover import script_of
-from roost.store.records import Change, Guard
+from roost.daemon.definitions.stamps import guard_of, identity, settled, unchanged
+from roost.daemon.launch.folder import LaunchFolder, find_tools
+from roost.daemon.launch.plan import plan_key
+from roost.model.records import Change, Guard
+from roost.store.sources.discover import script_of
 
 PRINT = ("python", "-c", "import sys; print(sys.prefix)")
 SHELLS = [path for path in ("/bin/dash", "/bin/bash") if os.path.exists(path)]

@@ -13,11 +13,11 @@ import pytest
 from pip_index import PipIndex
 from roost_process import ROOST, Roost
 
+from roost.client.api.configurations.run_config import ScriptRunConfig
 from roost.client.api.errors import UsageError
 from roost.client.api.experiment import Experiment
-from roost.client.api.run_config import ScriptRunConfig
 from roost.client.api.workspace import Workspace
-from roost.client.supervise import Supervised
+from roost.client.launch.supervise import Supervised
 
 TRAIN = 'name = "train"\n[pip]\nrequirements = ["toy"]\n'
 PASS = ("--", "python", "-c", "print('said')")

@@ -19,9 +19,9 @@ from blockbuster import blockbuster_ctx
 from conda_tools import engine, solve
 from pip_index import PipIndex, backend_files, sdist_bytes, wheel_bytes
 
-from roost.daemon.engines import interpreters
-from roost.daemon.engines.uv import PipConfig, PipEngine
-from roost.daemon.engines.uv_errors import (
+from roost.daemon.engines.host_python import engine as interpreters
+from roost.daemon.engines.uv.engine import PipConfig, PipEngine
+from roost.daemon.engines.uv.errors import (
     ConflictError,
     DigestMismatchError,
     IndexDeniedError,
@@ -35,13 +35,13 @@ from roost.daemon.engines.uv_errors import (
     WheelCorruptError,
     WheelMissingError,
 )
-from roost.daemon.engines.uv_fetch import RemoteLineError
-from roost.daemon.engines.uv_lock import PipLock
-from roost.daemon.engines.uv_prefix import altered_files, installed_files
-from roost.store.definition import PipItem
-from roost.store.errors import StoreFullError
-from roost.store.files import LocalFiles
-from roost.store.lock import HostPython
+from roost.daemon.engines.uv.fetch import RemoteLineError
+from roost.daemon.engines.uv.lock import PipLock
+from roost.daemon.engines.uv.prefix import altered_files, installed_files
+from roost.model.definition import PipItem
+from roost.model.errors import StoreFullError
+from roost.model.locks.lock import HostPython
+from roost.store.sources.files import LocalFiles
 
 PLATFORM = "linux-64"
 
@@ -120,8 +120,7 @@ def index() -> Iterator[PipIndex]:
 @pytest.fixture(autouse=True)
 def nothing_blocks() -> Iterator[None]:
     """A blocking call of the engine's in the event loop fails the test."""
-    parts = ("", "_choose", "_lock", "_fetch", "_process", "_builds", "_wheels", "_install", "_prefix", "_stubs")
-    with blockbuster_ctx([f"roost.daemon.engines.uv{part}" for part in parts]):
+    with blockbuster_ctx(["roost.daemon.engines.uv"]):
         yield
 
 

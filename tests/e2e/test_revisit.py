@@ -16,9 +16,10 @@ import pytest
 from pip_index import PipIndex, wheel_bytes
 from roost_process import Roost
 
-from roost.client import Run, RunFailedError, Workspace, activate
+from roost.client import Run, RunFailedError, Workspace
 from roost.client.api.run import LOG
-from roost.client.cli import run as roost_here
+from roost.client.cli.main import run as roost_here
+from roost.client.launch import activate
 
 CONDA = "name: old\nchannels: [conda-forge]\ndependencies: [python=3.11, six=1.16]\nvariables: {FROM_FILE: file}\n"
 SAY = "import os, six; print(six.__version__, os.environ['FROM_FILE'], os.environ['GIVEN'])"

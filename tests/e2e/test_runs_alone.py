@@ -17,7 +17,7 @@ import pytest
 from pip_index import PipIndex
 from roost_process import Roost
 
-from roost.store.run_folders import open_supervisor
+from roost.store.disk.run_folders import open_supervisor
 
 SLOW = (
     "import os, time, pathlib\nprint(os.getpid(), os.getppid(), flush=True)\n"

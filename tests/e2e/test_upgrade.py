@@ -8,7 +8,7 @@ import time
 import pytest
 from roost_process import Roost
 
-from roost.client import autostart
+from roost.client.transport import autostart
 from roost.client.version import VERSION, is_older
 
 

@@ -10,7 +10,7 @@ import pytest
 from pip_index import PipIndex, wheel_bytes
 from roost_process import Roost
 
-from roost.client.transport import Daemon
+from roost.client.transport.connection import Daemon
 
 TRAIN = """
 name = "train"

@@ -1,7 +1,7 @@
 """Digests that must never change: ``vectors.json`` holds files, their canonical forms and their digests, spelled out.
 
 A vector that fails here is not to be mended by writing the new digest into it. A change of the canonical form needs a
-new format number, and the old one must stay readable (``roost.store.canonical``).
+new format number, and the old one must stay readable (``roost.model.forms.canonical``).
 """
 
 from __future__ import annotations
@@ -14,10 +14,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from roost.store.canonical import canonical, definition_digest, from_canonical, settings_canonical, settings_digest
-from roost.store.definition import Defaults, Definition, Settings
-from roost.store.files import LocalFiles
-from roost.store.readers import Source, read
+from roost.model.definition import Defaults, Definition, Settings
+from roost.model.forms.canonical import (
+    canonical,
+    definition_digest,
+    from_canonical,
+    settings_canonical,
+    settings_digest,
+)
+from roost.model.readers.read import read
+from roost.model.readers.source import Source
+from roost.store.sources.files import LocalFiles
 
 VECTORS = json.loads((Path(__file__).parent / "vectors.json").read_text(encoding="utf-8"))
 

@@ -6,11 +6,20 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from roost.daemon.catalogue import CATALOGUE_TYPE, LIMIT, Catalogue, Entry, catalogue_reference, encode, entry_of
-from roost.daemon.engines.registry import Registry, RegistryConfig
-from roost.daemon.oci import EMPTY_JSON, OCI_EMPTY, OCI_INDEX, OCI_MANIFEST, describe
-from roost.store.definition import Conda, Definition, Settings
-from roost.store.records import EnvironmentBody
+from roost.daemon.curated.catalogue import (
+    CATALOGUE_TYPE,
+    LIMIT,
+    Catalogue,
+    Entry,
+    catalogue_reference,
+    encode,
+    entry_of,
+)
+from roost.daemon.engines.registry.engine import Registry
+from roost.daemon.engines.registry.http import RegistryConfig
+from roost.daemon.oci.manifests import EMPTY_JSON, OCI_EMPTY, OCI_INDEX, OCI_MANIFEST, describe
+from roost.model.definition import Conda, Definition, Settings
+from roost.model.records import EnvironmentBody
 
 Json = dict[str, Any]
 OTHER = "application/vnd.example.other.v1+json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from roost.store.files import LocalFiles
+from roost.store.sources.files import LocalFiles
 
 RULES = """\ufeff# what is ignored
 **/data

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from roost.daemon.engines.registry import Registry
+from roost.daemon.engines.registry.engine import Registry
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OCI = "application/vnd.oci.image.manifest.v1+json"

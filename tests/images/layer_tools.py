@@ -19,13 +19,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "channel"))
 from conda_file import write_conda
 from rattler.index import index_fs
 
-from roost.daemon.engines.conda import CondaConfig, CondaEngine
-from roost.daemon.engines.layers import write_layers
-from roost.daemon.engines.uv import PipConfig, PipEngine
-from roost.daemon.image_config import image_config, image_manifest, no_base
-from roost.daemon.image_layers import PREFIX_IN_IMAGE, Content, Layer
-from roost.daemon.oci import image_platform
-from roost.store.lock import CondaPackage, CondaPython, Lock, Wheel
+from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
+from roost.daemon.engines.uv.engine import PipConfig, PipEngine
+from roost.daemon.images.config import image_config, image_manifest, no_base
+from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, Content, Layer
+from roost.daemon.layers.writer import write_layers
+from roost.daemon.oci.platforms import image_platform
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
 from roost.store.store import Store
 
 OURS = PREFIX_IN_IMAGE.lstrip("/")

@@ -12,12 +12,13 @@ from aiohttp import web
 from catalogue_parts import entry, sound
 from fault_registry import FaultRegistry, Handler, OneEngine, cut, status, times
 
-from roost.daemon import catalogue_registry
-from roost.daemon.catalogue import TAG, Catalogue, CatalogueInvalidError, Entry, decode, encode, versions_of
-from roost.daemon.catalogue_registry import CatalogueBusyError, CatalogueRegistry, Published
-from roost.daemon.engine_set import Engines
-from roost.daemon.engines.registry import Registry, RegistryConfig
-from roost.store.errors import UnreachableError
+from roost.daemon.curated import registry
+from roost.daemon.curated.catalogue import TAG, Catalogue, CatalogueInvalidError, Entry, decode, encode, versions_of
+from roost.daemon.curated.registry import CatalogueBusyError, CatalogueRegistry, Published
+from roost.daemon.engines.engine_set import Engines
+from roost.daemon.engines.registry.engine import Registry
+from roost.daemon.engines.registry.http import RegistryConfig
+from roost.model.errors import UnreachableError
 
 LOOK, WRITE = f"GET /manifests/{TAG}", f"PUT /manifests/{TAG}"
 
@@ -147,7 +148,7 @@ async def test_the_same_published_by_another_meanwhile_is_one_version(
 async def test_who_is_written_over_for_ever_gives_up(
     server: FaultRegistry, catalogues: CatalogueRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue_registry, "_TRIES", 3)
+    monkeypatch.setattr(registry, "_TRIES", 3)
 
     async def lost(request: web.Request) -> web.StreamResponse:
         response = await server.honest(request)

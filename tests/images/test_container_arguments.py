@@ -16,10 +16,10 @@ import docker_parts
 import pytest
 from roost_process import Roost
 
-from roost.daemon.engines.docker_address import DockerConfig
-from roost.daemon.engines.docker_engine import DockerEngine
-from roost.daemon.engines.docker_errors import ImageMissingError, ImagePlatformError
-from roost.daemon.engines.docker_options import ContainerArgumentError, ContainerSpec
+from roost.daemon.engines.docker.address import DockerConfig
+from roost.daemon.engines.docker.engine import DockerEngine
+from roost.daemon.engines.docker.errors import ImageMissingError, ImagePlatformError
+from roost.daemon.engines.docker.options import ContainerArgumentError, ContainerSpec
 
 
 def _definition(roost: Roost, image: str, *arguments: str) -> None:

@@ -11,13 +11,13 @@ import docker
 import pytest
 from roost_process import Roost
 
-from roost.daemon import container_sweep
-from roost.daemon.container_sweep import ROOT_LABEL, ContainerSweep, root_name
-from roost.daemon.engines import docker_containers
-from roost.daemon.engines.docker_address import DockerConfig
-from roost.daemon.engines.docker_containers import PROBE, DockerContainers
-from roost.daemon.engines.docker_engine import DockerEngine
-from roost.daemon.engines.docker_errors import EngineError
+from roost.daemon.engines.docker import containers as docker_containers
+from roost.daemon.engines.docker.address import DockerConfig
+from roost.daemon.engines.docker.containers import PROBE, DockerContainers
+from roost.daemon.engines.docker.engine import DockerEngine
+from roost.daemon.engines.docker.errors import EngineError
+from roost.daemon.runs import sweep as container_sweep
+from roost.daemon.runs.sweep import ROOT_LABEL, ContainerSweep, root_name
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from pip_index import PipIndex
 from registry_parts import Registries
 from roost_process import Roost
 
-from roost.daemon.engines.docker_address import DockerConfig
-from roost.daemon.engines.docker_engine import DockerEngine
-from roost.daemon.engines.docker_ids import own_name
-from roost.daemon.progress import Silent
+from roost.daemon.engines.docker.address import DockerConfig
+from roost.daemon.engines.docker.engine import DockerEngine
+from roost.daemon.engines.docker.ids import own_name
+from roost.daemon.jobs.progress import Silent
 
 BASE = "roost-test/base:bookworm"
 SIX = ("run", "--", "python", "-c", "import six; print(six.__version__)")

@@ -21,13 +21,13 @@ import pytest
 from debian_parts import missing
 from registry_parts import free_port
 
-from roost.daemon.engines.docker_address import USUAL, ContextMissingError, DockerConfig, find_engine
-from roost.daemon.engines.docker_containers import Frames
-from roost.daemon.engines.docker_engine import DockerEngine
-from roost.daemon.engines.docker_errors import EngineUnreachableError
-from roost.daemon.engines.docker_options import ContainerSpec
-from roost.daemon.progress import Silent
-from roost.store.errors import UsageError
+from roost.daemon.engines.docker.address import USUAL, ContextMissingError, DockerConfig, find_engine
+from roost.daemon.engines.docker.containers import Frames
+from roost.daemon.engines.docker.engine import DockerEngine
+from roost.daemon.engines.docker.errors import EngineUnreachableError
+from roost.daemon.engines.docker.options import ContainerSpec
+from roost.daemon.jobs.progress import Silent
+from roost.model.errors import UsageError
 
 
 def test_the_config_names_the_engine_and_docker_host_does_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

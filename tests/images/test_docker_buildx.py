@@ -16,11 +16,11 @@ from image_machines import machine
 from pip_index import PipIndex
 from roost_process import Roost
 
-from roost.daemon.engines.docker_address import DockerConfig
-from roost.daemon.engines.docker_buildx import Output, environ_for, lines
-from roost.daemon.engines.docker_engine import DockerEngine
-from roost.daemon.engines.docker_errors import BuildKitOldError, EngineError, EngineFullError
-from roost.daemon.progress import Silent
+from roost.daemon.engines.docker.address import DockerConfig
+from roost.daemon.engines.docker.buildx import Output, environ_for, lines
+from roost.daemon.engines.docker.engine import DockerEngine
+from roost.daemon.engines.docker.errors import BuildKitOldError, EngineError, EngineFullError
+from roost.daemon.jobs.progress import Silent
 
 BASE = "roost-test/base:bookworm"
 CACHED = "RUN --mount=type=cache,target=/c echo cached > /c/word && cat /c/word"

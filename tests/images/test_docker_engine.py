@@ -15,20 +15,20 @@ from pathlib import Path
 import pytest
 from context_parts import LIST, TOLD, tricky_context
 
-from roost.daemon.engines import docker_client
-from roost.daemon.engines.docker_address import DockerConfig
-from roost.daemon.engines.docker_archive import LayerFile, LayerFileMissingError
-from roost.daemon.engines.docker_client import pieces
-from roost.daemon.engines.docker_engine import DockerEngine
-from roost.daemon.engines.docker_errors import (
+from roost.daemon.engines.docker import client
+from roost.daemon.engines.docker.address import DockerConfig
+from roost.daemon.engines.docker.archive import LayerFile, LayerFileMissingError
+from roost.daemon.engines.docker.client import pieces
+from roost.daemon.engines.docker.engine import DockerEngine
+from roost.daemon.engines.docker.errors import (
     BuildKitMissingError,
     ContextUnreadableError,
     EngineError,
     EngineUnreachableError,
     ImageMissingError,
 )
-from roost.daemon.progress import Silent
-from roost.store.files import LocalFiles
+from roost.daemon.jobs.progress import Silent
+from roost.store.sources.files import LocalFiles
 
 
 class Lines(Silent):
@@ -162,7 +162,7 @@ async def test_a_context_goes_over_in_blocks_whatever_its_lines(
             sent.append(len(piece))
             yield piece
 
-    monkeypatch.setattr(docker_client, "pieces", counted)
+    monkeypatch.setattr(client, "pieces", counted)
     for name, content in (("lines", b"\n" * 3_000_000), ("one", b"x" * 3_000_000)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "data").write_bytes(content)

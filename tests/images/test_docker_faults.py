@@ -16,10 +16,10 @@ import docker_parts
 import pytest
 from roost_process import Roost
 
-from roost.daemon.engines.docker_address import DockerConfig
-from roost.daemon.engines.docker_engine import DockerEngine
-from roost.daemon.engines.docker_errors import EngineFullError
-from roost.daemon.progress import Silent
+from roost.daemon.engines.docker.address import DockerConfig
+from roost.daemon.engines.docker.engine import DockerEngine
+from roost.daemon.engines.docker.errors import EngineFullError
+from roost.daemon.jobs.progress import Silent
 
 SMALL = "300m"
 """Room for the base image and little else."""

@@ -8,9 +8,9 @@ import docker
 import pytest
 from roost_process import Roost
 
-from roost.daemon.engines.docker_address import DockerConfig
-from roost.daemon.engines.docker_engine import DockerEngine
-from roost.daemon.engines.docker_options import ContainerArgumentError, ContainerSpec, container_body
+from roost.daemon.engines.docker.address import DockerConfig
+from roost.daemon.engines.docker.engine import DockerEngine
+from roost.daemon.engines.docker.options import ContainerArgumentError, ContainerSpec, container_body
 
 
 def _spec(image: str, folder: Path, *arguments: str) -> ContainerSpec:

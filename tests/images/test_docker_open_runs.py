@@ -15,13 +15,13 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from roost.daemon import docker_runs
-from roost.daemon.config import load_config
-from roost.daemon.keys import EVENTS
-from roost.daemon.lifecycle import Lifecycle
-from roost.daemon.services import build_app
-from roost.daemon.work import WORK, Work
-from roost.store.errors import StoreFullError
+from roost.daemon.config.config import load_config
+from roost.daemon.jobs.lifecycle import Lifecycle
+from roost.daemon.routes.table import build_app
+from roost.daemon.runs import containers
+from roost.daemon.server.keys import EVENTS
+from roost.daemon.services import WORK, Work
+from roost.model.errors import StoreFullError
 from roost.store.store import Store
 
 Post = Callable[[dict[str, Any]], Any]
@@ -30,7 +30,7 @@ Post = Callable[[dict[str, Any]], Any]
 @pytest_asyncio.fixture
 async def work(docker_host: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Work, Post]]:
     """The application in this process, so that a test can let it fail, and a way to start runs."""
-    monkeypatch.setattr(docker_runs, "AGAIN_SECONDS", 0.5)
+    monkeypatch.setattr(containers, "AGAIN_SECONDS", 0.5)
     root = tempfile.mkdtemp(prefix="r", dir="/tmp")
     Path(root, "config.toml").write_text(f'[docker]\nhost = "{docker_host}"\n')
     monkeypatch.setenv("ROOST_CONFIG", f"{root}/config.toml")

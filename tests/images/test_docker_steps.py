@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.daemon.engines.docker_steps import StepInvalidError, buildkit_needs, parse_steps
+from roost.daemon.engines.docker.steps import StepInvalidError, buildkit_needs, parse_steps
 
 
 @pytest.mark.parametrize(

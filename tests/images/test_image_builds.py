@@ -10,11 +10,11 @@ import docker
 from image_machines import Machine, forget, of_this_test, write_definition
 from pip_index import PipIndex
 
-from roost.daemon.engines.docker_archive import LayerFile, docker_archive
-from roost.daemon.engines.layer_tar import Entry, pack
-from roost.daemon.image_config import image_config, no_base
-from roost.daemon.image_layers import Content, Layer
-from roost.daemon.progress import Silent
+from roost.daemon.engines.docker.archive import LayerFile, docker_archive
+from roost.daemon.images.config import image_config, no_base
+from roost.daemon.jobs.progress import Silent
+from roost.daemon.layers.grouping import Content, Layer
+from roost.daemon.layers.tar import Entry, pack
 
 VERSION = "import six, sys; print(six.__version__, sys.prefix)"
 

@@ -18,9 +18,11 @@ from pip_index import PipIndex
 from registry_parts import Registries, RegistryProcess, registry
 from roost_process import Roost
 
-from roost.daemon.engines.registry import Registry, RegistryConfig
-from roost.daemon.oci import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST, Descriptor, describe, parse_reference
-from roost.daemon.platforms import can_run
+from roost.daemon.engines.registry.engine import Registry
+from roost.daemon.engines.registry.http import RegistryConfig
+from roost.daemon.oci.manifests import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST, Descriptor, describe
+from roost.daemon.oci.references import parse_reference
+from roost.daemon.oci.target_platforms import can_run
 
 DEFINITION = """name = "far"
 [base]

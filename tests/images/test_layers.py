@@ -18,12 +18,12 @@ import pytest
 from blockbuster import blockbuster_ctx
 from layer_tools import OURS, extract, in_chroot, lock_of, make_channel, oci_layout, place
 
-from roost.daemon.engines.image_link import StageBrokenError, StagedPackages
-from roost.daemon.engines.layer_tar import FIXED_TIME
-from roost.daemon.engines.layers import LinkScriptsError, NotForImagesError, verify_layers
-from roost.daemon.image_config import activated
-from roost.daemon.image_layers import PREFIX_IN_IMAGE, Content
-from roost.store.lock import CondaPackage, HostPython, Lock, Wheel
+from roost.daemon.images.config import activated
+from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, Content
+from roost.daemon.layers.link import StageBrokenError, StagedPackages
+from roost.daemon.layers.tar import FIXED_TIME
+from roost.daemon.layers.writer import LinkScriptsError, NotForImagesError, verify_layers
+from roost.model.locks.lock import CondaPackage, HostPython, Lock, Wheel
 
 SPECS = ("python=3.11", "greeting", "placed", "activated", "six", "joblib", "numpy=1.26", "sqlite")
 SITE = "lib/python3.11/site-packages"

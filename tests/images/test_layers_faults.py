@@ -15,8 +15,8 @@ import docker_parts
 import pytest
 from layer_tools import Place, lock_of, make_channel, place
 
-from roost.store.errors import StoreFullError
-from roost.store.layer_files import blob_path, intact, stray_blobs
+from roost.model.errors import StoreFullError
+from roost.store.disk.layer_files import blob_path, intact, stray_blobs
 
 CHILD = str(Path(__file__).parent / "layers_child.py")
 NAMES = [f"p{n}" for n in range(6)]

@@ -13,9 +13,9 @@ import pytest
 from layer_tools import Place, extract, lock_of, place
 from pip_index import PipIndex, wheel_bytes
 
-from roost.daemon.engines.uv_errors import DigestMismatchError, IndexUnreachableError, WheelCorruptError
-from roost.daemon.image_layers import PREFIX_IN_IMAGE
-from roost.store.lock import Wheel
+from roost.daemon.engines.uv.errors import DigestMismatchError, IndexUnreachableError, WheelCorruptError
+from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
+from roost.model.locks.lock import Wheel
 
 SITE = "lib/python3.11/site-packages"
 INFO = "tool-1.0.dist-info"

@@ -9,16 +9,16 @@ import msgspec
 import pytest
 from pip_index import PipIndex
 
-from roost.daemon.config import parse_config
-from roost.daemon.engine_set import Engines
-from roost.daemon.lock_artifact import LockPoisonedError, SharedLock, unshareable
-from roost.daemon.lock_vouch import LockJob, judge, vouch
-from roost.daemon.platforms import local_platform
-from roost.daemon.progress import Silent
-from roost.daemon.solving import SolveJob, solve_lock
-from roost.store.definition import Base, Defaults, Definition, Pip, PipItem
-from roost.store.disk import Layout
-from roost.store.lock import lock_digest
+from roost.daemon.config.config import parse_config
+from roost.daemon.engines.engine_set import Engines
+from roost.daemon.jobs.progress import Silent
+from roost.daemon.locks.artifact import LockPoisonedError, SharedLock, unshareable
+from roost.daemon.locks.attest import LockJob, judge, vouch
+from roost.daemon.locks.solve import SolveJob, solve_lock
+from roost.daemon.oci.target_platforms import local_platform
+from roost.model.definition import Base, Defaults, Definition, Pip, PipItem
+from roost.model.locks.lock import lock_digest
+from roost.store.disk.layout import Layout
 
 DIGEST = "sha256:" + "d" * 64
 

@@ -18,10 +18,13 @@ from pip_index import PipIndex, wheel_bytes
 from registry_parts import Registries, RegistryProcess
 from roost_process import Roost
 
-from roost.daemon.engines.registry import Registry, RegistryConfig
-from roost.daemon.lock_artifact import SharedLock, decode, encode, lock_descriptor, lock_repository, lock_tag
-from roost.daemon.oci import OCI_MANIFEST, Manifest, Reference, Yes, parse_manifest
-from roost.store.lock import Lock, lock_digest
+from roost.daemon.engines.registry.engine import Registry
+from roost.daemon.engines.registry.http import RegistryConfig
+from roost.daemon.locks.artifact import SharedLock, decode, encode, lock_descriptor, lock_repository, lock_tag
+from roost.daemon.oci.answers import Yes
+from roost.daemon.oci.manifests import OCI_MANIFEST, Manifest, parse_manifest
+from roost.daemon.oci.references import Reference
+from roost.model.locks.lock import Lock, lock_digest
 
 ENVIRONMENT = """name: shared
 channels: [conda-forge]

@@ -13,19 +13,22 @@ import pytest
 from catalogue_parts import entry
 from fault_registry import FaultRegistry, OneEngine, digest, fault_registry
 
-from roost.daemon.catalogue import Catalogue
-from roost.daemon.catalogue_registry import CatalogueRegistry
-from roost.daemon.config_schema import RegistriesSettings
-from roost.daemon.engine_set import Engines
-from roost.daemon.engines.registry import Registry, RegistryConfig
-from roost.daemon.image_bases import Bases, Settled
-from roost.daemon.image_places import content_tag
-from roost.daemon.image_push import ImagePusher
-from roost.daemon.oci import OCI_MANIFEST, No, Yes, describe, parse_reference
-from roost.daemon.progress import Progress, Silent
-from roost.daemon.step_share import StepShare
-from roost.store.disk import Layout
-from roost.store.records import BaseLayer, KeptBase
+from roost.daemon.bases.bases import Bases, Settled
+from roost.daemon.bases.naming import content_tag
+from roost.daemon.bases.push import ImagePusher
+from roost.daemon.bases.step_sharing import StepShare
+from roost.daemon.config.schema import RegistriesSettings
+from roost.daemon.curated.catalogue import Catalogue
+from roost.daemon.curated.registry import CatalogueRegistry
+from roost.daemon.engines.engine_set import Engines
+from roost.daemon.engines.registry.engine import Registry
+from roost.daemon.engines.registry.http import RegistryConfig
+from roost.daemon.jobs.progress import Progress, Silent
+from roost.daemon.oci.answers import No, Yes
+from roost.daemon.oci.manifests import OCI_MANIFEST, describe
+from roost.daemon.oci.references import parse_reference
+from roost.model.records import BaseLayer, KeptBase
+from roost.store.disk.layout import Layout
 
 CONFIG = b'{"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}'
 MANIFEST = json.dumps(

@@ -13,7 +13,7 @@ import pytest
 from registry_parts import Registries, RegistryProcess, free_port
 from roost_process import Roost
 
-from roost.daemon.oci import is_loopback
+from roost.daemon.oci.references import is_loopback
 
 Machine = Callable[..., Roost]
 

@@ -11,9 +11,12 @@ import pytest
 from aiohttp import web
 from fault_registry import FaultRegistry, digest
 
-from roost.daemon.engines.registry import FetchedManifest, Registry, RegistryConfig
-from roost.daemon.engines.registry_errors import BlobDigestError
-from roost.daemon.oci import OCI_MANIFEST, Answer, Descriptor, Reference, Unknown, Yes, parse_reference
+from roost.daemon.engines.registry.engine import FetchedManifest, Registry
+from roost.daemon.engines.registry.errors import BlobDigestError
+from roost.daemon.engines.registry.http import RegistryConfig
+from roost.daemon.oci.answers import Answer, Unknown, Yes
+from roost.daemon.oci.manifests import OCI_MANIFEST, Descriptor
+from roost.daemon.oci.references import Reference, parse_reference
 
 CONFIG = {"mediaType": "application/json", "digest": digest(b"{}"), "size": 2}
 MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": CONFIG, "layers": []}).encode()

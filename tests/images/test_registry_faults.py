@@ -14,9 +14,9 @@ import pytest
 from aiohttp import web
 from fault_registry import FaultRegistry, cut, digest, fault_registry, hang, status, times, truncated
 
-from roost.daemon.engines import registry
-from roost.daemon.engines.registry import Registry, RegistryConfig
-from roost.daemon.engines.registry_errors import (
+from roost.daemon.engines.registry import engine
+from roost.daemon.engines.registry.engine import Registry
+from roost.daemon.engines.registry.errors import (
     BlobDigestError,
     BlobMissingError,
     NotRegistryError,
@@ -25,7 +25,10 @@ from roost.daemon.engines.registry_errors import (
     RepositoryMissingError,
     TagMovedError,
 )
-from roost.daemon.oci import OCI_MANIFEST, Descriptor, No, Reference, Unknown, Yes, describe, parse_reference
+from roost.daemon.engines.registry.http import RegistryConfig
+from roost.daemon.oci.answers import No, Unknown, Yes
+from roost.daemon.oci.manifests import OCI_MANIFEST, Descriptor, describe
+from roost.daemon.oci.references import Reference, parse_reference
 
 CONFIG = {"mediaType": "application/json", "digest": digest(b"{}"), "size": 2}
 MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": CONFIG, "layers": []}).encode()
@@ -131,7 +134,7 @@ async def test_a_registry_that_is_gone_behind_its_address_lacks_nothing(
     """What an ingress says whose registry is away."""
     assert isinstance(await client.manifest(ref(server)), Yes)
     blob = describe(b"data", "x")
-    monkeypatch.setattr(registry, "_BELIEVED", 0.0)
+    monkeypatch.setattr(engine, "_BELIEVED", 0.0)
 
     async def nobody(request: web.Request) -> web.Response:
         return web.Response(status=404, text="<html>default backend - 404</html>", content_type="text/html")

@@ -11,20 +11,12 @@ from pathlib import Path
 import pytest
 from registry_parts import Registries, RegistryProcess, free_port, registry
 
-from roost.daemon.engines.registry import Registry, RegistryConfig
-from roost.daemon.engines.registry_errors import BlobDigestError, BlobMissingError, RegistryError
-from roost.daemon.oci import (
-    OCI_INDEX,
-    OCI_LAYER_GZIP,
-    OCI_MANIFEST,
-    Descriptor,
-    No,
-    Reference,
-    Unknown,
-    Yes,
-    describe,
-    parse_reference,
-)
+from roost.daemon.engines.registry.engine import Registry
+from roost.daemon.engines.registry.errors import BlobDigestError, BlobMissingError, RegistryError
+from roost.daemon.engines.registry.http import RegistryConfig
+from roost.daemon.oci.answers import No, Unknown, Yes
+from roost.daemon.oci.manifests import OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST, Descriptor, describe
+from roost.daemon.oci.references import Reference, parse_reference
 
 # htpasswd -B of "secret"
 SECRET = "$2y$04$IME7Jjb31qSvsOR8TPpPbeZ0A6WLN4QPOsn7GGKLHZQn3oVKx/UMq"

@@ -21,10 +21,12 @@ from fault_registry import (
     whole_only,
 )
 
-from roost.daemon.engines import registry_upload
-from roost.daemon.engines.registry import Registry, RegistryConfig
-from roost.daemon.engines.registry_errors import BlobDigestError, RegistryError
-from roost.daemon.oci import Reference, describe, parse_reference
+from roost.daemon.engines.registry import upload
+from roost.daemon.engines.registry.engine import Registry
+from roost.daemon.engines.registry.errors import BlobDigestError, RegistryError
+from roost.daemon.engines.registry.http import RegistryConfig
+from roost.daemon.oci.manifests import describe
+from roost.daemon.oci.references import Reference, parse_reference
 
 CHUNK = 64 * 1024
 DATA = os.urandom(200_000)  # four chunks
@@ -162,7 +164,7 @@ async def test_a_connection_that_brings_nothing_is_not_tried_for_ever(server: Fa
 async def test_tries_that_bring_the_blob_on_are_not_counted(
     server: FaultRegistry, client: Registry, monkeypatch: pytest.MonkeyPatch, much: int, *, done: bool
 ) -> None:
-    monkeypatch.setattr(registry_upload, "_MUCH", much)
+    monkeypatch.setattr(upload, "_MUCH", much)
     server.faults["PATCH "] = times(9, broken_off(server, 20_000), server.honest)
     if done:
         await client.push_blob(ref(server), DATA, WANTED)

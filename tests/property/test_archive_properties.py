@@ -13,7 +13,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.daemon.archives import ArchiveRefusedError, unpack
+from roost.daemon.exchange.archives import ArchiveRefusedError, unpack
 
 parts = st.sampled_from(
     ["a", "b", "..", ".", "", "~", "C:", "..\\", "a\\b", "é", "\u202e", "a b", "x" * 300, "-r", "\n"]

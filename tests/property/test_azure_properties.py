@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from roost.store.canonical import canonical, settings_canonical
-from roost.store.definition import Defaults, Parsed
-from roost.store.errors import DefinitionError
-from roost.store.files import LocalFiles
-from roost.store.readers import Source, read
-from roost.store.writers import Exported, write
+from roost.model.definition import Defaults, Parsed
+from roost.model.errors import DefinitionError
+from roost.model.forms.canonical import canonical, settings_canonical
+from roost.model.readers.read import read
+from roost.model.readers.source import Source
+from roost.model.writers.parts import Exported
+from roost.model.writers.write import write
+from roost.store.sources.files import LocalFiles
 
 FULL: dict[str, Any] = {
     "name": "full",

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.client.wire import Nearest, Reason
-from roost.daemon.decide import Facts, ImageFacts, ImageNeededError, ImagePlace, NoSuchTargetError, Request, decide
-from roost.daemon.oci import Answer, No, Unknown, Yes
-from roost.store.definition import Base, Conda, Definition, Pip, PipItem, Python
-from roost.store.records import Artifact, Estimate, Generation
+from roost.daemon.decision.decide import ImageNeededError, NoSuchTargetError, decide
+from roost.daemon.decision.facts import Facts, ImageFacts, ImagePlace, Request
+from roost.daemon.oci.answers import Answer, No, Unknown, Yes
+from roost.model.definition import Base, Conda, Definition, Pip, PipItem, Python
+from roost.model.records import Artifact, Estimate, Generation
+from roost.wire.plans import Nearest, Reason
 
 LOCKS = st.sampled_from(["sha256:" + c * 64 for c in "0123"])
 SECONDS = st.floats(0, 1e4, allow_nan=False)

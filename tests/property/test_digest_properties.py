@@ -9,10 +9,13 @@ import random
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from roost.store.canonical import canonical, definition_digest, differences, settings_digest, similarity
-from roost.store.definition import Defaults, Parsed
-from roost.store.files import LocalFiles
-from roost.store.readers import Source, read
+from roost.model.definition import Defaults, Parsed
+from roost.model.forms import differences
+from roost.model.forms.canonical import canonical, definition_digest, settings_digest
+from roost.model.forms.differences import similarity
+from roost.model.readers.read import read
+from roost.model.readers.source import Source
+from roost.store.sources.files import LocalFiles
 
 DEFAULTS = Defaults()
 NAMES = ["numpy", "scipy", "python", "scikit-learn", "r-base", "blas", "_libgcc_mutex"]

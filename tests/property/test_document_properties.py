@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.store.canonical import canonical, counting_defaults, settings_canonical
-from roost.store.definition import (
+from roost.model.definition import (
     Base,
     Conda,
     Container,
@@ -23,10 +22,12 @@ from roost.store.definition import (
     Settings,
     Spark,
 )
-from roost.store.document import read_document, to_document
-from roost.store.errors import DefinitionError
-from roost.store.files import LocalFiles
-from roost.store.readers import Source, read
+from roost.model.errors import DefinitionError
+from roost.model.forms.canonical import canonical, counting_defaults, settings_canonical
+from roost.model.readers.document import read_document, to_document
+from roost.model.readers.read import read
+from roost.model.readers.source import Source
+from roost.store.sources.files import LocalFiles
 
 CORPUS = Path(__file__).parents[3] / "shared/corpus/files"
 DEFAULTS = Defaults()

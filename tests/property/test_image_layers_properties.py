@@ -8,17 +8,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.daemon.image_layers import (
-    GROUPS,
-    LARGE,
-    LARGE_LAYERS,
-    Part,
-    Unit,
-    arrange,
-    by_dependency,
-    layer_key,
-)
-from roost.store.lock import CondaPackage
+from roost.daemon.layers.grouping import GROUPS, LARGE, LARGE_LAYERS, Part, Unit, arrange, by_dependency, layer_key
+from roost.model.locks.lock import CondaPackage
 
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,12}", fullmatch=True)
 SIZES = st.one_of(st.integers(0, LARGE - 1), st.integers(LARGE, 1 << 31))

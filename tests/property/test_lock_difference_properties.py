@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.store.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel, lock_digest
-from roost.store.lock_differences import applied, lock_differences, packages_of, plain_order, reversed_change
+from roost.model.locks.differences import applied, lock_differences, packages_of, plain_order, reversed_change
+from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel, lock_digest
 
 NAMES = st.sampled_from(["a", "b", "numpy", "python", "six", "x-y"])
 VERSIONS = st.sampled_from(["1", "1.0", "1.9", "1.10", "2.0rc1", "2.0", "2021.09", "odd-version", "1!3"])

@@ -8,26 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.daemon import oci
-from roost.daemon.oci import (
+from roost.daemon.oci.manifests import (
     DOCKER_INDEX,
     DOCKER_MANIFEST,
+    MANIFEST_LIMIT,
     OCI_INDEX,
     OCI_MANIFEST,
     Index,
     Manifest,
     ManifestInvalidError,
-    Reference,
-    ReferenceInvalidError,
     choose_platform,
-    conda_platform,
-    familiar,
-    image_platform,
-    is_loopback,
     parse_manifest,
-    parse_platform,
-    parse_reference,
 )
+from roost.daemon.oci.platforms import conda_platform, image_platform, parse_platform
+from roost.daemon.oci.references import Reference, ReferenceInvalidError, familiar, is_loopback, parse_reference
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 components = st.from_regex(r"\A[a-z0-9]{1,8}(?:(?:\.|_|__|-{1,3})[a-z0-9]{1,4}){0,2}\Z")
@@ -232,7 +226,7 @@ def test_a_registry_that_calls_it_something_else_is_not_believed() -> None:
     with pytest.raises(ManifestInvalidError):
         parse_manifest(json.dumps(content).encode(), OCI_INDEX)
     with pytest.raises(ManifestInvalidError):
-        parse_manifest(b" " * (oci.MANIFEST_LIMIT + 1))
+        parse_manifest(b" " * (MANIFEST_LIMIT + 1))
 
 
 @given(st.binary(max_size=200))

@@ -12,13 +12,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roost.store.canonical import canonical, from_canonical
-from roost.store.definition import Defaults, Parsed
-from roost.store.errors import DefinitionError
-from roost.store.files import LocalFiles
-from roost.store.readers import FORMATS, Source, read
-from roost.store.readers.toml_places import TomlText
-from roost.store.urls import strip_credentials
+from roost.model.definition import Defaults, Parsed
+from roost.model.errors import DefinitionError
+from roost.model.forms.canonical import canonical, from_canonical
+from roost.model.readers.read import FORMATS, read
+from roost.model.readers.source import Source
+from roost.model.readers.toml_places import TomlText
+from roost.model.syntax.urls import strip_credentials
+from roost.store.sources.files import LocalFiles
 
 VECTORS = json.loads((Path(__file__).parents[1] / "golden" / "vectors.json").read_text(encoding="utf-8"))
 FILES = sorted((name, text) for vector in VECTORS for name, text in vector.get("files", {}).items())

@@ -11,7 +11,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.store.reconcile import Action, Listing, Row, reconcile
+from roost.store.artifacts.reconcile import Action, Listing, Row, reconcile
 
 NAMES = [f"p{number}" for number in range(5)]
 STATES = ["building", "ready", "retired", "deleting"]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.daemon.lock_artifact import (
+from roost.daemon.locks.artifact import (
     LOCK_TYPE,
     LockNewerError,
     LockPoisonedError,
@@ -22,10 +22,11 @@ from roost.daemon.lock_artifact import (
     lock_tag,
     unshareable,
 )
-from roost.daemon.lock_verify import Wanted, check_provided, marker_environment, verify, vouched
-from roost.daemon.oci import Manifest, parse_manifest, parse_reference
-from roost.store.definition import PipItem
-from roost.store.lock import CondaPackage, CondaPython, HostPython, Lock, RemoteInput, Wheel, lock_digest
+from roost.daemon.locks.verify_offline import Wanted, check_provided, marker_environment, verify, vouched
+from roost.daemon.oci.manifests import Manifest, parse_manifest
+from roost.daemon.oci.references import parse_reference
+from roost.model.definition import PipItem
+from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, RemoteInput, Wheel, lock_digest
 
 FORGE = "https://conda.anaconda.org/conda-forge"
 DEFINITION = "sha256:" + "d" * 64

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.store.canonical import canonical, settings_canonical
-from roost.store.definition import (
+from roost.model.definition import (
     Base,
     Conda,
     Container,
@@ -26,10 +25,13 @@ from roost.store.definition import (
     Settings,
     Spark,
 )
-from roost.store.errors import RoostError
-from roost.store.files import LocalFiles
-from roost.store.readers import Source, read
-from roost.store.writers import FORMATS, Exported, Written, write
+from roost.model.errors import RoostError
+from roost.model.forms.canonical import canonical, settings_canonical
+from roost.model.readers.read import read
+from roost.model.readers.source import Source
+from roost.model.writers.parts import Exported, Written
+from roost.model.writers.write import FORMATS, write
+from roost.store.sources.files import LocalFiles
 
 CORPUS = Path(__file__).parents[3] / "shared/corpus"
 DEFAULTS = Defaults()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from roost.client import attach
-from roost.client.wire import PROTOCOL, Frame
+from roost.client.launch import attach
+from roost.wire.protocol import PROTOCOL
+from roost.wire.runs import Frame
 
 
 def test_the_client_and_the_wire_name_the_same_kinds():

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from roost.daemon.auth_files import AuthFileError, read_auth_file, read_credentials, read_netrc, ways_for
-from roost.daemon.config import Config
-from roost.daemon.config_schema import CondaSettings, HostCredentials, NetworkSettings, Settings
-from roost.daemon.engines.conda_client import Credentials
-from roost.daemon.expansion import VariableMissingError
-from roost.daemon.host_credentials import find_credentials, in_urls, missing_variables, not_kept, urls_of
-from roost.store.definition import Conda, Definition, Pip, PipItem
+from roost.daemon.config.config import Config
+from roost.daemon.config.schema import CondaSettings, HostCredentials, NetworkSettings, Settings
+from roost.daemon.credentials.auth_files import AuthFileError, read_auth_file, read_credentials, read_netrc, ways_for
+from roost.daemon.credentials.host import find_credentials, in_urls, missing_variables, not_kept, urls_of
+from roost.daemon.credentials.substitution import VariableMissingError
+from roost.daemon.engines.conda.client import Credentials
+from roost.model.definition import Conda, Definition, Pip, PipItem
 
 ENTRIES = {
     "basic.example": {"BasicHTTP": {"username": "u", "password": "p:w@"}},

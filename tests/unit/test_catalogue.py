@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "images"))  # pytest's imp
 
 from catalogue_parts import CONTENTS, entry, sound
 
-from roost.daemon.catalogue import (
+from roost.daemon.curated.catalogue import (
     Catalogue,
     CatalogueInvalidError,
     CatalogueNewerError,
@@ -23,11 +23,11 @@ from roost.daemon.catalogue import (
     versions_of,
     with_entry,
 )
-from roost.daemon.portable import fault_of, portable
-from roost.store.canonical import canonical
-from roost.store.definition import Base, Conda, Defaults, Definition, Pip, PipItem, Python, Settings
-from roost.store.errors import Location
-from roost.store.records import EnvironmentBody
+from roost.daemon.curated.portability import fault_of, portable
+from roost.model.definition import Base, Conda, Defaults, Definition, Pip, PipItem, Python, Settings
+from roost.model.errors import Location
+from roost.model.forms.canonical import canonical
+from roost.model.records import EnvironmentBody
 
 HERE = "registry.example.org/team"
 

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from roost.client.cli.changes import change_lines, lock_lines, summary
+from roost.client.cli.environments.changes import change_lines, lock_lines, summary
 
 CHANGES = [
     {"field": "conda.dependencies[1]", "before": "numpy=1.26", "after": "numpy=2.1"},

@@ -10,12 +10,13 @@ import sys
 import msgspec
 import pytest
 
-from roost.client import cli, wire
-from roost.client.cli import planning
+from roost.client.cli import main
 from roost.client.cli.context import Context
+from roost.client.cli.execution import planning
 from roost.client.cli.parser import MODULES, build_parser, commands_of, parse, split_command
-from roost.client.cli.what import what
+from roost.client.cli.selector import what
 from roost.client.errors import ClientError
+from roost.wire.plans import What
 
 
 @pytest.mark.parametrize(
@@ -60,17 +61,17 @@ def test_what_is_the_same_everywhere_and_fits_the_wire(command):
     said = ["-f", "x.yml", "--generation", "3", "--lock", "sha256:1", "--ignore-image", "-t", "local"]
     options = parse([command, *said, *(["--", "c"] if command in ("run", "exec") else [])])
     asked = what(Context(options), ["c"])
-    struct = msgspec.convert(asked, wire.What)
-    assert struct == wire.What(
+    struct = msgspec.convert(asked, What)
+    assert struct == What(
         cwd=os.getcwd(), file="x.yml", generation=3, lock="sha256:1", ignore_image=True, command=["c"]
     )
-    assert set(asked) <= set(wire.What.__struct_fields__)
+    assert set(asked) <= set(What.__struct_fields__)
 
 
 @pytest.mark.parametrize("command", WANTED)
 @pytest.mark.parametrize("pair", [("-e", "-f"), ("-n", "--image"), ("-f", "--image")])
 def test_at_most_one_of_the_three(command, pair, capsys):
-    status = cli.run([command, pair[0], "a", pair[1], "b"])
+    status = main.run([command, pair[0], "a", pair[1], "b"])
     assert status == (125 if command in ("run", "exec", "shell") else 2)
     assert "not allowed with" in capsys.readouterr().err
 
@@ -80,7 +81,7 @@ def test_at_most_one_of_the_three(command, pair, capsys):
     [("plan -x", "roost plan"), ("run -x", "roost run"), ("runs show a b", "roost runs"), ("-x plan", "roost")],
 )
 def test_what_is_too_much_is_named_with_the_help_that_says_more(words, where, capsys):
-    assert cli.run(words.split()) in (2, 125)
+    assert main.run(words.split()) in (2, 125)
     said = capsys.readouterr().err
     assert "No such option or argument here: " in said
     assert f"See `{where} --help`." in said
@@ -88,14 +89,14 @@ def test_what_is_too_much_is_named_with_the_help_that_says_more(words, where, ca
 
 @pytest.mark.parametrize("name", ["image", "target", "registry", "deploy", "watch", "lsp", "kernel"])
 def test_what_is_not_built_yet_does_not_pretend(name, capsys):
-    assert cli.run([name, "--json"]) == 2
+    assert main.run([name, "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["code"] == "usage"
 
 
 def test_help_ends_well_and_nothing_at_all_does_not(capsys):
-    assert cli.run(["run", "--help"]) == 0
-    assert cli.run([]) == 2
-    assert cli.run(["--version"]) == 0
+    assert main.run(["run", "--help"]) == 0
+    assert main.run([]) == 2
+    assert main.run(["--version"]) == 0
     assert "roost 0." in capsys.readouterr().out
 
 

@@ -6,10 +6,14 @@ import io
 
 import pytest
 
-from roost.client import hot, places, shells, terminal, transport, wire
-from roost.client.activate import CommandError, environment, resolve
-from roost.client.display import Display
+from roost.client import paths
 from roost.client.errors import ClientError, render
+from roost.client.launch import hot, shells
+from roost.client.launch.activate import CommandError, environment, resolve
+from roost.client.terminal import text as terminal
+from roost.client.terminal.progress import Display
+from roost.client.transport import connection
+from roost.wire import protocol
 
 
 class Terminal(io.StringIO):
@@ -34,19 +38,19 @@ def test_an_error_is_two_lines_with_the_place_first():
 
 
 def test_both_halves_of_the_client_speak_one_protocol():
-    assert hot.PROTOCOL == transport.PROTOCOL == wire.PROTOCOL
+    assert hot.PROTOCOL == connection.PROTOCOL == protocol.PROTOCOL
 
 
 def test_variables_are_sent_only_when_asked_for_and_only_once(monkeypatch):
     monkeypatch.setenv("ONE", "1")
     monkeypatch.setenv("TWO", "2")
     error = ClientError({"code": "variable-missing", "fields": {"variables": ["ONE", "NOT_SET_ANYWHERE"]}})
-    first = transport.with_variables({"what": {"cwd": "/"}}, error)
+    first = connection.with_variables({"what": {"cwd": "/"}}, error)
     assert first == {"what": {"cwd": "/", "environ": {"ONE": "1"}}}
-    assert transport.with_variables(first, error) is None
+    assert connection.with_variables(first, error) is None
     more = ClientError({"code": "variable-missing", "fields": {"variables": ["TWO"]}})
-    assert transport.with_variables(first, more)["what"]["environ"] == {"ONE": "1", "TWO": "2"}
-    assert transport.with_variables(first, ClientError({"code": "other"})) is None
+    assert connection.with_variables(first, more)["what"]["environ"] == {"ONE": "1", "TWO": "2"}
+    assert connection.with_variables(first, ClientError({"code": "other"})) is None
 
 
 def messages():
@@ -73,7 +77,7 @@ def test_progress_elsewhere_is_plain_lines():
 def test_progress_on_a_terminal_has_bytes_rate_and_time_left(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr("roost.client.display.REDRAW_SECONDS", -1)
+    monkeypatch.setattr("roost.client.terminal.progress.REDRAW_SECONDS", -1)
     stream = Terminal()
     display = Display(stream)
     for message in messages():
@@ -154,17 +158,17 @@ def test_the_first_word_of_a_command(tmp_path):
 def test_the_socket_moves_where_the_root_is_too_deep(monkeypatch):
     monkeypatch.delenv("ROOST_SOCKET", raising=False)
     monkeypatch.setenv("ROOST_HOME", "/short")
-    assert places.socket_path() == "/short/roost.sock"
+    assert paths.socket_path() == "/short/roost.sock"
     monkeypatch.setenv("ROOST_HOME", "/" + "x" * 100)
-    assert places.socket_path().startswith("/tmp/roost-")
-    assert len(places.socket_path()) < 100
+    assert paths.socket_path().startswith("/tmp/roost-")
+    assert len(paths.socket_path()) < 100
     monkeypatch.setenv("ROOST_SOCKET", "/other.sock")
-    assert places.socket_path() == "/other.sock"
+    assert paths.socket_path() == "/other.sock"
 
 
 @pytest.mark.parametrize("home", ["/short", "/" + "y" * 120])
 def test_the_daemon_works_out_the_same_places(monkeypatch, home):
-    from roost.daemon import places as daemon_places
+    from roost.daemon.config import paths as daemon_places
 
     monkeypatch.delenv("ROOST_SOCKET", raising=False)
     for variables in (
@@ -174,8 +178,8 @@ def test_the_daemon_works_out_the_same_places(monkeypatch, home):
     ):
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        assert daemon_places.find_root() == places.root()
-        assert daemon_places.socket_path(places.root()) == places.socket_path()
+        assert daemon_places.find_root() == paths.root()
+        assert daemon_places.socket_path(paths.root()) == paths.socket_path()
 
 
 def test_fish_and_zsh_are_entered_after_their_own_files(tmp_path, monkeypatch):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from roost.daemon.engines.conda_channels import (
+from roost.daemon.credentials.substitution import VariableMissingError
+from roost.daemon.engines.conda.channels import (
     Routes,
     channel_url,
     channel_urls,
@@ -14,7 +15,6 @@ from roost.daemon.engines.conda_channels import (
     secrets_of,
     split_channel,
 )
-from roost.daemon.expansion import VariableMissingError
 
 
 @pytest.mark.parametrize(

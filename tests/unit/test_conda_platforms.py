@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.daemon.engines.conda_platforms import (
+from roost.daemon.engines.conda.platforms import (
     MachineLacksError,
     PlatformUnknownError,
     SystemInvalidError,

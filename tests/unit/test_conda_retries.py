@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from roost.daemon.engines import conda_link
-from roost.daemon.engines.conda_errors import LinkError
+from roost.daemon.engines.conda import link
+from roost.daemon.engines.conda.errors import LinkError
 
 DISTURBED = "failed to rename temp directory '/c/.python-1x' to '/c/python-1': Directory not empty (os error 39)"
 GONE = "failed to copy file from /c/python-1/x to /p/x: No such file or directory (os error 2)"
@@ -28,13 +28,13 @@ class Tries:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conda_link, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(link, "_PAUSE_SECONDS", 0.0)
 
 
 async def test_it_is_made_again_in_an_empty_prefix(tmp_path: Path) -> None:
     (tmp_path / "half").write_text("")
     tries = Tries(DISTURBED, GONE)
-    await conda_link._retried(tries, str(tmp_path), "/c", tries=3)
+    await link._retried(tries, str(tmp_path), "/c", tries=3)
     assert tries.made == 3
     assert list(tmp_path.iterdir()) == []
 
@@ -48,5 +48,5 @@ async def test_other_failures_and_the_last_one_are_told(
 ) -> None:
     tries = Tries(*messages)
     with pytest.raises(LinkError):
-        await conda_link._retried(tries, str(tmp_path), "/c", tries=most)
+        await link._retried(tries, str(tmp_path), "/c", tries=most)
     assert tries.made == made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.daemon.engines.conda_errors import (
+from roost.daemon.engines.conda.errors import (
     ChannelMissingError,
     ChannelRefusedError,
     ChannelUnreachableError,
@@ -15,9 +15,9 @@ from roost.daemon.engines.conda_errors import (
     translate,
     translated,
 )
-from roost.daemon.engines.conda_explicit import ExplicitUrlError, parse_explicit
-from roost.daemon.engines.conda_provides import distributions
-from roost.store.errors import BuildError, RoostError, StoreFullError
+from roost.daemon.engines.conda.explicit import ExplicitUrlError, parse_explicit
+from roost.daemon.engines.conda.provides import distributions
+from roost.model.errors import BuildError, RoostError, StoreFullError
 
 
 def raised(kind: str, text: str) -> Exception:

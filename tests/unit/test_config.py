@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.daemon.config import (
+from roost.daemon.config.config import (
     ConfigError,
     all_settings,
     config_path,
@@ -15,7 +15,7 @@ from roost.daemon.config import (
     load_config,
     parse_config,
 )
-from roost.daemon.config_docs import markdown
+from roost.daemon.config.docs import markdown
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -40,7 +40,7 @@ def test_every_setting_is_documented(setting: object) -> None:
 
 def test_the_document_is_what_the_schema_says() -> None:
     assert (REPOSITORY / "daemon" / "CONFIG.md").read_text() == markdown(), (
-        "write it anew: python -m roost.daemon.config_docs > daemon/CONFIG.md"
+        "write it anew: python -m roost.daemon.config.docs > daemon/CONFIG.md"
     )
 
 

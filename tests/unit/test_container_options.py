@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from roost.daemon.engines.docker_options import ContainerArgumentError, ContainerSpec, container_body
+from roost.daemon.engines.docker.options import ContainerArgumentError, ContainerSpec, container_body
 
 
 def _body(*arguments: str) -> dict[str, Any]:

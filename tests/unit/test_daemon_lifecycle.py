@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from roost.daemon.lifecycle import Lifecycle
+from roost.daemon.jobs.lifecycle import Lifecycle
 
 
 async def test_it_stops_once_idle_for_long_enough() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 HEAD = """
 import logging, os, sys
-from roost.daemon.config_schema import DaemonSettings
-from roost.daemon.logs import start_logging, stop_logging
+from roost.daemon.config.schema import DaemonSettings
+from roost.daemon.server.logs import start_logging, stop_logging
 os.umask(0o077)
 root = sys.argv[1]
 """

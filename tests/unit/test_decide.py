@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from roost.client.wire import PlanView, Reason
-from roost.daemon.decide import Facts, ImageFacts, ImageNeededError, ImagePlace, NoSuchTargetError, Request, decide
-from roost.daemon.oci import Answer, No, Unknown, Yes
-from roost.store.definition import Base, Conda, Definition, Pip, PipItem, Python
-from roost.store.records import Artifact, Estimate, Generation
+from roost.daemon.decision.decide import ImageNeededError, NoSuchTargetError, decide
+from roost.daemon.decision.facts import Facts, ImageFacts, ImagePlace, Request
+from roost.daemon.oci.answers import Answer, No, Unknown, Yes
+from roost.model.definition import Base, Conda, Definition, Pip, PipItem, Python
+from roost.model.records import Artifact, Estimate, Generation
+from roost.wire.plans import PlanView, Reason
 
 LOCK = "sha256:" + "ab" * 32
 CONDA = Definition(conda=Conda(dependencies=("numpy",)))

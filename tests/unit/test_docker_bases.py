@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.daemon.engines.docker_steps import Below, built_on
+from roost.daemon.engines.docker.steps import Below, built_on
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
-from roost.client.cli import exchange
-from roost.client.wire_exchange import ExportFormat
-from roost.store.writers import FORMATS
+from roost.client.cli.environments import exchange
+from roost.model.writers.write import FORMATS
+from roost.wire.exchange import ExportFormat
 
 
 def test_every_place_knows_the_same_formats():

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.daemon.expansion import (
+from roost.daemon.credentials.substitution import (
     VariableMissingError,
     conceal,
     expand_credentials,
     require_variables,
     reveal,
 )
-from roost.store.definition import Conda, Definition, Pip, PipItem
-from roost.store.lock import CondaPackage, CondaPython, Lock, Wheel
+from roost.model.definition import Conda, Definition, Pip, PipItem
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
 
 TOKEN = "t0ken-of-somebody"
 

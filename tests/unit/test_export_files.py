@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from roost.client.errors import ClientError
-from roost.client.export_files import write_export
-from roost.store.files import LocalFiles
+from roost.client.terminal.export_files import write_export
+from roost.store.sources.files import LocalFiles
 
 
 def export(files: dict[str, str], folder: bool = True, **copies: dict[str, object]) -> dict[str, object]:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from roost.daemon.resolve import FilesWithin
-from roost.store.definition import Parsed
-from roost.store.files import LocalFiles
-from roost.store.readers import Source, read
+from roost.daemon.definitions.resolve import FilesWithin
+from roost.model.definition import Parsed
+from roost.model.readers.read import read
+from roost.model.readers.source import Source
+from roost.store.sources.files import LocalFiles
 
 
 class OutsideError(Exception):

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from roost.client.wire import Message
-from roost.daemon.build_progress import in_turn
-from roost.daemon.flights import Flight, Flights
+from roost.daemon.jobs.reporter import in_turn
+from roost.daemon.jobs.shared_task import Flight, Flights
+from roost.wire.builds import Message
 
 Start = Callable[[Flight[int]], Awaitable[int]]
 

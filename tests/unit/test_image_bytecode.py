@@ -13,8 +13,8 @@ from types import CodeType
 
 import pytest
 
-from roost.daemon.engines.image_bytecode import Compiler, add_bytecode, find_compiler
-from roost.daemon.engines.layer_tar import FIXED_TIME, Entry
+from roost.daemon.layers.bytecode import Compiler, add_bytecode, find_compiler
+from roost.daemon.layers.tar import FIXED_TIME, Entry
 
 MINOR = f"{sys.version_info[0]}.{sys.version_info[1]}"
 TAG = f"cpython-{sys.version_info[0]}{sys.version_info[1]}"

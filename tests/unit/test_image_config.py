@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from roost.daemon.image_config import (
+from roost.daemon.images.config import (
     CREATED,
     BaseImage,
     activated,
@@ -19,10 +19,10 @@ from roost.daemon.image_config import (
     no_base,
     packages_told,
 )
-from roost.daemon.image_layers import Content, Layer
-from roost.daemon.oci import DOCKER_LAYER_GZIP, OCI_LAYER_GZIP, Descriptor, parse_manifest
-from roost.store.lock import CondaPackage, CondaPython, Lock
-from roost.store.records import Change
+from roost.daemon.layers.grouping import Content, Layer
+from roost.daemon.oci.manifests import DOCKER_LAYER_GZIP, OCI_LAYER_GZIP, Descriptor, parse_manifest
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock
+from roost.model.records import Change
 
 LAYER = Layer(diff_id="sha256:" + "1" * 64, digest="sha256:" + "2" * 64, size=9, path="/x", packages=("numpy 2.1",))
 BASE = {

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from roost.client.wire import Reason
-from roost.daemon import image_facts
-from roost.daemon.config_schema import RegistriesSettings
-from roost.daemon.image_facts import ImageScout
-from roost.daemon.image_push import Pushed
-from roost.daemon.oci import Answer, Unknown, Yes
+from roost.daemon.bases.push import Pushed
+from roost.daemon.config.schema import RegistriesSettings
+from roost.daemon.images import facts as image_facts
+from roost.daemon.images.facts import ImageScout
+from roost.daemon.oci.answers import Answer, Unknown, Yes
+from roost.wire.plans import Reason
 
 KEY = "sha256:" + "1" * 64
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from roost.daemon.engines.docker_steps import parse_steps
-from roost.daemon.image_config import image_key
-from roost.daemon.image_places import common_length, definition_tag, engine_reference, image_repository, key_tag
-from roost.daemon.image_scripts import script_steps
-from roost.daemon.image_wanted import key_of
-from roost.daemon.oci import parse_reference
-from roost.store.lock import CondaPackage, CondaPython, Lock, lock_digest
+from roost.daemon.bases.naming import common_length, definition_tag, engine_reference, image_repository, key_tag
+from roost.daemon.engines.docker.steps import parse_steps
+from roost.daemon.images.config import image_key
+from roost.daemon.images.requests import key_of
+from roost.daemon.images.scripts import script_steps
+from roost.daemon.oci.references import parse_reference
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock, lock_digest
 
 KEY = "sha256:" + "0123456789abcdef" * 4
 OTHER = "sha256:" + "ab" * 32

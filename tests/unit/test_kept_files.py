@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from roost.daemon.kept_files import LocalChangedError, keep, keep_wheel
-from roost.store.definition import Base, Definition, Pip, PipItem
-from roost.store.disk import Layout
-from roost.store.errors import DefinitionError
-from roost.store.files import LocalFiles
-from roost.store.readers.source import MissingFileError
+from roost.daemon.workspace.local_content import LocalChangedError, keep, keep_wheel
+from roost.model.definition import Base, Definition, Pip, PipItem
+from roost.model.errors import DefinitionError
+from roost.model.readers.source import MissingFileError
+from roost.store.disk.layout import Layout
+from roost.store.sources.files import LocalFiles
 
 NAME = "x-1-py3-none-any.whl"
 

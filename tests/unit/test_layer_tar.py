@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from roost.daemon.engines import layer_tar
-from roost.daemon.engines.layer_tar import FIXED_TIME, Entry, StoppedError, completed, pack
+from roost.daemon.layers import tar
+from roost.daemon.layers.tar import FIXED_TIME, Entry, StoppedError, completed, pack
 
 
-def packed(folder: Path, entries: list[Entry], name: str = "a") -> tuple[layer_tar.Packed, bytes]:
+def packed(folder: Path, entries: list[Entry], name: str = "a") -> tuple[tar.Packed, bytes]:
     path = folder / name
     made = pack(entries, str(path), threading.Event())
     return made, path.read_bytes()
@@ -113,7 +113,7 @@ def test_a_file_that_is_shorter_than_it_says_is_an_error(tmp_path: Path) -> None
 
 
 def test_a_file_of_eight_gibibytes_says_its_size() -> None:
-    header = layer_tar._headers("x", b"0", 9 << 30, 0o644, 0)
+    header = tar._headers("x", b"0", 9 << 30, 0o644, 0)
     with tarfile.open(fileobj=io.BytesIO(header + bytes(1024)), mode="r:") as archive:
         member = archive.next()
     assert member is not None

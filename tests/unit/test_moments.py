@@ -6,8 +6,8 @@ from datetime import datetime, timezone
 
 import pytest
 
-from roost.daemon.moments import as_of_moment, parse_as_of
-from roost.store.errors import UsageError
+from roost.daemon.config.dates import as_of_moment, parse_as_of
+from roost.model.errors import UsageError
 
 NOW = datetime(2026, 11, 23, 11, 0, tzinfo=timezone.utc)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from roost.daemon.package_specs import PackageSpecError, meant, parse_package_spec
-from roost.store.where_used import Package
+from roost.daemon.compare.package_specs import PackageSpecError, meant, parse_package_spec
+from roost.model.package_uses import Package
 
 VERSIONS = ["1.25.2", "1.26.3", "1.26.4rc1", "1.26.4", "1.26.5", "2.0.0"]
 BOTH = [

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from roost.daemon.places import SOCKET_LIMIT, SocketPathError, find_root, scrub, socket_path
+from roost.daemon.config.paths import SOCKET_LIMIT, SocketPathError, find_root, scrub, socket_path
 
 
 def test_the_root_is_roost_home_made_absolute() -> None:

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from roost.daemon.redaction import RedactingFormatter, redact, redact_value
+from roost.daemon.credentials.redaction import RedactingFormatter, redact, redact_value
 
 SECRETS = [
     ("https://me:SECRET@host/x", "https://***@host/x"),

@@ -7,8 +7,9 @@ from datetime import datetime, timezone
 import pytest
 from yarl import URL
 
-from roost.daemon.engines.registry_auth import Credentials, parse_challenges, proxy_for
-from roost.daemon.engines.registry_http import retry_after
+from roost.daemon.engines.registry.auth import parse_challenges, proxy_for
+from roost.daemon.engines.registry.credentials import Credentials
+from roost.daemon.engines.registry.http import retry_after
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from roost.daemon.engines.conda_errors import DigestMismatchError, PackageMissingError, PostLinkError
-from roost.daemon.engines.uv_errors import DigestMismatchError as WheelMismatchError
-from roost.daemon.engines.uv_errors import gone
-from roost.daemon.lost_packages import explain_loss
-from roost.daemon.reruns import RunUnrepeatableError, check_repeatable, interpreter_changes
-from roost.store.errors import BuildError, RoostError
-from roost.store.lock import CondaPackage, CondaPython, Lock, Wheel
-from roost.store.records import Run
+from roost.daemon.engines.conda.errors import DigestMismatchError, PackageMissingError, PostLinkError
+from roost.daemon.engines.uv.errors import DigestMismatchError as WheelMismatchError
+from roost.daemon.engines.uv.errors import gone
+from roost.daemon.locks.missing_packages import explain_loss
+from roost.daemon.runs.reruns import RunUnrepeatableError, check_repeatable, interpreter_changes
+from roost.model.errors import BuildError, RoostError
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
+from roost.model.records import Run
 
 SIX = CondaPackage(
     name="six",

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from roost.daemon.catalogue import Catalogue, check_curated_name, entry_of, versions_of
-from roost.daemon.shipped_environments import FOLDER, shipped, shipped_names
-from roost.store.canonical import settings_digest
-from roost.store.definition import Settings
+from roost.daemon.curated.catalogue import Catalogue, check_curated_name, entry_of, versions_of
+from roost.daemon.curated.shipped import FOLDER, shipped, shipped_names
+from roost.model.definition import Settings
+from roost.model.forms.canonical import settings_digest
 
 RELEASED = {
     ("Roost-Minimal", 1): "sha256:fb608fef3927165e4d0f2fd4b8f851e416f4fa9bc9c196e9f39f63f1dba90380",

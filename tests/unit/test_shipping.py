@@ -9,12 +9,12 @@ from typing import cast
 
 import pytest
 
-from roost.daemon import shipped_environments
-from roost.daemon.curated import Curated
-from roost.daemon.engine_set import Engines
-from roost.daemon.events import Events
-from roost.daemon.launch import LaunchFolder
-from roost.store.names import EnvironmentReference
+from roost.daemon.curated import shipped
+from roost.daemon.curated.curated import Curated
+from roost.daemon.engines.engine_set import Engines
+from roost.daemon.jobs.events import Events
+from roost.daemon.launch.folder import LaunchFolder
+from roost.model.names import EnvironmentReference
 from roost.store.store import Store
 
 
@@ -29,16 +29,16 @@ async def store(short_folder: Path) -> AsyncIterator[Store]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """What a later roost brings: a copy that a test may add to."""
     later = tmp_path / "shipped"
-    shutil.copytree(shipped_environments.FOLDER, later)
-    monkeypatch.setattr(shipped_environments, "FOLDER", str(later))
-    shipped_environments.shipped.cache_clear()
+    shutil.copytree(shipped.FOLDER, later)
+    monkeypatch.setattr(shipped, "FOLDER", str(later))
+    shipped.shipped.cache_clear()
     yield later
-    shipped_environments.shipped.cache_clear()
+    shipped.shipped.cache_clear()
 
 
 async def ship(store: Store) -> None:
     """As at a start. Engines, events and plan files have no part in it."""
-    shipped_environments.shipped.cache_clear()
+    shipped.shipped.cache_clear()
     await Curated(store, cast("Engines", None), cast("Events", None), cast("LaunchFolder", None)).ship()
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from roost.daemon.places import SocketPathError
-from roost.daemon.sockets import bind_socket, inherited_socket, notifier, remove_socket
+from roost.daemon.config.paths import SocketPathError
+from roost.daemon.server.sockets import bind_socket, inherited_socket, notifier, remove_socket
 
 
 @pytest.fixture

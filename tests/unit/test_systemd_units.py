@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.store.errors import StoreRefusedError
+from roost.model.errors import StoreRefusedError
 
 FOLDER = Path(__file__).parents[2] / "systemd"
 

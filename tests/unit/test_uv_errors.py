@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from roost.daemon.engines import uv_errors
-from roost.store.errors import StoreFullError
+from roost.daemon.engines.uv import errors
+from roost.model.errors import StoreFullError
 
 DNS = """error: Failed to download `numpy @ https://x.example/numpy-1.26.4-py3-none-any.whl`
   cause: Request failed after 3 retries in 10.9s
@@ -42,32 +42,32 @@ hint: Wheels are required for `docopt`\
 @pytest.mark.parametrize(
     ("stderr", "expected", "word"),
     [
-        (DNS, uv_errors.IndexUnreachableError, "https://x.example/numpy-1.26.4"),
-        (MISMATCH, uv_errors.DigestMismatchError, "six==1.17.0: expected sha256:555"),
-        (UNSATISFIABLE, uv_errors.PipUnsatisfiableError, "scipy>=1.18.1 cannot be used"),
+        (DNS, errors.IndexUnreachableError, "https://x.example/numpy-1.26.4"),
+        (MISMATCH, errors.DigestMismatchError, "six==1.17.0: expected sha256:555"),
+        (UNSATISFIABLE, errors.PipUnsatisfiableError, "scipy>=1.18.1 cannot be used"),
         ("error: x\n  cause: No space left on device (os error 28)", StoreFullError, "No space"),
         (
             "error: Failed to fetch: https://x.example/\n cause: HTTP status client error (401 Unauthorized)",
-            uv_errors.IndexDeniedError,
+            errors.IndexDeniedError,
             "x.example",
         ),
         (
             "error: Failed to build `x`\n  cause: The build backend returned an error",
-            uv_errors.WheelBuildError,
+            errors.WheelBuildError,
             "backend",
         ),
-        ("error: Failed to extract archive\n cause: invalid zip", uv_errors.WheelCorruptError, "zip"),
+        ("error: Failed to extract archive\n cause: invalid zip", errors.WheelCorruptError, "zip"),
         (
             "error: Failed to fetch: https://x.example/a\n cause: HTTP status client error (404 Not Found)",
-            uv_errors.UrlGoneError,
+            errors.UrlGoneError,
             "nothing at https://x.example/a",
         ),
-        ("error: something new", uv_errors.UvFailedError, "something new"),
-        ("", uv_errors.UvFailedError, "said nothing"),
+        ("error: something new", errors.UvFailedError, "something new"),
+        ("", errors.UvFailedError, "said nothing"),
     ],
 )
 def test_each_failure_has_its_error(stderr: str, expected: type[Exception], word: str) -> None:
-    error = uv_errors.translate(stderr, 1, "locking")
+    error = errors.translate(stderr, 1, "locking")
     assert type(error) is expected
     assert word in error.message
     assert "error:" not in error.message
@@ -75,14 +75,14 @@ def test_each_failure_has_its_error(stderr: str, expected: type[Exception], word
 
 
 def test_a_signal_is_a_crash() -> None:
-    error = uv_errors.translate(MISMATCH, -9, "installing")
-    assert isinstance(error, uv_errors.UvCrashedError)
+    error = errors.translate(MISMATCH, -9, "installing")
+    assert isinstance(error, errors.UvCrashedError)
     assert "signal 9" in error.message
 
 
 @pytest.mark.parametrize("text", [UNSATISFIABLE, ONLY])
 def test_a_conflict_names_conda_and_pip(text: str) -> None:
-    error = uv_errors.conflict(uv_errors.explanation(text), {"numpy": "1.26.4", "scipy-stubs": "1", "python": "3.11"})
+    error = errors.conflict(errors.explanation(text), {"numpy": "1.26.4", "scipy-stubs": "1", "python": "3.11"})
     assert error is not None
     assert "conda provides numpy 1.26.4" in error.message
     assert "scipy>=1.18.1 (which needs numpy>=2.0.0,<2.8)" in error.message
@@ -91,27 +91,27 @@ def test_a_conflict_names_conda_and_pip(text: str) -> None:
 
 def test_what_the_provided_version_allows_is_no_culprit() -> None:
     text = "Because you require a>=1 and b==2 depends on a<1, we can conclude that nothing fits."
-    error = uv_errors.conflict(text, {"a": "1.5"})
+    error = errors.conflict(text, {"a": "1.5"})
     assert error is not None
     assert error.fields["pip"] == ["b==2 (which needs a<1)"]
 
 
 def test_a_failure_about_other_things_is_no_conflict() -> None:
-    assert uv_errors.conflict(uv_errors.explanation(UNSATISFIABLE), {"pandas": "2.0", "num": "1"}) is None
+    assert errors.conflict(errors.explanation(UNSATISFIABLE), {"pandas": "2.0", "num": "1"}) is None
 
 
 def test_everyday_words_are_no_packages() -> None:
     text = "Because a==1 has no wheels with a matching tag and you require a==1, the requirements of pip do not fit."
-    assert uv_errors.conflict(text, {"pip": "24.0", "wheels": "1"}) is None
+    assert errors.conflict(text, {"pip": "24.0", "wheels": "1"}) is None
 
 
 def test_uvs_own_hint_is_handed_on() -> None:
     said = "\nhint: Pre-releases are available for `a` in the requested range (try: `--prerelease=allow`)"
-    error = uv_errors.translate(f"error: No solution found when resolving dependencies{said}", 1, "locking")
+    error = errors.translate(f"error: No solution found when resolving dependencies{said}", 1, "locking")
     assert error.hint.endswith("(try: `--pre` in the requirements)")
 
 
 def test_needed_builds_are_named() -> None:
-    assert uv_errors.needs_build(SOURCES) == {"docopt"}
-    assert uv_errors.needs_build("error: Building source distributions is disabled") == set()
-    assert uv_errors.needs_build(UNSATISFIABLE) is None
+    assert errors.needs_build(SOURCES) == {"docopt"}
+    assert errors.needs_build("error: Building source distributions is disabled") == set()
+    assert errors.needs_build(UNSATISFIABLE) is None

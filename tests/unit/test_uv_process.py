@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from roost.daemon.engines import uv_process
-from roost.daemon.engines.uv_process import Process, Secrets
-from roost.daemon.engines.uv_terminal import open_terminal
+from roost.daemon.engines.uv import process as uv_process
+from roost.daemon.engines.uv.process import Process, Secrets
+from roost.daemon.engines.uv.terminal import open_terminal
 
 
 def test_secrets_are_taken_out_of_text_in_each_of_their_forms() -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from roost.daemon.engines.uv_choose import uv_platform
-from roost.daemon.engines.uv_pylock import parse, render, without_credentials
-from roost.daemon.engines.uv_stubs import write_stubs
-from roost.daemon.engines.uv_wheels import WheelStore
-from roost.store.lock import Wheel
+from roost.daemon.engines.uv.choose import uv_platform
+from roost.daemon.engines.uv.pylock import parse, render, without_credentials
+from roost.daemon.engines.uv.stubs import write_stubs
+from roost.daemon.engines.uv.wheels import WheelStore
+from roost.model.locks.lock import Wheel
 
 TEXT = """
 lock-version = "1.0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.daemon.engines.uv_requirements import (
+from roost.daemon.engines.uv.requirements import (
     PipOptionError,
     PipVariableError,
     Translated,
@@ -12,8 +12,8 @@ from roost.daemon.engines.uv_requirements import (
     extras_of,
     split_credentials,
 )
-from roost.store.definition import PipItem
-from roost.store.errors import Location
+from roost.model.definition import PipItem
+from roost.model.errors import Location
 
 WHERE = Location(path="/project/requirements.txt", line=3, column=1)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from roost.daemon.engines.uv_install import InstallProgress
-from roost.daemon.engines.uv_terminal import Frames, bars, is_drawing
-from roost.store.lock import Wheel
+from roost.daemon.engines.uv.install import InstallProgress
+from roost.daemon.engines.uv.terminal import Frames, bars, is_drawing
+from roost.model.locks.lock import Wheel
 
 
 class Steps:

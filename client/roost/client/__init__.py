@@ -7,17 +7,10 @@ command line's fast path imports this package too, and pays for nothing here.
 TYPE_CHECKING = False  # importing typing would cost more than all the rest
 if TYPE_CHECKING:
     from roost.client.api.builds import ImageBuildDetails as ImageBuildDetails
-    from roost.client.api.conda_dependencies import CondaDependencies as CondaDependencies
-    from roost.client.api.databricks import DatabricksSection as DatabricksSection
-    from roost.client.api.databricks import EggLibrary as EggLibrary
-    from roost.client.api.databricks import JarLibrary as JarLibrary
-    from roost.client.api.databricks import MavenLibrary as MavenLibrary
-    from roost.client.api.databricks import PyPiLibrary as PyPiLibrary
-    from roost.client.api.databricks import RCranLibrary as RCranLibrary
-    from roost.client.api.docker_section import ContainerRegistry as ContainerRegistry
-    from roost.client.api.docker_section import DockerBuildContext as DockerBuildContext
-    from roost.client.api.docker_section import DockerImagePlatform as DockerImagePlatform
-    from roost.client.api.docker_section import DockerSection as DockerSection
+    from roost.client.api.configurations.run_config import DockerConfiguration as DockerConfiguration
+    from roost.client.api.configurations.run_config import RunConfiguration as RunConfig
+    from roost.client.api.configurations.run_config import RunConfiguration as RunConfiguration
+    from roost.client.api.configurations.run_config import ScriptRunConfig as ScriptRunConfig
     from roost.client.api.environment import Environment as Environment
     from roost.client.api.errors import BuildFailedError as BuildFailedError
     from roost.client.api.errors import DaemonUnreachableError as DaemonUnreachableError
@@ -33,22 +26,29 @@ if TYPE_CHECKING:
     from roost.client.api.image_details import DockerImageDetails as DockerImageDetails
     from roost.client.api.references import EnvironmentReference as EnvironmentReference
     from roost.client.api.run import Run as Run
-    from roost.client.api.run_config import DockerConfiguration as DockerConfiguration
-    from roost.client.api.run_config import RunConfiguration as RunConfig
-    from roost.client.api.run_config import RunConfiguration as RunConfiguration
-    from roost.client.api.run_config import ScriptRunConfig as ScriptRunConfig
-    from roost.client.api.sections import PythonSection as PythonSection
-    from roost.client.api.sections import RCranPackage as RCranPackage
-    from roost.client.api.sections import RGitHubPackage as RGitHubPackage
-    from roost.client.api.sections import RSection as RSection
-    from roost.client.api.sections import SparkPackage as SparkPackage
-    from roost.client.api.sections import SparkSection as SparkSection
+    from roost.client.api.sections.conda_dependencies import CondaDependencies as CondaDependencies
+    from roost.client.api.sections.databricks import DatabricksSection as DatabricksSection
+    from roost.client.api.sections.databricks import EggLibrary as EggLibrary
+    from roost.client.api.sections.databricks import JarLibrary as JarLibrary
+    from roost.client.api.sections.databricks import MavenLibrary as MavenLibrary
+    from roost.client.api.sections.databricks import PyPiLibrary as PyPiLibrary
+    from roost.client.api.sections.databricks import RCranLibrary as RCranLibrary
+    from roost.client.api.sections.docker import ContainerRegistry as ContainerRegistry
+    from roost.client.api.sections.docker import DockerBuildContext as DockerBuildContext
+    from roost.client.api.sections.docker import DockerImagePlatform as DockerImagePlatform
+    from roost.client.api.sections.docker import DockerSection as DockerSection
+    from roost.client.api.sections.others import PythonSection as PythonSection
+    from roost.client.api.sections.others import RCranPackage as RCranPackage
+    from roost.client.api.sections.others import RGitHubPackage as RGitHubPackage
+    from roost.client.api.sections.others import RSection as RSection
+    from roost.client.api.sections.others import SparkPackage as SparkPackage
+    from roost.client.api.sections.others import SparkSection as SparkSection
     from roost.client.api.workspace import Workspace as Workspace
 
 _MODULES = {
     "builds": ("ImageBuildDetails",),
-    "conda_dependencies": ("CondaDependencies",),
-    "databricks": (
+    "sections.conda_dependencies": ("CondaDependencies",),
+    "sections.databricks": (
         "DatabricksSection",
         "EggLibrary",
         "JarLibrary",
@@ -56,7 +56,7 @@ _MODULES = {
         "PyPiLibrary",
         "RCranLibrary",
     ),
-    "docker_section": (
+    "sections.docker": (
         "ContainerRegistry",
         "DockerBuildContext",
         "DockerImagePlatform",
@@ -79,12 +79,12 @@ _MODULES = {
     "image_details": ("DockerImageDetails",),
     "references": ("EnvironmentReference",),
     "run": ("Run",),
-    "run_config": (
+    "configurations.run_config": (
         "DockerConfiguration",
         "RunConfiguration",
         "ScriptRunConfig",
     ),
-    "sections": (
+    "sections.others": (
         "PythonSection",
         "RCranPackage",
         "RGitHubPackage",

@@ -19,16 +19,16 @@ def main() -> None:
     _open_standard_streams()
     try:
         if arguments[:1] == ["exec"]:
-            from roost.client import hot
+            from roost.client.launch import hot
 
             hot.attempt(arguments[1:])
         if arguments[:1] == ["run"]:
-            from roost.client import hot_run
+            from roost.client.launch import hot_run
 
             ended = hot_run.attempt(arguments[1:])
             if ended is not None:
                 _leave(ended)
-        from roost.client.cli import run
+        from roost.client.cli.main import run
 
         status = run(arguments)
     except KeyboardInterrupt:

@@ -23,17 +23,17 @@ from typing import Any, NoReturn
 
 from aiohttp import web
 
-from roost.daemon.app import error_line
-from roost.daemon.config import Config, load_config
-from roost.daemon.keys import EVENTS
-from roost.daemon.lifecycle import Lifecycle
-from roost.daemon.logs import start_logging, stop_logging
-from roost.daemon.peers import door_factory
-from roost.daemon.places import find_root, scrub, socket_path
-from roost.daemon.services import build_app
-from roost.daemon.sockets import BACKLOG, bind_socket, inherited_socket, listens, notifier, remove_socket
-from roost.store.errors import RoostError, StoreRefusedError
-from roost.store.root import RootInUseError
+from roost.daemon.config.config import Config, load_config
+from roost.daemon.config.paths import find_root, scrub, socket_path
+from roost.daemon.jobs.lifecycle import Lifecycle
+from roost.daemon.routes.table import build_app
+from roost.daemon.server.app import error_line
+from roost.daemon.server.keys import EVENTS
+from roost.daemon.server.logs import start_logging, stop_logging
+from roost.daemon.server.peers import door_factory
+from roost.daemon.server.sockets import BACKLOG, bind_socket, inherited_socket, listens, notifier, remove_socket
+from roost.model.errors import RoostError, StoreRefusedError
+from roost.store.disk.root import RootInUseError
 from roost.store.store import Store
 
 log = logging.getLogger(__name__)

@@ -10,16 +10,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from roost.store import index_artifacts, usage
-from roost.store.deletion import delete_prefix
-from roost.store.disk import Layout
-from roost.store.errors import NotFoundError
-from roost.store.index import Index
-from roost.store.lock import Lock
-from roost.store.publish import Filled, publish_prefix
-from roost.store.records import Artifact, NewGeneration, UsageRow
-from roost.store.recovery import RecoveryReport, recover
-from roost.store.root import RootLock, check_root, claim_root
+from roost.model.errors import NotFoundError
+from roost.model.locks.lock import Lock
+from roost.model.records import Artifact, NewGeneration, UsageRow
+from roost.store.artifacts import usage
+from roost.store.artifacts.deletion import delete_prefix
+from roost.store.artifacts.publish import Filled, publish_prefix
+from roost.store.artifacts.recovery import RecoveryReport, recover
+from roost.store.disk.layout import Layout
+from roost.store.disk.root import RootLock, check_root, claim_root
+from roost.store.index import artifacts
+from roost.store.index.index import Index
 
 __all__ = ["Filled", "Index", "Layout", "RecoveryReport", "Store", "UsageRow", "check_root"]
 
@@ -106,7 +107,7 @@ class Store:
             ArtifactUnknownError: there is none of that id.
         """
         artifact = await self._artifact(artifact_id)
-        await self.index.database.write(index_artifacts.mark_retired, artifact_id)
+        await self.index.database.write(artifacts.mark_retired, artifact_id)
         return await delete_prefix(self.layout, self.index, artifact)
 
     async def sweep_retired(self) -> int:
@@ -115,7 +116,7 @@ class Store:
         return sum([await delete_prefix(self.layout, self.index, artifact) for artifact in retired])
 
     async def usage(self, *, measure: bool = False) -> list[UsageRow]:
-        """The rows of ``roost cache df``: see ``roost.store.usage``."""
+        """The rows of ``roost cache df``: see ``roost.store.artifacts.usage``."""
         return await usage.usage(self.index, measure=measure)
 
     async def _artifact(self, artifact_id: str) -> Artifact:

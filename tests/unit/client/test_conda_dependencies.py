@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from roost.client import CondaDependencies, DefinitionError, UsageError
-from roost.client.api.pip_lines import KeptLine
+from roost.client.api.sections.pip_lines import KeptLine
 
 DATA = json.loads((Path(__file__).parent / "azureml_conda_dependencies.json").read_text())
 

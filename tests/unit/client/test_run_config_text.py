@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from roost.client import DefinitionError
-from roost.client.api.run_config_text import environment_alone, said
+from roost.client.api.configurations.text import environment_alone, said
 
 TEXT = """\
 script: train.py

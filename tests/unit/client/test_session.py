@@ -11,9 +11,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from roost.client import autostart, places
-from roost.client.session import Session
-from roost.client.transport import PROTOCOL, BrokenOffAnswerError, Daemon
+from roost.client import paths
+from roost.client.transport import autostart
+from roost.client.transport.connection import PROTOCOL, BrokenOffAnswerError, Daemon
+from roost.client.transport.session import Session
 from roost.client.version import VERSION as OWN
 
 VERSION = json.dumps({"protocol": PROTOCOL, "version": OWN}).encode()
@@ -104,6 +105,6 @@ def test_one_that_goes_away_every_time_is_not_asked_for_ever(flaky: Flaky) -> No
 
 def test_a_daemon_that_dies_while_it_is_looked_for_is_none(flaky: Flaky):
     """Its socket takes a connection until the very end; another daemon is started then."""
-    assert autostart.answering(Daemon(places.socket_path())) == json.loads(VERSION)
+    assert autostart.answering(Daemon(paths.socket_path())) == json.loads(VERSION)
     flaky.dying = True
-    assert autostart.answering(Daemon(places.socket_path())) is None
+    assert autostart.answering(Daemon(paths.socket_path())) is None

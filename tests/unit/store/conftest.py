@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 import pytest_asyncio
 
-from roost.store.lock import CondaPackage, CondaPython, Lock
-from roost.store.store import Filled, Store
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock
+from roost.store.artifacts.publish import Filled
+from roost.store.store import Store
 
 
 @pytest.fixture

@@ -3,17 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from roost.store.canonical import (
-    canonical,
-    definition_digest,
-    differences,
-    expand_channels,
-    from_canonical,
-    settings_canonical,
-    settings_digest,
-    similarity,
-)
-from roost.store.definition import (
+from roost.model.definition import (
     Base,
     Conda,
     Container,
@@ -26,7 +16,17 @@ from roost.store.definition import (
     Settings,
     Spark,
 )
-from roost.store.errors import Location
+from roost.model.errors import Location
+from roost.model.forms import differences
+from roost.model.forms.canonical import (
+    canonical,
+    definition_digest,
+    expand_channels,
+    from_canonical,
+    settings_canonical,
+    settings_digest,
+)
+from roost.model.forms.differences import similarity
 
 DEFAULTS = Defaults()
 PATH = "/somewhere/requirements.txt"

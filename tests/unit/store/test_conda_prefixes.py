@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from roost.store.conda_places import PrefixUnknownError, find_prefix, known_prefixes
-from roost.store.conda_prefixes import PrefixRecordError, read_prefix
+from roost.store.sources.conda_environments import PrefixUnknownError, find_prefix, known_prefixes
+from roost.store.sources.conda_prefixes import PrefixRecordError, read_prefix
 
 FORGE = "https://conda.anaconda.org/conda-forge/linux-64"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.store.discover import AmbiguousDefinitionError, NoDefinitionError, discover, discover_in, script_of
+from roost.store.sources.discover import AmbiguousDefinitionError, NoDefinitionError, discover, discover_in, script_of
 
 PROJECT = "[project]\nname = 'p'\n"
 ROOST = "[tool.roost]\n"

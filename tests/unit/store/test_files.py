@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from roost.store.dockerignore import DockerignoreError, ignored_by
-from roost.store.files import LARGEST, LocalFiles
+from roost.model.syntax.dockerignore import DockerignoreError, ignored_by
+from roost.store.sources.files import LARGEST, LocalFiles
 
 FILES = LocalFiles()
 

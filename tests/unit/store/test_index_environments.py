@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from roost.store.canonical import canonical, digest_of, settings_canonical
-from roost.store.definition import Defaults, Definition, Pip, PipItem, Settings
-from roost.store.index import Index
-from roost.store.index_environments import EnvironmentUnknownError, VersionTakenError
-from roost.store.names import EnvironmentReference
-from roost.store.records import EnvironmentBody, NewVersion, Registered
+from roost.model.definition import Defaults, Definition, Pip, PipItem, Settings
+from roost.model.forms.canonical import canonical, digest_of, settings_canonical
+from roost.model.names import EnvironmentReference
+from roost.model.records import EnvironmentBody, NewVersion, Registered
+from roost.store.index.environments import EnvironmentUnknownError, VersionTakenError
+from roost.store.index.index import Index
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from roost.store.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel
-from roost.store.lock_differences import lock_differences, pip_order, plain_order
+from roost.model.locks.differences import lock_differences, pip_order, plain_order
+from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel
 
 
 def conda(name: str, version: str, build: str = "0", size: int = 10, **more: str) -> CondaPackage:

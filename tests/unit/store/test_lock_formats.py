@@ -4,11 +4,12 @@ import msgspec
 import pytest
 from rattler import LockFile
 
-from roost.store.errors import UsageError
-from roost.store.files import LocalFiles
-from roost.store.lock import CondaPackage, CondaPython, Lock, Wheel
-from roost.store.lock_formats import FORMATS, LockNotPortableError, write_lock
-from roost.store.readers import Source, read
+from roost.model.errors import UsageError
+from roost.model.locks.formats import FORMATS, LockNotPortableError, write_lock
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
+from roost.model.readers.read import read
+from roost.model.readers.source import Source
+from roost.store.sources.files import LocalFiles
 
 SHA = [f"{number:064x}" for number in range(4)]
 MD5 = "d7c89558ba9fa0495403155b64376d81"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.store.names import (
+from roost.model.names import (
     LONGEST,
     EnvironmentReference,
     NameInvalidError,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.store.pip_lines import (
+from roost.model.syntax.pip_lines import (
     PipLine,
     RequirementError,
     normalise_marker,

@@ -6,10 +6,11 @@ import itertools
 
 import pytest
 
-from roost.store.canonical import definition_digest
-from roost.store.definition import Defaults
-from roost.store.files import LocalFiles
-from roost.store.readers import Source, read
+from roost.model.definition import Defaults
+from roost.model.forms.canonical import definition_digest
+from roost.model.readers.read import read
+from roost.model.readers.source import Source
+from roost.store.sources.files import LocalFiles
 
 
 def digest(path: str, text: str) -> str:

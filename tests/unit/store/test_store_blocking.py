@@ -9,11 +9,12 @@ import shutil
 import pytest
 from blockbuster import BlockingError, blockbuster_ctx
 
-from roost.store import index_history
-from roost.store.disk import lists
-from roost.store.errors import BuildError
-from roost.store.records import NewGeneration, Run
-from roost.store.store import Filled, Store
+from roost.model.errors import BuildError
+from roost.model.records import NewGeneration, Run
+from roost.store.artifacts.publish import Filled
+from roost.store.disk.layout import lists
+from roost.store.index import history
+from roost.store.store import Store
 
 
 async def use(root, lock_of):
@@ -34,7 +35,7 @@ async def use(root, lock_of):
     with pytest.raises(BuildError):
         await store.publish_prefix(lock=lock_of("b"), generation=None, build_id="b", fill=failing)
     await store.index.database.write(
-        index_history.insert_record,
+        history.insert_record,
         Run(
             id="r",
             state="running",

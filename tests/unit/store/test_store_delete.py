@@ -11,7 +11,7 @@ import sys
 import pytest
 import pytest_asyncio
 
-from roost.store.failpoints import TRACE
+from roost.store.disk.failpoints import TRACE
 from roost.store.store import ArtifactUnknownError, Store
 
 FAR = "9999-01-01T00:00:00Z"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from roost.store.lock import CondaPython, Lock, lock_digest
-from roost.store.records import Artifact, BaseLayer, KeptBase, KeptImage, NewGeneration
+from roost.model.locks.lock import CondaPython, Lock, lock_digest
+from roost.model.records import Artifact, BaseLayer, KeptBase, KeptImage, NewGeneration
 
 LOCK = Lock(platform="linux-64", provider=CondaPython())
 BASE = "sha256:" + "ba" * 32

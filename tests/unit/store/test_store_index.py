@@ -9,16 +9,16 @@ import sqlite3
 import msgspec
 import pytest
 
-from roost.store import index_definitions, index_generations, index_history
-from roost.store.errors import StoreError
-from roost.store.index import Index
-from roost.store.index_database import IndexDamagedError
-from roost.store.index_generations import GenerationUnknownError
-from roost.store.index_history import RecordUnknownError
-from roost.store.index_schema import MIGRATIONS, SCHEMA_VERSION, statements
-from roost.store.lock import HostPython, Lock, Wheel, lock_digest
-from roost.store.records import Build, KeptLayer, Known, NewGeneration, Run
-from roost.store.root import RootFormatError
+from roost.model.errors import StoreError
+from roost.model.locks.lock import HostPython, Lock, Wheel, lock_digest
+from roost.model.records import Build, KeptLayer, Known, NewGeneration, Run
+from roost.store.disk.root import RootFormatError
+from roost.store.index import definitions, generations, history
+from roost.store.index.database import IndexDamagedError
+from roost.store.index.generations import GenerationUnknownError
+from roost.store.index.history import RecordUnknownError
+from roost.store.index.index import Index
+from roost.store.index.schema import MIGRATIONS, SCHEMA_VERSION, statements
 
 
 @pytest.fixture
@@ -98,8 +98,8 @@ async def test_settings_and_locks_come_back(index):
         wheels=(Wheel(name="six", version="1.16.0", sha256="ab" * 32),),
     )
     assert await index.settings("sha256:s") is None
-    await index.database.write(index_definitions.remember_settings, "sha256:s", b'{"variables":{}}')
-    await index.database.write(index_definitions.remember_settings, "sha256:s", b"other")
+    await index.database.write(definitions.remember_settings, "sha256:s", b'{"variables":{}}')
+    await index.database.write(definitions.remember_settings, "sha256:s", b"other")
     assert await index.settings("sha256:s") == b'{"variables":{}}'
     assert await index.put_lock(lock) == lock_digest(lock)
     assert await index.lock(lock_digest(lock)) == lock
@@ -173,7 +173,7 @@ async def test_a_failing_transaction_leaves_nothing(index, lock_of):
     await index.add_generation(new, lock_of("a"))
 
     def half(connection):
-        index_generations.add_generation(connection, new, lock_of("b"))
+        generations.add_generation(connection, new, lock_of("b"))
         raise ValueError("in the middle")
 
     with pytest.raises(ValueError, match="in the middle"):
@@ -203,8 +203,8 @@ async def test_builds_are_updated_checked_and_paged(index):
 
 async def test_runs_are_updated_and_paged(index):
     first = run(1, variables={"A": "1"}, secrets=("TOKEN",), interpreter={"path": "/p", "mtime": 1.5})
-    await index.database.write(index_history.insert_record, first)
-    await index.database.write(index_history.insert_record, run(2))
+    await index.database.write(history.insert_record, first)
+    await index.database.write(history.insert_record, run(2))
     assert await index.run("r1") == first
     await index.update_run("r1", state="succeeded", exit_status=0, lock_digest="sha256:l")
     assert [r.id for r in await index.open_runs()] == ["r2"]
@@ -309,7 +309,7 @@ async def test_a_newer_schema_is_refused(root):
 
 
 async def test_migrations_run_in_order_and_whole(root, monkeypatch):
-    from roost.store import index_database
+    from roost.store.index import database
 
     path = os.path.join(root, "index.db")
     index = await Index.open(path)
@@ -317,11 +317,11 @@ async def test_migrations_run_in_order_and_whole(root, monkeypatch):
     await index.close()
     after = SCHEMA_VERSION + 1
     broken = {**MIGRATIONS, after: "CREATE TABLE extra (a); CREATE TABLE extra (a)"}
-    monkeypatch.setattr(index_database, "SCHEMA_VERSION", after)
-    monkeypatch.setattr(index_database, "MIGRATIONS", broken)
+    monkeypatch.setattr(database, "SCHEMA_VERSION", after)
+    monkeypatch.setattr(database, "MIGRATIONS", broken)
     with pytest.raises(Exception, match="already exists"):
         await Index.open(path)
-    monkeypatch.setattr(index_database, "MIGRATIONS", {**MIGRATIONS, after: "CREATE TABLE extra (a)"})
+    monkeypatch.setattr(database, "MIGRATIONS", {**MIGRATIONS, after: "CREATE TABLE extra (a)"})
     index = await Index.open(path)
 
     def version(connection):

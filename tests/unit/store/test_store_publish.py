@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from roost.store.errors import BuildError, StoreFullError
-from roost.store.failpoints import TRACE
-from roost.store.lock import lock_digest
-from roost.store.records import Change, Guard, NewGeneration
-from roost.store.store import Filled
+from roost.model.errors import BuildError, StoreFullError
+from roost.model.locks.lock import lock_digest
+from roost.model.records import Change, Guard, NewGeneration
+from roost.store.artifacts.publish import Filled
+from roost.store.disk.failpoints import TRACE
 
 NEW = NewGeneration(definition_digest="sha256:d", platform="linux-64")
 
@@ -149,7 +149,7 @@ async def test_cancelled_at_any_moment_it_is_whole_or_gone(store, lock_of, fill)
 
 async def test_cancelled_while_its_place_is_made_nothing_is_left(store, lock_of, fill, monkeypatch):
     """A thread can't be cancelled: what it makes late must be taken away too."""
-    from roost.store import publish
+    from roost.store.artifacts import publish
 
     make_lease = publish.make_lease
 
@@ -169,7 +169,7 @@ async def test_cancelled_while_its_place_is_made_nothing_is_left(store, lock_of,
 
 
 async def test_cancelled_while_committing_it_ends_whole(store, lock_of, fill, monkeypatch):
-    from roost.store import publish
+    from roost.store.artifacts import publish
 
     lock, durable = lock_of("a"), publish._make_durable
     task = None

@@ -8,9 +8,9 @@ import os
 
 import pytest
 
-from roost.store import index_history
-from roost.store.disk import Layout
-from roost.store.records import Build, Run
+from roost.model.records import Build, Run
+from roost.store.disk.layout import Layout
+from roost.store.index import history
 from roost.store.store import Store
 
 NOW = "2026-01-01T00:00:00Z"
@@ -119,7 +119,7 @@ async def test_open_builds_are_failed_with_a_code(root):
 )
 async def test_runs_get_the_end_that_their_folder_tells(root, name, text, state, status):
     store = await Store.open(root)
-    await store.index.database.write(index_history.insert_record, run(name))
+    await store.index.database.write(history.insert_record, run(name))
     folder = store.layout.run_folder(name)
     put(f"{folder}/lock", "")
     if text is not None:
@@ -136,8 +136,8 @@ async def test_runs_get_the_end_that_their_folder_tells(root, name, text, state,
 
 async def test_a_run_whose_supervisor_lives_goes_on(root):
     store = await Store.open(root)
-    await store.index.database.write(index_history.insert_record, run("alive"))
-    await store.index.database.write(index_history.insert_record, run("ended", state="succeeded"))
+    await store.index.database.write(history.insert_record, run("alive"))
+    await store.index.database.write(history.insert_record, run("ended", state="succeeded"))
     path = store.layout.run_folder("alive") + "/lock"
     put(path, "")
     await store.close()
@@ -167,7 +167,7 @@ def run(name, state="running"):
 
 
 async def test_an_exit_file_is_read_as_json(root):
-    from roost.store.run_folders import outcome
+    from roost.store.disk.run_folders import outcome
 
     put(f"{root}/run/exit", json.dumps({"exit_status": 0, "ended": NOW, "later": "field"}))
     assert outcome(f"{root}/run").state == "succeeded"

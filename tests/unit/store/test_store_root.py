@@ -11,8 +11,8 @@ import tempfile
 
 import pytest
 
-from roost.store.disk import FOLDERS, Layout
-from roost.store.root import (
+from roost.store.disk.layout import FOLDERS, Layout
+from roost.store.disk.root import (
     NETWORK_FILE_SYSTEMS,
     RootFormatError,
     RootInUseError,
@@ -164,7 +164,7 @@ def test_file_systems_of_this_machine():
 
 def test_a_network_file_system_is_refused(root, monkeypatch):
     # Nothing on a test machine mounts one on command: the name of this machine's own file system is put on the list.
-    from roost.store import root as module
+    from roost.store.disk import root as module
 
     monkeypatch.setattr(module, "NETWORK_FILE_SYSTEMS", frozenset({file_system(root)}))
     with pytest.raises(RootNetworkError) as caught:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.store.urls import strip_credentials, written_credentials
+from roost.model.syntax.urls import strip_credentials, written_credentials
 
 
 @pytest.mark.parametrize(

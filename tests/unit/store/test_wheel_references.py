@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from roost.store.canonical import definition_digest
-from roost.store.definition import Defaults, Parsed, PipItem
-from roost.store.document import read_document, to_document
-from roost.store.files import LocalFiles
-from roost.store.readers import Source, read
-from roost.store.wheel_references import is_kept, is_wheel_reference, read_wheel_reference, wheel_reference
+from roost.model.definition import Defaults, Parsed, PipItem
+from roost.model.forms.canonical import definition_digest
+from roost.model.readers.document import read_document, to_document
+from roost.model.readers.read import read
+from roost.model.readers.source import Source
+from roost.model.syntax.wheel_references import is_kept, is_wheel_reference, read_wheel_reference, wheel_reference
+from roost.store.sources.files import LocalFiles
 
 NAME = "given-1.0-py3-none-any.whl"
 FORMATS = {

@@ -10,8 +10,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from roost.store.canonical import canonical
-from roost.store.definition import (
+from roost.model.definition import (
     Base,
     Conda,
     Container,
@@ -24,13 +23,16 @@ from roost.store.definition import (
     Settings,
     Spark,
 )
-from roost.store.errors import UsageError
-from roost.store.files import LocalFiles
-from roost.store.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel
-from roost.store.lock_formats import LockNotPortableError
-from roost.store.readers import Source, read
-from roost.store.readers.toml_places import TomlText
-from roost.store.writers import FORMATS, Exported, ExportImpossibleError, write
+from roost.model.errors import UsageError
+from roost.model.forms.canonical import canonical
+from roost.model.locks.formats import LockNotPortableError
+from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel
+from roost.model.readers.read import read
+from roost.model.readers.source import Source
+from roost.model.readers.toml_places import TomlText
+from roost.model.writers.parts import Exported, ExportImpossibleError
+from roost.model.writers.write import FORMATS, write
+from roost.store.sources.files import LocalFiles
 
 SHA = "a" * 64
 EVERYTHING = Definition(

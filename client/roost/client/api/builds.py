@@ -11,8 +11,8 @@ from typing import Any, TextIO
 from roost.client.api.errors import BuildFailedError, DaemonUnreachableError, of_body, unsupported
 from roost.client.api.variables import with_variables
 from roost.client.api.workspace import Workspace, path_to
-from roost.client.display import TITLES
-from roost.client.terminal import duration
+from roost.client.terminal.progress import TITLES
+from roost.client.terminal.text import duration
 
 Json = dict[str, Any]
 STATUSES = {"succeeded": "Succeeded", "failed": "Failed", "cancelled": "Canceled"}

@@ -11,12 +11,19 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from roost.client.api import pip_lines
-from roost.client.api.conda_dependencies import CondaDependencies
-from roost.client.api.docker_section import DockerBuildContext, DockerSection
 from roost.client.api.errors import UsageError, unsupported, usage
-from roost.client.api.kept import fill_kept, put_kept
-from roost.client.api.sections import PythonSection, RCranPackage, RGitHubPackage, RSection, SparkPackage, SparkSection
+from roost.client.api.passthrough import fill_kept, put_kept
+from roost.client.api.sections import pip_lines
+from roost.client.api.sections.conda_dependencies import CondaDependencies
+from roost.client.api.sections.docker import DockerBuildContext, DockerSection
+from roost.client.api.sections.others import (
+    PythonSection,
+    RCranPackage,
+    RGitHubPackage,
+    RSection,
+    SparkPackage,
+    SparkSection,
+)
 
 if TYPE_CHECKING:
     from roost.client.api.environment import Environment

@@ -8,18 +8,19 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from roost.client.api import folders, pip_lines
+from roost.client.api import directory_format
 from roost.client.api.builds import ImageBuildDetails, check_platform
-from roost.client.api.conda_dependencies import CondaDependencies
-from roost.client.api.databricks import DatabricksSection
-from roost.client.api.docker_section import ContainerRegistry, DockerBuildContext, DockerSection
 from roost.client.api.documents import check_name, fill, to_document
 from roost.client.api.errors import unsupported, usage
 from roost.client.api.image_details import DockerImageDetails
 from roost.client.api.references import Origin
-from roost.client.api.sections import PythonSection, RSection, SparkSection
+from roost.client.api.sections import pip_lines
+from roost.client.api.sections.conda_dependencies import CondaDependencies
+from roost.client.api.sections.databricks import DatabricksSection
+from roost.client.api.sections.docker import ContainerRegistry, DockerBuildContext, DockerSection
+from roost.client.api.sections.others import PythonSection, RSection, SparkSection
 from roost.client.api.workspace import Workspace, path_to
-from roost.client.conda_variables import conda_variables
+from roost.client.cli.conda_variables import conda_variables
 
 if TYPE_CHECKING:
     from roost.client.api.environments import Environments
@@ -130,7 +131,7 @@ class Environment:
         for, or all of them by version where that is not recorded; pip's too. Nothing of it is run. Raises
         ``NotFoundError``, ``DefinitionError``."""
         request = {"what": {"cwd": os.getcwd(), "environ": conda_variables()}, "prefix": conda_environment_name}
-        environment = _of_read(folders.read(request, conda_environment_name), name)
+        environment = _of_read(directory_format.read(request, conda_environment_name), name)
         environment.name = check_name(name)
         return environment
 
@@ -139,13 +140,15 @@ class Environment:
         """From a folder that ``save_to_directory`` wrote, roost's or Azure's. What is wrong with it is logged where it
         does not matter. Raises ``FileNotFoundError`` where it is none, ``DefinitionError``, ``OSError``."""
         folder = os.path.abspath(path)
-        folders.check(folder)
-        return _of_read(folders.read({"what": {"cwd": os.getcwd(), "file": folder}}, folder), os.path.basename(folder))
+        directory_format.check(folder)
+        return _of_read(
+            directory_format.read({"what": {"cwd": os.getcwd(), "file": folder}}, folder), os.path.basename(folder)
+        )
 
     def save_to_directory(self, path: Path, overwrite: bool = False) -> None:
         """Write it to a new folder as files that can be edited, and read by Azure's SDK too; ``overwrite``: the folder
         may be there. Raises ``FileExistsError``, ``OSError``, ``DefinitionError``."""
-        folders.save(self._written(), os.fspath(path), overwrite=overwrite)
+        directory_format.save(self._written(), os.fspath(path), overwrite=overwrite)
 
     # The workspace's
 

@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from roost.client.api.configurations.run_config import DockerConfiguration, ScriptRunConfig
 from roost.client.api.environment import Environment
 from roost.client.api.errors import unsupported, usage
 from roost.client.api.references import EnvironmentReference
-from roost.client.api.run_config import DockerConfiguration, ScriptRunConfig
 from roost.client.api.variables import own_variables, with_variables
 from roost.client.api.workspace import Workspace
 

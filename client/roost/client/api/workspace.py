@@ -10,9 +10,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from roost.client import places
+from roost.client import paths
 from roost.client.api.errors import translated, usage
-from roost.client.session import Session
+from roost.client.transport.session import Session
 
 if TYPE_CHECKING:
     from roost.client.api.environments import Environments
@@ -33,7 +33,7 @@ class Workspace:
 
     def __init__(self) -> None:
         self._session = Session(lambda line: logger.info("%s", line))
-        self._root = places.root()
+        self._root = paths.root()
 
     @staticmethod
     def from_config(path: str | os.PathLike[str] | None = None, auth: object = None) -> Workspace:

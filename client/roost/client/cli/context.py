@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from roost.client.display import Display
 from roost.client.errors import ClientError, client_error, render
-from roost.client.session import Session
-from roost.client.terminal import paint
-from roost.client.transport import Daemon
+from roost.client.terminal.progress import Display
+from roost.client.terminal.text import paint
+from roost.client.transport.connection import Daemon
+from roost.client.transport.session import Session
 
 Json = dict[str, Any]
 

@@ -59,16 +59,16 @@ def _add(subparsers: Subparsers, name: str, text: str, example: str) -> argparse
 
 
 MODULES = {
-    "launching": ("run", "exec", "shell"),
-    "planning": ("plan", "digest", "lock"),
-    "building": ("build", "builds"),
-    "history": ("runs",),
-    "environments": ("env",),
-    "images": ("image",),
-    "registries": ("registry",),
-    "curated": ("curated",),
-    "watching": ("events", "cache"),
-    "daemon": ("daemon", "doctor"),
+    "execution.launching": ("run", "exec", "shell"),
+    "execution.planning": ("plan", "digest", "lock"),
+    "execution.building": ("build", "builds"),
+    "execution.history": ("runs",),
+    "environments.environments": ("env",),
+    "services.images": ("image",),
+    "services.registries": ("registry",),
+    "environments.curated": ("curated",),
+    "services.events": ("events", "cache"),
+    "services.daemon": ("daemon", "doctor"),
     "completion": ("completion",),
 }
 """Which module of this package adds which commands, in the order of ``--help``."""

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from roost.store.definition import Parsed
-from roost.store.errors import DefinitionError
-from roost.store.files import LocalFiles
-from roost.store.readers import Source, read
+from roost.model.definition import Parsed
+from roost.model.errors import DefinitionError
+from roost.model.readers.read import read
+from roost.model.readers.source import Source
+from roost.store.sources.files import LocalFiles
 
 Parse = Callable[..., Parsed]
 

@@ -10,12 +10,14 @@ import pytest
 from rattler import MatchSpec
 from rattler.exceptions import InvalidMatchSpecError
 
-from roost.store.canonical import definition_digest
-from roost.store.definition import Defaults, Parsed
-from roost.store.errors import DefinitionError
-from roost.store.files import LocalFiles
-from roost.store.readers import FormatUnreadError, Source, read
-from roost.store.specs import spec_name, to_rattler
+from roost.model.definition import Defaults, Parsed
+from roost.model.errors import DefinitionError
+from roost.model.forms.canonical import definition_digest
+from roost.model.readers.detect import FormatUnreadError
+from roost.model.readers.read import read
+from roost.model.readers.source import Source
+from roost.model.syntax.specs import spec_name, to_rattler
+from roost.store.sources.files import LocalFiles
 
 CORPUS = Path(__file__).parents[5] / "shared" / "corpus"
 pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from roost.store.files import LocalFiles
-from roost.store.readers import Source, read
-from roost.store.readers.source import CredentialsWrittenError
+from roost.model.readers.read import read
+from roost.model.readers.source import CredentialsWrittenError, Source
+from roost.store.sources.files import LocalFiles
 
 SECRET = "hunter2"
 RUN = f"RUN pip install -i https://u:{SECRET}@h.example/simple y"

@@ -4,11 +4,14 @@ import json
 
 import pytest
 
-from roost.store.errors import DefinitionError
-from roost.store.files import LocalFiles
-from roost.store.readers import FormatUnreadError, Source, detect, read
-from roost.store.writers import Exported
-from roost.store.writers import write as write_format
+from roost.model.errors import DefinitionError
+from roost.model.readers import detect
+from roost.model.readers.detect import FormatUnreadError
+from roost.model.readers.read import read
+from roost.model.readers.source import Source
+from roost.model.writers.parts import Exported
+from roost.model.writers.write import write as write_format
+from roost.store.sources.files import LocalFiles
 
 CONDA = "name: inner\nchannels: [conda-forge]\ndependencies: [python=3.8, {pip: [six]}]\n"
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from roost.store.azure_form import is_secret
-from roost.store.canonical import settings_canonical, settings_digest
-from roost.store.definition import Settings
-from roost.store.errors import DefinitionError
-from roost.store.files import LocalFiles
-from roost.store.readers import Source, detect, read
+from roost.model.definition import Settings
+from roost.model.errors import DefinitionError
+from roost.model.forms.azure import is_secret
+from roost.model.forms.canonical import settings_canonical, settings_digest
+from roost.model.readers import detect
+from roost.model.readers.read import read
+from roost.model.readers.source import Source
+from roost.store.sources.files import LocalFiles
 
 CORPUS = Path(__file__).parents[5] / "shared/corpus"
 CONDA = "name: project_environment\nchannels: [conda-forge]\ndependencies: [python=3.8, {pip: [six]}]\n"

@@ -4,7 +4,7 @@ import codecs
 
 import pytest
 
-from roost.store.errors import DefinitionError
+from roost.model.errors import DefinitionError
 
 PLAIN = "name: train\nchannels: [conda-forge]\ndependencies:\n  - python=3.11\n  - pip:\n    - six==1.16.0\n"
 LAUGHS = "".join(
@@ -183,8 +183,9 @@ def test_bytes_that_are_no_text_have_their_place(refused):
 
 
 def test_a_missing_source_is_a_definition_error(tmp_path):
-    from roost.store.files import LocalFiles
-    from roost.store.readers import Source, read
+    from roost.model.readers.read import read
+    from roost.model.readers.source import Source
+    from roost.store.sources.files import LocalFiles
 
     with pytest.raises(DefinitionError, match="can't be read"):
         read(Source(path=str(tmp_path / "none.yml")), LocalFiles())

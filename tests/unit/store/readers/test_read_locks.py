@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.store.errors import DefinitionError
+from roost.model.errors import DefinitionError
 
 MD5 = "d7c89558ba9fa0495403155b64376d81"
 SHA = "a" * 64

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.store.readers.source import digest_of
+from roost.model.readers.source import digest_of
 
 
 def items(parse, text):
@@ -124,7 +124,7 @@ def test_errors_have_their_place(refused, text, place, words):
 
 
 def test_an_error_in_a_nested_file_names_that_file(parse, write):
-    from roost.store.pip_lines import RequirementError
+    from roost.model.syntax.pip_lines import RequirementError
 
     write("more.txt", "six\nfoo bar\n")
     with pytest.raises(RequirementError) as caught:

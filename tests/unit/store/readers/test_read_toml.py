@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from roost.store.definition import Container, Pip
+from roost.model.definition import Container, Pip
 
 ROOST = """\
 name = "train"
@@ -216,7 +216,7 @@ def test_what_a_script_says_in_vain_is_noticed(parse):
     ],
 )
 def test_errors_in_script_metadata_have_their_place(parse, content, place, words):
-    from roost.store.errors import DefinitionError
+    from roost.model.errors import DefinitionError
 
     with pytest.raises(DefinitionError) as caught:
         parse(content, "train.py")

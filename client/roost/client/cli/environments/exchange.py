@@ -1,0 +1,128 @@
+"""``env import`` and ``env export``: environments from and to the files of other tools."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+from roost.client.cli.conda_variables import conda_variables
+from roost.client.cli.context import Context, wrong_usage
+from roost.client.cli.environments.changes import as_before
+from roost.client.cli.parser import Subparsers, add_command
+from roost.client.cli.selector import add_what, utf8, what, working_folder
+
+Json = dict[str, Any]
+FORMATS = ("azure", "azure-v2", "conda", "conda-builds", "conda-lock", "explicit", "pixi", "requirements", "roost")
+FOLDERS = ("azure", "azure-v2")
+BY_NAME = {
+    "environment.yml": "conda",
+    "environment.yaml": "conda",
+    "conda-lock.yml": "conda-lock",
+    "pixi.lock": "pixi",
+    "requirements.txt": "requirements",
+    "explicit.txt": "explicit",
+    "roost.toml": "roost",
+}
+"""What a file's name says of its format."""
+
+
+def add(family: Subparsers) -> None:
+    """The two commands."""
+    _add_import(family)
+    _add_export(family)
+
+
+def _add_import(family: Subparsers) -> None:
+    about = "Register what a file, folder, archive or conda environment holds; nothing of it is run."
+    command = add_command(family, "import", import_command, about, "roost env import saved_environment/ --name train")
+    command.add_argument("path", nargs="?", metavar="PATH", help="a file, a folder, or a .tar or .zip archive")
+    command.add_argument("--prefix", metavar="PATH|NAME", help="a conda environment of this machine instead")
+    exact = "with --prefix: every package by version and build, and not what was asked for"
+    command.add_argument("--exact", action="store_true", help=exact)
+    command.add_argument("--name", metavar="NAME", help="else as the file says, or as its folder is called")
+    command.add_argument("--label", action="append", default=[], metavar="LABEL", help="put a label on it")
+
+
+def _add_export(family: Subparsers) -> None:
+    about = "Write an environment in another tool's format; what that can't say is warned about."
+    example = "roost env export train:3 --format conda-lock -o conda-lock.yml"
+    command = add_command(family, "export", export_command, about, example)
+    command.add_argument("reference", nargs="?", metavar="NAME[:VERSION|@LABEL]", help="a registered environment")
+    command.add_argument("--format", choices=FORMATS, help="without it, told by the file's name")
+    command.add_argument(
+        "-o", dest="output", metavar="PATH", help="a file, or a folder for azure and azure-v2; - is stdout"
+    )
+    command.add_argument("--platform", metavar="P", help="of formats made of a lock: such as linux-64 or osx-arm64")
+    command.add_argument("--force", action="store_true", help="overwrite files that are there")
+    add_what(command)
+
+
+def import_command(context: Context) -> int:
+    options = context.options
+    if (options.path is None) == (options.prefix is None):
+        raise wrong_usage("Name one thing to import: PATH, or --prefix.", "As in: roost env import environment.yml")
+    if options.exact and options.prefix is None:
+        raise wrong_usage("--exact goes with --prefix.", "A file says itself how exact it is.")
+    request: Json = {"cwd": utf8(working_folder(), "The working folder"), "name": options.name, "labels": options.label}
+    if options.path is not None:
+        request["path"] = utf8(options.path, "PATH")
+    else:
+        prefix = utf8(options.prefix, "--prefix")
+        request.update({"prefix": prefix, "exact": options.exact, "environ": conda_variables()})
+    answer = context.request("POST", "/v1/imports", {key: value for key, value in request.items() if value is not None})
+    context.warn(answer.get("warnings", []))
+    if context.json:
+        context.print_json(answer)
+        return 0
+    context.note(f"read {answer['source']} ({answer['format']})")
+    environment = answer["environment"]
+    version = f"{environment['name']}:{environment['version']}"
+    context.print(version + as_before(answer))
+    return 0
+
+
+def export_command(context: Context) -> int:
+    options = context.options
+    if options.reference is not None:
+        named = (options.environment, options.file, options.image)
+        if any(value is not None for value in named):
+            raise wrong_usage("NAME and -e, -f or --image each name an environment.", "Give one of them.")
+        options.environment = options.reference
+    format = _format(options)
+    request = {"what": what(context), "format": format, "platform": options.platform}
+    answer = context.request("POST", "/v1/exports", {key: value for key, value in request.items() if value is not None})
+    context.warn(answer.get("warnings", []))
+    if options.output in (None, "-"):
+        _print(context, answer)
+        return 0
+    from roost.client.terminal.export_files import write_export  # with what it needs to stage files
+
+    written = write_export(answer, utf8(options.output, "-o"), force=options.force)
+    if context.json:
+        context.print_json({**answer, "written": written})
+    else:
+        context.note(f"wrote {format}")
+        context.print("\n".join(written))
+    return 0
+
+
+def _format(options: argparse.Namespace) -> str:
+    output = options.output
+    told = options.format or BY_NAME.get(os.path.basename(output or ""))
+    if told is None:
+        raise wrong_usage("No format is named.", f"Name one with --format: {', '.join(FORMATS)}.")
+    if told in FOLDERS and output in (None, "-") and not options.json:
+        raise wrong_usage(f"The format {told} is a folder.", "Name one with -o, as in -o saved_environment.")
+    return str(told)
+
+
+def _print(context: Context, answer: Json) -> None:
+    if context.json:
+        context.print_json(answer)
+        return
+    if len(answer["files"]) > 1 or answer["copies"]:
+        beside = ", ".join([*list(answer["files"])[1:], *answer["copies"]])
+        raise wrong_usage(f"The export has files beside it: {beside}.", "Name a folder with -o.")
+    sys.stdout.write(next(iter(answer["files"].values())))

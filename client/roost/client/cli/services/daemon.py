@@ -1,0 +1,112 @@
+"""``daemon`` and ``doctor``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import deque
+from typing import Any
+
+from roost.client import paths
+from roost.client.cli.context import Context
+from roost.client.cli.parser import Subparsers, add_command, add_family
+from roost.client.errors import unreachable
+from roost.client.terminal.text import paint, table
+from roost.client.transport import autostart
+from roost.client.transport.connection import Daemon
+
+Json = dict[str, Any]
+COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
+
+
+def add(subparsers: Subparsers) -> None:
+    """The family of ``daemon``, and ``doctor``."""
+    family = add_family(subparsers, "daemon", "The daemon; the other commands start it.", "roost daemon status")
+    add_command(family, "start", start_command, "Start it, if it is not there.", "roost daemon start")
+    add_command(family, "stop", stop_command, "Stop it; detached runs go on.", "roost daemon stop")
+    add_command(family, "status", status_command, "Whether it runs, and where.", "roost daemon status --json")
+    logs = add_command(family, "logs", logs_command, "The end of its log.", "roost daemon logs -n 100")
+    logs.add_argument("-n", dest="count", type=int, default=50, metavar="N", help="so many lines (50)")
+    add_command(
+        subparsers,
+        "doctor",
+        doctor_command,
+        "What is wrong with this machine, and how to mend it.",
+        "roost doctor --json",
+    )
+
+
+def start_command(context: Context) -> int:
+    return _show(context, autostart.answering(context.daemon) or {})
+
+
+def status_command(context: Context) -> int:
+    """Starts nothing."""
+    version = autostart.answering(Daemon(paths.socket_path()))
+    if version is not None:
+        return _show(context, version)
+    if context.json:
+        context.print_json({"running": False, "socket": paths.socket_path(), "root": paths.root()})
+    else:
+        context.print(f"not running; it would serve {paths.root()} on {paths.socket_path()}")
+    return 5
+
+
+def _show(context: Context, version: Json) -> int:
+    if context.json:
+        context.print_json({"running": True, "socket": paths.socket_path(), **version})
+    else:
+        context.print(
+            f"running: version {version.get('version')}, pid {version.get('pid')}, root {version.get('root')}"
+        )
+        context.print(f"socket {paths.socket_path()}, config {version.get('config') or 'none'}")
+    return 0
+
+
+def stop_command(context: Context) -> int:
+    stopped = autostart.stop(Daemon(paths.socket_path()))
+    if context.json:
+        context.print_json({"stopped": stopped})
+    else:
+        context.note("the daemon stopped" if stopped else "the daemon was not running")
+    return 0
+
+
+def logs_command(context: Context) -> int:
+    path = os.path.join(paths.root(), "logs", "daemon.log")
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = [line.rstrip("\n") for line in deque(file, maxlen=context.options.count)]
+    except OSError as error:
+        raise unreachable(f"{path}: {error.strerror}", "There is no log before the daemon's first start.") from error
+    context.print_json({"path": path, "lines": lines}) if context.json else context.print("\n".join(lines))
+    return 0
+
+
+def doctor_command(context: Context) -> int:
+    """Ends with 1 where a check found an error."""
+    answer = context.request("GET", "/v1/doctor")
+    if context.json:
+        context.print_json(answer)
+    else:
+        _show_checks(context, answer)
+    return 1 if any(check["state"] == "error" for check in answer["checks"]) else 0
+
+
+def _show_checks(context: Context, answer: Json) -> None:
+    for check in answer["checks"]:
+        context.print(
+            f"{paint(check['state'], COLOURS[check['state']], sys.stdout)}  {check['name']}: {check['message']}"
+        )
+        if check["state"] != "ok" and check.get("hint"):
+            context.print(f"  {check['hint']}")
+    rows = ((item["name"], _text(item["value"]), item["origin"]) for item in answer["settings"])
+    context.print(table(("SETTING", "VALUE", "FROM"), rows))
+
+
+def _text(value: object) -> str | None:
+    """As the config file writes it, and nothing for what is empty."""
+    if value in (None, [], {}):
+        return None
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

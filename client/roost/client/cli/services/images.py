@@ -1,0 +1,129 @@
+"""``image``: what an image is, which there are, and moving them between engine and registry."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from roost.client.cli.context import Context
+from roost.client.cli.execution.building import build
+from roost.client.cli.parser import Subparsers, add_command, add_family
+from roost.client.cli.selector import add_what, what
+from roost.client.errors import client_error
+from roost.client.terminal.text import digest, size, table
+
+Json = dict[str, Any]
+NOT_FOUND = 7
+
+
+def add(subparsers: Subparsers) -> None:
+    """The family of ``image``."""
+    family = add_family(subparsers, "image", "Images: details, push and pull.", "roost image show")
+    show = add_command(
+        family, "show", show_command, "What the image of an environment is, and where.", "roost image show --json"
+    )
+    push = add_command(
+        family,
+        "push",
+        push_command,
+        "Make the image and push it to the workspace's registry; needs no engine where there are no docker steps.",
+        "roost image push -f roost.toml",
+    )
+    pull = add_command(
+        family, "pull", pull_command, "Bring the image from a registry into the engine.", "roost image pull"
+    )
+    for parser in (show, push, pull):
+        _add_what(parser)
+    add_command(family, "list", list_command, "Images that were made or pulled here.", "roost image list --json")
+
+
+def _add_what(parser: argparse.ArgumentParser) -> None:
+    add_what(parser)
+    parser.set_defaults(target="docker")
+
+
+def show_command(context: Context) -> int:
+    answer = context.request("POST", "/v1/images/show", {"what": what(context), "target": context.options.target})
+    if context.json:
+        context.print_json(answer)
+    else:
+        context.print("\n".join(_lines(answer)))
+    return 0
+
+
+def _lines(answer: Json) -> Iterator[str]:
+    shown = {
+        "image": answer["image"],
+        "in engine": _known(answer["exists_in_engine"]),
+        "in registry": _known(answer["exists_in_registry"]),
+        "registry": answer["registry"],
+        "repository": answer["repository"],
+        "digest": answer["digest"],
+        "manifest digest": answer["manifest_digest"],
+        "interpreter": answer["interpreter_path"],
+        "environment": answer["environment_path"],
+        "definition": answer["definition_digest"],
+        "lock": answer["lock_digest"],
+        "generation": answer["generation"],
+        "platform": answer["platform"],
+    }
+    width = max(map(len, shown))
+    yield from (f"{name.ljust(width)}  {value}" for name, value in shown.items() if value is not None)
+    yield from (f"{'dockerfile'.ljust(width)}  {line}" for line in answer["dockerfile"].splitlines())
+    for layer in answer["layers"]:
+        packages = ", ".join(layer.get("packages", [])) or "of the base, or of no package"
+        yield f"{'layer'.ljust(width)}  {digest(layer['diff_id'])} {size(layer.get('size'))} {packages}"
+
+
+def _known(answer: bool | None) -> str:
+    return "not known" if answer is None else "yes" if answer else "no"
+
+
+def list_command(context: Context) -> int:
+    answer = context.request("GET", "/v1/images")
+    if context.json:
+        context.print_json(answer)
+        return 0
+    heads = ("IMAGE", "DIGEST", "PLATFORM", "SIZE", "IN ENGINE", "PUSHED AS")
+    rows = (
+        (
+            image["name"],
+            digest(image["digest"]),
+            image["platform"],
+            size(image["bytes"]) if image["bytes"] is not None else None,
+            _known(image["in_engine"]),
+            " ".join(image["places"]),
+        )
+        for image in answer["images"]
+    )
+    context.print(table(heads, rows))
+    return 0
+
+
+def push_command(context: Context) -> int:
+    result = build(context, {"what": what(context), "target": context.options.target, "push": True})
+    return _print(context, result)
+
+
+def pull_command(context: Context) -> int:
+    request = {"what": what(context), "target": context.options.target}
+    plan = context.request("POST", "/v1/plans", {"what": request["what"], "targets": [request["target"]]})["plans"][0]
+    codes = [reason["code"] for reason in plan["reasons"]]
+    if plan["action"] == "build-image" and "build-cheaper" not in codes:
+        raise client_error(
+            "image-missing",
+            "No registry is known to have the image: " + "; ".join(reason["message"] for reason in plan["reasons"]),
+            "`roost build -t docker` makes it; `roost image push`, on a machine that has it, shares it.",
+            NOT_FOUND,
+        )
+    return _print(context, build(context, request))
+
+
+def _print(context: Context, result: Json) -> int:
+    if context.json:
+        context.print_json({"build": result})
+        return 0
+    for artifact in result["artifacts"]:
+        context.print(f"{artifact.get('reference')} {artifact.get('digest')}")
+    return 0

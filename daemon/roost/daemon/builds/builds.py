@@ -1,0 +1,414 @@
+"""Builds: one at a time for one key, whoever asks and however many.
+
+Two flights (see ``flights``) make a build. The first is keyed by what was asked for (definition, platform, generation)
+and ends with a lock; the second (``prefix_builds``) by the lock digest and ends with a ready prefix. Requests for the
+same definition share both; other definitions that solve to the same lock share the second. A build is cancelled when
+nobody wants it any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractContextManager, aclosing, suppress
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from roost.daemon.builds import log
+from roost.daemon.builds.records import BuildRecords, as_roost_error, failure_body
+from roost.daemon.builds.results import as_joined, cutoff, not_needed, told
+from roost.daemon.config.dates import as_of_moment, parse_as_of
+from roost.daemon.config.ids import new_id
+from roost.daemon.credentials.host import in_urls, missing_variables, urls_of, urls_of_lock
+from roost.daemon.credentials.request import given
+from roost.daemon.credentials.substitution import concealed, expand_credentials, registry_credentials
+from roost.daemon.decision.facts import Facts, Request
+from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.engines.engine_set import Engines
+from roost.daemon.images.jobs import ImageJob, ImageJobs
+from roost.daemon.jobs.events import Events
+from roost.daemon.jobs.reporter import BuildProgress, in_turn
+from roost.daemon.jobs.shared_task import Flight, Flights, Listener
+from roost.daemon.jobs.views import artifact_view
+from roost.daemon.launch.folder import LaunchFolder
+from roost.daemon.launch.prepare import moving
+from roost.daemon.locks.shared_locks import Given, Offering
+from roost.daemon.locks.solve import solve_lock
+from roost.daemon.oci.target_platforms import local_platform, split_platform
+from roost.daemon.planning.planner import Planned, Planner
+from roost.daemon.prefixes.builds import PrefixBuilds, Ready, Wanted
+from roost.model.errors import BuildCancelledError, NotFoundError, RoostError
+from roost.model.locks.lock import Lock, lock_digest
+from roost.model.records import Build, Generation, NewGeneration
+from roost.store.clock import utc_now
+from roost.store.disk.cancellation import to_the_end
+from roost.store.store import Store
+from roost.wire.builds import BuildResult, Message
+from roost.wire.plans import Action, What
+
+MAKING: tuple[Action, ...] = ("build-prefix", "build-image", "pull-image")
+"""Actions that leave something behind which was not ready before."""
+
+
+def makes(planned: Planned) -> bool:
+    """Whether something is to be made ready, or at least recorded, before it is used."""
+    return planned.plan.action in MAKING or planned.unrecorded
+
+
+class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
+    """One request for an environment that is ready."""
+
+    resolved: Resolved
+    """Aimed at the request's target."""
+    request: Request
+    what: What
+    push: str | None = None
+    """An image for the registry at this location, and not for an engine."""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Requests of one key are one build."""
+        request, what = self.request, self.what
+        return (
+            self.resolved.digest,
+            self.resolved.lineage,
+            request.rebuild,
+            request.as_of,
+            what.generation,
+            what.lock,
+            self.push,
+        )
+
+    @property
+    def anew(self) -> bool:
+        """Whether a new generation is asked for."""
+        return self.request.rebuild or self.request.as_of is not None
+
+
+class Making(msgspec.Struct, frozen=True):
+    """One build under way."""
+
+    flight: Flight[BuildResult]
+    job: BuildJob
+    build: Build
+    planned: Planned
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
+class Builds:
+    """Makes environments ready."""
+
+    def __init__(
+        self,
+        store: Store,
+        engines: Engines,
+        planner: Planner,
+        events: Events,
+        launches: LaunchFolder,
+        prefixes: PrefixBuilds,
+        images: ImageJobs,
+    ) -> None:
+        self._store = store
+        self._engines = engines
+        self._planner = planner
+        self._launches = launches
+        self._prefixes = prefixes
+        self._images = images
+        self.records = BuildRecords(store.index, events)
+        self._flights: Flights[BuildResult] = Flights()
+        self._by_id: dict[str, Flight[BuildResult]] = {}
+        self._detached: set[asyncio.Task[None]] = set()
+        self._numbering: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def under_way(self) -> int:
+        return len(self._flights)
+
+    async def stream(self, job: BuildJob) -> AsyncGenerator[Message, None]:
+        """Make it ready, telling what happens; the last message is ``result`` or ``error``.
+
+        Whoever iterates wants the build; closing the iterator withdraws that.
+        """
+        planned = await self._planner.plan(job.resolved, job.request, job.what)
+        if job.push is None and not makes(planned):
+            yield told(planned, job.resolved)
+            standing = await self._planner.first_locks.standing(job.resolved, job.what, planned.facts)
+            yield Message(event="result", result=not_needed(planned, job.resolved, standing))
+            return
+        self._require_credentials(job)
+        async with self._flights.join(job.key, lambda flight: self._build(flight, job)) as (_, listener, joined):
+            async for message in listener.messages():
+                yield as_joined(message) if joined else message
+
+    async def wait(self, job: BuildJob) -> BuildResult:
+        """Make it ready; raises what the build raised."""
+        planned = await self._planner.plan(job.resolved, job.request, job.what)
+        if job.push is None and not makes(planned):
+            return not_needed(planned, job.resolved)
+        self._require_credentials(job)
+        async with self._flights.join(job.key, lambda flight: self._build(flight, job)) as (flight, _, _joined):
+            return await flight.outcome()
+
+    def _require_credentials(self, job: BuildJob) -> None:
+        """Before anything is begun: who waits can say more, and who does not wait hears of it. Raises
+        VariableMissingError."""
+        config = self._engines.config
+        expand_credentials(job.resolved.parsed.credentials, job.what.environ)
+        missing_variables(urls_of(job.resolved.definition, config), config, job.what.environ)
+
+    async def detach(self, job: BuildJob, holding: AbstractContextManager[None]) -> str | None:
+        """Build without anyone waiting: the daemon itself is the interest, and enters ``holding`` for as long.
+
+        Returns the build's id, ``None`` where all is ready. Raises what planning raises.
+        """
+        messages = self.stream(job)
+        first = await anext(messages)
+        if first.event != "build":
+            await messages.aclose()
+            return None
+        await anext(messages, None)  # the plan: told when the build's row is there, so that its id can be asked for
+        task = asyncio.create_task(_see_through(messages, holding))
+        self._detached.add(task)
+        task.add_done_callback(self._detached.discard)
+        return first.id
+
+    def cancel(self, build_id: str) -> bool:
+        """Cancel for everybody; ``False`` where it is not under way."""
+        flight = self._by_id.get(build_id)
+        if flight is not None:
+            flight.cancel()
+        return flight is not None
+
+    def listen(self, build_id: str) -> Listener | None:
+        """Hear a build that is under way, without wanting it."""
+        flight = self._by_id.get(build_id)
+        return flight.listen() if flight else None
+
+    async def stop(self) -> None:
+        """Cancel everything, for a graceful stop."""
+        await self._flights.cancel_all()
+        await self._prefixes.stop()
+        await self._images.stop()
+        await asyncio.gather(*self._detached, return_exceptions=True)
+
+    async def _build(self, flight: Flight[BuildResult], job: BuildJob) -> BuildResult:
+        """One build from first to last: told and logged, and its end told whatever happens."""
+        build = _new_build(job)
+        self._by_id[build.id] = flight
+        flight.publish(Message(event="build", id=build.id, source=job.resolved.source))
+        kept = asyncio.create_task(log.keep(flight.listen(), log.log_path(self._store.layout, build.id)))
+        try:
+            return await self._recorded(flight, job, build)
+        except asyncio.CancelledError:
+            error: RoostError = BuildCancelledError("The build was cancelled", hint="Nothing half-made was kept.")
+            flight.publish(Message(event="error", error=concealed(failure_body(error), job.what.environ)))
+            raise error from None
+        except Exception as failure:
+            error = as_roost_error(failure)
+            flight.publish(Message(event="error", error=concealed(failure_body(error), job.what.environ)))
+            raise error from failure
+        finally:
+            self._by_id.pop(build.id, None)
+            flight.close()
+            await to_the_end(kept)
+
+    async def _recorded(self, flight: Flight[BuildResult], job: BuildJob, build: Build) -> BuildResult:
+        """From the row that says it began to the row that says how it ended."""
+        started = time.monotonic()
+        planned = await self._planner.plan(job.resolved, job.request, job.what)
+        try:
+            await to_the_end(asyncio.create_task(self.records.begin(build, job.resolved)))
+            flight.publish(told(planned, job.resolved))
+            result = await self._make_ready(Making(flight, job, build, planned))
+        except BaseException as error:
+            await to_the_end(asyncio.create_task(self._fail(build, error, started, job.what.environ)))
+            raise
+        with suppress(asyncio.CancelledError):  # too late: it is ready
+            await to_the_end(asyncio.create_task(self.records.end(build, "succeeded", started)))
+        flight.publish(Message(event="result", result=result))
+        return result
+
+    async def _fail(self, build: Build, error: BaseException, started: float, environ: Mapping[str, str]) -> None:
+        cancelled = isinstance(error, asyncio.CancelledError)
+        failure = BuildCancelledError("The build was cancelled") if cancelled else as_roost_error(error)
+        body = concealed(failure_body(failure), environ)
+        await self.records.end(build, "cancelled" if cancelled else "failed", started, body)
+
+    async def _make_ready(self, making: Making) -> BuildResult:
+        """One at a time for what makes a generation: a definition keeps the lock that it was given first, and two that
+        are asked for anew get two numbers."""
+        job = making.job
+        if making.planned.facts.generation is not None and not job.anew:
+            return await self._from_lock(making)
+        key = (job.resolved.digest, job.resolved.lineage)
+        async with in_turn(self._numbering.setdefault(key, asyncio.Lock()), making.flight.publish):
+            if not job.anew and await self._store.index.current_generation(*key) is not None:
+                planned = await self._planner.plan(job.resolved, job.request, job.what)
+                making = msgspec.structs.replace(making, planned=planned)
+            return await self._from_lock(making)
+
+    async def _from_lock(self, making: Making) -> BuildResult:
+        job, facts, locks = making.job, making.planned.facts, self._planner.first_locks
+        lock, solved = await self._lock(making.flight, job, facts)
+        moves = job.anew or (job.what.lock is not None and facts.generation is None)
+        async with Offering(lambda: self._offer(making, lock)) as offering:
+            result = await self._make(making, lock, moves=moves, proven=offering.begin if solved else _nothing)
+            if job.anew:
+                result = msgspec.structs.replace(result, moved=await self._moved(job.resolved.digest))
+            given = await offering.outcome() if solved else Given()
+        if given.instead is not None:  # it was shared meanwhile, and is taken as current
+            result = await self._make(making, given.instead, moves=True)
+        said = given.reasons if solved else await locks.standing(job.resolved, job.what, facts)
+        return msgspec.structs.replace(result, reasons=[*result.reasons, *said])
+
+    async def _offer(self, making: Making, lock: Lock) -> Given:
+        """Give the lock that was solved here to others."""
+        job = making.job
+        progress = BuildProgress(making.flight.publish, job.what.environ)
+        return await self._planner.first_locks.offer(job.resolved, job.what, lock, progress, rebuild=job.anew)
+
+    async def _moved(self, digest: str) -> list[str]:
+        """All that have this definition: its current generation is theirs."""
+        return [f"{each.name}:{each.version}" for each in await self._store.index.versions_of_definition(digest)]
+
+    async def _make(
+        self, making: Making, lock: Lock, *, moves: bool, proven: Callable[[], None] = _nothing
+    ) -> BuildResult:
+        """``proven`` is called once all packages are known to install, if that is known before all is ready."""
+        job, build, facts = making.job, making.build, making.planned.facts
+        started = time.monotonic()
+        digest = lock_digest(lock)
+        await self._store.index.update_build(build.id, state="building", lock_digest=digest)
+        if job.resolved.image:
+            return await self._make_image(making, lock, proven)
+        new = None if facts.generation is not None and not job.anew else _new_generation(job)
+        credentials = await self._credentials(job, lock)
+        wanted = Wanted(lock=lock, build_id=build.id, generation=new, credentials=credentials, environ=job.what.environ)
+        ready = await self._ready(wanted, making.flight, moves=moves)
+        generation = await self._generation(job, facts, wanted, ready, moves=moves)
+        await self._store.index.update_build(build.id, generation=generation.number, artifact_id=ready.artifact.id)
+        return BuildResult(
+            id=build.id,
+            state="not-needed" if ready.reused else "succeeded",
+            definition_digest=job.resolved.digest,
+            lock_digest=digest,
+            generation=generation.number,
+            artifacts=[artifact_view(ready.artifact)],
+            seconds=round(time.monotonic() - started, 3),
+            reasons=[*making.planned.plan.reasons, *([cutoff(digest)] if ready.reused else [])],
+        )
+
+    async def _make_image(self, making: Making, lock: Lock, proven: Callable[[], None]) -> BuildResult:
+        job, planned, what = making.job, making.planned, making.job.what
+        image = ImageJob(
+            resolved=job.resolved,
+            request=job.request,
+            facts=planned.facts,
+            pulls=planned.plan.action == "pull-image",
+            lock=lock,
+            defaults=job.resolved.defaults,
+            build_id=making.build.id,
+            anew=job.anew,
+            exact=what.generation is not None or what.lock is not None,
+            push=job.push,
+            proven=proven,
+            credentials=await self._credentials(job, lock),
+            environ=what.environ,
+        )
+        with given(registry_credentials(job.resolved.parsed.credentials, what.environ, all_needed=True)):
+            result = await self._images.make(image, making.flight.publish)
+        return msgspec.structs.replace(result, reasons=[*planned.plan.reasons, *result.reasons])
+
+    async def _credentials(self, job: BuildJob, lock: Lock) -> Mapping[str, str]:
+        """What was taken out of the definition's URLs, what its variables put into channels, and what the user keeps
+        elsewhere for the hosts that the lock's packages are on."""
+        found = await self._engines.credentials(urls_of_lock(lock), job.what.environ)
+        found |= in_urls(job.resolved.definition, job.what.environ)
+        given = {**found, **expand_credentials(job.resolved.parsed.credentials, job.what.environ)}
+        conda = job.resolved.definition.conda
+        written = [*conda.channels, *conda.dependencies]
+        if not job.what.environ or not written:
+            return given
+        return (await self._engines.conda()).secrets(written, job.what.environ, given)
+
+    async def _lock(self, flight: Flight[BuildResult], job: BuildJob, facts: Facts) -> tuple[Lock, bool]:
+        """The lock that is kept for the generation, or that somebody shared, or a new solve, and whether it is that."""
+        if facts.generation is not None and not job.anew:
+            kept = await self._store.index.lock(facts.generation.lock_digest)
+            if kept is not None:
+                return kept, False
+        progress, locks = BuildProgress(flight.publish, job.what.environ), self._planner.first_locks
+        if not job.anew and (first := await locks.take(job.resolved, job.what, progress)):
+            return first, False
+        if job.what.lock is not None:
+            raise NotFoundError(f"No registry has lock {job.what.lock} any more", hint="Try again, or leave it out.")
+        solved = await self._solved(job, progress)
+        if not job.anew and (first := await locks.take(job.resolved, job.what, progress, fresh=True)):
+            return first, False
+        return solved, True
+
+    async def _solved(self, job: BuildJob, progress: BuildProgress) -> Lock:
+        solve = msgspec.structs.replace(
+            self._planner.solve_job(job.resolved, job.what),
+            as_of=parse_as_of(job.request.as_of),
+            allow_builds=split_platform(job.resolved.platform)[0] == split_platform(local_platform({}))[0],
+        )
+        lock = await solve_lock(self._engines, solve, progress)
+        await progress.record(self._store.index)
+        return lock
+
+    async def _ready(self, wanted: Wanted, flight: Flight[BuildResult], *, moves: bool) -> Ready:
+        """While a definition's current generation moves, no plan file is left behind that names the old one."""
+        if not moves:
+            return await self._prefixes.ensure(wanted, flight.publish)
+        async with moving(self._launches):
+            return await self._prefixes.ensure(wanted, flight.publish)
+
+    async def _generation(
+        self, job: BuildJob, facts: Facts, wanted: Wanted, ready: Ready, *, moves: bool
+    ) -> Generation:
+        """The generation that was asked for; or recorded with the prefix; or added now, because the prefix was there
+        already or was built for somebody else."""
+        index = self._store.index
+        if wanted.generation is None:
+            assert facts.generation is not None
+            return facts.generation
+        if ready.recorded == wanted.generation:
+            recorded = await index.current_generation(job.resolved.digest, job.resolved.lineage)
+            assert recorded is not None
+            return recorded
+        if not moves:
+            return await index.add_generation(wanted.generation, wanted.lock)
+        async with moving(self._launches):
+            return await index.add_generation(wanted.generation, wanted.lock)
+
+
+async def _see_through(messages: AsyncGenerator[Message, None], holding: AbstractContextManager[None]) -> None:
+    with holding:
+        async with aclosing(messages):
+            async for _ in messages:
+                pass
+
+
+def _new_build(job: BuildJob) -> Build:
+    resolved, source = job.resolved, job.resolved.source
+    return Build(
+        id=new_id("b"),
+        definition_digest=resolved.digest,
+        platform=resolved.platform,
+        state="solving",
+        created=utc_now(),
+        name=source.name,
+        source=source.path,
+    )
+
+
+def _new_generation(job: BuildJob) -> NewGeneration:
+    resolved = job.resolved
+    as_of = as_of_moment(job.request.as_of)
+    return NewGeneration(definition_digest=resolved.digest, platform=resolved.lineage, as_of=as_of)

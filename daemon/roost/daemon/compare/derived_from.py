@@ -1,0 +1,39 @@
+"""How a version differs from the one that it was cloned or edited from."""
+
+from __future__ import annotations
+
+from roost.model.errors import NotFoundError
+from roost.model.forms.canonical import canonical, settings_canonical
+from roost.model.forms.differences import differences
+from roost.model.names import NameInvalidError, parse_reference
+from roost.model.records import EnvironmentBody, EnvironmentVersion
+from roost.store.index.index import Index
+from roost.wire.plans import Difference
+
+
+async def since_origin(index: Index, version: EnvironmentVersion, body: EnvironmentBody) -> list[Difference] | None:
+    """The fields of definition and settings in which ``version``, whose body is given, differs from its origin.
+
+    ``None`` where that is no version that is known here: a file, a registry, or nothing.
+    """
+    first = await _origin(index, version)
+    if first is None:
+        return None
+    if (first.definition_digest, first.settings_digest) == (version.definition_digest, version.settings_digest):
+        return []
+    before = await index.environment_body(first.name, first.version)
+    found = [
+        *differences(canonical(before.definition, before.defaults), canonical(body.definition, body.defaults)),
+        *differences(settings_canonical(before.settings), settings_canonical(body.settings)),
+    ]
+    return [Difference(**each) for each in found]
+
+
+async def _origin(index: Index, version: EnvironmentVersion) -> EnvironmentVersion | None:
+    if version.origin is None or version.kind == "curated":
+        return None
+    try:
+        reference = parse_reference(version.origin)
+        return await index.environment(reference) if reference.version is not None else None
+    except (NameInvalidError, NotFoundError):
+        return None

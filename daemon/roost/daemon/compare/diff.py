@@ -1,0 +1,31 @@
+"""Differences of locks as the wire shows them; which of two conda versions is the later one, rattler says."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from roost.model.locks.differences import LockDifferences, lock_differences
+from roost.model.locks.lock import Lock
+from roost.wire.compare import LockDiff, PackageChangeView
+from roost.wire.plans import Difference
+
+
+async def lock_diff(before: Lock, after: Lock) -> LockDiff:
+    """What differs between two locks."""
+    found = await asyncio.to_thread(_differences, before, after)
+    provider = found.provider
+    return LockDiff(
+        platform=after.platform,
+        packages=msgspec.convert(msgspec.to_builtins(found.packages), list[PackageChangeView]),
+        unchanged=found.unchanged,
+        bytes=found.bytes,
+        provider=Difference(field="python", before=provider.before, after=provider.after) if provider else None,
+    )
+
+
+def _differences(before: Lock, after: Lock) -> LockDifferences:
+    from roost.daemon.engines.conda.versions import conda_order
+
+    return lock_differences(before, after, conda_order)

@@ -1,0 +1,87 @@
+"""What a fresh solve would change. It solves as a build would, builds nothing, and keeps nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from roost.daemon.compare.diff import lock_diff
+from roost.daemon.compare.rollback import moved_with
+from roost.daemon.decision.facts import Request
+from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.jobs.reporter import BuildProgress
+from roost.daemon.locks.solve import solve_lock
+from roost.daemon.planning.planner import aimed
+from roost.daemon.services import Work
+from roost.model.errors import NotFoundError, RoostError, UsageError
+from roost.model.locks.lock import Lock, lock_digest
+from roost.model.records import Generation
+from roost.wire.builds import Message
+from roost.wire.compare import OutdatedRequest, OutdatedView
+from roost.wire.plans import Reason, What
+
+
+class NeverSolvedError(NotFoundError):
+    """There is no generation here that could be outdated."""
+
+    code = "generation-unknown"
+
+
+async def find_outdated(work: Work, asked: OutdatedRequest, publish: Callable[[Message], None]) -> OutdatedView:
+    """Solve, telling ``publish`` how far it is, and compare. Raises what solving raises, and NeverSolvedError."""
+    resolved = await work.resolve(asked.what)
+    definition = resolved.definition
+    resolved = aimed(resolved, Request(definition=definition, target=asked.target))
+    generation = await _current(work, resolved)
+    kept = await work.store.index.lock(generation.lock_digest)
+    assert kept is not None, "the schema lets no generation refer to a lock that is not there"
+    solved = await _solve(work, resolved, asked.what, BuildProgress(publish, asked.what.environ))
+    differences = await lock_diff(kept, solved)
+    return OutdatedView(
+        definition_digest=resolved.digest,
+        platform=resolved.platform,
+        generation=generation.number,
+        lock_digest=generation.lock_digest,
+        solved_digest=lock_digest(solved),
+        outdated=bool(differences.packages or differences.provider),
+        lock=differences,
+        environments=await moved_with(work, resolved.digest),
+        reasons=await _elsewhere(work, resolved, asked.what, generation),
+    )
+
+
+async def _solve(work: Work, resolved: Resolved, what: What, progress: BuildProgress) -> Lock:
+    try:
+        return await solve_lock(work.engines, work.planner.solve_job(resolved, what), progress)
+    except RoostError as error:
+        if error.code == "lock-needs-build":
+            error.hint = (
+                "What a solve would choose can't be known without running that code: `roost build --rebuild` runs it, "
+                "and `roost env rollback` goes back."
+            )
+        raise
+
+
+async def _elsewhere(work: Work, resolved: Resolved, what: What, generation: Generation) -> list[Reason]:
+    """What registries have for it. That they can't say, or that theirs is a wrong one, is no reason not to answer."""
+    try:
+        standing = await work.planner.first_locks.elsewhere(resolved, what, generation)
+    except RoostError as error:
+        return [Reason(code=error.code, message=error.message)]
+    told = standing.reason is not None and standing.reason.code in ("lock-elsewhere", "registry-unknown")
+    return [standing.reason] if standing.reason is not None and told else []
+
+
+async def _current(work: Work, resolved: Resolved) -> Generation:
+    if resolved.definition.python.user_managed:
+        raise UsageError(
+            "A user-managed environment is not solved for: roost installs nothing in it",
+            hint="What is in its interpreter is for you to bring up to date.",
+        )
+    generation = await work.store.index.current_generation(resolved.digest, resolved.lineage)
+    if generation is None:
+        raise NeverSolvedError(
+            f"This definition was never solved for {resolved.platform} on this machine: nothing can be outdated",
+            hint="`roost build` makes its first generation, `roost plan --solve` says what that would be.",
+            fields={"definition_digest": resolved.digest, "platform": resolved.platform},
+        )
+    return generation

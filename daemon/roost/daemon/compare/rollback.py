@@ -1,0 +1,88 @@
+"""Going back: an older generation made current again, in one step, and all that moves with it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from roost.daemon.compare.diff import lock_diff
+from roost.daemon.compare.operands import lineages
+from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.jobs.views import generation_view
+from roost.daemon.launch.drift import prefix_fault
+from roost.daemon.launch.prepare import moving
+from roost.daemon.services import Work
+from roost.model.errors import UsageError
+from roost.model.records import Generation
+from roost.store.index.generations import HOST, GenerationUnknownError
+from roost.wire.compare import LockDiff, RollbackRequest, RollbackResponse
+
+
+class PlatformUnclearError(UsageError):
+    """There are generations for several platforms, and none was named."""
+
+    code = "platform-unclear"
+
+
+async def roll_back(work: Work, asked: RollbackRequest) -> RollbackResponse:
+    """Make an older generation current, in one step, and say what moved. Raises GenerationUnknownError,
+    PlatformUnclearError, UsageError for what has no generations."""
+    resolved = await work.resolve(asked.what)
+    if resolved.definition.python.user_managed and not await work.store.index.generations(resolved.digest):
+        raise UsageError(
+            "A user-managed environment has no generations: roost installs nothing in it",
+            hint="`roost env versions` shows its versions; labels say which one to use.",
+        )
+    lineage = await _lineage(work, resolved, asked.platform)
+    async with moving(work.launches):  # no plan file is left behind that names the one that was current
+        before, after = await work.store.index.roll_back(resolved.digest, lineage, asked.to)
+    moved = await moved_with(work, resolved.digest)
+    fields = {"definition_digest": resolved.digest, "platform": lineage, "environments": moved}
+    await work.events.append("generation-promoted", **fields, before=before.number, after=after.number)
+    return RollbackResponse(
+        definition_digest=resolved.digest,
+        platform=lineage.removesuffix(HOST),
+        before=generation_view(before),
+        after=generation_view(after),
+        environments=moved,
+        ready=await _ready(work, after),
+        lock=await _difference(work, before, after),
+    )
+
+
+async def moved_with(work: Work, digest: str) -> list[str]:
+    """``NAME:VERSION`` of all that share the definition, and so its current generation."""
+    return [f"{each.name}:{each.version}" for each in await work.store.index.versions_of_definition(digest)]
+
+
+async def _lineage(work: Work, resolved: Resolved, platform: str | None) -> str:
+    """Which of the definition's generations: those of the platform that is named, else those that a plan would use."""
+    there = {each.platform for each in await work.store.index.generations(resolved.digest)}
+    for lineage in lineages(resolved, platform):
+        if lineage in there:
+            return lineage
+    if platform is None and len(there) == 1:
+        return there.pop()
+    if platform is None and there:
+        raise PlatformUnclearError(
+            "There are generations for several platforms, and none for this machine's",
+            hint=f"Say which with --platform: {', '.join(sorted(there))}.",
+        )
+    if platform is not None and there:
+        raise GenerationUnknownError(
+            f"There is no generation for {platform} on this machine",
+            hint=f"There are some for {', '.join(sorted({each.removesuffix(HOST) for each in there}))}.",
+            fields={"platform": platform},
+        )
+    return lineages(resolved, platform)[0]
+
+
+async def _ready(work: Work, generation: Generation) -> bool | None:
+    if generation.base_digest is not None:
+        return None
+    prefix = await work.store.index.ready_artifact("prefix", generation.lock_digest)
+    return prefix is not None and await asyncio.to_thread(prefix_fault, prefix) is None
+
+
+async def _difference(work: Work, before: Generation, after: Generation) -> LockDiff | None:
+    old, new = [await work.store.index.lock(each.lock_digest) for each in (before, after)]
+    return await lock_diff(old, new) if old is not None and new is not None else None

@@ -1,0 +1,110 @@
+"""What of a definition means something on one machine only, and so can't be published. Pure.
+
+A catalogue's definitions come from elsewhere: what is refused when one is published is refused again when one is
+fetched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from roost.model.definition import Conda, Definition, Pip, PipItem, Settings
+from roost.model.syntax.urls import strip_credentials
+
+_LOCAL = re.compile(r"(?:file:|[./~\\]|[A-Za-z]:[\\/])", re.IGNORECASE)
+_CHANNEL = re.compile(r"\[.*\bchannel\s*=\s*[\"']?([^\"',\]]+)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_REMOTE = re.compile(r"https?://", re.IGNORECASE)
+
+
+def portable(definition: Definition) -> Definition:
+    """The same for any machine, digest and all: nested files are part of it, and where they lay is not."""
+    items = tuple(bare for item in definition.pip.requirements for bare in _bare(item))
+    return msgspec.structs.replace(definition, pip=Pip(requirements=items))
+
+
+def _bare(item: PipItem) -> Iterator[PipItem]:
+    """What an item is without its places. The lines of a nested list stand where it was named, as in the digest."""
+    inner = tuple(bare for each in item.items for bare in _bare(each))
+    if item.kind == "requirements" and item.path is not None:
+        yield from inner
+    elif item.kind == "constraints" and item.path is not None:
+        yield msgspec.structs.replace(item, items=inner, path=item.text, location=None)
+    else:
+        yield msgspec.structs.replace(item, location=None)
+
+
+def fault_of(definition: Definition, settings: Settings) -> str | None:
+    """Why this is of no use, or a danger, elsewhere; ``None`` where it can travel."""
+    return next(_faults(definition, settings), None)
+
+
+def _faults(definition: Definition, settings: Settings) -> Iterator[str]:
+    base, python = definition.base, definition.python
+    if base is not None and (base.context or base.context_path):
+        yield "its build context is a folder of one machine"
+    if python.user_managed and not (base and (base.image or base.dockerfile)) and "/" in python.interpreter:
+        yield f"its interpreter {python.interpreter} is one of one machine"
+    yield from _conda_faults(definition.conda)
+    yield from _pip_faults(definition.pip.requirements)
+    for url in definition.spark.repositories:
+        if _LOCAL.match(url):
+            yield f"the repository {url} is a folder of one machine"
+    if settings.container.arguments:
+        yield "it says how a machine's containers are to be started (container.arguments)"
+    for text in _texts(msgspec.to_builtins((definition, settings))):
+        if strip_credentials(text)[0] != text:
+            yield f"it holds credentials, in {strip_credentials(text)[0]!r}"
+
+
+def _conda_faults(conda: Conda) -> Iterator[str]:
+    for channel in (*conda.channels, *(_channel_of(spec) for spec in conda.dependencies)):
+        if _LOCAL.match(channel):
+            yield f"the channel {channel} is a folder of one machine"
+    for spec in conda.dependencies:
+        if "file:" in spec.lower() or _CONTROL.search(spec):
+            yield f"{spec!r} names a file of one machine"
+    for url in (url for urls in conda.explicit.values() for url in urls):
+        if not _REMOTE.match(url):
+            yield f"the package {url} is a file of one machine"
+
+
+def _channel_of(spec: str) -> str:
+    head, mark, _ = spec.partition("::")
+    bracket = _CHANNEL.search(spec)
+    return bracket[1].strip() if bracket else head if mark else ""
+
+
+def _pip_faults(items: Iterable[PipItem]) -> Iterator[str]:
+    for item in items:
+        nested = item.kind == "constraints" and item.path is not None and item.path == item.text
+        if item.kind in ("wheel", "source", "editable"):
+            yield f"{item.text} is a file or folder of one machine, and its content would not come along"
+        elif item.digest is not None or (item.path is not None and (not nested or "/" in item.path)):
+            yield f"{item.text} names {item.path or 'a file'}, which is of one machine"
+        elif item.items and not nested:
+            yield f"{item.text} holds lines of a file that it does not name"
+        elif item.kind in ("requirements", "constraints") and not (nested or _REMOTE.match(item.text)):
+            yield f"{item.text} is a file of one machine"
+        elif "file:" in item.text.lower() or _CONTROL.search(item.text) or _option_is_local(item):
+            yield f"{item.text!r} names a file of one machine"
+        yield from _pip_faults(item.items)
+
+
+def _option_is_local(item: PipItem) -> bool:
+    return item.kind == "option" and any(_LOCAL.match(word) for word in item.text.split()[1:])
+
+
+def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON values
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from (key, *_texts(inner))
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _texts(inner)

@@ -1,0 +1,129 @@
+"""Packages that a definition lists by URL (conda's explicit files, conda-lock) to locked packages."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from rattler import Client, RepoDataRecord
+from rattler.package_streaming import download_to_path
+
+from roost.daemon.engines.conda.cache import file_digest
+from roost.daemon.engines.conda.errors import DigestMismatchError, PackageMissingError, translated
+from roost.daemon.engines.conda.records import to_package
+from roost.model.errors import DefinitionError
+from roost.model.locks.lock import CondaPackage
+from roost.model.syntax.urls import strip_credentials
+
+_FILE = re.compile(r"(?P<name>.+)-(?P<version>[^-]+)-(?P<build>[^-]+?)(\.conda|\.tar\.bz2)$")
+
+
+class ExplicitUrlError(DefinitionError):
+    """A line of an explicit list is no URL of a conda package."""
+
+    code = "explicit-url-invalid"
+
+
+class ExplicitUrl(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of an explicit list, taken apart."""
+
+    url: str
+    """Without the digest and without secrets."""
+    channel: str
+    subdir: str
+    name: str
+    file_name: str
+    sha256: str = ""
+    md5: str = ""
+
+
+def parse_explicit(line: str, subdir: str) -> ExplicitUrl:
+    """``https://host/channel/linux-64/name-1.0-0.conda#<md5>`` (or ``#sha256:<hex>``, ``#sha256=<hex>``).
+
+    Raises :class:`ExplicitUrlError` for anything else, and for a package of another platform than ``subdir``.
+    """
+    bare, _ = strip_credentials(line.strip())
+    url, _, digest = bare.partition("#")
+    parts = url.rsplit("/", 2)
+    match = _FILE.match(parts[-1])
+    if len(parts) != 3 or match is None or "://" not in url:
+        raise ExplicitUrlError(
+            f"{bare!r} is no URL of a conda package; expected CHANNEL/PLATFORM/NAME-VERSION-BUILD.conda",
+            hint="`roost lock` and `conda list --explicit --sha256` write such lists.",
+        )
+    if parts[1] not in (subdir, "noarch"):
+        raise ExplicitUrlError(
+            f"{bare!r} is for {parts[1]}, and {subdir} is asked for", hint="List the packages of it."
+        )
+    kind, value = _digest(digest)
+    return ExplicitUrl(
+        url=url, channel=parts[0], subdir=parts[1], name=match["name"].lower(), file_name=parts[2],
+        sha256=value if kind == "sha256" else "", md5=value if kind == "md5" else "",
+    )  # fmt: skip
+
+
+def _digest(text: str) -> tuple[str, str]:
+    value = re.sub(r"^(sha256|md5)[:=]", "", text.strip().lower())
+    kinds = {64: "sha256", 32: "md5", 0: ""}
+    if len(value) not in kinds or not re.fullmatch(r"[0-9a-f]*", value):
+        raise ExplicitUrlError(f"{text!r} behind a package's URL is no md5 and no sha256")
+    return kinds[len(value)], value
+
+
+def match_records(wanted: Iterable[ExplicitUrl], indexed: Mapping[str, RepoDataRecord]) -> dict[str, CondaPackage]:
+    """URL to package, for those that the indexes list. Raises :class:`DigestMismatchError`."""
+    packages: dict[str, CondaPackage] = {}
+    for item in wanted:
+        if item.url in indexed:
+            packages[item.url] = to_package(indexed[item.url], item.url)
+            _check(item, packages[item.url])
+    return packages
+
+
+def _check(item: ExplicitUrl, package: CondaPackage) -> None:
+    found = {"sha256": package.sha256, "md5": str(package.record.get("md5") or "")}
+    for kind, value in (("sha256", item.sha256), ("md5", item.md5)):
+        if value and found[kind] and value != found[kind]:
+            raise DigestMismatchError(
+                f"{item.file_name} has the {kind} {found[kind]} in its channel and {value} in the list",
+                hint="The package was replaced in the channel: make the list anew.",
+                fields={"url": item.url, "expected": value, "found": found[kind]},
+            )
+
+
+async def missing_record(item: ExplicitUrl, fetch_url: str, client: Client) -> CondaPackage:
+    """The package at ``item.url`` read from the file itself, for a channel that does not list it."""
+    if fetch_url.startswith("file://"):
+        return await _read_record(item, fetch_url.removeprefix("file://"))
+    folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="roost-explicit-")
+    try:
+        path = os.path.join(folder, item.file_name)
+        with translated(f"fetching {item.file_name}"):
+            await download_to_path(client, fetch_url, path)  # type: ignore[arg-type]
+        return await _read_record(item, path)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def _read_record(item: ExplicitUrl, path: str) -> CondaPackage:
+    if not await asyncio.to_thread(os.path.isfile, path):
+        raise PackageMissingError(f"There is no package at {item.url}", hint="Make the list anew.")
+    with translated(f"reading {item.file_name}"):
+        record = await RepoDataRecord.from_package_archive(path)
+    return await asyncio.to_thread(_completed, item, to_package(record, item.url), path)
+
+
+def _completed(item: ExplicitUrl, package: CondaPackage, path: str) -> CondaPackage:
+    sha256, md5 = file_digest(path, "sha256"), file_digest(path, "md5")
+    record = {**package.record, "md5": md5, "sha256": sha256}
+    size = os.path.getsize(path)
+    package = msgspec.structs.replace(
+        package, subdir=item.subdir, file_name=item.file_name, sha256=sha256, size=size, record=record
+    )
+    _check(item, package)
+    return package

@@ -1,0 +1,159 @@
+"""The engines, made when first used: importing rattler costs an idle daemon 30 MB that it may never need."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from roost.daemon.config.config import Config
+from roost.daemon.credentials.host import find_credentials
+from roost.daemon.runs.sweep import ROOT_LABEL, root_name
+from roost.store.disk.layout import Layout
+
+if TYPE_CHECKING:
+    from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
+    from roost.daemon.engines.docker.address import DockerConfig
+    from roost.daemon.engines.docker.engine import DockerEngine
+    from roost.daemon.engines.registry.engine import Registry
+    from roost.daemon.engines.registry.http import RegistryConfig
+    from roost.daemon.engines.uv.engine import PipConfig, PipEngine
+
+
+class Engines:
+    """One conda and one pip engine for a root, both lazy."""
+
+    def __init__(self, layout: Layout, config: Config) -> None:
+        self._layout = layout
+        self._config = config
+        self._conda: CondaEngine | None = None
+        self._pip: PipEngine | None = None
+        self._docker: DockerEngine | None = None
+        self._registry: Registry | None = None
+        self._making = asyncio.Lock()
+
+    async def configure(self, config: Config) -> None:
+        """Go by another config from now on. The engines stay: each owns its cache folder alone."""
+        async with self._making:
+            self._config = config
+            if self._conda is not None:
+                self._conda.configure(_conda_config(config))
+            if self._pip is not None:
+                self._pip.configure(_pip_config(config))
+            if self._docker is not None:
+                self._docker.configure(_docker_config(config))
+                self._docker.credentials = config.registries.credentials
+            if self._registry is not None:
+                self._registry.configure(_registry_config(config))
+
+    async def conda(self) -> CondaEngine:
+        async with self._making:
+            if self._conda is None:
+                self._conda = await asyncio.to_thread(self._make_conda)
+        return self._conda
+
+    async def pip(self) -> PipEngine:
+        async with self._making:
+            if self._pip is None:
+                self._pip = await asyncio.to_thread(self._make_pip)
+        return self._pip
+
+    async def registry(self) -> Registry:
+        """The client of all registries."""
+        async with self._making:
+            if self._registry is None:
+                self._registry = await asyncio.to_thread(self._make_registry)
+        return self._registry
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        if self._registry is not None:
+            await self._registry.close()
+
+    def _make_registry(self) -> Registry:
+        from roost.daemon.engines.registry.engine import Registry
+
+        return Registry(_registry_config(self._config))
+
+    async def docker(self) -> DockerEngine:
+        async with self._making:
+            if self._docker is None:
+                self._docker = await asyncio.to_thread(self._make_docker)
+        return self._docker
+
+    def _make_docker(self) -> DockerEngine:
+        from roost.daemon.engines.docker.engine import DockerEngine
+
+        labels = {ROOT_LABEL: root_name(self._layout.root)}
+        engine = DockerEngine(_docker_config(self._config), self._layout.stage, labels)
+        engine.credentials = self._config.registries.credentials
+        return engine
+
+    def _make_conda(self) -> CondaEngine:
+        from roost.daemon.engines.conda.engine import CondaEngine
+
+        cache = os.path.join(self._layout.packages, "conda")
+        return CondaEngine(cache, self.bytecode, _conda_config(self._config))
+
+    def _make_pip(self) -> PipEngine:
+        from roost.daemon.engines.uv.engine import PipEngine
+
+        wheels = self._layout.wheels
+        return PipEngine(os.path.join(wheels, "uv"), wheels, _pip_config(self._config))
+
+    async def credentials(self, urls: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+        """See ``host_credentials.find_credentials``."""
+        return await find_credentials(urls, self._config, environ)
+
+    @property
+    def config(self) -> Config:
+        """What the engines go by."""
+        return self._config
+
+    @property
+    def bytecode(self) -> str:
+        """Where compiled byte-code is kept, by package."""
+        return os.path.join(self._layout.packages, "bytecode")
+
+
+def _conda_config(config: Config) -> CondaConfig:
+    from roost.daemon.engines.conda.engine import CondaConfig
+
+    mirrors = {channel: list(urls) for channel, urls in config.conda.mirrors.items()}
+    network = config.network
+    return CondaConfig(
+        mirrors=mirrors,
+        auth_file=config.conda.auth_file,
+        idle_timeout=network.download_timeout_seconds,
+        index_timeout=network.index_timeout_seconds,
+        retries=network.retries,
+    )
+
+
+def _docker_config(config: Config) -> DockerConfig:
+    from roost.daemon.engines.docker.address import DockerConfig
+
+    return DockerConfig(host=config.docker.host, context=config.docker.context)
+
+
+def _pip_config(config: Config) -> PipConfig:
+    from roost.daemon.engines.uv.engine import PipConfig
+
+    network = config.network
+    return PipConfig(
+        index_url=config.pip.index_url, timeout=max(1, int(network.download_timeout_seconds)), retries=network.retries
+    )
+
+
+def _registry_config(config: Config) -> RegistryConfig:
+    from roost.daemon.engines.registry.http import RegistryConfig
+
+    settings, network = config.registries, config.network
+    return RegistryConfig(
+        mirrors=settings.mirrors,
+        insecure=settings.insecure,
+        credentials=settings.credentials,
+        timeout=network.download_timeout_seconds,
+        retries=network.retries,
+    )

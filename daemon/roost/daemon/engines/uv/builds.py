@@ -1,0 +1,182 @@
+"""Building wheels from sources: sdists, folders and git commits. This runs code of the package, so it is done only
+where that was asked for, in a copy of the source: a build must not leave its traces in somebody's folder, whose
+content the definition's digest covers."""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from roost.daemon.engines.uv.errors import DigestMismatchError, LockNeedsBuildError, WheelBuildError, translate
+from roost.daemon.engines.uv.fetch import Fetcher
+from roost.daemon.engines.uv.process import Process, Secrets
+from roost.daemon.engines.uv.pylock import Archive
+from roost.daemon.engines.uv.wheels import Kept, WheelStore
+from roost.daemon.jobs.progress import Progress
+from roost.model.definition import PipItem
+from roost.store.sources.files import LocalFiles
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_LEFT_OUT = shutil.ignore_patterns(
+    "__pycache__",
+    ".venv",
+    "venv",
+    ".tox",
+    ".nox",
+    ".eggs",
+    "node_modules",
+    ".mypy_cache",
+    ".pytest_cache",
+    "*.egg-info",
+)
+
+
+class Builder:
+    """Builds for one request. ``interpreter`` runs the builds; ``target`` says what a wheel is good for (it is part
+    of what a source's wheel is remembered under); ``index`` are uv's options for finding build requirements."""
+
+    def __init__(
+        self,
+        process: Process,
+        store: WheelStore,
+        secrets: Secrets,
+        fetcher: Fetcher,
+        *,
+        interpreter: str,
+        target: str,
+        index: Callable[[], Sequence[str]],
+        progress: Progress,
+    ) -> None:
+        self._process = process
+        self._store = store
+        self._secrets = secrets
+        self._fetcher = fetcher
+        self._interpreter = interpreter
+        self._target = target
+        self._index = index
+        self._progress = progress
+
+    async def local(self, item: PipItem) -> Kept:
+        """The wheel of a local folder or sdist. Raises WheelBuildError, DigestMismatchError (changed meanwhile)."""
+        key = f"{item.digest or item.path} {self._target}"
+        known = await asyncio.to_thread(self._store.built_from, key) if item.digest else None
+        if known is not None:
+            return known
+        async with self._process.folder() as folder:
+            source = await asyncio.to_thread(_copy_source, item, folder)
+            return await self._build(source, folder, key if item.digest else None)
+
+    async def sdist(self, archive: Archive) -> tuple[Kept, str]:
+        """The wheel of an sdist, and the sdist's ``sha256:…``."""
+        if archive.sha256:
+            known = await asyncio.to_thread(self._store.built_from, f"{archive.sha256} {self._target}")
+            if known is not None:
+                return known, f"sha256:{archive.sha256}"
+        async with self._process.folder() as folder:
+            path = archive.path or os.path.join(folder, archive.file_name)
+            sha256 = archive.sha256
+            if archive.url is not None:
+                sha256 = await self._fetcher.file(archive.url, path, archive.sha256)
+            return await self._build(path, folder, f"{sha256} {self._target}"), f"sha256:{sha256}"
+
+    async def git(self, repository: str, commit: str, subdirectory: str | None) -> Kept:
+        """The wheel of a commit."""
+        key = f"git {repository} {commit} {subdirectory or ''} {self._target}"
+        known = await asyncio.to_thread(self._store.built_from, key)
+        if known is not None:
+            return known
+        async with self._process.folder() as folder:
+            source = os.path.join(folder, "source")
+            await self._checkout(repository, commit, source, folder)
+            return await self._build(os.path.join(source, subdirectory or ""), folder, key)
+
+    async def _checkout(self, repository: str, commit: str, source: str, folder: str) -> None:
+        steps = (
+            ["clone", "--quiet", "--no-checkout", repository.removeprefix("git+"), source],
+            ["-C", source, "checkout", "--quiet", "--detach", commit],
+            ["-C", source, "submodule", "--quiet", "update", "--init", "--recursive"],
+        )
+        for step in steps:
+            outcome = await self._process.run(step, folder, secrets=self._secrets, program="git")
+            if outcome.status != 0:
+                raise translate(f"error: git failed: {outcome.stderr}", outcome.status, "fetching")
+
+    async def _build(self, source: str, folder: str, key: str | None) -> Kept:
+        out = os.path.join(folder, "out")
+        arguments = ["build", "--wheel", "--no-sources", "--python", self._interpreter, "--out-dir", out]
+        self._progress.start("build-wheels")
+        self._progress.log(f"building a wheel of {os.path.basename(source.rstrip('/'))}")
+        outcome = await self._process.run(
+            [*arguments, *self._index(), source], folder, secrets=self._secrets, on_line=self._progress.log
+        )
+        if outcome.status != 0:
+            raise _build_failed(source, outcome.stderr, outcome.status)
+        self._progress.finish("build-wheels")
+        wheels = await asyncio.to_thread(glob.glob, os.path.join(glob.escape(out), "*.whl"))
+        if len(wheels) != 1:
+            raise WheelBuildError(f"Building {os.path.basename(source)} made {len(wheels)} wheels instead of one")
+        return await asyncio.to_thread(self._store.keep, wheels[0], built=True, source_key=key)
+
+
+def _build_failed(source: str, stderr: str, status: int) -> Exception:
+    error = translate(stderr, status, "building")
+    if error.code in ("uv-failed", "wheel-build-failed"):
+        tail = " | ".join(line.strip() for line in stderr.splitlines()[-6:] if line.strip())
+        return WheelBuildError(
+            f"Building a wheel of {os.path.basename(source.rstrip('/'))} failed: {tail}",
+            hint="See the build's log; a compiler or a library may be missing, or choose a version that has a wheel.",
+        )
+    return error
+
+
+def _copy_source(item: PipItem, folder: str) -> str:
+    """A private copy of a local source, compared with what the definition's digest covers."""
+    path = item.path or ""
+    target = os.path.join(folder, "src", os.path.basename(path.rstrip("/")))
+    if not os.path.isdir(path):
+        os.makedirs(os.path.dirname(target))
+        return str(shutil.copy(path, target))
+    shutil.copytree(path, target, symlinks=True, ignore=_LEFT_OUT)
+    if item.digest is not None and LocalFiles().tree_digest(target) != item.digest:
+        raise changed_meanwhile(item)
+    return target
+
+
+def changed_meanwhile(item: PipItem) -> DigestMismatchError:
+    """A local thing is not what it was when the definition was read."""
+    return DigestMismatchError(
+        f"{item.path} changed while it was being locked", location=item.location, hint="Try again."
+    )
+
+
+def static_project(folder: str) -> dict[str, Any] | None:
+    """The ``[project]`` table where it says everything that a lock needs (PEP 621, nothing dynamic): no code has to
+    run for it. Blocks."""
+    try:
+        with open(os.path.join(folder, "pyproject.toml"), "rb") as file:
+            project = tomllib.load(file).get("project")
+    except (OSError, tomllib.TOMLDecodeError):
+        return None
+    if not isinstance(project, dict) or "name" not in project or "version" not in project:
+        return None
+    dynamic = set(project.get("dynamic", []))
+    return None if dynamic & {"version", "dependencies", "optional-dependencies"} else project
+
+
+def needs_build(item: PipItem, what: str) -> LockNeedsBuildError:
+    """Locking ``item`` would run its code."""
+    return LockNeedsBuildError(
+        f"{what} has to be built before it can be locked, and locking alone runs no code of a package",
+        location=item.location,
+        hint="`roost build` builds it.",
+        fields={"package": what},
+    )

@@ -1,0 +1,85 @@
+"""Writes environments in other tools' formats. The text goes to who asked; nothing is written here."""
+
+from __future__ import annotations
+
+import asyncio
+
+from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.planning.locking import lock_for
+from roost.daemon.services import Work
+from roost.daemon.workspace import local_content
+from roost.model.locks.lock import Lock, lock_digest
+from roost.model.readers.source import MissingFileError
+from roost.model.writers.parts import Copy, Exported, ExportImpossibleError
+from roost.model.writers.write import export_format, write
+from roost.store.sources.files import LocalFiles
+from roost.wire.exchange import CopyView, ExportRequest, ExportResponse
+from roost.wire.protocol import WarningView
+
+
+async def export_environment(work: Work, request: ExportRequest) -> ExportResponse:
+    """What ``request`` names, in its format.
+
+    Raises UsageError, NotFoundError, ExportImpossibleError, LockNotPortableError, and what solving raises where a lock
+    is needed and there is none yet.
+    """
+    resolved = await work.resolve(request.what)
+    chosen = export_format(request.format)
+    lock = await _lock(work, resolved, request) if chosen.locked else None
+    located = await local_content.locate(work.store.layout, resolved)
+    exported = Exported(
+        definition=located.definition,
+        settings=located.settings,
+        name=resolved.source.name,
+        defaults=resolved.defaults,
+        lock=lock,
+    )
+    written = write(request.format, exported)
+    return ExportResponse(
+        files={name: content.decode() for name, content in written.files.items()},
+        copies={name: await asyncio.to_thread(_copy, name, copy) for name, copy in written.copies.items()},
+        folder=chosen.folder,
+        absent=[name for name in chosen.parts if name not in written.files],
+        definition_digest=resolved.digest,
+        lock_digest=lock_digest(lock) if lock else None,
+        source=resolved.source.path,
+        warnings=[
+            *resolved.warnings,
+            *(WarningView(code=notice.code, message=notice.message) for notice in written.warnings),
+        ],
+    )
+
+
+async def _lock(work: Work, resolved: Resolved, request: ExportRequest) -> Lock | None:
+    if resolved.definition.python.user_managed:
+        return None
+    return (await lock_for(work, resolved, request.what, request.platform)).lock
+
+
+def _copy(name: str, copy: Copy) -> CopyView:
+    if copy.path is None:
+        raise ExportImpossibleError(
+            f"The store of this machine does not have what {name} is to be a copy of ({copy.digest})",
+            hint="Add it with `roost env add-wheel PATH`, or export it as roost's own file.",
+        )
+    names = _names(copy.path, context=copy.context) if copy.folder else []
+    return CopyView(path=copy.path, digest=copy.digest, folder=copy.folder, names=names)
+
+
+def _names(folder: str, *, context: bool) -> list[str]:
+    files = LocalFiles()
+    try:
+        names = files.context_names(folder) if context else files.tree_names(folder)
+        "".join(names).encode()
+    except OSError as error:
+        raise MissingFileError(
+            f"{folder} can't be read: {error.strerror or error}",
+            hint="What the definition refers to goes along with an export: put it there again.",
+            fields={"path": folder},
+        ) from None
+    except UnicodeEncodeError as error:
+        raise ExportImpossibleError(
+            f"{folder} holds a file whose name is no UTF-8: {error.object[error.start - 20 : error.end + 20]!r}",
+            hint="Give it another name.",
+        ) from None
+    return names

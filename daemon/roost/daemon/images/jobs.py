@@ -1,0 +1,321 @@
+"""The image's half of a build: from a lock to an image that is ready, with what the generation says of its base."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+import msgspec
+
+from roost.daemon.bases.bases import Settled
+from roost.daemon.bases.errors import BaseLostError, PrunedError
+from roost.daemon.bases.step_sharing import StepShare
+from roost.daemon.config.dates import as_of_moment
+from roost.daemon.config.schema import RegistriesSettings
+from roost.daemon.decision.facts import Facts, ImagePlace, Request, short
+from roost.daemon.decision.images import base_moved, first_place, has_steps, is_plain
+from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.engines.docker.archive import LayerFileMissingError
+from roost.daemon.engines.engine_set import Engines
+from roost.daemon.images.builds import ImageBuilds
+from roost.daemon.images.interpreters import named_interpreter
+from roost.daemon.images.requests import ReadyImage, WantedImage, WantedPull
+from roost.daemon.jobs.reporter import BuildProgress
+from roost.daemon.launch.folder import LaunchFolder
+from roost.daemon.launch.prepare import moving
+from roost.daemon.oci.platforms import image_platform, parse_platform
+from roost.daemon.oci.registries import places
+from roost.model.definition import Base, Defaults
+from roost.model.errors import NotFoundError, UnreachableError, UsageError
+from roost.model.locks.lock import Lock, lock_digest
+from roost.model.records import Generation, KeptBase, NewGeneration
+from roost.store.store import Store
+from roost.wire.builds import BuildResult, Message
+from roost.wire.plans import ArtifactView, Reason
+
+LOST = (BaseLostError, LayerFileMissingError, PrunedError)
+"""What a build meets whose images somebody takes out of the engine under its hands; a second try finds out what of it
+has to be made again."""
+
+
+class GenerationGoneError(NotFoundError):
+    """What the docker steps of an older generation made, or a generation's base, is nowhere any more."""
+
+    code = "generation-gone"
+
+
+class NoWorkspaceError(UsageError):
+    """There is no registry to push to."""
+
+    code = "workspace-missing"
+
+
+class ImageJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What a build of an image goes by."""
+
+    resolved: Resolved
+    request: Request
+    facts: Facts
+    pulls: bool
+    """The plan is to take it from a registry."""
+    lock: Lock
+    defaults: Defaults
+    build_id: str
+    anew: bool
+    exact: bool
+    """An older generation was asked for: nothing else will do."""
+    push: str | None = None
+    """The location of the registry that it is for; ``None``: the engine's."""
+    proven: Callable[[], None]
+    """Called once all packages of the lock are known to install."""
+    credentials: Mapping[str, str] = {}
+    environ: Mapping[str, str] = {}
+
+    @property
+    def generation(self) -> Generation | None:
+        """The one that the image is for, if there is one already."""
+        kept = None if self.anew else self.facts.generation
+        return kept if kept is not None and kept.lock_digest == lock_digest(self.lock) else None
+
+    @property
+    def platform(self) -> str:
+        return image_platform(self.resolved.platform)
+
+    @property
+    def as_it_is(self) -> bool:
+        """The base image, and nothing on it."""
+        return is_plain(self.resolved.definition)
+
+    @property
+    def asked(self) -> str | None:
+        """The platform that the definition names, in the words that engines use."""
+        return str(parse_platform(self.base.platform)) if self.base.platform else None
+
+    @property
+    def base(self) -> Base:
+        return self.resolved.definition.base or Base()
+
+
+class ImageJobs:
+    """Makes images for builds."""
+
+    def __init__(
+        self, store: Store, engines: Engines, images: ImageBuilds, launches: LaunchFolder, steps: StepShare
+    ) -> None:
+        self._index = store.index
+        self._steps = steps
+        self._engines = engines
+        self._images = images
+        self._launches = launches
+
+    async def make(self, job: ImageJob, tell: Callable[[Message], None]) -> BuildResult:
+        """The image, ready. Raises what settling, assembling, loading, pushing and pulling raise."""
+        started, reasons = time.monotonic(), list[Reason]()
+        digest = lock_digest(job.lock)
+        ready = await self._ready(job, tell, reasons)
+        number = ready.generation.number if ready.generation else None
+        artifact = ready.artifact.id if ready.artifact else None
+        await self._index.update_build(job.build_id, generation=number, artifact_id=artifact)
+        return BuildResult(
+            id=job.build_id,
+            state="not-needed" if ready.reused else "succeeded",
+            definition_digest=job.resolved.digest,
+            lock_digest=digest,
+            generation=number,
+            artifacts=[image_view(ready)],
+            seconds=round(time.monotonic() - started, 3),
+            reasons=[*reasons, *([_shared(digest)] if ready.reused else [])],
+        )
+
+    async def _ready(self, job: ImageJob, tell: Callable[[Message], None], reasons: list[Reason]) -> ReadyImage:
+        planned = job.pulls and job.push is None and job.facts.lock_digest == lock_digest(job.lock)
+        place = first_place(job.facts.image) if planned else None
+        if place is not None:
+            return await self._pulled(job, place, tell)
+        try:
+            return await self._built(job, tell, reasons)
+        except LOST as error:
+            BuildProgress(tell).log(f"{error.message}. Was it pruned meanwhile? Once more")
+            text = f"{error.message}: it was pruned meanwhile, and made once more"
+            reasons.append(Reason(code="pruned-meanwhile", message=text))
+            return await self._built(job, tell, reasons)
+
+    async def _built(self, job: ImageJob, tell: Callable[[Message], None], reasons: list[Reason]) -> ReadyImage:
+        progress = BuildProgress(tell)
+        settled = await self._settled(job, progress, reasons)
+        if job.push is not None and (named := named_interpreter(job.resolved)) is not None:
+            text = f"Whether the image has {named} is looked for where it is run: a push needs no engine"
+            reasons.append(Reason(code="interpreter-unchecked", message=text))
+        await progress.record(self._index)
+        wanted = await self._wanted(job, settled)
+        async with self._moving(wanted.generation, job):
+            return await self._images.ensure(wanted, tell)
+
+    async def _pulled(self, job: ImageJob, place: ImagePlace, tell: Callable[[Message], None]) -> ReadyImage:
+        generation = job.generation or _new(job)
+        wanted = WantedPull(
+            place=place,
+            lock=job.lock,
+            definition_digest=job.resolved.digest,
+            name=job.resolved.source.name,
+            generation=generation,
+            as_it_is=job.as_it_is,
+        )
+        async with self._moving(generation, job):
+            return await self._images.pull(wanted, tell)
+
+    def _moving(self, generation: object, job: ImageJob) -> AbstractAsyncContextManager[None]:
+        """Where a definition's current generation moves, no plan file is left behind that names the old one."""
+        moves = isinstance(generation, NewGeneration) and job.facts.generation is not None
+        return moving(self._launches) if moves else nullcontext()
+
+    async def _settled(self, job: ImageJob, progress: BuildProgress, reasons: list[Reason]) -> Settled:
+        """The base that the generation has; a new look where it has none yet, or a new generation begins."""
+        generation = job.generation
+        if job.as_it_is:
+            top = await self._plain(job, generation, reasons)
+            return Settled(top=top, base_digest=top.digest)
+        if generation is not None and generation.base_digest is not None and not base_moved(job.facts):
+            kept = await self._images.bases.kept(generation)
+            stepped = has_steps(job.resolved.definition)
+            if kept is None and not stepped:
+                return await self._base_again(job, generation)
+            if kept is None:
+                kept = await self._steps.again(generation, job.platform)
+            if kept is not None:
+                if stepped:
+                    shared = await self._steps.late(
+                        kept, job.resolved.digest, job.resolved.platform, job.platform, progress
+                    )
+                    reasons += [shared.reason] if shared.reason else []
+                return kept
+            if job.exact:
+                raise GenerationGoneError(
+                    f"What the docker steps of generation {generation.number} made is neither here nor in a registry",
+                    hint="Without --generation and --lock they run again, as a new generation. A workspace registry "
+                    "([registries] workspace in roost's config) keeps what they make from now on.",
+                )
+        return await self._made(job, progress, reasons)
+
+    async def _base_again(self, job: ImageJob, generation: Generation) -> Settled:
+        """The base of a generation that came from a registry with its image, or that was lost: that very one, and not
+        what its name stands for by now.
+
+        Raises StepsUnknownError where a registry may have it, GenerationGoneError where none has."""
+        digest, text = generation.base_digest or "", job.base.image or job.defaults.base_image
+        found = await self._images.bases.still(digest, text, job.platform)
+        if found is not None:
+            return Settled(top=found, base_digest=digest)
+        kept = await self._steps.again(generation, job.platform, stepped=False)
+        if kept is None:
+            raise GenerationGoneError(
+                f"Generation {generation.number} keeps the base image {short(digest)}, which is neither here nor in a "
+                f"registry; {text} is not known to name it any more",
+                hint="`roost build --rebuild` takes what that names now, as a new generation; or bring the old one "
+                "into the engine again.",
+            )
+        return kept
+
+    async def _made(self, job: ImageJob, progress: BuildProgress, reasons: list[Reason]) -> Settled:
+        """Steps run now, unless another machine ran them for this definition and nothing newer is asked for."""
+        definition, resolved = job.resolved.definition, job.resolved
+        known = job.facts.generation  # a prefix alone may be all that it was made into
+        first = not job.anew and (known is None or known.base_digest is None)
+        if first and has_steps(definition):
+            theirs = await self._steps.first(resolved.digest, resolved.platform, job.platform)
+            if theirs is not None:
+                text = "What these docker steps made is shared already: that is taken, and they do not run again"
+                reasons.append(Reason(code="steps-shared", message=text))
+                return theirs
+        settled = await self._images.bases.settle(
+            definition, job.defaults, job.platform, progress, reasons, fresh=job.request.rebuild
+        )
+        if not has_steps(definition):
+            return settled
+        shared = await self._steps.offer(
+            settled, resolved.digest, resolved.platform, job.platform, progress, own=not first
+        )
+        reasons += [shared.reason] if shared.reason else []
+        return shared.settled
+
+    async def _plain(self, job: ImageJob, generation: Generation | None, reasons: list[Reason]) -> KeptBase:
+        """What the generation keeps, and never what its tag names by now, unless a new one is begun."""
+        text, moved = job.base.image or job.defaults.base_image, base_moved(job.facts)
+        if generation is not None and not moved:
+            return await self._images.plain.kept(generation, text)
+        fresh = moved or job.request.rebuild
+        return await self._images.plain.settle(text, job.platform, job.asked, reasons, fresh=fresh)
+
+    async def _wanted(self, job: ImageJob, settled: Settled) -> WantedImage:
+        return WantedImage(
+            lock=job.lock,
+            settled=settled,
+            definition_digest=job.resolved.digest,
+            name=job.resolved.source.name,
+            build_id=job.build_id,
+            generation=_of(job, settled),
+            interpreter=named_interpreter(job.resolved),
+            load=job.push is None,
+            scripts=job.push is None or await self._engine_answers(),
+            push=job.push,
+            proven=job.proven,
+            as_it_is=job.as_it_is,
+            platform=job.asked,
+            credentials=job.credentials,
+            environ=job.environ,
+        )
+
+    async def _engine_answers(self) -> bool:
+        try:
+            await (await self._engines.docker()).ping()
+        except UnreachableError:
+            return False
+        return True
+
+    async def stop(self) -> None:
+        await self._images.stop()
+
+
+def _new(job: ImageJob) -> NewGeneration:
+    resolved = job.resolved
+    as_of = as_of_moment(job.request.as_of)
+    return NewGeneration(definition_digest=resolved.digest, platform=resolved.lineage, as_of=as_of)
+
+
+def _of(job: ImageJob, settled: Settled) -> NewGeneration | Generation:
+    """A generation that has no base yet gets this one; one that has another stays as it is, and a new one begins."""
+    generation = job.generation
+    if generation is None:
+        return _new(job)
+    same = (generation.base_digest, generation.steps_digest) == (settled.base_digest, settled.steps_digest)
+    return generation if same or generation.base_digest is None else _new(job)
+
+
+def image_view(ready: ReadyImage) -> ArtifactView:
+    """An image as results show it: by the registry's reference where it was pushed."""
+    image, pushed = ready.image, ready.pushed
+    return ArtifactView(
+        kind="image",
+        id=ready.artifact.id if ready.artifact else short(image.key),
+        reference=pushed.reference if pushed else image.name,
+        digest=pushed.digest if pushed else image.config_digest,
+        manifest_digest=pushed.manifest_digest if pushed else None,
+        bytes=ready.artifact.bytes if ready.artifact else None,
+    )
+
+
+def workspace_of(settings: RegistriesSettings) -> str:
+    """The location of the workspace's registry. Raises NoWorkspaceError."""
+    found = next((place.location for place in places(settings) if place.kind == "workspace"), None)
+    if found is None:
+        raise NoWorkspaceError(
+            "There is no workspace registry to push to",
+            hint="Name one with `roost registry add`, or under [registries] workspace in roost's config.",
+        )
+    return found
+
+
+def _shared(digest: str) -> Reason:
+    text = f"The image of lock {short(digest)} on this base is ready: nothing to build"
+    return Reason(code="image-shared", message=text)

@@ -1,0 +1,90 @@
+"""What is asked of builds of images, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from roost.daemon.bases.bases import Settled
+from roost.daemon.bases.push import Pushed
+from roost.daemon.decision.facts import ImagePlace
+from roost.daemon.images.config import image_key
+from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
+from roost.model.locks.lock import CondaPython, Lock, lock_digest
+from roost.model.records import Artifact, Generation, ImageLayer, KeptBase, KeptImage, NewGeneration
+
+INTERPRETER = f"{PREFIX_IN_IMAGE}/bin/python"
+
+
+def key_of(digest: str, platform: str, base_digest: str, steps_digest: str | None) -> str:
+    """The image key for a lock's digest; a lock of nothing adds nothing, so it does not count."""
+    nothing = digest == lock_digest(Lock(platform=platform, provider=CondaPython()))
+    return image_key(None if nothing else digest, base_digest, steps_digest)
+
+
+class WantedImage(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that somebody wants. ``generation`` is recorded, or gets its base, in the transaction that makes the
+    image ready."""
+
+    lock: Lock
+    settled: Settled
+    definition_digest: str
+    name: str | None
+    build_id: str
+    generation: NewGeneration | Generation | None
+    interpreter: str | None = None
+    """User-managed: what must be in the image where it is loaded."""
+    load: bool = True
+    """Into the engine."""
+    scripts: bool = True
+    """An engine is there to run link scripts."""
+    push: str | None = None
+    """To the registry at this location."""
+    proven: Callable[[], None]
+    """Called once all packages are in layers."""
+    as_it_is: bool = False
+    """The base itself, byte for byte."""
+    platform: str | None = None
+    """Of the base, where the definition names it."""
+    credentials: Mapping[str, str] = {}
+    environ: Mapping[str, str] = {}
+
+    @property
+    def adds(self) -> bool:
+        """Whether the lock's packages are put on the base."""
+        return bool(self.lock.conda)
+
+    @property
+    def key(self) -> str:
+        settled = self.settled
+        return key_of(lock_digest(self.lock), self.lock.platform, settled.base_digest, settled.steps_digest)
+
+
+class WantedPull(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that a registry has, wanted in the engine."""
+
+    place: ImagePlace
+    lock: Lock
+    definition_digest: str
+    name: str | None
+    generation: NewGeneration | Generation | None
+    as_it_is: bool = False
+
+
+class ReadyImage(msgspec.Struct, frozen=True, kw_only=True):
+    """``reused``: it was there before anyone asked. ``recorded``: whose generation was recorded with it."""
+
+    image: KeptImage
+    artifact: Artifact | None
+    generation: Generation | None = None
+    recorded: NewGeneration | Generation | None = None
+    pushed: Pushed | None = None
+    reused: bool = False
+
+
+class Assembled(msgspec.Struct, frozen=True, kw_only=True):
+    """An image as it will be, all its parts here or known."""
+
+    whole: KeptBase
+    layers: tuple[ImageLayer, ...]

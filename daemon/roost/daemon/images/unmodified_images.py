@@ -1,0 +1,224 @@
+"""Images that bring their own Python and are taken as they are: ``--image REF``, and definitions that name a base image
+and nothing to put on top of it.
+
+What the tag named first is recorded in a generation, by the digest of its config, and stays what the definition means:
+by the policy of bases, and from wherever it is still to be had, the engine, roost's registries or its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from roost.daemon.bases.naming import definition_tag, key_tag
+from roost.daemon.bases.unmodified import PlainBases, id_of
+from roost.daemon.decision.facts import Facts, ImageFacts, Request, short
+from roost.daemon.decision.images import STEP_KINDS, base_moved, base_reasons, first_place
+from roost.daemon.decision.lock import asked_anew
+from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.engines.engine_set import Engines
+from roost.daemon.images.facts import ImageScout
+from roost.daemon.images.interpreters import ImageInterpreters, named_interpreter
+from roost.daemon.images.requests import key_of
+from roost.daemon.oci.answers import No, Unknown, Yes
+from roost.daemon.oci.platforms import image_platform, parse_platform
+from roost.daemon.oci.references import parse_reference
+from roost.model.definition import Base
+from roost.model.errors import UnreachableError
+from roost.model.locks.lock import CondaPython, Lock, lock_digest
+from roost.model.records import KeptBase
+from roost.store.store import Store
+from roost.wire.plans import Action, ArtifactView, PlanView, Reason, Step
+
+
+class UserImage(msgspec.Struct, frozen=True, kw_only=True):
+    """An image as the user named it, and what the engine has of it."""
+
+    reference: str
+    platform: str | None = None
+    """``linux/arm64`` and the like, where the definition asks for it."""
+    digest: str | None = None
+    """Of its config; ``None``: not known before it is pulled."""
+    built_for: str | None = None
+    """What the engine says it is for; ``None``: the engine lacks it."""
+    id: str | None = None
+    """``None``: the engine lacks it."""
+    bytes: int | None = None
+    interpreter: str | None = None
+    """Its path in the image; ``None`` where nothing was named and nothing is there."""
+    unknown: Reason | None = None
+    """Why it is not known whether the engine has it: code ``engine-unknown``."""
+    unanswered: tuple[Reason, ...] = ()
+    """Code ``registry-unknown``: who could not be asked whether this was another image for somebody before."""
+    retagged: bool = False
+    """The engine has another image under that name by now."""
+
+    @property
+    def record(self) -> dict[str, object] | None:
+        """What a run keeps of the interpreter."""
+        return {"path": self.interpreter, "image": self.id} if self.id else None
+
+
+def nothing_on_top(platform: str) -> Lock:
+    """The lock of an image as it is: of no packages, which makes its generations like all others."""
+    return Lock(platform=platform, provider=CondaPython())
+
+
+class UserImages:
+    """Finds them."""
+
+    def __init__(
+        self,
+        store: Store,
+        engines: Engines,
+        bases: PlainBases,
+        scout: ImageScout,
+        interpreters: ImageInterpreters,
+    ) -> None:
+        self._index = store.index
+        self._engines = engines
+        self._bases = bases
+        self._scout = scout
+        self._interpreters = interpreters
+
+    async def plan(
+        self, target: str, resolved: Resolved, request: Request, facts: Facts, *, exact: bool
+    ) -> tuple[PlanView, Facts, UserImage]:
+        """The decision: the image is there, or is pulled. ``exact``: that generation, wherever its tag went.
+
+        Raises the engine's errors, ReferenceInvalidError, ImagePlatformError, InterpreterMissingError."""
+        base = resolved.definition.base or Base()
+        text = base.image or resolved.defaults.base_image
+        if id_of(text) is None:
+            parse_reference(text)
+        estimates = await self._index.estimates(list(STEP_KINDS))
+        facts = msgspec.structs.replace(
+            facts, lock_digest=lock_digest(nothing_on_top(resolved.platform)), estimates=estimates
+        )
+        facts = await self._with_base(facts, resolved, text, exact=exact)
+        image = await self._in_engine(await self._found(facts, resolved, text), resolved)
+        facts = await self._with_places(facts, resolved, image)
+        facts = msgspec.structs.replace(facts, interpreter=image.record)
+        return plan_of(target, resolved.platform, request, facts, image), facts, image
+
+    async def _with_base(self, facts: Facts, resolved: Resolved, text: str, *, exact: bool) -> Facts:
+        """What the tag names now where the policy cares, and the generation only if it is of that very image."""
+        own, generation = id_of(text), facts.generation
+        if own is not None and generation is not None and generation.base_digest != own:
+            return msgspec.structs.replace(facts, generation=None)
+        now = None
+        if not exact and own is None and generation is not None:
+            now = await self._scout.base_now(resolved)
+        image = ImageFacts(base_policy=self._scout.policy, base_now=now)
+        return msgspec.structs.replace(facts, image=image)
+
+    async def _found(self, facts: Facts, resolved: Resolved, text: str) -> UserImage:
+        """Which image it is: the generation's, else the first one's that the registries know, else the engine's, else
+        that of its own registry."""
+        base = resolved.definition.base or Base()
+        wanted = str(parse_platform(base.platform)) if base.platform else None
+        found = UserImage(reference=text, platform=wanted)
+        generation = facts.generation
+        if base_moved(facts) and isinstance(facts.image.base_now, Yes):
+            return msgspec.structs.replace(found, digest=facts.image.base_now.value)
+        pinned = id_of(text) or (generation.base_digest if generation is not None else None)
+        if pinned is not None:
+            return msgspec.structs.replace(found, digest=pinned)
+        tag = definition_tag(resolved.digest, facts.lock_digest or "")
+        asked = await self._asked(tag)
+        place = first_place(asked)
+        if place is not None:
+            return msgspec.structs.replace(found, digest=place.digest)
+        found = msgspec.structs.replace(found, unanswered=tuple(_unanswered(asked)))
+        named = await self._bases.named(text, image_platform(resolved.platform), wanted)
+        if isinstance(named, KeptBase):
+            return msgspec.structs.replace(found, digest=named.digest)
+        return found
+
+    async def _in_engine(self, found: UserImage, resolved: Resolved) -> UserImage:
+        engine, own = await self._engines.docker(), id_of(found.reference)
+        try:
+            named = image = await engine.image(own or found.reference)
+            if found.digest is not None and (named is None or named.id != found.digest):
+                image = await engine.image(found.digest)
+        except UnreachableError as error:
+            return msgspec.structs.replace(found, unknown=Reason(code="engine-unknown", message=error.message))
+        found = msgspec.structs.replace(found, retagged=named is not None and named.id != found.digest and own is None)
+        if image is None or found.digest is None:
+            return found
+        return msgspec.structs.replace(
+            found,
+            built_for=image.platform,
+            id=image.id,
+            bytes=image.bytes,
+            interpreter=await self._interpreters.find(image.id, named_interpreter(resolved), image.variables),
+        )
+
+    async def _with_places(self, facts: Facts, resolved: Resolved, image: UserImage) -> Facts:
+        """Registries are asked for what the engine lacks, by content: its own registry may have lost it."""
+        found = msgspec.structs.replace(facts.image, engine=Unknown(image.unknown) if image.unknown else No())
+        if image.digest is not None:
+            key = key_of(facts.lock_digest or "", resolved.platform, image.digest, None)
+            artifact = await self._index.ready_artifact("image", key)
+            kept = await self._index.image(key)
+            found = msgspec.structs.replace(found, key=key, id=artifact.id if artifact and kept else None)
+            if image.id is None:
+                asked = await self._asked(key_tag(key))
+                if facts.generation is None and first_place(asked) is None:
+                    asked = await self._asked(definition_tag(resolved.digest, facts.lock_digest or ""))
+                found = msgspec.structs.replace(found, workspace=asked.workspace, catalogues=asked.catalogues)
+        return msgspec.structs.replace(facts, image=found)
+
+    async def _asked(self, tag: str) -> ImageFacts:
+        workspace, catalogues = await self._scout.in_registries(tag)
+        return ImageFacts(workspace=workspace, catalogues=catalogues)
+
+
+def plan_of(target: str, platform: str, request: Request, facts: Facts, image: UserImage) -> PlanView:
+    """Pure."""
+    anew = request.rebuild or request.as_of is not None
+    action: Action = "build-image" if anew else "reuse-image" if image.id else "pull-image"
+    past, place = facts.estimates.get("pull"), first_place(facts.image)
+    seconds, size = (past.seconds, past.bytes) if past else (None, None)
+    step = Step(kind="pull", seconds=seconds, bytes=place.bytes if place and place.bytes else size)
+    return PlanView(
+        target=target,
+        platform=platform,
+        action=action,
+        artifact=_artifact(image) if action == "reuse-image" else None,
+        reasons=[asked_anew(request, facts)] if anew else list(_reasons(facts, image)),
+        steps=[] if action == "reuse-image" else [step],
+    )
+
+
+def _reasons(facts: Facts, image: UserImage) -> Iterator[Reason]:
+    yield Reason(code="user-managed", message=f"The image {image.reference} is used as it is")
+    generation = facts.generation
+    if generation is not None and not base_moved(facts):
+        told = f"Generation {generation.number} of {generation.created[:10]} keeps {short(image.digest or '')}"
+        yield Reason(code="definition-known", message=told)
+    yield from base_reasons(facts)
+    if image.retagged and generation is not None and facts.image.base_now is None:
+        told = "The engine has another image under that name now; `roost build --rebuild` takes what its registry has, "
+        yield Reason(code="base-moved", message=f"{told}or the engine's where that has none")
+    if image.id:
+        yield Reason(code="image-ready", message=f"The engine has it as {image.id[:19]}")
+        yield from image.unanswered
+        return
+    yield image.unknown or Reason(code="image-missing", message="The engine does not have it")
+    place = first_place(facts.image)
+    if place is not None:
+        code = "image-in-registry" if isinstance(facts.image.workspace, Yes) else "image-in-catalogue"
+        yield Reason(code=code, message=f"{place.reference} has it")
+    yield from _unanswered(facts.image)
+
+
+def _unanswered(image: ImageFacts) -> Iterator[Reason]:
+    for answer in (image.workspace, *image.catalogues):
+        if isinstance(answer, Unknown):
+            yield Reason(code="registry-unknown", message=answer.reason.message)
+
+
+def _artifact(image: UserImage) -> ArtifactView:
+    return ArtifactView(kind="image", id=image.id or "", reference=image.reference, digest=image.id, bytes=image.bytes)

@@ -1,0 +1,82 @@
+"""Records of the store as the wire shows them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from roost.daemon.credentials.redaction import redact, redact_value
+from roost.model.errors import RoostError
+from roost.model.records import Artifact, Generation, Run
+from roost.wire.environments import GenerationView
+from roost.wire.plans import ArtifactView
+from roost.wire.protocol import ErrorBody, LocationView
+from roost.wire.runs import RunView
+
+
+def error_body(error: RoostError) -> ErrorBody:
+    """The wire's form of an error; credentials are taken out of its texts."""
+    where = error.location
+    return ErrorBody(
+        code=error.code,
+        message=redact(error.message),
+        hint=redact(error.hint),
+        retryable=error.retryable,
+        fields=redact_value(error.fields),
+        location=LocationView(path=where.path, line=where.line, column=where.column) if where else None,
+        exit_status=error.exit_status,
+    )
+
+
+def artifact_view(artifact: Artifact) -> ArtifactView:
+    """A prefix by its path, an image by its reference."""
+    prefix = artifact.kind == "prefix"
+    return ArtifactView(
+        kind=artifact.kind,
+        id=artifact.id,
+        path=artifact.path if prefix else None,
+        reference=None if prefix else artifact.path,
+        digest=artifact.key,
+        bytes=artifact.bytes,
+    )
+
+
+def generation_view(generation: Generation) -> GenerationView:
+    """A generation; whether it stays on this machine is told apart from its platform."""
+    return GenerationView(
+        number=generation.number,
+        lock_digest=generation.lock_digest,
+        platform=generation.platform.removesuffix("+host"),
+        created=generation.created,
+        current=generation.current,
+        as_of=generation.as_of,
+        base_digest=generation.base_digest,
+        host=generation.platform.endswith("+host"),
+    )
+
+
+def run_view(run: Run) -> RunView:
+    """A run, for a list or one alone."""
+    return RunView(
+        id=run.id,
+        state=run.state,
+        exit_status=run.exit_status,
+        target=run.target,
+        command=list(run.command),
+        environment={"name": run.environment_name, "version": run.environment_version},
+        definition_digest=run.definition_digest,
+        lock_digest=run.lock_digest,
+        generation=run.generation,
+        artifact=run.artifact_id,
+        snapshot_digest=None,
+        started=run.started,
+        ended=run.ended,
+        cwd=run.cwd,
+        variables=run.variables,
+        secrets=list(run.secrets),
+        experiment=run.experiment,
+        rerun_of=run.rerun_of,
+        detached=run.detached,
+        created=run.created,
+        interpreter=run.interpreter,
+        error=msgspec.convert(run.error, ErrorBody) if run.error else None,
+    )

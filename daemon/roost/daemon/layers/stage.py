@@ -1,0 +1,118 @@
+"""The stage of an image: everything of a lock linked and installed for the path in the image, split by package."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Collection, Mapping
+
+import msgspec
+
+from roost.daemon.credentials.substitution import hidden_places
+from roost.daemon.engines.conda.activation import activation
+from roost.daemon.engines.conda.engine import CondaEngine
+from roost.daemon.engines.uv.engine import PipEngine
+from roost.daemon.jobs.progress import Progress
+from roost.daemon.layers.bytecode import Compiler, add_bytecode
+from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, Part, python_of
+from roost.daemon.layers.link import IMAGE_ROOT, StagedPackages, scripts_in
+from roost.daemon.layers.tar import Entry
+from roost.daemon.layers.wheels import install_wheel
+from roost.model.locks.lock import CondaPackage, Lock
+from roost.model.records import Change
+from roost.store.disk.cancellation import thread_to_the_end
+from roost.store.disk.layout import full_disk_named
+
+_USER = {"HOME": "/root", "USER": "root", "LOGNAME": "root"}
+"""Whom activation scripts see: not the user of this machine."""
+
+
+class Stage:
+    """``folder`` is empty, on the file system of the package cache, and removed by the caller. ``fetched`` is ``lock``
+    with the URLs that are really asked."""
+
+    def __init__(
+        self,
+        folder: str,
+        lock: Lock,
+        fetched: Lock,
+        conda: CondaEngine,
+        pip: PipEngine,
+        progress: Progress,
+        credentials: Mapping[str, str],
+    ) -> None:
+        self._folder = folder
+        self._lock = lock
+        self._fetched = fetched
+        self._conda = conda
+        self._pip = pip
+        self._progress = progress
+        self._credentials = credentials
+        self._prefix = os.path.join(folder, IMAGE_ROOT)
+        self._python = python_of(lock)
+        self._conda_entries: dict[str, list[Entry]] = {}
+        self._wheel_paths: dict[str, str] = {}
+        self._packages: dict[str, CondaPackage] = {package.name: package for package in lock.conda}
+
+    def own_compiler(self) -> Compiler | None:
+        """The lock's Python where it was linked, if it has one."""
+        if self._python is None:
+            return None
+        minor = ".".join(self._python[0].split(".")[:2])
+        return Compiler(executable=os.path.join(self._prefix, "bin", f"python{minor}"), version=self._python[0])
+
+    async def fill(self, wanted: Collection[tuple[str, str]]) -> None:
+        """Link all conda packages, for they are linked as one, and have the files of the wheels in ``wanted`` ready;
+        of the former only those in ``wanted`` are listed."""
+        credentials = self._credentials
+        await self._conda.stage(
+            self._fetched.conda,
+            self._prefix,
+            PREFIX_IN_IMAGE,
+            progress=self._progress,
+            credentials={**credentials, **hidden_places(self._lock, self._fetched)},
+        )
+        listed = [package for package in self._lock.conda if ("conda", package.name) in wanted]
+        async with self._conda.reading():
+            self._conda_entries = await asyncio.to_thread(self._list, listed)
+        wheels = [wheel for wheel in self._fetched.wheels if ("wheel", wheel.name) in wanted]
+        if wheels:
+            self._wheel_paths = await self._pip.wheel_files(wheels, progress=self._progress, credentials=credentials)
+
+    def _list(self, packages: list[CondaPackage]) -> dict[str, list[Entry]]:
+        site = self._python[1] if self._python else ""
+        staged = StagedPackages(self._prefix, self._conda.packages_dir, site)
+        return {package.name: staged.entries(package) for package in packages}
+
+    async def entries(self, part: Part, compiler: Compiler | None) -> list[Entry]:
+        """What ``part`` has in the image, with its byte-code."""
+        if part.kind == "conda":
+            found = self._conda_entries[part.name]
+        else:
+            found = await thread_to_the_end(self._install, part.name)
+        if not part.python or self._python is None:
+            return found
+        folder = os.path.join(self._folder, f"bytecode-{part.kind}-{part.name}")
+        with full_disk_named(folder):
+            return await add_bytecode(found, compiler, folder)
+
+    def _install(self, name: str) -> list[Entry]:
+        (wheel,) = (wheel for wheel in self._lock.wheels if wheel.name == name)
+        assert self._python is not None  # a lock with wheels was checked for it
+        folder = os.path.join(self._folder, f"wheel-{name}")
+        with full_disk_named(folder):
+            return install_wheel(wheel, self._wheel_paths[wheel.sha256], folder, self._python[1])
+
+    def has_script(self, part: Part) -> bool:
+        """Whether ``part``, listed before, has a script to be run after linking."""
+        if part.kind == "wheel":
+            return False
+        return scripts_in(self._packages[part.name], self._conda_entries[part.name])
+
+    async def activation(self) -> tuple[Change, ...]:
+        """What activating the environment changes, in terms of the path in the image."""
+        changes = await activation(self._prefix, _USER)
+        return tuple(
+            msgspec.structs.replace(change, value=change.value.replace(self._prefix, PREFIX_IN_IMAGE))
+            for change in changes
+        )

@@ -1,0 +1,71 @@
+"""Locked wheels as entries of layers, installed by PyPA's ``installer`` for the path in the image.
+
+Each into a folder of its own: whose a file is needs no finding out, and no interpreter of the target is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+from pathlib import Path
+from zipfile import BadZipFile
+
+from installer import install
+from installer.destinations import SchemeDictionaryDestination
+from installer.exceptions import InstallerError
+from installer.sources import WheelFile
+
+from roost.daemon.engines.uv.errors import WheelCorruptError
+from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
+from roost.daemon.layers.link import IMAGE_ROOT
+from roost.daemon.layers.tar import Entry
+from roost.model.locks.lock import Wheel
+
+_SCRIPTS = f"{IMAGE_ROOT}/bin"
+
+
+def install_wheel(wheel: Wheel, path: str, folder: str, site: str) -> list[Entry]:
+    """Install the wheel at ``path`` into ``folder``, as if that were the root of the image; what it has there.
+
+    Raises WheelCorruptError, ``OSError``. Blocks.
+    """
+    destination = SchemeDictionaryDestination(
+        _scheme(wheel, site), interpreter=f"{PREFIX_IN_IMAGE}/bin/python", script_kind="posix", destdir=folder
+    )
+    try:
+        with WheelFile.open(Path(path)) as source:
+            install(source=source, destination=destination, additional_metadata={"INSTALLER": b"roost\n"})
+    except (InstallerError, BadZipFile, FileExistsError, ValueError, KeyError, AssertionError) as error:
+        raise WheelCorruptError(
+            f"{wheel.file_name} can't be installed: {error}",
+            hint="Ask its publisher, or choose another version.",
+            fields={"packages": [wheel.name]},
+        ) from error
+    return _entries(folder)
+
+
+def _scheme(wheel: Wheel, site: str) -> dict[str, str]:
+    """Where a wheel's parts go in a conda prefix (the ``posix_prefix`` scheme of ``sysconfig``)."""
+    library = posixpath.join(PREFIX_IN_IMAGE, site)
+    version = posixpath.basename(posixpath.dirname(site))
+    return {
+        "purelib": library,
+        "platlib": library,
+        "scripts": f"{PREFIX_IN_IMAGE}/bin",
+        "headers": f"{PREFIX_IN_IMAGE}/include/{version}/{wheel.name}",
+        "data": PREFIX_IN_IMAGE,
+    }
+
+
+def _entries(folder: str) -> list[Entry]:
+    found = []
+    for parent, _, names in os.walk(os.path.join(folder, IMAGE_ROOT)):
+        for name in names:
+            source = os.path.join(parent, name)
+            mode = os.lstat(source).st_mode
+            target = os.path.relpath(source, folder)
+            # pip and uv make every script executable, whatever the archive says of it
+            executable = bool(mode & stat.S_IXUSR) or os.path.dirname(target) == _SCRIPTS
+            found.append(Entry(name=target, source=source, executable=executable))
+    return found

@@ -1,0 +1,151 @@
+"""A lock as an OCI artifact: its types, its tag, and its bytes. Pure.
+
+In the repository ``<registry>/locks`` each definition and platform has one tag, derived from both, whose manifest names
+the lock as its first layer and then, as blobs, the wheels that no index has. There is no time and no machine in it, so
+two machines that chose alike write the same bytes.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from roost.daemon.oci.manifests import EMPTY_JSON, OCI_EMPTY, OCI_MANIFEST, Descriptor, Manifest, describe
+from roost.daemon.oci.references import Reference, parse_reference
+from roost.model.errors import BuildError
+from roost.model.locks.lock import LOCK_FORMAT, HostPython, Lock, Wheel, lock_digest
+
+LOCK_TYPE = "application/vnd.roost.lock.v1+json"
+WHEEL_TYPE = "application/vnd.roost.wheel.v1+zip"
+REPOSITORY = "locks"
+LOCK_LIMIT = 64 * 1024 * 1024
+"""Bytes; a lock of a thousand packages has about two million."""
+TITLE = "org.opencontainers.image.title"
+_REBUILD_DIGITS = 16
+
+
+class LockPoisonedError(BuildError):
+    """A lock from a registry that is not what the definition asks for; nothing of it is used."""
+
+    code = "lock-poisoned"
+
+
+class LockNewerError(BuildError):
+    """A lock from a registry in a format of a later version of roost."""
+
+    code = "lock-format"
+
+
+class SharedLock(msgspec.Struct, frozen=True, kw_only=True):
+    """A lock, and what it is the lock of."""
+
+    definition_digest: str
+    platform: str
+    lock: Lock
+    format: int = LOCK_FORMAT
+
+
+class LockArtifact(msgspec.Struct, frozen=True, kw_only=True):
+    """What is pushed: the manifest and the small blobs. ``wheels`` are pushed from their files, first."""
+
+    manifest: bytes
+    blobs: tuple[tuple[Descriptor, bytes], ...]
+    wheels: tuple[tuple[Descriptor, Wheel], ...] = ()
+
+
+def lock_repository(location: str) -> Reference:
+    """Where the locks of a registry (``registry.example.org/team``) are. Raises ReferenceInvalidError."""
+    return parse_reference(f"{location}/{REPOSITORY}")
+
+
+def lock_tag(definition_digest: str, platform: str, rebuild: str | None = None) -> str:
+    """The tag of a definition's lock on a platform; with ``rebuild`` (a lock digest) that of a later generation, which
+    nobody takes unasked. ``+`` is no character of tags, and ``.`` is none of platforms."""
+    tag = f"{definition_digest.removeprefix('sha256:')}-{platform.replace('+', '.')}"
+    return f"{tag}-{rebuild.removeprefix('sha256:')[:_REBUILD_DIGITS]}" if rebuild else tag
+
+
+def travelling(lock: Lock) -> tuple[Wheel, ...]:
+    """The wheels that no index has, and which therefore go with the lock."""
+    return tuple(wheel for wheel in lock.wheels if wheel.kind == "built")
+
+
+def unshareable(lock: Lock) -> str | None:
+    """Why this lock is of use on this machine only; ``None`` where others can take it."""
+    if isinstance(lock.provider, HostPython):
+        return "its Python is one of this machine"
+    for wheel in lock.wheels:
+        if wheel.kind == "editable":
+            return f"{wheel.name} is an editable folder of this machine"
+        if wheel.folder is not None:
+            return f"{wheel.name} is what a folder of this machine held"
+        if not wheel.sha256:
+            return f"{wheel.name} has no sha256"
+    for package in lock.conda:
+        if not package.sha256:
+            return f"{package.name} has no sha256"
+        if package.url.startswith("file:"):
+            return f"{package.name} comes from a folder of this machine"
+    return None
+
+
+def encode(shared: SharedLock) -> LockArtifact:
+    """The bytes to push."""
+    data = msgspec.json.encode(shared, order="sorted")
+    body = describe(data, LOCK_TYPE)
+    wheels = [(_wheel_descriptor(wheel), wheel) for wheel in sorted(travelling(shared.lock), key=lambda w: w.sha256)]
+    config = describe(EMPTY_JSON, OCI_EMPTY)
+    manifest = Manifest(
+        schema_version=2,
+        media_type=OCI_MANIFEST,
+        artifact_type=LOCK_TYPE,
+        config=config,
+        layers=(body, *(descriptor for descriptor, _ in wheels)),
+        annotations={
+            "org.roost.definition": shared.definition_digest,
+            "org.roost.lock": lock_digest(shared.lock),
+            "org.roost.platform": shared.platform,
+        },
+    )
+    return LockArtifact(
+        manifest=msgspec.json.encode(manifest, order="sorted"),
+        blobs=((config, EMPTY_JSON), (body, data)),
+        wheels=tuple(wheels),
+    )
+
+
+def _wheel_descriptor(wheel: Wheel) -> Descriptor:
+    return Descriptor(
+        media_type=WHEEL_TYPE,
+        digest=f"sha256:{wheel.sha256}",
+        size=wheel.size,
+        annotations={TITLE: wheel.file_name},
+    )
+
+
+def lock_descriptor(manifest: Manifest) -> Descriptor:
+    """Where in an artifact the lock is. Raises LockPoisonedError for one that is none of ours."""
+    found = [layer for layer in manifest.layers if layer.media_type == LOCK_TYPE]
+    if manifest.artifact_type != LOCK_TYPE or len(found) != 1 or found[0].size > LOCK_LIMIT:
+        raise LockPoisonedError("What the registry has under the lock's tag is no lock", hint=HINT)
+    return found[0]
+
+
+def decode(data: bytes) -> SharedLock:
+    """Raises LockPoisonedError, LockNewerError."""
+    try:
+        number = msgspec.json.decode(data, type=_Format).format
+        if number > LOCK_FORMAT:
+            raise LockNewerError(
+                f"The registry's lock has format {number}; this version of roost reads up to {LOCK_FORMAT}",
+                hint="Update roost.",
+            )
+        return msgspec.json.decode(data, type=SharedLock)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise LockPoisonedError(f"The registry's lock can't be read: {error}", hint=HINT) from error
+
+
+class _Format(msgspec.Struct):
+    format: int = 0
+
+
+HINT = "Nothing of it was used; have the registry's lock looked at, or make another with `roost build --rebuild`."

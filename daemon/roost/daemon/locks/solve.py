@@ -1,0 +1,187 @@
+"""From a definition to a lock, for one platform: the engines choose, and nothing of a package runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+
+import msgspec
+
+from roost.daemon.credentials.host import urls_of, variables_of
+from roost.daemon.credentials.substitution import conceal, require_variables
+from roost.daemon.decision.images import adds_python
+from roost.daemon.engines.engine_set import Engines
+from roost.daemon.jobs.progress import Progress
+from roost.daemon.oci.target_platforms import split_platform
+from roost.model.definition import Defaults, Definition
+from roost.model.errors import DefinitionError, RoostError
+from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, RemoteInput, Wheel
+from roost.model.syntax.specs import spec_name
+
+# What wheels beside conda packages may count on, as the conda part does (see the baseline of the conda engine).
+BASELINE_GLIBC = "2.28"
+
+
+class PlatformMissingError(DefinitionError):
+    """An explicit definition lists no packages for the platform."""
+
+    code = "platform-missing"
+
+
+class SolveJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What to lock, and under which conditions. ``credentials`` and ``environ`` are for the engines alone."""
+
+    definition: Definition
+    defaults: Defaults
+    platform: str
+    as_of: datetime | None = None
+    allow_builds: bool = False
+    """Whether wheels may be built from source, which runs code of theirs."""
+    credentials: Mapping[str, str] = {}
+    environ: Mapping[str, str] = {}
+    image: bool = False
+    """For an image: no Python and no folder of this machine is in it."""
+    beside: tuple[str, ...] = ()
+    """Match specs beside the definition's own."""
+
+
+async def solve_lock(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
+    """The packages for ``job``. Raises the engines' errors, all of the roost tree, and VariableMissingError."""
+    require_variables(job.definition, job.environ)
+    job = await with_credentials(engines, job)
+    conda = job.definition.conda.dependencies or job.definition.conda.explicit
+    without = _for_image if job.image else _with_host_python
+    lock = await (_with_conda if conda else without)(engines, job, progress)
+    return conceal(lock, job.environ)
+
+
+async def with_credentials(engines: Engines, job: SolveJob) -> SolveJob:
+    """``job`` with the credentials that are not its own; a variable that only these come from fills in no URL.
+
+    Raises VariableMissingError, KeyringError, AuthFileError.
+    """
+    urls = urls_of(job.definition, engines.config)
+    found = await engines.credentials(urls, job.environ)
+    written = msgspec.json.encode([job.definition.conda, job.definition.pip, job.credentials]).decode()
+    others = {name for name in variables_of(engines.config) if name not in written}
+    environ = {name: value for name, value in job.environ.items() if name not in others}
+    return msgspec.structs.replace(job, credentials={**found, **job.credentials}, environ=environ)
+
+
+async def _for_image(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
+    """No conda packages are named: conda's Python, of the minor version that a prefix of this definition would have
+    here; nothing at all where the base brings its own Python."""
+    if not adds_python(job.definition):
+        return Lock(platform=job.platform, provider=CondaPython())
+    pip = await engines.pip()
+    with suppress(RoostError):  # no Python here fits: conda's newest that does
+        minor = (await pip.find_interpreter(job.definition.python.requires)).version.rpartition(".")[0]
+        job = msgspec.structs.replace(job, beside=(f"python {minor}.*",))
+    return await _with_conda(engines, job, progress)
+
+
+async def _with_conda(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
+    packages = await _conda_packages(engines, job, progress)
+    wheels: tuple[Wheel, ...] = ()
+    inputs: tuple[RemoteInput, ...] = ()
+    if job.definition.pip.requirements:
+        wheels, inputs = await _wheels_beside(engines, job, packages, progress)
+    conda = await engines.conda()
+    return Lock(
+        platform=job.platform,
+        provider=CondaPython(),
+        conda=tuple(packages),
+        wheels=wheels,
+        system=conda.baseline(job.platform, job.definition.system),
+        inputs=inputs,
+    )
+
+
+async def _conda_packages(engines: Engines, job: SolveJob, progress: Progress) -> list[CondaPackage]:
+    conda = await engines.conda()
+    subdir, _ = split_platform(job.platform)
+    explicit = job.definition.conda.explicit
+    if explicit:
+        listed = explicit.get(subdir) or explicit.get("noarch")
+        if listed is None:
+            raise PlatformMissingError(
+                f"The definition lists packages for {', '.join(sorted(explicit))}, and none for {subdir}",
+                hint=f"Lock it for {subdir} as well, or run it on one of those platforms.",
+            )
+        return await conda.resolve_explicit(
+            listed, job.platform, credentials=job.credentials, variables=job.environ, progress=progress
+        )
+    return await conda.solve(
+        channels=job.definition.conda.channels or job.defaults.channels,
+        specs=[*conda_specs(job.definition), *(job.beside or _any_python(job))],
+        platform=job.platform,
+        system=job.definition.system,
+        as_of=job.as_of,
+        credentials=job.credentials,
+        variables=job.environ,
+        progress=progress,
+    )
+
+
+def _any_python(job: SolveJob) -> tuple[str, ...]:
+    return ("python",) if job.image and not job.definition.conda.dependencies else ()
+
+
+def conda_specs(definition: Definition) -> list[str]:
+    """The match specs that are solved for: as conda does, ``pip`` is added where there is a pip section without it."""
+    specs = list(definition.conda.dependencies)
+    names = {spec_name(spec) for spec in specs}
+    if definition.pip.requirements and "pip" not in names:
+        specs.append("pip")
+    if definition.python.requires and "python" not in names:
+        specs.append(f"python {definition.python.requires.replace(' ', '')}")
+    return specs
+
+
+async def _wheels_beside(
+    engines: Engines, job: SolveJob, packages: list[CondaPackage], progress: Progress
+) -> tuple[tuple[Wheel, ...], tuple[RemoteInput, ...]]:
+    python = next((package for package in packages if package.name == "python"), None)
+    if python is None:
+        raise DefinitionError(
+            "The definition has pip packages and no Python among its conda packages",
+            hint="Add python to its conda dependencies.",
+        )
+    conda, pip = await engines.conda(), await engines.pip()
+    written = [*job.definition.conda.channels, *job.definition.conda.dependencies]
+    secrets = conda.secrets(written, job.environ, job.credentials) | conda.places(written, job.environ)
+    provided = await conda.provides(packages, progress=progress, credentials=secrets)
+    locked = await pip.lock(
+        job.definition.pip.requirements,
+        python=pip.conda_python(python.version),
+        platform=job.platform,
+        provided=provided,
+        as_of=job.as_of,
+        allow_builds=job.allow_builds,
+        credentials=job.credentials,
+        variables=job.environ,
+        index=job.defaults.index,
+        glibc=job.definition.system.get("glibc", BASELINE_GLIBC),
+        editables_as_wheels=job.image,
+        progress=progress,
+    )
+    return tuple(locked.wheels), tuple(locked.inputs)
+
+
+async def _with_host_python(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
+    pip = await engines.pip()
+    interpreter: HostPython = await pip.find_interpreter(job.definition.python.requires)
+    locked = await pip.lock(
+        job.definition.pip.requirements,
+        python=interpreter,
+        platform=job.platform,
+        provided={},
+        as_of=job.as_of,
+        allow_builds=job.allow_builds,
+        credentials=job.credentials,
+        variables=job.environ,
+        index=job.defaults.index,
+        progress=progress,
+    )
+    return Lock(platform=job.platform, provider=interpreter, wheels=tuple(locked.wheels), inputs=tuple(locked.inputs))

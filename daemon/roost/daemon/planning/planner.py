@@ -1,0 +1,247 @@
+"""Gathers the facts that the decision needs, and asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from roost.daemon.bases.bases import Bases
+from roost.daemon.bases.unmodified import PlainBases
+from roost.daemon.credentials.request import given
+from roost.daemon.credentials.substitution import VariableMissingError, expand_credentials, registry_credentials
+from roost.daemon.decision.decide import STEP_KINDS, choose_target, decide
+from roost.daemon.decision.facts import IMAGE_TARGETS, Facts, Request
+from roost.daemon.decision.images import base_moved, is_plain
+from roost.daemon.decision.nearest import choose_nearest
+from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.engines.engine_set import Engines
+from roost.daemon.images.facts import ImageScout
+from roost.daemon.images.interpreters import ImageInterpreters, named_interpreter
+from roost.daemon.images.unmodified_images import UserImage, UserImages
+from roost.daemon.jobs.progress import Silent
+from roost.daemon.launch.drift import prefix_fault
+from roost.daemon.locks.share import LockShare
+from roost.daemon.locks.shared_locks import FirstLocks
+from roost.daemon.locks.solve import SolveJob, solve_lock
+from roost.daemon.oci.references import parse_reference
+from roost.daemon.oci.target_platforms import told_platform
+from roost.model.definition import Base, Defaults, Definition
+from roost.model.errors import NotFoundError
+from roost.model.locks.lock import Lock, lock_digest
+from roost.model.records import Artifact, Generation
+from roost.model.syntax.specs import MatchSpecError
+from roost.store.store import Store
+from roost.wire.plans import PlanView, What
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan, with the facts behind it."""
+
+    plan: PlanView
+    facts: Facts
+    user_image: UserImage | None = None
+    """Of a definition that is an image to be taken as it is."""
+
+    @property
+    def unrecorded(self) -> bool:
+        """Whether what is ready belongs to no generation yet: an image that the engine had before roost knew it."""
+        moved = self.facts.generation is None or base_moved(self.facts)
+        return self.user_image is not None and moved
+
+
+def aimed(resolved: Resolved, request: Request) -> Resolved:
+    """``resolved`` for the target of ``request``. Raises what ``choose_target`` raises, and ReferenceInvalidError for a
+    platform that there are no images for."""
+    image = choose_target(request) in IMAGE_TARGETS and not resolved.image
+    return resolved.for_image() if image else resolved
+
+
+def _uses_interpreter(resolved: Resolved) -> bool:
+    return resolved.definition.python.user_managed and not resolved.image
+
+
+class Planner:
+    """Plans for definitions against one store."""
+
+    def __init__(self, store: Store, engines: Engines, defaults: Defaults, share: LockShare | None = None) -> None:
+        self._store = store
+        self.first_locks = FirstLocks(share, self.solve_job)
+        self._engines = engines
+        self.bases = Bases(store, engines)
+        self.scout = ImageScout(store, engines, self.bases)
+        self.interpreters = ImageInterpreters(engines)
+        plain = PlainBases(store, engines, self.bases)
+        self.user_images = UserImages(store, engines, plain, self.scout, self.interpreters)
+        self.defaults = defaults
+
+    async def plan(self, resolved: Resolved, request: Request, what: What, *, solve: bool = False) -> Planned:
+        """Decide, changing nothing. With ``solve`` an unknown lock is solved for, and kept nowhere."""
+        with given(registry_credentials(resolved.parsed.credentials, what.environ, all_needed=False)):
+            return await self._plan(resolved, request, what, solve=solve)
+
+    async def _plan(self, resolved: Resolved, request: Request, what: What, *, solve: bool) -> Planned:
+        target = choose_target(request)
+        resolved = aimed(resolved, request)
+        facts = await self._facts(resolved, request, what)
+        if target in IMAGE_TARGETS and is_plain(resolved.definition):
+            return await self._as_it_is(target, resolved, request, what, facts)
+        if solve and facts.lock_digest is None and not _uses_interpreter(resolved):
+            facts = await self._solved(facts, resolved, what)
+        if resolved.image:
+            check_image(resolved.definition)
+            exact = what.generation is not None or what.lock is not None
+            facts = await self.scout.look(facts, resolved, exact=exact)
+        plan = decide(request, facts)
+        if plan.action == "reuse-image":
+            facts = await self._with_interpreter(facts, resolved, plan)
+        return Planned(plan=plan, facts=facts)
+
+    async def _with_interpreter(self, facts: Facts, resolved: Resolved, plan: PlanView) -> Facts:
+        """Where Python is the user's, the image does not know which one this definition means. Raises
+        InterpreterMissingError."""
+        named, image = named_interpreter(resolved), plan.artifact.digest if plan.artifact else None
+        if named is None or image is None:
+            return facts
+        found = await self.interpreters.find(image, named)
+        return msgspec.structs.replace(facts, image=msgspec.structs.replace(facts.image, interpreter=found))
+
+    async def _as_it_is(self, target: str, resolved: Resolved, request: Request, what: What, facts: Facts) -> Planned:
+        exact = what.generation is not None or what.lock is not None
+        plan, facts, image = await self.user_images.plan(target, resolved, request, facts, exact=exact)
+        return Planned(plan=plan, facts=facts, user_image=image)
+
+    async def known(self, resolved: Resolved, request: Request, what: What) -> Facts:
+        """What the index says of ``resolved``, and registries of its lock; neither engines nor bases are looked at."""
+        return await self._facts(resolved, request, what)
+
+    async def _facts(self, resolved: Resolved, request: Request, what: What) -> Facts:
+        if _uses_interpreter(resolved):
+            return Facts(platform=resolved.platform, interpreter=await self._interpreter(resolved, what))
+        known = await self._store.index.facts(resolved.digest, resolved.lineage, STEP_KINDS)
+        if not known.known:
+            await self.check_specs(resolved)
+        generation, prefix = known.generation, known.artifact
+        if what.generation is not None or what.lock is not None:
+            try:
+                generation, prefix = await self._older(resolved, what)
+            except NotFoundError:
+                bare = Facts(platform=resolved.platform, definition_known=known.known, estimates=known.estimates)
+                named = await self.first_locks.named(bare, resolved, what)
+                if named is None:
+                    raise
+                return named
+        facts = Facts(
+            platform=resolved.platform,
+            definition_known=known.known,
+            generation=generation,
+            lock_digest=generation.lock_digest if generation else None,
+            prefix=prefix,
+            prefix_fault=await asyncio.to_thread(prefix_fault, prefix) if prefix else None,
+            estimates=known.estimates,
+        )
+        if generation is not None:
+            elsewhere = self.first_locks.remembered(generation) if generation.current else None
+            return msgspec.structs.replace(facts, lock_elsewhere=elsewhere)
+        if not (request.rebuild or request.as_of):
+            facts = await self.first_locks.facts(facts, resolved, what)
+        return await self._with_nearest(facts, resolved)
+
+    async def check_specs(self, resolved: Resolved) -> None:
+        """Whether a match spec is one is the engine's to say. Raises MatchSpecError with its place."""
+        if not resolved.definition.conda.dependencies:
+            return
+        conda = await self._engines.conda()
+        for spec in resolved.definition.conda.dependencies:
+            try:
+                conda.check_specs([spec])
+            except MatchSpecError as error:
+                error.location = resolved.parsed.places.get(spec)
+                raise
+
+    async def _interpreter(self, resolved: Resolved, what: What) -> dict[str, object]:
+        """A bare name is looked for where the client would find it: the daemon's own PATH is that of whoever happened
+        to start it."""
+        from roost.daemon.engines.host_python.engine import describe_interpreter
+
+        named = resolved.definition.python.interpreter
+        if "/" not in named and "PATH" not in what.environ:
+            raise VariableMissingError(
+                f"The interpreter {named} is looked for on PATH, which was not sent",
+                hint="Set PATH where roost is called, or name the interpreter by its path.",
+                fields={"variables": ["PATH"]},
+            )
+        return await asyncio.to_thread(describe_interpreter, named, what.environ.get("PATH"))
+
+    async def _older(self, resolved: Resolved, what: What) -> tuple[Generation, Artifact | None]:
+        generations = await self._store.index.generations(resolved.digest)
+        wanted = [
+            g
+            for g in generations
+            if g.platform == resolved.lineage
+            and (what.generation is None or g.number == what.generation)
+            and (what.lock is None or g.lock_digest == what.lock)
+        ]
+        if not wanted:
+            asked = f"generation {what.generation}" if what.generation is not None else f"lock {what.lock}"
+            raise NotFoundError(
+                f"This definition has no {asked} for {told_platform(resolved.lineage)} on this machine",
+                hint=f"Generations here: {_told(generations)}.",
+            )
+        return wanted[-1], await self._store.index.ready_artifact("prefix", wanted[-1].lock_digest)
+
+    async def _with_nearest(self, facts: Facts, resolved: Resolved) -> Facts:
+        name, path = resolved.source.name, resolved.source.path
+        known = await self._store.index.nearest_candidates(name, path)
+        others = [candidate for candidate in known if candidate.digest != resolved.digest]
+        nearest = await asyncio.to_thread(choose_nearest, resolved.canonical, name, path, others)
+        return msgspec.structs.replace(facts, nearest=nearest)
+
+    async def _solved(self, facts: Facts, resolved: Resolved, what: What) -> Facts:
+        lock = await solve_lock(self._engines, self.solve_job(resolved, what), Silent())
+        digest = lock_digest(lock)
+        prefix = await self._store.index.ready_artifact("prefix", digest)
+        return msgspec.structs.replace(
+            facts,
+            lock_digest=digest,
+            lock_bytes=lock_bytes(lock),
+            prefix=prefix,
+            prefix_fault=await asyncio.to_thread(prefix_fault, prefix) if prefix else None,
+            solved_now=True,
+        )
+
+    def solve_job(self, resolved: Resolved, what: What) -> SolveJob:
+        """What the engines need to lock ``resolved``."""
+        return SolveJob(
+            definition=resolved.definition,
+            defaults=resolved.defaults,
+            platform=resolved.platform,
+            credentials=expand_credentials(resolved.parsed.credentials, what.environ),
+            environ=what.environ,
+            image=resolved.image,
+        )
+
+
+def _told(generations: Sequence[Generation]) -> str:
+    """Numbers by platform, for each counts its own."""
+    numbers: dict[str, list[str]] = {}
+    for each in generations:
+        numbers.setdefault(told_platform(each.platform), []).append(str(each.number))
+    return "; ".join(f"{', '.join(all_of)} for {platform}" for platform, all_of in numbers.items()) or "none"
+
+
+def check_image(definition: Definition) -> None:
+    """What can be said of the base and the steps without asking anybody. Raises ReferenceInvalidError,
+    StepInvalidError."""
+    from roost.daemon.engines.docker.steps import parse_steps
+
+    base = definition.base or Base()
+    if base.image is not None:
+        parse_reference(base.image)
+    parse_steps(base.steps)
+
+
+def lock_bytes(lock: Lock) -> int:
+    """Bytes of everything that the lock names, as far as it is known."""
+    return sum(package.size for package in lock.conda) + sum(wheel.size for wheel in lock.wheels)

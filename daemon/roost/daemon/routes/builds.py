@@ -1,0 +1,169 @@
+"""Routes that make environments ready, and tell of builds past and present."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from roost.daemon.builds import log
+from roost.daemon.builds.builds import BuildJob
+from roost.daemon.config.dates import parse_as_of
+from roost.daemon.credentials.substitution import registry_credentials
+from roost.daemon.decision.decide import choose_target
+from roost.daemon.decision.facts import IMAGE_TARGETS, Request
+from roost.daemon.images.jobs import workspace_of
+from roost.daemon.planning.planner import aimed
+from roost.daemon.server.routing import Call, Reply, Route
+from roost.daemon.server.streams import send_messages
+from roost.daemon.services import WORK, Work
+from roost.model.errors import NotFoundError, RoostError, UsageError
+from roost.model.records import Build
+from roost.wire.builds import BuildRequest, Message
+
+
+class PageQuery(msgspec.Struct, kw_only=True):
+    """The latest ``limit`` rows, or those before the row with id ``before``."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    before: str | None = None
+
+
+class FollowQuery(msgspec.Struct, kw_only=True):
+    """With ``follow``: until it ends."""
+
+    follow: bool = False
+
+
+class BuildsResponse(msgspec.Struct, kw_only=True):
+    builds: list[Build]
+
+
+class BuildResponse(msgspec.Struct, kw_only=True):
+    build: Build
+
+
+class DetachedBuild(msgspec.Struct, kw_only=True):
+    """A build that was begun or is going on, and nobody waits for; ``id`` is ``None`` where nothing is to be built."""
+
+    id: str | None
+    state: Literal["solving", "not-needed"]
+    definition_digest: str
+
+
+class DetachedResponse(msgspec.Struct, kw_only=True):
+    build: DetachedBuild
+
+
+class BuildOverError(RoostError):
+    """Only a build under way can be cancelled."""
+
+    code = "build-over"
+    http_status = 409
+
+
+async def build_job(work: Work, body: BuildRequest) -> BuildJob:
+    """Resolve a request to a job. Raises what ``resolve`` and ``parse_as_of`` raise."""
+    parse_as_of(body.as_of)
+    if (body.rebuild or body.as_of) and (body.what.generation is not None or body.what.lock is not None):
+        raise UsageError(
+            "A new generation and an older one are asked for at once",
+            hint="Leave out --rebuild and --as-of, or --generation and --lock.",
+        )
+    resolved = await work.resolve(body.what)
+    request = Request(
+        definition=resolved.definition,
+        target=body.target,
+        ignore_image=body.what.ignore_image,
+        rebuild=body.rebuild,
+        as_of=body.as_of,
+    )
+    push = workspace_of(work.settings.registries) if body.push else None
+    if choose_target(request) in IMAGE_TARGETS:  # asked for now: a build under way can't be sent values
+        registry_credentials(resolved.parsed.credentials, body.what.environ, all_needed=True)
+    if push is not None and choose_target(request) not in IMAGE_TARGETS:
+        raise UsageError("Only images are pushed", hint="Add -t docker.")
+    resolved = aimed(resolved, request)
+    return BuildJob(resolved=resolved, request=request, what=await work.exact(resolved, body.what), push=push)
+
+
+async def start_build(call: Call[BuildRequest]) -> web.StreamResponse | Reply:
+    work = call.app[WORK]
+    job = await build_job(work, call.body)
+    if call.body.detach:
+        found = await work.builds.detach(job, work.lifecycle.hold("detached build"))
+        state: Literal["solving", "not-needed"] = "solving" if found else "not-needed"
+        build = DetachedBuild(id=found, state=state, definition_digest=job.resolved.digest)
+        return Reply(DetachedResponse(build=build), 202)
+    return await send_messages(call.request, work.builds.stream(job))
+
+
+async def list_builds(call: Call[None]) -> BuildsResponse:
+    page = call.query(PageQuery)
+    await call.app[WORK].builds.records.catch_up()
+    return BuildsResponse(builds=await call.app[WORK].store.index.builds(page.limit, page.before))
+
+
+async def show_build(call: Call[None]) -> BuildResponse:
+    return BuildResponse(build=await _build(call.app[WORK], call.path("id")))
+
+
+async def build_logs(call: Call[None]) -> web.StreamResponse:
+    work = call.app[WORK]
+    build = await _build(work, call.path("id"))
+    return await send_messages(call.request, _log_of(work, build, call.query(FollowQuery).follow))
+
+
+async def _log_of(work: Work, build: Build, follow: bool) -> AsyncIterator[Message]:
+    listener = work.builds.listen(build.id) if follow else None
+    if listener is not None:
+        async for message in listener.messages():
+            yield message
+        return
+    for message in await log.read(log.log_path(work.store.layout, build.id)):
+        yield message
+
+
+async def cancel_build(call: Call[None]) -> BuildResponse:
+    work = call.app[WORK]
+    build = await _build(work, call.path("id"))
+    if not work.builds.cancel(build.id):
+        raise BuildOverError(f"Build {build.id} is over ({build.state})", hint="There is nothing to cancel.")
+    return BuildResponse(build=build)
+
+
+async def _build(work: Work, build_id: str) -> Build:
+    await work.builds.records.catch_up()
+    build = await work.store.index.build(build_id)
+    if build is None:
+        raise NotFoundError(f"No build has the id {build_id!r}", hint="`roost builds list` shows the latest ones.")
+    return build
+
+
+ROUTES_BUILDS = [
+    Route(
+        "POST",
+        "/v1/builds",
+        start_build,
+        request=BuildRequest,
+        response=Message,
+        stream=True,
+        summary="Make an environment ready; the open stream is the interest in it",
+        others={202: DetachedResponse},
+    ),
+    Route("GET", "/v1/builds", list_builds, query=PageQuery, response=BuildsResponse, summary="The latest builds"),
+    Route("GET", "/v1/builds/{id}", show_build, response=BuildResponse, summary="One build"),
+    Route(
+        "GET",
+        "/v1/builds/{id}/logs",
+        build_logs,
+        query=FollowQuery,
+        response=Message,
+        stream=True,
+        summary="What a build said",
+    ),
+    Route("DELETE", "/v1/builds/{id}", cancel_build, response=BuildResponse, summary="Cancel a build for everybody"),
+]

@@ -1,0 +1,102 @@
+"""The daemon about itself: version, shutdown, doctor, events, and the document that describes it."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from roost.daemon.jobs.lifecycle import DaemonBusyError
+from roost.daemon.server.app import VERSION
+from roost.daemon.server.doctor import DoctorResponse, examine
+from roost.daemon.server.keys import CONFIG, EVENTS, LIFECYCLE, ROUTES, STORE
+from roost.daemon.server.openapi import openapi
+from roost.daemon.server.routing import Call, Route
+from roost.model.records import Event
+from roost.store.disk.root import STORE_FORMAT
+from roost.wire.protocol import PROTOCOL
+
+
+class VersionResponse(msgspec.Struct, kw_only=True):
+    """Who answers. ``idle``: no build, stream or foreground run, so that a newer client may replace it."""
+
+    protocol: int
+    version: str
+    store_format: int
+    root: str
+    pid: int
+    idle: bool
+    config: str | None
+    config_expected: str
+
+
+class ShutdownRequest(msgspec.Struct, kw_only=True):
+    """``if_idle``: refuse (409, ``daemon-busy``) while something is going on."""
+
+    if_idle: bool = False
+
+
+class ShutdownResponse(msgspec.Struct, kw_only=True):
+    """It stops after this answer."""
+
+    stopping: bool
+    pid: int
+
+
+class EventsQuery(msgspec.Struct, kw_only=True):
+    """Where to begin: after the event numbered ``since``; without it, with what happens from now on."""
+
+    since: Annotated[int, Meta(ge=0)] | None = None
+
+
+async def version(call: Call[None]) -> VersionResponse:
+    config = call.app[CONFIG]
+    return VersionResponse(
+        protocol=PROTOCOL,
+        version=VERSION,
+        store_format=STORE_FORMAT,
+        root=call.app[STORE].layout.root,
+        pid=os.getpid(),
+        idle=call.app[LIFECYCLE].idle,
+        config=config.path,
+        config_expected=config.expected_path,
+    )
+
+
+async def shutdown(call: Call[ShutdownRequest]) -> ShutdownResponse:
+    lifecycle = call.app[LIFECYCLE]
+    if call.body.if_idle and not lifecycle.idle:
+        raise DaemonBusyError("The daemon is busy.", hint="Wait, or stop it all the same.", fields=dict(lifecycle.held))
+    lifecycle.stop("asked to over the socket")
+    return ShutdownResponse(stopping=True, pid=os.getpid())
+
+
+async def doctor(call: Call[None]) -> DoctorResponse:
+    return await examine(call.app[STORE].layout.root, call.app[CONFIG])
+
+
+async def events(call: Call[None]) -> web.StreamResponse:
+    return await call.app[EVENTS].stream(call.request, call.query(EventsQuery).since)
+
+
+async def document(call: Call[None]) -> dict[str, Any]:
+    return openapi(call.app[ROUTES], VERSION)
+
+
+ROUTES_DAEMON = [
+    Route("GET", "/v1/version", version, response=VersionResponse, summary="Protocol, version and state of the daemon"),
+    Route("GET", "/v1/openapi.json", document, response=dict[str, Any], summary="This document"),
+    Route(
+        "POST",
+        "/v1/shutdown",
+        shutdown,
+        request=ShutdownRequest,
+        response=ShutdownResponse,
+        summary="Stop: builds are cancelled, detached runs go on",
+    ),
+    Route("GET", "/v1/doctor", doctor, response=DoctorResponse, summary="What is wrong with this machine"),
+    Route("GET", "/v1/events", events, query=EventsQuery, response=Event, stream=True, summary="What happens"),
+]

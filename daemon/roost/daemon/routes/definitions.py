@@ -1,0 +1,97 @@
+"""Routes that read a definition and change nothing: digests, plans, locks."""
+
+from __future__ import annotations
+
+import msgspec
+
+from roost.daemon.decision.facts import Request
+from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.planning.locking import lock_for
+from roost.daemon.planning.planner import aimed
+from roost.daemon.server.routing import Call, Route
+from roost.daemon.services import WORK, Work
+from roost.model.definition import Input
+from roost.model.locks.formats import write_lock
+from roost.model.locks.lock import lock_digest
+from roost.model.writers.parts import find_index_options
+from roost.wire.plans import DigestRequest, LockRequest, PlanRequest, PlanResponse, PlanView, SourceView, What
+from roost.wire.protocol import WarningView
+
+
+class DigestResponse(msgspec.Struct, kw_only=True):
+    """The weak key and everything that went into it."""
+
+    definition_digest: str
+    canonical: dict[str, object]
+    source: SourceView
+    inputs: list[Input]
+    warnings: list[WarningView]
+
+
+class LockResponse(msgspec.Struct, kw_only=True):
+    """A lock in another tool's format. ``generation`` is ``None`` where it was solved for just now and is not kept."""
+
+    text: str
+    definition_digest: str
+    lock_digest: str
+    generation: int | None
+
+
+async def digests(call: Call[DigestRequest]) -> DigestResponse:
+    work = call.app[WORK]
+    resolved = await work.resolve(call.body.what)
+    if await work.store.index.known_definition(resolved.digest) is None:
+        await work.planner.check_specs(resolved)
+    return DigestResponse(
+        definition_digest=resolved.digest,
+        canonical=msgspec.json.decode(resolved.canonical),
+        source=resolved.source,
+        inputs=list(resolved.inputs),
+        warnings=resolved.warnings,
+    )
+
+
+async def plans(call: Call[PlanRequest]) -> PlanResponse:
+    work, body = call.app[WORK], call.body
+    resolved = await work.resolve(body.what)
+    made = [await _plan(work, resolved, body.what, target, body.solve) for target in body.targets]
+    return PlanResponse(
+        definition_digest=resolved.digest,
+        lock_digest=next((digest for _, digest in made if digest), None),
+        plans=[plan for plan, _ in made],
+        source=resolved.source,
+        warnings=resolved.warnings,
+    )
+
+
+async def _plan(work: Work, resolved: Resolved, what: What, target: str, solve: bool) -> tuple[PlanView, str | None]:
+    request = Request(definition=resolved.definition, target=target, ignore_image=what.ignore_image)
+    exact = await work.exact(aimed(resolved, request), what)
+    planned = await work.planner.plan(resolved, request, exact, solve=solve)
+    return planned.plan, planned.facts.lock_digest
+
+
+async def locks(call: Call[LockRequest]) -> LockResponse:
+    work, body = call.app[WORK], call.body
+    resolved = await work.resolve(body.what)
+    locked = await lock_for(work, resolved, body.what, body.platform)
+    return LockResponse(
+        text=write_lock(
+            locked.lock,
+            body.format,
+            channels=resolved.definition.conda.channels or resolved.defaults.channels,
+            indexes=find_index_options(resolved.definition.pip.requirements) if locked.lock.wheels else (),
+        ),
+        definition_digest=resolved.digest,
+        lock_digest=lock_digest(locked.lock),
+        generation=locked.generation,
+    )
+
+
+ROUTES_DEFINITIONS = [
+    Route(
+        "POST", "/v1/digests", digests, request=DigestRequest, response=DigestResponse, summary="Digest a definition"
+    ),
+    Route("POST", "/v1/plans", plans, request=PlanRequest, response=PlanResponse, summary="Decide; change nothing"),
+    Route("POST", "/v1/locks", locks, request=LockRequest, response=LockResponse, summary="Write a lock"),
+]

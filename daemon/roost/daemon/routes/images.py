@@ -1,0 +1,98 @@
+"""Routes about images: what one is, and which there are. Pushing and pulling are builds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from roost.daemon.decision.facts import Request
+from roost.daemon.planning.image_details import ImageDetails, details
+from roost.daemon.planning.planner import aimed
+from roost.daemon.server.routing import Call, Route
+from roost.daemon.services import WORK, Work
+from roost.model.errors import UnreachableError
+from roost.model.records import KeptImage
+from roost.wire.plans import What
+
+
+class ImageShowRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    what: What
+    target: str = "docker"
+
+
+class ImageRow(msgspec.Struct, kw_only=True):
+    """An image that was made or pulled here."""
+
+    name: str
+    digest: str
+    platform: str
+    definition_digest: str
+    lock_digest: str
+    created: str
+    in_engine: bool | None
+    """``None``: the engine does not answer."""
+    bytes: int | None
+    places: dict[str, str]
+    """Reference in a registry to the manifest's digest there, as it was pushed or pulled."""
+
+
+class ImagesResponse(msgspec.Struct, kw_only=True):
+    images: list[ImageRow]
+
+
+async def show_image(call: Call[ImageShowRequest]) -> ImageDetails:
+    work, body = call.app[WORK], call.body
+    resolved = await work.resolve(body.what)
+    request = Request(definition=resolved.definition, target=body.target)
+    resolved = aimed(resolved, request)
+    what = await work.exact(resolved, body.what)
+    return await details(work, resolved, await work.planner.plan(resolved, request, what))
+
+
+async def list_images(call: Call[None]) -> ImagesResponse:
+    work = call.app[WORK]
+    images = await work.store.index.images()
+    there = await _in_engine(work, images) if images else {}
+    return ImagesResponse(images=[_row(image, there) for image in images])
+
+
+async def _in_engine(work: Work, images: Iterable[KeptImage]) -> dict[str, int] | None:
+    """Config digest to bytes of those that the engine has; ``None``: it does not answer."""
+    found: dict[str, int] = {}
+    try:
+        engine = await work.engines.docker()
+        for image in images:
+            seen = await engine.image(image.config_digest)
+            if seen is not None:
+                found[image.config_digest] = seen.bytes
+    except UnreachableError:
+        return None
+    return found
+
+
+def _row(image: KeptImage, there: dict[str, int] | None) -> ImageRow:
+    return ImageRow(
+        name=image.name,
+        digest=image.config_digest,
+        platform=image.platform,
+        definition_digest=image.definition_digest,
+        lock_digest=image.lock_digest,
+        created=image.created,
+        in_engine=None if there is None else image.config_digest in there,
+        bytes=(there or {}).get(image.config_digest),
+        places=image.places,
+    )
+
+
+ROUTES_IMAGES = [
+    Route("GET", "/v1/images", list_images, response=ImagesResponse, summary="Images that were made or pulled here"),
+    Route(
+        "POST",
+        "/v1/images/show",
+        show_image,
+        request=ImageShowRequest,
+        response=ImageDetails,
+        summary="What the image of a definition is, and where",
+    ),
+]

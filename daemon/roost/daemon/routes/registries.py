@@ -1,0 +1,168 @@
+"""Routes about registries: which are in force, adding and removing, and what may be done with each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Literal
+
+import msgspec
+
+from roost.daemon.locks.artifact import lock_repository
+from roost.daemon.oci.answers import Answer, Unknown, Yes
+from roost.daemon.oci.registries import (
+    Place,
+    RegistryKind,
+    add_place,
+    check_location,
+    places,
+    read_added,
+    remove_place,
+    write_added,
+)
+from roost.daemon.server.routing import Call, Route
+from roost.daemon.services import WORK, Work
+from roost.model.errors import NotFoundError
+from roost.wire.plans import Reason
+
+
+class RegistriesResponse(msgspec.Struct, kw_only=True):
+    """The workspace's registry first, then those that are only read, in the order in which they are asked."""
+
+    registries: list[Place]
+
+
+class AddRegistryRequest(msgspec.Struct, kw_only=True):
+    """``location``: ``HOST[:PORT][/PREFIX]``; ``insecure``: talk to it over plain http."""
+
+    location: str
+    kind: RegistryKind = "catalogue"
+    insecure: bool = False
+
+
+class LocationQuery(msgspec.Struct, kw_only=True):
+    location: str
+
+
+class TestRegistriesRequest(msgspec.Struct, kw_only=True):
+    """``location`` left out: all of them."""
+
+    location: str | None = None
+
+
+class AnswerView(msgspec.Struct, kw_only=True):
+    """``unknown`` is neither of the others: the registry could not be asked."""
+
+    answer: Literal["yes", "no", "unknown"]
+    reason: Reason | None = None
+
+
+class RegistryTest(msgspec.Struct, kw_only=True):
+    """``ok``: it can be used for what it is there for."""
+
+    location: str
+    kind: RegistryKind
+    read: AnswerView
+    write: AnswerView
+    ok: bool
+    seconds: float
+
+
+class RegistryTestsResponse(msgspec.Struct, kw_only=True):
+    tests: list[RegistryTest]
+
+
+async def _in_force(work: Work) -> list[Place]:
+    await work.read_config_again()
+    added = await asyncio.to_thread(read_added, work.store.layout.root)
+    return places(work.settings.registries, added)
+
+
+async def list_registries(call: Call[None]) -> RegistriesResponse:
+    return RegistriesResponse(registries=await _in_force(call.app[WORK]))
+
+
+async def add_registry(call: Call[AddRegistryRequest]) -> RegistriesResponse:
+    work, body = call.app[WORK], call.body
+    place = Place(location=check_location(body.location), kind=body.kind, insecure=body.insecure)
+    async with work.changing:
+        await work.read_config_again()
+        added = await asyncio.to_thread(read_added, work.store.layout.root)
+        await _keep(work, add_place(work.settings.registries, added, place))
+    await work.events.append("registry-added", location=place.location, registry_kind=place.kind)
+    return RegistriesResponse(registries=await _in_force(work))
+
+
+async def remove_registry(call: Call[None]) -> RegistriesResponse:
+    work, location = call.app[WORK], check_location(call.query(LocationQuery).location)
+    async with work.changing:
+        await work.read_config_again()
+        added = await asyncio.to_thread(read_added, work.store.layout.root)
+        await _keep(work, remove_place(work.settings.registries, added, location))
+    await work.events.append("registry-removed", location=location)
+    return RegistriesResponse(registries=await _in_force(work))
+
+
+async def _keep(work: Work, added: tuple[Place, ...]) -> None:
+    await asyncio.to_thread(write_added, work.store.layout.root, added)
+    await work.configure_again()
+
+
+async def test_registries(call: Call[TestRegistriesRequest]) -> RegistryTestsResponse:
+    work, wanted = call.app[WORK], call.body.location
+    found = await _in_force(work)
+    if wanted is not None:
+        location = check_location(wanted)
+        found = [place for place in found if place.location == location]
+        if not found:
+            raise NotFoundError(f"There is no registry {location}", hint="`roost registry list` shows them.")
+    return RegistryTestsResponse(tests=list(await asyncio.gather(*(_tested(work, place) for place in found))))
+
+
+async def _tested(work: Work, place: Place) -> RegistryTest:
+    started = time.monotonic()
+    probe = await (await work.engines.registry()).probe(lock_repository(place.location))
+    read, write = _view(probe.read), _view(probe.write)
+    return RegistryTest(
+        location=place.location,
+        kind=place.kind,
+        read=read,
+        write=write,
+        ok=read.answer == "yes" and (write.answer == "yes" or place.kind == "catalogue"),
+        seconds=round(time.monotonic() - started, 3),
+    )
+
+
+def _view(answer: Answer[None]) -> AnswerView:
+    if isinstance(answer, Yes):
+        return AnswerView(answer="yes")
+    return AnswerView(answer="unknown" if isinstance(answer, Unknown) else "no", reason=answer.reason)
+
+
+ROUTES_REGISTRIES = [
+    Route("GET", "/v1/registries", list_registries, response=RegistriesResponse, summary="The registries in force"),
+    Route(
+        "POST",
+        "/v1/registries",
+        add_registry,
+        request=AddRegistryRequest,
+        response=RegistriesResponse,
+        summary="Put a registry beside those of the config file",
+    ),
+    Route(
+        "DELETE",
+        "/v1/registries",
+        remove_registry,
+        query=LocationQuery,
+        response=RegistriesResponse,
+        summary="Take away a registry that was added",
+    ),
+    Route(
+        "POST",
+        "/v1/registries/test",
+        test_registries,
+        request=TestRegistriesRequest,
+        response=RegistryTestsResponse,
+        summary="Try what may be done with a registry; changes nothing in it",
+    ),
+]

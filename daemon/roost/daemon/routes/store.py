@@ -1,0 +1,106 @@
+"""Routes about what is kept on the disk: artifacts, leases."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from roost.daemon.prefixes.verify import Verification, verify
+from roost.daemon.server.routing import Call, Route
+from roost.daemon.services import WORK, Work
+from roost.model.errors import NotFoundError, UnreachableError
+from roost.model.records import UsageRow
+from roost.store.clock import rfc3339
+
+
+class Totals(msgspec.Struct, kw_only=True):
+    """``bytes`` counts what artifacts share with the package cache once for each; ``own_bytes`` leaves it out."""
+
+    artifacts: int
+    bytes: int
+    own_bytes: int
+
+
+class ArtifactsResponse(msgspec.Struct, kw_only=True):
+    totals: Totals
+    artifacts: list[UsageRow]
+
+
+class VerifyRequest(msgspec.Struct, kw_only=True):
+    """With ``repair``, what differs is replaced."""
+
+    repair: bool = False
+
+
+class LeaseRequest(msgspec.Struct, kw_only=True):
+    """Protect ``subject`` (an artifact's id, or a lock digest) for ``seconds`` from now; the same id again renews."""
+
+    subject: str
+    holder: str
+    seconds: Annotated[float, Meta(gt=0, le=7 * 86400)] = 3600.0
+
+
+class LeaseResponse(msgspec.Struct, kw_only=True):
+    id: str
+    subject: str
+    expires: str
+
+
+async def artifacts(call: Call[None]) -> ArtifactsResponse:
+    work = call.app[WORK]
+    rows = [await _with_containers(work, row) for row in await work.store.usage(measure=True)]
+    totals = Totals(
+        artifacts=len(rows),
+        bytes=sum(row.bytes for row in rows),
+        own_bytes=sum(row.bytes - row.shared_bytes for row in rows),
+    )
+    return ArtifactsResponse(totals=totals, artifacts=rows)
+
+
+async def _with_containers(work: Work, row: UsageRow) -> UsageRow:
+    """An image is in use by containers, which its engine knows of."""
+    kept = await work.store.index.image(row.key) if row.kind == "image" else None
+    if kept is None:
+        return row
+    with suppress(UnreachableError):
+        holders = (await work.containers.in_use()).get(kept.config_digest, ())
+        return msgspec.structs.replace(row, protected_by=(*row.protected_by, *holders))
+    return row
+
+
+async def verify_prefixes(call: Call[VerifyRequest]) -> Verification:
+    work = call.app[WORK]
+    return await verify(work.store, work.engines, work.prefixes, repair=call.body.repair)
+
+
+async def put_lease(call: Call[LeaseRequest]) -> LeaseResponse:
+    body, lease_id = call.body, call.path("id")
+    expires = rfc3339(datetime.now(timezone.utc) + timedelta(seconds=body.seconds))
+    await call.app[WORK].store.index.put_lease(lease_id, body.subject, body.holder, expires)
+    return LeaseResponse(id=lease_id, subject=body.subject, expires=expires)
+
+
+async def drop_lease(call: Call[None]) -> dict[str, str]:
+    lease_id = call.path("id")
+    if not await call.app[WORK].store.index.drop_lease(lease_id):
+        raise NotFoundError(f"There is no lease {lease_id!r}", hint="It may have expired.")
+    return {"dropped": lease_id}
+
+
+ROUTES_STORE = [
+    Route("GET", "/v1/artifacts", artifacts, response=ArtifactsResponse, summary="What the disk is used for"),
+    Route(
+        "POST",
+        "/v1/verify",
+        verify_prefixes,
+        request=VerifyRequest,
+        response=Verification,
+        summary="Compare every file of every prefix with its package, and mend what differs",
+    ),
+    Route("PUT", "/v1/leases/{id}", put_lease, request=LeaseRequest, response=LeaseResponse, summary="Take a lease"),
+    Route("DELETE", "/v1/leases/{id}", drop_lease, response=dict[str, str], summary="Give a lease back"),
+]

@@ -1,0 +1,88 @@
+"""What the application is made of, and the one list of its routes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from roost.daemon.config.config import Config
+from roost.daemon.config.paths import socket_path
+from roost.daemon.jobs.events import Events
+from roost.daemon.jobs.lifecycle import Lifecycle
+from roost.daemon.launch.folder import find_tools
+from roost.daemon.routes.builds import ROUTES_BUILDS
+from roost.daemon.routes.compare import ROUTES_COMPARE
+from roost.daemon.routes.curated import ROUTES_CURATED
+from roost.daemon.routes.daemon import ROUTES_DAEMON
+from roost.daemon.routes.definitions import ROUTES_DEFINITIONS
+from roost.daemon.routes.documents import ROUTES_DOCUMENTS
+from roost.daemon.routes.environments import ROUTES_ENVIRONMENTS
+from roost.daemon.routes.exchange import ROUTES_EXCHANGE
+from roost.daemon.routes.images import ROUTES_IMAGES
+from roost.daemon.routes.registries import ROUTES_REGISTRIES
+from roost.daemon.routes.runs import ROUTES_RUNS
+from roost.daemon.routes.store import ROUTES_STORE
+from roost.daemon.routes.wheels import ROUTES_WHEELS
+from roost.daemon.routes.where_used import ROUTES_WHO
+from roost.daemon.server.app import create_app
+from roost.daemon.server.keys import CONFIG, EVENTS, LIFECYCLE, ROUTES, STORE
+from roost.daemon.server.routing import Route
+from roost.daemon.services import WORK, create_work
+from roost.model.records import Guard
+from roost.store.store import Store
+
+ALL_ROUTES: Sequence[Route] = (
+    *ROUTES_DAEMON,
+    *ROUTES_DEFINITIONS,
+    *ROUTES_BUILDS,
+    *ROUTES_RUNS,
+    *ROUTES_STORE,
+    *ROUTES_REGISTRIES,
+    *ROUTES_IMAGES,
+    *ROUTES_ENVIRONMENTS,
+    *ROUTES_CURATED,
+    *ROUTES_WHO,
+    *ROUTES_WHEELS,
+    *ROUTES_EXCHANGE,
+    *ROUTES_DOCUMENTS,
+    *ROUTES_COMPARE,
+)
+
+
+def build_app(
+    store: Store, config: Config, lifecycle: Lifecycle, routes: Sequence[Route] = ALL_ROUTES
+) -> web.Application:
+    """The application over an open store. Hooks for the stop are put into ``lifecycle``."""
+    app = create_app(routes)
+    app[CONFIG], app[STORE], app[LIFECYCLE], app[ROUTES] = config, store, lifecycle, routes
+    app[EVENTS] = _events(store, config, lifecycle)
+    app.on_startup.append(_begin_work)
+    return app
+
+
+async def _begin_work(app: web.Application) -> None:
+    """Wire what decides, builds and runs, and watch again the runs that outlived the last daemon."""
+    config, lifecycle = app[CONFIG], app[LIFECYCLE]
+    # The first request reads the config again, and notes the file's state before: a change since the start shows.
+    unseen = Guard(path=config.expected_path, identity="")
+    socket = socket_path(app[STORE].layout.root)
+    tools = await asyncio.to_thread(find_tools)
+    work = create_work(app[STORE], config, unseen, app[EVENTS], lifecycle, socket, tools)
+    app[WORK] = work
+    lifecycle.on_stop(work.stop)
+    await work.curated.ship()
+    await work.runs.adopt()
+    await work.containers.adopt()
+
+
+def _events(store: Store, config: Config, lifecycle: Lifecycle) -> Events:
+    daemon = config.daemon
+    events = Events(store.index, keep=daemon.event_retention, limit=daemon.stream_queue, every=daemon.heartbeat_seconds)
+
+    async def end() -> None:
+        events.end()
+
+    lifecycle.on_stop(end)
+    return events

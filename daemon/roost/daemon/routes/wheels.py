@@ -1,0 +1,58 @@
+"""Routes of wheels that are given to the store, for definitions to refer to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import msgspec
+
+from roost.daemon.server.routing import Call, Route
+from roost.daemon.services import WORK
+from roost.daemon.workspace.local_content import keep_wheel
+from roost.daemon.workspace.stored_wheels import read_given_wheel
+from roost.model.errors import UsageError
+from roost.model.syntax.wheel_references import wheel_reference
+
+
+class AddWheelRequest(msgspec.Struct, kw_only=True):
+    """``path``: of the wheel's file, absolute."""
+
+    path: str
+
+
+class WheelView(msgspec.Struct, kw_only=True):
+    """``requirement`` is the line that refers to it, in requirements of any format."""
+
+    requirement: str
+    digest: str
+    file_name: str
+    name: str
+    version: str
+
+
+async def add_wheel(call: Call[AddWheelRequest]) -> WheelView:
+    path = call.body.path
+    if not os.path.isabs(path) or "\0" in path:
+        raise UsageError(f"{path!r} is no absolute path", hint="Send the path of the wheel's file.")
+    wheel = await asyncio.to_thread(read_given_wheel, path)
+    await keep_wheel(call.app[WORK].store.layout, path, wheel.digest)
+    return WheelView(
+        requirement=wheel_reference(wheel.digest, wheel.file_name),
+        digest=wheel.digest,
+        file_name=wheel.file_name,
+        name=wheel.name,
+        version=wheel.version,
+    )
+
+
+ROUTES_WHEELS = [
+    Route(
+        "POST",
+        "/v1/wheels",
+        add_wheel,
+        request=AddWheelRequest,
+        response=WheelView,
+        summary="Keep a wheel by its content, for definitions to refer to",
+    ),
+]

@@ -1,0 +1,206 @@
+"""What may be wrong with this machine, and how to mend it. Looks, and changes nothing that stays."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+import msgspec
+
+from roost.daemon.config.config import Config, in_force, load_config
+from roost.daemon.config.paths import socket_path
+from roost.daemon.credentials.redaction import redact, redact_value
+from roost.model.errors import RoostError
+from roost.store.disk.root import file_system
+
+LOW_SPACE = 5 * 10**9
+"""Bytes: a scientific prefix and its packages take 1 to 5 GB."""
+_FICLONE = 0x40049409  # ioctl_ficlonerange(2)
+
+
+class Check(msgspec.Struct, kw_only=True):
+    """One thing that was looked at; ``hint`` says what to do where ``state`` is not ``ok``."""
+
+    name: str
+    state: Literal["ok", "warning", "error"]
+    message: str
+    hint: str = ""
+
+
+class SettingView(msgspec.Struct, kw_only=True):
+    """A setting in force. ``origin``: ``default``, ``FILE:LINE`` or ``environment NAME``."""
+
+    name: str
+    value: object
+    origin: str
+
+
+class DoctorResponse(msgspec.Struct, kw_only=True):
+    """All checks, and all settings in force."""
+
+    checks: list[Check]
+    settings: list[SettingView]
+
+
+async def examine(root: str, config: Config) -> DoctorResponse:
+    """Run every check, outside the event loop. ``config`` is the last that could be read: the file may have changed."""
+    return await asyncio.to_thread(_examine, root, config)
+
+
+def _examine(root: str, config: Config) -> DoctorResponse:
+    checked, config = _check_config(config)
+    checks = [checked, *(_safely(check, root) for check in CHECKS)]
+    return DoctorResponse(checks=checks, settings=list(settings_in_force(root, config)))
+
+
+def _check_config(config: Config) -> tuple[Check, Config]:
+    try:
+        config = load_config()
+    except RoostError as error:
+        return Check(name="config", state="error", message=redact(error.message), hint=error.hint), config
+    return Check(name="config", state="ok", message=config.path or f"none at {config.expected_path}"), config
+
+
+def settings_in_force(root: str, config: Config) -> Iterator[SettingView]:
+    """The places first, then every setting of the config file; credentials are taken out of values."""
+    places = (("root", root, "ROOST_HOME"), ("socket", socket_path(root), "ROOST_SOCKET"))
+    for name, value, variable in (*places, ("config", config.path or config.expected_path, "ROOST_CONFIG")):
+        named = os.environ.get(variable)
+        yield SettingView(name=name, value=value, origin=f"environment {variable}" if named else "default")
+    for name, setting, origin in in_force(config):
+        yield SettingView(name=name, value=redact_value(setting), origin=origin)
+
+
+def _safely(check: Callable[[str], Check], root: str) -> Check:
+    """A check that fails is itself a finding."""
+    try:
+        return check(root)
+    except Exception as error:
+        name = check.__name__.removeprefix("check_").replace("_", "-")
+        return Check(name=name, state="error", message=redact(f"{type(error).__name__}: {error}"))
+
+
+def check_root_writable(root: str) -> Check:
+    with tempfile.TemporaryFile(dir=root) as probe:
+        probe.write(b"roost")
+    return Check(name="root-writable", state="ok", message=root)
+
+
+def check_space(root: str) -> Check:
+    free = shutil.disk_usage(root).free
+    message = f"{free / 1e9:.1f} GB free under {root}"
+    if free >= LOW_SPACE:
+        return Check(name="space", state="ok", message=message)
+    hint = "See what is kept with `roost cache df`, or set ROOST_HOME to a larger disk."
+    return Check(name="space", state="warning", message=message, hint=hint)
+
+
+def check_file_system(root: str) -> Check:
+    return Check(
+        name="file-system", state="ok", message=f"{root} is on {file_system(root) or 'an unknown file system'}"
+    )
+
+
+def check_links(root: str) -> Check:
+    """Prefixes are hard-linked from the package cache; without links every prefix is a full copy."""
+    with tempfile.TemporaryDirectory(dir=root) as folder:
+        source = os.path.join(folder, "a")
+        with open(source, "wb") as stream:
+            stream.write(b"roost")
+        hard, reflink = _hard_link(source, source + ".hard"), _reflink(source, source + ".clone")
+    message = f"hard links {'work' if hard else 'do not work'}, reflinks {'work' if reflink else 'do not work'}"
+    if hard:
+        return Check(name="links", state="ok", message=message)
+    hint = "Every prefix will be a copy: set ROOST_HOME to a file system with hard links."
+    return Check(name="links", state="warning", message=message, hint=hint)
+
+
+def _hard_link(source: str, target: str) -> bool:
+    try:
+        os.link(source, target)
+    except OSError:
+        return False
+    return True
+
+
+def _reflink(source: str, target: str) -> bool:
+    import fcntl
+
+    with open(source, "rb") as origin, open(target, "wb") as clone:
+        try:
+            fcntl.ioctl(clone.fileno(), _FICLONE, origin.fileno())
+        except OSError:
+            return False
+    return True
+
+
+def check_socket(root: str) -> Check:
+    path = socket_path(root)
+    mode = stat.S_IMODE(os.stat(path).st_mode)
+    folder = stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode)
+    message = f"{path} has mode {mode:04o} in a folder of mode {folder:04o}"
+    if not (mode | folder) & 0o077:
+        return Check(name="socket", state="ok", message=message)
+    hint = "Others could reach it but for the check of their uid: restart the daemon."
+    return Check(name="socket", state="warning", message=message, hint=hint)
+
+
+def check_uv(root: str) -> Check:
+    import subprocess
+
+    program = os.path.join(os.path.dirname(sys.executable), "uv")
+    found = program if os.path.exists(program) else shutil.which("uv")
+    if found is None:
+        hint = "Install roost anew: its wheel of uv carries the program."
+        return Check(name="uv", state="error", message="uv is not installed", hint=hint)
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20, check=True)
+    return Check(name="uv", state="ok", message=f"{said.stdout.strip()} at {found}")
+
+
+def check_rattler(root: str) -> Check:
+    """By its metadata: importing it would cost the daemon its memory."""
+    try:
+        return Check(name="rattler", state="ok", message=f"py-rattler {version('py-rattler')}")
+    except PackageNotFoundError:
+        hint = "Install roost anew: no conda package can be solved or linked without it."
+        return Check(name="rattler", state="error", message="py-rattler is not installed", hint=hint)
+
+
+def check_interpreters(root: str) -> Check:
+    """Pythons that a definition of pip packages alone can be built on."""
+    from roost.daemon.engines.host_python.engine import candidates
+
+    found = sorted(set(candidates()))
+    if found:
+        return Check(name="interpreters", state="ok", message=", ".join(found))
+    hint = "Definitions with only pip packages need a Python of this machine, or a conda `python` among them."
+    return Check(name="interpreters", state="warning", message="No Python found on PATH", hint=hint)
+
+
+def check_launcher(root: str) -> Check:
+    """The `/bin/sh` launcher starts a known environment without a second Python if these are there."""
+    missing = [name for name in ("flock", "stat") if shutil.which(name) is None]
+    if not missing:
+        return Check(name="launcher", state="ok", message="flock and stat are there: known environments start at once")
+    hint = "`roost exec` works, more slowly: install util-linux and GNU coreutils."
+    return Check(name="launcher", state="warning", message=f"Not found: {', '.join(missing)}", hint=hint)
+
+
+CHECKS: tuple[Callable[[str], Check], ...] = (
+    check_root_writable,
+    check_space,
+    check_file_system,
+    check_links,
+    check_socket,
+    check_uv,
+    check_rattler,
+    check_interpreters,
+    check_launcher,
+)

@@ -1,0 +1,179 @@
+"""A lock in other tools' formats: conda-lock YAML (1), pixi.lock (6), conda's ``@EXPLICIT`` with ``# pip`` lines.
+
+What is written here, ``roost.model.readers`` reads back to the same packages. Wheels that only this machine has (built
+here, given as a file, editable) have no place in these formats. A wheel goes by name and digest, and any mirror will
+do; with ``indexes`` (pip's options, ``--index-url …``) it was found where no other machine would look: the format then
+says where that is, or names the wheel by its URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import yaml
+
+from roost.model.errors import RoostError, UsageError
+from roost.model.forms.canonical import expand_channels
+from roost.model.locks.lock import CondaPackage, Lock, Wheel, lock_digest
+
+_ALIAS = "https://conda.anaconda.org/"
+
+
+class LockNotPortableError(RoostError):
+    """The lock holds what another tool's format can't name."""
+
+    code = "lock-not-portable"
+    exit_status = 1
+    http_status = 409
+
+
+def write_lock(lock: Lock, format: str, *, channels: Sequence[str] = (), indexes: Sequence[str] = ()) -> str:
+    """``lock`` as text; ``format`` is one of ``FORMATS``. Raises :class:`LockNotPortableError`, ``UsageError``."""
+    if format not in _WRITERS:
+        raise UsageError(f"There is no lock format {format!r}", hint=f"Name one of {', '.join(FORMATS)}.")
+    check_portable(lock)
+    return _WRITERS[format](lock, channels, indexes)
+
+
+def write_conda_lock(lock: Lock, channels: Sequence[str], indexes: Sequence[str] = ()) -> str:
+    """conda-lock's unified format 1."""
+    subdir = _subdir(lock)
+    packages = [_conda_lock_package(package, subdir) for package in lock.conda]
+    packages += [_conda_lock_wheel(wheel, subdir, by_url=bool(indexes)) for wheel in lock.wheels]
+    metadata = {
+        "content_hash": {subdir: lock_digest(lock).removeprefix("sha256:")},
+        "channels": [{"url": channel, "used_env_vars": []} for channel in channels],
+        "platforms": [subdir],
+        "sources": [],
+    }
+    return _dump({"version": 1, "metadata": metadata, "package": packages})
+
+
+def write_pixi_lock(lock: Lock, channels: Sequence[str], indexes: Sequence[str] = ()) -> str:
+    """pixi.lock format 6, one environment ``default``."""
+    members: list[dict[str, str]] = [{"conda": package.url} for package in lock.conda]
+    members += [{"pypi": wheel.url or ""} for wheel in lock.wheels]
+    urls = index_urls(indexes)
+    default = {
+        "channels": [{"url": _channel_url(channel)} for channel in expand_channels(channels)],
+        **({"indexes": urls} if urls else {}),
+        "packages": {_subdir(lock): members},
+    }
+    packages = [_pixi_package(package) for package in lock.conda] + [_pixi_wheel(wheel) for wheel in lock.wheels]
+    return _dump({"version": 6, "environments": {"default": default}, "packages": packages})
+
+
+def write_explicit(lock: Lock, channels: Sequence[str] = (), indexes: Sequence[str] = ()) -> str:
+    """conda's explicit list; pip packages stand in comments, as conda-lock writes them."""
+    lines = [f"# platform: {_subdir(lock)}", "@EXPLICIT"]
+    lines += [package.url + _fragment(package) for package in lock.conda]
+    lines += [f"# pip {option}" for option in indexes]
+    lines += [f"# pip {wheel_requirement(wheel, digest=True)}" for wheel in lock.wheels]
+    return "\n".join(lines) + "\n"
+
+
+def index_urls(indexes: Sequence[str]) -> list[str]:
+    """Of pip's options, the URLs of indexes."""
+    named = (option.partition(" ") for option in indexes)
+    return [url for name, _, url in named if name in ("--index-url", "--extra-index-url")]
+
+
+def check_portable(lock: Lock) -> None:
+    """Raises :class:`LockNotPortableError` for packages that only this machine has."""
+    stuck = [wheel for wheel in lock.wheels if wheel.url is None]
+    if stuck:
+        names = ", ".join(f"{wheel.name} {wheel.version} ({wheel.kind})" for wheel in stuck)
+        raise LockNotPortableError(
+            f"These packages are on this machine only, and no other tool's lock can name them: {names}",
+            hint="Take them from an index or a URL, or share the environment as a bundle.",
+            fields={"packages": [wheel.name for wheel in stuck]},
+        )
+
+
+def _subdir(lock: Lock) -> str:
+    return lock.platform.partition("+")[0]
+
+
+def _conda_lock_package(package: CondaPackage, subdir: str) -> dict[str, Any]:
+    return {
+        "name": package.name,
+        "version": package.version,
+        "manager": "conda",
+        "platform": subdir,
+        "dependencies": dict(_depends(package)),
+        "url": package.url,
+        "hash": _digests(package),
+        "category": "main",
+        "optional": False,
+    }
+
+
+def _conda_lock_wheel(wheel: Wheel, subdir: str, *, by_url: bool) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "name": wheel.name,
+        "version": wheel.version,
+        "manager": "pip",
+        "platform": subdir,
+        "dependencies": dict.fromkeys(wheel.requires, "*"),
+        "url": wheel.url,
+        "hash": {"sha256": wheel.sha256} if wheel.sha256 else {},
+        "category": "main",
+        "optional": False,
+    }
+    return {**content, "source": {"type": "url", "url": wheel.url}} if by_url or wheel.kind != "index" else content
+
+
+def _pixi_package(package: CondaPackage) -> dict[str, Any]:
+    record = package.record
+    kept = {key: record[key] for key in ("depends", "constrains", "license", "license_family") if record.get(key)}
+    size = {"size": package.size} if package.size else {}
+    return {"conda": package.url, **_digests(package), **kept, **size}
+
+
+def _pixi_wheel(wheel: Wheel) -> dict[str, Any]:
+    content: dict[str, Any] = {"pypi": wheel.url, "name": wheel.name, "version": wheel.version}
+    if wheel.sha256:
+        content["sha256"] = wheel.sha256
+    return {**content, "requires_dist": list(wheel.requires)} if wheel.requires else content
+
+
+def wheel_requirement(wheel: Wheel, *, digest: bool = False) -> str:
+    """``name==version`` as pip takes it; by URL where no index has it."""
+    place = f"=={wheel.version}" if wheel.kind == "index" else f" @ {wheel.url}"
+    return f"{wheel.name}{place}" + (f" --hash=sha256:{wheel.sha256}" if digest and wheel.sha256 else "")
+
+
+def _depends(package: CondaPackage) -> list[tuple[str, str]]:
+    depends = package.record.get("depends")
+    texts = [str(text) for text in depends] if isinstance(depends, (list, tuple)) else []
+    return [(name, rest.strip()) for name, _, rest in (text.partition(" ") for text in texts)]
+
+
+def _digests(package: CondaPackage) -> dict[str, str]:
+    md5 = package.record.get("md5")
+    digests = {"md5": md5 if isinstance(md5, str) else "", "sha256": package.sha256}
+    return {key: value for key, value in digests.items() if value}
+
+
+def _fragment(package: CondaPackage) -> str:
+    digests = _digests(package)
+    if "sha256" in digests:
+        return f"#sha256:{digests['sha256']}"
+    return f"#{digests['md5']}" if digests else ""
+
+
+def _channel_url(channel: str) -> str:
+    return (channel if "://" in channel else _ALIAS + channel).rstrip("/") + "/"
+
+
+def _dump(content: dict[str, Any]) -> str:
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10_000)
+
+
+_WRITERS: dict[str, Callable[[Lock, Sequence[str], Sequence[str]], str]] = {
+    "conda-lock": write_conda_lock,
+    "pixi": write_pixi_lock,
+    "explicit": write_explicit,
+}
+FORMATS = tuple(_WRITERS)

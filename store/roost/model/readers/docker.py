@@ -1,0 +1,35 @@
+"""Dockerfiles and build contexts: kept and digested whole, executed by the engine."""
+
+from __future__ import annotations
+
+import posixpath
+
+from roost.model.definition import Base, Definition, Parsed
+from roost.model.errors import Location
+from roost.model.readers.source import Reading
+
+FILE = "Dockerfile"
+
+
+def read_dockerfile(reading: Reading, text: str) -> Parsed:
+    """A Dockerfile by itself: there is no context to copy from. Raises ``DefinitionError``."""
+    reading.whole(text, "the Dockerfile", Location(path=reading.path))
+    return reading.parsed(Definition(base=Base(dockerfile=text)), "dockerfile")
+
+
+def read_context(reading: Reading, folder: str) -> Parsed:
+    """A folder with a Dockerfile. Raises ``DefinitionError``."""
+    digest = context_digest(reading, folder, None)
+    return reading.parsed(Definition(base=Base(context=digest, context_path=folder)), "context")
+
+
+def context_digest(reading: Reading, folder: str, location: Location | None) -> str:
+    """The digest of a build context, whose Dockerfile is kept as it is. Raises ``DefinitionError``."""
+    digest = reading.digest("context", folder, location)
+    path = posixpath.join(folder, FILE)
+    try:
+        text = reading.files.read(path).decode("utf-8", "replace")
+    except OSError:  # the engine will say so, if it is to be built
+        return digest
+    reading.whole(text, "the Dockerfile", Location(path=path))
+    return digest

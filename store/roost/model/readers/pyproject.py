@@ -1,0 +1,156 @@
+"""PEP 621 ``pyproject.toml`` (with PEP 735 dependency groups) and PEP 723 script metadata: lists of requirements.
+
+A project's dependencies are read, the project itself is not. All groups count, in the order of the file: there is
+nowhere to choose among them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from roost.model.definition import Definition, Parsed, Pip, PipItem, Python
+from roost.model.errors import DefinitionError, Location
+from roost.model.readers.requirements import Line, read_lines
+from roost.model.readers.source import Reading
+from roost.model.readers.toml_places import TomlText
+from roost.model.syntax.pip_lines import normalise_name
+
+BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+"""The reference expression of PEP 723."""
+
+
+class ScriptMetadataError(DefinitionError):
+    """A script's metadata block is wrong."""
+
+    code = "script-metadata-invalid"
+
+
+def read_pyproject(reading: Reading, toml: TomlText) -> Parsed:
+    """``[project]`` and ``[dependency-groups]``. Raises ``DefinitionError``."""
+    data = toml.data
+    if "project" not in data and "dependency-groups" not in data:
+        raise toml.fail(
+            "There is no [project], [dependency-groups] or [tool.roost] table here",
+            hint="Add [project] with dependencies = […], or [tool.roost].",
+        )
+    project = toml.table("project")
+    if "dependencies" in strings(toml, project.get("dynamic", []), ("project", "dynamic")):
+        raise toml.fail(
+            "'dependencies' is dynamic: a build backend would have to run to tell them, and reading runs no code",
+            "project",
+            "dynamic",
+            hint="List the dependencies in [project], or point at a requirements file with -f.",
+        )
+    items = [*_items(reading, toml, project.get("dependencies", []), "project", "dependencies")]
+    for group in toml.table("dependency-groups"):
+        items += _group(reading, toml, group, ())
+    unique: dict[tuple[object, ...], PipItem] = {}
+    for item in items:  # a group that another one includes is there twice
+        unique.setdefault((item.kind, item.text, item.digest), item)
+    requires = project.get("requires-python")
+    return _parsed(reading, toml, list(unique.values()), requires, ("project", "requires-python"), "pyproject")
+
+
+def read_script(reading: Reading, text: str) -> Parsed:
+    """A script with PEP 723 metadata. Raises ``DefinitionError``."""
+    block = script_block(text, reading.path)
+    if block is None:
+        raise ScriptMetadataError(
+            f"{reading.path} holds no '# /// script' block; expected PEP 723 metadata",
+            hint="Name a script with such a block, or an environment file.",
+            location=Location(path=reading.path, line=1, column=1),
+        )
+    toml = TomlText(block[0], reading.path, first_line=block[1], column_shift=2)
+    for key in toml.data:
+        if key not in ("dependencies", "requires-python", "tool"):
+            reading.warn(
+                "key-unknown", f"key {key!r} is none of a script's metadata; it has no effect", toml.place(key)
+            )
+    if "roost" in toml.table("tool"):
+        message = "[tool.roost] in a script's metadata has no effect"
+        reading.warn("key-unknown", message, toml.place("tool", "roost"))
+    items = list(_items(reading, toml, toml.data.get("dependencies", []), "dependencies"))
+    return _parsed(reading, toml, items, toml.data.get("requires-python"), ("requires-python",), "pep723")
+
+
+def script_block(text: str, path: str) -> tuple[str, int] | None:
+    """The TOML of the ``script`` block and the line where it begins. Two blocks are an error (PEP 723)."""
+    blocks = [match for match in BLOCK.finditer(text) if match["type"] == "script"]
+    if len(blocks) > 1:
+        raise ScriptMetadataError(
+            f"{path} holds {len(blocks)} '# /// script' blocks; expected one",
+            hint="Keep one.",
+            location=Location(path=path, line=text.count("\n", 0, blocks[1].start()) + 1, column=1),
+        )
+    if not blocks:
+        return None
+    content = blocks[0]["content"].splitlines()
+    line = text.count("\n", 0, blocks[0].start("content")) + 1
+    return "\n".join(row[2:] if row.startswith("# ") else row[1:] for row in content), line
+
+
+def read_requires(toml: TomlText, value: object, keys: tuple[str, ...]) -> str | None:
+    """A ``requires-python`` without white space. Raises ``DefinitionError``."""
+    if value is None:
+        return None
+    try:
+        SpecifierSet(str(value))
+    except InvalidSpecifier:
+        value = [value]
+    if not isinstance(value, str):
+        found = value[0] if isinstance(value, list) else value
+        raise toml.fail(f"{keys[-1]!r} is {found!r}; expected version specifiers such as '>=3.10'", *keys)
+    return re.sub(r"\s+", "", value)
+
+
+def strings(toml: TomlText, value: object, keys: tuple[str, ...]) -> Sequence[str]:
+    """A list of texts. Raises ``DefinitionError``."""
+    if not isinstance(value, list):
+        raise toml.fail(f"{keys[-1]!r} is {value!r}; expected a list of texts", *keys)
+    for member in value:
+        if not isinstance(member, str):
+            raise toml.fail(f"{keys[-1]!r} holds {member!r}; expected a list of texts", *keys, value=str(member))
+    return value
+
+
+def _items(reading: Reading, toml: TomlText, value: object, *keys: str) -> Iterator[PipItem]:
+    for text in strings(toml, value, keys):
+        yield from read_lines(reading, [Line(text, toml.place(*keys, value=text))], reading.path)
+
+
+def _group(reading: Reading, toml: TomlText, name: str, above: tuple[str, ...]) -> list[PipItem]:
+    """A dependency group; ``{include-group = …}`` within it is followed (PEP 735)."""
+    keys = ("dependency-groups", name)
+    if name in above:
+        raise toml.fail(f"Dependency group {name!r} includes itself", *keys)
+    members = toml.data["dependency-groups"].get(name)
+    if not isinstance(members, list):
+        raise toml.fail(f"Dependency group {name!r} is {members!r}; expected a list", *keys)
+    items: list[PipItem] = []
+    for member in members:
+        if isinstance(member, dict) and set(member) == {"include-group"}:
+            items += _group(reading, toml, _known_group(toml, member["include-group"], keys), (*above, name))
+        else:
+            items += _items(reading, toml, [member], *keys)
+    return items
+
+
+def _known_group(toml: TomlText, name: str, keys: tuple[str, ...]) -> str:
+    """Group names are compared by PEP 503."""
+    for group in toml.data["dependency-groups"]:
+        if normalise_name(group) == normalise_name(str(name)):
+            return str(group)
+    raise toml.fail(f"There is no dependency group {name!r}", *keys, value=str(name))
+
+
+def _parsed(
+    reading: Reading, toml: TomlText, items: list[PipItem], requires: object, keys: tuple[str, ...], format: str
+) -> Parsed:
+    python = Python(requires=read_requires(toml, requires, keys))
+    name = toml.table("project").get("name") if format == "pyproject" else None
+    if name is not None and not isinstance(name, str):
+        raise toml.fail(f"'name' is {name!r}; expected a text", "project", "name")
+    return reading.parsed(Definition(pip=Pip(requirements=tuple(items)), python=python), format, name=name)

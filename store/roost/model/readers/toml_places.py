@@ -1,0 +1,104 @@
+"""TOML with places: the standard parser gives values without lines, so lines are found again in the text."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+from roost.model.errors import DefinitionError, Location
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_TABLE = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?")
+_AT = re.compile(r"\(at line (\d+), column (\d+)\)")
+
+
+class TomlError(DefinitionError):
+    """A file is no TOML."""
+
+    code = "toml-invalid"
+
+
+class TomlText:
+    """A parsed TOML text; ``first_line`` is where it stands in its file (a script's metadata begins further down)."""
+
+    def __init__(self, text: str, path: str, *, first_line: int = 1, column_shift: int = 0) -> None:
+        self.path = path
+        self.lines = text.split("\n")
+        self._first, self._shift = first_line, column_shift
+        self.data: dict[str, Any] = self._parse(text)
+
+    @classmethod
+    def of(cls, data: dict[str, Any], path: str) -> TomlText:
+        """Tables that were never a text: every place is ``path`` as a whole."""
+        made = cls("", path)
+        made.data = data
+        return made
+
+    def table(self, *keys: str) -> dict[str, Any]:
+        """The table at ``keys``; empty if there is none. Raises :class:`TomlError` for what is no table."""
+        value = self.data
+        for depth, key in enumerate(keys, start=1):
+            inner = value.get(key, {})
+            if not isinstance(inner, dict):
+                raise self.fail(f"{key!r} is {inner!r}; expected a table", *keys[:depth])
+            value = inner
+        return value
+
+    def place(self, *keys: str, value: str | None = None) -> Location:
+        """Where the key (a path from the top) is set; with ``value``, where that text stands in what is set."""
+        if self.lines == [""]:
+            return Location(path=self.path)
+        index = self._find(keys)
+        if value is not None:
+            for number in range(index, len(self.lines)):
+                column = self.lines[number].find(value)
+                if column >= 0:
+                    return self._location(number, column)
+        name = keys[-1] if keys else ""
+        return self._location(index, max(self.lines[index].find(name), 0) if index < len(self.lines) else 0)
+
+    def fail(self, message: str, *keys: str, value: str | None = None, hint: str = "") -> DefinitionError:
+        """The error to raise for what is set at ``keys``."""
+        return TomlError(message, hint=hint, location=self.place(*keys, value=value))
+
+    def _location(self, index: int, column: int) -> Location:
+        return Location(path=self.path, line=index + self._first, column=column + 1 + self._shift)
+
+    def _parse(self, text: str) -> dict[str, Any]:
+        try:
+            return tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            message = str(error)
+            at = _AT.search(message)
+            line, column = (int(at[1]), int(at[2])) if at else (len(self.lines), 1)
+            raise TomlError(
+                f"This is no TOML: {_AT.sub('', message).strip()}",
+                hint="Check this line and the one above.",
+                location=self._location(line - 1, column - 1),
+            ) from None
+
+    def _find(self, keys: tuple[str, ...]) -> int:
+        """The line of the key; of its nearest table where the key itself is not found; else the first."""
+        best, depth = 0, -1
+        table: list[str] = []
+        for number, line in enumerate(self.lines):
+            header = _TABLE.match(line)
+            if header and not line.lstrip().startswith("[[") | ("=" in line.split("]")[0]):
+                table = _split_keys(header.group(1))
+                here = table
+            elif "=" in line:
+                here = [*table, *_split_keys(line.partition("=")[0])]
+            else:
+                continue
+            if len(here) > depth and list(keys[: len(here)]) == here:
+                best, depth = number, len(here)
+        return best
+
+
+def _split_keys(text: str) -> list[str]:
+    return [part.strip().strip("\"'") for part in re.findall(r"\"[^\"]*\"|'[^']*'|[^.]+", text.strip())]

@@ -1,0 +1,225 @@
+"""Lines of a requirements list as text: what kind each is, and its one spelling.
+
+The grammar is pip's requirements file format (pip documentation, "Requirements File Format") around PEP 508. Names are
+written by PEP 503, extras sorted, white space and quotes evened out; the order of version clauses, which nobody can
+misread, stays as written. Nothing here looks at the disk.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from functools import lru_cache
+from typing import NamedTuple
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from roost.model.definition import PipKind
+from roost.model.errors import DefinitionError
+from roost.model.syntax.wheel_references import SCHEME, read_wheel_reference
+
+EXPECTED = "a requirement such as 'six==1.16.0', a path, a URL or an option of pip's requirements file format"
+ARCHIVES = (".whl", ".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
+_NESTED: dict[str, PipKind] = {"--requirement": "requirements", "--constraint": "constraints", "--editable": "editable"}
+_SHORT = {"-r": "--requirement", "-c": "--constraint", "-e": "--editable", "-i": "--index-url", "-f": "--find-links"}
+_SETTINGS = "--index-url --extra-index-url --find-links --no-binary --only-binary --trusted-host --use-feature"
+_WITH_VALUE = frozenset((*_SETTINGS.split(), *_NESTED))
+_FLAGS = frozenset(("--no-index", "--pre", "--prefer-binary", "--require-hashes"))
+_URL = re.compile(r"(?:(?:git|hg|svn|bzr)\+|(?:https?|ftp|ssh|git)://)", re.IGNORECASE)
+_NAMED = re.compile(
+    r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?P<extras>\[[^\]]*\])?\s*(?P<rest>.*)", re.DOTALL
+)
+_MARKER = re.compile(r"\"[^\"]*\"|'[^']*'|[<>=!~]+|[()]|[^\s<>=!~()\"']+")
+
+
+class RequirementError(DefinitionError):
+    """A line of a requirements list is none; ``column`` counts from 0 within the line."""
+
+    code = "requirement-invalid"
+
+    def __init__(self, message: str, column: int = 0) -> None:
+        super().__init__(message, hint=f"Expected {EXPECTED}.")
+        self.column = column
+
+
+class PipLine(NamedTuple):
+    """One line: its kind, its spelling, and for what lies elsewhere the path or URL."""
+
+    kind: PipKind
+    text: str
+    target: str = ""
+    """``requirements``, ``constraints``, ``wheel``, ``source``, ``editable``: the path or URL as written; of a wheel
+    of the store the reference."""
+    known: bool = True
+    """False for an option that roost does not know."""
+
+
+def normalise_name(name: str) -> str:
+    """A distribution's name by PEP 503."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@lru_cache(maxsize=4096)
+def read_line(line: str) -> PipLine:
+    """The meaning of one logical line (continuations joined, comment removed). Raises :class:`RequirementError`."""
+    line = line.strip()
+    if line.startswith("-"):
+        return _option(line)
+    body, options = _split_options(line)
+    if body.startswith(SCHEME):
+        return _kept_wheel(body, options)
+    if _URL.match(body):
+        return PipLine("url", _with_marker(*_split_marker(body)) + options)
+    if _is_local(body):
+        return _local(body, options)
+    return _named(body, options)
+
+
+def split_extras(text: str) -> tuple[str, str]:
+    """``x.whl[a,b]`` to ``x.whl`` and ``[a,b]`` (names by PEP 503, sorted)."""
+    match = re.fullmatch(r"(.*?)\s*\[([^\]]*)\]", text)
+    return (match.group(1), _extras(match.group(2))) if match else (text, "")
+
+
+def _option(line: str) -> PipLine:
+    name, value, rest = _take_option(line)
+    if name in ("--requirement", "--constraint"):
+        if not value:
+            raise RequirementError(f"Option {name} names no file")
+        return PipLine(_NESTED[name], value, value)
+    if name == "--editable":
+        return _editable(" ".join([value, *rest]))
+    if name in _WITH_VALUE and value:
+        target = value if name == "--find-links" and not _URL.match(value) else ""
+        return PipLine("option", f"{name} {value}", target)
+    return PipLine("option", " ".join(part for part in (name, value, *rest) if part), known=name in _FLAGS)
+
+
+def _take_option(line: str) -> tuple[str, str, list[str]]:
+    """Name (long form), value and what is left; quotes as a shell reads them, as pip does."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise RequirementError(f"Option {line!r} can't be read: {error}") from None
+    head, equals, value = words[0].partition("=")
+    if not head.startswith("--") and len(head) > 2:
+        head, value, equals = words[0][:2], words[0][2:].removeprefix("="), "="
+    name = _SHORT.get(head, head)
+    if equals or name not in _WITH_VALUE or len(words) == 1:
+        return name, value, words[1:]
+    return name, words[1], words[2:]
+
+
+def _editable(value: str) -> PipLine:
+    if not value:
+        raise RequirementError("Option -e names no folder")
+    if _URL.match(value):  # a checkout by tag or commit is installed as it is: nobody edits it in the prefix
+        return PipLine("url", value)
+    local = _local(value, "")
+    return PipLine("editable", local.text, local.target)
+
+
+def _split_options(line: str) -> tuple[str, str]:
+    """The requirement, and its ``--hash=…`` options in one order: pip takes any that fits."""
+    match = re.search(r"\s+--?[a-z]", line)
+    if match is None:
+        return line, ""
+    words = re.sub(r"(--[\w-]+)\s+(?!-)", r"\1=", line[match.start() :]).split()
+    return line[: match.start()].strip(), "".join(f" {word}" for word in sorted(set(words)))
+
+
+def _split_marker(body: str) -> tuple[str, str]:
+    """A marker after a URL or path is set off by white space (PEP 508)."""
+    place, _, marker = re.sub(r"\s+;\s*", "\n", body, count=1).partition("\n")
+    return place.strip(), marker
+
+
+def _with_marker(place: str, marker: str) -> str:
+    return f"{place} ; {normalise_marker(marker)}" if marker else place
+
+
+def normalise_marker(marker: str) -> str:
+    """An environment marker (PEP 508) with single spaces and double quotes."""
+    text = " ".join(_quoted(token) for token in _MARKER.findall(marker))
+    return text.replace("( ", "(").replace(" )", ")")
+
+
+def _quoted(token: str) -> str:
+    return f'"{token[1:-1]}"' if token[0] == "'" and '"' not in token else token
+
+
+def _is_local(body: str) -> bool:
+    place = split_extras(_split_marker(body)[0])[0]
+    if body.startswith("file:") or place.startswith((".", "/", "~/")) or place.endswith(ARCHIVES):
+        return " @ " not in body
+    return "/" in place and "@" not in place and ";" not in place
+
+
+def _local(body: str, options: str) -> PipLine:
+    place, marker = _split_marker(body)
+    path, extras = split_extras(path_of(place))
+    kind: PipKind = "wheel" if path.endswith(".whl") else "source"
+    name = path.rstrip("/").rpartition("/")[2]
+    return PipLine(kind, _with_marker(name + extras, marker) + options, path)
+
+
+def _kept_wheel(body: str, options: str) -> PipLine:
+    """A wheel of the store, by content."""
+    place, marker = _split_marker(body)
+    target, extras = split_extras(place)
+    found = read_wheel_reference(target)
+    if found is None:
+        raise RequirementError(f"{target!r} names no wheel by its content as in {SCHEME}sha256:<64 hex>/<name>.whl")
+    return PipLine("wheel", _with_marker(found.file_name + extras, marker) + options, target)
+
+
+def path_of(place: str) -> str:
+    """``file:../x#egg=y&subdirectory=z`` as the path it means."""
+    if not place.startswith("file:"):
+        return place
+    path, _, fragment = place.removeprefix("file:").partition("#")
+    path = re.sub(r"^//(localhost)?(?=/)", "", path)
+    folder = re.search(r"(?:^|&)subdirectory=([^&\[]+)", fragment)
+    extras = re.search(r"\[[^\]]*\]$", fragment)
+    return path + (f"/{folder.group(1)}" if folder else "") + (extras.group() if extras else "")
+
+
+def _named(body: str, options: str) -> PipLine:
+    _check(body)
+    match = _NAMED.fullmatch(body)
+    if match is None:
+        raise RequirementError(f"{body!r} is no requirement; expected {EXPECTED}")
+    name = normalise_name(match["name"]) + _extras((match["extras"] or "[]")[1:-1])
+    if match["rest"].startswith("@"):
+        return _direct(name, match["rest"][1:].strip(), options)
+    clauses, _, marker = match["rest"].partition(";")
+    clauses = re.sub(r"\s+", "", clauses)
+    if clauses.startswith("("):
+        clauses = clauses[1:-1]
+    return PipLine("requirement", _with_marker(name + clauses, marker.strip()) + options)
+
+
+def _direct(name: str, place: str, options: str) -> PipLine:
+    if place.startswith(("file:", SCHEME)):
+        extras = name[name.find("[") :] if "[" in name else ""
+        path, marker = _split_marker(place)
+        read = _kept_wheel if place.startswith(SCHEME) else _local
+        return read(f"{path}{extras}{' ; ' + marker if marker else ''}", options)
+    return PipLine("url", f"{name} @ {_with_marker(*_split_marker(place))}{options}")
+
+
+def _extras(inner: str) -> str:
+    names = sorted({normalise_name(extra.strip()) for extra in inner.split(",") if extra.strip()})
+    return f"[{','.join(names)}]" if names else ""
+
+
+def _check(body: str) -> None:
+    if "${" in body:  # what is behind a variable is not known before the install
+        return
+    try:
+        Requirement(body)
+    except InvalidRequirement as error:
+        first, *rest = str(error).splitlines()
+        column = rest[-1].find("^") if rest else -1
+        at = max(0, min([place for place in (rest[-1].find("~"), column) if place >= 0], default=4) - 4) if rest else 0
+        raise RequirementError(f"{body!r} is no requirement: {first}", at) from None

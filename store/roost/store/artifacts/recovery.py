@@ -1,0 +1,152 @@
+"""What happens before a store is served: the effects of ``reconcile``, and the end of what a dead daemon left open.
+
+Each step may be interrupted and done again. Recovery never makes anything servable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+
+import msgspec
+
+from roost.model.records import Artifact
+from roost.store.artifacts.publish import discard_content
+from roost.store.artifacts.reconcile import Action, Listing, Row, reconcile
+from roost.store.clock import utc_now
+from roost.store.disk.failpoints import failpoint
+from roost.store.disk.layer_files import drop_blobs, stray_blobs
+from roost.store.disk.layout import Layout, lists, remove_tree
+from roost.store.disk.lease_files import is_held, make_lease
+from roost.store.disk.run_folders import outcome
+from roost.store.index import artifacts as index_artifacts
+from roost.store.index import publish
+from roost.store.index.index import Index
+
+_LEASE = ".lease"
+
+DAEMON_STOPPED: dict[str, object] = {
+    "code": "daemon-stopped",
+    "message": "The daemon ended while this was being built",
+    "hint": "Ask for it again; what was fetched already is kept.",
+    "retryable": True,
+    "fields": {},
+    "location": None,
+    "exit_status": 4,
+}
+"""The error body of builds that a daemon left open."""
+
+
+class RecoveryReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What recovery found and did."""
+
+    actions: tuple[Action, ...] = ()
+    failed_builds: tuple[str, ...] = ()
+    ended_runs: dict[str, str] = {}
+    """Run to its state now: ``succeeded``, ``failed``, ``lost`` …"""
+    live_runs: tuple[str, ...] = ()
+    """Runs whose supervisor is alive."""
+
+
+async def recover(layout: Layout, index: Index) -> RecoveryReport:
+    """Make rows and content fit, empty ``stage/``, ``trash/`` and ``launch/``, end open builds, settle open runs."""
+    await asyncio.to_thread(empty_folder, layout.launch)
+    failpoint("recover.launch-wiped")
+    actions = await _reconcile(layout, index)
+    await _drop_stray_layers(layout, index)
+    await asyncio.to_thread(_empty_leftovers, layout)
+    failed = await index.database.write(publish.end_builds, DAEMON_STOPPED)
+    failpoint("recover.builds-ended")
+    ended, live = await _settle_runs(layout, index)
+    failpoint("recover.done")
+    return RecoveryReport(actions=tuple(actions), failed_builds=tuple(failed), ended_runs=ended, live_runs=tuple(live))
+
+
+def empty_folder(path: str) -> None:
+    """Remove everything in a folder, not the folder."""
+    for name in lists(path):
+        remove_tree(os.path.join(path, name))
+
+
+async def _drop_stray_layers(layout: Layout, index: Index) -> None:
+    """Blobs that were put in place and whose row was not committed any more. (A row without its blob is found out when
+    the layer is wanted.)"""
+    known = [layer.digest for layer in await index.all_layers()]
+    await asyncio.to_thread(lambda: drop_blobs(layout, stray_blobs(layout, known)))
+    failpoint("recover.layers-swept")
+
+
+def _empty_leftovers(layout: Layout) -> None:
+    empty_folder(layout.stage)
+    failpoint("recover.stage-emptied")
+    empty_folder(layout.trash)
+    failpoint("recover.trash-emptied")
+    remove_tree(os.path.join(layout.wheels, "tmp"))  # what an engine was asked: there may be tokens in URLs
+    failpoint("recover.scratch-removed")
+
+
+async def _reconcile(layout: Layout, index: Index) -> list[Action]:
+    artifacts = [artifact for artifact in await index.artifacts() if artifact.kind == "prefix"]
+    protected = set(await index.pins()) | {
+        lease.subject for lease in await index.leases() if not lease.holder.startswith("build:")
+    }
+    listing = await asyncio.to_thread(_list, layout)
+    failpoint("recover.listed")
+    actions = reconcile([_row(artifact, protected) for artifact in artifacts], listing)
+    for action in actions:
+        await _apply(layout, index, action)
+        failpoint(f"recover.{action.do}")
+    return actions
+
+
+def _row(artifact: Artifact, protected: set[str]) -> Row:
+    return Row(
+        id=artifact.id,
+        name=os.path.basename(artifact.path),
+        state=artifact.state,
+        protected=artifact.id in protected or artifact.key in protected,
+    )
+
+
+def _list(layout: Layout) -> Listing:
+    names = lists(layout.prefixes)
+    leases = {name.removesuffix(_LEASE) for name in names if name.endswith(_LEASE)}
+    held = {name for name in leases if is_held(layout.lease_of(os.path.join(layout.prefixes, name)))}
+    return Listing(
+        prefixes=frozenset(name for name in names if not name.endswith(_LEASE)),
+        leases=frozenset(leases),
+        held=frozenset(held),
+    )
+
+
+async def _apply(layout: Layout, index: Index, action: Action) -> None:
+    path = os.path.join(layout.prefixes, action.name)
+    if action.do == "discard":
+        await asyncio.to_thread(discard_content, layout, path)
+    elif action.do == "restore-lease":
+        await asyncio.to_thread(_restore_lease, layout.lease_of(path))
+    elif action.do == "retire":
+        await index.database.write(index_artifacts.mark_retired, action.id)
+    else:
+        await index.database.write(index_artifacts.drop_artifact, action.id)
+
+
+def _restore_lease(path: str) -> None:
+    with suppress(FileExistsError):
+        make_lease(path)
+
+
+async def _settle_runs(layout: Layout, index: Index) -> tuple[dict[str, str], list[str]]:
+    """Runs that ended without a daemon get their end; those that are alive stay open; the others are lost."""
+    changes: dict[str, dict[str, object]] = {}
+    live: list[str] = []
+    for run in await index.open_runs():
+        found = await asyncio.to_thread(outcome, layout.run_folder(run.id))
+        if found.state == "running" or run.target == "docker":  # only the engine knows of a container
+            live.append(run.id)
+            continue
+        changes[run.id] = {"state": found.state, "exit_status": found.exit_status, "ended": found.ended or utc_now()}
+    if changes:
+        await index.database.write(publish.end_runs, changes)
+    return {run_id: str(fields["state"]) for run_id, fields in changes.items()}, live

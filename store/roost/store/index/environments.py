@@ -1,0 +1,346 @@
+"""Named environments: versions, labels, archive. Each function is (part of) one transaction.
+
+A version never changes but for its archived mark. The label ``latest`` is not stored: it is the highest version that is
+not archived. Archived things are hidden from lists and from ``latest``; by number or label they are found as before,
+because runs refer to them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sqlite3
+import zlib
+from collections.abc import Sequence
+
+import msgspec
+
+from roost.model.errors import NotFoundError, RoostError
+from roost.model.forms.canonical import digest_of
+from roost.model.locks.lock import Lock
+from roost.model.names import CURATED_PREFIX, LATEST, EnvironmentReference
+from roost.model.records import (
+    CuratedRows,
+    EnvironmentBody,
+    EnvironmentRow,
+    EnvironmentVersion,
+    NewGeneration,
+    NewVersion,
+    Registered,
+)
+from roost.store.clock import utc_now
+from roost.store.disk.failpoints import failpoint
+from roost.store.index.definitions import remember_definition, remember_settings
+from roost.store.index.generations import add_generation
+
+_COLUMNS = """
+    e.id, e.name, v.version, b.definition_digest, b.settings_digest, v.created, v.kind, v.origin,
+    v.archived OR e.archived AS archived,
+    (SELECT group_concat(label, ' ') FROM labels AS l WHERE l.environment = e.id AND l.version = v.version) AS labels,
+    v.version = (SELECT max(version) FROM versions AS n WHERE n.environment = e.id AND NOT n.archived) AS latest
+"""
+_VERSION = f"""
+    SELECT {_COLUMNS} FROM versions AS v
+    JOIN environments AS e ON e.id = v.environment JOIN bodies AS b ON b.id = v.body
+"""
+# By name, since nothing else is registered under these names: what is left out is left out before anything is joined.
+_CURATED = f"e.name >= '{CURATED_PREFIX}' AND e.name < '{CURATED_PREFIX[:-1] + chr(ord(CURATED_PREFIX[-1]) + 1)}'"
+_CURATED_ROWS = f"(:curated = 'with' OR (:curated = 'only') = ({_CURATED}))"
+# CROSS JOIN keeps SQLite to the order of names, so that it stops after as many as were asked for.
+_ROWS = f"""
+    SELECT {_COLUMNS},
+        (SELECT count(*) FROM versions AS c WHERE c.environment = e.id AND (:all OR NOT c.archived)) AS versions
+    FROM environments AS e CROSS JOIN versions AS v ON v.environment = e.id CROSS JOIN bodies AS b ON b.id = v.body
+    WHERE e.name > :after AND {_CURATED_ROWS} AND (:all OR NOT e.archived) AND v.version =
+        (SELECT max(version) FROM versions AS h WHERE h.environment = e.id AND (:all OR NOT h.archived))
+    ORDER BY e.name LIMIT :limit
+"""
+
+
+class EnvironmentUnknownError(NotFoundError):
+    """No environment, version or label of that name."""
+
+    code = "environment-unknown"
+
+
+class VersionTakenError(RoostError):
+    """A version of that number holds something else."""
+
+    code = "version-taken"
+    http_status = 409
+
+
+def register(connection: sqlite3.Connection, new: NewVersion) -> Registered:
+    """Number ``new`` as the next version, unless one of its name is the same; set its labels."""
+    environment = _environment_id(connection, new.name, add=True)
+    found = _same(connection, environment, new)
+    number = found if found is not None else _add(connection, environment, new)
+    if new.by_hand:
+        connection.execute("UPDATE environments SET archived = 0 WHERE id = ? AND archived", (environment,))
+        query = "UPDATE versions SET archived = 0 WHERE environment = ? AND version = ? AND archived"
+        connection.execute(query, (environment, number))
+    failpoint("register-version")
+    for label in new.labels:
+        _put_label(connection, environment, label, number)
+    reference = EnvironmentReference(name=new.name, version=number)
+    return Registered(version=environment_version(connection, reference), created=found is None)
+
+
+def register_all(connection: sqlite3.Connection, new: Sequence[NewVersion]) -> list[Registered]:
+    """All of them, or none."""
+    return [register(connection, each) for each in new]
+
+
+def register_locked(
+    connection: sqlite3.Connection, new: NewVersion, generation: NewGeneration, lock: Lock
+) -> Registered:
+    """Register ``new`` with the lock that came along as its first generation; one that is there stays current."""
+    registered = register(connection, new)
+    query = "SELECT 1 FROM generations WHERE definition_digest = ? AND platform = ?"
+    if connection.execute(query, (generation.definition_digest, generation.platform)).fetchone() is None:
+        add_generation(connection, generation, lock)
+        failpoint("register-locked")
+    return registered
+
+
+def same_version(
+    connection: sqlite3.Connection, name: str, definition_digest: str, settings_digest: str
+) -> EnvironmentVersion | None:
+    """The newest version of that name with this definition and settings."""
+    row = connection.execute(
+        _VERSION + "WHERE e.name = ? AND b.definition_digest = ? AND b.settings_digest = ? "
+        "ORDER BY v.archived, v.version DESC LIMIT 1",
+        (name, definition_digest, settings_digest),
+    ).fetchone()
+    return _version(row) if row else None
+
+
+def _same(connection: sqlite3.Connection, environment: int, new: NewVersion) -> int | None:
+    """The version that holds the same definition and settings already."""
+    rows = connection.execute(
+        "SELECT v.version, v.archived FROM bodies AS b JOIN versions AS v ON v.body = b.id AND v.environment = ? "
+        "WHERE b.definition_digest = ? AND b.settings_digest = ? ORDER BY v.archived, v.version DESC",
+        (environment, new.definition_digest, new.settings_digest),
+    ).fetchall()
+    if new.number is not None:
+        return _numbered(connection, environment, new, {row["version"] for row in rows})
+    return int(rows[0]["version"]) if rows else None
+
+
+def _numbered(connection: sqlite3.Connection, environment: int, new: NewVersion, same: set[int]) -> int | None:
+    assert new.number is not None
+    if new.number in same:
+        return new.number
+    taken = "SELECT 1 FROM versions WHERE environment = ? AND version = ?"
+    if connection.execute(taken, (environment, new.number)).fetchone() is None:
+        return None
+    raise VersionTakenError(
+        f"{new.name}:{new.number} is here already with another definition or other settings",
+        hint="A version never changes: publish the change as the next version.",
+        fields={"name": new.name, "version": new.number},
+    )
+
+
+def _add(connection: sqlite3.Connection, environment: int, new: NewVersion) -> int:
+    remember_definition(connection, new.definition_digest, new.canonical, new.name, None)
+    remember_settings(connection, new.settings_digest, new.settings_canonical)
+    highest = "SELECT coalesce(max(version), 0) FROM versions WHERE environment = ?"
+    number: int = new.number or connection.execute(highest, (environment,)).fetchone()[0] + 1
+    connection.execute(
+        "INSERT INTO versions (environment, version, body, kind, created, origin) VALUES (?, ?, ?, ?, ?, ?)",
+        (environment, number, _body_id(connection, new), new.kind, utc_now(), new.origin),
+    )
+    return number
+
+
+def _body_id(connection: sqlite3.Connection, new: NewVersion) -> int:
+    encoded = msgspec.json.encode(new.body, order="sorted")
+    digest = digest_of(encoded)
+    connection.execute(
+        "INSERT INTO bodies (digest, definition_digest, settings_digest, body) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (digest) DO NOTHING",
+        (digest, new.definition_digest, new.settings_digest, zlib.compress(encoded)),
+    )
+    found: int = connection.execute("SELECT id FROM bodies WHERE digest = ?", (digest,)).fetchone()["id"]
+    return found
+
+
+def environment_version(connection: sqlite3.Connection, reference: EnvironmentReference) -> EnvironmentVersion:
+    """The version that ``reference`` names. Raises EnvironmentUnknownError, which says what there is instead."""
+    environment = _environment_id(connection, reference.name)
+    number = _number(connection, environment, reference)
+    row = connection.execute(_VERSION + "WHERE v.environment = ? AND v.version = ?", (environment, number)).fetchone()
+    if row is None:
+        latest = _latest_number(connection, environment)
+        raise EnvironmentUnknownError(
+            f"{reference.name} has no version {number}",
+            hint=f"The latest is {latest}."
+            if latest
+            else f"`roost env versions {reference.name}` shows what there is.",
+            fields={"name": reference.name, "version": number},
+        )
+    return _version(row)
+
+
+def _number(connection: sqlite3.Connection, environment: int, reference: EnvironmentReference) -> int:
+    if reference.version is not None:
+        return reference.version
+    if reference.label is not None and reference.label != LATEST:
+        query = "SELECT version FROM labels WHERE environment = ? AND label = ?"
+        row = connection.execute(query, (environment, reference.label)).fetchone()
+        if row is None:
+            raise _no_label(connection, environment, reference)
+        return int(row["version"])
+    latest = _latest_number(connection, environment)
+    if latest is None:
+        raise EnvironmentUnknownError(
+            f"All versions of {reference.name} are archived",
+            hint=f"`roost env restore {reference.name}` brings them back, {reference.name}:VERSION names one.",
+        )
+    return latest
+
+
+def _no_label(
+    connection: sqlite3.Connection, environment: int, reference: EnvironmentReference
+) -> EnvironmentUnknownError:
+    rows = connection.execute("SELECT label FROM labels WHERE environment = ? ORDER BY label LIMIT 20", (environment,))
+    labels = ", ".join([LATEST, *(row["label"] for row in rows)])
+    return EnvironmentUnknownError(
+        f"{reference.name} has no label {reference.label!r}",
+        hint=f"There are: {labels}. `roost env label` sets one.",
+        fields={"name": reference.name, "label": reference.label},
+    )
+
+
+def environment_body(connection: sqlite3.Connection, name: str, version: int) -> EnvironmentBody:
+    """The definition, settings and defaults of a version that is there."""
+    row = connection.execute(
+        "SELECT b.body FROM environments AS e JOIN versions AS v ON v.environment = e.id JOIN bodies AS b "
+        "ON b.id = v.body WHERE e.name = ? AND v.version = ?",
+        (name, version),
+    ).fetchone()
+    if row is None:
+        raise EnvironmentUnknownError(f"There is no {name}:{version}", hint="`roost env list` shows what there is.")
+    return msgspec.json.decode(zlib.decompress(row["body"]), type=EnvironmentBody)
+
+
+def environments(
+    connection: sqlite3.Connection,
+    limit: int = 100,
+    after: str = "",
+    archived: bool = False,
+    curated: CuratedRows = "without",
+) -> list[EnvironmentRow]:
+    """By name, those behind ``after``: the latest version of each. ``archived``: also what is archived."""
+    asked = {"limit": limit, "after": after, "all": archived, "curated": curated}
+    rows = connection.execute(_ROWS, asked).fetchall()
+    return [EnvironmentRow(latest=_version(row), versions=row["versions"]) for row in rows]
+
+
+def versions(
+    connection: sqlite3.Connection, name: str, limit: int = 100, before: int | None = None, archived: bool = False
+) -> list[EnvironmentVersion]:
+    """Of one environment, the newest first; ``before``: those below that number."""
+    environment = _environment_id(connection, name)
+    hidden = "" if archived else "AND NOT v.archived"
+    query = _VERSION + f"WHERE v.environment = ? AND v.version < ? {hidden} ORDER BY v.version DESC LIMIT ?"
+    rows = connection.execute(query, (environment, before if before is not None else 2**62, limit))
+    return [_version(row) for row in rows]
+
+
+def versions_of_definition(connection: sqlite3.Connection, digest: str) -> list[EnvironmentVersion]:
+    """All versions that hold this definition, by name and version."""
+    query = _VERSION + "WHERE b.definition_digest = ? ORDER BY e.name, v.version"
+    return [_version(row) for row in connection.execute(query, (digest,))]
+
+
+def put_labels(connection: sqlite3.Connection, name: str, labels: Sequence[str], version: int) -> EnvironmentVersion:
+    """Set or move labels."""
+    found = environment_version(connection, EnvironmentReference(name=name, version=version))
+    environment = _environment_id(connection, name)
+    for label in labels:
+        _put_label(connection, environment, label, version)
+    failpoint("put-label")
+    return environment_version(connection, EnvironmentReference(name=name, version=found.version))
+
+
+def drop_label(connection: sqlite3.Connection, name: str, label: str) -> None:
+    """Take a label away. Raises EnvironmentUnknownError."""
+    environment = _environment_id(connection, name)
+    query = "DELETE FROM labels WHERE environment = ? AND label = ?"
+    if not connection.execute(query, (environment, label)).rowcount:
+        raise _no_label(connection, environment, EnvironmentReference(name=name, label=label))
+
+
+def set_archived(connection: sqlite3.Connection, name: str, version: int | None, archived: bool) -> None:
+    """Hide an environment, or one version of it, or bring it back.
+
+    A version of a hidden environment comes back alone: the others stay archived. An environment comes back with what
+    was visible of it before; one that is not hidden, or of which nothing would be seen, with all its versions.
+    """
+    environment = _environment_id(connection, name)
+    if version is not None:
+        environment_version(connection, EnvironmentReference(name=name, version=version))
+        if not archived and _hide_environment(connection, environment, False):
+            connection.execute("UPDATE versions SET archived = 1 WHERE environment = ?", (environment,))
+        query = "UPDATE versions SET archived = ? WHERE environment = ? AND version = ?"
+        connection.execute(query, (archived, environment, version))
+        return
+    changed = _hide_environment(connection, environment, archived)
+    if not archived and not (changed and _latest_number(connection, environment)):
+        connection.execute("UPDATE versions SET archived = 0 WHERE environment = ?", (environment,))
+
+
+def _hide_environment(connection: sqlite3.Connection, environment: int, archived: bool) -> bool:
+    """Whether it was otherwise before."""
+    query = "UPDATE environments SET archived = ? WHERE id = ? AND archived <> ?"
+    return connection.execute(query, (archived, environment, archived)).rowcount > 0
+
+
+def _put_label(connection: sqlite3.Connection, environment: int, label: str, version: int) -> None:
+    connection.execute(
+        "INSERT INTO labels (environment, label, version) VALUES (?, ?, ?) "
+        "ON CONFLICT (environment, label) DO UPDATE SET version = excluded.version",
+        (environment, label, version),
+    )
+
+
+def _environment_id(connection: sqlite3.Connection, name: str, *, add: bool = False) -> int:
+    if add:
+        query = "INSERT INTO environments (name, created) VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
+        connection.execute(query, (name, utc_now()))
+    row = connection.execute("SELECT id FROM environments WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        raise _unknown(connection, name)
+    return int(row["id"])
+
+
+def _unknown(connection: sqlite3.Connection, name: str) -> EnvironmentUnknownError:
+    near = [row["name"] for row in connection.execute("SELECT name FROM environments ORDER BY id DESC LIMIT 1000")]
+    close = difflib.get_close_matches(name, near, n=1)
+    return EnvironmentUnknownError(
+        f"No environment is registered as {name!r}",
+        hint=f"Did you mean {close[0]!r}? `roost env list` shows what there is."
+        if close
+        else "`roost env list` shows what there is; `roost env register` adds one.",
+        fields={"name": name},
+    )
+
+
+def _latest_number(connection: sqlite3.Connection, environment: int) -> int | None:
+    query = "SELECT max(version) AS latest FROM versions WHERE environment = ? AND NOT archived"
+    latest: int | None = connection.execute(query, (environment,)).fetchone()["latest"]
+    return latest
+
+
+def _version(row: sqlite3.Row) -> EnvironmentVersion:
+    return EnvironmentVersion(
+        name=row["name"],
+        version=row["version"],
+        definition_digest=row["definition_digest"],
+        settings_digest=row["settings_digest"],
+        created=row["created"],
+        kind=row["kind"],
+        labels=(*([LATEST] if row["latest"] else []), *sorted((row["labels"] or "").split())),
+        archived=bool(row["archived"]),
+        origin=row["origin"],
+    )

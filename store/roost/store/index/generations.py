@@ -1,0 +1,177 @@
+"""Generations: the n-th result for a definition on a platform, exactly one of them current."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from roost.model.errors import NotFoundError
+from roost.model.locks.lock import Lock
+from roost.model.records import Generation, NewGeneration
+from roost.store.clock import utc_now
+from roost.store.disk.failpoints import failpoint
+from roost.store.index.definitions import put_lock
+
+HOST = "+host"
+"""Behind the platform of what stays on this machine: on a Python, or with an editable folder of its own."""
+_COLUMNS = "definition_digest, platform, number, lock_digest, created, current, as_of, base_digest, steps_digest"
+_SELECT = f"SELECT {_COLUMNS} FROM generations"
+
+
+class GenerationUnknownError(NotFoundError):
+    """There is no generation of that number."""
+
+    code = "generation-unknown"
+
+
+def add_generation(connection: sqlite3.Connection, new: NewGeneration, lock: Lock) -> Generation:
+    """Number the lock as the next generation and make it current."""
+    digest = put_lock(connection, lock)
+    row = connection.execute(
+        "SELECT coalesce(max(number), 0) AS last FROM generations WHERE definition_digest = ? AND platform = ?",
+        (new.definition_digest, new.platform),
+    ).fetchone()
+    generation = Generation(
+        definition_digest=new.definition_digest,
+        platform=new.platform,
+        number=row["last"] + 1,
+        lock_digest=digest,
+        created=utc_now(),
+        as_of=new.as_of,
+        base_digest=new.base_digest,
+        steps_digest=new.steps_digest,
+    )
+    _clear_current(connection, new.definition_digest, new.platform)
+    connection.execute(
+        f"INSERT INTO generations ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?)",
+        (
+            generation.definition_digest,
+            generation.platform,
+            generation.number,
+            generation.lock_digest,
+            generation.created,
+            generation.as_of,
+            generation.base_digest,
+            generation.steps_digest,
+        ),
+    )
+    return generation
+
+
+def complete(
+    connection: sqlite3.Connection, generation: Generation, base_digest: str, steps_digest: str | None
+) -> Generation:
+    """Write the base of a generation that had none; the first one that was written stays."""
+    key = (generation.definition_digest, generation.platform, generation.number)
+    connection.execute(
+        "UPDATE generations SET base_digest = ?, steps_digest = ? "
+        "WHERE definition_digest = ? AND platform = ? AND number = ? AND base_digest IS NULL",
+        (base_digest, steps_digest, *key),
+    )
+    row = connection.execute(f"{_SELECT} WHERE definition_digest = ? AND platform = ? AND number = ?", key).fetchone()
+    return _generation(row) if row else generation
+
+
+def _clear_current(connection: sqlite3.Connection, definition_digest: str, platform: str) -> None:
+    connection.execute(
+        "UPDATE generations SET current = 0 WHERE definition_digest = ? AND platform = ? AND current = 1",
+        (definition_digest, platform),
+    )
+
+
+def promote(connection: sqlite3.Connection, definition_digest: str, platform: str, number: int) -> Generation:
+    """Make an existing generation the current one.
+
+    Raises:
+        GenerationUnknownError: there is none of that number.
+    """
+    if generation(connection, definition_digest, platform, number) is None:
+        raise GenerationUnknownError(
+            f"{definition_digest} has no generation {number} on {platform}",
+            hint="`roost env show NAME` and `roost builds list` show the generations that exist.",
+            fields={"definition_digest": definition_digest, "platform": platform, "generation": number},
+        )
+    _clear_current(connection, definition_digest, platform)
+    connection.execute(
+        "UPDATE generations SET current = 1 WHERE definition_digest = ? AND platform = ? AND number = ?",
+        (definition_digest, platform, number),
+    )
+    failpoint("promote-generation")
+    found = generation(connection, definition_digest, platform, number)
+    assert found is not None  # updated above, in the same transaction
+    return found
+
+
+def roll_back(
+    connection: sqlite3.Connection, definition_digest: str, platform: str, number: int | None
+) -> tuple[Generation, Generation]:
+    """Make ``number`` the current generation, or the one before the current one; what was current, and what is now.
+
+    Raises:
+        GenerationUnknownError: there is no such generation, or none before the current one.
+    """
+    before = current_generation(connection, definition_digest, platform)
+    rows = connection.execute(
+        "SELECT number FROM generations WHERE definition_digest = ? AND platform = ? ORDER BY number",
+        (definition_digest, platform),
+    ).fetchall()
+    there = [int(row["number"]) for row in rows]
+    wanted = number if number is not None else max((n for n in there if before and n < before.number), default=None)
+    if before is None or wanted not in there:
+        raise _no_way_back(platform, there, before, number)
+    assert wanted is not None  # it is among those that are there
+    after = promote(connection, definition_digest, platform, wanted)
+    return msgspec.structs.replace(before, current=before.number == after.number), after
+
+
+def _no_way_back(
+    platform: str, there: list[int], before: Generation | None, number: int | None
+) -> GenerationUnknownError:
+    if before is None:
+        message = f"There is no generation for {platform.removesuffix(HOST)} on this machine"
+        return GenerationUnknownError(message, hint="`roost build` makes the first one.")
+    plain = platform.removesuffix(HOST)
+    message = f"There is no generation {number} for {plain} on this machine"
+    if number is None:
+        message = f"Generation {before.number} for {plain} is the first: there is none before it"
+    return GenerationUnknownError(
+        message,
+        hint=f"Generations here: {', '.join(map(str, there))}; {before.number} is current. --to names one.",
+        fields={"platform": plain, "generation": number, "generations": there, "current": before.number},
+    )
+
+
+def generation(connection: sqlite3.Connection, definition_digest: str, platform: str, number: int) -> Generation | None:
+    """The generation of that number."""
+    row = connection.execute(
+        f"{_SELECT} WHERE definition_digest = ? AND platform = ? AND number = ?",
+        (definition_digest, platform, number),
+    ).fetchone()
+    return _generation(row) if row else None
+
+
+def current_generation(connection: sqlite3.Connection, definition_digest: str, platform: str) -> Generation | None:
+    """The current generation of a definition on a platform."""
+    row = connection.execute(
+        f"{_SELECT} WHERE definition_digest = ? AND platform = ? AND current = 1", (definition_digest, platform)
+    ).fetchone()
+    return _generation(row) if row else None
+
+
+def generations(connection: sqlite3.Connection, definition_digest: str) -> list[Generation]:
+    """All generations of a definition, by platform and number."""
+    rows = connection.execute(f"{_SELECT} WHERE definition_digest = ? ORDER BY platform, number", (definition_digest,))
+    return [_generation(row) for row in rows]
+
+
+def generations_of_lock(connection: sqlite3.Connection, lock_digest: str) -> list[Generation]:
+    """All generations that chose this lock, the oldest first."""
+    rows = connection.execute(f"{_SELECT} WHERE lock_digest = ? ORDER BY created, number", (lock_digest,))
+    return [_generation(row) for row in rows]
+
+
+def _generation(row: sqlite3.Row) -> Generation:
+    fields = dict(row)
+    fields["current"] = bool(fields["current"])
+    return Generation(**fields)
