@@ -61,8 +61,8 @@ def short_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def channels_folder() -> Path:
     """The folder of the two local channels, ``conda-forge`` and ``second``: real packages, made once and cached."""
-    script = Path(__file__).parent / "channel" / "build.py"
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    command = [sys.executable, "-m", "tests.support.channel.build"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     if done.returncode != 0:
         # It ends in a sentence where this machine lacks something (a second Python, strip), in a traceback on a fault.
         lacking = "Traceback" not in done.stderr and not os.environ.get("ROOST_TEST_REQUIRE_ALL")

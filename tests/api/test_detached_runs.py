@@ -15,10 +15,10 @@ import pytest
 from roost.daemon.builds.builds import BuildJob
 from roost.daemon.decision.facts import Request
 from roost.daemon.runs.starts import ATTEMPTS, EnvironmentGoneError, ready
-from roost.daemon.services import WORK
+from roost.daemon.services import SERVICES
 from roost.model.definition import Definition
 from roost.model.errors import StoreFullError
-from roost.wire.plans import What
+from roost.wire.plans import EnvironmentSelector
 
 
 def request(folder: Path) -> dict[str, Any]:
@@ -59,7 +59,7 @@ async def test_a_supervisor_that_the_system_has_no_room_for_is_a_run_that_failed
 async def test_a_failure_that_cant_be_written_is_looked_for_later(
     served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = served.app[WORK].runs
+    runs = served.app[SERVICES].runs
 
     async def full(*_: object, **__: object) -> None:
         raise StoreFullError("No space is left")
@@ -84,7 +84,7 @@ async def test_what_is_taken_away_before_it_is_used_is_made_again_but_not_for_ev
 
     work: Any = SimpleNamespace(builds=SimpleNamespace(wait=wait), planner=SimpleNamespace(plan=plan))
     resolved: Any = None
-    job = BuildJob(resolved=resolved, request=Request(definition=Definition()), what=What(cwd="/"))
+    job = BuildJob(resolved=resolved, request=Request(definition=Definition()), what=EnvironmentSelector(cwd="/"))
 
     def launch_of(_: object, planned: Any) -> Any:
         return planned if planned > taken else None

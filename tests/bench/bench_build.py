@@ -1,6 +1,6 @@
 """What a warm build costs beside linking: lock known, packages cached, byte-code kept.
 
-    python tests/bench/bench_build.py [--builds 7]
+    python -m tests.bench.bench_build [--builds 7]
 
 Builds an environment of some 12,000 files from the tests' own channel, deletes the prefix and builds it again, as often
 as asked. Prints the median seconds of each step, and of everything but linking (the figure to reach: 0.5 s).
@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from roost.daemon.config.config import Config
-from roost.daemon.config.schema import CondaSettings, Settings
+from roost.daemon.config.schema import CondaSettings, ConfigFile
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.locks.solve import SolveJob, solve_lock
@@ -45,8 +45,9 @@ class Timed(Silent):
 
 
 def channel():
-    script = Path(__file__).parent.parent / "channel" / "build.py"
-    done = subprocess.run([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.channel.build"], stdout=subprocess.PIPE, text=True, check=True
+    )
     return (Path(done.stdout.strip()) / "conda-forge").as_uri()
 
 
@@ -67,7 +68,7 @@ async def build(store, engines, lock):
 
 async def measure(builds):
     root = tempfile.mkdtemp(prefix="r", dir="/tmp")
-    config = Config(settings=Settings(conda=CondaSettings(mirrors={"conda-forge": (channel(),)})))
+    config = Config(settings=ConfigFile(conda=CondaSettings(mirrors={"conda-forge": (channel(),)})))
     store = await Store.open(root)
     try:
         engines = Engines(store.layout, config)

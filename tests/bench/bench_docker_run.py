@@ -1,6 +1,6 @@
 """Warm ``roost run -t docker -- python -c pass`` against the engine's own create, start, wait and remove.
 
-    python tests/bench/bench_docker_run.py [PAIRS]
+    python -m tests.bench.bench_docker_run [PAIRS]
 
 Both make the same container with the same options, in turns; the median of the pairs' ratios is what counts (1.1 at the
 most). Needs an engine (``DOCKER_HOST`` or the usual socket), or root and ``dockerd``.
@@ -16,14 +16,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(TESTS / "images"), str(TESTS / "e2e")]
+import docker
+from tests.support.images import engines as docker_parts
+from tests.support.roost_process import Roost
 
-import docker  # noqa: E402
-import docker_parts  # noqa: E402
-from roost_process import Roost  # noqa: E402
-
-from roost.daemon.engines.docker.options import ContainerSpec, container_body  # noqa: E402
+from roost.daemon.engines.docker.options import ContainerSpec, container_body
 
 COMMAND = ["python", "-c", "pass"]
 

@@ -1,6 +1,6 @@
 """What `roost exec -- python -c pass` costs against the bare interpreter of the same prefix, in pairs.
 
-    python tests/bench/bench_exec.py [PAIRS]
+    python -m tests.bench.bench_exec [PAIRS]
 
 Prints medians in milliseconds and the median of the pairs' ratios, for the launcher with a plan, and for the Python
 client that it falls back to. The goals: 1.2 to 1.3, and 2.0.
@@ -13,11 +13,8 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
-
-from installed import Installed
+from tests.support.installed import Installed
 
 COMMAND = ("exec", "--", "python", "-c", "pass")
 

@@ -1,4 +1,4 @@
-"""What an idle daemon costs: `python tests/bench/bench_idle.py [SECONDS]`.
+"""What an idle daemon costs: `python -m tests.bench.bench_idle [SECONDS]`.
 
 Prints its resident memory after the start, before its first build, and how often it woke in 10 seconds of nothing
 (voluntary context switches of all its threads: each wait that ended). Goals: 70 MB at most, and no wake-ups.
@@ -11,7 +11,7 @@ import re
 import sys
 import time
 
-from measuring import folder, served
+from tests.bench.measuring import folder, served
 
 
 def wakeups(pid: int) -> int:

@@ -1,6 +1,6 @@
 """One package of twenty changed: what is pushed, how long it takes against Docker's own way, and what a pull is then.
 
-    python tests/bench/bench_image_change.py [PAIRS]
+    python -m tests.bench.bench_image_change [PAIRS]
 
 Twenty packages (Python, pip, numpy, pandas, scipy, scikit-learn and smaller ones) on the tests' base image, pushed to a
 registry on loopback. Then, in turns, one package of 3 MB gets a new version: ``roost build`` and ``roost image push``
@@ -8,8 +8,6 @@ against ``docker build`` and ``docker push`` of the equivalent Dockerfile (the s
 the same index). Goals: bytes pushed at most that package's layer and 64 KiB; at least 10 times less time; a pull where
 the old image is at least 5 times shorter than a whole one. Needs root, ``dockerd`` and ``docker-registry``.
 """
-
-# ruff: noqa: E402 - what tests share is found by path
 
 from __future__ import annotations
 
@@ -26,15 +24,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent / "images"), str(HERE.parent / "e2e")]
-
 import docker
-import docker_parts
-from image_machines import machine
-from pip_index import PipIndex, wheel_bytes
-from registry_parts import Registries, registry
-from roost_process import Roost
+from tests.support.images import engines as docker_parts
+from tests.support.images.machines import machine
+from tests.support.images.registries import Registries, registry
+from tests.support.pip_index import PipIndex, wheel_bytes
+from tests.support.roost_process import Roost
 
 SLACK = 64 << 10
 SIZE = 3 << 20
@@ -143,7 +138,7 @@ def _parts(stack: contextlib.ExitStack) -> Iterator[Bench]:
 
 
 def _channel() -> Path:
-    built = subprocess.check_output([sys.executable, str(HERE.parent / "channel" / "build.py")], text=True)
+    built = subprocess.check_output([sys.executable, "-m", "tests.support.channel.build"], text=True)
     return Path(built.strip())
 
 

@@ -1,14 +1,12 @@
 """The decision for a known definition whose image the engine has, its check by the engine included.
 
-    python tests/bench/bench_image_plan.py [PLANS]
+    python -m tests.bench.bench_image_plan [PLANS]
 
 Three ways: inside the daemon (the definition read and digested, the facts gathered, the engine asked, decided: what
 the goal of 50 ms means), over the daemon's socket, and `roost plan` as a user has it, with the client's own start;
 beside them what the engine alone takes to inspect the image.
 Needs an engine (``DOCKER_HOST`` or the usual socket), or root and ``dockerd``; uses the tests' own channel.
 """
-
-# ruff: noqa: E402 - what tests share is found by path
 
 from __future__ import annotations
 
@@ -20,15 +18,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "images"), str(HERE.parent / "e2e")]
-
 import docker
-import docker_parts
-from image_machines import machine, write_definition
-from measuring import Served, line
-from pip_index import PipIndex
-from roost_process import Roost
+from tests.bench.measuring import Served, line
+from tests.support.images import engines as docker_parts
+from tests.support.images.machines import machine, write_definition
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 from roost.daemon.config.config import load_config
 from roost.daemon.decision.facts import Request
@@ -37,13 +32,13 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.planning.planner import Planner
 from roost.daemon.services import defaults_of
 from roost.store.store import Store
-from roost.wire.plans import What
+from roost.wire.plans import EnvironmentSelector
 
 WARM = 5
 
 
 def main(plans: int) -> None:
-    built = subprocess.check_output([sys.executable, str(HERE.parent / "channel" / "build.py")], text=True)
+    built = subprocess.check_output([sys.executable, "-m", "tests.support.channel.build"], text=True)
     with (
         contextlib.closing(PipIndex()) as index,
         docker_parts.engine("bench") as host,
@@ -86,7 +81,7 @@ async def _inside(roost: Roost, plans: int) -> None:
     store = await Store.open(str(roost.root))
     engines = Engines(store.layout, config)
     planner = Planner(store, engines, defaults_of(config))
-    what, taken = What(cwd=str(roost.folder)), []
+    what, taken = EnvironmentSelector(cwd=str(roost.folder)), []
     for _ in range(plans + WARM):
         started = time.perf_counter()
         resolved = await resolve(what, planner.defaults)

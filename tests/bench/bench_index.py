@@ -1,6 +1,6 @@
 """What the index costs a plan, with few definitions and with many.
 
-    python tests/bench/bench_index.py [--counts 1000,1000000] [--plans 5000] [--folder DIR]
+    python -m tests.bench.bench_index [--counts 1000,1000000] [--plans 5000] [--folder DIR]
 
 Fills an index with that many definitions, each with a lock, a generation and a ready prefix, through SQL in bulk; then
 asks for the facts of random known definitions, one after the other, as plans do. Prints median and 99th percentile of
@@ -21,7 +21,7 @@ import time
 import zlib
 
 import msgspec
-from measuring import folder, line
+from tests.bench.measuring import folder, line
 
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock
 from roost.store.index.index import Index, facts_of

@@ -1,12 +1,10 @@
 """Writing an environment's layers, against one thread of zlib at level 6 over the same archives; memory; first imports.
 
-    python tests/bench/bench_layers.py [PAIRS [IMPORTS]]
+    python -m tests.bench.bench_layers [PAIRS [IMPORTS]]
 
 Goals: at least 3 times as fast as zlib at level 6; peak memory of 256 MB at the most whatever the size of a package;
 a first import in the image (a chroot, as root only) as fast as in the local prefix. Uses the tests' own channel.
 """
-
-# ruff: noqa: E402 - what tests share is found by path
 
 from __future__ import annotations
 
@@ -23,14 +21,11 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent / "images"), str(HERE.parent / "e2e")]
-
-from layer_tools import Place, extract, in_chroot, lock_of, place
+from tests.support.images.layers import Place, extract, in_chroot, lock_of, place
 
 from roost.daemon.layers import writer
-from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, Content
-from roost.daemon.layers.tar import Entry, Packed, pack
+from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, LayerContent
+from roost.daemon.layers.tar import LayerEntry, Packed, pack
 from roost.daemon.prefixes.bytecode import compile_prefix
 from roost.model.locks.lock import Lock
 
@@ -47,7 +42,7 @@ spent: list[float] = []
 """Seconds that each layer took to pack: files read, archived, compressed, digested, written and synced."""
 
 
-def timed_pack(entries: Iterable[Entry], path: str, stop: threading.Event) -> Packed:
+def timed_pack(entries: Iterable[LayerEntry], path: str, stop: threading.Event) -> Packed:
     started = time.perf_counter()
     packed = pack(entries, path, stop)
     spent.append(time.perf_counter() - started)
@@ -58,7 +53,7 @@ writer.pack = timed_pack  # type: ignore[assignment]
 
 
 def channel() -> Path:
-    built = subprocess.check_output([sys.executable, str(HERE.parent / "channel" / "build.py")], text=True)
+    built = subprocess.check_output([sys.executable, "-m", "tests.support.channel.build"], text=True)
     return Path(built.strip()) / "conda-forge"
 
 
@@ -95,7 +90,7 @@ async def write_anew(there: Place, lock: Lock) -> float:
     return time.perf_counter() - started
 
 
-def zlib_seconds(content: Content) -> float:
+def zlib_seconds(content: LayerContent) -> float:
     spent = 0.0
     for layer in content.layers:
         data = zlib.decompress(Path(layer.path).read_bytes(), 31)
@@ -105,7 +100,7 @@ def zlib_seconds(content: Content) -> float:
     return spent
 
 
-async def first_imports(folder: Path, there: Place, lock: Lock, content: Content, pairs: int) -> None:
+async def first_imports(folder: Path, there: Place, lock: Lock, content: LayerContent, pairs: int) -> None:
     """The very first import in a new image against that in a new local prefix, both with warm files."""
     ratios = []
     for number in range(pairs):
@@ -149,7 +144,7 @@ async def memory(folder: Path) -> None:
         block = os.urandom(1 << 20)
         for _ in range(2048):
             stream.write(block)
-    await asyncio.to_thread(pack, [Entry(name="large", source=str(folder / "large"))], str(folder / "b"), EVENT)
+    await asyncio.to_thread(pack, [LayerEntry(name="large", source=str(folder / "large"))], str(folder / "b"), EVENT)
     print(f"and after one file of 2 GB: {peak():.0f} MB")
 
 

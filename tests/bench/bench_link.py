@@ -1,6 +1,6 @@
 """Linking a prefix from a warm cache, against py-rattler's own ``install`` of the same records, in pairs.
 
-    python tests/bench/bench_link.py [PAIRS]
+    python -m tests.bench.bench_link [PAIRS]
 
 Prints the median ratio (the goal is 1.15 at the most) and what byte-code and activation add to a warm build. Uses the
 tests' own channel, made when it is not there yet.
@@ -39,8 +39,10 @@ async def timed(work: Awaitable[object]) -> float:
 
 
 async def bench(folder: Path, pairs: int) -> None:
-    script = Path(__file__).parent.parent / "channel" / "build.py"
-    channel = Path(subprocess.check_output([sys.executable, str(script)], text=True).strip()) / "conda-forge"
+    channel = (
+        Path(subprocess.check_output([sys.executable, "-m", "tests.support.channel.build"], text=True).strip())
+        / "conda-forge"
+    )
     engine = CondaEngine(str(folder / "cache"), str(folder / "bytecode"), CondaConfig())
     packages = await engine.solve(channels=[channel.as_uri()], specs=SPECS, platform="linux-64", system={})
     cold = await timed(engine.link(packages, str(folder / "cold")))

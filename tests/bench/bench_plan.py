@@ -1,6 +1,6 @@
 """A whole plan for a known definition inside the daemon, with few definitions in the index and with many.
 
-    python tests/bench/bench_plan.py [--counts 1000,1000000] [--plans 5000] [--folder DIR]
+    python -m tests.bench.bench_plan [--counts 1000,1000000] [--plans 5000] [--folder DIR]
 
 Reads and digests a real environment file, gathers the facts, checks the prefix for drift and decides: what
 ``POST /v1/plans`` does, without the socket. Prints median and 99th percentile in milliseconds, and the ratio between
@@ -17,21 +17,21 @@ import sys
 import time
 
 from bench_index import filled
-from measuring import folder, line
+from tests.bench.measuring import folder, line
 
 from roost.daemon.config.config import Config
 from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.resolve import resolve
-from roost.daemon.definitions.stamps import identity
+from roost.daemon.definitions.stamps import stamp
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.planning.planner import Planner
 from roost.model.definition import Defaults
 from roost.model.locks.lock import CondaPython, Lock
-from roost.model.records import Guard, NewGeneration
+from roost.model.records import FileStamp, NewGeneration
 from roost.store.artifacts.publish import Filled
 from roost.store.disk.layout import Layout
 from roost.store.store import Store
-from roost.wire.plans import What
+from roost.wire.plans import EnvironmentSelector
 
 PACKAGES = "\n".join(f"  - package-{n}>={n}" for n in range(26))
 FILE = f"name: bench\nchannels: [conda-forge]\ndependencies:\n  - python=3.11\n{PACKAGES}\n"
@@ -61,7 +61,7 @@ async def publish(root):
 
 async def plans(store, number, path):
     planner = Planner(store, Engines(store.layout, Config()), Defaults())
-    what = What(cwd=os.path.dirname(path))
+    what = EnvironmentSelector(cwd=os.path.dirname(path))
     resolved = await resolve(what, planner.defaults)
     await store.index.remember_definition(resolved.digest, resolved.canonical, "bench", path)
     lock = Lock(platform=resolved.platform, provider=CondaPython(), system={"__bench": path})
@@ -70,7 +70,7 @@ async def plans(store, number, path):
     async def fill(prefix):
         python = os.path.join(prefix, "python")
         await asyncio.to_thread(shutil.copy, sys.executable, python)
-        return Filled(guards=(Guard(path=python, identity=identity(python)),) * 5)
+        return Filled(guards=(FileStamp(path=python, identity=stamp(python)),) * 5)
 
     await store.publish_prefix(lock=lock, generation=new, build_id="b", fill=fill)
     seconds = []

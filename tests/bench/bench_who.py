@@ -1,6 +1,6 @@
 """Where a package is used, over many locks, asked of a daemon over its socket: goal 100 ms for the count and 100 rows.
 
-    python tests/bench/bench_who.py [--locks 100000] [--packages 200] [--asks 15] [--folder DIR]
+    python -m tests.bench.bench_who [--locks 100000] [--packages 200] [--asks 15] [--folder DIR]
 
 Fills an index: each lock with that many packages (numpy in all of them, in twenty versions of two builds), a generation
 of a definition of its own, a version of an environment and a run; images and prefixes of some. Then asks for a package
@@ -23,10 +23,10 @@ from urllib.parse import quote
 
 import msgspec
 from bench_index import NOW, PLATFORM, digest
-from measuring import folder, in_turns, line, served, timed
+from tests.bench.measuring import folder, in_turns, line, served, timed
 
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock
-from roost.model.records import KeptImage, Run
+from roost.model.records import ImageRecord, RunRecord
 from roost.store.index import definitions
 from roost.store.index.packages import SPAN_BITS
 from roost.store.store import Store
@@ -104,7 +104,7 @@ def environment(connection, number, definition):
 
 
 def uses(connection, number, definition, lock):
-    run = Run(
+    run = RunRecord(
         id=f"r-{number}", state="succeeded", target="local", command=("python", "train.py"), cwd="/", created=NOW,
         definition_digest=definition, settings_digest=digest("settings", 1), lock_digest=lock,
         environment_name=f"environment-{number // 100}", environment_version=number % 100 + 1,
@@ -114,7 +114,7 @@ def uses(connection, number, definition, lock):
         (run.id, run.state, definition, lock, NOW, msgspec.json.encode(run)),
     )
     if number % 50 == 0:
-        image = KeptImage(
+        image = ImageRecord(
             key=digest("image", number), config_digest=digest("config", number), definition_digest=definition,
             lock_digest=lock, platform=PLATFORM, base_digest=digest("base", 1), name="roost/bench",
         )  # fmt: skip

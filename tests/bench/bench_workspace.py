@@ -1,6 +1,6 @@
 """The workspace with many environments: goal 50 ms in the daemon and 100 ms with the client, for the first 100 rows.
 
-    python tests/bench/bench_workspace.py [--environments 10000] [--versions 100] [--asks 15] [--folder DIR]
+    python -m tests.bench.bench_workspace [--environments 10000] [--versions 100] [--asks 15] [--folder DIR]
 
 Fills an index with that many environments of that many versions, each of another definition, and with locks of 200
 packages for one of them. Then lists, shows and compares, over the daemon's socket and by the command. Last, 8 clients
@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 from bench_index import NOW, PLATFORM
 from bench_who import new_lock
-from measuring import Served, folder, in_turns, line, served
+from tests.bench.measuring import Served, folder, in_turns, line, served
 
 from roost.model.definition import Conda, Defaults, Definition, Pip, PipItem, Settings
 from roost.model.forms.canonical import canonical, digest_of, settings_canonical

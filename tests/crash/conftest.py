@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "e2e"))
-
-from roost_process import Roost
+from tests.support.roost_process import Roost
 
 
 @pytest.fixture

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "images"))  # pytest's importlib mode does not
-
-from catalogue_parts import entry, put, sound
-from registry_parts import RegistryProcess, registry
-from roost_process import Roost
+from tests.support.images.catalogues import entry, put, sound
+from tests.support.images.registries import RegistryProcess, registry
+from tests.support.roost_process import Roost
 
 SPECS = ("six", "toml", "pytz", "joblib")
 

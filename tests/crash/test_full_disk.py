@@ -14,7 +14,7 @@ from roost.daemon.workspace.local_content import keep
 from roost.model.definition import Definition, Pip, PipItem
 from roost.model.errors import StoreFullError
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, lock_digest
-from roost.model.records import Build, NewGeneration
+from roost.model.records import BuildRecord, NewGeneration
 from roost.store.artifacts.publish import Filled
 from roost.store.disk.layout import Layout
 from roost.store.disk.root import RootReadOnlyError
@@ -156,7 +156,9 @@ async def test_how_a_build_ended_is_recorded_once_there_is_space(small):
     store = await Store.open(small)
     events = Events(store.index, keep=10, limit=10, every=60)
     records = BuildRecords(store.index, events)
-    build = Build(id="b1", definition_digest="sha256:d", platform="linux-64", state="building", created="2026-01-01")
+    build = BuildRecord(
+        id="b1", definition_digest="sha256:d", platform="linux-64", state="building", created="2026-01-01"
+    )
     await store.index.insert_build(build)
     stuff(f"{small}/other")
     body = ErrorBody(code="build-failed", message="x" * 1_000_000, hint="", retryable=False, fields={}, location=None)

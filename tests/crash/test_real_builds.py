@@ -7,17 +7,13 @@ import os
 import random
 import signal
 import sqlite3
-import sys
 import threading
 import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "e2e"))
-
-from roost_process import Roost
+from tests.support.roost_process import Roost
 
 ROUNDS = 8
 CHECK = "import numpy, six; print(numpy.__version__, (numpy.ones((3, 3)) @ numpy.ones(3)).sum())"

@@ -19,7 +19,6 @@ import pytest
 from roost.store.disk.failpoints import FAILPOINT, TRACE
 from roost.store.store import Store
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 # A killed process loses nothing that it wrote, synced or not: hundreds of roots need no real disk.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"
 KILLED = -signal.SIGKILL
@@ -30,7 +29,7 @@ class Children:
 
     def __init__(self):
         self.process = subprocess.Popen(
-            [sys.executable, os.path.join(HERE, "store_child.py")],
+            [sys.executable, "-m", "tests.support.store_child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

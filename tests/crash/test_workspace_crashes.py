@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -15,10 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "e2e"))
-
-from roost_process import Roost
+from tests.support.roost_process import Roost
 
 FILE = "name = 'train'\n[pip]\nrequirements = []\n[variables]\nA = '{a}'\n"
 EXPLICIT = "# platform: linux-64\n@EXPLICIT\n# pip --pre\n"

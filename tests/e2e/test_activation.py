@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from conda_tools import engine, solve
+from tests.support.conda_tools import engine, solve
 
 from roost.daemon.engines.conda.activation import ActivationError, activation
 from roost.model.records import Change

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pip_index import PipIndex
-from roost_process import Roost
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 CONDA = "channels: [conda-forge]\ndependencies:\n  - python=3.11\n  - numpy=1.26\n  - pip\n  - pip: [greet]\n"
 

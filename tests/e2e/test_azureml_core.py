@@ -16,7 +16,7 @@ import pytest
 from roost.model.definition import (
     Base,
     Conda,
-    Container,
+    ContainerSettings,
     Defaults,
     Definition,
     Pip,
@@ -30,7 +30,7 @@ from roost.model.forms.canonical import definition_digest
 from roost.model.readers.read import read
 from roost.model.readers.source import Source
 from roost.model.syntax.pip_lines import read_line
-from roost.model.writers.parts import Exported
+from roost.model.writers.parts import ExportSource
 from roost.model.writers.write import write
 from roost.store.sources.files import LocalFiles
 
@@ -142,7 +142,9 @@ def loaded(azure, *folders: Path) -> list[dict]:
 
 def exported(definition: Definition, settings: Settings, name: str | None, folder: Path) -> None:
     folder.mkdir(parents=True)
-    for file, content in write("azure", Exported(definition=definition, settings=settings, name=name)).files.items():
+    for file, content in write(
+        "azure", ExportSource(definition=definition, settings=settings, name=name)
+    ).files.items():
         (folder / file).write_bytes(content)
 
 
@@ -190,7 +192,7 @@ def test_azure_reads_what_roost_says(azure, tmp_path):
         r=R(version="4.2", cran=("x",)),
         inference_stack="latest",
     )
-    settings = Settings(variables={"A": "1"}, container=Container(shm_size="2g", arguments=("--ipc=host",)))
+    settings = Settings(variables={"A": "1"}, container=ContainerSettings(shm_size="2g", arguments=("--ipc=host",)))
     exported(definition, settings, "train", tmp_path / "system")
     own = Definition(python=Python(user_managed=True, interpreter="/opt/python"))
     exported(own, Settings(interpreter="/opt/python"), "own", tmp_path / "user")

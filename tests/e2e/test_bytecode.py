@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conda_tools import engine, lock_of, run, solve
+from tests.support.conda_tools import engine, lock_of, run, solve
 
 from roost.daemon.prefixes.bytecode import compile_prefix, link_or_copy, python_tag
 from roost.model.locks.lock import HostPython, Lock, Wheel

@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from pip_index import PipIndex
+from tests.support.pip_index import PipIndex
 
 from roost.daemon.builds.builds import BuildJob
 from roost.daemon.config.config import Config
-from roost.daemon.config.schema import PipSettings, Settings
+from roost.daemon.config.schema import ConfigFile, PipSettings
 from roost.daemon.decision.facts import Request
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.launch.folder import find_tools
-from roost.daemon.services import Work, create_work
-from roost.model.records import Guard
+from roost.daemon.services import Services, create_services
+from roost.model.records import FileStamp
 from roost.store.disk.layout import lists, remove_tree
 from roost.store.store import Store
-from roost.wire.plans import What
+from roost.wire.plans import EnvironmentSelector
 
 
 class Steps:
@@ -74,16 +74,16 @@ class Steering:
 
 
 @pytest_asyncio.fixture
-async def work(pip_index: PipIndex) -> AsyncIterator[Work]:
+async def work(pip_index: PipIndex) -> AsyncIterator[Services]:
     """The real parts on a fresh root, with the loopback index."""
     root = tempfile.mkdtemp(prefix="r", dir="/tmp")
     store = await Store.open(root)
     events = Events(store.index, keep=1000, limit=1000, every=60)
     await events.begin()
-    config = Config(settings=Settings(pip=PipSettings(index_url=pip_index.url)))
+    config = Config(settings=ConfigFile(pip=PipSettings(index_url=pip_index.url)))
     # No file: what the test says stays in force.
-    made = create_work(
-        store, config, Guard(path=f"{root}/none", identity="absent"), events, Lifecycle(0), "", find_tools()
+    made = create_services(
+        store, config, FileStamp(path=f"{root}/none", identity="absent"), events, Lifecycle(0), "", find_tools()
     )
     yield made
     await made.stop()
@@ -91,18 +91,18 @@ async def work(pip_index: PipIndex) -> AsyncIterator[Work]:
     remove_tree(root)
 
 
-async def job(work: Work, folder: Path, *, rebuild: bool = False) -> BuildJob:
-    what = What(cwd=str(folder), file="requirements.txt")
+async def job(work: Services, folder: Path, *, rebuild: bool = False) -> BuildJob:
+    what = EnvironmentSelector(cwd=str(folder), file="requirements.txt")
     resolved = await work.resolve(what)
     return BuildJob(resolved=resolved, request=Request(definition=resolved.definition, rebuild=rebuild), what=what)
 
 
-async def told(work: Work, asked: BuildJob) -> list[str]:
+async def told(work: Services, asked: BuildJob) -> list[str]:
     async with aclosing(work.builds.stream(asked)) as messages:
         return [message.event async for message in messages]
 
 
-async def check_nothing_is_left(work: Work) -> None:
+async def check_nothing_is_left(work: Services) -> None:
     """Every build has its end, and rows and content fit."""
     while work.builds.under_way:  # its end was told; what keeps its log may have a line to write
         await asyncio.sleep(0.001)
@@ -117,7 +117,7 @@ async def check_nothing_is_left(work: Work) -> None:
 
 @pytest.mark.parametrize("how", ["leave", "cancel"])
 async def test_cancelled_at_every_step_of_its_flights(
-    work: Work, pip_index: PipIndex, short_folder: Path, how: str
+    work: Services, pip_index: PipIndex, short_folder: Path, how: str
 ) -> None:
     steering = Steering()
     asyncio.get_running_loop().set_task_factory(steering.task)  # type: ignore[arg-type]
@@ -140,6 +140,6 @@ async def test_cancelled_at_every_step_of_its_flights(
     assert (await told(work, await job(work, short_folder)))[-1] == "result"
 
 
-def cancel_all(work: Work) -> None:
+def cancel_all(work: Services) -> None:
     for build_id in list(work.builds._by_id):
         assert work.builds.cancel(build_id)

@@ -12,7 +12,7 @@ import time
 
 import msgspec
 import pytest
-from installed import Installed
+from tests.support.installed import Installed
 
 from roost.wire.plans import PlanResponse
 from roost.wire.protocol import ErrorBody

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pip_index import PipIndex, sdist_bytes
-from roost_process import Roost
+from tests.support.pip_index import PipIndex, sdist_bytes
+from tests.support.roost_process import Roost
 
 SAY = ("--", "python", "-c", "import toy; print(toy.value)")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
-from conda_tools import engine, http_channel, run, solve
+from tests.support.conda_tools import engine, http_channel, run, solve
 
 from roost.daemon.credentials.auth_files import AuthFileError
 from roost.daemon.engines.conda.cache import Gate
@@ -19,7 +19,7 @@ from roost.daemon.engines.conda.engine import CondaEngine
 from roost.daemon.engines.conda.errors import (
     ChannelRefusedError,
     ChannelUnreachableError,
-    DigestMismatchError,
+    PackageDigestMismatchError,
     PackageMissingError,
 )
 from roost.daemon.engines.conda.platforms import MachineLacksError
@@ -116,7 +116,7 @@ async def test_a_package_whose_own_list_is_wrong_still_links(short_folder: Path,
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
-        ("lie", DigestMismatchError),
+        ("lie", PackageDigestMismatchError),
         ("truncate", ChannelUnreachableError),
         ("stall", ChannelUnreachableError),
         ("hang", ChannelUnreachableError),
@@ -181,7 +181,7 @@ async def test_a_folder_that_lies_is_found_out(short_folder: Path, channels_fold
     conda = engine(short_folder, channels_folder, mirrors={"conda-forge": [copy.as_uri()]})
     packages = await solve(conda, "dated")
     shutil.copy(copy / "noarch/dated-2.0-0.conda", copy / "noarch/dated-3.0-0.conda")
-    with pytest.raises(DigestMismatchError, match=r"dated-3\.0-0\.conda"):
+    with pytest.raises(PackageDigestMismatchError, match=r"dated-3\.0-0\.conda"):
         await conda.link(packages, str(short_folder / "a"))
     (copy / "noarch/dated-3.0-0.conda").unlink()
     with pytest.raises(PackageMissingError, match=r"dated-3\.0-0\.conda"):

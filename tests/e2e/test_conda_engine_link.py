@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
-from conda_tools import FORGE, engine, named, run, solve
+from tests.support.conda_tools import FORGE, engine, named, run, solve
 
 from roost.daemon.engines.conda.errors import PostLinkError
 

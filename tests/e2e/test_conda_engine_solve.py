@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
-from conda_tools import FORGE, SECOND, engine, http_channel, named, solve
+from tests.support.conda_tools import FORGE, SECOND, engine, http_channel, named, solve
 
-from roost.daemon.engines.conda.errors import ChannelMissingError, DigestMismatchError, SolveError
+from roost.daemon.engines.conda.errors import ChannelMissingError, PackageDigestMismatchError, SolveError
 from roost.model.syntax.specs import MatchSpecError
 
 
@@ -184,7 +184,7 @@ async def test_explicit_lists(short_folder: Path, channels_folder: Path) -> None
     solved = await solve(conda, "python=3.11", "six=1.16")
     assert await conda.resolve_explicit([f"{p.url}#sha256:{p.sha256}" for p in solved], "linux-64") == solved
     assert await conda.resolve_explicit([f"{p.url}#{p.record['md5']}" for p in solved], "linux-64") == solved
-    with pytest.raises(DigestMismatchError, match="six"):
+    with pytest.raises(PackageDigestMismatchError, match="six"):
         await conda.resolve_explicit([f"{FORGE}/noarch/six-1.16.0-pyhd_0.conda#{'0' * 32}"], "linux-64")
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from conda_tools import HttpChannel, http_channel
-from pip_index import PipIndex
-from roost_process import Roost
+from tests.support.conda_tools import HttpChannel, http_channel
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 USER, PASSWORD = "somebody", "p4ss:w/rd@of%some#body"
 BASIC = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from roost_process import Roost
+from tests.support.roost_process import Roost
 
 SHIPPED = ["Roost-Minimal", "Roost-Scikit-Learn"]
 SKLEARN = "import numpy, pandas, scipy, sklearn.linear_model; print('all there')"

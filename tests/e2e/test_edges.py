@@ -6,8 +6,8 @@ import os
 import sys
 import time
 
-from pip_index import PipIndex
-from roost_process import Roost
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 
 def test_a_detached_build_prints_its_id_and_goes_on_by_itself(roost: Roost, pip_index: PipIndex) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pip_index import PipIndex, wheel_bytes
-from roost_process import Roost
+from tests.support.pip_index import PipIndex, wheel_bytes
+from tests.support.roost_process import Roost
 
 TRAIN = """
 name = "train"

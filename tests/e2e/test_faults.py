@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conda_tools import http_channel
-from pip_index import PipIndex, sdist_bytes
-from roost_process import Roost
+from tests.support.conda_tools import http_channel
+from tests.support.pip_index import PipIndex, sdist_bytes
+from tests.support.roost_process import Roost
 
 WHEEL = "greet-1.0-py3-none-any.whl"
 IMPATIENT = "[network]\ndownload_timeout_seconds = 2\nindex_timeout_seconds = 2\nretries = 0\n"

@@ -10,9 +10,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conda_tools import engine, solve
-from pip_index import PipIndex, backend_files, wheel_bytes
-from roost_process import Roost
+from tests.support.conda_tools import engine, solve
+from tests.support.pip_index import PipIndex, backend_files, wheel_bytes
+from tests.support.roost_process import Roost
 
 HISTORY = """==> 2024-01-01 10:00:00 <==
 # cmd: /opt/conda/bin/conda create -n old python=3.11 zlib pip xz

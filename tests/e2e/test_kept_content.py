@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pip_index import PipIndex, backend_files, sdist_bytes, wheel_bytes
-from roost_process import Roost
+from tests.support.pip_index import PipIndex, backend_files, sdist_bytes, wheel_bytes
+from tests.support.roost_process import Roost
 
 SAY = "import {0}; print({0}.value)"
 

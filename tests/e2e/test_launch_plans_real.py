@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from pip_index import PipIndex, wheel_bytes
-from roost_process import Roost
+from tests.support.pip_index import PipIndex, wheel_bytes
+from tests.support.roost_process import Roost
 
 GREETING = ["exec", "--", "python", "-c", "import greet; print(greet.value)"]
 

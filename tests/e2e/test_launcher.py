@@ -10,12 +10,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from launching import ASKED, LaunchRoot, settled_identity
+from tests.support.launching import ASKED, LaunchRoot, settled_identity
 
-from roost.daemon.definitions.stamps import guard_of, identity, settled, unchanged
+from roost.daemon.definitions.stamps import is_stable, is_unchanged, stamp, stamp_in_prefix
 from roost.daemon.launch.folder import LaunchFolder, find_tools
 from roost.daemon.launch.plan import plan_key
-from roost.model.records import Change, Guard
+from roost.model.records import Change, FileStamp
 from roost.store.sources.discover import script_of
 
 PRINT = ("python", "-c", "import sys; print(sys.prefix)")
@@ -238,16 +238,16 @@ def test_another_link_to_a_file_of_the_prefix_is_no_change_but_an_edit_is(root):
     tool, cached = root.prefix / "bin" / "tool", root.base / "cached"
     cached.write_text("one")
     os.link(cached, tool)
-    guard = guard_of(str(tool))
+    guard = stamp_in_prefix(str(tool))
     assert root.leave(list(PRINT), guards=(*root.guards(), guard))
-    before = identity(str(tool))
+    before = stamp(str(tool))
     settled_identity(tool)
     os.link(cached, root.base / "another")
-    assert identity(str(tool)) != before
-    assert unchanged(guard)
+    assert stamp(str(tool)) != before
+    assert is_unchanged(guard)
     assert runs(root)
     tool.write_text("two")
-    assert not unchanged(guard)
+    assert not is_unchanged(guard)
     assert asks(root)
 
 
@@ -291,12 +291,12 @@ def test_without_tools_no_plan_is_written(root):
 
 def test_a_file_changed_in_the_very_tick_it_was_read_is_not_settled():
     def guard(changed):
-        return Guard(path="/x", identity=f"1:2:3:1.000000000:{changed}")
+        return FileStamp(path="/x", identity=f"1:2:3:1.000000000:{changed}")
 
-    assert not settled(guard("100.500000001"), 100.54)
-    assert settled(guard("100.500000001"), 100.6)
-    assert not settled(guard("100.000000000"), 102.0)
-    assert settled(guard("100.000000000"), 102.2)
+    assert not is_stable(guard("100.500000001"), 100.54)
+    assert is_stable(guard("100.500000001"), 100.6)
+    assert not is_stable(guard("100.000000000"), 102.0)
+    assert is_stable(guard("100.000000000"), 102.2)
 
 
 @pytest.mark.parametrize(
@@ -501,6 +501,6 @@ def test_identities_are_what_gnu_stat_prints(root):
     printed = subprocess.run(
         ["stat", "-L", "-c", "%d:%i:%s:%.9Y:%.9Z", root.python], capture_output=True, text=True, check=True
     )
-    assert identity(str(root.python)) == printed.stdout.strip()
-    assert identity(str(root.work)).count(":") == 1
-    assert identity(str(root.file / "below")) == "absent"
+    assert stamp(str(root.python)) == printed.stdout.strip()
+    assert stamp(str(root.work)).count(":") == 1
+    assert stamp(str(root.file / "below")) == "absent"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pip_index import PipIndex, backend_files, wheel_bytes
-from roost_process import Roost
+from tests.support.pip_index import PipIndex, backend_files, wheel_bytes
+from tests.support.roost_process import Roost
 
 BOTH = "dependencies: [python=3.11, six=1.17, pip, {pip: [greet, needs-greet]}]\n"
 GREETING = ["exec", "--", "python", "-c", "import greet; print(greet.value)"]

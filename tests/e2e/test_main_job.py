@@ -10,8 +10,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from pip_index import PipIndex
-from roost_process import Roost
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 WHERE = "import greet, sys; print(greet.value, sys.prefix)"
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from pip_index import PipIndex, wheel_bytes
-from roost_process import Roost
+from tests.support.pip_index import PipIndex, wheel_bytes
+from tests.support.roost_process import Roost
 
 CONNECTIONS = 1000
 PROCESSES = 40

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pip_index import PipIndex
-from roost_process import Roost
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 A = "dependencies: [python=3.11, six=1.17]\n"
 B = "dependencies: [python=3.11, six=1.17, python-tzdata]\n"

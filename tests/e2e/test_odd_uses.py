@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pip_index import PipIndex
-from roost_process import ROOST, Roost
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import ROOST, Roost
 
 from roost.client.api.configurations.run_config import ScriptRunConfig
 from roost.client.api.errors import UsageError

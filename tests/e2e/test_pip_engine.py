@@ -16,14 +16,13 @@ from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
-from conda_tools import engine, solve
-from pip_index import PipIndex, backend_files, sdist_bytes, wheel_bytes
+from tests.support.conda_tools import engine, solve
+from tests.support.pip_index import PipIndex, backend_files, sdist_bytes, wheel_bytes
 
 from roost.daemon.engines.host_python import engine as interpreters
 from roost.daemon.engines.uv.engine import PipConfig, PipEngine
 from roost.daemon.engines.uv.errors import (
     ConflictError,
-    DigestMismatchError,
     IndexDeniedError,
     IndexUnreachableError,
     LockNeedsBuildError,
@@ -33,6 +32,7 @@ from roost.daemon.engines.uv.errors import (
     UvFailedError,
     WheelBuildError,
     WheelCorruptError,
+    WheelDigestMismatchError,
     WheelMissingError,
 )
 from roost.daemon.engines.uv.fetch import RemoteLineError
@@ -329,7 +329,7 @@ async def test_a_kept_wheel_that_is_gone_or_damaged(bench: Bench) -> None:
     kept = next((bench.root / "wheels" / "built").glob("*/sourced*.whl"))
     kept.chmod(0o644)
     kept.write_bytes(b"something else")
-    with pytest.raises(DigestMismatchError):
+    with pytest.raises(WheelDigestMismatchError):
         await bench.prefix("one", locked)
     with pytest.raises(WheelMissingError):
         await bench.prefix("two", locked)
@@ -351,7 +351,7 @@ async def test_a_local_folder_is_built_in_a_copy(bench: Bench) -> None:
 async def test_a_folder_that_changes_meanwhile_is_noticed(bench: Bench) -> None:
     folder = project(bench, "mine")
     source = PipItem(kind="source", text="mine", path=str(folder), digest="sha256:" + "0" * 64)
-    with pytest.raises(DigestMismatchError, match="changed while"):
+    with pytest.raises(WheelDigestMismatchError, match="changed while"):
         await bench.lock(source, allow_builds=True)
 
 
@@ -485,9 +485,9 @@ async def test_digests_in_the_requirements_are_honoured(bench: Bench) -> None:
     sha256 = bench.index.wheel("leaf", "1.0")
     locked = await bench.lock(f"leaf==1.0 --hash=sha256:{sha256}")
     assert locked.wheels[0].sha256 == sha256
-    with pytest.raises(DigestMismatchError, match="none of the digests"):
+    with pytest.raises(WheelDigestMismatchError, match="none of the digests"):
         await bench.lock(f"leaf==1.0 --hash=sha256:{'a' * 64}")
-    with pytest.raises(DigestMismatchError, match="--require-hashes"):
+    with pytest.raises(WheelDigestMismatchError, match="--require-hashes"):
         await bench.lock("--require-hashes", "leaf==1.0")
 
 
@@ -498,7 +498,7 @@ async def test_a_lying_digest(bench: Bench) -> None:
     bench.index.wheel("leaf", "1.0")
     bench.index.wrong_digests.add("leaf-1.0-py3-none-any.whl")
     locked = await bench.lock("leaf")
-    with pytest.raises(DigestMismatchError, match="leaf"):
+    with pytest.raises(WheelDigestMismatchError, match="leaf"):
         await bench.prefix("p", locked)
 
 

@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from api_parts import described, own, script
-from pip_index import PipIndex
-from roost_process import Roost
+from tests.support.pip_index import PipIndex
+from tests.support.python_api import described, own, script
+from tests.support.roost_process import Roost
 
 from roost.client import (
     BuildFailedError,

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from roost_process import Roost
+from tests.support.roost_process import Roost
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 USES = """

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_parts import described, script
-from pip_index import PipIndex, wheel_bytes
-from roost_process import Roost
+from tests.support.pip_index import PipIndex, wheel_bytes
+from tests.support.python_api import described, script
+from tests.support.roost_process import Roost
 
 from roost.client import (
     CondaDependencies,

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pip_index import PipIndex, wheel_bytes
-from roost_process import Roost
+from tests.support.pip_index import PipIndex, wheel_bytes
+from tests.support.roost_process import Roost
 
 from roost.client import Run, RunFailedError, Workspace
 from roost.client.api.run import LOG

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pip_index import PipIndex
-from roost_process import Roost
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 from roost.store.disk.run_folders import open_supervisor
 

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conda_tools import http_channel
-from pip_index import PipIndex
-from roost_process import Roost
+from tests.support.conda_tools import http_channel
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 PASSWORD = "p4ss-of-somebody"
 TOKEN = "tok-en"

@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from roost_process import Roost
+from tests.support.roost_process import Roost
 
 from roost.client.transport import autostart
 from roost.client.version import VERSION, is_older

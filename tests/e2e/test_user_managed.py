@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from roost_process import Roost
+from tests.support.roost_process import Roost
 
 WHERE = "import sys; print(sys.executable)"
 

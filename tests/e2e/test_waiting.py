@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from pip_index import PipIndex
-from roost_process import Roost
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 
 def test_a_build_that_waits_for_another_of_the_same_definition_says_so(roost: Roost, pip_index: PipIndex) -> None:

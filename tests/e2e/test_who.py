@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from pip_index import PipIndex
-from roost_process import Roost
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from pip_index import PipIndex, wheel_bytes
-from roost_process import Roost
+from tests.support.pip_index import PipIndex, wheel_bytes
+from tests.support.roost_process import Roost
 
 from roost.client.transport.connection import Daemon
 

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does not
-sys.path.insert(0, str(Path(__file__).parent.parent / "e2e"))
-
-import debian_parts
 import docker
-import docker_parts
-import registry_parts
-from fault_registry import FaultRegistry, fault_registry
-from image_machines import Machine, machine
-from pip_index import PipIndex
-from roost_process import Roost
+import pytest
+from tests.support.images import debian as debian_parts
+from tests.support.images import engines as docker_parts
+from tests.support.images import registries as registry_parts
+from tests.support.images.fault_registry import FaultRegistry, fault_registry
+from tests.support.images.machines import Machine, machine
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 
 @pytest.fixture(scope="session")

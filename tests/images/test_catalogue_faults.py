@@ -9,16 +9,24 @@ from typing import cast
 
 import pytest
 from aiohttp import web
-from catalogue_parts import entry, sound
-from fault_registry import FaultRegistry, Handler, OneEngine, cut, status, times
+from tests.support.images.catalogues import entry, sound
+from tests.support.images.fault_registry import FaultRegistry, Handler, OneEngine, cut, status, times
 
 from roost.daemon.curated import registry
-from roost.daemon.curated.catalogue import TAG, Catalogue, CatalogueInvalidError, Entry, decode, encode, versions_of
+from roost.daemon.curated.catalogue import (
+    TAG,
+    Catalogue,
+    CatalogueEntry,
+    CatalogueInvalidError,
+    decode,
+    encode,
+    versions_of,
+)
 from roost.daemon.curated.registry import CatalogueBusyError, CatalogueRegistry, Published
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.registry.engine import Registry
 from roost.daemon.engines.registry.http import RegistryConfig
-from roost.model.errors import UnreachableError
+from roost.model.errors import ServiceUnreachableError
 
 LOOK, WRITE = f"GET /manifests/{TAG}", f"PUT /manifests/{TAG}"
 
@@ -39,7 +47,7 @@ def publish(catalogues: CatalogueRegistry, server: FaultRegistry) -> Awaitable[P
     return catalogues.publish(f"{server.host}/team", lambda number: entry("Roost-Mine", number), check)
 
 
-def hold(server: FaultRegistry, *entries: Entry) -> None:
+def hold(server: FaultRegistry, *entries: CatalogueEntry) -> None:
     """What the registry has from now on, whoever wrote it."""
     artifact = encode(Catalogue(entries=entries))
     for descriptor, data in artifact.blobs:
@@ -69,7 +77,7 @@ async def test_what_can_not_be_asked_is_not_taken_for_absent(
     hold(server, entry())
     server.faults[LOOK], code = FAULTS[fault]
     for doing in (catalogues.fetch(f"{server.host}/team"), publish(catalogues, server)):
-        with pytest.raises(UnreachableError) as caught:
+        with pytest.raises(ServiceUnreachableError) as caught:
             await doing
         assert (caught.value.exit_status, caught.value.code) == (6, "registry-unknown")
         assert caught.value.fields["reason"] == code
@@ -83,7 +91,7 @@ async def test_a_second_look_that_fails_stops_the_write(
 ) -> None:
     hold(server, entry())
     server.faults[LOOK] = times(1, server.honest, FAULTS[fault][0])
-    with pytest.raises(UnreachableError):
+    with pytest.raises(ServiceUnreachableError):
         await publish(catalogues, server)
     assert server.count("PUT", TAG) == 0
     assert held(server) == ["Roost-Made:1"]
@@ -93,7 +101,7 @@ async def test_a_second_look_that_fails_stops_the_write(
 async def test_a_write_that_fails_is_told(server: FaultRegistry, catalogues: CatalogueRegistry, fault: str) -> None:
     hold(server, entry())
     server.faults[WRITE] = FAULTS[fault][0]
-    with pytest.raises(UnreachableError) as caught:
+    with pytest.raises(ServiceUnreachableError) as caught:
         await publish(catalogues, server)
     assert caught.value.exit_status == 6
     assert held(server) == ["Roost-Made:1"]

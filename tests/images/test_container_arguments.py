@@ -10,11 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-import debian_parts
 import docker
-import docker_parts
 import pytest
-from roost_process import Roost
+from tests.support.images import debian as debian_parts
+from tests.support.images import engines as docker_parts
+from tests.support.roost_process import Roost
 
 from roost.daemon.engines.docker.address import DockerConfig
 from roost.daemon.engines.docker.engine import DockerEngine

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import docker
 import pytest
-from roost_process import Roost
+from tests.support.roost_process import Roost
 
 from roost.daemon.engines.docker import containers as docker_containers
 from roost.daemon.engines.docker.address import DockerConfig

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import docker
 import pytest
-from image_machines import machine, write_definition
-from pip_index import PipIndex
-from registry_parts import Registries
-from roost_process import Roost
+from tests.support.images.machines import machine, write_definition
+from tests.support.images.registries import Registries
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 from roost.daemon.engines.docker.address import DockerConfig
 from roost.daemon.engines.docker.engine import DockerEngine

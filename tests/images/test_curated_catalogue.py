@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalogue_parts import CONTENTS, SHAPES, entry, put, sound
-from pip_index import PipIndex
-from registry_parts import RegistryProcess, free_port, registry
-from roost_process import Roost
+from tests.support.images.catalogues import CONTENTS, SHAPES, entry, put, sound
+from tests.support.images.registries import RegistryProcess, free_port, registry
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 Machine = Callable[..., Roost]
 TRAIN = '[pip]\nrequirements = ["toy=={}"]\n[variables]\nCOLOUR = "{}"\n'

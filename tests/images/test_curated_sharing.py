@@ -12,10 +12,10 @@ from pathlib import Path
 
 import docker
 import pytest
-from image_machines import machine
-from pip_index import PipIndex
-from registry_parts import RegistryProcess, registry
-from roost_process import Roost
+from tests.support.images.machines import machine
+from tests.support.images.registries import RegistryProcess, registry
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 DATED = 'name = "dated"\n{}\n[conda]\ndependencies = ["dated"]\n'
 SHOW = ("cat", "/opt/roost/env/share/dated.txt")

@@ -16,18 +16,18 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
-import docker_parts
 import pytest
-from debian_parts import missing
-from registry_parts import free_port
+from tests.support.images import engines as docker_parts
+from tests.support.images.debian import missing
+from tests.support.images.registries import free_port
 
 from roost.daemon.engines.docker.address import USUAL, ContextMissingError, DockerConfig, find_engine
-from roost.daemon.engines.docker.containers import Frames
+from roost.daemon.engines.docker.containers import LogFrames
 from roost.daemon.engines.docker.engine import DockerEngine
 from roost.daemon.engines.docker.errors import EngineUnreachableError
 from roost.daemon.engines.docker.options import ContainerSpec
 from roost.daemon.jobs.progress import Silent
-from roost.model.errors import UsageError
+from roost.model.errors import InvalidRequestError
 
 
 def test_the_config_names_the_engine_and_docker_host_does_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -35,7 +35,7 @@ def test_the_config_names_the_engine_and_docker_host_does_not(monkeypatch: pytes
     monkeypatch.setenv("DOCKER_HOST", "tcp://10.0.0.1:2375")
     assert find_engine(DockerConfig()).url == USUAL
     assert find_engine(DockerConfig(host="tcp://127.0.0.1:1")).url == "tcp://127.0.0.1:1"
-    with pytest.raises(UsageError, match="no address"):
+    with pytest.raises(InvalidRequestError, match="no address"):
         find_engine(DockerConfig(host="http://127.0.0.1:1"))
 
 
@@ -87,7 +87,7 @@ async def _talk(engine: DockerEngine, folder: Path) -> None:
     streams.writer.write(b"hello\n")
     await streams.writer.drain()
     streams.end_input()
-    frames, output = Frames(), b""
+    frames, output = LogFrames(), b""
     while b"\n" not in output:
         output += b"".join(frames.feed(await streams.reader.read(1024)))
     assert output == b"got hello\n"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import docker
 import pytest
-import registry_parts
-from context_parts import LIST, TOLD, tricky_context
-from image_machines import machine
-from pip_index import PipIndex
-from roost_process import Roost
+from tests.support.images import registries as registry_parts
+from tests.support.images.contexts import LIST, TOLD, tricky_context
+from tests.support.images.machines import machine
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 from roost.daemon.engines.docker.address import DockerConfig
 from roost.daemon.engines.docker.buildx import Output, environ_for, lines

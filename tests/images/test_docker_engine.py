@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from context_parts import LIST, TOLD, tricky_context
+from tests.support.images.contexts import LIST, TOLD, tricky_context
 
 from roost.daemon.engines.docker import client
 from roost.daemon.engines.docker.address import DockerConfig

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import docker
-import docker_parts
 import pytest
-from roost_process import Roost
+from tests.support.images import engines as docker_parts
+from tests.support.roost_process import Roost
 
 from roost.daemon.engines.docker.address import DockerConfig
 from roost.daemon.engines.docker.engine import DockerEngine

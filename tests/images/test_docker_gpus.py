@@ -6,7 +6,7 @@ from pathlib import Path
 
 import docker
 import pytest
-from roost_process import Roost
+from tests.support.roost_process import Roost
 
 from roost.daemon.engines.docker.address import DockerConfig
 from roost.daemon.engines.docker.engine import DockerEngine

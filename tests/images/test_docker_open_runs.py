@@ -20,7 +20,7 @@ from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.routes.table import build_app
 from roost.daemon.runs import containers
 from roost.daemon.server.keys import EVENTS
-from roost.daemon.services import WORK, Work
+from roost.daemon.services import SERVICES, Services
 from roost.model.errors import StoreFullError
 from roost.store.store import Store
 
@@ -28,7 +28,7 @@ Post = Callable[[dict[str, Any]], Any]
 
 
 @pytest_asyncio.fixture
-async def work(docker_host: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Work, Post]]:
+async def work(docker_host: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Services, Post]]:
     """The application in this process, so that a test can let it fail, and a way to start runs."""
     monkeypatch.setattr(containers, "AGAIN_SECONDS", 0.5)
     root = tempfile.mkdtemp(prefix="r", dir="/tmp")
@@ -46,7 +46,7 @@ async def work(docker_host: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
             async with session.post("http://roost/v1/runs", json=body) as response:
                 return (await response.json())["run"]["id"]
 
-        yield app[WORK], post
+        yield app[SERVICES], post
     await lifecycle.run_hooks(5)
     await runner.cleanup()
     await store.close()
@@ -67,7 +67,7 @@ async def _until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
 
 
 async def test_an_end_that_cant_be_written_is_asked_for_again(
-    work: tuple[Work, Post],
+    work: tuple[Services, Post],
     client: docker.DockerClient,
     base_image: str,
     tmp_path: Path,
@@ -105,7 +105,7 @@ def _containers(client: docker.DockerClient, run_id: str) -> int:
 
 
 async def test_a_run_that_is_cancelled_in_the_moment_that_it_starts_ends(
-    work: tuple[Work, Post], base_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    work: tuple[Services, Post], base_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """A container that is not running takes no signal."""
     parts, post = work

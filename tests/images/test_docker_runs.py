@@ -16,7 +16,7 @@ from pathlib import Path
 
 import docker
 import pytest
-from roost_process import ROOST, Roost
+from tests.support.roost_process import ROOST, Roost
 
 
 def _containers(client: docker.DockerClient, run_id: str | None = None) -> list[str]:

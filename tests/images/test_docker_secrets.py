@@ -11,7 +11,7 @@ from pathlib import Path
 
 import docker
 import pytest
-from roost_process import Roost
+from tests.support.roost_process import Roost
 
 SECRET = "hunter2-in-a-container"
 WAIT = "echo ready; while [ ! -e go ]; do sleep 0.1; done; echo ${KEY%-in*} >> out"

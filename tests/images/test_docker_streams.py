@@ -15,7 +15,7 @@ from pathlib import Path
 
 import docker
 import pytest
-from roost_process import ROOST, Roost
+from tests.support.roost_process import ROOST, Roost
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ import threading
 from pathlib import Path
 
 import docker
-from image_machines import Machine, forget, of_this_test, write_definition
-from pip_index import PipIndex
+from tests.support.images.machines import Machine, forget, of_this_test, write_definition
+from tests.support.pip_index import PipIndex
 
 from roost.daemon.engines.docker.archive import LayerFile, docker_archive
 from roost.daemon.images.config import image_config, no_base
 from roost.daemon.jobs.progress import Silent
-from roost.daemon.layers.grouping import Content, Layer
-from roost.daemon.layers.tar import Entry, pack
+from roost.daemon.layers.grouping import Layer, LayerContent
+from roost.daemon.layers.tar import LayerEntry, pack
 
 VERSION = "import six, sys; print(six.__version__, sys.prefix)"
 
@@ -133,9 +133,9 @@ def test_a_base_for_another_platform_and_one_that_is_nowhere_are_refused(new_mac
 def test_a_base_of_too_many_layers_is_refused_before_any_is_written(
     new_machine: Machine, client: docker.DockerClient, tmp_path: Path
 ):
-    packed = pack([Entry(name="word", data=of_this_test().encode())], str(tmp_path / "layer"), threading.Event())
+    packed = pack([LayerEntry(name="word", data=of_this_test().encode())], str(tmp_path / "layer"), threading.Event())
     layer = Layer(diff_id=packed.diff_id, digest=packed.digest, size=packed.size, path=str(tmp_path / "layer"))
-    config = image_config(no_base("linux/amd64"), Content(layers=(layer,) * 123))
+    config = image_config(no_base("linux/amd64"), LayerContent(layers=(layer,) * 123))
     name = f"roost-test/deep:{of_this_test()}"
     files = [LayerFile(diff_id=layer.diff_id, path=layer.path)] * 123
     client.images.load(b"".join(docker_archive(config, files, (), [name], Silent())()))

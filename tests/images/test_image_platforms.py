@@ -13,10 +13,10 @@ from typing import Any
 
 import docker
 import pytest
-from image_machines import machine
-from pip_index import PipIndex
-from registry_parts import Registries, RegistryProcess, registry
-from roost_process import Roost
+from tests.support.images.machines import machine
+from tests.support.images.registries import Registries, RegistryProcess, registry
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 from roost.daemon.engines.registry.engine import Registry
 from roost.daemon.engines.registry.http import RegistryConfig

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
-import docker_parts
 import pytest
-from image_machines import machine, write_definition
-from pip_index import PipIndex
-from registry_parts import Registries, RegistryProcess
-from roost_process import Roost
+from tests.support.images import engines as docker_parts
+from tests.support.images.machines import machine, write_definition
+from tests.support.images.registries import Registries, RegistryProcess
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 VERSION = "import numpy; print(numpy.__version__)"
 Machine = Callable[[str | None], Roost]

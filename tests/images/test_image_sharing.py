@@ -10,10 +10,10 @@ from pathlib import Path
 
 import docker
 import pytest
-from image_machines import Machine, forget, machine, of_this_test, write_definition
-from pip_index import PipIndex
-from registry_parts import Registries
-from roost_process import Roost
+from tests.support.images.machines import Machine, forget, machine, of_this_test, write_definition
+from tests.support.images.registries import Registries
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 VERSION = "import six, sys; print(six.__version__, sys.prefix)"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 
-from image_machines import Machine
-from pip_index import PipIndex, wheel_bytes
+from tests.support.images.machines import Machine
+from tests.support.pip_index import PipIndex, wheel_bytes
 
 READ = "print(open('/word').read().strip(), sorted(__import__('os').listdir('/all')))"
 

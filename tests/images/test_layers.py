@@ -12,14 +12,14 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import docker_parts
 import msgspec
 import pytest
 from blockbuster import blockbuster_ctx
-from layer_tools import OURS, extract, in_chroot, lock_of, make_channel, oci_layout, place
+from tests.support.images import engines as docker_parts
+from tests.support.images.layers import OURS, extract, in_chroot, lock_of, make_channel, oci_layout, place
 
 from roost.daemon.images.config import activated
-from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, Content
+from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, LayerContent
 from roost.daemon.layers.link import StageBrokenError, StagedPackages
 from roost.daemon.layers.tar import FIXED_TIME
 from roost.daemon.layers.writer import LinkScriptsError, NotForImagesError, verify_layers
@@ -88,7 +88,7 @@ async def test_one_lock_gives_one_config_from_two_roots_caches_and_umasks(
     assert json.loads(inspected.stdout)["rootfs"] == json.loads(configs[0])["rootfs"]
 
 
-def assert_no_traces(content: Content, root: Path) -> None:
+def assert_no_traces(content: LayerContent, root: Path) -> None:
     """Nothing in any layer, nor in the variables, tells where, when or by whom it was made."""
     words = [str(root).encode(), b"/stage/image-", b".cache/roost-tests"]
     words += [name.encode() for name in (socket.gethostname(),) if len(name) > 6]  # a shorter one is in any binary
@@ -283,7 +283,7 @@ async def test_locks_that_are_tied_to_this_machine_are_refused(short_folder: Pat
         editable = Wheel(name="mine", version="1", kind="editable", path="/home/me/mine")
         with pytest.raises(NotForImagesError, match="mine"):
             await there.write(lock_of(await there.solve("python=3.11"), [editable]))
-        assert await there.write(lock_of([])) == Content()
+        assert await there.write(lock_of([])) == LayerContent()
 
 
 async def test_another_platforms_layers_are_written_here_with_byte_code(short_folder: Path, channel: Path) -> None:

@@ -11,14 +11,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import docker_parts
 import pytest
-from layer_tools import Place, lock_of, make_channel, place
+from tests.support.images import engines as docker_parts
+from tests.support.images.layers import Place, lock_of, make_channel, place
 
 from roost.model.errors import StoreFullError
 from roost.store.disk.layer_files import blob_path, intact, stray_blobs
 
-CHILD = str(Path(__file__).parent / "layers_child.py")
+CHILD = ["-m", "tests.support.images.layers_child"]
 NAMES = [f"p{n}" for n in range(6)]
 
 
@@ -34,7 +34,7 @@ async def forge(short_folder: Path) -> Path:
 def child(root: Path, forge: Path, point: str = "") -> subprocess.CompletedProcess[str]:
     environ = {**os.environ, **({"ROOST_FAILPOINT": point} if point else {})}
     return subprocess.run(
-        [sys.executable, CHILD, str(root), str(forge), *NAMES], env=environ, capture_output=True, text=True, timeout=60
+        [sys.executable, *CHILD, str(root), str(forge), *NAMES], env=environ, capture_output=True, text=True, timeout=60
     )
 
 

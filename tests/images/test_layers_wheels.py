@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from layer_tools import Place, extract, lock_of, place
-from pip_index import PipIndex, wheel_bytes
+from tests.support.images.layers import Place, extract, lock_of, place
+from tests.support.pip_index import PipIndex, wheel_bytes
 
-from roost.daemon.engines.uv.errors import DigestMismatchError, IndexUnreachableError, WheelCorruptError
+from roost.daemon.engines.uv.errors import IndexUnreachableError, WheelCorruptError, WheelDigestMismatchError
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
 from roost.model.locks.lock import Wheel
 
@@ -110,7 +110,7 @@ async def test_what_an_index_sends_is_checked(short_folder: Path, channel: Path,
     wheel = offered(index, full_wheel())
     index.files[wheel.file_name] = wheel_bytes("tool", "1.0")[1]
     async with place(short_folder / "r", channel) as there:
-        with pytest.raises(DigestMismatchError, match=r"tool-1\.0"):
+        with pytest.raises(WheelDigestMismatchError, match=r"tool-1\.0"):
             await there.pip.wheel_files([wheel])
         index.files[wheel.file_name] = full_wheel()[1]
         index.truncated.add(wheel.file_name)

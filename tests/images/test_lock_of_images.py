@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from pip_index import PipIndex
+from tests.support.pip_index import PipIndex
 
 from roost.daemon.config.config import parse_config
 from roost.daemon.engines.engine_set import Engines

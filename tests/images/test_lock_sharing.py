@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from fault_registry import fault_registry, status
-from pip_index import PipIndex, wheel_bytes
-from registry_parts import Registries, RegistryProcess
-from roost_process import Roost
+from tests.support.images.fault_registry import fault_registry, status
+from tests.support.images.registries import Registries, RegistryProcess
+from tests.support.pip_index import PipIndex, wheel_bytes
+from tests.support.roost_process import Roost
 
 from roost.daemon.engines.registry.engine import Registry
 from roost.daemon.engines.registry.http import RegistryConfig

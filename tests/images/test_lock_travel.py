@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pip_index import PipIndex, backend_files, sdist_bytes, wheel_bytes
-from registry_parts import Registries
-from roost_process import Roost
+from tests.support.images.registries import Registries
+from tests.support.pip_index import PipIndex, backend_files, sdist_bytes, wheel_bytes
+from tests.support.roost_process import Roost
 
 VALUES = "import needsbuild, folder, greet; print(needsbuild.value, folder.value, greet.value)"
 

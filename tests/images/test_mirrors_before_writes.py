@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from catalogue_parts import entry
-from fault_registry import FaultRegistry, OneEngine, digest, fault_registry
+from tests.support.images.catalogues import entry
+from tests.support.images.fault_registry import FaultRegistry, OneEngine, digest, fault_registry
 
-from roost.daemon.bases.bases import Bases, Settled
+from roost.daemon.bases.bases import Bases, ResolvedBase
 from roost.daemon.bases.naming import content_tag
 from roost.daemon.bases.push import ImagePusher
 from roost.daemon.bases.step_sharing import StepShare
@@ -27,7 +27,7 @@ from roost.daemon.jobs.progress import Progress, Silent
 from roost.daemon.oci.answers import No, Yes
 from roost.daemon.oci.manifests import OCI_MANIFEST, describe
 from roost.daemon.oci.references import parse_reference
-from roost.model.records import BaseLayer, KeptBase
+from roost.model.records import BaseLayer, BaseRecord
 from roost.store.disk.layout import Layout
 
 CONFIG = b'{"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}'
@@ -95,7 +95,7 @@ class OneBase:
         with tempfile.TemporaryDirectory() as folder:
             yield folder
 
-    async def complete(self, image: KeptBase, folder: str, progress: Progress) -> list[BaseLayer]:
+    async def complete(self, image: BaseRecord, folder: str, progress: Progress) -> list[BaseLayer]:
         return list(image.layers)
 
 
@@ -106,7 +106,7 @@ async def test_a_layer_that_only_a_mirror_has_is_sent(
     async with fault_registry() as origin:
         origin.blobs[digest(layer)] = mirror.blobs[digest(layer)] = layer
         below = BaseLayer(diff_id=digest(layer), digest=digest(layer), size=len(layer))
-        image = KeptBase(
+        image = BaseRecord(
             digest=digest(CONFIG), config=CONFIG, layers=(below,), reference=f"{origin.host}/b@{digest(b'any')}"
         )
         pusher = ImagePusher(engines, cast("Bases", OneBase()), cast("Layout", NOTHING))
@@ -119,11 +119,11 @@ async def test_a_layer_that_only_a_mirror_has_is_sent(
 async def test_what_steps_made_is_not_offered_late_where_only_a_mirror_lacks_it(
     host: FaultRegistry, engines: Engines
 ) -> None:
-    top = KeptBase(digest=digest(CONFIG), config=CONFIG, layers=())
+    top = BaseRecord(digest=digest(CONFIG), config=CONFIG, layers=())
     host.manifests[content_tag(top.digest)] = MANIFEST
     share = StepShare(NOTHING, NOTHING, engines, NOTHING)
     share.registries = RegistriesSettings(workspace=f"{host.host}/team")
-    settled = Settled(top=top, base_digest=top.digest)
+    settled = ResolvedBase(top=top, base_digest=top.digest)
     shared = await share.late(settled, digest(b"definition"), "linux-64", "linux/amd64", Silent())
     assert shared.reason is None
     assert not host.count("PUT")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import docker
 import pytest
-from registry_parts import Registries, RegistryProcess, free_port
-from roost_process import Roost
+from tests.support.images.registries import Registries, RegistryProcess, free_port
+from tests.support.roost_process import Roost
 
 from roost.daemon.oci.references import is_loopback
 

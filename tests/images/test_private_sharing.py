@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pip_index import PipIndex, wheel_bytes
-from registry_parts import Registries
-from roost_process import Roost
+from tests.support.images.registries import Registries
+from tests.support.pip_index import PipIndex, wheel_bytes
+from tests.support.roost_process import Roost
 
 PASSWORD = "p4ss-of-somebody"
 SAY = ("--", "python", "-c", "import greet; print(greet.value)")

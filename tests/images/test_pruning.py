@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import docker
-from image_machines import Machine
-from roost_process import Roost
+from tests.support.images.machines import Machine
+from tests.support.roost_process import Roost
 
 PACKAGES = "[conda]\ndependencies = ['python=3.11']\n"
 

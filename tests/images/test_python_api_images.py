@@ -7,10 +7,10 @@ from pathlib import Path
 
 import docker
 import pytest
-from image_machines import machine
-from pip_index import PipIndex
-from registry_parts import Registries
-from roost_process import Roost
+from tests.support.images.machines import machine
+from tests.support.images.registries import Registries
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 from roost.client import (
     CondaDependencies,

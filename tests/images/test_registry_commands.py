@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from registry_parts import Registries, free_port
-from roost_process import Roost
+from tests.support.images.registries import Registries, free_port
+from tests.support.roost_process import Roost
 
 
 @pytest.fixture

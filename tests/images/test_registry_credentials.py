@@ -12,10 +12,10 @@ from pathlib import Path
 
 import docker
 import pytest
-from image_machines import machine, write_definition
-from pip_index import PipIndex
-from registry_parts import Registries, RegistryProcess, registry
-from roost_process import Roost
+from tests.support.images.machines import machine, write_definition
+from tests.support.images.registries import Registries, RegistryProcess, registry
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 HTPASSWD = "$2y$05$1gvPWL8ohZO0l/teCkIrhek.THEyr96OSAqJsJ64hSS9QOoMqdRm."
 """Of ``swordfish 4711``, as `htpasswd -nbB` writes it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from fault_registry import FaultRegistry, digest
+from tests.support.images.fault_registry import FaultRegistry, digest
 
 from roost.daemon.engines.registry.engine import FetchedManifest, Registry
 from roost.daemon.engines.registry.errors import BlobDigestError

@@ -12,7 +12,16 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from fault_registry import FaultRegistry, cut, digest, fault_registry, hang, status, times, truncated
+from tests.support.images.fault_registry import (
+    FaultRegistry,
+    cut,
+    digest,
+    fault_registry,
+    hang,
+    status,
+    times,
+    truncated,
+)
 
 from roost.daemon.engines.registry import engine
 from roost.daemon.engines.registry.engine import Registry

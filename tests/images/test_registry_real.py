@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from registry_parts import Registries, RegistryProcess, free_port, registry
+from tests.support.images.registries import Registries, RegistryProcess, free_port, registry
 
 from roost.daemon.engines.registry.engine import Registry
 from roost.daemon.engines.registry.errors import BlobDigestError, BlobMissingError, RegistryError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from fault_registry import (
+from tests.support.images.fault_registry import (
     FaultRegistry,
     at_most,
     broken_off,

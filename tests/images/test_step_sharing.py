@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import docker
 import pytest
-from image_machines import Machine, machine, of_this_test
-from pip_index import PipIndex
-from registry_parts import Registries
-from roost_process import Roost
+from tests.support.images.machines import Machine, machine, of_this_test
+from tests.support.images.registries import Registries
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
 
 
 @pytest.fixture

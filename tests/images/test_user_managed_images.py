@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roost_process import Roost
+from tests.support.roost_process import Roost
 
 USER_MANAGED = """name = "served"
 [base]

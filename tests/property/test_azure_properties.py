@@ -14,11 +14,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from roost.model.definition import Defaults, Parsed
-from roost.model.errors import DefinitionError
+from roost.model.errors import InvalidDefinitionError
 from roost.model.forms.canonical import canonical, settings_canonical
 from roost.model.readers.read import read
 from roost.model.readers.source import Source
-from roost.model.writers.parts import Exported
+from roost.model.writers.parts import ExportSource
 from roost.model.writers.write import write
 from roost.store.sources.files import LocalFiles
 
@@ -113,13 +113,13 @@ def test_what_is_read_survives_and_what_is_not_has_a_place(wanted):
         assert refusal.location.path.startswith(str(base))
 
 
-def assert_survives(base: Path, form: Any) -> DefinitionError | None:
+def assert_survives(base: Path, form: Any) -> InvalidDefinitionError | None:
     """What is written and read again is what was read; else the refusal to read it."""
     try:
         parsed = loaded(base / "one", {"azureml_environment.json": json.dumps(form).encode()})
-    except DefinitionError as error:
+    except InvalidDefinitionError as error:
         return error
-    exported = Exported(definition=parsed.definition, settings=parsed.settings, name=parsed.name)
+    exported = ExportSource(definition=parsed.definition, settings=parsed.settings, name=parsed.name)
     again = loaded(base / "two", write("azure", exported).files)
     assert canonical(again.definition, Defaults()) == canonical(parsed.definition, Defaults())
     assert settings_canonical(again.settings) == settings_canonical(parsed.settings)

@@ -10,9 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from roost.model.definition import Defaults, Parsed
-from roost.model.forms import differences
 from roost.model.forms.canonical import canonical, definition_digest, settings_digest
-from roost.model.forms.differences import similarity
+from roost.model.forms.differences import differences, similarity
 from roost.model.readers.read import read
 from roost.model.readers.source import Source
 from roost.store.sources.files import LocalFiles

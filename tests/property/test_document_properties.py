@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from roost.model.definition import (
     Base,
     Conda,
-    Container,
+    ContainerSettings,
     Defaults,
     Definition,
     Pip,
@@ -22,7 +22,7 @@ from roost.model.definition import (
     Settings,
     Spark,
 )
-from roost.model.errors import DefinitionError
+from roost.model.errors import InvalidDefinitionError
 from roost.model.forms.canonical import canonical, counting_defaults, settings_canonical
 from roost.model.readers.document import read_document, to_document
 from roost.model.readers.read import read
@@ -83,7 +83,7 @@ definitions = st.builds(
 settings = st.builds(
     Settings,
     variables=st.dictionaries(words, texts, max_size=3),
-    container=st.builds(Container, shm_size=st.none() | st.just("2g"), arguments=several),
+    container=st.builds(ContainerSettings, shm_size=st.none() | st.just("2g"), arguments=several),
     kept=st.dictionaries(st.just("azure"), st.dictionaries(words, texts | st.booleans() | st.just({"x": ["y"]}))),
 )
 
@@ -135,7 +135,7 @@ def test_nothing_of_real_files_is_lost() -> None:
     for path in sorted(p for p in CORPUS.rglob("*") if p.is_file()):
         try:
             parsed = read(Source(path=str(path)), LocalFiles())
-        except DefinitionError:
+        except InvalidDefinitionError:
             continue
         assert_same(parsed.definition, parsed.settings)
         count += 1

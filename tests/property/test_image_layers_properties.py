@@ -8,15 +8,24 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.daemon.layers.grouping import GROUPS, LARGE, LARGE_LAYERS, Part, Unit, arrange, by_dependency, layer_key
+from roost.daemon.layers.grouping import (
+    GROUPS,
+    LARGE,
+    LARGE_LAYERS,
+    LayerPackage,
+    Unit,
+    arrange,
+    by_dependency,
+    layer_key,
+)
 from roost.model.locks.lock import CondaPackage
 
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,12}", fullmatch=True)
 SIZES = st.one_of(st.integers(0, LARGE - 1), st.integers(LARGE, 1 << 31))
 
 
-def part(name: str, size: int, version: str = "1.0", kind: str = "conda") -> Part:
-    return Part(kind=kind, name=name, version=version, size=size, identity=(f"{name}{version}",), python=True)  # type: ignore[arg-type]
+def part(name: str, size: int, version: str = "1.0", kind: str = "conda") -> LayerPackage:
+    return LayerPackage(kind=kind, name=name, version=version, size=size, identity=(f"{name}{version}",), python=True)  # type: ignore[arg-type]
 
 
 KINDS = st.sampled_from(["conda", "wheel"])

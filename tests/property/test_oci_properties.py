@@ -14,7 +14,7 @@ from roost.daemon.oci.manifests import (
     MANIFEST_LIMIT,
     OCI_INDEX,
     OCI_MANIFEST,
-    Index,
+    ImageIndex,
     Manifest,
     ManifestInvalidError,
     choose_platform,
@@ -161,7 +161,7 @@ def descriptor(media_type: str = "x", digest: str = A, **more: object) -> dict[s
     return {"mediaType": media_type, "digest": digest, "size": 1, **more}
 
 
-def index(*platforms: str) -> Index:
+def index(*platforms: str) -> ImageIndex:
     entries = []
     for number, platform in enumerate(platforms):
         os_name, architecture, *variant = platform.split("/")
@@ -169,7 +169,7 @@ def index(*platforms: str) -> Index:
         digest = f"sha256:{number:064x}"
         entries.append(descriptor(OCI_MANIFEST, digest, platform=described))
     found = parse_manifest(json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode())
-    assert isinstance(found, Index)
+    assert isinstance(found, ImageIndex)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Whatever a file holds, reading it ends in a definition or in a ``DefinitionError`` with a place."""
+"""Whatever a file holds, reading it ends in a definition or in a ``InvalidDefinitionError`` with a place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roost.model.definition import Defaults, Parsed
-from roost.model.errors import DefinitionError
+from roost.model.errors import InvalidDefinitionError
 from roost.model.forms.canonical import canonical, from_canonical
 from roost.model.readers.read import FORMATS, read
 from roost.model.readers.source import Source
@@ -69,7 +69,7 @@ def reads(name: str, data: bytes, format: str | None = None) -> None:
     refusal, parsed = None, None
     try:
         parsed = read(Source(path="/nowhere/" + name, data=data, format=format), LocalFiles())
-    except DefinitionError as error:
+    except InvalidDefinitionError as error:
         refusal = error
     if parsed is None:
         assert refusal is not None

@@ -22,7 +22,7 @@ from roost.daemon.locks.artifact import (
     lock_tag,
     unshareable,
 )
-from roost.daemon.locks.verify_offline import Wanted, check_provided, marker_environment, verify, vouched
+from roost.daemon.locks.verify_offline import LockExpectation, check_provided, marker_environment, verify, vouched
 from roost.daemon.oci.manifests import Manifest, parse_manifest
 from roost.daemon.oci.references import parse_reference
 from roost.model.definition import PipItem
@@ -69,7 +69,7 @@ LOCK = Lock(
     wheels=(wheel("greet", "1.5"), GIVEN, DIRECT),
 )
 SHARED = SharedLock(definition_digest=DEFINITION, platform="linux-64", lock=LOCK)
-WANTED = Wanted(
+WANTED = LockExpectation(
     definition_digest=DEFINITION,
     platform="linux-64",
     subdir="linux-64",
@@ -92,7 +92,7 @@ def matches(spec: str, package: CondaPackage) -> bool:
     return package.version.startswith(version)
 
 
-def judged(lock: Lock, wanted: Wanted = WANTED, **changed: object) -> list[str]:
+def judged(lock: Lock, wanted: LockExpectation = WANTED, **changed: object) -> list[str]:
     shared = msgspec.structs.replace(SHARED, lock=lock, **changed)
     return [str(each) for each in verify(shared, wanted, matches)]
 

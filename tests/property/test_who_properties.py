@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from roost.model.definition import Definition, Settings
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel, lock_digest
-from roost.model.package_uses import Part
-from roost.model.records import Artifact, EnvironmentBody, KeptImage, NewGeneration, NewVersion, Run
+from roost.model.package_uses import UsePage
+from roost.model.records import Artifact, EnvironmentBody, ImageRecord, NewGeneration, NewVersion, RunRecord
 from roost.model.syntax.pip_lines import normalise_name
 from roost.store.index import artifacts, environments, history, images, where_used
 from roost.store.index import generations as index_generations
@@ -106,7 +106,7 @@ class Indexed:
     def do_image(self, number, key):
         images.put_image(
             self.connection,
-            KeptImage(
+            ImageRecord(
                 key=f"{key}-{lock_digest(self.chosen(number))}", config_digest=f"sha256:c{self.made}",
                 definition_digest="sha256:d", lock_digest=lock_digest(self.chosen(number)), platform="linux-64",
                 base_digest="sha256:b", name=f"roost/x:{key}",
@@ -130,7 +130,7 @@ class Indexed:
     def do_run(self, number):
         history.insert_record(
             self.connection,
-            Run(
+            RunRecord(
                 id=f"r{self.made}", state="running", target="local", command=("x",), cwd="/", created=NOW,
                 definition_digest="sha256:d", settings_digest="sha256:s", environment_name="m", environment_version=1,
                 lock_digest=None if number is None else lock_digest(self.chosen(number)),
@@ -142,7 +142,7 @@ class Indexed:
         row = self.connection.execute("SELECT id FROM runs LIMIT 1").fetchone()
         if row:
             fields = {"lock_digest": lock_digest(self.chosen(number)), "state": "succeeded"}
-            history.update_record(self.connection, Run, row["id"], fields)
+            history.update_record(self.connection, RunRecord, row["id"], fields)
 
 
 def new_connection():
@@ -233,7 +233,7 @@ def by_pages(connection, name, ids, limit):
     for kind in KINDS:
         before = uses.next.get(kind)
         while before is not None:
-            more = where_used.where_used(connection, name, ids, limit, Part(kind=kind, before=before))
+            more = where_used.where_used(connection, name, ids, limit, UsePage(kind=kind, before=before))
             assert more.counts is None
             assert 0 < len(getattr(more, kind)) <= limit
             assert not any(getattr(more, other) for other in KINDS if other != kind)

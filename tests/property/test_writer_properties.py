@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from roost.model.definition import (
     Base,
     Conda,
-    Container,
+    ContainerSettings,
     Defaults,
     Definition,
     Parsed,
@@ -25,11 +25,11 @@ from roost.model.definition import (
     Settings,
     Spark,
 )
-from roost.model.errors import RoostError
+from roost.model.errors import CodedError
 from roost.model.forms.canonical import canonical, settings_canonical
 from roost.model.readers.read import read
 from roost.model.readers.source import Source
-from roost.model.writers.parts import Exported, Written
+from roost.model.writers.parts import ExportSource, Written
 from roost.model.writers.write import FORMATS, write
 from roost.store.sources.files import LocalFiles
 
@@ -89,7 +89,7 @@ condas = st.builds(
 )
 pips = st.builds(Pip, requirements=st.lists(items, max_size=4).map(tuple))
 variables = st.dictionaries(words, texts, max_size=3)
-containers = st.builds(Container, shm_size=st.none() | st.just("2g"), arguments=several)
+containers = st.builds(ContainerSettings, shm_size=st.none() | st.just("2g"), arguments=several)
 azure_definitions = st.builds(
     Definition,
     base=bases,
@@ -135,7 +135,7 @@ def again(written: Written) -> Parsed:
 
 
 def assert_same(format: str, definition: Definition, settings: Settings) -> None:
-    exported = Exported(definition=definition, settings=settings, name="train")
+    exported = ExportSource(definition=definition, settings=settings, name="train")
     parsed = again(write(format, exported))
     assert canonical(parsed.definition, DEFAULTS) == canonical(definition, DEFAULTS)
     assert settings_canonical(parsed.settings) == settings_canonical(settings)
@@ -152,12 +152,12 @@ def of(definition: Definition, **fields: object) -> Settings:
 def test_azures_folder_loses_nothing(definition, given_variables, container, given_kept):
     settings = of(definition, variables=given_variables, container=container, kept=given_kept)
     if "docker" in given_kept.get("azure", {}).get("null", []) and definition.base is None:
-        container = Container()  # what was null and is null again
+        container = ContainerSettings()  # what was null and is null again
     if definition.base is not None and definition.base.image and "docker" in given_kept.get("azure", {}):
         address = given_kept["azure"]["docker"].get("baseImageRegistry", {}).get("address")
         if address:  # its place is in front of the image: another image forgets it
             return
-    parsed = again(write("azure", Exported(definition=definition, settings=settings, name="train")))
+    parsed = again(write("azure", ExportSource(definition=definition, settings=settings, name="train")))
     assert canonical(parsed.definition, DEFAULTS) == canonical(definition, DEFAULTS)
     assert parsed.settings.variables == given_variables
     assert parsed.settings.container == settings.container
@@ -191,9 +191,9 @@ def test_real_files_come_back_the_same_or_with_a_word_on_what_is_lost(format):
     for path in sorted(path for path in CORPUS.rglob("*") if path.is_file()):
         try:
             parsed = read(Source(path=str(path)), LocalFiles())
-            exported = Exported(definition=parsed.definition, settings=parsed.settings, name=parsed.name or "x")
+            exported = ExportSource(definition=parsed.definition, settings=parsed.settings, name=parsed.name or "x")
             written = write(format, exported)
-        except RoostError:
+        except CodedError:
             continue
         if any(item.path or item.digest for item in parsed.definition.pip.requirements if item.kind != "requirements"):
             continue  # what lies beside it is not in the corpus

@@ -10,12 +10,12 @@ from typing import Literal
 
 import msgspec
 
-from roost.wire.plans import ArtifactView, PlanView, Reason, SourceView, What
+from roost.wire.plans import ArtifactView, EnvironmentSelector, PlanView, Reason, SourceView
 from roost.wire.protocol import ErrorBody, WarningView
 
 
 class BuildRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    what: What
+    what: EnvironmentSelector
     target: str = "auto"
     rebuild: bool = False
     as_of: str | None = None

@@ -11,11 +11,11 @@ import msgspec
 
 from roost.wire.builds import Message
 from roost.wire.environments import GenerationView
-from roost.wire.plans import Difference, Reason, What
+from roost.wire.plans import Difference, EnvironmentSelector, Reason
 from roost.wire.protocol import WarningView
 
-Side = str | What
-"""A text as people write it (``NAME[:VERSION|@LABEL]``, a path, the id of a run), or a ``What``."""
+Side = str | EnvironmentSelector
+"""A text as people write it (``NAME[:VERSION|@LABEL]``, a path, the id of a run), or a ``EnvironmentSelector``."""
 PackageChangeKind = Literal["added", "removed", "up", "down", "rebuilt"]
 
 
@@ -103,7 +103,7 @@ class DiffResponse(msgspec.Struct, kw_only=True):
 class OutdatedRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What would a fresh solve of ``what`` change? Nothing is built and nothing is kept."""
 
-    what: What
+    what: EnvironmentSelector
     target: str = "auto"
 
 
@@ -134,7 +134,7 @@ class OutdatedMessage(Message, kw_only=True, omit_defaults=True):
 class RollbackRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Make another generation of ``what`` the current one: number ``to``, or the one before the current one."""
 
-    what: What
+    what: EnvironmentSelector
     to: int | None = None
     platform: str | None = None
     """Which generations, where there are several platforms; ``linux-64+host`` for those of this machine alone."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from roost.wire.plans import Difference, What
+from roost.wire.plans import Difference, EnvironmentSelector
 from roost.wire.protocol import WarningView
 
 
@@ -26,7 +26,7 @@ class ChangeView(msgspec.Struct, kw_only=True, omit_defaults=True):
 class RegisterRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Make ``what`` the next version of an environment."""
 
-    what: What
+    what: EnvironmentSelector
     name: str | None = None
     """``None``: as the file says, or as its folder is called."""
     labels: list[str] = []
@@ -57,7 +57,7 @@ class EnvironmentView(msgspec.Struct, kw_only=True):
     kind: Literal["system-managed", "user-managed", "curated"]
     definition_digest: str
     definition: dict[str, object]
-    """The sections of ``roost.toml`` that affect a build; with ``settings`` a document for ``What``."""
+    """The sections of ``roost.toml`` that affect a build; with ``settings`` a document for ``EnvironmentSelector``."""
     settings: dict[str, object]
     settings_digest: str
     created: str

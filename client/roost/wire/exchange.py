@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from roost.wire.environments import EnvironmentView
-from roost.wire.plans import What
+from roost.wire.plans import EnvironmentSelector
 from roost.wire.protocol import WarningView
 
 ExportFormat = Literal[
@@ -47,7 +47,7 @@ class ImportResponse(msgspec.Struct, kw_only=True):
 class ExportRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Write ``what`` in another tool's format."""
 
-    what: What
+    what: EnvironmentSelector
     format: ExportFormat
     platform: str | None = None
     """Of formats that are made of a lock; ``None``: this machine's."""

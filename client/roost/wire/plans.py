@@ -13,7 +13,7 @@ import msgspec
 from roost.wire.protocol import WarningView
 
 
-class What(msgspec.Struct, kw_only=True, omit_defaults=True):
+class EnvironmentSelector(msgspec.Struct, kw_only=True, omit_defaults=True):
     """WHAT to run in. At most one of ``file``, ``environment``, ``image`` and ``document``; none: search upwards from
     ``cwd``."""
 
@@ -44,17 +44,17 @@ class What(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class PlanRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    what: What
+    what: EnvironmentSelector
     targets: list[str] = msgspec.field(default_factory=lambda: ["auto"])
     solve: bool = False
 
 
 class DigestRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    what: What
+    what: EnvironmentSelector
 
 
 class LockRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    what: What
+    what: EnvironmentSelector
     platform: str | None = None
     format: Literal["conda-lock", "pixi", "explicit"] = "conda-lock"
 

@@ -12,12 +12,12 @@ from typing import Literal
 import msgspec
 
 from roost.wire.environments import ChangeView
-from roost.wire.plans import SourceView, What
+from roost.wire.plans import EnvironmentSelector, SourceView
 from roost.wire.protocol import ErrorBody, WarningView
 
 
 class ExecRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    what: What
+    what: EnvironmentSelector
     target: str = "local"
 
 
@@ -57,7 +57,7 @@ class ContainerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
 
 class RunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    what: What
+    what: EnvironmentSelector
     command: list[str]
     target: str = "auto"
     variables: dict[str, str] = {}

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from aiohttp import web
 
 from roost.daemon.config.config import Config, load_config
-from roost.daemon.config.paths import find_root, scrub, socket_path
+from roost.daemon.config.paths import find_root, sanitize_environment, socket_path
 from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.routes.table import build_app
 from roost.daemon.server.app import error_line
@@ -32,7 +32,7 @@ from roost.daemon.server.keys import EVENTS
 from roost.daemon.server.logs import start_logging, stop_logging
 from roost.daemon.server.peers import door_factory
 from roost.daemon.server.sockets import BACKLOG, bind_socket, inherited_socket, listens, notifier, remove_socket
-from roost.model.errors import RoostError, StoreRefusedError
+from roost.model.errors import CodedError, StoreRefusedError
 from roost.store.disk.root import RootInUseError
 from roost.store.store import Store
 
@@ -72,14 +72,14 @@ def _run(*, quiet: bool) -> int:
     faulthandler.enable()  # a crash in a native library says where, on standard error
     logging.getLogger().addHandler(logging.NullHandler())  # standard error carries the error body and nothing else
     try:
-        gone = scrub(os.environ)
+        gone = sanitize_environment(os.environ)
         os.environ["NETRC"] = os.devnull  # what counts of a netrc is read by ``auth_files``, and by no library
         notify, passed = notifier(os.environ), inherited_socket(os.environ)
         root, config = find_root(), load_config()
         path = socket_path(root)
         _raise_open_files()
         asyncio.run(_daemon(root, path, config, passed, notify, quiet=quiet, scrubbed=gone))
-    except RoostError as error:
+    except CodedError as error:
         return _refused(error, quiet=quiet)
     except Exception as error:
         log.exception("The daemon failed")
@@ -88,7 +88,7 @@ def _run(*, quiet: bool) -> int:
     return 0
 
 
-def _refused(error: RoostError, *, quiet: bool) -> int:
+def _refused(error: CodedError, *, quiet: bool) -> int:
     """The loser of a race between two starts has nothing to say: the winner serves its client."""
     if quiet and error.code == "root-in-use":
         return 0

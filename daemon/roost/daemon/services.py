@@ -14,14 +14,14 @@ from roost.daemon.credentials.host import missing_variables, urls_of, urls_of_lo
 from roost.daemon.credentials.substitution import expand_credentials, require_variables
 from roost.daemon.curated.curated import Curated
 from roost.daemon.definitions.resolve import (
-    Resolved,
+    ResolvedDefinition,
     WatchedFiles,
     check_what,
     resolve,
     resolve_environment,
     resolve_run,
 )
-from roost.daemon.definitions.stamps import identity
+from roost.daemon.definitions.stamps import stamp
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.builds import ImageBuilds
 from roost.daemon.images.jobs import ImageJobs
@@ -29,22 +29,22 @@ from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.launch.folder import LaunchFolder
 from roost.daemon.launch.plan import Tools
-from roost.daemon.locks.share import LockShare
+from roost.daemon.locks.share import LockRegistry
 from roost.daemon.oci.registries import read_added, with_added
 from roost.daemon.planning.planner import Planner
 from roost.daemon.prefixes.builds import PrefixBuilds
 from roost.daemon.runs.containers import DockerRuns
 from roost.daemon.runs.runs import Runs
 from roost.daemon.workspace.local_content import locate
-from roost.daemon.workspace.versions import Workspace
+from roost.daemon.workspace.versions import EnvironmentVersions
 from roost.model.definition import Defaults
-from roost.model.records import Guard
+from roost.model.records import FileStamp
 from roost.store.store import Store
-from roost.wire.plans import What
+from roost.wire.plans import EnvironmentSelector
 
 
 @dataclass
-class Work:
+class Services:
     """The parts that the routes work with."""
 
     store: Store
@@ -56,12 +56,12 @@ class Work:
     containers: DockerRuns
     launches: LaunchFolder
     lifecycle: Lifecycle
-    share: LockShare
-    workspace: Workspace
+    share: LockRegistry
+    workspace: EnvironmentVersions
     curated: Curated
     settings: Config
     """What is in force: the config file, and the registries that were added."""
-    config: Guard
+    config: FileStamp
     """The config file that is in force, as it was before it was read."""
     events: Events
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -72,10 +72,10 @@ class Work:
     async def read_config_again(self) -> None:
         """Take the config file's changes as they come: a digest made with old defaults would be a wrong one."""
         async with self.reading:
-            now = await asyncio.to_thread(identity, self.config.path)
+            now = await asyncio.to_thread(stamp, self.config.path)
             if now != self.config.identity:
                 await self.configure(await asyncio.to_thread(load_config))
-                self.config = Guard(path=self.config.path, identity=now)
+                self.config = FileStamp(path=self.config.path, identity=now)
 
     async def configure_again(self) -> None:
         """The config file as it is, and the registries that were added as they are now."""
@@ -91,7 +91,7 @@ class Work:
         self.share.settings = self.settings.registries
         await self.engines.configure(self.settings)
 
-    async def resolve(self, what: What, files: WatchedFiles | None = None) -> Resolved:
+    async def resolve(self, what: EnvironmentSelector, files: WatchedFiles | None = None) -> ResolvedDefinition:
         """The definition that ``what`` names, under the config of now; ``files``: what may be seen of the disk for it,
         where that is not all. Raises what reading it does, and WheelUnknownError."""
         await self.read_config_again()
@@ -102,9 +102,9 @@ class Work:
             return await locate(self.store.layout, await resolve_environment(self.store, what, self.config))
         return await locate(self.store.layout, await resolve(what, self.planner.defaults, self.config, files))
 
-    async def exact(self, resolved: Resolved, what: What) -> What:
+    async def exact(self, resolved: ResolvedDefinition, what: EnvironmentSelector) -> EnvironmentSelector:
         """``what`` with the generation of the run that it names, where ``resolved`` is aimed at the platform of that.
-        Raises NotFoundError."""
+        Raises LookupFailedError."""
         if what.generation_of is None:
             return what
         run = await self.runs.get(what.generation_of)
@@ -112,7 +112,9 @@ class Work:
             return what
         return msgspec.structs.replace(what, generation=run.generation, lock=run.lock_digest)
 
-    async def require_credentials(self, resolved: Resolved, what: What, lock_digest: str | None) -> None:
+    async def require_credentials(
+        self, resolved: ResolvedDefinition, what: EnvironmentSelector, lock_digest: str | None
+    ) -> None:
         """For what goes on by itself, and can't ask later. Raises VariableMissingError."""
         require_variables(resolved.definition, what.environ)
         expand_credentials(resolved.parsed.credentials, what.environ)
@@ -128,7 +130,7 @@ class Work:
         await self.engines.close()
 
 
-WORK: web.AppKey[Work] = web.AppKey("work", Work)
+SERVICES: web.AppKey[Services] = web.AppKey("work", Services)
 
 
 def defaults_of(config: Config) -> Defaults:
@@ -140,25 +142,25 @@ def defaults_of(config: Config) -> Defaults:
     )
 
 
-def create_work(
+def create_services(
     store: Store,
     config: Config,
-    config_guard: Guard,
+    config_guard: FileStamp,
     events: Events,
     lifecycle: Lifecycle,
     socket: str,
     tools: Tools | None,
-) -> Work:
+) -> Services:
     """Wire the parts of one daemon."""
     engines = Engines(store.layout, config)
-    share = LockShare(engines, events, config.registries, store.layout.stage, store.index)
+    share = LockRegistry(engines, events, config.registries, store.layout.stage, store.index)
     planner = Planner(store, engines, defaults_of(config), share)
     launches = LaunchFolder(store.layout.launch, store.layout.trash, tools)
     prefixes = PrefixBuilds(store, engines, events, launches, config.builds.concurrency)
     image_builds = ImageBuilds(store, engines, events, planner.bases, config.builds.concurrency)
     images = ImageJobs(store, engines, image_builds, launches, planner.scout.steps)
     runs = Runs(store, events, lifecycle, socket)
-    return Work(
+    return Services(
         store=store,
         engines=engines,
         planner=planner,
@@ -169,7 +171,7 @@ def create_work(
         launches=launches,
         lifecycle=lifecycle,
         share=share,
-        workspace=Workspace(store, events, launches),
+        workspace=EnvironmentVersions(store, events, launches),
         curated=Curated(store, engines, events, launches),
         settings=config,
         config=config_guard,

@@ -112,7 +112,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     inference_stack: str | None = None
 
 
-class Container(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ContainerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a container is started."""
 
     shm_size: str | None = None
@@ -123,7 +123,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What shapes a run and not a build."""
 
     variables: dict[str, str] = {}
-    container: Container = Container()
+    container: ContainerSettings = ContainerSettings()
     interpreter: str | None = None
     """Of a user-managed definition: ``Definition.python.interpreter``, which is a setting and not part of a build."""
     kept: dict[str, dict[str, Any]] = {}

@@ -25,7 +25,7 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
         return ":".join(str(part) for part in (self.path, self.line, self.column) if part is not None)
 
 
-class RoostError(Exception):
+class CodedError(Exception):
     """What happened (``message``), what to do (``hint``), where (``location``), and structured ``fields``."""
 
     code: ClassVar[str] = "internal"
@@ -48,7 +48,7 @@ class RoostError(Exception):
         self.fields: dict[str, object] = dict(fields or {})
 
 
-class UsageError(RoostError):
+class InvalidRequestError(CodedError):
     """The request itself is wrong: options that exclude each other, a name that is none."""
 
     code = "usage"
@@ -56,7 +56,7 @@ class UsageError(RoostError):
     http_status = 400
 
 
-class DefinitionError(RoostError):
+class InvalidDefinitionError(CodedError):
     """A definition is wrong; ``location`` names the place."""
 
     code = "definition-invalid"
@@ -64,7 +64,7 @@ class DefinitionError(RoostError):
     http_status = 422
 
 
-class BuildError(RoostError):
+class BuildError(CodedError):
     """Solving, fetching, linking or installing failed."""
 
     code = "build-failed"
@@ -80,7 +80,7 @@ class BuildCancelledError(BuildError):
     http_status = 409
 
 
-class UnreachableError(RoostError):
+class ServiceUnreachableError(CodedError):
     """A target, engine, channel, index or registry can't be reached."""
 
     code = "unreachable"
@@ -89,7 +89,7 @@ class UnreachableError(RoostError):
     retryable = True
 
 
-class NotFoundError(RoostError):
+class LookupFailedError(CodedError):
     """Nothing of that name or digest is known."""
 
     code = "not-found"
@@ -97,7 +97,7 @@ class NotFoundError(RoostError):
     http_status = 404
 
 
-class StoreError(RoostError):
+class StoreError(CodedError):
     """The store on disk can't be used as it is."""
 
     code = "store"

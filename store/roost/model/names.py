@@ -11,7 +11,7 @@ import unicodedata
 
 import msgspec
 
-from roost.model.errors import UsageError
+from roost.model.errors import InvalidRequestError
 
 LONGEST = 128
 LATEST = "latest"
@@ -21,13 +21,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHOWN = 60
 
 
-class NameInvalidError(UsageError):
+class NameInvalidError(InvalidRequestError):
     """A name, label or version that is none."""
 
     code = "name-invalid"
 
 
-class EnvironmentReference(msgspec.Struct, frozen=True, kw_only=True):
+class VersionReference(msgspec.Struct, frozen=True, kw_only=True):
     """Which version of which environment; neither version nor label: the latest."""
 
     name: str
@@ -40,13 +40,13 @@ class EnvironmentReference(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.name}@{self.label}" if self.label is not None else self.name
 
 
-def parse_reference(text: str) -> EnvironmentReference:
+def parse_reference(text: str) -> VersionReference:
     """``NAME``, ``NAME:VERSION`` or ``NAME@LABEL``. Raises NameInvalidError."""
     name, mark, rest = _split(text)
     check_name(name)
     if mark == ":":
-        return EnvironmentReference(name=name, version=parse_version(rest))
-    return EnvironmentReference(name=name, label=check_label(rest)) if mark else EnvironmentReference(name=name)
+        return VersionReference(name=name, version=parse_version(rest))
+    return VersionReference(name=name, label=check_label(rest)) if mark else VersionReference(name=name)
 
 
 def parse_version(text: str) -> int:

@@ -95,7 +95,7 @@ class RunUse(msgspec.Struct, frozen=True, kw_only=True):
     packages: tuple[Package, ...]
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class UsePage(msgspec.Struct, frozen=True, kw_only=True):
     """The rows of one kind that come after a page of them: ``before`` is the ``Uses.next`` of that page."""
 
     kind: UseKind
@@ -103,7 +103,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Uses(msgspec.Struct, frozen=True, kw_only=True):
-    """How many of each, and the first of them, those of the newest locks first; or one more ``Part`` of a kind."""
+    """How many of each, and the first of them, those of the newest locks first; or one more ``UsePage`` of a kind."""
 
     counts: UseCounts | None = UseCounts()
     """``None`` where a part was asked for: all were counted for the first page."""
@@ -113,4 +113,4 @@ class Uses(msgspec.Struct, frozen=True, kw_only=True):
     prefixes: tuple[PrefixUse, ...] = ()
     runs: tuple[RunUse, ...] = ()
     next: dict[UseKind, str] = {}
-    """By kind, where there are more of it: what a ``Part`` of them begins with."""
+    """By kind, where there are more of it: what a ``UsePage`` of them begins with."""

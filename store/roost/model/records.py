@@ -24,7 +24,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     separator: str = ":"
 
 
-class Guard(msgspec.Struct, frozen=True, kw_only=True):
+class FileStamp(msgspec.Struct, frozen=True, kw_only=True):
     """A path whose state a warm start checks. ``identity`` is ``device:inode:size:mtime:ctime`` as ``stat -L`` of GNU
     coreutils prints ``%d:%i:%s:%.9Y:%.9Z``, ``device:inode`` for a folder, or ``absent``."""
 
@@ -50,7 +50,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     created: str = ""
     last_used: str = ""
     activation: tuple[Change, ...] = ()
-    guards: tuple[Guard, ...] = ()
+    guards: tuple[FileStamp, ...] = ()
     """What a hit checks for drift."""
 
 
@@ -78,7 +78,7 @@ class NewGeneration(msgspec.Struct, frozen=True, kw_only=True):
     steps_digest: str | None = None
 
 
-class Build(msgspec.Struct, frozen=True, kw_only=True):
+class BuildRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One execution of a build."""
 
     id: str
@@ -97,7 +97,7 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
     error: dict[str, object] | None = None
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One execution of a command."""
 
     id: str
@@ -165,7 +165,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     expires: str
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
+class IndexFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan for one definition and platform needs of the index, read in one go."""
 
     known: bool
@@ -244,7 +244,7 @@ class EnvironmentRow(msgspec.Struct, frozen=True, kw_only=True):
     versions: int
 
 
-class KeptLayer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LayerRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A layer of images that was written here once; its blob is ``layers/<64 hex of digest>.tar.gz``."""
 
     key: str
@@ -277,7 +277,7 @@ class BaseLayer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The blob is ``layers/<64 hex of digest>.tar.gz``; else it is in the registry of the base's ``reference``."""
 
 
-class KeptBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class BaseRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A base image, or what docker steps made on one."""
 
     digest: str
@@ -300,7 +300,7 @@ class ImageLayer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``name version``; none in layers of the base."""
 
 
-class KeptImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ImageRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An image that was made or pulled here. Whether an engine or a registry still has it is for them to say."""
 
     key: str

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from roost.model.errors import NotFoundError
+from roost.model.errors import LookupFailedError
 from roost.model.locks.lock import Lock
 from roost.model.records import Artifact, NewGeneration, UsageRow
 from roost.store.artifacts import usage
@@ -25,7 +25,7 @@ from roost.store.index.index import Index
 __all__ = ["Filled", "Index", "Layout", "RecoveryReport", "Store", "UsageRow", "check_root"]
 
 
-class ArtifactUnknownError(NotFoundError):
+class ArtifactUnknownError(LookupFailedError):
     """There is no artifact of that id."""
 
     code = "artifact-unknown"

@@ -27,7 +27,7 @@ _TRIES = 10
 """Half a second apart: so long a daemon may take to be gone."""
 
 
-class BrokenOffError(Exception):
+class AttachmentLostError(Exception):
     """The daemon went away; the container may still run."""
 
 
@@ -60,7 +60,7 @@ def _in_background() -> bool:
 def attach(path: str, run_id: str, *, at_terminal: bool) -> int:
     """Be the standard streams of run ``run_id`` until it ends, and return its exit status.
 
-    Raises ``Refused`` where the command could not be started, ``BrokenOffError``.
+    Raises ``Refused`` where the command could not be started, ``AttachmentLostError``.
     """
     connection, early = _upgrade(path, run_id)
     try:
@@ -78,7 +78,7 @@ def _upgrade(path: str, run_id: str) -> tuple[socket, bytes]:
     try:
         return connection, _asked(connection, path, run_id)
     except OSError as error:
-        raise BrokenOffError from error
+        raise AttachmentLostError from error
 
 
 def _asked(connection: socket, path: str, run_id: str) -> bytes:
@@ -89,7 +89,7 @@ def _asked(connection: socket, path: str, run_id: str) -> bytes:
     while b"\r\n\r\n" not in data:
         chunk = connection.recv(CHUNK)
         if not chunk:
-            raise BrokenOffError
+            raise AttachmentLostError
         data += chunk
     head_bytes, _, rest = data.partition(b"\r\n\r\n")
     if not head_bytes.startswith(b"HTTP/1.1 101"):
@@ -254,9 +254,9 @@ class _Bridge:
         except BlockingIOError:
             return
         except OSError as error:
-            raise BrokenOffError from error
+            raise AttachmentLostError from error
         if not chunk:
-            raise BrokenOffError
+            raise AttachmentLostError
         self._received += chunk
         self._take_frames()
 
@@ -304,14 +304,14 @@ def _written(descriptor: int, data: bytes) -> int:
         return 0
 
 
-def explained(context: Any, run_id: str, error: BrokenOffError | Refused) -> int | None:  # noqa: ANN401 - as light as that
+def explained(context: Any, run_id: str, error: AttachmentLostError | Refused) -> int | None:  # noqa: ANN401 - as light as that
     """What the command line makes of a failure: the exit status; ``None`` where the image went away since the plan, and
     planning again helps. Raises ``ClientError``."""
     import json
 
     from roost.client.errors import ClientError
 
-    if isinstance(error, BrokenOffError):
+    if isinstance(error, AttachmentLostError):
         return _wait_for_end(context, run_id)
     refusal = ClientError(json.loads(error.data))
     if refusal.code == "image-missing":

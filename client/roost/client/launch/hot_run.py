@@ -36,7 +36,7 @@ def attempt(arguments: Sequence[str]) -> int | None:
         _tell(answer)
     try:
         return attach.attach(paths.socket_path(), answer["run"]["id"], at_terminal=terminal is not None)
-    except (attach.BrokenOffError, attach.Refused) as error:
+    except (attach.AttachmentLostError, attach.Refused) as error:
         return _explain(answer["run"]["id"], error)
     except OSError as error:
         from roost.client.cli.main import output_lost
@@ -96,7 +96,7 @@ def _tell(answer: dict[str, Any]) -> None:
     context.warn(answer.get("warnings", []))
 
 
-def _explain(run_id: str, error: attach.BrokenOffError | attach.Refused) -> int | None:
+def _explain(run_id: str, error: attach.AttachmentLostError | attach.Refused) -> int | None:
     """``None``: the image went away since the plan, and the long way plans again."""
     from roost.client.errors import ClientError
 

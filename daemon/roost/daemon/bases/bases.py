@@ -34,9 +34,9 @@ from roost.daemon.oci.manifests import OCI_LAYER_GZIP, Descriptor, Manifest, par
 from roost.daemon.oci.platforms import same_platform
 from roost.daemon.oci.references import Reference, parse_reference
 from roost.model.definition import Base, Defaults, Definition
-from roost.model.errors import DefinitionError, RoostError
-from roost.model.records import BaseLayer, Generation, KeptBase, KeptLayer
-from roost.store.disk.cancellation import to_the_end
+from roost.model.errors import CodedError, InvalidDefinitionError
+from roost.model.records import BaseLayer, BaseRecord, Generation, LayerRecord
+from roost.store.disk.cancellation import finish_despite_cancel
 from roost.store.disk.layer_files import blob_path, place_blob
 from roost.store.disk.layout import Layout
 from roost.store.index.index import Index
@@ -50,10 +50,10 @@ _CANDIDATES = 20
 """Images, the latest first, that are looked at for layers that a new one shares with them."""
 
 
-class Settled(msgspec.Struct, frozen=True, kw_only=True):
+class ResolvedBase(msgspec.Struct, frozen=True, kw_only=True):
     """What conda layers go on, and the two digests of it that the image key takes."""
 
-    top: KeptBase
+    top: BaseRecord
     base_digest: str
     steps_digest: str | None = None
 
@@ -75,7 +75,7 @@ class Bases:
         reasons: list[Reason],
         *,
         fresh: bool = False,
-    ) -> Settled:
+    ) -> ResolvedBase:
         """Base and steps as they come out now. ``platform``: of the image, ``linux/amd64`` and the like. ``reasons``
         get what there is to say of the base. ``fresh``: steps run though the engine remembers what they made.
 
@@ -84,25 +84,25 @@ class Bases:
         base = definition.base or Base()
         if base.dockerfile is not None or base.context is not None:
             built = await self._dockerfile(base, platform, progress, fresh=fresh)
-            return Settled(top=built, base_digest=built.digest)
+            return ResolvedBase(top=built, base_digest=built.digest)
         progress.start("base")
         below = await self.base_image(base.image or defaults.base_image, platform, reasons)
         progress.finish("base")
         if not has_steps(definition):
-            return Settled(top=below, base_digest=below.digest)
+            return ResolvedBase(top=below, base_digest=below.digest)
         top = await self.steps_on(below, base.steps, platform, progress, fresh=fresh)
-        return Settled(top=top, base_digest=below.digest, steps_digest=top.digest)
+        return ResolvedBase(top=top, base_digest=below.digest, steps_digest=top.digest)
 
-    async def kept(self, generation: Generation) -> Settled | None:
+    async def kept(self, generation: Generation) -> ResolvedBase | None:
         """Base and steps of a generation as they were recorded; ``None`` where what they made is gone."""
         if generation.base_digest is None:
             return None
         top = await self._index.base(generation.steps_digest or generation.base_digest)
         if top is None or not top.config or not await self.available(top):
             return None
-        return Settled(top=top, base_digest=generation.base_digest, steps_digest=generation.steps_digest)
+        return ResolvedBase(top=top, base_digest=generation.base_digest, steps_digest=generation.steps_digest)
 
-    async def available(self, base: KeptBase) -> bool:
+    async def available(self, base: BaseRecord) -> bool:
         """Whether every layer is kept here or in a registry, or in the engine at the bottom of an image.
 
         Raises the engine's errors where it has to be asked."""
@@ -114,15 +114,15 @@ class Bases:
         _, shared = await self._nearest(base)
         return all(had[shared:])
 
-    async def _had(self, base: KeptBase) -> list[bool]:
+    async def _had(self, base: BaseRecord) -> list[bool]:
         return await asyncio.to_thread(lambda: [_can_be_had(layer, base, self._layout) for layer in base.layers])
 
-    async def base_image(self, text: str, platform: str, reasons: list[Reason]) -> KeptBase:
+    async def base_image(self, text: str, platform: str, reasons: list[Reason]) -> BaseRecord:
         """The image that ``text`` names now: its registry says, else the engine where it is nobody else's to say. Where
         the registry can't say, the engine's is taken, and ``reasons`` tell it."""
         reference = parse_reference(text)
         answer = await self.in_registry(reference, platform)
-        if isinstance(answer, KeptBase):
+        if isinstance(answer, BaseRecord):
             await self._index.put_base(answer)
             return answer
         image = await (await self._engines.docker()).image(text)
@@ -142,21 +142,21 @@ class Bases:
             reasons.append(Reason(code="registry-unknown", message=f"{told}: {answer.reason.message}"))
         return await self.from_engine(image.id, image.diff_ids)
 
-    async def still(self, digest: str, text: str, platform: str) -> KeptBase | None:
+    async def still(self, digest: str, text: str, platform: str) -> BaseRecord | None:
         """The base image ``digest``: the engine's, or what ``text`` names if it is still that one. ``None``: it is not,
         or nobody can say."""
-        with suppress(RoostError):
+        with suppress(CodedError):
             image = await (await self._engines.docker()).image(digest)
             if image is not None:
                 return await self.from_engine(image.id, image.diff_ids)
-        with suppress(RoostError):
+        with suppress(CodedError):
             named = await self.base_image(text, platform, [])
             return named if named.digest == digest else None
         return None
 
     async def in_registry(
         self, reference: Reference, platform: str, *, mirrored: bool = True
-    ) -> KeptBase | Unknown | None:
+    ) -> BaseRecord | Unknown | None:
         """The image as its registry has it; ``None``: the registry says that it has none.
 
         Raises BasePlatformError, BaseInvalidError."""
@@ -172,22 +172,22 @@ class Bases:
         check_platform(str(reference), _platform_of(config), platform)
         return base
 
-    async def from_engine(self, image_id: str, diff_ids: Sequence[str]) -> KeptBase:
+    async def from_engine(self, image_id: str, diff_ids: Sequence[str]) -> BaseRecord:
         """An image that only the engine has."""
         there = await self._index.base(image_id)
         if there is not None and there.config:
             return there
         async with self.folder() as folder:
             exported = await (await self._engines.docker()).export(image_id, folder, ())
-        base = KeptBase(
+        base = BaseRecord(
             digest=image_id, config=exported.config, layers=tuple(BaseLayer(diff_id=diff_id) for diff_id in diff_ids)
         )
         await self._index.put_base(base)
         return base
 
     async def steps_on(
-        self, below: KeptBase, steps: Sequence[str], platform: str, progress: Progress, *, fresh: bool = False
-    ) -> KeptBase:
+        self, below: BaseRecord, steps: Sequence[str], platform: str, progress: Progress, *, fresh: bool = False
+    ) -> BaseRecord:
         """Run docker steps in the engine; what they made is kept, layer by layer. Raises the engine's errors."""
         await self._index.put_base(below)
         engine = await self._engines.docker()
@@ -201,7 +201,7 @@ class Bases:
             exported = await engine.export(made, folder, new)
             kept = [await self._keep(exported.layers[diff_id], diff_id) for diff_id in new]
         shared = below.layers[: len(image.diff_ids) - len(new)]
-        base = KeptBase(
+        base = BaseRecord(
             digest=made,
             config=exported.config,
             layers=(*shared, *kept),
@@ -220,17 +220,19 @@ class Bases:
         except asyncio.CancelledError:
             stop.set()
             raise
-        return await to_the_end(asyncio.create_task(self._place(f"{tar}.gz", diff_id, packed.digest, packed.size)))
+        return await finish_despite_cancel(
+            asyncio.create_task(self._place(f"{tar}.gz", diff_id, packed.digest, packed.size))
+        )
 
     async def _place(self, path: str, diff_id: str, digest: str, size: int) -> BaseLayer:
         """Not to be cancelled in between: a file that no row knows would lie there until the next start."""
         stamp = await asyncio.to_thread(place_blob, self._layout, path, digest)
         await self._index.put_layer(
-            KeptLayer(key=f"steps:{diff_id}", diff_id=diff_id, digest=digest, size=size, stamp=stamp)
+            LayerRecord(key=f"steps:{diff_id}", diff_id=diff_id, digest=digest, size=size, stamp=stamp)
         )
         return BaseLayer(diff_id=diff_id, digest=digest, size=size, media_type=OCI_LAYER_GZIP, kept=True)
 
-    async def _dockerfile(self, base: Base, platform: str, progress: Progress, *, fresh: bool) -> KeptBase:
+    async def _dockerfile(self, base: Base, platform: str, progress: Progress, *, fresh: bool) -> BaseRecord:
         text = base.dockerfile if base.dockerfile is not None else await self._text_of(base)
         engine = await self._engines.docker()
         named = platform if base.platform is not None else None
@@ -250,7 +252,9 @@ class Bases:
         try:
             return await asyncio.to_thread(_text_in, base.context_path or "", path)
         except (OSError, UnicodeDecodeError) as error:
-            raise DefinitionError(f"{path} can't be read: {error}", hint="A build context has a Dockerfile.") from error
+            raise InvalidDefinitionError(
+                f"{path} can't be read: {error}", hint="A build context has a Dockerfile."
+            ) from error
 
     async def _check_context(self, base: Base) -> None:
         """What was sent must be what was digested."""
@@ -260,7 +264,7 @@ class Bases:
                 f"{base.context_path} changed while it was being built from", hint="Run the command again."
             )
 
-    async def bring(self, base: KeptBase, progress: Progress) -> None:
+    async def bring(self, base: BaseRecord, progress: Progress) -> None:
         """Make sure that the engine has the image, without a tag: only layers that it lacks are sent.
 
         Raises BaseLostError where nobody has a layer, LayerFileMissingError, and the engine's errors.
@@ -278,14 +282,14 @@ class Bases:
             layers = [LayerFile(diff_id=layer.diff_id, path=files.get(layer.diff_id)) for layer in base.layers]
             await engine.load(base.config, layers, tags=[], base=below, progress=progress)
 
-    async def _with_blobs(self, base: KeptBase, folder: str, progress: Progress) -> KeptBase:
+    async def _with_blobs(self, base: BaseRecord, folder: str, progress: Progress) -> BaseRecord:
         """For a store that takes whole images only, what the engine alone has is taken out of it, once for a base."""
         below = await self._index.base(base.below) if base.below else None
         known = {x.diff_id: x for x in await self.complete(below, folder, progress)} if below is not None else {}
         base = msgspec.structs.replace(base, layers=tuple(known.get(x.diff_id, x) for x in base.layers))
         return msgspec.structs.replace(base, layers=tuple(await self.complete(base, folder, progress)))
 
-    async def _nearest(self, base: KeptBase) -> tuple[str | None, int]:
+    async def _nearest(self, base: BaseRecord) -> tuple[str | None, int]:
         """The image in the engine that shares most with this one, from the bottom, and how many layers."""
         engine, wanted = await self._engines.docker(), [layer.diff_id for layer in base.layers]
         known = [image.config_digest for image in (await self._index.images())[:_CANDIDATES]]
@@ -298,7 +302,7 @@ class Bases:
             found = (candidate, shared) if shared > found[1] else found
         return found
 
-    async def files(self, base: KeptBase, folder: str, *, skip: int = 0) -> dict[str, str]:
+    async def files(self, base: BaseRecord, folder: str, *, skip: int = 0) -> dict[str, str]:
         """Files of the base's layers by diff_id, those of registries fetched into ``folder``; without the lowest
         ``skip``. Raises BaseLostError, and the registry's errors."""
         found: dict[str, str] = {}
@@ -317,7 +321,7 @@ class Bases:
             found[layer.diff_id] = path
         return found
 
-    async def complete(self, image: KeptBase, folder: str, progress: Progress) -> list[BaseLayer]:
+    async def complete(self, image: BaseRecord, folder: str, progress: Progress) -> list[BaseLayer]:
         """The image's layers with the digests of their blobs: those that only the engine has, for it alone had them or
         the file that was kept is gone, are taken out and kept. Raises BaseLostError where the engine has lost them."""
         had = await self._had(image)
@@ -353,14 +357,14 @@ def _text_in(context: str, path: str) -> str:
     """A Dockerfile that is a link counts in the context's digest by where it leads: its text must count as well."""
     led = os.path.relpath(os.path.realpath(path), os.path.realpath(context))
     if os.path.islink(path) and led not in LocalFiles().context_names(context):
-        raise DefinitionError(
+        raise InvalidDefinitionError(
             f"{path} leads to {led}, which is no part of the build context",
             hint="Put the Dockerfile itself into the folder; Docker follows no link out of it either.",
         )
     return LocalFiles().read(path).decode()
 
 
-def _can_be_had(layer: BaseLayer, base: KeptBase, layout: Layout) -> bool:
+def _can_be_had(layer: BaseLayer, base: BaseRecord, layout: Layout) -> bool:
     if layer.digest is None:
         return False
     if not layer.kept:
@@ -378,13 +382,13 @@ def _lost(diff_id: str) -> BaseLostError:
     )
 
 
-def _of_registry(reference: Reference, digest: str, document: Manifest, config: bytes) -> KeptBase:
+def _of_registry(reference: Reference, digest: str, document: Manifest, config: bytes) -> BaseRecord:
     diff_ids = _Config.diff_ids(config)
     if len(diff_ids) != len(document.layers):
         raise BaseInvalidError(
             f"{reference}: its manifest has {len(document.layers)} layers, its config another number"
         )
-    return KeptBase(
+    return BaseRecord(
         digest=document.config.digest,
         config=config,
         layers=tuple(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from roost.model.errors import BuildError, DefinitionError, NotFoundError, UnreachableError
+from roost.model.errors import BuildError, InvalidDefinitionError, LookupFailedError, ServiceUnreachableError
 
 
-class BaseMissingError(NotFoundError):
+class BaseMissingError(LookupFailedError):
     """Neither a registry nor the engine has the base image."""
 
     code = "base-missing"
@@ -15,13 +15,13 @@ class BaseLostError(BaseMissingError):
     """The engine alone had a layer of the base image, and has it no more."""
 
 
-class BaseUnreachableError(UnreachableError):
+class BaseUnreachableError(ServiceUnreachableError):
     """The base's registry can't say, and the engine does not have the base image."""
 
     code = "base-unreachable"
 
 
-class BasePlatformError(DefinitionError):
+class BasePlatformError(InvalidDefinitionError):
     """The base image is for another platform."""
 
     code = "base-platform"

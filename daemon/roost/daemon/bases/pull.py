@@ -12,7 +12,7 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.answers import Unknown
 from roost.daemon.oci.references import Reference, parse_reference
-from roost.model.records import KeptBase
+from roost.model.records import BaseRecord
 
 
 class ImagePuller:
@@ -22,7 +22,7 @@ class ImagePuller:
         self._engines = engines
         self._bases = bases
 
-    async def pull(self, image: KeptBase, asked: str | None, platform: str, progress: Progress) -> None:
+    async def pull(self, image: BaseRecord, asked: str | None, platform: str, progress: Progress) -> None:
         """Make sure that the engine has the image of ``image.reference``. ``platform``: the one that it is for, and
         ``asked`` if somebody names it.
 
@@ -43,7 +43,7 @@ class ImagePuller:
         if pulled.id != image.digest:
             raise BaseInvalidError(f"{reference} came as {pulled.id}, and not as {image.digest}", hint="Try again.")
 
-    async def _fetch(self, image: KeptBase, reference: Reference, platform: str, progress: Progress) -> None:
+    async def _fetch(self, image: BaseRecord, reference: Reference, platform: str, progress: Progress) -> None:
         """Layers that the engine has are not fetched."""
         whole = image if image.config else await self._bases.in_registry(reference, platform)
         if isinstance(whole, Unknown):

@@ -21,14 +21,14 @@ from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.answers import Answer, Unknown, Yes
 from roost.daemon.oci.manifests import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest, describe, parse_manifest
 from roost.daemon.oci.references import Reference, parse_reference
-from roost.model.errors import UnreachableError
-from roost.model.records import BaseLayer, KeptBase
+from roost.model.errors import ServiceUnreachableError
+from roost.model.records import BaseLayer, BaseRecord
 from roost.store.disk.failpoints import failpoint
 from roost.store.disk.layer_files import blob_path
 from roost.store.disk.layout import Layout
 
 
-class RegistryUnknownError(UnreachableError):
+class RegistryUnknownError(ServiceUnreachableError):
     """The registry can't say what it has, so nothing is pushed over it."""
 
     code = "registry-unknown"
@@ -55,13 +55,13 @@ class ImagePusher:
 
     async def push(
         self,
-        image: KeptBase,
+        image: BaseRecord,
         repository: Reference,
         tags: list[str],
         progress: Progress,
         *,
         annotations: Mapping[str, str] | None = None,
-        top: KeptBase | None = None,
+        top: BaseRecord | None = None,
     ) -> Pushed:
         """Make sure that ``repository`` has the image under all of ``tags``; where the first is, nothing is written.
         ``top``, which its upper layers were put on, goes beside it under its own content.
@@ -99,7 +99,7 @@ class ImagePusher:
                 await self._push_manifest(repository.tagged(tag), manifest.value.data, manifest.value.media_type)
 
     async def _push_top(
-        self, top: KeptBase, image: KeptBase, descriptors: list[Descriptor], repository: Reference
+        self, top: BaseRecord, image: BaseRecord, descriptors: list[Descriptor], repository: Reference
     ) -> None:
         """The base that an image was made on may be in no other registry, and its tag may move: its layers are the
         image's own, so a config and a manifest are all that there is to send."""
@@ -145,7 +145,7 @@ class ImagePusher:
 
     async def _send_layers(
         self,
-        image: KeptBase,
+        image: BaseRecord,
         layers: list[BaseLayer],
         descriptors: list[Descriptor],
         repository: Reference,
@@ -164,7 +164,7 @@ class ImagePusher:
         return sent
 
     async def _send(
-        self, image: KeptBase, layer: BaseLayer, descriptor: Descriptor, repository: Reference, folder: str
+        self, image: BaseRecord, layer: BaseLayer, descriptor: Descriptor, repository: Reference, folder: str
     ) -> int:
         registry = await self._engines.registry()
         if layer.kept:

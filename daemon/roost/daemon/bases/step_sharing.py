@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
-from roost.daemon.bases.bases import Bases, Settled
+from roost.daemon.bases.bases import Bases, ResolvedBase
 from roost.daemon.bases.naming import LABEL_BASE, content_tag, image_repository, steps_repository, steps_tag
 from roost.daemon.bases.push import ImagePusher
 from roost.daemon.config.schema import RegistriesSettings
@@ -20,8 +20,8 @@ from roost.daemon.oci.answers import Answer, No, Unknown, Yes
 from roost.daemon.oci.manifests import Manifest, parse_manifest
 from roost.daemon.oci.references import Reference
 from roost.daemon.oci.registries import places
-from roost.model.errors import RoostError, UnreachableError
-from roost.model.records import Generation, KeptBase
+from roost.model.errors import CodedError, ServiceUnreachableError
+from roost.model.records import BaseRecord, Generation
 from roost.store.disk.layout import Layout
 from roost.store.index.index import Index
 from roost.wire.plans import Reason
@@ -33,12 +33,12 @@ ANNOTATION_BASE = LABEL_BASE
 class Shared(msgspec.Struct, frozen=True, kw_only=True):
     """What became of offering a result."""
 
-    settled: Settled
+    settled: ResolvedBase
     """Another machine's, where that was there first."""
     reason: Reason | None = None
 
 
-class StepsUnknownError(UnreachableError):
+class StepsUnknownError(ServiceUnreachableError):
     """Whether a registry has what docker steps made, or a generation's base, could not be found out."""
 
     code = "registry-unknown"
@@ -56,7 +56,7 @@ class StepShare:
 
     async def first(
         self, definition_digest: str, platform: str, image_platform: str, *, mirrored: bool = True
-    ) -> Settled | None:
+    ) -> ResolvedBase | None:
         """What somebody made of this definition first; ``None``: nobody did, or nobody can say. Not ``mirrored``: as
         the registries themselves have it, which mirrors may not yet.
 
@@ -68,7 +68,7 @@ class StepShare:
                 return await self._settled(*found.value, image_platform, mirrored=mirrored)
         return None
 
-    async def again(self, generation: Generation, image_platform: str, *, stepped: bool = True) -> Settled | None:
+    async def again(self, generation: Generation, image_platform: str, *, stepped: bool = True) -> ResolvedBase | None:
         """What a generation keeps, from a registry that has it; ``None``: none has. Not ``stepped``: that is its base.
 
         Raises StepsUnknownError where one can't say: what can't be made again must not be made again for that."""
@@ -99,7 +99,7 @@ class StepShare:
 
     async def offer(
         self,
-        settled: Settled,
+        settled: ResolvedBase,
         definition_digest: str,
         platform: str,
         image_platform: str,
@@ -119,7 +119,7 @@ class StepShare:
             pushed = await self._pusher.push(settled.top, repository, tags, progress, annotations=noted)
             if pushed.digest != settled.top.digest:
                 return await self._instead(settled, definition_digest, platform, image_platform)
-        except RoostError as error:
+        except CodedError as error:
             progress.log(f"What the docker steps made is not shared: {error.message}")
             text = f"What the docker steps made is on this machine alone: {error.message}"
             return Shared(settled=settled, reason=Reason(code="steps-not-pushed", message=text))
@@ -127,7 +127,7 @@ class StepShare:
         return Shared(settled=settled, reason=Reason(code="steps-pushed", message=text))
 
     async def late(
-        self, settled: Settled, definition_digest: str, platform: str, image_platform: str, progress: Progress
+        self, settled: ResolvedBase, definition_digest: str, platform: str, image_platform: str, progress: Progress
     ) -> Shared:
         """Push a result that a generation keeps, where that could not be done when it was made: as the first one only
         where the workspace says that there is none. Nobody else's takes its place."""
@@ -143,7 +143,9 @@ class StepShare:
         shared = await self.offer(settled, definition_digest, platform, image_platform, progress, own=own)
         return msgspec.structs.replace(shared, settled=settled)
 
-    async def _instead(self, settled: Settled, definition_digest: str, platform: str, image_platform: str) -> Shared:
+    async def _instead(
+        self, settled: ResolvedBase, definition_digest: str, platform: str, image_platform: str
+    ) -> Shared:
         """Somebody else's reached the registry meanwhile."""
         theirs = await self.first(definition_digest, platform, image_platform, mirrored=False)
         if theirs is None:
@@ -171,17 +173,17 @@ class StepShare:
 
     async def _settled(
         self, reference: Reference, document: Manifest, image_platform: str, *, mirrored: bool = True
-    ) -> Settled | None:
+    ) -> ResolvedBase | None:
         """Recorded, so that the next time asks nobody."""
         found = await self._bases.in_registry(reference, image_platform, mirrored=mirrored)
-        if not isinstance(found, KeptBase):
+        if not isinstance(found, BaseRecord):
             return None
         below = document.annotations.get(ANNOTATION_BASE)
         top = msgspec.structs.replace(found, below=below)
         await self._index.put_base(top)
         if below is None:
-            return Settled(top=top, base_digest=top.digest)
-        return Settled(top=top, base_digest=below, steps_digest=top.digest)
+            return ResolvedBase(top=top, base_digest=top.digest)
+        return ResolvedBase(top=top, base_digest=below, steps_digest=top.digest)
 
 
 def _unknown(generation: Generation, why: str, *, stepped: bool) -> StepsUnknownError:

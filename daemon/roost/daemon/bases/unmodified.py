@@ -19,8 +19,8 @@ from roost.daemon.oci.answers import Unknown
 from roost.daemon.oci.platforms import same_platform
 from roost.daemon.oci.references import parse_reference
 from roost.daemon.oci.target_platforms import can_run
-from roost.model.errors import RoostError, UnreachableError
-from roost.model.records import BaseLayer, Generation, KeptBase
+from roost.model.errors import CodedError, ServiceUnreachableError
+from roost.model.records import BaseLayer, BaseRecord, Generation
 from roost.store.store import Store
 from roost.wire.plans import Reason
 
@@ -45,16 +45,17 @@ class PlainBases:
         self._bases = bases
         self._puller = ImagePuller(engines, bases)
 
-    async def named(self, text: str, platform: str, asked: str | None) -> KeptBase | Unknown | None:
+    async def named(self, text: str, platform: str, asked: str | None) -> BaseRecord | Unknown | None:
         """What ``text`` names: the engine's image, as for Docker, else its registry's; ``None``: nobody has it.
         ``platform``: the one that it is for, and ``asked`` if the definition names it. Where it does not, an image of
         another platform in the engine is one that somebody pulled for another purpose: the registry's comes first.
 
-        Raises ImagePlatformError, BasePlatformError, BaseInvalidError; UnreachableError where ``text`` is an id."""
+        Raises ImagePlatformError, BasePlatformError, BaseInvalidError; ServiceUnreachableError where ``text`` is an
+        id."""
         own = id_of(text)
         try:
             image = await (await self._engines.docker()).image(own or text)
-        except UnreachableError:
+        except ServiceUnreachableError:
             if own is not None:
                 raise
             image = None
@@ -66,7 +67,7 @@ class PlainBases:
             return await self._index.base(own)
         return await self._of_registry(text, platform, image)
 
-    async def _of_registry(self, text: str, platform: str, other: EngineImage | None) -> KeptBase | Unknown | None:
+    async def _of_registry(self, text: str, platform: str, other: EngineImage | None) -> BaseRecord | Unknown | None:
         """``other``: what the engine has of another platform, which is better than none if it can be run. Raises
         ImagePlatformError where it can't: a generation would keep it."""
         try:
@@ -75,39 +76,39 @@ class PlainBases:
             if other is None:
                 raise
             found = None
-        if isinstance(found, KeptBase) or other is None:
+        if isinstance(found, BaseRecord) or other is None:
             return found
         if not await asyncio.to_thread(can_run, other.platform, platform):
             why = f", and its registry can't say whether it has another: {found.reason.message}" if found else ""
             raise _wrong_platform(text, other.platform, f"this is {platform}{why}", platform)
         return await self._kept(text, other)
 
-    async def in_engine(self, digest: str) -> KeptBase | None:
+    async def in_engine(self, digest: str) -> BaseRecord | None:
         """The engine's image of that id. Raises the engine's errors."""
         image = await (await self._engines.docker()).image(digest)
         return await self._kept(digest, image) if image is not None else None
 
-    async def _kept(self, text: str, image: EngineImage) -> KeptBase:
+    async def _kept(self, text: str, image: EngineImage) -> BaseRecord:
         layers = tuple(BaseLayer(diff_id=diff_id) for diff_id in image.diff_ids)
-        own = KeptBase(digest=image.id, config=b"", layers=layers, reference=_origin(text, image.repo_digests))
+        own = BaseRecord(digest=image.id, config=b"", layers=layers, reference=_origin(text, image.repo_digests))
         return await self._index.base(image.id) or own
 
     async def settle(
         self, text: str, platform: str, asked: str | None, reasons: list[Reason], *, fresh: bool
-    ) -> KeptBase:
+    ) -> BaseRecord:
         """The image for a new generation. ``fresh``: what its registry says counts, as for any base, and not what the
         engine has under that name; ``reasons`` tell where it can't say.
 
         Raises BaseMissingError, BaseUnreachableError and what ``named`` raises."""
         own = id_of(text)
         found = await self.named(text, platform, asked) if own is not None or not fresh else None
-        if isinstance(found, KeptBase):
+        if isinstance(found, BaseRecord):
             return found
         if own is not None:
             raise BaseMissingError(f"The engine does not have the image {own}", hint="Bring it into the engine again.")
         return await self._bases.base_image(text, platform, reasons)
 
-    async def kept(self, generation: Generation, text: str) -> KeptBase:
+    async def kept(self, generation: Generation, text: str) -> BaseRecord:
         """The image that a generation keeps. Raises BaseMissingError where it is nowhere any more."""
         assert generation.base_digest is not None
         base = await self._index.base(generation.base_digest)
@@ -123,7 +124,7 @@ class PlainBases:
             hint=f"Bring it into the engine again, or take what {text} names now with `roost build --rebuild`.",
         )
 
-    async def bring(self, base: KeptBase, asked: str | None, platform: str, progress: Progress) -> None:
+    async def bring(self, base: BaseRecord, asked: str | None, platform: str, progress: Progress) -> None:
         """Make sure that the engine has it: pulled where a registry has it.
 
         Raises BaseInvalidError, BaseMissingError, and the errors of engine and registry."""
@@ -135,20 +136,20 @@ class PlainBases:
         else:
             await self._puller.pull(base, asked, platform, progress)
 
-    async def whole(self, base: KeptBase, platform: str) -> KeptBase:
+    async def whole(self, base: BaseRecord, platform: str) -> BaseRecord:
         """The same with its config, and with the blobs of its layers where a registry tells them. Raises the engine's
         errors."""
         if base.config:
             return base
         if base.reference is not None:
             found = await self._bases.in_registry(parse_reference(base.reference), platform)
-            if isinstance(found, KeptBase) and found.digest == base.digest:
+            if isinstance(found, BaseRecord) and found.digest == base.digest:
                 await self._index.put_base(found)
                 return found
         return await self._bases.from_engine(base.digest, [layer.diff_id for layer in base.layers])
 
 
-def _wrong_platform(text: str, found: str, but: str, wanted: str) -> RoostError:
+def _wrong_platform(text: str, found: str, but: str, wanted: str) -> CodedError:
     from roost.daemon.engines.docker.errors import ImagePlatformError
 
     return ImagePlatformError(

@@ -22,37 +22,37 @@ from roost.daemon.builds.results import as_joined, cutoff, not_needed, told
 from roost.daemon.config.dates import as_of_moment, parse_as_of
 from roost.daemon.config.ids import new_id
 from roost.daemon.credentials.host import in_urls, missing_variables, urls_of, urls_of_lock
-from roost.daemon.credentials.request import given
+from roost.daemon.credentials.request import request_credentials
 from roost.daemon.credentials.substitution import concealed, expand_credentials, registry_credentials
 from roost.daemon.decision.facts import Facts, Request
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.jobs import ImageJob, ImageJobs
 from roost.daemon.jobs.events import Events
-from roost.daemon.jobs.reporter import BuildProgress, in_turn
-from roost.daemon.jobs.shared_task import Flight, Flights, Listener
+from roost.daemon.jobs.reporter import BuildProgress, acquire_slot
+from roost.daemon.jobs.shared_task import Listener, SharedTask, SharedTasks
 from roost.daemon.jobs.views import artifact_view
 from roost.daemon.launch.folder import LaunchFolder
-from roost.daemon.launch.prepare import moving
-from roost.daemon.locks.shared_locks import Given, Offering
+from roost.daemon.launch.prepare import invalidate_launch_plans
+from roost.daemon.locks.shared_locks import Offering, PublishResult
 from roost.daemon.locks.solve import solve_lock
 from roost.daemon.oci.target_platforms import local_platform, split_platform
-from roost.daemon.planning.planner import Planned, Planner
-from roost.daemon.prefixes.builds import PrefixBuilds, Ready, Wanted
-from roost.model.errors import BuildCancelledError, NotFoundError, RoostError
+from roost.daemon.planning.planner import Planner, PlanWithFacts
+from roost.daemon.prefixes.builds import PrefixBuilds, PrefixRequest, PrefixResult
+from roost.model.errors import BuildCancelledError, CodedError, LookupFailedError
 from roost.model.locks.lock import Lock, lock_digest
-from roost.model.records import Build, Generation, NewGeneration
+from roost.model.records import BuildRecord, Generation, NewGeneration
 from roost.store.clock import utc_now
-from roost.store.disk.cancellation import to_the_end
+from roost.store.disk.cancellation import finish_despite_cancel
 from roost.store.store import Store
 from roost.wire.builds import BuildResult, Message
-from roost.wire.plans import Action, What
+from roost.wire.plans import Action, EnvironmentSelector
 
 MAKING: tuple[Action, ...] = ("build-prefix", "build-image", "pull-image")
 """Actions that leave something behind which was not ready before."""
 
 
-def makes(planned: Planned) -> bool:
+def makes(planned: PlanWithFacts) -> bool:
     """Whether something is to be made ready, or at least recorded, before it is used."""
     return planned.plan.action in MAKING or planned.unrecorded
 
@@ -60,10 +60,10 @@ def makes(planned: Planned) -> bool:
 class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
     """One request for an environment that is ready."""
 
-    resolved: Resolved
+    resolved: ResolvedDefinition
     """Aimed at the request's target."""
     request: Request
-    what: What
+    what: EnvironmentSelector
     push: str | None = None
     """An image for the registry at this location, and not for an engine."""
 
@@ -87,13 +87,13 @@ class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
         return self.request.rebuild or self.request.as_of is not None
 
 
-class Making(msgspec.Struct, frozen=True):
+class BuildSession(msgspec.Struct, frozen=True):
     """One build under way."""
 
-    flight: Flight[BuildResult]
+    flight: SharedTask[BuildResult]
     job: BuildJob
-    build: Build
-    planned: Planned
+    build: BuildRecord
+    planned: PlanWithFacts
 
 
 def _nothing() -> None:
@@ -120,8 +120,8 @@ class Builds:
         self._prefixes = prefixes
         self._images = images
         self.records = BuildRecords(store.index, events)
-        self._flights: Flights[BuildResult] = Flights()
-        self._by_id: dict[str, Flight[BuildResult]] = {}
+        self._flights: SharedTasks[BuildResult] = SharedTasks()
+        self._by_id: dict[str, SharedTask[BuildResult]] = {}
         self._detached: set[asyncio.Task[None]] = set()
         self._numbering: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -196,7 +196,7 @@ class Builds:
         await self._images.stop()
         await asyncio.gather(*self._detached, return_exceptions=True)
 
-    async def _build(self, flight: Flight[BuildResult], job: BuildJob) -> BuildResult:
+    async def _build(self, flight: SharedTask[BuildResult], job: BuildJob) -> BuildResult:
         """One build from first to last: told and logged, and its end told whatever happens."""
         build = _new_build(job)
         self._by_id[build.id] = flight
@@ -205,7 +205,7 @@ class Builds:
         try:
             return await self._recorded(flight, job, build)
         except asyncio.CancelledError:
-            error: RoostError = BuildCancelledError("The build was cancelled", hint="Nothing half-made was kept.")
+            error: CodedError = BuildCancelledError("The build was cancelled", hint="Nothing half-made was kept.")
             flight.publish(Message(event="error", error=concealed(failure_body(error), job.what.environ)))
             raise error from None
         except Exception as failure:
@@ -215,44 +215,44 @@ class Builds:
         finally:
             self._by_id.pop(build.id, None)
             flight.close()
-            await to_the_end(kept)
+            await finish_despite_cancel(kept)
 
-    async def _recorded(self, flight: Flight[BuildResult], job: BuildJob, build: Build) -> BuildResult:
+    async def _recorded(self, flight: SharedTask[BuildResult], job: BuildJob, build: BuildRecord) -> BuildResult:
         """From the row that says it began to the row that says how it ended."""
         started = time.monotonic()
         planned = await self._planner.plan(job.resolved, job.request, job.what)
         try:
-            await to_the_end(asyncio.create_task(self.records.begin(build, job.resolved)))
+            await finish_despite_cancel(asyncio.create_task(self.records.begin(build, job.resolved)))
             flight.publish(told(planned, job.resolved))
-            result = await self._make_ready(Making(flight, job, build, planned))
+            result = await self._make_ready(BuildSession(flight, job, build, planned))
         except BaseException as error:
-            await to_the_end(asyncio.create_task(self._fail(build, error, started, job.what.environ)))
+            await finish_despite_cancel(asyncio.create_task(self._fail(build, error, started, job.what.environ)))
             raise
         with suppress(asyncio.CancelledError):  # too late: it is ready
-            await to_the_end(asyncio.create_task(self.records.end(build, "succeeded", started)))
+            await finish_despite_cancel(asyncio.create_task(self.records.end(build, "succeeded", started)))
         flight.publish(Message(event="result", result=result))
         return result
 
-    async def _fail(self, build: Build, error: BaseException, started: float, environ: Mapping[str, str]) -> None:
+    async def _fail(self, build: BuildRecord, error: BaseException, started: float, environ: Mapping[str, str]) -> None:
         cancelled = isinstance(error, asyncio.CancelledError)
         failure = BuildCancelledError("The build was cancelled") if cancelled else as_roost_error(error)
         body = concealed(failure_body(failure), environ)
         await self.records.end(build, "cancelled" if cancelled else "failed", started, body)
 
-    async def _make_ready(self, making: Making) -> BuildResult:
+    async def _make_ready(self, making: BuildSession) -> BuildResult:
         """One at a time for what makes a generation: a definition keeps the lock that it was given first, and two that
         are asked for anew get two numbers."""
         job = making.job
         if making.planned.facts.generation is not None and not job.anew:
             return await self._from_lock(making)
         key = (job.resolved.digest, job.resolved.lineage)
-        async with in_turn(self._numbering.setdefault(key, asyncio.Lock()), making.flight.publish):
+        async with acquire_slot(self._numbering.setdefault(key, asyncio.Lock()), making.flight.publish):
             if not job.anew and await self._store.index.current_generation(*key) is not None:
                 planned = await self._planner.plan(job.resolved, job.request, job.what)
                 making = msgspec.structs.replace(making, planned=planned)
             return await self._from_lock(making)
 
-    async def _from_lock(self, making: Making) -> BuildResult:
+    async def _from_lock(self, making: BuildSession) -> BuildResult:
         job, facts, locks = making.job, making.planned.facts, self._planner.first_locks
         lock, solved = await self._lock(making.flight, job, facts)
         moves = job.anew or (job.what.lock is not None and facts.generation is None)
@@ -260,13 +260,13 @@ class Builds:
             result = await self._make(making, lock, moves=moves, proven=offering.begin if solved else _nothing)
             if job.anew:
                 result = msgspec.structs.replace(result, moved=await self._moved(job.resolved.digest))
-            given = await offering.outcome() if solved else Given()
-        if given.instead is not None:  # it was shared meanwhile, and is taken as current
-            result = await self._make(making, given.instead, moves=True)
-        said = given.reasons if solved else await locks.standing(job.resolved, job.what, facts)
+            request_credentials = await offering.outcome() if solved else PublishResult()
+        if request_credentials.instead is not None:  # it was shared meanwhile, and is taken as current
+            result = await self._make(making, request_credentials.instead, moves=True)
+        said = request_credentials.reasons if solved else await locks.standing(job.resolved, job.what, facts)
         return msgspec.structs.replace(result, reasons=[*result.reasons, *said])
 
-    async def _offer(self, making: Making, lock: Lock) -> Given:
+    async def _offer(self, making: BuildSession, lock: Lock) -> PublishResult:
         """Give the lock that was solved here to others."""
         job = making.job
         progress = BuildProgress(making.flight.publish, job.what.environ)
@@ -277,7 +277,7 @@ class Builds:
         return [f"{each.name}:{each.version}" for each in await self._store.index.versions_of_definition(digest)]
 
     async def _make(
-        self, making: Making, lock: Lock, *, moves: bool, proven: Callable[[], None] = _nothing
+        self, making: BuildSession, lock: Lock, *, moves: bool, proven: Callable[[], None] = _nothing
     ) -> BuildResult:
         """``proven`` is called once all packages are known to install, if that is known before all is ready."""
         job, build, facts = making.job, making.build, making.planned.facts
@@ -288,7 +288,9 @@ class Builds:
             return await self._make_image(making, lock, proven)
         new = None if facts.generation is not None and not job.anew else _new_generation(job)
         credentials = await self._credentials(job, lock)
-        wanted = Wanted(lock=lock, build_id=build.id, generation=new, credentials=credentials, environ=job.what.environ)
+        wanted = PrefixRequest(
+            lock=lock, build_id=build.id, generation=new, credentials=credentials, environ=job.what.environ
+        )
         ready = await self._ready(wanted, making.flight, moves=moves)
         generation = await self._generation(job, facts, wanted, ready, moves=moves)
         await self._store.index.update_build(build.id, generation=generation.number, artifact_id=ready.artifact.id)
@@ -303,7 +305,7 @@ class Builds:
             reasons=[*making.planned.plan.reasons, *([cutoff(digest)] if ready.reused else [])],
         )
 
-    async def _make_image(self, making: Making, lock: Lock, proven: Callable[[], None]) -> BuildResult:
+    async def _make_image(self, making: BuildSession, lock: Lock, proven: Callable[[], None]) -> BuildResult:
         job, planned, what = making.job, making.planned, making.job.what
         image = ImageJob(
             resolved=job.resolved,
@@ -320,7 +322,7 @@ class Builds:
             credentials=await self._credentials(job, lock),
             environ=what.environ,
         )
-        with given(registry_credentials(job.resolved.parsed.credentials, what.environ, all_needed=True)):
+        with request_credentials(registry_credentials(job.resolved.parsed.credentials, what.environ, all_needed=True)):
             result = await self._images.make(image, making.flight.publish)
         return msgspec.structs.replace(result, reasons=[*planned.plan.reasons, *result.reasons])
 
@@ -329,14 +331,14 @@ class Builds:
         elsewhere for the hosts that the lock's packages are on."""
         found = await self._engines.credentials(urls_of_lock(lock), job.what.environ)
         found |= in_urls(job.resolved.definition, job.what.environ)
-        given = {**found, **expand_credentials(job.resolved.parsed.credentials, job.what.environ)}
+        request_credentials = {**found, **expand_credentials(job.resolved.parsed.credentials, job.what.environ)}
         conda = job.resolved.definition.conda
         written = [*conda.channels, *conda.dependencies]
         if not job.what.environ or not written:
-            return given
-        return (await self._engines.conda()).secrets(written, job.what.environ, given)
+            return request_credentials
+        return (await self._engines.conda()).secrets(written, job.what.environ, request_credentials)
 
-    async def _lock(self, flight: Flight[BuildResult], job: BuildJob, facts: Facts) -> tuple[Lock, bool]:
+    async def _lock(self, flight: SharedTask[BuildResult], job: BuildJob, facts: Facts) -> tuple[Lock, bool]:
         """The lock that is kept for the generation, or that somebody shared, or a new solve, and whether it is that."""
         if facts.generation is not None and not job.anew:
             kept = await self._store.index.lock(facts.generation.lock_digest)
@@ -346,7 +348,9 @@ class Builds:
         if not job.anew and (first := await locks.take(job.resolved, job.what, progress)):
             return first, False
         if job.what.lock is not None:
-            raise NotFoundError(f"No registry has lock {job.what.lock} any more", hint="Try again, or leave it out.")
+            raise LookupFailedError(
+                f"No registry has lock {job.what.lock} any more", hint="Try again, or leave it out."
+            )
         solved = await self._solved(job, progress)
         if not job.anew and (first := await locks.take(job.resolved, job.what, progress, fresh=True)):
             return first, False
@@ -362,15 +366,15 @@ class Builds:
         await progress.record(self._store.index)
         return lock
 
-    async def _ready(self, wanted: Wanted, flight: Flight[BuildResult], *, moves: bool) -> Ready:
+    async def _ready(self, wanted: PrefixRequest, flight: SharedTask[BuildResult], *, moves: bool) -> PrefixResult:
         """While a definition's current generation moves, no plan file is left behind that names the old one."""
         if not moves:
             return await self._prefixes.ensure(wanted, flight.publish)
-        async with moving(self._launches):
+        async with invalidate_launch_plans(self._launches):
             return await self._prefixes.ensure(wanted, flight.publish)
 
     async def _generation(
-        self, job: BuildJob, facts: Facts, wanted: Wanted, ready: Ready, *, moves: bool
+        self, job: BuildJob, facts: Facts, wanted: PrefixRequest, ready: PrefixResult, *, moves: bool
     ) -> Generation:
         """The generation that was asked for; or recorded with the prefix; or added now, because the prefix was there
         already or was built for somebody else."""
@@ -384,7 +388,7 @@ class Builds:
             return recorded
         if not moves:
             return await index.add_generation(wanted.generation, wanted.lock)
-        async with moving(self._launches):
+        async with invalidate_launch_plans(self._launches):
             return await index.add_generation(wanted.generation, wanted.lock)
 
 
@@ -395,9 +399,9 @@ async def _see_through(messages: AsyncGenerator[Message, None], holding: Abstrac
                 pass
 
 
-def _new_build(job: BuildJob) -> Build:
+def _new_build(job: BuildJob) -> BuildRecord:
     resolved, source = job.resolved, job.resolved.source
-    return Build(
+    return BuildRecord(
         id=new_id("b"),
         definition_digest=resolved.digest,
         platform=resolved.platform,

@@ -8,11 +8,11 @@ import time
 
 import msgspec
 
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.views import error_body
-from roost.model.errors import BuildError, RoostError
-from roost.model.records import Build, BuildState
+from roost.model.errors import BuildError, CodedError
+from roost.model.records import BuildRecord, BuildState
 from roost.store.clock import utc_now
 from roost.store.index.index import Index
 from roost.wire.protocol import ErrorBody
@@ -26,9 +26,9 @@ class BuildRecords:
     def __init__(self, index: Index, events: Events) -> None:
         self._index = index
         self._events = events
-        self._unwritten: dict[str, tuple[Build, dict[str, object]]] = {}
+        self._unwritten: dict[str, tuple[BuildRecord, dict[str, object]]] = {}
 
-    async def begin(self, build: Build, resolved: Resolved) -> None:
+    async def begin(self, build: BuildRecord, resolved: ResolvedDefinition) -> None:
         """Raises the store's errors."""
         await self.catch_up()
         source = resolved.source
@@ -36,7 +36,7 @@ class BuildRecords:
         await self._index.insert_build(build)
         await self._events.append("build-started", **_event_fields(build))
 
-    async def end(self, build: Build, state: BuildState, started: float, body: ErrorBody | None = None) -> None:
+    async def end(self, build: BuildRecord, state: BuildState, started: float, body: ErrorBody | None = None) -> None:
         """``started``: of the monotonic clock. Never fails: how a build ended does not depend on its record."""
         seconds = round(time.monotonic() - started, 3)
         fields: dict[str, object] = {"state": state, "ended": utc_now(), "seconds": seconds}
@@ -53,22 +53,22 @@ class BuildRecords:
                 await self._index.update_build(build_id, **fields)
                 told = {"seconds": fields["seconds"]} if "error" not in fields else {"code": _code(fields)}
                 await self._events.append("build-ended", **_event_fields(build), state=fields["state"], **told)
-            except RoostError as error:
+            except CodedError as error:
                 log.warning("The end of build %s is not recorded yet: %s", build_id, error.message)
                 self._unwritten[build_id] = build, fields
                 return
 
 
-def as_roost_error(error: BaseException, stopped: str = "build") -> RoostError:
+def as_roost_error(error: BaseException, stopped: str = "build") -> CodedError:
     """Whatever else stopped a build, or what is ``stopped``, as one of ours."""
-    if isinstance(error, RoostError):
+    if isinstance(error, CodedError):
         return error
     return BuildError(
         f"The {stopped} stopped on {type(error).__name__}: {error}", hint="`roost daemon logs` has the trace."
     )
 
 
-def failure_body(error: RoostError) -> ErrorBody:
+def failure_body(error: CodedError) -> ErrorBody:
     """Whatever goes wrong in a build without a status of its own (a full disk), the build failed: that has one."""
     body = error_body(error)
     return msgspec.structs.replace(body, exit_status=BuildError.exit_status) if body.exit_status == 1 else body
@@ -79,5 +79,5 @@ def _code(fields: dict[str, object]) -> object:
     return error["code"] if isinstance(error, dict) else None
 
 
-def _event_fields(build: Build) -> dict[str, object]:
+def _event_fields(build: BuildRecord) -> dict[str, object]:
     return {"build": build.id, "definition_digest": build.definition_digest, "name": build.name}

@@ -6,13 +6,13 @@ import msgspec
 
 from roost.daemon.decision.facts import short
 from roost.daemon.definitions.editables import warnings_of
-from roost.daemon.definitions.resolve import Resolved
-from roost.daemon.planning.planner import Planned
+from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.planning.planner import PlanWithFacts
 from roost.wire.builds import BuildResult, Message
 from roost.wire.plans import Reason
 
 
-def told(planned: Planned, resolved: Resolved) -> Message:
+def told(planned: PlanWithFacts, resolved: ResolvedDefinition) -> Message:
     """The plan, and what its reasons warn of."""
     warnings = warnings_of(planned.plan.reasons)
     return Message(event="plan", plan=planned.plan, source=resolved.source, warnings=warnings)
@@ -26,7 +26,7 @@ def as_joined(message: Message) -> Message:
     return msgspec.structs.replace(message, result=msgspec.structs.replace(result, state="joined"))
 
 
-def not_needed(planned: Planned, resolved: Resolved, more: tuple[Reason, ...] = ()) -> BuildResult:
+def not_needed(planned: PlanWithFacts, resolved: ResolvedDefinition, more: tuple[Reason, ...] = ()) -> BuildResult:
     """All is ready. ``more``: what there is to say besides the plan's reasons."""
     generation = planned.facts.generation
     return BuildResult(

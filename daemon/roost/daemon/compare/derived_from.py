@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roost.model.errors import NotFoundError
+from roost.model.errors import LookupFailedError
 from roost.model.forms.canonical import canonical, settings_canonical
 from roost.model.forms.differences import differences
 from roost.model.names import NameInvalidError, parse_reference
@@ -35,5 +35,5 @@ async def _origin(index: Index, version: EnvironmentVersion) -> EnvironmentVersi
     try:
         reference = parse_reference(version.origin)
         return await index.environment(reference) if reference.version is not None else None
-    except (NameInvalidError, NotFoundError):
+    except (NameInvalidError, LookupFailedError):
         return None

@@ -9,17 +9,17 @@ import re
 import msgspec
 
 from roost.daemon.decision.facts import Request
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.planning.planner import aimed
-from roost.daemon.services import Work
-from roost.model.errors import NotFoundError, RoostError
+from roost.daemon.services import Services
+from roost.model.errors import CodedError, LookupFailedError
 from roost.model.locks.lock import Lock
 from roost.model.names import NameInvalidError, name_from, parse_reference
-from roost.model.records import EnvironmentVersion, Generation, Run
+from roost.model.records import EnvironmentVersion, Generation, RunRecord
 from roost.store.index.environments import EnvironmentUnknownError
 from roost.store.index.generations import HOST
 from roost.wire.compare import Side, SideView
-from roost.wire.plans import What
+from roost.wire.plans import EnvironmentSelector
 
 _RUN = re.compile(r"r\d{8}-\d{6}-[0-9a-f]{6}")
 
@@ -28,22 +28,22 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     """One side of a comparison."""
 
     view: SideView
-    resolved: Resolved
+    resolved: ResolvedDefinition
     lock: Lock | None = None
 
 
-class NothingBeforeError(NotFoundError):
+class NothingBeforeError(LookupFailedError):
     """There is nothing that this one could be compared with."""
 
     code = "nothing-to-compare"
 
 
 async def find_sides(
-    work: Work, cwd: str, before: Side | None, after: Side | None, platform: str | None
+    work: Services, cwd: str, before: Side | None, after: Side | None, platform: str | None
 ) -> tuple[Compared, Compared]:
     """Both sides, those that were not named too (see ``DiffRequest``). Raises what ``resolve`` raises, and
     NothingBeforeError."""
-    new = await find_side(work, cwd, after if after is not None else What(cwd=cwd), platform)
+    new = await find_side(work, cwd, after if after is not None else EnvironmentSelector(cwd=cwd), platform)
     if before is not None:
         return await find_side(work, cwd, before, platform), new
     if new.view.kind == "run":
@@ -51,7 +51,7 @@ async def find_sides(
     return await _before(work, cwd, new, platform), new
 
 
-async def find_side(work: Work, cwd: str, side: Side, platform: str | None) -> Compared:
+async def find_side(work: Services, cwd: str, side: Side, platform: str | None) -> Compared:
     """What ``side`` names, with its lock. Raises what ``resolve`` raises."""
     what = await read_side(work, cwd, side) if isinstance(side, str) else side
     resolved = await work.resolve(what)
@@ -67,22 +67,22 @@ async def find_side(work: Work, cwd: str, side: Side, platform: str | None) -> C
     return Compared(view=view, resolved=resolved, lock=lock)
 
 
-async def read_side(work: Work, cwd: str, text: str) -> What:
+async def read_side(work: Services, cwd: str, text: str) -> EnvironmentSelector:
     """What ``text`` means: a run's id, a path where it has a ``/``, a registered environment, else a file."""
     if _RUN.fullmatch(text):
-        return What(cwd=cwd, run=text)
+        return EnvironmentSelector(cwd=cwd, run=text)
     if "/" in text or text in (".", ".."):
-        return What(cwd=cwd, file=text)
+        return EnvironmentSelector(cwd=cwd, file=text)
     try:
         await work.store.index.environment(parse_reference(text))
     except (NameInvalidError, EnvironmentUnknownError) as error:
         if await asyncio.to_thread(os.path.exists, os.path.join(cwd, text)):
-            return What(cwd=cwd, file=text)
+            return EnvironmentSelector(cwd=cwd, file=text)
         raise _neither(text, error) from error
-    return What(cwd=cwd, environment=text)
+    return EnvironmentSelector(cwd=cwd, environment=text)
 
 
-def _neither(text: str, error: RoostError) -> RoostError:
+def _neither(text: str, error: CodedError) -> CodedError:
     if isinstance(error, NameInvalidError) or "version" in error.fields or "label" in error.fields:
         return error
     return EnvironmentUnknownError(
@@ -90,7 +90,7 @@ def _neither(text: str, error: RoostError) -> RoostError:
     )
 
 
-async def _before(work: Work, cwd: str, new: Compared, platform: str | None) -> Compared:
+async def _before(work: Services, cwd: str, new: Compared, platform: str | None) -> Compared:
     """What a version or a file came from."""
     view = new.view
     if view.version is not None:
@@ -100,19 +100,19 @@ async def _before(work: Work, cwd: str, new: Compared, platform: str | None) -> 
             raise NothingBeforeError(
                 f"{view.title} is the first version of {view.name}", hint="Name two sides: `roost env diff A B`."
             )
-        return await find_side(work, cwd, What(cwd=cwd, environment=_named(older[0])), platform)
+        return await find_side(work, cwd, EnvironmentSelector(cwd=cwd, environment=_named(older[0])), platform)
     return await _latest(work, cwd, name_from(view.name), view.title, platform)
 
 
-async def _as_it_is_now(work: Work, cwd: str, ran: Compared, platform: str | None) -> Compared:
+async def _as_it_is_now(work: Services, cwd: str, ran: Compared, platform: str | None) -> Compared:
     if ran.view.name is None:
         raise NothingBeforeError(f"{ran.view.title} recorded no environment", hint="Name two sides.")
     return await _latest(work, cwd, ran.view.name, ran.view.title, platform)
 
 
-async def _latest(work: Work, cwd: str, name: str, title: str, platform: str | None) -> Compared:
+async def _latest(work: Services, cwd: str, name: str, title: str, platform: str | None) -> Compared:
     try:
-        return await find_side(work, cwd, What(cwd=cwd, environment=name), platform)
+        return await find_side(work, cwd, EnvironmentSelector(cwd=cwd, environment=name), platform)
     except EnvironmentUnknownError as error:
         raise NothingBeforeError(
             f"There is nothing to compare {title} with: {error.message[:1].lower()}{error.message[1:]}",
@@ -124,7 +124,7 @@ def _named(version: EnvironmentVersion) -> str:
     return f"{version.name}:{version.version}"
 
 
-def _view(resolved: Resolved, run: Run | None, cwd: str) -> SideView:
+def _view(resolved: ResolvedDefinition, run: RunRecord | None, cwd: str) -> SideView:
     name, version = resolved.environment or (resolved.source.name, None)
     path = resolved.source.path if run is None else None
     if run is not None:
@@ -146,7 +146,7 @@ def _shown(path: str, cwd: str) -> str:
 Found = tuple[Lock | None, Generation | None, str | None]
 
 
-async def _of_run(work: Work, run: Run, platform: str | None) -> Found:
+async def _of_run(work: Services, run: RunRecord, platform: str | None) -> Found:
     if run.lock_digest is None:
         return None, None, "recorded no lock: it never started, or used an interpreter or image as it was"
     if platform is not None and platform.removesuffix(HOST) != run.platform.removesuffix(HOST):
@@ -155,7 +155,7 @@ async def _of_run(work: Work, run: Run, platform: str | None) -> Found:
     return lock, None, None if lock is not None else "has a lock that is not on this machine"
 
 
-async def _kept(work: Work, resolved: Resolved, what: What, platform: str | None) -> Found:
+async def _kept(work: Services, resolved: ResolvedDefinition, what: EnvironmentSelector, platform: str | None) -> Found:
     if resolved.definition.python.user_managed:
         return None, None, "is user-managed: roost installs nothing for it"
     generation = await _generation(work, resolved, what, platform)
@@ -165,7 +165,9 @@ async def _kept(work: Work, resolved: Resolved, what: What, platform: str | None
     return await work.store.index.lock(generation.lock_digest), generation, None
 
 
-async def _generation(work: Work, resolved: Resolved, what: What, platform: str | None) -> Generation | None:
+async def _generation(
+    work: Services, resolved: ResolvedDefinition, what: EnvironmentSelector, platform: str | None
+) -> Generation | None:
     """The current generation, or that which ``what`` names, for the target that a plan would choose; where there is
     none, and no platform is asked for, the one on another platform, if there is just one."""
     found = [each for each in await work.store.index.generations(resolved.digest) if _is_meant(each, what)]
@@ -176,18 +178,18 @@ async def _generation(work: Work, resolved: Resolved, what: What, platform: str 
     return found[0] if platform is None and len(found) == 1 else None
 
 
-def _is_meant(generation: Generation, what: What) -> bool:
+def _is_meant(generation: Generation, what: EnvironmentSelector) -> bool:
     if what.generation is None and what.lock is None:
         return generation.current
     return what.generation in (None, generation.number) and what.lock in (None, generation.lock_digest)
 
 
-def lineages(resolved: Resolved, platform: str | None) -> list[str]:
+def lineages(resolved: ResolvedDefinition, platform: str | None) -> list[str]:
     """Where to look for its generations, the likeliest first."""
     if platform is not None:
         return [platform] if platform.endswith(HOST) else [platform, platform + HOST]
     try:
         own = aimed(resolved, Request(definition=resolved.definition))
-    except RoostError:  # there are no images for its platform: a prefix of it there may be
+    except CodedError:  # there are no images for its platform: a prefix of it there may be
         own = resolved
     return list(dict.fromkeys([own.lineage, resolved.lineage, resolved.platform]))

@@ -7,26 +7,26 @@ from collections.abc import Callable
 from roost.daemon.compare.diff import lock_diff
 from roost.daemon.compare.rollback import moved_with
 from roost.daemon.decision.facts import Request
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.locks.solve import solve_lock
 from roost.daemon.planning.planner import aimed
-from roost.daemon.services import Work
-from roost.model.errors import NotFoundError, RoostError, UsageError
+from roost.daemon.services import Services
+from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError
 from roost.model.locks.lock import Lock, lock_digest
 from roost.model.records import Generation
 from roost.wire.builds import Message
 from roost.wire.compare import OutdatedRequest, OutdatedView
-from roost.wire.plans import Reason, What
+from roost.wire.plans import EnvironmentSelector, Reason
 
 
-class NeverSolvedError(NotFoundError):
+class NeverSolvedError(LookupFailedError):
     """There is no generation here that could be outdated."""
 
     code = "generation-unknown"
 
 
-async def find_outdated(work: Work, asked: OutdatedRequest, publish: Callable[[Message], None]) -> OutdatedView:
+async def find_outdated(work: Services, asked: OutdatedRequest, publish: Callable[[Message], None]) -> OutdatedView:
     """Solve, telling ``publish`` how far it is, and compare. Raises what solving raises, and NeverSolvedError."""
     resolved = await work.resolve(asked.what)
     definition = resolved.definition
@@ -49,10 +49,12 @@ async def find_outdated(work: Work, asked: OutdatedRequest, publish: Callable[[M
     )
 
 
-async def _solve(work: Work, resolved: Resolved, what: What, progress: BuildProgress) -> Lock:
+async def _solve(
+    work: Services, resolved: ResolvedDefinition, what: EnvironmentSelector, progress: BuildProgress
+) -> Lock:
     try:
         return await solve_lock(work.engines, work.planner.solve_job(resolved, what), progress)
-    except RoostError as error:
+    except CodedError as error:
         if error.code == "lock-needs-build":
             error.hint = (
                 "What a solve would choose can't be known without running that code: `roost build --rebuild` runs it, "
@@ -61,21 +63,23 @@ async def _solve(work: Work, resolved: Resolved, what: What, progress: BuildProg
         raise
 
 
-async def _elsewhere(work: Work, resolved: Resolved, what: What, generation: Generation) -> list[Reason]:
+async def _elsewhere(
+    work: Services, resolved: ResolvedDefinition, what: EnvironmentSelector, generation: Generation
+) -> list[Reason]:
     """What registries have for it. That they can't say, or that theirs is a wrong one, is no reason not to answer."""
     try:
         standing = await work.planner.first_locks.elsewhere(resolved, what, generation)
-    except RoostError as error:
+    except CodedError as error:
         return [Reason(code=error.code, message=error.message)]
     told = standing.reason is not None and standing.reason.code in ("lock-elsewhere", "registry-unknown")
     return [standing.reason] if standing.reason is not None and told else []
 
 
-async def _current(work: Work, resolved: Resolved) -> Generation:
+async def _current(work: Services, resolved: ResolvedDefinition) -> Generation:
     if resolved.definition.python.user_managed:
-        raise UsageError(
+        raise InvalidRequestError(
             "A user-managed environment is not solved for: roost installs nothing in it",
-            hint="What is in its interpreter is for you to bring up to date.",
+            hint="EnvironmentSelector is in its interpreter is for you to bring up to date.",
         )
     generation = await work.store.index.current_generation(resolved.digest, resolved.lineage)
     if generation is None:

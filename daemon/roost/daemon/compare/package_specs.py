@@ -13,7 +13,7 @@ from typing import NamedTuple
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion
 
-from roost.model.errors import UsageError
+from roost.model.errors import InvalidRequestError
 from roost.model.package_uses import Package
 from roost.model.syntax.specs import is_package_file, split_match_spec
 
@@ -21,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
 _EXAMPLES = "'numpy', 'numpy<1.26.4', 'numpy==1.26.*', 'pillow>=9,<10.0.1'"
 
 
-class PackageSpecError(UsageError):
+class PackageSpecError(InvalidRequestError):
     """The text names no package, or says of its version what neither conda nor pip can read."""
 
     code = "package-spec-invalid"

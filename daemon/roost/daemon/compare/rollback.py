@@ -6,34 +6,36 @@ import asyncio
 
 from roost.daemon.compare.diff import lock_diff
 from roost.daemon.compare.operands import lineages
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.jobs.views import generation_view
 from roost.daemon.launch.drift import prefix_fault
-from roost.daemon.launch.prepare import moving
-from roost.daemon.services import Work
-from roost.model.errors import UsageError
+from roost.daemon.launch.prepare import invalidate_launch_plans
+from roost.daemon.services import Services
+from roost.model.errors import InvalidRequestError
 from roost.model.records import Generation
 from roost.store.index.generations import HOST, GenerationUnknownError
 from roost.wire.compare import LockDiff, RollbackRequest, RollbackResponse
 
 
-class PlatformUnclearError(UsageError):
+class PlatformUnclearError(InvalidRequestError):
     """There are generations for several platforms, and none was named."""
 
     code = "platform-unclear"
 
 
-async def roll_back(work: Work, asked: RollbackRequest) -> RollbackResponse:
+async def roll_back(work: Services, asked: RollbackRequest) -> RollbackResponse:
     """Make an older generation current, in one step, and say what moved. Raises GenerationUnknownError,
-    PlatformUnclearError, UsageError for what has no generations."""
+    PlatformUnclearError, InvalidRequestError for what has no generations."""
     resolved = await work.resolve(asked.what)
     if resolved.definition.python.user_managed and not await work.store.index.generations(resolved.digest):
-        raise UsageError(
+        raise InvalidRequestError(
             "A user-managed environment has no generations: roost installs nothing in it",
             hint="`roost env versions` shows its versions; labels say which one to use.",
         )
     lineage = await _lineage(work, resolved, asked.platform)
-    async with moving(work.launches):  # no plan file is left behind that names the one that was current
+    async with invalidate_launch_plans(
+        work.launches
+    ):  # no plan file is left behind that names the one that was current
         before, after = await work.store.index.roll_back(resolved.digest, lineage, asked.to)
     moved = await moved_with(work, resolved.digest)
     fields = {"definition_digest": resolved.digest, "platform": lineage, "environments": moved}
@@ -49,12 +51,12 @@ async def roll_back(work: Work, asked: RollbackRequest) -> RollbackResponse:
     )
 
 
-async def moved_with(work: Work, digest: str) -> list[str]:
+async def moved_with(work: Services, digest: str) -> list[str]:
     """``NAME:VERSION`` of all that share the definition, and so its current generation."""
     return [f"{each.name}:{each.version}" for each in await work.store.index.versions_of_definition(digest)]
 
 
-async def _lineage(work: Work, resolved: Resolved, platform: str | None) -> str:
+async def _lineage(work: Services, resolved: ResolvedDefinition, platform: str | None) -> str:
     """Which of the definition's generations: those of the platform that is named, else those that a plan would use."""
     there = {each.platform for each in await work.store.index.generations(resolved.digest)}
     for lineage in lineages(resolved, platform):
@@ -76,13 +78,13 @@ async def _lineage(work: Work, resolved: Resolved, platform: str | None) -> str:
     return lineages(resolved, platform)[0]
 
 
-async def _ready(work: Work, generation: Generation) -> bool | None:
+async def _ready(work: Services, generation: Generation) -> bool | None:
     if generation.base_digest is not None:
         return None
     prefix = await work.store.index.ready_artifact("prefix", generation.lock_digest)
     return prefix is not None and await asyncio.to_thread(prefix_fault, prefix) is None
 
 
-async def _difference(work: Work, before: Generation, after: Generation) -> LockDiff | None:
+async def _difference(work: Services, before: Generation, after: Generation) -> LockDiff | None:
     old, new = [await work.store.index.lock(each.lock_digest) for each in (before, after)]
     return await lock_diff(old, new) if old is not None and new is not None else None

@@ -21,15 +21,15 @@ from roost.daemon.config.schema import (
     BuildsSettings,
     CacheSettings,
     CondaSettings,
+    ConfigFile,
     DaemonSettings,
     DockerSettings,
     NetworkSettings,
     PipSettings,
     RegistriesSettings,
     Section,
-    Settings,
 )
-from roost.model.errors import Location, RoostError
+from roost.model.errors import CodedError, Location
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -39,7 +39,7 @@ else:
 Path = tuple[str, ...]
 
 
-class ConfigError(RoostError):
+class ConfigError(CodedError):
     """``config.toml`` can't be read or says something that is no setting; ``location`` names the line."""
 
     code = "config-invalid"
@@ -50,7 +50,7 @@ class ConfigError(RoostError):
 class Config:
     """The settings in force. ``lines`` has the line of every key that the file sets."""
 
-    settings: Settings = field(default_factory=Settings)
+    settings: ConfigFile = field(default_factory=ConfigFile)
     path: str | None = None
     """The file that was read; ``None`` where there is none."""
     expected_path: str = ""
@@ -138,10 +138,10 @@ def parse_config(data: bytes, path: str) -> Config:
     return Config(settings=_convert(content, path, lines), path=path, expected_path=path, lines=lines)
 
 
-def _convert(content: dict[str, object], path: str, lines: Mapping[Path, int]) -> Settings:
-    _refuse_unknown(Settings, content, (), path, lines)
+def _convert(content: dict[str, object], path: str, lines: Mapping[Path, int]) -> ConfigFile:
+    _refuse_unknown(ConfigFile, content, (), path, lines)
     try:
-        return msgspec.convert(content, Settings)
+        return msgspec.convert(content, ConfigFile)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
         key = tuple(re.split(r"[.\[]", where.strip("`.")))
@@ -227,7 +227,7 @@ def _key_path(key: str) -> Path:
     return tuple(parts)
 
 
-def all_settings(kind: type[Section] = Settings, at: str = "") -> Iterator[Setting]:
+def all_settings(kind: type[Section] = ConfigFile, at: str = "") -> Iterator[Setting]:
     """Every setting there is, for documentation and for the test that all have a description."""
     hints = msgspec.inspect.type_info(kind)
     assert isinstance(hints, msgspec.inspect.StructType)

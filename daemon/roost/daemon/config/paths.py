@@ -57,7 +57,7 @@ def _checked_length(path: str) -> str:
     return path
 
 
-def scrub(environ: MutableMapping[str, str]) -> list[str]:
+def sanitize_environment(environ: MutableMapping[str, str]) -> list[str]:
     """Take out what other tools would read and what belongs to whoever happened to start the daemon. Proxies,
     ``SSL_*``, locale and folders stay. Returns the names that went."""
     gone = sorted(name for name in environ if _AMBIENT.match(name))

@@ -229,7 +229,7 @@ class HostCredentials(Section, frozen=True, kw_only=True):
             raise ValueError("keyring = true goes with username")
 
 
-class Settings(Section, frozen=True, kw_only=True):
+class ConfigFile(Section, frozen=True, kw_only=True):
     """The whole of ``config.toml``."""
 
     base: BaseSettings = BaseSettings()

@@ -10,7 +10,7 @@ from netrc import NetrcParseError, netrc
 from typing import Any
 from urllib.parse import quote
 
-from roost.model.errors import UsageError
+from roost.model.errors import InvalidRequestError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^\s/?#\"'<>`()]+)")
 log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ NETRC = "~/.netrc"
 RATTLER = "~/.rattler/credentials.json"
 
 
-class AuthFileError(UsageError):
+class AuthFileError(InvalidRequestError):
     """rattler's file of credentials can't be read, or is not what its tools write."""
 
     code = "auth-file-invalid"

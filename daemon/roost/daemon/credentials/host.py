@@ -21,7 +21,7 @@ from roost.daemon.config.schema import HostCredentials
 from roost.daemon.credentials.auth_files import NETRC, pair_of, read_credentials, read_netrc, ways_for
 from roost.daemon.credentials.substitution import VariableMissingError
 from roost.model.definition import Definition
-from roost.model.errors import RoostError
+from roost.model.errors import CodedError
 from roost.model.locks.lock import Lock
 from roost.model.syntax.urls import strip_credentials
 from roost.wire.protocol import WarningView
@@ -32,7 +32,7 @@ _ALIAS = "https://conda.anaconda.org"
 _KEYRING_SECONDS = 30.0
 
 
-class KeyringError(RoostError):
+class KeyringError(CodedError):
     """The keyring was to give a password and did not."""
 
     code = "keyring-failed"

@@ -13,7 +13,7 @@ _given: ContextVar[Mapping[str, str] | None] = ContextVar("_given", default=None
 
 
 @contextmanager
-def given(credentials: Mapping[str, str]) -> Iterator[None]:
+def request_credentials(credentials: Mapping[str, str]) -> Iterator[None]:
     """Within: host to ``user:password``."""
     token = _given.set(credentials or None)
     try:

@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from roost.model.definition import Definition
-from roost.model.errors import DefinitionError
+from roost.model.errors import InvalidDefinitionError
 from roost.model.locks.lock import Lock
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ _REGISTRY = "docker://"
 _TELLING = 4
 
 
-class VariableMissingError(DefinitionError):
+class VariableMissingError(InvalidDefinitionError):
     """The definition or its lock names variables that are not given; ``fields["variables"]`` lists them."""
 
     code = "variable-missing"
@@ -62,7 +62,7 @@ def with_names(text: str, environ: Mapping[str, str]) -> str:
     return text
 
 
-def conceal(lock: Lock, environ: Mapping[str, str]) -> Lock:
+def mask(lock: Lock, environ: Mapping[str, str]) -> Lock:
     """``lock`` with ``${NAME}`` in its URLs in the place of the values."""
     return _with_urls(lock, {url: with_names(url, environ) for url in _urls(lock)}) if environ else lock
 
@@ -74,8 +74,8 @@ def concealed(told: T, environ: Mapping[str, str]) -> T:
     return told if text == before else msgspec.json.decode(text, type=type(told))
 
 
-def reveal(lock: Lock, environ: Mapping[str, str]) -> Lock:
-    """The opposite of ``conceal``, for the engines alone. Raises VariableMissingError."""
+def substitute(lock: Lock, environ: Mapping[str, str]) -> Lock:
+    """The opposite of ``mask``, for the engines alone. Raises VariableMissingError."""
     urls = [url for url in _urls(lock) if "${" in url]
     if not urls:
         return lock

@@ -19,11 +19,11 @@ import msgspec
 from msgspec import Meta
 
 from roost.daemon.curated.portability import fault_of
-from roost.daemon.oci.manifests import EMPTY_JSON, OCI_EMPTY, OCI_MANIFEST, Descriptor, Index, Manifest, describe
+from roost.daemon.oci.manifests import EMPTY_JSON, OCI_EMPTY, OCI_MANIFEST, Descriptor, ImageIndex, Manifest, describe
 from roost.daemon.oci.references import Reference
 from roost.daemon.oci.references import parse_reference as parse_image_reference
 from roost.model.definition import Defaults, Definition, Settings
-from roost.model.errors import RoostError
+from roost.model.errors import CodedError
 from roost.model.forms.canonical import canonical, digest_of, settings_canonical
 from roost.model.names import CURATED_PREFIX, NameInvalidError, check_name
 from roost.model.readers.document import read_document, to_document
@@ -41,7 +41,7 @@ _SHOWN = 80
 HINT = "Nothing of it was taken; have whoever keeps the catalogue look at it."
 
 
-class CatalogueInvalidError(RoostError):
+class CatalogueInvalidError(CodedError):
     """What a registry has as its catalogue is none, or holds something that none may hold; nothing of it is taken.
 
     ``fields``: ``registry``, and ``at``, the place in the catalogue, where one is to blame.
@@ -57,7 +57,7 @@ class CatalogueNewerError(CatalogueInvalidError):
     code = "catalogue-format"
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One version of one environment."""
 
     name: str
@@ -85,14 +85,14 @@ class DefaultsEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that is published in one registry."""
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[CatalogueEntry, ...] = ()
     format: int = FORMAT
 
-    def latest(self, name: str) -> Entry | None:
+    def latest(self, name: str) -> CatalogueEntry | None:
         """The highest version of ``name``."""
         return max((entry for entry in self.entries if entry.name == name), key=lambda e: e.version, default=None)
 
-    def holds(self, wanted: Entry) -> bool:
+    def holds(self, wanted: CatalogueEntry) -> bool:
         """Whether that version is in it, with that content."""
         return any(
             (entry.name, entry.version, entry.content) == (wanted.name, wanted.version, wanted.content)
@@ -171,14 +171,14 @@ def curated_version(
 
 
 # ---------------------------------------------------------------------------------------------------------- writing
-def entry_of(name: str, version: int, body: EnvironmentBody) -> Entry:
+def entry_of(name: str, version: int, body: EnvironmentBody) -> CatalogueEntry:
     """One version to publish. The caller has made it portable."""
     defaults = DefaultsEntry(
         channels=tuple(strip_credentials(channel)[0] for channel in body.defaults.channels),
         base_image=body.defaults.base_image,
         index=strip_credentials(body.defaults.index)[0],
     )
-    return Entry(
+    return CatalogueEntry(
         name=name,
         version=version,
         definition_digest=digest_of(canonical(body.definition, body.defaults)),
@@ -188,7 +188,7 @@ def entry_of(name: str, version: int, body: EnvironmentBody) -> Entry:
     )
 
 
-def with_entry(catalogue: Catalogue, make: Callable[[int], Entry]) -> tuple[Catalogue, Entry]:
+def with_entry(catalogue: Catalogue, make: Callable[[int], CatalogueEntry]) -> tuple[Catalogue, CatalogueEntry]:
     """``catalogue`` with the next version of what ``make`` makes for a number; the same catalogue where its latest
     version is that already."""
     draft = make(1)
@@ -213,7 +213,7 @@ def encode(catalogue: Catalogue) -> CatalogueArtifact:
 
 
 # ---------------------------------------------------------------------------------------------------------- reading
-def catalogue_descriptor(document: Manifest | Index, registry: str) -> Descriptor:
+def catalogue_descriptor(document: Manifest | ImageIndex, registry: str) -> Descriptor:
     """Where in an artifact the catalogue is. Raises CatalogueInvalidError for one that is none of ours."""
     if not isinstance(document, Manifest) or document.artifact_type != CATALOGUE_TYPE:
         found = document.artifact_type if isinstance(document, Manifest) else document.media_type
@@ -256,7 +256,7 @@ def versions_of(catalogue: Catalogue, registry: str) -> list[NewVersion]:
     return [_version(entry, registry, f"entries[{number}]") for number, entry in enumerate(catalogue.entries)]
 
 
-def _check_numbers(entries: Iterable[Entry], registry: str) -> None:
+def _check_numbers(entries: Iterable[CatalogueEntry], registry: str) -> None:
     seen: dict[tuple[str, int], int] = {}
     spelt: dict[str, str] = {}
     for number, entry in enumerate(entries):
@@ -272,14 +272,14 @@ def _check_numbers(entries: Iterable[Entry], registry: str) -> None:
             raise invalid(registry, f"{entry.name} is there as {spelt[entry.name.lower()]} too", f"{at}.name")
 
 
-def _version(entry: Entry, registry: str, at: str) -> NewVersion:
+def _version(entry: CatalogueEntry, registry: str, at: str) -> NewVersion:
     called = f"{entry.name}:{entry.version}"
     try:
         parsed = read_document(entry.document, NoFiles(), f"/{entry.name}.toml")
         fault = "it names a file of one machine" if parsed.inputs else None
         fault = fault or ("it holds credentials" if parsed.credentials else None)
         fault = fault or fault_of(parsed.definition, parsed.settings)
-    except RoostError as error:
+    except CodedError as error:
         raise invalid(registry, f"{called}: {error.message}", f"{at}.document") from None
     except RecursionError:
         raise invalid(registry, f"{called} is nested too deeply", f"{at}.document") from None
@@ -294,7 +294,7 @@ def _version(entry: Entry, registry: str, at: str) -> NewVersion:
     return new
 
 
-def _defaults(entry: Entry, registry: str, at: str) -> Defaults:
+def _defaults(entry: CatalogueEntry, registry: str, at: str) -> Defaults:
     said = entry.defaults
     given = Definition()
     given = msgspec.structs.replace(given, conda=msgspec.structs.replace(given.conda, channels=said.channels))

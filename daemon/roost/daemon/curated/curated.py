@@ -15,8 +15,8 @@ import msgspec
 
 from roost.daemon.curated.catalogue import (
     Catalogue,
+    CatalogueEntry,
     CatalogueInvalidError,
-    Entry,
     check_curated_name,
     curated_version,
     entry_of,
@@ -28,9 +28,9 @@ from roost.daemon.curated.shipped import shipped, shipped_names
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.events import Events
 from roost.daemon.launch.folder import LaunchFolder
-from roost.daemon.launch.prepare import moving
-from roost.model.errors import DefinitionError, NotFoundError, RoostError, UsageError
-from roost.model.names import CURATED_PREFIX, EnvironmentReference
+from roost.daemon.launch.prepare import invalidate_launch_plans
+from roost.model.errors import CodedError, InvalidDefinitionError, InvalidRequestError, LookupFailedError
+from roost.model.names import CURATED_PREFIX, VersionReference
 from roost.model.records import EnvironmentBody, EnvironmentVersion, NewVersion, Registered
 from roost.store.index.environments import VersionTakenError
 from roost.store.store import Store
@@ -38,7 +38,7 @@ from roost.store.store import Store
 log = logging.getLogger(__name__)
 
 
-class NotPortableError(DefinitionError):
+class NotPortableError(InvalidDefinitionError):
     """A definition that means something on this machine only was to be published."""
 
     code = "not-portable"
@@ -71,7 +71,7 @@ class Curated:
             missing = [new for new in await asyncio.to_thread(shipped) if not await self._has(new)]
             if missing:
                 await self._ship(missing)
-        except (RoostError, OSError) as error:
+        except (CodedError, OSError) as error:
             log.warning("What comes with roost could not be registered: %s", error)
 
     async def _has(self, new: NewVersion) -> bool:
@@ -92,7 +92,7 @@ class Curated:
     async def sync(self, locations: Sequence[str]) -> Synced:
         """Register every version of the catalogues of ``locations`` that is not here, all of them or none.
 
-        Raises CatalogueInvalidError, VersionTakenError, CatalogueUnknownError, UnreachableError.
+        Raises CatalogueInvalidError, VersionTakenError, CatalogueUnknownError, ServiceUnreachableError.
         """
         synced, new = Synced(), list[NewVersion]()
         for location in locations:
@@ -111,7 +111,7 @@ class Curated:
 
     async def _register(self, new: Sequence[NewVersion]) -> list[Registered]:
         try:
-            async with moving(self._launches):
+            async with invalidate_launch_plans(self._launches):
                 return await self._index.register_all(new)
         except VersionTakenError as error:
             raise await self._taken(error, new) from None
@@ -121,8 +121,8 @@ class Curated:
         name, number = str(error.fields["name"]), int(str(error.fields["version"]))
         rivals = [each for each in new if (each.name, each.number) == (name, number)]
         first: EnvironmentVersion | NewVersion = rivals[0]
-        with suppress(NotFoundError):
-            first = await self._index.environment(EnvironmentReference(name=name, version=number))
+        with suppress(LookupFailedError):
+            first = await self._index.environment(VersionReference(name=name, version=number))
         other = next(each for each in rivals if _content(each) != _content(first))
         return VersionTakenError(
             f"{name}:{number} in the catalogue of {other.origin} is not what {first.origin} has under that number",
@@ -139,7 +139,7 @@ class Curated:
                 continue
             try:
                 (await self._engines.conda()).check_specs(specs)
-            except DefinitionError as error:
+            except InvalidDefinitionError as error:
                 raise CatalogueInvalidError(
                     f"The catalogue of {each.origin} is no good, {each.name}:{each.number}: {error.message}",
                     hint="Nothing of it was taken.",
@@ -155,14 +155,14 @@ class Curated:
         """
         name = check_curated_name(name or _curated_name(version))
         if name.lower() in await asyncio.to_thread(shipped_names):
-            raise UsageError(
+            raise InvalidRequestError(
                 f"{name} comes with roost, and no catalogue adds to it", hint="Choose another name with --as."
             )
         body = await self._index.environment_body(version.name, version.version)
         body = msgspec.structs.replace(body, definition=portable(body.definition))
         _check_portable(version, body, name)
 
-        def make(number: int) -> Entry:
+        def make(number: int) -> CatalogueEntry:
             return entry_of(name, number, body)
 
         published = await self._registry.publish(location, make, self._checked)
@@ -177,11 +177,13 @@ def _content(version: EnvironmentVersion | NewVersion) -> tuple[str, str]:
 
 
 def one_catalogue(locations: Sequence[str]) -> str:
-    """The catalogue that is meant where none was named. Raises NotFoundError, UsageError."""
+    """The catalogue that is meant where none was named. Raises LookupFailedError, InvalidRequestError."""
     if not locations:
-        raise NotFoundError("No catalogue is in use", hint="Name one: --registry HOST[:PORT][/PREFIX].")
+        raise LookupFailedError("No catalogue is in use", hint="Name one: --registry HOST[:PORT][/PREFIX].")
     if len(locations) > 1:
-        raise UsageError(f"There are {len(locations)} catalogues", hint=f"--registry {' or '.join(locations)}.")
+        raise InvalidRequestError(
+            f"There are {len(locations)} catalogues", hint=f"--registry {' or '.join(locations)}."
+        )
     return locations[0]
 
 

@@ -19,8 +19,8 @@ from roost.daemon.curated.catalogue import (
     LIMIT,
     Catalogue,
     CatalogueArtifact,
+    CatalogueEntry,
     CatalogueInvalidError,
-    Entry,
     catalogue_descriptor,
     catalogue_reference,
     decode,
@@ -31,7 +31,7 @@ from roost.daemon.curated.catalogue import (
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.oci.answers import Answer, No, Unknown, Yes
 from roost.daemon.oci.manifests import OCI_MANIFEST, parse_manifest
-from roost.model.errors import NotFoundError, UnreachableError
+from roost.model.errors import LookupFailedError, ServiceUnreachableError
 
 if TYPE_CHECKING:
     from roost.daemon.engines.registry.engine import FetchedManifest
@@ -44,13 +44,13 @@ _WRONG = frozenset(("manifest-invalid", "digest-mismatch"))
 """What a registry's answer is called that came, and is no good: not a registry that could not be asked."""
 
 
-class CatalogueUnknownError(UnreachableError):
+class CatalogueUnknownError(ServiceUnreachableError):
     """Whether a registry has a catalogue could not be found out."""
 
     code = "registry-unknown"
 
 
-class CatalogueBusyError(UnreachableError):
+class CatalogueBusyError(ServiceUnreachableError):
     """Others wrote the catalogue again and again."""
 
     code = "catalogue-busy"
@@ -66,7 +66,7 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
 class Published(msgspec.Struct, frozen=True, kw_only=True):
     """``added`` is false where the catalogue had it as its latest version already."""
 
-    entry: Entry
+    entry: CatalogueEntry
     reference: str
     digest: str
     """Of the manifest."""
@@ -83,7 +83,7 @@ class CatalogueRegistry:
         """The catalogue of a registry, whole and in its form; ``None`` where the registry says that it has none. Not
         ``mirrored``: as the registry itself has it, which is what a publication goes on from.
 
-        Raises CatalogueInvalidError, CatalogueUnknownError, UnreachableError.
+        Raises CatalogueInvalidError, CatalogueUnknownError, ServiceUnreachableError.
         """
         reference, registry = catalogue_reference(location), await self._engines.registry()
         answer = await registry.manifest(reference, mirrored=mirrored)
@@ -95,15 +95,15 @@ class CatalogueRegistry:
         descriptor = catalogue_descriptor(manifest, location)
         try:
             data = await registry.read_blob(reference, descriptor, LIMIT, mirrored=mirrored)
-        except NotFoundError:
+        except LookupFailedError:
             raise invalid(location, f"its content, {descriptor.digest}, is missing from the registry") from None
-        except UnreachableError as error:
+        except ServiceUnreachableError as error:
             raise (invalid(location, error.message) if error.code in _WRONG else error) from None
         if len(data) != descriptor.size:
             raise invalid(location, f"it has {len(data):,} bytes, and its manifest says {descriptor.size:,}")
         return Fetched(catalogue=await asyncio.to_thread(decode, data, location), digest=answer.value.digest)
 
-    async def publish(self, location: str, make: Callable[[int], Entry], check: Check) -> Published:
+    async def publish(self, location: str, make: Callable[[int], CatalogueEntry], check: Check) -> Published:
         """Add the next version of what ``make`` makes for a number, unless it is the latest already.
 
         Raises as ``fetch`` and ``check``, which is given what is there, RegistryError and its kind, CatalogueBusyError.
@@ -126,7 +126,7 @@ class CatalogueRegistry:
         )
 
     async def _write(
-        self, location: str, before: Fetched | None, catalogue: Catalogue, entry: Entry
+        self, location: str, before: Fetched | None, catalogue: Catalogue, entry: CatalogueEntry
     ) -> Published | None:
         """``None`` where somebody else wrote at the same time. Who looked before we wrote may still write after us:
         once several times as long has gone by as looking and writing took here, that has happened if it will."""
@@ -140,7 +140,7 @@ class CatalogueRegistry:
             return None
         try:
             await registry.push_manifest(reference, artifact.manifest, OCI_MANIFEST)
-        except UnreachableError as error:
+        except ServiceUnreachableError as error:
             if error.code != "tag-moved":
                 raise
         least, most = _SETTLE_SECONDS

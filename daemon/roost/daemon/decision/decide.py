@@ -11,7 +11,7 @@ from roost.daemon.decision import images
 from roost.daemon.decision.facts import IMAGE_TARGETS, PREFIX_TARGETS, Facts, ImageFacts, ImagePlace, Request, short
 from roost.daemon.decision.lock import asked_anew, lock_reason, registry_reasons, solve_kinds, unknown_reason
 from roost.model.definition import Definition
-from roost.model.errors import DefinitionError, NotFoundError
+from roost.model.errors import InvalidDefinitionError, LookupFailedError
 from roost.wire.plans import Action, ArtifactView, PlanView, Reason, Step
 
 __all__ = [
@@ -33,13 +33,13 @@ __all__ = [
 STEP_KINDS = ("solve", "lock-pip", "download", "link", "pip", "bytecode", "publish")
 
 
-class NoSuchTargetError(NotFoundError):
+class NoSuchTargetError(LookupFailedError):
     """No target of that name."""
 
     code = "target-unknown"
 
 
-class ImageNeededError(DefinitionError):
+class ImageNeededError(InvalidDefinitionError):
     """The definition can only be run as an image, and the target can't run one."""
 
     code = "image-needed"

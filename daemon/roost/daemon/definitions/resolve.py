@@ -9,24 +9,24 @@ from collections.abc import Callable
 import msgspec
 
 from roost.daemon.definitions.editables import has_editables
-from roost.daemon.definitions.stamps import identity
+from roost.daemon.definitions.stamps import stamp
 from roost.daemon.oci.target_platforms import image_platform, local_platform
-from roost.model.definition import Base, Container, Defaults, Definition, Input, Parsed, Python, Settings
-from roost.model.errors import NotFoundError, UsageError
+from roost.model.definition import Base, ContainerSettings, Defaults, Definition, Input, Parsed, Python, Settings
+from roost.model.errors import InvalidRequestError, LookupFailedError
 from roost.model.forms.canonical import canonical, digest_of, settings_canonical
 from roost.model.names import parse_reference
 from roost.model.readers.document import read_document
 from roost.model.readers.read import CONTEXT_FILES, read
 from roost.model.readers.source import Source
-from roost.model.records import EnvironmentVersion, Guard, Run
-from roost.store.sources.discover import Found, discover, discover_in
+from roost.model.records import EnvironmentVersion, FileStamp, RunRecord
+from roost.store.sources.discover import DiscoveredFile, discover, discover_in
 from roost.store.sources.files import LocalFiles
 from roost.store.store import Store
-from roost.wire.plans import SourceView, What
+from roost.wire.plans import EnvironmentSelector, SourceView
 from roost.wire.protocol import WarningView
 
 
-class Resolved(msgspec.Struct, frozen=True, kw_only=True):
+class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """One request's definition, with everything that planning and building need to know of it."""
 
     parsed: Parsed
@@ -39,11 +39,11 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[WarningView]
     absent: tuple[str, ...] = ()
     """Paths that would have been chosen instead, had they been there."""
-    guards: tuple[Guard, ...] | None = None
+    guards: tuple[FileStamp, ...] | None = None
     """The state of every file that was read, taken before; ``None`` where stats can't tell (folders were read)."""
     defaults: Defaults = Defaults()
     """What the canonical form spells out where the definition says nothing: a solve must go by the same."""
-    config: Guard | None = None
+    config: FileStamp | None = None
     """The config file that gave the defaults."""
     environment: tuple[str, int] | None = None
     """Name and version, where it is a registered one."""
@@ -76,7 +76,7 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
         conda = self.definition.conda
         return not (conda.dependencies or conda.explicit or self.image)
 
-    def for_image(self) -> Resolved:
+    def for_image(self) -> ResolvedDefinition:
         """The same for a target that runs images. Raises ReferenceInvalidError for an impossible platform."""
         base = self.definition.base
         platform = image_platform(self.definition.system, base.platform if base else None)
@@ -91,7 +91,7 @@ class WatchedFiles(LocalFiles):
     """Files that remember in which state each one was before it was looked at."""
 
     def __init__(self) -> None:
-        self.guards: dict[str, Guard] = {}
+        self.guards: dict[str, FileStamp] = {}
         self.folders = False
 
     def read(self, path: str) -> bytes:
@@ -120,7 +120,7 @@ class WatchedFiles(LocalFiles):
 
     def watch(self, path: str) -> None:
         """Note the state of ``path``, the first time."""
-        self.guards.setdefault(path, Guard(path=path, identity=identity(path)))
+        self.guards.setdefault(path, FileStamp(path=path, identity=stamp(path)))
 
 
 class FilesWithin(WatchedFiles):
@@ -147,7 +147,9 @@ class FilesWithin(WatchedFiles):
             raise self._refused(path)
 
 
-async def resolve_environment(store: Store, what: What, config: Guard | None = None) -> Resolved:
+async def resolve_environment(
+    store: Store, what: EnvironmentSelector, config: FileStamp | None = None
+) -> ResolvedDefinition:
     """The registered version that ``what.environment`` names: what it was digested with counts, and not the config of
     today. Raises NameInvalidError, EnvironmentUnknownError."""
     check_what(what)
@@ -156,11 +158,13 @@ async def resolve_environment(store: Store, what: What, config: Guard | None = N
     return await resolve_version(store, version, config)
 
 
-async def resolve_version(store: Store, version: EnvironmentVersion, config: Guard | None = None) -> Resolved:
+async def resolve_version(
+    store: Store, version: EnvironmentVersion, config: FileStamp | None = None
+) -> ResolvedDefinition:
     """What a version is."""
     body = await store.index.environment_body(version.name, version.version)
     settings = settings_canonical(body.settings)
-    return Resolved(
+    return ResolvedDefinition(
         parsed=Parsed(definition=body.definition, settings=body.settings, name=version.name, format=ENVIRONMENT_FORMAT),
         digest=version.definition_digest,
         canonical=canonical(body.definition, body.defaults),
@@ -177,26 +181,33 @@ async def resolve_version(store: Store, version: EnvironmentVersion, config: Gua
 
 
 async def resolve(
-    what: What, defaults: Defaults, config: Guard | None = None, files: WatchedFiles | None = None
-) -> Resolved:
+    what: EnvironmentSelector, defaults: Defaults, config: FileStamp | None = None, files: WatchedFiles | None = None
+) -> ResolvedDefinition:
     """Find, read and digest the definition that ``what`` names, with the ``defaults`` that the file ``config`` gave.
     ``files``: what may be seen of the disk, where that is not all.
 
-    Raises UsageError where it names two, NotFoundError where there is none, DefinitionError where it is wrong.
+    Raises InvalidRequestError where it names two, LookupFailedError where there is none, InvalidDefinitionError where
+    it is wrong.
     """
     check_what(what)
     resolved = await asyncio.to_thread(_resolve, what, defaults, files or WatchedFiles())
     return msgspec.structs.replace(resolved, config=config)
 
 
-def check_what(what: What) -> None:
-    """Raises UsageError for what can't be meant."""
+def check_what(what: EnvironmentSelector) -> None:
+    """Raises InvalidRequestError for what can't be meant."""
     if not os.path.isabs(what.cwd):
-        raise UsageError(f"The working folder {what.cwd!r} is no absolute path", hint="Send the client's own folder.")
+        raise InvalidRequestError(
+            f"The working folder {what.cwd!r} is no absolute path", hint="Send the client's own folder."
+        )
     if what.file == "":
-        raise UsageError("The path of the environment file is empty", hint="Name a file or folder; `.` is this one.")
+        raise InvalidRequestError(
+            "The path of the environment file is empty", hint="Name a file or folder; `.` is this one."
+        )
     if any("\0" in text for text in (what.cwd, what.file or "", *what.command)):
-        raise UsageError("A path or a word of the command holds a NUL character", hint="No file has such a name.")
+        raise InvalidRequestError(
+            "A path or a word of the command holds a NUL character", hint="No file has such a name."
+        )
     given = (
         ("-f", what.file),
         ("-e", what.environment),
@@ -206,7 +217,9 @@ def check_what(what: What) -> None:
     )
     named = [option for option, value in given if value is not None]
     if len(named) > 1:
-        raise UsageError(f"{' and '.join(named)} each name an environment", hint="Give at most one of -e, -f, --image.")
+        raise InvalidRequestError(
+            f"{' and '.join(named)} each name an environment", hint="Give at most one of -e, -f, --image."
+        )
 
 
 ENVIRONMENT_FORMAT = "environment"
@@ -217,7 +230,7 @@ IMAGE_FORMAT = "image"
 """Of a definition that is ``--image REF`` and nothing else."""
 
 
-def _resolve(what: What, defaults: Defaults, files: WatchedFiles) -> Resolved:
+def _resolve(what: EnvironmentSelector, defaults: Defaults, files: WatchedFiles) -> ResolvedDefinition:
     found = _find(what, files) if what.image is None and what.document is None else None
     data = what.text.encode() if what.text is not None else None
     parsed = read(Source(path=found.path, data=data, format=found.format), files) if found else _sent(what, files)
@@ -227,7 +240,7 @@ def _resolve(what: What, defaults: Defaults, files: WatchedFiles) -> Resolved:
     form = canonical(parsed.definition, defaults)
     settings = settings_canonical(parsed.settings)
     sent = what.text is not None or what.document is not None
-    return Resolved(
+    return ResolvedDefinition(
         parsed=parsed,
         digest=digest_of(form),
         canonical=form,
@@ -259,7 +272,7 @@ def _anchored(parsed: Parsed, folder: str) -> Parsed:
     )
 
 
-def _sent(what: What, files: WatchedFiles) -> Parsed:
+def _sent(what: EnvironmentSelector, files: WatchedFiles) -> Parsed:
     """What needs no file."""
     if what.document is None:
         return _of_image(what.image)
@@ -274,12 +287,12 @@ def _of_image(reference: str | None) -> Parsed:
     return Parsed(definition=definition, name=name, format=IMAGE_FORMAT)
 
 
-def _find(what: What, files: WatchedFiles) -> Found:
+def _find(what: EnvironmentSelector, files: WatchedFiles) -> DiscoveredFile:
     if what.file is not None:
         path = files.resolve(os.path.join(what.cwd, what.file))
         if what.text is None and not os.path.exists(path):
-            raise NotFoundError(f"{path} does not exist", hint="Name an environment file, or a folder with one.")
-        return _find_in(path, files) if what.text is None and files.is_folder(path) else Found(path=path)
+            raise LookupFailedError(f"{path} does not exist", hint="Name an environment file, or a folder with one.")
+        return _find_in(path, files) if what.text is None and files.is_folder(path) else DiscoveredFile(path=path)
     found = discover(what.cwd, what.command)
     if not found.consulted:
         return found
@@ -288,12 +301,12 @@ def _find(what: What, files: WatchedFiles) -> Found:
     return discover(what.cwd, what.command)  # again, so that their state is from before they were read
 
 
-def _find_in(folder: str, files: WatchedFiles) -> Found:
+def _find_in(folder: str, files: WatchedFiles) -> DiscoveredFile:
     """The folder itself where it is to be read whole, else its environment file. No launch plan: the name of a folder
     could not lie beside the names of files in it."""
     files.folders = True
     whole = any(os.path.exists(os.path.join(folder, name)) for name in CONTEXT_FILES)
-    return (None if whole else discover_in(folder)) or Found(path=folder)
+    return (None if whole else discover_in(folder)) or DiscoveredFile(path=folder)
 
 
 def _folder_name(path: str | None) -> str | None:
@@ -303,17 +316,17 @@ def _folder_name(path: str | None) -> str | None:
 class _KeptSettings(msgspec.Struct):
     """What a rerun needs of settings in their canonical form."""
 
-    container: Container = Container()
+    container: ContainerSettings = ContainerSettings()
     interpreter: str | None = None
 
 
-def image_of(run: Run) -> str | None:
+def image_of(run: RunRecord) -> str | None:
     """The id of the image that a run used as it was."""
     image = (run.interpreter or {}).get("image")
     return image if isinstance(image, str) else None
 
 
-def _used_by(run: Run) -> Definition:
+def _used_by(run: RunRecord) -> Definition:
     """What can be said of it without its definition: the image or the interpreter that it took as it was."""
     image = image_of(run)
     if image is None and run.lock_digest is not None:
@@ -323,18 +336,18 @@ def _used_by(run: Run) -> Definition:
     return Definition(base=Base(image=image) if image is not None else None, python=python)
 
 
-def _environment_of(run: Run) -> tuple[str, int] | None:
+def _environment_of(run: RunRecord) -> tuple[str, int] | None:
     name, version = run.environment_name, run.environment_version
     return (name, version) if name is not None and version is not None else None
 
 
-async def resolve_run(store: Store, run: Run) -> Resolved:
+async def resolve_run(store: Store, run: RunRecord) -> ResolvedDefinition:
     """What a run used, from what was recorded of it. The definition stays closed: its lock says all that is needed."""
     known = await store.index.known_definition(run.definition_digest)
     form = await store.index.settings(run.settings_digest) or b"{}"
     kept = msgspec.json.decode(form, type=_KeptSettings)
     settings = Settings(variables=run.variables, container=kept.container, interpreter=kept.interpreter)
-    return Resolved(
+    return ResolvedDefinition(
         parsed=Parsed(definition=_used_by(run), settings=settings, format="run"),
         digest=run.definition_digest,
         canonical=known.canonical if known else b"{}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from roost.model.records import Guard
+from roost.model.records import FileStamp
 
 ABSENT = "absent"
 STAT_FORMAT = "%d:%i:%s:%.9Y:%.9Z"
@@ -16,7 +16,7 @@ _FINE_SECONDS = 0.05
 """Others stamp with the kernel's tick, 10 ms at most."""
 
 
-def identity(path: str) -> str:
+def stamp(path: str) -> str:
     """The state of a file as the launcher's stat prints it, ``device:inode`` for a folder, or ``absent``."""
     try:
         found = os.stat(path)
@@ -27,17 +27,17 @@ def identity(path: str) -> str:
     return _full_identity(found)
 
 
-def guard_of(path: str) -> Guard:
+def stamp_in_prefix(path: str) -> FileStamp:
     """A guard of ``path`` in a prefix. A file that is hard-linked from the package cache goes without its ctime, which
     moves whenever another prefix links or drops the same file."""
-    whole = identity(path)
+    whole = stamp(path)
     linked = whole.count(":") == 4 and os.stat(path).st_nlink > 1
-    return Guard(path=path, identity=whole.rpartition(":")[0] if linked else whole)
+    return FileStamp(path=path, identity=whole.rpartition(":")[0] if linked else whole)
 
 
-def unchanged(guard: Guard) -> bool:
+def is_unchanged(guard: FileStamp) -> bool:
     """Whether all that ``guard`` states of its path is still so."""
-    now = identity(guard.path)
+    now = stamp(guard.path)
     return now == guard.identity or (guard.identity != ABSENT and now.startswith(guard.identity + ":"))
 
 
@@ -46,7 +46,7 @@ def _full_identity(found: os.stat_result) -> str:
     return f"{found.st_dev}:{found.st_ino}:{found.st_size}:{':'.join(times)}"
 
 
-def settled(guard: Guard, now: float) -> bool:
+def is_stable(guard: FileStamp, now: float) -> bool:
     """Whether a later change of the file must show in its times: not if it changed in the very tick it was looked at.
 
     ``now`` is ``time.time()`` from when the identity was taken, or earlier.

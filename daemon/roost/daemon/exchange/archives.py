@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, Any, cast
 
-from roost.model.errors import DefinitionError, Location
+from roost.model.errors import InvalidDefinitionError, Location
 from roost.store.disk.layout import FULL, no_space
 
 MOST_BYTES = 2 << 30
@@ -35,7 +35,7 @@ _ODD = (NotImplementedError, RuntimeError, ValueError, IndexError, KeyError)
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
 
 
-class ArchiveRefusedError(DefinitionError):
+class ArchiveRefusedError(InvalidDefinitionError):
     """An archive is none, or holds what no environment needs and a fraud may."""
 
     code = "archive-refused"

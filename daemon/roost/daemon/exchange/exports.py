@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import asyncio
 
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.planning.locking import lock_for
-from roost.daemon.services import Work
+from roost.daemon.services import Services
 from roost.daemon.workspace import local_content
 from roost.model.locks.lock import Lock, lock_digest
 from roost.model.readers.source import MissingFileError
-from roost.model.writers.parts import Copy, Exported, ExportImpossibleError
+from roost.model.writers.parts import Copy, ExportImpossibleError, ExportSource
 from roost.model.writers.write import export_format, write
 from roost.store.sources.files import LocalFiles
 from roost.wire.exchange import CopyView, ExportRequest, ExportResponse
 from roost.wire.protocol import WarningView
 
 
-async def export_environment(work: Work, request: ExportRequest) -> ExportResponse:
+async def export_environment(work: Services, request: ExportRequest) -> ExportResponse:
     """What ``request`` names, in its format.
 
-    Raises UsageError, NotFoundError, ExportImpossibleError, LockNotPortableError, and what solving raises where a lock
-    is needed and there is none yet.
+    Raises InvalidRequestError, LookupFailedError, ExportImpossibleError, LockNotPortableError, and what solving
+    raises where a lock is needed and there is none yet.
     """
     resolved = await work.resolve(request.what)
     chosen = export_format(request.format)
     lock = await _lock(work, resolved, request) if chosen.locked else None
     located = await local_content.locate(work.store.layout, resolved)
-    exported = Exported(
+    exported = ExportSource(
         definition=located.definition,
         settings=located.settings,
         name=resolved.source.name,
@@ -50,7 +50,7 @@ async def export_environment(work: Work, request: ExportRequest) -> ExportRespon
     )
 
 
-async def _lock(work: Work, resolved: Resolved, request: ExportRequest) -> Lock | None:
+async def _lock(work: Services, resolved: ResolvedDefinition, request: ExportRequest) -> Lock | None:
     if resolved.definition.python.user_managed:
         return None
     return (await lock_for(work, resolved, request.what, request.platform)).lock

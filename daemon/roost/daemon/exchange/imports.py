@@ -14,15 +14,15 @@ from functools import partial
 
 import msgspec
 
-from roost.daemon.definitions.resolve import FilesWithin, Resolved
+from roost.daemon.definitions.resolve import FilesWithin, ResolvedDefinition
 from roost.daemon.exchange.archives import ArchiveRefusedError, is_archive, unpack
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.locks.solve import solve_lock
 from roost.daemon.oci.target_platforms import local_platform
-from roost.daemon.services import Work
+from roost.daemon.services import Services
 from roost.daemon.workspace.versions import new_version
 from roost.model.definition import Defaults, Parsed, PipItem
-from roost.model.errors import Location, RoostError, UsageError
+from roost.model.errors import CodedError, InvalidRequestError, Location
 from roost.model.forms.canonical import canonical, digest_of, settings_canonical
 from roost.model.locks.lock import Lock
 from roost.model.names import check_new_label, check_new_name, name_from
@@ -34,7 +34,7 @@ from roost.store.sources import conda_environments
 from roost.store.sources.conda_prefixes import read_prefix
 from roost.store.sources.files import resolved as resolved_path
 from roost.wire.exchange import ImportRequest
-from roost.wire.plans import SourceView, What
+from roost.wire.plans import EnvironmentSelector, SourceView
 from roost.wire.protocol import WarningView
 
 LOCK_FORMATS = ("conda-lock", "explicit", "pixi-lock")
@@ -44,21 +44,24 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it."""
 
     registered: Registered
-    resolved: Resolved
+    resolved: ResolvedDefinition
     source: str
     """Absolute path of what was read."""
 
 
-async def import_environment(work: Work, request: ImportRequest) -> Imported:
-    """Register what ``request`` names. Raises UsageError, NotFoundError, DefinitionError, NameInvalidError."""
+async def import_environment(work: Services, request: ImportRequest) -> Imported:
+    """Register what ``request`` names. Raises InvalidRequestError, LookupFailedError, InvalidDefinitionError,
+    NameInvalidError."""
     if not os.path.isabs(request.cwd) or "\0" in request.cwd + (request.path or "") + (request.prefix or ""):
-        raise UsageError(
+        raise InvalidRequestError(
             f"The working folder {request.cwd!r} is no absolute path", hint="Send the client's own folder."
         )
     if (request.path is None) == (request.prefix is None):
-        raise UsageError("One thing is imported at a time", hint="Name a path, or a conda environment with --prefix.")
+        raise InvalidRequestError(
+            "One thing is imported at a time", hint="Name a path, or a conda environment with --prefix."
+        )
     if "" in (request.path, request.prefix):
-        raise UsageError("The path to import from is empty", hint="Name a file or folder; `.` is this one.")
+        raise InvalidRequestError("The path to import from is empty", hint="Name a file or folder; `.` is this one.")
     if request.name is not None:
         check_new_name(request.name)
     for label in request.labels:
@@ -71,20 +74,20 @@ async def import_environment(work: Work, request: ImportRequest) -> Imported:
     if is_archive(path) and await asyncio.to_thread(os.path.isfile, path):
         return await _import_archive(work, request, path)
     read = await asyncio.to_thread(_only_file, path)
-    resolved = await work.resolve(What(cwd=request.cwd, file=read, environ=request.environ))
+    resolved = await work.resolve(EnvironmentSelector(cwd=request.cwd, file=read, environ=request.environ))
     if await asyncio.to_thread(os.path.isdir, path):
         resolved = _called(resolved, path.rpartition("/")[2])
     return await _register(work, request, resolved, path)
 
 
-async def _import_prefix(work: Work, request: ImportRequest, text: str) -> Imported:
+async def _import_prefix(work: Services, request: ImportRequest, text: str) -> Imported:
     prefix = await asyncio.to_thread(conda_environments.find_prefix, text, request.cwd, request.environ)
     parsed = await asyncio.to_thread(read_prefix, prefix, exact=request.exact)
     source = SourceView(path=prefix, format=parsed.format, name=parsed.name)
     return await _register(work, request, _resolved_of(parsed, work.planner.defaults, source), prefix)
 
 
-async def _import_archive(work: Work, request: ImportRequest, archive: str) -> Imported:
+async def _import_archive(work: Services, request: ImportRequest, archive: str) -> Imported:
     stage = os.path.join(work.store.layout.stage, f"import-{secrets.token_hex(6)}")
     await asyncio.to_thread(os.makedirs, stage)
     try:
@@ -92,18 +95,18 @@ async def _import_archive(work: Work, request: ImportRequest, archive: str) -> I
         await thread_to_the_end(unpack, archive, stage)
         inner = await asyncio.to_thread(_what_to_read, stage)
         files = FilesWithin(stage, partial(_outside, archive))
-        resolved = await work.resolve(What(cwd=stage, file=inner), files)
+        resolved = await work.resolve(EnvironmentSelector(cwd=stage, file=inner), files)
         _check_staying(archive, stage, resolved)
         return await _register(work, request, _renamed(resolved, archive, stage), archive)
-    except RoostError as error:
+    except CodedError as error:
         raise _told_of(error, archive, stage) from None
     finally:
         await asyncio.to_thread(remove_tree, stage)
 
 
-def _resolved_of(parsed: Parsed, defaults: Defaults, source: SourceView) -> Resolved:
+def _resolved_of(parsed: Parsed, defaults: Defaults, source: SourceView) -> ResolvedDefinition:
     form, settings = canonical(parsed.definition, defaults), settings_canonical(parsed.settings)
-    return Resolved(
+    return ResolvedDefinition(
         parsed=parsed,
         digest=digest_of(form),
         canonical=form,
@@ -138,7 +141,7 @@ def _only(folder: str) -> str | None:
     return os.path.join(folder, names[0]) if len(names) == 1 else None
 
 
-def _check_staying(archive: str, stage: str, resolved: Resolved) -> None:
+def _check_staying(archive: str, stage: str, resolved: ResolvedDefinition) -> None:
     """Nothing outside may become part of it, and nothing of it may stay tied to the folder that goes. Paths that were
     looked at lie within; a document can name others, which nobody looks at before they are kept.
 
@@ -181,13 +184,13 @@ def _paths(items: Iterable[PipItem]) -> Iterable[str]:
     return (item.path for item in _all(items) if item.path is not None and item.kind not in nested)
 
 
-def _called(resolved: Resolved, name: str) -> Resolved:
+def _called(resolved: ResolvedDefinition, name: str) -> ResolvedDefinition:
     """As its files say, else ``name``."""
     source = msgspec.structs.replace(resolved.source, name=resolved.parsed.name or name)
     return msgspec.structs.replace(resolved, source=source)
 
 
-def _renamed(resolved: Resolved, archive: str, stage: str) -> Resolved:
+def _renamed(resolved: ResolvedDefinition, archive: str, stage: str) -> ResolvedDefinition:
     """Called after the archive where its files give no name, and warnings told of the archive."""
     stem = os.path.basename(archive)
     while is_archive(stem):
@@ -203,7 +206,7 @@ def _renamed(resolved: Resolved, archive: str, stage: str) -> Resolved:
 _LONG_FIRST = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tbz2", ".txz", ".tar", ".zip")
 
 
-def _told_of(error: RoostError, archive: str, stage: str) -> RoostError:
+def _told_of(error: CodedError, archive: str, stage: str) -> CodedError:
     """People know the archive, and not where it was unpacked."""
     error.message, error.hint = error.message.replace(stage, archive), error.hint.replace(stage, archive)
     error.args = (error.message,)
@@ -216,7 +219,7 @@ def _told_of(error: RoostError, archive: str, stage: str) -> RoostError:
     return error
 
 
-async def _register(work: Work, request: ImportRequest, resolved: Resolved, source: str) -> Imported:
+async def _register(work: Services, request: ImportRequest, resolved: ResolvedDefinition, source: str) -> Imported:
     if await work.store.index.known_definition(resolved.digest) is None:
         await work.planner.check_specs(resolved)
     name = request.name if request.name is not None else name_from(resolved.source.name or os.path.basename(source))
@@ -231,13 +234,13 @@ async def _register(work: Work, request: ImportRequest, resolved: Resolved, sour
     return Imported(registered=registered, resolved=resolved, source=source)
 
 
-async def _lock_of(work: Work, resolved: Resolved, request: ImportRequest) -> Lock | WarningView | None:
+async def _lock_of(work: Services, resolved: ResolvedDefinition, request: ImportRequest) -> Lock | WarningView | None:
     """What a lock file says for this machine, whole: the records of its packages are their channels' to tell."""
     if resolved.parsed.format not in LOCK_FORMATS:
         return None
-    what = What(cwd=request.cwd, environ=request.environ)
+    what = EnvironmentSelector(cwd=request.cwd, environ=request.environ)
     try:
         return await solve_lock(work.engines, work.planner.solve_job(resolved, what), Silent())
-    except RoostError as error:
+    except CodedError as error:
         message = f"The lock has no generation yet, which its first build makes: {error.message}"
         return WarningView(code="lock-unresolved", message=message)

@@ -29,22 +29,22 @@ from roost.daemon.bases.naming import (
 from roost.daemon.bases.pull import ImagePuller
 from roost.daemon.bases.push import ImagePusher, Pushed, labels_in_registry
 from roost.daemon.bases.unmodified import PlainBases
-from roost.daemon.credentials.substitution import reveal
+from roost.daemon.credentials.substitution import substitute
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.config import BaseImage, created_of, has_environment, image_config, packages_told
 from roost.daemon.images.interpreters import ImageInterpreters
-from roost.daemon.images.requests import INTERPRETER, Assembled, ReadyImage, WantedImage, WantedPull, key_of
+from roost.daemon.images.requests import INTERPRETER, Assembled, ImageRequest, ImageResult, PullRequest, key_of
 from roost.daemon.images.scripts import script_steps
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.reporter import BuildProgress
-from roost.daemon.jobs.shared_task import Flight, Flights, Listener
-from roost.daemon.layers.grouping import LAYER_LIMIT, Content, layer_count
+from roost.daemon.jobs.shared_task import Listener, SharedTask, SharedTasks
+from roost.daemon.layers.grouping import LAYER_LIMIT, LayerContent, layer_count
 from roost.daemon.oci.answers import Unknown, Yes
 from roost.daemon.oci.platforms import image_platform
 from roost.daemon.oci.references import Reference, digest_of, parse_reference
-from roost.model.errors import BuildError, NotFoundError, RoostError, UnreachableError
+from roost.model.errors import BuildError, CodedError, LookupFailedError, ServiceUnreachableError
 from roost.model.locks.lock import lock_digest
-from roost.model.records import Artifact, BaseLayer, ImageLayer, KeptBase, KeptImage
+from roost.model.records import Artifact, BaseLayer, BaseRecord, ImageLayer, ImageRecord
 from roost.store.clock import utc_now
 from roost.store.disk.failpoints import failpoint
 from roost.store.store import Store
@@ -69,21 +69,21 @@ class ImageBuilds:
         self.pusher = ImagePusher(engines, bases, store.layout)
         self._puller = ImagePuller(engines, bases)
         self._interpreters = ImageInterpreters(engines)
-        self._flights: Flights[ReadyImage] = Flights()
+        self._flights: SharedTasks[ImageResult] = SharedTasks()
         self._turns = asyncio.Semaphore(concurrency)
 
-    async def ensure(self, wanted: WantedImage, tell: Callable[[Message], None]) -> ReadyImage:
+    async def ensure(self, wanted: ImageRequest, tell: Callable[[Message], None]) -> ImageResult:
         """The image of ``wanted.key``, where it is wanted."""
 
-        async def start(flight: Flight[ReadyImage]) -> ReadyImage:
+        async def start(flight: SharedTask[ImageResult]) -> ImageResult:
             return await self._find_or_make(BuildProgress(flight.publish), wanted)
 
         return await self._fly((wanted.key, wanted.load, wanted.push), start, wanted, tell)
 
-    async def pull(self, wanted: WantedPull, tell: Callable[[Message], None]) -> ReadyImage:
+    async def pull(self, wanted: PullRequest, tell: Callable[[Message], None]) -> ImageResult:
         """The image of a registry, in the engine."""
 
-        async def start(flight: Flight[ReadyImage]) -> ReadyImage:
+        async def start(flight: SharedTask[ImageResult]) -> ImageResult:
             return await self._pull(BuildProgress(flight.publish), wanted)
 
         return await self._fly(("pull", wanted.place.digest), start, wanted, tell)
@@ -94,10 +94,10 @@ class ImageBuilds:
     async def _fly(
         self,
         key: tuple[object, ...],
-        start: Callable[[Flight[ReadyImage]], object],
-        wanted: WantedImage | WantedPull,
+        start: Callable[[SharedTask[ImageResult]], object],
+        wanted: ImageRequest | PullRequest,
         tell: Callable[[Message], None],
-    ) -> ReadyImage:
+    ) -> ImageResult:
         async with self._flights.join(key, start) as (flight, listener, _):  # type: ignore[arg-type]
             relay = asyncio.create_task(_relay(listener, tell))
             try:
@@ -107,17 +107,17 @@ class ImageBuilds:
                 await asyncio.shield(relay)
         if ready.recorded == wanted.generation:
             return ready
-        if isinstance(wanted, WantedImage):
+        if isinstance(wanted, ImageRequest):
             await self._check_interpreter(wanted, ready.image.config_digest)
         _, generation = await self._store.index.publish_image(None, ready.image, wanted.lock, wanted.generation)
         return msgspec.structs.replace(ready, generation=generation)
 
     # ---------------------------------------------------------------- making
-    async def _find_or_make(self, progress: BuildProgress, wanted: WantedImage) -> ReadyImage:
+    async def _find_or_make(self, progress: BuildProgress, wanted: ImageRequest) -> ImageResult:
         there = await self._store.index.image(wanted.key)
         if wanted.load and wanted.push is None and there is not None and await self.in_engine(there):
             return await self._reuse(there, wanted)
-        async with progress.in_turn(self._turns):
+        async with progress.acquire_slot(self._turns):
             assembled = await self._kept(there) or await self._assemble(progress, wanted)
             wanted.proven()
             failpoint("image.assembled")
@@ -128,7 +128,7 @@ class ImageBuilds:
         await progress.record(self._store.index)
         return await self._publish(assembled, wanted, pushed)
 
-    async def _kept(self, image: KeptImage | None) -> Assembled | None:
+    async def _kept(self, image: ImageRecord | None) -> Assembled | None:
         """An image that was made before, if all its layers are still to be had: the very same again."""
         whole = await self._store.index.base(image.config_digest) if image is not None else None
         if image is None or whole is None:
@@ -136,11 +136,13 @@ class ImageBuilds:
         try:
             if not await self.bases.available(whole):
                 return None
-        except UnreachableError:  # the engine may have what is not here; the environment's own layers are written again
+        except (
+            ServiceUnreachableError
+        ):  # the engine may have what is not here; the environment's own layers are written again
             return None
         return Assembled(whole=whole, layers=image.layers)
 
-    async def in_engine(self, image: KeptImage) -> bool:
+    async def in_engine(self, image: ImageRecord) -> bool:
         """Whether the engine has it under its name; a name that was taken away is given again."""
         engine = await self._engines.docker()
         found = await engine.image(image.config_digest)
@@ -150,18 +152,18 @@ class ImageBuilds:
             await engine.tag(image.config_digest, image.name)
         return True
 
-    async def _check_interpreter(self, wanted: WantedImage, image: str) -> None:
+    async def _check_interpreter(self, wanted: ImageRequest, image: str) -> None:
         """Raises InterpreterMissingError where Python is the user's, and is not in the image."""
         if wanted.load and wanted.interpreter is not None and not wanted.adds:
             await self._interpreters.find(image, wanted.interpreter)
 
-    async def _reuse(self, image: KeptImage, wanted: WantedImage) -> ReadyImage:
+    async def _reuse(self, image: ImageRecord, wanted: ImageRequest) -> ImageResult:
         await self._check_interpreter(wanted, image.config_digest)
         artifact = await self._artifact(image)
         ready, generation = await self._store.index.publish_image(artifact, image, wanted.lock, wanted.generation)
-        return ReadyImage(image=image, artifact=ready, generation=generation, recorded=wanted.generation, reused=True)
+        return ImageResult(image=image, artifact=ready, generation=generation, recorded=wanted.generation, reused=True)
 
-    async def _assemble(self, progress: BuildProgress, wanted: WantedImage) -> Assembled:
+    async def _assemble(self, progress: BuildProgress, wanted: ImageRequest) -> Assembled:
         """The conda layers on top of the base: nothing of it needs an engine, but for link scripts."""
         top, key = wanted.settled.top, wanted.key
         if wanted.as_it_is:
@@ -169,12 +171,12 @@ class ImageBuilds:
             return Assembled(whole=top, layers=layers)
         clear = has_environment(top.config)
         _check_depth(len(top.layers), layer_count(wanted.lock, clear=clear))
-        content = await self._layers(progress, wanted, clear=clear) if wanted.adds else Content()
+        content = await self._layers(progress, wanted, clear=clear) if wanted.adds else LayerContent()
         lock = lock_digest(wanted.lock) if wanted.adds else None
         settled = wanted.settled
         labels = own_labels(wanted.definition_digest, lock, key, settled.base_digest, settled.steps_digest)
         config = image_config(BaseImage(config=top.config), content, labels=labels, created=created_of(wanted.lock))
-        whole = KeptBase(
+        whole = BaseRecord(
             digest=digest_of(config),
             config=config,
             layers=(*top.layers, *map(_kept_layer, content.layers)),
@@ -186,12 +188,12 @@ class ImageBuilds:
         assembled = Assembled(whole=whole, layers=below + own)
         return await self._scripted(assembled, content, wanted, progress) if content.scripts else assembled
 
-    async def _layers(self, progress: BuildProgress, wanted: WantedImage, *, clear: bool) -> Content:
+    async def _layers(self, progress: BuildProgress, wanted: ImageRequest, *, clear: bool) -> LayerContent:
         from roost.daemon.layers.writer import write_layers
 
         return await write_layers(
             wanted.lock,
-            fetched=reveal(wanted.lock, wanted.environ),
+            fetched=substitute(wanted.lock, wanted.environ),
             conda=await self._engines.conda(),
             pip=await self._engines.pip(),
             layout=self._store.layout,
@@ -203,7 +205,7 @@ class ImageBuilds:
         )
 
     async def _scripted(
-        self, assembled: Assembled, content: Content, wanted: WantedImage, progress: BuildProgress
+        self, assembled: Assembled, content: LayerContent, wanted: ImageRequest, progress: BuildProgress
     ) -> Assembled:
         """Link scripts run in the engine as a last step, as docker steps do: what they leave is kept."""
         below = len(wanted.settled.top.layers)
@@ -214,7 +216,7 @@ class ImageBuilds:
         more = tuple(ImageLayer(diff_id=layer.diff_id, size=layer.size) for layer in new)
         return Assembled(whole=whole, layers=assembled.layers + more)
 
-    async def _load(self, assembled: Assembled, wanted: WantedImage, progress: BuildProgress) -> None:
+    async def _load(self, assembled: Assembled, wanted: ImageRequest, progress: BuildProgress) -> None:
         """Into the engine, untagged; then looked at; then tagged."""
         await self._store.index.put_base(assembled.whole)
         if wanted.as_it_is:
@@ -230,10 +232,10 @@ class ImageBuilds:
         await self._check_interpreter(wanted, image.id)
         try:
             await engine.tag(image.id, engine_reference(wanted.name, wanted.key))
-        except NotFoundError as error:
+        except LookupFailedError as error:
             raise _pruned() from error
 
-    async def _push(self, assembled: Assembled, wanted: WantedImage, progress: BuildProgress) -> Pushed:
+    async def _push(self, assembled: Assembled, wanted: ImageRequest, progress: BuildProgress) -> Pushed:
         tags = [key_tag(wanted.key), definition_tag(wanted.definition_digest, lock_digest(wanted.lock))]
         repository = image_repository(wanted.push or "")
         whole = await self.plain.whole(assembled.whole, image_platform(wanted.lock.platform))
@@ -243,9 +245,9 @@ class ImageBuilds:
         await self._events.append("image-pushed", reference=pushed.reference, digest=pushed.digest, sent=pushed.sent)
         return pushed
 
-    async def _publish(self, assembled: Assembled, wanted: WantedImage, pushed: Pushed | None) -> ReadyImage:
+    async def _publish(self, assembled: Assembled, wanted: ImageRequest, pushed: Pushed | None) -> ImageResult:
         settled = wanted.settled
-        image = KeptImage(
+        image = ImageRecord(
             key=wanted.key,
             config_digest=assembled.whole.digest,
             definition_digest=wanted.definition_digest,
@@ -262,9 +264,11 @@ class ImageBuilds:
         artifact = await self._artifact(image) if wanted.load else None
         ready, generation = await self._store.index.publish_image(artifact, image, wanted.lock, wanted.generation)
         await self._events.append("image-ready", key=image.key, name=image.name, digest=image.config_digest)
-        return ReadyImage(image=image, artifact=ready, generation=generation, recorded=wanted.generation, pushed=pushed)
+        return ImageResult(
+            image=image, artifact=ready, generation=generation, recorded=wanted.generation, pushed=pushed
+        )
 
-    async def _artifact(self, image: KeptImage) -> Artifact:
+    async def _artifact(self, image: ImageRecord) -> Artifact:
         found = await (await self._engines.docker()).image(image.config_digest)
         now = utc_now()
         return Artifact(
@@ -280,7 +284,7 @@ class ImageBuilds:
         )
 
     # ---------------------------------------------------------------- pulling
-    async def _pull(self, progress: BuildProgress, wanted: WantedPull) -> ReadyImage:
+    async def _pull(self, progress: BuildProgress, wanted: PullRequest) -> ImageResult:
         """What the registry's image says of itself is checked before a layer of it is fetched."""
         reference = parse_reference(wanted.place.reference)
         answer = await labels_in_registry(self._engines, reference)
@@ -291,9 +295,9 @@ class ImageBuilds:
         exact = reference.by_digest(pushed.manifest_digest)
         platform = image_platform(wanted.lock.platform)
         whole = await self.bases.in_registry(exact, platform)
-        if not isinstance(whole, KeptBase) or whole.digest != pushed.digest:
+        if not isinstance(whole, BaseRecord) or whole.digest != pushed.digest:
             raise ImageWrongError(f"{exact} can't be read any more", hint="Try again.")
-        async with progress.in_turn(self._turns):
+        async with progress.acquire_slot(self._turns):
             await self._puller.pull(whole, platform, platform, progress)
             failpoint("image.pulled")
             await (await self._engines.docker()).tag(whole.digest, image.name)
@@ -308,24 +312,26 @@ class ImageBuilds:
         image = msgspec.structs.replace(image, layers=layers)
         artifact = await self._artifact(image)
         ready, generation = await self._store.index.publish_image(artifact, image, wanted.lock, wanted.generation)
-        return ReadyImage(image=image, artifact=ready, generation=generation, recorded=wanted.generation, pushed=pushed)
+        return ImageResult(
+            image=image, artifact=ready, generation=generation, recorded=wanted.generation, pushed=pushed
+        )
 
-    async def _keep_top(self, repository: Reference, image: KeptImage) -> None:
+    async def _keep_top(self, repository: Reference, image: ImageRecord) -> None:
         """What the image's own layers went on, if it lies beside it: with that the image can be made again here. What
         is ready without it is ready."""
         digest = image.steps_digest or image.base_digest
         kept = await self._store.index.base(digest)
         if kept is not None and kept.config:
             return
-        with suppress(RoostError):
+        with suppress(CodedError):
             reference = repository.tagged(content_tag(digest))
             found = await self.bases.in_registry(reference, image_platform(image.platform))
-            if isinstance(found, KeptBase) and found.digest == digest:
+            if isinstance(found, BaseRecord) and found.digest == digest:
                 below = image.base_digest if image.steps_digest else None
                 await self._store.index.put_base(msgspec.structs.replace(found, below=below))
 
 
-def _described(wanted: WantedPull, pushed: Pushed, labels: Mapping[str, str]) -> KeptImage:
+def _described(wanted: PullRequest, pushed: Pushed, labels: Mapping[str, str]) -> ImageRecord:
     """Raises ImageWrongError where the image is not one of this lock, is not on the base that the generation keeps, or
     contradicts its own key. One that is taken as it is bears no labels: it is the base that the generation keeps, or
     that of the first who pushed it."""
@@ -342,7 +348,7 @@ def _described(wanted: WantedPull, pushed: Pushed, labels: Mapping[str, str]) ->
             f"{pushed.reference} is not the image of this lock, though its tag says so",
             hint="Nothing of it was used; have it looked at, or build with `roost build --rebuild`.",
         )
-    return KeptImage(
+    return ImageRecord(
         key=key,
         config_digest=pushed.digest,
         definition_digest=wanted.definition_digest,
@@ -356,7 +362,7 @@ def _described(wanted: WantedPull, pushed: Pushed, labels: Mapping[str, str]) ->
     )
 
 
-def _asked(wanted: WantedPull) -> str | None:
+def _asked(wanted: PullRequest) -> str | None:
     """The key of what was asked for, where the base is known already."""
     kept = wanted.generation
     if kept is None or kept.base_digest is None:

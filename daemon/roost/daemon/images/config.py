@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, Content, Layer
+from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, Layer, LayerContent
 from roost.daemon.oci.manifests import OCI_CONFIG, OCI_MANIFEST, Descriptor
 from roost.daemon.oci.platforms import parse_platform
 from roost.model.locks.lock import Lock
@@ -52,7 +52,7 @@ def no_base(platform: str) -> BaseImage:
 
 
 def image_config(
-    base: BaseImage, content: Content, *, labels: Mapping[str, str] | None = None, created: str = CREATED
+    base: BaseImage, content: LayerContent, *, labels: Mapping[str, str] | None = None, created: str = CREATED
 ) -> bytes:
     """The config of ``base`` with the layers of ``content`` on top, their activation in its variables, and ``labels``.
 

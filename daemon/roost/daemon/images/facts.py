@@ -17,7 +17,7 @@ from roost.daemon.config.schema import RegistriesSettings
 from roost.daemon.decision.facts import BasePolicy, Facts, ImageFacts, ImagePlace
 from roost.daemon.decision.images import STEP_KINDS
 from roost.daemon.definitions.editables import FrozenFolders, has_editables
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.requests import key_of
 from roost.daemon.oci.answers import Answer, No, Unknown, Yes
@@ -25,13 +25,13 @@ from roost.daemon.oci.platforms import image_platform
 from roost.daemon.oci.references import Reference, parse_reference
 from roost.daemon.oci.registries import places
 from roost.model.definition import Definition
-from roost.model.errors import RoostError, UnreachableError
+from roost.model.errors import CodedError, ServiceUnreachableError
 from roost.model.records import Generation
 from roost.store.store import Store
 from roost.wire.plans import Reason
 
 
-class ImageScout:
+class ImageProbe:
     """Looks for the image of a lock wherever it may be. The owner keeps ``registries`` and ``policy`` up to date."""
 
     def __init__(self, store: Store, engines: Engines, bases: Bases) -> None:
@@ -50,7 +50,7 @@ class ImageScout:
     def registries(self, settings: RegistriesSettings) -> None:
         self.steps.registries = settings
 
-    async def look(self, facts: Facts, resolved: Resolved, *, exact: bool = False) -> Facts:
+    async def look(self, facts: Facts, resolved: ResolvedDefinition, *, exact: bool = False) -> Facts:
         """``facts`` with what is known of the image. ``exact``: of that generation, wherever its base's tag went."""
         estimates = {**facts.estimates, **await self._index.estimates(list(STEP_KINDS))}
         image = ImageFacts()
@@ -65,7 +65,7 @@ class ImageScout:
         lock = await self._index.lock(digest) if has_editables(definition.pip.requirements) else None
         return await self._frozen.reasons(lock, generation) if lock is not None else ()
 
-    async def _image(self, facts: Facts, resolved: Resolved, *, exact: bool) -> ImageFacts:
+    async def _image(self, facts: Facts, resolved: ResolvedDefinition, *, exact: bool) -> ImageFacts:
         generation = facts.generation
         assert facts.lock_digest is not None
         if generation is None or generation.base_digest is None:
@@ -89,7 +89,7 @@ class ImageScout:
         facts = msgspec.structs.replace(facts, id=artifact.id, interpreter=kept.interpreter)
         try:
             image = await (await self._engines.docker()).image(kept.config_digest)
-        except UnreachableError as error:
+        except ServiceUnreachableError as error:
             return msgspec.structs.replace(facts, engine=_unknown(error))
         if image is None:
             return msgspec.structs.replace(facts, engine=No())
@@ -103,7 +103,7 @@ class ImageScout:
         try:
             if top is not None and await self._bases.available(top):
                 return True
-        except UnreachableError:
+        except ServiceUnreachableError:
             return True  # not known to be gone: the build will see
         return not isinstance(await self.steps.has(digest), No)
 
@@ -151,10 +151,10 @@ class ImageScout:
     async def _asked(self, reference: Reference) -> Answer[tuple[Pushed, dict[str, str], int]]:
         try:
             return await labels_in_registry(self._engines, reference)
-        except RoostError as error:
+        except CodedError as error:
             return _unknown(error)
 
-    async def base_now(self, resolved: Resolved) -> Answer[str] | None:
+    async def base_now(self, resolved: ResolvedDefinition) -> Answer[str] | None:
         """What the base's tag names now, where the policy cares. A digest never names anything else."""
         base = resolved.definition.base
         if self.policy == "pin" or (base is not None and (base.dockerfile or base.context)):
@@ -170,10 +170,10 @@ class ImageScout:
             if found is None:  # as when it is settled: then the engine's counts
                 image = await (await self._engines.docker()).image(text)
                 return Yes(image.id) if image is not None else No()
-        except RoostError as error:
+        except CodedError as error:
             return _unknown(error)
         return Yes(found.digest)
 
 
-def _unknown(error: RoostError) -> Unknown:
+def _unknown(error: CodedError) -> Unknown:
     return Unknown(Reason(code=error.code, message=error.message))

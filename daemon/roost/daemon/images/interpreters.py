@@ -5,19 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from roost.daemon.definitions.resolve import IMAGE_FORMAT, Resolved
+from roost.daemon.definitions.resolve import IMAGE_FORMAT, ResolvedDefinition
 from roost.daemon.engines.engine_set import Engines
 
 INTERPRETERS = ("python", "python3")
 """What is looked for where nothing is named: an image without a Python may be run as well."""
 
 
-def names_interpreter(resolved: Resolved) -> bool:
+def names_interpreter(resolved: ResolvedDefinition) -> bool:
     """Whether the definition says where its Python is: then it must be there."""
     return resolved.definition.python.user_managed and resolved.parsed.format != IMAGE_FORMAT
 
 
-def named_interpreter(resolved: Resolved) -> str | None:
+def named_interpreter(resolved: ResolvedDefinition) -> str | None:
     """What the definition says."""
     return resolved.definition.python.interpreter if names_interpreter(resolved) else None
 
@@ -40,9 +40,9 @@ class ImageInterpreters:
             self._found[key] = await self._look(image, (named,) if named else INTERPRETERS, variables)
         found = self._found[key]
         if found is None and named:
-            from roost.daemon.engines.docker.errors import InterpreterMissingError
+            from roost.daemon.engines.docker.errors import ImageInterpreterMissingError
 
-            raise InterpreterMissingError(
+            raise ImageInterpreterMissingError(
                 f"The image has no {named}, which the definition names as its interpreter",
                 hint="Name the path that it has in the image under [python] interpreter.",
             )

@@ -8,28 +8,28 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 import msgspec
 
-from roost.daemon.bases.bases import Settled
+from roost.daemon.bases.bases import ResolvedBase
 from roost.daemon.bases.errors import BaseLostError, PrunedError
 from roost.daemon.bases.step_sharing import StepShare
 from roost.daemon.config.dates import as_of_moment
 from roost.daemon.config.schema import RegistriesSettings
 from roost.daemon.decision.facts import Facts, ImagePlace, Request, short
 from roost.daemon.decision.images import base_moved, first_place, has_steps, is_plain
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.engines.docker.archive import LayerFileMissingError
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.builds import ImageBuilds
 from roost.daemon.images.interpreters import named_interpreter
-from roost.daemon.images.requests import ReadyImage, WantedImage, WantedPull
+from roost.daemon.images.requests import ImageRequest, ImageResult, PullRequest
 from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.launch.folder import LaunchFolder
-from roost.daemon.launch.prepare import moving
+from roost.daemon.launch.prepare import invalidate_launch_plans
 from roost.daemon.oci.platforms import image_platform, parse_platform
 from roost.daemon.oci.registries import places
 from roost.model.definition import Base, Defaults
-from roost.model.errors import NotFoundError, UnreachableError, UsageError
+from roost.model.errors import InvalidRequestError, LookupFailedError, ServiceUnreachableError
 from roost.model.locks.lock import Lock, lock_digest
-from roost.model.records import Generation, KeptBase, NewGeneration
+from roost.model.records import BaseRecord, Generation, NewGeneration
 from roost.store.store import Store
 from roost.wire.builds import BuildResult, Message
 from roost.wire.plans import ArtifactView, Reason
@@ -39,13 +39,13 @@ LOST = (BaseLostError, LayerFileMissingError, PrunedError)
 has to be made again."""
 
 
-class GenerationGoneError(NotFoundError):
+class GenerationGoneError(LookupFailedError):
     """What the docker steps of an older generation made, or a generation's base, is nowhere any more."""
 
     code = "generation-gone"
 
 
-class NoWorkspaceError(UsageError):
+class NoWorkspaceError(InvalidRequestError):
     """There is no registry to push to."""
 
     code = "workspace-missing"
@@ -54,7 +54,7 @@ class NoWorkspaceError(UsageError):
 class ImageJob(msgspec.Struct, frozen=True, kw_only=True):
     """What a build of an image goes by."""
 
-    resolved: Resolved
+    resolved: ResolvedDefinition
     request: Request
     facts: Facts
     pulls: bool
@@ -128,7 +128,7 @@ class ImageJobs:
             reasons=[*reasons, *([_shared(digest)] if ready.reused else [])],
         )
 
-    async def _ready(self, job: ImageJob, tell: Callable[[Message], None], reasons: list[Reason]) -> ReadyImage:
+    async def _ready(self, job: ImageJob, tell: Callable[[Message], None], reasons: list[Reason]) -> ImageResult:
         planned = job.pulls and job.push is None and job.facts.lock_digest == lock_digest(job.lock)
         place = first_place(job.facts.image) if planned else None
         if place is not None:
@@ -141,7 +141,7 @@ class ImageJobs:
             reasons.append(Reason(code="pruned-meanwhile", message=text))
             return await self._built(job, tell, reasons)
 
-    async def _built(self, job: ImageJob, tell: Callable[[Message], None], reasons: list[Reason]) -> ReadyImage:
+    async def _built(self, job: ImageJob, tell: Callable[[Message], None], reasons: list[Reason]) -> ImageResult:
         progress = BuildProgress(tell)
         settled = await self._settled(job, progress, reasons)
         if job.push is not None and (named := named_interpreter(job.resolved)) is not None:
@@ -152,9 +152,9 @@ class ImageJobs:
         async with self._moving(wanted.generation, job):
             return await self._images.ensure(wanted, tell)
 
-    async def _pulled(self, job: ImageJob, place: ImagePlace, tell: Callable[[Message], None]) -> ReadyImage:
+    async def _pulled(self, job: ImageJob, place: ImagePlace, tell: Callable[[Message], None]) -> ImageResult:
         generation = job.generation or _new(job)
-        wanted = WantedPull(
+        wanted = PullRequest(
             place=place,
             lock=job.lock,
             definition_digest=job.resolved.digest,
@@ -168,14 +168,14 @@ class ImageJobs:
     def _moving(self, generation: object, job: ImageJob) -> AbstractAsyncContextManager[None]:
         """Where a definition's current generation moves, no plan file is left behind that names the old one."""
         moves = isinstance(generation, NewGeneration) and job.facts.generation is not None
-        return moving(self._launches) if moves else nullcontext()
+        return invalidate_launch_plans(self._launches) if moves else nullcontext()
 
-    async def _settled(self, job: ImageJob, progress: BuildProgress, reasons: list[Reason]) -> Settled:
+    async def _settled(self, job: ImageJob, progress: BuildProgress, reasons: list[Reason]) -> ResolvedBase:
         """The base that the generation has; a new look where it has none yet, or a new generation begins."""
         generation = job.generation
         if job.as_it_is:
             top = await self._plain(job, generation, reasons)
-            return Settled(top=top, base_digest=top.digest)
+            return ResolvedBase(top=top, base_digest=top.digest)
         if generation is not None and generation.base_digest is not None and not base_moved(job.facts):
             kept = await self._images.bases.kept(generation)
             stepped = has_steps(job.resolved.definition)
@@ -198,7 +198,7 @@ class ImageJobs:
                 )
         return await self._made(job, progress, reasons)
 
-    async def _base_again(self, job: ImageJob, generation: Generation) -> Settled:
+    async def _base_again(self, job: ImageJob, generation: Generation) -> ResolvedBase:
         """The base of a generation that came from a registry with its image, or that was lost: that very one, and not
         what its name stands for by now.
 
@@ -206,7 +206,7 @@ class ImageJobs:
         digest, text = generation.base_digest or "", job.base.image or job.defaults.base_image
         found = await self._images.bases.still(digest, text, job.platform)
         if found is not None:
-            return Settled(top=found, base_digest=digest)
+            return ResolvedBase(top=found, base_digest=digest)
         kept = await self._steps.again(generation, job.platform, stepped=False)
         if kept is None:
             raise GenerationGoneError(
@@ -217,7 +217,7 @@ class ImageJobs:
             )
         return kept
 
-    async def _made(self, job: ImageJob, progress: BuildProgress, reasons: list[Reason]) -> Settled:
+    async def _made(self, job: ImageJob, progress: BuildProgress, reasons: list[Reason]) -> ResolvedBase:
         """Steps run now, unless another machine ran them for this definition and nothing newer is asked for."""
         definition, resolved = job.resolved.definition, job.resolved
         known = job.facts.generation  # a prefix alone may be all that it was made into
@@ -239,7 +239,7 @@ class ImageJobs:
         reasons += [shared.reason] if shared.reason else []
         return shared.settled
 
-    async def _plain(self, job: ImageJob, generation: Generation | None, reasons: list[Reason]) -> KeptBase:
+    async def _plain(self, job: ImageJob, generation: Generation | None, reasons: list[Reason]) -> BaseRecord:
         """What the generation keeps, and never what its tag names by now, unless a new one is begun."""
         text, moved = job.base.image or job.defaults.base_image, base_moved(job.facts)
         if generation is not None and not moved:
@@ -247,8 +247,8 @@ class ImageJobs:
         fresh = moved or job.request.rebuild
         return await self._images.plain.settle(text, job.platform, job.asked, reasons, fresh=fresh)
 
-    async def _wanted(self, job: ImageJob, settled: Settled) -> WantedImage:
-        return WantedImage(
+    async def _wanted(self, job: ImageJob, settled: ResolvedBase) -> ImageRequest:
+        return ImageRequest(
             lock=job.lock,
             settled=settled,
             definition_digest=job.resolved.digest,
@@ -269,7 +269,7 @@ class ImageJobs:
     async def _engine_answers(self) -> bool:
         try:
             await (await self._engines.docker()).ping()
-        except UnreachableError:
+        except ServiceUnreachableError:
             return False
         return True
 
@@ -283,7 +283,7 @@ def _new(job: ImageJob) -> NewGeneration:
     return NewGeneration(definition_digest=resolved.digest, platform=resolved.lineage, as_of=as_of)
 
 
-def _of(job: ImageJob, settled: Settled) -> NewGeneration | Generation:
+def _of(job: ImageJob, settled: ResolvedBase) -> NewGeneration | Generation:
     """A generation that has no base yet gets this one; one that has another stays as it is, and a new one begins."""
     generation = job.generation
     if generation is None:
@@ -292,7 +292,7 @@ def _of(job: ImageJob, settled: Settled) -> NewGeneration | Generation:
     return generation if same or generation.base_digest is None else _new(job)
 
 
-def image_view(ready: ReadyImage) -> ArtifactView:
+def image_view(ready: ImageResult) -> ArtifactView:
     """An image as results show it: by the registry's reference where it was pushed."""
     image, pushed = ready.image, ready.pushed
     return ArtifactView(

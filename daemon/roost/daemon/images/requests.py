@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from roost.daemon.bases.bases import Settled
+from roost.daemon.bases.bases import ResolvedBase
 from roost.daemon.bases.push import Pushed
 from roost.daemon.decision.facts import ImagePlace
 from roost.daemon.images.config import image_key
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
 from roost.model.locks.lock import CondaPython, Lock, lock_digest
-from roost.model.records import Artifact, Generation, ImageLayer, KeptBase, KeptImage, NewGeneration
+from roost.model.records import Artifact, BaseRecord, Generation, ImageLayer, ImageRecord, NewGeneration
 
 INTERPRETER = f"{PREFIX_IN_IMAGE}/bin/python"
 
@@ -23,12 +23,12 @@ def key_of(digest: str, platform: str, base_digest: str, steps_digest: str | Non
     return image_key(None if nothing else digest, base_digest, steps_digest)
 
 
-class WantedImage(msgspec.Struct, frozen=True, kw_only=True):
+class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     """An image that somebody wants. ``generation`` is recorded, or gets its base, in the transaction that makes the
     image ready."""
 
     lock: Lock
-    settled: Settled
+    settled: ResolvedBase
     definition_digest: str
     name: str | None
     build_id: str
@@ -61,7 +61,7 @@ class WantedImage(msgspec.Struct, frozen=True, kw_only=True):
         return key_of(lock_digest(self.lock), self.lock.platform, settled.base_digest, settled.steps_digest)
 
 
-class WantedPull(msgspec.Struct, frozen=True, kw_only=True):
+class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
     """An image that a registry has, wanted in the engine."""
 
     place: ImagePlace
@@ -72,10 +72,10 @@ class WantedPull(msgspec.Struct, frozen=True, kw_only=True):
     as_it_is: bool = False
 
 
-class ReadyImage(msgspec.Struct, frozen=True, kw_only=True):
+class ImageResult(msgspec.Struct, frozen=True, kw_only=True):
     """``reused``: it was there before anyone asked. ``recorded``: whose generation was recorded with it."""
 
-    image: KeptImage
+    image: ImageRecord
     artifact: Artifact | None
     generation: Generation | None = None
     recorded: NewGeneration | Generation | None = None
@@ -86,5 +86,5 @@ class ReadyImage(msgspec.Struct, frozen=True, kw_only=True):
 class Assembled(msgspec.Struct, frozen=True, kw_only=True):
     """An image as it will be, all its parts here or known."""
 
-    whole: KeptBase
+    whole: BaseRecord
     layers: tuple[ImageLayer, ...]

@@ -16,18 +16,18 @@ from roost.daemon.bases.unmodified import PlainBases, id_of
 from roost.daemon.decision.facts import Facts, ImageFacts, Request, short
 from roost.daemon.decision.images import STEP_KINDS, base_moved, base_reasons, first_place
 from roost.daemon.decision.lock import asked_anew
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.engines.engine_set import Engines
-from roost.daemon.images.facts import ImageScout
+from roost.daemon.images.facts import ImageProbe
 from roost.daemon.images.interpreters import ImageInterpreters, named_interpreter
 from roost.daemon.images.requests import key_of
 from roost.daemon.oci.answers import No, Unknown, Yes
 from roost.daemon.oci.platforms import image_platform, parse_platform
 from roost.daemon.oci.references import parse_reference
 from roost.model.definition import Base
-from roost.model.errors import UnreachableError
+from roost.model.errors import ServiceUnreachableError
 from roost.model.locks.lock import CondaPython, Lock, lock_digest
-from roost.model.records import KeptBase
+from roost.model.records import BaseRecord
 from roost.store.store import Store
 from roost.wire.plans import Action, ArtifactView, PlanView, Reason, Step
 
@@ -73,7 +73,7 @@ class UserImages:
         store: Store,
         engines: Engines,
         bases: PlainBases,
-        scout: ImageScout,
+        scout: ImageProbe,
         interpreters: ImageInterpreters,
     ) -> None:
         self._index = store.index
@@ -83,7 +83,7 @@ class UserImages:
         self._interpreters = interpreters
 
     async def plan(
-        self, target: str, resolved: Resolved, request: Request, facts: Facts, *, exact: bool
+        self, target: str, resolved: ResolvedDefinition, request: Request, facts: Facts, *, exact: bool
     ) -> tuple[PlanView, Facts, UserImage]:
         """The decision: the image is there, or is pulled. ``exact``: that generation, wherever its tag went.
 
@@ -102,7 +102,7 @@ class UserImages:
         facts = msgspec.structs.replace(facts, interpreter=image.record)
         return plan_of(target, resolved.platform, request, facts, image), facts, image
 
-    async def _with_base(self, facts: Facts, resolved: Resolved, text: str, *, exact: bool) -> Facts:
+    async def _with_base(self, facts: Facts, resolved: ResolvedDefinition, text: str, *, exact: bool) -> Facts:
         """What the tag names now where the policy cares, and the generation only if it is of that very image."""
         own, generation = id_of(text), facts.generation
         if own is not None and generation is not None and generation.base_digest != own:
@@ -113,7 +113,7 @@ class UserImages:
         image = ImageFacts(base_policy=self._scout.policy, base_now=now)
         return msgspec.structs.replace(facts, image=image)
 
-    async def _found(self, facts: Facts, resolved: Resolved, text: str) -> UserImage:
+    async def _found(self, facts: Facts, resolved: ResolvedDefinition, text: str) -> UserImage:
         """Which image it is: the generation's, else the first one's that the registries know, else the engine's, else
         that of its own registry."""
         base = resolved.definition.base or Base()
@@ -132,17 +132,17 @@ class UserImages:
             return msgspec.structs.replace(found, digest=place.digest)
         found = msgspec.structs.replace(found, unanswered=tuple(_unanswered(asked)))
         named = await self._bases.named(text, image_platform(resolved.platform), wanted)
-        if isinstance(named, KeptBase):
+        if isinstance(named, BaseRecord):
             return msgspec.structs.replace(found, digest=named.digest)
         return found
 
-    async def _in_engine(self, found: UserImage, resolved: Resolved) -> UserImage:
+    async def _in_engine(self, found: UserImage, resolved: ResolvedDefinition) -> UserImage:
         engine, own = await self._engines.docker(), id_of(found.reference)
         try:
             named = image = await engine.image(own or found.reference)
             if found.digest is not None and (named is None or named.id != found.digest):
                 image = await engine.image(found.digest)
-        except UnreachableError as error:
+        except ServiceUnreachableError as error:
             return msgspec.structs.replace(found, unknown=Reason(code="engine-unknown", message=error.message))
         found = msgspec.structs.replace(found, retagged=named is not None and named.id != found.digest and own is None)
         if image is None or found.digest is None:
@@ -155,7 +155,7 @@ class UserImages:
             interpreter=await self._interpreters.find(image.id, named_interpreter(resolved), image.variables),
         )
 
-    async def _with_places(self, facts: Facts, resolved: Resolved, image: UserImage) -> Facts:
+    async def _with_places(self, facts: Facts, resolved: ResolvedDefinition, image: UserImage) -> Facts:
         """Registries are asked for what the engine lacks, by content: its own registry may have lost it."""
         found = msgspec.structs.replace(facts.image, engine=Unknown(image.unknown) if image.unknown else No())
         if image.digest is not None:

@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
-from roost.model.errors import RoostError
+from roost.model.errors import CodedError
 
 log = logging.getLogger(__name__)
 Hook = Callable[[], Awaitable[None]]
 
 
-class DaemonBusyError(RoostError):
+class DaemonBusyError(CodedError):
     """It was asked to stop only if idle, and is not."""
 
     code = "daemon-busy"
@@ -23,7 +23,7 @@ class DaemonBusyError(RoostError):
     retryable = True
 
 
-class DaemonStoppingError(RoostError):
+class DaemonStoppingError(CodedError):
     """It is on its way out and takes no new work."""
 
     code = "daemon-stopping"

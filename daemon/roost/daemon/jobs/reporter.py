@@ -19,7 +19,9 @@ _WAIT = "wait"
 
 
 @asynccontextmanager
-async def in_turn(turn: asyncio.Lock | asyncio.Semaphore, publish: Callable[[Message], None]) -> AsyncIterator[None]:
+async def acquire_slot(
+    turn: asyncio.Lock | asyncio.Semaphore, publish: Callable[[Message], None]
+) -> AsyncIterator[None]:
     """Hold ``turn``; that others hold it is told for as long as it is so: nobody shall think that it hangs."""
     waits = turn.locked()
     if waits:
@@ -66,9 +68,9 @@ class BuildProgress:
     def log(self, line: str) -> None:
         self._send(concealed(Message(event="log", line=redact(line)), self._environ))
 
-    def in_turn(self, turn: asyncio.Lock | asyncio.Semaphore) -> AbstractAsyncContextManager[None]:
+    def acquire_slot(self, turn: asyncio.Lock | asyncio.Semaphore) -> AbstractAsyncContextManager[None]:
         """Hold ``turn``; see the function."""
-        return in_turn(turn, self._send)
+        return acquire_slot(turn, self._send)
 
     async def record(self, index: Index) -> None:
         """Keep what the steps took, for estimates; only downloads are counted in bytes."""

@@ -65,10 +65,10 @@ def append_coalesced(backlog: list[Message], message: Message) -> None:
         del backlog[: _BACKLOG // 10]
 
 
-class Flight(Generic[Outcome]):
+class SharedTask(Generic[Outcome]):
     """One execution, its history and its listeners."""
 
-    def __init__(self, start: Callable[[Flight[Outcome]], Awaitable[Outcome]]) -> None:
+    def __init__(self, start: Callable[[SharedTask[Outcome]], Awaitable[Outcome]]) -> None:
         self._history: list[Message] = []
         self._listeners: set[Listener] = set()
         self._passengers: set[Listener] = set()
@@ -77,7 +77,7 @@ class Flight(Generic[Outcome]):
         """All was told: who comes now wants another flight, and nobody's leaving cancels what is left to do."""
         self._task = asyncio.create_task(self._fly(start))
 
-    async def _fly(self, start: Callable[[Flight[Outcome]], Awaitable[Outcome]]) -> Outcome:
+    async def _fly(self, start: Callable[[SharedTask[Outcome]], Awaitable[Outcome]]) -> Outcome:
         try:
             return await start(self)
         finally:
@@ -143,19 +143,19 @@ class Flight(Generic[Outcome]):
         self._task.add_done_callback(landed)
 
 
-class Flights(Generic[Outcome]):
+class SharedTasks(Generic[Outcome]):
     """The flights under way, by key."""
 
     def __init__(self) -> None:
-        self._flights: dict[Hashable, Flight[Outcome]] = {}
+        self._flights: dict[Hashable, SharedTask[Outcome]] = {}
 
     def __len__(self) -> int:
         return sum(not flight.done for flight in self._flights.values())
 
     @asynccontextmanager
     async def join(
-        self, key: Hashable, start: Callable[[Flight[Outcome]], Awaitable[Outcome]]
-    ) -> AsyncIterator[tuple[Flight[Outcome], Listener, bool]]:
+        self, key: Hashable, start: Callable[[SharedTask[Outcome]], Awaitable[Outcome]]
+    ) -> AsyncIterator[tuple[SharedTask[Outcome], Listener, bool]]:
         """The flight of ``key``, a listener on it, and whether it was under way already."""
         current = await self._current(key)
         joined = current is not None
@@ -168,12 +168,14 @@ class Flights(Generic[Outcome]):
             if flight.cancelling:
                 await asyncio.shield(flight.over())
 
-    def _take_off(self, key: Hashable, start: Callable[[Flight[Outcome]], Awaitable[Outcome]]) -> Flight[Outcome]:
-        flight = self._flights[key] = Flight(start)
+    def _take_off(
+        self, key: Hashable, start: Callable[[SharedTask[Outcome]], Awaitable[Outcome]]
+    ) -> SharedTask[Outcome]:
+        flight = self._flights[key] = SharedTask(start)
         flight.when_over(lambda: self._land(key, flight))
         return flight
 
-    async def _current(self, key: Hashable) -> Flight[Outcome] | None:
+    async def _current(self, key: Hashable) -> SharedTask[Outcome] | None:
         while (flight := self._flights.get(key)) is not None:
             if not (flight.cancelling or flight.closed):
                 return flight
@@ -182,7 +184,7 @@ class Flights(Generic[Outcome]):
                 self._land(key, flight)
         return None
 
-    def _land(self, key: Hashable, flight: Flight[Outcome]) -> None:
+    def _land(self, key: Hashable, flight: SharedTask[Outcome]) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
 

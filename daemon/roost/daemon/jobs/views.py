@@ -5,15 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from roost.daemon.credentials.redaction import redact, redact_value
-from roost.model.errors import RoostError
-from roost.model.records import Artifact, Generation, Run
+from roost.model.errors import CodedError
+from roost.model.records import Artifact, Generation, RunRecord
 from roost.wire.environments import GenerationView
 from roost.wire.plans import ArtifactView
 from roost.wire.protocol import ErrorBody, LocationView
 from roost.wire.runs import RunView
 
 
-def error_body(error: RoostError) -> ErrorBody:
+def error_body(error: CodedError) -> ErrorBody:
     """The wire's form of an error; credentials are taken out of its texts."""
     where = error.location
     return ErrorBody(
@@ -54,7 +54,7 @@ def generation_view(generation: Generation) -> GenerationView:
     )
 
 
-def run_view(run: Run) -> RunView:
+def run_view(run: RunRecord) -> RunView:
     """A run, for a list or one alone."""
     return RunView(
         id=run.id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roost.daemon.definitions.stamps import ABSENT, identity, unchanged
+from roost.daemon.definitions.stamps import ABSENT, is_unchanged, stamp
 from roost.model.records import Artifact
 from roost.wire.plans import Reason
 
@@ -10,7 +10,7 @@ from roost.wire.plans import Reason
 def prefix_fault(prefix: Artifact) -> Reason | None:
     """Why a ready prefix can't be used as it is; ``None`` where it can. Blocking, some 10 µs a guard."""
     for guard in prefix.guards:
-        if not unchanged(guard):
-            state = "is gone" if identity(guard.path) == ABSENT else "was changed since the prefix was built"
+        if not is_unchanged(guard):
+            state = "is gone" if stamp(guard.path) == ABSENT else "was changed since the prefix was built"
             return Reason(code="prefix-drifted", message=f"{guard.path} {state}")
     return None

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from roost.daemon.definitions.stamps import STAT_FORMAT, identity, settled
+from roost.daemon.definitions.stamps import STAT_FORMAT, is_stable, stamp
 from roost.daemon.launch.plan import FORMAT, LaunchPlan, Tools, render
 
 _REMEMBERED = 200
@@ -28,7 +28,7 @@ def find_tools() -> Tools | None:
     with tempfile.NamedTemporaryFile(prefix="roost") as probe:
         seen = subprocess.run([tools.stat, "-L", "-c", STAT_FORMAT, "--", probe.name], capture_output=True, check=False)
         locked = subprocess.run([tools.flock, "-s", "-n", str(probe.fileno())], pass_fds=[probe.fileno()], check=False)
-        same = seen.stdout.decode().strip() == identity(probe.name)
+        same = seen.stdout.decode().strip() == stamp(probe.name)
     return tools if same and locked.returncode == 0 else None
 
 
@@ -53,7 +53,7 @@ class LaunchFolder:
         """Leave ``plan`` for the launcher, if it is certain, still true and sayable; else leave nothing."""
         text = render(plan, self._tools) if self._tools else None
         now = time.time()
-        if text is None or not all(settled(g, now) and identity(g.path) == g.identity for g in plan.inputs):
+        if text is None or not all(is_stable(g, now) and stamp(g.path) == g.identity for g in plan.inputs):
             return False
         with self._lock:
             if self._movers or token != self._age:

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from roost.daemon.definitions.stamps import ABSENT, STAT_FORMAT
-from roost.model.records import Change, Guard
+from roost.model.records import Change, FileStamp
 
 FORMAT = "1"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -47,9 +47,9 @@ class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     config: str
     """Where the client looks for the config file, whether it exists or not: see ``config_path``."""
-    inputs: tuple[Guard, ...]
+    inputs: tuple[FileStamp, ...]
     absent: tuple[str, ...]
-    guards: tuple[Guard, ...]
+    guards: tuple[FileStamp, ...]
     lease: str
     changes: tuple[Change, ...]
     variables: Mapping[str, str]
@@ -124,7 +124,7 @@ def _same_request(plan: LaunchPlan) -> Iterator[str]:
     yield f"[ -r {_quote(plan.lease)} ] || return 1"
 
 
-def _checks(plan: LaunchPlan, present: Sequence[Guard], tools: Tools) -> Iterator[str]:
+def _checks(plan: LaunchPlan, present: Sequence[FileStamp], tools: Tools) -> Iterator[str]:
     """flock runs beside stat: each costs a process, and there is more than one core. The lease's name is never used
     again, so that it is still there once the lock is held says that the prefix was not being removed."""
     yield f"{_quote(tools.flock)} -s -n 9 2>/dev/null &"
@@ -139,11 +139,11 @@ def _checks(plan: LaunchPlan, present: Sequence[Guard], tools: Tools) -> Iterato
     yield f"{{ true >{_quote(plan.lease)}; }} 2>/dev/null"
 
 
-def _is_exact(guard: Guard) -> bool:
+def _is_exact(guard: FileStamp) -> bool:
     return guard.identity.count(":") == 4
 
 
-def _exact_first(guard: Guard) -> tuple[bool, str]:
+def _exact_first(guard: FileStamp) -> tuple[bool, str]:
     """Folders last: their pattern ends in a star; with as many line ends as lines, none can hide another."""
     return not _is_exact(guard), guard.path
 

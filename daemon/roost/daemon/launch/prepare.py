@@ -9,15 +9,15 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.launch.folder import LaunchFolder
 from roost.model.records import Artifact, Generation
-from roost.store.disk.cancellation import thread_to_the_end, to_the_end
+from roost.store.disk.cancellation import finish_despite_cancel, thread_to_the_end
 from roost.wire.environments import ChangeView
 from roost.wire.runs import Launch
 
 
-def prefix_launch(resolved: Resolved, prefix: Artifact, generation: Generation | None) -> Launch:
+def prefix_launch(resolved: ResolvedDefinition, prefix: Artifact, generation: Generation | None) -> Launch:
     """How to start something in ``prefix``."""
     return Launch(
         prefix=prefix.path,
@@ -32,7 +32,7 @@ def prefix_launch(resolved: Resolved, prefix: Artifact, generation: Generation |
     )
 
 
-def interpreter_launch(resolved: Resolved, interpreter: str) -> Launch:
+def interpreter_launch(resolved: ResolvedDefinition, interpreter: str) -> Launch:
     """How to start something with a user-managed interpreter: its folder comes first in PATH, and that is all."""
     return Launch(
         prefix=os.path.dirname(os.path.dirname(interpreter)),
@@ -48,12 +48,12 @@ def interpreter_launch(resolved: Resolved, interpreter: str) -> Launch:
 
 
 @asynccontextmanager
-async def moving(folder: LaunchFolder) -> AsyncIterator[None]:
+async def invalidate_launch_plans(folder: LaunchFolder) -> AsyncIterator[None]:
     """``LaunchFolder.moving`` for the event loop: its file operations happen in a thread."""
     inside = folder.moving()
     entering = asyncio.create_task(asyncio.to_thread(inside.__enter__))
     try:
-        await to_the_end(entering)  # a thread can't be cancelled: who is cancelled here must still leave
+        await finish_despite_cancel(entering)  # a thread can't be cancelled: who is cancelled here must still leave
         yield
     finally:
         if not entering.exception():

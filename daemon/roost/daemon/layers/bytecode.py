@@ -17,7 +17,7 @@ import msgspec
 from roost.daemon.engines.conda.scripts import SYSTEM_PATH, run_captured
 from roost.daemon.engines.host_python import engine
 from roost.daemon.layers.link import IMAGE_ROOT
-from roost.daemon.layers.tar import FIXED_TIME, Entry
+from roost.daemon.layers.tar import FIXED_TIME, LayerEntry
 from roost.store.disk.cancellation import thread_to_the_end
 
 _COMPILE = """
@@ -78,7 +78,7 @@ def _candidates(version: str, minor: str, packages_dir: str) -> Iterator[str]:
     yield from engine.candidates()
 
 
-async def add_bytecode(entries: list[Entry], compiler: Compiler | None, folder: str) -> list[Entry]:
+async def add_bytecode(entries: list[LayerEntry], compiler: Compiler | None, folder: str) -> list[LayerEntry]:
     """``entries`` of one package with all the byte-code that they can have, and none that is stale.
 
     ``folder`` is made, and has to stay until the entries were read. What does not compile goes without.
@@ -100,11 +100,11 @@ class _Job(msgspec.Struct, frozen=True):
 
 
 class _Work(msgspec.Struct, frozen=True):
-    entries: list[Entry]
+    entries: list[LayerEntry]
     jobs: list[_Job]
 
 
-def _prepare(entries: list[Entry], compiler: Compiler | None, folder: str) -> _Work:
+def _prepare(entries: list[LayerEntry], compiler: Compiler | None, folder: str) -> _Work:
     by_name = {entry.name: entry for entry in entries}
     sources = sorted(entry.name for entry in entries if entry.kind == "file" and _SOURCE.match(entry.name))
     stale = {name for source in sources for name in _shipped(source, by_name) if _is_stale(by_name, source, name)}
@@ -129,8 +129,8 @@ def _write_jobs(jobs: Sequence[_Job], folder: str) -> None:
             stream.write(os.fsencode(f"{job.source}\0/{job.name}\0{job.made}\0"))
 
 
-def _with_made(work: _Work) -> list[Entry]:
-    made = [Entry(name=job.target, source=job.made) for job in work.jobs if os.path.exists(job.made)]
+def _with_made(work: _Work) -> list[LayerEntry]:
+    made = [LayerEntry(name=job.target, source=job.made) for job in work.jobs if os.path.exists(job.made)]
     return work.entries + made
 
 
@@ -139,7 +139,7 @@ def _pyc(source: str, tag: str) -> str:
     return f"{folder}/__pycache__/{name[:-3]}.{tag}.pyc"
 
 
-def _shipped(source: str, by_name: dict[str, Entry]) -> list[str]:
+def _shipped(source: str, by_name: dict[str, LayerEntry]) -> list[str]:
     """The byte-code of ``source`` that its package ships, optimised levels too."""
     version = re.search(r"/lib/python3\.(\d+)", source)
     tag = f"cpython-3{version[1]}" if version else ""
@@ -147,7 +147,7 @@ def _shipped(source: str, by_name: dict[str, Entry]) -> list[str]:
     return [name for name in names if name in by_name]
 
 
-def _is_stale(by_name: dict[str, Entry], source: str, compiled: str) -> bool:
+def _is_stale(by_name: dict[str, LayerEntry], source: str, compiled: str) -> bool:
     with open(by_name[compiled].source, "rb", buffering=0) as stream:
         header = stream.read(_HEADER)
     if len(header) < _HEADER:

@@ -67,7 +67,7 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
         return Descriptor(media_type=self.media_type, digest=self.digest, size=self.size)
 
 
-class Content(msgspec.Struct, frozen=True, kw_only=True):
+class LayerContent(msgspec.Struct, frozen=True, kw_only=True):
     """What a lock adds to an image."""
 
     layers: tuple[Layer, ...] = ()
@@ -78,7 +78,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     """Packages with a post-link script, which an engine has to run as a last step, dependencies first."""
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class LayerPackage(msgspec.Struct, frozen=True, kw_only=True):
     """One package of a lock."""
 
     kind: Kind
@@ -100,17 +100,17 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
     """What goes into one layer."""
 
     name: str
-    parts: tuple[Part, ...]
+    parts: tuple[LayerPackage, ...]
 
 
-def parts_of(lock: Lock) -> list[Part]:
+def parts_of(lock: Lock) -> list[LayerPackage]:
     """The packages of ``lock``."""
     return [*map(_conda_part, lock.conda), *map(_wheel_part, lock.wheels)]
 
 
-def _conda_part(package: CondaPackage) -> Part:
+def _conda_part(package: CondaPackage) -> LayerPackage:
     digest = package.sha256 or f"md5:{package.record.get('md5', '')}"
-    return Part(
+    return LayerPackage(
         kind="conda",
         name=package.name,
         version=package.version,
@@ -125,16 +125,18 @@ def _needs_python(package: CondaPackage) -> bool:
     return package.name == "python" or package.record.get("noarch") == "python" or needed
 
 
-def _wheel_part(wheel: Wheel) -> Part:
+def _wheel_part(wheel: Wheel) -> LayerPackage:
     identity = (wheel.sha256, wheel.file_name)
-    return Part(kind="wheel", name=wheel.name, version=wheel.version, size=wheel.size, identity=identity, python=True)
+    return LayerPackage(
+        kind="wheel", name=wheel.name, version=wheel.version, size=wheel.size, identity=identity, python=True
+    )
 
 
-def arrange(parts: Iterable[Part]) -> list[Unit]:
+def arrange(parts: Iterable[LayerPackage]) -> list[Unit]:
     """The layers of an image from the bottom to the top; the order of ``parts`` is of no matter."""
     ordered = sorted(parts, key=lambda part: (-_magnitude(part.size), part.name, part.kind, part.version))
     large = [part for part in ordered if part.size >= LARGE][:LARGE_LAYERS]
-    groups: dict[tuple[Kind, int], list[Part]] = {}
+    groups: dict[tuple[Kind, int], list[LayerPackage]] = {}
     for part in ordered:
         if part not in large:
             groups.setdefault((part.kind, _bucket(part)), []).append(part)
@@ -158,15 +160,15 @@ def _magnitude(size: int) -> int:
     return size.bit_length()
 
 
-def _bucket(part: Part) -> int:
+def _bucket(part: LayerPackage) -> int:
     return int.from_bytes(hashlib.sha256(part.name.encode()).digest()[:4], "big") % GROUPS[part.kind]
 
 
-def _by_name(parts: Sequence[Part]) -> tuple[Part, ...]:
+def _by_name(parts: Sequence[LayerPackage]) -> tuple[LayerPackage, ...]:
     return tuple(sorted(parts, key=lambda part: (part.name, part.kind, part.version)))
 
 
-def top_of(parts: Iterable[Part]) -> Unit:
+def top_of(parts: Iterable[LayerPackage]) -> Unit:
     """The layer that belongs to no package, and tells of them all."""
     return Unit(name=TOP, parts=_by_name(list(parts)))
 

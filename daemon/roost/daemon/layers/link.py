@@ -18,7 +18,7 @@ import msgspec
 from roost.daemon.engines.conda import cache
 from roost.daemon.engines.conda.link import INSTEAD
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
-from roost.daemon.layers.tar import FIXED_TIME, Entry
+from roost.daemon.layers.tar import FIXED_TIME, LayerEntry
 from roost.model.errors import BuildError
 from roost.model.locks.lock import CondaPackage, Lock
 
@@ -59,7 +59,7 @@ class StagedPackages:
         self._site = site
         self._folders: dict[str, str] = {}
 
-    def entries(self, package: CondaPackage) -> list[Entry]:
+    def entries(self, package: CondaPackage) -> list[LayerEntry]:
         """What ``package`` has in the image, its ``conda-meta`` record included. Raises :class:`StageBrokenError`."""
         try:
             meta = self._read(self._meta_path(package))
@@ -96,17 +96,17 @@ class StagedPackages:
             return f"{self._site}/{path[len(_SITE) :]}"
         return f"bin/{path[len(_SCRIPTS) :]}" if noarch and path.startswith(_SCRIPTS) else path
 
-    def _entry(self, path: _LinkedPath, times: dict[str, int]) -> Entry:
+    def _entry(self, path: _LinkedPath, times: dict[str, int]) -> LayerEntry:
         source = os.path.join(self._prefix, path.path)
         status = os.lstat(source)
         target = path.original or path.path
         name = posixpath.join(IMAGE_ROOT, self._real(posixpath.dirname(target)), posixpath.basename(target))
         if stat.S_ISLNK(status.st_mode):
-            return Entry(name=name, kind="link", target=os.readlink(source))
+            return LayerEntry(name=name, kind="link", target=os.readlink(source))
         if stat.S_ISDIR(status.st_mode):
-            return Entry(name=name, kind="folder")
+            return LayerEntry(name=name, kind="folder")
         time = times.get(target, FIXED_TIME) if path.placeholder is None else FIXED_TIME
-        return Entry(name=name, source=source, executable=bool(status.st_mode & stat.S_IXUSR), time=time)
+        return LayerEntry(name=name, source=source, executable=bool(status.st_mode & stat.S_IXUSR), time=time)
 
     def _real(self, folder: str) -> str:
         """``folder`` without symbolic links: another package may have made one of it, and a layer must not put a
@@ -117,7 +117,7 @@ class StagedPackages:
             self._folders[folder] = "" if relative == "." else folder if relative.startswith("..") else relative
         return self._folders[folder]
 
-    def _record(self, package: CondaPackage, meta: bytes) -> Entry:
+    def _record(self, package: CondaPackage, meta: bytes) -> LayerEntry:
         """The ``conda-meta`` record: what the package says of itself, where it canonically lies, and its files.
 
         The lock's own record may differ between locks of the same packages, for channels mend their indexes.
@@ -132,7 +132,7 @@ class StagedPackages:
         whole: dict[str, Any] = {**says, "subdir": package.subdir, **kept, **where, "link": {"source": "", "type": 1}}
         content = {key: value for key, value in whole.items() if key not in (*_OF_THE_MACHINE, *_OF_THE_INDEX)}
         name = posixpath.join(IMAGE_ROOT, "conda-meta", os.path.basename(self._meta_path(package)))
-        return Entry(name=name, data=msgspec.json.encode(content, order="sorted"))
+        return LayerEntry(name=name, data=msgspec.json.encode(content, order="sorted"))
 
 
 def _unmoved(path: dict[str, Any]) -> dict[str, Any]:
@@ -140,12 +140,12 @@ def _unmoved(path: dict[str, Any]) -> dict[str, Any]:
     return {**path, "_path": path.get("original_path") or path["_path"], "original_path": None}
 
 
-def scripts_in(package: CondaPackage, entries: list[Entry]) -> bool:
+def scripts_in(package: CondaPackage, entries: list[LayerEntry]) -> bool:
     """Whether ``package`` has a script to be run after linking."""
     return f"{IMAGE_ROOT}/bin/.{package.name}-post-link.sh" in {entry.name for entry in entries}
 
 
-def marks(lock: Lock, site: str | None) -> Iterator[Entry]:
+def marks(lock: Lock, site: str | None) -> Iterator[LayerEntry]:
     """What belongs to no package: ``conda-meta/history``, and the marks that keep pip and conda out (PEP 668, CEP 22).
 
     Without the time of now, and in an order of its own: that of a lock's packages is of no matter.
@@ -153,8 +153,8 @@ def marks(lock: Lock, site: str | None) -> Iterator[Entry]:
     lines = sorted(f"+{p.url.rsplit('/', 1)[0]}::{p.name}-{p.version}-{p.build}\n" for p in lock.conda)
     history = "==> 1980-01-01 00:00:00 <==\n# cmd: roost build\n" + "".join(lines)
     frozen = msgspec.json.encode({"message": INSTEAD}) + b"\n"
-    yield Entry(name=f"{IMAGE_ROOT}/conda-meta/history", data=history.encode())
-    yield Entry(name=f"{IMAGE_ROOT}/conda-meta/frozen", data=frozen)
+    yield LayerEntry(name=f"{IMAGE_ROOT}/conda-meta/history", data=history.encode())
+    yield LayerEntry(name=f"{IMAGE_ROOT}/conda-meta/frozen", data=frozen)
     if site is not None:
         text = f"[externally-managed]\nError={INSTEAD}\n"
-        yield Entry(name=f"{IMAGE_ROOT}/{posixpath.dirname(site)}/EXTERNALLY-MANAGED", data=text.encode())
+        yield LayerEntry(name=f"{IMAGE_ROOT}/{posixpath.dirname(site)}/EXTERNALLY-MANAGED", data=text.encode())

@@ -14,9 +14,9 @@ from roost.daemon.engines.conda.engine import CondaEngine
 from roost.daemon.engines.uv.engine import PipEngine
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.layers.bytecode import Compiler, add_bytecode
-from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, Part, python_of
+from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, LayerPackage, python_of
 from roost.daemon.layers.link import IMAGE_ROOT, StagedPackages, scripts_in
-from roost.daemon.layers.tar import Entry
+from roost.daemon.layers.tar import LayerEntry
 from roost.daemon.layers.wheels import install_wheel
 from roost.model.locks.lock import CondaPackage, Lock
 from roost.model.records import Change
@@ -50,7 +50,7 @@ class Stage:
         self._credentials = credentials
         self._prefix = os.path.join(folder, IMAGE_ROOT)
         self._python = python_of(lock)
-        self._conda_entries: dict[str, list[Entry]] = {}
+        self._conda_entries: dict[str, list[LayerEntry]] = {}
         self._wheel_paths: dict[str, str] = {}
         self._packages: dict[str, CondaPackage] = {package.name: package for package in lock.conda}
 
@@ -79,12 +79,12 @@ class Stage:
         if wheels:
             self._wheel_paths = await self._pip.wheel_files(wheels, progress=self._progress, credentials=credentials)
 
-    def _list(self, packages: list[CondaPackage]) -> dict[str, list[Entry]]:
+    def _list(self, packages: list[CondaPackage]) -> dict[str, list[LayerEntry]]:
         site = self._python[1] if self._python else ""
         staged = StagedPackages(self._prefix, self._conda.packages_dir, site)
         return {package.name: staged.entries(package) for package in packages}
 
-    async def entries(self, part: Part, compiler: Compiler | None) -> list[Entry]:
+    async def entries(self, part: LayerPackage, compiler: Compiler | None) -> list[LayerEntry]:
         """What ``part`` has in the image, with its byte-code."""
         if part.kind == "conda":
             found = self._conda_entries[part.name]
@@ -96,14 +96,14 @@ class Stage:
         with full_disk_named(folder):
             return await add_bytecode(found, compiler, folder)
 
-    def _install(self, name: str) -> list[Entry]:
+    def _install(self, name: str) -> list[LayerEntry]:
         (wheel,) = (wheel for wheel in self._lock.wheels if wheel.name == name)
         assert self._python is not None  # a lock with wheels was checked for it
         folder = os.path.join(self._folder, f"wheel-{name}")
         with full_disk_named(folder):
             return install_wheel(wheel, self._wheel_paths[wheel.sha256], folder, self._python[1])
 
-    def has_script(self, part: Part) -> bool:
+    def has_script(self, part: LayerPackage) -> bool:
         """Whether ``part``, listed before, has a script to be run after linking."""
         if part.kind == "wheel":
             return False

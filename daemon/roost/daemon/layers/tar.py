@@ -32,7 +32,7 @@ class StoppedError(Exception):
     """Nobody wants the layer any more."""
 
 
-class Entry(msgspec.Struct, kw_only=True):
+class LayerEntry(msgspec.Struct, kw_only=True):
     """A file, symbolic link or folder of a layer."""
 
     name: str
@@ -57,7 +57,7 @@ class Packed(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
-class Archive:
+class LayerArchive:
     """Takes entries and writes the compressed archive to ``path``. At most a few MiB are held at a time. Blocks."""
 
     def __init__(self, path: str, stop: threading.Event) -> None:
@@ -67,7 +67,7 @@ class Archive:
         self._tar, self._blob = hashlib.sha256(), hashlib.sha256()
         self._gzip = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: LayerEntry) -> None:
         """Append an entry. Raises ``OSError``, ``StoppedError``."""
         if entry.kind == "folder":
             self._write(_headers(entry.name + "/", b"5", 0, 0o755, entry.time))
@@ -80,7 +80,7 @@ class Archive:
         else:
             self._add_file(entry)
 
-    def _add_file(self, entry: Entry) -> None:
+    def _add_file(self, entry: LayerEntry) -> None:
         with open(entry.source, "rb", buffering=0) as stream:
             size = os.fstat(stream.fileno()).st_size
             self._write(_headers(entry.name, b"0", size, _mode(entry), entry.time))
@@ -125,12 +125,12 @@ class Archive:
         self._file.close()
 
 
-def pack(entries: Iterable[Entry], path: str, stop: threading.Event) -> Packed:
+def pack(entries: Iterable[LayerEntry], path: str, stop: threading.Event) -> Packed:
     """Write ``entries``, sorted and with all folders above them, as a new file at ``path``.
 
     Of two entries of one name the later counts. Raises ``OSError``, ``StoppedError``. Blocks.
     """
-    archive = Archive(path, stop)
+    archive = LayerArchive(path, stop)
     try:
         for entry in completed(entries):
             archive.add(entry)
@@ -139,19 +139,19 @@ def pack(entries: Iterable[Entry], path: str, stop: threading.Event) -> Packed:
         archive.abandon()
 
 
-def completed(entries: Iterable[Entry]) -> list[Entry]:
+def completed(entries: Iterable[LayerEntry]) -> list[LayerEntry]:
     """``entries`` in the order of their names, and an entry for every folder that has none: an engine gives a folder
     without one a mode of its own making."""
     found = {entry.name: entry for entry in entries}
     for name in list(found):
         folder = name.rpartition("/")[0]
         while folder and folder not in found:
-            found[folder] = Entry(name=folder, kind="folder")
+            found[folder] = LayerEntry(name=folder, kind="folder")
             folder = folder.rpartition("/")[0]
     return [found[name] for name in sorted(found, key=lambda name: name.split("/"))]
 
 
-def _mode(entry: Entry) -> int:
+def _mode(entry: LayerEntry) -> int:
     return 0o755 if entry.executable else 0o644
 
 

@@ -19,13 +19,13 @@ from installer.sources import WheelFile
 from roost.daemon.engines.uv.errors import WheelCorruptError
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
 from roost.daemon.layers.link import IMAGE_ROOT
-from roost.daemon.layers.tar import Entry
+from roost.daemon.layers.tar import LayerEntry
 from roost.model.locks.lock import Wheel
 
 _SCRIPTS = f"{IMAGE_ROOT}/bin"
 
 
-def install_wheel(wheel: Wheel, path: str, folder: str, site: str) -> list[Entry]:
+def install_wheel(wheel: Wheel, path: str, folder: str, site: str) -> list[LayerEntry]:
     """Install the wheel at ``path`` into ``folder``, as if that were the root of the image; what it has there.
 
     Raises WheelCorruptError, ``OSError``. Blocks.
@@ -58,7 +58,7 @@ def _scheme(wheel: Wheel, site: str) -> dict[str, str]:
     }
 
 
-def _entries(folder: str) -> list[Entry]:
+def _entries(folder: str) -> list[LayerEntry]:
     found = []
     for parent, _, names in os.walk(os.path.join(folder, IMAGE_ROOT)):
         for name in names:
@@ -67,5 +67,5 @@ def _entries(folder: str) -> list[Entry]:
             target = os.path.relpath(source, folder)
             # pip and uv make every script executable, whatever the archive says of it
             executable = bool(mode & stat.S_IXUSR) or os.path.dirname(target) == _SCRIPTS
-            found.append(Entry(name=target, source=source, executable=executable))
+            found.append(LayerEntry(name=target, source=source, executable=executable))
     return found

@@ -25,8 +25,8 @@ from roost.daemon.layers.grouping import (
     OPAQUE,
     PREFIX_IN_IMAGE,
     TOP,
-    Content,
     Layer,
+    LayerContent,
     Unit,
     arrange,
     by_dependency,
@@ -38,12 +38,12 @@ from roost.daemon.layers.grouping import (
 )
 from roost.daemon.layers.link import marks
 from roost.daemon.layers.stage import Stage
-from roost.daemon.layers.tar import Entry, Packed, StoppedError, pack
+from roost.daemon.layers.tar import LayerEntry, Packed, StoppedError, pack
 from roost.daemon.oci.target_platforms import local_platform, split_platform
 from roost.model.errors import BuildError, StoreError
 from roost.model.locks.lock import HostPython, Lock
-from roost.model.records import KeptLayer
-from roost.store.disk.cancellation import thread_to_the_end, to_the_end
+from roost.model.records import LayerRecord
+from roost.store.disk.cancellation import finish_despite_cancel, thread_to_the_end
 from roost.store.disk.layer_files import blob_path, drop_blobs, intact, place_blob
 from roost.store.disk.layout import Layout, full_disk_named, remove_tree
 from roost.store.index.index import Index
@@ -75,12 +75,12 @@ async def write_layers(
     fetched: Lock | None = None,
     run_scripts: bool = False,
     clear: bool = False,
-) -> Content:
+) -> LayerContent:
     """The layers that ``lock`` adds to an image, each complete and kept under ``layout.layers``.
 
     ``fetched`` is ``lock`` with the URLs that are really asked, where those hold what nobody may keep: they get into
-    no layer. ``run_scripts`` says that the caller will run the link scripts of ``Content.scripts`` in an engine; else
-    a package that has one is refused. ``clear``: below them lies one that hides the environment of the base.
+    no layer. ``run_scripts`` says that the caller will run the link scripts of ``LayerContent.scripts`` in an engine;
+    else a package that has one is refused. ``clear``: below them lies one that hides the environment of the base.
 
     Raises:
         NotForImagesError: its Python is one of this machine, or it has an editable install.
@@ -89,7 +89,7 @@ async def write_layers(
     """
     _check(lock)
     if not lock.conda:
-        return Content()
+        return LayerContent()
     writing = _Writing(lock, fetched or lock, conda, pip, layout, index, progress or Silent(), credentials or {}, clear)
     content = await writing.run()
     if content.scripts and not run_scripts:
@@ -151,7 +151,7 @@ class _Writing:
         self._stop = threading.Event()
         self._done = 0
 
-    async def run(self) -> Content:
+    async def run(self) -> LayerContent:
         foreign = await asyncio.to_thread(self._foreign_compiler)
         planned = self._plan(foreign)
         kept = await kept_layers(self._layout, self._index, [each.key for each in planned])
@@ -161,9 +161,9 @@ class _Writing:
         await self._index.touch_layers([each.key for each in planned])
         return self._content(planned, [kept[each.key] for each in planned])
 
-    def _content(self, planned: Sequence[_Planned], found: Sequence[KeptLayer]) -> Content:
+    def _content(self, planned: Sequence[_Planned], found: Sequence[LayerRecord]) -> LayerContent:
         scripts = {name for layer in found for name in layer.scripts}
-        return Content(
+        return LayerContent(
             layers=tuple(_layer(self._layout, each, layer) for each, layer in zip(planned, found, strict=True)),
             activation=found[-1].activation,
             scripts=tuple(package.name for package in by_dependency(self._lock.conda) if package.name in scripts),
@@ -195,7 +195,7 @@ class _Writing:
         return [_Planned(unit, layer_key(unit, python)) for unit in units]
 
     # ---------------------------------------------------------------- doing it
-    async def _write(self, missing: Sequence[_Planned], foreign: Compiler | None) -> dict[str, KeptLayer]:
+    async def _write(self, missing: Sequence[_Planned], foreign: Compiler | None) -> dict[str, LayerRecord]:
         folder = os.path.join(self._layout.stage, f"image-{secrets.token_hex(6)}")
         stage = Stage(folder, self._lock, self._fetched, self._conda, self._pip, self._progress, self._credentials)
         compiler = stage.own_compiler() if self._is_native() else foreign
@@ -211,11 +211,11 @@ class _Writing:
 
     async def _write_all(
         self, missing: Sequence[_Planned], stage: Stage, compiler: Compiler | None, folder: str
-    ) -> dict[str, KeptLayer]:
+    ) -> dict[str, LayerRecord]:
         self._progress.start("layers", len(missing))
         turns = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(each: _Planned) -> KeptLayer:
+        async def one(each: _Planned) -> LayerRecord:
             async with turns:
                 layer = await self._write_one(each, stage, compiler, folder)
             self._done += 1
@@ -234,19 +234,19 @@ class _Writing:
         self._progress.finish("layers")
         return {layer.key: layer for layer in written}
 
-    async def _write_one(self, each: _Planned, stage: Stage, compiler: Compiler | None, folder: str) -> KeptLayer:
+    async def _write_one(self, each: _Planned, stage: Stage, compiler: Compiler | None, folder: str) -> LayerRecord:
         is_top = each.unit.name == TOP
         parts = () if is_top else each.unit.parts
-        entries: list[Entry] = []
+        entries: list[LayerEntry] = []
         for part in parts:
             entries += await stage.entries(part, compiler)
         if is_top:
             entries += marks(self._lock, self._python[1] if self._python else None)
         if each.unit.name == CLEARING:
-            entries.append(Entry(name=f"{PREFIX_IN_IMAGE.lstrip('/')}/{OPAQUE}", data=b""))
+            entries.append(LayerEntry(name=f"{PREFIX_IN_IMAGE.lstrip('/')}/{OPAQUE}", data=b""))
         blob = os.path.join(folder, f"{each.key.removeprefix('sha256:')}.tar.gz")
         packed = await thread_to_the_end(_packed, entries, blob, self._stop)
-        layer = KeptLayer(
+        layer = LayerRecord(
             key=each.key,
             diff_id=packed.diff_id,
             digest=packed.digest,
@@ -257,9 +257,9 @@ class _Writing:
             activation=await stage.activation() if is_top else (),
         )
         # A cancellation in between would leave a blob that no row knows.
-        return await to_the_end(asyncio.create_task(self._keep(layer, blob)))
+        return await finish_despite_cancel(asyncio.create_task(self._keep(layer, blob)))
 
-    async def _keep(self, layer: KeptLayer, blob: str) -> KeptLayer:
+    async def _keep(self, layer: LayerRecord, blob: str) -> LayerRecord:
         stamp = await asyncio.to_thread(place_blob, self._layout, blob, layer.digest)
         kept = msgspec.structs.replace(layer, stamp=stamp)
         try:
@@ -276,7 +276,7 @@ def _make(folder: str) -> None:
         os.mkdir(folder, 0o700)
 
 
-def _packed(entries: Sequence[Entry], blob: str, stop: threading.Event) -> Packed:
+def _packed(entries: Sequence[LayerEntry], blob: str, stop: threading.Event) -> Packed:
     try:
         with full_disk_named(blob):
             return pack(entries, blob, stop)
@@ -286,7 +286,7 @@ def _packed(entries: Sequence[Entry], blob: str, stop: threading.Event) -> Packe
         raise BuildError(f"A layer could not be written: {error}", hint="Try again.") from error
 
 
-def _layer(layout: Layout, planned: _Planned, kept: KeptLayer) -> Layer:
+def _layer(layout: Layout, planned: _Planned, kept: LayerRecord) -> Layer:
     return Layer(
         diff_id=kept.diff_id,
         digest=kept.digest,
@@ -297,7 +297,7 @@ def _layer(layout: Layout, planned: _Planned, kept: KeptLayer) -> Layer:
     )
 
 
-async def kept_layers(layout: Layout, index: Index, keys: Sequence[str]) -> dict[str, KeptLayer]:
+async def kept_layers(layout: Layout, index: Index, keys: Sequence[str]) -> dict[str, LayerRecord]:
     """Key to layer, for those that are kept and whole; those that are not are forgotten and taken away."""
     found = await index.layers(keys)
     whole = await asyncio.to_thread(lambda: {key for key, layer in found.items() if intact(layout, layer)})
@@ -305,7 +305,7 @@ async def kept_layers(layout: Layout, index: Index, keys: Sequence[str]) -> dict
     return {key: layer for key, layer in found.items() if key in whole}
 
 
-async def verify_layers(layout: Layout, index: Index, *, repair: bool = True) -> list[KeptLayer]:
+async def verify_layers(layout: Layout, index: Index, *, repair: bool = True) -> list[LayerRecord]:
     """Read every kept blob; those that are not what they were, forgotten and taken away if ``repair``."""
     layers = await index.all_layers()
     bad = await asyncio.to_thread(lambda: [layer for layer in layers if not intact(layout, layer, thorough=True)])
@@ -314,7 +314,7 @@ async def verify_layers(layout: Layout, index: Index, *, repair: bool = True) ->
     return bad
 
 
-async def _forget(layout: Layout, index: Index, layers: Sequence[KeptLayer]) -> None:
+async def _forget(layout: Layout, index: Index, layers: Sequence[LayerRecord]) -> None:
     if layers:
         digests = [layer.digest for layer in layers]
         await index.drop_layers(digests)

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 import msgspec
 from packaging.requirements import Requirement
 
-from roost.daemon.credentials.substitution import conceal, reveal
+from roost.daemon.credentials.substitution import mask, substitute
 from roost.daemon.decision.images import adds_python
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.locks.artifact import HINT, LockPoisonedError, SharedLock
 from roost.daemon.locks.solve import BASELINE_GLIBC, SolveJob, conda_specs, with_credentials
-from roost.daemon.locks.verify_offline import Wanted, check_provided, verify, vouched
+from roost.daemon.locks.verify_offline import LockExpectation, check_provided, verify, vouched
 from roost.daemon.oci.target_platforms import split_platform
 from roost.model.definition import PipItem
-from roost.model.errors import BuildError, DefinitionError
+from roost.model.errors import BuildError, InvalidDefinitionError
 from roost.model.locks.lock import CondaPackage, Lock, Wheel
 from roost.model.syntax.specs import spec_name
 
@@ -51,21 +51,21 @@ async def judge(shared: SharedLock, job: LockJob, *, builds: bool) -> None:
     await asyncio.to_thread(_verify, shared, job, wanted)
 
 
-def _verify(shared: SharedLock, job: LockJob, wanted: Wanted) -> tuple[SharedLock, Sequence[Requirement]]:
+def _verify(shared: SharedLock, job: LockJob, wanted: LockExpectation) -> tuple[SharedLock, Sequence[Requirement]]:
     from roost.daemon.engines.conda.check import satisfied
 
-    revealed = msgspec.structs.replace(shared, lock=reveal(shared.lock, job.solve.environ))
+    revealed = msgspec.structs.replace(shared, lock=substitute(shared.lock, job.solve.environ))
     try:
         pairs = satisfied(wanted.specs, revealed.lock.conda, wanted.variables)
-    except DefinitionError:
+    except InvalidDefinitionError:
         raise
     except BuildError as error:
         raise LockPoisonedError(f"The registry's lock can't be read: {error.message}", hint=HINT) from error
     return revealed, verify(revealed, wanted, lambda spec, package: (spec, package.name) in pairs)
 
 
-def wanted_of(job: LockJob, builds: bool) -> Wanted:
-    """What the definition asks of a lock. Raises DefinitionError where a variable is missing."""
+def wanted_of(job: LockJob, builds: bool) -> LockExpectation:
+    """What the definition asks of a lock. Raises InvalidDefinitionError where a variable is missing."""
     from roost.daemon.engines.conda.channels import channel_urls
     from roost.daemon.engines.conda.check import channels_in
 
@@ -75,7 +75,7 @@ def wanted_of(job: LockJob, builds: bool) -> Wanted:
     specs = [*conda_specs(solve.definition), *(("python",) if python else ())]
     listed = conda.explicit.get(subdir) or conda.explicit.get("noarch")
     items, constraints, remote = _lines(solve.definition.pip.requirements)
-    return Wanted(
+    return LockExpectation(
         definition_digest=job.definition_digest,
         platform=solve.platform,
         subdir=subdir,
@@ -135,7 +135,7 @@ async def vouch(
     packages = await _of_channels(engines, lock, job, progress)
     if lock.wheels or left:
         await _of_indexes(engines, lock, job, wheels, left, progress)
-    return conceal(msgspec.structs.replace(lock, conda=packages), job.solve.environ)
+    return mask(msgspec.structs.replace(lock, conda=packages), job.solve.environ)
 
 
 async def _of_channels(engines: Engines, lock: Lock, job: LockJob, progress: Progress) -> tuple[CondaPackage, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roost.model.errors import BuildError, RoostError
+from roost.model.errors import BuildError, CodedError
 from roost.model.locks.lock import CondaPackage, Lock, Wheel
 
 Package = CondaPackage | Wheel
@@ -22,7 +22,7 @@ class PackageOtherError(BuildError):
     code = "digest-mismatch"
 
 
-def explain_loss(error: RoostError, lock: Lock) -> RoostError:
+def explain_loss(error: CodedError, lock: Lock) -> CodedError:
     """``error``, which building from ``lock`` raised, in terms of the lock's package; others stay as they are."""
     if folder := next((w for w in lock.wheels if w.path and f"file://{w.path}" in error.message), None):
         return _folder_gone(folder, error)
@@ -44,7 +44,7 @@ def explain_loss(error: RoostError, lock: Lock) -> RoostError:
     )
 
 
-def _folder_gone(wheel: Wheel, error: RoostError) -> PackageLostError:
+def _folder_gone(wheel: Wheel, error: CodedError) -> PackageLostError:
     return PackageLostError(
         f"{wheel.name} {wheel.version} is an editable install of {wheel.path}, where nothing can be installed from now",
         hint="Bring that folder back as it was, or make a new generation: `roost build --rebuild`.",
@@ -68,7 +68,7 @@ def _fields(package: Package) -> dict[str, object]:
     }
 
 
-def _package(error: RoostError, lock: Lock) -> Package | None:
+def _package(error: CodedError, lock: Lock) -> Package | None:
     """By what the engines tell: a URL, a file's name, or the distribution's."""
     said = {error.fields.get(name) for name in ("url", "file_name", "package")}
     everything: tuple[Package, ...] = (*lock.conda, *lock.wheels)

@@ -42,7 +42,7 @@ from roost.daemon.oci.answers import Answer, No, Unknown, Yes
 from roost.daemon.oci.manifests import OCI_MANIFEST, Manifest, parse_manifest
 from roost.daemon.oci.references import Reference
 from roost.daemon.oci.registries import Place, places
-from roost.model.errors import RoostError, UnreachableError
+from roost.model.errors import CodedError, ServiceUnreachableError
 from roost.model.locks.lock import Lock, lock_digest
 from roost.model.records import Generation
 from roost.store.index.index import Index
@@ -56,7 +56,7 @@ _SETTLE_SECONDS = (0.5, 3.0)
 """At least so long, at most so long: a machine that is slower than this one may be just about to write."""
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class RegistryLock(msgspec.Struct, frozen=True, kw_only=True):
     """A lock in a registry, judged by the definition but not yet vouched for."""
 
     shared: SharedLock
@@ -77,10 +77,10 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         return Reason(code="lock-shared-registry", message=message)
 
 
-class Looked(msgspec.Struct, frozen=True, kw_only=True):
+class LookupResult(msgspec.Struct, frozen=True, kw_only=True):
     """What looking came to. Both may be there: one registry is down and another has it."""
 
-    found: Found | None = None
+    found: RegistryLock | None = None
     unknown: Reason | None = None
     """Code ``registry-unknown``."""
 
@@ -90,13 +90,13 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
     pushed: str | None = None
     """The reference that names it now."""
-    theirs: Found | None = None
+    theirs: RegistryLock | None = None
     """Somebody else's was there first."""
     reason: Reason | None = None
     """Why it is not shared, where it is not."""
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class RegistryComparison(msgspec.Struct, frozen=True, kw_only=True):
     """How a generation's lock stands to the one that the registries have for its definition and platform."""
 
     theirs: str | None = None
@@ -107,7 +107,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """``lock-elsewhere``, ``lock-pushed``, ``lock-not-shared``, ``registry-unknown``."""
 
 
-class LockShare:
+class LockRegistry:
     """The locks in the registries that are in force (``settings``, which the owner keeps up to date)."""
 
     def __init__(
@@ -119,20 +119,20 @@ class LockShare:
         self._engines = engines
         self._events = events
         self._stage = stage
-        self._recent: dict[tuple[str, str], tuple[float, Looked]] = {}
+        self._recent: dict[tuple[str, str], tuple[float, LookupResult]] = {}
 
     @property
     def configured(self) -> bool:
         """Whether there is anyone to ask."""
         return bool(self.settings.workspace or self.settings.catalogues)
 
-    async def look(self, job: LockJob, *, fresh: bool = False) -> Looked:
+    async def look(self, job: LockJob, *, fresh: bool = False) -> LookupResult:
         """The lock of ``job``: the workspace's, else that of the first catalogue that has one.
 
         Raises LockPoisonedError.
         """
         key = (job.definition_digest, job.solve.platform)
-        when, known = self._recent.get(key, (0.0, Looked()))
+        when, known = self._recent.get(key, (0.0, LookupResult()))
         if not fresh and time.monotonic() - when < _RECENT_SECONDS:
             return known
         looked = await self._look(job)
@@ -140,20 +140,20 @@ class LockShare:
         self._recent[key] = (time.monotonic(), looked)
         return looked
 
-    async def _look(self, job: LockJob) -> Looked:
+    async def _look(self, job: LockJob) -> LookupResult:
         unknown: Reason | None = None
         for place in places(self.settings):
             answer = await self._ask(place, job)
             if isinstance(answer, Yes):
-                return Looked(found=answer.value, unknown=unknown)
+                return LookupResult(found=answer.value, unknown=unknown)
             if isinstance(answer, Unknown) and unknown is None:
                 unknown = _unknown(place, answer.reason.message)
-        return Looked(unknown=unknown)
+        return LookupResult(unknown=unknown)
 
-    async def find(self, job: LockJob, digest: str) -> Found | None:
+    async def find(self, job: LockJob, digest: str) -> RegistryLock | None:
         """The lock ``digest`` of ``job``, the first or a later one; ``None``: no registry has it.
 
-        Raises LockPoisonedError, UnreachableError where a registry can't say.
+        Raises LockPoisonedError, ServiceUnreachableError where a registry can't say.
         """
         unknown: Reason | None = None
         for place in places(self.settings):
@@ -164,18 +164,18 @@ class LockShare:
                 if isinstance(answer, Unknown):
                     unknown = _unknown(place, answer.reason.message)
         if unknown is not None:
-            raise UnreachableError(unknown.message, hint="`roost registry test` shows what is wrong.")
+            raise ServiceUnreachableError(unknown.message, hint="`roost registry test` shows what is wrong.")
         return None
 
     async def _ask(
         self, place: Place, job: LockJob, rebuild: str | None = None, *, mirrored: bool = True
-    ) -> Answer[Found]:
+    ) -> Answer[RegistryLock]:
         """Not ``mirrored`` before and after something is written: what counts then is what the registry itself has."""
         reference = _reference(place, job, rebuild)
         with _named(reference):
             return await self._read(place, job, reference, mirrored=mirrored)
 
-    async def _read(self, place: Place, job: LockJob, reference: Reference, *, mirrored: bool) -> Answer[Found]:
+    async def _read(self, place: Place, job: LockJob, reference: Reference, *, mirrored: bool) -> Answer[RegistryLock]:
         registry = await self._engines.registry()
         answer = await registry.manifest(reference, mirrored=mirrored)
         if not isinstance(answer, Yes):
@@ -185,7 +185,7 @@ class LockShare:
             raise LockPoisonedError(f"{reference} is no lock", hint=HINT)
         try:
             data = await registry.read_blob(reference, lock_descriptor(manifest), LOCK_LIMIT, mirrored=mirrored)
-        except RoostError as error:
+        except CodedError as error:
             if isinstance(error, LockPoisonedError):
                 raise
             return Unknown(Reason(code=error.code, message=error.message))
@@ -194,9 +194,9 @@ class LockShare:
         except LockNewerError as error:  # a later roost's, and no reason to stop this one
             return Unknown(Reason(code=error.code, message=error.message))
         await judge(shared, job, builds=place.kind == "workspace")
-        return Yes(Found(shared=shared, place=place, reference=reference, manifest=manifest, mirrored=mirrored))
+        return Yes(RegistryLock(shared=shared, place=place, reference=reference, manifest=manifest, mirrored=mirrored))
 
-    async def stand(self, job: LockJob, generation: Generation, *, push: bool = True) -> Standing:
+    async def stand(self, job: LockJob, generation: Generation, *, push: bool = True) -> RegistryComparison:
         """Look what the registries have beside ``generation``; where they have nothing, its lock is pushed.
 
         Raises LockPoisonedError.
@@ -212,26 +212,26 @@ class LockShare:
                 del self._elsewhere[next(iter(self._elsewhere))]
             return standing
         if looked.found is not None or looked.unknown is not None or not push:
-            return Standing(reason=looked.unknown if looked.found is None else None)
+            return RegistryComparison(reason=looked.unknown if looked.found is None else None)
         return await self._late(job, generation)
 
-    async def _late(self, job: LockJob, generation: Generation) -> Standing:
+    async def _late(self, job: LockJob, generation: Generation) -> RegistryComparison:
         """It was made when the registry could not be asked, or before there was one."""
         lock = await self._index.lock(generation.lock_digest)
         if lock is None:
-            return Standing()
+            return RegistryComparison()
         offer = await self.offer(job, lock, rebuild=False)
         if offer.theirs is not None:
             return _elsewhere(offer.theirs, generation)
         if offer.pushed is None:
-            return Standing(reason=offer.reason)
-        return Standing(reason=Reason(code="lock-pushed", message=f"The lock is shared as {offer.pushed}"))
+            return RegistryComparison(reason=offer.reason)
+        return RegistryComparison(reason=Reason(code="lock-pushed", message=f"The lock is shared as {offer.pushed}"))
 
     def remembered(self, generation: Generation) -> Reason | None:
         """``lock-elsewhere``, if the last look said so."""
         return self._elsewhere.get((generation.definition_digest, generation.platform, generation.number))
 
-    async def take(self, found: Found, job: LockJob, progress: Progress) -> Lock:
+    async def take(self, found: RegistryLock, job: LockJob, progress: Progress) -> Lock:
         """The lock to build from, once those whom the definition trusts have vouched for it.
 
         Raises LockPoisonedError, and what asking channels, indexes and the registry raises.
@@ -241,7 +241,7 @@ class LockShare:
         await self._events.append("lock-fetched", **_fields(job, found.lock_digest, found.reference))
         return lock
 
-    async def _vouched(self, found: Found, job: LockJob, progress: Progress) -> Lock:
+    async def _vouched(self, found: RegistryLock, job: LockJob, progress: Progress) -> Lock:
         builds = found.place.kind == "workspace"
         await asyncio.to_thread(os.makedirs, self._stage, exist_ok=True)
         folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="lock-", dir=self._stage)
@@ -256,7 +256,7 @@ class LockShare:
             raise LockPoisonedError("The registry's lock is not what its channels make of it", hint=HINT)
         return lock
 
-    async def _fetch_wheels(self, found: Found, folder: str) -> dict[str, str]:
+    async def _fetch_wheels(self, found: RegistryLock, folder: str) -> dict[str, str]:
         """sha256 to path of the wheels that came with the lock."""
         layers = {layer.digest: layer for layer in found.manifest.layers}
         paths: dict[str, str] = {}
@@ -278,12 +278,12 @@ class LockShare:
         shared = SharedLock(definition_digest=job.definition_digest, platform=job.solve.platform, lock=lock)
         try:
             offer = await self._offer(place, job, shared, rebuild=rebuild)
-        except UnreachableError as error:
+        except ServiceUnreachableError as error:
             unmade = error.code == "repository-missing"
             offer = Offer(reason=_kept_here(error) if unmade else _unknown(place, error.message))
         except LockPoisonedError as error:
             offer = Offer(reason=Reason(code=error.code, message=f"{error.message}. {error.hint}".rstrip()))
-        except RoostError as error:  # a disk that is full
+        except CodedError as error:  # a disk that is full
             offer = Offer(reason=_kept_here(error))
         self._recent.pop((job.definition_digest, job.solve.platform), None)
         await self._tell(job, lock, offer)
@@ -338,7 +338,7 @@ class LockShare:
             return Offer(theirs=theirs)
         try:
             await (await self._engines.registry()).push_manifest(reference, manifest, OCI_MANIFEST)
-        except UnreachableError as error:
+        except ServiceUnreachableError as error:
             if error.code != "tag-moved":
                 raise
         least, most = _SETTLE_SECONDS
@@ -346,13 +346,13 @@ class LockShare:
         theirs = await self._theirs(place, job, shared)
         return Offer(theirs=theirs) if theirs else Offer(pushed=str(reference))
 
-    async def _theirs(self, place: Place, job: LockJob, shared: SharedLock) -> Found | None:
+    async def _theirs(self, place: Place, job: LockJob, shared: SharedLock) -> RegistryLock | None:
         """Another's lock under the tag, by now."""
         answer = await self._ask(place, job, mirrored=False)
         if isinstance(answer, No):
             return None
         if isinstance(answer, Unknown):
-            raise UnreachableError(answer.reason.message)
+            raise ServiceUnreachableError(answer.reason.message)
         return answer.value if answer.value.lock_digest != lock_digest(shared.lock) else None
 
 
@@ -379,14 +379,14 @@ def _named(reference: Reference) -> Iterator[None]:
         raise
 
 
-def _elsewhere(found: Found, generation: Generation) -> Standing:
+def _elsewhere(found: RegistryLock, generation: Generation) -> RegistryComparison:
     text = (
         f"Registry {found.place.location} has lock {short(found.lock_digest)} for this definition; generation "
         f"{generation.number} here keeps {short(generation.lock_digest)}. `roost build --lock {found.lock_digest}` "
         "takes it"
     )
     reason = Reason(code="lock-elsewhere", message=text)
-    return Standing(theirs=found.lock_digest, reference=str(found.reference), reason=reason)
+    return RegistryComparison(theirs=found.lock_digest, reference=str(found.reference), reason=reason)
 
 
 def _reference(place: Place, job: LockJob, rebuild: str | None = None) -> Reference:
@@ -400,7 +400,7 @@ def _unknown(place: Place, message: str) -> Reason:
     )
 
 
-def _kept_here(error: RoostError) -> Reason:
+def _kept_here(error: CodedError) -> Reason:
     """A push that failed, though the registry answers."""
     text = f"This lock stays on this machine: {error.message}. {error.hint}".rstrip()
     return Reason(code="lock-not-shared", message=text)

@@ -11,21 +11,21 @@ import msgspec
 from roost.daemon.decision.facts import Facts, short
 from roost.daemon.decision.images import is_plain
 from roost.daemon.definitions.editables import has_editables
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.locks.attest import LockJob
-from roost.daemon.locks.share import Found, LockShare, Standing
+from roost.daemon.locks.share import LockRegistry, RegistryComparison, RegistryLock
 from roost.daemon.locks.solve import SolveJob
-from roost.model.errors import RoostError
+from roost.model.errors import CodedError
 from roost.model.locks.lock import Lock, lock_digest
 from roost.model.records import Generation
-from roost.wire.plans import Reason, What
+from roost.wire.plans import EnvironmentSelector, Reason
 
 _STANDING_SECONDS = 5.0
-MakeJob = Callable[[Resolved, What], SolveJob]
+MakeJob = Callable[[ResolvedDefinition, EnvironmentSelector], SolveJob]
 
 
-class Given(msgspec.Struct, frozen=True, kw_only=True):
+class PublishResult(msgspec.Struct, frozen=True, kw_only=True):
     """What came of offering a lock: another's to take in its place, and what there is to say."""
 
     instead: Lock | None = None
@@ -37,16 +37,16 @@ class Offering:
 
     It ends with the ``with`` block: nothing is left running behind a build that failed."""
 
-    def __init__(self, offer: Callable[[], Coroutine[Any, Any, Given]]) -> None:
+    def __init__(self, offer: Callable[[], Coroutine[Any, Any, PublishResult]]) -> None:
         self._offer = offer
-        self._task: asyncio.Task[Given] | None = None
+        self._task: asyncio.Task[PublishResult] | None = None
 
     def begin(self) -> None:
         """Begin, if that was not done: the lock is proven."""
         if self._task is None:
             self._task = asyncio.create_task(self._offer())
 
-    async def outcome(self) -> Given:
+    async def outcome(self) -> PublishResult:
         """What came of it; begun now if it was not before."""
         self.begin()
         assert self._task is not None
@@ -61,14 +61,14 @@ class Offering:
             await asyncio.wait([self._task])
 
 
-class FirstLocks:
+class SharedLocks:
     """Looks and offers for definitions whose locks others can use: not for those on a Python of this machine."""
 
-    def __init__(self, share: LockShare | None, solve_job: MakeJob) -> None:
+    def __init__(self, share: LockRegistry | None, solve_job: MakeJob) -> None:
         self._share = share
         self._solve_job = solve_job
 
-    def _job(self, resolved: Resolved, what: What) -> tuple[LockShare, LockJob] | None:
+    def _job(self, resolved: ResolvedDefinition, what: EnvironmentSelector) -> tuple[LockRegistry, LockJob] | None:
         if self._share is None or not self._share.configured or resolved.lineage != resolved.platform:
             return None
         if has_editables(resolved.definition.pip.requirements):
@@ -79,7 +79,9 @@ class FirstLocks:
             return None  # a lock of nothing says nothing
         return self._share, LockJob(definition_digest=resolved.digest, solve=self._solve_job(resolved, what))
 
-    async def standing(self, resolved: Resolved, what: What, facts: Facts) -> tuple[Reason, ...]:
+    async def standing(
+        self, resolved: ResolvedDefinition, what: EnvironmentSelector, facts: Facts
+    ) -> tuple[Reason, ...]:
         """What there is to say of the current generation's lock and the registries': another machine's lock is told
         and never taken unasked; one that could not be shared when it was made is shared now. Never fails, and takes
         five seconds at most."""
@@ -93,7 +95,7 @@ class FirstLocks:
         except asyncio.TimeoutError:
             text = f"What the registries have was not known after {_STANDING_SECONDS:.0f} s"
             return (Reason(code="registry-unknown", message=text),)
-        except RoostError as error:
+        except CodedError as error:
             return (_refused(error),)
         return (stands.reason,) if stands.reason is not None else ()
 
@@ -101,15 +103,17 @@ class FirstLocks:
         """What the last look said of another machine's lock; nobody is asked."""
         return self._share.remembered(generation) if self._share is not None else None
 
-    async def elsewhere(self, resolved: Resolved, what: What, generation: Generation) -> Standing:
+    async def elsewhere(
+        self, resolved: ResolvedDefinition, what: EnvironmentSelector, generation: Generation
+    ) -> RegistryComparison:
         """How the lock of ``generation`` stands to that of the registries; nothing is pushed or taken.
 
         Raises LockPoisonedError, VariableMissingError.
         """
         asked = self._job(resolved, what)
-        return await asked[0].stand(asked[1], generation, push=False) if asked is not None else Standing()
+        return await asked[0].stand(asked[1], generation, push=False) if asked is not None else RegistryComparison()
 
-    async def facts(self, facts: Facts, resolved: Resolved, what: What) -> Facts:
+    async def facts(self, facts: Facts, resolved: ResolvedDefinition, what: EnvironmentSelector) -> Facts:
         """``facts`` of a definition that has no generation here, with what the registries say of it.
 
         Raises LockPoisonedError.
@@ -121,19 +125,21 @@ class FirstLocks:
         facts = msgspec.structs.replace(facts, registry_unknown=looked.unknown)
         return _with_found(facts, looked.found) if looked.found is not None else facts
 
-    async def named(self, facts: Facts, resolved: Resolved, what: What) -> Facts | None:
+    async def named(self, facts: Facts, resolved: ResolvedDefinition, what: EnvironmentSelector) -> Facts | None:
         """``facts`` with the lock that ``what`` names and that is not known here; ``None``: no registry has it.
 
-        Raises LockPoisonedError, UnreachableError where a registry can't say.
+        Raises LockPoisonedError, ServiceUnreachableError where a registry can't say.
         """
         found = await self._named(resolved, what)
         return _with_found(facts, found) if found is not None else None
 
-    async def _named(self, resolved: Resolved, what: What) -> Found | None:
+    async def _named(self, resolved: ResolvedDefinition, what: EnvironmentSelector) -> RegistryLock | None:
         asked = self._job(resolved, msgspec.structs.replace(what, lock=None))
         return await asked[0].find(asked[1], what.lock) if asked is not None and what.lock is not None else None
 
-    async def take(self, resolved: Resolved, what: What, progress: Progress, *, fresh: bool = False) -> Lock | None:
+    async def take(
+        self, resolved: ResolvedDefinition, what: EnvironmentSelector, progress: Progress, *, fresh: bool = False
+    ) -> Lock | None:
         """The lock that somebody gave this definition first, or the one that ``what`` names, ready to be built from.
         ``fresh``: ask again.
 
@@ -149,43 +155,45 @@ class FirstLocks:
             found = (await share.look(job, fresh=fresh)).found
         return await _taken(share, found, job, progress) if found is not None else None
 
-    async def offer(self, resolved: Resolved, what: What, lock: Lock, progress: Progress, *, rebuild: bool) -> Given:
+    async def offer(
+        self, resolved: ResolvedDefinition, what: EnvironmentSelector, lock: Lock, progress: Progress, *, rebuild: bool
+    ) -> PublishResult:
         """Give a lock that was solved here to the others. Never fails: what is ready here is ready."""
         asked = self._job(resolved, what)
         if asked is None:
-            return Given()
+            return PublishResult()
         share, job = asked
         offer = await share.offer(job, lock, rebuild=rebuild)
         if offer.theirs is not None:
             return await _instead(share, offer.theirs, job, progress)
         if offer.pushed is not None:
-            return Given(reasons=(Reason(code="lock-pushed", message=f"The lock is shared as {offer.pushed}"),))
+            return PublishResult(reasons=(Reason(code="lock-pushed", message=f"The lock is shared as {offer.pushed}"),))
         if offer.reason is None:
-            return Given()
+            return PublishResult()
         progress.log(offer.reason.message)
-        return Given(reasons=(offer.reason,))
+        return PublishResult(reasons=(offer.reason,))
 
 
-def _refused(error: RoostError) -> Reason:
+def _refused(error: CodedError) -> Reason:
     return Reason(code=error.code, message=f"{error.message}. {error.hint}")
 
 
-def _with_found(facts: Facts, found: Found) -> Facts:
+def _with_found(facts: Facts, found: RegistryLock) -> Facts:
     lock = found.shared.lock
     size = sum(package.size for package in lock.conda) + sum(wheel.size for wheel in lock.wheels)
     return msgspec.structs.replace(facts, shared=found.reason, lock_digest=found.lock_digest, lock_bytes=size)
 
 
-async def _taken(share: LockShare, found: Found, job: LockJob, progress: Progress) -> Lock:
+async def _taken(share: LockRegistry, found: RegistryLock, job: LockJob, progress: Progress) -> Lock:
     progress.log(found.reason.message)
     return await share.take(found, job, progress)
 
 
-async def _instead(share: LockShare, theirs: Found, job: LockJob, progress: Progress) -> Given:
+async def _instead(share: LockRegistry, theirs: RegistryLock, job: LockJob, progress: Progress) -> PublishResult:
     """Somebody else's reached the registry meanwhile."""
     try:
         taken = await _taken(share, theirs, job, progress)
-    except RoostError as error:
-        return Given(reasons=(Reason(code=error.code, message=error.message),))
+    except CodedError as error:
+        return PublishResult(reasons=(Reason(code=error.code, message=error.message),))
     text = f"Lock {short(lock_digest(taken))} was shared first: it is taken, and the one that was solved here is kept"
-    return Given(instead=taken, reasons=(Reason(code="lock-shared-registry", message=text),))
+    return PublishResult(instead=taken, reasons=(Reason(code="lock-shared-registry", message=text),))

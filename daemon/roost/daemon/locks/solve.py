@@ -9,13 +9,13 @@ from datetime import datetime
 import msgspec
 
 from roost.daemon.credentials.host import urls_of, variables_of
-from roost.daemon.credentials.substitution import conceal, require_variables
+from roost.daemon.credentials.substitution import mask, require_variables
 from roost.daemon.decision.images import adds_python
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.target_platforms import split_platform
 from roost.model.definition import Defaults, Definition
-from roost.model.errors import DefinitionError, RoostError
+from roost.model.errors import CodedError, InvalidDefinitionError
 from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, RemoteInput, Wheel
 from roost.model.syntax.specs import spec_name
 
@@ -23,7 +23,7 @@ from roost.model.syntax.specs import spec_name
 BASELINE_GLIBC = "2.28"
 
 
-class PlatformMissingError(DefinitionError):
+class PlatformMissingError(InvalidDefinitionError):
     """An explicit definition lists no packages for the platform."""
 
     code = "platform-missing"
@@ -53,7 +53,7 @@ async def solve_lock(engines: Engines, job: SolveJob, progress: Progress) -> Loc
     conda = job.definition.conda.dependencies or job.definition.conda.explicit
     without = _for_image if job.image else _with_host_python
     lock = await (_with_conda if conda else without)(engines, job, progress)
-    return conceal(lock, job.environ)
+    return mask(lock, job.environ)
 
 
 async def with_credentials(engines: Engines, job: SolveJob) -> SolveJob:
@@ -75,7 +75,7 @@ async def _for_image(engines: Engines, job: SolveJob, progress: Progress) -> Loc
     if not adds_python(job.definition):
         return Lock(platform=job.platform, provider=CondaPython())
     pip = await engines.pip()
-    with suppress(RoostError):  # no Python here fits: conda's newest that does
+    with suppress(CodedError):  # no Python here fits: conda's newest that does
         minor = (await pip.find_interpreter(job.definition.python.requires)).version.rpartition(".")[0]
         job = msgspec.structs.replace(job, beside=(f"python {minor}.*",))
     return await _with_conda(engines, job, progress)
@@ -144,7 +144,7 @@ async def _wheels_beside(
 ) -> tuple[tuple[Wheel, ...], tuple[RemoteInput, ...]]:
     python = next((package for package in packages if package.name == "python"), None)
     if python is None:
-        raise DefinitionError(
+        raise InvalidDefinitionError(
             "The definition has pip packages and no Python among its conda packages",
             hint="Add python to its conda dependencies.",
         )

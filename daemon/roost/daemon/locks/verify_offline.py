@@ -44,7 +44,7 @@ _SCHEMES = ("https", "http")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class LockExpectation(msgspec.Struct, frozen=True, kw_only=True):
     """What the definition and the config say."""
 
     definition_digest: str
@@ -69,7 +69,7 @@ Matches = Callable[[str, CondaPackage], bool]
 """Whether a package satisfies a match spec."""
 
 
-def verify(shared: SharedLock, wanted: Wanted, matches: Matches) -> tuple[Requirement, ...]:
+def verify(shared: SharedLock, wanted: LockExpectation, matches: Matches) -> tuple[Requirement, ...]:
     """The pip requirements that conda's packages have to satisfy. Raises LockPoisonedError."""
     lock = shared.lock
     _identity(shared, wanted)
@@ -116,7 +116,7 @@ def _poisoned(what: str) -> LockPoisonedError:
     return LockPoisonedError(f"The registry's lock is not to be trusted: {what}", hint=HINT)
 
 
-def _identity(shared: SharedLock, wanted: Wanted) -> None:
+def _identity(shared: SharedLock, wanted: LockExpectation) -> None:
     if shared.definition_digest != wanted.definition_digest:
         raise _poisoned(f"it is that of another definition ({shared.definition_digest[:19]}…)")
     if shared.platform != wanted.platform or shared.lock.platform != wanted.platform:
@@ -133,7 +133,7 @@ def _each_once(names: Sequence[str]) -> None:
         raise _poisoned(f"it has {twice} twice")
 
 
-def _conda_package(package: CondaPackage, wanted: Wanted) -> None:
+def _conda_package(package: CondaPackage, wanted: LockExpectation) -> None:
     match = _FILE.fullmatch(package.file_name)
     if match is None or match["name"].lower() != package.name or match["build"] != package.build:
         raise _poisoned(f"{package.file_name[:100]!r} is not the file of {package.name[:100]} {package.version[:100]}")
@@ -161,7 +161,7 @@ def _record(package: CondaPackage) -> None:
             raise _poisoned(f"{package.file_name} has a record with another {key}")
 
 
-def _place(package: CondaPackage, wanted: Wanted) -> None:
+def _place(package: CondaPackage, wanted: LockExpectation) -> None:
     if wanted.explicit is not None:
         digest = wanted.explicit.get(package.url)
         if digest is None or (len(digest) == 64 and digest != package.sha256):
@@ -173,7 +173,7 @@ def _place(package: CondaPackage, wanted: Wanted) -> None:
         raise _poisoned(f"{package.url} lies in no channel of the definition ({', '.join(wanted.channels)})")
 
 
-def _specs(lock: Lock, wanted: Wanted, matches: Matches) -> None:
+def _specs(lock: Lock, wanted: LockExpectation, matches: Matches) -> None:
     if wanted.explicit is not None:
         missing = set(wanted.explicit) - {package.url for package in lock.conda}
         if missing:
@@ -187,7 +187,7 @@ def _specs(lock: Lock, wanted: Wanted, matches: Matches) -> None:
             raise _poisoned(f"{spec!r} is asked for, and it has {found}")
 
 
-def _needed(lock: Lock, wanted: Wanted) -> None:
+def _needed(lock: Lock, wanted: LockExpectation) -> None:
     """Nothing is in it that neither a spec nor a package asks for."""
     if wanted.explicit is not None:
         return
@@ -211,7 +211,7 @@ def _depends(package: CondaPackage) -> list[str]:
     return [spec_name(each) for each in depends]
 
 
-def _inputs(lock: Lock, wanted: Wanted) -> None:
+def _inputs(lock: Lock, wanted: LockExpectation) -> None:
     for each in lock.inputs:
         if not _SHA256.fullmatch(each.sha256):
             raise _poisoned(f"{each.url} has no sha256")
@@ -219,7 +219,7 @@ def _inputs(lock: Lock, wanted: Wanted) -> None:
         raise _poisoned(f"it was made with {lock.inputs[0].url}, which the definition does not name")
 
 
-def _wheel(wheel: Wheel, wanted: Wanted) -> None:
+def _wheel(wheel: Wheel, wanted: LockExpectation) -> None:
     try:
         name, version, _, _ = parse_wheel_filename(wheel.file_name)
     except InvalidWheelFilename:
@@ -233,7 +233,7 @@ def _wheel(wheel: Wheel, wanted: Wanted) -> None:
     _source(wheel, wanted)
 
 
-def _source(wheel: Wheel, wanted: Wanted) -> None:
+def _source(wheel: Wheel, wanted: LockExpectation) -> None:
     if wheel.kind in ("index", "url"):
         split = urlsplit(wheel.url or "")
         if split.scheme not in _SCHEMES or posixpath.basename(unquote(split.path)) != wheel.file_name:
@@ -246,7 +246,7 @@ def _source(wheel: Wheel, wanted: Wanted) -> None:
         _built(wheel, wanted)
 
 
-def _built(wheel: Wheel, wanted: Wanted) -> None:
+def _built(wheel: Wheel, wanted: LockExpectation) -> None:
     if not wanted.builds:
         raise _poisoned(f"{wheel.file_name} was built by somebody, and the registry is not the workspace's own")
     if wheel.url is not None:
@@ -256,7 +256,7 @@ def _built(wheel: Wheel, wanted: Wanted) -> None:
         raise _poisoned(f"{wheel.file_name} was built from {origin[:100]!r}")
 
 
-def _built_places(lock: Lock, wanted: Wanted) -> None:
+def _built_places(lock: Lock, wanted: LockExpectation) -> None:
     """Each wheel that was built of a folder or a commit has a line of its own that names that."""
     built = [wheel for wheel in lock.wheels if wheel.kind == "built"]
     unnamed = [item.text for item in wanted.items if _is_unnamed_source(item)]
@@ -290,11 +290,11 @@ def _repository(url: str) -> str:
     return f"{head}{slash}{last.partition('@')[0].removesuffix('.git')}"
 
 
-def _urls(wanted: Wanted) -> set[str]:
+def _urls(wanted: LockExpectation) -> set[str]:
     return {_bare(_url_of(item, wanted)) for item in (*wanted.items, *wanted.constraints) if item.kind == "url"}
 
 
-def _url_of(item: PipItem, wanted: Wanted) -> str:
+def _url_of(item: PipItem, wanted: LockExpectation) -> str:
     text = _VARIABLE.sub(lambda match: wanted.variables.get(match[1], match[0]), item.text)
     _, separator, rest = text.partition(" @ ")
     return (rest if separator else text).partition(" ;")[0].partition(" --")[0].strip()
@@ -309,7 +309,7 @@ def _origin(url: str) -> str:
     return f"{split.scheme}://{split.netloc.rpartition('@')[2]}"
 
 
-def _requirements(lock: Lock, wanted: Wanted) -> Iterable[Requirement]:
+def _requirements(lock: Lock, wanted: LockExpectation) -> Iterable[Requirement]:
     """Check each line against the wheels; give those for which there is none."""
     wheels = {wheel.name: wheel for wheel in lock.wheels}
     environment = marker_environment(lock, wanted.subdir)
@@ -336,7 +336,7 @@ def _fits(wheel: Wheel, requirement: Requirement, digests: set[str]) -> None:
         raise _poisoned(f"{wheel.file_name} has none of the digests that its line allows")
 
 
-def _requirement(item: PipItem, wanted: Wanted) -> tuple[Requirement | None, set[str]]:
+def _requirement(item: PipItem, wanted: LockExpectation) -> tuple[Requirement | None, set[str]]:
     """A line by name as PEP 508 has it, and the sha256s that it allows."""
     if item.kind != "requirement":
         return None, set()

@@ -13,7 +13,7 @@ import msgspec
 
 from roost.daemon.oci.platforms import _ARM_ORDER, Platform, _normal, parse_platform
 from roost.daemon.oci.references import _DIGEST, digest_of
-from roost.model.errors import UnreachableError
+from roost.model.errors import ServiceUnreachableError
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -33,7 +33,7 @@ MANIFEST_LIMIT = 4 * 1024 * 1024
 """Bytes; the distribution specification asks registries to take manifests up to 4 MiB; clients need read no more."""
 
 
-class ManifestInvalidError(UnreachableError):
+class ManifestInvalidError(ServiceUnreachableError):
     """A document from a registry that is no manifest or index of a type that is known."""
 
     code = "manifest-invalid"
@@ -63,7 +63,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     annotations: dict[str, str] = {}
 
 
-class Index(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ImageIndex(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Manifests for several platforms."""
 
     schema_version: int = msgspec.field(name="schemaVersion")
@@ -77,7 +77,7 @@ def describe(data: bytes, media_type: str) -> Descriptor:
     return Descriptor(media_type=media_type, digest=digest_of(data), size=len(data))
 
 
-def parse_manifest(data: bytes, media_type: str = "") -> Manifest | Index:
+def parse_manifest(data: bytes, media_type: str = "") -> Manifest | ImageIndex:
     """A manifest or index of OCI's or Docker's type. ``media_type`` is what the server called it, if anything.
 
     Raises ManifestInvalidError, also where the document could be taken for both (CVE-2021-41190) or contradicts
@@ -96,9 +96,9 @@ def parse_manifest(data: bytes, media_type: str = "") -> Manifest | Index:
     return msgspec.structs.replace(document, media_type=kind)
 
 
-def _decode(data: bytes, kind: str) -> Manifest | Index:
+def _decode(data: bytes, kind: str) -> Manifest | ImageIndex:
     if kind in INDEX_TYPES:
-        return msgspec.json.decode(data, type=Index)
+        return msgspec.json.decode(data, type=ImageIndex)
     return msgspec.json.decode(data, type=Manifest)
 
 
@@ -115,14 +115,14 @@ def _document_type(fields: dict[str, msgspec.Raw], said: str) -> str:
     return kind
 
 
-def _check_descriptors(document: Manifest | Index) -> None:
-    inside = document.manifests if isinstance(document, Index) else (document.config, *document.layers)
+def _check_descriptors(document: Manifest | ImageIndex) -> None:
+    inside = document.manifests if isinstance(document, ImageIndex) else (document.config, *document.layers)
     for each in inside:
         if not _DIGEST.fullmatch(each.digest) or each.size < 0:
             raise ManifestInvalidError(f"the manifest has a descriptor without digest or size: {each.digest[:80]!r}")
 
 
-def choose_platform(index: Index, platform: str) -> Descriptor | None:
+def choose_platform(index: ImageIndex, platform: str) -> Descriptor | None:
     """The entry of ``index`` for ``platform``: the same, else for ARM the next older variant that it still runs
     (containerd's order). Entries that are not for a platform (attestations) are never taken."""
     wanted = parse_platform(platform)

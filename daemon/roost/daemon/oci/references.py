@@ -13,7 +13,7 @@ import re
 
 import msgspec
 
-from roost.model.errors import DefinitionError
+from roost.model.errors import InvalidDefinitionError
 
 DEFAULT_HOST = "docker.io"
 DEFAULT_TAG = "latest"
@@ -29,7 +29,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}", re.ASCII)
 
 
-class ReferenceInvalidError(DefinitionError):
+class ReferenceInvalidError(InvalidDefinitionError):
     """Text that names no image."""
 
     code = "reference-invalid"

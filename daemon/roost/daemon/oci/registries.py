@@ -17,7 +17,7 @@ from roost.daemon.config.config import Config
 from roost.daemon.config.schema import RegistriesSettings
 from roost.daemon.locks.artifact import lock_repository
 from roost.daemon.oci.references import is_loopback
-from roost.model.errors import NotFoundError, StoreError, UsageError
+from roost.model.errors import InvalidRequestError, LookupFailedError, StoreError
 
 RegistryKind = Literal["workspace", "catalogue"]
 FILE = "registries.json"
@@ -39,12 +39,12 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_location(text: str) -> str:
-    """``HOST[:PORT][/PREFIX]`` in its one spelling (a name without a host is Docker's). Raises UsageError."""
+    """``HOST[:PORT][/PREFIX]`` in its one spelling (a name without a host is Docker's). Raises InvalidRequestError."""
     bare = text.strip().removeprefix("https://").removeprefix("http://").rstrip("/")
     try:
         reference = lock_repository(bare)
     except Exception as error:
-        raise UsageError(
+        raise InvalidRequestError(
             f"{text!r} names no registry", hint="Write it like registry.example.org/team, without a tag."
         ) from error
     prefix = reference.repository.rpartition("/")[0]
@@ -114,9 +114,9 @@ def write_added(root: str, added: tuple[Place, ...]) -> None:
 
 
 def add_place(settings: RegistriesSettings, added: tuple[Place, ...], place: Place) -> tuple[Place, ...]:
-    """``added`` with ``place``. Raises UsageError where there is a workspace already."""
+    """``added`` with ``place``. Raises InvalidRequestError where there is a workspace already."""
     if place.kind == "workspace" and settings.workspace and check_location(settings.workspace) != place.location:
-        raise UsageError(
+        raise InvalidRequestError(
             f"The workspace's registry is {settings.workspace}, and there is one only",
             hint="Remove that first (`roost registry remove`, or the config file's workspace).",
         )
@@ -125,10 +125,10 @@ def add_place(settings: RegistriesSettings, added: tuple[Place, ...], place: Pla
 
 
 def remove_place(settings: RegistriesSettings, added: tuple[Place, ...], location: str) -> tuple[Place, ...]:
-    """``added`` without ``location``. Raises NotFoundError, UsageError for one of the config file."""
+    """``added`` without ``location``. Raises LookupFailedError, InvalidRequestError for one of the config file."""
     left = tuple(each for each in added if each.location != location)
     if len(left) < len(added):
         return left
     if any(place.location == location for place in places(settings)):
-        raise UsageError(f"{location} is in the config file", hint="Take it out of [registries] there.")
-    raise NotFoundError(f"There is no registry {location}", hint="`roost registry list` shows them.")
+        raise InvalidRequestError(f"{location} is in the config file", hint="Take it out of [registries] there.")
+    raise LookupFailedError(f"There is no registry {location}", hint="`roost registry list` shows them.")

@@ -8,15 +8,15 @@ import msgspec
 
 from roost.daemon.bases.naming import key_tag
 from roost.daemon.decision.facts import ImagePlace
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
 from roost.daemon.oci.answers import Answer, Unknown, Yes
 from roost.daemon.oci.references import parse_reference
-from roost.daemon.planning.planner import Planned
-from roost.daemon.services import Work
+from roost.daemon.planning.planner import PlanWithFacts
+from roost.daemon.services import Services
 from roost.model.definition import Base, Defaults, Definition
-from roost.model.errors import DefinitionError
-from roost.model.records import ImageLayer, KeptImage
+from roost.model.errors import InvalidDefinitionError
+from roost.model.records import ImageLayer, ImageRecord
 from roost.store.sources.files import LocalFiles
 from roost.wire.plans import Reason
 
@@ -60,7 +60,7 @@ class ImageDetails(msgspec.Struct, kw_only=True):
     reasons: list[Reason]
 
 
-async def details(work: Work, resolved: Resolved, planned: Planned) -> ImageDetails:
+async def details(work: Services, resolved: ResolvedDefinition, planned: PlanWithFacts) -> ImageDetails:
     """Everything about the image that ``planned`` is for."""
     facts = planned.facts
     kept = await _kept(work, planned)
@@ -95,12 +95,12 @@ async def details(work: Work, resolved: Resolved, planned: Planned) -> ImageDeta
     )
 
 
-async def _kept(work: Work, planned: Planned) -> KeptImage | None:
+async def _kept(work: Services, planned: PlanWithFacts) -> ImageRecord | None:
     key = planned.facts.image.key
     return await work.store.index.image(key) if key is not None else None
 
 
-async def _in_registries(work: Work, planned: Planned) -> list[Answer[ImagePlace]]:
+async def _in_registries(work: Services, planned: PlanWithFacts) -> list[Answer[ImagePlace]]:
     """A plan that reuses what the engine has did not ask them."""
     image = planned.facts.image
     if not _in_engine(planned) or image.key is None:
@@ -109,7 +109,7 @@ async def _in_registries(work: Work, planned: Planned) -> list[Answer[ImagePlace
     return [answer for answer in (workspace, *catalogues) if answer is not None]
 
 
-def _unasked(planned: Planned) -> bool:
+def _unasked(planned: PlanWithFacts) -> bool:
     """Without a lock, or the digest of an image that is taken as it is, nothing could be asked for: where a registry
     may have that, it may have the image as well."""
     user = planned.user_image
@@ -123,7 +123,7 @@ def _exists(answers: list[Answer[ImagePlace]], *, unknown: bool) -> bool | None:
     return None if unknown or any(isinstance(answer, Unknown) for answer in answers) else False
 
 
-def _in_engine(planned: Planned) -> bool | None:
+def _in_engine(planned: PlanWithFacts) -> bool | None:
     user = planned.user_image
     if user is not None:
         return None if user.unknown is not None else user.id is not None
@@ -150,5 +150,5 @@ def dockerfile_of(definition: Definition, defaults: Defaults) -> str:
         try:
             return LocalFiles().read(f"{base.context_path}/Dockerfile").decode()
         except (OSError, UnicodeDecodeError) as error:
-            raise DefinitionError(f"{base.context_path}/Dockerfile can't be read: {error}") from error
+            raise InvalidDefinitionError(f"{base.context_path}/Dockerfile can't be read: {error}") from error
     return "\n".join([f"FROM {base.image or defaults.base_image}", *base.steps]) + "\n"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from roost.daemon.decision.facts import Request
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.engines.conda.platforms import baseline
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.locks.solve import solve_lock
-from roost.daemon.services import Work
-from roost.model.errors import UsageError
+from roost.daemon.services import Services
+from roost.model.errors import InvalidRequestError
 from roost.model.locks.lock import Lock
-from roost.wire.plans import What
+from roost.wire.plans import EnvironmentSelector
 
 
 class Locked(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,13 +22,15 @@ class Locked(msgspec.Struct, frozen=True, kw_only=True):
     generation: int | None
 
 
-async def lock_for(work: Work, resolved: Resolved, what: What, platform: str | None) -> Locked:
+async def lock_for(
+    work: Services, resolved: ResolvedDefinition, what: EnvironmentSelector, platform: str | None
+) -> Locked:
     """The lock of ``resolved`` on ``platform``, by default this machine's.
 
-    Raises UsageError for a user-managed definition and for what is no platform, and what solving raises.
+    Raises InvalidRequestError for a user-managed definition and for what is no platform, and what solving raises.
     """
     if resolved.definition.python.user_managed:
-        raise UsageError("A user-managed definition has no lock", hint="Roost installs nothing for it.")
+        raise InvalidRequestError("A user-managed definition has no lock", hint="Roost installs nothing for it.")
     if platform is not None:
         baseline(platform, resolved.definition.system)  # refuses what is no platform
         resolved = _for_platform(resolved, platform)
@@ -37,13 +39,15 @@ async def lock_for(work: Work, resolved: Resolved, what: What, platform: str | N
     return Locked(lock=lock, generation=facts.generation.number if facts.generation else None)
 
 
-def _for_platform(resolved: Resolved, platform: str) -> Resolved:
+def _for_platform(resolved: ResolvedDefinition, platform: str) -> ResolvedDefinition:
     """What this machine's Python provides here, conda's provides on another platform, as it does in images."""
     hosted = resolved.hosted and platform != resolved.platform
     return msgspec.structs.replace(resolved, platform=platform, image=hosted)
 
 
-async def _kept_or_solved(work: Work, resolved: Resolved, what: What, digest: str | None) -> Lock:
+async def _kept_or_solved(
+    work: Services, resolved: ResolvedDefinition, what: EnvironmentSelector, digest: str | None
+) -> Lock:
     kept = await work.store.index.lock(digest) if digest else None
     first = kept or await work.planner.first_locks.take(resolved, what, Silent())
     return first or await solve_lock(work.engines, work.planner.solve_job(resolved, what), Silent())

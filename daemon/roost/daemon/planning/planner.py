@@ -9,34 +9,34 @@ import msgspec
 
 from roost.daemon.bases.bases import Bases
 from roost.daemon.bases.unmodified import PlainBases
-from roost.daemon.credentials.request import given
+from roost.daemon.credentials.request import request_credentials
 from roost.daemon.credentials.substitution import VariableMissingError, expand_credentials, registry_credentials
 from roost.daemon.decision.decide import STEP_KINDS, choose_target, decide
 from roost.daemon.decision.facts import IMAGE_TARGETS, Facts, Request
 from roost.daemon.decision.images import base_moved, is_plain
 from roost.daemon.decision.nearest import choose_nearest
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.engines.engine_set import Engines
-from roost.daemon.images.facts import ImageScout
+from roost.daemon.images.facts import ImageProbe
 from roost.daemon.images.interpreters import ImageInterpreters, named_interpreter
 from roost.daemon.images.unmodified_images import UserImage, UserImages
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.launch.drift import prefix_fault
-from roost.daemon.locks.share import LockShare
-from roost.daemon.locks.shared_locks import FirstLocks
+from roost.daemon.locks.share import LockRegistry
+from roost.daemon.locks.shared_locks import SharedLocks
 from roost.daemon.locks.solve import SolveJob, solve_lock
 from roost.daemon.oci.references import parse_reference
 from roost.daemon.oci.target_platforms import told_platform
 from roost.model.definition import Base, Defaults, Definition
-from roost.model.errors import NotFoundError
+from roost.model.errors import LookupFailedError
 from roost.model.locks.lock import Lock, lock_digest
 from roost.model.records import Artifact, Generation
 from roost.model.syntax.specs import MatchSpecError
 from roost.store.store import Store
-from roost.wire.plans import PlanView, What
+from roost.wire.plans import EnvironmentSelector, PlanView
 
 
-class Planned(msgspec.Struct, frozen=True, kw_only=True):
+class PlanWithFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A plan, with the facts behind it."""
 
     plan: PlanView
@@ -51,37 +51,41 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
         return self.user_image is not None and moved
 
 
-def aimed(resolved: Resolved, request: Request) -> Resolved:
+def aimed(resolved: ResolvedDefinition, request: Request) -> ResolvedDefinition:
     """``resolved`` for the target of ``request``. Raises what ``choose_target`` raises, and ReferenceInvalidError for a
     platform that there are no images for."""
     image = choose_target(request) in IMAGE_TARGETS and not resolved.image
     return resolved.for_image() if image else resolved
 
 
-def _uses_interpreter(resolved: Resolved) -> bool:
+def _uses_interpreter(resolved: ResolvedDefinition) -> bool:
     return resolved.definition.python.user_managed and not resolved.image
 
 
 class Planner:
     """Plans for definitions against one store."""
 
-    def __init__(self, store: Store, engines: Engines, defaults: Defaults, share: LockShare | None = None) -> None:
+    def __init__(self, store: Store, engines: Engines, defaults: Defaults, share: LockRegistry | None = None) -> None:
         self._store = store
-        self.first_locks = FirstLocks(share, self.solve_job)
+        self.first_locks = SharedLocks(share, self.solve_job)
         self._engines = engines
         self.bases = Bases(store, engines)
-        self.scout = ImageScout(store, engines, self.bases)
+        self.scout = ImageProbe(store, engines, self.bases)
         self.interpreters = ImageInterpreters(engines)
         plain = PlainBases(store, engines, self.bases)
         self.user_images = UserImages(store, engines, plain, self.scout, self.interpreters)
         self.defaults = defaults
 
-    async def plan(self, resolved: Resolved, request: Request, what: What, *, solve: bool = False) -> Planned:
+    async def plan(
+        self, resolved: ResolvedDefinition, request: Request, what: EnvironmentSelector, *, solve: bool = False
+    ) -> PlanWithFacts:
         """Decide, changing nothing. With ``solve`` an unknown lock is solved for, and kept nowhere."""
-        with given(registry_credentials(resolved.parsed.credentials, what.environ, all_needed=False)):
+        with request_credentials(registry_credentials(resolved.parsed.credentials, what.environ, all_needed=False)):
             return await self._plan(resolved, request, what, solve=solve)
 
-    async def _plan(self, resolved: Resolved, request: Request, what: What, *, solve: bool) -> Planned:
+    async def _plan(
+        self, resolved: ResolvedDefinition, request: Request, what: EnvironmentSelector, *, solve: bool
+    ) -> PlanWithFacts:
         target = choose_target(request)
         resolved = aimed(resolved, request)
         facts = await self._facts(resolved, request, what)
@@ -96,9 +100,9 @@ class Planner:
         plan = decide(request, facts)
         if plan.action == "reuse-image":
             facts = await self._with_interpreter(facts, resolved, plan)
-        return Planned(plan=plan, facts=facts)
+        return PlanWithFacts(plan=plan, facts=facts)
 
-    async def _with_interpreter(self, facts: Facts, resolved: Resolved, plan: PlanView) -> Facts:
+    async def _with_interpreter(self, facts: Facts, resolved: ResolvedDefinition, plan: PlanView) -> Facts:
         """Where Python is the user's, the image does not know which one this definition means. Raises
         InterpreterMissingError."""
         named, image = named_interpreter(resolved), plan.artifact.digest if plan.artifact else None
@@ -107,16 +111,18 @@ class Planner:
         found = await self.interpreters.find(image, named)
         return msgspec.structs.replace(facts, image=msgspec.structs.replace(facts.image, interpreter=found))
 
-    async def _as_it_is(self, target: str, resolved: Resolved, request: Request, what: What, facts: Facts) -> Planned:
+    async def _as_it_is(
+        self, target: str, resolved: ResolvedDefinition, request: Request, what: EnvironmentSelector, facts: Facts
+    ) -> PlanWithFacts:
         exact = what.generation is not None or what.lock is not None
         plan, facts, image = await self.user_images.plan(target, resolved, request, facts, exact=exact)
-        return Planned(plan=plan, facts=facts, user_image=image)
+        return PlanWithFacts(plan=plan, facts=facts, user_image=image)
 
-    async def known(self, resolved: Resolved, request: Request, what: What) -> Facts:
+    async def known(self, resolved: ResolvedDefinition, request: Request, what: EnvironmentSelector) -> Facts:
         """What the index says of ``resolved``, and registries of its lock; neither engines nor bases are looked at."""
         return await self._facts(resolved, request, what)
 
-    async def _facts(self, resolved: Resolved, request: Request, what: What) -> Facts:
+    async def _facts(self, resolved: ResolvedDefinition, request: Request, what: EnvironmentSelector) -> Facts:
         if _uses_interpreter(resolved):
             return Facts(platform=resolved.platform, interpreter=await self._interpreter(resolved, what))
         known = await self._store.index.facts(resolved.digest, resolved.lineage, STEP_KINDS)
@@ -126,7 +132,7 @@ class Planner:
         if what.generation is not None or what.lock is not None:
             try:
                 generation, prefix = await self._older(resolved, what)
-            except NotFoundError:
+            except LookupFailedError:
                 bare = Facts(platform=resolved.platform, definition_known=known.known, estimates=known.estimates)
                 named = await self.first_locks.named(bare, resolved, what)
                 if named is None:
@@ -148,7 +154,7 @@ class Planner:
             facts = await self.first_locks.facts(facts, resolved, what)
         return await self._with_nearest(facts, resolved)
 
-    async def check_specs(self, resolved: Resolved) -> None:
+    async def check_specs(self, resolved: ResolvedDefinition) -> None:
         """Whether a match spec is one is the engine's to say. Raises MatchSpecError with its place."""
         if not resolved.definition.conda.dependencies:
             return
@@ -160,7 +166,7 @@ class Planner:
                 error.location = resolved.parsed.places.get(spec)
                 raise
 
-    async def _interpreter(self, resolved: Resolved, what: What) -> dict[str, object]:
+    async def _interpreter(self, resolved: ResolvedDefinition, what: EnvironmentSelector) -> dict[str, object]:
         """A bare name is looked for where the client would find it: the daemon's own PATH is that of whoever happened
         to start it."""
         from roost.daemon.engines.host_python.engine import describe_interpreter
@@ -174,7 +180,9 @@ class Planner:
             )
         return await asyncio.to_thread(describe_interpreter, named, what.environ.get("PATH"))
 
-    async def _older(self, resolved: Resolved, what: What) -> tuple[Generation, Artifact | None]:
+    async def _older(
+        self, resolved: ResolvedDefinition, what: EnvironmentSelector
+    ) -> tuple[Generation, Artifact | None]:
         generations = await self._store.index.generations(resolved.digest)
         wanted = [
             g
@@ -185,20 +193,20 @@ class Planner:
         ]
         if not wanted:
             asked = f"generation {what.generation}" if what.generation is not None else f"lock {what.lock}"
-            raise NotFoundError(
+            raise LookupFailedError(
                 f"This definition has no {asked} for {told_platform(resolved.lineage)} on this machine",
                 hint=f"Generations here: {_told(generations)}.",
             )
         return wanted[-1], await self._store.index.ready_artifact("prefix", wanted[-1].lock_digest)
 
-    async def _with_nearest(self, facts: Facts, resolved: Resolved) -> Facts:
+    async def _with_nearest(self, facts: Facts, resolved: ResolvedDefinition) -> Facts:
         name, path = resolved.source.name, resolved.source.path
         known = await self._store.index.nearest_candidates(name, path)
         others = [candidate for candidate in known if candidate.digest != resolved.digest]
         nearest = await asyncio.to_thread(choose_nearest, resolved.canonical, name, path, others)
         return msgspec.structs.replace(facts, nearest=nearest)
 
-    async def _solved(self, facts: Facts, resolved: Resolved, what: What) -> Facts:
+    async def _solved(self, facts: Facts, resolved: ResolvedDefinition, what: EnvironmentSelector) -> Facts:
         lock = await solve_lock(self._engines, self.solve_job(resolved, what), Silent())
         digest = lock_digest(lock)
         prefix = await self._store.index.ready_artifact("prefix", digest)
@@ -211,7 +219,7 @@ class Planner:
             solved_now=True,
         )
 
-    def solve_job(self, resolved: Resolved, what: What) -> SolveJob:
+    def solve_job(self, resolved: ResolvedDefinition, what: EnvironmentSelector) -> SolveJob:
         """What the engines need to lock ``resolved``."""
         return SolveJob(
             definition=resolved.definition,

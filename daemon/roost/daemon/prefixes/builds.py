@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from roost.daemon.credentials.substitution import hidden_places, reveal
+from roost.daemon.credentials.substitution import hidden_places, substitute
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.reporter import BuildProgress
-from roost.daemon.jobs.shared_task import Flight, Flights, Listener
+from roost.daemon.jobs.shared_task import Listener, SharedTask, SharedTasks
 from roost.daemon.launch.drift import prefix_fault
 from roost.daemon.launch.folder import LaunchFolder
-from roost.daemon.launch.prepare import moving
+from roost.daemon.launch.prepare import invalidate_launch_plans
 from roost.daemon.locks.missing_packages import explain_loss
 from roost.daemon.prefixes.fill import fill_prefix
-from roost.model.errors import RoostError
+from roost.model.errors import CodedError
 from roost.model.locks.lock import Lock, lock_digest
 from roost.model.records import Artifact, NewGeneration
 from roost.store.artifacts.publish import Filled
@@ -25,7 +25,7 @@ from roost.store.store import Store
 from roost.wire.builds import Message
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class PrefixRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A prefix that somebody wants. ``generation`` is recorded in the transaction that makes the prefix ready."""
 
     lock: Lock
@@ -36,7 +36,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Values for variables that the lock's URLs name."""
 
 
-class Ready(msgspec.Struct, frozen=True, kw_only=True):
+class PrefixResult(msgspec.Struct, frozen=True, kw_only=True):
     """``reused``: it was there before anyone asked. ``recorded``: whose generation was recorded with it."""
 
     artifact: Artifact
@@ -54,13 +54,13 @@ class PrefixBuilds:
         self._engines = engines
         self._events = events
         self._launches = launches
-        self._flights: Flights[Ready] = Flights()
+        self._flights: SharedTasks[PrefixResult] = SharedTasks()
         self._turns = asyncio.Semaphore(concurrency)
 
-    async def ensure(self, wanted: Wanted, tell: Callable[[Message], None]) -> Ready:
+    async def ensure(self, wanted: PrefixRequest, tell: Callable[[Message], None]) -> PrefixResult:
         """The prefix of ``wanted.lock``: the ready one if it is sound, else a new one."""
 
-        async def start(flight: Flight[Ready]) -> Ready:
+        async def start(flight: SharedTask[PrefixResult]) -> PrefixResult:
             return await self._find_or_publish(flight, wanted)
 
         async with self._flights.join(lock_digest(wanted.lock), start) as (flight, listener, _):
@@ -74,18 +74,18 @@ class PrefixBuilds:
     async def stop(self) -> None:
         await self._flights.cancel_all()
 
-    async def _find_or_publish(self, flight: Flight[Ready], wanted: Wanted) -> Ready:
+    async def _find_or_publish(self, flight: SharedTask[PrefixResult], wanted: PrefixRequest) -> PrefixResult:
         there = await self._store.index.ready_artifact("prefix", lock_digest(wanted.lock))
         if there is not None:
             if await asyncio.to_thread(prefix_fault, there) is None:
-                return Ready(artifact=there, reused=True)
+                return PrefixResult(artifact=there, reused=True)
             await self.retire(there, wanted.lock)
         return await self._publish(flight, wanted)
 
     async def retire(self, broken: Artifact, lock: Lock) -> None:
         """What a drifted prefix was linked from is verified before it is linked again: an edit in place in one prefix
         is an edit in the cache and in every sibling."""
-        async with moving(self._launches):
+        async with invalidate_launch_plans(self._launches):
             await self._store.retire_prefix(broken.id)
         if lock.conda:
             await (await self._engines.conda()).mend_cache(lock.conda)
@@ -93,16 +93,16 @@ class PrefixBuilds:
             await (await self._engines.pip()).mend_cache(lock.wheels)
         await self._events.append("prefix-retired", artifact=broken.id, path=broken.path)
 
-    async def _publish(self, flight: Flight[Ready], wanted: Wanted) -> Ready:
+    async def _publish(self, flight: SharedTask[PrefixResult], wanted: PrefixRequest) -> PrefixResult:
         progress = BuildProgress(flight.publish, wanted.environ)
         changed: set[str] = set()
 
         async def fill(prefix: str) -> Filled:
-            lock = reveal(wanted.lock, wanted.environ)
+            lock = substitute(wanted.lock, wanted.environ)
             places = hidden_places(wanted.lock, lock)
             try:
                 filled, names = await fill_prefix(self._engines, lock, prefix, progress, wanted.credentials, places)
-            except RoostError as error:
+            except CodedError as error:
                 if wanted.generation is not None:  # solved for just now: the index was wrong, and not the lock old
                     raise
                 raise explain_loss(error, wanted.lock) from error
@@ -110,7 +110,7 @@ class PrefixBuilds:
             progress.start("publish")
             return filled
 
-        async with progress.in_turn(self._turns):
+        async with progress.acquire_slot(self._turns):
             artifact = await self._store.publish_prefix(
                 lock=wanted.lock, generation=wanted.generation, build_id=wanted.build_id, fill=fill
             )
@@ -118,7 +118,7 @@ class PrefixBuilds:
         await progress.record(self._store.index)
         if changed:
             await self._retire_siblings(artifact, changed)
-        return Ready(artifact=artifact, recorded=wanted.generation)
+        return PrefixResult(artifact=artifact, recorded=wanted.generation)
 
     async def _retire_siblings(self, made: Artifact, changed: set[str]) -> None:
         """Somebody edited a file in place, and the cache had it: so have the prefixes that were linked before."""

@@ -55,7 +55,7 @@ _BATCH = 40  # fewer files than this are not worth another process
 _tags: dict[tuple[str, int, int], str] = {}
 
 
-class Part(msgspec.Struct, frozen=True):
+class PackageSources(msgspec.Struct, frozen=True):
     """The Python sources of one package in a prefix, relative to ``site-packages``."""
 
     key: str
@@ -109,16 +109,18 @@ async def python_tag(python: str) -> str:
 
 
 # ---------------------------------------------------------------- what there is to compile
-def _parts(prefix: str, lock: Lock) -> tuple[str, list[Part]]:
+def _parts(prefix: str, lock: Lock) -> tuple[str, list[PackageSources]]:
     folders = sorted(glob.glob(os.path.join(glob.escape(prefix), "lib", "python3.*", "site-packages")))
     if not folders:
         return "", []
     site = folders[0]
     noarch = [package for package in lock.conda if package.record.get("noarch") == "python"]
-    parts = [Part(p.sha256, tuple(_sources(site, _conda_files(prefix, p)))) for p in noarch if p.sha256]
+    parts = [PackageSources(p.sha256, tuple(_sources(site, _conda_files(prefix, p)))) for p in noarch if p.sha256]
     wheels = [wheel for wheel in lock.wheels if wheel.sha256 and wheel.kind != "editable"]
     records = _wheel_records(site) if wheels else {}
-    parts += [Part(wheel.sha256, tuple(_sources(site, _wheel_files(site, wheel, records)))) for wheel in wheels]
+    parts += [
+        PackageSources(wheel.sha256, tuple(_sources(site, _wheel_files(site, wheel, records)))) for wheel in wheels
+    ]
     return site, [part for part in parts if part.sources]
 
 
@@ -163,13 +165,16 @@ def _target(source: str, tag: str) -> str:
     return os.path.join(folder, "__pycache__", f"{name[:-3]}.{tag.rsplit('-', 1)[0]}.pyc")
 
 
-def _link_all(site: str, parts: Sequence[Part], store: str, tag: str) -> list[Part]:
+def _link_all(site: str, parts: Sequence[PackageSources], store: str, tag: str) -> list[PackageSources]:
     """Link what is kept; the parts, with the sources, that remain to be compiled."""
-    left = [Part(part.key, tuple(_link(site, part, os.path.join(store, f"{part.key}-{tag}"), tag))) for part in parts]
+    left = [
+        PackageSources(part.key, tuple(_link(site, part, os.path.join(store, f"{part.key}-{tag}"), tag)))
+        for part in parts
+    ]
     return [part for part in left if part.sources] if tag else []
 
 
-def _link(site: str, part: Part, kept: str, tag: str) -> Iterator[str]:
+def _link(site: str, part: PackageSources, kept: str, tag: str) -> Iterator[str]:
     skipped = _skipped(kept)
     made: set[str] = set()
     for source in part.sources:
@@ -226,7 +231,7 @@ def link_or_copy(source: str, target: str) -> None:
 
 
 # ---------------------------------------------------------------- compiling
-async def _compile_parts(site: str, parts: Sequence[Part], python: str, store: str, tag: str) -> int:
+async def _compile_parts(site: str, parts: Sequence[PackageSources], python: str, store: str, tag: str) -> int:
     """Compile into a folder beside the kept ones, keep what came out, and link it."""
     await asyncio.to_thread(os.makedirs, store, exist_ok=True)
     stage = await asyncio.to_thread(tempfile.mkdtemp, prefix="stage-", dir=store)
@@ -256,7 +261,7 @@ def _write(path: str, content: bytes) -> None:
         stream.write(content)
 
 
-def _keep(site: str, parts: Sequence[Part], stage: str, store: str, tag: str) -> int:
+def _keep(site: str, parts: Sequence[PackageSources], stage: str, store: str, tag: str) -> int:
     compiled = 0
     for part in parts:
         kept = os.path.join(store, f"{part.key}-{tag}")

@@ -7,11 +7,11 @@ import glob
 import os
 from collections.abc import Mapping
 
-from roost.daemon.definitions.stamps import guard_of
+from roost.daemon.definitions.stamps import stamp_in_prefix
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Progress
 from roost.model.locks.lock import HostPython, Lock
-from roost.model.records import Guard
+from roost.model.records import FileStamp
 from roost.store.artifacts.publish import Filled
 
 
@@ -56,7 +56,7 @@ async def _compile(engines: Engines, lock: Lock, prefix: str, python: str, progr
     await compile_prefix(prefix, python, lock, engines.bytecode, progress)
 
 
-def guards_of(prefix: str, lock: Lock) -> tuple[Guard, ...]:
+def guards_of(prefix: str, lock: Lock) -> tuple[FileStamp, ...]:
     """What a hit looks at: the interpreter, and what installing or removing a package by hand would touch."""
     paths = [
         os.path.join(prefix, "bin", "python"),
@@ -66,4 +66,4 @@ def guards_of(prefix: str, lock: Lock) -> tuple[Guard, ...]:
         paths += [lock.provider.executable, os.path.join(prefix, "pyvenv.cfg")]
     else:
         paths += [os.path.join(prefix, "conda-meta"), os.path.join(prefix, "conda-meta", "history")]
-    return tuple(guard_of(path) for path in paths)
+    return tuple(stamp_in_prefix(path) for path in paths)

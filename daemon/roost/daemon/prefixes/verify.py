@@ -14,7 +14,7 @@ import msgspec
 
 from roost.daemon.config.ids import new_id
 from roost.daemon.engines.engine_set import Engines
-from roost.daemon.prefixes.builds import PrefixBuilds, Wanted
+from roost.daemon.prefixes.builds import PrefixBuilds, PrefixRequest
 from roost.model.locks.lock import Lock
 from roost.model.records import Artifact
 from roost.store.store import Store
@@ -70,5 +70,7 @@ async def _mend_caches(engines: Engines, locks: Iterable[Lock]) -> list[str]:
 
 async def _replace(prefixes: PrefixBuilds, broken: Artifact, lock: Lock) -> str:
     await prefixes.retire(broken, lock)
-    ready = await prefixes.ensure(Wanted(lock=lock, build_id=new_id("b"), generation=None), lambda _message: None)
+    ready = await prefixes.ensure(
+        PrefixRequest(lock=lock, build_id=new_id("b"), generation=None), lambda _message: None
+    )
     return ready.artifact.path

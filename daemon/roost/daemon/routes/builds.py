@@ -19,9 +19,9 @@ from roost.daemon.images.jobs import workspace_of
 from roost.daemon.planning.planner import aimed
 from roost.daemon.server.routing import Call, Reply, Route
 from roost.daemon.server.streams import send_messages
-from roost.daemon.services import WORK, Work
-from roost.model.errors import NotFoundError, RoostError, UsageError
-from roost.model.records import Build
+from roost.daemon.services import SERVICES, Services
+from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError
+from roost.model.records import BuildRecord
 from roost.wire.builds import BuildRequest, Message
 
 
@@ -39,11 +39,11 @@ class FollowQuery(msgspec.Struct, kw_only=True):
 
 
 class BuildsResponse(msgspec.Struct, kw_only=True):
-    builds: list[Build]
+    builds: list[BuildRecord]
 
 
 class BuildResponse(msgspec.Struct, kw_only=True):
-    build: Build
+    build: BuildRecord
 
 
 class DetachedBuild(msgspec.Struct, kw_only=True):
@@ -58,18 +58,18 @@ class DetachedResponse(msgspec.Struct, kw_only=True):
     build: DetachedBuild
 
 
-class BuildOverError(RoostError):
+class BuildOverError(CodedError):
     """Only a build under way can be cancelled."""
 
     code = "build-over"
     http_status = 409
 
 
-async def build_job(work: Work, body: BuildRequest) -> BuildJob:
+async def build_job(work: Services, body: BuildRequest) -> BuildJob:
     """Resolve a request to a job. Raises what ``resolve`` and ``parse_as_of`` raise."""
     parse_as_of(body.as_of)
     if (body.rebuild or body.as_of) and (body.what.generation is not None or body.what.lock is not None):
-        raise UsageError(
+        raise InvalidRequestError(
             "A new generation and an older one are asked for at once",
             hint="Leave out --rebuild and --as-of, or --generation and --lock.",
         )
@@ -85,13 +85,13 @@ async def build_job(work: Work, body: BuildRequest) -> BuildJob:
     if choose_target(request) in IMAGE_TARGETS:  # asked for now: a build under way can't be sent values
         registry_credentials(resolved.parsed.credentials, body.what.environ, all_needed=True)
     if push is not None and choose_target(request) not in IMAGE_TARGETS:
-        raise UsageError("Only images are pushed", hint="Add -t docker.")
+        raise InvalidRequestError("Only images are pushed", hint="Add -t docker.")
     resolved = aimed(resolved, request)
     return BuildJob(resolved=resolved, request=request, what=await work.exact(resolved, body.what), push=push)
 
 
 async def start_build(call: Call[BuildRequest]) -> web.StreamResponse | Reply:
-    work = call.app[WORK]
+    work = call.app[SERVICES]
     job = await build_job(work, call.body)
     if call.body.detach:
         found = await work.builds.detach(job, work.lifecycle.hold("detached build"))
@@ -103,21 +103,21 @@ async def start_build(call: Call[BuildRequest]) -> web.StreamResponse | Reply:
 
 async def list_builds(call: Call[None]) -> BuildsResponse:
     page = call.query(PageQuery)
-    await call.app[WORK].builds.records.catch_up()
-    return BuildsResponse(builds=await call.app[WORK].store.index.builds(page.limit, page.before))
+    await call.app[SERVICES].builds.records.catch_up()
+    return BuildsResponse(builds=await call.app[SERVICES].store.index.builds(page.limit, page.before))
 
 
 async def show_build(call: Call[None]) -> BuildResponse:
-    return BuildResponse(build=await _build(call.app[WORK], call.path("id")))
+    return BuildResponse(build=await _build(call.app[SERVICES], call.path("id")))
 
 
 async def build_logs(call: Call[None]) -> web.StreamResponse:
-    work = call.app[WORK]
+    work = call.app[SERVICES]
     build = await _build(work, call.path("id"))
     return await send_messages(call.request, _log_of(work, build, call.query(FollowQuery).follow))
 
 
-async def _log_of(work: Work, build: Build, follow: bool) -> AsyncIterator[Message]:
+async def _log_of(work: Services, build: BuildRecord, follow: bool) -> AsyncIterator[Message]:
     listener = work.builds.listen(build.id) if follow else None
     if listener is not None:
         async for message in listener.messages():
@@ -128,18 +128,18 @@ async def _log_of(work: Work, build: Build, follow: bool) -> AsyncIterator[Messa
 
 
 async def cancel_build(call: Call[None]) -> BuildResponse:
-    work = call.app[WORK]
+    work = call.app[SERVICES]
     build = await _build(work, call.path("id"))
     if not work.builds.cancel(build.id):
         raise BuildOverError(f"Build {build.id} is over ({build.state})", hint="There is nothing to cancel.")
     return BuildResponse(build=build)
 
 
-async def _build(work: Work, build_id: str) -> Build:
+async def _build(work: Services, build_id: str) -> BuildRecord:
     await work.builds.records.catch_up()
     build = await work.store.index.build(build_id)
     if build is None:
-        raise NotFoundError(f"No build has the id {build_id!r}", hint="`roost builds list` shows the latest ones.")
+        raise LookupFailedError(f"No build has the id {build_id!r}", hint="`roost builds list` shows the latest ones.")
     return build
 
 

@@ -16,8 +16,8 @@ from roost.daemon.engines.conda.platforms import baseline
 from roost.daemon.jobs.views import error_body
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.server.streams import send_messages
-from roost.daemon.services import WORK, Work
-from roost.model.errors import RoostError
+from roost.daemon.services import SERVICES, Services
+from roost.model.errors import CodedError
 from roost.model.forms.canonical import settings_canonical
 from roost.model.forms.differences import differences
 from roost.wire.builds import Message
@@ -36,7 +36,7 @@ async def diffs(call: Call[DiffRequest]) -> DiffResponse:
     body = call.body
     if body.platform is not None:
         baseline(body.platform, {})  # refuses what is no platform
-    before, after = await find_sides(call.app[WORK], body.cwd, body.before, body.after, body.platform)
+    before, after = await find_sides(call.app[SERVICES], body.cwd, body.before, body.after, body.platform)
     definition = await asyncio.to_thread(_differences, before.resolved.canonical, after.resolved.canonical)
     settings = await asyncio.to_thread(
         _differences, settings_canonical(before.resolved.settings), settings_canonical(after.resolved.settings)
@@ -58,11 +58,11 @@ def _differences(before: bytes, after: bytes) -> list[Difference]:
 
 
 async def outdated(call: Call[OutdatedRequest]) -> web.StreamResponse:
-    work, body = call.app[WORK], call.body
+    work, body = call.app[SERVICES], call.body
     return await send_messages(call.request, _outdated(work, body))
 
 
-async def _outdated(work: Work, body: OutdatedRequest) -> AsyncGenerator[Message, None]:
+async def _outdated(work: Services, body: OutdatedRequest) -> AsyncGenerator[Message, None]:
     """What the solve tells while it runs, and then its result. Closing it cancels the solve."""
     told: asyncio.Queue[Message | None] = asyncio.Queue()
     solving = asyncio.create_task(find_outdated(work, body, told.put_nowait))
@@ -73,7 +73,7 @@ async def _outdated(work: Work, body: OutdatedRequest) -> AsyncGenerator[Message
             begun = True
             yield message
         yield OutdatedMessage(event="result", outdated=await solving)
-    except RoostError as error:
+    except CodedError as error:
         if not begun:  # the answer has no status yet, so that it gets the error's own
             raise
         yield OutdatedMessage(event="error", error=error_body(error))
@@ -84,7 +84,7 @@ async def _outdated(work: Work, body: OutdatedRequest) -> AsyncGenerator[Message
 
 
 async def rollbacks(call: Call[RollbackRequest]) -> RollbackResponse:
-    return await roll_back(call.app[WORK], call.body)
+    return await roll_back(call.app[SERVICES], call.body)
 
 
 ROUTES_COMPARE = [

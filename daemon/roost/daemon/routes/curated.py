@@ -9,8 +9,8 @@ import msgspec
 from roost.daemon.curated.curated import Synced, one_catalogue
 from roost.daemon.oci.registries import check_location, places, read_added
 from roost.daemon.server.routing import Call, Route
-from roost.daemon.services import WORK, Work
-from roost.model.errors import NotFoundError
+from roost.daemon.services import SERVICES, Services
+from roost.model.errors import LookupFailedError
 from roost.model.names import parse_reference
 
 
@@ -66,18 +66,18 @@ class PublishResponse(msgspec.Struct, kw_only=True):
     added: bool
 
 
-async def _catalogues(work: Work) -> list[str]:
+async def _catalogues(work: Services) -> list[str]:
     await work.read_config_again()
     added = await asyncio.to_thread(read_added, work.store.layout.root)
     return [place.location for place in places(work.settings.registries, added) if place.kind == "catalogue"]
 
 
 async def sync(call: Call[SyncRequest]) -> SyncResponse:
-    work, asked = call.app[WORK], call.body.registry
+    work, asked = call.app[SERVICES], call.body.registry
     locations = [check_location(asked)] if asked is not None else await _catalogues(work)
     synced = await work.curated.sync(locations)
     if asked is not None and synced.versions[locations[0]] is None:
-        raise NotFoundError(f"{locations[0]} has no catalogue", hint="`roost curated publish` begins one.")
+        raise LookupFailedError(f"{locations[0]} has no catalogue", hint="`roost curated publish` begins one.")
     return _view(synced)
 
 
@@ -93,7 +93,7 @@ def _view(synced: Synced) -> SyncResponse:
 
 
 async def publish(call: Call[PublishRequest]) -> PublishResponse:
-    work, body = call.app[WORK], call.body
+    work, body = call.app[SERVICES], call.body
     version = await work.store.index.environment(parse_reference(body.environment))
     named = body.registry
     location = check_location(named) if named is not None else one_catalogue(await _catalogues(work))

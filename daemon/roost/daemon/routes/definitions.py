@@ -5,16 +5,24 @@ from __future__ import annotations
 import msgspec
 
 from roost.daemon.decision.facts import Request
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.planning.locking import lock_for
 from roost.daemon.planning.planner import aimed
 from roost.daemon.server.routing import Call, Route
-from roost.daemon.services import WORK, Work
+from roost.daemon.services import SERVICES, Services
 from roost.model.definition import Input
 from roost.model.locks.formats import write_lock
 from roost.model.locks.lock import lock_digest
 from roost.model.writers.parts import find_index_options
-from roost.wire.plans import DigestRequest, LockRequest, PlanRequest, PlanResponse, PlanView, SourceView, What
+from roost.wire.plans import (
+    DigestRequest,
+    EnvironmentSelector,
+    LockRequest,
+    PlanRequest,
+    PlanResponse,
+    PlanView,
+    SourceView,
+)
 from roost.wire.protocol import WarningView
 
 
@@ -38,7 +46,7 @@ class LockResponse(msgspec.Struct, kw_only=True):
 
 
 async def digests(call: Call[DigestRequest]) -> DigestResponse:
-    work = call.app[WORK]
+    work = call.app[SERVICES]
     resolved = await work.resolve(call.body.what)
     if await work.store.index.known_definition(resolved.digest) is None:
         await work.planner.check_specs(resolved)
@@ -52,7 +60,7 @@ async def digests(call: Call[DigestRequest]) -> DigestResponse:
 
 
 async def plans(call: Call[PlanRequest]) -> PlanResponse:
-    work, body = call.app[WORK], call.body
+    work, body = call.app[SERVICES], call.body
     resolved = await work.resolve(body.what)
     made = [await _plan(work, resolved, body.what, target, body.solve) for target in body.targets]
     return PlanResponse(
@@ -64,7 +72,9 @@ async def plans(call: Call[PlanRequest]) -> PlanResponse:
     )
 
 
-async def _plan(work: Work, resolved: Resolved, what: What, target: str, solve: bool) -> tuple[PlanView, str | None]:
+async def _plan(
+    work: Services, resolved: ResolvedDefinition, what: EnvironmentSelector, target: str, solve: bool
+) -> tuple[PlanView, str | None]:
     request = Request(definition=resolved.definition, target=target, ignore_image=what.ignore_image)
     exact = await work.exact(aimed(resolved, request), what)
     planned = await work.planner.plan(resolved, request, exact, solve=solve)
@@ -72,7 +82,7 @@ async def _plan(work: Work, resolved: Resolved, what: What, target: str, solve: 
 
 
 async def locks(call: Call[LockRequest]) -> LockResponse:
-    work, body = call.app[WORK], call.body
+    work, body = call.app[SERVICES], call.body
     resolved = await work.resolve(body.what)
     locked = await lock_for(work, resolved, body.what, body.platform)
     return LockResponse(

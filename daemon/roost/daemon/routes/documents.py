@@ -6,23 +6,23 @@ import asyncio
 
 import msgspec
 
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.server.routing import Call, Route
-from roost.daemon.services import WORK
+from roost.daemon.services import SERVICES
 from roost.model.definition import Defaults, Notice, Parsed
-from roost.model.errors import UsageError
+from roost.model.errors import InvalidRequestError
 from roost.model.forms.canonical import counting_defaults
 from roost.model.readers.document import to_document
 from roost.store.sources.conda_environments import find_prefix
 from roost.store.sources.conda_prefixes import read_prefix
-from roost.wire.plans import SourceView, What
+from roost.wire.plans import EnvironmentSelector, SourceView
 from roost.wire.protocol import WarningView
 
 
 class ReadRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A definition of any format, or the conda environment that ``prefix`` names."""
 
-    what: What
+    what: EnvironmentSelector
     prefix: str | None = None
     """By path (with a ``/``) or by name; ``what`` then says no more than the client's folder, and in ``environ`` its
     variables that say where conda's environments are."""
@@ -31,7 +31,7 @@ class ReadRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class ReadResponse(msgspec.Struct, kw_only=True):
-    """What a definition says, whole, in the shape of ``roost.toml``: ``What.document`` takes it."""
+    """What a definition says, whole, in the shape of ``roost.toml``: ``EnvironmentSelector.document`` takes it."""
 
     name: str | None
     """As the file says, or as its folder is called."""
@@ -43,14 +43,16 @@ class ReadResponse(msgspec.Struct, kw_only=True):
 async def documents(call: Call[ReadRequest]) -> ReadResponse:
     what, prefix = call.body.what, call.body.prefix
     if prefix is None:
-        resolved = await call.app[WORK].resolve(what)
-        return _of_resolved(resolved, call.app[WORK].planner.defaults)
+        resolved = await call.app[SERVICES].resolve(what)
+        return _of_resolved(resolved, call.app[SERVICES].planner.defaults)
     if "\0" in prefix:
-        raise UsageError("The name of a conda environment holds a NUL character", hint="No folder has such a name.")
+        raise InvalidRequestError(
+            "The name of a conda environment holds a NUL character", hint="No folder has such a name."
+        )
     return await asyncio.to_thread(_of_prefix, what, prefix, call.body.exact)
 
 
-def _of_resolved(resolved: Resolved, now: Defaults) -> ReadResponse:
+def _of_resolved(resolved: ResolvedDefinition, now: Defaults) -> ReadResponse:
     counting = counting_defaults(resolved.definition, now)
     own = counting_defaults(resolved.definition, resolved.defaults).beside(counting)
     return ReadResponse(
@@ -61,7 +63,7 @@ def _of_resolved(resolved: Resolved, now: Defaults) -> ReadResponse:
     )
 
 
-def _of_prefix(what: What, prefix: str, exact: bool) -> ReadResponse:
+def _of_prefix(what: EnvironmentSelector, prefix: str, exact: bool) -> ReadResponse:
     path = find_prefix(prefix, what.cwd, what.environ)
     parsed: Parsed = read_prefix(path, exact=exact)
     return ReadResponse(

@@ -13,10 +13,10 @@ from roost.daemon.compare.version_changes import with_changes
 from roost.daemon.credentials.host import not_kept
 from roost.daemon.jobs.views import generation_view
 from roost.daemon.server.routing import Call, Route
-from roost.daemon.services import WORK, Work
+from roost.daemon.services import SERVICES, Services
 from roost.model.definition import OwnDefaults
 from roost.model.forms.canonical import counting_defaults
-from roost.model.names import EnvironmentReference, NameInvalidError, check_label, check_name, check_new_name
+from roost.model.names import NameInvalidError, VersionReference, check_label, check_name, check_new_name
 from roost.model.readers.document import definition_document, settings_document, to_document
 from roost.model.records import CuratedRows, EnvironmentBody, EnvironmentVersion
 from roost.wire.environments import (
@@ -65,7 +65,7 @@ class DocumentQuery(VersionQuery, kw_only=True):
 
 
 async def register(call: Call[RegisterRequest]) -> RegisterResponse:
-    work, body = call.app[WORK], call.body
+    work, body = call.app[SERVICES], call.body
     resolved = await work.resolve(body.what)
     if await work.store.index.known_definition(resolved.digest) is None:
         await work.planner.check_specs(resolved)
@@ -79,19 +79,19 @@ async def register(call: Call[RegisterRequest]) -> RegisterResponse:
 
 async def environments(call: Call[None]) -> EnvironmentsResponse:
     query = call.query(ListQuery)
-    index = call.app[WORK].store.index
+    index = call.app[SERVICES].store.index
     rows = await index.environments(query.limit + 1, query.after, archived=query.archived, curated=query.curated)
     shown = [_summary(row.latest, row.versions) for row in rows[: query.limit]]
     return EnvironmentsResponse(environments=shown, next=shown[-1].name if len(rows) > query.limit else None)
 
 
 async def show(call: Call[None]) -> EnvironmentView:
-    work = call.app[WORK]
+    work = call.app[SERVICES]
     return await environment_view(work, await work.store.index.environment(_reference(call)))
 
 
 async def document(call: Call[None]) -> DocumentResponse:
-    work, query = call.app[WORK], call.query(DocumentQuery)
+    work, query = call.app[SERVICES], call.query(DocumentQuery)
     index = work.store.index
     version = await index.environment(_named(call, query))
     if query.new is not None:
@@ -104,35 +104,35 @@ async def document(call: Call[None]) -> DocumentResponse:
 
 async def versions(call: Call[None]) -> VersionsResponse:
     query, name = call.query(VersionsQuery), check_name(call.path("name"))
-    rows = await call.app[WORK].store.index.versions(name, query.limit + 1, query.before, archived=query.archived)
-    shown = await with_changes(call.app[WORK].store.index, rows, [_summary(each) for each in rows[: query.limit]])
+    rows = await call.app[SERVICES].store.index.versions(name, query.limit + 1, query.before, archived=query.archived)
+    shown = await with_changes(call.app[SERVICES].store.index, rows, [_summary(each) for each in rows[: query.limit]])
     return VersionsResponse(versions=shown, next=shown[-1].version if len(rows) > query.limit else None)
 
 
 async def put_label(call: Call[LabelRequest]) -> EnvironmentSummary:
-    workspace = call.app[WORK].workspace
+    workspace = call.app[SERVICES].workspace
     return _summary(await workspace.label(check_name(call.path("name")), [call.path("label")], call.body.version))
 
 
 async def put_labels(call: Call[LabelsRequest]) -> EnvironmentSummary:
-    workspace, body = call.app[WORK].workspace, call.body
+    workspace, body = call.app[SERVICES].workspace, call.body
     return _summary(await workspace.label(check_name(call.path("name")), body.labels, body.version))
 
 
 async def drop_label(call: Call[None]) -> dict[str, str]:
-    await call.app[WORK].workspace.unlabel(check_name(call.path("name")), call.path("label"))
+    await call.app[SERVICES].workspace.unlabel(check_name(call.path("name")), call.path("label"))
     return {"dropped": call.path("label")}
 
 
 async def archive(call: Call[ArchiveRequest]) -> dict[str, str]:
     name = check_name(call.path("name"))
-    await call.app[WORK].workspace.archive(name, call.body.version, archived=True)
+    await call.app[SERVICES].workspace.archive(name, call.body.version, archived=True)
     return {"archived": _hidden(name, call.body.version)}
 
 
 async def restore(call: Call[ArchiveRequest]) -> dict[str, str]:
     name = check_name(call.path("name"))
-    await call.app[WORK].workspace.archive(name, call.body.version, archived=False)
+    await call.app[SERVICES].workspace.archive(name, call.body.version, archived=False)
     return {"restored": _hidden(name, call.body.version)}
 
 
@@ -141,7 +141,7 @@ def _hidden(name: str, version: int | None) -> str:
     return name if version is None else f"{name}:{version}"
 
 
-async def environment_view(work: Work, version: EnvironmentVersion) -> EnvironmentView:
+async def environment_view(work: Services, version: EnvironmentVersion) -> EnvironmentView:
     """One version with its definition and the generations of it on this machine."""
     index = work.store.index
     body = await index.environment_body(version.name, version.version)
@@ -163,7 +163,7 @@ async def environment_view(work: Work, version: EnvironmentVersion) -> Environme
     )
 
 
-async def _own_defaults(work: Work, body: EnvironmentBody) -> OwnDefaults:
+async def _own_defaults(work: Services, body: EnvironmentBody) -> OwnDefaults:
     """What a version was digested with and the config of now would not give: who sends it back says it too."""
     await work.read_config_again()
     now = counting_defaults(body.definition, work.planner.defaults)
@@ -179,13 +179,13 @@ def _check_renamed(version: EnvironmentVersion, new: str) -> None:
     check_new_name(new or version.name)
 
 
-def _reference(call: Call[None]) -> EnvironmentReference:
+def _reference(call: Call[None]) -> VersionReference:
     return _named(call, call.query(VersionQuery))
 
 
-def _named(call: Call[None], query: VersionQuery) -> EnvironmentReference:
+def _named(call: Call[None], query: VersionQuery) -> VersionReference:
     label = check_label(query.label) if query.label is not None else None
-    return EnvironmentReference(name=check_name(call.path("name")), version=query.version, label=label)
+    return VersionReference(name=check_name(call.path("name")), version=query.version, label=label)
 
 
 def _summary(version: EnvironmentVersion, versions: int | None = None) -> EnvironmentSummary:

@@ -7,12 +7,12 @@ from roost.daemon.exchange.exports import export_environment
 from roost.daemon.exchange.imports import import_environment
 from roost.daemon.routes.environments import environment_view
 from roost.daemon.server.routing import Call, Route
-from roost.daemon.services import WORK
+from roost.daemon.services import SERVICES
 from roost.wire.exchange import ExportRequest, ExportResponse, ImportRequest, ImportResponse
 
 
 async def imports(call: Call[ImportRequest]) -> ImportResponse:
-    work = call.app[WORK]
+    work = call.app[SERVICES]
     imported = await import_environment(work, call.body)
     return ImportResponse(
         environment=await environment_view(work, imported.registered.version),
@@ -24,7 +24,7 @@ async def imports(call: Call[ImportRequest]) -> ImportResponse:
 
 
 async def exports(call: Call[ExportRequest]) -> ExportResponse:
-    return await export_environment(call.app[WORK], call.body)
+    return await export_environment(call.app[SERVICES], call.body)
 
 
 ROUTES_EXCHANGE = [

@@ -10,14 +10,14 @@ from roost.daemon.decision.facts import Request
 from roost.daemon.planning.image_details import ImageDetails, details
 from roost.daemon.planning.planner import aimed
 from roost.daemon.server.routing import Call, Route
-from roost.daemon.services import WORK, Work
-from roost.model.errors import UnreachableError
-from roost.model.records import KeptImage
-from roost.wire.plans import What
+from roost.daemon.services import SERVICES, Services
+from roost.model.errors import ServiceUnreachableError
+from roost.model.records import ImageRecord
+from roost.wire.plans import EnvironmentSelector
 
 
 class ImageShowRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    what: What
+    what: EnvironmentSelector
     target: str = "docker"
 
 
@@ -42,7 +42,7 @@ class ImagesResponse(msgspec.Struct, kw_only=True):
 
 
 async def show_image(call: Call[ImageShowRequest]) -> ImageDetails:
-    work, body = call.app[WORK], call.body
+    work, body = call.app[SERVICES], call.body
     resolved = await work.resolve(body.what)
     request = Request(definition=resolved.definition, target=body.target)
     resolved = aimed(resolved, request)
@@ -51,13 +51,13 @@ async def show_image(call: Call[ImageShowRequest]) -> ImageDetails:
 
 
 async def list_images(call: Call[None]) -> ImagesResponse:
-    work = call.app[WORK]
+    work = call.app[SERVICES]
     images = await work.store.index.images()
     there = await _in_engine(work, images) if images else {}
     return ImagesResponse(images=[_row(image, there) for image in images])
 
 
-async def _in_engine(work: Work, images: Iterable[KeptImage]) -> dict[str, int] | None:
+async def _in_engine(work: Services, images: Iterable[ImageRecord]) -> dict[str, int] | None:
     """Config digest to bytes of those that the engine has; ``None``: it does not answer."""
     found: dict[str, int] = {}
     try:
@@ -66,12 +66,12 @@ async def _in_engine(work: Work, images: Iterable[KeptImage]) -> dict[str, int] 
             seen = await engine.image(image.config_digest)
             if seen is not None:
                 found[image.config_digest] = seen.bytes
-    except UnreachableError:
+    except ServiceUnreachableError:
         return None
     return found
 
 
-def _row(image: KeptImage, there: dict[str, int] | None) -> ImageRow:
+def _row(image: ImageRecord, there: dict[str, int] | None) -> ImageRow:
     return ImageRow(
         name=image.name,
         digest=image.config_digest,
@@ -93,6 +93,6 @@ ROUTES_IMAGES = [
         show_image,
         request=ImageShowRequest,
         response=ImageDetails,
-        summary="What the image of a definition is, and where",
+        summary="EnvironmentSelector the image of a definition is, and where",
     ),
 ]

@@ -21,8 +21,8 @@ from roost.daemon.oci.registries import (
     write_added,
 )
 from roost.daemon.server.routing import Call, Route
-from roost.daemon.services import WORK, Work
-from roost.model.errors import NotFoundError
+from roost.daemon.services import SERVICES, Services
+from roost.model.errors import LookupFailedError
 from roost.wire.plans import Reason
 
 
@@ -72,18 +72,18 @@ class RegistryTestsResponse(msgspec.Struct, kw_only=True):
     tests: list[RegistryTest]
 
 
-async def _in_force(work: Work) -> list[Place]:
+async def _in_force(work: Services) -> list[Place]:
     await work.read_config_again()
     added = await asyncio.to_thread(read_added, work.store.layout.root)
     return places(work.settings.registries, added)
 
 
 async def list_registries(call: Call[None]) -> RegistriesResponse:
-    return RegistriesResponse(registries=await _in_force(call.app[WORK]))
+    return RegistriesResponse(registries=await _in_force(call.app[SERVICES]))
 
 
 async def add_registry(call: Call[AddRegistryRequest]) -> RegistriesResponse:
-    work, body = call.app[WORK], call.body
+    work, body = call.app[SERVICES], call.body
     place = Place(location=check_location(body.location), kind=body.kind, insecure=body.insecure)
     async with work.changing:
         await work.read_config_again()
@@ -94,7 +94,7 @@ async def add_registry(call: Call[AddRegistryRequest]) -> RegistriesResponse:
 
 
 async def remove_registry(call: Call[None]) -> RegistriesResponse:
-    work, location = call.app[WORK], check_location(call.query(LocationQuery).location)
+    work, location = call.app[SERVICES], check_location(call.query(LocationQuery).location)
     async with work.changing:
         await work.read_config_again()
         added = await asyncio.to_thread(read_added, work.store.layout.root)
@@ -103,23 +103,23 @@ async def remove_registry(call: Call[None]) -> RegistriesResponse:
     return RegistriesResponse(registries=await _in_force(work))
 
 
-async def _keep(work: Work, added: tuple[Place, ...]) -> None:
+async def _keep(work: Services, added: tuple[Place, ...]) -> None:
     await asyncio.to_thread(write_added, work.store.layout.root, added)
     await work.configure_again()
 
 
 async def test_registries(call: Call[TestRegistriesRequest]) -> RegistryTestsResponse:
-    work, wanted = call.app[WORK], call.body.location
+    work, wanted = call.app[SERVICES], call.body.location
     found = await _in_force(work)
     if wanted is not None:
         location = check_location(wanted)
         found = [place for place in found if place.location == location]
         if not found:
-            raise NotFoundError(f"There is no registry {location}", hint="`roost registry list` shows them.")
+            raise LookupFailedError(f"There is no registry {location}", hint="`roost registry list` shows them.")
     return RegistryTestsResponse(tests=list(await asyncio.gather(*(_tested(work, place) for place in found))))
 
 
-async def _tested(work: Work, place: Place) -> RegistryTest:
+async def _tested(work: Services, place: Place) -> RegistryTest:
     started = time.monotonic()
     probe = await (await work.engines.registry()).probe(lock_repository(place.location))
     read, write = _view(probe.read), _view(probe.write)

@@ -13,10 +13,10 @@ from roost.daemon.builds.builds import BuildJob
 from roost.daemon.config.ids import new_id
 from roost.daemon.decision.facts import IMAGE_TARGETS, Request
 from roost.daemon.definitions.editables import warnings_of
-from roost.daemon.definitions.resolve import Resolved, image_of, resolve_run
+from roost.daemon.definitions.resolve import ResolvedDefinition, image_of, resolve_run
 from roost.daemon.jobs.views import run_view
 from roost.daemon.launch.plan import LaunchPlan, plan_key
-from roost.daemon.planning.planner import Planned, aimed
+from roost.daemon.planning.planner import PlanWithFacts, aimed
 from roost.daemon.routes.builds import FollowQuery, PageQuery
 from roost.daemon.runs.attach import upgraded
 from roost.daemon.runs.reruns import check_repeatable, explain_missing, say_what_changed
@@ -24,10 +24,10 @@ from roost.daemon.runs.runs import OVER
 from roost.daemon.runs.starts import container_launch, local_launch, start_detached, with_options
 from roost.daemon.server.peers import peer_pid
 from roost.daemon.server.routing import Call, Reply, Route
-from roost.daemon.services import WORK, Work
-from roost.model.errors import RoostError, UsageError
-from roost.model.records import Run
-from roost.wire.plans import What
+from roost.daemon.services import SERVICES, Services
+from roost.model.errors import CodedError, InvalidRequestError
+from roost.model.records import RunRecord
+from roost.wire.plans import EnvironmentSelector
 from roost.wire.runs import ExecRequest, ExecResponse, Launch, RunRequest, RunResponse, RunUpdate, RunView, Terminal
 
 
@@ -40,7 +40,7 @@ class RerunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     detach: bool = False
     environ: dict[str, str] = {}
-    """As in ``What``: for what has to be fetched again."""
+    """As in ``EnvironmentSelector``: for what has to be fetched again."""
     environ_of_client: dict[str, str] = {}
     terminal: Terminal | None = None
     secrets: dict[str, str] = {}
@@ -48,11 +48,11 @@ class RerunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
-    work = call.app[WORK]
+    work = call.app[SERVICES]
     token = work.launches.token()
     resolved, planned, what = await _planned(work, call.body.what, call.body.target)
     if planned.plan.target in IMAGE_TARGETS:
-        raise UsageError("Only `roost run` starts containers", hint="Use `roost run` with the same options.")
+        raise InvalidRequestError("Only `roost run` starts containers", hint="Use `roost run` with the same options.")
     launch = local_launch(resolved, planned)
     response = ExecResponse(launch=launch, source=resolved.source, warnings=resolved.warnings)
     if launch is None:
@@ -61,7 +61,9 @@ async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
     return response
 
 
-async def _planned(work: Work, what: What, target: str) -> tuple[Resolved, Planned, What]:
+async def _planned(
+    work: Services, what: EnvironmentSelector, target: str
+) -> tuple[ResolvedDefinition, PlanWithFacts, EnvironmentSelector]:
     """With the generation that ``what`` means on this target."""
     resolved = await work.resolve(what)
     request = Request(definition=resolved.definition, target=target, ignore_image=what.ignore_image)
@@ -72,7 +74,14 @@ async def _planned(work: Work, what: What, target: str) -> tuple[Resolved, Plann
     return msgspec.structs.replace(resolved, warnings=warnings), planned, what
 
 
-async def _leave_plan(work: Work, what: What, resolved: Resolved, planned: Planned, launch: Launch, token: int) -> None:
+async def _leave_plan(
+    work: Services,
+    what: EnvironmentSelector,
+    resolved: ResolvedDefinition,
+    planned: PlanWithFacts,
+    launch: Launch,
+    token: int,
+) -> None:
     """For the next time, if everything that this answer rests on can be seen by a stat."""
     prefix, config = planned.facts.prefix, resolved.config
     plain = what.generation is None and what.lock is None and what.image is None and not what.environ
@@ -95,11 +104,11 @@ async def _leave_plan(work: Work, what: What, resolved: Resolved, planned: Plann
 
 
 async def start_run(call: Call[RunRequest]) -> RunResponse | Reply:
-    work, body = call.app[WORK], call.body
+    work, body = call.app[SERVICES], call.body
     given = {**body.variables, **body.secrets, **body.environ_of_client}
     texts = (*body.command, *given, *given.values(), body.container.shm_size or "", *body.container.arguments)
     if any("\0" in text for text in texts) or any("=" in name for name in given):
-        raise UsageError(
+        raise InvalidRequestError(
             "A word of the command or a variable can't be handed to a process", hint="No NUL, no = in names."
         )
     resolved, planned, what = await _planned(work, body.what, body.target)
@@ -112,12 +121,12 @@ def _expecting(call: Call[Any], response: RunResponse | Reply) -> RunResponse | 
         transport = call.request.transport
         pid = peer_pid(transport.get_extra_info("socket")) if transport is not None else None
         if pid is not None:
-            call.app[WORK].runs.expect(response.run.id, pid)
+            call.app[SERVICES].runs.expect(response.run.id, pid)
     return response
 
 
 async def _start_container(
-    work: Work, body: RunRequest, resolved: Resolved, planned: Planned, rerun_of: str | None
+    work: Services, body: RunRequest, resolved: ResolvedDefinition, planned: PlanWithFacts, rerun_of: str | None
 ) -> RunResponse | Reply:
     """The container is made while the run is recorded; the client attaches to start it."""
     launch, run_id = container_launch(with_options(resolved, body.container), planned), new_id("r")
@@ -143,14 +152,14 @@ async def _start_container(
     )
 
 
-def _build_first(resolved: Resolved) -> Reply:
+def _build_first(resolved: ResolvedDefinition) -> Reply:
     nothing = RunResponse(run=None, launch=None, folder=None, source=resolved.source, warnings=resolved.warnings)
     return Reply(nothing, 202)
 
 
 async def attach_run(call: Call[None]) -> web.StreamResponse:
     """Start the container of a run, and be its standard streams until it ends."""
-    containers = call.app[WORK].containers
+    containers = call.app[SERVICES].containers
     containers.expect(call.path("id"))
     async with upgraded(call.request) as (response, channel):
         await containers.attach(call.path("id"), channel)
@@ -158,7 +167,7 @@ async def attach_run(call: Call[None]) -> web.StreamResponse:
 
 
 async def _start(
-    work: Work, body: RunRequest, resolved: Resolved, planned: Planned, rerun_of: str | None = None
+    work: Services, body: RunRequest, resolved: ResolvedDefinition, planned: PlanWithFacts, rerun_of: str | None = None
 ) -> RunResponse | Reply:
     if planned.plan.target in IMAGE_TARGETS:
         return await _start_container(work, body, resolved, planned, rerun_of)
@@ -180,7 +189,7 @@ async def _start(
     )
 
 
-def _start_by_itself(work: Work, run: Run, body: RunRequest, resolved: Resolved) -> None:
+def _start_by_itself(work: Services, run: RunRecord, body: RunRequest, resolved: ResolvedDefinition) -> None:
     request = Request(definition=resolved.definition, target=run.target, ignore_image=body.what.ignore_image)
     job = BuildJob(resolved=resolved, request=request, what=body.what)
     work.runs.start(run.id, partial(start_detached, work, run, body, job))
@@ -188,20 +197,20 @@ def _start_by_itself(work: Work, run: Run, body: RunRequest, resolved: Resolved)
 
 async def list_runs(call: Call[None]) -> RunsResponse:
     page = call.query(PageQuery)
-    await call.app[WORK].runs.look_at_orphans()
-    return RunsResponse(runs=[run_view(r) for r in await call.app[WORK].store.index.runs(page.limit, page.before)])
+    await call.app[SERVICES].runs.look_at_orphans()
+    return RunsResponse(runs=[run_view(r) for r in await call.app[SERVICES].store.index.runs(page.limit, page.before)])
 
 
 async def show_run(call: Call[None]) -> RunView:
-    return run_view(await call.app[WORK].runs.get(call.path("id")))
+    return run_view(await call.app[SERVICES].runs.get(call.path("id")))
 
 
 async def update_run(call: Call[RunUpdate]) -> RunView:
-    return run_view(await call.app[WORK].runs.update(call.path("id"), call.body))
+    return run_view(await call.app[SERVICES].runs.update(call.path("id"), call.body))
 
 
 async def cancel_run(call: Call[None]) -> RunView:
-    work, run_id = call.app[WORK], call.path("id")
+    work, run_id = call.app[SERVICES], call.path("id")
     run = await work.runs.get(run_id)
     if run.target not in IMAGE_TARGETS or run.state in OVER or work.runs.is_starting(run_id):
         return run_view(await work.runs.cancel(run_id))
@@ -211,7 +220,7 @@ async def cancel_run(call: Call[None]) -> RunView:
 
 async def run_logs(call: Call[None]) -> web.StreamResponse:
     """The raw output of a detached run, so far, or until it ends."""
-    runs = call.app[WORK].runs
+    runs = call.app[SERVICES].runs
     run = await runs.get(call.path("id"))
     response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
     await response.prepare(call.request)
@@ -222,12 +231,12 @@ async def run_logs(call: Call[None]) -> web.StreamResponse:
 
 async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     """Again what a run ran, from what was recorded: its file may have changed since, or be gone."""
-    work = call.app[WORK]
+    work = call.app[SERVICES]
     run = await work.runs.get(call.path("id"))
     image = image_of(run)
     check_repeatable(run)
     given = {**call.body.environ_of_client, **call.body.secrets}
-    what = What(
+    what = EnvironmentSelector(
         cwd=run.cwd,
         command=list(run.command),
         lock=run.lock_digest,
@@ -250,7 +259,7 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
         if not body.detach:  # its prefix or image may be gone; else the new run tells how that went
             await work.builds.wait(BuildJob(resolved=resolved, request=request, what=what))
         planned = await work.planner.plan(resolved, request, what)
-    except RoostError as error:
+    except CodedError as error:
         raise explain_missing(run, error) from error
     resolved, planned = say_what_changed(run, resolved, planned)
     return _expecting(call, await asyncio.shield(_start(work, body, resolved, planned, run.id)))
@@ -277,7 +286,14 @@ ROUTES_RUNS = [
     ),
     Route("GET", "/v1/runs", list_runs, query=PageQuery, response=RunsResponse, summary="The latest runs"),
     Route("GET", "/v1/runs/{id}", show_run, response=RunView, summary="One run"),
-    Route("PATCH", "/v1/runs/{id}", update_run, request=RunUpdate, response=RunView, summary="What a supervisor tells"),
+    Route(
+        "PATCH",
+        "/v1/runs/{id}",
+        update_run,
+        request=RunUpdate,
+        response=RunView,
+        summary="EnvironmentSelector a supervisor tells",
+    ),
     Route("DELETE", "/v1/runs/{id}", cancel_run, response=RunView, summary="Cancel a run"),
     Route(
         "POST",
@@ -296,6 +312,6 @@ ROUTES_RUNS = [
         response=RunResponse,
         others={202: RunResponse},
         withdrawable=True,
-        summary="Run again what a run ran, in the generation that it used",
+        summary="RunRecord again what a run ran, in the generation that it used",
     ),
 ]

@@ -11,8 +11,8 @@ from msgspec import Meta
 
 from roost.daemon.prefixes.verify import Verification, verify
 from roost.daemon.server.routing import Call, Route
-from roost.daemon.services import WORK, Work
-from roost.model.errors import NotFoundError, UnreachableError
+from roost.daemon.services import SERVICES, Services
+from roost.model.errors import LookupFailedError, ServiceUnreachableError
 from roost.model.records import UsageRow
 from roost.store.clock import rfc3339
 
@@ -51,7 +51,7 @@ class LeaseResponse(msgspec.Struct, kw_only=True):
 
 
 async def artifacts(call: Call[None]) -> ArtifactsResponse:
-    work = call.app[WORK]
+    work = call.app[SERVICES]
     rows = [await _with_containers(work, row) for row in await work.store.usage(measure=True)]
     totals = Totals(
         artifacts=len(rows),
@@ -61,33 +61,33 @@ async def artifacts(call: Call[None]) -> ArtifactsResponse:
     return ArtifactsResponse(totals=totals, artifacts=rows)
 
 
-async def _with_containers(work: Work, row: UsageRow) -> UsageRow:
+async def _with_containers(work: Services, row: UsageRow) -> UsageRow:
     """An image is in use by containers, which its engine knows of."""
     kept = await work.store.index.image(row.key) if row.kind == "image" else None
     if kept is None:
         return row
-    with suppress(UnreachableError):
+    with suppress(ServiceUnreachableError):
         holders = (await work.containers.in_use()).get(kept.config_digest, ())
         return msgspec.structs.replace(row, protected_by=(*row.protected_by, *holders))
     return row
 
 
 async def verify_prefixes(call: Call[VerifyRequest]) -> Verification:
-    work = call.app[WORK]
+    work = call.app[SERVICES]
     return await verify(work.store, work.engines, work.prefixes, repair=call.body.repair)
 
 
 async def put_lease(call: Call[LeaseRequest]) -> LeaseResponse:
     body, lease_id = call.body, call.path("id")
     expires = rfc3339(datetime.now(timezone.utc) + timedelta(seconds=body.seconds))
-    await call.app[WORK].store.index.put_lease(lease_id, body.subject, body.holder, expires)
+    await call.app[SERVICES].store.index.put_lease(lease_id, body.subject, body.holder, expires)
     return LeaseResponse(id=lease_id, subject=body.subject, expires=expires)
 
 
 async def drop_lease(call: Call[None]) -> dict[str, str]:
     lease_id = call.path("id")
-    if not await call.app[WORK].store.index.drop_lease(lease_id):
-        raise NotFoundError(f"There is no lease {lease_id!r}", hint="It may have expired.")
+    if not await call.app[SERVICES].store.index.drop_lease(lease_id):
+        raise LookupFailedError(f"There is no lease {lease_id!r}", hint="It may have expired.")
     return {"dropped": lease_id}
 
 

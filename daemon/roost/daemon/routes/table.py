@@ -29,8 +29,8 @@ from roost.daemon.routes.where_used import ROUTES_WHO
 from roost.daemon.server.app import create_app
 from roost.daemon.server.keys import CONFIG, EVENTS, LIFECYCLE, ROUTES, STORE
 from roost.daemon.server.routing import Route
-from roost.daemon.services import WORK, create_work
-from roost.model.records import Guard
+from roost.daemon.services import SERVICES, create_services
+from roost.model.records import FileStamp
 from roost.store.store import Store
 
 ALL_ROUTES: Sequence[Route] = (
@@ -66,11 +66,11 @@ async def _begin_work(app: web.Application) -> None:
     """Wire what decides, builds and runs, and watch again the runs that outlived the last daemon."""
     config, lifecycle = app[CONFIG], app[LIFECYCLE]
     # The first request reads the config again, and notes the file's state before: a change since the start shows.
-    unseen = Guard(path=config.expected_path, identity="")
+    unseen = FileStamp(path=config.expected_path, identity="")
     socket = socket_path(app[STORE].layout.root)
     tools = await asyncio.to_thread(find_tools)
-    work = create_work(app[STORE], config, unseen, app[EVENTS], lifecycle, socket, tools)
-    app[WORK] = work
+    work = create_services(app[STORE], config, unseen, app[EVENTS], lifecycle, socket, tools)
+    app[SERVICES] = work
     lifecycle.on_stop(work.stop)
     await work.curated.ship()
     await work.runs.adopt()

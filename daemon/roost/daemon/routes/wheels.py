@@ -8,10 +8,10 @@ import os
 import msgspec
 
 from roost.daemon.server.routing import Call, Route
-from roost.daemon.services import WORK
+from roost.daemon.services import SERVICES
 from roost.daemon.workspace.local_content import keep_wheel
 from roost.daemon.workspace.stored_wheels import read_given_wheel
-from roost.model.errors import UsageError
+from roost.model.errors import InvalidRequestError
 from roost.model.syntax.wheel_references import wheel_reference
 
 
@@ -34,9 +34,9 @@ class WheelView(msgspec.Struct, kw_only=True):
 async def add_wheel(call: Call[AddWheelRequest]) -> WheelView:
     path = call.body.path
     if not os.path.isabs(path) or "\0" in path:
-        raise UsageError(f"{path!r} is no absolute path", hint="Send the path of the wheel's file.")
+        raise InvalidRequestError(f"{path!r} is no absolute path", hint="Send the path of the wheel's file.")
     wheel = await asyncio.to_thread(read_given_wheel, path)
-    await keep_wheel(call.app[WORK].store.layout, path, wheel.digest)
+    await keep_wheel(call.app[SERVICES].store.layout, path, wheel.digest)
     return WheelView(
         requirement=wheel_reference(wheel.digest, wheel.file_name),
         digest=wheel.digest,

@@ -10,9 +10,9 @@ from msgspec import Meta
 
 from roost.daemon.compare.package_specs import meant, parse_package_spec
 from roost.daemon.server.routing import Call, Route
-from roost.daemon.services import WORK
-from roost.model.errors import UsageError
-from roost.model.package_uses import Package, PackageKind, Part, UseKind, Uses
+from roost.daemon.services import SERVICES
+from roost.model.errors import InvalidRequestError
+from roost.model.package_uses import Package, PackageKind, UseKind, UsePage, Uses
 
 
 class WhoQuery(msgspec.Struct, kw_only=True):
@@ -38,7 +38,7 @@ class WhoResponse(Uses, frozen=True, kw_only=True):
 
 
 async def who(call: Call[None]) -> WhoResponse:
-    query, index = call.query(WhoQuery), call.app[WORK].store.index
+    query, index = call.query(WhoQuery), call.app[SERVICES].store.index
     spec = parse_package_spec(query.package)
     known = [each for each in await index.known_packages(spec.name) if query.kind in (None, each.package.kind)]
     wanted = await asyncio.to_thread(meant, spec, [each.package for each in known])
@@ -53,10 +53,12 @@ async def who(call: Call[None]) -> WhoResponse:
     )
 
 
-def _part(query: WhoQuery) -> Part | None:
+def _part(query: WhoQuery) -> UsePage | None:
     if (query.listed is None) != (query.before is None):
-        raise UsageError("One of 'listed' and 'before' is missing", hint="Send both, or neither for the first page.")
-    return Part(kind=query.listed, before=query.before) if query.listed and query.before is not None else None
+        raise InvalidRequestError(
+            "One of 'listed' and 'before' is missing", hint="Send both, or neither for the first page."
+        )
+    return UsePage(kind=query.listed, before=query.before) if query.listed and query.before is not None else None
 
 
 ROUTES_WHO = [

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import msgspec
 from aiohttp import web
 
-from roost.model.errors import UsageError
+from roost.model.errors import InvalidRequestError
 from roost.wire.protocol import ErrorBody
 from roost.wire.runs import Frame
 
@@ -21,7 +21,7 @@ FRAME_LIMIT = 2**20
 """Bytes of one frame of a client."""
 
 
-class UpgradeNeededError(UsageError):
+class UpgradeNeededError(InvalidRequestError):
     """The request did not ask for an upgrade of its connection."""
 
     code = "upgrade-needed"

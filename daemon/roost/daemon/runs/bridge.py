@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from roost.daemon.runs.attach import Channel
-from roost.model.errors import RoostError
+from roost.model.errors import CodedError
 from roost.wire.runs import Frame
 
 if TYPE_CHECKING:  # the SDK is loaded when an engine is first used
@@ -40,7 +40,7 @@ class Bridge:
 
     async def resize(self, rows: int, columns: int) -> None:
         """Give the container's terminal that size, if the engine is there."""
-        with suppress(RoostError):
+        with suppress(CodedError):
             await self._engine.resize(self._container, rows, columns)
 
     async def run(self, status_of: Callable[[str], Awaitable[int]]) -> int:
@@ -91,7 +91,7 @@ class Bridge:
                 elif kind == Frame.RESIZE:
                     await self.resize(*map(int, data.split()))
                 elif kind == Frame.SIGNAL:
-                    with suppress(RoostError):  # the engine is away for a moment: the command goes on
+                    with suppress(CodedError):  # the engine is away for a moment: the command goes on
                         await self._engine.kill(self._container, data.decode("ascii"))
         finally:
             feeding.cancel()

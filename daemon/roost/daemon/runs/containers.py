@@ -31,10 +31,10 @@ from roost.daemon.runs.attach import Channel
 from roost.daemon.runs.bridge import Bridge, ClientGoneError
 from roost.daemon.runs.runs import OVER, Runs
 from roost.daemon.runs.sweep import ROOT_LABEL, RUN_LABEL, ContainerSweep, root_name
-from roost.model.definition import Container as ContainerSettings
-from roost.model.errors import NotFoundError, RoostError, StoreError, UnreachableError
-from roost.model.records import Run
-from roost.store.disk.run_folders import Outcome
+from roost.model.definition import ContainerSettings as ContainerSettings
+from roost.model.errors import CodedError, LookupFailedError, ServiceUnreachableError, StoreError
+from roost.model.records import RunRecord
+from roost.store.disk.run_folders import RunExit
 from roost.store.store import Store
 from roost.wire.runs import RunRequest, RunUpdate, Terminal
 
@@ -75,7 +75,7 @@ class ContainerLaunch(msgspec.Struct, frozen=True, kw_only=True):
     artifact: str | None = None
 
 
-class NotAttachableError(NotFoundError):
+class NotAttachableError(LookupFailedError):
     """Nothing that waits for a client runs under this id."""
 
     code = "run-not-attachable"
@@ -127,7 +127,7 @@ class DockerRuns:
 
     async def _abandon(self, run_id: str, made: _Made) -> None:
         await self._discard(run_id, made)
-        await self._runs.settle(run_id, Outcome(state="failed", exit_status=125))
+        await self._runs.settle(run_id, RunExit(state="failed", exit_status=125))
         self._followed.discard(run_id)
 
     async def _create(self, run_id: str, launch: ContainerLaunch, request: RunRequest) -> str:
@@ -184,7 +184,7 @@ class DockerRuns:
                 await self._foreground(run_id, await asyncio.shield(made.task), made, channel)
         except ClientGoneError:
             await self._end(run_id, made)
-        except RoostError as error:
+        except CodedError as error:
             await self._failed(run_id, made, error)
             with suppress(ConnectionError):
                 await channel.send_error(error_body(error))
@@ -222,7 +222,7 @@ class DockerRuns:
         while True:
             try:
                 return await engine.wait(container)
-            except UnreachableError:
+            except ServiceUnreachableError:
                 now = asyncio.get_running_loop().time()
                 deadline = deadline or now + AWAY_SECONDS
                 if now > deadline:
@@ -233,7 +233,7 @@ class DockerRuns:
         """Record the end; the container goes while whoever waits is told. Where the end can't be written now, the
         container stays: it knows how the run ended, and is asked again."""
         try:
-            await self._runs.settle(run_id, Outcome(state="succeeded" if status == 0 else "failed", exit_status=status))
+            await self._runs.settle(run_id, RunExit(state="succeeded" if status == 0 else "failed", exit_status=status))
         except StoreError as error:
             log.warning("How run %s ended is not recorded yet: %s", run_id, error.message)
             self._look_again()
@@ -241,11 +241,11 @@ class DockerRuns:
         self._containers.pop(run_id, None)
         self._spawn(self._sweep.remove(container))
 
-    async def _failed(self, run_id: str, made: _Made, error: RoostError) -> None:
+    async def _failed(self, run_id: str, made: _Made, error: CodedError) -> None:
         """It could not start, or the engine went away under it. Without an engine nobody knows how it ended: that run
         stays open until an engine says."""
         began = (await self._runs.get(run_id)).state == "running"
-        if isinstance(error, UnreachableError) and began:
+        if isinstance(error, ServiceUnreachableError) and began:
             self._look_again()
             return
         self._spawn(self._discard(run_id, made))
@@ -256,7 +256,7 @@ class DockerRuns:
             self._look_again()
 
     async def _discard(self, run_id: str, made: _Made) -> None:
-        with suppress(RoostError):
+        with suppress(CodedError):
             await self._sweep.remove(await made.task)
         self._containers.pop(run_id, None)
 
@@ -266,11 +266,11 @@ class DockerRuns:
         try:
             container = await made.task
             await self._over(run_id, container, await self._ended(container, "SIGHUP"))
-        except UnreachableError:
+        except ServiceUnreachableError:
             self._look_again()  # it goes on without the client, or went: the engine will know
-        except RoostError:
+        except CodedError:
             await self._discard(run_id, made)
-            await self._runs.settle(run_id, Outcome(state="lost"))
+            await self._runs.settle(run_id, RunExit(state="lost"))
 
     async def _ended(self, container: str, signal: str) -> int:
         engine = await self._engine()
@@ -281,7 +281,7 @@ class DockerRuns:
             await engine.kill(container, "SIGKILL")
             return await engine.wait(container)
 
-    async def detached(self, run: Run, launch: ContainerLaunch, request: RunRequest) -> None:
+    async def detached(self, run: RunRecord, launch: ContainerLaunch, request: RunRequest) -> None:
         """Start it; the rest happens by itself. Raises what the engine raises."""
         self._followed.add(run.id)
         try:
@@ -291,7 +291,7 @@ class DockerRuns:
             container = await self._create(run.id, launch, request)
             try:
                 await (await self._engine()).start(container)
-            except RoostError:
+            except CodedError:
                 await self._sweep.remove(container)
                 raise
         except BaseException:
@@ -308,10 +308,10 @@ class DockerRuns:
             try:
                 status = await self._status_with_output(run_id, container) if output else await self._status(container)
                 await self._over(run_id, container, status)
-            except UnreachableError:
+            except ServiceUnreachableError:
                 self._look_again()  # the run stays open until the engine says
-            except RoostError:
-                await self._runs.settle(run_id, Outcome(state="lost"))
+            except CodedError:
+                await self._runs.settle(run_id, RunExit(state="lost"))
             finally:
                 self._followed.discard(run_id)
 
@@ -339,7 +339,7 @@ class DockerRuns:
                     await asyncio.to_thread(target.write, data)
             finally:
                 await asyncio.to_thread(target.close)
-        except UnreachableError:
+        except ServiceUnreachableError:
             return
         except OSError as error:
             log.warning("The output of run %s is not all kept: %s", run_id, error)
@@ -357,7 +357,7 @@ class DockerRuns:
 
     async def _cancelled(self, run_id: str, container: str) -> None:
         """Until it is over: one that is just about to start takes no signal yet."""
-        with suppress(RoostError):
+        with suppress(CodedError):
             while self._containers.get(run_id) == container:
                 await self._ended(container, "SIGTERM")
                 await asyncio.sleep(AWAY_STEP)
@@ -367,7 +367,7 @@ class DockerRuns:
         if await self._unfollowed():
             self._spawn(self._take_up())
 
-    async def _unfollowed(self) -> list[Run]:
+    async def _unfollowed(self) -> list[RunRecord]:
         """Open runs whose end nobody here waits for."""
         open_runs = [run for run in await self._store.index.open_runs() if run.target == "docker"]
         return [run for run in open_runs if run.id not in self._followed and not self._runs.is_starting(run.id)]
@@ -378,11 +378,11 @@ class DockerRuns:
             for run in await self._unfollowed():
                 container = found.get(run.id)
                 if container is None or container.state == "created":
-                    await self._runs.settle(run.id, Outcome(state="lost"))
+                    await self._runs.settle(run.id, RunExit(state="lost"))
                 else:
                     self._followed.add(run.id)
                     self._spawn(self._follow(run.id, container.id, output=run.detached))
-        except RoostError:
+        except CodedError:
             self._look_again()  # no engine, no answer: they stay open
             return
         await self._sweep.run()

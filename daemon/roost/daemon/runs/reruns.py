@@ -7,23 +7,23 @@ from datetime import datetime, timezone
 
 import msgspec
 
-from roost.daemon.definitions.resolve import Resolved, image_of
-from roost.daemon.planning.planner import Planned
-from roost.model.errors import NotFoundError, RoostError
-from roost.model.records import Run
+from roost.daemon.definitions.resolve import ResolvedDefinition, image_of
+from roost.daemon.planning.planner import PlanWithFacts
+from roost.model.errors import CodedError, LookupFailedError
+from roost.model.records import RunRecord
 from roost.wire.protocol import WarningView
 
 Interpreter = Mapping[str, object]
 _COMPARED = ("version", "executable", "mtime")
 
 
-class RunUnrepeatableError(NotFoundError):
+class RunUnrepeatableError(LookupFailedError):
     """Nothing was recorded that could be run again."""
 
     code = "run-unrepeatable"
 
 
-def check_repeatable(run: Run) -> None:
+def check_repeatable(run: RunRecord) -> None:
     """Raise RunUnrepeatableError where neither a lock nor an image nor an interpreter was recorded."""
     if run.lock_digest is None and image_of(run) is None and own_interpreter(run) is None:
         raise RunUnrepeatableError(
@@ -32,13 +32,15 @@ def check_repeatable(run: Run) -> None:
         )
 
 
-def own_interpreter(run: Run) -> Interpreter | None:
+def own_interpreter(run: RunRecord) -> Interpreter | None:
     """The interpreter of this machine that a run used as it was."""
     used = run.interpreter
     return used if used and run.lock_digest is None and image_of(run) is None and used.get("path") else None
 
 
-def say_what_changed(run: Run, resolved: Resolved, planned: Planned) -> tuple[Resolved, Planned]:
+def say_what_changed(
+    run: RunRecord, resolved: ResolvedDefinition, planned: PlanWithFacts
+) -> tuple[ResolvedDefinition, PlanWithFacts]:
     """Both with what there is to say, before it runs and in its record, of an interpreter that is not as it was."""
     before, now = own_interpreter(run), planned.facts.interpreter
     changes = interpreter_changes(before, now) if before is not None and now is not None else {}
@@ -61,7 +63,7 @@ def interpreter_changes(before: Interpreter, now: Interpreter) -> dict[str, dict
     }
 
 
-def explain_missing(run: Run, error: RoostError) -> RoostError:
+def explain_missing(run: RunRecord, error: CodedError) -> CodedError:
     """``error``, which planning raised, with what to do about an interpreter that is gone."""
     if own_interpreter(run) is not None and error.code == "interpreter-missing":
         name = f"{run.environment_name}:{run.environment_version}" if run.environment_version else "its environment"
@@ -69,7 +71,7 @@ def explain_missing(run: Run, error: RoostError) -> RoostError:
     return error
 
 
-def _sentence(run: Run, now: Interpreter, changes: Mapping[str, Mapping[str, object]]) -> str:
+def _sentence(run: RunRecord, now: Interpreter, changes: Mapping[str, Mapping[str, object]]) -> str:
     return f"{now['path']} is not as run {run.id} used it: {', '.join(_told(changes))}"
 
 

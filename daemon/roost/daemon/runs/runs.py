@@ -20,14 +20,14 @@ import msgspec
 
 from roost.daemon.builds.records import as_roost_error
 from roost.daemon.config.ids import new_id
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import DaemonStoppingError, Lifecycle
 from roost.daemon.jobs.views import error_body
-from roost.model.errors import NotFoundError, RoostError, StoreError, UsageError
-from roost.model.records import Change, Known, Run, RunState
+from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError, StoreError
+from roost.model.records import Change, Known, RunRecord, RunState
 from roost.store.clock import utc_now
-from roost.store.disk.run_folders import Outcome, open_supervisor, outcome
+from roost.store.disk.run_folders import RunExit, open_supervisor, outcome
 from roost.store.store import Store
 from roost.wire.runs import Launch, RunRequest, RunUpdate
 
@@ -41,14 +41,14 @@ OVER = frozenset({"succeeded", "failed", "cancelled", "lost"})
 _HOW = "Nothing is left to end: `roost runs show {}` tells how it went."
 
 
-class RunOverError(UsageError):
+class RunOverError(InvalidRequestError):
     """The run has ended; nothing about it changes any more."""
 
     code = "run-over"
     http_status = 409
 
 
-class Chosen(Protocol):
+class RunPlacement(Protocol):
     """What a run is given to run in: a ``Launch``, or a container's."""
 
     @property
@@ -84,17 +84,17 @@ class Runs:
     async def create(
         self,
         request: RunRequest,
-        resolved: Resolved,
-        launch: Chosen | None,
+        resolved: ResolvedDefinition,
+        launch: RunPlacement | None,
         interpreter: Mapping[str, object] | None,
         *,
         run_id: str | None = None,
         target: str = "local",
         rerun_of: str | None = None,
-    ) -> Run:
+    ) -> RunRecord:
         """Record a run that is about to start."""
         name, version = resolved.environment or (resolved.source.name, None)
-        run = Run(
+        run = RunRecord(
             id=run_id or new_id("r"),
             state="preparing",
             target=target,
@@ -122,16 +122,16 @@ class Runs:
         keep = partial(self._store.index.begin_run, run, seen, resolved.settings_canonical)
         return await self._events.along(keep, "run-created", run=run.id, command=list(run.command))
 
-    async def get(self, run_id: str) -> Run:
-        """Raises NotFoundError."""
+    async def get(self, run_id: str) -> RunRecord:
+        """Raises LookupFailedError."""
         if run_id in self._orphans:
             await self._look_once(run_id)
         run = await self._store.index.run(run_id)
         if run is None:
-            raise NotFoundError(f"No run has the id {run_id!r}", hint="`roost runs list` shows the latest ones.")
+            raise LookupFailedError(f"No run has the id {run_id!r}", hint="`roost runs list` shows the latest ones.")
         return run
 
-    async def update(self, run_id: str, update: RunUpdate) -> Run:
+    async def update(self, run_id: str, update: RunUpdate) -> RunRecord:
         """What the supervisor tells."""
         run = await self.get(run_id)
         if run.state in OVER:
@@ -146,7 +146,7 @@ class Runs:
             return await self.get(run_id)
         return await self.settle(run_id, _told(update))
 
-    async def fail(self, run_id: str, error: RoostError, *, exit_status: int = 125) -> None:
+    async def fail(self, run_id: str, error: CodedError, *, exit_status: int = 125) -> None:
         """It never started."""
         body = msgspec.to_builtins(error_body(error))
         end = {"state": "failed", "ended": utc_now(), "exit_status": exit_status, "error": body}
@@ -157,7 +157,7 @@ class Runs:
         """Whatever it ends with, it was cancelled."""
         self._cancelled.add(run_id)
 
-    async def settle(self, run_id: str, found: Outcome) -> Run:
+    async def settle(self, run_id: str, found: RunExit) -> RunRecord:
         """Record how a run ended, or that nobody knows; one that is over stays as it is. What only waited for its end
         goes meanwhile."""
         ended_early = run_id in self._cancelled and found.state in ("failed", "lost")
@@ -179,7 +179,7 @@ class Runs:
         except StoreError as error:
             log.warning("A retired prefix could not be removed: %s", error.message)
 
-    async def start_detached(self, run: Run, launch: Launch, request: RunRequest) -> None:
+    async def start_detached(self, run: RunRecord, launch: Launch, request: RunRequest) -> None:
         """Start the supervisor, which outlives the daemon."""
         spec = {
             "command": list(run.command),
@@ -282,14 +282,14 @@ class Runs:
         try:
             await work()
         except Exception as error:
-            if not isinstance(error, RoostError):
+            if not isinstance(error, CodedError):
                 log.exception("Run %s could not be started", run_id)
             await self._fail_or_look_later(run_id, as_roost_error(error, "run"))
 
-    async def _fail_or_look_later(self, run_id: str, error: RoostError) -> None:
+    async def _fail_or_look_later(self, run_id: str, error: CodedError) -> None:
         try:
             await self.fail(run_id, error)
-        except RoostError as unwritten:
+        except CodedError as unwritten:
             log.warning("That run %s failed is not recorded yet: %s", run_id, unwritten.message)
             self._orphans.add(run_id)
 
@@ -300,16 +300,16 @@ class Runs:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def cancel(self, run_id: str) -> Run:
+    async def cancel(self, run_id: str) -> RunRecord:
         """Ask the supervisor to end its command (SIGTERM); the state changes when it has. One that has none yet is
-        never started. Raises RunOverError, NotFoundError."""
+        never started. Raises RunOverError, LookupFailedError."""
         run = await self.get(run_id)
         if run.state in OVER:
             raise RunOverError(f"Run {run_id} has ended ({run.state})", hint=_HOW.format(run_id))
         watched = self._watched.get(run_id)
         if watched is None and run_id in self._starting:
             self._starting[run_id].cancel()
-            return await self.settle(run_id, Outcome(state="cancelled"))
+            return await self.settle(run_id, RunExit(state="cancelled"))
         if watched is None:
             raise RunOverError(
                 f"Run {run_id} has no supervisor that could be told",
@@ -374,9 +374,9 @@ def _read_at(path: str, offset: int) -> bytes:
         return b""
 
 
-def _told(update: RunUpdate) -> Outcome:
+def _told(update: RunUpdate) -> RunExit:
     state: RunState = "succeeded" if update.exit_status == 0 else "failed"
-    return Outcome(state="cancelled" if update.state == "cancelled" else state, exit_status=update.exit_status)
+    return RunExit(state="cancelled" if update.state == "cancelled" else state, exit_status=update.exit_status)
 
 
 def replay(environ: Mapping[str, str], launch: Launch, variables: Mapping[str, str]) -> dict[str, str]:

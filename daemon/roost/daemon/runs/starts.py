@@ -9,16 +9,16 @@ import msgspec
 
 from roost.daemon.builds.builds import BuildJob
 from roost.daemon.decision.facts import IMAGE_TARGETS
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.launch.prepare import interpreter_launch, prefix_launch
 from roost.daemon.oci.platforms import image_platform
-from roost.daemon.planning.planner import Planned
+from roost.daemon.planning.planner import PlanWithFacts
 from roost.daemon.runs.containers import ContainerLaunch
-from roost.daemon.services import Work
-from roost.model.definition import Container
-from roost.model.errors import RoostError
+from roost.daemon.services import Services
+from roost.model.definition import ContainerSettings
+from roost.model.errors import CodedError
 from roost.model.forms.canonical import digest_of, settings_canonical
-from roost.model.records import Run
+from roost.model.records import RunRecord
 from roost.wire.runs import ContainerOptions, Launch, RunRequest
 
 L = TypeVar("L", Launch, ContainerLaunch)
@@ -26,19 +26,21 @@ ATTEMPTS = 3
 """What was made ready may be collected, or found damaged, before it is used; not for ever."""
 
 
-class EnvironmentGoneError(RoostError):
+class EnvironmentGoneError(CodedError):
     """What was made ready for a run was taken away before it began, again and again."""
 
     code = "environment-gone"
     retryable = True
 
 
-def with_options(resolved: Resolved, options: ContainerOptions) -> Resolved:
+def with_options(resolved: ResolvedDefinition, options: ContainerOptions) -> ResolvedDefinition:
     """``resolved`` with the settings of one run, which are recorded with it: those of its environment stay."""
     if options == ContainerOptions():
         return resolved
     own = resolved.settings.container
-    container = Container(shm_size=options.shm_size or own.shm_size, arguments=options.arguments or own.arguments)
+    container = ContainerSettings(
+        shm_size=options.shm_size or own.shm_size, arguments=options.arguments or own.arguments
+    )
     settings = msgspec.structs.replace(resolved.settings, container=container)
     form = settings_canonical(settings)
     return msgspec.structs.replace(
@@ -49,7 +51,7 @@ def with_options(resolved: Resolved, options: ContainerOptions) -> Resolved:
     )
 
 
-def local_launch(resolved: Resolved, planned: Planned) -> Launch | None:
+def local_launch(resolved: ResolvedDefinition, planned: PlanWithFacts) -> Launch | None:
     """How to start in a prefix or with an interpreter; ``None`` where there is none yet."""
     facts = planned.facts
     if planned.plan.action == "use-interpreter":
@@ -59,7 +61,7 @@ def local_launch(resolved: Resolved, planned: Planned) -> Launch | None:
     return None
 
 
-def container_launch(resolved: Resolved, planned: Planned) -> ContainerLaunch | None:
+def container_launch(resolved: ResolvedDefinition, planned: PlanWithFacts) -> ContainerLaunch | None:
     """How to start in a container; ``None`` where there is no image yet."""
     image = planned.user_image
     if image is None:
@@ -80,7 +82,7 @@ def container_launch(resolved: Resolved, planned: Planned) -> ContainerLaunch | 
     )
 
 
-def _built_launch(resolved: Resolved, planned: Planned) -> ContainerLaunch | None:
+def _built_launch(resolved: ResolvedDefinition, planned: PlanWithFacts) -> ContainerLaunch | None:
     """In an image that roost made, if the engine has it."""
     facts, artifact = planned.facts, planned.plan.artifact
     if planned.plan.action != "reuse-image" or artifact is None or artifact.digest is None:
@@ -97,7 +99,7 @@ def _built_launch(resolved: Resolved, planned: Planned) -> ContainerLaunch | Non
     )
 
 
-async def start_detached(work: Work, run: Run, body: RunRequest, job: BuildJob) -> None:
+async def start_detached(work: Services, run: RunRecord, body: RunRequest, job: BuildJob) -> None:
     """Make it ready if need be, then hand it to its supervisor or to the engine. Raises whatever keeps it from
     starting."""
     with work.lifecycle.hold("detached run"):
@@ -109,7 +111,7 @@ async def start_detached(work: Work, run: Run, body: RunRequest, job: BuildJob) 
         await work.containers.detached(run, launch, body)
 
 
-async def ready(work: Work, job: BuildJob, launch_of: Callable[[Resolved, Planned], L | None]) -> L:
+async def ready(work: Services, job: BuildJob, launch_of: Callable[[ResolvedDefinition, PlanWithFacts], L | None]) -> L:
     """How to start in what ``job`` asks for, which is made first where it must be. Raises what building raises, and
     EnvironmentGoneError."""
     for _ in range(ATTEMPTS):

@@ -13,10 +13,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from roost.model.errors import RoostError
+from roost.model.errors import CodedError
 
 if TYPE_CHECKING:  # the SDK is loaded when an engine is first used
-    from roost.daemon.engines.docker.containers import Container, DockerContainers
+    from roost.daemon.engines.docker.containers import DockerContainers, EngineContainer
 
 ROOT_LABEL = "org.roost.root"
 RUN_LABEL = "org.roost.run"
@@ -47,7 +47,7 @@ class ContainerSweep:
         """Whether the engine has told what daemons before this one left."""
         self._again: asyncio.Task[None] | None = None
 
-    async def mine(self) -> list[Container]:
+    async def mine(self) -> list[EngineContainer]:
         """All of this root. Raises the engine's errors."""
         return await (await self._engine()).find(f"{ROOT_LABEL}={self._root}")
 
@@ -78,14 +78,14 @@ class ContainerSweep:
 
     async def _done(self) -> bool:
         """Whether nothing is left, after one try."""
-        with suppress(RoostError):  # it is away
+        with suppress(CodedError):  # it is away
             engine = await self._engine()
             if not self._asked:
                 self._left |= await self._unwanted(engine.mark)
                 self._asked = True
             self._left |= engine.take_left()
             for container in list(self._left):
-                with suppress(RoostError):
+                with suppress(CodedError):
                     await engine.remove(container)
                     self._left.discard(container)
         return self._asked and not self._left

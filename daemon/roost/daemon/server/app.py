@@ -17,7 +17,7 @@ from roost.daemon.jobs.lifecycle import DaemonStoppingError
 from roost.daemon.jobs.views import error_body
 from roost.daemon.server.keys import LIFECYCLE
 from roost.daemon.server.routing import Route, json_response, register
-from roost.model.errors import NotFoundError, RoostError
+from roost.model.errors import CodedError, LookupFailedError
 from roost.wire.protocol import PROTOCOL, ErrorBody
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ VERSION = installed_version("roost")
 _numbers = itertools.count(1)
 
 
-class ProtocolError(RoostError):
+class ProtocolError(CodedError):
     """The client speaks another protocol than this daemon."""
 
     code = "protocol"
@@ -43,7 +43,7 @@ class ProtocolError(RoostError):
     http_status = 501
 
 
-class MethodError(RoostError):
+class MethodError(CodedError):
     """The path is known, but not with this method."""
 
     code = "method-not-allowed"
@@ -60,7 +60,7 @@ def unexpected_body() -> ErrorBody:
     )
 
 
-def error_response(error: RoostError) -> web.Response:
+def error_response(error: CodedError) -> web.Response:
     """The one place that turns errors into responses."""
     return json_response(error_body(error), error.http_status)
 
@@ -92,7 +92,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 def _answer(request: web.Request, error: Exception) -> web.Response:
-    if isinstance(error, RoostError):
+    if isinstance(error, CodedError):
         return error_response(error)
     if isinstance(error, web.HTTPException):
         return error_response(_translated(request, error))
@@ -105,12 +105,12 @@ async def _note_start(request: web.Request, response: web.StreamResponse) -> Non
     _STARTED.set(True)
 
 
-def _translated(request: web.Request, error: web.HTTPException) -> RoostError:
+def _translated(request: web.Request, error: web.HTTPException) -> CodedError:
     if error.status == 404:
-        return NotFoundError(f"There is no {request.path}.", hint="GET /v1/openapi.json lists what there is.")
+        return LookupFailedError(f"There is no {request.path}.", hint="GET /v1/openapi.json lists what there is.")
     if error.status == 405:
         return MethodError(f"{request.path} does not take {request.method}.", hint="See GET /v1/openapi.json.")
-    return RoostError(f"The request was refused: {error.reason}", fields={"status": error.status})
+    return CodedError(f"The request was refused: {error.reason}", fields={"status": error.status})
 
 
 @web.middleware
@@ -159,5 +159,5 @@ def create_app(routes: Iterable[Route]) -> web.Application:
 
 def error_line(error: BaseException) -> str:
     """One line of JSON for whoever started a daemon that could not start."""
-    body = error_body(error) if isinstance(error, RoostError) else unexpected_body()
+    body = error_body(error) if isinstance(error, CodedError) else unexpected_body()
     return msgspec.json.encode(body).decode()

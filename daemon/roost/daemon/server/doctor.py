@@ -17,7 +17,7 @@ import msgspec
 from roost.daemon.config.config import Config, in_force, load_config
 from roost.daemon.config.paths import socket_path
 from roost.daemon.credentials.redaction import redact, redact_value
-from roost.model.errors import RoostError
+from roost.model.errors import CodedError
 from roost.store.disk.root import file_system
 
 LOW_SPACE = 5 * 10**9
@@ -63,7 +63,7 @@ def _examine(root: str, config: Config) -> DoctorResponse:
 def _check_config(config: Config) -> tuple[Check, Config]:
     try:
         config = load_config()
-    except RoostError as error:
+    except CodedError as error:
         return Check(name="config", state="error", message=redact(error.message), hint=error.hint), config
     return Check(name="config", state="ok", message=config.path or f"none at {config.expected_path}"), config
 

@@ -1,7 +1,7 @@
 """How a route is written: one ``Route`` value registers it with aiohttp and describes it in the OpenAPI document.
 
 A handler takes a ``Call`` and returns a value of the route's response type, a ``Reply`` for another status, or an
-aiohttp response that it sent itself (streams). Errors are raised as ``RoostError``; one middleware answers with them.
+aiohttp response that it sent itself (streams). Errors are raised as ``CodedError``; one middleware answers with them.
 
     ROUTES = [Route("POST", "/v1/plans", plans, request=PlanRequest, response=PlanResponse, summary="Decide")]
 
@@ -19,14 +19,14 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 from aiohttp import web
 
-from roost.model.errors import UsageError
+from roost.model.errors import InvalidRequestError
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Body = TypeVar("Body")
 T = TypeVar("T")
 
 
-class RequestError(UsageError):
+class RequestError(InvalidRequestError):
     """The request's JSON is not what the route takes; ``fields["field"]`` names the place, as in ``what.cwd``."""
 
     code = "request-invalid"

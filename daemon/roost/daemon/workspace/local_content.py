@@ -19,9 +19,9 @@ from functools import partial
 
 import msgspec
 
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.model.definition import Base, Definition, PipItem
-from roost.model.errors import DefinitionError, Location
+from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.source import MissingFileError
 from roost.model.syntax.pip_lines import split_extras
 from roost.model.syntax.wheel_references import is_wheel_reference, unknown_wheel
@@ -34,7 +34,7 @@ KEPT_KINDS = ("wheel", "source", "option")
 """Of pip lines: those whose content is kept."""
 
 
-class LocalChangedError(DefinitionError):
+class LocalChangedError(InvalidDefinitionError):
     """A local thing is not what it was when the definition was read."""
 
     code = "local-changed"
@@ -73,7 +73,7 @@ async def keep(layout: Layout, definition: Definition) -> Definition:
     return await asyncio.to_thread(_keep, layout, definition)
 
 
-async def locate(layout: Layout, resolved: Resolved) -> Resolved:
+async def locate(layout: Layout, resolved: ResolvedDefinition) -> ResolvedDefinition:
     """``resolved`` with the paths of the store's wheels that it refers to by their content.
 
     One that is missing is left to the pip engine where ``resolved`` is a registered version, whose prefix may be ready.
@@ -167,7 +167,7 @@ def _name(path: str) -> str:
 def _hex(digest: str, location: Location | None) -> str:
     match = _DIGEST.fullmatch(digest)
     if match is None:
-        raise DefinitionError(
+        raise InvalidDefinitionError(
             f"{digest[:80]!r} is no digest", hint="Expected sha256: and 64 hex digits.", location=location
         )
     return match[1]

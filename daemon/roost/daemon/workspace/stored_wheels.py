@@ -11,20 +11,20 @@ import msgspec
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from roost.model.errors import NotFoundError, UsageError
+from roost.model.errors import InvalidRequestError, LookupFailedError
 from roost.store.sources.files import LocalFiles
 
 _METADATA_LIMIT = 16 << 20
 """Bytes; the largest descriptions of packages have less than one million."""
 
 
-class WheelInvalidError(UsageError):
+class WheelInvalidError(InvalidRequestError):
     """A file is no wheel."""
 
     code = "wheel-invalid"
 
 
-class GivenWheel(msgspec.Struct, frozen=True, kw_only=True):
+class UploadedWheel(msgspec.Struct, frozen=True, kw_only=True):
     """A wheel as its file name and its metadata agree on it."""
 
     name: str
@@ -33,9 +33,9 @@ class GivenWheel(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
 
 
-def read_given_wheel(path: str) -> GivenWheel:
+def read_given_wheel(path: str) -> UploadedWheel:
     """What the file at ``path`` (absolute) is, by the binary distribution format (PyPA specifications, "Binary
-    distribution format"). Blocks. Raises NotFoundError, WheelInvalidError."""
+    distribution format"). Blocks. Raises LookupFailedError, WheelInvalidError."""
     file_name = os.path.basename(path)
     try:
         name, version, _, _ = parse_wheel_filename(file_name)
@@ -45,12 +45,12 @@ def read_given_wheel(path: str) -> GivenWheel:
         digest = LocalFiles().file_digest(path)
         said = _metadata(path)
     except FileNotFoundError:
-        raise NotFoundError(f"There is no {path}", hint="Name a wheel's file.") from None
+        raise LookupFailedError(f"There is no {path}", hint="Name a wheel's file.") from None
     except (OSError, zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, RuntimeError) as error:
         _refuse(path, f"it can't be read: {error}")
     if said != (name, version):
         _refuse(path, f"its METADATA says {said[0]} {said[1]}")
-    return GivenWheel(name=name, version=str(version), file_name=file_name, digest=digest)
+    return UploadedWheel(name=name, version=str(version), file_name=file_name, digest=digest)
 
 
 def _metadata(path: str) -> tuple[str, Version]:

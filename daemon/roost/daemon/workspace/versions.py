@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from roost.daemon.definitions.resolve import Resolved
+from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.jobs.events import Events
 from roost.daemon.launch.folder import LaunchFolder
-from roost.daemon.launch.prepare import moving
+from roost.daemon.launch.prepare import invalidate_launch_plans
 from roost.daemon.workspace import local_content
 from roost.model.definition import Definition
-from roost.model.errors import UsageError
+from roost.model.errors import InvalidRequestError
 from roost.model.locks.lock import Lock
 from roost.model.names import check_new_label, check_new_name, name_from, parse_reference
 from roost.model.records import (
@@ -26,7 +26,7 @@ from roost.model.records import (
 from roost.store.store import Store
 
 
-class Workspace:
+class EnvironmentVersions:
     """Named environments over one store."""
 
     def __init__(self, store: Store, events: Events, launches: LaunchFolder) -> None:
@@ -35,10 +35,10 @@ class Workspace:
         self._launches = launches
 
     async def register(
-        self, resolved: Resolved, name: str | None, labels: Sequence[str] = (), origin: str | None = None
+        self, resolved: ResolvedDefinition, name: str | None, labels: Sequence[str] = (), origin: str | None = None
     ) -> Registered:
         """Make ``resolved`` the next version of ``name`` (by default what its file says, or its folder), unless it is
-        one already. Raises NameInvalidError, UsageError where there is no name."""
+        one already. Raises NameInvalidError, InvalidRequestError where there is no name."""
         chosen = check_new_name(name if name is not None else _own_name(resolved))
         checked = tuple(check_new_label(label) for label in labels)
         new = new_version(resolved, chosen, labels=checked, origin=origin and str(parse_reference(origin)))
@@ -51,13 +51,13 @@ class Workspace:
         """
         definition = await local_content.keep(self._store.layout, new.body.definition)
         new = msgspec.structs.replace(new, body=msgspec.structs.replace(new.body, definition=definition))
-        async with moving(self._launches):
+        async with invalidate_launch_plans(self._launches):
             index = self._store.index
             registered = await (index.register_locked(new, *locked) if locked else index.register(new))
         await self._tell(registered)
         return registered
 
-    async def recorded(self, resolved: Resolved) -> Resolved:
+    async def recorded(self, resolved: ResolvedDefinition) -> ResolvedDefinition:
         """``resolved`` as a version of an environment, registered now where a run uses it for the first time."""
         if resolved.environment is not None or resolved.parsed.format == "run":
             return resolved
@@ -70,7 +70,7 @@ class Workspace:
     async def label(self, name: str, labels: Sequence[str], version: int) -> EnvironmentVersion:
         """Set or move labels, all of them or none. Raises NameInvalidError, EnvironmentUnknownError."""
         checked = [check_new_label(label) for label in labels]
-        async with moving(self._launches):
+        async with invalidate_launch_plans(self._launches):
             found = await self._store.index.put_labels(name, checked, version)
         for label in checked:
             await self._events.append("environment-labelled", name=name, version=version, label=label)
@@ -79,13 +79,13 @@ class Workspace:
     async def unlabel(self, name: str, label: str) -> None:
         """Take a label away. Raises NameInvalidError, EnvironmentUnknownError."""
         check_new_label(label)
-        async with moving(self._launches):
+        async with invalidate_launch_plans(self._launches):
             await self._store.index.drop_label(name, label)
         await self._events.append("environment-unlabelled", name=name, label=label)
 
     async def archive(self, name: str, version: int | None, *, archived: bool) -> None:
         """Hide it or bring it back. Raises EnvironmentUnknownError."""
-        async with moving(self._launches):
+        async with invalidate_launch_plans(self._launches):
             await self._store.index.set_archived(name, version, archived)
         kind = "environment-archived" if archived else "environment-restored"
         await self._events.append(kind, name=name, version=version)
@@ -102,7 +102,7 @@ class Workspace:
 
 
 def new_version(
-    resolved: Resolved,
+    resolved: ResolvedDefinition,
     name: str,
     *,
     labels: tuple[str, ...] = (),
@@ -132,7 +132,9 @@ def kind_of(definition: Definition) -> EnvironmentKind:
     return "user-managed" if definition.python.user_managed else "system-managed"
 
 
-def _own_name(resolved: Resolved) -> str:
+def _own_name(resolved: ResolvedDefinition) -> str:
     if not resolved.source.name:
-        raise UsageError("The definition has no name of its own", hint="Give one: `roost env register --name NAME …`.")
+        raise InvalidRequestError(
+            "The definition has no name of its own", hint="Give one: `roost env register --name NAME …`."
+        )
     return name_from(resolved.source.name)

@@ -13,14 +13,14 @@ from typing import Any
 
 import yaml
 
-from roost.model.errors import RoostError, UsageError
+from roost.model.errors import CodedError, InvalidRequestError
 from roost.model.forms.canonical import expand_channels
 from roost.model.locks.lock import CondaPackage, Lock, Wheel, lock_digest
 
 _ALIAS = "https://conda.anaconda.org/"
 
 
-class LockNotPortableError(RoostError):
+class LockNotPortableError(CodedError):
     """The lock holds what another tool's format can't name."""
 
     code = "lock-not-portable"
@@ -29,9 +29,10 @@ class LockNotPortableError(RoostError):
 
 
 def write_lock(lock: Lock, format: str, *, channels: Sequence[str] = (), indexes: Sequence[str] = ()) -> str:
-    """``lock`` as text; ``format`` is one of ``FORMATS``. Raises :class:`LockNotPortableError`, ``UsageError``."""
+    """``lock`` as text; ``format`` is one of ``FORMATS``. Raises :class:`LockNotPortableError`,
+    ``InvalidRequestError``."""
     if format not in _WRITERS:
-        raise UsageError(f"There is no lock format {format!r}", hint=f"Name one of {', '.join(FORMATS)}.")
+        raise InvalidRequestError(f"There is no lock format {format!r}", hint=f"Name one of {', '.join(FORMATS)}.")
     check_portable(lock)
     return _WRITERS[format](lock, channels, indexes)
 

@@ -18,7 +18,7 @@ V2_KEPT = ("version", "description", "tags", "properties", "type", "os_type", "i
 
 
 def read_v2(reading: Reading, root: Item) -> Parsed:
-    """An environment YAML of the CLI v2. Raises ``DefinitionError``."""
+    """An environment YAML of the CLI v2. Raises ``InvalidDefinitionError``."""
     _warn(reading, root, (*_SAID, *V2_KEPT))
     definition, settings = _conda(reading, root.value("conda_file"))
     base = _v2_base(reading, root)

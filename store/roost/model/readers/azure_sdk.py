@@ -6,8 +6,8 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
-from roost.model.definition import Base, Container, Defaults, Definition, Parsed, Python, R, Settings, Spark
-from roost.model.errors import DefinitionError, Location
+from roost.model.definition import Base, ContainerSettings, Defaults, Definition, Parsed, Python, R, Settings, Spark
+from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.forms.azure import (
     CONDA_FILE,
     CONDA_NAME,
@@ -33,14 +33,14 @@ _PROJECT_FOLDERS = (".azureml", "aml_config")
 _KEEP_ONE = "Keep one of them, or make them say the same."
 
 
-class ContradictionError(DefinitionError):
+class ContradictionError(InvalidDefinitionError):
     """Two places of one environment say different things."""
 
     code = "definition-contradicts-itself"
 
 
 def read_v1(reading: Reading, root: Item) -> Parsed:
-    """The SDK's environment, JSON or YAML. Raises ``DefinitionError``."""
+    """The SDK's environment, JSON or YAML. Raises ``InvalidDefinitionError``."""
     for key, (place, _) in root.pairs("an Azure environment").items():
         if key not in _KNOWN:
             reading.warn("key-unknown", f"key {key!r} has no effect", place.location)
@@ -49,7 +49,8 @@ def read_v1(reading: Reading, root: Item) -> Parsed:
 
 
 def read_run_configuration(reading: Reading, root: Item) -> Parsed:
-    """The environment of a run configuration; its variables and container options count. Raises ``DefinitionError``."""
+    """The environment of a run configuration; its variables and container options count. Raises
+    ``InvalidDefinitionError``."""
     environment = root.value("environment")
     outer = reading.path
     if environment.kind == "scalar":
@@ -78,8 +79,8 @@ def _names_one_elsewhere(environment: Item) -> bool:
 def _of_run(root: Item, settings: Settings) -> Settings:
     """What the run says goes before what the environment says."""
     docker = root.value("docker")
-    own = _container(docker) if docker.kind == "mapping" else Container()
-    container = Container(
+    own = _container(docker) if docker.kind == "mapping" else ContainerSettings()
+    container = ContainerSettings(
         shm_size=own.shm_size or settings.container.shm_size, arguments=own.arguments or settings.container.arguments
     )
     variables = {**settings.variables, **_variables(root.value("environmentVariables"))}
@@ -335,6 +336,6 @@ def _variables(item: Item) -> dict[str, str]:
     return {key: value.optional(f"variable {key!r}") or "" for key, (_, value) in pairs.items()}
 
 
-def _container(docker: Item) -> Container:
+def _container(docker: Item) -> ContainerSettings:
     arguments = tuple(member.text("an argument") for member in docker.value("arguments").items("'arguments'"))
-    return Container(shm_size=docker.value("shmSize").optional("'shmSize'"), arguments=arguments)
+    return ContainerSettings(shm_size=docker.value("shmSize").optional("'shmSize'"), arguments=arguments)

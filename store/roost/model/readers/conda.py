@@ -15,7 +15,7 @@ _KNOWN = ("name", "channels", "dependencies", "prefix", "variables")
 
 
 def read_conda(reading: Reading, root: Item) -> Parsed:
-    """A conda environment file. Raises ``DefinitionError``."""
+    """A conda environment file. Raises ``InvalidDefinitionError``."""
     if root.kind == "null":
         root.fail("The file is empty; expected a conda environment with 'dependencies:'", "Add dependencies.")
     definition, settings, name = read_environment(reading, root)

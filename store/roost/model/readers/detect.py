@@ -6,7 +6,7 @@ import posixpath
 import re
 from typing import Literal
 
-from roost.model.errors import DefinitionError, Location
+from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.explicit import MARK
 from roost.model.readers.pyproject import BLOCK
 from roost.model.readers.source import EncodingError
@@ -23,7 +23,7 @@ _SDK = {
 _SDK_KEYS = {"environmentVariables", "inferencingStackVersion", "databricks", "assetId"}
 
 
-class FormatUnreadError(DefinitionError):
+class FormatUnreadError(InvalidDefinitionError):
     """The file is of a format that roost knows by sight and does not read."""
 
     code = "definition-format-unread"

@@ -12,19 +12,19 @@ FILE = "Dockerfile"
 
 
 def read_dockerfile(reading: Reading, text: str) -> Parsed:
-    """A Dockerfile by itself: there is no context to copy from. Raises ``DefinitionError``."""
+    """A Dockerfile by itself: there is no context to copy from. Raises ``InvalidDefinitionError``."""
     reading.whole(text, "the Dockerfile", Location(path=reading.path))
     return reading.parsed(Definition(base=Base(dockerfile=text)), "dockerfile")
 
 
 def read_context(reading: Reading, folder: str) -> Parsed:
-    """A folder with a Dockerfile. Raises ``DefinitionError``."""
+    """A folder with a Dockerfile. Raises ``InvalidDefinitionError``."""
     digest = context_digest(reading, folder, None)
     return reading.parsed(Definition(base=Base(context=digest, context_path=folder)), "context")
 
 
 def context_digest(reading: Reading, folder: str, location: Location | None) -> str:
-    """The digest of a build context, whose Dockerfile is kept as it is. Raises ``DefinitionError``."""
+    """The digest of a build context, whose Dockerfile is kept as it is. Raises ``InvalidDefinitionError``."""
     digest = reading.digest("context", folder, location)
     path = posixpath.join(folder, FILE)
     try:

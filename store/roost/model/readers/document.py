@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from roost.model.definition import Base, Definition, OwnDefaults, Parsed, PipItem, Python, Settings
-from roost.model.errors import DefinitionError
+from roost.model.errors import InvalidDefinitionError
 from roost.model.readers.roost_file import read_roost
 from roost.model.readers.source import Files, Reading
 from roost.model.readers.toml_places import TomlText
@@ -57,7 +57,7 @@ def settings_document(settings: Settings) -> Document:
 
 def read_document(document: Document, files: Files, path: str) -> Parsed:
     """What a document says. ``path``: what errors call it; local things are looked for beside it. Raises
-    ``DefinitionError``."""
+    ``InvalidDefinitionError``."""
     return read_roost(Reading(files, path), TomlText.of(document, path))
 
 
@@ -101,7 +101,7 @@ def pip_entry(item: PipItem) -> str | Document:
 def _reads_as(text: str, item: PipItem) -> bool:
     try:
         read = read_line(text)
-    except DefinitionError:
+    except InvalidDefinitionError:
         return False
     return (read.kind, read.text) == (item.kind, item.text)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from roost.model.definition import Conda, Definition, Parsed, Pip, PipItem
-from roost.model.errors import DefinitionError, Location
+from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.requirements import Line, read_lines
 from roost.model.readers.source import Reading
 from roost.model.syntax.specs import PACKAGE_SUFFIXES
@@ -17,14 +17,14 @@ _DIGEST = re.compile(r"(?:sha256:)?[0-9a-fA-F]{64}|(?:md5:)?[0-9a-fA-F]{32}")
 EXPECTED = "a package URL such as 'https://host/channel/linux-64/name-1.0-0.conda#sha256:…'"
 
 
-class ExplicitError(DefinitionError):
+class ExplicitError(InvalidDefinitionError):
     """A line of an explicit list is none."""
 
     code = "explicit-invalid"
 
 
 def read_explicit(reading: Reading, text: str) -> Parsed:
-    """An explicit list. Raises ``DefinitionError``."""
+    """An explicit list. Raises ``InvalidDefinitionError``."""
     urls: list[str] = []
     items: list[PipItem] = []
     platform = ""

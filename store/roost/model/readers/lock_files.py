@@ -33,7 +33,7 @@ class _Entry(NamedTuple):
 
 
 def read_conda_lock(reading: Reading, root: Item) -> Parsed:
-    """conda-lock's unified lock file. Raises ``DefinitionError``."""
+    """conda-lock's unified lock file. Raises ``InvalidDefinitionError``."""
     version = root.value("version")
     if version.text("'version'") != "1":
         version.fail(f"conda-lock format {version.text('version')} is not read; expected 1", _HINT)
@@ -52,7 +52,7 @@ def read_conda_lock(reading: Reading, root: Item) -> Parsed:
 
 
 def read_pixi_lock(reading: Reading, root: Item) -> Parsed:
-    """The default environment of a pixi.lock. Raises ``DefinitionError``."""
+    """The default environment of a pixi.lock. Raises ``InvalidDefinitionError``."""
     version = root.value("version")
     if version.text("'version'") != "6":
         version.fail(f"pixi.lock format {version.text('version')} is not read; expected 6", _HINT)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from roost.model.definition import Definition, Parsed, Pip, PipItem, Python
-from roost.model.errors import DefinitionError, Location
+from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.requirements import Line, read_lines
 from roost.model.readers.source import Reading
 from roost.model.readers.toml_places import TomlText
@@ -22,14 +22,14 @@ BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$
 """The reference expression of PEP 723."""
 
 
-class ScriptMetadataError(DefinitionError):
+class ScriptMetadataError(InvalidDefinitionError):
     """A script's metadata block is wrong."""
 
     code = "script-metadata-invalid"
 
 
 def read_pyproject(reading: Reading, toml: TomlText) -> Parsed:
-    """``[project]`` and ``[dependency-groups]``. Raises ``DefinitionError``."""
+    """``[project]`` and ``[dependency-groups]``. Raises ``InvalidDefinitionError``."""
     data = toml.data
     if "project" not in data and "dependency-groups" not in data:
         raise toml.fail(
@@ -55,7 +55,7 @@ def read_pyproject(reading: Reading, toml: TomlText) -> Parsed:
 
 
 def read_script(reading: Reading, text: str) -> Parsed:
-    """A script with PEP 723 metadata. Raises ``DefinitionError``."""
+    """A script with PEP 723 metadata. Raises ``InvalidDefinitionError``."""
     block = script_block(text, reading.path)
     if block is None:
         raise ScriptMetadataError(
@@ -93,7 +93,7 @@ def script_block(text: str, path: str) -> tuple[str, int] | None:
 
 
 def read_requires(toml: TomlText, value: object, keys: tuple[str, ...]) -> str | None:
-    """A ``requires-python`` without white space. Raises ``DefinitionError``."""
+    """A ``requires-python`` without white space. Raises ``InvalidDefinitionError``."""
     if value is None:
         return None
     try:
@@ -107,7 +107,7 @@ def read_requires(toml: TomlText, value: object, keys: tuple[str, ...]) -> str |
 
 
 def strings(toml: TomlText, value: object, keys: tuple[str, ...]) -> Sequence[str]:
-    """A list of texts. Raises ``DefinitionError``."""
+    """A list of texts. Raises ``InvalidDefinitionError``."""
     if not isinstance(value, list):
         raise toml.fail(f"{keys[-1]!r} is {value!r}; expected a list of texts", *keys)
     for member in value:

@@ -47,7 +47,7 @@ FORMATS = (*_YAML, *_TEXT, "roost", "pyproject", "context")
 
 
 def read(source: Source, files: Files) -> Parsed:
-    """Parse ``source``. Raises a ``DefinitionError`` that says where, what and what was expected."""
+    """Parse ``source``. Raises a ``InvalidDefinitionError`` that says where, what and what was expected."""
     path = source.path or "/<text>"
     reading = Reading(files, path)
     if source.data is None and files.is_folder(path):
@@ -60,7 +60,7 @@ def read(source: Source, files: Files) -> Parsed:
 
 
 def detect(source: Source, files: Files) -> str:
-    """The format of ``source``: one of ``FORMATS``. Raises ``DefinitionError`` where it can't be read."""
+    """The format of ``source``: one of ``FORMATS``. Raises ``InvalidDefinitionError`` where it can't be read."""
     if source.format:
         return source.format
     path = source.path or "/<text>"

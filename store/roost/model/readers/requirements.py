@@ -31,7 +31,7 @@ class Line(NamedTuple):
 
 
 def read_requirements(reading: Reading, text: str) -> Parsed:
-    """A requirements file. Raises ``DefinitionError``."""
+    """A requirements file. Raises ``InvalidDefinitionError``."""
     items = tuple(read_lines(reading, logical_lines(text, reading.path), reading.path))
     return reading.parsed(Definition(pip=Pip(requirements=items)), "requirements")
 

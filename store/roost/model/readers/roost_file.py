@@ -15,7 +15,7 @@ import msgspec
 from roost.model.definition import (
     Base,
     Conda,
-    Container,
+    ContainerSettings,
     Definition,
     OwnDefaults,
     Parsed,
@@ -81,7 +81,7 @@ class KeptDockerfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 def read_roost(reading: Reading, toml: TomlText, above: tuple[str, ...] = ()) -> Parsed:
-    """The table at ``above`` (``()`` or ``("tool", "roost")``). Raises ``DefinitionError``."""
+    """The table at ``above`` (``()`` or ``("tool", "roost")``). Raises ``InvalidDefinitionError``."""
     return _RoostFile(reading, toml, above).parsed()
 
 
@@ -99,7 +99,7 @@ class _RoostFile:
         python = definition.python
         settings = Settings(
             variables=sections["variables"],
-            container=_struct(Container, container),
+            container=_struct(ContainerSettings, container),
             interpreter=python.interpreter if python.user_managed else None,
             kept=self._kept(self.data.get("kept", {})),
         )

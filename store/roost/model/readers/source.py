@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from roost.model.definition import Base, Definition, Input, Notice, Parsed, Settings
-from roost.model.errors import DefinitionError, Location
+from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.syntax.urls import strip_credentials, written_credentials
 
 BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
@@ -53,19 +53,19 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Taken for granted instead of told by content."""
 
 
-class MissingFileError(DefinitionError):
+class MissingFileError(InvalidDefinitionError):
     """A file that a definition names can't be read."""
 
     code = "definition-file-missing"
 
 
-class EncodingError(DefinitionError):
+class EncodingError(InvalidDefinitionError):
     """A file is no text."""
 
     code = "definition-encoding"
 
 
-class CredentialsWrittenError(DefinitionError):
+class CredentialsWrittenError(InvalidDefinitionError):
     """A text that is kept and run as it is holds a password or a token."""
 
     code = "credentials-written"

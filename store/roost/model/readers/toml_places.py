@@ -6,7 +6,7 @@ import re
 import sys
 from typing import Any
 
-from roost.model.errors import DefinitionError, Location
+from roost.model.errors import InvalidDefinitionError, Location
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -17,7 +17,7 @@ _TABLE = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?")
 _AT = re.compile(r"\(at line (\d+), column (\d+)\)")
 
 
-class TomlError(DefinitionError):
+class TomlError(InvalidDefinitionError):
     """A file is no TOML."""
 
     code = "toml-invalid"
@@ -62,7 +62,7 @@ class TomlText:
         name = keys[-1] if keys else ""
         return self._location(index, max(self.lines[index].find(name), 0) if index < len(self.lines) else 0)
 
-    def fail(self, message: str, *keys: str, value: str | None = None, hint: str = "") -> DefinitionError:
+    def fail(self, message: str, *keys: str, value: str | None = None, hint: str = "") -> InvalidDefinitionError:
         """The error to raise for what is set at ``keys``."""
         return TomlError(message, hint=hint, location=self.place(*keys, value=value))
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from roost.model.errors import DefinitionError, Location
+from roost.model.errors import InvalidDefinitionError, Location
 
 try:
     from yaml import CSafeLoader as Loader
@@ -25,7 +25,7 @@ _MOST_ADDED = 1_000_000
 """Characters and nodes that aliases may add to a document: a few lines of them can come to more than memory holds."""
 
 
-class YamlError(DefinitionError):
+class YamlError(InvalidDefinitionError):
     """A file is no YAML, or not of the shape that is expected."""
 
     code = "yaml-invalid"

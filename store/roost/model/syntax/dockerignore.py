@@ -11,7 +11,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable
 
-from roost.model.errors import DefinitionError, Location
+from roost.model.errors import InvalidDefinitionError, Location
 
 Rule = tuple[bool, "re.Pattern[str]"]
 NAME = ".dockerignore"
@@ -20,7 +20,7 @@ _ITEM = re.compile(r"(\\.|[^\\])(?:-(\\.|[^\\]))?", re.S)
 _SPECIAL = re.compile(r"[*?\[\]\\]")
 
 
-class DockerignoreError(DefinitionError):
+class DockerignoreError(InvalidDefinitionError):
     """A line that is no pattern; Docker refuses it too."""
 
     code = "dockerignore-invalid"

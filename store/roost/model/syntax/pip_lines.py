@@ -15,7 +15,7 @@ from typing import NamedTuple
 from packaging.requirements import InvalidRequirement, Requirement
 
 from roost.model.definition import PipKind
-from roost.model.errors import DefinitionError
+from roost.model.errors import InvalidDefinitionError
 from roost.model.syntax.wheel_references import SCHEME, read_wheel_reference
 
 EXPECTED = "a requirement such as 'six==1.16.0', a path, a URL or an option of pip's requirements file format"
@@ -32,7 +32,7 @@ _NAMED = re.compile(
 _MARKER = re.compile(r"\"[^\"]*\"|'[^']*'|[<>=!~]+|[()]|[^\s<>=!~()\"']+")
 
 
-class RequirementError(DefinitionError):
+class RequirementError(InvalidDefinitionError):
     """A line of a requirements list is none; ``column`` counts from 0 within the line."""
 
     code = "requirement-invalid"

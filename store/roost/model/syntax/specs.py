@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from roost.model.errors import DefinitionError
+from roost.model.errors import InvalidDefinitionError
 from roost.model.syntax.urls import strip_credentials
 
 PACKAGE_SUFFIXES = (".conda", ".tar.bz2")
@@ -24,7 +24,7 @@ _DIGEST_LENGTHS = {"md5": 32, "sha256": 64}
 EXPECTED = "a conda match spec such as 'numpy', 'numpy>=1.26,<2' or 'conda-forge::numpy=1.26=py311*'"
 
 
-class MatchSpecError(DefinitionError):
+class MatchSpecError(InvalidDefinitionError):
     """A match spec names no single package, or says what no package can satisfy."""
 
     code = "match-spec-invalid"

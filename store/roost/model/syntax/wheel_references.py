@@ -11,13 +11,13 @@ import re
 from typing import NamedTuple
 
 from roost.model.definition import PipItem
-from roost.model.errors import DefinitionError
+from roost.model.errors import InvalidDefinitionError
 
 SCHEME = "roost-wheel:"
 _REFERENCE = re.compile(r"roost-wheel:(sha256:[0-9a-f]{64})/([^/\s\[\];]+\.whl)")
 
 
-class WheelUnknownError(DefinitionError):
+class WheelUnknownError(InvalidDefinitionError):
     """A definition refers to a wheel of the store, and this store has none of that content."""
 
     code = "wheel-unknown"

@@ -15,7 +15,7 @@ import msgspec
 import yaml
 
 from roost.model.definition import Base, Conda, Defaults, Definition, Notice, PipItem, Python, R, Settings, Spark
-from roost.model.errors import RoostError
+from roost.model.errors import CodedError
 from roost.model.locks.lock import Lock
 from roost.model.syntax.pip_lines import ARCHIVES
 
@@ -27,7 +27,7 @@ CONTEXT = "context"
 """The folder of a build context."""
 
 
-class ExportImpossibleError(RoostError):
+class ExportImpossibleError(CodedError):
     """The format has no place for something without which the rest would be another environment."""
 
     code = "export-impossible"
@@ -56,7 +56,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[Notice, ...] = ()
 
 
-class Exported(msgspec.Struct, frozen=True, kw_only=True):
+class ExportSource(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be written. ``lock`` is there for the formats that are made of one."""
 
     definition: Definition
@@ -74,7 +74,7 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
 class Draft:
     """Files and warnings as they gather."""
 
-    def __init__(self, exported: Exported, format: str, file: str) -> None:
+    def __init__(self, exported: ExportSource, format: str, file: str) -> None:
         """``file``: the one to name when importing it."""
         self.exported = exported
         self.format = format

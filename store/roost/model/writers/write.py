@@ -13,16 +13,25 @@ import msgspec
 import tomli_w
 
 from roost.model.definition import PipItem
-from roost.model.errors import UsageError
+from roost.model.errors import InvalidRequestError
 from roost.model.forms.azure import CONDA_FILE, DOCKER_FILE, JSON_FILE
 from roost.model.forms.canonical import counting_defaults
 from roost.model.readers.document import pip_entry, to_document
 from roost.model.writers.azure import write_azure, write_azure_v2
 from roost.model.writers.conda import write_conda, write_conda_builds
 from roost.model.writers.locks import LOCK_WRITERS, write_requirements
-from roost.model.writers.parts import CONTEXT, Copy, Draft, Exported, ExportImpossibleError, Writer, Written
+from roost.model.writers.parts import CONTEXT, Copy, Draft, ExportImpossibleError, ExportSource, Writer, Written
 
-__all__ = ["FORMATS", "Copy", "ExportFormat", "ExportImpossibleError", "Exported", "Written", "export_format", "write"]
+__all__ = [
+    "FORMATS",
+    "Copy",
+    "ExportFormat",
+    "ExportImpossibleError",
+    "ExportSource",
+    "Written",
+    "export_format",
+    "write",
+]
 
 
 class ExportFormat(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,20 +104,20 @@ FORMATS: dict[str, ExportFormat] = {
 
 
 def export_format(name: str) -> ExportFormat:
-    """The format of that name. Raises UsageError."""
+    """The format of that name. Raises InvalidRequestError."""
     if name not in FORMATS:
         near = difflib.get_close_matches(name, FORMATS, n=1)
         known = f"Name one of {', '.join(FORMATS)}."
         hint = f"Did you mean {near[0]!r}? {known}" if near else known
-        raise UsageError(f"There is no export format {name!r}", hint=hint)
+        raise InvalidRequestError(f"There is no export format {name!r}", hint=hint)
     return FORMATS[name]
 
 
-def write(format: str, exported: Exported) -> Written:
-    """``exported`` in ``format``. Raises UsageError, ExportImpossibleError, LockNotPortableError."""
+def write(format: str, exported: ExportSource) -> Written:
+    """``exported`` in ``format``. Raises InvalidRequestError, ExportImpossibleError, LockNotPortableError."""
     chosen = export_format(format)
     if chosen.locked and exported.lock is None:
-        raise UsageError(
+        raise InvalidRequestError(
             f"The format {format!r} is made of a lock, and a user-managed environment has none",
             hint="Roost installs nothing for it: name azure, azure-v2, conda or roost.",
         )

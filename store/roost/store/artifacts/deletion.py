@@ -13,7 +13,7 @@ import os
 from contextlib import suppress
 
 from roost.model.records import Artifact
-from roost.store.disk.cancellation import to_the_end
+from roost.store.disk.cancellation import finish_despite_cancel
 from roost.store.disk.failpoints import failpoint, operation
 from roost.store.disk.layout import Layout, move_to_trash, remove_tree, sync_folder
 from roost.store.disk.lease_files import take_exclusively
@@ -23,7 +23,7 @@ from roost.store.index.index import Index
 
 async def delete_prefix(layout: Layout, index: Index, artifact: Artifact) -> bool:
     """Delete it; ``False`` if it is in use, or pinned, leased or being built. Once begun it goes on to the end."""
-    return await to_the_end(asyncio.create_task(_delete(layout, index, artifact)))
+    return await finish_despite_cancel(asyncio.create_task(_delete(layout, index, artifact)))
 
 
 async def _delete(layout: Layout, index: Index, artifact: Artifact) -> bool:

@@ -20,9 +20,9 @@ import msgspec
 
 from roost.model.errors import StoreError
 from roost.model.locks.lock import Lock, lock_digest
-from roost.model.records import Artifact, Change, Guard, NewGeneration
+from roost.model.records import Artifact, Change, FileStamp, NewGeneration
 from roost.store.clock import utc_now
-from roost.store.disk.cancellation import thread_to_the_end, to_the_end
+from roost.store.disk.cancellation import finish_despite_cancel, thread_to_the_end
 from roost.store.disk.failpoints import failpoint
 from roost.store.disk.layout import (
     Layout,
@@ -43,7 +43,7 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
     """What ``fill`` found out about the prefix that it filled."""
 
     activation: tuple[Change, ...] = ()
-    guards: tuple[Guard, ...] = ()
+    guards: tuple[FileStamp, ...] = ()
 
 
 Fill = Callable[[str], Awaitable[Filled]]
@@ -64,16 +64,16 @@ async def publish_prefix(
         return await index.database.write(publish.publish_rows, ready, lock, generation)
     artifact = _announced(layout, lock.platform, key)
     try:
-        await to_the_end(asyncio.create_task(_begin(index, artifact, build_id)))
+        await finish_despite_cancel(asyncio.create_task(_begin(index, artifact, build_id)))
         await thread_to_the_end(_make_place, artifact)
         filled = await fill(artifact.path)
         failpoint("publish.filled")
     except BaseException as error:
-        await to_the_end(asyncio.create_task(_discard(layout, index, artifact)))
+        await finish_despite_cancel(asyncio.create_task(_discard(layout, index, artifact)))
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise no_space(layout.root) from error
         raise
-    return await to_the_end(asyncio.create_task(_finish(layout, index, artifact, lock, generation, filled)))
+    return await finish_despite_cancel(asyncio.create_task(_finish(layout, index, artifact, lock, generation, filled)))
 
 
 def _announced(layout: Layout, platform: str, key: str) -> Artifact:

@@ -10,7 +10,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-async def to_the_end(work: asyncio.Task[T]) -> T:
+async def finish_despite_cancel(work: asyncio.Task[T]) -> T:
     """Wait for ``work`` even if the caller is cancelled meanwhile; the cancellation is raised when it is over.
 
     For the stretch of a protocol between "content complete" and "committed", which is short and must not be left
@@ -34,4 +34,4 @@ async def thread_to_the_end(function: Callable[P, T], *arguments: P.args, **name
     A cancelled ``to_thread`` returns at once while its thread goes on, and would write into a prefix that is being
     removed.
     """
-    return await to_the_end(asyncio.create_task(asyncio.to_thread(function, *arguments, **named)))
+    return await finish_despite_cancel(asyncio.create_task(asyncio.to_thread(function, *arguments, **named)))

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
-from roost.model.records import KeptLayer
+from roost.model.records import LayerRecord
 from roost.store.disk.failpoints import failpoint
 from roost.store.disk.layout import Layout, full_disk_named, lists, rename, sync_folder
 
@@ -38,7 +38,7 @@ def place_blob(layout: Layout, staged: str, digest: str) -> int:
         return os.stat(target).st_mtime_ns
 
 
-def intact(layout: Layout, layer: KeptLayer, *, thorough: bool = False) -> bool:
+def intact(layout: Layout, layer: LayerRecord, *, thorough: bool = False) -> bool:
     """Whether the blob is what was written: by size and time, and by its digest where these differ or if thorough."""
     path = blob_path(layout, layer.digest)
     try:

@@ -11,7 +11,7 @@ from roost.model.records import RunState
 from roost.store.disk.lease_files import is_held_exclusively
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class RunExit(msgspec.Struct, frozen=True, kw_only=True):
     """``running``, or how it ended. ``ended`` is RFC 3339, ``None`` where nobody saw the end."""
 
     state: RunState
@@ -25,15 +25,15 @@ class _Exit(msgspec.Struct):
     state: RunState | None = None
 
 
-def outcome(folder: str) -> Outcome:
+def outcome(folder: str) -> RunExit:
     """What became of a run: the ``exit`` file if it is there and readable, else by the lock: alive or lost. Blocks."""
     # The lock before the file: a supervisor writes the file and then lets go, so never the other way round.
     held = is_held_exclusively(os.path.join(folder, "lock"))
     found = _read_exit(os.path.join(folder, "exit"))
     if found is not None:
         state = found.state or ("succeeded" if found.exit_status == 0 else "failed")
-        return Outcome(state=state, exit_status=found.exit_status, ended=found.ended)
-    return Outcome(state="running" if held else "lost")
+        return RunExit(state=state, exit_status=found.exit_status, ended=found.ended)
+    return RunExit(state="running" if held else "lost")
 
 
 def open_supervisor(folder: str) -> int | None:

@@ -9,7 +9,7 @@ import sqlite3
 
 import msgspec
 
-from roost.model.records import Artifact, Change, Guard, Lease
+from roost.model.records import Artifact, Change, FileStamp, Lease
 from roost.store.clock import utc_now
 
 _COLUMNS = (
@@ -128,7 +128,7 @@ def artifacts(connection: sqlite3.Connection) -> list[Artifact]:
 def _artifact(row: sqlite3.Row) -> Artifact:
     fields = dict(row)
     fields["activation"] = msgspec.json.decode(fields["activation"], type=tuple[Change, ...])
-    fields["guards"] = msgspec.json.decode(fields["guards"], type=tuple[Guard, ...])
+    fields["guards"] = msgspec.json.decode(fields["guards"], type=tuple[FileStamp, ...])
     return Artifact(**fields)
 
 

@@ -14,7 +14,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import aiosqlite
 
-from roost.model.errors import RoostError, StoreError
+from roost.model.errors import CodedError, StoreError
 from roost.store.disk.failpoints import operation
 from roost.store.disk.layout import no_space
 from roost.store.disk.root import RootFormatError
@@ -202,7 +202,7 @@ def _step(connection: sqlite3.Connection, version: int) -> None:
 _DAMAGED = ("malformed", "not a database", "file is encrypted")
 
 
-def _translated(error: sqlite3.Error, path: str) -> RoostError:
+def _translated(error: sqlite3.Error, path: str) -> CodedError:
     text = str(error)
     if _is_full(error) or ("I/O error" in text and _nothing_free(path)):
         return no_space(path)

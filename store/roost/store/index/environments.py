@@ -14,10 +14,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from roost.model.errors import NotFoundError, RoostError
+from roost.model.errors import CodedError, LookupFailedError
 from roost.model.forms.canonical import digest_of
 from roost.model.locks.lock import Lock
-from roost.model.names import CURATED_PREFIX, LATEST, EnvironmentReference
+from roost.model.names import CURATED_PREFIX, LATEST, VersionReference
 from roost.model.records import (
     CuratedRows,
     EnvironmentBody,
@@ -56,13 +56,13 @@ _ROWS = f"""
 """
 
 
-class EnvironmentUnknownError(NotFoundError):
+class EnvironmentUnknownError(LookupFailedError):
     """No environment, version or label of that name."""
 
     code = "environment-unknown"
 
 
-class VersionTakenError(RoostError):
+class VersionTakenError(CodedError):
     """A version of that number holds something else."""
 
     code = "version-taken"
@@ -81,7 +81,7 @@ def register(connection: sqlite3.Connection, new: NewVersion) -> Registered:
     failpoint("register-version")
     for label in new.labels:
         _put_label(connection, environment, label, number)
-    reference = EnvironmentReference(name=new.name, version=number)
+    reference = VersionReference(name=new.name, version=number)
     return Registered(version=environment_version(connection, reference), created=found is None)
 
 
@@ -164,7 +164,7 @@ def _body_id(connection: sqlite3.Connection, new: NewVersion) -> int:
     return found
 
 
-def environment_version(connection: sqlite3.Connection, reference: EnvironmentReference) -> EnvironmentVersion:
+def environment_version(connection: sqlite3.Connection, reference: VersionReference) -> EnvironmentVersion:
     """The version that ``reference`` names. Raises EnvironmentUnknownError, which says what there is instead."""
     environment = _environment_id(connection, reference.name)
     number = _number(connection, environment, reference)
@@ -181,7 +181,7 @@ def environment_version(connection: sqlite3.Connection, reference: EnvironmentRe
     return _version(row)
 
 
-def _number(connection: sqlite3.Connection, environment: int, reference: EnvironmentReference) -> int:
+def _number(connection: sqlite3.Connection, environment: int, reference: VersionReference) -> int:
     if reference.version is not None:
         return reference.version
     if reference.label is not None and reference.label != LATEST:
@@ -199,9 +199,7 @@ def _number(connection: sqlite3.Connection, environment: int, reference: Environ
     return latest
 
 
-def _no_label(
-    connection: sqlite3.Connection, environment: int, reference: EnvironmentReference
-) -> EnvironmentUnknownError:
+def _no_label(connection: sqlite3.Connection, environment: int, reference: VersionReference) -> EnvironmentUnknownError:
     rows = connection.execute("SELECT label FROM labels WHERE environment = ? ORDER BY label LIMIT 20", (environment,))
     labels = ", ".join([LATEST, *(row["label"] for row in rows)])
     return EnvironmentUnknownError(
@@ -255,12 +253,12 @@ def versions_of_definition(connection: sqlite3.Connection, digest: str) -> list[
 
 def put_labels(connection: sqlite3.Connection, name: str, labels: Sequence[str], version: int) -> EnvironmentVersion:
     """Set or move labels."""
-    found = environment_version(connection, EnvironmentReference(name=name, version=version))
+    found = environment_version(connection, VersionReference(name=name, version=version))
     environment = _environment_id(connection, name)
     for label in labels:
         _put_label(connection, environment, label, version)
     failpoint("put-label")
-    return environment_version(connection, EnvironmentReference(name=name, version=found.version))
+    return environment_version(connection, VersionReference(name=name, version=found.version))
 
 
 def drop_label(connection: sqlite3.Connection, name: str, label: str) -> None:
@@ -268,7 +266,7 @@ def drop_label(connection: sqlite3.Connection, name: str, label: str) -> None:
     environment = _environment_id(connection, name)
     query = "DELETE FROM labels WHERE environment = ? AND label = ?"
     if not connection.execute(query, (environment, label)).rowcount:
-        raise _no_label(connection, environment, EnvironmentReference(name=name, label=label))
+        raise _no_label(connection, environment, VersionReference(name=name, label=label))
 
 
 def set_archived(connection: sqlite3.Connection, name: str, version: int | None, archived: bool) -> None:
@@ -279,7 +277,7 @@ def set_archived(connection: sqlite3.Connection, name: str, version: int | None,
     """
     environment = _environment_id(connection, name)
     if version is not None:
-        environment_version(connection, EnvironmentReference(name=name, version=version))
+        environment_version(connection, VersionReference(name=name, version=version))
         if not archived and _hide_environment(connection, environment, False):
             connection.execute("UPDATE versions SET archived = 1 WHERE environment = ?", (environment,))
         query = "UPDATE versions SET archived = ? WHERE environment = ? AND version = ?"

@@ -6,7 +6,7 @@ import sqlite3
 
 import msgspec
 
-from roost.model.errors import NotFoundError
+from roost.model.errors import LookupFailedError
 from roost.model.locks.lock import Lock
 from roost.model.records import Generation, NewGeneration
 from roost.store.clock import utc_now
@@ -19,7 +19,7 @@ _COLUMNS = "definition_digest, platform, number, lock_digest, created, current, 
 _SELECT = f"SELECT {_COLUMNS} FROM generations"
 
 
-class GenerationUnknownError(NotFoundError):
+class GenerationUnknownError(LookupFailedError):
     """There is no generation of that number."""
 
     code = "generation-unknown"

@@ -9,26 +9,26 @@ from typing import TypeVar
 
 import msgspec
 
-from roost.model.errors import NotFoundError
-from roost.model.records import Build, Estimate, Event, Known, Run
+from roost.model.errors import LookupFailedError
+from roost.model.records import BuildRecord, Estimate, Event, Known, RunRecord
 from roost.store.clock import utc_now
 from roost.store.index.definitions import remember_definition, remember_settings, seen_last
 
-Record = TypeVar("Record", Build, Run)
+Record = TypeVar("Record", BuildRecord, RunRecord)
 
-_TABLES: dict[type, str] = {Build: "builds", Run: "runs"}
+_TABLES: dict[type, str] = {BuildRecord: "builds", RunRecord: "runs"}
 OPEN_RUN_STATES = ("queued", "preparing", "running")
 _SAMPLES = 15
 """Latest executions of a step that an estimate is the median of."""
 
 
-class RecordUnknownError(NotFoundError):
+class RecordUnknownError(LookupFailedError):
     """There is no build or run of that id."""
 
     code = "record-unknown"
 
 
-def insert_record(connection: sqlite3.Connection, record: Build | Run) -> None:
+def insert_record(connection: sqlite3.Connection, record: BuildRecord | RunRecord) -> None:
     """Keep a new build or run."""
     connection.execute(
         f"INSERT INTO {_TABLES[type(record)]} (id, state, definition_digest, lock_digest, created, record) "
@@ -70,8 +70,13 @@ def update_record(
 
 
 def begin_run(
-    connection: sqlite3.Connection, run: Run, seen: Known, settings: bytes, kind: str, fields: Mapping[str, object]
-) -> tuple[Run, Event]:
+    connection: sqlite3.Connection,
+    run: RunRecord,
+    seen: Known,
+    settings: bytes,
+    kind: str,
+    fields: Mapping[str, object],
+) -> tuple[RunRecord, Event]:
     """Keep a new run, the definition (as it was ``seen``) and the canonical settings that it runs in, and the event
     ``kind`` that tells of it."""
     if not seen_last(connection, seen.digest, seen.name, seen.source):
@@ -83,13 +88,13 @@ def begin_run(
 
 def end_run(
     connection: sqlite3.Connection, run_id: str, end: Mapping[str, object], kind: str, fields: Mapping[str, object]
-) -> tuple[Run, Event | None]:
+) -> tuple[RunRecord, Event | None]:
     """Change a run to one that is over, and keep the event that tells of it; one that is over stays as it is, and
     tells nothing. Raises as ``update_record``."""
-    found = record(connection, Run, run_id)
+    found = record(connection, RunRecord, run_id)
     if found is not None and found.state not in OPEN_RUN_STATES:
         return found, None
-    return update_record(connection, Run, run_id, end), append_event(connection, kind, fields)
+    return update_record(connection, RunRecord, run_id, end), append_event(connection, kind, fields)
 
 
 def record(connection: sqlite3.Connection, kind: type[Record], record_id: str) -> Record | None:

@@ -11,17 +11,17 @@ import sqlite3
 import msgspec
 
 from roost.model.locks.lock import Lock
-from roost.model.records import Artifact, Generation, KeptBase, KeptImage, NewGeneration
+from roost.model.records import Artifact, BaseRecord, Generation, ImageRecord, NewGeneration
 from roost.store.clock import utc_now
 from roost.store.disk.failpoints import failpoint
 from roost.store.index import artifacts, generations
 from roost.store.index.definitions import put_lock
 
-_BASE = msgspec.json.Decoder(KeptBase)
-_IMAGE = msgspec.json.Decoder(KeptImage)
+_BASE = msgspec.json.Decoder(BaseRecord)
+_IMAGE = msgspec.json.Decoder(ImageRecord)
 
 
-def put_base(connection: sqlite3.Connection, base: KeptBase) -> None:
+def put_base(connection: sqlite3.Connection, base: BaseRecord) -> None:
     """Keep a base; what is known later (where a registry has it) takes the place of what was known before."""
     connection.execute(
         "INSERT OR REPLACE INTO bases (digest, created, record) VALUES (?, ?, ?)",
@@ -29,13 +29,13 @@ def put_base(connection: sqlite3.Connection, base: KeptBase) -> None:
     )
 
 
-def base(connection: sqlite3.Connection, digest: str) -> KeptBase | None:
+def base(connection: sqlite3.Connection, digest: str) -> BaseRecord | None:
     """The base of that config digest."""
     row = connection.execute("SELECT record FROM bases WHERE digest = ?", (digest,)).fetchone()
     return _BASE.decode(row["record"]) if row else None
 
 
-def put_image(connection: sqlite3.Connection, image: KeptImage) -> KeptImage:
+def put_image(connection: sqlite3.Connection, image: ImageRecord) -> ImageRecord:
     """Keep an image; the places of an earlier row of the same content stay known."""
     before = find_image(connection, image.key)
     if before is not None and before.config_digest == image.config_digest:
@@ -56,13 +56,13 @@ def put_image(connection: sqlite3.Connection, image: KeptImage) -> KeptImage:
     return image
 
 
-def find_image(connection: sqlite3.Connection, key: str) -> KeptImage | None:
+def find_image(connection: sqlite3.Connection, key: str) -> ImageRecord | None:
     """The image of that key."""
     row = connection.execute("SELECT record FROM images WHERE key = ?", (key,)).fetchone()
     return _IMAGE.decode(row["record"]) if row else None
 
 
-def images(connection: sqlite3.Connection) -> list[KeptImage]:
+def images(connection: sqlite3.Connection) -> list[ImageRecord]:
     """All of them, the latest first."""
     return [_IMAGE.decode(row["record"]) for row in connection.execute("SELECT * FROM images ORDER BY created DESC")]
 
@@ -70,7 +70,7 @@ def images(connection: sqlite3.Connection) -> list[KeptImage]:
 def publish_image(
     connection: sqlite3.Connection,
     artifact: Artifact | None,
-    image: KeptImage,
+    image: ImageRecord,
     lock: Lock,
     generation: NewGeneration | Generation | None,
 ) -> tuple[Artifact | None, Generation | None]:
@@ -85,7 +85,7 @@ def publish_image(
 
 
 def _settle(
-    connection: sqlite3.Connection, generation: NewGeneration | Generation | None, image: KeptImage, lock: Lock
+    connection: sqlite3.Connection, generation: NewGeneration | Generation | None, image: ImageRecord, lock: Lock
 ) -> Generation | None:
     if isinstance(generation, NewGeneration):
         whole = msgspec.structs.replace(generation, base_digest=image.base_digest, steps_digest=image.steps_digest)

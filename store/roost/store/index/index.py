@@ -10,28 +10,28 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from roost.model.locks.lock import Lock
-from roost.model.names import EnvironmentReference
-from roost.model.package_uses import Part, Uses
+from roost.model.names import VersionReference
+from roost.model.package_uses import UsePage, Uses
 from roost.model.records import (
     Artifact,
-    Build,
+    BaseRecord,
+    BuildRecord,
     CuratedRows,
     EnvironmentBody,
     EnvironmentRow,
     EnvironmentVersion,
     Estimate,
     Event,
-    Facts,
     Generation,
-    KeptBase,
-    KeptImage,
-    KeptLayer,
+    ImageRecord,
+    IndexFacts,
     Known,
+    LayerRecord,
     Lease,
     NewGeneration,
     NewVersion,
     Registered,
-    Run,
+    RunRecord,
 )
 from roost.store.clock import utc_now
 from roost.store.index import artifacts as index_artifacts
@@ -66,7 +66,7 @@ class Index:
 
     async def facts(
         self, definition_digest: str, platform: str, steps: Sequence[str] = (), *, number: int | None = None
-    ) -> Facts:
+    ) -> IndexFacts:
         """All that a plan needs, on one snapshot; ``number`` asks for that generation instead of the current one."""
         return await self.database.read(facts_of, definition_digest, platform, steps, number)
 
@@ -117,7 +117,7 @@ class Index:
         """Register ``new``, and where its definition has no generation yet, make ``lock`` its first: all in one."""
         return await self.database.write(index_environments.register_locked, new, generation, lock)
 
-    async def environment(self, reference: EnvironmentReference) -> EnvironmentVersion:
+    async def environment(self, reference: VersionReference) -> EnvironmentVersion:
         """The version that it names. Raises ``EnvironmentUnknownError``."""
         return await self.database.read(index_environments.environment_version, reference)
 
@@ -198,7 +198,7 @@ class Index:
         """All versions of a package (its name in any spelling that PEP 503 takes for the same) that locks hold."""
         return await self.database.read(index_who.known_packages, name)
 
-    async def where_used(self, name: str, ids: Sequence[int], limit: int = 100, part: Part | None = None) -> Uses:
+    async def where_used(self, name: str, ids: Sequence[int], limit: int = 100, part: UsePage | None = None) -> Uses:
         """What holds one of these packages (by ``KnownPackage.id``) of that name, or one more ``part`` of a kind.
         Raises ``PlaceInvalidError``."""
         return await self.database.scan(index_who.where_used, name, ids, limit, part)
@@ -243,64 +243,64 @@ class Index:
 
     # -- builds and runs -----------------------------------------------------------------------------------------
 
-    async def insert_build(self, build: Build) -> None:
+    async def insert_build(self, build: BuildRecord) -> None:
         await self.database.write(history.insert_record, build)
 
-    async def update_build(self, build_id: str, **fields: object) -> Build:
+    async def update_build(self, build_id: str, **fields: object) -> BuildRecord:
         """Change fields; what it is afterwards. Raises ``RecordUnknownError``."""
-        return await self.database.write(history.update_record, Build, build_id, fields)
+        return await self.database.write(history.update_record, BuildRecord, build_id, fields)
 
-    async def build(self, build_id: str) -> Build | None:
-        return await self.database.read(history.record, Build, build_id)
+    async def build(self, build_id: str) -> BuildRecord | None:
+        return await self.database.read(history.record, BuildRecord, build_id)
 
-    async def builds(self, limit: int = 100, before: str | None = None) -> list[Build]:
+    async def builds(self, limit: int = 100, before: str | None = None) -> list[BuildRecord]:
         """Newest first; ``before`` is the id of the last one of the page before."""
-        return await self.database.scan(history.records, Build, limit, before)
+        return await self.database.scan(history.records, BuildRecord, limit, before)
 
     async def begin_run(
-        self, run: Run, seen: Known, settings: bytes, kind: str, fields: Mapping[str, object]
-    ) -> tuple[Run, Event]:
+        self, run: RunRecord, seen: Known, settings: bytes, kind: str, fields: Mapping[str, object]
+    ) -> tuple[RunRecord, Event]:
         """Keep a new run, the definition (as it was ``seen``) and the canonical settings that it runs in, and the
         event ``kind`` that tells of it: all of it or nothing."""
         return await self.database.write(history.begin_run, run, seen, settings, kind, fields)
 
     async def end_run(
         self, run_id: str, end: Mapping[str, object], kind: str, fields: Mapping[str, object]
-    ) -> tuple[Run, Event | None]:
+    ) -> tuple[RunRecord, Event | None]:
         """Change a run to one that is over, with the event ``kind`` that tells of it. One that is over already stays as
         it is, without an event. Raises ``RecordUnknownError``."""
         return await self.database.write(history.end_run, run_id, end, kind, fields)
 
-    async def update_run(self, run_id: str, **fields: object) -> Run:
+    async def update_run(self, run_id: str, **fields: object) -> RunRecord:
         """Change fields; what it is afterwards. Raises ``RecordUnknownError``."""
-        return await self.database.write(history.update_record, Run, run_id, fields)
+        return await self.database.write(history.update_record, RunRecord, run_id, fields)
 
-    async def run(self, run_id: str) -> Run | None:
-        return await self.database.read(history.record, Run, run_id)
+    async def run(self, run_id: str) -> RunRecord | None:
+        return await self.database.read(history.record, RunRecord, run_id)
 
-    async def runs(self, limit: int = 100, before: str | None = None) -> list[Run]:
+    async def runs(self, limit: int = 100, before: str | None = None) -> list[RunRecord]:
         """Newest first; ``before`` is the id of the last one of the page before."""
-        return await self.database.scan(history.records, Run, limit, before)
+        return await self.database.scan(history.records, RunRecord, limit, before)
 
-    async def open_runs(self) -> list[Run]:
+    async def open_runs(self) -> list[RunRecord]:
         """Those that have not ended, the oldest first."""
-        return await self.database.read(history.records_in, Run, history.OPEN_RUN_STATES)
+        return await self.database.read(history.records_in, RunRecord, history.OPEN_RUN_STATES)
 
-    async def open_builds(self) -> list[Build]:
+    async def open_builds(self) -> list[BuildRecord]:
         """Those that have not ended, the oldest first."""
-        return await self.database.read(history.records_in, Build, OPEN_BUILD_STATES)
+        return await self.database.read(history.records_in, BuildRecord, OPEN_BUILD_STATES)
 
     # -- layers of images ----------------------------------------------------------------------------------------
 
-    async def put_layer(self, layer: KeptLayer) -> None:
+    async def put_layer(self, layer: LayerRecord) -> None:
         """Keep a layer whose blob is complete, synced and in place."""
         await self.database.write(index_layers.put_layer, layer)
 
-    async def layers(self, keys: Sequence[str]) -> dict[str, KeptLayer]:
+    async def layers(self, keys: Sequence[str]) -> dict[str, LayerRecord]:
         """Key to layer, for those that are kept."""
         return await self.database.read(index_layers.layers, keys)
 
-    async def all_layers(self) -> list[KeptLayer]:
+    async def all_layers(self) -> list[LayerRecord]:
         """The last used first."""
         return await self.database.scan(index_layers.all_layers)
 
@@ -314,33 +314,33 @@ class Index:
 
     # -- images --------------------------------------------------------------------------------------------------
 
-    async def put_base(self, base: KeptBase) -> None:
+    async def put_base(self, base: BaseRecord) -> None:
         """Keep a base image, or what docker steps made."""
         await self.database.write(index_images.put_base, base)
 
-    async def base(self, digest: str) -> KeptBase | None:
+    async def base(self, digest: str) -> BaseRecord | None:
         """By its config digest."""
         return await self.database.read(index_images.base, digest)
 
     async def publish_image(
         self,
         artifact: Artifact | None,
-        image: KeptImage,
+        image: ImageRecord,
         lock: Lock,
         generation: NewGeneration | Generation | None,
     ) -> tuple[Artifact | None, Generation | None]:
         """Record an image that is complete, with its lock and generation, all in one; ``artifact``: in the engine."""
         return await self.database.write(index_images.publish_image, artifact, image, lock, generation)
 
-    async def put_image(self, image: KeptImage) -> KeptImage:
+    async def put_image(self, image: ImageRecord) -> ImageRecord:
         """Keep what is known of an image; its places add up."""
         return await self.database.write(index_images.put_image, image)
 
-    async def image(self, key: str) -> KeptImage | None:
+    async def image(self, key: str) -> ImageRecord | None:
         """By its image key."""
         return await self.database.read(index_images.find_image, key)
 
-    async def images(self) -> list[KeptImage]:
+    async def images(self) -> list[ImageRecord]:
         """All, the latest first."""
         return await self.database.scan(index_images.images)
 
@@ -369,13 +369,13 @@ class Index:
 
 def facts_of(
     connection: sqlite3.Connection, definition_digest: str, platform: str, steps: Sequence[str], number: int | None
-) -> Facts:
+) -> IndexFacts:
     """What ``Index.facts`` answers, on an open snapshot."""
     if number is None:
         found = index_generations.current_generation(connection, definition_digest, platform)
     else:
         found = index_generations.generation(connection, definition_digest, platform, number)
-    return Facts(
+    return IndexFacts(
         known=found is not None or definitions.is_known(connection, definition_digest),
         generation=found,
         lock_known=found is not None,  # the schema lets no generation refer to a lock that is not there

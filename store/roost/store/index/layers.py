@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from roost.model.records import KeptLayer
+from roost.model.records import LayerRecord
 from roost.store.clock import utc_now
 
-_RECORD = msgspec.json.Decoder(KeptLayer)
+_RECORD = msgspec.json.Decoder(LayerRecord)
 
 
-def put_layer(connection: sqlite3.Connection, layer: KeptLayer) -> None:
+def put_layer(connection: sqlite3.Connection, layer: LayerRecord) -> None:
     """Keep a layer; a later one of the same key takes its place."""
     now = utc_now()
     connection.execute(
@@ -27,14 +27,14 @@ def put_layer(connection: sqlite3.Connection, layer: KeptLayer) -> None:
     )
 
 
-def layers(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, KeptLayer]:
+def layers(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, LayerRecord]:
     """Key to layer, for those of ``keys`` that are kept."""
     marks = ",".join("?" * len(keys))
     rows = connection.execute(f"SELECT * FROM layers WHERE key IN ({marks})", tuple(keys))
     return {row["key"]: _layer(row) for row in rows}
 
 
-def all_layers(connection: sqlite3.Connection) -> list[KeptLayer]:
+def all_layers(connection: sqlite3.Connection) -> list[LayerRecord]:
     """Every layer, the one that was used last first."""
     return [_layer(row) for row in connection.execute("SELECT * FROM layers ORDER BY last_used DESC, key")]
 
@@ -50,5 +50,5 @@ def drop_layers(connection: sqlite3.Connection, digests: Iterable[str]) -> None:
     connection.executemany("DELETE FROM layers WHERE digest = ?", [(digest,) for digest in digests])
 
 
-def _layer(row: sqlite3.Row) -> KeptLayer:
+def _layer(row: sqlite3.Row) -> LayerRecord:
     return _RECORD.decode(row["record"])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from roost.model.errors import StoreError
 from roost.model.locks.lock import Lock
-from roost.model.records import Artifact, Build, NewGeneration, Run
+from roost.model.records import Artifact, BuildRecord, NewGeneration, RunRecord
 from roost.store.clock import utc_now
 from roost.store.disk.failpoints import failpoint
 from roost.store.index import artifacts, generations, history
@@ -43,10 +43,10 @@ def nothing(connection: sqlite3.Connection) -> None:
 
 def end_builds(connection: sqlite3.Connection, error: Mapping[str, object]) -> list[str]:
     """Fail what a daemon that is gone was building, and end the leases of builds; the ids of those builds."""
-    open_builds = history.records_in(connection, Build, ("queued", "solving", "building"))
+    open_builds = history.records_in(connection, BuildRecord, ("queued", "solving", "building"))
     for build in open_builds:
         fields = {"state": "failed", "ended": utc_now(), "error": dict(error)}
-        history.update_record(connection, Build, build.id, fields)
+        history.update_record(connection, BuildRecord, build.id, fields)
     connection.execute("DELETE FROM leases WHERE holder LIKE 'build:%'")
     artifacts.drop_expired_leases(connection, utc_now())
     return [build.id for build in open_builds]
@@ -54,6 +54,6 @@ def end_builds(connection: sqlite3.Connection, error: Mapping[str, object]) -> l
 
 def end_runs(connection: sqlite3.Connection, outcomes: Mapping[str, Mapping[str, object]]) -> None:
     """Write what became of runs, by id; a run that has ended in the meantime keeps its end."""
-    for run in history.records_in(connection, Run, ("queued", "preparing", "running")):
+    for run in history.records_in(connection, RunRecord, ("queued", "preparing", "running")):
         if run.id in outcomes:
-            history.update_record(connection, Run, run.id, outcomes[run.id])
+            history.update_record(connection, RunRecord, run.id, outcomes[run.id])

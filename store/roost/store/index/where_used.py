@@ -17,20 +17,20 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from roost.model.errors import UsageError
+from roost.model.errors import InvalidRequestError
 from roost.model.package_uses import (
     EnvironmentUse,
     GenerationUse,
     ImageUse,
     Package,
-    Part,
     PrefixUse,
     RunUse,
     UseCounts,
     UseKind,
+    UsePage,
     Uses,
 )
-from roost.model.records import KeptImage, Run
+from roost.model.records import ImageRecord, RunRecord
 from roost.model.syntax.pip_lines import normalise_name
 from roost.store.disk.lease_files import last_used
 from roost.store.index.generations import HOST
@@ -82,7 +82,7 @@ _ROWS: dict[UseKind, tuple[str, str]] = {
 """Columns and tables. CROSS JOIN keeps SQLite to this order, from the newest lock on."""
 
 
-class PlaceInvalidError(UsageError):
+class PlaceInvalidError(InvalidRequestError):
     """A list can't go on where it was asked to."""
 
     code = "place-invalid"
@@ -105,7 +105,7 @@ def known_packages(connection: sqlite3.Connection, name: str) -> list[KnownPacka
 
 
 def where_used(
-    connection: sqlite3.Connection, name: str, ids: Sequence[int], limit: int, part: Part | None = None
+    connection: sqlite3.Connection, name: str, ids: Sequence[int], limit: int, part: UsePage | None = None
 ) -> Uses:
     """What holds one of these packages (``KnownPackage.id``) of that name, ``limit`` of each kind listed; or one more
     ``part`` of a kind. Raises PlaceInvalidError."""
@@ -117,7 +117,7 @@ def where_used(
     return search.uses(limit) if part is None else search.part(part.kind, place, limit)
 
 
-def _place(part: Part) -> Place:
+def _place(part: UsePage) -> Place:
     try:
         place = msgspec.json.decode(part.before, type=Place)
     except msgspec.DecodeError:
@@ -288,7 +288,7 @@ class _Search:
         )
 
     def _of_images(self, row: sqlite3.Row) -> ImageUse:
-        image = msgspec.json.decode(row["record"], type=KeptImage)
+        image = msgspec.json.decode(row["record"], type=ImageRecord)
         return ImageUse(
             key=image.key,
             name=image.name,
@@ -308,7 +308,7 @@ class _Search:
         )
 
     def _of_runs(self, row: sqlite3.Row) -> RunUse:
-        run = msgspec.json.decode(row["record"], type=Run)
+        run = msgspec.json.decode(row["record"], type=RunRecord)
         return RunUse(
             id=run.id,
             state=run.state,
@@ -330,5 +330,5 @@ def _package(row: sqlite3.Row) -> Package:
     return Package(kind=row["kind"], name=row["spelled"], version=row["version"], build=row["build"])
 
 
-def _reference(run: Run) -> str | None:
+def _reference(run: RunRecord) -> str | None:
     return f"{run.environment_name}:{run.environment_version}" if run.environment_name else None

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 
 import yaml
 
-from roost.model.errors import NotFoundError
+from roost.model.errors import LookupFailedError
 
 _BASE = ("base", "root")
 _SYSTEM = ("/etc/conda", "/var/lib/conda")
@@ -21,7 +21,7 @@ _SHOWN = 10
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
-class PrefixUnknownError(NotFoundError):
+class PrefixUnknownError(LookupFailedError):
     """There is no conda environment of that name or at that path."""
 
     code = "prefix-unknown"

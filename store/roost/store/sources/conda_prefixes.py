@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from roost.model.definition import Conda, Definition, Parsed, Pip, Settings
-from roost.model.errors import DefinitionError, Location
+from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.conda import normalise_channels, read_spec
 from roost.model.readers.source import Reading
 from roost.model.syntax.specs import MatchSpecError, spec_name
@@ -32,7 +32,7 @@ _DEFAULTS = re.compile(r"https?://repo\.anaconda\.com/pkgs/(main|r|msys2)")
 _HISTORY = re.compile(r"#\s*(?P<action>[a-z]+) specs:\s*(?P<specs>.*?)\s*$")
 
 
-class PrefixRecordError(DefinitionError):
+class PrefixRecordError(InvalidDefinitionError):
     """A record of a conda environment can't be read."""
 
     code = "prefix-record-invalid"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from roost.model.errors import DefinitionError, Location, NotFoundError
+from roost.model.errors import InvalidDefinitionError, Location, LookupFailedError
 from roost.model.readers.pyproject import BLOCK
 from roost.model.readers.source import EncodingError, decode
 from roost.model.readers.toml_places import TomlError, TomlText
@@ -28,19 +28,19 @@ _PYTHON = re.compile(r"python(?:\d+(?:\.\d+)?)?t?")
 _WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 
 
-class NoDefinitionError(NotFoundError):
+class NoDefinitionError(LookupFailedError):
     """There is no environment file from the working folder upwards."""
 
     code = "definition-not-found"
 
 
-class AmbiguousDefinitionError(DefinitionError):
+class AmbiguousDefinitionError(InvalidDefinitionError):
     """Two files of one rank lie in one folder."""
 
     code = "definition-ambiguous"
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class DiscoveredFile(msgspec.Struct, frozen=True, kw_only=True):
     """The chosen file, and all that the choice hung on."""
 
     path: str
@@ -52,7 +52,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Files that are there and were passed over for what they hold (a ``pyproject.toml``, the script)."""
 
 
-def discover(cwd: str, command: Sequence[str]) -> Found:
+def discover(cwd: str, command: Sequence[str]) -> DiscoveredFile:
     """The script that ``command`` names if it carries PEP 723 metadata, else the nearest environment file upwards.
 
     Raises :class:`NoDefinitionError`, :class:`AmbiguousDefinitionError`. Blocking: reads files.
@@ -62,7 +62,7 @@ def discover(cwd: str, command: Sequence[str]) -> Found:
     if script is not None:
         path = resolved(os.path.join(cwd, script))
         if _has_metadata(path):
-            return Found(path=path, format="pep723")
+            return DiscoveredFile(path=path, format="pep723")
         (search.consulted if os.path.isfile(path) else search.absent).append(path)
     for folder in _upwards(os.path.normpath(cwd)):
         if (found := search.look(folder)) is not None:
@@ -73,7 +73,7 @@ def discover(cwd: str, command: Sequence[str]) -> Found:
     )
 
 
-def discover_in(folder: str) -> Found | None:
+def discover_in(folder: str) -> DiscoveredFile | None:
     """The environment file of ``folder`` alone, by the same ranks. Raises :class:`AmbiguousDefinitionError`."""
     return _Search().look(os.path.normpath(folder))
 
@@ -103,7 +103,7 @@ class _Search:
         self.absent: list[str] = []
         self.consulted: list[str] = []
 
-    def look(self, folder: str) -> Found | None:
+    def look(self, folder: str) -> DiscoveredFile | None:
         """The folder's file of the highest rank."""
         pyproject = self._pyproject(os.path.join(folder, PYPROJECT))
         for rank, names in enumerate(_RANKS):
@@ -123,11 +123,11 @@ class _Search:
         self.absent.append(path)
         return False
 
-    def _found(self, folder: str, name: str, rank: int) -> Found:
+    def _found(self, folder: str, name: str, rank: int) -> DiscoveredFile:
         path = os.path.join(folder, name)
         format = ("roost" if rank == 0 else "pyproject") if name == PYPROJECT else _FORMATS.get(name)
         consulted = tuple(other for other in self.consulted if other != path)
-        return Found(path=path, format=format, absent=tuple(self.absent), consulted=consulted)
+        return DiscoveredFile(path=path, format=format, absent=tuple(self.absent), consulted=consulted)
 
     def _pyproject(self, path: str) -> int | None:
         """The rank of a ``pyproject.toml``; ``None`` where it is absent or says nothing of an environment."""

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import msgspec
 
 from roost.model.definition import PipItem
-from roost.model.errors import DefinitionError, Location
+from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.requirements import Line, read_lines
 from roost.model.readers.source import Reading
 from roost.model.syntax.pip_lines import normalise_name
@@ -38,7 +38,7 @@ def read_installed(reading: Reading, prefix: str, owned: frozenset[str]) -> tupl
 def _item(reading: Reading, line: Line) -> list[PipItem]:
     try:
         return list(read_lines(reading, [line], line.location.path))
-    except DefinitionError as error:
+    except InvalidDefinitionError as error:
         told = strip_credentials(f"{line.text!r} is left out: {error.message}")[0]
         reading.warn("package-missing", told, line.location)
         return []

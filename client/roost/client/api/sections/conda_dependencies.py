@@ -27,7 +27,7 @@ class CondaDependencies:
     DEFAULT_NUMBER_OF_PIP_PACKAGES = 0
 
     def __init__(self, conda_dependencies_file_path: str | os.PathLike[str] | None = None) -> None:
-        self._content = conda_file.Content()
+        self._content = conda_file.CondaFile()
         self._folder: str | None = None
         if conda_dependencies_file_path is not None:
             path = os.path.abspath(conda_dependencies_file_path)

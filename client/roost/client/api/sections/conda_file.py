@@ -13,7 +13,7 @@ KEYS = ("name", "channels", "dependencies", "prefix", "variables")
 
 
 @dataclass
-class Content:
+class CondaFile:
     """What such a file says."""
 
     name: str | None = None
@@ -43,7 +43,7 @@ class Content:
         return {key: value for key, value in said.items() if value or key == "dependencies"}
 
 
-def read(path: str) -> Content:
+def read(path: str) -> CondaFile:
     """The file at ``path``. Raises ``DefinitionError``, ``OSError``."""
     with open(path, encoding="utf-8-sig") as file:
         try:
@@ -52,7 +52,7 @@ def read(path: str) -> Content:
             raise definition_invalid(f"The file is no UTF-8: {error.reason}", "Save it as UTF-8.", path) from None
 
 
-def of_text(text: str, path: str) -> Content:
+def of_text(text: str, path: str) -> CondaFile:
     """The content of such a file. ``path``: what errors call it. Raises ``DefinitionError``."""
     try:
         data = yaml.load(text, yaml.BaseLoader)  # scalars stay as written: 3.10 is no number
@@ -63,14 +63,14 @@ def of_text(text: str, path: str) -> Content:
     return of_data(data, path)
 
 
-def of_data(data: object, path: str) -> Content:
+def of_data(data: object, path: str) -> CondaFile:
     """The same from its values."""
     if not isinstance(data, dict):
         raise _wrong("The file is no conda environment file: it is no mapping", path)
     unknown = [key for key in data if key not in KEYS]
     if unknown:
         raise _wrong(f"Key {unknown[0]!r} is none of a conda environment file's", path)
-    content = Content(
+    content = CondaFile(
         name=_text(data, "name", path),
         channels=_texts(data.get("channels") or [], "channels", path),
         prefix=_text(data, "prefix", path),
@@ -80,7 +80,7 @@ def of_data(data: object, path: str) -> Content:
     return content
 
 
-def _dependencies(content: Content, items: object, path: str) -> None:
+def _dependencies(content: CondaFile, items: object, path: str) -> None:
     if not isinstance(items, list):
         raise _wrong("'dependencies' is no list", path)
     for item in items:

@@ -167,7 +167,7 @@ def attached(context: Context, answer: Json, request: Json) -> int | None:
     run_id = answer["run"]["id"]
     try:
         status: int | None = attach.attach(context.daemon.path, run_id, at_terminal="terminal" in request)
-    except (attach.BrokenOffError, attach.Refused) as error:
+    except (attach.AttachmentLostError, attach.Refused) as error:
         status = attach.explained(context, run_id, error)
     if context.json and status is not None:
         print_record(context, run_id)

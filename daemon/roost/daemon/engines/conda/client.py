@@ -17,7 +17,7 @@ from roost.daemon.credentials.auth_files import read_credentials
 from roost.daemon.engines.conda.channels import quoted
 
 
-class Credentials:
+class ChannelCredentials:
     """What is sent to which host: request headers, and ``/t/TOKEN`` in front of the path. Blocks. ``auth_file``:
     ``None`` for rattler's own place. Raises AuthFileError."""
 
@@ -69,7 +69,7 @@ def _basic(pair: str) -> str:
 
 
 def make_client(
-    mirrors: Mapping[str, Sequence[str]], credentials: Credentials, *, retries: int, timeout: float | None
+    mirrors: Mapping[str, Sequence[str]], credentials: ChannelCredentials, *, retries: int, timeout: float | None
 ) -> Client:
     """A client for one request of ours. ``timeout`` in seconds bounds one whole HTTP exchange: not for big files."""
     routes = {origin: [origin + token] for origin, token in credentials.tokens.items()}

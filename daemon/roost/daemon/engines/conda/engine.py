@@ -42,7 +42,7 @@ from roost.daemon.engines.conda.channels import (
     split_channel,
     written_channel,
 )
-from roost.daemon.engines.conda.client import Credentials, make_client
+from roost.daemon.engines.conda.client import ChannelCredentials, make_client
 from roost.daemon.engines.conda.errors import translated
 from roost.daemon.engines.conda.explicit import ExplicitUrl, match_records, missing_record, parse_explicit
 from roost.daemon.engines.conda.link import LinkReporter, check_local, empty, install, mark, name_canonical
@@ -51,7 +51,7 @@ from roost.daemon.engines.conda.provides import provided_by
 from roost.daemon.engines.conda.records import to_package, to_records
 from roost.daemon.engines.conda.scripts import run_post_link
 from roost.daemon.jobs.progress import Progress, Silent
-from roost.model.errors import RoostError
+from roost.model.errors import CodedError
 from roost.model.locks.lock import CondaPackage
 from roost.model.syntax.specs import MatchSpecError, is_package_file, to_rattler
 from roost.model.syntax.urls import strip_credentials
@@ -328,10 +328,10 @@ class CondaEngine:
             fetched = {package.url for package in missing}
             cached = [package for package in packages if package.url not in fetched]
             look = asyncio.ensure_future(asyncio.to_thread(cache.odd_packages, self.packages_dir, cached))
-            failure: RoostError | None = None
+            failure: CodedError | None = None
             try:
                 await self._install(records, missing, prefix, progress, credentials, final)
-            except RoostError as error:
+            except CodedError as error:
                 failure = error
             finally:
                 odd = await asyncio.shield(look)
@@ -401,7 +401,7 @@ class CondaEngine:
         return await asyncio.to_thread(self._make_client, credentials, timeout)
 
     def _make_client(self, credentials: Mapping[str, str], timeout: float | None) -> Client:
-        secrets = Credentials(self.config.auth_file, credentials)
+        secrets = ChannelCredentials(self.config.auth_file, credentials)
         return make_client(self._routes.http_mirrors(), secrets, retries=self.config.retries, timeout=timeout)
 
 

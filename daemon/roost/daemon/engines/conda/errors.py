@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from roost.daemon.credentials.auth_files import ways_for
-from roost.model.errors import BuildError, DefinitionError, RoostError, StoreFullError, UnreachableError
+from roost.model.errors import BuildError, CodedError, InvalidDefinitionError, ServiceUnreachableError, StoreFullError
 from roost.model.syntax.urls import strip_credentials
 
 
@@ -22,20 +22,20 @@ class SolveError(BuildError):
     http_status = 422
 
 
-class ChannelUnreachableError(UnreachableError):
+class ChannelUnreachableError(ServiceUnreachableError):
     """A channel does not answer, breaks off, or answers nonsense."""
 
     code = "channel-unreachable"
 
 
-class ChannelRefusedError(UnreachableError):
+class ChannelRefusedError(ServiceUnreachableError):
     """A channel wants credentials, or other ones."""
 
     code = "channel-refused"
     retryable = False
 
 
-class ChannelMissingError(DefinitionError):
+class ChannelMissingError(InvalidDefinitionError):
     """There is no such channel, or it has no packages for the platform."""
 
     code = "channel-missing"
@@ -47,7 +47,7 @@ class PackageMissingError(BuildError):
     code = "package-missing"
 
 
-class DigestMismatchError(BuildError):
+class PackageDigestMismatchError(BuildError):
     """A package is not what its digest says."""
 
     code = "digest-mismatch"
@@ -83,7 +83,7 @@ def translated(doing: str) -> Iterator[None]:
     """Turn whatever rattler raises inside into an error of roost's tree; ``doing`` says at what, in the message."""
     try:
         yield
-    except RoostError:
+    except CodedError:
         raise
     except Exception as error:
         raise translate(error, doing) from None  # rattler's own text may hold a secret, and a trace would print it
@@ -93,7 +93,7 @@ def translated(doing: str) -> Iterator[None]:
         raise BuildError(f"rattler failed while {doing}: {error}", hint="Try again; if it stays, report it.") from error
 
 
-def translate(error: Exception, doing: str) -> RoostError:
+def translate(error: Exception, doing: str) -> CodedError:
     """The error of roost's tree for one of rattler's; secrets in URLs are taken out."""
     text = strip_credentials(str(error).strip() or type(error).__name__)[0]
     kind = type(error).__name__
@@ -132,7 +132,7 @@ def _solve_hint(reason: str) -> str:
     return "Loosen one of the versions that exclude each other."
 
 
-def _of_channel(text: str, doing: str) -> RoostError:
+def _of_channel(text: str, doing: str) -> CodedError:
     where = _place(text) or "the channel"
     if _REFUSED.search(text):
         return ChannelRefusedError(f"{where} refused access while {doing}", hint=ways_for(f"{where} {text}"))
@@ -148,10 +148,10 @@ def _of_channel(text: str, doing: str) -> RoostError:
     )
 
 
-def _of_package(text: str, doing: str) -> RoostError:
+def _of_package(text: str, doing: str) -> CodedError:
     name = (_FILE.search(text) or ["", "a package"])[1]
     if _DIGEST.search(text):
-        return DigestMismatchError(
+        return PackageDigestMismatchError(
             f"{name} is not what its sha256 says: the channel serves something else",
             hint="Try again; if it stays, the channel or its mirror is broken. `roost build --rebuild` solves anew.",
             fields={"file_name": name, "detail": text},

@@ -14,16 +14,16 @@ from rattler import Client, RepoDataRecord
 from rattler.package_streaming import download_to_path
 
 from roost.daemon.engines.conda.cache import file_digest
-from roost.daemon.engines.conda.errors import DigestMismatchError, PackageMissingError, translated
+from roost.daemon.engines.conda.errors import PackageDigestMismatchError, PackageMissingError, translated
 from roost.daemon.engines.conda.records import to_package
-from roost.model.errors import DefinitionError
+from roost.model.errors import InvalidDefinitionError
 from roost.model.locks.lock import CondaPackage
 from roost.model.syntax.urls import strip_credentials
 
 _FILE = re.compile(r"(?P<name>.+)-(?P<version>[^-]+)-(?P<build>[^-]+?)(\.conda|\.tar\.bz2)$")
 
 
-class ExplicitUrlError(DefinitionError):
+class ExplicitUrlError(InvalidDefinitionError):
     """A line of an explicit list is no URL of a conda package."""
 
     code = "explicit-url-invalid"
@@ -89,7 +89,7 @@ def _check(item: ExplicitUrl, package: CondaPackage) -> None:
     found = {"sha256": package.sha256, "md5": str(package.record.get("md5") or "")}
     for kind, value in (("sha256", item.sha256), ("md5", item.md5)):
         if value and found[kind] and value != found[kind]:
-            raise DigestMismatchError(
+            raise PackageDigestMismatchError(
                 f"{item.file_name} has the {kind} {found[kind]} in its channel and {value} in the list",
                 hint="The package was replaced in the channel: make the list anew.",
                 fields={"url": item.url, "expected": value, "found": found[kind]},

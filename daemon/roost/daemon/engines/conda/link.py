@@ -18,8 +18,8 @@ from rattler import install as rattler_install
 from roost.daemon.engines.conda.cache import file_digest
 from roost.daemon.engines.conda.errors import (
     ChannelUnreachableError,
-    DigestMismatchError,
     LinkError,
+    PackageDigestMismatchError,
     PackageMissingError,
     translated,
 )
@@ -210,7 +210,7 @@ def check_local(packages: Iterable[tuple[CondaPackage, str]]) -> None:
                 fields={"url": package.url},
             ) from error
         if expected and found != expected:
-            raise DigestMismatchError(
+            raise PackageDigestMismatchError(
                 f"{package.file_name} is not what its {algorithm} says: the channel serves something else",
                 hint="Index the channel again, or take another mirror of it.",
                 fields={"url": package.url, "expected": expected, "found": found},

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from roost.model.errors import BuildError, DefinitionError
+from roost.model.errors import BuildError, InvalidDefinitionError
 
 _LINUX = {"__unix": "0", "__linux": "4.18", "__glibc": "2.28"}
 _BASELINES: dict[str, dict[str, str]] = {
@@ -38,13 +38,13 @@ _LEVELS = {
 """archspec's microarchitectures to the psABI level of x86-64 that they have."""
 
 
-class PlatformUnknownError(DefinitionError):
+class PlatformUnknownError(InvalidDefinitionError):
     """No baseline is known for the platform."""
 
     code = "platform-unknown"
 
 
-class SystemInvalidError(DefinitionError):
+class SystemInvalidError(InvalidDefinitionError):
     """``[system]`` states something that is no virtual package, or no version."""
 
     code = "system-invalid"

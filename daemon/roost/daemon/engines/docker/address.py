@@ -16,13 +16,13 @@ from docker.errors import DockerException
 from docker.tls import TLSConfig
 
 from roost.daemon.engines.docker.errors import EngineUnreachableError
-from roost.model.errors import NotFoundError, UsageError
+from roost.model.errors import InvalidRequestError, LookupFailedError
 
 USUAL = "unix:///var/run/docker.sock"
 SCHEMES = ("unix://", "tcp://", "ssh://")
 
 
-class ContextMissingError(NotFoundError):
+class ContextMissingError(LookupFailedError):
     """No Docker context of the name in roost's config."""
 
     code = "docker-context-missing"
@@ -63,7 +63,7 @@ class Address:
 def find_engine(config: DockerConfig) -> Address:
     """The engine to talk to. Blocks (reads the user's Docker config).
 
-    Raises UsageError for a host of another scheme, NotFoundError for a context that is not there.
+    Raises InvalidRequestError for a host of another scheme, LookupFailedError for a context that is not there.
     """
     if config.host is not None:
         return _checked(Address(url=config.host))
@@ -91,7 +91,7 @@ def _authority_alone(context: Context) -> TLSConfig | None:
 
 def _checked(address: Address) -> Address:
     if not address.url.startswith(SCHEMES):
-        raise UsageError(
+        raise InvalidRequestError(
             f"{address.url!r} is no address of a Docker engine",
             hint=f"[docker] host begins with one of {', '.join(SCHEMES)}.",
         )

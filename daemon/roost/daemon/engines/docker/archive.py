@@ -44,7 +44,7 @@ class LayerFile:
 
 
 @dataclass(frozen=True)
-class Exported:
+class SavedImage:
     """What came out: the config's bytes, and plain tars by diff_id."""
 
     config: bytes
@@ -107,7 +107,7 @@ def _header(name: str, size: int) -> bytes:
     return info.tobuf(tarfile.PAX_FORMAT)
 
 
-def read_archive(stream: IO[bytes], folder: str, wanted: Collection[str]) -> Exported:
+def read_archive(stream: IO[bytes], folder: str, wanted: Collection[str]) -> SavedImage:
     """Take an archive of ``docker save`` apart as it comes; layers that are not ``wanted`` are let fall. Blocks."""
     small: dict[str, bytes] = {}
     layers: dict[str, str] = {}
@@ -116,7 +116,7 @@ def read_archive(stream: IO[bytes], folder: str, wanted: Collection[str]) -> Exp
             if member.isfile():
                 _take(archive, member, folder, wanted, small, layers)
     manifest = json.loads(small["manifest.json"])[0]
-    return Exported(config=small[manifest["Config"]], layers=layers)
+    return SavedImage(config=small[manifest["Config"]], layers=layers)
 
 
 def _take(

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from roost.daemon.engines.docker.ids import own_name
-from roost.model.errors import RoostError
+from roost.model.errors import CodedError
 
 if TYPE_CHECKING:
     from roost.daemon.engines.docker.engine import DockerEngine
@@ -42,7 +42,7 @@ async def base_named(engine: DockerEngine, image_id: str) -> AsyncIterator[str]:
 async def _taken_away(engine: DockerEngine, image_id: str, name: str) -> None:
     """An image goes with its last name: one that has none for good gets one. A name that stays harms nobody, so
     whatever hinders this is not why a build fails."""
-    with contextlib.suppress(RoostError):
+    with contextlib.suppress(CodedError):
         image = await engine.image(image_id)
         if image is None:
             return

@@ -20,7 +20,7 @@ from roost.daemon.engines.docker.builds import DOING, Building, plain
 from roost.daemon.engines.docker.context import DECIDED, prepare
 from roost.daemon.engines.docker.errors import FULL, BuildKitMissingError, BuildKitOldError, engine_failed
 from roost.daemon.jobs.progress import Progress
-from roost.model.errors import RoostError
+from roost.model.errors import CodedError
 
 END_SECONDS = 10.0
 _PIECE = 1 << 16
@@ -141,7 +141,7 @@ class Output:
         elif failed := _FAILED.match(line):
             self._failed = failed[1]
 
-    def error(self, why: str) -> RoostError:
+    def error(self, why: str) -> CodedError:
         """Why the build failed; ``why`` it needed BuildKit."""
         text = self._failed or self._telling or "buildx said nothing"
         if "unknown instruction" in text and "here-document" in why:

@@ -28,7 +28,7 @@ from roost.daemon.engines.docker.errors import EngineError, EngineUnreachableErr
 from roost.daemon.engines.docker.ids import by_id_or_name, configs_by_id
 from roost.daemon.engines.docker.options import ContainerArgumentError, ContainerSpec, container_body
 from roost.daemon.engines.docker.streams import Streams, ask, attach, follow
-from roost.model.errors import RoostError
+from roost.model.errors import CodedError
 
 USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Of an image that sets none (moby, oci/defaults)."""
@@ -62,7 +62,7 @@ class MountError(EngineError):
     code = "mount-failed"
 
 
-class Container(msgspec.Struct, frozen=True, kw_only=True):
+class EngineContainer(msgspec.Struct, frozen=True, kw_only=True):
     """A container as the engine tells of it. ``running``: started and not yet ended."""
 
     id: str
@@ -169,7 +169,7 @@ class DockerContainers:
 
         await self._client.call(removed, "removing a container")
 
-    async def find(self, label: str | None = None) -> list[Container]:
+    async def find(self, label: str | None = None) -> list[EngineContainer]:
         """All, ended ones too; or those that carry ``label`` (``name`` or ``name=value``)."""
         filters = {"label": [label]} if label else {}
 
@@ -178,7 +178,7 @@ class DockerContainers:
 
         listed, configs = await self._client.call(found, "listing containers")
         return [
-            Container(
+            EngineContainer(
                 id=each["Id"],
                 image=configs.get(each["ImageID"], each["ImageID"]),
                 labels=each.get("Labels") or {},
@@ -190,7 +190,7 @@ class DockerContainers:
     async def logs(self, container: str) -> AsyncIterator[bytes]:
         """Everything that it printed (``ContainerSpec.keep_output``) and prints until it ends, without the frames."""
         target = f"/containers/{container}/logs?stdout=1&stderr=1&follow=1"
-        frames = Frames()
+        frames = LogFrames()
         async for chunk in follow(await self._client.address(), "GET", target, "reading a container's output"):
             for data in frames.feed(chunk):
                 yield data
@@ -293,7 +293,7 @@ def _command_failed(text: str) -> CommandStartError | None:
     return CommandStartError(text, 126) if "permission denied" in text else None
 
 
-def _device_failed(text: str) -> RoostError | None:
+def _device_failed(text: str) -> CodedError | None:
     if "error gathering device information" in text:
         return ContainerArgumentError(
             f"The Docker engine can't give a device: {text}",
@@ -312,7 +312,7 @@ def _device_failed(text: str) -> RoostError | None:
     return None
 
 
-class Frames:
+class LogFrames:
     """Takes the frames off a container's stream, however it is cut."""
 
     def __init__(self) -> None:

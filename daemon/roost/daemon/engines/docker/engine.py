@@ -32,7 +32,13 @@ import msgspec
 from docker import errors
 
 from roost.daemon.engines.docker.address import DockerConfig
-from roost.daemon.engines.docker.archive import Exported, LayerFile, LayerFileMissingError, docker_archive, read_archive
+from roost.daemon.engines.docker.archive import (
+    LayerFile,
+    LayerFileMissingError,
+    SavedImage,
+    docker_archive,
+    read_archive,
+)
 from roost.daemon.engines.docker.base_name import base_named
 from roost.daemon.engines.docker.builds import Building, classic_build
 from roost.daemon.engines.docker.buildx import buildx_build
@@ -49,10 +55,16 @@ from roost.daemon.engines.docker.errors import (
 )
 from roost.daemon.engines.docker.ids import by_id_or_name, config_named, own_name
 from roost.daemon.engines.docker.steps import Below, buildkit_needs, built_on, parse_steps
-from roost.daemon.engines.registry.credentials import Credentials, Sources, build_header, credentials_for, engine_header
+from roost.daemon.engines.registry.credentials import (
+    RegistryLogin,
+    Sources,
+    build_header,
+    credentials_for,
+    engine_header,
+)
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.references import parse_reference
-from roost.model.errors import RoostError
+from roost.model.errors import CodedError
 
 T = TypeVar("T")
 LOADING = "loading an image"
@@ -238,18 +250,18 @@ class DockerEngine:
             await self.pull(below.reference, below.platform or platform, progress)
         except (EngineFullError, EngineUnreachableError):
             raise
-        except RoostError as error:
+        except CodedError as error:
             progress.finish("pull")
             progress.log(f"{below.reference} is taken as the engine has it, for it can't be pulled: {error.message}")
 
     async def _headers(self, references: Sequence[str], progress: Progress) -> dict[str, str]:
         """Credentials for what a Dockerfile builds on; those that can't be had may not be needed."""
-        found: dict[str, Credentials] = {}
+        found: dict[str, RegistryLogin] = {}
         for reference in references:
             try:
                 host = parse_reference(reference).host
                 credentials = await credentials_for(host, self.credentials)
-            except RoostError as error:
+            except CodedError as error:
                 progress.log(f"Without credentials for {reference}: {error.message}")
                 continue
             found |= {host: credentials} if credentials is not None else {}
@@ -294,7 +306,7 @@ class DockerEngine:
             raise LayerFileMissingError(f"The engine no longer has the base image {base}", hint="Try again.")
         return image.diff_ids
 
-    async def export(self, image_id: str, folder: str, wanted: Collection[str]) -> Exported:
+    async def export(self, image_id: str, folder: str, wanted: Collection[str]) -> SavedImage:
         """The config of an image, and those of its layers whose diff_id is ``wanted``, as plain tars in ``folder``."""
         doing = f"reading image {image_id}"
         name = await self.client.call(lambda api: by_id_or_name(lambda each: _known(api, each), image_id), doing)

@@ -5,14 +5,21 @@ from __future__ import annotations
 from docker import errors
 from requests import exceptions
 
-from roost.model.errors import BuildError, DefinitionError, NotFoundError, RoostError, StoreFullError, UnreachableError
+from roost.model.errors import (
+    BuildError,
+    CodedError,
+    InvalidDefinitionError,
+    LookupFailedError,
+    ServiceUnreachableError,
+    StoreFullError,
+)
 
 FULL = "no space left on device"
 NEEDS_BUILDKIT = "requires buildkit"
 """What the classic builder says of a flag that it knows by name only."""
 
 
-class EngineUnreachableError(UnreachableError):
+class EngineUnreachableError(ServiceUnreachableError):
     """The engine does not answer: not started, stopped meanwhile, or not ours to talk to."""
 
     code = "engine-unreachable"
@@ -30,19 +37,19 @@ class EngineFullError(StoreFullError):
     code = "engine-full"
 
 
-class ImageMissingError(NotFoundError):
+class ImageMissingError(LookupFailedError):
     """The engine has no such image, or no registry gives it."""
 
     code = "image-missing"
 
 
-class ImagePlatformError(DefinitionError):
+class ImagePlatformError(InvalidDefinitionError):
     """The image is for another platform."""
 
     code = "image-platform"
 
 
-class InterpreterMissingError(DefinitionError):
+class ImageInterpreterMissingError(InvalidDefinitionError):
     """The image has nothing at the path of the interpreter."""
 
     code = "interpreter-missing"
@@ -76,7 +83,7 @@ def unreachable(address: str, why: str) -> EngineUnreachableError:
     )
 
 
-def engine_failed(text: str, doing: str) -> RoostError:
+def engine_failed(text: str, doing: str) -> CodedError:
     """What the engine itself said while ``doing``."""
     text = " ".join(text.split())
     if FULL in text.lower():
@@ -87,9 +94,9 @@ def engine_failed(text: str, doing: str) -> RoostError:
     return EngineError(f"The Docker engine failed while {doing}: {text}")
 
 
-def translate(error: Exception, address: str, doing: str) -> RoostError:
+def translate(error: Exception, address: str, doing: str) -> CodedError:
     """``error``, of the SDK or of what it is made of, as one of ours."""
-    if isinstance(error, RoostError):
+    if isinstance(error, CodedError):
         return error
     if isinstance(error, errors.NotFound):
         return ImageMissingError(

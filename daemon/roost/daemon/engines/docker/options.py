@@ -18,7 +18,7 @@ from docker.types import DeviceRequest, Ulimit
 from docker.utils import parse_bytes, parse_devices
 from docker.utils.ports import build_port_bindings
 
-from roost.model.errors import DefinitionError
+from roost.model.errors import InvalidDefinitionError
 
 Json = dict[str, Any]
 HOME = "/home/roost"
@@ -32,7 +32,7 @@ ALL_OUTPUT: Json = {
 logging driver"). It is read again by a daemon that was away."""
 
 
-class ContainerArgumentError(DefinitionError):
+class ContainerArgumentError(InvalidDefinitionError):
     """One of ``[container]`` that roost does not pass on, or can't read, or that names what the engine has not."""
 
     code = "container-argument"

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from roost.model.errors import DefinitionError
+from roost.model.errors import InvalidDefinitionError
 
 INSTRUCTIONS = frozenset(
     {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD"}
@@ -35,7 +35,7 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-[^}]*)?\}|(\w+))")
 _QUOTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'")
 
 
-class StepInvalidError(DefinitionError):
+class StepInvalidError(InvalidDefinitionError):
     """A docker step that is not exactly one instruction; ``fields["step"]`` counts from 1."""
 
     code = "docker-step-invalid"

@@ -17,7 +17,7 @@ import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
-from roost.model.errors import BuildError, DefinitionError, NotFoundError
+from roost.model.errors import BuildError, InvalidDefinitionError, LookupFailedError
 from roost.model.locks.lock import HostPython
 
 _PROBE = (
@@ -37,14 +37,14 @@ _PATTERNS = (
 _TIMEOUT = 20
 
 
-class NoInterpreterError(NotFoundError):
+class NoInterpreterError(LookupFailedError):
     """No Python of this machine fits."""
 
     code = "no-interpreter"
     exit_status = 4
 
 
-class InterpreterMissingError(NotFoundError):
+class InterpreterMissingError(LookupFailedError):
     """The interpreter that was named is not there, or is no Python."""
 
     code = "interpreter-missing"
@@ -161,7 +161,7 @@ def choose(requires: str | None) -> HostPython:
     """A Python of this machine that fits ``requires`` (a PEP 440 specifier set). Blocks.
 
     roost's own is preferred where it fits, so that installing another Python moves no environment; else the newest.
-    Raises DefinitionError where ``requires`` is none, NoInterpreterError where nothing fits.
+    Raises InvalidDefinitionError where ``requires`` is none, NoInterpreterError where nothing fits.
     """
     wanted = _specifier(requires)
     own = probe(own_interpreter())
@@ -179,7 +179,7 @@ def _specifier(requires: str | None) -> SpecifierSet:
     try:
         return SpecifierSet(requires or "")
     except InvalidSpecifier as error:
-        raise DefinitionError(
+        raise InvalidDefinitionError(
             f"{requires!r} is no version specifier for Python", hint='Write something like ">=3.10" or "==3.11.*".'
         ) from error
 

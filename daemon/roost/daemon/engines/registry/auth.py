@@ -18,7 +18,7 @@ import msgspec
 from yarl import URL
 
 from roost.daemon.credentials.request import given_for
-from roost.daemon.engines.registry.credentials import Credentials
+from roost.daemon.engines.registry.credentials import RegistryLogin
 from roost.daemon.engines.registry.errors import (
     CredentialsError,
     NotRegistryError,
@@ -95,7 +95,7 @@ class Authority:
     """Answers challenges. ``plain`` says which hosts may be talked to without TLS; ``find`` has credentials for
     hosts."""
 
-    def __init__(self, plain: Callable[[str], bool], find: Callable[[str], Awaitable[Credentials | None]]) -> None:
+    def __init__(self, plain: Callable[[str], bool], find: Callable[[str], Awaitable[RegistryLogin | None]]) -> None:
         self._plain = plain
         self._find = find
         self._tokens: dict[tuple[str, tuple[str, ...]], tuple[str, float]] = {}
@@ -127,7 +127,11 @@ class Authority:
         return True
 
     async def _token(
-        self, session: aiohttp.ClientSession, access: Access, challenge: Challenge, credentials: Credentials | None
+        self,
+        session: aiohttp.ClientSession,
+        access: Access,
+        challenge: Challenge,
+        credentials: RegistryLogin | None,
     ) -> str:
         realm = URL(challenge.parameters["realm"])
         self._check_realm(access.host, realm)
@@ -155,7 +159,7 @@ class Authority:
 
 
 def _token_request(
-    session: aiohttp.ClientSession, realm: URL, service: str, scopes: list[str], credentials: Credentials | None
+    session: aiohttp.ClientSession, realm: URL, service: str, scopes: list[str], credentials: RegistryLogin | None
 ) -> Any:  # noqa: ANN401 - aiohttp's context manager has no public name
     if credentials is not None and credentials.identity_token:
         form = {"grant_type": "refresh_token", "service": service, "client_id": "roost", "scope": " ".join(scopes)}

@@ -26,7 +26,7 @@ _TOKEN_USER = "<token>"
 """The user of an identity token (Docker's credential helper protocol)."""
 
 
-class Credentials(NamedTuple):
+class RegistryLogin(NamedTuple):
     """A user and password, or an identity token (auth/oauth.md)."""
 
     username: str = ""
@@ -42,12 +42,12 @@ class Credentials(NamedTuple):
         return "Credentials(***)"  # a trace or a log must not show them
 
 
-async def credentials_for(host: str, sources: Sources) -> Credentials | None:
+async def credentials_for(host: str, sources: Sources) -> RegistryLogin | None:
     """Those for ``host``; ``None``: nobody has any. Raises CredentialsError where they can't be read."""
     own = given_for(host)
     if own is not None:
         username, _, password = own.partition(":")
-        return Credentials(username=username, password=password)
+        return RegistryLogin(username=username, password=password)
     try:
         return await asyncio.wait_for(asyncio.to_thread(_look_up, host, sources.get(host)), _HELPER_SECONDS)
     except asyncio.TimeoutError:
@@ -57,18 +57,18 @@ async def credentials_for(host: str, sources: Sources) -> Credentials | None:
         ) from None
 
 
-def engine_header(host: str, credentials: Credentials | None) -> dict[str, str]:
+def engine_header(host: str, credentials: RegistryLogin | None) -> dict[str, str]:
     """The same for a request to the engine (Docker Engine API, "Authentication")."""
     return {"X-Registry-Auth": _encoded(_fields(host, credentials))} if credentials is not None else {}
 
 
-def build_header(found: Mapping[str, Credentials]) -> dict[str, str]:
+def build_header(found: Mapping[str, RegistryLogin]) -> dict[str, str]:
     """Those for all registries that a build may ask ("Build an image")."""
     fields = {_server(host): _fields(host, credentials) for host, credentials in found.items()}
     return {"X-Registry-Config": _encoded(fields)} if fields else {}
 
 
-def _fields(host: str, credentials: Credentials) -> dict[str, str]:
+def _fields(host: str, credentials: RegistryLogin) -> dict[str, str]:
     server = {"serveraddress": _server(host)}
     if credentials.identity_token:
         return {"identitytoken": credentials.identity_token, **server}
@@ -85,7 +85,7 @@ def _server(host: str) -> str:
     return str(docker_auth.INDEX_URL) if host == DEFAULT_HOST else host
 
 
-def _look_up(host: str, source: RegistryCredentials | None) -> Credentials | None:
+def _look_up(host: str, source: RegistryCredentials | None) -> RegistryLogin | None:
     """Blocks."""
     if source is not None and source.password_variable is not None:
         return _of_variables(host, source)
@@ -99,13 +99,13 @@ def _look_up(host: str, source: RegistryCredentials | None) -> Credentials | Non
         ) from None
     fields = {key.lower(): value for key, value in entry.items()}
     if fields.get("identitytoken"):
-        return Credentials(identity_token=str(fields["identitytoken"]))
+        return RegistryLogin(identity_token=str(fields["identitytoken"]))
     if fields.get("username"):
-        return Credentials(username=str(fields["username"]), password=str(fields.get("password") or ""))
+        return RegistryLogin(username=str(fields["username"]), password=str(fields.get("password") or ""))
     return None
 
 
-def _of_variables(host: str, source: RegistryCredentials) -> Credentials:
+def _of_variables(host: str, source: RegistryCredentials) -> RegistryLogin:
     names = (source.username_variable or "", source.password_variable or "")
     missing = [name for name in names if not os.environ.get(name)]
     if missing:
@@ -114,7 +114,7 @@ def _of_variables(host: str, source: RegistryCredentials) -> Credentials:
             hint="Set them where the daemon is started, and start it again (`roost daemon stop`).",
             fields={"variables": missing},
         )
-    return Credentials(username=os.environ[names[0]], password=os.environ[names[1]])
+    return RegistryLogin(username=os.environ[names[0]], password=os.environ[names[1]])
 
 
 def _of_helper(host: str, helper: str) -> dict[str, Any]:

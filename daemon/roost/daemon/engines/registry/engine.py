@@ -33,7 +33,7 @@ from roost.daemon.oci.manifests import (
     MANIFEST_LIMIT,
     MANIFEST_TYPES,
     Descriptor,
-    Index,
+    ImageIndex,
     ManifestInvalidError,
     choose_platform,
     parse_manifest,
@@ -218,7 +218,7 @@ class Registry:
             raise ManifestInvalidError(f"{ref}: {error.message}") from error
         self._known[ref.host] = time.monotonic()
         fetched = msgspec.structs.replace(fetched, media_type=document.media_type)
-        if platform is None or not isinstance(document, Index):
+        if platform is None or not isinstance(document, ImageIndex):
             return Yes(fetched)
         chosen = choose_platform(document, platform)
         if chosen is None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from roost.model.errors import NotFoundError, UnreachableError
+from roost.model.errors import LookupFailedError, ServiceUnreachableError
 
 
-class RegistryError(UnreachableError):
+class RegistryError(ServiceUnreachableError):
     """A registry could not be asked, or gave no answer that can be believed."""
 
     code = "registry-unreachable"
@@ -64,7 +64,7 @@ class BlobDigestError(RegistryError):
     retryable = False
 
 
-class BlobMissingError(NotFoundError):
+class BlobMissingError(LookupFailedError):
     """The registry says that it has no such blob."""
 
     code = "blob-missing"

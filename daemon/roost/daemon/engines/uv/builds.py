@@ -12,11 +12,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from roost.daemon.engines.uv.errors import DigestMismatchError, LockNeedsBuildError, WheelBuildError, translate
+from roost.daemon.engines.uv.errors import LockNeedsBuildError, WheelBuildError, WheelDigestMismatchError, translate
 from roost.daemon.engines.uv.fetch import Fetcher
 from roost.daemon.engines.uv.process import Process, Secrets
 from roost.daemon.engines.uv.pylock import Archive
-from roost.daemon.engines.uv.wheels import Kept, WheelStore
+from roost.daemon.engines.uv.wheels import StoredWheel, WheelStore
 from roost.daemon.jobs.progress import Progress
 from roost.model.definition import PipItem
 from roost.store.sources.files import LocalFiles
@@ -65,7 +65,7 @@ class Builder:
         self._index = index
         self._progress = progress
 
-    async def local(self, item: PipItem) -> Kept:
+    async def local(self, item: PipItem) -> StoredWheel:
         """The wheel of a local folder or sdist. Raises WheelBuildError, DigestMismatchError (changed meanwhile)."""
         key = f"{item.digest or item.path} {self._target}"
         known = await asyncio.to_thread(self._store.built_from, key) if item.digest else None
@@ -75,7 +75,7 @@ class Builder:
             source = await asyncio.to_thread(_copy_source, item, folder)
             return await self._build(source, folder, key if item.digest else None)
 
-    async def sdist(self, archive: Archive) -> tuple[Kept, str]:
+    async def sdist(self, archive: Archive) -> tuple[StoredWheel, str]:
         """The wheel of an sdist, and the sdist's ``sha256:…``."""
         if archive.sha256:
             known = await asyncio.to_thread(self._store.built_from, f"{archive.sha256} {self._target}")
@@ -88,7 +88,7 @@ class Builder:
                 sha256 = await self._fetcher.file(archive.url, path, archive.sha256)
             return await self._build(path, folder, f"{sha256} {self._target}"), f"sha256:{sha256}"
 
-    async def git(self, repository: str, commit: str, subdirectory: str | None) -> Kept:
+    async def git(self, repository: str, commit: str, subdirectory: str | None) -> StoredWheel:
         """The wheel of a commit."""
         key = f"git {repository} {commit} {subdirectory or ''} {self._target}"
         known = await asyncio.to_thread(self._store.built_from, key)
@@ -110,7 +110,7 @@ class Builder:
             if outcome.status != 0:
                 raise translate(f"error: git failed: {outcome.stderr}", outcome.status, "fetching")
 
-    async def _build(self, source: str, folder: str, key: str | None) -> Kept:
+    async def _build(self, source: str, folder: str, key: str | None) -> StoredWheel:
         out = os.path.join(folder, "out")
         arguments = ["build", "--wheel", "--no-sources", "--python", self._interpreter, "--out-dir", out]
         self._progress.start("build-wheels")
@@ -151,9 +151,9 @@ def _copy_source(item: PipItem, folder: str) -> str:
     return target
 
 
-def changed_meanwhile(item: PipItem) -> DigestMismatchError:
+def changed_meanwhile(item: PipItem) -> WheelDigestMismatchError:
     """A local thing is not what it was when the definition was read."""
-    return DigestMismatchError(
+    return WheelDigestMismatchError(
         f"{item.path} changed while it was being locked", location=item.location, hint="Try again."
     )
 

@@ -31,7 +31,7 @@ from roost.daemon.engines.uv.errors import (
 from roost.daemon.engines.uv.errors import needs_build as named_builds
 from roost.daemon.engines.uv.fetch import Fetcher
 from roost.daemon.engines.uv.process import Process, Secrets
-from roost.daemon.engines.uv.pylock import Chosen, parse
+from roost.daemon.engines.uv.pylock import PylockPackage, parse
 from roost.daemon.engines.uv.requirements import Translated, name_of
 from roost.daemon.engines.uv.stubs import write_stubs
 from roost.daemon.jobs.progress import Progress
@@ -58,7 +58,7 @@ class PythonFacts(msgspec.Struct, frozen=True, kw_only=True):
     """``glibc 2.36`` for a Python of this machine."""
 
 
-class LockRequest(msgspec.Struct, frozen=True, kw_only=True):
+class ResolutionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to lock, and how."""
 
     items: Sequence[PipItem]
@@ -104,7 +104,7 @@ class Choice:
         self,
         process: Process,
         folder: str,
-        request: LockRequest,
+        request: ResolutionRequest,
         translated: Translated,
         secrets: Secrets,
         progress: Progress,
@@ -119,7 +119,7 @@ class Choice:
         """Names that conda provides and somebody asks extras of: their own metadata, of the version that conda has,
         says what these need."""
 
-    async def run(self) -> list[Chosen]:
+    async def run(self) -> list[PylockPackage]:
         """Resolve without builds; then, one by one, let the packages through that have no wheel."""
         built: set[str] = set()
         await self._knock()
@@ -256,7 +256,7 @@ class Choice:
         names = sorted(built | (wanted if self._request.allow_builds else set()))
         return ["--only-binary", ":all:", *(part for name in names for part in ("--no-binary", name))]
 
-    def _all_but_provided(self, chosen: list[Chosen]) -> list[Chosen]:
+    def _all_but_provided(self, chosen: list[PylockPackage]) -> list[PylockPackage]:
         """uv's choice without the stubs. Raises ConflictError where conda's package would be installed over."""
         provided = self._request.provided
         stubs = os.path.join(self._folder, "provided") + os.sep
@@ -290,6 +290,6 @@ def parse_digests(text: str) -> dict[str, frozenset[str]]:
     return found
 
 
-def _place(one: Chosen) -> str:
+def _place(one: PylockPackage) -> str:
     archive = one.direct or one.wheel or one.sdist
     return f"{one.name} from {(archive.url or archive.path) if archive else (one.git or ('another place',))[0]}"

@@ -19,7 +19,7 @@ from uv import find_uv_bin
 
 from roost.daemon.engines.host_python import engine
 from roost.daemon.engines.uv import prefix as uv_prefix
-from roost.daemon.engines.uv.choose import Choice, LockRequest, PythonFacts
+from roost.daemon.engines.uv.choose import Choice, PythonFacts, ResolutionRequest
 from roost.daemon.engines.uv.errors import translate
 from roost.daemon.engines.uv.fetch import Fetcher
 from roost.daemon.engines.uv.install import InstallProgress, check_complete, damaged
@@ -97,11 +97,12 @@ class PipEngine:
         ``index``: the one that the definition was digested with (``Defaults.index``); by default the config's.
         ``editables_as_wheels``: of an editable folder a wheel of its content is made, for where the folder is not.
         ``variables`` fill in ``${NAME}`` in URLs. Raises PipUnsatisfiableError, ConflictError, LockNeedsBuildError,
-        IndexUnreachableError, IndexDeniedError, DigestMismatchError, StoreFullError, UvCrashedError, DefinitionError.
+        IndexUnreachableError, IndexDeniedError, DigestMismatchError, StoreFullError, UvCrashedError,
+        InvalidDefinitionError.
         """
         progress = progress or Silent()
         index_url, own = self._index(index)
-        request = LockRequest(
+        request = ResolutionRequest(
             items=items,
             python=await _facts(python),
             platform=platform,
@@ -138,7 +139,7 @@ class PipEngine:
         index_url, own = self._index(index)
         options = [item for item in flat(items) if item.kind == "option"]
         pins = [PipItem(kind="requirement", text=f"{wheel.name}=={wheel.version}") for wheel in wheels]
-        request = LockRequest(
+        request = ResolutionRequest(
             items=[*options, *pins],
             python=python,
             platform=platform,
@@ -167,7 +168,7 @@ class PipEngine:
         named, more = _index_and_credentials(None if default == Defaults().index else default)
         return named, {**own, **more}
 
-    def _for(self, request: LockRequest, folder: str) -> Process:
+    def _for(self, request: ResolutionRequest, folder: str) -> Process:
         """Where secrets may stand in paths or queries, not just before an ``@``, uv's cache lasts for the request."""
         in_urls = bool(request.variables) or any(value[:1] in ("/", "?") for value in request.credentials.values())
         return self._process.apart(folder) if in_urls else self._process

@@ -13,7 +13,7 @@ from typing import ClassVar
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from roost.daemon.credentials.auth_files import ways_for
-from roost.model.errors import BuildError, RoostError, StoreFullError, UnreachableError
+from roost.model.errors import BuildError, CodedError, ServiceUnreachableError, StoreFullError
 
 
 class LockNeedsBuildError(BuildError):
@@ -34,7 +34,7 @@ class PipUnsatisfiableError(BuildError):
     code = "pip-unsatisfiable"
 
 
-class DigestMismatchError(BuildError):
+class WheelDigestMismatchError(BuildError):
     """A download or a file is not what its sha256 promised."""
 
     code = "digest-mismatch"
@@ -77,13 +77,13 @@ class UrlGoneError(BuildError):
     code = "url-gone"
 
 
-class IndexUnreachableError(UnreachableError):
+class IndexUnreachableError(ServiceUnreachableError):
     """A package index can't be reached, or breaks off."""
 
     code = "index-unreachable"
 
 
-class IndexDeniedError(UnreachableError):
+class IndexDeniedError(ServiceUnreachableError):
     """A package index wants other credentials."""
 
     code = "index-denied"
@@ -127,7 +127,7 @@ def needs_build(stderr: str) -> set[str] | None:
     return {name for name in found if name} if found else None
 
 
-def translate(stderr: str, status: int, doing: str) -> RoostError:
+def translate(stderr: str, status: int, doing: str) -> CodedError:
     """The error for a uv that ended with ``status`` while ``doing`` something (``locking``, ``installing``)."""
     text = explanation(stderr)
     if status < 0:
@@ -141,19 +141,19 @@ def translate(stderr: str, status: int, doing: str) -> RoostError:
     return UvFailedError(f"uv failed (exit status {status}) while {doing} pip packages: {text or 'it said nothing'}")
 
 
-def _full(text: str, stderr: str, doing: str) -> RoostError:
+def _full(text: str, stderr: str, doing: str) -> CodedError:
     return StoreFullError(
         f"No space is left on the store's disk while {doing} pip packages",
         hint="Free some space (`roost cache df` shows what roost uses) and try again.",
     )
 
 
-def _mismatch(text: str, stderr: str, doing: str) -> RoostError:
+def _mismatch(text: str, stderr: str, doing: str) -> CodedError:
     found = re.search(r"Hash mismatch for `([^`]+)`", stderr)
     package = found.group(1) if found else "a package"
     digests = re.findall(r"sha\d+:[0-9a-f]{32,}", stderr)
     expected, computed = (digests[0], digests[-1]) if len(digests) > 1 else ("another", "unknown")
-    return DigestMismatchError(
+    return WheelDigestMismatchError(
         f"{package}: expected {expected}, and what came is {computed}",
         hint="The index or a cache on the way is wrong; if the package was replaced on purpose, "
         "`roost build --rebuild` makes a new lock.",
@@ -161,21 +161,21 @@ def _mismatch(text: str, stderr: str, doing: str) -> RoostError:
     )
 
 
-def _denied(text: str, stderr: str, doing: str) -> RoostError:
+def _denied(text: str, stderr: str, doing: str) -> CodedError:
     return IndexDeniedError(
         f"{_where(stderr)} refuses access while {doing} pip packages: {_first(_DENIED, stderr)}",
         hint=ways_for(_where(stderr)),
     )
 
 
-def _unreachable(text: str, stderr: str, doing: str) -> RoostError:
+def _unreachable(text: str, stderr: str, doing: str) -> CodedError:
     return IndexUnreachableError(
         f"{_where(stderr)} can't be reached while {doing} pip packages: {_last_cause(stderr)}",
         hint="Check the network, or set another index in roost's config ([pip] index_url), then try again.",
     )
 
 
-def _unsatisfiable(text: str, stderr: str, doing: str) -> RoostError:
+def _unsatisfiable(text: str, stderr: str, doing: str) -> CodedError:
     reason = re.sub(r"^No solution found when resolving dependencies:?\s*", "", text)
     said = re.search(r"^hint: (.*)$", stderr, re.MULTILINE)
     hint = said.group(1).replace("`--prerelease=allow`", "`--pre` in the requirements") if said else ""
@@ -184,11 +184,11 @@ def _unsatisfiable(text: str, stderr: str, doing: str) -> RoostError:
     )
 
 
-def _gone(text: str, stderr: str, doing: str) -> RoostError:
+def _gone(text: str, stderr: str, doing: str) -> CodedError:
     return gone(_where(stderr))
 
 
-def gone(url: str) -> RoostError:
+def gone(url: str) -> CodedError:
     """The error for a URL that answers that nothing is there."""
     return UrlGoneError(
         f"There is nothing at {url}",
@@ -197,14 +197,14 @@ def gone(url: str) -> RoostError:
     )
 
 
-def _corrupt(text: str, stderr: str, doing: str) -> RoostError:
+def _corrupt(text: str, stderr: str, doing: str) -> CodedError:
     return WheelCorruptError(
         f"A wheel can't be read while {doing} pip packages: {text}",
         hint="The file itself is broken: ask whoever publishes it, or choose another version.",
     )
 
 
-def _build(text: str, stderr: str, doing: str) -> RoostError:
+def _build(text: str, stderr: str, doing: str) -> CodedError:
     return WheelBuildError(
         f"Building a wheel failed: {text}",
         hint="See the build's log; a compiler or a library may be missing, or choose a version that has a wheel.",

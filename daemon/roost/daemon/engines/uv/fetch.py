@@ -12,10 +12,10 @@ from urllib.parse import urljoin
 import aiohttp
 
 from roost.daemon.credentials.auth_files import ways_for
-from roost.daemon.engines.uv.errors import DigestMismatchError, IndexDeniedError, IndexUnreachableError, gone
+from roost.daemon.engines.uv.errors import IndexDeniedError, IndexUnreachableError, WheelDigestMismatchError, gone
 from roost.daemon.engines.uv.process import Secrets
 from roost.model.definition import PipItem
-from roost.model.errors import DefinitionError, Location, RoostError
+from roost.model.errors import CodedError, InvalidDefinitionError, Location
 from roost.model.locks.lock import RemoteInput
 from roost.model.readers.requirements import logical_lines
 from roost.model.syntax.pip_lines import RequirementError, read_line
@@ -26,7 +26,7 @@ _SIZE_SECONDS = 10.0
 _SIZES_AT_ONCE = 16
 
 
-class RemoteLineError(DefinitionError):
+class RemoteLineError(InvalidDefinitionError):
     """A requirements file behind a URL asks for something of this machine."""
 
     code = "remote-requirements"
@@ -87,7 +87,7 @@ class Fetcher:
             await self._stream(url, lambda chunk: None, limit=_LIMIT)
         except IndexDeniedError:
             raise
-        except RoostError:
+        except CodedError:
             return
 
     async def _stream(self, url: str, take: Callable[[bytes], object], *, limit: int | None) -> None:
@@ -112,7 +112,7 @@ class Fetcher:
         if status != 200:
             raise IndexUnreachableError(f"{url} answers HTTP {status}", hint="Check the URL, then try again.")
 
-    def _unreachable(self, url: str, error: Exception) -> RoostError:
+    def _unreachable(self, url: str, error: Exception) -> CodedError:
         said = self._secrets.redact(str(error)) or type(error).__name__
         return IndexUnreachableError(f"{url} can't be fetched: {said}", hint="Check the network, then try again.")
 
@@ -133,8 +133,8 @@ def _certificates() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _mismatch(name: str, expected: str, found: str) -> DigestMismatchError:
-    return DigestMismatchError(
+def _mismatch(name: str, expected: str, found: str) -> WheelDigestMismatchError:
+    return WheelDigestMismatchError(
         f"{name}: expected sha256:{expected}, and what came is sha256:{found}",
         hint="The index or a cache on the way is wrong; try again, or use another index.",
         fields={"package": name, "expected": f"sha256:{expected}", "found": f"sha256:{found}"},

@@ -12,13 +12,13 @@ from packaging.version import Version
 
 from roost.daemon.engines.host_python import engine
 from roost.daemon.engines.uv.builds import Builder, changed_meanwhile, needs_build, static_project
-from roost.daemon.engines.uv.choose import Choice, LockRequest
-from roost.daemon.engines.uv.errors import DigestMismatchError, LockNeedsBuildError, url_conflict
+from roost.daemon.engines.uv.choose import Choice, ResolutionRequest
+from roost.daemon.engines.uv.errors import LockNeedsBuildError, WheelDigestMismatchError, url_conflict
 from roost.daemon.engines.uv.fetch import Fetcher, RemoteFiles
 from roost.daemon.engines.uv.process import Process, Secrets
-from roost.daemon.engines.uv.pylock import Archive, Chosen
+from roost.daemon.engines.uv.pylock import Archive, PylockPackage
 from roost.daemon.engines.uv.requirements import Translated, Translator, folder_url
-from roost.daemon.engines.uv.wheels import Kept, WheelStore
+from roost.daemon.engines.uv.wheels import StoredWheel, WheelStore
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.target_platforms import local_platform, split_platform
 from roost.model.definition import PipItem
@@ -67,7 +67,7 @@ def flat(items: Sequence[PipItem]) -> Iterator[PipItem]:
 
 
 def _with_sources(items: Sequence[PipItem]) -> list[PipItem]:
-    """Editable folders as folders whose content counts, as it is now. Blocks. Raises DefinitionError."""
+    """Editable folders as folders whose content counts, as it is now. Blocks. Raises InvalidDefinitionError."""
     return [_with_source(item) for item in items]
 
 
@@ -91,7 +91,7 @@ class Locking:
     """One request. ``folder`` is its private temporary folder."""
 
     def __init__(
-        self, process: Process, store: WheelStore, folder: str, request: LockRequest, progress: Progress
+        self, process: Process, store: WheelStore, folder: str, request: ResolutionRequest, progress: Progress
     ) -> None:
         self._process = process
         self._store = store
@@ -99,8 +99,8 @@ class Locking:
         self._request = request
         self._progress = progress
         self._secrets = Secrets(request.credentials)
-        self._kept: dict[int, Kept] = {}
-        self._places: dict[str, Kept] = {}
+        self._kept: dict[int, StoredWheel] = {}
+        self._places: dict[str, StoredWheel] = {}
         self._frozen: set[str | None] = set()
         self._folders: dict[str, PipItem] = {}
         """Place of a wheel that was built in place of an editable install to the folder's line."""
@@ -108,7 +108,7 @@ class Locking:
         self._building: Builder | None = None
 
     async def run(self) -> PipLock:
-        """The locked wheels. Raises the errors of ``uv_errors`` and DefinitionError."""
+        """The locked wheels. Raises the errors of ``uv_errors`` and InvalidDefinitionError."""
         remote = RemoteFiles(Fetcher(self._secrets, self._request.timeout))
         items = await remote.expand(self._request.items)
         if self._request.editables_as_wheels:
@@ -150,19 +150,19 @@ class Locking:
         """uv builds an editable folder without static metadata even where it is told to build nothing."""
         return self._request.allow_builds or await asyncio.to_thread(static_project, item.path or "") is not None
 
-    def _keep(self, item: PipItem, kept: Kept) -> None:
+    def _keep(self, item: PipItem, kept: StoredWheel) -> None:
         self._kept[id(item)] = kept
         self._places[self._store.path(kept)] = kept
         if item.path in self._frozen:
             self._folders[self._store.path(kept)] = item
 
-    def _given(self, item: PipItem) -> Kept:
+    def _given(self, item: PipItem) -> StoredWheel:
         kept = self._store.keep(item.path or "", built=False)
         if item.digest is not None and item.digest != f"sha256:{kept.sha256}":
             raise changed_meanwhile(item)
         return kept
 
-    async def _built_local(self, item: PipItem) -> Kept:
+    async def _built_local(self, item: PipItem) -> StoredWheel:
         if not self._request.allow_builds:
             raise needs_build(item, item.text)
         return await (await self._builder()).local(item)
@@ -172,7 +172,7 @@ class Locking:
             if name in self._request.provided:
                 raise url_conflict(name, self._request.provided[name], item.text)
 
-    async def _wheels(self, chosen: list[Chosen]) -> list[Wheel]:
+    async def _wheels(self, chosen: list[PylockPackage]) -> list[Wheel]:
         refused = {canonicalize_name(name) for name in self._translated.no_binary} & {one.name for one in chosen}
         if refused and not self._request.allow_builds:
             raise self._choice().build_refused(refused)
@@ -184,7 +184,7 @@ class Locking:
         found = await Fetcher(self._secrets, self._request.timeout).sizes(unknown)
         return [msgspec.structs.replace(w, size=w.size or found.get(w.url or "", 0)) for w in wheels]
 
-    async def _wheel(self, one: Chosen) -> Wheel:
+    async def _wheel(self, one: PylockPackage) -> Wheel:
         if one.editable:
             return await asyncio.to_thread(self._editable, one)
         if one.wheel is not None:
@@ -202,7 +202,7 @@ class Locking:
         wheel = msgspec.structs.replace(wheel, folder=line.path) if line else wheel
         return self._fits(wheel) if kept.built else wheel
 
-    async def _found(self, one: Chosen, archive: Archive, kind: str) -> Wheel:
+    async def _found(self, one: PylockPackage, archive: Archive, kind: str) -> Wheel:
         """A wheel of an index (or a folder of links) or behind a URL, with its sha256 even where nobody told it."""
         if archive.path is not None:
             kept = await asyncio.to_thread(self._store.keep, archive.path, built=False)
@@ -223,7 +223,7 @@ class Locking:
         fetcher = Fetcher(self._secrets, self._request.timeout)
         return await fetcher.file(url, os.path.join(self._folder, "measured"), "")
 
-    def _editable(self, one: Chosen) -> Wheel:
+    def _editable(self, one: PylockPackage) -> Wheel:
         project = static_project(one.folder or "") or {}
         item = next((i for i in flat(self._request.items) if i.kind == "editable" and i.path == one.folder), None)
         digest = (item.digest or "") if item else ""
@@ -235,7 +235,7 @@ class Locking:
             sha256=digest.removeprefix("sha256:"),
         )
 
-    async def _build(self, one: Chosen) -> Wheel:
+    async def _build(self, one: PylockPackage) -> Wheel:
         if not self._request.allow_builds:
             raise self._choice().build_refused({one.name})
         builder = await self._builder()
@@ -291,19 +291,19 @@ class Locking:
         for wheel in wheels:
             digest = wheel.origin if wheel.kind == "built" else f"sha256:{wheel.sha256}"
             if wheel.name in allowed and digest not in allowed[wheel.name] and wheel.kind != "editable":
-                raise DigestMismatchError(
+                raise WheelDigestMismatchError(
                     f"{wheel.file_name or wheel.name} has {digest}, which is none of the digests that its line allows",
                     hint="Take over the index's digest if you trust it, or ask for the version that was meant.",
                     fields={"package": wheel.name, "found": digest, "expected": sorted(allowed[wheel.name])},
                 )
             if self._translated.require_digests and wheel.name not in allowed:
-                raise DigestMismatchError(
+                raise WheelDigestMismatchError(
                     f"{wheel.name} {wheel.version} has no digest in the requirements, and --require-hashes is set",
                     hint=f"Add {wheel.name}=={wheel.version} --hash={digest}.",
                 )
 
 
-def _kept_wheel(name: str, kept: Kept, origin: str | None) -> Wheel:
+def _kept_wheel(name: str, kept: StoredWheel, origin: str | None) -> Wheel:
     _, version, _, _ = parse_wheel_filename(kept.file_name)
     return Wheel(
         name=name,

@@ -22,8 +22,8 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from roost.daemon.engines.uv.errors import UvCrashedError
-from roost.daemon.engines.uv.terminal import Frames, connect, is_drawing, open_terminal, read_some
-from roost.store.disk.cancellation import to_the_end
+from roost.daemon.engines.uv.terminal import TerminalLines, connect, is_drawing, open_terminal, read_some
+from roost.store.disk.cancellation import finish_despite_cancel
 
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 PASSED = (
@@ -38,7 +38,7 @@ _LINE_LIMIT = 1 << 24
 _GRACE = 1.0
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class ProcessResult(msgspec.Struct, frozen=True, kw_only=True):
     """How an invocation ended. ``stderr`` has secrets taken out; ``stdout`` is for parsing, and never shown."""
 
     status: int
@@ -172,7 +172,7 @@ class Process:
         on_line: Callable[[str], None] | None = None,
         program: str | None = None,
         on_frame: Callable[[str], None] | None = None,
-    ) -> Outcome:
+    ) -> ProcessResult:
         """Run uv (or ``program``) with ``arguments`` in an empty folder under ``folder``. With ``on_frame`` it writes
         to a terminal, and its progress bars go there.
 
@@ -242,12 +242,12 @@ async def _inherited(folder: str, secrets: Secrets, *, drawing: bool) -> AsyncIt
     try:
         yield await asyncio.shield(opening)
     except BaseException:
-        _, terminal = await to_the_end(opening)
+        _, terminal = await finish_despite_cancel(opening)
         if terminal:
             os.close(terminal[0])
         raise
     finally:
-        netrc, terminal = await to_the_end(opening)
+        netrc, terminal = await finish_despite_cancel(opening)
         if netrc.memory:
             netrc.memory.close()
         if terminal:
@@ -274,12 +274,12 @@ def _open_netrc(folder: str, secrets: Secrets) -> _Netrc:
 
 async def _follow(
     process: asyncio.subprocess.Process, secrets: Secrets, on_line: Callable[[str], None] | None
-) -> Outcome:
+) -> ProcessResult:
     assert process.stdout is not None
     assert process.stderr is not None
     stdout, stderr = await asyncio.gather(process.stdout.read(), _lines(process.stderr, secrets, on_line))
     status = await process.wait()
-    return Outcome(status=status, stdout=stdout.decode("utf-8", "replace"), stderr=stderr)
+    return ProcessResult(status=status, stdout=stdout.decode("utf-8", "replace"), stderr=stderr)
 
 
 async def _follow_terminal(
@@ -288,7 +288,7 @@ async def _follow_terminal(
     secrets: Secrets,
     on_line: Callable[[str], None] | None,
     on_frame: Callable[[str], None],
-) -> Outcome:
+) -> ProcessResult:
     assert process.stdout is not None
     lines: list[str] = []
 
@@ -306,11 +306,11 @@ async def _follow_terminal(
         status = await process.wait()
     finally:
         transport.close()
-    return Outcome(status=status, stdout=stdout.decode("utf-8", "replace"), stderr="\n".join(lines))
+    return ProcessResult(status=status, stdout=stdout.decode("utf-8", "replace"), stderr="\n".join(lines))
 
 
 async def _frames(reader: asyncio.StreamReader, take: Callable[[str], None]) -> None:
-    frames = Frames()
+    frames = TerminalLines()
     while data := await read_some(reader):
         for line in frames.feed(data):
             take(line)

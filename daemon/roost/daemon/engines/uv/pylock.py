@@ -32,7 +32,7 @@ class Archive(msgspec.Struct, frozen=True, kw_only=True):
         return posixpath.basename(self.path or unquote(urlsplit(self.url or "").path))
 
 
-class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+class PylockPackage(msgspec.Struct, frozen=True, kw_only=True):
     """One package of a resolution; exactly one of the sources is what is installed."""
 
     name: str
@@ -47,15 +47,15 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     editable: bool = False
 
 
-def parse(text: str) -> list[Chosen]:
+def parse(text: str) -> list[PylockPackage]:
     """The packages of a pylock.toml that uv wrote for one interpreter (a single wheel for each package)."""
     return [_chosen(package) for package in tomllib.loads(text).get("packages", [])]
 
 
-def _chosen(package: dict[str, Any]) -> Chosen:
+def _chosen(package: dict[str, Any]) -> PylockPackage:
     wheels = [_archive(wheel) for wheel in package.get("wheels", [])]
     vcs, folder = package.get("vcs"), package.get("directory")
-    return Chosen(
+    return PylockPackage(
         name=package["name"],
         version=package.get("version", ""),
         wheel=wheels[0] if wheels else None,

@@ -17,17 +17,17 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from roost.model.definition import PipItem
-from roost.model.errors import DefinitionError, Location
+from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.syntax.wheel_references import is_wheel_reference, unknown_wheel
 
 
-class PipOptionError(DefinitionError):
+class PipOptionError(InvalidDefinitionError):
     """An option that uv does not have, or an option without its value."""
 
     code = "pip-option"
 
 
-class PipVariableError(DefinitionError):
+class PipVariableError(InvalidDefinitionError):
     """``${NAME}`` in a pip line, and no such variable."""
 
     code = "pip-variable"
@@ -91,7 +91,8 @@ class Translator:
         self.out = Translated()
 
     def add(self, items: Iterable[PipItem], *, constrain: bool = False) -> Translated:
-        """Take in ``items``; nested local files with them. Raises DefinitionError where a line can't be taken."""
+        """Take in ``items``; nested local files with them. Raises InvalidDefinitionError where a line can't be
+        taken."""
         for item in items:
             self._one(item, constrain)
         return self.out

@@ -42,7 +42,7 @@ async def connect(ours: int) -> tuple[asyncio.StreamReader, asyncio.ReadTranspor
     return reader, transport
 
 
-class Frames:
+class TerminalLines:
     """Cuts what comes from a terminal into lines."""
 
     def __init__(self) -> None:

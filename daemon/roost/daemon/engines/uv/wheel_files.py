@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
 
-from roost.daemon.engines.uv.errors import DigestMismatchError, WheelMissingError
+from roost.daemon.engines.uv.errors import WheelDigestMismatchError, WheelMissingError
 from roost.daemon.engines.uv.fetch import Fetcher
 from roost.daemon.engines.uv.wheels import WheelStore, file_sha256
 from roost.daemon.jobs.progress import Progress
@@ -93,7 +93,7 @@ def _copy(wheel: Wheel, path: str) -> None:
     shutil.copyfile(unquote(urlsplit(wheel.url or "").path), path)
     found = file_sha256(path)
     if found != wheel.sha256:
-        raise DigestMismatchError(
+        raise WheelDigestMismatchError(
             f"{wheel.file_name}: expected sha256:{wheel.sha256}, found sha256:{found}",
             hint="The file was replaced since the lock was made: `roost build --rebuild` makes a new one.",
             fields={"package": wheel.name},

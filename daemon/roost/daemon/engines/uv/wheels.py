@@ -15,11 +15,11 @@ import tempfile
 
 import msgspec
 
-from roost.daemon.engines.uv.errors import DigestMismatchError, WheelMissingError
+from roost.daemon.engines.uv.errors import WheelDigestMismatchError, WheelMissingError
 from roost.model.locks.lock import Wheel
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
+class StoredWheel(msgspec.Struct, frozen=True, kw_only=True):
     """A wheel in the store."""
 
     file_name: str
@@ -39,17 +39,17 @@ class WheelStore:
     def __init__(self, root: str) -> None:
         self._root = root
 
-    def path(self, kept: Kept) -> str:
+    def path(self, kept: StoredWheel) -> str:
         """Absolute path of a kept wheel."""
         return os.path.join(self._root, kept.place)
 
-    def keep(self, path: str, *, built: bool, source_key: str | None = None) -> Kept:
+    def keep(self, path: str, *, built: bool, source_key: str | None = None) -> StoredWheel:
         """Copy the wheel at ``path`` into the store."""
         folder = self._temporary()
         try:
             copy = os.path.join(folder, os.path.basename(path))
             sha256 = _copy(path, copy)
-            kept = Kept(file_name=os.path.basename(path), sha256=sha256, size=os.stat(copy).st_size, built=built)
+            kept = StoredWheel(file_name=os.path.basename(path), sha256=sha256, size=os.stat(copy).st_size, built=built)
             _publish(folder, os.path.dirname(self.path(kept)))
             if not os.path.exists(self.path(kept)):  # the same content is there under another name
                 os.rename(copy, self.path(kept))
@@ -60,11 +60,11 @@ class WheelStore:
             self._remember(source_key, kept)
         return kept
 
-    def built_from(self, source_key: str) -> Kept | None:
+    def built_from(self, source_key: str) -> StoredWheel | None:
         """The wheel that a source became earlier."""
         try:
             with open(self._source_path(source_key), "rb") as file:
-                kept = msgspec.json.decode(file.read(), type=Kept)
+                kept = msgspec.json.decode(file.read(), type=StoredWheel)
         except (OSError, msgspec.DecodeError):
             return None
         return kept if os.path.exists(self.path(kept)) else None
@@ -74,7 +74,7 @@ class WheelStore:
 
         Raises WheelMissingError, DigestMismatchError.
         """
-        kept = Kept(file_name=wheel.file_name, sha256=wheel.sha256, size=wheel.size, built=wheel.kind == "built")
+        kept = StoredWheel(file_name=wheel.file_name, sha256=wheel.sha256, size=wheel.size, built=wheel.kind == "built")
         path = self.path(kept)
         if not os.path.exists(path):
             raise WheelMissingError(
@@ -85,7 +85,7 @@ class WheelStore:
         found = file_sha256(path)
         if found != wheel.sha256:
             shutil.rmtree(os.path.dirname(path), ignore_errors=True)
-            raise DigestMismatchError(
+            raise WheelDigestMismatchError(
                 f"{wheel.file_name} in the store is damaged: expected sha256:{wheel.sha256}, found sha256:{found}",
                 hint="`roost build --rebuild` makes it again.",
                 fields={"package": wheel.name},
@@ -99,7 +99,7 @@ class WheelStore:
     def _source_path(self, key: str) -> str:
         return os.path.join(self._root, "built", "sources", hashlib.sha256(key.encode()).hexdigest())
 
-    def _remember(self, key: str, kept: Kept) -> None:
+    def _remember(self, key: str, kept: StoredWheel) -> None:
         path = self._source_path(key)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path))

@@ -1,0 +1,226 @@
+"""A real Docker engine and real root file systems for the tests, shared by all processes of a test run.
+
+The machine's own engine is used if it answers; else, as root, a private ``dockerd`` is started with a socket, data,
+bridge and pid file of its own. Every process that uses it holds a shared lock; the last one to go ends it, and what a
+killed run left behind is cleared away by the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from tests.support.images import debian as debian_parts
+from tests.support.images.debian import missing
+
+FOLDERS = "rdk-"
+START_SECONDS = 60.0
+END_SECONDS = 20.0
+SUITE = "bookworm"
+BASE = "roost-test/base:bookworm"
+PYTHON = "roost-test/python:bookworm"
+
+
+def answers(host: str) -> bool:
+    """Whether an engine serves ``host``. (The SDK leaves its socket open where nobody does.)"""
+    if not host.startswith("unix://"):
+        return False
+    try:
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
+            connection.settimeout(5)
+            connection.connect(host.removeprefix("unix://"))
+            connection.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
+            return b" 200 " in connection.recv(4096)
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def engine(run_id: str) -> Iterator[str]:
+    """The address of an engine for the test run ``run_id``."""
+    host = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    if answers(host):
+        yield host
+        return
+    if os.geteuid() != 0 or not shutil.which("dockerd"):
+        missing("no Docker engine answers, and none can be started (that needs root and dockerd)")
+    with shared(run_id) as folder:
+        yield f"unix://{folder}/d.sock"
+
+
+@contextlib.contextmanager
+def newer_engine(run_id: str, *, containerd: bool = False) -> Iterator[str]:
+    """The address of an engine of Debian's next release, beside the other one; with containerd's store of images if
+    so wanted, which Docker 29 has unless told otherwise."""
+    if os.geteuid() != 0 or not shutil.which("containerd"):
+        missing("a second Docker engine can't be started (that needs root and containerd)")
+    program = debian_parts.unpacked("docker.io") / "usr/sbin/dockerd"
+    settings = {"features": {"containerd-snapshotter": containerd}}
+    with shared(f"{'c' if containerd else 'n'}{run_id}", str(program), settings) as folder:
+        yield f"unix://{folder}/d.sock"
+
+
+@contextlib.contextmanager
+def shared(run_id: str, program: str = "dockerd", settings: dict[str, Any] | None = None) -> Iterator[Path]:
+    """The folder of the private engine of ``run_id``, started by the first and ended by the last who enter."""
+    folder = Path("/tmp", f"{FOLDERS}{run_id[:8]}")
+    with _alone():
+        _sweep(keep=folder)
+        folder.mkdir(exist_ok=True)
+        users = open(folder / "users", "w")  # noqa: SIM115 - held until the last test is done
+        fcntl.flock(users, fcntl.LOCK_SH)
+        if not answers(f"unix://{folder}/d.sock"):
+            (folder / "daemon.json").write_text(json.dumps(settings or {}))
+            start(folder, f"--config-file={folder}/daemon.json", program=program)
+    try:
+        yield folder
+    finally:
+        with _alone(), contextlib.closing(users), contextlib.suppress(BlockingIOError):
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            clear(folder)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One process at a time starts, ends and sweeps engines."""
+    with open(Path(tempfile.gettempdir(), f"{FOLDERS}lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _sweep(keep: Path) -> None:
+    for folder in Path("/tmp").glob(f"{FOLDERS}*/"):
+        with contextlib.suppress(OSError), open(folder / "users", "w") as users:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if folder != keep:
+                clear(folder)
+
+
+def start(folder: Path, *options: str, program: str = "dockerd") -> None:
+    """Start ``dockerd`` in ``folder`` and wait until it answers."""
+    bridge = _bridge(folder)
+    command = ["setsid", "--fork", program, f"--host=unix://{folder}/d.sock", f"--data-root={folder}/data"]
+    command += [f"--exec-root={folder}/x", f"--pidfile={folder}/pid", f"--bridge={bridge}", *options]
+    with open(folder / "log", "ab") as log:  # forked away: whoever comes last ends it, not the one who started it
+        subprocess.run(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=True)
+    deadline = time.monotonic() + START_SECONDS
+    while not answers(f"unix://{folder}/d.sock"):
+        if time.monotonic() > deadline:
+            pytest.fail(f"dockerd did not start: {(folder / 'log').read_text()[-2000:]}")
+        time.sleep(0.1)
+
+
+def _bridge(folder: Path) -> str:
+    """A bridge of its own: two engines on one would give out the same addresses."""
+    name = folder.name.replace(FOLDERS, "rdk")[:15]
+    if Path("/sys/class/net", name).exists():
+        return name
+    subprocess.run(["ip", "link", "add", "name", name, "type", "bridge"], check=True)
+    for third in range(1, 250):
+        address = f"10.213.{third}.1/24"
+        taken = subprocess.run(["ip", "-o", "addr"], capture_output=True, text=True, check=True).stdout
+        if address not in taken:
+            subprocess.run(["ip", "addr", "add", address, "dev", name], check=True)
+            subprocess.run(["ip", "link", "set", name, "up"], check=True)
+            return name
+    raise AssertionError("no free network for a bridge")
+
+
+def end(folder: Path, number: int = signal.SIGTERM) -> None:
+    """End the engine of ``folder`` and wait until it is gone."""
+    try:
+        pid = int((folder / "pid").read_text())
+        os.kill(pid, number)
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return
+    deadline = time.monotonic() + END_SECONDS
+    while _alive(pid):
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+    (folder / "pid").unlink(missing_ok=True)  # a killed engine leaves it, and its zombie may hold the number
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return "dockerd" in Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return False
+
+
+def clear(folder: Path) -> None:
+    """End the engine of ``folder``, unmount what it mounted, and remove all of it."""
+    end(folder)
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for path in sorted((path for path in mounts if path.startswith(f"{folder}/")), reverse=True):
+        subprocess.run(["umount", "--lazy", path], check=False)
+    subprocess.run(["ip", "link", "delete", _name(folder)], check=False, stderr=subprocess.DEVNULL)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _name(folder: Path) -> str:
+    return folder.name.replace(FOLDERS, "rdk")[:15]
+
+
+def root_tarball(name: str) -> Path:
+    """``base`` (debootstrap's smallest) or ``python`` (the same with ``python3``), made once and kept."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "roost-tests")
+    wanted = cache / f"{SUITE}-slim-{name}.tar"
+    if not wanted.exists():
+        if os.geteuid() != 0 or not shutil.which("debootstrap"):
+            missing("no base image is kept, and none can be made (that needs root and debootstrap)")
+        cache.mkdir(parents=True, exist_ok=True)
+        with open(cache / f"{SUITE}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not wanted.exists():
+                _make_tarballs(cache)
+    return wanted
+
+
+def _make_tarballs(cache: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="stage-", dir=cache) as stage:
+        root = Path(stage, "root")
+        _run("debootstrap", "--variant=minbase", SUITE, str(root))
+        _pack(root, cache / f"{SUITE}-slim-base.tar")
+        install = ("apt-get", "install", "--yes", "--no-install-recommends", "python3-minimal")
+        _run("chroot", str(root), "env", "DEBIAN_FRONTEND=noninteractive", *install)
+        _pack(root, cache / f"{SUITE}-slim-python.tar")
+
+
+def _pack(root: Path, tarball: Path) -> None:
+    """Without what Debian's slim images leave out: half of all files, and an engine takes its time for each."""
+    leave = ["var/cache/apt/archives/*.deb", "var/cache/apt/*.bin", "var/lib/apt/lists/*", "dev/*", "proc/*"]
+    leave += [f"usr/share/{name}/*" for name in ("doc", "info", "locale", "man")]
+    kept = [f"--exclude=./{pattern}" for pattern in leave]
+    part = tarball.with_suffix(".part")
+    _run("tar", "--sort=name", "--numeric-owner", *kept, "-C", str(root), "-cf", str(part), ".")
+    part.rename(tarball)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, f"{command} failed:\n{done.stdout[-3000:]}"
+
+
+def import_image(host: str, name: str, reference: str) -> str:
+    """``reference``, imported from the tarball ``name`` unless the engine has it."""
+    with contextlib.closing(docker.APIClient(base_url=host, timeout=120)) as client, _alone():
+        if not client.images(name=reference):
+            repository, _, tag = reference.partition(":")
+            with open(root_tarball(name), "rb") as data:
+                chunks = iter(lambda: data.read(2**20), b"")
+                client.import_image_from_stream(chunks, repository=repository, tag=tag, changes=['CMD ["bash"]'])
+    return reference

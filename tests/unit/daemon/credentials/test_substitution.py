@@ -1,0 +1,67 @@
+"""Variables in URLs: filled in for the engines, never in what is kept."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roost.daemon.credentials.substitution import (
+    VariableMissingError,
+    expand_credentials,
+    mask,
+    require_variables,
+    substitute,
+)
+from roost.model.definition import Conda, Definition, Pip, PipItem
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
+
+TOKEN = "t0ken-of-somebody"
+
+
+def lock(*urls: str) -> Lock:
+    conda = [
+        CondaPackage(name="a", version="1", build="0", subdir="noarch", file_name="a", url=url, sha256="0" * 64)
+        for url in urls
+    ]
+    wheels = tuple(Wheel(name="b", version="1", url=url) for url in urls)
+    return Lock(platform="linux-64", provider=CondaPython(), conda=tuple(conda), wheels=wheels)
+
+
+@given(st.sampled_from(["https://h/{}/x.whl", "https://h/x?sig={}", "https://h/plain"]))
+def test_what_is_kept_names_the_variable_and_leads_back(pattern: str) -> None:
+    made = lock(pattern.format(TOKEN))
+    kept = mask(made, {"TOKEN": TOKEN})
+    assert TOKEN not in msgspec.json.encode(kept).decode()
+    assert substitute(kept, {"TOKEN": TOKEN}) == made
+
+
+def test_a_short_value_is_left_where_it_stands() -> None:
+    made = lock("https://host/1/a-1.whl")
+    assert mask(made, {"X": "1"}) == made
+
+
+def test_all_missing_names_are_told_at_once() -> None:
+    definition = Definition(
+        conda=Conda(channels=("https://h/${ONE}/c",)),
+        pip=Pip(requirements=(PipItem(kind="option", text="--index-url https://h/${TWO}/simple"),)),
+    )
+    with pytest.raises(VariableMissingError) as missing:
+        require_variables(definition, {})
+    assert missing.value.fields["variables"] == ["ONE", "TWO"]
+    require_variables(definition, {"ONE": "1", "TWO": ""})
+
+
+def test_a_kept_lock_asks_for_the_variable_again() -> None:
+    with pytest.raises(VariableMissingError) as missing:
+        substitute(lock("https://h/${TOKEN}/a"), {})
+    assert missing.value.fields["variables"] == ["TOKEN"]
+
+
+def test_a_variable_in_credentials_is_filled_in_or_asked_for() -> None:
+    written = {"https://h": "me:${TOKEN}"}
+    assert expand_credentials(written, {"TOKEN": TOKEN}) == {"https://h": f"me:{TOKEN}"}
+    with pytest.raises(VariableMissingError) as missing:
+        expand_credentials(written, {})
+    assert missing.value.fields["variables"] == ["TOKEN"]

@@ -1,0 +1,135 @@
+"""Catalogues as bytes: deterministic, read back as they were, and refused with what is wrong and where."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import pytest
+from tests.support.images.catalogues import CONTENTS, entry, sound
+
+from roost.daemon.curated.catalogue import (
+    Catalogue,
+    CatalogueInvalidError,
+    CatalogueNewerError,
+    decode,
+    encode,
+    entry_of,
+    versions_of,
+    with_entry,
+)
+from roost.daemon.curated.portability import fault_of, portable
+from roost.model.definition import Base, Conda, Defaults, Definition, Pip, PipItem, Python, Settings
+from roost.model.errors import Location
+from roost.model.forms.canonical import canonical
+from roost.model.records import EnvironmentBody
+
+HERE = "registry.example.org/team"
+
+
+def read(data: bytes) -> list[str]:
+    return [f"{new.name}:{new.number}" for new in versions_of(decode(data, HERE), HERE)]
+
+
+def test_what_is_sound_is_read() -> None:
+    assert read(msgspec.json.encode(sound())) == ["Roost-Made:1", "Roost-Made:2"]
+    assert read(b'{"format":1,"entries":[]}') == []
+
+
+@pytest.mark.parametrize("fault", CONTENTS)
+def test_what_is_malformed_is_refused_with_what_and_where(fault: str) -> None:
+    data, said = CONTENTS[fault]
+    with pytest.raises(CatalogueInvalidError) as caught:
+        read(data)
+    assert said in caught.value.message
+    assert HERE in caught.value.message
+    assert caught.value.hint
+    assert "secret" not in caught.value.message
+    assert len(caught.value.message) < 1000
+
+
+def test_a_later_format_is_told_from_a_malformed_one() -> None:
+    with pytest.raises(CatalogueNewerError) as caught:
+        read(CONTENTS["a later format"][0])
+    assert caught.value.hint == "Update roost."
+
+
+def test_the_same_versions_give_the_same_bytes() -> None:
+    entries = [entry(name, number) for name in ("Roost-A", "Roost-B") for number in (1, 2, 10)]
+    first = encode(Catalogue(entries=tuple(entries)))
+    random.Random(7).shuffle(entries)
+    assert encode(Catalogue(entries=tuple(entries))) == first
+    assert encode(decode(first.blobs[1][1], HERE)) == first
+
+
+def test_versions_count_up_and_the_same_again_is_none() -> None:
+    catalogue, first = with_entry(Catalogue(), lambda number: entry(version=number))
+    assert with_entry(catalogue, lambda number: entry(version=number)) == (catalogue, first)
+    catalogue, second = with_entry(catalogue, lambda number: entry(version=number, spec="toml"))
+    catalogue, third = with_entry(catalogue, lambda number: entry(version=number))
+    assert [first.version, second.version, third.version] == [1, 2, 3]
+    assert all(catalogue.holds(each) for each in (first, second, third))
+    assert not catalogue.holds(entry(version=2))
+
+
+WHOLE = Definition(
+    base=Base(dockerfile="FROM debian:12\nRUN true\n", platform="linux/amd64"),
+    conda=Conda(channels=("conda-forge", "https://c.example/${TEAM}"), dependencies=("python=3.12",)),
+    pip=Pip(
+        requirements=(
+            PipItem(kind="option", text="--index-url https://i.example/simple"),
+            PipItem(
+                kind="requirements",
+                text="more.txt",
+                path="/home/me/more.txt",
+                items=(
+                    PipItem(kind="requirement", text="six==1", location=Location(path="/home/me/more.txt", line=1)),
+                    PipItem(
+                        kind="constraints",
+                        text="c.txt",
+                        path="/home/me/c.txt",
+                        items=(PipItem(kind="requirement", text="numpy<2"),),
+                    ),
+                ),
+            ),
+            PipItem(kind="url", text="a @ https://files.example/a.whl"),
+            PipItem(kind="constraints", text="https://i.example/constraints.txt"),
+        )
+    ),
+    python=Python(requires=">=3.10"),
+    system={"cuda": "12"},
+    inference_stack="latest",
+)
+
+
+def test_files_that_a_definition_was_written_in_travel_with_it() -> None:
+    defaults = Defaults(channels=("mine",), base_image="debian:13", index="https://i.example/simple")
+    travelling = portable(WHOLE)
+    assert canonical(travelling, defaults) == canonical(WHOLE, defaults)
+    assert b"/home/me" not in msgspec.json.encode(travelling)
+    assert fault_of(travelling, Settings()) is None
+    made = entry_of("Roost-Whole", 1, EnvironmentBody(definition=travelling, defaults=defaults))
+    (new,) = versions_of(decode(encode(Catalogue(entries=(made,))).blobs[1][1], HERE), HERE)
+    assert new.canonical == canonical(WHOLE, defaults)
+    assert (new.body.defaults, new.kind, new.origin, new.number) == (defaults, "curated", HERE, 1)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        PipItem(kind="wheel", text="a-1-py3-none-any.whl", digest="sha256:" + "0" * 64, path="/a.whl"),
+        PipItem(kind="source", text="project", digest="sha256:" + "0" * 64, path="/home/me/project"),
+        PipItem(kind="editable", text="project", digest="sha256:" + "0" * 64, path="/home/me/project"),
+        PipItem(kind="option", text="--find-links", digest="sha256:" + "0" * 64, path="/srv/wheels"),
+        PipItem(kind="url", text="git+file:///home/me/project"),
+        PipItem(kind="option", text="--index-url ./simple"),
+    ],
+)
+def test_what_is_of_one_machine_does_not(item: PipItem) -> None:
+    assert fault_of(portable(Definition(pip=Pip(requirements=(item,)))), Settings()) is not None
+
+
+def test_an_interpreter_may_be_that_of_an_image() -> None:
+    python = Python(user_managed=True, interpreter="/opt/python/bin/python")
+    assert fault_of(Definition(python=python), Settings()) is not None
+    assert fault_of(Definition(base=Base(image="python:3.12"), python=python), Settings()) is None

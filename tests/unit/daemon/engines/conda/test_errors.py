@@ -1,0 +1,121 @@
+"""Texts that rattler really printed, and what they become."""
+
+from __future__ import annotations
+
+import pytest
+
+from roost.daemon.engines.conda.errors import (
+    ChannelMissingError,
+    ChannelRefusedError,
+    ChannelUnreachableError,
+    LinkError,
+    PackageDigestMismatchError,
+    PackageMissingError,
+    SolveError,
+    translate,
+    translated,
+)
+from roost.daemon.engines.conda.explicit import ExplicitUrlError, parse_explicit
+from roost.daemon.engines.conda.provides import distributions
+from roost.model.errors import BuildError, CodedError, StoreFullError
+
+
+def raised(kind: str, text: str) -> Exception:
+    return type(kind, (Exception,), {})(text)
+
+
+FETCH = "failed to fetch a-1-0.conda\nCaused by: failed to interact with the package cache layer.\nCaused by: "
+URL = "url (http://h/a/noarch/repodata.json)"
+CASES = [
+    ("SolverError", "Cannot solve the request because of: No candidates were found for nosuch *.\n", SolveError),
+    (
+        "GatewayError",
+        "Request failed after 1 retries\nConnection refused (os error 111)",
+        ChannelUnreachableError,
+    ),
+    (
+        "GatewayError",
+        f"could not find subdir 'noarch' in channel 'http://h/a/'\n404 for {URL}",
+        ChannelMissingError,
+    ),
+    ("GatewayError", f"HTTP status client error (403 Forbidden) for {URL}", ChannelRefusedError),
+    ("InstallerError", FETCH + "an io error occurred: Invalid checksum", PackageDigestMismatchError),
+    (
+        "InstallerError",
+        FETCH + "hash mismatch when extracting x to /c: expected 02, got 23",
+        PackageDigestMismatchError,
+    ),
+    ("InstallerError", FETCH + "error decoding response body\nend of file before message", ChannelUnreachableError),
+    ("InstallerError", FETCH + "HTTP status client error (404 Not Found) for url", PackageMissingError),
+    ("InstallerError", FETCH + "No space left on device (os error 28)", StoreFullError),
+    ("InstallerError", "failed to link a-1-0.conda\nCaused by: failed to copy file to destination", LinkError),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "expected"), CASES)
+def test_translation(kind: str, text: str, expected: type[CodedError]) -> None:
+    error = translate(raised(kind, text), "linking 3 packages")
+    assert type(error) is expected
+    assert error.hint
+    assert error.message
+
+
+def test_secrets_in_rattlers_texts_are_taken_out() -> None:
+    text = "error sending request for url (https://me:secret@host/t/tok-secret/a/noarch/repodata.json)"
+    error = translate(raised("GatewayError", text), "solving")
+    assert "secret" not in error.message + str(error.fields)
+    assert "host" in error.message
+
+
+def test_only_exceptions_are_translated() -> None:
+    with pytest.raises(KeyboardInterrupt), translated("solving"):
+        raise KeyboardInterrupt
+    panic = type("PanicException", (BaseException,), {})
+    with pytest.raises(BuildError, match="solving"), translated("solving"):
+        raise panic("index out of bounds")
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        (
+            "wants-cuda 1.0 would require\n   └─ __cuda >=12, for which no candidates were found",
+            "cuda =",
+        ),
+        ("dated 1.0 is excluded because the package is uploaded after the cutoff date of 2020", "--as-of"),
+        ("a and b conflict", "Loosen"),
+    ],
+)
+def test_a_failed_solve_says_what_to_do(reason: str, hint: str) -> None:
+    error = translate(raised("SolverError", f"Cannot solve the request because of: {reason}"), "solving")
+    assert hint in error.hint
+    assert "Cannot solve the request" not in error.message
+
+
+def test_explicit_lines() -> None:
+    item = parse_explicit("https://u:p@host/t/tok-1/c/linux-64/a-b-1.0-py_0.tar.bz2#" + "a" * 32, "linux-64")
+    assert (item.url, item.name, item.subdir) == ("https://host/c/linux-64/a-b-1.0-py_0.tar.bz2", "a-b", "linux-64")
+    assert (item.channel, item.md5, item.sha256) == ("https://host/c", "a" * 32, "")
+    assert parse_explicit("https://h/c/noarch/a-1-0.conda#sha256:" + "B" * 64, "linux-64").sha256 == "b" * 64
+    for wrong in (
+        "a-1-0.conda",
+        "https://h/c/noarch/a.zip",
+        "https://h/c/noarch/a-1-0.conda#abc",
+        "https://h/c/osx-64/a-1-0.conda",
+    ):
+        with pytest.raises(ExplicitUrlError):
+            parse_explicit(wrong, "linux-64")
+
+
+def test_distributions_by_their_folders() -> None:
+    paths = [
+        "site-packages/Foo_Bar.baz-1.0.post1.dist-info/METADATA",
+        "lib/python3.11/site-packages/six-1.16.0.dist-info/RECORD",
+        "lib/python3.11/site-packages/old-2.0-py3.11.egg-info/PKG-INFO",
+        "share/doc/not-1.0.dist-info",
+    ]
+    found = distributions(paths)
+    assert found["foo-bar-baz"] == "1.0.post1"
+    assert found["six"] == "1.16.0"
+    assert found["old"] == "2.0"
+    assert "not" not in found

@@ -1,0 +1,117 @@
+"""What uv says, translated: texts are of uv 0.13, word for word."""
+
+from __future__ import annotations
+
+import pytest
+
+from roost.daemon.engines.uv import errors
+from roost.model.errors import StoreFullError
+
+DNS = """error: Failed to download `numpy @ https://x.example/numpy-1.26.4-py3-none-any.whl`
+  cause: Request failed after 3 retries in 10.9s
+  cause: Failed to fetch: https://x.example/numpy-1.26.4-py3-none-any.whl
+  cause: error sending request for url (https://x.example/numpy-1.26.4-py3-none-any.whl)
+  cause: client error (Connect)
+  cause: dns error
+  cause: failed to lookup address information: Name or service not known"""
+MISMATCH = f"""error: Failed to download `six==1.17.0`
+  cause: Hash mismatch for `six==1.17.0`
+
+         Expected:
+           sha256:{"5" * 64}
+
+         Computed:
+           sha256:{"4" * 64}"""
+UNSATISFIABLE = """error: No solution found when resolving dependencies
+  cause: Because scipy>=1.18.1 depends on numpy>=2.0.0,<2.8 and numpy==1.26.4, we can conclude that scipy>=1.18.1\
+ cannot be used.
+         And because you require scipy==1.18.1, we can conclude that your requirements are unsatisfiable."""
+ONLY = """error: No solution found when resolving dependencies
+  cause: Because only the following versions of numpy are available:
+             numpy<2.0.0
+             numpy>=2.8
+         and scipy>=1.18.1 depends on numpy>=2.0.0,<2.8, we can conclude that scipy>=1.18.1 cannot be used."""
+SOURCES = """error: No solution found when resolving dependencies
+  cause: Because all versions of docopt have no usable wheels and you require docopt, we can conclude\
+ that your requirements are unsatisfiable.
+
+hint: Wheels are required for `docopt`\
+ because building from source is disabled for all packages (i.e., with `--no-build`)"""
+
+
+@pytest.mark.parametrize(
+    ("stderr", "expected", "word"),
+    [
+        (DNS, errors.IndexUnreachableError, "https://x.example/numpy-1.26.4"),
+        (MISMATCH, errors.WheelDigestMismatchError, "six==1.17.0: expected sha256:555"),
+        (UNSATISFIABLE, errors.PipUnsatisfiableError, "scipy>=1.18.1 cannot be used"),
+        ("error: x\n  cause: No space left on device (os error 28)", StoreFullError, "No space"),
+        (
+            "error: Failed to fetch: https://x.example/\n cause: HTTP status client error (401 Unauthorized)",
+            errors.IndexDeniedError,
+            "x.example",
+        ),
+        (
+            "error: Failed to build `x`\n  cause: The build backend returned an error",
+            errors.WheelBuildError,
+            "backend",
+        ),
+        ("error: Failed to extract archive\n cause: invalid zip", errors.WheelCorruptError, "zip"),
+        (
+            "error: Failed to fetch: https://x.example/a\n cause: HTTP status client error (404 Not Found)",
+            errors.UrlGoneError,
+            "nothing at https://x.example/a",
+        ),
+        ("error: something new", errors.UvFailedError, "something new"),
+        ("", errors.UvFailedError, "said nothing"),
+    ],
+)
+def test_each_failure_has_its_error(stderr: str, expected: type[Exception], word: str) -> None:
+    error = errors.translate(stderr, 1, "locking")
+    assert type(error) is expected
+    assert word in error.message
+    assert "error:" not in error.message
+    assert "cause:" not in error.message
+
+
+def test_a_signal_is_a_crash() -> None:
+    error = errors.translate(MISMATCH, -9, "installing")
+    assert isinstance(error, errors.UvCrashedError)
+    assert "signal 9" in error.message
+
+
+@pytest.mark.parametrize("text", [UNSATISFIABLE, ONLY])
+def test_a_conflict_names_conda_and_pip(text: str) -> None:
+    error = errors.conflict(errors.explanation(text), {"numpy": "1.26.4", "scipy-stubs": "1", "python": "3.11"})
+    assert error is not None
+    assert "conda provides numpy 1.26.4" in error.message
+    assert "scipy>=1.18.1 (which needs numpy>=2.0.0,<2.8)" in error.message
+    assert error.fields["package"] == "numpy"
+
+
+def test_what_the_provided_version_allows_is_no_culprit() -> None:
+    text = "Because you require a>=1 and b==2 depends on a<1, we can conclude that nothing fits."
+    error = errors.conflict(text, {"a": "1.5"})
+    assert error is not None
+    assert error.fields["pip"] == ["b==2 (which needs a<1)"]
+
+
+def test_a_failure_about_other_things_is_no_conflict() -> None:
+    assert errors.conflict(errors.explanation(UNSATISFIABLE), {"pandas": "2.0", "num": "1"}) is None
+
+
+def test_everyday_words_are_no_packages() -> None:
+    text = "Because a==1 has no wheels with a matching tag and you require a==1, the requirements of pip do not fit."
+    assert errors.conflict(text, {"pip": "24.0", "wheels": "1"}) is None
+
+
+def test_uvs_own_hint_is_handed_on() -> None:
+    said = "\nhint: Pre-releases are available for `a` in the requested range (try: `--prerelease=allow`)"
+    error = errors.translate(f"error: No solution found when resolving dependencies{said}", 1, "locking")
+    assert error.hint.endswith("(try: `--pre` in the requirements)")
+
+
+def test_needed_builds_are_named() -> None:
+    assert errors.needs_build(SOURCES) == {"docopt"}
+    assert errors.needs_build("error: Building source distributions is disabled") == set()
+    assert errors.needs_build(UNSATISFIABLE) is None

@@ -1,0 +1,35 @@
+"""What a decision has to know of images, where a registry answers once."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from roost.daemon.bases.push import Pushed
+from roost.daemon.config.schema import RegistriesSettings
+from roost.daemon.images import facts as image_facts
+from roost.daemon.images.facts import ImageProbe
+from roost.daemon.oci.answers import Answer, Unknown, Yes
+from roost.wire.plans import Reason
+
+KEY = "sha256:" + "1" * 64
+
+
+async def test_a_registry_that_says_once_which_image_it_has_is_not_asked_again(monkeypatch: pytest.MonkeyPatch):
+    there = Pushed(reference="reg:5000/team/images:t", digest="sha256:c", manifest_digest="sha256:m")
+    answers: list[Answer[Any]] = [Yes((there, {"org.roost.image": KEY}, 9))]
+
+    async def asked(*_: object) -> Answer[Any]:
+        return answers.pop() if answers else Unknown(Reason(code="registry-unreachable", message="no"))
+
+    monkeypatch.setattr(image_facts, "labels_in_registry", asked)
+    store: Any = SimpleNamespace(index=None, layout=None)
+    engines: Any = SimpleNamespace(config=None)
+    bases: Any = None
+    scout = ImageProbe(store, engines, bases)
+    scout.registries = RegistriesSettings(workspace="reg:5000/team", catalogues=[])
+    facts = await scout._unmade("sha256:" + "d" * 64, "sha256:" + "e" * 64)
+    assert isinstance(facts.workspace, Yes)
+    assert facts.key == KEY

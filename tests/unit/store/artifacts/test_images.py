@@ -1,0 +1,74 @@
+"""Base images and images in the index."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from roost.model.locks.lock import CondaPython, Lock, lock_digest
+from roost.model.records import Artifact, BaseLayer, BaseRecord, ImageRecord, NewGeneration
+
+LOCK = Lock(platform="linux-64", provider=CondaPython())
+BASE = "sha256:" + "ba" * 32
+NEW = NewGeneration(definition_digest="sha256:d", platform="linux-64")
+
+
+@pytest.fixture
+def index(store):
+    return store.index
+
+
+def image(**changes):
+    fields = {
+        "key": "sha256:k",
+        "config_digest": "sha256:c",
+        "definition_digest": "sha256:d",
+        "lock_digest": lock_digest(LOCK),
+        "platform": "linux-64",
+        "base_digest": BASE,
+        "name": "roost/train:0123456789ab",
+    }
+    return ImageRecord(**{**fields, **changes})
+
+
+def artifact(**changes):
+    fields = {"id": "i-1", "kind": "image", "key": "sha256:k", "platform": "linux-64", "state": "ready"}
+    return Artifact(**{**fields, "path": "roost/train:0123456789ab", "bytes": 5, "last_used": "2026", **changes})
+
+
+async def test_a_base_comes_back_as_it_went_in_and_later_knowledge_wins(index):
+    layer = BaseLayer(diff_id="sha256:1", digest="sha256:2", size=3, media_type="m", kept=True)
+    kept = BaseRecord(digest=BASE, config=b'{"os":"linux"}\x00', layers=(layer,))
+    await index.put_base(kept)
+    assert await index.base(BASE) == kept
+    known = msgspec.structs.replace(kept, reference="h/r@sha256:" + "0" * 64)
+    await index.put_base(known)
+    assert await index.base(BASE) == known
+    assert await index.base("sha256:other") is None
+
+
+async def test_publishing_an_image_numbers_its_generation_with_the_base(index):
+    ready, generation = await index.publish_image(artifact(), image(steps_digest="sha256:s"), LOCK, NEW)
+    assert ready == await index.ready_artifact("image", "sha256:k")
+    assert (generation.number, generation.base_digest, generation.steps_digest) == (1, BASE, "sha256:s")
+    assert await index.current_generation("sha256:d", "linux-64") == generation
+    assert (await index.images())[0].created
+
+
+async def test_a_generation_that_had_a_prefix_only_gets_its_base_and_keeps_the_first_one(index):
+    plain = await index.add_generation(NEW, LOCK)
+    _, first = await index.publish_image(None, image(), LOCK, plain)
+    assert (first.number, first.base_digest) == (1, BASE)
+    _, second = await index.publish_image(None, image(key="sha256:k2", base_digest="sha256:x"), LOCK, plain)
+    assert second == first
+    assert await index.ready_artifact("image", "sha256:k") is None
+
+
+async def test_an_image_that_was_lost_and_made_again_is_one_artifact_and_its_places_add_up(index):
+    await index.publish_image(artifact(), image(places={"a/i:k": "sha256:m"}), LOCK, NEW)
+    again = artifact(id="i-2", path="roost/other:0123456789ab", bytes=7)
+    ready, _ = await index.publish_image(again, image(places={"b/i:k": "sha256:n"}), LOCK, None)
+    assert (ready.id, ready.path, ready.bytes) == ("i-1", "roost/other:0123456789ab", 7)
+    assert (await index.image("sha256:k")).places == {"a/i:k": "sha256:m", "b/i:k": "sha256:n"}
+    other = await index.put_image(image(config_digest="sha256:new"))
+    assert other.places == {}, "a registry has the other content"

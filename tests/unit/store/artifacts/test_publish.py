@@ -1,0 +1,283 @@
+"""Publishing: what is ready, what is left when it fails, and in which order things reach the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import time
+
+import pytest
+
+from roost.model.errors import BuildError, StoreFullError
+from roost.model.locks.lock import lock_digest
+from roost.model.records import Change, FileStamp, NewGeneration
+from roost.store.artifacts.publish import Filled
+from roost.store.disk.failpoints import TRACE
+
+NEW = NewGeneration(definition_digest="sha256:d", platform="linux-64")
+
+
+def left_over(store):
+    return sorted(os.listdir(store.layout.prefixes)), os.listdir(store.layout.trash), os.listdir(store.layout.stage)
+
+
+async def test_published_prefix_is_ready_with_lock_and_generation(store, lock_of, fill):
+    lock = lock_of("a")
+    artifact = await store.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=fill)
+    facts = await store.index.facts("sha256:d", "linux-64")
+    assert artifact.state == "ready"
+    assert facts.artifact == artifact
+    assert facts.lock_known
+    assert facts.generation.number == 1
+    assert facts.generation.lock_digest == lock_digest(lock) == artifact.key
+    assert await store.index.lock(artifact.key) == lock
+    assert os.path.isfile(artifact.lease_path)
+    assert artifact.bytes >= 50_000
+    assert await store.index.leases() == []
+
+
+async def test_what_fill_found_is_kept(store, lock_of):
+    filled = Filled(
+        activation=(Change(name="PATH", action="prepend", value="/x/bin"), Change(name="Y", action="unset")),
+        guards=(FileStamp(path="/x/bin/python", identity="1:2:3:4:5"), FileStamp(path="/x/no", identity="absent")),
+    )
+
+    async def fill(path):
+        return filled
+
+    artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    found = await store.index.artifact(artifact.id)
+    assert (found.activation, found.guards) == (filled.activation, filled.guards)
+
+
+async def test_path_is_short_and_names_the_lock(store, lock_of, fill):
+    artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    name = os.path.basename(artifact.path)
+    assert name[:9] == artifact.key.removeprefix("sha256:")[:8] + "-"
+    assert len(name) == 17
+    assert artifact.lease_path == artifact.path + ".lease"
+
+
+async def test_while_it_is_filled_it_is_leased_and_no_plan_has_it(store, lock_of):
+    lock = lock_of("a")
+    seen = {}
+
+    async def fill(path):
+        seen["ready"] = await store.index.ready_artifact("prefix", lock_digest(lock))
+        seen["artifacts"] = await store.index.artifacts()
+        seen["leases"] = await store.index.leases()
+        seen["deleted"] = await store.delete_artifact(seen["artifacts"][0].id)
+        seen["content"] = os.listdir(path)
+        return Filled()
+
+    artifact = await store.publish_prefix(lock=lock, generation=NEW, build_id="b7", fill=fill)
+    assert seen["ready"] is None
+    assert [a.state for a in seen["artifacts"]] == ["building"]
+    assert [(lease.subject, lease.holder) for lease in seen["leases"]] == [(artifact.id, "build:b7")]
+    assert seen["deleted"] is False
+    assert seen["content"] == []
+
+
+async def test_failing_fill_leaves_nothing_and_its_exception_passes(store, lock_of, fill):
+    async def failing(path):
+        await fill(path)
+        raise BuildError("no wheel")
+
+    with pytest.raises(BuildError, match="no wheel"):
+        await store.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=failing)
+    assert left_over(store) == ([], [], [])
+    assert await store.index.artifacts() == []
+    assert await store.index.leases() == []
+    assert await store.index.current_generation("sha256:d", "linux-64") is None
+    again = await store.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=fill)
+    assert again.state == "ready"
+
+
+async def test_read_only_folders_of_a_package_are_removed_too(store, lock_of):
+    async def failing(path):
+        os.makedirs(os.path.join(path, "a", "b"))
+        os.chmod(os.path.join(path, "a", "b"), 0o500)
+        os.chmod(os.path.join(path, "a"), 0o500)
+        raise BuildError("x")
+
+    with pytest.raises(BuildError):
+        await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=failing)
+    assert left_over(store) == ([], [], [])
+
+
+async def test_cancelled_fill_leaves_nothing(store, lock_of, fill):
+    filling = asyncio.Event()
+
+    async def slow(path):
+        await fill(path)
+        filling.set()
+        await asyncio.sleep(3600)
+
+    task = asyncio.create_task(store.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=slow))
+    await filling.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert left_over(store) == ([], [], [])
+    assert await store.index.artifacts() == []
+
+
+async def test_cancelled_at_any_moment_it_is_whole_or_gone(store, lock_of, fill):
+    """Cancelled after k turns of the loop, for every k till it is done: never a row or content in between."""
+    outcomes = set()
+    for turns in range(200):
+        lock = lock_of(f"p{turns}")
+        task = asyncio.create_task(store.publish_prefix(lock=lock, generation=None, build_id="b", fill=fill))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        finished = task.done()
+        task.cancel()
+        await asyncio.wait([task])
+        ready = await store.index.ready_artifact("prefix", lock_digest(lock))
+        rows = [a for a in await store.index.artifacts() if a.key == lock_digest(lock)]
+        assert rows == ([ready] if ready else [])
+        assert [os.path.isdir(a.path) for a in rows] == [True] * len(rows)
+        outcomes.add(bool(ready))
+        if finished:
+            break
+    names = {os.path.basename(a.path) for a in await store.index.artifacts()}
+    assert set(os.listdir(store.layout.prefixes)) == names | {name + ".lease" for name in names}
+    assert os.listdir(store.layout.trash) == []
+    assert False in outcomes
+
+
+async def test_cancelled_while_its_place_is_made_nothing_is_left(store, lock_of, fill, monkeypatch):
+    """A thread can't be cancelled: what it makes late must be taken away too."""
+    from roost.store.artifacts import publish
+
+    make_lease = publish.make_lease
+
+    def cancel_first(path):
+        loop.call_soon_threadsafe(task.cancel)
+        time.sleep(0.2)
+        return make_lease(path)
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(publish, "make_lease", cancel_first)
+    task = asyncio.create_task(store.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=fill))
+    await asyncio.wait([task])
+    assert task.cancelled()
+    await asyncio.sleep(0.3)
+    assert left_over(store) == ([], [], [])
+    assert await store.index.artifacts() == []
+
+
+async def test_cancelled_while_committing_it_ends_whole(store, lock_of, fill, monkeypatch):
+    from roost.store.artifacts import publish
+
+    lock, durable = lock_of("a"), publish._make_durable
+    task = None
+
+    def cancel_now(layout, path):
+        loop.call_soon_threadsafe(task.cancel)
+        return durable(layout, path)
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(publish, "_make_durable", cancel_now)
+    task = asyncio.create_task(store.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=fill))
+    await asyncio.wait([task])
+    assert task.cancelled()
+    ready = await store.index.ready_artifact("prefix", lock_digest(lock))
+    assert os.path.isfile(os.path.join(ready.path, "bin", "python"))
+
+
+async def test_two_of_one_lock_share_a_prefix(store, lock_of, fill):
+    lock, both = lock_of("a"), asyncio.Event()
+    filled = []
+
+    async def together(path):
+        filled.append(path)
+        if len(filled) == 2:
+            both.set()
+        await both.wait()
+        return await fill(path)
+
+    other = NewGeneration(definition_digest="sha256:e", platform="linux-64")
+    first, second = await asyncio.gather(
+        store.publish_prefix(lock=lock, generation=NEW, build_id="b1", fill=together),
+        store.publish_prefix(lock=lock, generation=other, build_id="b2", fill=together),
+    )
+    third = await store.publish_prefix(lock=lock, generation=NEW, build_id="b3", fill=together)
+    assert first.id == second.id == third.id
+    assert len(filled) == 2
+    assert [a.id for a in await store.index.artifacts()] == [first.id]
+    names = os.path.basename(first.path)
+    assert left_over(store) == ([names, names + ".lease"], [], [])
+    generations = await store.index.generations_of_lock(lock_digest(lock))
+    assert sorted((g.definition_digest, g.number) for g in generations) == [
+        ("sha256:d", 1),
+        ("sha256:d", 2),
+        ("sha256:e", 1),
+    ]
+
+
+async def test_no_space_in_fill_is_named(store, lock_of):
+    async def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device", path)
+
+    with pytest.raises(StoreFullError) as caught:
+        await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=full)
+    assert caught.value.code == "store-full"
+    assert "ROOST_HOME" in caught.value.hint
+    assert left_over(store) == ([], [], [])
+
+
+async def test_order_of_sync_and_commit(store, lock_of, fill, monkeypatch, tmp_path):
+    trace = tmp_path / "trace"
+
+    async def filling(path):
+        with open(trace, "a") as stream:
+            stream.write(f"fill {path}\n")
+        return await fill(path)
+
+    monkeypatch.setenv(TRACE, str(trace))
+    artifact = await store.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=filling)
+    monkeypatch.delenv(TRACE)
+    operations = [line for line in trace.read_text().splitlines() if not line.startswith("point")]
+    assert operations == [
+        "commit insert_building",
+        f"fill {artifact.path}",
+        f"syncfs {artifact.path}",
+        f"sync-folder {store.layout.prefixes}",
+        "commit publish_rows",
+    ]
+
+
+async def test_hard_links_count_as_shared(store, lock_of, tmp_path):
+    cached = os.path.join(store.layout.packages, "f")
+    with open(cached, "wb") as stream:
+        stream.write(b"x" * 40_960)
+
+    async def fill(path):
+        os.link(cached, os.path.join(path, "linked"))
+        with open(os.path.join(path, "own"), "wb") as stream:
+            stream.write(b"x" * 8_192)
+        os.link(os.path.join(path, "own"), os.path.join(path, "twice"))
+        return Filled()
+
+    artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    folder = os.stat(artifact.path).st_blocks * 512
+    assert artifact.shared_bytes == os.stat(cached).st_blocks * 512 >= 40_960
+    own = artifact.bytes - artifact.shared_bytes - folder
+    assert 8_192 <= own < 16_384  # once, though it has two names inside
+
+
+async def test_many_publishes_at_once_number_without_a_gap(store, lock_of, fill):
+    async def one(number):
+        generation = NewGeneration(definition_digest=f"sha256:{number % 10}", platform="linux-64")
+        return await store.publish_prefix(
+            lock=lock_of(f"p{number}"), generation=generation, build_id=f"b{number}", fill=fill
+        )
+
+    artifacts = await asyncio.gather(*(one(number) for number in range(200)))
+    assert len({artifact.path for artifact in artifacts}) == 200
+    for definition in range(10):
+        generations = await store.index.generations(f"sha256:{definition}")
+        assert [g.number for g in generations] == list(range(1, 21))
+        assert [g.number for g in generations if g.current] == [20]

@@ -1,0 +1,173 @@
+"""What a new daemon finds, and what it makes of it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+
+import pytest
+
+from roost.model.records import BuildRecord, RunRecord
+from roost.store.disk.layout import Layout
+from roost.store.index import history
+from roost.store.store import Store
+
+NOW = "2026-01-01T00:00:00Z"
+
+
+def put(path, text="x"):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as stream:
+        stream.write(text)
+
+
+async def reopened(root):
+    store = await Store.open(root)
+    report = store.recovered
+    return store, report
+
+
+async def test_a_clean_root_needs_nothing(root, lock_of, fill):
+    store = await Store.open(root)
+    artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    await store.close()
+    store, report = await reopened(root)
+    assert (report.actions, report.failed_builds, report.ended_runs, report.live_runs) == ((), (), {}, ())
+    assert await store.index.ready_artifact("prefix", artifact.key) == artifact
+    await store.close()
+
+
+async def test_left_over_trash_stage_and_launch_plans_go(root):
+    await (await Store.open(root)).close()
+    layout = Layout(root)
+    for folder in (layout.trash, layout.stage, layout.launch):
+        put(f"{folder}/a/b/c")
+        put(f"{folder}/file")
+        os.symlink("/", f"{folder}/link")
+        os.makedirs(f"{folder}/locked/in")
+        os.chmod(f"{folder}/locked", 0o500)
+    store, _ = await reopened(root)
+    assert [os.listdir(folder) for folder in (layout.trash, layout.stage, layout.launch)] == [[], [], []]
+    assert os.path.isdir("/tmp")
+    await store.close()
+
+
+async def test_content_without_a_row_goes_unless_it_is_used(root):
+    await (await Store.open(root)).close()
+    prefixes = Layout(root).prefixes
+    for name in ("stray", "used"):
+        put(f"{prefixes}/{name}/bin/python")
+        put(f"{prefixes}/{name}.lease")
+    put(f"{prefixes}/only.lease")
+    with open(f"{prefixes}/used.lease") as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH)
+        store, _ = await reopened(root)
+        assert sorted(os.listdir(prefixes)) == ["used", "used.lease"]
+        await store.close()
+    store, _ = await reopened(root)
+    assert os.listdir(prefixes) == []
+    await store.close()
+
+
+async def test_a_row_without_content_goes_and_a_lease_file_comes_back(root, lock_of, fill):
+    import shutil
+
+    store = await Store.open(root)
+    gone = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    kept = await store.publish_prefix(lock=lock_of("b"), generation=None, build_id="b", fill=fill)
+    await store.close()
+    shutil.rmtree(gone.path)
+    os.unlink(kept.lease_path)
+    store, _ = await reopened(root)
+    assert [a.id for a in await store.index.artifacts()] == [kept.id]
+    assert sorted(os.listdir(store.layout.prefixes)) == sorted(map(os.path.basename, (kept.path, kept.lease_path)))
+    await store.close()
+
+
+async def test_open_builds_are_failed_with_a_code(root):
+    store = await Store.open(root)
+    for state in ("queued", "solving", "building", "succeeded", "failed", "cancelled"):
+        await store.index.insert_build(
+            BuildRecord(id=state, definition_digest="sha256:d", platform="linux-64", state=state, created=NOW)
+        )
+    await store.index.put_lease("x", "p-1", "build:building", "9999-01-01T00:00:00Z")
+    await store.index.put_lease("y", "p-1", "somebody", "9999-01-01T00:00:00Z")
+    await store.close()
+    store, report = await reopened(root)
+    assert report.failed_builds == ("queued", "solving", "building")
+    for state in report.failed_builds:
+        build = await store.index.build(state)
+        assert build.state == "failed"
+        assert build.error["code"] == "daemon-stopped"
+        assert build.ended
+    assert (await store.index.build("succeeded")).state == "succeeded"
+    assert (await store.index.build("cancelled")).error is None
+    assert [lease.id for lease in await store.index.leases()] == ["y"]
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "state", "status"),
+    [
+        ("done", '{"exit_status": 0, "ended": "2026-01-02T00:00:00Z"}', "succeeded", 0),
+        ("bad", '{"exit_status": 3, "ended": "2026-01-02T00:00:00Z"}', "failed", 3),
+        ("stopped", '{"exit_status": 143, "ended": "2026-01-02T00:00:00Z", "state": "cancelled"}', "cancelled", 143),
+        ("no-exit", None, "lost", None),
+        ("torn-exit", '{"exit_st', "lost", None),
+    ],
+)
+async def test_runs_get_the_end_that_their_folder_tells(root, name, text, state, status):
+    store = await Store.open(root)
+    await store.index.database.write(history.insert_record, run(name))
+    folder = store.layout.run_folder(name)
+    put(f"{folder}/lock", "")
+    if text is not None:
+        put(f"{folder}/exit", text)
+    await store.close()
+    store, report = await reopened(root)
+    found = await store.index.run(name)
+    assert report.ended_runs == {name: state}
+    assert (found.state, found.exit_status) == (state, status)
+    assert found.ended == ("2026-01-02T00:00:00Z" if status is not None else found.ended)
+    assert found.ended
+    await store.close()
+
+
+async def test_a_run_whose_supervisor_lives_goes_on(root):
+    store = await Store.open(root)
+    await store.index.database.write(history.insert_record, run("alive"))
+    await store.index.database.write(history.insert_record, run("ended", state="succeeded"))
+    path = store.layout.run_folder("alive") + "/lock"
+    put(path, "")
+    await store.close()
+    with open(path) as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        store, report = await reopened(root)
+        assert report.live_runs == ("alive",)
+        assert (await store.index.run("alive")).state == "running"
+        await store.close()
+    store, report = await reopened(root)
+    assert report.ended_runs == {"alive": "lost"}
+    assert (await store.index.run("ended")).state == "succeeded"
+    await store.close()
+
+
+def run(name, state="running"):
+    return RunRecord(
+        id=name,
+        state=state,
+        target="local",
+        command=("python",),
+        cwd="/",
+        definition_digest="sha256:d",
+        settings_digest="sha256:s",
+        created=NOW,
+    )
+
+
+async def test_an_exit_file_is_read_as_json(root):
+    from roost.store.disk.run_folders import outcome
+
+    put(f"{root}/run/exit", json.dumps({"exit_status": 0, "ended": NOW, "later": "field"}))
+    assert outcome(f"{root}/run").state == "succeeded"

@@ -1,0 +1,381 @@
+"""The index: each record comes back as it went in, and transactions are whole."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+
+import msgspec
+import pytest
+
+from roost.model.errors import StoreError
+from roost.model.locks.lock import HostPython, Lock, Wheel, lock_digest
+from roost.model.records import BuildRecord, Known, LayerRecord, NewGeneration, RunRecord
+from roost.store.disk.root import RootFormatError
+from roost.store.index import definitions, generations, history
+from roost.store.index.database import IndexDamagedError
+from roost.store.index.generations import GenerationUnknownError
+from roost.store.index.history import RecordUnknownError
+from roost.store.index.index import Index
+from roost.store.index.schema import MIGRATIONS, SCHEMA_VERSION, statements
+
+
+@pytest.fixture
+def index(store):
+    return store.index
+
+
+def build(number, **fields):
+    return BuildRecord(
+        **{
+            "id": f"b{number}",
+            "definition_digest": "sha256:d",
+            "platform": "linux-64",
+            "state": "queued",
+            "created": "2026-01-01T00:00:00Z",
+            **fields,
+        }
+    )
+
+
+def run(number, **fields):
+    return RunRecord(
+        **{
+            "id": f"r{number}",
+            "state": "queued",
+            "target": "local",
+            "command": ("python", "a b.py"),
+            "cwd": "/w",
+            "definition_digest": "sha256:d",
+            "settings_digest": "sha256:s",
+            "created": "2026-01-01T00:00:00Z",
+            **fields,
+        }
+    )
+
+
+async def test_definitions_keep_content_and_last_sighting(index):
+    assert await index.known_definition("sha256:a") is None
+    await index.remember_definition("sha256:a", b'{"format":1}', "train", "/w/environment.yml")
+    await index.remember_definition("sha256:a", b'{"format":1}', None, "/v/e.yml")
+    known = await index.known_definition("sha256:a")
+    assert (known.digest, known.canonical, known.name, known.source) == ("sha256:a", b'{"format":1}', None, "/v/e.yml")
+
+
+async def test_same_sighting_again_writes_nothing(index, store):
+    await index.remember_definition("sha256:a", b"{}", "n", "/w/e.yml")
+    before = os.stat(store.layout.index_path + "-wal").st_mtime_ns
+    await index.remember_definition("sha256:a", b"{}", "n", "/w/e.yml")
+    assert os.stat(store.layout.index_path + "-wal").st_mtime_ns == before
+
+
+async def test_nearest_candidates_same_path_then_name_then_latest(index):
+    for number in range(30):
+        await index.remember_definition(f"sha256:{number}", b"%d" % number, "other", f"/o/{number}.yml")
+    await index.remember_definition("sha256:path", b"p", "x", "/w/e.yml")
+    await index.remember_definition("sha256:name", b"n", "train", "/v/e.yml")
+    for number in range(30, 40):
+        await index.remember_definition(f"sha256:{number}", b"%d" % number, "other", f"/o/{number}.yml")
+    found = await index.nearest_candidates("train", "/w/e.yml", limit=20)
+    digests = [known.digest for known in found]
+    assert digests[:4] == ["sha256:path", "sha256:name", "sha256:39", "sha256:38"]
+    assert len(digests) == len(set(digests)) == 20
+    assert found[0].canonical == b"p"
+
+
+async def test_an_older_definition_seen_again_is_the_latest(index):
+    await index.remember_definition("sha256:a", b"a", "n", "/w/e.yml")
+    await index.remember_definition("sha256:b", b"b", "n", "/w/e.yml")
+    await index.remember_definition("sha256:a", b"a", "n", "/w/e.yml")
+    assert [known.digest for known in await index.nearest_candidates(None, "/w/e.yml")] == ["sha256:a", "sha256:b"]
+
+
+async def test_settings_and_locks_come_back(index):
+    lock = Lock(
+        platform="linux-64",
+        provider=HostPython(version="3.11.7", executable="/usr/bin/python3.11"),
+        wheels=(Wheel(name="six", version="1.16.0", sha256="ab" * 32),),
+    )
+    assert await index.settings("sha256:s") is None
+    await index.database.write(definitions.remember_settings, "sha256:s", b'{"variables":{}}')
+    await index.database.write(definitions.remember_settings, "sha256:s", b"other")
+    assert await index.settings("sha256:s") == b'{"variables":{}}'
+    assert await index.put_lock(lock) == lock_digest(lock)
+    assert await index.lock(lock_digest(lock)) == lock
+    assert await index.has_lock(lock_digest(lock)) is True
+    assert await index.lock("sha256:no") is None
+    assert await index.has_lock("sha256:no") is False
+
+
+async def test_generations_one_current_and_promotion(index, lock_of):
+    new = NewGeneration(definition_digest="sha256:d", platform="linux-64", as_of="2020-07-08T00:00:00Z")
+    for name in "abc":
+        await index.add_generation(new, lock_of(name))
+    other = await index.add_generation(msgspec.structs.replace(new, platform="osx-arm64"), lock_of("a"))
+    assert other.number == 1
+    assert (await index.current_generation("sha256:d", "linux-64")).number == 3
+    promoted = await index.promote("sha256:d", "linux-64", 1)
+    assert promoted.current
+    assert await index.current_generation("sha256:d", "linux-64") == promoted
+    assert promoted.as_of == "2020-07-08T00:00:00Z"
+    assert [(g.platform, g.number, g.current) for g in await index.generations("sha256:d")] == [
+        ("linux-64", 1, True),
+        ("linux-64", 2, False),
+        ("linux-64", 3, False),
+        ("osx-arm64", 1, True),
+    ]
+    assert (await index.add_generation(new, lock_of("d"))).number == 4
+    assert len(await index.generations_of_lock(lock_digest(lock_of("a")))) == 2
+    with pytest.raises(GenerationUnknownError) as caught:
+        await index.promote("sha256:d", "linux-64", 9)
+    assert caught.value.exit_status == 7
+    assert (await index.current_generation("sha256:d", "linux-64")).number == 4
+
+
+async def test_facts_are_one_snapshot_of_all(index, lock_of, store, fill):
+    nothing = await index.facts("sha256:d", "linux-64", ["solve"])
+    assert (nothing.known, nothing.generation, nothing.lock_known, nothing.artifact) == (False, None, False, None)
+    assert nothing.estimates["solve"].samples == 0
+    new = NewGeneration(definition_digest="sha256:d", platform="linux-64")
+    await index.remember_definition("sha256:d", b"{}")
+    first = await store.publish_prefix(lock=lock_of("a"), generation=new, build_id="b", fill=fill)
+    await index.add_generation(new, lock_of("b"))
+    await index.record_duration("solve", 2.0)
+    current = await index.facts("sha256:d", "linux-64", ["solve"])
+    assert (current.known, current.generation.number, current.lock_known, current.artifact) == (True, 2, True, None)
+    assert current.estimates["solve"].seconds == 2.0
+    older = await index.facts("sha256:d", "linux-64", number=1)
+    assert (older.generation.number, older.artifact) == (1, first)
+
+
+async def test_no_generation_without_its_lock(index, lock_of):
+    await index.add_generation(NewGeneration(definition_digest="sha256:d", platform="linux-64"), lock_of("a"))
+
+    def forget(connection):
+        connection.execute("DELETE FROM locks")
+
+    with pytest.raises(StoreError, match="FOREIGN KEY"):
+        await index.database.write(forget)
+    assert await index.has_lock(lock_digest(lock_of("a")))
+
+
+async def test_1000_generations_from_many_tasks_number_without_a_gap(index, lock_of):
+    new = NewGeneration(definition_digest="sha256:d", platform="linux-64")
+    lock = lock_of("a")
+    made = await asyncio.gather(*(index.add_generation(new, lock) for _ in range(1000)))
+    assert sorted(generation.number for generation in made) == list(range(1, 1001))
+    assert [g.number for g in await index.generations("sha256:d") if g.current] == [1000]
+
+
+async def test_a_failing_transaction_leaves_nothing(index, lock_of):
+    new = NewGeneration(definition_digest="sha256:d", platform="linux-64")
+    await index.add_generation(new, lock_of("a"))
+
+    def half(connection):
+        generations.add_generation(connection, new, lock_of("b"))
+        raise ValueError("in the middle")
+
+    with pytest.raises(ValueError, match="in the middle"):
+        await index.database.write(half)
+    assert (await index.current_generation("sha256:d", "linux-64")).number == 1
+    assert await index.lock(lock_digest(lock_of("b"))) is None
+    assert (await index.add_generation(new, lock_of("c"))).number == 2
+
+
+async def test_builds_are_updated_checked_and_paged(index):
+    for number in range(5):
+        await index.insert_build(build(number, reasons=("no-prefix",)))
+    changed = await index.update_build("b1", state="failed", seconds=1.5, error={"code": "x", "fields": {"a": [1]}})
+    assert await index.build("b1") == changed
+    assert (changed.state, changed.seconds, changed.reasons) == ("failed", 1.5, ("no-prefix",))
+    assert [b.id for b in await index.builds(2)] == ["b4", "b3"]
+    assert [b.id for b in await index.builds(2, before="b3")] == ["b2", "b1"]
+    assert [b.id for b in await index.open_builds()] == ["b0", "b2", "b3", "b4"]
+    assert await index.build("no") is None
+    with pytest.raises(RecordUnknownError) as caught:
+        await index.update_build("no", state="failed")
+    assert caught.value.exit_status == 7
+    with pytest.raises(msgspec.ValidationError):
+        await index.update_build("b1", state="exploded")
+    assert (await index.build("b1")).state == "failed"
+
+
+async def test_runs_are_updated_and_paged(index):
+    first = run(1, variables={"A": "1"}, secrets=("TOKEN",), interpreter={"path": "/p", "mtime": 1.5})
+    await index.database.write(history.insert_record, first)
+    await index.database.write(history.insert_record, run(2))
+    assert await index.run("r1") == first
+    await index.update_run("r1", state="succeeded", exit_status=0, lock_digest="sha256:l")
+    assert [r.id for r in await index.open_runs()] == ["r2"]
+    assert [(r.id, r.lock_digest) for r in await index.runs(before=None)] == [("r2", None), ("r1", "sha256:l")]
+
+
+SEEN = Known(digest="sha256:d", canonical=b"d", name="train", source="/w/environment.yml")
+
+
+async def test_a_run_begins_with_what_it_runs_in_and_its_event_or_not_at_all(index):
+    begun, event = await index.begin_run(run(1), SEEN, b"s", "run-created", {"run": "r1"})
+    assert await index.run("r1") == begun == run(1)
+    assert await index.known_definition("sha256:d") == SEEN
+    assert await index.settings("sha256:s") == b"s"
+    assert await index.events_since(0) == [event]
+    with pytest.raises(StoreError):  # that id is taken
+        await index.begin_run(
+            run(1, definition_digest="sha256:e", settings_digest="sha256:t"),
+            msgspec.structs.replace(SEEN, digest="sha256:e"),
+            b"t",
+            "run-created",
+            {},
+        )
+    assert await index.known_definition("sha256:e") is None
+    assert await index.settings("sha256:t") is None
+    assert await index.last_event() == 1
+
+
+async def test_a_run_ends_once_and_is_told_of_once(index):
+    await index.begin_run(run(1), SEEN, b"s", "run-created", {})
+    end = {"state": "failed", "exit_status": 3}
+    ended, event = await index.end_run("r1", end, "run-ended", {"run": "r1"})
+    assert (ended.state, ended.exit_status, event.fields) == ("failed", 3, {"run": "r1"})
+    assert await index.end_run("r1", {"state": "lost"}, "run-ended", {}) == (ended, None)
+    assert (await index.run("r1"), await index.last_event()) == (ended, 2)
+    await index.begin_run(run(2), SEEN, b"s", "run-created", {})
+    with pytest.raises(msgspec.ValidationError):
+        await index.end_run("r2", {"state": "exploded"}, "run-ended", {})
+    assert ((await index.run("r2")).state, await index.last_event()) == ("queued", 3)
+    with pytest.raises(RecordUnknownError):
+        await index.end_run("no", end, "run-ended", {})
+
+
+async def test_events_are_numbered_without_a_gap_and_pruned(index):
+    made = await asyncio.gather(*(index.append_event("build", {"n": n}) for n in range(50)))
+    assert sorted(event.seq for event in made) == list(range(1, 51))
+    assert [e.fields["n"] for e in await index.events_since(47)] == [made[47].fields["n"], 48, 49]
+    assert [e.seq for e in await index.events_since(0, limit=3)] == [1, 2, 3]
+    assert await index.prune_events(keep=10) == 40
+    assert (await index.events_since(0))[0].seq == 41
+    assert await index.prune_events(keep=0) == 10
+    assert await index.last_event() == 50
+    assert (await index.append_event("x")).seq == 51
+
+
+async def test_estimates_are_medians_of_the_latest(index):
+    for number in range(40):
+        await index.record_duration("link", float(number), bytes=number * 10 if number % 2 else None)
+    await index.record_duration("solve", 3.0)
+    found = await index.estimates(["link", "solve", "pip"])
+    assert (found["link"].seconds, found["link"].bytes, found["link"].samples) == (32.0, 320, 15)
+    assert (found["solve"].seconds, found["solve"].bytes, found["solve"].samples) == (3.0, None, 1)
+    assert (found["pip"].seconds, found["pip"].bytes, found["pip"].samples) == (None, None, 0)
+
+
+async def test_touch_never_goes_back(index, store, lock_of, fill):
+    artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    await index.touch_artifact(artifact.id, "2001-01-01T00:00:00Z")
+    assert (await index.artifact(artifact.id)).last_used == artifact.last_used
+    await index.touch_artifact(artifact.id, "2101-01-01T00:00:00Z")
+    assert (await index.artifact(artifact.id)).last_used == "2101-01-01T00:00:00Z"
+
+
+async def test_commits_are_synced_and_logged_ahead(index):
+    def pragmas(connection):
+        return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+
+    assert await index.database.write(pragmas) == ["wal", 2]  # 2 is FULL
+
+
+async def test_cancelled_callers_do_not_disturb_others(index):
+    tasks = [asyncio.create_task(index.append_event("e", {"n": n})) for n in range(100)]
+    await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+    await asyncio.wait(tasks)
+    events = await index.events_since(0)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert {task.result().seq for task in tasks[1::2]} <= {event.seq for event in events}
+
+
+async def test_a_newer_schema_is_refused(root):
+    path = os.path.join(root, "index.db")
+    await (await Index.open(path)).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    connection.close()
+    with pytest.raises(RootFormatError) as caught:
+        await Index.open(path)
+    assert caught.value.code == "root-format"
+    assert str(SCHEMA_VERSION + 1) in caught.value.message
+
+
+async def test_migrations_run_in_order_and_whole(root, monkeypatch):
+    from roost.store.index import database
+
+    path = os.path.join(root, "index.db")
+    index = await Index.open(path)
+    await index.append_event("kept")
+    await index.close()
+    after = SCHEMA_VERSION + 1
+    broken = {**MIGRATIONS, after: "CREATE TABLE extra (a); CREATE TABLE extra (a)"}
+    monkeypatch.setattr(database, "SCHEMA_VERSION", after)
+    monkeypatch.setattr(database, "MIGRATIONS", broken)
+    with pytest.raises(Exception, match="already exists"):
+        await Index.open(path)
+    monkeypatch.setattr(database, "MIGRATIONS", {**MIGRATIONS, after: "CREATE TABLE extra (a)"})
+    index = await Index.open(path)
+
+    def version(connection):
+        return connection.execute("PRAGMA user_version").fetchone()[0]
+
+    assert await index.database.read(version) == after
+    assert [event.kind for event in await index.events_since(0)] == ["kept"]
+    await index.close()
+
+
+async def test_layers_are_kept_by_key_and_dropped_by_blob(index):
+    first, second = (
+        LayerRecord(key=key, diff_id="sha256:d", digest="sha256:b", size=7, stamp=1, packages=(f"{key} 1",))
+        for key in "ab"
+    )
+    other = LayerRecord(key="c", diff_id="sha256:e", digest="sha256:f", size=8, stamp=2)
+    for layer in (first, second, other):
+        await index.put_layer(layer)
+    assert await index.layers(["a", "c", "x"]) == {"a": first, "c": other}
+    await index.touch_layers(["c"])
+    assert (await index.all_layers())[0] == other
+    await index.put_layer(msgspec.structs.replace(first, size=9))
+    assert (await index.layers(["a"]))["a"].size == 9
+    await index.drop_layers(["sha256:b"])
+    assert await index.all_layers() == [other]
+
+
+def test_schema_statements_are_whole():
+    found = [statement for script in MIGRATIONS.values() for statement in statements(script)]
+    assert all(statement.startswith(("CREATE ", "DROP ", "INSERT ", "UPDATE ")) for statement in found)
+    assert all(statement.count("(") == statement.count(")") for statement in found)
+
+
+@pytest.mark.parametrize("damage", ["header", "page"])
+async def test_a_damaged_index_is_named(root, damage):
+    path = os.path.join(root, "index.db")
+    index = await Index.open(path)
+    for number in range(200):
+        await index.remember_definition(f"sha256:{number}", b"x" * 100, "n", f"/{number}")
+    await index.close()
+    size = os.path.getsize(path)
+    with open(path, "r+b") as stream:
+        stream.seek(0 if damage == "header" else 4096)
+        stream.write(b"\xff" * (100 if damage == "header" else size - 4096))
+
+    async def use():
+        opened = await Index.open(path)
+        try:
+            await opened.nearest_candidates()
+        finally:
+            await opened.close()
+
+    with pytest.raises(IndexDamagedError) as caught:
+        await use()
+    assert caught.value.code == "index-damaged"
+    assert path in caught.value.message
+    assert caught.value.hint
