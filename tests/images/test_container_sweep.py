@@ -16,8 +16,9 @@ from roost.daemon.engines.docker.address import DockerConfig
 from roost.daemon.engines.docker.containers import PROBE, DockerContainers
 from roost.daemon.engines.docker.engine import DockerEngine
 from roost.daemon.engines.docker.errors import EngineError
+from roost.daemon.engines.docker.labels import ROOT_LABEL, root_name
 from roost.daemon.runs import sweep as container_sweep
-from roost.daemon.runs.sweep import ROOT_LABEL, ContainerSweep, root_name
+from roost.daemon.runs.sweep import ContainerSweep
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from roost.daemon.config.config import Config
 from roost.daemon.credentials.host import find_credentials
-from roost.daemon.runs.sweep import ROOT_LABEL, root_name
+from roost.daemon.engines.docker.labels import ROOT_LABEL, root_name
 from roost.store.disk.layout import Layout
 
 if TYPE_CHECKING:

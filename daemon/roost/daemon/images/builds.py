@@ -37,7 +37,7 @@ from roost.daemon.images.requests import INTERPRETER, Assembled, ImageRequest, I
 from roost.daemon.images.scripts import script_steps
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.reporter import BuildProgress
-from roost.daemon.jobs.shared_task import Listener, SharedTask, SharedTasks
+from roost.daemon.jobs.shared_task import SharedTask, SharedTasks, relay
 from roost.daemon.layers.grouping import LAYER_LIMIT, LayerContent, layer_count
 from roost.daemon.oci.answers import Unknown, Yes
 from roost.daemon.oci.platforms import image_platform
@@ -99,12 +99,12 @@ class ImageBuilds:
         tell: Callable[[Message], None],
     ) -> ImageResult:
         async with self._flights.join(key, start) as (flight, listener, _):  # type: ignore[arg-type]
-            relay = asyncio.create_task(_relay(listener, tell))
+            relaying = asyncio.create_task(relay(listener, tell))
             try:
                 ready = await flight.outcome()
             finally:
                 listener.close()
-                await asyncio.shield(relay)
+                await asyncio.shield(relaying)
         if ready.recorded == wanted.generation:
             return ready
         if isinstance(wanted, ImageRequest):
@@ -392,8 +392,3 @@ def _check_depth(below: int, own: int) -> None:
 
 def _pruned() -> PrunedError:
     return PrunedError("The engine took the image, and does not have it any more", hint="Try again.")
-
-
-async def _relay(listener: Listener, tell: Callable[[Message], None]) -> None:
-    async for message in listener.messages():
-        tell(message)

@@ -53,6 +53,12 @@ class Listener:
                 yield message
 
 
+async def relay(listener: Listener, notify: Callable[[Message], None]) -> None:
+    """Pass every message of ``listener`` to ``notify``, until the listener is closed."""
+    async for message in listener.messages():
+        notify(message)
+
+
 def append_coalesced(backlog: list[Message], message: Message) -> None:
     """Append, dropping older progress of the same step, and the oldest lines where there are too many."""
     if message.event == "progress" and backlog:

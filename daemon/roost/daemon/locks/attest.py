@@ -19,10 +19,11 @@ from packaging.requirements import Requirement
 
 from roost.daemon.credentials.substitution import mask, substitute
 from roost.daemon.decision.images import adds_python
+from roost.daemon.engines.conda.platforms import BASELINE_GLIBC
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.locks.artifact import HINT, LockPoisonedError, SharedLock
-from roost.daemon.locks.solve import BASELINE_GLIBC, SolveJob, conda_specs, with_credentials
+from roost.daemon.locks.solve import SolveJob, conda_specs, with_credentials
 from roost.daemon.locks.verify_offline import LockExpectation, check_provided, verify, vouched
 from roost.daemon.oci.target_platforms import split_platform
 from roost.model.definition import PipItem

@@ -11,6 +11,7 @@ import msgspec
 from roost.daemon.credentials.host import urls_of, variables_of
 from roost.daemon.credentials.substitution import mask, require_variables
 from roost.daemon.decision.images import adds_python
+from roost.daemon.engines.conda.platforms import BASELINE_GLIBC
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.target_platforms import split_platform
@@ -18,9 +19,6 @@ from roost.model.definition import Defaults, Definition
 from roost.model.errors import CodedError, InvalidDefinitionError
 from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, RemoteInput, Wheel
 from roost.model.syntax.specs import spec_name
-
-# What wheels beside conda packages may count on, as the conda part does (see the baseline of the conda engine).
-BASELINE_GLIBC = "2.28"
 
 
 class PlatformMissingError(InvalidDefinitionError):

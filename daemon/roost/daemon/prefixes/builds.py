@@ -11,7 +11,7 @@ from roost.daemon.credentials.substitution import hidden_places, substitute
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.reporter import BuildProgress
-from roost.daemon.jobs.shared_task import Listener, SharedTask, SharedTasks
+from roost.daemon.jobs.shared_task import SharedTask, SharedTasks, relay
 from roost.daemon.launch.drift import prefix_fault
 from roost.daemon.launch.folder import LaunchFolder
 from roost.daemon.launch.prepare import invalidate_launch_plans
@@ -64,12 +64,12 @@ class PrefixBuilds:
             return await self._find_or_publish(flight, wanted)
 
         async with self._flights.join(lock_digest(wanted.lock), start) as (flight, listener, _):
-            relay = asyncio.create_task(_relay(listener, tell))
+            relaying = asyncio.create_task(relay(listener, tell))
             try:
                 return await flight.outcome()
             finally:
                 listener.close()
-                await asyncio.shield(relay)
+                await asyncio.shield(relaying)
 
     async def stop(self) -> None:
         await self._flights.cancel_all()
@@ -136,8 +136,3 @@ class PrefixBuilds:
 
 def _names(lock: Lock) -> set[str]:
     return {package.name for package in lock.conda} | {wheel.name for wheel in lock.wheels}
-
-
-async def _relay(listener: Listener, tell: Callable[[Message], None]) -> None:
-    async for message in listener.messages():
-        tell(message)

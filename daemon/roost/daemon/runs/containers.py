@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from roost.daemon.engines.docker.labels import ROOT_LABEL, RUN_LABEL, root_name
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.jobs.views import error_body
@@ -30,7 +31,7 @@ from roost.daemon.oci.target_platforms import can_run
 from roost.daemon.runs.attach import Channel
 from roost.daemon.runs.bridge import Bridge, ClientGoneError
 from roost.daemon.runs.runs import OVER, Runs
-from roost.daemon.runs.sweep import ROOT_LABEL, RUN_LABEL, ContainerSweep, root_name
+from roost.daemon.runs.sweep import ContainerSweep
 from roost.model.definition import ContainerSettings as ContainerSettings
 from roost.model.errors import CodedError, LookupFailedError, ServiceUnreachableError, StoreError
 from roost.model.records import RunRecord

@@ -7,26 +7,18 @@ the daemon that made it. A daemon that comes later asks once what one before it 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from roost.daemon.engines.docker.labels import ROOT_LABEL, RUN_LABEL, root_name
 from roost.model.errors import CodedError
 
 if TYPE_CHECKING:  # the SDK is loaded when an engine is first used
     from roost.daemon.engines.docker.containers import DockerContainers, EngineContainer
 
-ROOT_LABEL = "org.roost.root"
-RUN_LABEL = "org.roost.run"
 AGAIN_SECONDS = 60.0
 """Until what could not be removed is tried again."""
-
-
-def root_name(root: str) -> str:
-    """What the label of a root holds."""
-    return hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
 
 
 class ContainerSweep:

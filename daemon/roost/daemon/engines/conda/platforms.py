@@ -12,7 +12,9 @@ from collections.abc import Mapping
 
 from roost.model.errors import BuildError, InvalidDefinitionError
 
-_LINUX = {"__unix": "0", "__linux": "4.18", "__glibc": "2.28"}
+BASELINE_GLIBC = "2.28"
+"""The glibc that packages for Linux may count on, wheels too, unless ``[system]`` states another."""
+_LINUX = {"__unix": "0", "__linux": "4.18", "__glibc": BASELINE_GLIBC}
 _BASELINES: dict[str, dict[str, str]] = {
     "linux-64": {**_LINUX, "__archspec": "x86_64"},
     "linux-aarch64": {**_LINUX, "__archspec": "aarch64"},
