@@ -44,7 +44,7 @@ async def registered(served: Any, name: str, *dependencies: str, **variables: st
 
 async def add(served: Any, digest: str, lineage: str, lock: Lock, **fields: str) -> Generation:
     new = NewGeneration(definition_digest=digest, platform=lineage, **fields)
-    generation: Generation = await served.store.index.add_generation(new, lock)
+    generation: Generation = await served.store.index.generations.add(new, lock)
     return generation
 
 
@@ -136,7 +136,9 @@ async def test_each_platform_goes_back_by_itself(served: Any) -> None:
     assert (answer["after"]["number"], answer["after"]["host"], answer["ready"]) == (1, False, None)
     status, answer = await roll_back(served, "train", platform=HERE + "+host", to=2)
     assert (answer["before"]["number"], answer["after"]["number"]) == (1, 2)
-    current = {g.platform: g.number for g in await served.store.index.generations(digest) if g.current}
+    current = {
+        g.platform: g.number for g in await served.store.index.generations.list_by_definition(digest) if g.current
+    }
     assert current == {HERE: 1, HERE + "+host": 2, "osx-64": 2}
     status, shown = await served.get("/v1/environments/train")
     assert [(g["platform"], g["host"], g["number"]) for g in shown["generations"] if g["current"]] == [
@@ -163,9 +165,9 @@ async def test_two_who_go_back_at_once_go_back_twice(served: Any) -> None:
     answers = await asyncio.gather(roll_back(served, "train"), roll_back(served, "train"))
     moves = sorted((answer["before"]["number"], answer["after"]["number"]) for _, answer in answers)
     assert moves == [(2, 1), (3, 2)]
-    kinds = [event.kind for event in await served.store.index.events_since(0)]
+    kinds = [event.kind for event in await served.store.index.events.list_since(0)]
     assert kinds.count("generation-promoted") == 2
-    current = await served.store.index.current_generation(digest, HERE)
+    current = await served.store.index.generations.find_current(digest, HERE)
     assert current.lock_digest == lock_digest(lock_of(a="1"))
 
 

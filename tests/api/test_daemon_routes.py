@@ -155,7 +155,7 @@ async def test_events_marks_a_gap_where_they_are_gone(served: Any) -> None:
     events = served.app[EVENTS]
     for _ in range(10):
         await events.append("test")
-    await served.store.index.prune_events(3)
+    await served.store.index.events.prune(3)
     async with served.session.get("http://roost/v1/events?since=2") as response:
         lines = await _lines(response, 4)
     assert [(line["kind"], line["seq"]) for line in lines] == [("gap", 7), ("test", 8), ("test", 9), ("test", 10)]

@@ -9,7 +9,6 @@ import pytest
 
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel, lock_digest
 from roost.model.records import NewGeneration, RunRecord
-from roost.store.index import history
 
 NOW = "2026-01-01T00:00:00Z"
 
@@ -34,9 +33,8 @@ async def filled(served: Any) -> Any:
             lock("2.0.0", (Wheel(name="numpy", version="1.24.0"), Wheel(name="typing-extensions", version="4"))),
         ),
     ):
-        await index.add_generation(NewGeneration(definition_digest=definition, platform="linux-64"), each)
-    await index.database.write(
-        history.insert_record,
+        await index.generations.add(NewGeneration(definition_digest=definition, platform="linux-64"), each)
+    await index.runs.insert(
         RunRecord(
             id="r1", state="succeeded", target="local", command=("python",), cwd="/", definition_digest="sha256:d",
             settings_digest="s", created=NOW, lock_digest=lock_digest(lock("1.26.3")), environment_name="train",

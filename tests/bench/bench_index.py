@@ -24,7 +24,8 @@ import msgspec
 from tests.bench.measuring import folder, line
 
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock
-from roost.store.index.index import Index, facts_of
+from roost.store.index.index import Index
+from roost.store.index.transactions import load_facts
 
 STEPS = ("solve", "lock-pip", "download", "link", "pip", "bytecode", "scripts", "sync", "publish")
 PLATFORM = "linux-64"
@@ -86,19 +87,19 @@ async def filled(place, count):
         await index.database.write(fill, start, min(count, start + 20_000))
     for step in STEPS:
         for _ in range(15):
-            await index.record_duration(step, 1.0, 1000)
+            await index.durations.record(step, 1.0, 1000)
     print(f"filled {count:,} definitions in {time.perf_counter() - started:.0f} s", file=sys.stderr)
     return index
 
 
 async def plans(index, count, number):
-    """Seconds of each of ``number`` calls of ``facts`` for random known definitions."""
+    """Seconds of each of ``number`` calls of ``load_facts`` for random known definitions."""
     chosen = random.Random(1)
     seconds = []
     for _ in range(number):
         definition = digest("definition", chosen.randrange(count))
         started = time.perf_counter()
-        facts = await index.facts(definition, PLATFORM, STEPS)
+        facts = await index.load_facts(definition, PLATFORM, STEPS)
         seconds.append(time.perf_counter() - started)
         assert facts.known
         assert facts.lock_known
@@ -111,7 +112,7 @@ def alone(connection, chosen):
     seconds = []
     for definition in chosen:
         started = time.perf_counter()
-        facts_of(connection, definition, PLATFORM, STEPS, None)
+        load_facts(connection, definition, PLATFORM, STEPS)
         seconds.append(time.perf_counter() - started)
     return seconds
 
@@ -132,7 +133,7 @@ async def measure(counts, number, kept):
             line(f"without hop, {count:,}", await indexes[count].database.read(alone, chosen))
         for count in counts:
             started = time.perf_counter()
-            found = await indexes[count].nearest_candidates("train", "/project/7/e.yml")
+            found = await indexes[count].definitions.list_candidates("train", "/project/7/e.yml")
             print(f"nearest, {count:,}: {len(found)} candidates in {(time.perf_counter() - started) * 1000:.1f} ms")
             await indexes[count].close()
 

@@ -84,7 +84,7 @@ async def bench(folder: Path, pairs: int, imports: int) -> None:
 
 async def write_anew(there: Place, lock: Lock) -> float:
     """Seconds to write all layers, none of them kept."""
-    await there.store.index.drop_layers([layer.digest for layer in await there.store.index.all_layers()])
+    await there.store.index.layers.delete([layer.digest for layer in await there.store.index.layers.list_all()])
     started = time.perf_counter()
     await there.write(lock)
     return time.perf_counter() - started

@@ -63,7 +63,7 @@ async def plans(store, number, path):
     planner = Planner(store, Engines(store.layout, Config()), Defaults())
     what = EnvironmentSelector(cwd=os.path.dirname(path))
     resolved = await resolve(what, planner.defaults)
-    await store.index.remember_definition(resolved.digest, resolved.canonical, "bench", path)
+    await store.index.definitions.record_sighting(resolved.digest, resolved.canonical, "bench", path)
     lock = Lock(platform=resolved.platform, provider=CondaPython(), system={"__bench": path})
     new = NewGeneration(definition_digest=resolved.digest, platform=resolved.platform)
 

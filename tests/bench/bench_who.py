@@ -27,7 +27,7 @@ from tests.bench.measuring import folder, in_turns, line, served, timed
 
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock
 from roost.model.records import ImageRecord, RunRecord
-from roost.store.index import definitions
+from roost.store.index import locks as lock_queries
 from roost.store.index.packages import SPAN_BITS
 from roost.store.store import Store
 
@@ -143,7 +143,7 @@ def add_prefixes(connection, rows):
 
 async def fill(root, count, each):
     store = await Store.open(root)
-    if not await store.index.known_packages("numpy"):
+    if not await store.index.packages.list_versions("numpy"):
         began = time.perf_counter()
         await store.index.database.write(names)
         for start in range(0, count, 5_000):
@@ -169,13 +169,13 @@ async def keeping(root, each, pairs):
     """Seconds that keeping a lock takes without and with the index of its packages, in turns."""
     store, random_ = await Store.open(root), random.Random(os.urandom(8))  # a kept folder has those of the last run
     taken = {"keep a lock, unindexed": [], "keep a lock": []}
-    whole = definitions.add_contents
+    whole = lock_queries.add_contents
     for _ in range(pairs):
         for name, add in zip(taken, (lambda *ignored: None, whole), strict=True):
             lock = new_lock(random_, random_.getrandbits(200), each)
-            definitions.add_contents = add
+            lock_queries.add_contents = add
             began = time.perf_counter()
-            await store.index.put_lock(lock)
+            await store.index.locks.put(lock)
             taken[name].append(time.perf_counter() - began)
     medians = [line(name, seconds) for name, seconds in taken.items()]
     means = [sum(seconds) / pairs for seconds in taken.values()]

@@ -79,14 +79,14 @@ def add_version(connection, environment, version, settings, settings_digest, num
 
 async def fill(root, count, versions):
     store = await Store.open(root)
-    if not await store.index.environments(1):
+    if not await store.index.environments.list_page(1):
         began = time.perf_counter()
         for start in range(0, count, 50):
             await store.index.database.write(environments, start, min(count, start + 50), versions)
         for version in (1, versions):
             digest = digest_of(canonical(definition(count // 2, version), Defaults()))
             new = NewGeneration(definition_digest=digest, platform=PLATFORM)
-            await store.index.add_generation(new, new_lock(random.Random(version), version, 200))
+            await store.index.generations.add(new, new_lock(random.Random(version), version, 200))
         print(f"filled {count:,} environments in {time.perf_counter() - began:.0f} s", file=sys.stderr)
     await store.close()
 

@@ -82,10 +82,10 @@ async def test_full_while_filling(small):
     assert caught.value.code == "store-full"
     assert small in caught.value.message
     assert (os.listdir(store.layout.prefixes), os.listdir(store.layout.trash)) == ([], [])
-    assert await store.index.artifacts() == []
+    assert await store.index.artifacts.list_all() == []
     assert os.statvfs(small).f_bfree > free - 100  # what is missing is the index's
     artifact = await store.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=fill)
-    assert (await store.index.facts("sha256:d", "linux-64")).artifact == artifact
+    assert (await store.index.load_facts("sha256:d", "linux-64")).artifact == artifact
     await store.close()
 
 
@@ -100,16 +100,16 @@ async def test_full_at_the_commit(small):
 
     with pytest.raises(StoreFullError):
         await store.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=filling)
-    facts = await store.index.facts("sha256:d", "linux-64")
+    facts = await store.index.load_facts("sha256:d", "linux-64")
     assert (facts.generation, facts.artifact) == (None, None)
-    assert await store.index.lock(lock_digest(lock)) is None
+    assert await store.index.locks.find(lock_digest(lock)) is None
     assert (os.listdir(store.layout.prefixes), os.listdir(store.layout.trash)) == ([], [])
     os.unlink(f"{small}/other")
     artifact = await store.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=fill)
-    assert (await store.index.facts("sha256:d", "linux-64")).artifact == artifact
+    assert (await store.index.load_facts("sha256:d", "linux-64")).artifact == artifact
     await store.close()
     store = await Store.open(small)
-    assert [a.id for a in await store.index.artifacts()] == [artifact.id]
+    assert [a.id for a in await store.index.artifacts.list_all()] == [artifact.id]
     await store.close()
 
 
@@ -120,7 +120,7 @@ async def test_full_before_it_begins(small):
     stuff(f"{small}/other")
     with pytest.raises(StoreFullError):
         await store.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=overfill)
-    assert [a for a in await store.index.artifacts() if a.state == "ready"] == []
+    assert [a for a in await store.index.artifacts.list_all() if a.state == "ready"] == []
     assert os.listdir(store.layout.prefixes) == []
     os.unlink(f"{small}/other")
     await store.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=fill)
@@ -134,21 +134,21 @@ async def test_full_while_the_index_is_written(small):
 
     async def add_for_ever():
         while len(added) < 1000:
-            added.append(await store.index.add_generation(NEW, lock_of(len(added), packages=50)))
+            added.append(await store.index.generations.add(NEW, lock_of(len(added), packages=50)))
 
     with pytest.raises(StoreFullError) as caught:
         await add_for_ever()
     assert caught.value.retryable
-    generations = await store.index.generations("sha256:d")
+    generations = await store.index.generations.list_by_definition("sha256:d")
     assert [g.number for g in generations] == [g.number for g in added] == list(range(1, len(added) + 1))
     for generation in generations:
-        assert await store.index.lock(generation.lock_digest) is not None
+        assert await store.index.locks.find(generation.lock_digest) is not None
     os.unlink(f"{small}/other")
-    last = await store.index.add_generation(NEW, lock_of(0))
+    last = await store.index.generations.add(NEW, lock_of(0))
     assert last.number == len(added) + 1
     await store.close()
     store = await Store.open(small)
-    assert len(await store.index.generations("sha256:d")) == last.number
+    assert len(await store.index.generations.list_by_definition("sha256:d")) == last.number
     await store.close()
 
 
@@ -159,17 +159,17 @@ async def test_how_a_build_ended_is_recorded_once_there_is_space(small):
     build = BuildRecord(
         id="b1", definition_digest="sha256:d", platform="linux-64", state="building", created="2026-01-01"
     )
-    await store.index.insert_build(build)
+    await store.index.builds.insert(build)
     stuff(f"{small}/other")
     body = ErrorBody(code="build-failed", message="x" * 1_000_000, hint="", retryable=False, fields={}, location=None)
     await records.end(build, "failed", 0.0, body)
-    assert (await store.index.build("b1")).state == "building"
+    assert (await store.index.builds.find("b1")).state == "building"
     os.unlink(f"{small}/other")
     await records.catch_up()
-    ended = await store.index.build("b1")
+    ended = await store.index.builds.find("b1")
     assert (ended.state, ended.error["code"]) == ("failed", "build-failed")
     await records.catch_up()
-    assert [event.kind for event in await store.index.events_since(0, 10)] == ["build-ended"]
+    assert [event.kind for event in await store.index.events.list_since(0, 10)] == ["build-ended"]
     await store.close()
 
 
@@ -196,7 +196,7 @@ async def test_opening_on_a_full_disk(small):
     except StoreFullError:
         os.unlink(f"{small}/other")
         store = await Store.open(f"{small}/new/root")
-    assert await store.index.ready_artifact("prefix", artifact.key) == artifact
+    assert await store.index.artifacts.find_ready("prefix", artifact.key) == artifact
     await store.close()
 
 

@@ -76,21 +76,21 @@ async def assert_whole(root):
     """What must hold of every root that was opened, whatever happened before; returns the keys that are ready."""
     store = await Store.open(root)
     layout = store.layout
-    artifacts = await store.index.artifacts()
+    artifacts = await store.index.artifacts.list_all()
     names = {os.path.basename(artifact.path) for artifact in artifacts}
     assert {artifact.state for artifact in artifacts} <= {"ready"}
     assert set(os.listdir(layout.prefixes)) == names | {name + ".lease" for name in names}
     for artifact in artifacts:
         contents = [os.path.getsize(os.path.join(artifact.path, name)) for name in os.listdir(artifact.path)]
         assert contents == [800] * 20
-        assert await store.index.lock(artifact.key) is not None
+        assert await store.index.locks.find(artifact.key) is not None
     assert [os.listdir(folder) for folder in (layout.stage, layout.trash, layout.launch)] == [[], [], []]
-    assert await store.index.open_builds() == []
-    assert await store.index.leases() == []
+    assert await store.index.builds.list_open() == []
+    assert await store.index.leases.list_active() == []
     ready = {artifact.key for artifact in artifacts}
-    for generation in await store.index.generations("sha256:a"):
-        assert await store.index.lock(generation.lock_digest) is not None
-    current = await store.index.current_generation("sha256:a", "linux-64")
+    for generation in await store.index.generations.list_by_definition("sha256:a"):
+        assert await store.index.locks.find(generation.lock_digest) is not None
+    current = await store.index.generations.find_current("sha256:a", "linux-64")
     assert await store.index.database.read(uncovered) == []
     await store.close()
     return ready, current
@@ -188,7 +188,7 @@ async def test_killed_at_random_times_of_a_busy_store(children, new_root):
         await assert_whole(root)
     assert children.run("churn", root, CHURN_SECONDS="0.5") == -signal.SIGALRM
     store = await Store.open(root)
-    assert len(await store.index.generations("sha256:a")) > 1
+    assert len(await store.index.generations.list_by_definition("sha256:a")) > 1
     await store.close()
 
 

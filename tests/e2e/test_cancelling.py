@@ -106,12 +106,12 @@ async def check_nothing_is_left(work: Services) -> None:
     """Every build has its end, and rows and content fit."""
     while work.builds.under_way:  # its end was told; what keeps its log may have a line to write
         await asyncio.sleep(0.001)
-    assert {build.state for build in await work.store.index.builds(1000)} <= {"succeeded", "cancelled"}
-    artifacts = await work.store.index.artifacts()
+    assert {build.state for build in await work.store.index.builds.list_page(1000)} <= {"succeeded", "cancelled"}
+    artifacts = await work.store.index.artifacts.list_all()
     assert {artifact.state for artifact in artifacts} <= {"ready"}
     there = {name.removesuffix(".lease") for name in lists(work.store.layout.prefixes)}
     assert there == {Path(artifact.path).name for artifact in artifacts}
-    assert await work.store.index.leases() == []
+    assert await work.store.index.leases.list_active() == []
     assert lists(work.store.layout.stage) == []
 
 

@@ -40,7 +40,7 @@ def child(root: Path, forge: Path, point: str = "") -> subprocess.CompletedProce
 
 async def assert_sound(there: Place) -> int:
     """Every row has its blob, every blob its row, nothing is staged; how many layers are kept."""
-    layout, rows = there.store.layout, await there.store.index.all_layers()
+    layout, rows = there.store.layout, await there.store.index.layers.list_all()
     assert all(intact(layout, row, thorough=True) for row in rows)
     assert stray_blobs(layout, [row.digest for row in rows]) == []
     assert not list(Path(layout.stage).iterdir())
@@ -59,7 +59,7 @@ async def test_killed_and_taken_up_again(short_folder: Path, forge: Path, point:
         found = await assert_sound(there)
         assert found >= 2 if kept is None else found <= kept
         before = {row.digest: Path(blob_path(there.store.layout, row.digest)).stat().st_ino for row in
-                  await there.store.index.all_layers()}  # fmt: skip
+                  await there.store.index.layers.list_all()}  # fmt: skip
         content = await there.write(lock_of(await there.solve(*NAMES)))
         assert [layer.diff_id for layer in content.layers] == whole.stdout.split()
         for digest, inode in before.items():

@@ -16,10 +16,10 @@ from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel, lock_
 from roost.model.package_uses import UsePage
 from roost.model.records import Artifact, EnvironmentBody, ImageRecord, NewGeneration, NewVersion, RunRecord
 from roost.model.syntax.pip_lines import normalise_name
-from roost.store.index import artifacts, environments, history, images, where_used
+from roost.store.index import artifacts, environments, images, records, where_used
 from roost.store.index import generations as index_generations
 from roost.store.index.database import _migrate, _prepare
-from roost.store.index.definitions import put_lock
+from roost.store.index.locks import put_lock
 from roost.store.index.packages import SPAN_BITS, packages_of
 from roost.store.index.schema import MIGRATIONS, statements
 
@@ -88,7 +88,7 @@ class Indexed:
         index_generations.add_generation(self.connection, new, self.chosen(number))
 
     def do_promote(self, definition, number):
-        if index_generations.generation(self.connection, f"sha256:{definition}", "linux-64", number):
+        if index_generations.find_generation(self.connection, f"sha256:{definition}", "linux-64", number):
             index_generations.promote(self.connection, f"sha256:{definition}", "linux-64", number)
 
     def do_register(self, name, definition, setting, archive):
@@ -99,7 +99,7 @@ class Indexed:
             ),
             canonical=b"{}", settings_canonical=b"{}", kind="system-managed",
         )  # fmt: skip
-        version = environments.register(self.connection, new).version
+        version = environments.register_version(self.connection, new).version
         if archive:
             environments.set_archived(self.connection, name, version.version, True)
 
@@ -117,18 +117,18 @@ class Indexed:
         key = lock_digest(self.chosen(number))
         made = Artifact(id=f"p{self.made}", kind="prefix", key=key, platform="", state="building", path=f"/{self.made}")
         artifacts.insert_building(self.connection, made, "b")
-        if artifacts.ready_artifact(self.connection, "prefix", key) is None:
+        if artifacts.find_ready_artifact(self.connection, "prefix", key) is None:
             artifacts.mark_ready(self.connection, made)
 
     def do_delete(self, number):
-        found = artifacts.ready_artifact(self.connection, "prefix", lock_digest(self.chosen(number)))
+        found = artifacts.find_ready_artifact(self.connection, "prefix", lock_digest(self.chosen(number)))
         if found and number % 2:
-            artifacts.drop_artifact(self.connection, found.id)
+            artifacts.delete_artifact_row(self.connection, found.id)
         elif found:
             artifacts.mark_retired(self.connection, found.id)
 
     def do_run(self, number):
-        history.insert_record(
+        records.insert_record(
             self.connection,
             RunRecord(
                 id=f"r{self.made}", state="running", target="local", command=("x",), cwd="/", created=NOW,
@@ -142,7 +142,7 @@ class Indexed:
         row = self.connection.execute("SELECT id FROM runs LIMIT 1").fetchone()
         if row:
             fields = {"lock_digest": lock_digest(self.chosen(number)), "state": "succeeded"}
-            history.update_record(self.connection, RunRecord, row["id"], fields)
+            records.update_record(self.connection, RunRecord, row["id"], fields)
 
 
 def new_connection():
@@ -208,12 +208,14 @@ KINDS = ("environments", "generations", "images", "prefixes", "runs")
 @given(starts, steps, st.sampled_from(NAMES), versions_wanted, st.integers(0, 3))
 def test_the_answer_is_that_of_a_walk_through_everything(start, todo, name, versions, limit):
     made = indexed(start, todo)
-    known = [each for each in where_used.known_packages(made.connection, name) if each.package.version in versions]
+    known = [
+        each for each in where_used.list_package_versions(made.connection, name) if each.package.version in versions
+    ]
     wanted = {each.package for each in known}
     assert {normalise_name(each.name) for each in wanted} <= {normalise_name(name)}
     expected = walked(made.connection, wanted)
     ids = [each.id for each in known]
-    uses = where_used.where_used(made.connection, name, ids, ALL)
+    uses = where_used.find_uses(made.connection, name, ids, ALL)
     assert told(uses) == expected
     assert {kind: getattr(uses.counts, kind) for kind in KINDS} == {kind: len(expected[kind]) for kind in KINDS}
     assert uses.counts.current_generations == sum(each[3] for each in expected["generations"])
@@ -221,19 +223,19 @@ def test_the_answer_is_that_of_a_walk_through_everything(start, todo, name, vers
         rows = getattr(uses, kind)
         assert len(rows) == len(expected[kind])  # each once
         assert all(row.packages and set(row.packages) <= wanted for row in rows)
-    first_few = where_used.where_used(made.connection, name, ids, limit)
+    first_few = where_used.find_uses(made.connection, name, ids, limit)
     assert first_few.counts == uses.counts
     assert all(getattr(first_few, kind) == getattr(uses, kind)[:limit] for kind in KINDS)
 
 
 def by_pages(connection, name, ids, limit):
     """All that is told page by page, by kind, and how many pages there were."""
-    uses = where_used.where_used(connection, name, ids, limit)
+    uses = where_used.find_uses(connection, name, ids, limit)
     rows, pages = {kind: list(getattr(uses, kind)) for kind in KINDS}, 0
     for kind in KINDS:
         before = uses.next.get(kind)
         while before is not None:
-            more = where_used.where_used(connection, name, ids, limit, UsePage(kind=kind, before=before))
+            more = where_used.find_uses(connection, name, ids, limit, UsePage(kind=kind, before=before))
             assert more.counts is None
             assert 0 < len(getattr(more, kind)) <= limit
             assert not any(getattr(more, other) for other in KINDS if other != kind)
@@ -246,8 +248,10 @@ def by_pages(connection, name, ids, limit):
 @given(starts, steps, st.sampled_from(NAMES), versions_wanted, st.integers(1, 3))
 def test_pages_are_together_the_whole(start, todo, name, versions, limit):
     made = indexed(start, todo)
-    ids = [each.id for each in where_used.known_packages(made.connection, name) if each.package.version in versions]
-    whole = where_used.where_used(made.connection, name, ids, ALL)
+    ids = [
+        each.id for each in where_used.list_package_versions(made.connection, name) if each.package.version in versions
+    ]
+    whole = where_used.find_uses(made.connection, name, ids, ALL)
     assert not whole.next
     assert by_pages(made.connection, name, ids, limit)[0] == {kind: getattr(whole, kind) for kind in KINDS}
 
@@ -281,8 +285,8 @@ def test_locks_of_many_spans_come_newest_first():
         made.do(("register", f"e{place}", place, 1, False))
         made.do(("generation", place, "linux-64", place))
         made.do(("run", place))
-    [known] = where_used.known_packages(made.connection, "MANY")
-    uses = where_used.where_used(made.connection, "many", [known.id], number)
+    [known] = where_used.list_package_versions(made.connection, "MANY")
+    uses = where_used.find_uses(made.connection, "many", [known.id], number)
     assert {getattr(uses.counts, kind) for kind in ("locks", "environments", "generations", "runs")} == {number // 2}
     rows, pages = by_pages(made.connection, "many", [known.id], 50)
     assert rows == {kind: getattr(uses, kind) for kind in KINDS}

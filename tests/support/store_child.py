@@ -39,7 +39,7 @@ async def fill(path):
 
 async def publish(store, name="a"):
     generation = NewGeneration(definition_digest=f"sha256:{name}", platform="linux-64")
-    await store.index.insert_build(
+    await store.index.builds.insert(
         BuildRecord(
             id=os.urandom(4).hex(),
             definition_digest=f"sha256:{name}",
@@ -56,12 +56,12 @@ async def recover(store):
 
 
 async def delete(store):
-    ready = await store.index.ready_artifact("prefix", lock_digest(lock_of("a")))
+    ready = await store.index.artifacts.find_ready("prefix", lock_digest(lock_of("a")))
     assert await store.delete_artifact(ready.id)
 
 
 async def retire(store):
-    ready = await store.index.ready_artifact("prefix", lock_digest(lock_of("a")))
+    ready = await store.index.artifacts.find_ready("prefix", lock_digest(lock_of("a")))
     assert await store.retire_prefix(ready.id)
 
 
@@ -82,7 +82,7 @@ async def churn(store):
     signal.setitimer(signal.ITIMER_REAL, float(os.environ["CHURN_SECONDS"]))
     while True:
         for name in "abc":
-            ready = await store.index.ready_artifact("prefix", lock_digest(lock_of(name)))
+            ready = await store.index.artifacts.find_ready("prefix", lock_digest(lock_of(name)))
             if ready is None:
                 await publish(store, name)
             else:

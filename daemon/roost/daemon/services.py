@@ -118,7 +118,7 @@ class Services:
         """For what goes on by itself, and can't ask later. Raises VariableMissingError."""
         require_variables(resolved.definition, what.environ)
         expand_credentials(resolved.parsed.credentials, what.environ)
-        lock = await self.store.index.lock(lock_digest) if lock_digest is not None else None
+        lock = await self.store.index.locks.find(lock_digest) if lock_digest is not None else None
         urls = urls_of(resolved.definition, self.settings) | (urls_of_lock(lock) if lock is not None else set())
         missing_variables(urls, self.settings, what.environ)
 

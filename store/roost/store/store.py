@@ -19,7 +19,6 @@ from roost.store.artifacts.publish import Filled, publish_prefix
 from roost.store.artifacts.recovery import RecoveryReport, recover
 from roost.store.disk.layout import Layout
 from roost.store.disk.root import RootLock, check_root, claim_root
-from roost.store.index import artifacts
 from roost.store.index.index import Index
 
 __all__ = ["Filled", "Index", "Layout", "RecoveryReport", "Store", "UsageRow", "check_root"]
@@ -107,12 +106,12 @@ class Store:
             ArtifactUnknownError: there is none of that id.
         """
         artifact = await self._artifact(artifact_id)
-        await self.index.database.write(artifacts.mark_retired, artifact_id)
+        await self.index.artifacts.mark_retired(artifact_id)
         return await delete_prefix(self.layout, self.index, artifact)
 
     async def sweep_retired(self) -> int:
         """Remove retired prefixes that nobody uses any more; how many went."""
-        retired = [artifact for artifact in await self.index.artifacts() if artifact.state == "retired"]
+        retired = [artifact for artifact in await self.index.artifacts.list_all() if artifact.state == "retired"]
         return sum([await delete_prefix(self.layout, self.index, artifact) for artifact in retired])
 
     async def usage(self, *, measure: bool = False) -> list[UsageRow]:
@@ -120,7 +119,7 @@ class Store:
         return await usage.usage(self.index, measure=measure)
 
     async def _artifact(self, artifact_id: str) -> Artifact:
-        found = await self.index.artifact(artifact_id)
+        found = await self.index.artifacts.find(artifact_id)
         if found is None:
             raise ArtifactUnknownError(
                 f"There is no artifact {artifact_id}",

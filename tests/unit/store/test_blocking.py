@@ -13,7 +13,6 @@ from roost.model.errors import BuildError
 from roost.model.records import NewGeneration, RunRecord
 from roost.store.artifacts.publish import Filled
 from roost.store.disk.layout import lists
-from roost.store.index import history
 from roost.store.store import Store
 
 
@@ -34,8 +33,7 @@ async def use(root, lock_of):
     )
     with pytest.raises(BuildError):
         await store.publish_prefix(lock=lock_of("b"), generation=None, build_id="b", fill=failing)
-    await store.index.database.write(
-        history.insert_record,
+    await store.index.runs.insert(
         RunRecord(
             id="r",
             state="running",

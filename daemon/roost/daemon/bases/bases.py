@@ -97,7 +97,7 @@ class Bases:
         """Base and steps of a generation as they were recorded; ``None`` where what they made is gone."""
         if generation.base_digest is None:
             return None
-        top = await self._index.base(generation.steps_digest or generation.base_digest)
+        top = await self._index.bases.find(generation.steps_digest or generation.base_digest)
         if top is None or not top.config or not await self.available(top):
             return None
         return ResolvedBase(top=top, base_digest=generation.base_digest, steps_digest=generation.steps_digest)
@@ -123,7 +123,7 @@ class Bases:
         reference = parse_reference(text)
         answer = await self.in_registry(reference, platform)
         if isinstance(answer, BaseRecord):
-            await self._index.put_base(answer)
+            await self._index.bases.put(answer)
             return answer
         image = await (await self._engines.docker()).image(text)
         if image is None and isinstance(answer, Unknown):
@@ -174,7 +174,7 @@ class Bases:
 
     async def from_engine(self, image_id: str, diff_ids: Sequence[str]) -> BaseRecord:
         """An image that only the engine has."""
-        there = await self._index.base(image_id)
+        there = await self._index.bases.find(image_id)
         if there is not None and there.config:
             return there
         async with self.folder() as folder:
@@ -182,14 +182,14 @@ class Bases:
         base = BaseRecord(
             digest=image_id, config=exported.config, layers=tuple(BaseLayer(diff_id=diff_id) for diff_id in diff_ids)
         )
-        await self._index.put_base(base)
+        await self._index.bases.put(base)
         return base
 
     async def steps_on(
         self, below: BaseRecord, steps: Sequence[str], platform: str, progress: Progress, *, fresh: bool = False
     ) -> BaseRecord:
         """Run docker steps in the engine; what they made is kept, layer by layer. Raises the engine's errors."""
-        await self._index.put_base(below)
+        await self._index.bases.put(below)
         engine = await self._engines.docker()
         await self.bring(below, progress)
         made = await engine.build_steps(below.digest, steps, platform=platform, fresh=fresh, progress=progress)
@@ -208,7 +208,7 @@ class Bases:
             reference=below.reference,
             below=below.digest,
         )
-        await self._index.put_base(base)
+        await self._index.bases.put(base)
         return base
 
     async def _keep(self, tar: str, diff_id: str) -> BaseLayer:
@@ -227,7 +227,7 @@ class Bases:
     async def _place(self, path: str, diff_id: str, digest: str, size: int) -> BaseLayer:
         """Not to be cancelled in between: a file that no row knows would lie there until the next start."""
         stamp = await asyncio.to_thread(place_blob, self._layout, path, digest)
-        await self._index.put_layer(
+        await self._index.layers.put(
             LayerRecord(key=f"steps:{diff_id}", diff_id=diff_id, digest=digest, size=size, stamp=stamp)
         )
         return BaseLayer(diff_id=diff_id, digest=digest, size=size, media_type=OCI_LAYER_GZIP, kept=True)
@@ -284,7 +284,7 @@ class Bases:
 
     async def _with_blobs(self, base: BaseRecord, folder: str, progress: Progress) -> BaseRecord:
         """For a store that takes whole images only, what the engine alone has is taken out of it, once for a base."""
-        below = await self._index.base(base.below) if base.below else None
+        below = await self._index.bases.find(base.below) if base.below else None
         known = {x.diff_id: x for x in await self.complete(below, folder, progress)} if below is not None else {}
         base = msgspec.structs.replace(base, layers=tuple(known.get(x.diff_id, x) for x in base.layers))
         return msgspec.structs.replace(base, layers=tuple(await self.complete(base, folder, progress)))
@@ -292,8 +292,8 @@ class Bases:
     async def _nearest(self, base: BaseRecord) -> tuple[str | None, int]:
         """The image in the engine that shares most with this one, from the bottom, and how many layers."""
         engine, wanted = await self._engines.docker(), [layer.diff_id for layer in base.layers]
-        known = [image.config_digest for image in (await self._index.images())[:_CANDIDATES]]
-        below = await self._index.base(base.below) if base.below else None
+        known = [image.config_digest for image in (await self._index.images.list_all())[:_CANDIDATES]]
+        below = await self._index.bases.find(base.below) if base.below else None
         under = [base.below, below.below if below else None]
         found: tuple[str | None, int] = (None, 0)
         for candidate in dict.fromkeys(digest for digest in (*under, *known) if digest is not None):
@@ -339,7 +339,7 @@ class Bases:
                 raise _lost(diff_id)
         kept = {diff_id: await self._keep(path, diff_id) for diff_id, path in exported.layers.items()}
         layers = [kept.get(layer.diff_id, layer) for layer in image.layers]
-        await self._index.put_base(msgspec.structs.replace(image, layers=tuple(layers)))
+        await self._index.bases.put(msgspec.structs.replace(image, layers=tuple(layers)))
         return layers
 
     @asynccontextmanager

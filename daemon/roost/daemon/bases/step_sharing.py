@@ -180,7 +180,7 @@ class StepShare:
             return None
         below = document.annotations.get(ANNOTATION_BASE)
         top = msgspec.structs.replace(found, below=below)
-        await self._index.put_base(top)
+        await self._index.bases.put(top)
         if below is None:
             return ResolvedBase(top=top, base_digest=top.digest)
         return ResolvedBase(top=top, base_digest=below, steps_digest=top.digest)

@@ -64,7 +64,7 @@ class PlainBases:
         if image is not None and (own is not None or same_platform(image.platform, platform)):
             return await self._kept(text, image)
         if own is not None:
-            return await self._index.base(own)
+            return await self._index.bases.find(own)
         return await self._of_registry(text, platform, image)
 
     async def _of_registry(self, text: str, platform: str, other: EngineImage | None) -> BaseRecord | Unknown | None:
@@ -91,7 +91,7 @@ class PlainBases:
     async def _kept(self, text: str, image: EngineImage) -> BaseRecord:
         layers = tuple(BaseLayer(diff_id=diff_id) for diff_id in image.diff_ids)
         own = BaseRecord(digest=image.id, config=b"", layers=layers, reference=_origin(text, image.repo_digests))
-        return await self._index.base(image.id) or own
+        return await self._index.bases.find(image.id) or own
 
     async def settle(
         self, text: str, platform: str, asked: str | None, reasons: list[Reason], *, fresh: bool
@@ -111,7 +111,7 @@ class PlainBases:
     async def kept(self, generation: Generation, text: str) -> BaseRecord:
         """The image that a generation keeps. Raises BaseMissingError where it is nowhere any more."""
         assert generation.base_digest is not None
-        base = await self._index.base(generation.base_digest)
+        base = await self._index.bases.find(generation.base_digest)
         if base is not None and base.reference is not None:
             return base
         found = await self.in_engine(generation.base_digest)
@@ -144,7 +144,7 @@ class PlainBases:
         if base.reference is not None:
             found = await self._bases.in_registry(parse_reference(base.reference), platform)
             if isinstance(found, BaseRecord) and found.digest == base.digest:
-                await self._index.put_base(found)
+                await self._index.bases.put(found)
                 return found
         return await self._bases.from_engine(base.digest, [layer.diff_id for layer in base.layers])
 

@@ -247,7 +247,7 @@ class Builds:
             return await self._from_lock(making)
         key = (job.resolved.digest, job.resolved.lineage)
         async with acquire_slot(self._numbering.setdefault(key, asyncio.Lock()), making.flight.publish):
-            if not job.anew and await self._store.index.current_generation(*key) is not None:
+            if not job.anew and await self._store.index.generations.find_current(*key) is not None:
                 planned = await self._planner.plan(job.resolved, job.request, job.what)
                 making = msgspec.structs.replace(making, planned=planned)
             return await self._from_lock(making)
@@ -274,7 +274,9 @@ class Builds:
 
     async def _moved(self, digest: str) -> list[str]:
         """All that have this definition: its current generation is theirs."""
-        return [f"{each.name}:{each.version}" for each in await self._store.index.versions_of_definition(digest)]
+        return [
+            f"{each.name}:{each.version}" for each in await self._store.index.environments.list_by_definition(digest)
+        ]
 
     async def _make(
         self, making: BuildSession, lock: Lock, *, moves: bool, proven: Callable[[], None] = _nothing
@@ -283,7 +285,7 @@ class Builds:
         job, build, facts = making.job, making.build, making.planned.facts
         started = time.monotonic()
         digest = lock_digest(lock)
-        await self._store.index.update_build(build.id, state="building", lock_digest=digest)
+        await self._store.index.builds.update(build.id, state="building", lock_digest=digest)
         if job.resolved.image:
             return await self._make_image(making, lock, proven)
         new = None if facts.generation is not None and not job.anew else _new_generation(job)
@@ -293,7 +295,7 @@ class Builds:
         )
         ready = await self._ready(wanted, making.flight, moves=moves)
         generation = await self._generation(job, facts, wanted, ready, moves=moves)
-        await self._store.index.update_build(build.id, generation=generation.number, artifact_id=ready.artifact.id)
+        await self._store.index.builds.update(build.id, generation=generation.number, artifact_id=ready.artifact.id)
         return BuildResult(
             id=build.id,
             state="not-needed" if ready.reused else "succeeded",
@@ -341,7 +343,7 @@ class Builds:
     async def _lock(self, flight: SharedTask[BuildResult], job: BuildJob, facts: Facts) -> tuple[Lock, bool]:
         """The lock that is kept for the generation, or that somebody shared, or a new solve, and whether it is that."""
         if facts.generation is not None and not job.anew:
-            kept = await self._store.index.lock(facts.generation.lock_digest)
+            kept = await self._store.index.locks.find(facts.generation.lock_digest)
             if kept is not None:
                 return kept, False
         progress, locks = BuildProgress(flight.publish, job.what.environ), self._planner.first_locks
@@ -383,13 +385,13 @@ class Builds:
             assert facts.generation is not None
             return facts.generation
         if ready.recorded == wanted.generation:
-            recorded = await index.current_generation(job.resolved.digest, job.resolved.lineage)
+            recorded = await index.generations.find_current(job.resolved.digest, job.resolved.lineage)
             assert recorded is not None
             return recorded
         if not moves:
-            return await index.add_generation(wanted.generation, wanted.lock)
+            return await index.generations.add(wanted.generation, wanted.lock)
         async with invalidate_launch_plans(self._launches):
-            return await index.add_generation(wanted.generation, wanted.lock)
+            return await index.generations.add(wanted.generation, wanted.lock)
 
 
 async def _see_through(messages: AsyncGenerator[Message, None], holding: AbstractContextManager[None]) -> None:

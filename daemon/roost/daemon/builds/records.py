@@ -32,8 +32,8 @@ class BuildRecords:
         """Raises the store's errors."""
         await self.catch_up()
         source = resolved.source
-        await self._index.remember_definition(resolved.digest, resolved.canonical, source.name, source.path)
-        await self._index.insert_build(build)
+        await self._index.definitions.record_sighting(resolved.digest, resolved.canonical, source.name, source.path)
+        await self._index.builds.insert(build)
         await self._events.append("build-started", **_event_fields(build))
 
     async def end(self, build: BuildRecord, state: BuildState, started: float, body: ErrorBody | None = None) -> None:
@@ -50,7 +50,7 @@ class BuildRecords:
         while self._unwritten:
             build_id, (build, fields) = self._unwritten.popitem()
             try:
-                await self._index.update_build(build_id, **fields)
+                await self._index.builds.update(build_id, **fields)
                 told = {"seconds": fields["seconds"]} if "error" not in fields else {"code": _code(fields)}
                 await self._events.append("build-ended", **_event_fields(build), state=fields["state"], **told)
             except CodedError as error:

@@ -21,7 +21,7 @@ async def since_origin(index: Index, version: EnvironmentVersion, body: Environm
         return None
     if (first.definition_digest, first.settings_digest) == (version.definition_digest, version.settings_digest):
         return []
-    before = await index.environment_body(first.name, first.version)
+    before = await index.environments.load_body(first.name, first.version)
     found = [
         *differences(canonical(before.definition, before.defaults), canonical(body.definition, body.defaults)),
         *differences(settings_canonical(before.settings), settings_canonical(body.settings)),
@@ -34,6 +34,6 @@ async def _origin(index: Index, version: EnvironmentVersion) -> EnvironmentVersi
         return None
     try:
         reference = parse_reference(version.origin)
-        return await index.environment(reference) if reference.version is not None else None
+        return await index.environments.get(reference) if reference.version is not None else None
     except (NameInvalidError, LookupFailedError):
         return None

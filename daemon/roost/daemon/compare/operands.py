@@ -74,7 +74,7 @@ async def read_side(work: Services, cwd: str, text: str) -> EnvironmentSelector:
     if "/" in text or text in (".", ".."):
         return EnvironmentSelector(cwd=cwd, file=text)
     try:
-        await work.store.index.environment(parse_reference(text))
+        await work.store.index.environments.get(parse_reference(text))
     except (NameInvalidError, EnvironmentUnknownError) as error:
         if await asyncio.to_thread(os.path.exists, os.path.join(cwd, text)):
             return EnvironmentSelector(cwd=cwd, file=text)
@@ -95,7 +95,7 @@ async def _before(work: Services, cwd: str, new: Compared, platform: str | None)
     view = new.view
     if view.version is not None:
         assert view.name is not None
-        older = await work.store.index.versions(view.name, 1, view.version, archived=True)
+        older = await work.store.index.environments.list_versions(view.name, 1, view.version, archived=True)
         if not older:
             raise NothingBeforeError(
                 f"{view.title} is the first version of {view.name}", hint="Name two sides: `roost env diff A B`."
@@ -151,7 +151,7 @@ async def _of_run(work: Services, run: RunRecord, platform: str | None) -> Found
         return None, None, "recorded no lock: it never started, or used an interpreter or image as it was"
     if platform is not None and platform.removesuffix(HOST) != run.platform.removesuffix(HOST):
         return None, None, f"ran on {run.platform.removesuffix(HOST)}"
-    lock = await work.store.index.lock(run.lock_digest)
+    lock = await work.store.index.locks.find(run.lock_digest)
     return lock, None, None if lock is not None else "has a lock that is not on this machine"
 
 
@@ -162,7 +162,7 @@ async def _kept(work: Services, resolved: ResolvedDefinition, what: EnvironmentS
     if generation is None:
         on = platform or resolved.platform
         return None, None, f"has no generation for {on} on this machine: `roost build` makes the first one"
-    return await work.store.index.lock(generation.lock_digest), generation, None
+    return await work.store.index.locks.find(generation.lock_digest), generation, None
 
 
 async def _generation(
@@ -170,7 +170,9 @@ async def _generation(
 ) -> Generation | None:
     """The current generation, or that which ``what`` names, for the target that a plan would choose; where there is
     none, and no platform is asked for, the one on another platform, if there is just one."""
-    found = [each for each in await work.store.index.generations(resolved.digest) if _is_meant(each, what)]
+    found = [
+        each for each in await work.store.index.generations.list_by_definition(resolved.digest) if _is_meant(each, what)
+    ]
     there = {each.platform: each for each in found}
     for lineage in lineages(resolved, platform):
         if lineage in there:

@@ -32,7 +32,7 @@ async def find_outdated(work: Services, asked: OutdatedRequest, publish: Callabl
     definition = resolved.definition
     resolved = aimed(resolved, Request(definition=definition, target=asked.target))
     generation = await _current(work, resolved)
-    kept = await work.store.index.lock(generation.lock_digest)
+    kept = await work.store.index.locks.find(generation.lock_digest)
     assert kept is not None, "the schema lets no generation refer to a lock that is not there"
     solved = await _solve(work, resolved, asked.what, BuildProgress(publish, asked.what.environ))
     differences = await lock_diff(kept, solved)
@@ -81,7 +81,7 @@ async def _current(work: Services, resolved: ResolvedDefinition) -> Generation:
             "A user-managed environment is not solved for: roost installs nothing in it",
             hint="EnvironmentSelector is in its interpreter is for you to bring up to date.",
         )
-    generation = await work.store.index.current_generation(resolved.digest, resolved.lineage)
+    generation = await work.store.index.generations.find_current(resolved.digest, resolved.lineage)
     if generation is None:
         raise NeverSolvedError(
             f"This definition was never solved for {resolved.platform} on this machine: nothing can be outdated",

@@ -27,7 +27,9 @@ async def roll_back(work: Services, asked: RollbackRequest) -> RollbackResponse:
     """Make an older generation current, in one step, and say what moved. Raises GenerationUnknownError,
     PlatformUnclearError, InvalidRequestError for what has no generations."""
     resolved = await work.resolve(asked.what)
-    if resolved.definition.python.user_managed and not await work.store.index.generations(resolved.digest):
+    if resolved.definition.python.user_managed and not await work.store.index.generations.list_by_definition(
+        resolved.digest
+    ):
         raise InvalidRequestError(
             "A user-managed environment has no generations: roost installs nothing in it",
             hint="`roost env versions` shows its versions; labels say which one to use.",
@@ -36,7 +38,7 @@ async def roll_back(work: Services, asked: RollbackRequest) -> RollbackResponse:
     async with invalidate_launch_plans(
         work.launches
     ):  # no plan file is left behind that names the one that was current
-        before, after = await work.store.index.roll_back(resolved.digest, lineage, asked.to)
+        before, after = await work.store.index.generations.roll_back(resolved.digest, lineage, asked.to)
     moved = await moved_with(work, resolved.digest)
     fields = {"definition_digest": resolved.digest, "platform": lineage, "environments": moved}
     await work.events.append("generation-promoted", **fields, before=before.number, after=after.number)
@@ -53,12 +55,12 @@ async def roll_back(work: Services, asked: RollbackRequest) -> RollbackResponse:
 
 async def moved_with(work: Services, digest: str) -> list[str]:
     """``NAME:VERSION`` of all that share the definition, and so its current generation."""
-    return [f"{each.name}:{each.version}" for each in await work.store.index.versions_of_definition(digest)]
+    return [f"{each.name}:{each.version}" for each in await work.store.index.environments.list_by_definition(digest)]
 
 
 async def _lineage(work: Services, resolved: ResolvedDefinition, platform: str | None) -> str:
     """Which of the definition's generations: those of the platform that is named, else those that a plan would use."""
-    there = {each.platform for each in await work.store.index.generations(resolved.digest)}
+    there = {each.platform for each in await work.store.index.generations.list_by_definition(resolved.digest)}
     for lineage in lineages(resolved, platform):
         if lineage in there:
             return lineage
@@ -81,10 +83,10 @@ async def _lineage(work: Services, resolved: ResolvedDefinition, platform: str |
 async def _ready(work: Services, generation: Generation) -> bool | None:
     if generation.base_digest is not None:
         return None
-    prefix = await work.store.index.ready_artifact("prefix", generation.lock_digest)
+    prefix = await work.store.index.artifacts.find_ready("prefix", generation.lock_digest)
     return prefix is not None and await asyncio.to_thread(prefix_fault, prefix) is None
 
 
 async def _difference(work: Services, before: Generation, after: Generation) -> LockDiff | None:
-    old, new = [await work.store.index.lock(each.lock_digest) for each in (before, after)]
+    old, new = [await work.store.index.locks.find(each.lock_digest) for each in (before, after)]
     return await lock_diff(old, new) if old is not None and new is not None else None

@@ -10,7 +10,7 @@ import msgspec
 
 from roost.model.forms.differences import differences
 from roost.model.records import EnvironmentVersion
-from roost.store.index.forms import Forms
+from roost.store.index.definitions import CanonicalForms
 from roost.store.index.index import Index
 from roost.wire.environments import EnvironmentSummary
 from roost.wire.plans import Difference
@@ -21,17 +21,17 @@ async def with_changes(
 ) -> list[EnvironmentSummary]:
     """``shown``, the newest first, each with what it changed in the one behind it in ``rows``; these are one more where
     there is one, so that the last one shown has something behind it."""
-    forms = await index.version_forms([(row.definition_digest, row.settings_digest) for row in rows])
+    forms = await index.definitions.load_canonical_forms([(row.definition_digest, row.settings_digest) for row in rows])
     changes = await asyncio.to_thread(_changes, forms)
     told = [*changes, *[None] * (len(shown) - len(changes))]
     return [msgspec.structs.replace(each, changes=change) for each, change in zip(shown, told, strict=False)]
 
 
-def _changes(forms: Sequence[Forms]) -> list[list[Difference]]:
+def _changes(forms: Sequence[CanonicalForms]) -> list[list[Difference]]:
     return [_between(before, after) for after, before in pairwise(forms)]
 
 
-def _between(before: Forms, after: Forms) -> list[Difference]:
+def _between(before: CanonicalForms, after: CanonicalForms) -> list[Difference]:
     return [
         Difference(**each)
         for old, new in zip(before, after, strict=True)

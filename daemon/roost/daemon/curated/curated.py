@@ -75,16 +75,16 @@ class Curated:
             log.warning("What comes with roost could not be registered: %s", error)
 
     async def _has(self, new: NewVersion) -> bool:
-        found = await self._index.same_version(new.name, new.definition_digest, new.settings_digest)
+        found = await self._index.environments.find_same(new.name, new.definition_digest, new.settings_digest)
         return found is not None
 
     async def _ship(self, missing: Sequence[NewVersion]) -> None:
         try:
-            await self._index.register_all(missing)
+            await self._index.environments.register_all(missing)
         except VersionTakenError:  # a catalogue had that name before roost did: that stays, and the others come
             for new in missing:
                 try:
-                    await self._index.register(new)
+                    await self._index.environments.register(new)
                 except VersionTakenError as error:
                     log.warning("%s", error.message)
 
@@ -112,7 +112,7 @@ class Curated:
     async def _register(self, new: Sequence[NewVersion]) -> list[Registered]:
         try:
             async with invalidate_launch_plans(self._launches):
-                return await self._index.register_all(new)
+                return await self._index.environments.register_all(new)
         except VersionTakenError as error:
             raise await self._taken(error, new) from None
 
@@ -122,7 +122,7 @@ class Curated:
         rivals = [each for each in new if (each.name, each.number) == (name, number)]
         first: EnvironmentVersion | NewVersion = rivals[0]
         with suppress(LookupFailedError):
-            first = await self._index.environment(VersionReference(name=name, version=number))
+            first = await self._index.environments.get(VersionReference(name=name, version=number))
         other = next(each for each in rivals if _content(each) != _content(first))
         return VersionTakenError(
             f"{name}:{number} in the catalogue of {other.origin} is not what {first.origin} has under that number",
@@ -135,7 +135,7 @@ class Curated:
         new = await asyncio.to_thread(versions_of, catalogue, location)
         for each in new:
             specs = each.body.definition.conda.dependencies
-            if not specs or await self._index.known_definition(each.definition_digest) is not None:
+            if not specs or await self._index.definitions.find(each.definition_digest) is not None:
                 continue
             try:
                 (await self._engines.conda()).check_specs(specs)
@@ -158,7 +158,7 @@ class Curated:
             raise InvalidRequestError(
                 f"{name} comes with roost, and no catalogue adds to it", hint="Choose another name with --as."
             )
-        body = await self._index.environment_body(version.name, version.version)
+        body = await self._index.environments.load_body(version.name, version.version)
         body = msgspec.structs.replace(body, definition=portable(body.definition))
         _check_portable(version, body, name)
 

@@ -154,7 +154,7 @@ async def resolve_environment(
     today. Raises NameInvalidError, EnvironmentUnknownError."""
     check_what(what)
     assert what.environment is not None
-    version = await store.index.environment(parse_reference(what.environment))
+    version = await store.index.environments.get(parse_reference(what.environment))
     return await resolve_version(store, version, config)
 
 
@@ -162,7 +162,7 @@ async def resolve_version(
     store: Store, version: EnvironmentVersion, config: FileStamp | None = None
 ) -> ResolvedDefinition:
     """What a version is."""
-    body = await store.index.environment_body(version.name, version.version)
+    body = await store.index.environments.load_body(version.name, version.version)
     settings = settings_canonical(body.settings)
     return ResolvedDefinition(
         parsed=Parsed(definition=body.definition, settings=body.settings, name=version.name, format=ENVIRONMENT_FORMAT),
@@ -343,8 +343,8 @@ def _environment_of(run: RunRecord) -> tuple[str, int] | None:
 
 async def resolve_run(store: Store, run: RunRecord) -> ResolvedDefinition:
     """What a run used, from what was recorded of it. The definition stays closed: its lock says all that is needed."""
-    known = await store.index.known_definition(run.definition_digest)
-    form = await store.index.settings(run.settings_digest) or b"{}"
+    known = await store.index.definitions.find(run.definition_digest)
+    form = await store.index.definitions.find_settings(run.settings_digest) or b"{}"
     kept = msgspec.json.decode(form, type=_KeptSettings)
     settings = Settings(variables=run.variables, container=kept.container, interpreter=kept.interpreter)
     return ResolvedDefinition(

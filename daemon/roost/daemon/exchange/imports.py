@@ -220,7 +220,7 @@ def _told_of(error: CodedError, archive: str, stage: str) -> CodedError:
 
 
 async def _register(work: Services, request: ImportRequest, resolved: ResolvedDefinition, source: str) -> Imported:
-    if await work.store.index.known_definition(resolved.digest) is None:
+    if await work.store.index.definitions.find(resolved.digest) is None:
         await work.planner.check_specs(resolved)
     name = request.name if request.name is not None else name_from(resolved.source.name or os.path.basename(source))
     new = new_version(resolved, check_new_name(name), labels=tuple(request.labels), origin=source)

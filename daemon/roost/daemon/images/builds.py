@@ -114,7 +114,7 @@ class ImageBuilds:
 
     # ---------------------------------------------------------------- making
     async def _find_or_make(self, progress: BuildProgress, wanted: ImageRequest) -> ImageResult:
-        there = await self._store.index.image(wanted.key)
+        there = await self._store.index.images.find(wanted.key)
         if wanted.load and wanted.push is None and there is not None and await self.in_engine(there):
             return await self._reuse(there, wanted)
         async with progress.acquire_slot(self._turns):
@@ -130,7 +130,7 @@ class ImageBuilds:
 
     async def _kept(self, image: ImageRecord | None) -> Assembled | None:
         """An image that was made before, if all its layers are still to be had: the very same again."""
-        whole = await self._store.index.base(image.config_digest) if image is not None else None
+        whole = await self._store.index.bases.find(image.config_digest) if image is not None else None
         if image is None or whole is None:
             return None
         try:
@@ -218,7 +218,7 @@ class ImageBuilds:
 
     async def _load(self, assembled: Assembled, wanted: ImageRequest, progress: BuildProgress) -> None:
         """Into the engine, untagged; then looked at; then tagged."""
-        await self._store.index.put_base(assembled.whole)
+        await self._store.index.bases.put(assembled.whole)
         if wanted.as_it_is:
             platform = image_platform(wanted.lock.platform)
             await self.plain.bring(assembled.whole, wanted.platform, platform, progress)
@@ -260,7 +260,7 @@ class ImageBuilds:
             interpreter=INTERPRETER if wanted.adds else None,
             places={pushed.reference: pushed.manifest_digest} if pushed else {},
         )
-        await self._store.index.put_base(assembled.whole)
+        await self._store.index.bases.put(assembled.whole)
         artifact = await self._artifact(image) if wanted.load else None
         ready, generation = await self._store.index.publish_image(artifact, image, wanted.lock, wanted.generation)
         await self._events.append("image-ready", key=image.key, name=image.name, digest=image.config_digest)
@@ -302,7 +302,7 @@ class ImageBuilds:
             failpoint("image.pulled")
             await (await self._engines.docker()).tag(whole.digest, image.name)
         await progress.record(self._store.index)
-        await self._store.index.put_base(whole)
+        await self._store.index.bases.put(whole)
         if not wanted.as_it_is:
             await self._keep_top(reference, image)
         layers = tuple(
@@ -320,7 +320,7 @@ class ImageBuilds:
         """What the image's own layers went on, if it lies beside it: with that the image can be made again here. What
         is ready without it is ready."""
         digest = image.steps_digest or image.base_digest
-        kept = await self._store.index.base(digest)
+        kept = await self._store.index.bases.find(digest)
         if kept is not None and kept.config:
             return
         with suppress(CodedError):
@@ -328,7 +328,7 @@ class ImageBuilds:
             found = await self.bases.in_registry(reference, image_platform(image.platform))
             if isinstance(found, BaseRecord) and found.digest == digest:
                 below = image.base_digest if image.steps_digest else None
-                await self._store.index.put_base(msgspec.structs.replace(found, below=below))
+                await self._store.index.bases.put(msgspec.structs.replace(found, below=below))
 
 
 def _described(wanted: PullRequest, pushed: Pushed, labels: Mapping[str, str]) -> ImageRecord:

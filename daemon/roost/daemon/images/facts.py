@@ -52,7 +52,7 @@ class ImageProbe:
 
     async def look(self, facts: Facts, resolved: ResolvedDefinition, *, exact: bool = False) -> Facts:
         """``facts`` with what is known of the image. ``exact``: of that generation, wherever its base's tag went."""
-        estimates = {**facts.estimates, **await self._index.estimates(list(STEP_KINDS))}
+        estimates = {**facts.estimates, **await self._index.durations.estimate(list(STEP_KINDS))}
         image = ImageFacts()
         if facts.lock_digest is not None:
             image = await self._image(facts, resolved, exact=exact)
@@ -62,7 +62,7 @@ class ImageProbe:
 
     async def _folders(self, digest: str, generation: Generation | None, definition: Definition) -> tuple[Reason, ...]:
         """What editable installs became, for they alone are in a lock and not wholly in the definition's digest."""
-        lock = await self._index.lock(digest) if has_editables(definition.pip.requirements) else None
+        lock = await self._index.locks.find(digest) if has_editables(definition.pip.requirements) else None
         return await self._frozen.reasons(lock, generation) if lock is not None else ()
 
     async def _image(self, facts: Facts, resolved: ResolvedDefinition, *, exact: bool) -> ImageFacts:
@@ -82,8 +82,8 @@ class ImageProbe:
 
     async def _in_engine(self, facts: ImageFacts, key: str) -> ImageFacts:
         """Only what was made or pulled here counts, and only while the engine has it: users prune."""
-        kept = await self._index.image(key)
-        artifact = await self._index.ready_artifact("image", key)
+        kept = await self._index.images.find(key)
+        artifact = await self._index.artifacts.find_ready("image", key)
         if kept is None or artifact is None:
             return msgspec.structs.replace(facts, engine=No())
         facts = msgspec.structs.replace(facts, id=artifact.id, interpreter=kept.interpreter)
@@ -99,7 +99,7 @@ class ImageProbe:
     async def _repeatable(self, generation: Generation) -> bool:
         """Without docker steps, building comes to the same; with them, only while what they made is to be had."""
         digest = generation.steps_digest or generation.base_digest or ""
-        top = await self._index.base(digest)
+        top = await self._index.bases.find(digest)
         try:
             if top is not None and await self._bases.available(top):
                 return True

@@ -116,7 +116,7 @@ class ImageJobs:
         ready = await self._ready(job, tell, reasons)
         number = ready.generation.number if ready.generation else None
         artifact = ready.artifact.id if ready.artifact else None
-        await self._index.update_build(job.build_id, generation=number, artifact_id=artifact)
+        await self._index.builds.update(job.build_id, generation=number, artifact_id=artifact)
         return BuildResult(
             id=job.build_id,
             state="not-needed" if ready.reused else "succeeded",

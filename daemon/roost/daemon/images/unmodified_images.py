@@ -92,7 +92,7 @@ class UserImages:
         text = base.image or resolved.defaults.base_image
         if id_of(text) is None:
             parse_reference(text)
-        estimates = await self._index.estimates(list(STEP_KINDS))
+        estimates = await self._index.durations.estimate(list(STEP_KINDS))
         facts = msgspec.structs.replace(
             facts, lock_digest=lock_digest(nothing_on_top(resolved.platform)), estimates=estimates
         )
@@ -160,8 +160,8 @@ class UserImages:
         found = msgspec.structs.replace(facts.image, engine=Unknown(image.unknown) if image.unknown else No())
         if image.digest is not None:
             key = key_of(facts.lock_digest or "", resolved.platform, image.digest, None)
-            artifact = await self._index.ready_artifact("image", key)
-            kept = await self._index.image(key)
+            artifact = await self._index.artifacts.find_ready("image", key)
+            kept = await self._index.images.find(key)
             found = msgspec.structs.replace(found, key=key, id=artifact.id if artifact and kept else None)
             if image.id is None:
                 asked = await self._asked(key_tag(key))

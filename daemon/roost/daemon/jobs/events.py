@@ -38,15 +38,15 @@ class Events:
 
     async def begin(self) -> None:
         """Learn where the index stands, and let go of what is too old."""
-        await self._index.prune_events(self._keep)
-        self.last = await self._index.last_event()
+        await self._index.events.prune(self._keep)
+        self.last = await self._index.events.find_last()
 
     async def append(self, kind: str, /, **fields: object) -> Event:
         """Record that ``kind`` happened and tell the followers, in the order of the sequence numbers. Credentials in
         ``fields`` are taken out first."""
 
         async def kept(kind: str, fields: Mapping[str, object]) -> tuple[Event, Event]:
-            event = await self._index.append_event(kind, fields)
+            event = await self._index.events.append(kind, fields)
             return event, event
 
         return await self.along(kept, kind, **fields)
@@ -70,7 +70,7 @@ class Events:
     async def _prune(self) -> None:
         self._appended += 1
         if self._appended % PRUNE_EVERY == 0:
-            await self._index.prune_events(self._keep)
+            await self._index.events.prune(self._keep)
 
     async def stream(self, request: web.Request, since: int | None) -> web.StreamResponse:
         """Answer ``request`` with all events after ``since`` (``None``: from now on), a ``gap`` where some of those
@@ -98,12 +98,12 @@ class Events:
     async def _past(self, lines: Lines, seq: int) -> AsyncIterator[Event]:
         """Page by page, as fast as the reader takes it; the last page while nothing can be appended, so that the past
         joins the present without a hole."""
-        while len(page := await self._index.events_since(seq, PAGE)) == PAGE:
+        while len(page := await self._index.events.list_since(seq, PAGE)) == PAGE:
             for event in page:
                 yield event
             seq = page[-1].seq
         async with self._order:
-            rest = await self._index.events_since(seq, PAGE)
+            rest = await self._index.events.list_since(seq, PAGE)
             self._followers.add(lines)
         for event in rest:
             yield event

@@ -75,7 +75,7 @@ class BuildProgress:
     async def record(self, index: Index) -> None:
         """Keep what the steps took, for estimates; only downloads are counted in bytes."""
         for step, seconds, total in self._durations:
-            await index.record_duration(step, seconds, total if step == "download" else None)
+            await index.durations.record(step, seconds, total if step == "download" else None)
 
     def _send(self, message: Message) -> None:
         self._loop.call_soon_threadsafe(self._publish, message)

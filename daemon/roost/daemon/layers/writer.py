@@ -158,7 +158,7 @@ class _Writing:
         missing = [each for each in planned if each.key not in kept]
         if missing:
             kept |= await self._write(missing, foreign)
-        await self._index.touch_layers([each.key for each in planned])
+        await self._index.layers.touch([each.key for each in planned])
         return self._content(planned, [kept[each.key] for each in planned])
 
     def _content(self, planned: Sequence[_Planned], found: Sequence[LayerRecord]) -> LayerContent:
@@ -263,9 +263,9 @@ class _Writing:
         stamp = await asyncio.to_thread(place_blob, self._layout, blob, layer.digest)
         kept = msgspec.structs.replace(layer, stamp=stamp)
         try:
-            await self._index.put_layer(kept)
+            await self._index.layers.put(kept)
         except StoreError:
-            if layer.digest not in {row.digest for row in await self._index.all_layers()}:
+            if layer.digest not in {row.digest for row in await self._index.layers.list_all()}:
                 await asyncio.to_thread(drop_blobs, self._layout, [layer.digest])
             raise
         return kept
@@ -299,7 +299,7 @@ def _layer(layout: Layout, planned: _Planned, kept: LayerRecord) -> Layer:
 
 async def kept_layers(layout: Layout, index: Index, keys: Sequence[str]) -> dict[str, LayerRecord]:
     """Key to layer, for those that are kept and whole; those that are not are forgotten and taken away."""
-    found = await index.layers(keys)
+    found = await index.layers.find(keys)
     whole = await asyncio.to_thread(lambda: {key for key, layer in found.items() if intact(layout, layer)})
     await _forget(layout, index, [layer for key, layer in found.items() if key not in whole])
     return {key: layer for key, layer in found.items() if key in whole}
@@ -307,7 +307,7 @@ async def kept_layers(layout: Layout, index: Index, keys: Sequence[str]) -> dict
 
 async def verify_layers(layout: Layout, index: Index, *, repair: bool = True) -> list[LayerRecord]:
     """Read every kept blob; those that are not what they were, forgotten and taken away if ``repair``."""
-    layers = await index.all_layers()
+    layers = await index.layers.list_all()
     bad = await asyncio.to_thread(lambda: [layer for layer in layers if not intact(layout, layer, thorough=True)])
     if repair:
         await _forget(layout, index, bad)
@@ -317,5 +317,5 @@ async def verify_layers(layout: Layout, index: Index, *, repair: bool = True) ->
 async def _forget(layout: Layout, index: Index, layers: Sequence[LayerRecord]) -> None:
     if layers:
         digests = [layer.digest for layer in layers]
-        await index.drop_layers(digests)
+        await index.layers.delete(digests)
         await asyncio.to_thread(drop_blobs, layout, digests)

@@ -217,7 +217,7 @@ class LockRegistry:
 
     async def _late(self, job: LockJob, generation: Generation) -> RegistryComparison:
         """It was made when the registry could not be asked, or before there was one."""
-        lock = await self._index.lock(generation.lock_digest)
+        lock = await self._index.locks.find(generation.lock_digest)
         if lock is None:
             return RegistryComparison()
         offer = await self.offer(job, lock, rebuild=False)

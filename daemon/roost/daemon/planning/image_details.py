@@ -97,7 +97,7 @@ async def details(work: Services, resolved: ResolvedDefinition, planned: PlanWit
 
 async def _kept(work: Services, planned: PlanWithFacts) -> ImageRecord | None:
     key = planned.facts.image.key
-    return await work.store.index.image(key) if key is not None else None
+    return await work.store.index.images.find(key) if key is not None else None
 
 
 async def _in_registries(work: Services, planned: PlanWithFacts) -> list[Answer[ImagePlace]]:

@@ -48,6 +48,6 @@ def _for_platform(resolved: ResolvedDefinition, platform: str) -> ResolvedDefini
 async def _kept_or_solved(
     work: Services, resolved: ResolvedDefinition, what: EnvironmentSelector, digest: str | None
 ) -> Lock:
-    kept = await work.store.index.lock(digest) if digest else None
+    kept = await work.store.index.locks.find(digest) if digest else None
     first = kept or await work.planner.first_locks.take(resolved, what, Silent())
     return first or await solve_lock(work.engines, work.planner.solve_job(resolved, what), Silent())

@@ -125,7 +125,7 @@ class Planner:
     async def _facts(self, resolved: ResolvedDefinition, request: Request, what: EnvironmentSelector) -> Facts:
         if _uses_interpreter(resolved):
             return Facts(platform=resolved.platform, interpreter=await self._interpreter(resolved, what))
-        known = await self._store.index.facts(resolved.digest, resolved.lineage, STEP_KINDS)
+        known = await self._store.index.load_facts(resolved.digest, resolved.lineage, STEP_KINDS)
         if not known.known:
             await self.check_specs(resolved)
         generation, prefix = known.generation, known.artifact
@@ -183,7 +183,7 @@ class Planner:
     async def _older(
         self, resolved: ResolvedDefinition, what: EnvironmentSelector
     ) -> tuple[Generation, Artifact | None]:
-        generations = await self._store.index.generations(resolved.digest)
+        generations = await self._store.index.generations.list_by_definition(resolved.digest)
         wanted = [
             g
             for g in generations
@@ -197,11 +197,11 @@ class Planner:
                 f"This definition has no {asked} for {told_platform(resolved.lineage)} on this machine",
                 hint=f"Generations here: {_told(generations)}.",
             )
-        return wanted[-1], await self._store.index.ready_artifact("prefix", wanted[-1].lock_digest)
+        return wanted[-1], await self._store.index.artifacts.find_ready("prefix", wanted[-1].lock_digest)
 
     async def _with_nearest(self, facts: Facts, resolved: ResolvedDefinition) -> Facts:
         name, path = resolved.source.name, resolved.source.path
-        known = await self._store.index.nearest_candidates(name, path)
+        known = await self._store.index.definitions.list_candidates(name, path)
         others = [candidate for candidate in known if candidate.digest != resolved.digest]
         nearest = await asyncio.to_thread(choose_nearest, resolved.canonical, name, path, others)
         return msgspec.structs.replace(facts, nearest=nearest)
@@ -209,7 +209,7 @@ class Planner:
     async def _solved(self, facts: Facts, resolved: ResolvedDefinition, what: EnvironmentSelector) -> Facts:
         lock = await solve_lock(self._engines, self.solve_job(resolved, what), Silent())
         digest = lock_digest(lock)
-        prefix = await self._store.index.ready_artifact("prefix", digest)
+        prefix = await self._store.index.artifacts.find_ready("prefix", digest)
         return msgspec.structs.replace(
             facts,
             lock_digest=digest,

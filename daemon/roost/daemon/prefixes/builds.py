@@ -75,7 +75,7 @@ class PrefixBuilds:
         await self._flights.cancel_all()
 
     async def _find_or_publish(self, flight: SharedTask[PrefixResult], wanted: PrefixRequest) -> PrefixResult:
-        there = await self._store.index.ready_artifact("prefix", lock_digest(wanted.lock))
+        there = await self._store.index.artifacts.find_ready("prefix", lock_digest(wanted.lock))
         if there is not None:
             if await asyncio.to_thread(prefix_fault, there) is None:
                 return PrefixResult(artifact=there, reused=True)
@@ -124,10 +124,10 @@ class PrefixBuilds:
         """Somebody edited a file in place, and the cache had it: so have the prefixes that were linked before."""
         from roost.daemon.prefixes.check import altered
 
-        for other in await self._store.index.artifacts():
+        for other in await self._store.index.artifacts.list_all():
             if other.kind != "prefix" or other.state != "ready" or other.id == made.id:
                 continue
-            lock = await self._store.index.lock(other.key)
+            lock = await self._store.index.locks.find(other.key)
             if lock is None or not _names(lock) & changed:
                 continue
             if await asyncio.to_thread(altered, other.path, lock):

@@ -43,8 +43,8 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 
 async def verify(store: Store, engines: Engines, prefixes: PrefixBuilds, *, repair: bool) -> Verification:
     """Check all ready prefixes; with ``repair``, replace those that differ. Raises what building them raises."""
-    ready = [a for a in await store.index.artifacts() if a.kind == "prefix" and a.state == "ready"]
-    checked = [(a, lock, await _altered(a, lock)) for a in ready if (lock := await store.index.lock(a.key))]
+    ready = [a for a in await store.index.artifacts.list_all() if a.kind == "prefix" and a.state == "ready"]
+    checked = [(a, lock, await _altered(a, lock)) for a in ready if (lock := await store.index.locks.find(a.key))]
     broken = [(a, lock, files) for a, lock, files in checked if files]
     packages = await _mend_caches(engines, [lock for _, lock, _ in broken]) if repair and broken else []
     replaced = [await _replace(prefixes, a, lock) if repair else None for a, lock, _ in broken]

@@ -104,7 +104,7 @@ async def start_build(call: Call[BuildRequest]) -> web.StreamResponse | Reply:
 async def list_builds(call: Call[None]) -> BuildsResponse:
     page = call.query(PageQuery)
     await call.app[SERVICES].builds.records.catch_up()
-    return BuildsResponse(builds=await call.app[SERVICES].store.index.builds(page.limit, page.before))
+    return BuildsResponse(builds=await call.app[SERVICES].store.index.builds.list_page(page.limit, page.before))
 
 
 async def show_build(call: Call[None]) -> BuildResponse:
@@ -137,7 +137,7 @@ async def cancel_build(call: Call[None]) -> BuildResponse:
 
 async def _build(work: Services, build_id: str) -> BuildRecord:
     await work.builds.records.catch_up()
-    build = await work.store.index.build(build_id)
+    build = await work.store.index.builds.find(build_id)
     if build is None:
         raise LookupFailedError(f"No build has the id {build_id!r}", hint="`roost builds list` shows the latest ones.")
     return build

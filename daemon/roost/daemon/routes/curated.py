@@ -94,7 +94,7 @@ def _view(synced: Synced) -> SyncResponse:
 
 async def publish(call: Call[PublishRequest]) -> PublishResponse:
     work, body = call.app[SERVICES], call.body
-    version = await work.store.index.environment(parse_reference(body.environment))
+    version = await work.store.index.environments.get(parse_reference(body.environment))
     named = body.registry
     location = check_location(named) if named is not None else one_catalogue(await _catalogues(work))
     published = await work.curated.publish(version, location, body.name)

@@ -48,7 +48,7 @@ class LockResponse(msgspec.Struct, kw_only=True):
 async def digests(call: Call[DigestRequest]) -> DigestResponse:
     work = call.app[SERVICES]
     resolved = await work.resolve(call.body.what)
-    if await work.store.index.known_definition(resolved.digest) is None:
+    if await work.store.index.definitions.find(resolved.digest) is None:
         await work.planner.check_specs(resolved)
     return DigestResponse(
         definition_digest=resolved.digest,

@@ -67,7 +67,7 @@ class DocumentQuery(VersionQuery, kw_only=True):
 async def register(call: Call[RegisterRequest]) -> RegisterResponse:
     work, body = call.app[SERVICES], call.body
     resolved = await work.resolve(body.what)
-    if await work.store.index.known_definition(resolved.digest) is None:
+    if await work.store.index.definitions.find(resolved.digest) is None:
         await work.planner.check_specs(resolved)
     registered = await work.workspace.register(resolved, body.name, body.labels, body.origin)
     return RegisterResponse(
@@ -80,23 +80,25 @@ async def register(call: Call[RegisterRequest]) -> RegisterResponse:
 async def environments(call: Call[None]) -> EnvironmentsResponse:
     query = call.query(ListQuery)
     index = call.app[SERVICES].store.index
-    rows = await index.environments(query.limit + 1, query.after, archived=query.archived, curated=query.curated)
+    rows = await index.environments.list_page(
+        query.limit + 1, query.after, archived=query.archived, curated=query.curated
+    )
     shown = [_summary(row.latest, row.versions) for row in rows[: query.limit]]
     return EnvironmentsResponse(environments=shown, next=shown[-1].name if len(rows) > query.limit else None)
 
 
 async def show(call: Call[None]) -> EnvironmentView:
     work = call.app[SERVICES]
-    return await environment_view(work, await work.store.index.environment(_reference(call)))
+    return await environment_view(work, await work.store.index.environments.get(_reference(call)))
 
 
 async def document(call: Call[None]) -> DocumentResponse:
     work, query = call.app[SERVICES], call.query(DocumentQuery)
     index = work.store.index
-    version = await index.environment(_named(call, query))
+    version = await index.environments.get(_named(call, query))
     if query.new is not None:
         _check_renamed(version, query.new)
-    body = await index.environment_body(version.name, version.version)
+    body = await index.environments.load_body(version.name, version.version)
     said = to_document(body.definition, body.settings, version.name, await _own_defaults(work, body))
     text = tomli_w.dumps(said, multiline_strings=True)
     return DocumentResponse(name=version.name, version=version.version, text=text)
@@ -104,7 +106,9 @@ async def document(call: Call[None]) -> DocumentResponse:
 
 async def versions(call: Call[None]) -> VersionsResponse:
     query, name = call.query(VersionsQuery), check_name(call.path("name"))
-    rows = await call.app[SERVICES].store.index.versions(name, query.limit + 1, query.before, archived=query.archived)
+    rows = await call.app[SERVICES].store.index.environments.list_versions(
+        name, query.limit + 1, query.before, archived=query.archived
+    )
     shown = await with_changes(call.app[SERVICES].store.index, rows, [_summary(each) for each in rows[: query.limit]])
     return VersionsResponse(versions=shown, next=shown[-1].version if len(rows) > query.limit else None)
 
@@ -144,8 +148,8 @@ def _hidden(name: str, version: int | None) -> str:
 async def environment_view(work: Services, version: EnvironmentVersion) -> EnvironmentView:
     """One version with its definition and the generations of it on this machine."""
     index = work.store.index
-    body = await index.environment_body(version.name, version.version)
-    generations = await index.generations(version.definition_digest)
+    body = await index.environments.load_body(version.name, version.version)
+    generations = await index.generations.list_by_definition(version.definition_digest)
     return EnvironmentView(
         name=version.name,
         version=version.version,

@@ -52,7 +52,7 @@ async def show_image(call: Call[ImageShowRequest]) -> ImageDetails:
 
 async def list_images(call: Call[None]) -> ImagesResponse:
     work = call.app[SERVICES]
-    images = await work.store.index.images()
+    images = await work.store.index.images.list_all()
     there = await _in_engine(work, images) if images else {}
     return ImagesResponse(images=[_row(image, there) for image in images])
 

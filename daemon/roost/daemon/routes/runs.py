@@ -198,7 +198,9 @@ def _start_by_itself(work: Services, run: RunRecord, body: RunRequest, resolved:
 async def list_runs(call: Call[None]) -> RunsResponse:
     page = call.query(PageQuery)
     await call.app[SERVICES].runs.look_at_orphans()
-    return RunsResponse(runs=[run_view(r) for r in await call.app[SERVICES].store.index.runs(page.limit, page.before)])
+    return RunsResponse(
+        runs=[run_view(r) for r in await call.app[SERVICES].store.index.runs.list_page(page.limit, page.before)]
+    )
 
 
 async def show_run(call: Call[None]) -> RunView:

@@ -63,7 +63,7 @@ async def artifacts(call: Call[None]) -> ArtifactsResponse:
 
 async def _with_containers(work: Services, row: UsageRow) -> UsageRow:
     """An image is in use by containers, which its engine knows of."""
-    kept = await work.store.index.image(row.key) if row.kind == "image" else None
+    kept = await work.store.index.images.find(row.key) if row.kind == "image" else None
     if kept is None:
         return row
     with suppress(ServiceUnreachableError):
@@ -80,13 +80,13 @@ async def verify_prefixes(call: Call[VerifyRequest]) -> Verification:
 async def put_lease(call: Call[LeaseRequest]) -> LeaseResponse:
     body, lease_id = call.body, call.path("id")
     expires = rfc3339(datetime.now(timezone.utc) + timedelta(seconds=body.seconds))
-    await call.app[SERVICES].store.index.put_lease(lease_id, body.subject, body.holder, expires)
+    await call.app[SERVICES].store.index.leases.put(lease_id, body.subject, body.holder, expires)
     return LeaseResponse(id=lease_id, subject=body.subject, expires=expires)
 
 
 async def drop_lease(call: Call[None]) -> dict[str, str]:
     lease_id = call.path("id")
-    if not await call.app[SERVICES].store.index.drop_lease(lease_id):
+    if not await call.app[SERVICES].store.index.leases.delete(lease_id):
         raise LookupFailedError(f"There is no lease {lease_id!r}", hint="It may have expired.")
     return {"dropped": lease_id}
 

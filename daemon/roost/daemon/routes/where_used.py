@@ -40,10 +40,10 @@ class WhoResponse(Uses, frozen=True, kw_only=True):
 async def who(call: Call[None]) -> WhoResponse:
     query, index = call.query(WhoQuery), call.app[SERVICES].store.index
     spec = parse_package_spec(query.package)
-    known = [each for each in await index.known_packages(spec.name) if query.kind in (None, each.package.kind)]
+    known = [each for each in await index.packages.list_versions(spec.name) if query.kind in (None, each.package.kind)]
     wanted = await asyncio.to_thread(meant, spec, [each.package for each in known])
     held = [each for each, is_meant in zip(known, wanted, strict=True) if is_meant]
-    uses = await index.where_used(spec.name, [each.id for each in held], query.limit, _part(query))
+    uses = await index.packages.find_uses(spec.name, [each.id for each in held], query.limit, _part(query))
     others = [each.package for each, is_meant in zip(known, wanted, strict=True) if not is_meant]
     return WhoResponse(
         package=spec.name + spec.constraint,

@@ -286,7 +286,7 @@ class DockerRuns:
         """Start it; the rest happens by itself. Raises what the engine raises."""
         self._followed.add(run.id)
         try:
-            await self._store.index.update_run(
+            await self._store.index.runs.update(
                 run.id, lock_digest=launch.lock_digest, generation=launch.generation, artifact_id=launch.artifact
             )
             container = await self._create(run.id, launch, request)
@@ -370,7 +370,7 @@ class DockerRuns:
 
     async def _unfollowed(self) -> list[RunRecord]:
         """Open runs whose end nobody here waits for."""
-        open_runs = [run for run in await self._store.index.open_runs() if run.target == "docker"]
+        open_runs = [run for run in await self._store.index.runs.list_open() if run.target == "docker"]
         return [run for run in open_runs if run.id not in self._followed and not self._runs.is_starting(run.id)]
 
     async def _take_up(self) -> None:
@@ -401,7 +401,7 @@ class DockerRuns:
     async def _is_wanted(self, run_id: str) -> bool:
         if run_id in self._made or run_id in self._containers:
             return True
-        run = await self._store.index.run(run_id)
+        run = await self._store.index.runs.find(run_id)
         return run is not None and run.state not in OVER
 
     async def in_use(self) -> Mapping[str, tuple[str, ...]]:

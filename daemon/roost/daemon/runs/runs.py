@@ -126,7 +126,7 @@ class Runs:
         """Raises LookupFailedError."""
         if run_id in self._orphans:
             await self._look_once(run_id)
-        run = await self._store.index.run(run_id)
+        run = await self._store.index.runs.find(run_id)
         if run is None:
             raise LookupFailedError(f"No run has the id {run_id!r}", hint="`roost runs list` shows the latest ones.")
         return run
@@ -139,7 +139,7 @@ class Runs:
                 raise RunOverError(f"Run {run_id} has ended ({run.state})", hint=_HOW.format(run_id))
             return run
         if update.state == "running":
-            await self._store.index.update_run(run_id, state="running", started=utc_now())
+            await self._store.index.runs.update(run_id, state="running", started=utc_now())
             if update.pid is not None:
                 self._unwatch(run_id)
                 self._watch(run_id, update.pid, foreground=not run.detached)
@@ -190,7 +190,7 @@ class Runs:
             "socket": self._socket,
             "run_id": run.id,
         }
-        await self._store.index.update_run(
+        await self._store.index.runs.update(
             run.id, lock_digest=launch.lock_digest, generation=launch.generation, artifact_id=launch.artifact
         )
         process = await asyncio.create_subprocess_exec(
@@ -322,7 +322,7 @@ class Runs:
 
     async def adopt(self) -> None:
         """At start: watch again what is still alive."""
-        for run in await self._store.index.open_runs():
+        for run in await self._store.index.runs.list_open():
             descriptor = await asyncio.to_thread(open_supervisor, self.folder(run.id))
             if descriptor is None and run.target == "local":
                 self._orphans.add(run.id)

@@ -53,7 +53,7 @@ class EnvironmentVersions:
         new = msgspec.structs.replace(new, body=msgspec.structs.replace(new.body, definition=definition))
         async with invalidate_launch_plans(self._launches):
             index = self._store.index
-            registered = await (index.register_locked(new, *locked) if locked else index.register(new))
+            registered = await (index.register_locked(new, *locked) if locked else index.environments.register(new))
         await self._tell(registered)
         return registered
 
@@ -62,7 +62,7 @@ class EnvironmentVersions:
         if resolved.environment is not None or resolved.parsed.format == "run":
             return resolved
         name = name_from(resolved.source.name)
-        version = await self._store.index.same_version(name, resolved.digest, resolved.settings_digest)
+        version = await self._store.index.environments.find_same(name, resolved.digest, resolved.settings_digest)
         if version is None:
             version = (await self.add(new_version(resolved, name, by_hand=False))).version
         return msgspec.structs.replace(resolved, environment=(version.name, version.version))
@@ -71,7 +71,7 @@ class EnvironmentVersions:
         """Set or move labels, all of them or none. Raises NameInvalidError, EnvironmentUnknownError."""
         checked = [check_new_label(label) for label in labels]
         async with invalidate_launch_plans(self._launches):
-            found = await self._store.index.put_labels(name, checked, version)
+            found = await self._store.index.environments.put_labels(name, checked, version)
         for label in checked:
             await self._events.append("environment-labelled", name=name, version=version, label=label)
         return found
@@ -80,13 +80,13 @@ class EnvironmentVersions:
         """Take a label away. Raises NameInvalidError, EnvironmentUnknownError."""
         check_new_label(label)
         async with invalidate_launch_plans(self._launches):
-            await self._store.index.drop_label(name, label)
+            await self._store.index.environments.delete_label(name, label)
         await self._events.append("environment-unlabelled", name=name, label=label)
 
     async def archive(self, name: str, version: int | None, *, archived: bool) -> None:
         """Hide it or bring it back. Raises EnvironmentUnknownError."""
         async with invalidate_launch_plans(self._launches):
-            await self._store.index.set_archived(name, version, archived)
+            await self._store.index.environments.set_archived(name, version, archived)
         kind = "environment-archived" if archived else "environment-restored"
         await self._events.append(kind, name=name, version=version)
 

@@ -17,7 +17,6 @@ from roost.store.disk.cancellation import finish_despite_cancel
 from roost.store.disk.failpoints import failpoint, operation
 from roost.store.disk.layout import Layout, move_to_trash, remove_tree, sync_folder
 from roost.store.disk.lease_files import take_exclusively
-from roost.store.index import artifacts
 from roost.store.index.index import Index
 
 
@@ -35,11 +34,11 @@ async def _delete(layout: Layout, index: Index, artifact: Artifact) -> bool:
         descriptor = None
     try:
         failpoint("delete.locked")
-        if not await index.database.write(artifacts.mark_deleting, artifact.id):
+        if not await index.artifacts.mark_deleting(artifact.id):
             return False
         failpoint("delete.marked")
         await asyncio.to_thread(_remove, layout, artifact)
-        await index.database.write(artifacts.drop_artifact, artifact.id)
+        await index.artifacts.delete(artifact.id)
         failpoint("delete.dropped")
         return True
     finally:

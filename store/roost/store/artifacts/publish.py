@@ -35,7 +35,6 @@ from roost.store.disk.layout import (
     tree_size,
 )
 from roost.store.disk.lease_files import make_lease
-from roost.store.index import artifacts, publish
 from roost.store.index.index import Index
 
 
@@ -59,9 +58,9 @@ async def publish_prefix(
         Whatever ``fill`` raises, cancellation too: its content is in the trash and its row is gone by then.
     """
     key = lock_digest(lock)
-    ready = await index.ready_artifact("prefix", key)
+    ready = await index.artifacts.find_ready("prefix", key)
     if ready is not None:
-        return await index.database.write(publish.publish_rows, ready, lock, generation)
+        return await index.publish_prefix(ready, lock, generation)
     artifact = _announced(layout, lock.platform, key)
     try:
         await finish_despite_cancel(asyncio.create_task(_begin(index, artifact, build_id)))
@@ -93,7 +92,7 @@ def _announced(layout: Layout, platform: str, key: str) -> Artifact:
 
 async def _begin(index: Index, artifact: Artifact, build_id: str) -> None:
     failpoint("publish.begin")
-    await index.database.write(artifacts.insert_building, artifact, build_id)
+    await index.artifacts.insert_building(artifact, build_id)
     failpoint("publish.announced")
 
 
@@ -118,7 +117,7 @@ async def _finish(
             activation=filled.activation,
             guards=filled.guards,
         )
-        ready = await index.database.write(publish.publish_rows, complete, lock, generation)
+        ready = await index.publish_prefix(complete, lock, generation)
         failpoint("publish.committed")
     except BaseException:
         await _discard(layout, index, artifact)
@@ -143,15 +142,15 @@ async def _discard(layout: Layout, index: Index, artifact: Artifact) -> None:
     Works on a full disk: nothing is written to the index before the content is gone.
     """
     with suppress(StoreError):
-        await index.database.write(publish.nothing)
-    found = await index.artifact(artifact.id)
+        await index.wait_for_writes()
+    found = await index.artifacts.find(artifact.id)
     if found is None or found.state == "ready":
         return  # without a row nothing was made either: the row comes first
     failpoint("discard.begin")
     await asyncio.to_thread(discard_content, layout, artifact.path)
     failpoint("discard.removed")
     with suppress(StoreError):  # a row that stays behind is `building`: recovery drops it
-        await index.database.write(artifacts.drop_artifact, artifact.id)
+        await index.artifacts.delete(artifact.id)
 
 
 def discard_content(layout: Layout, path: str) -> None:

@@ -20,8 +20,6 @@ from roost.store.disk.layer_files import drop_blobs, stray_blobs
 from roost.store.disk.layout import Layout, lists, remove_tree
 from roost.store.disk.lease_files import is_held, make_lease
 from roost.store.disk.run_folders import outcome
-from roost.store.index import artifacts as index_artifacts
-from roost.store.index import publish
 from roost.store.index.index import Index
 
 _LEASE = ".lease"
@@ -56,7 +54,7 @@ async def recover(layout: Layout, index: Index) -> RecoveryReport:
     actions = await _reconcile(layout, index)
     await _drop_stray_layers(layout, index)
     await asyncio.to_thread(_empty_leftovers, layout)
-    failed = await index.database.write(publish.end_builds, DAEMON_STOPPED)
+    failed = await index.end_builds(DAEMON_STOPPED)
     failpoint("recover.builds-ended")
     ended, live = await _settle_runs(layout, index)
     failpoint("recover.done")
@@ -72,7 +70,7 @@ def empty_folder(path: str) -> None:
 async def _drop_stray_layers(layout: Layout, index: Index) -> None:
     """Blobs that were put in place and whose row was not committed any more. (A row without its blob is found out when
     the layer is wanted.)"""
-    known = [layer.digest for layer in await index.all_layers()]
+    known = [layer.digest for layer in await index.layers.list_all()]
     await asyncio.to_thread(lambda: drop_blobs(layout, stray_blobs(layout, known)))
     failpoint("recover.layers-swept")
 
@@ -87,9 +85,9 @@ def _empty_leftovers(layout: Layout) -> None:
 
 
 async def _reconcile(layout: Layout, index: Index) -> list[Action]:
-    artifacts = [artifact for artifact in await index.artifacts() if artifact.kind == "prefix"]
-    protected = set(await index.pins()) | {
-        lease.subject for lease in await index.leases() if not lease.holder.startswith("build:")
+    artifacts = [artifact for artifact in await index.artifacts.list_all() if artifact.kind == "prefix"]
+    protected = set(await index.pins.list_all()) | {
+        lease.subject for lease in await index.leases.list_active() if not lease.holder.startswith("build:")
     }
     listing = await asyncio.to_thread(_list, layout)
     failpoint("recover.listed")
@@ -127,9 +125,9 @@ async def _apply(layout: Layout, index: Index, action: Action) -> None:
     elif action.do == "restore-lease":
         await asyncio.to_thread(_restore_lease, layout.lease_of(path))
     elif action.do == "retire":
-        await index.database.write(index_artifacts.mark_retired, action.id)
+        await index.artifacts.mark_retired(action.id)
     else:
-        await index.database.write(index_artifacts.drop_artifact, action.id)
+        await index.artifacts.delete(action.id)
 
 
 def _restore_lease(path: str) -> None:
@@ -141,12 +139,12 @@ async def _settle_runs(layout: Layout, index: Index) -> tuple[dict[str, str], li
     """Runs that ended without a daemon get their end; those that are alive stay open; the others are lost."""
     changes: dict[str, dict[str, object]] = {}
     live: list[str] = []
-    for run in await index.open_runs():
+    for run in await index.runs.list_open():
         found = await asyncio.to_thread(outcome, layout.run_folder(run.id))
         if found.state == "running" or run.target == "docker":  # only the engine knows of a container
             live.append(run.id)
             continue
         changes[run.id] = {"state": found.state, "exit_status": found.exit_status, "ended": found.ended or utc_now()}
     if changes:
-        await index.database.write(publish.end_runs, changes)
+        await index.end_runs(changes)
     return {run_id: str(fields["state"]) for run_id, fields in changes.items()}, live

@@ -17,10 +17,10 @@ from roost.store.index.index import Index
 async def usage(index: Index, *, measure: bool = False) -> list[UsageRow]:
     """One row an artifact, the oldest first. Sizes are those of the time it was published; ``measure`` walks the
     prefixes again, which takes about 0.1 s each, and tells what is shared with other names now."""
-    artifacts = await index.artifacts()
-    pins = set(await index.pins())
+    artifacts = await index.artifacts.list_all()
+    pins = set(await index.pins.list_all())
     leases: dict[str, list[str]] = {}
-    for lease in await index.leases(utc_now()):
+    for lease in await index.leases.list_active(utc_now()):
         leases.setdefault(lease.subject, []).append(f"lease:{lease.id}")
     held = await asyncio.to_thread(holders, [a.lease_path for a in artifacts if a.lease_path])
     rows = []

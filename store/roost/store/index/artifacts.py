@@ -11,6 +11,7 @@ import msgspec
 
 from roost.model.records import Artifact, Change, FileStamp, Lease
 from roost.store.clock import utc_now
+from roost.store.index.queries import Queries, Read, Scan, Write
 
 _COLUMNS = (
     "id, kind, key, platform, state, path, lease_path, bytes, shared_bytes, created, last_used, activation, guards"
@@ -77,7 +78,7 @@ def mark_ready(connection: sqlite3.Connection, artifact: Artifact) -> None:
             artifact.id,
         ),
     )
-    drop_lease(connection, build_lease(artifact.id))
+    delete_lease(connection, build_lease(artifact.id))
 
 
 def mark_retired(connection: sqlite3.Connection, artifact_id: str) -> bool:
@@ -97,30 +98,32 @@ def mark_deleting(connection: sqlite3.Connection, artifact_id: str) -> bool:
     return True
 
 
-def drop_artifact(connection: sqlite3.Connection, artifact_id: str) -> None:
+def delete_artifact_row(connection: sqlite3.Connection, artifact_id: str) -> None:
     """Forget an artifact whose content is gone, and the lease of its build."""
     connection.execute("DELETE FROM artifacts WHERE id = ?", (artifact_id,))
-    drop_lease(connection, build_lease(artifact_id))
+    delete_lease(connection, build_lease(artifact_id))
 
 
-def touch_artifact(connection: sqlite3.Connection, artifact_id: str, when: str) -> None:
-    """Record a use; an earlier time than the recorded one changes nothing."""
-    connection.execute("UPDATE artifacts SET last_used = max(last_used, ?) WHERE id = ?", (when, artifact_id))
+def touch_artifact(connection: sqlite3.Connection, artifact_id: str, when: str | None = None) -> None:
+    """Record a use, now or at ``when``; an earlier time than the recorded one changes nothing."""
+    connection.execute(
+        "UPDATE artifacts SET last_used = max(last_used, ?) WHERE id = ?", (when or utc_now(), artifact_id)
+    )
 
 
-def ready_artifact(connection: sqlite3.Connection, kind: str, key: str) -> Artifact | None:
+def find_ready_artifact(connection: sqlite3.Connection, kind: str, key: str) -> Artifact | None:
     """The one artifact that may be used for this key."""
     row = connection.execute(f"{_SELECT} WHERE kind = ? AND key = ? AND state = 'ready'", (kind, key)).fetchone()
     return _artifact(row) if row else None
 
 
-def artifact(connection: sqlite3.Connection, artifact_id: str) -> Artifact | None:
+def find_artifact(connection: sqlite3.Connection, artifact_id: str) -> Artifact | None:
     """The artifact of that id, in whatever state."""
     row = connection.execute(f"{_SELECT} WHERE id = ?", (artifact_id,)).fetchone()
     return _artifact(row) if row else None
 
 
-def artifacts(connection: sqlite3.Connection) -> list[Artifact]:
+def list_artifacts(connection: sqlite3.Connection) -> list[Artifact]:
     """All artifacts in whatever state, the oldest first."""
     return [_artifact(row) for row in connection.execute(f"{_SELECT} ORDER BY created, id")]
 
@@ -140,33 +143,34 @@ def put_lease(connection: sqlite3.Connection, lease_id: str, subject: str, holde
     )
 
 
-def drop_lease(connection: sqlite3.Connection, lease_id: str) -> bool:
+def delete_lease(connection: sqlite3.Connection, lease_id: str) -> bool:
     """End a lease; whether there was one."""
     return connection.execute("DELETE FROM leases WHERE id = ?", (lease_id,)).rowcount > 0
 
 
-def leases(connection: sqlite3.Connection, now: str) -> list[Lease]:
-    """The leases that have not expired at ``now``."""
-    rows = connection.execute("SELECT id, subject, holder, expires FROM leases WHERE expires > ? ORDER BY id", (now,))
+def list_active_leases(connection: sqlite3.Connection, now: str | None = None) -> list[Lease]:
+    """Return the leases that have not expired (at ``now``), by id."""
+    query = "SELECT id, subject, holder, expires FROM leases WHERE expires > ? ORDER BY id"
+    rows = connection.execute(query, (now or utc_now(),))
     return [Lease(**dict(row)) for row in rows]
 
 
-def drop_expired_leases(connection: sqlite3.Connection, now: str) -> int:
+def delete_expired_leases(connection: sqlite3.Connection, now: str) -> int:
     """Forget leases that have expired; how many."""
     return connection.execute("DELETE FROM leases WHERE expires <= ?", (now,)).rowcount
 
 
-def pin(connection: sqlite3.Connection, subject: str) -> None:
+def add_pin(connection: sqlite3.Connection, subject: str) -> None:
     """Protect an artifact's id or a lock digest until it is unpinned."""
     connection.execute("INSERT OR IGNORE INTO pins (subject, created) VALUES (?, ?)", (subject, utc_now()))
 
 
-def unpin(connection: sqlite3.Connection, subject: str) -> bool:
+def delete_pin(connection: sqlite3.Connection, subject: str) -> bool:
     """End a pin; whether there was one."""
     return connection.execute("DELETE FROM pins WHERE subject = ?", (subject,)).rowcount > 0
 
 
-def pins(connection: sqlite3.Connection) -> list[str]:
+def list_pins(connection: sqlite3.Connection) -> list[str]:
     """What is pinned."""
     return [row["subject"] for row in connection.execute("SELECT subject FROM pins ORDER BY subject")]
 
@@ -179,3 +183,32 @@ def protections(connection: sqlite3.Connection, artifact_id: str, key: str, now:
         "SELECT id FROM leases WHERE subject IN (?, ?) AND expires > ? ORDER BY id", (*subjects, now)
     ).fetchall()
     return (*(("pin",) if pinned else ()), *(f"lease:{row['id']}" for row in held))
+
+
+class ArtifactTable(Queries):
+    """``index.artifacts``: prefixes, and images in an engine."""
+
+    find_ready = Read(find_ready_artifact)
+    find = Read(find_artifact)
+    list_all = Scan(list_artifacts)
+    insert_building = Write(insert_building)
+    mark_retired = Write(mark_retired)
+    mark_deleting = Write(mark_deleting)
+    delete = Write(delete_artifact_row)
+    touch = Write(touch_artifact)
+
+
+class LeaseTable(Queries):
+    """``index.leases``: protection of an artifact, by its id or key, until a time."""
+
+    put = Write(put_lease)
+    delete = Write(delete_lease)
+    list_active = Read(list_active_leases)
+
+
+class PinTable(Queries):
+    """``index.pins``: protection of an artifact, by its id or key, until the pin is deleted."""
+
+    add = Write(add_pin)
+    delete = Write(delete_pin)
+    list_all = Read(list_pins)

@@ -1,23 +1,26 @@
-"""Definitions, where they were seen, settings and locks. Each function is (part of) one transaction."""
+"""Definitions, where they were seen, and settings. Each function is (part of) one transaction."""
 
 from __future__ import annotations
 
 import sqlite3
 import zlib
+from collections.abc import Iterable, Sequence
 
-import msgspec
-
-from roost.model.locks.lock import Lock, lock_digest
 from roost.model.records import Known
 from roost.store.clock import utc_now
-from roost.store.index.packages import add_contents
+from roost.store.index.queries import Queries, Read, Scan, Write
+
+Digests = tuple[str, str]
+"""The digests of a definition and of settings."""
+CanonicalForms = tuple[bytes, bytes]
+"""A definition and settings in their canonical form."""
 
 _KNOWN = """
     SELECT d.digest, d.canonical, s.name, s.source FROM sightings AS s JOIN definitions AS d ON d.id = s.definition
 """
 
 
-def remember_definition(
+def record_sighting(
     connection: sqlite3.Connection, digest: str, canonical: bytes, name: str | None, source: str | None
 ) -> None:
     """Keep a definition, and that it was now seen under this name and path."""
@@ -33,7 +36,7 @@ def remember_definition(
     )
 
 
-def seen_last(connection: sqlite3.Connection, digest: str, name: str | None, source: str | None) -> bool:
+def is_last_sighting(connection: sqlite3.Connection, digest: str, name: str | None, source: str | None) -> bool:
     """Whether the last sighting of this path under this name is this definition already."""
     row = connection.execute(
         "SELECT d.digest, s.name FROM sightings AS s JOIN definitions AS d ON d.id = s.definition "
@@ -48,13 +51,15 @@ def is_known(connection: sqlite3.Connection, digest: str) -> bool:
     return connection.execute("SELECT 1 FROM definitions WHERE digest = ?", (digest,)).fetchone() is not None
 
 
-def known_definition(connection: sqlite3.Connection, digest: str) -> Known | None:
+def find_definition(connection: sqlite3.Connection, digest: str) -> Known | None:
     """The definition with where it was seen last."""
     row = connection.execute(_KNOWN + "WHERE d.digest = ? ORDER BY s.id DESC LIMIT 1", (digest,)).fetchone()
     return _known(row) if row else None
 
 
-def nearest_candidates(connection: sqlite3.Connection, name: str | None, source: str | None, limit: int) -> list[Known]:
+def list_candidates(
+    connection: sqlite3.Connection, name: str | None = None, source: str | None = None, limit: int = 1000
+) -> list[Known]:
     """The last few of the same path, then of the same name, then the latest of all; ``limit`` in all."""
     rows: list[sqlite3.Row] = []
     for column, value in (("source", source), ("name", name)):
@@ -77,7 +82,7 @@ def _known(row: sqlite3.Row) -> Known:
     )
 
 
-def remember_settings(connection: sqlite3.Connection, digest: str, canonical: bytes) -> None:
+def put_settings(connection: sqlite3.Connection, digest: str, canonical: bytes) -> None:
     """Keep settings; the same digest again changes nothing."""
     connection.execute(
         "INSERT INTO settings (digest, canonical, created) VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING",
@@ -85,32 +90,39 @@ def remember_settings(connection: sqlite3.Connection, digest: str, canonical: by
     )
 
 
-def settings(connection: sqlite3.Connection, digest: str) -> bytes | None:
+def find_settings(connection: sqlite3.Connection, digest: str) -> bytes | None:
     """The canonical settings of that digest."""
     row = connection.execute("SELECT canonical FROM settings WHERE digest = ?", (digest,)).fetchone()
     return zlib.decompress(row["canonical"]) if row else None
 
 
-def put_lock(connection: sqlite3.Connection, lock: Lock) -> str:
-    """Keep a lock; its digest. The first body of a digest stays: others differ at most in where things come from."""
-    digest = lock_digest(lock)
-    if has_lock(connection, digest):
-        return digest
-    added = connection.execute(
-        "INSERT INTO locks (digest, platform, body, created) VALUES (?, ?, ?, ?)",
-        (digest, lock.platform, zlib.compress(msgspec.json.encode(lock)), utc_now()),
-    )
-    assert added.lastrowid is not None  # an INSERT that did not raise has a row
-    add_contents(connection, added.lastrowid, lock)
-    return digest
+def load_canonical_forms(connection: sqlite3.Connection, pairs: Sequence[Digests]) -> list[CanonicalForms]:
+    """Return the canonical definition and settings of each pair; both must be those of registered versions."""
+    definitions = _load_canonical(connection, "definitions", {definition for definition, _ in pairs})
+    settings = _load_canonical(connection, "settings", {settings for _, settings in pairs})
+    return [(definitions[definition], settings[setting]) for definition, setting in pairs]
 
 
-def lock(connection: sqlite3.Connection, digest: str) -> Lock | None:
-    """The lock of that digest."""
-    row = connection.execute("SELECT body FROM locks WHERE digest = ?", (digest,)).fetchone()
-    return msgspec.json.decode(zlib.decompress(row["body"]), type=Lock) if row else None
+def _load_canonical(connection: sqlite3.Connection, table: str, digests: Iterable[str]) -> dict[str, bytes]:
+    query = f"SELECT canonical FROM {table} WHERE digest = ?"
+    return {digest: zlib.decompress(connection.execute(query, (digest,)).fetchone()["canonical"]) for digest in digests}
 
 
-def has_lock(connection: sqlite3.Connection, digest: str) -> bool:
-    """Whether the lock's body is here, without reading it."""
-    return connection.execute("SELECT 1 FROM locks WHERE digest = ?", (digest,)).fetchone() is not None
+class DefinitionTable(Queries):
+    """``index.definitions``: definitions with their sightings, and settings."""
+
+    find = Read(find_definition)
+    list_candidates = Scan(list_candidates)
+    find_settings = Read(find_settings)
+    put_settings = Write(put_settings)
+    load_canonical_forms = Scan(load_canonical_forms)
+
+    async def record_sighting(
+        self, digest: str, canonical: bytes, name: str | None = None, source: str | None = None
+    ) -> None:
+        """Store a definition, and that it was seen now under this name and path.
+
+        Only a read if the last sighting of the path is this one already: then there is nothing to write.
+        """
+        if not await self.database.read(is_last_sighting, digest, name, source):
+            await self.database.write(record_sighting, digest, canonical, name, source)

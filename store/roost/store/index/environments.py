@@ -16,21 +16,19 @@ import msgspec
 
 from roost.model.errors import CodedError, LookupFailedError
 from roost.model.forms.canonical import digest_of
-from roost.model.locks.lock import Lock
 from roost.model.names import CURATED_PREFIX, LATEST, VersionReference
 from roost.model.records import (
     CuratedRows,
     EnvironmentBody,
     EnvironmentRow,
     EnvironmentVersion,
-    NewGeneration,
     NewVersion,
     Registered,
 )
 from roost.store.clock import utc_now
 from roost.store.disk.failpoints import failpoint
-from roost.store.index.definitions import remember_definition, remember_settings
-from roost.store.index.generations import add_generation
+from roost.store.index.definitions import put_settings, record_sighting
+from roost.store.index.queries import Queries, Read, Scan, Write
 
 _COLUMNS = """
     e.id, e.name, v.version, b.definition_digest, b.settings_digest, v.created, v.kind, v.origin,
@@ -69,7 +67,7 @@ class VersionTakenError(CodedError):
     http_status = 409
 
 
-def register(connection: sqlite3.Connection, new: NewVersion) -> Registered:
+def register_version(connection: sqlite3.Connection, new: NewVersion) -> Registered:
     """Number ``new`` as the next version, unless one of its name is the same; set its labels."""
     environment = _environment_id(connection, new.name, add=True)
     found = _same(connection, environment, new)
@@ -82,27 +80,15 @@ def register(connection: sqlite3.Connection, new: NewVersion) -> Registered:
     for label in new.labels:
         _put_label(connection, environment, label, number)
     reference = VersionReference(name=new.name, version=number)
-    return Registered(version=environment_version(connection, reference), created=found is None)
+    return Registered(version=get_version(connection, reference), created=found is None)
 
 
-def register_all(connection: sqlite3.Connection, new: Sequence[NewVersion]) -> list[Registered]:
+def register_versions(connection: sqlite3.Connection, new: Sequence[NewVersion]) -> list[Registered]:
     """All of them, or none."""
-    return [register(connection, each) for each in new]
+    return [register_version(connection, each) for each in new]
 
 
-def register_locked(
-    connection: sqlite3.Connection, new: NewVersion, generation: NewGeneration, lock: Lock
-) -> Registered:
-    """Register ``new`` with the lock that came along as its first generation; one that is there stays current."""
-    registered = register(connection, new)
-    query = "SELECT 1 FROM generations WHERE definition_digest = ? AND platform = ?"
-    if connection.execute(query, (generation.definition_digest, generation.platform)).fetchone() is None:
-        add_generation(connection, generation, lock)
-        failpoint("register-locked")
-    return registered
-
-
-def same_version(
+def find_same_version(
     connection: sqlite3.Connection, name: str, definition_digest: str, settings_digest: str
 ) -> EnvironmentVersion | None:
     """The newest version of that name with this definition and settings."""
@@ -141,8 +127,8 @@ def _numbered(connection: sqlite3.Connection, environment: int, new: NewVersion,
 
 
 def _add(connection: sqlite3.Connection, environment: int, new: NewVersion) -> int:
-    remember_definition(connection, new.definition_digest, new.canonical, new.name, None)
-    remember_settings(connection, new.settings_digest, new.settings_canonical)
+    record_sighting(connection, new.definition_digest, new.canonical, new.name, None)
+    put_settings(connection, new.settings_digest, new.settings_canonical)
     highest = "SELECT coalesce(max(version), 0) FROM versions WHERE environment = ?"
     number: int = new.number or connection.execute(highest, (environment,)).fetchone()[0] + 1
     connection.execute(
@@ -164,7 +150,7 @@ def _body_id(connection: sqlite3.Connection, new: NewVersion) -> int:
     return found
 
 
-def environment_version(connection: sqlite3.Connection, reference: VersionReference) -> EnvironmentVersion:
+def get_version(connection: sqlite3.Connection, reference: VersionReference) -> EnvironmentVersion:
     """The version that ``reference`` names. Raises EnvironmentUnknownError, which says what there is instead."""
     environment = _environment_id(connection, reference.name)
     number = _number(connection, environment, reference)
@@ -209,7 +195,7 @@ def _no_label(connection: sqlite3.Connection, environment: int, reference: Versi
     )
 
 
-def environment_body(connection: sqlite3.Connection, name: str, version: int) -> EnvironmentBody:
+def load_body(connection: sqlite3.Connection, name: str, version: int) -> EnvironmentBody:
     """The definition, settings and defaults of a version that is there."""
     row = connection.execute(
         "SELECT b.body FROM environments AS e JOIN versions AS v ON v.environment = e.id JOIN bodies AS b "
@@ -221,10 +207,11 @@ def environment_body(connection: sqlite3.Connection, name: str, version: int) ->
     return msgspec.json.decode(zlib.decompress(row["body"]), type=EnvironmentBody)
 
 
-def environments(
+def list_environments(
     connection: sqlite3.Connection,
     limit: int = 100,
     after: str = "",
+    *,
     archived: bool = False,
     curated: CuratedRows = "without",
 ) -> list[EnvironmentRow]:
@@ -234,8 +221,8 @@ def environments(
     return [EnvironmentRow(latest=_version(row), versions=row["versions"]) for row in rows]
 
 
-def versions(
-    connection: sqlite3.Connection, name: str, limit: int = 100, before: int | None = None, archived: bool = False
+def list_versions(
+    connection: sqlite3.Connection, name: str, limit: int = 100, before: int | None = None, *, archived: bool = False
 ) -> list[EnvironmentVersion]:
     """Of one environment, the newest first; ``before``: those below that number."""
     environment = _environment_id(connection, name)
@@ -245,7 +232,7 @@ def versions(
     return [_version(row) for row in rows]
 
 
-def versions_of_definition(connection: sqlite3.Connection, digest: str) -> list[EnvironmentVersion]:
+def list_versions_by_definition(connection: sqlite3.Connection, digest: str) -> list[EnvironmentVersion]:
     """All versions that hold this definition, by name and version."""
     query = _VERSION + "WHERE b.definition_digest = ? ORDER BY e.name, v.version"
     return [_version(row) for row in connection.execute(query, (digest,))]
@@ -253,15 +240,15 @@ def versions_of_definition(connection: sqlite3.Connection, digest: str) -> list[
 
 def put_labels(connection: sqlite3.Connection, name: str, labels: Sequence[str], version: int) -> EnvironmentVersion:
     """Set or move labels."""
-    found = environment_version(connection, VersionReference(name=name, version=version))
+    found = get_version(connection, VersionReference(name=name, version=version))
     environment = _environment_id(connection, name)
     for label in labels:
         _put_label(connection, environment, label, version)
     failpoint("put-label")
-    return environment_version(connection, VersionReference(name=name, version=found.version))
+    return get_version(connection, VersionReference(name=name, version=found.version))
 
 
-def drop_label(connection: sqlite3.Connection, name: str, label: str) -> None:
+def delete_label(connection: sqlite3.Connection, name: str, label: str) -> None:
     """Take a label away. Raises EnvironmentUnknownError."""
     environment = _environment_id(connection, name)
     query = "DELETE FROM labels WHERE environment = ? AND label = ?"
@@ -277,7 +264,7 @@ def set_archived(connection: sqlite3.Connection, name: str, version: int | None,
     """
     environment = _environment_id(connection, name)
     if version is not None:
-        environment_version(connection, VersionReference(name=name, version=version))
+        get_version(connection, VersionReference(name=name, version=version))
         if not archived and _hide_environment(connection, environment, False):
             connection.execute("UPDATE versions SET archived = 1 WHERE environment = ?", (environment,))
         query = "UPDATE versions SET archived = ? WHERE environment = ? AND version = ?"
@@ -342,3 +329,19 @@ def _version(row: sqlite3.Row) -> EnvironmentVersion:
         archived=bool(row["archived"]),
         origin=row["origin"],
     )
+
+
+class EnvironmentTable(Queries):
+    """``index.environments``: names, their versions and labels."""
+
+    register = Write(register_version)
+    register_all = Write(register_versions)
+    get = Read(get_version)
+    load_body = Read(load_body)
+    find_same = Read(find_same_version)
+    list_page = Scan(list_environments)
+    list_versions = Scan(list_versions)
+    list_by_definition = Scan(list_versions_by_definition)
+    put_labels = Write(put_labels)
+    delete_label = Write(delete_label)
+    set_archived = Write(set_archived)

@@ -11,7 +11,8 @@ from roost.model.locks.lock import Lock
 from roost.model.records import Generation, NewGeneration
 from roost.store.clock import utc_now
 from roost.store.disk.failpoints import failpoint
-from roost.store.index.definitions import put_lock
+from roost.store.index.locks import put_lock
+from roost.store.index.queries import Queries, Read, Write
 
 HOST = "+host"
 """Behind the platform of what stays on this machine: on a Python, or with an editable folder of its own."""
@@ -59,7 +60,7 @@ def add_generation(connection: sqlite3.Connection, new: NewGeneration, lock: Loc
     return generation
 
 
-def complete(
+def complete_base(
     connection: sqlite3.Connection, generation: Generation, base_digest: str, steps_digest: str | None
 ) -> Generation:
     """Write the base of a generation that had none; the first one that was written stays."""
@@ -86,7 +87,7 @@ def promote(connection: sqlite3.Connection, definition_digest: str, platform: st
     Raises:
         GenerationUnknownError: there is none of that number.
     """
-    if generation(connection, definition_digest, platform, number) is None:
+    if find_generation(connection, definition_digest, platform, number) is None:
         raise GenerationUnknownError(
             f"{definition_digest} has no generation {number} on {platform}",
             hint="`roost env show NAME` and `roost builds list` show the generations that exist.",
@@ -98,20 +99,20 @@ def promote(connection: sqlite3.Connection, definition_digest: str, platform: st
         (definition_digest, platform, number),
     )
     failpoint("promote-generation")
-    found = generation(connection, definition_digest, platform, number)
+    found = find_generation(connection, definition_digest, platform, number)
     assert found is not None  # updated above, in the same transaction
     return found
 
 
 def roll_back(
-    connection: sqlite3.Connection, definition_digest: str, platform: str, number: int | None
+    connection: sqlite3.Connection, definition_digest: str, platform: str, number: int | None = None
 ) -> tuple[Generation, Generation]:
     """Make ``number`` the current generation, or the one before the current one; what was current, and what is now.
 
     Raises:
         GenerationUnknownError: there is no such generation, or none before the current one.
     """
-    before = current_generation(connection, definition_digest, platform)
+    before = find_current_generation(connection, definition_digest, platform)
     rows = connection.execute(
         "SELECT number FROM generations WHERE definition_digest = ? AND platform = ? ORDER BY number",
         (definition_digest, platform),
@@ -142,7 +143,9 @@ def _no_way_back(
     )
 
 
-def generation(connection: sqlite3.Connection, definition_digest: str, platform: str, number: int) -> Generation | None:
+def find_generation(
+    connection: sqlite3.Connection, definition_digest: str, platform: str, number: int
+) -> Generation | None:
     """The generation of that number."""
     row = connection.execute(
         f"{_SELECT} WHERE definition_digest = ? AND platform = ? AND number = ?",
@@ -151,7 +154,7 @@ def generation(connection: sqlite3.Connection, definition_digest: str, platform:
     return _generation(row) if row else None
 
 
-def current_generation(connection: sqlite3.Connection, definition_digest: str, platform: str) -> Generation | None:
+def find_current_generation(connection: sqlite3.Connection, definition_digest: str, platform: str) -> Generation | None:
     """The current generation of a definition on a platform."""
     row = connection.execute(
         f"{_SELECT} WHERE definition_digest = ? AND platform = ? AND current = 1", (definition_digest, platform)
@@ -159,13 +162,13 @@ def current_generation(connection: sqlite3.Connection, definition_digest: str, p
     return _generation(row) if row else None
 
 
-def generations(connection: sqlite3.Connection, definition_digest: str) -> list[Generation]:
+def list_generations(connection: sqlite3.Connection, definition_digest: str) -> list[Generation]:
     """All generations of a definition, by platform and number."""
     rows = connection.execute(f"{_SELECT} WHERE definition_digest = ? ORDER BY platform, number", (definition_digest,))
     return [_generation(row) for row in rows]
 
 
-def generations_of_lock(connection: sqlite3.Connection, lock_digest: str) -> list[Generation]:
+def list_generations_of_lock(connection: sqlite3.Connection, lock_digest: str) -> list[Generation]:
     """All generations that chose this lock, the oldest first."""
     rows = connection.execute(f"{_SELECT} WHERE lock_digest = ? ORDER BY created, number", (lock_digest,))
     return [_generation(row) for row in rows]
@@ -175,3 +178,15 @@ def _generation(row: sqlite3.Row) -> Generation:
     fields = dict(row)
     fields["current"] = bool(fields["current"])
     return Generation(**fields)
+
+
+class GenerationTable(Queries):
+    """``index.generations``."""
+
+    find_current = Read(find_current_generation)
+    find = Read(find_generation)
+    list_by_definition = Read(list_generations)
+    list_by_lock = Read(list_generations_of_lock)
+    add = Write(add_generation)
+    promote = Write(promote)
+    roll_back = Write(roll_back)

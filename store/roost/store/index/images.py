@@ -10,12 +10,9 @@ import sqlite3
 
 import msgspec
 
-from roost.model.locks.lock import Lock
-from roost.model.records import Artifact, BaseRecord, Generation, ImageRecord, NewGeneration
+from roost.model.records import BaseRecord, ImageRecord
 from roost.store.clock import utc_now
-from roost.store.disk.failpoints import failpoint
-from roost.store.index import artifacts, generations
-from roost.store.index.definitions import put_lock
+from roost.store.index.queries import Queries, Read, Scan, Write
 
 _BASE = msgspec.json.Decoder(BaseRecord)
 _IMAGE = msgspec.json.Decoder(ImageRecord)
@@ -29,7 +26,7 @@ def put_base(connection: sqlite3.Connection, base: BaseRecord) -> None:
     )
 
 
-def base(connection: sqlite3.Connection, digest: str) -> BaseRecord | None:
+def find_base(connection: sqlite3.Connection, digest: str) -> BaseRecord | None:
     """The base of that config digest."""
     row = connection.execute("SELECT record FROM bases WHERE digest = ?", (digest,)).fetchone()
     return _BASE.decode(row["record"]) if row else None
@@ -62,47 +59,21 @@ def find_image(connection: sqlite3.Connection, key: str) -> ImageRecord | None:
     return _IMAGE.decode(row["record"]) if row else None
 
 
-def images(connection: sqlite3.Connection) -> list[ImageRecord]:
+def list_images(connection: sqlite3.Connection) -> list[ImageRecord]:
     """All of them, the latest first."""
     return [_IMAGE.decode(row["record"]) for row in connection.execute("SELECT * FROM images ORDER BY created DESC")]
 
 
-def publish_image(
-    connection: sqlite3.Connection,
-    artifact: Artifact | None,
-    image: ImageRecord,
-    lock: Lock,
-    generation: NewGeneration | Generation | None,
-) -> tuple[Artifact | None, Generation | None]:
-    """One transaction: the lock, the generation (a new one, or one that gets its base), the image, and with
-    ``artifact`` that the engine has it."""
-    put_lock(connection, lock)
-    numbered = _settle(connection, generation, image, lock)
-    put_image(connection, image)
-    ready = _make_ready(connection, artifact) if artifact is not None else None
-    failpoint("image.in-transaction")
-    return ready, numbered
+class BaseTable(Queries):
+    """``index.bases``: base images, by their config digest."""
+
+    put = Write(put_base)
+    find = Read(find_base)
 
 
-def _settle(
-    connection: sqlite3.Connection, generation: NewGeneration | Generation | None, image: ImageRecord, lock: Lock
-) -> Generation | None:
-    if isinstance(generation, NewGeneration):
-        whole = msgspec.structs.replace(generation, base_digest=image.base_digest, steps_digest=image.steps_digest)
-        return generations.add_generation(connection, whole, lock)
-    if generation is not None and generation.base_digest is None:
-        return generations.complete(connection, generation, image.base_digest, image.steps_digest)
-    return generation
+class ImageTable(Queries):
+    """``index.images``, by image key."""
 
-
-def _make_ready(connection: sqlite3.Connection, artifact: Artifact) -> Artifact:
-    """The one row of a key; an image that was lost and made again keeps its id."""
-    there = artifacts.ready_artifact(connection, artifact.kind, artifact.key)
-    if there is not None:
-        connection.execute(
-            "UPDATE artifacts SET path = ?, bytes = ?, last_used = ? WHERE id = ?",
-            (artifact.path, artifact.bytes, artifact.last_used, there.id),
-        )
-        return msgspec.structs.replace(there, path=artifact.path, bytes=artifact.bytes, last_used=artifact.last_used)
-    artifacts.insert_ready(connection, artifact)
-    return artifact
+    put = Write(put_image)
+    find = Read(find_image)
+    list_all = Scan(list_images)

@@ -14,6 +14,7 @@ import msgspec
 
 from roost.model.records import LayerRecord
 from roost.store.clock import utc_now
+from roost.store.index.queries import Queries, Read, Scan, Write
 
 _RECORD = msgspec.json.Decoder(LayerRecord)
 
@@ -27,14 +28,14 @@ def put_layer(connection: sqlite3.Connection, layer: LayerRecord) -> None:
     )
 
 
-def layers(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, LayerRecord]:
+def find_layers(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, LayerRecord]:
     """Key to layer, for those of ``keys`` that are kept."""
     marks = ",".join("?" * len(keys))
     rows = connection.execute(f"SELECT * FROM layers WHERE key IN ({marks})", tuple(keys))
     return {row["key"]: _layer(row) for row in rows}
 
 
-def all_layers(connection: sqlite3.Connection) -> list[LayerRecord]:
+def list_layers(connection: sqlite3.Connection) -> list[LayerRecord]:
     """Every layer, the one that was used last first."""
     return [_layer(row) for row in connection.execute("SELECT * FROM layers ORDER BY last_used DESC, key")]
 
@@ -45,10 +46,20 @@ def touch_layers(connection: sqlite3.Connection, keys: Iterable[str]) -> None:
     connection.executemany("UPDATE layers SET last_used = ? WHERE key = ?", [(now, key) for key in keys])
 
 
-def drop_layers(connection: sqlite3.Connection, digests: Iterable[str]) -> None:
+def delete_layers(connection: sqlite3.Connection, digests: Iterable[str]) -> None:
     """Forget the blobs of those digests; the caller takes them away afterwards."""
     connection.executemany("DELETE FROM layers WHERE digest = ?", [(digest,) for digest in digests])
 
 
 def _layer(row: sqlite3.Row) -> LayerRecord:
     return _RECORD.decode(row["record"])
+
+
+class LayerTable(Queries):
+    """``index.layers``."""
+
+    put = Write(put_layer)
+    find = Read(find_layers)
+    list_all = Scan(list_layers)
+    touch = Write(touch_layers)
+    delete = Write(delete_layers)

@@ -35,6 +35,7 @@ from roost.model.syntax.pip_lines import normalise_name
 from roost.store.disk.lease_files import last_used
 from roost.store.index.generations import HOST
 from roost.store.index.packages import SPAN_BITS
+from roost.store.index.queries import Queries, Read, Scan
 
 _SPANS = f"""
     WITH RECURSIVE spans (span) AS (
@@ -95,7 +96,7 @@ class KnownPackage(NamedTuple):
     package: Package
 
 
-def known_packages(connection: sqlite3.Connection, name: str) -> list[KnownPackage]:
+def list_package_versions(connection: sqlite3.Connection, name: str) -> list[KnownPackage]:
     """All versions under that name, of both worlds, in the order in which they came."""
     rows = connection.execute(
         "SELECT p.* FROM package_names AS n JOIN packages AS p ON p.name = n.id WHERE n.name = ? ORDER BY p.id",
@@ -104,8 +105,8 @@ def known_packages(connection: sqlite3.Connection, name: str) -> list[KnownPacka
     return [KnownPackage(row["id"], _package(row)) for row in rows]
 
 
-def where_used(
-    connection: sqlite3.Connection, name: str, ids: Sequence[int], limit: int, part: UsePage | None = None
+def find_uses(
+    connection: sqlite3.Connection, name: str, ids: Sequence[int], limit: int = 100, part: UsePage | None = None
 ) -> Uses:
     """What holds one of these packages (``KnownPackage.id``) of that name, ``limit`` of each kind listed; or one more
     ``part`` of a kind. Raises PlaceInvalidError."""
@@ -332,3 +333,10 @@ def _package(row: sqlite3.Row) -> Package:
 
 def _reference(run: RunRecord) -> str | None:
     return f"{run.environment_name}:{run.environment_version}" if run.environment_name else None
+
+
+class PackageTable(Queries):
+    """``index.packages``: the packages that locks hold."""
+
+    list_versions = Read(list_package_versions)
+    find_uses = Scan(find_uses)

@@ -43,7 +43,7 @@ async def ship(store: Store) -> None:
 
 
 async def versions(store: Store, name: str) -> dict[int, str]:
-    return {each.version: each.definition_digest for each in await store.index.versions(name)}
+    return {each.version: each.definition_digest for each in await store.index.environments.list_versions(name)}
 
 
 async def test_a_newer_roost_adds_the_next_version_and_the_old_one_stays(store: Store, folder: Path) -> None:
@@ -54,7 +54,7 @@ async def test_a_newer_roost_adds_the_next_version_and_the_old_one_stays(store: 
     now = await versions(store, "Roost-Minimal")
     assert sorted(now) == [1, 2]
     assert {1: now[1]} == first
-    found = await store.index.environment(VersionReference(name="Roost-Minimal"))
+    found = await store.index.environments.get(VersionReference(name="Roost-Minimal"))
     assert (found.version, found.kind, found.origin) == (2, "curated", "roost")
 
 

@@ -38,7 +38,7 @@ async def test_deleted_prefix_is_gone(store, artifact):
     assert await store.delete_artifact(artifact.id) is True
     assert os.listdir(store.layout.prefixes) == []
     assert os.listdir(store.layout.trash) == []
-    assert await store.index.artifacts() == []
+    assert await store.index.artifacts.list_all() == []
     with pytest.raises(ArtifactUnknownError):
         await store.delete_artifact(artifact.id)
 
@@ -56,14 +56,14 @@ async def test_order_of_deletion(store, artifact, monkeypatch, tmp_path):
         ["rename", artifact.path, moved],
         ["sync-folder", store.layout.prefixes],
         ["remove", moved],
-        ["commit", "drop_artifact"],
+        ["commit", "delete_artifact_row"],
     ]
     assert os.path.dirname(moved) == store.layout.trash
 
 
 async def test_prefix_in_use_stays(store, artifact, holder):
     assert await store.delete_artifact(artifact.id) is False
-    assert (await store.index.artifact(artifact.id)).state == "ready"
+    assert (await store.index.artifacts.find(artifact.id)).state == "ready"
     assert os.path.isdir(artifact.path)
     holder.kill()
     holder.wait()
@@ -89,15 +89,15 @@ async def test_a_lock_without_a_visible_process_is_told_as_such(store, artifact)
 
 
 async def test_pin_and_lease_protect(store, artifact):
-    await store.index.pin(artifact.key)
-    await store.index.put_lease("l1", artifact.id, "somebody", FAR)
+    await store.index.pins.add(artifact.key)
+    await store.index.leases.put("l1", artifact.id, "somebody", FAR)
     (row,) = await store.usage()
     assert row.protected_by == ("lease:l1", "pin")
     assert await store.delete_artifact(artifact.id) is False
-    assert await store.index.unpin(artifact.key) is True
+    assert await store.index.pins.delete(artifact.key) is True
     assert await store.delete_artifact(artifact.id) is False
-    await store.index.put_lease("l1", artifact.id, "somebody", "2001-01-01T00:00:00Z")
-    assert await store.index.leases() == []
+    await store.index.leases.put("l1", artifact.id, "somebody", "2001-01-01T00:00:00Z")
+    assert await store.index.leases.list_active() == []
     assert await store.delete_artifact(artifact.id) is True
 
 
@@ -117,22 +117,22 @@ async def test_measured_usage_sees_new_links(store, artifact):
 
 async def test_retired_prefix_is_not_picked_and_goes_at_once(store, artifact):
     assert await store.retire_prefix(artifact.id) is True
-    assert await store.index.artifacts() == []
+    assert await store.index.artifacts.list_all() == []
     assert not os.path.exists(artifact.path)
 
 
 async def test_retired_prefix_in_use_goes_when_it_is_free(store, artifact, holder, lock_of, fill):
     assert await store.retire_prefix(artifact.id) is False
-    assert await store.index.ready_artifact("prefix", artifact.key) is None
+    assert await store.index.artifacts.find_ready("prefix", artifact.key) is None
     assert await store.sweep_retired() == 0
     assert os.path.isdir(artifact.path)
     again = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
     assert again.path != artifact.path
-    assert (await store.index.ready_artifact("prefix", artifact.key)).id == again.id
+    assert (await store.index.artifacts.find_ready("prefix", artifact.key)).id == again.id
     holder.kill()
     holder.wait()
     assert await store.sweep_retired() == 1
-    assert [a.id for a in await store.index.artifacts()] == [again.id]
+    assert [a.id for a in await store.index.artifacts.list_all()] == [again.id]
     assert not os.path.exists(artifact.path)
 
 
@@ -144,11 +144,11 @@ async def test_retired_prefix_in_use_survives_a_restart(root, lock_of, fill):
         assert await store.retire_prefix(artifact.id) is False
         await store.close()
         store = await Store.open(root)
-        assert (await store.index.artifact(artifact.id)).state == "retired"
+        assert (await store.index.artifacts.find(artifact.id)).state == "retired"
         assert os.path.isdir(artifact.path)
         await store.close()
     store = await Store.open(root)
-    assert await store.index.artifacts() == []
+    assert await store.index.artifacts.list_all() == []
     assert os.listdir(store.layout.prefixes) == []
     await store.close()
 
@@ -165,7 +165,7 @@ async def test_two_deletions_at_once_remove_it_once(store, artifact):
     )
     assert True in both
     assert os.listdir(store.layout.prefixes) == []
-    assert await store.index.artifacts() == []
+    assert await store.index.artifacts.list_all() == []
 
 
 LAUNCHER = """

@@ -39,29 +39,29 @@ def artifact(**changes):
 async def test_a_base_comes_back_as_it_went_in_and_later_knowledge_wins(index):
     layer = BaseLayer(diff_id="sha256:1", digest="sha256:2", size=3, media_type="m", kept=True)
     kept = BaseRecord(digest=BASE, config=b'{"os":"linux"}\x00', layers=(layer,))
-    await index.put_base(kept)
-    assert await index.base(BASE) == kept
+    await index.bases.put(kept)
+    assert await index.bases.find(BASE) == kept
     known = msgspec.structs.replace(kept, reference="h/r@sha256:" + "0" * 64)
-    await index.put_base(known)
-    assert await index.base(BASE) == known
-    assert await index.base("sha256:other") is None
+    await index.bases.put(known)
+    assert await index.bases.find(BASE) == known
+    assert await index.bases.find("sha256:other") is None
 
 
 async def test_publishing_an_image_numbers_its_generation_with_the_base(index):
     ready, generation = await index.publish_image(artifact(), image(steps_digest="sha256:s"), LOCK, NEW)
-    assert ready == await index.ready_artifact("image", "sha256:k")
+    assert ready == await index.artifacts.find_ready("image", "sha256:k")
     assert (generation.number, generation.base_digest, generation.steps_digest) == (1, BASE, "sha256:s")
-    assert await index.current_generation("sha256:d", "linux-64") == generation
-    assert (await index.images())[0].created
+    assert await index.generations.find_current("sha256:d", "linux-64") == generation
+    assert (await index.images.list_all())[0].created
 
 
 async def test_a_generation_that_had_a_prefix_only_gets_its_base_and_keeps_the_first_one(index):
-    plain = await index.add_generation(NEW, LOCK)
+    plain = await index.generations.add(NEW, LOCK)
     _, first = await index.publish_image(None, image(), LOCK, plain)
     assert (first.number, first.base_digest) == (1, BASE)
     _, second = await index.publish_image(None, image(key="sha256:k2", base_digest="sha256:x"), LOCK, plain)
     assert second == first
-    assert await index.ready_artifact("image", "sha256:k") is None
+    assert await index.artifacts.find_ready("image", "sha256:k") is None
 
 
 async def test_an_image_that_was_lost_and_made_again_is_one_artifact_and_its_places_add_up(index):
@@ -69,6 +69,6 @@ async def test_an_image_that_was_lost_and_made_again_is_one_artifact_and_its_pla
     again = artifact(id="i-2", path="roost/other:0123456789ab", bytes=7)
     ready, _ = await index.publish_image(again, image(places={"b/i:k": "sha256:n"}), LOCK, None)
     assert (ready.id, ready.path, ready.bytes) == ("i-1", "roost/other:0123456789ab", 7)
-    assert (await index.image("sha256:k")).places == {"a/i:k": "sha256:m", "b/i:k": "sha256:n"}
-    other = await index.put_image(image(config_digest="sha256:new"))
+    assert (await index.images.find("sha256:k")).places == {"a/i:k": "sha256:m", "b/i:k": "sha256:n"}
+    other = await index.images.put(image(config_digest="sha256:new"))
     assert other.places == {}, "a registry has the other content"

@@ -25,16 +25,16 @@ def left_over(store):
 async def test_published_prefix_is_ready_with_lock_and_generation(store, lock_of, fill):
     lock = lock_of("a")
     artifact = await store.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=fill)
-    facts = await store.index.facts("sha256:d", "linux-64")
+    facts = await store.index.load_facts("sha256:d", "linux-64")
     assert artifact.state == "ready"
     assert facts.artifact == artifact
     assert facts.lock_known
     assert facts.generation.number == 1
     assert facts.generation.lock_digest == lock_digest(lock) == artifact.key
-    assert await store.index.lock(artifact.key) == lock
+    assert await store.index.locks.find(artifact.key) == lock
     assert os.path.isfile(artifact.lease_path)
     assert artifact.bytes >= 50_000
-    assert await store.index.leases() == []
+    assert await store.index.leases.list_active() == []
 
 
 async def test_what_fill_found_is_kept(store, lock_of):
@@ -47,7 +47,7 @@ async def test_what_fill_found_is_kept(store, lock_of):
         return filled
 
     artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
-    found = await store.index.artifact(artifact.id)
+    found = await store.index.artifacts.find(artifact.id)
     assert (found.activation, found.guards) == (filled.activation, filled.guards)
 
 
@@ -64,9 +64,9 @@ async def test_while_it_is_filled_it_is_leased_and_no_plan_has_it(store, lock_of
     seen = {}
 
     async def fill(path):
-        seen["ready"] = await store.index.ready_artifact("prefix", lock_digest(lock))
-        seen["artifacts"] = await store.index.artifacts()
-        seen["leases"] = await store.index.leases()
+        seen["ready"] = await store.index.artifacts.find_ready("prefix", lock_digest(lock))
+        seen["artifacts"] = await store.index.artifacts.list_all()
+        seen["leases"] = await store.index.leases.list_active()
         seen["deleted"] = await store.delete_artifact(seen["artifacts"][0].id)
         seen["content"] = os.listdir(path)
         return Filled()
@@ -87,9 +87,9 @@ async def test_failing_fill_leaves_nothing_and_its_exception_passes(store, lock_
     with pytest.raises(BuildError, match="no wheel"):
         await store.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=failing)
     assert left_over(store) == ([], [], [])
-    assert await store.index.artifacts() == []
-    assert await store.index.leases() == []
-    assert await store.index.current_generation("sha256:d", "linux-64") is None
+    assert await store.index.artifacts.list_all() == []
+    assert await store.index.leases.list_active() == []
+    assert await store.index.generations.find_current("sha256:d", "linux-64") is None
     again = await store.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=fill)
     assert again.state == "ready"
 
@@ -120,7 +120,7 @@ async def test_cancelled_fill_leaves_nothing(store, lock_of, fill):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert left_over(store) == ([], [], [])
-    assert await store.index.artifacts() == []
+    assert await store.index.artifacts.list_all() == []
 
 
 async def test_cancelled_at_any_moment_it_is_whole_or_gone(store, lock_of, fill):
@@ -134,14 +134,14 @@ async def test_cancelled_at_any_moment_it_is_whole_or_gone(store, lock_of, fill)
         finished = task.done()
         task.cancel()
         await asyncio.wait([task])
-        ready = await store.index.ready_artifact("prefix", lock_digest(lock))
-        rows = [a for a in await store.index.artifacts() if a.key == lock_digest(lock)]
+        ready = await store.index.artifacts.find_ready("prefix", lock_digest(lock))
+        rows = [a for a in await store.index.artifacts.list_all() if a.key == lock_digest(lock)]
         assert rows == ([ready] if ready else [])
         assert [os.path.isdir(a.path) for a in rows] == [True] * len(rows)
         outcomes.add(bool(ready))
         if finished:
             break
-    names = {os.path.basename(a.path) for a in await store.index.artifacts()}
+    names = {os.path.basename(a.path) for a in await store.index.artifacts.list_all()}
     assert set(os.listdir(store.layout.prefixes)) == names | {name + ".lease" for name in names}
     assert os.listdir(store.layout.trash) == []
     assert False in outcomes
@@ -165,7 +165,7 @@ async def test_cancelled_while_its_place_is_made_nothing_is_left(store, lock_of,
     assert task.cancelled()
     await asyncio.sleep(0.3)
     assert left_over(store) == ([], [], [])
-    assert await store.index.artifacts() == []
+    assert await store.index.artifacts.list_all() == []
 
 
 async def test_cancelled_while_committing_it_ends_whole(store, lock_of, fill, monkeypatch):
@@ -183,7 +183,7 @@ async def test_cancelled_while_committing_it_ends_whole(store, lock_of, fill, mo
     task = asyncio.create_task(store.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=fill))
     await asyncio.wait([task])
     assert task.cancelled()
-    ready = await store.index.ready_artifact("prefix", lock_digest(lock))
+    ready = await store.index.artifacts.find_ready("prefix", lock_digest(lock))
     assert os.path.isfile(os.path.join(ready.path, "bin", "python"))
 
 
@@ -206,10 +206,10 @@ async def test_two_of_one_lock_share_a_prefix(store, lock_of, fill):
     third = await store.publish_prefix(lock=lock, generation=NEW, build_id="b3", fill=together)
     assert first.id == second.id == third.id
     assert len(filled) == 2
-    assert [a.id for a in await store.index.artifacts()] == [first.id]
+    assert [a.id for a in await store.index.artifacts.list_all()] == [first.id]
     names = os.path.basename(first.path)
     assert left_over(store) == ([names, names + ".lease"], [], [])
-    generations = await store.index.generations_of_lock(lock_digest(lock))
+    generations = await store.index.generations.list_by_lock(lock_digest(lock))
     assert sorted((g.definition_digest, g.number) for g in generations) == [
         ("sha256:d", 1),
         ("sha256:d", 2),
@@ -278,6 +278,6 @@ async def test_many_publishes_at_once_number_without_a_gap(store, lock_of, fill)
     artifacts = await asyncio.gather(*(one(number) for number in range(200)))
     assert len({artifact.path for artifact in artifacts}) == 200
     for definition in range(10):
-        generations = await store.index.generations(f"sha256:{definition}")
+        generations = await store.index.generations.list_by_definition(f"sha256:{definition}")
         assert [g.number for g in generations] == list(range(1, 21))
         assert [g.number for g in generations if g.current] == [20]

@@ -10,7 +10,6 @@ import pytest
 
 from roost.model.records import BuildRecord, RunRecord
 from roost.store.disk.layout import Layout
-from roost.store.index import history
 from roost.store.store import Store
 
 NOW = "2026-01-01T00:00:00Z"
@@ -34,7 +33,7 @@ async def test_a_clean_root_needs_nothing(root, lock_of, fill):
     await store.close()
     store, report = await reopened(root)
     assert (report.actions, report.failed_builds, report.ended_runs, report.live_runs) == ((), (), {}, ())
-    assert await store.index.ready_artifact("prefix", artifact.key) == artifact
+    assert await store.index.artifacts.find_ready("prefix", artifact.key) == artifact
     await store.close()
 
 
@@ -80,7 +79,7 @@ async def test_a_row_without_content_goes_and_a_lease_file_comes_back(root, lock
     shutil.rmtree(gone.path)
     os.unlink(kept.lease_path)
     store, _ = await reopened(root)
-    assert [a.id for a in await store.index.artifacts()] == [kept.id]
+    assert [a.id for a in await store.index.artifacts.list_all()] == [kept.id]
     assert sorted(os.listdir(store.layout.prefixes)) == sorted(map(os.path.basename, (kept.path, kept.lease_path)))
     await store.close()
 
@@ -88,22 +87,22 @@ async def test_a_row_without_content_goes_and_a_lease_file_comes_back(root, lock
 async def test_open_builds_are_failed_with_a_code(root):
     store = await Store.open(root)
     for state in ("queued", "solving", "building", "succeeded", "failed", "cancelled"):
-        await store.index.insert_build(
+        await store.index.builds.insert(
             BuildRecord(id=state, definition_digest="sha256:d", platform="linux-64", state=state, created=NOW)
         )
-    await store.index.put_lease("x", "p-1", "build:building", "9999-01-01T00:00:00Z")
-    await store.index.put_lease("y", "p-1", "somebody", "9999-01-01T00:00:00Z")
+    await store.index.leases.put("x", "p-1", "build:building", "9999-01-01T00:00:00Z")
+    await store.index.leases.put("y", "p-1", "somebody", "9999-01-01T00:00:00Z")
     await store.close()
     store, report = await reopened(root)
     assert report.failed_builds == ("queued", "solving", "building")
     for state in report.failed_builds:
-        build = await store.index.build(state)
+        build = await store.index.builds.find(state)
         assert build.state == "failed"
         assert build.error["code"] == "daemon-stopped"
         assert build.ended
-    assert (await store.index.build("succeeded")).state == "succeeded"
-    assert (await store.index.build("cancelled")).error is None
-    assert [lease.id for lease in await store.index.leases()] == ["y"]
+    assert (await store.index.builds.find("succeeded")).state == "succeeded"
+    assert (await store.index.builds.find("cancelled")).error is None
+    assert [lease.id for lease in await store.index.leases.list_active()] == ["y"]
     await store.close()
 
 
@@ -119,14 +118,14 @@ async def test_open_builds_are_failed_with_a_code(root):
 )
 async def test_runs_get_the_end_that_their_folder_tells(root, name, text, state, status):
     store = await Store.open(root)
-    await store.index.database.write(history.insert_record, run(name))
+    await store.index.runs.insert(run(name))
     folder = store.layout.run_folder(name)
     put(f"{folder}/lock", "")
     if text is not None:
         put(f"{folder}/exit", text)
     await store.close()
     store, report = await reopened(root)
-    found = await store.index.run(name)
+    found = await store.index.runs.find(name)
     assert report.ended_runs == {name: state}
     assert (found.state, found.exit_status) == (state, status)
     assert found.ended == ("2026-01-02T00:00:00Z" if status is not None else found.ended)
@@ -136,8 +135,8 @@ async def test_runs_get_the_end_that_their_folder_tells(root, name, text, state,
 
 async def test_a_run_whose_supervisor_lives_goes_on(root):
     store = await Store.open(root)
-    await store.index.database.write(history.insert_record, run("alive"))
-    await store.index.database.write(history.insert_record, run("ended", state="succeeded"))
+    await store.index.runs.insert(run("alive"))
+    await store.index.runs.insert(run("ended", state="succeeded"))
     path = store.layout.run_folder("alive") + "/lock"
     put(path, "")
     await store.close()
@@ -145,11 +144,11 @@ async def test_a_run_whose_supervisor_lives_goes_on(root):
         fcntl.flock(stream, fcntl.LOCK_EX)
         store, report = await reopened(root)
         assert report.live_runs == ("alive",)
-        assert (await store.index.run("alive")).state == "running"
+        assert (await store.index.runs.find("alive")).state == "running"
         await store.close()
     store, report = await reopened(root)
     assert report.ended_runs == {"alive": "lost"}
-    assert (await store.index.run("ended")).state == "succeeded"
+    assert (await store.index.runs.find("ended")).state == "succeeded"
     await store.close()
 
 

@@ -41,7 +41,7 @@ def new(name: str, requirement: str, *, variable: str = "1", **fields: object) -
 
 async def find(index: Index, name: str, version: int | None = None, label: str | None = None) -> int:
     reference = VersionReference(name=name, version=version, label=label)
-    return (await index.environment(reference)).version
+    return (await index.environments.get(reference)).version
 
 
 def number(registered: Registered) -> tuple[int, bool]:
@@ -49,53 +49,53 @@ def number(registered: Registered) -> tuple[int, bool]:
 
 
 async def test_versions_count_up_and_the_same_again_is_none(index: Index) -> None:
-    assert number(await index.register(new("train", "six==1"))) == (1, True)
-    assert number(await index.register(new("train", "six==1"))) == (1, False)
-    assert number(await index.register(new("train", "six==2"))) == (2, True)
-    assert number(await index.register(new("train", "six==2", variable="2"))) == (3, True)
-    assert number(await index.register(new("other", "six==1"))) == (1, True)
+    assert number(await index.environments.register(new("train", "six==1"))) == (1, True)
+    assert number(await index.environments.register(new("train", "six==1"))) == (1, False)
+    assert number(await index.environments.register(new("train", "six==2"))) == (2, True)
+    assert number(await index.environments.register(new("train", "six==2", variable="2"))) == (3, True)
+    assert number(await index.environments.register(new("other", "six==1"))) == (1, True)
 
 
 @pytest.mark.parametrize("by_hand", [True, False])
 async def test_what_was_there_before_is_the_version_that_it_was(index: Index, by_hand: bool) -> None:
     for requirement in ("six==1", "six==2"):
-        await index.register(new("train", requirement))
-    assert number(await index.register(new("train", "six==1", by_hand=by_hand))) == (1, False)
+        await index.environments.register(new("train", requirement))
+    assert number(await index.environments.register(new("train", "six==1", by_hand=by_hand))) == (1, False)
     assert await find(index, "train") == 2
 
 
 async def test_registering_by_hand_brings_back_what_is_archived(index: Index) -> None:
     for requirement in ("six==1", "six==2"):
-        await index.register(new("train", requirement))
-    await index.set_archived("train", 1, True)
-    await index.set_archived("train", None, True)
-    assert (await index.register(new("train", "six==1", by_hand=False))).version.archived
-    assert not (await index.register(new("train", "six==1"))).version.archived
-    assert [row.versions for row in await index.environments()] == [2]
+        await index.environments.register(new("train", requirement))
+    await index.environments.set_archived("train", 1, True)
+    await index.environments.set_archived("train", None, True)
+    assert (await index.environments.register(new("train", "six==1", by_hand=False))).version.archived
+    assert not (await index.environments.register(new("train", "six==1"))).version.archived
+    assert [row.versions for row in await index.environments.list_page()] == [2]
 
 
 async def test_a_body_comes_back_whole(index: Index) -> None:
     wanted = new("train", "six==1")
-    await index.register(wanted)
-    assert await index.environment_body("train", 1) == wanted.body
-    known = await index.known_definition(wanted.definition_digest)
+    await index.environments.register(wanted)
+    assert await index.environments.load_body("train", 1) == wanted.body
+    known = await index.definitions.find(wanted.definition_digest)
     assert known is not None
     assert known.canonical == wanted.canonical
-    assert await index.settings(wanted.settings_digest) == wanted.settings_canonical
+    assert await index.definitions.find_settings(wanted.settings_digest) == wanted.settings_canonical
 
 
 async def test_labels_move_and_latest_is_kept(index: Index) -> None:
-    first = await index.register(new("train", "six==1", labels=("prod",)))
+    first = await index.environments.register(new("train", "six==1", labels=("prod",)))
     assert first.version.labels == ("latest", "prod")
-    await index.register(new("train", "six==2"))
+    await index.environments.register(new("train", "six==2"))
     assert await find(index, "train", label="prod") == 1
-    assert (await index.put_labels("train", ["prod"], 2)).labels == ("latest", "prod")
+    assert (await index.environments.put_labels("train", ["prod"], 2)).labels == ("latest", "prod")
     assert await find(index, "train", label="prod") == 2
     assert await find(index, "train", label="latest") == 2
-    await index.drop_label("train", "prod")
+    await index.environments.delete_label("train", "prod")
     refusals = (
-        *(index.drop_label("train", "prod"), index.put_labels("train", ["x"], 9)),
-        index.put_labels("no", ["x"], 1),
+        *(index.environments.delete_label("train", "prod"), index.environments.put_labels("train", ["x"], 9)),
+        index.environments.put_labels("no", ["x"], 1),
     )
     for refused in refusals:
         with pytest.raises(EnvironmentUnknownError):
@@ -104,99 +104,101 @@ async def test_labels_move_and_latest_is_kept(index: Index) -> None:
 
 async def test_what_is_archived_is_hidden_and_stays_to_be_found(index: Index) -> None:
     for requirement in ("six==1", "six==2"):
-        await index.register(new("train", requirement))
-    await index.set_archived("train", 2, True)
+        await index.environments.register(new("train", requirement))
+    await index.environments.set_archived("train", 2, True)
     assert await find(index, "train") == 1
     assert await find(index, "train", version=2) == 2
-    assert [v.version for v in await index.versions("train")] == [1]
-    assert [v.version for v in await index.versions("train", archived=True)] == [2, 1]
-    await index.set_archived("train", 1, True)
+    assert [v.version for v in await index.environments.list_versions("train")] == [1]
+    assert [v.version for v in await index.environments.list_versions("train", archived=True)] == [2, 1]
+    await index.environments.set_archived("train", 1, True)
     with pytest.raises(EnvironmentUnknownError, match="archived"):
         await find(index, "train")
-    assert [row.latest.name for row in await index.environments()] == []
-    assert [(row.latest.version, row.versions) for row in await index.environments(archived=True)] == [(2, 2)]
-    await index.set_archived("train", None, False)
+    assert [row.latest.name for row in await index.environments.list_page()] == []
+    assert [(row.latest.version, row.versions) for row in await index.environments.list_page(archived=True)] == [(2, 2)]
+    await index.environments.set_archived("train", None, False)
     assert await find(index, "train") == 2
-    await index.set_archived("train", None, True)
-    assert await index.environments() == []
+    await index.environments.set_archived("train", None, True)
+    assert await index.environments.list_page() == []
     assert await find(index, "train") == 2
-    await index.register(new("train", "six==2"))
-    assert [row.latest.name for row in await index.environments()] == ["train"]
+    await index.environments.register(new("train", "six==2"))
+    assert [row.latest.name for row in await index.environments.list_page()] == ["train"]
 
 
 async def test_a_version_of_a_hidden_environment_comes_back_alone(index: Index) -> None:
     for requirement in ("six==1", "six==2", "six==3"):
-        await index.register(new("train", requirement))
-    await index.set_archived("train", None, True)
-    await index.set_archived("train", 2, False)
-    assert [(row.latest.version, row.versions) for row in await index.environments()] == [(2, 1)]
-    assert [v.version for v in await index.versions("train")] == [2]
+        await index.environments.register(new("train", requirement))
+    await index.environments.set_archived("train", None, True)
+    await index.environments.set_archived("train", 2, False)
+    assert [(row.latest.version, row.versions) for row in await index.environments.list_page()] == [(2, 1)]
+    assert [v.version for v in await index.environments.list_versions("train")] == [2]
     assert await find(index, "train") == 2
-    await index.set_archived("train", 1, False)
-    assert [v.version for v in await index.versions("train")] == [2, 1]
-    await index.set_archived("train", None, False)
-    assert [v.version for v in await index.versions("train")] == [3, 2, 1], "all, since it was not hidden"
+    await index.environments.set_archived("train", 1, False)
+    assert [v.version for v in await index.environments.list_versions("train")] == [2, 1]
+    await index.environments.set_archived("train", None, False)
+    assert [v.version for v in await index.environments.list_versions("train")] == [3, 2, 1], (
+        "all, since it was not hidden"
+    )
 
 
 async def test_an_environment_comes_back_as_it_was_seen(index: Index) -> None:
     for requirement in ("six==1", "six==2"):
-        await index.register(new("train", requirement))
-    await index.set_archived("train", 2, True)
-    await index.set_archived("train", None, True)
-    await index.set_archived("train", None, False)
-    assert [v.version for v in await index.versions("train")] == [1]
+        await index.environments.register(new("train", requirement))
+    await index.environments.set_archived("train", 2, True)
+    await index.environments.set_archived("train", None, True)
+    await index.environments.set_archived("train", None, False)
+    assert [v.version for v in await index.environments.list_versions("train")] == [1]
 
 
 async def test_numbers_are_never_given_twice(index: Index) -> None:
     for requirement in ("six==1", "six==2"):
-        await index.register(new("train", requirement))
-    await index.set_archived("train", 2, True)
-    assert number(await index.register(new("train", "six==3"))) == (3, True)
-    assert number(await index.register(new("train", "six==4"))) == (4, True)
+        await index.environments.register(new("train", requirement))
+    await index.environments.set_archived("train", 2, True)
+    assert number(await index.environments.register(new("train", "six==3"))) == (3, True)
+    assert number(await index.environments.register(new("train", "six==4"))) == (4, True)
 
 
 async def test_pages_of_names_and_versions(index: Index) -> None:
     for name in ("c", "a", "b"):
         for requirement in ("six==1", "six==2", "six==3"):
-            await index.register(new(name, requirement))
-    first = await index.environments(2)
+            await index.environments.register(new(name, requirement))
+    first = await index.environments.list_page(2)
     assert [(row.latest.name, row.latest.version, row.versions) for row in first] == [("a", 3, 3), ("b", 3, 3)]
-    assert [row.latest.name for row in await index.environments(2, "b")] == ["c"]
-    assert [v.version for v in await index.versions("a", 2)] == [3, 2]
-    assert [v.version for v in await index.versions("a", 2, 2)] == [1]
-    found = await index.versions_of_definition(new("x", "six==1").definition_digest)
+    assert [row.latest.name for row in await index.environments.list_page(2, "b")] == ["c"]
+    assert [v.version for v in await index.environments.list_versions("a", 2)] == [3, 2]
+    assert [v.version for v in await index.environments.list_versions("a", 2, 2)] == [1]
+    found = await index.environments.list_by_definition(new("x", "six==1").definition_digest)
     assert [(v.name, v.version) for v in found] == [("a", 1), ("b", 1), ("c", 1)]
 
 
 async def test_many_at_once_are_numbered_without_a_gap(index: Index) -> None:
-    made = await asyncio.gather(*(index.register(new("train", f"six=={n}")) for n in range(200)))
+    made = await asyncio.gather(*(index.environments.register(new("train", f"six=={n}")) for n in range(200)))
     assert sorted(each.version.version for each in made) == list(range(1, 201))
     assert all(each.created for each in made)
 
 
 async def test_all_of_a_catalogue_or_nothing(index: Index) -> None:
-    await index.register(new("Roost-A", "six==1", number=4))
-    assert number(await index.register(new("Roost-A", "six==1", number=4))) == (4, False)
+    await index.environments.register(new("Roost-A", "six==1", number=4))
+    assert number(await index.environments.register(new("Roost-A", "six==1", number=4))) == (4, False)
     with pytest.raises(VersionTakenError):
-        await index.register_all([new("Roost-B", "six==1", number=1), new("Roost-A", "six==9", number=4)])
-    assert [row.latest.name for row in await index.environments(curated="only")] == ["Roost-A"]
+        await index.environments.register_all([new("Roost-B", "six==1", number=1), new("Roost-A", "six==9", number=4)])
+    assert [row.latest.name for row in await index.environments.list_page(curated="only")] == ["Roost-A"]
 
 
 async def test_lists_are_without_curated_ones_with_them_or_of_them_alone(index: Index) -> None:
     for name in ("Apple", "Roost-A", "Roost-Z", "Rooster", "Roost", "pear"):
-        await index.register(new(name, "six==1"))
+        await index.environments.register(new(name, "six==1"))
     ordinary, kept = ["Apple", "Roost", "Rooster", "pear"], ["Roost-A", "Roost-Z"]
-    assert [row.latest.name for row in await index.environments()] == ordinary
-    assert [row.latest.name for row in await index.environments(curated="only")] == kept
-    everything = [row.latest.name for row in await index.environments(curated="with")]
+    assert [row.latest.name for row in await index.environments.list_page()] == ordinary
+    assert [row.latest.name for row in await index.environments.list_page(curated="only")] == kept
+    everything = [row.latest.name for row in await index.environments.list_page(curated="with")]
     assert everything == sorted(ordinary + kept)
-    assert [row.latest.name for row in await index.environments(1, "Roost-A", curated="only")] == ["Roost-Z"]
-    await index.register_all([new("Roost-A", "six==2", number=7), new("Roost-B", "six==1", number=1)])
+    assert [row.latest.name for row in await index.environments.list_page(1, "Roost-A", curated="only")] == ["Roost-Z"]
+    await index.environments.register_all([new("Roost-A", "six==2", number=7), new("Roost-B", "six==1", number=1)])
     assert await find(index, "Roost-A") == 7
 
 
 async def test_what_is_not_there_is_named_with_what_is(index: Index) -> None:
-    await index.register(new("train", "six==1", labels=("prod",)))
+    await index.environments.register(new("train", "six==1", labels=("prod",)))
     with pytest.raises(EnvironmentUnknownError) as unknown:
         await find(index, "trian")
     assert "'train'" in unknown.value.hint

@@ -13,11 +13,11 @@ from roost.model.errors import StoreError
 from roost.model.locks.lock import HostPython, Lock, Wheel, lock_digest
 from roost.model.records import BuildRecord, Known, LayerRecord, NewGeneration, RunRecord
 from roost.store.disk.root import RootFormatError
-from roost.store.index import definitions, generations, history
+from roost.store.index import generations
 from roost.store.index.database import IndexDamagedError
 from roost.store.index.generations import GenerationUnknownError
-from roost.store.index.history import RecordUnknownError
 from roost.store.index.index import Index
+from roost.store.index.records import RecordUnknownError
 from roost.store.index.schema import MIGRATIONS, SCHEMA_VERSION, statements
 
 
@@ -56,28 +56,28 @@ def run(number, **fields):
 
 
 async def test_definitions_keep_content_and_last_sighting(index):
-    assert await index.known_definition("sha256:a") is None
-    await index.remember_definition("sha256:a", b'{"format":1}', "train", "/w/environment.yml")
-    await index.remember_definition("sha256:a", b'{"format":1}', None, "/v/e.yml")
-    known = await index.known_definition("sha256:a")
+    assert await index.definitions.find("sha256:a") is None
+    await index.definitions.record_sighting("sha256:a", b'{"format":1}', "train", "/w/environment.yml")
+    await index.definitions.record_sighting("sha256:a", b'{"format":1}', None, "/v/e.yml")
+    known = await index.definitions.find("sha256:a")
     assert (known.digest, known.canonical, known.name, known.source) == ("sha256:a", b'{"format":1}', None, "/v/e.yml")
 
 
 async def test_same_sighting_again_writes_nothing(index, store):
-    await index.remember_definition("sha256:a", b"{}", "n", "/w/e.yml")
+    await index.definitions.record_sighting("sha256:a", b"{}", "n", "/w/e.yml")
     before = os.stat(store.layout.index_path + "-wal").st_mtime_ns
-    await index.remember_definition("sha256:a", b"{}", "n", "/w/e.yml")
+    await index.definitions.record_sighting("sha256:a", b"{}", "n", "/w/e.yml")
     assert os.stat(store.layout.index_path + "-wal").st_mtime_ns == before
 
 
 async def test_nearest_candidates_same_path_then_name_then_latest(index):
     for number in range(30):
-        await index.remember_definition(f"sha256:{number}", b"%d" % number, "other", f"/o/{number}.yml")
-    await index.remember_definition("sha256:path", b"p", "x", "/w/e.yml")
-    await index.remember_definition("sha256:name", b"n", "train", "/v/e.yml")
+        await index.definitions.record_sighting(f"sha256:{number}", b"%d" % number, "other", f"/o/{number}.yml")
+    await index.definitions.record_sighting("sha256:path", b"p", "x", "/w/e.yml")
+    await index.definitions.record_sighting("sha256:name", b"n", "train", "/v/e.yml")
     for number in range(30, 40):
-        await index.remember_definition(f"sha256:{number}", b"%d" % number, "other", f"/o/{number}.yml")
-    found = await index.nearest_candidates("train", "/w/e.yml", limit=20)
+        await index.definitions.record_sighting(f"sha256:{number}", b"%d" % number, "other", f"/o/{number}.yml")
+    found = await index.definitions.list_candidates("train", "/w/e.yml", limit=20)
     digests = [known.digest for known in found]
     assert digests[:4] == ["sha256:path", "sha256:name", "sha256:39", "sha256:38"]
     assert len(digests) == len(set(digests)) == 20
@@ -85,10 +85,13 @@ async def test_nearest_candidates_same_path_then_name_then_latest(index):
 
 
 async def test_an_older_definition_seen_again_is_the_latest(index):
-    await index.remember_definition("sha256:a", b"a", "n", "/w/e.yml")
-    await index.remember_definition("sha256:b", b"b", "n", "/w/e.yml")
-    await index.remember_definition("sha256:a", b"a", "n", "/w/e.yml")
-    assert [known.digest for known in await index.nearest_candidates(None, "/w/e.yml")] == ["sha256:a", "sha256:b"]
+    await index.definitions.record_sighting("sha256:a", b"a", "n", "/w/e.yml")
+    await index.definitions.record_sighting("sha256:b", b"b", "n", "/w/e.yml")
+    await index.definitions.record_sighting("sha256:a", b"a", "n", "/w/e.yml")
+    assert [known.digest for known in await index.definitions.list_candidates(None, "/w/e.yml")] == [
+        "sha256:a",
+        "sha256:b",
+    ]
 
 
 async def test_settings_and_locks_come_back(index):
@@ -97,80 +100,80 @@ async def test_settings_and_locks_come_back(index):
         provider=HostPython(version="3.11.7", executable="/usr/bin/python3.11"),
         wheels=(Wheel(name="six", version="1.16.0", sha256="ab" * 32),),
     )
-    assert await index.settings("sha256:s") is None
-    await index.database.write(definitions.remember_settings, "sha256:s", b'{"variables":{}}')
-    await index.database.write(definitions.remember_settings, "sha256:s", b"other")
-    assert await index.settings("sha256:s") == b'{"variables":{}}'
-    assert await index.put_lock(lock) == lock_digest(lock)
-    assert await index.lock(lock_digest(lock)) == lock
-    assert await index.has_lock(lock_digest(lock)) is True
-    assert await index.lock("sha256:no") is None
-    assert await index.has_lock("sha256:no") is False
+    assert await index.definitions.find_settings("sha256:s") is None
+    await index.definitions.put_settings("sha256:s", b'{"variables":{}}')
+    await index.definitions.put_settings("sha256:s", b"other")
+    assert await index.definitions.find_settings("sha256:s") == b'{"variables":{}}'
+    assert await index.locks.put(lock) == lock_digest(lock)
+    assert await index.locks.find(lock_digest(lock)) == lock
+    assert await index.locks.contains(lock_digest(lock)) is True
+    assert await index.locks.find("sha256:no") is None
+    assert await index.locks.contains("sha256:no") is False
 
 
 async def test_generations_one_current_and_promotion(index, lock_of):
     new = NewGeneration(definition_digest="sha256:d", platform="linux-64", as_of="2020-07-08T00:00:00Z")
     for name in "abc":
-        await index.add_generation(new, lock_of(name))
-    other = await index.add_generation(msgspec.structs.replace(new, platform="osx-arm64"), lock_of("a"))
+        await index.generations.add(new, lock_of(name))
+    other = await index.generations.add(msgspec.structs.replace(new, platform="osx-arm64"), lock_of("a"))
     assert other.number == 1
-    assert (await index.current_generation("sha256:d", "linux-64")).number == 3
-    promoted = await index.promote("sha256:d", "linux-64", 1)
+    assert (await index.generations.find_current("sha256:d", "linux-64")).number == 3
+    promoted = await index.generations.promote("sha256:d", "linux-64", 1)
     assert promoted.current
-    assert await index.current_generation("sha256:d", "linux-64") == promoted
+    assert await index.generations.find_current("sha256:d", "linux-64") == promoted
     assert promoted.as_of == "2020-07-08T00:00:00Z"
-    assert [(g.platform, g.number, g.current) for g in await index.generations("sha256:d")] == [
+    assert [(g.platform, g.number, g.current) for g in await index.generations.list_by_definition("sha256:d")] == [
         ("linux-64", 1, True),
         ("linux-64", 2, False),
         ("linux-64", 3, False),
         ("osx-arm64", 1, True),
     ]
-    assert (await index.add_generation(new, lock_of("d"))).number == 4
-    assert len(await index.generations_of_lock(lock_digest(lock_of("a")))) == 2
+    assert (await index.generations.add(new, lock_of("d"))).number == 4
+    assert len(await index.generations.list_by_lock(lock_digest(lock_of("a")))) == 2
     with pytest.raises(GenerationUnknownError) as caught:
-        await index.promote("sha256:d", "linux-64", 9)
+        await index.generations.promote("sha256:d", "linux-64", 9)
     assert caught.value.exit_status == 7
-    assert (await index.current_generation("sha256:d", "linux-64")).number == 4
+    assert (await index.generations.find_current("sha256:d", "linux-64")).number == 4
 
 
 async def test_facts_are_one_snapshot_of_all(index, lock_of, store, fill):
-    nothing = await index.facts("sha256:d", "linux-64", ["solve"])
+    nothing = await index.load_facts("sha256:d", "linux-64", ["solve"])
     assert (nothing.known, nothing.generation, nothing.lock_known, nothing.artifact) == (False, None, False, None)
     assert nothing.estimates["solve"].samples == 0
     new = NewGeneration(definition_digest="sha256:d", platform="linux-64")
-    await index.remember_definition("sha256:d", b"{}")
+    await index.definitions.record_sighting("sha256:d", b"{}")
     first = await store.publish_prefix(lock=lock_of("a"), generation=new, build_id="b", fill=fill)
-    await index.add_generation(new, lock_of("b"))
-    await index.record_duration("solve", 2.0)
-    current = await index.facts("sha256:d", "linux-64", ["solve"])
+    await index.generations.add(new, lock_of("b"))
+    await index.durations.record("solve", 2.0)
+    current = await index.load_facts("sha256:d", "linux-64", ["solve"])
     assert (current.known, current.generation.number, current.lock_known, current.artifact) == (True, 2, True, None)
     assert current.estimates["solve"].seconds == 2.0
-    older = await index.facts("sha256:d", "linux-64", number=1)
+    older = await index.load_facts("sha256:d", "linux-64", number=1)
     assert (older.generation.number, older.artifact) == (1, first)
 
 
 async def test_no_generation_without_its_lock(index, lock_of):
-    await index.add_generation(NewGeneration(definition_digest="sha256:d", platform="linux-64"), lock_of("a"))
+    await index.generations.add(NewGeneration(definition_digest="sha256:d", platform="linux-64"), lock_of("a"))
 
     def forget(connection):
         connection.execute("DELETE FROM locks")
 
     with pytest.raises(StoreError, match="FOREIGN KEY"):
         await index.database.write(forget)
-    assert await index.has_lock(lock_digest(lock_of("a")))
+    assert await index.locks.contains(lock_digest(lock_of("a")))
 
 
 async def test_1000_generations_from_many_tasks_number_without_a_gap(index, lock_of):
     new = NewGeneration(definition_digest="sha256:d", platform="linux-64")
     lock = lock_of("a")
-    made = await asyncio.gather(*(index.add_generation(new, lock) for _ in range(1000)))
+    made = await asyncio.gather(*(index.generations.add(new, lock) for _ in range(1000)))
     assert sorted(generation.number for generation in made) == list(range(1, 1001))
-    assert [g.number for g in await index.generations("sha256:d") if g.current] == [1000]
+    assert [g.number for g in await index.generations.list_by_definition("sha256:d") if g.current] == [1000]
 
 
 async def test_a_failing_transaction_leaves_nothing(index, lock_of):
     new = NewGeneration(definition_digest="sha256:d", platform="linux-64")
-    await index.add_generation(new, lock_of("a"))
+    await index.generations.add(new, lock_of("a"))
 
     def half(connection):
         generations.add_generation(connection, new, lock_of("b"))
@@ -178,37 +181,40 @@ async def test_a_failing_transaction_leaves_nothing(index, lock_of):
 
     with pytest.raises(ValueError, match="in the middle"):
         await index.database.write(half)
-    assert (await index.current_generation("sha256:d", "linux-64")).number == 1
-    assert await index.lock(lock_digest(lock_of("b"))) is None
-    assert (await index.add_generation(new, lock_of("c"))).number == 2
+    assert (await index.generations.find_current("sha256:d", "linux-64")).number == 1
+    assert await index.locks.find(lock_digest(lock_of("b"))) is None
+    assert (await index.generations.add(new, lock_of("c"))).number == 2
 
 
 async def test_builds_are_updated_checked_and_paged(index):
     for number in range(5):
-        await index.insert_build(build(number, reasons=("no-prefix",)))
-    changed = await index.update_build("b1", state="failed", seconds=1.5, error={"code": "x", "fields": {"a": [1]}})
-    assert await index.build("b1") == changed
+        await index.builds.insert(build(number, reasons=("no-prefix",)))
+    changed = await index.builds.update("b1", state="failed", seconds=1.5, error={"code": "x", "fields": {"a": [1]}})
+    assert await index.builds.find("b1") == changed
     assert (changed.state, changed.seconds, changed.reasons) == ("failed", 1.5, ("no-prefix",))
-    assert [b.id for b in await index.builds(2)] == ["b4", "b3"]
-    assert [b.id for b in await index.builds(2, before="b3")] == ["b2", "b1"]
-    assert [b.id for b in await index.open_builds()] == ["b0", "b2", "b3", "b4"]
-    assert await index.build("no") is None
+    assert [b.id for b in await index.builds.list_page(2)] == ["b4", "b3"]
+    assert [b.id for b in await index.builds.list_page(2, before="b3")] == ["b2", "b1"]
+    assert [b.id for b in await index.builds.list_open()] == ["b0", "b2", "b3", "b4"]
+    assert await index.builds.find("no") is None
     with pytest.raises(RecordUnknownError) as caught:
-        await index.update_build("no", state="failed")
+        await index.builds.update("no", state="failed")
     assert caught.value.exit_status == 7
     with pytest.raises(msgspec.ValidationError):
-        await index.update_build("b1", state="exploded")
-    assert (await index.build("b1")).state == "failed"
+        await index.builds.update("b1", state="exploded")
+    assert (await index.builds.find("b1")).state == "failed"
 
 
 async def test_runs_are_updated_and_paged(index):
     first = run(1, variables={"A": "1"}, secrets=("TOKEN",), interpreter={"path": "/p", "mtime": 1.5})
-    await index.database.write(history.insert_record, first)
-    await index.database.write(history.insert_record, run(2))
-    assert await index.run("r1") == first
-    await index.update_run("r1", state="succeeded", exit_status=0, lock_digest="sha256:l")
-    assert [r.id for r in await index.open_runs()] == ["r2"]
-    assert [(r.id, r.lock_digest) for r in await index.runs(before=None)] == [("r2", None), ("r1", "sha256:l")]
+    await index.runs.insert(first)
+    await index.runs.insert(run(2))
+    assert await index.runs.find("r1") == first
+    await index.runs.update("r1", state="succeeded", exit_status=0, lock_digest="sha256:l")
+    assert [r.id for r in await index.runs.list_open()] == ["r2"]
+    assert [(r.id, r.lock_digest) for r in await index.runs.list_page(before=None)] == [
+        ("r2", None),
+        ("r1", "sha256:l"),
+    ]
 
 
 SEEN = Known(digest="sha256:d", canonical=b"d", name="train", source="/w/environment.yml")
@@ -216,10 +222,10 @@ SEEN = Known(digest="sha256:d", canonical=b"d", name="train", source="/w/environ
 
 async def test_a_run_begins_with_what_it_runs_in_and_its_event_or_not_at_all(index):
     begun, event = await index.begin_run(run(1), SEEN, b"s", "run-created", {"run": "r1"})
-    assert await index.run("r1") == begun == run(1)
-    assert await index.known_definition("sha256:d") == SEEN
-    assert await index.settings("sha256:s") == b"s"
-    assert await index.events_since(0) == [event]
+    assert await index.runs.find("r1") == begun == run(1)
+    assert await index.definitions.find("sha256:d") == SEEN
+    assert await index.definitions.find_settings("sha256:s") == b"s"
+    assert await index.events.list_since(0) == [event]
     with pytest.raises(StoreError):  # that id is taken
         await index.begin_run(
             run(1, definition_digest="sha256:e", settings_digest="sha256:t"),
@@ -228,9 +234,9 @@ async def test_a_run_begins_with_what_it_runs_in_and_its_event_or_not_at_all(ind
             "run-created",
             {},
         )
-    assert await index.known_definition("sha256:e") is None
-    assert await index.settings("sha256:t") is None
-    assert await index.last_event() == 1
+    assert await index.definitions.find("sha256:e") is None
+    assert await index.definitions.find_settings("sha256:t") is None
+    assert await index.events.find_last() == 1
 
 
 async def test_a_run_ends_once_and_is_told_of_once(index):
@@ -239,32 +245,32 @@ async def test_a_run_ends_once_and_is_told_of_once(index):
     ended, event = await index.end_run("r1", end, "run-ended", {"run": "r1"})
     assert (ended.state, ended.exit_status, event.fields) == ("failed", 3, {"run": "r1"})
     assert await index.end_run("r1", {"state": "lost"}, "run-ended", {}) == (ended, None)
-    assert (await index.run("r1"), await index.last_event()) == (ended, 2)
+    assert (await index.runs.find("r1"), await index.events.find_last()) == (ended, 2)
     await index.begin_run(run(2), SEEN, b"s", "run-created", {})
     with pytest.raises(msgspec.ValidationError):
         await index.end_run("r2", {"state": "exploded"}, "run-ended", {})
-    assert ((await index.run("r2")).state, await index.last_event()) == ("queued", 3)
+    assert ((await index.runs.find("r2")).state, await index.events.find_last()) == ("queued", 3)
     with pytest.raises(RecordUnknownError):
         await index.end_run("no", end, "run-ended", {})
 
 
 async def test_events_are_numbered_without_a_gap_and_pruned(index):
-    made = await asyncio.gather(*(index.append_event("build", {"n": n}) for n in range(50)))
+    made = await asyncio.gather(*(index.events.append("build", {"n": n}) for n in range(50)))
     assert sorted(event.seq for event in made) == list(range(1, 51))
-    assert [e.fields["n"] for e in await index.events_since(47)] == [made[47].fields["n"], 48, 49]
-    assert [e.seq for e in await index.events_since(0, limit=3)] == [1, 2, 3]
-    assert await index.prune_events(keep=10) == 40
-    assert (await index.events_since(0))[0].seq == 41
-    assert await index.prune_events(keep=0) == 10
-    assert await index.last_event() == 50
-    assert (await index.append_event("x")).seq == 51
+    assert [e.fields["n"] for e in await index.events.list_since(47)] == [made[47].fields["n"], 48, 49]
+    assert [e.seq for e in await index.events.list_since(0, limit=3)] == [1, 2, 3]
+    assert await index.events.prune(keep=10) == 40
+    assert (await index.events.list_since(0))[0].seq == 41
+    assert await index.events.prune(keep=0) == 10
+    assert await index.events.find_last() == 50
+    assert (await index.events.append("x")).seq == 51
 
 
 async def test_estimates_are_medians_of_the_latest(index):
     for number in range(40):
-        await index.record_duration("link", float(number), bytes=number * 10 if number % 2 else None)
-    await index.record_duration("solve", 3.0)
-    found = await index.estimates(["link", "solve", "pip"])
+        await index.durations.record("link", float(number), bytes=number * 10 if number % 2 else None)
+    await index.durations.record("solve", 3.0)
+    found = await index.durations.estimate(["link", "solve", "pip"])
     assert (found["link"].seconds, found["link"].bytes, found["link"].samples) == (32.0, 320, 15)
     assert (found["solve"].seconds, found["solve"].bytes, found["solve"].samples) == (3.0, None, 1)
     assert (found["pip"].seconds, found["pip"].bytes, found["pip"].samples) == (None, None, 0)
@@ -272,10 +278,10 @@ async def test_estimates_are_medians_of_the_latest(index):
 
 async def test_touch_never_goes_back(index, store, lock_of, fill):
     artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
-    await index.touch_artifact(artifact.id, "2001-01-01T00:00:00Z")
-    assert (await index.artifact(artifact.id)).last_used == artifact.last_used
-    await index.touch_artifact(artifact.id, "2101-01-01T00:00:00Z")
-    assert (await index.artifact(artifact.id)).last_used == "2101-01-01T00:00:00Z"
+    await index.artifacts.touch(artifact.id, "2001-01-01T00:00:00Z")
+    assert (await index.artifacts.find(artifact.id)).last_used == artifact.last_used
+    await index.artifacts.touch(artifact.id, "2101-01-01T00:00:00Z")
+    assert (await index.artifacts.find(artifact.id)).last_used == "2101-01-01T00:00:00Z"
 
 
 async def test_commits_are_synced_and_logged_ahead(index):
@@ -286,12 +292,12 @@ async def test_commits_are_synced_and_logged_ahead(index):
 
 
 async def test_cancelled_callers_do_not_disturb_others(index):
-    tasks = [asyncio.create_task(index.append_event("e", {"n": n})) for n in range(100)]
+    tasks = [asyncio.create_task(index.events.append("e", {"n": n})) for n in range(100)]
     await asyncio.sleep(0)
     for task in tasks[::2]:
         task.cancel()
     await asyncio.wait(tasks)
-    events = await index.events_since(0)
+    events = await index.events.list_since(0)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert {task.result().seq for task in tasks[1::2]} <= {event.seq for event in events}
 
@@ -313,7 +319,7 @@ async def test_migrations_run_in_order_and_whole(root, monkeypatch):
 
     path = os.path.join(root, "index.db")
     index = await Index.open(path)
-    await index.append_event("kept")
+    await index.events.append("kept")
     await index.close()
     after = SCHEMA_VERSION + 1
     broken = {**MIGRATIONS, after: "CREATE TABLE extra (a); CREATE TABLE extra (a)"}
@@ -328,7 +334,7 @@ async def test_migrations_run_in_order_and_whole(root, monkeypatch):
         return connection.execute("PRAGMA user_version").fetchone()[0]
 
     assert await index.database.read(version) == after
-    assert [event.kind for event in await index.events_since(0)] == ["kept"]
+    assert [event.kind for event in await index.events.list_since(0)] == ["kept"]
     await index.close()
 
 
@@ -339,14 +345,14 @@ async def test_layers_are_kept_by_key_and_dropped_by_blob(index):
     )
     other = LayerRecord(key="c", diff_id="sha256:e", digest="sha256:f", size=8, stamp=2)
     for layer in (first, second, other):
-        await index.put_layer(layer)
-    assert await index.layers(["a", "c", "x"]) == {"a": first, "c": other}
-    await index.touch_layers(["c"])
-    assert (await index.all_layers())[0] == other
-    await index.put_layer(msgspec.structs.replace(first, size=9))
-    assert (await index.layers(["a"]))["a"].size == 9
-    await index.drop_layers(["sha256:b"])
-    assert await index.all_layers() == [other]
+        await index.layers.put(layer)
+    assert await index.layers.find(["a", "c", "x"]) == {"a": first, "c": other}
+    await index.layers.touch(["c"])
+    assert (await index.layers.list_all())[0] == other
+    await index.layers.put(msgspec.structs.replace(first, size=9))
+    assert (await index.layers.find(["a"]))["a"].size == 9
+    await index.layers.delete(["sha256:b"])
+    assert await index.layers.list_all() == [other]
 
 
 def test_schema_statements_are_whole():
@@ -360,7 +366,7 @@ async def test_a_damaged_index_is_named(root, damage):
     path = os.path.join(root, "index.db")
     index = await Index.open(path)
     for number in range(200):
-        await index.remember_definition(f"sha256:{number}", b"x" * 100, "n", f"/{number}")
+        await index.definitions.record_sighting(f"sha256:{number}", b"x" * 100, "n", f"/{number}")
     await index.close()
     size = os.path.getsize(path)
     with open(path, "r+b") as stream:

@@ -1,0 +1,46 @@
+"""Locks by their digest. Each function is (part of) one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+
+import msgspec
+
+from roost.model.locks.lock import Lock, lock_digest
+from roost.store.clock import utc_now
+from roost.store.index.packages import add_contents
+from roost.store.index.queries import Queries, Read, Scan, Write
+
+
+def put_lock(connection: sqlite3.Connection, lock: Lock) -> str:
+    """Keep a lock; its digest. The first body of a digest stays: others differ at most in where things come from."""
+    digest = lock_digest(lock)
+    if has_lock(connection, digest):
+        return digest
+    added = connection.execute(
+        "INSERT INTO locks (digest, platform, body, created) VALUES (?, ?, ?, ?)",
+        (digest, lock.platform, zlib.compress(msgspec.json.encode(lock)), utc_now()),
+    )
+    assert added.lastrowid is not None  # an INSERT that did not raise has a row
+    add_contents(connection, added.lastrowid, lock)
+    return digest
+
+
+def find_lock(connection: sqlite3.Connection, digest: str) -> Lock | None:
+    """The lock of that digest."""
+    row = connection.execute("SELECT body FROM locks WHERE digest = ?", (digest,)).fetchone()
+    return msgspec.json.decode(zlib.decompress(row["body"]), type=Lock) if row else None
+
+
+def has_lock(connection: sqlite3.Connection, digest: str) -> bool:
+    """Whether the lock's body is here, without reading it."""
+    return connection.execute("SELECT 1 FROM locks WHERE digest = ?", (digest,)).fetchone() is not None
+
+
+class LockTable(Queries):
+    """``index.locks``."""
+
+    put = Write(put_lock)
+    find = Scan(find_lock)
+    contains = Read(has_lock)
