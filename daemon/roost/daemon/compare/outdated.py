@@ -79,7 +79,7 @@ async def _current(work: Services, resolved: ResolvedDefinition) -> Generation:
     if resolved.definition.python.user_managed:
         raise InvalidRequestError(
             "A user-managed environment is not solved for: roost installs nothing in it",
-            hint="EnvironmentSelector is in its interpreter is for you to bring up to date.",
+            hint="What is in its interpreter is for you to bring up to date.",
         )
     generation = await work.store.index.generations.find_current(resolved.digest, resolved.lineage)
     if generation is None:

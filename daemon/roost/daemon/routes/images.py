@@ -93,6 +93,6 @@ ROUTES_IMAGES = [
         show_image,
         request=ImageShowRequest,
         response=ImageDetails,
-        summary="EnvironmentSelector the image of a definition is, and where",
+        summary="What the image of a definition is, and where",
     ),
 ]

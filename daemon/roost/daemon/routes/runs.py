@@ -294,7 +294,7 @@ ROUTES_RUNS = [
         update_run,
         request=RunUpdate,
         response=RunView,
-        summary="EnvironmentSelector a supervisor tells",
+        summary="What a supervisor tells",
     ),
     Route("DELETE", "/v1/runs/{id}", cancel_run, response=RunView, summary="Cancel a run"),
     Route(
@@ -314,6 +314,6 @@ ROUTES_RUNS = [
         response=RunResponse,
         others={202: RunResponse},
         withdrawable=True,
-        summary="RunRecord again what a run ran, in the generation that it used",
+        summary="Run again what a run ran, in the generation that it used",
     ),
 ]
