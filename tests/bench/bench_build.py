@@ -21,6 +21,7 @@ from pathlib import Path
 
 from roost.daemon.config.config import Config
 from roost.daemon.config.schema import CondaSettings, ConfigFile
+from roost.daemon.config.source import ConfigSource
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.locks.solve import SolveJob, solve_lock
@@ -71,7 +72,7 @@ async def measure(builds):
     config = Config(settings=ConfigFile(conda=CondaSettings(mirrors={"conda-forge": (channel(),)})))
     store = await Store.open(root)
     try:
-        engines = Engines(store.layout, config)
+        engines = Engines(store.layout, ConfigSource(config))
         definition = Definition(conda=Conda(channels=("conda-forge",), dependencies=SPECS))
         lock = await solve_lock(
             engines, SolveJob(definition=definition, defaults=Defaults(), platform="linux-64"), Silent()

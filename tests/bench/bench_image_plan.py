@@ -26,11 +26,11 @@ from tests.support.pip_index import PipIndex
 from tests.support.roost_process import Roost
 
 from roost.daemon.config.config import load_config
+from roost.daemon.config.source import ConfigSource
 from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.resolve import resolve
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.planning.planner import Planner
-from roost.daemon.services import defaults_of
 from roost.store.store import Store
 from roost.wire.plans import EnvironmentSelector
 
@@ -79,8 +79,9 @@ def _seconds(action: Callable[[], object], number: int) -> list[float]:
 async def _inside(roost: Roost, plans: int) -> None:
     config = load_config({"ROOST_CONFIG": str(roost.config)})
     store = await Store.open(str(roost.root))
-    engines = Engines(store.layout, config)
-    planner = Planner(store, engines, defaults_of(config))
+    source = ConfigSource(config)
+    engines = Engines(store.layout, source)
+    planner = Planner(store, engines, source)
     what, taken = EnvironmentSelector(cwd=str(roost.folder)), []
     for _ in range(plans + WARM):
         started = time.perf_counter()

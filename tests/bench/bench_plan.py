@@ -20,12 +20,12 @@ from bench_index import filled
 from tests.bench.measuring import folder, line
 
 from roost.daemon.config.config import Config
+from roost.daemon.config.source import ConfigSource
 from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.resolve import resolve
 from roost.daemon.definitions.stamps import stamp
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.planning.planner import Planner
-from roost.model.definition import Defaults
 from roost.model.locks.lock import CondaPython, Lock
 from roost.model.records import FileStamp, NewGeneration
 from roost.store.artifacts.publish import Filled
@@ -60,7 +60,8 @@ async def publish(root):
 
 
 async def plans(store, number, path):
-    planner = Planner(store, Engines(store.layout, Config()), Defaults())
+    source = ConfigSource(Config())
+    planner = Planner(store, Engines(store.layout, source), source)
     what = EnvironmentSelector(cwd=os.path.dirname(path))
     resolved = await resolve(what, planner.defaults)
     await store.index.definitions.record_sighting(resolved.digest, resolved.canonical, "bench", path)

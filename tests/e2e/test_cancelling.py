@@ -93,7 +93,7 @@ async def work(pip_index: PipIndex) -> AsyncIterator[Services]:
 
 async def job(work: Services, folder: Path, *, rebuild: bool = False) -> BuildJob:
     what = EnvironmentSelector(cwd=str(folder), file="requirements.txt")
-    resolved = await work.resolve(what)
+    resolved = await work.resolver.resolve(what)
     return BuildJob(resolved=resolved, request=Request(definition=resolved.definition, rebuild=rebuild), what=what)
 
 

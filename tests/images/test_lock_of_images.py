@@ -10,6 +10,7 @@ import pytest
 from tests.support.pip_index import PipIndex
 
 from roost.daemon.config.config import parse_config
+from roost.daemon.config.source import ConfigSource
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.locks.artifact import LockPoisonedError, SharedLock, unshareable
@@ -35,7 +36,7 @@ def pip_index() -> Iterator[PipIndex]:
 @pytest.fixture
 async def engines(short_folder: Path, pip_index: PipIndex, channel_url: str) -> AsyncIterator[Engines]:
     text = f'[pip]\nindex_url = "{pip_index.url}"\n[conda.mirrors]\n"conda-forge" = ["{channel_url}"]\n'
-    made = Engines(Layout(str(short_folder)), parse_config(text.encode(), "/c.toml"))
+    made = Engines(Layout(str(short_folder)), ConfigSource(parse_config(text.encode(), "/c.toml")))
     yield made
     await made.close()
 

@@ -17,7 +17,9 @@ from roost.daemon.bases.bases import Bases, ResolvedBase
 from roost.daemon.bases.naming import content_tag
 from roost.daemon.bases.push import ImagePusher
 from roost.daemon.bases.step_sharing import StepShare
-from roost.daemon.config.schema import RegistriesSettings
+from roost.daemon.config.config import Config
+from roost.daemon.config.schema import ConfigFile, RegistriesSettings
+from roost.daemon.config.source import ConfigSource
 from roost.daemon.curated.catalogue import Catalogue
 from roost.daemon.curated.registry import CatalogueRegistry
 from roost.daemon.engines.engine_set import Engines
@@ -121,8 +123,8 @@ async def test_what_steps_made_is_not_offered_late_where_only_a_mirror_lacks_it(
 ) -> None:
     top = BaseRecord(digest=digest(CONFIG), config=CONFIG, layers=())
     host.manifests[content_tag(top.digest)] = MANIFEST
-    share = StepShare(NOTHING, NOTHING, engines, NOTHING)
-    share.registries = RegistriesSettings(workspace=f"{host.host}/team")
+    settings = ConfigFile(registries=RegistriesSettings(workspace=f"{host.host}/team"))
+    share = StepShare(NOTHING, NOTHING, engines, NOTHING, ConfigSource(Config(settings=settings)))
     settled = ResolvedBase(top=top, base_digest=top.digest)
     shared = await share.late(settled, digest(b"definition"), "linux-64", "linux/amd64", Silent())
     assert shared.reason is None

@@ -13,7 +13,7 @@ import msgspec
 from roost.daemon.bases.bases import Bases, ResolvedBase
 from roost.daemon.bases.naming import LABEL_BASE, content_tag, image_repository, steps_repository, steps_tag
 from roost.daemon.bases.push import ImagePusher
-from roost.daemon.config.schema import RegistriesSettings
+from roost.daemon.config.source import ConfigSource
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.answers import Answer, No, Unknown, Yes
@@ -45,14 +45,14 @@ class StepsUnknownError(ServiceUnreachableError):
 
 
 class StepShare:
-    """Results of steps in the registries that are in force (``registries``, which the owner keeps up to date)."""
+    """Results of steps in the registries that are in force."""
 
-    def __init__(self, index: Index, layout: Layout, engines: Engines, bases: Bases) -> None:
+    def __init__(self, index: Index, layout: Layout, engines: Engines, bases: Bases, config: ConfigSource) -> None:
         self._index = index
         self._engines = engines
         self._bases = bases
         self._pusher = ImagePusher(engines, bases, layout)
-        self.registries = RegistriesSettings()
+        self._config = config
 
     async def first(
         self, definition_digest: str, platform: str, image_platform: str, *, mirrored: bool = True
@@ -109,7 +109,7 @@ class StepShare:
     ) -> Shared:
         """Push a result that was made here. ``own``: it is a later one, which nobody takes unasked. Fails into
         ``reason``, never by raising: what is ready here is ready."""
-        place = next((each for each in places(self.registries) if each.kind == "workspace"), None)
+        place = next((each for each in places(self._config.registries) if each.kind == "workspace"), None)
         if place is None:
             return Shared(settled=settled)
         repository, content = steps_repository(place.location), content_tag(settled.top.digest)
@@ -131,7 +131,7 @@ class StepShare:
     ) -> Shared:
         """Push a result that a generation keeps, where that could not be done when it was made: as the first one only
         where the workspace says that there is none. Nobody else's takes its place."""
-        place = next((each for each in places(self.registries) if each.kind == "workspace"), None)
+        place = next((each for each in places(self._config.registries) if each.kind == "workspace"), None)
         if place is None:
             return Shared(settled=settled)
         repository = steps_repository(place.location)
@@ -154,11 +154,11 @@ class StepShare:
         return Shared(settled=theirs, reason=Reason(code="steps-shared", message=text))
 
     def _repositories(self) -> list[Reference]:
-        return [steps_repository(place.location) for place in places(self.registries)]
+        return [steps_repository(place.location) for place in places(self._config.registries)]
 
     def _contents(self, digest: str) -> list[Reference]:
         """Where ``digest`` may be: on its own, or beside the images that were put on it."""
-        named = [place.location for place in places(self.registries)]
+        named = [place.location for place in places(self._config.registries)]
         repositories = [of(each) for each in named for of in (steps_repository, image_repository)]
         return [repository.tagged(content_tag(digest)) for repository in repositories]
 

@@ -17,13 +17,13 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from roost.daemon.builds import log
+from roost.daemon.builds.credentials import download_credentials, require_credentials
 from roost.daemon.builds.records import BuildRecords, as_roost_error, failure_body
 from roost.daemon.builds.results import as_joined, cutoff, not_needed, told
 from roost.daemon.config.dates import as_of_moment, parse_as_of
 from roost.daemon.config.ids import new_id
-from roost.daemon.credentials.host import in_urls, missing_variables, urls_of, urls_of_lock
 from roost.daemon.credentials.request import request_credentials
-from roost.daemon.credentials.substitution import concealed, expand_credentials, registry_credentials
+from roost.daemon.credentials.substitution import concealed, registry_credentials
 from roost.daemon.decision.facts import Facts, Request
 from roost.daemon.definitions.resolve import ResolvedDefinition
 from roost.daemon.engines.engine_set import Engines
@@ -140,7 +140,7 @@ class Builds:
             standing = await self._planner.first_locks.standing(job.resolved, job.what, planned.facts)
             yield Message(event="result", result=not_needed(planned, job.resolved, standing))
             return
-        self._require_credentials(job)
+        require_credentials(job.resolved, job.what.environ, self._engines.config)
         async with self._flights.join(job.key, lambda flight: self._build(flight, job)) as (_, listener, joined):
             async for message in listener.messages():
                 yield as_joined(message) if joined else message
@@ -150,16 +150,9 @@ class Builds:
         planned = await self._planner.plan(job.resolved, job.request, job.what)
         if job.push is None and not makes(planned):
             return not_needed(planned, job.resolved)
-        self._require_credentials(job)
+        require_credentials(job.resolved, job.what.environ, self._engines.config)
         async with self._flights.join(job.key, lambda flight: self._build(flight, job)) as (flight, _, _joined):
             return await flight.outcome()
-
-    def _require_credentials(self, job: BuildJob) -> None:
-        """Before anything is begun: who waits can say more, and who does not wait hears of it. Raises
-        VariableMissingError."""
-        config = self._engines.config
-        expand_credentials(job.resolved.parsed.credentials, job.what.environ)
-        missing_variables(urls_of(job.resolved.definition, config), config, job.what.environ)
 
     async def detach(self, job: BuildJob, holding: AbstractContextManager[None]) -> str | None:
         """Build without anyone waiting: the daemon itself is the interest, and enters ``holding`` for as long.
@@ -289,7 +282,7 @@ class Builds:
         if job.resolved.image:
             return await self._make_image(making, lock, proven)
         new = None if facts.generation is not None and not job.anew else _new_generation(job)
-        credentials = await self._credentials(job, lock)
+        credentials = await download_credentials(self._engines, job.resolved, job.what.environ, lock)
         wanted = PrefixRequest(
             lock=lock, build_id=build.id, generation=new, credentials=credentials, environ=job.what.environ
         )
@@ -321,24 +314,12 @@ class Builds:
             exact=what.generation is not None or what.lock is not None,
             push=job.push,
             proven=proven,
-            credentials=await self._credentials(job, lock),
+            credentials=await download_credentials(self._engines, job.resolved, job.what.environ, lock),
             environ=what.environ,
         )
         with request_credentials(registry_credentials(job.resolved.parsed.credentials, what.environ, all_needed=True)):
             result = await self._images.make(image, making.flight.publish)
         return msgspec.structs.replace(result, reasons=[*planned.plan.reasons, *result.reasons])
-
-    async def _credentials(self, job: BuildJob, lock: Lock) -> Mapping[str, str]:
-        """What was taken out of the definition's URLs, what its variables put into channels, and what the user keeps
-        elsewhere for the hosts that the lock's packages are on."""
-        found = await self._engines.credentials(urls_of_lock(lock), job.what.environ)
-        found |= in_urls(job.resolved.definition, job.what.environ)
-        request_credentials = {**found, **expand_credentials(job.resolved.parsed.credentials, job.what.environ)}
-        conda = job.resolved.definition.conda
-        written = [*conda.channels, *conda.dependencies]
-        if not job.what.environ or not written:
-            return request_credentials
-        return (await self._engines.conda()).secrets(written, job.what.environ, request_credentials)
 
     async def _lock(self, flight: SharedTask[BuildResult], job: BuildJob, facts: Facts) -> tuple[Lock, bool]:
         """The lock that is kept for the generation, or that somebody shared, or a new solve, and whether it is that."""

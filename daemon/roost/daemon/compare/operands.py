@@ -54,7 +54,7 @@ async def find_sides(
 async def find_side(work: Services, cwd: str, side: Side, platform: str | None) -> Compared:
     """What ``side`` names, with its lock. Raises what ``resolve`` raises."""
     what = await read_side(work, cwd, side) if isinstance(side, str) else side
-    resolved = await work.resolve(what)
+    resolved = await work.resolver.resolve(what)
     run = await work.runs.get(what.run) if what.run is not None else None
     view = _view(resolved, run, cwd)
     lock, generation, fault = await (_of_run(work, run, platform) if run else _kept(work, resolved, what, platform))

@@ -28,7 +28,7 @@ class NeverSolvedError(LookupFailedError):
 
 async def find_outdated(work: Services, asked: OutdatedRequest, publish: Callable[[Message], None]) -> OutdatedView:
     """Solve, telling ``publish`` how far it is, and compare. Raises what solving raises, and NeverSolvedError."""
-    resolved = await work.resolve(asked.what)
+    resolved = await work.resolver.resolve(asked.what)
     definition = resolved.definition
     resolved = aimed(resolved, Request(definition=definition, target=asked.target))
     generation = await _current(work, resolved)

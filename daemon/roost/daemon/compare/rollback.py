@@ -26,7 +26,7 @@ class PlatformUnclearError(InvalidRequestError):
 async def roll_back(work: Services, asked: RollbackRequest) -> RollbackResponse:
     """Make an older generation current, in one step, and say what moved. Raises GenerationUnknownError,
     PlatformUnclearError, InvalidRequestError for what has no generations."""
-    resolved = await work.resolve(asked.what)
+    resolved = await work.resolver.resolve(asked.what)
     if resolved.definition.python.user_managed and not await work.store.index.generations.list_by_definition(
         resolved.digest
     ):

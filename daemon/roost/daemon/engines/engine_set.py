@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from roost.daemon.config.config import Config
+from roost.daemon.config.source import ConfigSource
 from roost.daemon.credentials.host import find_credentials
 from roost.daemon.engines.docker.labels import ROOT_LABEL, root_name
 from roost.store.disk.layout import Layout
@@ -22,41 +23,34 @@ if TYPE_CHECKING:
 
 
 class Engines:
-    """One conda and one pip engine for a root, both lazy."""
+    """One engine of each kind for a root, made when first used and brought up to date with the configuration whenever
+    one is asked for. The engines themselves stay: each owns its cache folder alone."""
 
-    def __init__(self, layout: Layout, config: Config) -> None:
+    def __init__(self, layout: Layout, source: ConfigSource) -> None:
         self._layout = layout
-        self._config = config
+        self._source = source
+        self._applied: dict[str, Config] = {}
+        """The configuration that each engine has, by the engine's name."""
         self._conda: CondaEngine | None = None
         self._pip: PipEngine | None = None
         self._docker: DockerEngine | None = None
         self._registry: Registry | None = None
         self._making = asyncio.Lock()
 
-    async def configure(self, config: Config) -> None:
-        """Go by another config from now on. The engines stay: each owns its cache folder alone."""
-        async with self._making:
-            self._config = config
-            if self._conda is not None:
-                self._conda.configure(_conda_config(config))
-            if self._pip is not None:
-                self._pip.configure(_pip_config(config))
-            if self._docker is not None:
-                self._docker.configure(_docker_config(config))
-                self._docker.credentials = config.registries.credentials
-            if self._registry is not None:
-                self._registry.configure(_registry_config(config))
-
     async def conda(self) -> CondaEngine:
         async with self._making:
             if self._conda is None:
                 self._conda = await asyncio.to_thread(self._make_conda)
+            if (config := self._changed_config("conda")) is not None:
+                self._conda.configure(_conda_config(config))
         return self._conda
 
     async def pip(self) -> PipEngine:
         async with self._making:
             if self._pip is None:
                 self._pip = await asyncio.to_thread(self._make_pip)
+            if (config := self._changed_config("pip")) is not None:
+                self._pip.configure(_pip_config(config))
         return self._pip
 
     async def registry(self) -> Registry:
@@ -64,6 +58,8 @@ class Engines:
         async with self._making:
             if self._registry is None:
                 self._registry = await asyncio.to_thread(self._make_registry)
+            if (config := self._changed_config("registry")) is not None:
+                self._registry.configure(_registry_config(config))
         return self._registry
 
     async def close(self) -> None:
@@ -74,42 +70,53 @@ class Engines:
     def _make_registry(self) -> Registry:
         from roost.daemon.engines.registry.engine import Registry
 
-        return Registry(_registry_config(self._config))
+        return Registry(_registry_config(self.config))
 
     async def docker(self) -> DockerEngine:
         async with self._making:
             if self._docker is None:
                 self._docker = await asyncio.to_thread(self._make_docker)
+            if (config := self._changed_config("docker")) is not None:
+                self._docker.configure(_docker_config(config))
+                self._docker.credentials = config.registries.credentials
         return self._docker
+
+    def _changed_config(self, engine: str) -> Config | None:
+        """Return the configuration in force if ``engine`` does not have it yet, and note that it has it now."""
+        config = self.config
+        if self._applied.get(engine) is config:
+            return None
+        self._applied[engine] = config
+        return config
 
     def _make_docker(self) -> DockerEngine:
         from roost.daemon.engines.docker.engine import DockerEngine
 
         labels = {ROOT_LABEL: root_name(self._layout.root)}
-        engine = DockerEngine(_docker_config(self._config), self._layout.stage, labels)
-        engine.credentials = self._config.registries.credentials
+        engine = DockerEngine(_docker_config(self.config), self._layout.stage, labels)
+        engine.credentials = self.config.registries.credentials
         return engine
 
     def _make_conda(self) -> CondaEngine:
         from roost.daemon.engines.conda.engine import CondaEngine
 
         cache = os.path.join(self._layout.packages, "conda")
-        return CondaEngine(cache, self.bytecode, _conda_config(self._config))
+        return CondaEngine(cache, self.bytecode, _conda_config(self.config))
 
     def _make_pip(self) -> PipEngine:
         from roost.daemon.engines.uv.engine import PipEngine
 
         wheels = self._layout.wheels
-        return PipEngine(os.path.join(wheels, "uv"), wheels, _pip_config(self._config))
+        return PipEngine(os.path.join(wheels, "uv"), wheels, _pip_config(self.config))
 
     async def credentials(self, urls: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
         """See ``host_credentials.find_credentials``."""
-        return await find_credentials(urls, self._config, environ)
+        return await find_credentials(urls, self.config, environ)
 
     @property
     def config(self) -> Config:
-        """What the engines go by."""
-        return self._config
+        """The configuration in force."""
+        return self._source.config
 
     @property
     def bytecode(self) -> str:

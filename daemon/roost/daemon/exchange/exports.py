@@ -23,7 +23,7 @@ async def export_environment(work: Services, request: ExportRequest) -> ExportRe
     Raises InvalidRequestError, LookupFailedError, ExportImpossibleError, LockNotPortableError, and what solving
     raises where a lock is needed and there is none yet.
     """
-    resolved = await work.resolve(request.what)
+    resolved = await work.resolver.resolve(request.what)
     chosen = export_format(request.format)
     lock = await _lock(work, resolved, request) if chosen.locked else None
     located = await local_content.locate(work.store.layout, resolved)

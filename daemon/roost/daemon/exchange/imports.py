@@ -66,7 +66,7 @@ async def import_environment(work: Services, request: ImportRequest) -> Imported
         check_new_name(request.name)
     for label in request.labels:
         check_new_label(label)
-    await work.read_config_again()
+    await work.reloader.refresh()
     if request.prefix is not None:
         return await _import_prefix(work, request, request.prefix)
     assert request.path is not None
@@ -74,7 +74,7 @@ async def import_environment(work: Services, request: ImportRequest) -> Imported
     if is_archive(path) and await asyncio.to_thread(os.path.isfile, path):
         return await _import_archive(work, request, path)
     read = await asyncio.to_thread(_only_file, path)
-    resolved = await work.resolve(EnvironmentSelector(cwd=request.cwd, file=read, environ=request.environ))
+    resolved = await work.resolver.resolve(EnvironmentSelector(cwd=request.cwd, file=read, environ=request.environ))
     if await asyncio.to_thread(os.path.isdir, path):
         resolved = _called(resolved, path.rpartition("/")[2])
     return await _register(work, request, resolved, path)
@@ -95,7 +95,7 @@ async def _import_archive(work: Services, request: ImportRequest, archive: str) 
         await thread_to_the_end(unpack, archive, stage)
         inner = await asyncio.to_thread(_what_to_read, stage)
         files = FilesWithin(stage, partial(_outside, archive))
-        resolved = await work.resolve(EnvironmentSelector(cwd=stage, file=inner), files)
+        resolved = await work.resolver.resolve(EnvironmentSelector(cwd=stage, file=inner), files)
         _check_staying(archive, stage, resolved)
         return await _register(work, request, _renamed(resolved, archive, stage), archive)
     except CodedError as error:

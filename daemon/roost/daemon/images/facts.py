@@ -13,7 +13,7 @@ from roost.daemon.bases.bases import Bases
 from roost.daemon.bases.naming import LABEL_KEY, definition_tag, image_repository, key_tag
 from roost.daemon.bases.push import Pushed, labels_in_registry
 from roost.daemon.bases.step_sharing import StepShare
-from roost.daemon.config.schema import RegistriesSettings
+from roost.daemon.config.source import ConfigSource
 from roost.daemon.decision.facts import BasePolicy, Facts, ImageFacts, ImagePlace
 from roost.daemon.decision.images import STEP_KINDS
 from roost.daemon.definitions.editables import FrozenFolders, has_editables
@@ -32,23 +32,20 @@ from roost.wire.plans import Reason
 
 
 class ImageProbe:
-    """Looks for the image of a lock wherever it may be. The owner keeps ``registries`` and ``policy`` up to date."""
+    """Looks for the image of a lock wherever it may be."""
 
-    def __init__(self, store: Store, engines: Engines, bases: Bases) -> None:
+    def __init__(self, store: Store, engines: Engines, bases: Bases, config: ConfigSource) -> None:
         self._index = store.index
         self._engines = engines
         self._bases = bases
-        self.steps = StepShare(store.index, store.layout, engines, bases)
-        self.policy: BasePolicy = "pin"
+        self.steps = StepShare(store.index, store.layout, engines, bases, config)
+        self._config = config
         self._frozen = FrozenFolders()
 
     @property
-    def registries(self) -> RegistriesSettings:
-        return self.steps.registries
-
-    @registries.setter
-    def registries(self, settings: RegistriesSettings) -> None:
-        self.steps.registries = settings
+    def policy(self) -> BasePolicy:
+        """What a moved tag of a base image means for a generation that keeps the old one."""
+        return self._config.config.docker.base_policy
 
     async def look(self, facts: Facts, resolved: ResolvedDefinition, *, exact: bool = False) -> Facts:
         """``facts`` with what is known of the image. ``exact``: of that generation, wherever its base's tag went."""
@@ -123,7 +120,7 @@ class ImageProbe:
 
     async def in_registries(self, tag: str) -> tuple[Answer[ImagePlace] | None, tuple[Answer[ImagePlace], ...]]:
         """The workspace's answer, and those of the catalogues."""
-        asked = places(self.registries)
+        asked = places(self._config.registries)
         answers = await asyncio.gather(*(self._place(image_repository(each.location).tagged(tag)) for each in asked))
         pairs = list(zip(asked, answers, strict=True))
         workspace = next((answer for place, answer in pairs if place.kind == "workspace"), None)

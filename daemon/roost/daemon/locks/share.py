@@ -18,7 +18,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from roost.daemon.config.schema import RegistriesSettings
+from roost.daemon.config.source import ConfigSource
 from roost.daemon.decision.facts import short
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.events import Events
@@ -108,12 +108,10 @@ class RegistryComparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LockRegistry:
-    """The locks in the registries that are in force (``settings``, which the owner keeps up to date)."""
+    """The locks in the registries that are in force."""
 
-    def __init__(
-        self, engines: Engines, events: Events, settings: RegistriesSettings, stage: str, index: Index
-    ) -> None:
-        self.settings = settings
+    def __init__(self, engines: Engines, events: Events, config: ConfigSource, stage: str, index: Index) -> None:
+        self._config = config
         self._index = index
         self._elsewhere: dict[tuple[str, str, int], Reason] = {}
         self._engines = engines
@@ -124,7 +122,7 @@ class LockRegistry:
     @property
     def configured(self) -> bool:
         """Whether there is anyone to ask."""
-        return bool(self.settings.workspace or self.settings.catalogues)
+        return bool(self._config.registries.workspace or self._config.registries.catalogues)
 
     async def look(self, job: LockJob, *, fresh: bool = False) -> LookupResult:
         """The lock of ``job``: the workspace's, else that of the first catalogue that has one.
@@ -142,7 +140,7 @@ class LockRegistry:
 
     async def _look(self, job: LockJob) -> LookupResult:
         unknown: Reason | None = None
-        for place in places(self.settings):
+        for place in places(self._config.registries):
             answer = await self._ask(place, job)
             if isinstance(answer, Yes):
                 return LookupResult(found=answer.value, unknown=unknown)
@@ -156,7 +154,7 @@ class LockRegistry:
         Raises LockPoisonedError, ServiceUnreachableError where a registry can't say.
         """
         unknown: Reason | None = None
-        for place in places(self.settings):
+        for place in places(self._config.registries):
             for rebuild in (None, digest):
                 answer = await self._ask(place, job, rebuild)
                 if isinstance(answer, Yes) and answer.value.lock_digest == digest:
@@ -272,7 +270,7 @@ class LockRegistry:
 
     async def offer(self, job: LockJob, lock: Lock, *, rebuild: bool) -> Offer:
         """Push a lock that was made here, unless another's is there. Fails into ``reason``, never by raising."""
-        place = next((each for each in places(self.settings) if each.kind == "workspace"), None)
+        place = next((each for each in places(self._config.registries) if each.kind == "workspace"), None)
         if place is None:
             return Offer()
         shared = SharedLock(definition_digest=job.definition_digest, platform=job.solve.platform, lock=lock)

@@ -9,6 +9,7 @@ import msgspec
 
 from roost.daemon.bases.bases import Bases
 from roost.daemon.bases.unmodified import PlainBases
+from roost.daemon.config.source import ConfigSource
 from roost.daemon.credentials.request import request_credentials
 from roost.daemon.credentials.substitution import VariableMissingError, expand_credentials, registry_credentials
 from roost.daemon.decision.decide import STEP_KINDS, choose_target, decide
@@ -65,16 +66,21 @@ def _uses_interpreter(resolved: ResolvedDefinition) -> bool:
 class Planner:
     """Plans for definitions against one store."""
 
-    def __init__(self, store: Store, engines: Engines, defaults: Defaults, share: LockRegistry | None = None) -> None:
+    def __init__(self, store: Store, engines: Engines, config: ConfigSource, share: LockRegistry | None = None) -> None:
         self._store = store
         self.first_locks = SharedLocks(share, self.solve_job)
         self._engines = engines
         self.bases = Bases(store, engines)
-        self.scout = ImageProbe(store, engines, self.bases)
+        self.scout = ImageProbe(store, engines, self.bases, config)
         self.interpreters = ImageInterpreters(engines)
         plain = PlainBases(store, engines, self.bases)
         self.user_images = UserImages(store, engines, plain, self.scout, self.interpreters)
-        self.defaults = defaults
+        self._config = config
+
+    @property
+    def defaults(self) -> Defaults:
+        """Values that a definition gets today for what it does not set."""
+        return self._config.defaults
 
     async def plan(
         self, resolved: ResolvedDefinition, request: Request, what: EnvironmentSelector, *, solve: bool = False

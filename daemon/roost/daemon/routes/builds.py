@@ -73,7 +73,7 @@ async def build_job(work: Services, body: BuildRequest) -> BuildJob:
             "A new generation and an older one are asked for at once",
             hint="Leave out --rebuild and --as-of, or --generation and --lock.",
         )
-    resolved = await work.resolve(body.what)
+    resolved = await work.resolver.resolve(body.what)
     request = Request(
         definition=resolved.definition,
         target=body.target,
@@ -81,13 +81,13 @@ async def build_job(work: Services, body: BuildRequest) -> BuildJob:
         rebuild=body.rebuild,
         as_of=body.as_of,
     )
-    push = workspace_of(work.settings.registries) if body.push else None
+    push = workspace_of(work.config.registries) if body.push else None
     if choose_target(request) in IMAGE_TARGETS:  # asked for now: a build under way can't be sent values
         registry_credentials(resolved.parsed.credentials, body.what.environ, all_needed=True)
     if push is not None and choose_target(request) not in IMAGE_TARGETS:
         raise InvalidRequestError("Only images are pushed", hint="Add -t docker.")
     resolved = aimed(resolved, request)
-    return BuildJob(resolved=resolved, request=request, what=await work.exact(resolved, body.what), push=push)
+    return BuildJob(resolved=resolved, request=request, what=await work.resolver.pin(resolved, body.what), push=push)
 
 
 async def start_build(call: Call[BuildRequest]) -> web.StreamResponse | Reply:

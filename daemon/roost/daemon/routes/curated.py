@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 
 from roost.daemon.curated.curated import Synced, one_catalogue
-from roost.daemon.oci.registries import check_location, places, read_added
+from roost.daemon.oci.registries import check_location
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
 from roost.model.errors import LookupFailedError
@@ -67,9 +65,7 @@ class PublishResponse(msgspec.Struct, kw_only=True):
 
 
 async def _catalogues(work: Services) -> list[str]:
-    await work.read_config_again()
-    added = await asyncio.to_thread(read_added, work.store.layout.root)
-    return [place.location for place in places(work.settings.registries, added) if place.kind == "catalogue"]
+    return [place.location for place in await work.reloader.list_registries() if place.kind == "catalogue"]
 
 
 async def sync(call: Call[SyncRequest]) -> SyncResponse:

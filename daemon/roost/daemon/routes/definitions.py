@@ -47,7 +47,7 @@ class LockResponse(msgspec.Struct, kw_only=True):
 
 async def digests(call: Call[DigestRequest]) -> DigestResponse:
     work = call.app[SERVICES]
-    resolved = await work.resolve(call.body.what)
+    resolved = await work.resolver.resolve(call.body.what)
     if await work.store.index.definitions.find(resolved.digest) is None:
         await work.planner.check_specs(resolved)
     return DigestResponse(
@@ -61,7 +61,7 @@ async def digests(call: Call[DigestRequest]) -> DigestResponse:
 
 async def plans(call: Call[PlanRequest]) -> PlanResponse:
     work, body = call.app[SERVICES], call.body
-    resolved = await work.resolve(body.what)
+    resolved = await work.resolver.resolve(body.what)
     made = [await _plan(work, resolved, body.what, target, body.solve) for target in body.targets]
     return PlanResponse(
         definition_digest=resolved.digest,
@@ -76,14 +76,14 @@ async def _plan(
     work: Services, resolved: ResolvedDefinition, what: EnvironmentSelector, target: str, solve: bool
 ) -> tuple[PlanView, str | None]:
     request = Request(definition=resolved.definition, target=target, ignore_image=what.ignore_image)
-    exact = await work.exact(aimed(resolved, request), what)
+    exact = await work.resolver.pin(aimed(resolved, request), what)
     planned = await work.planner.plan(resolved, request, exact, solve=solve)
     return planned.plan, planned.facts.lock_digest
 
 
 async def locks(call: Call[LockRequest]) -> LockResponse:
     work, body = call.app[SERVICES], call.body
-    resolved = await work.resolve(body.what)
+    resolved = await work.resolver.resolve(body.what)
     locked = await lock_for(work, resolved, body.what, body.platform)
     return LockResponse(
         text=write_lock(

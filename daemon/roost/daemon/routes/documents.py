@@ -43,7 +43,7 @@ class ReadResponse(msgspec.Struct, kw_only=True):
 async def documents(call: Call[ReadRequest]) -> ReadResponse:
     what, prefix = call.body.what, call.body.prefix
     if prefix is None:
-        resolved = await call.app[SERVICES].resolve(what)
+        resolved = await call.app[SERVICES].resolver.resolve(what)
         return _of_resolved(resolved, call.app[SERVICES].planner.defaults)
     if "\0" in prefix:
         raise InvalidRequestError(

@@ -66,7 +66,7 @@ class DocumentQuery(VersionQuery, kw_only=True):
 
 async def register(call: Call[RegisterRequest]) -> RegisterResponse:
     work, body = call.app[SERVICES], call.body
-    resolved = await work.resolve(body.what)
+    resolved = await work.resolver.resolve(body.what)
     if await work.store.index.definitions.find(resolved.digest) is None:
         await work.planner.check_specs(resolved)
     registered = await work.workspace.register(resolved, body.name, body.labels, body.origin)
@@ -169,7 +169,7 @@ async def environment_view(work: Services, version: EnvironmentVersion) -> Envir
 
 async def _own_defaults(work: Services, body: EnvironmentBody) -> OwnDefaults:
     """What a version was digested with and the config of now would not give: who sends it back says it too."""
-    await work.read_config_again()
+    await work.reloader.refresh()
     now = counting_defaults(body.definition, work.planner.defaults)
     return counting_defaults(body.definition, body.defaults).beside(now)
 

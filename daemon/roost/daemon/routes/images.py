@@ -43,10 +43,10 @@ class ImagesResponse(msgspec.Struct, kw_only=True):
 
 async def show_image(call: Call[ImageShowRequest]) -> ImageDetails:
     work, body = call.app[SERVICES], call.body
-    resolved = await work.resolve(body.what)
+    resolved = await work.resolver.resolve(body.what)
     request = Request(definition=resolved.definition, target=body.target)
     resolved = aimed(resolved, request)
-    what = await work.exact(resolved, body.what)
+    what = await work.resolver.pin(resolved, body.what)
     return await details(work, resolved, await work.planner.plan(resolved, request, what))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -15,10 +16,7 @@ from roost.daemon.oci.registries import (
     RegistryKind,
     add_place,
     check_location,
-    places,
-    read_added,
     remove_place,
-    write_added,
 )
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
@@ -72,45 +70,28 @@ class RegistryTestsResponse(msgspec.Struct, kw_only=True):
     tests: list[RegistryTest]
 
 
-async def _in_force(work: Services) -> list[Place]:
-    await work.read_config_again()
-    added = await asyncio.to_thread(read_added, work.store.layout.root)
-    return places(work.settings.registries, added)
-
-
 async def list_registries(call: Call[None]) -> RegistriesResponse:
-    return RegistriesResponse(registries=await _in_force(call.app[SERVICES]))
+    return RegistriesResponse(registries=await call.app[SERVICES].reloader.list_registries())
 
 
 async def add_registry(call: Call[AddRegistryRequest]) -> RegistriesResponse:
     work, body = call.app[SERVICES], call.body
     place = Place(location=check_location(body.location), kind=body.kind, insecure=body.insecure)
-    async with work.changing:
-        await work.read_config_again()
-        added = await asyncio.to_thread(read_added, work.store.layout.root)
-        await _keep(work, add_place(work.settings.registries, added, place))
+    await work.reloader.change_registries(partial(add_place, place=place))
     await work.events.append("registry-added", location=place.location, registry_kind=place.kind)
-    return RegistriesResponse(registries=await _in_force(work))
+    return RegistriesResponse(registries=await work.reloader.list_registries())
 
 
 async def remove_registry(call: Call[None]) -> RegistriesResponse:
     work, location = call.app[SERVICES], check_location(call.query(LocationQuery).location)
-    async with work.changing:
-        await work.read_config_again()
-        added = await asyncio.to_thread(read_added, work.store.layout.root)
-        await _keep(work, remove_place(work.settings.registries, added, location))
+    await work.reloader.change_registries(partial(remove_place, location=location))
     await work.events.append("registry-removed", location=location)
-    return RegistriesResponse(registries=await _in_force(work))
-
-
-async def _keep(work: Services, added: tuple[Place, ...]) -> None:
-    await asyncio.to_thread(write_added, work.store.layout.root, added)
-    await work.configure_again()
+    return RegistriesResponse(registries=await work.reloader.list_registries())
 
 
 async def test_registries(call: Call[TestRegistriesRequest]) -> RegistryTestsResponse:
     work, wanted = call.app[SERVICES], call.body.location
-    found = await _in_force(work)
+    found = await work.reloader.list_registries()
     if wanted is not None:
         location = check_location(wanted)
         found = [place for place in found if place.location == location]

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from roost.daemon.builds.builds import BuildJob
+from roost.daemon.builds.credentials import require_unattended_credentials
 from roost.daemon.config.ids import new_id
 from roost.daemon.decision.facts import IMAGE_TARGETS, Request
 from roost.daemon.definitions.editables import warnings_of
@@ -65,10 +66,10 @@ async def _planned(
     work: Services, what: EnvironmentSelector, target: str
 ) -> tuple[ResolvedDefinition, PlanWithFacts, EnvironmentSelector]:
     """With the generation that ``what`` means on this target."""
-    resolved = await work.resolve(what)
+    resolved = await work.resolver.resolve(what)
     request = Request(definition=resolved.definition, target=target, ignore_image=what.ignore_image)
     resolved = aimed(resolved, request)
-    what = await work.exact(resolved, what)
+    what = await work.resolver.pin(resolved, what)
     planned = await work.planner.plan(resolved, request, what)
     warnings = [*resolved.warnings, *warnings_of(planned.plan.reasons)]
     return msgspec.structs.replace(resolved, warnings=warnings), planned, what
@@ -133,7 +134,7 @@ async def _start_container(
     if launch is None and not body.detach:
         return _build_first(resolved)
     if launch is None:
-        await work.require_credentials(resolved, body.what, planned.facts.lock_digest)
+        await _require_credentials(work, resolved, body, planned)
     resolved = with_options(await work.workspace.recorded(resolved), body.container)
     if launch is not None and not body.detach:
         work.containers.begin(run_id, launch, body)
@@ -175,7 +176,7 @@ async def _start(
     if launch is None and not body.detach:
         return _build_first(resolved)
     if launch is None:
-        await work.require_credentials(resolved, body.what, planned.facts.lock_digest)
+        await _require_credentials(work, resolved, body, planned)
     resolved = await work.workspace.recorded(resolved)
     run = await work.runs.create(body, resolved, launch, planned.facts.interpreter, rerun_of=rerun_of)
     if body.detach:
@@ -187,6 +188,15 @@ async def _start(
         source=resolved.source,
         warnings=resolved.warnings,
     )
+
+
+async def _require_credentials(
+    work: Services, resolved: ResolvedDefinition, body: RunRequest, planned: PlanWithFacts
+) -> None:
+    """Raise VariableMissingError if a variable that building may need was not sent: a detached run can't ask later."""
+    digest = planned.facts.lock_digest
+    lock = await work.store.index.locks.find(digest) if digest is not None else None
+    require_unattended_credentials(resolved, body.what.environ, work.config.config, lock)
 
 
 def _start_by_itself(work: Services, run: RunRecord, body: RunRequest, resolved: ResolvedDefinition) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from roost.daemon.bases.push import Pushed
-from roost.daemon.config.schema import RegistriesSettings
+from roost.daemon.config.config import Config
+from roost.daemon.config.schema import ConfigFile, RegistriesSettings
+from roost.daemon.config.source import ConfigSource
 from roost.daemon.images import facts as image_facts
 from roost.daemon.images.facts import ImageProbe
 from roost.daemon.oci.answers import Answer, Unknown, Yes
@@ -28,8 +30,8 @@ async def test_a_registry_that_says_once_which_image_it_has_is_not_asked_again(m
     store: Any = SimpleNamespace(index=None, layout=None)
     engines: Any = SimpleNamespace(config=None)
     bases: Any = None
-    scout = ImageProbe(store, engines, bases)
-    scout.registries = RegistriesSettings(workspace="reg:5000/team", catalogues=[])
+    settings = ConfigFile(registries=RegistriesSettings(workspace="reg:5000/team"))
+    scout = ImageProbe(store, engines, bases, ConfigSource(Config(settings=settings)))
     facts = await scout._unmade("sha256:" + "d" * 64, "sha256:" + "e" * 64)
     assert isinstance(facts.workspace, Yes)
     assert facts.key == KEY

@@ -1,0 +1,58 @@
+"""From the selector of a request to a definition, under the configuration of now.
+
+A module of its own because a selector may also name a run or a registered version: ``definitions`` knows neither.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from roost.daemon.config.source import ConfigSource
+from roost.daemon.definitions.config_reloader import ConfigReloader
+from roost.daemon.definitions.resolve import (
+    ResolvedDefinition,
+    WatchedFiles,
+    check_what,
+    resolve,
+    resolve_environment,
+    resolve_run,
+)
+from roost.daemon.runs.runs import Runs
+from roost.daemon.workspace.local_content import locate
+from roost.store.store import Store
+from roost.wire.plans import EnvironmentSelector
+
+
+class EnvironmentResolver:
+    """Resolves the selectors of requests."""
+
+    def __init__(self, store: Store, runs: Runs, config: ConfigSource, reloader: ConfigReloader) -> None:
+        self._store = store
+        self._runs = runs
+        self._config = config
+        self._reloader = reloader
+
+    async def resolve(self, selector: EnvironmentSelector, files: WatchedFiles | None = None) -> ResolvedDefinition:
+        """Return the definition that ``selector`` names, after reading the configuration again if it changed.
+
+        ``files``: the part of the disk that may be read for it, if not all of it. Raises what reading a definition
+        raises, and WheelUnknownError.
+        """
+        await self._reloader.refresh()
+        if selector.run is not None:
+            check_what(selector)
+            return await resolve_run(self._store, await self._runs.get(selector.run))
+        file = self._reloader.file
+        if selector.environment is not None:
+            return await locate(self._store.layout, await resolve_environment(self._store, selector, file))
+        return await locate(self._store.layout, await resolve(selector, self._config.defaults, file, files))
+
+    async def pin(self, resolved: ResolvedDefinition, selector: EnvironmentSelector) -> EnvironmentSelector:
+        """Return ``selector`` with the generation of the run in ``generation_of``, if ``resolved`` has the definition
+        and the platform of that run. Raises LookupFailedError."""
+        if selector.generation_of is None:
+            return selector
+        run = await self._runs.get(selector.generation_of)
+        if (run.definition_digest, run.platform) != (resolved.digest, resolved.lineage):
+            return selector
+        return msgspec.structs.replace(selector, generation=run.generation, lock=run.lock_digest)
