@@ -63,7 +63,7 @@ async def plans(store, number, path):
     source = ConfigSource(Config())
     planner = Planner(store, Engines(store.layout, source), source)
     what = EnvironmentSelector(cwd=os.path.dirname(path))
-    resolved = await resolve(what, planner.defaults)
+    resolved = (await resolve(what, planner.defaults)).for_prefix()
     await store.index.definitions.record_sighting(resolved.digest, resolved.canonical, "bench", path)
     lock = Lock(platform=resolved.platform, provider=CondaPython(), system={"__bench": path})
     new = NewGeneration(definition_digest=resolved.digest, platform=resolved.platform)
@@ -77,7 +77,7 @@ async def plans(store, number, path):
     seconds = []
     for _ in range(number):
         started = time.perf_counter()
-        resolved = await resolve(what, planner.defaults)
+        resolved = (await resolve(what, planner.defaults)).for_prefix()
         planned = await planner.plan(resolved, Request(definition=resolved.definition), what)
         seconds.append(time.perf_counter() - started)
         assert planned.plan.action == "reuse-prefix"

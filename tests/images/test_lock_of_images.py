@@ -13,7 +13,7 @@ from roost.daemon.config.config import parse_config
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Silent
-from roost.daemon.locks.artifact import LockPoisonedError, SharedLock, unshareable
+from roost.daemon.locks.artifact import LockUntrustedError, SharedLock, unshareable
 from roost.daemon.locks.attest import LockJob, judge, vouch
 from roost.daemon.locks.solve import SolveJob, solve_lock
 from roost.daemon.oci.target_platforms import local_platform
@@ -64,8 +64,8 @@ async def test_the_lock_of_a_pip_only_image_can_be_taken_by_others(engines: Engi
         url=f"{pip_index.origin}/files/more-1.0-py3-none-any.whl",
     )  # fmt: skip
     strange = msgspec.structs.replace(shared, lock=msgspec.structs.replace(lock, wheels=(*lock.wheels, extra)))
-    with pytest.raises(LockPoisonedError, match="nothing asks for"):
+    with pytest.raises(LockUntrustedError, match="nothing asks for"):
         await vouch(engines, strange, job, {}, Silent(), builds=False)
     fewer = msgspec.structs.replace(shared, lock=msgspec.structs.replace(lock, wheels=lock.wheels[:1]))
-    with pytest.raises(LockPoisonedError, match="needed"):
+    with pytest.raises(LockUntrustedError, match="needed"):
         await vouch(engines, fewer, job, {}, Silent(), builds=False)

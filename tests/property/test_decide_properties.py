@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roost.daemon.decision.decide import ImageNeededError, NoSuchTargetError, decide
-from roost.daemon.decision.facts import Facts, ImageFacts, ImagePlace, Request
+from roost.daemon.decision.facts import Facts, ImageFacts, ImageLocation, Request
 from roost.daemon.oci.answers import Answer, No, Unknown, Yes
 from roost.model.definition import Base, Conda, Definition, Pip, PipItem, Python
 from roost.model.records import Artifact, Estimate, Generation
@@ -44,8 +44,8 @@ def requests(draw: st.DrawFn) -> Request:
 CONFIG = "sha256:" + "c" * 64
 
 
-def answers(where: str) -> st.SearchStrategy[Answer[ImagePlace]]:
-    place = ImagePlace(reference=f"{where}/images:k", digest=CONFIG, bytes=1000)
+def answers(where: str) -> st.SearchStrategy[Answer[ImageLocation]]:
+    place = ImageLocation(reference=f"{where}/images:k", digest=CONFIG, bytes=1000)
     lost = Unknown(Reason(code="registry-unreachable", message=f"{where} does not answer"))
     return st.sampled_from([Yes(place), No(), lost])
 
@@ -61,7 +61,7 @@ def image_facts(draw: st.DrawFn) -> ImageFacts:
         catalogues=tuple(draw(st.lists(answers("catalogue"), max_size=2))),
         repeatable=draw(st.booleans()),
         base_policy=draw(st.sampled_from(["pin", "warn", "follow"])),
-        base_now=draw(st.sampled_from([None, moved, Yes("sha256:" + "b" * 64), Yes("sha256:" + "a" * 64)])),
+        current_base=draw(st.sampled_from([None, moved, Yes("sha256:" + "b" * 64), Yes("sha256:" + "a" * 64)])),
     )
 
 
@@ -96,7 +96,7 @@ def all_facts(draw: st.DrawFn) -> Facts:
         generation=generation,
         lock_digest=lock,
         prefix=prefix,
-        prefix_fault=fault,
+        prefix_drift=fault,
         interpreter={"path": "/usr/bin/python3", "version": "3.11.7"},
         image=draw(image_facts()),
         estimates={k: Estimate(step=k, seconds=v, bytes=None, samples=1) for k, v in steps.items()},
@@ -132,7 +132,7 @@ def test_a_prefix_is_served_only_if_ready_sound_and_wanted(
     request = Request(definition=definition, target="local", ignore_image=True, rebuild=rebuild, as_of=as_of)
     plan = decide(request, facts)
     managed = definition.python.user_managed
-    sound = facts.prefix is not None and facts.prefix_fault is None
+    sound = facts.prefix is not None and facts.prefix_drift is None
     assert (plan.action == "use-interpreter") == managed
     assert (plan.action == "reuse-prefix") == (sound and not managed and not rebuild and as_of is None)
     if plan.action == "reuse-prefix":

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from roost.daemon.locks.artifact import (
     LOCK_TYPE,
     LockNewerError,
-    LockPoisonedError,
+    LockUntrustedError,
     SharedLock,
     decode,
     encode,
@@ -112,7 +112,7 @@ def test_the_lock_of_a_definition_is_taken_and_what_conda_must_provide_is_named(
     assert [str(each) for each in left] == ["numpy>=1"]
     check_provided(left, {"numpy": "1.26.4"})
     for provided in ({}, {"numpy": "0.9"}):
-        with pytest.raises(LockPoisonedError):
+        with pytest.raises(LockUntrustedError):
             check_provided(left, provided)
 
 
@@ -201,7 +201,7 @@ POISONS: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("poison", POISONS)
 def test_each_poison_is_found(poison: str) -> None:
-    with pytest.raises(LockPoisonedError) as caught:
+    with pytest.raises(LockUntrustedError) as caught:
         POISONS[poison]()
     assert caught.value.code == "lock-poisoned"
     assert caught.value.hint
@@ -219,7 +219,7 @@ def test_what_has_digests_in_the_definition_must_have_those() -> None:
     url = LOCK.conda[0].url
     for changed in ({**explicit, url: "0" * 64}, {k: v for k, v in explicit.items() if k != url},
                     {**explicit, "https://x/more": "0" * 64}, {**explicit, url: "0" * 32}):  # fmt: skip
-        with pytest.raises(LockPoisonedError):
+        with pytest.raises(LockUntrustedError):
             judged(LOCK, msgspec.structs.replace(wanted, explicit=changed))
 
 
@@ -233,7 +233,7 @@ def test_no_changed_field_of_a_package_leads_out_of_the_channels(number: int, fi
     lock = msgspec.structs.replace(LOCK, conda=(*LOCK.conda[:number], changed, *LOCK.conda[number + 1 :]))
     try:
         judged(lock)
-    except LockPoisonedError:
+    except LockUntrustedError:
         return
     assert changed.url == f"{FORGE}/{changed.subdir}/{changed.file_name}"
     assert re.fullmatch(r"[0-9a-f]{64}", changed.sha256)
@@ -250,7 +250,7 @@ def test_indexes_have_the_last_word_on_wheels() -> None:
         {**listed, "more": listed["greet"]},
         {k: v for k, v in listed.items() if k != "greet"},
     ):
-        with pytest.raises(LockPoisonedError):
+        with pytest.raises(LockUntrustedError):
             vouched(LOCK, changed)
 
 
@@ -279,14 +279,14 @@ def test_what_is_pushed_is_read_back_and_is_the_same_on_every_machine() -> None:
     other = msgspec.structs.replace(manifest, artifact_type="application/vnd.other")
     for strange in (other, msgspec.structs.replace(manifest, layers=()), msgspec.structs.replace(
         manifest, layers=(msgspec.structs.replace(descriptor, size=1 << 40),))):  # fmt: skip
-        with pytest.raises(LockPoisonedError):
+        with pytest.raises(LockUntrustedError):
             lock_descriptor(strange)
     assert manifest.artifact_type == LOCK_TYPE
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_lock_or_a_clear_error(data: bytes) -> None:
-    with pytest.raises(LockPoisonedError):
+    with pytest.raises(LockUntrustedError):
         decode(data)
 
 

@@ -79,7 +79,7 @@ def create_services(
     launches = LaunchFolder(store.layout.launch, store.layout.trash, tools)
     prefixes = PrefixBuilds(store, engines, events, launches, config.builds.concurrency)
     image_builds = ImageBuilds(store, engines, events, planner.bases, config.builds.concurrency)
-    images = ImageJobs(store, engines, image_builds, launches, planner.scout.steps)
+    images = ImageJobs(store, engines, image_builds, launches, planner.image_probe.steps)
     runs = Runs(store, events, lifecycle, socket)
     return Services(
         store=store,

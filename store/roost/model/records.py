@@ -54,6 +54,11 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     """What a hit checks for drift."""
 
 
+HOST_SCOPE = "+host"
+"""Follows the platform of generations that are of use on this machine only: their prefixes rest on a Python of this
+machine or hold an editable folder of it."""
+
+
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
     """The n-th result for a definition on a platform of this machine."""
 

@@ -26,7 +26,7 @@ from roost.daemon.bases.errors import (
     PrunedError,
 )
 from roost.daemon.bases.naming import common_length
-from roost.daemon.decision.images import has_steps
+from roost.daemon.decision.images import has_docker_steps
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.answers import Unknown, Yes
@@ -88,7 +88,7 @@ class Bases:
         progress.start("base")
         below = await self.base_image(base.image or defaults.base_image, platform, reasons)
         progress.finish("base")
-        if not has_steps(definition):
+        if not has_docker_steps(definition):
             return ResolvedBase(top=below, base_digest=below.digest)
         top = await self.steps_on(below, base.steps, platform, progress, fresh=fresh)
         return ResolvedBase(top=top, base_digest=below.digest, steps_digest=top.digest)

@@ -25,7 +25,7 @@ from roost.daemon.config.ids import new_id
 from roost.daemon.credentials.request import request_credentials
 from roost.daemon.credentials.substitution import concealed, registry_credentials
 from roost.daemon.decision.facts import Facts, Request
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.jobs import ImageJob, ImageJobs
 from roost.daemon.jobs.events import Events
@@ -60,7 +60,7 @@ def makes(planned: PlanWithFacts) -> bool:
 class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
     """One request for an environment that is ready."""
 
-    resolved: ResolvedDefinition
+    resolved: TargetedDefinition
     """Aimed at the request's target."""
     request: Request
     what: EnvironmentSelector
@@ -73,7 +73,7 @@ class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
         request, what = self.request, self.what
         return (
             self.resolved.digest,
-            self.resolved.lineage,
+            self.resolved.generation_scope,
             request.rebuild,
             request.as_of,
             what.generation,
@@ -137,7 +137,7 @@ class Builds:
         planned = await self._planner.plan(job.resolved, job.request, job.what)
         if job.push is None and not makes(planned):
             yield told(planned, job.resolved)
-            standing = await self._planner.first_locks.standing(job.resolved, job.what, planned.facts)
+            standing = await self._planner.shared_locks.standing(job.resolved, job.what, planned.facts)
             yield Message(event="result", result=not_needed(planned, job.resolved, standing))
             return
         require_credentials(job.resolved, job.what.environ, self._engines.config)
@@ -238,7 +238,7 @@ class Builds:
         job = making.job
         if making.planned.facts.generation is not None and not job.anew:
             return await self._from_lock(making)
-        key = (job.resolved.digest, job.resolved.lineage)
+        key = (job.resolved.digest, job.resolved.generation_scope)
         async with acquire_slot(self._numbering.setdefault(key, asyncio.Lock()), making.flight.publish):
             if not job.anew and await self._store.index.generations.find_current(*key) is not None:
                 planned = await self._planner.plan(job.resolved, job.request, job.what)
@@ -246,7 +246,7 @@ class Builds:
             return await self._from_lock(making)
 
     async def _from_lock(self, making: BuildSession) -> BuildResult:
-        job, facts, locks = making.job, making.planned.facts, self._planner.first_locks
+        job, facts, locks = making.job, making.planned.facts, self._planner.shared_locks
         lock, solved = await self._lock(making.flight, job, facts)
         moves = job.anew or (job.what.lock is not None and facts.generation is None)
         async with Offering(lambda: self._offer(making, lock)) as offering:
@@ -263,7 +263,7 @@ class Builds:
         """Give the lock that was solved here to others."""
         job = making.job
         progress = BuildProgress(making.flight.publish, job.what.environ)
-        return await self._planner.first_locks.offer(job.resolved, job.what, lock, progress, rebuild=job.anew)
+        return await self._planner.shared_locks.offer(job.resolved, job.what, lock, progress, rebuild=job.anew)
 
     async def _moved(self, digest: str) -> list[str]:
         """All that have this definition: its current generation is theirs."""
@@ -279,7 +279,7 @@ class Builds:
         started = time.monotonic()
         digest = lock_digest(lock)
         await self._store.index.builds.update(build.id, state="building", lock_digest=digest)
-        if job.resolved.image:
+        if job.resolved.is_image:
             return await self._make_image(making, lock, proven)
         new = None if facts.generation is not None and not job.anew else _new_generation(job)
         credentials = await download_credentials(self._engines, job.resolved, job.what.environ, lock)
@@ -327,7 +327,7 @@ class Builds:
             kept = await self._store.index.locks.find(facts.generation.lock_digest)
             if kept is not None:
                 return kept, False
-        progress, locks = BuildProgress(flight.publish, job.what.environ), self._planner.first_locks
+        progress, locks = BuildProgress(flight.publish, job.what.environ), self._planner.shared_locks
         if not job.anew and (first := await locks.take(job.resolved, job.what, progress)):
             return first, False
         if job.what.lock is not None:
@@ -366,7 +366,7 @@ class Builds:
             assert facts.generation is not None
             return facts.generation
         if ready.recorded == wanted.generation:
-            recorded = await index.generations.find_current(job.resolved.digest, job.resolved.lineage)
+            recorded = await index.generations.find_current(job.resolved.digest, job.resolved.generation_scope)
             assert recorded is not None
             return recorded
         if not moves:
@@ -398,4 +398,4 @@ def _new_build(job: BuildJob) -> BuildRecord:
 def _new_generation(job: BuildJob) -> NewGeneration:
     resolved = job.resolved
     as_of = as_of_moment(job.request.as_of)
-    return NewGeneration(definition_digest=resolved.digest, platform=resolved.lineage, as_of=as_of)
+    return NewGeneration(definition_digest=resolved.digest, platform=resolved.generation_scope, as_of=as_of)

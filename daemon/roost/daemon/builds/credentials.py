@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from roost.daemon.config.config import Config
 from roost.daemon.credentials.host import in_urls, missing_variables, urls_of, urls_of_lock
 from roost.daemon.credentials.substitution import expand_credentials, require_variables
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.engines.engine_set import Engines
 from roost.model.locks.lock import Lock
 

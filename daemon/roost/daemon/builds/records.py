@@ -8,7 +8,7 @@ import time
 
 import msgspec
 
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.views import error_body
 from roost.model.errors import BuildError, CodedError
@@ -28,7 +28,7 @@ class BuildRecords:
         self._events = events
         self._unwritten: dict[str, tuple[BuildRecord, dict[str, object]]] = {}
 
-    async def begin(self, build: BuildRecord, resolved: ResolvedDefinition) -> None:
+    async def begin(self, build: BuildRecord, resolved: TargetedDefinition) -> None:
         """Raises the store's errors."""
         await self.catch_up()
         source = resolved.source

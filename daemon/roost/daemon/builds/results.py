@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
-from roost.daemon.decision.facts import short
-from roost.daemon.definitions.editables import warnings_of
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.decision.facts import short_digest
+from roost.daemon.definitions.editables import editable_warnings
+from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.planning.planner import PlanWithFacts
 from roost.wire.builds import BuildResult, Message
 from roost.wire.plans import Reason
 
 
-def told(planned: PlanWithFacts, resolved: ResolvedDefinition) -> Message:
+def told(planned: PlanWithFacts, resolved: TargetedDefinition) -> Message:
     """The plan, and what its reasons warn of."""
-    warnings = warnings_of(planned.plan.reasons)
+    warnings = editable_warnings(planned.plan.reasons)
     return Message(event="plan", plan=planned.plan, source=resolved.source, warnings=warnings)
 
 
@@ -26,7 +26,7 @@ def as_joined(message: Message) -> Message:
     return msgspec.structs.replace(message, result=msgspec.structs.replace(result, state="joined"))
 
 
-def not_needed(planned: PlanWithFacts, resolved: ResolvedDefinition, more: tuple[Reason, ...] = ()) -> BuildResult:
+def not_needed(planned: PlanWithFacts, resolved: TargetedDefinition, more: tuple[Reason, ...] = ()) -> BuildResult:
     """All is ready. ``more``: what there is to say besides the plan's reasons."""
     generation = planned.facts.generation
     return BuildResult(
@@ -44,5 +44,6 @@ def not_needed(planned: PlanWithFacts, resolved: ResolvedDefinition, more: tuple
 def cutoff(digest: str) -> Reason:
     """The solve came to a lock that is built already."""
     return Reason(
-        code="lock-shared", message=f"The solve chose lock {short(digest)}, whose prefix is ready: nothing to build"
+        code="lock-shared",
+        message=f"The solve chose lock {short_digest(digest)}, whose prefix is ready: nothing to build",
     )

@@ -9,15 +9,13 @@ import re
 import msgspec
 
 from roost.daemon.decision.facts import Request
-from roost.daemon.definitions.resolve import ResolvedDefinition
-from roost.daemon.planning.planner import aimed
+from roost.daemon.definitions.resolved import ResolvedDefinition, target_definition
 from roost.daemon.services import Services
 from roost.model.errors import CodedError, LookupFailedError
 from roost.model.locks.lock import Lock
 from roost.model.names import NameInvalidError, name_from, parse_reference
-from roost.model.records import EnvironmentVersion, Generation, RunRecord
+from roost.model.records import HOST_SCOPE, EnvironmentVersion, Generation, RunRecord
 from roost.store.index.environments import EnvironmentUnknownError
-from roost.store.index.generations import HOST
 from roost.wire.compare import Side, SideView
 from roost.wire.plans import EnvironmentSelector
 
@@ -149,8 +147,8 @@ Found = tuple[Lock | None, Generation | None, str | None]
 async def _of_run(work: Services, run: RunRecord, platform: str | None) -> Found:
     if run.lock_digest is None:
         return None, None, "recorded no lock: it never started, or used an interpreter or image as it was"
-    if platform is not None and platform.removesuffix(HOST) != run.platform.removesuffix(HOST):
-        return None, None, f"ran on {run.platform.removesuffix(HOST)}"
+    if platform is not None and platform.removesuffix(HOST_SCOPE) != run.platform.removesuffix(HOST_SCOPE):
+        return None, None, f"ran on {run.platform.removesuffix(HOST_SCOPE)}"
     lock = await work.store.index.locks.find(run.lock_digest)
     return lock, None, None if lock is not None else "has a lock that is not on this machine"
 
@@ -160,7 +158,7 @@ async def _kept(work: Services, resolved: ResolvedDefinition, what: EnvironmentS
         return None, None, "is user-managed: roost installs nothing for it"
     generation = await _generation(work, resolved, what, platform)
     if generation is None:
-        on = platform or resolved.platform
+        on = platform or resolved.for_prefix().platform
         return None, None, f"has no generation for {on} on this machine: `roost build` makes the first one"
     return await work.store.index.locks.find(generation.lock_digest), generation, None
 
@@ -189,9 +187,10 @@ def _is_meant(generation: Generation, what: EnvironmentSelector) -> bool:
 def lineages(resolved: ResolvedDefinition, platform: str | None) -> list[str]:
     """Where to look for its generations, the likeliest first."""
     if platform is not None:
-        return [platform] if platform.endswith(HOST) else [platform, platform + HOST]
+        return [platform] if platform.endswith(HOST_SCOPE) else [platform, platform + HOST_SCOPE]
     try:
-        own = aimed(resolved, Request(definition=resolved.definition))
+        own = target_definition(resolved, Request(definition=resolved.definition))
     except CodedError:  # there are no images for its platform: a prefix of it there may be
-        own = resolved
-    return list(dict.fromkeys([own.lineage, resolved.lineage, resolved.platform]))
+        own = resolved.for_prefix()
+    local = resolved.for_prefix()
+    return list(dict.fromkeys([own.generation_scope, local.generation_scope, local.platform]))

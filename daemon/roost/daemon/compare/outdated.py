@@ -7,10 +7,9 @@ from collections.abc import Callable
 from roost.daemon.compare.diff import lock_diff
 from roost.daemon.compare.rollback import moved_with
 from roost.daemon.decision.facts import Request
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.definitions.resolved import TargetedDefinition, target_definition
 from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.locks.solve import solve_lock
-from roost.daemon.planning.planner import aimed
 from roost.daemon.services import Services
 from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError
 from roost.model.locks.lock import Lock, lock_digest
@@ -28,9 +27,8 @@ class NeverSolvedError(LookupFailedError):
 
 async def find_outdated(work: Services, asked: OutdatedRequest, publish: Callable[[Message], None]) -> OutdatedView:
     """Solve, telling ``publish`` how far it is, and compare. Raises what solving raises, and NeverSolvedError."""
-    resolved = await work.resolver.resolve(asked.what)
-    definition = resolved.definition
-    resolved = aimed(resolved, Request(definition=definition, target=asked.target))
+    found = await work.resolver.resolve(asked.what)
+    resolved = target_definition(found, Request(definition=found.definition, target=asked.target))
     generation = await _current(work, resolved)
     kept = await work.store.index.locks.find(generation.lock_digest)
     assert kept is not None, "the schema lets no generation refer to a lock that is not there"
@@ -50,7 +48,7 @@ async def find_outdated(work: Services, asked: OutdatedRequest, publish: Callabl
 
 
 async def _solve(
-    work: Services, resolved: ResolvedDefinition, what: EnvironmentSelector, progress: BuildProgress
+    work: Services, resolved: TargetedDefinition, what: EnvironmentSelector, progress: BuildProgress
 ) -> Lock:
     try:
         return await solve_lock(work.engines, work.planner.solve_job(resolved, what), progress)
@@ -64,24 +62,24 @@ async def _solve(
 
 
 async def _elsewhere(
-    work: Services, resolved: ResolvedDefinition, what: EnvironmentSelector, generation: Generation
+    work: Services, resolved: TargetedDefinition, what: EnvironmentSelector, generation: Generation
 ) -> list[Reason]:
     """What registries have for it. That they can't say, or that theirs is a wrong one, is no reason not to answer."""
     try:
-        standing = await work.planner.first_locks.elsewhere(resolved, what, generation)
+        standing = await work.planner.shared_locks.elsewhere(resolved, what, generation)
     except CodedError as error:
         return [Reason(code=error.code, message=error.message)]
     told = standing.reason is not None and standing.reason.code in ("lock-elsewhere", "registry-unknown")
     return [standing.reason] if standing.reason is not None and told else []
 
 
-async def _current(work: Services, resolved: ResolvedDefinition) -> Generation:
+async def _current(work: Services, resolved: TargetedDefinition) -> Generation:
     if resolved.definition.python.user_managed:
         raise InvalidRequestError(
             "A user-managed environment is not solved for: roost installs nothing in it",
             hint="What is in its interpreter is for you to bring up to date.",
         )
-    generation = await work.store.index.generations.find_current(resolved.digest, resolved.lineage)
+    generation = await work.store.index.generations.find_current(resolved.digest, resolved.generation_scope)
     if generation is None:
         raise NeverSolvedError(
             f"This definition was never solved for {resolved.platform} on this machine: nothing can be outdated",

@@ -6,14 +6,14 @@ import asyncio
 
 from roost.daemon.compare.diff import lock_diff
 from roost.daemon.compare.operands import lineages
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.jobs.views import generation_view
-from roost.daemon.launch.drift import prefix_fault
+from roost.daemon.launch.drift import find_drift
 from roost.daemon.launch.prepare import invalidate_launch_plans
 from roost.daemon.services import Services
 from roost.model.errors import InvalidRequestError
-from roost.model.records import Generation
-from roost.store.index.generations import HOST, GenerationUnknownError
+from roost.model.records import HOST_SCOPE, Generation
+from roost.store.index.generations import GenerationUnknownError
 from roost.wire.compare import LockDiff, RollbackRequest, RollbackResponse
 
 
@@ -44,7 +44,7 @@ async def roll_back(work: Services, asked: RollbackRequest) -> RollbackResponse:
     await work.events.append("generation-promoted", **fields, before=before.number, after=after.number)
     return RollbackResponse(
         definition_digest=resolved.digest,
-        platform=lineage.removesuffix(HOST),
+        platform=lineage.removesuffix(HOST_SCOPE),
         before=generation_view(before),
         after=generation_view(after),
         environments=moved,
@@ -74,7 +74,7 @@ async def _lineage(work: Services, resolved: ResolvedDefinition, platform: str |
     if platform is not None and there:
         raise GenerationUnknownError(
             f"There is no generation for {platform} on this machine",
-            hint=f"There are some for {', '.join(sorted({each.removesuffix(HOST) for each in there}))}.",
+            hint=f"There are some for {', '.join(sorted({each.removesuffix(HOST_SCOPE) for each in there}))}.",
             fields={"platform": platform},
         )
     return lineages(resolved, platform)[0]
@@ -84,7 +84,7 @@ async def _ready(work: Services, generation: Generation) -> bool | None:
     if generation.base_digest is not None:
         return None
     prefix = await work.store.index.artifacts.find_ready("prefix", generation.lock_digest)
-    return prefix is not None and await asyncio.to_thread(prefix_fault, prefix) is None
+    return prefix is not None and await asyncio.to_thread(find_drift, prefix) is None
 
 
 async def _difference(work: Services, before: Generation, after: Generation) -> LockDiff | None:

@@ -8,8 +8,22 @@ expected to take. Facts are gathered by ``planner`` and ``image_facts``; targets
 from __future__ import annotations
 
 from roost.daemon.decision import images
-from roost.daemon.decision.facts import IMAGE_TARGETS, PREFIX_TARGETS, Facts, ImageFacts, ImagePlace, Request, short
-from roost.daemon.decision.lock import asked_anew, lock_reason, registry_reasons, solve_kinds, unknown_reason
+from roost.daemon.decision.facts import (
+    IMAGE_TARGETS,
+    PREFIX_TARGETS,
+    Facts,
+    ImageFacts,
+    ImageLocation,
+    Request,
+    short_digest,
+)
+from roost.daemon.decision.lock import (
+    chosen_lock_reason,
+    missing_lock_reason,
+    new_generation_reason,
+    registry_reasons,
+    solve_step_kinds,
+)
 from roost.model.definition import Definition
 from roost.model.errors import InvalidDefinitionError, LookupFailedError
 from roost.wire.plans import Action, ArtifactView, PlanView, Reason, Step
@@ -20,14 +34,14 @@ __all__ = [
     "STEP_KINDS",
     "Facts",
     "ImageFacts",
+    "ImageLocation",
     "ImageNeededError",
-    "ImagePlace",
     "NoSuchTargetError",
     "Request",
     "choose_target",
     "decide",
     "needs_image",
-    "short",
+    "short_digest",
 ]
 
 STEP_KINDS = ("solve", "lock-pip", "download", "link", "pip", "bytecode", "publish")
@@ -89,16 +103,16 @@ def _prefix_action(request: Request, facts: Facts) -> tuple[Action, list[Reason]
     if request.definition.python.user_managed:
         return "use-interpreter", [_user_managed(facts)]
     if request.rebuild or request.as_of:
-        return "build-prefix", [asked_anew(request, facts)]
+        return "build-prefix", [new_generation_reason(request, facts)]
     if facts.lock_digest is None:
-        return "build-prefix", [unknown_reason(facts)]
-    known = lock_reason(facts)
+        return "build-prefix", [missing_lock_reason(facts)]
+    known = chosen_lock_reason(facts)
     if facts.prefix is None:
-        text = f"no prefix on this machine holds lock {short(facts.lock_digest)}"
+        text = f"no prefix on this machine holds lock {short_digest(facts.lock_digest)}"
         return "build-prefix", [known, Reason(code="prefix-missing", message=text)]
-    if facts.prefix_fault is not None:
-        return "build-prefix", [known, facts.prefix_fault]
-    if facts.generation is None and facts.shared is not None:
+    if facts.prefix_drift is not None:
+        return "build-prefix", [known, facts.prefix_drift]
+    if facts.generation is None and facts.shared_lock is not None:
         text = f"Its prefix is ready at {facts.prefix.path}: what is left is to take the lock as this definition's own"
         return "build-prefix", [known, Reason(code="prefix-ready", message=text)]
     return "reuse-prefix", [known, Reason(code="prefix-ready", message=f"Ready at {facts.prefix.path}")]
@@ -130,7 +144,7 @@ def _step_kinds(request: Request, facts: Facts) -> list[str]:
     conda = bool(definition.conda.dependencies or definition.conda.explicit)
     pip = bool(definition.pip.requirements)
     kinds = [("download", conda), ("link", conda), ("pip", pip), ("bytecode", True), ("publish", True)]
-    return [*solve_kinds(request, facts), *(kind for kind, wanted in kinds if wanted)]
+    return [*solve_step_kinds(request, facts), *(kind for kind, wanted in kinds if wanted)]
 
 
 def _step(kind: str, facts: Facts) -> Step:

@@ -29,7 +29,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     as_of: str | None = None
 
 
-class ImagePlace(msgspec.Struct, frozen=True, kw_only=True):
+class ImageLocation(msgspec.Struct, frozen=True, kw_only=True):
     """An image, complete, where it was found: in an engine or in a registry."""
 
     reference: str
@@ -52,15 +52,15 @@ class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Of the artifact, where one was made on this machine."""
     interpreter: str | None = None
     """Path of the Python in it, where that is known."""
-    engine: Answer[ImagePlace] | None = None
-    workspace: Answer[ImagePlace] | None = None
-    catalogues: tuple[Answer[ImagePlace], ...] = ()
+    engine: Answer[ImageLocation] | None = None
+    workspace: Answer[ImageLocation] | None = None
+    catalogues: tuple[Answer[ImageLocation], ...] = ()
     repeatable: bool = True
     """Building gives the same artifact again: there are no docker steps, or what they made is kept here."""
     base_policy: BasePolicy = "pin"
-    folders: tuple[Reason, ...] = ()
+    editable_reasons: tuple[Reason, ...] = ()
     """Of editable installs: what of them is in the image."""
-    base_now: Answer[str] | None = None
+    current_base: Answer[str] | None = None
     """Digest of what the base's tag names now; asked for by the policies ``warn`` and ``follow``."""
 
 
@@ -76,13 +76,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     lock_packages: int | None = None
     prefix: Artifact | None = None
     """The ready prefix for the lock."""
-    prefix_fault: Reason | None = None
+    prefix_drift: Reason | None = None
     """Why that prefix can't be used as it is."""
-    shared: Reason | None = None
+    shared_lock: Reason | None = None
     """Of a definition without a generation here: which registry has ``lock_digest`` for it."""
     registry_unknown: Reason | None = None
     """Code ``registry-unknown``: a registry may have a lock for it, and can't be asked."""
-    lock_elsewhere: Reason | None = None
+    differs_in_registry: Reason | None = None
     """Code ``lock-elsewhere``: another machine's lock is in a registry, as the last look there found."""
     solved_now: bool = False
     """The lock was solved for this plan (``--solve``) and is kept nowhere."""
@@ -94,6 +94,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     nearest: Nearest | None = None
 
 
-def short(digest: str) -> str:
+def short_digest(digest: str) -> str:
     """Enough of a digest for a person."""
     return digest.removeprefix("sha256:")[:12]

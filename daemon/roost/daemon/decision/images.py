@@ -8,8 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from roost.daemon.decision.facts import Facts, ImageFacts, ImagePlace, Request, short
-from roost.daemon.decision.lock import asked_anew, lock_reason, registry_reasons, solve_kinds, unknown_reason
+from roost.daemon.decision.facts import Facts, ImageFacts, ImageLocation, Request, short_digest
+from roost.daemon.decision.lock import (
+    chosen_lock_reason,
+    missing_lock_reason,
+    new_generation_reason,
+    registry_reasons,
+    solve_step_kinds,
+)
 from roost.daemon.oci.answers import Unknown, Yes
 from roost.model.definition import Definition
 from roost.wire.plans import Action, ArtifactView, PlanView, Reason, Step
@@ -31,14 +37,14 @@ def decide_image(target: str, request: Request, facts: Facts) -> PlanView:
     )
 
 
-def _action(request: Request, facts: Facts) -> tuple[Action, list[Reason], ImagePlace | None]:
+def _action(request: Request, facts: Facts) -> tuple[Action, list[Reason], ImageLocation | None]:
     image = facts.image
     if request.rebuild or request.as_of:
-        return "build-image", [asked_anew(request, facts)], None
+        return "build-image", [new_generation_reason(request, facts)], None
     if facts.lock_digest is None:
-        return "build-image", [unknown_reason(facts)], None
-    reasons = [lock_reason(facts), *image.folders, *base_reasons(facts)]
-    if image.key is None or base_moved(facts):
+        return "build-image", [missing_lock_reason(facts)], None
+    reasons = [chosen_lock_reason(facts), *image.editable_reasons, *base_reasons(facts)]
+    if image.key is None or follows_moved_base(facts):
         return "build-image", [*reasons, *_unmade(facts)], None
     if isinstance(image.engine, Yes):
         there = image.engine.value
@@ -48,9 +54,9 @@ def _action(request: Request, facts: Facts) -> tuple[Action, list[Reason], Image
 
 def _pull_or_build(
     reasons: list[Reason], request: Request, facts: Facts
-) -> tuple[Action, list[Reason], ImagePlace | None]:
+) -> tuple[Action, list[Reason], ImageLocation | None]:
     image = facts.image
-    found = first_place(image)
+    found = preferred_location(image)
     if found is None:
         gone = [] if image.repeatable else [_gone(request, facts)]
         return "build-image", [*reasons, *gone], None
@@ -61,32 +67,32 @@ def _pull_or_build(
     return "pull-image", [*reasons, Reason(code=code, message=f"{found.reference} has it")], found
 
 
-def first_place(image: ImageFacts) -> ImagePlace | None:
+def preferred_location(image: ImageFacts) -> ImageLocation | None:
     """The workspace comes before the global registries."""
     answers = (image.workspace, *image.catalogues)
     return next((answer.value for answer in answers if isinstance(answer, Yes)), None)
 
 
-def base_moved(facts: Facts) -> bool:
+def follows_moved_base(facts: Facts) -> bool:
     """Whether the policy asks for a new generation on a base image that its tag did not name before."""
     return facts.image.base_policy == "follow" and _other_base(facts) is not None
 
 
 def _other_base(facts: Facts) -> str | None:
     kept = facts.generation.base_digest if facts.generation else None
-    now = facts.image.base_now
+    now = facts.image.current_base
     return now.value if kept is not None and isinstance(now, Yes) and now.value != kept else None
 
 
 def base_reasons(facts: Facts) -> Iterator[Reason]:
     """What there is to say of the base's tag."""
-    other, now = _other_base(facts), facts.image.base_now
+    other, now = _other_base(facts), facts.image.current_base
     if isinstance(now, Unknown):
         yield Reason(code="base-unknown", message=f"What the base's tag names now is not known: {now.reason.message}")
     if other is not None and facts.generation is not None:
-        follows, number = base_moved(facts), facts.generation.number
+        follows, number = follows_moved_base(facts), facts.generation.number
         then = "a new generation follows it" if follows else f"generation {number} keeps the base that it has"
-        yield Reason(code="base-moved", message=f"The base's tag names {short(other)} now: {then}")
+        yield Reason(code="base-moved", message=f"The base's tag names {short_digest(other)} now: {then}")
 
 
 def _unmade(facts: Facts) -> Iterator[Reason]:
@@ -113,8 +119,8 @@ def _unknown_registries(image: ImageFacts) -> Iterator[Reason]:
 def _gone(request: Request, facts: Facts) -> Reason:
     """Where there are no docker steps, the base is what may be gone."""
     kept = facts.generation
-    if kept is not None and not has_steps(request.definition):
-        text = f"The base image {short(kept.base_digest or '')} of generation {kept.number} is not kept here"
+    if kept is not None and not has_docker_steps(request.definition):
+        text = f"The base image {short_digest(kept.base_digest or '')} of generation {kept.number} is not kept here"
         return Reason(code="base-gone", message=f"{text}: the build takes it if its name still stands for it")
     number = kept.number + 1 if kept else 1
     return Reason(
@@ -124,7 +130,7 @@ def _gone(request: Request, facts: Facts) -> Reason:
     )
 
 
-def _building_is_cheaper(found: ImagePlace, request: Request, facts: Facts) -> Reason | None:
+def _building_is_cheaper(found: ImageLocation, request: Request, facts: Facts) -> Reason | None:
     """Only where both are known from the past, and both lead to the same artifact."""
     pulling = pull_seconds(found, facts)
     steps = [facts.estimates.get(kind) for kind in _build_kinds(request, facts)]
@@ -135,7 +141,7 @@ def _building_is_cheaper(found: ImagePlace, request: Request, facts: Facts) -> R
     return Reason(code="build-cheaper", message=text)
 
 
-def pull_seconds(place: ImagePlace, facts: Facts) -> float | None:
+def pull_seconds(place: ImageLocation, facts: Facts) -> float | None:
     """What a pull takes, by the rate of past ones where sizes are known."""
     past = facts.estimates.get("pull")
     if past is None or past.seconds is None:
@@ -143,12 +149,12 @@ def pull_seconds(place: ImagePlace, facts: Facts) -> float | None:
     return past.seconds * place.bytes / past.bytes if past.bytes and place.bytes is not None else past.seconds
 
 
-def _artifact(action: Action, place: ImagePlace | None, image: ImageFacts) -> ArtifactView | None:
+def _artifact(action: Action, place: ImageLocation | None, image: ImageFacts) -> ArtifactView | None:
     if place is None or action == "build-image":
         return None
     return ArtifactView(
         kind="image",
-        id=image.id or short(image.key or ""),
+        id=image.id or short_digest(image.key or ""),
         reference=place.reference,
         digest=place.digest,
         manifest_digest=place.manifest_digest,
@@ -156,7 +162,7 @@ def _artifact(action: Action, place: ImagePlace | None, image: ImageFacts) -> Ar
     )
 
 
-def _steps(action: Action, place: ImagePlace | None, request: Request, facts: Facts) -> list[Step]:
+def _steps(action: Action, place: ImageLocation | None, request: Request, facts: Facts) -> list[Step]:
     if action == "pull-image" and place is not None:
         return [Step(kind="pull", seconds=pull_seconds(place, facts), bytes=place.bytes)]
     kinds = _build_kinds(request, facts) if action == "build-image" else []
@@ -166,18 +172,18 @@ def _steps(action: Action, place: ImagePlace | None, request: Request, facts: Fa
 def _build_kinds(request: Request, facts: Facts) -> list[str]:
     """1. base image and docker steps, 2. the conda layers, which a user-managed image does not get."""
     definition = request.definition
-    kinds = solve_kinds(request, facts) if adds_python(definition) else []
-    kinds += ["base"] + (["docker-steps"] if has_steps(definition) else [])
-    return [*kinds, *(["download", "layers"] if adds_python(definition) else []), "load"]
+    kinds = solve_step_kinds(request, facts) if adds_packages(definition) else []
+    kinds += ["base"] + (["docker-steps"] if has_docker_steps(definition) else [])
+    return [*kinds, *(["download", "layers"] if adds_packages(definition) else []), "load"]
 
 
-def has_steps(definition: Definition) -> bool:
+def has_docker_steps(definition: Definition) -> bool:
     """Whether an engine has to run something before the conda layers."""
     base = definition.base
     return base is not None and bool(base.steps or base.dockerfile is not None or base.context is not None)
 
 
-def adds_python(definition: Definition) -> bool:
+def adds_packages(definition: Definition) -> bool:
     """Whether roost puts packages on top of the base: not for a user-managed definition, nor for one that names a base
     and nothing else, which is taken as it is."""
     if definition.python.user_managed:
@@ -187,9 +193,9 @@ def adds_python(definition: Definition) -> bool:
     return bool(named) or definition.base is None
 
 
-def is_plain(definition: Definition) -> bool:
+def is_unmodified(definition: Definition) -> bool:
     """Whether the base image is all there is, and is taken as it is."""
-    return not has_steps(definition) and not adds_python(definition)
+    return not has_docker_steps(definition) and not adds_packages(definition)
 
 
 def _step(kind: str, facts: Facts) -> Step:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from roost.daemon.decision.facts import Facts, Request, short
+from roost.daemon.decision.facts import Facts, Request, short_digest
 from roost.wire.plans import Reason
 
 
-def asked_anew(request: Request, facts: Facts) -> Reason:
+def new_generation_reason(request: Request, facts: Facts) -> Reason:
     """A new generation was asked for."""
     number = facts.generation.number + 1 if facts.generation else 1
     if request.as_of:
@@ -16,7 +16,7 @@ def asked_anew(request: Request, facts: Facts) -> Reason:
     return Reason(code="rebuild-requested", message=f"A new solve was asked for: generation {number}")
 
 
-def unknown_reason(facts: Facts) -> Reason:
+def missing_lock_reason(facts: Facts) -> Reason:
     """There is no lock yet."""
     if facts.definition_known:
         return Reason(
@@ -26,11 +26,11 @@ def unknown_reason(facts: Facts) -> Reason:
     return Reason(code="definition-unknown", message="This definition was never built on this machine")
 
 
-def lock_reason(facts: Facts) -> Reason:
+def chosen_lock_reason(facts: Facts) -> Reason:
     """Which lock it is, and why."""
-    lock = short(facts.lock_digest or "")
-    if facts.generation is None and facts.shared is not None:
-        return facts.shared
+    lock = short_digest(facts.lock_digest or "")
+    if facts.generation is None and facts.shared_lock is not None:
+        return facts.shared_lock
     if facts.generation is None:
         return Reason(code="lock-solved", message=f"A solve now chooses lock {lock}")
     return Reason(
@@ -41,10 +41,10 @@ def lock_reason(facts: Facts) -> Reason:
 
 def registry_reasons(facts: Facts) -> list[Reason]:
     """What registries have, or might have, that is not used."""
-    return [reason for reason in (facts.lock_elsewhere, facts.registry_unknown) if reason is not None]
+    return [reason for reason in (facts.differs_in_registry, facts.registry_unknown) if reason is not None]
 
 
-def solve_kinds(request: Request, facts: Facts) -> list[str]:
+def solve_step_kinds(request: Request, facts: Facts) -> list[str]:
     """The steps that lead to a lock; none where it is known."""
     definition = request.definition
     conda = bool(definition.conda.dependencies or definition.conda.explicit)

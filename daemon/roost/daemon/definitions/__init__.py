@@ -1,0 +1,11 @@
+"""Definitions as requests name them: found, read, digested, and narrowed to one target.
+
+Read in this order: ``resolved`` (a definition with its digest, and the same for one target), ``resolve`` (from a
+selector, a registered version or a recorded run to a resolved definition), ``files`` (file access that notes what was
+read), ``stamps`` (the state of a file at one moment), ``editables`` (folders whose content is in a lock).
+
+Reads files and the index; executes nothing. May import ``decision`` and ``oci`` of the daemon, the store, the model and
+the wire types.
+
+Doors: editables, files, resolve, resolved, stamps.
+"""

@@ -1,7 +1,8 @@
-"""Editable installs in images: an image holds what a folder held, and a plan says so, and whether that is so still.
+"""Editable installs in images: whether a folder still is what it was when its content went into a lock.
 
-The definition's digest covers a folder's build files and not its sources: an image keeps what its generation was made
-of, as every generation does, and that must not go unseen.
+The digest of a definition covers the build files of an editable folder and not its sources. An image holds the content
+that the folder had when the generation was made, and keeps it, as every generation does; a plan therefore states it,
+and whether the folder has changed since.
 """
 
 from __future__ import annotations
@@ -19,48 +20,49 @@ from roost.wire.protocol import WarningView
 CHANGED = "editable-changed"
 FROZEN = "editable-frozen"
 UNKNOWN = "editable-unknown"
-_REMEMBERED = 1000
-"""Folders; beyond, all are digested again."""
+_CACHED_FOLDERS = 1000
+"""Folders whose digests are cached; beyond that the cache is emptied."""
 
 
-class FrozenFolders:
-    """Compares folders with what locks say they held. Remembers what it digested, as long as no stat differs."""
+class EditableFolders:
+    """Compares folders with the content that locks recorded. Digests are cached as long as no stat differs."""
 
     def __init__(self) -> None:
         self._digests: dict[str, tuple[str, str]] = {}
+        """Folder to the stamp and the digest of its content."""
 
-    async def reasons(self, lock: Lock, generation: Generation | None) -> tuple[Reason, ...]:
-        """What there is to say of each folder whose content is in the lock."""
-        frozen = [wheel for wheel in lock.wheels if wheel.folder is not None]
-        return tuple([await asyncio.to_thread(self._reason, wheel, generation) for wheel in frozen])
+    async def compare(self, lock: Lock, generation: Generation | None) -> tuple[Reason, ...]:
+        """Return a reason for each folder whose content is in ``lock``: unchanged, changed or unreadable."""
+        wheels = [wheel for wheel in lock.wheels if wheel.folder is not None]
+        return tuple([await asyncio.to_thread(self._compare_folder, wheel, generation) for wheel in wheels])
 
-    def _reason(self, wheel: Wheel, generation: Generation | None) -> Reason:
+    def _compare_folder(self, wheel: Wheel, generation: Generation | None) -> Reason:
         folder = wheel.folder or ""
         since = f" when generation {generation.number} was made, {generation.created[:10]}" if generation else ""
         held = f"{wheel.name} {wheel.version} is what {folder} held{since}"
         try:
-            same = self._digest(folder) == wheel.origin
+            is_same = self._folder_digest(folder) == wheel.origin
         except OSError as error:
             return Reason(code=UNKNOWN, message=f"{held}; it can't be read now ({error.strerror or error})")
-        if same:
+        if is_same:
             return Reason(code=FROZEN, message=held)
         return Reason(code=CHANGED, message=f"{held}; it has changed since: --rebuild takes it as it is now")
 
-    def _digest(self, folder: str) -> str:
+    def _folder_digest(self, folder: str) -> str:
         stamp = LocalFiles().tree_stamp(folder)
-        known = self._digests.get(folder)
-        if known is None or known[0] != stamp:
-            known = self._digests[folder] = stamp, LocalFiles().tree_digest(folder)
-            if len(self._digests) > _REMEMBERED:
+        cached = self._digests.get(folder)
+        if cached is None or cached[0] != stamp:
+            cached = self._digests[folder] = stamp, LocalFiles().tree_digest(folder)
+            if len(self._digests) > _CACHED_FOLDERS:
                 self._digests.clear()
-        return known[1]
+        return cached[1]
 
 
 def has_editables(items: Iterable[PipItem]) -> bool:
-    """Whether any line, those of nested files too, is an editable install."""
+    """Whether any line is an editable install, lines of nested files included."""
     return any(item.kind == "editable" or has_editables(item.items) for item in items)
 
 
-def warnings_of(reasons: Sequence[Reason]) -> list[WarningView]:
-    """Those of a plan's reasons that whoever runs it should hear of."""
+def editable_warnings(reasons: Sequence[Reason]) -> list[WarningView]:
+    """Return a warning for each reason about a folder that changed or can't be read."""
     return [WarningView(code=each.code, message=each.message) for each in reasons if each.code in (CHANGED, UNKNOWN)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.planning.locking import lock_for
 from roost.daemon.services import Services
 from roost.daemon.workspace import local_content

@@ -14,11 +14,11 @@ from functools import partial
 
 import msgspec
 
-from roost.daemon.definitions.resolve import FilesWithin, ResolvedDefinition
+from roost.daemon.definitions.files import FilesWithin
+from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.exchange.archives import ArchiveRefusedError, is_archive, unpack
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.locks.solve import solve_lock
-from roost.daemon.oci.target_platforms import local_platform
 from roost.daemon.services import Services
 from roost.daemon.workspace.versions import new_version
 from roost.model.definition import Defaults, Parsed, PipItem
@@ -112,7 +112,6 @@ def _resolved_of(parsed: Parsed, defaults: Defaults, source: SourceView) -> Reso
         canonical=form,
         settings_digest=digest_of(settings),
         settings_canonical=settings,
-        platform=local_platform(parsed.definition.system),
         source=source,
         warnings=[msgspec.convert(msgspec.to_builtins(notice), WarningView) for notice in parsed.warnings],
         defaults=defaults,
@@ -229,7 +228,7 @@ async def _register(work: Services, request: ImportRequest, resolved: ResolvedDe
         resolved.warnings.append(lock)
     if not isinstance(lock, Lock):
         return Imported(registered=await work.workspace.add(new), resolved=resolved, source=source)
-    generation = NewGeneration(definition_digest=resolved.digest, platform=resolved.lineage)
+    generation = NewGeneration(definition_digest=resolved.digest, platform=resolved.for_prefix().generation_scope)
     registered = await work.workspace.add(new, (generation, lock))
     return Imported(registered=registered, resolved=resolved, source=source)
 
@@ -240,7 +239,7 @@ async def _lock_of(work: Services, resolved: ResolvedDefinition, request: Import
         return None
     what = EnvironmentSelector(cwd=request.cwd, environ=request.environ)
     try:
-        return await solve_lock(work.engines, work.planner.solve_job(resolved, what), Silent())
+        return await solve_lock(work.engines, work.planner.solve_job(resolved.for_prefix(), what), Silent())
     except CodedError as error:
         message = f"The lock has no generation yet, which its first build makes: {error.message}"
         return WarningView(code="lock-unresolved", message=message)

@@ -14,10 +14,10 @@ from roost.daemon.bases.naming import LABEL_KEY, definition_tag, image_repositor
 from roost.daemon.bases.push import Pushed, labels_in_registry
 from roost.daemon.bases.step_sharing import StepShare
 from roost.daemon.config.source import ConfigSource
-from roost.daemon.decision.facts import BasePolicy, Facts, ImageFacts, ImagePlace
+from roost.daemon.decision.facts import BasePolicy, Facts, ImageFacts, ImageLocation
 from roost.daemon.decision.images import STEP_KINDS
-from roost.daemon.definitions.editables import FrozenFolders, has_editables
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.definitions.editables import EditableFolders, has_editables
+from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.requests import key_of
 from roost.daemon.oci.answers import Answer, No, Unknown, Yes
@@ -40,36 +40,36 @@ class ImageProbe:
         self._bases = bases
         self.steps = StepShare(store.index, store.layout, engines, bases, config)
         self._config = config
-        self._frozen = FrozenFolders()
+        self._frozen = EditableFolders()
 
     @property
     def policy(self) -> BasePolicy:
         """What a moved tag of a base image means for a generation that keeps the old one."""
         return self._config.config.docker.base_policy
 
-    async def look(self, facts: Facts, resolved: ResolvedDefinition, *, exact: bool = False) -> Facts:
+    async def look(self, facts: Facts, resolved: TargetedDefinition, *, exact: bool = False) -> Facts:
         """``facts`` with what is known of the image. ``exact``: of that generation, wherever its base's tag went."""
         estimates = {**facts.estimates, **await self._index.durations.estimate(list(STEP_KINDS))}
         image = ImageFacts()
         if facts.lock_digest is not None:
             image = await self._image(facts, resolved, exact=exact)
             folders = () if exact else await self._folders(facts.lock_digest, facts.generation, resolved.definition)
-            image = msgspec.structs.replace(image, folders=folders)
+            image = msgspec.structs.replace(image, editable_reasons=folders)
         return msgspec.structs.replace(facts, estimates=estimates, image=image)
 
     async def _folders(self, digest: str, generation: Generation | None, definition: Definition) -> tuple[Reason, ...]:
         """What editable installs became, for they alone are in a lock and not wholly in the definition's digest."""
         lock = await self._index.locks.find(digest) if has_editables(definition.pip.requirements) else None
-        return await self._frozen.reasons(lock, generation) if lock is not None else ()
+        return await self._frozen.compare(lock, generation) if lock is not None else ()
 
-    async def _image(self, facts: Facts, resolved: ResolvedDefinition, *, exact: bool) -> ImageFacts:
+    async def _image(self, facts: Facts, resolved: TargetedDefinition, *, exact: bool) -> ImageFacts:
         generation = facts.generation
         assert facts.lock_digest is not None
         if generation is None or generation.base_digest is None:
             return await self._unmade(resolved.digest, facts.lock_digest)
         key = key_of(facts.lock_digest, resolved.platform, generation.base_digest, generation.steps_digest)
         now = None if exact else await self.base_now(resolved)
-        found = ImageFacts(key=key, base_policy=self.policy, base_now=now)
+        found = ImageFacts(key=key, base_policy=self.policy, current_base=now)
         found = await self._in_engine(found, key)
         if isinstance(found.engine, Yes):
             return found
@@ -90,7 +90,7 @@ class ImageProbe:
             return msgspec.structs.replace(facts, engine=_unknown(error))
         if image is None:
             return msgspec.structs.replace(facts, engine=No())
-        place = ImagePlace(reference=kept.name, digest=image.id, bytes=image.bytes)
+        place = ImageLocation(reference=kept.name, digest=image.id, bytes=image.bytes)
         return msgspec.structs.replace(facts, engine=Yes(place))
 
     async def _repeatable(self, generation: Generation) -> bool:
@@ -118,7 +118,7 @@ class ImageProbe:
             repeatable=False,
         )
 
-    async def in_registries(self, tag: str) -> tuple[Answer[ImagePlace] | None, tuple[Answer[ImagePlace], ...]]:
+    async def in_registries(self, tag: str) -> tuple[Answer[ImageLocation] | None, tuple[Answer[ImageLocation], ...]]:
         """The workspace's answer, and those of the catalogues."""
         asked = places(self._config.registries)
         answers = await asyncio.gather(*(self._place(image_repository(each.location).tagged(tag)) for each in asked))
@@ -126,7 +126,7 @@ class ImageProbe:
         workspace = next((answer for place, answer in pairs if place.kind == "workspace"), None)
         return workspace, tuple(answer for place, answer in pairs if place.kind != "workspace")
 
-    async def _place(self, reference: Reference) -> Answer[ImagePlace]:
+    async def _place(self, reference: Reference) -> Answer[ImageLocation]:
         answer = await self._asked(reference)
         if isinstance(answer, Unknown):
             return Unknown(
@@ -136,7 +136,7 @@ class ImageProbe:
             return answer
         pushed, labels, size = answer.value
         return Yes(
-            ImagePlace(
+            ImageLocation(
                 reference=pushed.reference,
                 digest=pushed.digest,
                 manifest_digest=pushed.manifest_digest,
@@ -151,7 +151,7 @@ class ImageProbe:
         except CodedError as error:
             return _unknown(error)
 
-    async def base_now(self, resolved: ResolvedDefinition) -> Answer[str] | None:
+    async def base_now(self, resolved: TargetedDefinition) -> Answer[str] | None:
         """What the base's tag names now, where the policy cares. A digest never names anything else."""
         base = resolved.definition.base
         if self.policy == "pin" or (base is not None and (base.dockerfile or base.context)):

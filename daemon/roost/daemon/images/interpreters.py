@@ -5,19 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from roost.daemon.definitions.resolve import IMAGE_FORMAT, ResolvedDefinition
+from roost.daemon.definitions.resolved import IMAGE_FORMAT, TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
 
 INTERPRETERS = ("python", "python3")
 """What is looked for where nothing is named: an image without a Python may be run as well."""
 
 
-def names_interpreter(resolved: ResolvedDefinition) -> bool:
+def names_interpreter(resolved: TargetedDefinition) -> bool:
     """Whether the definition says where its Python is: then it must be there."""
     return resolved.definition.python.user_managed and resolved.parsed.format != IMAGE_FORMAT
 
 
-def named_interpreter(resolved: ResolvedDefinition) -> str | None:
+def named_interpreter(resolved: TargetedDefinition) -> str | None:
     """What the definition says."""
     return resolved.definition.python.interpreter if names_interpreter(resolved) else None
 

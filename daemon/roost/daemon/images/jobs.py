@@ -13,9 +13,9 @@ from roost.daemon.bases.errors import BaseLostError, PrunedError
 from roost.daemon.bases.step_sharing import StepShare
 from roost.daemon.config.dates import as_of_moment
 from roost.daemon.config.schema import RegistriesSettings
-from roost.daemon.decision.facts import Facts, ImagePlace, Request, short
-from roost.daemon.decision.images import base_moved, first_place, has_steps, is_plain
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.decision.facts import Facts, ImageLocation, Request, short_digest
+from roost.daemon.decision.images import follows_moved_base, has_docker_steps, is_unmodified, preferred_location
+from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.engines.docker.archive import LayerFileMissingError
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.builds import ImageBuilds
@@ -54,7 +54,7 @@ class NoWorkspaceError(InvalidRequestError):
 class ImageJob(msgspec.Struct, frozen=True, kw_only=True):
     """What a build of an image goes by."""
 
-    resolved: ResolvedDefinition
+    resolved: TargetedDefinition
     request: Request
     facts: Facts
     pulls: bool
@@ -85,7 +85,7 @@ class ImageJob(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def as_it_is(self) -> bool:
         """The base image, and nothing on it."""
-        return is_plain(self.resolved.definition)
+        return is_unmodified(self.resolved.definition)
 
     @property
     def asked(self) -> str | None:
@@ -130,7 +130,7 @@ class ImageJobs:
 
     async def _ready(self, job: ImageJob, tell: Callable[[Message], None], reasons: list[Reason]) -> ImageResult:
         planned = job.pulls and job.push is None and job.facts.lock_digest == lock_digest(job.lock)
-        place = first_place(job.facts.image) if planned else None
+        place = preferred_location(job.facts.image) if planned else None
         if place is not None:
             return await self._pulled(job, place, tell)
         try:
@@ -152,7 +152,7 @@ class ImageJobs:
         async with self._moving(wanted.generation, job):
             return await self._images.ensure(wanted, tell)
 
-    async def _pulled(self, job: ImageJob, place: ImagePlace, tell: Callable[[Message], None]) -> ImageResult:
+    async def _pulled(self, job: ImageJob, place: ImageLocation, tell: Callable[[Message], None]) -> ImageResult:
         generation = job.generation or _new(job)
         wanted = PullRequest(
             place=place,
@@ -176,9 +176,9 @@ class ImageJobs:
         if job.as_it_is:
             top = await self._plain(job, generation, reasons)
             return ResolvedBase(top=top, base_digest=top.digest)
-        if generation is not None and generation.base_digest is not None and not base_moved(job.facts):
+        if generation is not None and generation.base_digest is not None and not follows_moved_base(job.facts):
             kept = await self._images.bases.kept(generation)
-            stepped = has_steps(job.resolved.definition)
+            stepped = has_docker_steps(job.resolved.definition)
             if kept is None and not stepped:
                 return await self._base_again(job, generation)
             if kept is None:
@@ -210,8 +210,8 @@ class ImageJobs:
         kept = await self._steps.again(generation, job.platform, stepped=False)
         if kept is None:
             raise GenerationGoneError(
-                f"Generation {generation.number} keeps the base image {short(digest)}, which is neither here nor in a "
-                f"registry; {text} is not known to name it any more",
+                f"Generation {generation.number} keeps the base image {short_digest(digest)}, which is neither here "
+                f"nor in a registry; {text} is not known to name it any more",
                 hint="`roost build --rebuild` takes what that names now, as a new generation; or bring the old one "
                 "into the engine again.",
             )
@@ -222,7 +222,7 @@ class ImageJobs:
         definition, resolved = job.resolved.definition, job.resolved
         known = job.facts.generation  # a prefix alone may be all that it was made into
         first = not job.anew and (known is None or known.base_digest is None)
-        if first and has_steps(definition):
+        if first and has_docker_steps(definition):
             theirs = await self._steps.first(resolved.digest, resolved.platform, job.platform)
             if theirs is not None:
                 text = "What these docker steps made is shared already: that is taken, and they do not run again"
@@ -231,7 +231,7 @@ class ImageJobs:
         settled = await self._images.bases.settle(
             definition, job.defaults, job.platform, progress, reasons, fresh=job.request.rebuild
         )
-        if not has_steps(definition):
+        if not has_docker_steps(definition):
             return settled
         shared = await self._steps.offer(
             settled, resolved.digest, resolved.platform, job.platform, progress, own=not first
@@ -241,7 +241,7 @@ class ImageJobs:
 
     async def _plain(self, job: ImageJob, generation: Generation | None, reasons: list[Reason]) -> BaseRecord:
         """What the generation keeps, and never what its tag names by now, unless a new one is begun."""
-        text, moved = job.base.image or job.defaults.base_image, base_moved(job.facts)
+        text, moved = job.base.image or job.defaults.base_image, follows_moved_base(job.facts)
         if generation is not None and not moved:
             return await self._images.plain.kept(generation, text)
         fresh = moved or job.request.rebuild
@@ -280,7 +280,7 @@ class ImageJobs:
 def _new(job: ImageJob) -> NewGeneration:
     resolved = job.resolved
     as_of = as_of_moment(job.request.as_of)
-    return NewGeneration(definition_digest=resolved.digest, platform=resolved.lineage, as_of=as_of)
+    return NewGeneration(definition_digest=resolved.digest, platform=resolved.generation_scope, as_of=as_of)
 
 
 def _of(job: ImageJob, settled: ResolvedBase) -> NewGeneration | Generation:
@@ -297,7 +297,7 @@ def image_view(ready: ImageResult) -> ArtifactView:
     image, pushed = ready.image, ready.pushed
     return ArtifactView(
         kind="image",
-        id=ready.artifact.id if ready.artifact else short(image.key),
+        id=ready.artifact.id if ready.artifact else short_digest(image.key),
         reference=pushed.reference if pushed else image.name,
         digest=pushed.digest if pushed else image.config_digest,
         manifest_digest=pushed.manifest_digest if pushed else None,
@@ -317,5 +317,5 @@ def workspace_of(settings: RegistriesSettings) -> str:
 
 
 def _shared(digest: str) -> Reason:
-    text = f"The image of lock {short(digest)} on this base is ready: nothing to build"
+    text = f"The image of lock {short_digest(digest)} on this base is ready: nothing to build"
     return Reason(code="image-shared", message=text)

@@ -8,7 +8,7 @@ import msgspec
 
 from roost.daemon.bases.bases import ResolvedBase
 from roost.daemon.bases.push import Pushed
-from roost.daemon.decision.facts import ImagePlace
+from roost.daemon.decision.facts import ImageLocation
 from roost.daemon.images.config import image_key
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
 from roost.model.locks.lock import CondaPython, Lock, lock_digest
@@ -64,7 +64,7 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
 class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
     """An image that a registry has, wanted in the engine."""
 
-    place: ImagePlace
+    place: ImageLocation
     lock: Lock
     definition_digest: str
     name: str | None

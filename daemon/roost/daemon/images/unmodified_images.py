@@ -13,10 +13,10 @@ import msgspec
 
 from roost.daemon.bases.naming import definition_tag, key_tag
 from roost.daemon.bases.unmodified import PlainBases, id_of
-from roost.daemon.decision.facts import Facts, ImageFacts, Request, short
-from roost.daemon.decision.images import STEP_KINDS, base_moved, base_reasons, first_place
-from roost.daemon.decision.lock import asked_anew
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.decision.facts import Facts, ImageFacts, Request, short_digest
+from roost.daemon.decision.images import STEP_KINDS, base_reasons, follows_moved_base, preferred_location
+from roost.daemon.decision.lock import new_generation_reason
+from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.facts import ImageProbe
 from roost.daemon.images.interpreters import ImageInterpreters, named_interpreter
@@ -32,7 +32,7 @@ from roost.store.store import Store
 from roost.wire.plans import Action, ArtifactView, PlanView, Reason, Step
 
 
-class UserImage(msgspec.Struct, frozen=True, kw_only=True):
+class UnmodifiedImage(msgspec.Struct, frozen=True, kw_only=True):
     """An image as the user named it, and what the engine has of it."""
 
     reference: str
@@ -65,7 +65,7 @@ def nothing_on_top(platform: str) -> Lock:
     return Lock(platform=platform, provider=CondaPython())
 
 
-class UserImages:
+class UnmodifiedImages:
     """Finds them."""
 
     def __init__(
@@ -73,18 +73,18 @@ class UserImages:
         store: Store,
         engines: Engines,
         bases: PlainBases,
-        scout: ImageProbe,
+        image_probe: ImageProbe,
         interpreters: ImageInterpreters,
     ) -> None:
         self._index = store.index
         self._engines = engines
         self._bases = bases
-        self._scout = scout
+        self._image_probe = image_probe
         self._interpreters = interpreters
 
     async def plan(
-        self, target: str, resolved: ResolvedDefinition, request: Request, facts: Facts, *, exact: bool
-    ) -> tuple[PlanView, Facts, UserImage]:
+        self, target: str, resolved: TargetedDefinition, request: Request, facts: Facts, *, exact: bool
+    ) -> tuple[PlanView, Facts, UnmodifiedImage]:
         """The decision: the image is there, or is pulled. ``exact``: that generation, wherever its tag went.
 
         Raises the engine's errors, ReferenceInvalidError, ImagePlatformError, InterpreterMissingError."""
@@ -102,32 +102,32 @@ class UserImages:
         facts = msgspec.structs.replace(facts, interpreter=image.record)
         return plan_of(target, resolved.platform, request, facts, image), facts, image
 
-    async def _with_base(self, facts: Facts, resolved: ResolvedDefinition, text: str, *, exact: bool) -> Facts:
+    async def _with_base(self, facts: Facts, resolved: TargetedDefinition, text: str, *, exact: bool) -> Facts:
         """What the tag names now where the policy cares, and the generation only if it is of that very image."""
         own, generation = id_of(text), facts.generation
         if own is not None and generation is not None and generation.base_digest != own:
             return msgspec.structs.replace(facts, generation=None)
         now = None
         if not exact and own is None and generation is not None:
-            now = await self._scout.base_now(resolved)
-        image = ImageFacts(base_policy=self._scout.policy, base_now=now)
+            now = await self._image_probe.base_now(resolved)
+        image = ImageFacts(base_policy=self._image_probe.policy, current_base=now)
         return msgspec.structs.replace(facts, image=image)
 
-    async def _found(self, facts: Facts, resolved: ResolvedDefinition, text: str) -> UserImage:
+    async def _found(self, facts: Facts, resolved: TargetedDefinition, text: str) -> UnmodifiedImage:
         """Which image it is: the generation's, else the first one's that the registries know, else the engine's, else
         that of its own registry."""
         base = resolved.definition.base or Base()
         wanted = str(parse_platform(base.platform)) if base.platform else None
-        found = UserImage(reference=text, platform=wanted)
+        found = UnmodifiedImage(reference=text, platform=wanted)
         generation = facts.generation
-        if base_moved(facts) and isinstance(facts.image.base_now, Yes):
-            return msgspec.structs.replace(found, digest=facts.image.base_now.value)
+        if follows_moved_base(facts) and isinstance(facts.image.current_base, Yes):
+            return msgspec.structs.replace(found, digest=facts.image.current_base.value)
         pinned = id_of(text) or (generation.base_digest if generation is not None else None)
         if pinned is not None:
             return msgspec.structs.replace(found, digest=pinned)
         tag = definition_tag(resolved.digest, facts.lock_digest or "")
         asked = await self._asked(tag)
-        place = first_place(asked)
+        place = preferred_location(asked)
         if place is not None:
             return msgspec.structs.replace(found, digest=place.digest)
         found = msgspec.structs.replace(found, unanswered=tuple(_unanswered(asked)))
@@ -136,7 +136,7 @@ class UserImages:
             return msgspec.structs.replace(found, digest=named.digest)
         return found
 
-    async def _in_engine(self, found: UserImage, resolved: ResolvedDefinition) -> UserImage:
+    async def _in_engine(self, found: UnmodifiedImage, resolved: TargetedDefinition) -> UnmodifiedImage:
         engine, own = await self._engines.docker(), id_of(found.reference)
         try:
             named = image = await engine.image(own or found.reference)
@@ -155,7 +155,7 @@ class UserImages:
             interpreter=await self._interpreters.find(image.id, named_interpreter(resolved), image.variables),
         )
 
-    async def _with_places(self, facts: Facts, resolved: ResolvedDefinition, image: UserImage) -> Facts:
+    async def _with_places(self, facts: Facts, resolved: TargetedDefinition, image: UnmodifiedImage) -> Facts:
         """Registries are asked for what the engine lacks, by content: its own registry may have lost it."""
         found = msgspec.structs.replace(facts.image, engine=Unknown(image.unknown) if image.unknown else No())
         if image.digest is not None:
@@ -165,21 +165,21 @@ class UserImages:
             found = msgspec.structs.replace(found, key=key, id=artifact.id if artifact and kept else None)
             if image.id is None:
                 asked = await self._asked(key_tag(key))
-                if facts.generation is None and first_place(asked) is None:
+                if facts.generation is None and preferred_location(asked) is None:
                     asked = await self._asked(definition_tag(resolved.digest, facts.lock_digest or ""))
                 found = msgspec.structs.replace(found, workspace=asked.workspace, catalogues=asked.catalogues)
         return msgspec.structs.replace(facts, image=found)
 
     async def _asked(self, tag: str) -> ImageFacts:
-        workspace, catalogues = await self._scout.in_registries(tag)
+        workspace, catalogues = await self._image_probe.in_registries(tag)
         return ImageFacts(workspace=workspace, catalogues=catalogues)
 
 
-def plan_of(target: str, platform: str, request: Request, facts: Facts, image: UserImage) -> PlanView:
+def plan_of(target: str, platform: str, request: Request, facts: Facts, image: UnmodifiedImage) -> PlanView:
     """Pure."""
     anew = request.rebuild or request.as_of is not None
     action: Action = "build-image" if anew else "reuse-image" if image.id else "pull-image"
-    past, place = facts.estimates.get("pull"), first_place(facts.image)
+    past, place = facts.estimates.get("pull"), preferred_location(facts.image)
     seconds, size = (past.seconds, past.bytes) if past else (None, None)
     step = Step(kind="pull", seconds=seconds, bytes=place.bytes if place and place.bytes else size)
     return PlanView(
@@ -187,19 +187,19 @@ def plan_of(target: str, platform: str, request: Request, facts: Facts, image: U
         platform=platform,
         action=action,
         artifact=_artifact(image) if action == "reuse-image" else None,
-        reasons=[asked_anew(request, facts)] if anew else list(_reasons(facts, image)),
+        reasons=[new_generation_reason(request, facts)] if anew else list(_reasons(facts, image)),
         steps=[] if action == "reuse-image" else [step],
     )
 
 
-def _reasons(facts: Facts, image: UserImage) -> Iterator[Reason]:
+def _reasons(facts: Facts, image: UnmodifiedImage) -> Iterator[Reason]:
     yield Reason(code="user-managed", message=f"The image {image.reference} is used as it is")
     generation = facts.generation
-    if generation is not None and not base_moved(facts):
-        told = f"Generation {generation.number} of {generation.created[:10]} keeps {short(image.digest or '')}"
+    if generation is not None and not follows_moved_base(facts):
+        told = f"Generation {generation.number} of {generation.created[:10]} keeps {short_digest(image.digest or '')}"
         yield Reason(code="definition-known", message=told)
     yield from base_reasons(facts)
-    if image.retagged and generation is not None and facts.image.base_now is None:
+    if image.retagged and generation is not None and facts.image.current_base is None:
         told = "The engine has another image under that name now; `roost build --rebuild` takes what its registry has, "
         yield Reason(code="base-moved", message=f"{told}or the engine's where that has none")
     if image.id:
@@ -207,7 +207,7 @@ def _reasons(facts: Facts, image: UserImage) -> Iterator[Reason]:
         yield from image.unanswered
         return
     yield image.unknown or Reason(code="image-missing", message="The engine does not have it")
-    place = first_place(facts.image)
+    place = preferred_location(facts.image)
     if place is not None:
         code = "image-in-registry" if isinstance(facts.image.workspace, Yes) else "image-in-catalogue"
         yield Reason(code=code, message=f"{place.reference} has it")
@@ -220,5 +220,5 @@ def _unanswered(image: ImageFacts) -> Iterator[Reason]:
             yield Reason(code="registry-unknown", message=answer.reason.message)
 
 
-def _artifact(image: UserImage) -> ArtifactView:
+def _artifact(image: UnmodifiedImage) -> ArtifactView:
     return ArtifactView(kind="image", id=image.id or "", reference=image.reference, digest=image.id, bytes=image.bytes)

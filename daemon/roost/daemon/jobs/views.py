@@ -6,7 +6,7 @@ import msgspec
 
 from roost.daemon.credentials.redaction import redact, redact_value
 from roost.model.errors import CodedError
-from roost.model.records import Artifact, Generation, RunRecord
+from roost.model.records import HOST_SCOPE, Artifact, Generation, RunRecord
 from roost.wire.environments import GenerationView
 from roost.wire.plans import ArtifactView
 from roost.wire.protocol import ErrorBody, LocationView
@@ -45,12 +45,12 @@ def generation_view(generation: Generation) -> GenerationView:
     return GenerationView(
         number=generation.number,
         lock_digest=generation.lock_digest,
-        platform=generation.platform.removesuffix("+host"),
+        platform=generation.platform.removesuffix(HOST_SCOPE),
         created=generation.created,
         current=generation.current,
         as_of=generation.as_of,
         base_digest=generation.base_digest,
-        host=generation.platform.endswith("+host"),
+        host=generation.platform.endswith(HOST_SCOPE),
     )
 
 

@@ -7,7 +7,7 @@ from roost.model.records import Artifact
 from roost.wire.plans import Reason
 
 
-def prefix_fault(prefix: Artifact) -> Reason | None:
+def find_drift(prefix: Artifact) -> Reason | None:
     """Why a ready prefix can't be used as it is; ``None`` where it can. Blocking, some 10 µs a guard."""
     for guard in prefix.guards:
         if not is_unchanged(guard):

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.launch.folder import LaunchFolder
 from roost.model.records import Artifact, Generation
 from roost.store.disk.cancellation import finish_despite_cancel, thread_to_the_end

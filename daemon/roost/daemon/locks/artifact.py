@@ -23,7 +23,7 @@ TITLE = "org.opencontainers.image.title"
 _REBUILD_DIGITS = 16
 
 
-class LockPoisonedError(BuildError):
+class LockUntrustedError(BuildError):
     """A lock from a registry that is not what the definition asks for; nothing of it is used."""
 
     code = "lock-poisoned"
@@ -126,7 +126,7 @@ def lock_descriptor(manifest: Manifest) -> Descriptor:
     """Where in an artifact the lock is. Raises LockPoisonedError for one that is none of ours."""
     found = [layer for layer in manifest.layers if layer.media_type == LOCK_TYPE]
     if manifest.artifact_type != LOCK_TYPE or len(found) != 1 or found[0].size > LOCK_LIMIT:
-        raise LockPoisonedError("What the registry has under the lock's tag is no lock", hint=HINT)
+        raise LockUntrustedError("What the registry has under the lock's tag is no lock", hint=HINT)
     return found[0]
 
 
@@ -141,7 +141,7 @@ def decode(data: bytes) -> SharedLock:
             )
         return msgspec.json.decode(data, type=SharedLock)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise LockPoisonedError(f"The registry's lock can't be read: {error}", hint=HINT) from error
+        raise LockUntrustedError(f"The registry's lock can't be read: {error}", hint=HINT) from error
 
 
 class _Format(msgspec.Struct):

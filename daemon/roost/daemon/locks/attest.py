@@ -18,11 +18,11 @@ import msgspec
 from packaging.requirements import Requirement
 
 from roost.daemon.credentials.substitution import mask, substitute
-from roost.daemon.decision.images import adds_python
+from roost.daemon.decision.images import adds_packages
 from roost.daemon.engines.conda.platforms import BASELINE_GLIBC
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Progress
-from roost.daemon.locks.artifact import HINT, LockPoisonedError, SharedLock
+from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
 from roost.daemon.locks.solve import SolveJob, conda_specs, with_credentials
 from roost.daemon.locks.verify_offline import LockExpectation, check_provided, verify, vouched
 from roost.daemon.oci.target_platforms import split_platform
@@ -61,7 +61,7 @@ def _verify(shared: SharedLock, job: LockJob, wanted: LockExpectation) -> tuple[
     except InvalidDefinitionError:
         raise
     except BuildError as error:
-        raise LockPoisonedError(f"The registry's lock can't be read: {error.message}", hint=HINT) from error
+        raise LockUntrustedError(f"The registry's lock can't be read: {error.message}", hint=HINT) from error
     return revealed, verify(revealed, wanted, lambda spec, package: (spec, package.name) in pairs)
 
 
@@ -72,7 +72,7 @@ def wanted_of(job: LockJob, builds: bool) -> LockExpectation:
 
     solve, variables = job.solve, job.solve.environ
     conda, subdir = solve.definition.conda, split_platform(solve.platform)[0]
-    python = solve.image and not conda.dependencies and adds_python(solve.definition)
+    python = solve.image and not conda.dependencies and adds_packages(solve.definition)
     specs = [*conda_specs(solve.definition), *(("python",) if python else ())]
     listed = conda.explicit.get(subdir) or conda.explicit.get("noarch")
     items, constraints, remote = _lines(solve.definition.pip.requirements)
@@ -152,7 +152,7 @@ async def _of_channels(engines: Engines, lock: Lock, job: LockJob, progress: Pro
     except BuildError as error:
         if error.code not in ("digest-mismatch", "package-missing"):
             raise
-        raise LockPoisonedError(f"The registry's lock is not to be trusted: {error.message}", hint=HINT) from error
+        raise LockUntrustedError(f"The registry's lock is not to be trusted: {error.message}", hint=HINT) from error
     return tuple(sorted(found, key=lambda package: package.name))
 
 
@@ -173,7 +173,7 @@ async def _of_indexes(
     conda, pip, solve = await engines.conda(), await engines.pip(), job.solve
     python = next((package for package in lock.conda if package.name == "python"), None)
     if python is None:
-        raise LockPoisonedError("The registry's lock is not to be trusted: it has wheels and no Python", hint=HINT)
+        raise LockUntrustedError("The registry's lock is not to be trusted: it has wheels and no Python", hint=HINT)
     provided = await conda.provides(lock.conda, progress=progress, credentials=_secrets(conda, job))
     check_provided(left, provided)
     try:
@@ -190,7 +190,7 @@ async def _of_indexes(
     except BuildError as error:
         if error.code not in ("pip-unsatisfiable", "pip-conda-conflict", "lock-needs-build", "digest-mismatch"):
             raise
-        raise LockPoisonedError(
+        raise LockUntrustedError(
             f"The registry's lock is not to be trusted: its wheels are none that the definition can have: "
             f"{error.message}",
             hint=HINT,

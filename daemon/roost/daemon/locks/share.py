@@ -19,7 +19,7 @@ from contextlib import contextmanager
 import msgspec
 
 from roost.daemon.config.source import ConfigSource
-from roost.daemon.decision.facts import short
+from roost.daemon.decision.facts import short_digest
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.progress import Progress
@@ -27,7 +27,7 @@ from roost.daemon.locks.artifact import (
     HINT,
     LOCK_LIMIT,
     LockNewerError,
-    LockPoisonedError,
+    LockUntrustedError,
     SharedLock,
     decode,
     encode,
@@ -73,7 +73,7 @@ class RegistryLock(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reason(self) -> Reason:
         """For a plan."""
-        message = f"Registry {self.place.location} has lock {short(self.lock_digest)} for this definition"
+        message = f"Registry {self.place.location} has lock {short_digest(self.lock_digest)} for this definition"
         return Reason(code="lock-shared-registry", message=message)
 
 
@@ -180,11 +180,11 @@ class LockRegistry:
             return answer
         manifest = parse_manifest(answer.value.data, answer.value.media_type)
         if not isinstance(manifest, Manifest):
-            raise LockPoisonedError(f"{reference} is no lock", hint=HINT)
+            raise LockUntrustedError(f"{reference} is no lock", hint=HINT)
         try:
             data = await registry.read_blob(reference, lock_descriptor(manifest), LOCK_LIMIT, mirrored=mirrored)
         except CodedError as error:
-            if isinstance(error, LockPoisonedError):
+            if isinstance(error, LockUntrustedError):
                 raise
             return Unknown(Reason(code=error.code, message=error.message))
         try:
@@ -251,7 +251,7 @@ class LockRegistry:
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         if lock_digest(lock) != found.lock_digest:
-            raise LockPoisonedError("The registry's lock is not what its channels make of it", hint=HINT)
+            raise LockUntrustedError("The registry's lock is not what its channels make of it", hint=HINT)
         return lock
 
     async def _fetch_wheels(self, found: RegistryLock, folder: str) -> dict[str, str]:
@@ -261,7 +261,7 @@ class LockRegistry:
         for wheel in travelling(found.shared.lock):
             layer = layers.get(f"sha256:{wheel.sha256}")
             if layer is None:
-                raise LockPoisonedError(f"The registry's lock comes without {wheel.file_name}", hint=HINT)
+                raise LockUntrustedError(f"The registry's lock comes without {wheel.file_name}", hint=HINT)
             path = os.path.join(folder, wheel.file_name)
             registry = await self._engines.registry()
             await registry.fetch_blob(found.reference, layer, path, mirrored=found.mirrored)
@@ -279,7 +279,7 @@ class LockRegistry:
         except ServiceUnreachableError as error:
             unmade = error.code == "repository-missing"
             offer = Offer(reason=_kept_here(error) if unmade else _unknown(place, error.message))
-        except LockPoisonedError as error:
+        except LockUntrustedError as error:
             offer = Offer(reason=Reason(code=error.code, message=f"{error.message}. {error.hint}".rstrip()))
         except CodedError as error:  # a disk that is full
             offer = Offer(reason=_kept_here(error))
@@ -358,7 +358,7 @@ async def _own_fault(shared: SharedLock, job: LockJob) -> str | None:
     """What others would refuse this lock for."""
     try:
         await judge(shared, job, builds=True)
-    except LockPoisonedError as error:
+    except LockUntrustedError as error:
         return error.message.partition(": ")[2] or error.message
     return None
 
@@ -368,7 +368,7 @@ def _named(reference: Reference) -> Iterator[None]:
     """A refused lock is refused with its place: whoever looks after the registry must find it."""
     try:
         yield
-    except LockPoisonedError as error:
+    except LockUntrustedError as error:
         error.hint = (
             f"Nothing of it was used. Have {reference} looked at, and removed from the registry if it is wrong; "
             "`roost build --rebuild` makes a lock of this machine's own meanwhile."
@@ -379,9 +379,9 @@ def _named(reference: Reference) -> Iterator[None]:
 
 def _elsewhere(found: RegistryLock, generation: Generation) -> RegistryComparison:
     text = (
-        f"Registry {found.place.location} has lock {short(found.lock_digest)} for this definition; generation "
-        f"{generation.number} here keeps {short(generation.lock_digest)}. `roost build --lock {found.lock_digest}` "
-        "takes it"
+        f"Registry {found.place.location} has lock {short_digest(found.lock_digest)} for this definition; generation "
+        f"{generation.number} here keeps {short_digest(generation.lock_digest)}. "
+        f"`roost build --lock {found.lock_digest}` takes it"
     )
     reason = Reason(code="lock-elsewhere", message=text)
     return RegistryComparison(theirs=found.lock_digest, reference=str(found.reference), reason=reason)

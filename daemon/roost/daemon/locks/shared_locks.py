@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from roost.daemon.decision.facts import Facts, short
-from roost.daemon.decision.images import is_plain
+from roost.daemon.decision.facts import Facts, short_digest
+from roost.daemon.decision.images import is_unmodified
 from roost.daemon.definitions.editables import has_editables
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.locks.attest import LockJob
 from roost.daemon.locks.share import LockRegistry, RegistryComparison, RegistryLock
@@ -22,7 +22,7 @@ from roost.model.records import Generation
 from roost.wire.plans import EnvironmentSelector, Reason
 
 _STANDING_SECONDS = 5.0
-MakeJob = Callable[[ResolvedDefinition, EnvironmentSelector], SolveJob]
+MakeJob = Callable[[TargetedDefinition, EnvironmentSelector], SolveJob]
 
 
 class PublishResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,19 +68,19 @@ class SharedLocks:
         self._share = share
         self._solve_job = solve_job
 
-    def _job(self, resolved: ResolvedDefinition, what: EnvironmentSelector) -> tuple[LockRegistry, LockJob] | None:
-        if self._share is None or not self._share.configured or resolved.lineage != resolved.platform:
+    def _job(self, resolved: TargetedDefinition, what: EnvironmentSelector) -> tuple[LockRegistry, LockJob] | None:
+        if self._share is None or not self._share.configured or resolved.generation_scope != resolved.platform:
             return None
         if has_editables(resolved.definition.pip.requirements):
             return None  # sources count in no digest: nobody else's lock is for these
         if resolved.definition.python.user_managed or what.generation is not None or what.lock is not None:
             return None
-        if is_plain(resolved.definition):
+        if is_unmodified(resolved.definition):
             return None  # a lock of nothing says nothing
         return self._share, LockJob(definition_digest=resolved.digest, solve=self._solve_job(resolved, what))
 
     async def standing(
-        self, resolved: ResolvedDefinition, what: EnvironmentSelector, facts: Facts
+        self, resolved: TargetedDefinition, what: EnvironmentSelector, facts: Facts
     ) -> tuple[Reason, ...]:
         """What there is to say of the current generation's lock and the registries': another machine's lock is told
         and never taken unasked; one that could not be shared when it was made is shared now. Never fails, and takes
@@ -104,7 +104,7 @@ class SharedLocks:
         return self._share.remembered(generation) if self._share is not None else None
 
     async def elsewhere(
-        self, resolved: ResolvedDefinition, what: EnvironmentSelector, generation: Generation
+        self, resolved: TargetedDefinition, what: EnvironmentSelector, generation: Generation
     ) -> RegistryComparison:
         """How the lock of ``generation`` stands to that of the registries; nothing is pushed or taken.
 
@@ -113,7 +113,7 @@ class SharedLocks:
         asked = self._job(resolved, what)
         return await asked[0].stand(asked[1], generation, push=False) if asked is not None else RegistryComparison()
 
-    async def facts(self, facts: Facts, resolved: ResolvedDefinition, what: EnvironmentSelector) -> Facts:
+    async def facts(self, facts: Facts, resolved: TargetedDefinition, what: EnvironmentSelector) -> Facts:
         """``facts`` of a definition that has no generation here, with what the registries say of it.
 
         Raises LockPoisonedError.
@@ -125,7 +125,7 @@ class SharedLocks:
         facts = msgspec.structs.replace(facts, registry_unknown=looked.unknown)
         return _with_found(facts, looked.found) if looked.found is not None else facts
 
-    async def named(self, facts: Facts, resolved: ResolvedDefinition, what: EnvironmentSelector) -> Facts | None:
+    async def named(self, facts: Facts, resolved: TargetedDefinition, what: EnvironmentSelector) -> Facts | None:
         """``facts`` with the lock that ``what`` names and that is not known here; ``None``: no registry has it.
 
         Raises LockPoisonedError, ServiceUnreachableError where a registry can't say.
@@ -133,12 +133,12 @@ class SharedLocks:
         found = await self._named(resolved, what)
         return _with_found(facts, found) if found is not None else None
 
-    async def _named(self, resolved: ResolvedDefinition, what: EnvironmentSelector) -> RegistryLock | None:
+    async def _named(self, resolved: TargetedDefinition, what: EnvironmentSelector) -> RegistryLock | None:
         asked = self._job(resolved, msgspec.structs.replace(what, lock=None))
         return await asked[0].find(asked[1], what.lock) if asked is not None and what.lock is not None else None
 
     async def take(
-        self, resolved: ResolvedDefinition, what: EnvironmentSelector, progress: Progress, *, fresh: bool = False
+        self, resolved: TargetedDefinition, what: EnvironmentSelector, progress: Progress, *, fresh: bool = False
     ) -> Lock | None:
         """The lock that somebody gave this definition first, or the one that ``what`` names, ready to be built from.
         ``fresh``: ask again.
@@ -156,7 +156,7 @@ class SharedLocks:
         return await _taken(share, found, job, progress) if found is not None else None
 
     async def offer(
-        self, resolved: ResolvedDefinition, what: EnvironmentSelector, lock: Lock, progress: Progress, *, rebuild: bool
+        self, resolved: TargetedDefinition, what: EnvironmentSelector, lock: Lock, progress: Progress, *, rebuild: bool
     ) -> PublishResult:
         """Give a lock that was solved here to the others. Never fails: what is ready here is ready."""
         asked = self._job(resolved, what)
@@ -181,7 +181,7 @@ def _refused(error: CodedError) -> Reason:
 def _with_found(facts: Facts, found: RegistryLock) -> Facts:
     lock = found.shared.lock
     size = sum(package.size for package in lock.conda) + sum(wheel.size for wheel in lock.wheels)
-    return msgspec.structs.replace(facts, shared=found.reason, lock_digest=found.lock_digest, lock_bytes=size)
+    return msgspec.structs.replace(facts, shared_lock=found.reason, lock_digest=found.lock_digest, lock_bytes=size)
 
 
 async def _taken(share: LockRegistry, found: RegistryLock, job: LockJob, progress: Progress) -> Lock:
@@ -195,5 +195,6 @@ async def _instead(share: LockRegistry, theirs: RegistryLock, job: LockJob, prog
         taken = await _taken(share, theirs, job, progress)
     except CodedError as error:
         return PublishResult(reasons=(Reason(code=error.code, message=error.message),))
-    text = f"Lock {short(lock_digest(taken))} was shared first: it is taken, and the one that was solved here is kept"
+    digest = short_digest(lock_digest(taken))
+    text = f"Lock {digest} was shared first: it is taken, and the one that was solved here is kept"
     return PublishResult(instead=taken, reasons=(Reason(code="lock-shared-registry", message=text),))

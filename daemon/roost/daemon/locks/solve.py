@@ -10,7 +10,7 @@ import msgspec
 
 from roost.daemon.credentials.host import urls_of, variables_of
 from roost.daemon.credentials.substitution import mask, require_variables
-from roost.daemon.decision.images import adds_python
+from roost.daemon.decision.images import adds_packages
 from roost.daemon.engines.conda.platforms import BASELINE_GLIBC
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Progress
@@ -70,7 +70,7 @@ async def with_credentials(engines: Engines, job: SolveJob) -> SolveJob:
 async def _for_image(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
     """No conda packages are named: conda's Python, of the minor version that a prefix of this definition would have
     here; nothing at all where the base brings its own Python."""
-    if not adds_python(job.definition):
+    if not adds_packages(job.definition):
         return Lock(platform=job.platform, provider=CondaPython())
     pip = await engines.pip()
     with suppress(CodedError):  # no Python here fits: conda's newest that does

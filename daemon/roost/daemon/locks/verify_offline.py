@@ -31,7 +31,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from roost.daemon.locks.artifact import HINT, LockPoisonedError, SharedLock
+from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
 from roost.model.definition import PipItem
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
 from roost.model.syntax.specs import spec_name
@@ -112,8 +112,8 @@ def vouched(lock: Lock, listed: Mapping[str, Mapping[str, str]]) -> None:
             raise _poisoned(f"{wheel.file_name} comes from {_origin(wheel.url)}, not from the index's own place")
 
 
-def _poisoned(what: str) -> LockPoisonedError:
-    return LockPoisonedError(f"The registry's lock is not to be trusted: {what}", hint=HINT)
+def _poisoned(what: str) -> LockUntrustedError:
+    return LockUntrustedError(f"The registry's lock is not to be trusted: {what}", hint=HINT)
 
 
 def _identity(shared: SharedLock, wanted: LockExpectation) -> None:

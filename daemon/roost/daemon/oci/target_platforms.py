@@ -7,6 +7,7 @@ import platform as machine
 import sys
 
 from roost.daemon.oci.platforms import conda_platform, parse_platform
+from roost.model.records import HOST_SCOPE
 
 # Docker on a Mac runs Linux on the Mac's processor.
 _LINUX = {"osx-64": "linux-64", "osx-arm64": "linux-aarch64"}
@@ -60,7 +61,7 @@ def split_platform(platform: str) -> tuple[str, str | None]:
 
 def told_platform(lineage: str) -> str:
     """For people: ``linux-64+host`` → ``linux-64 (of use here only)``."""
-    platform = lineage.removesuffix("+host")
+    platform = lineage.removesuffix(HOST_SCOPE)
     return platform if platform == lineage else f"{platform} (of use here only)"
 
 

@@ -7,8 +7,8 @@ import asyncio
 import msgspec
 
 from roost.daemon.bases.naming import key_tag
-from roost.daemon.decision.facts import ImagePlace
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.decision.facts import ImageLocation
+from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
 from roost.daemon.oci.answers import Answer, Unknown, Yes
 from roost.daemon.oci.references import parse_reference
@@ -60,7 +60,7 @@ class ImageDetails(msgspec.Struct, kw_only=True):
     reasons: list[Reason]
 
 
-async def details(work: Services, resolved: ResolvedDefinition, planned: PlanWithFacts) -> ImageDetails:
+async def details(work: Services, resolved: TargetedDefinition, planned: PlanWithFacts) -> ImageDetails:
     """Everything about the image that ``planned`` is for."""
     facts = planned.facts
     kept = await _kept(work, planned)
@@ -68,7 +68,7 @@ async def details(work: Services, resolved: ResolvedDefinition, planned: PlanWit
     place = next((answer.value for answer in answers if isinstance(answer, Yes)), None)
     reference = place.reference if place else None
     generation = facts.generation
-    user = planned.user_image
+    user = planned.unmodified_image
     environment = PREFIX_IN_IMAGE if kept is not None and kept.interpreter == f"{PREFIX_IN_IMAGE}/bin/python" else None
     own = kept.config_digest if kept else (user.id if user else None)
     return ImageDetails(
@@ -100,31 +100,31 @@ async def _kept(work: Services, planned: PlanWithFacts) -> ImageRecord | None:
     return await work.store.index.images.find(key) if key is not None else None
 
 
-async def _in_registries(work: Services, planned: PlanWithFacts) -> list[Answer[ImagePlace]]:
+async def _in_registries(work: Services, planned: PlanWithFacts) -> list[Answer[ImageLocation]]:
     """A plan that reuses what the engine has did not ask them."""
     image = planned.facts.image
     if not _in_engine(planned) or image.key is None:
         return [answer for answer in (image.workspace, *image.catalogues) if answer is not None]
-    workspace, catalogues = await work.planner.scout.in_registries(key_tag(image.key))
+    workspace, catalogues = await work.planner.image_probe.in_registries(key_tag(image.key))
     return [answer for answer in (workspace, *catalogues) if answer is not None]
 
 
 def _unasked(planned: PlanWithFacts) -> bool:
     """Without a lock, or the digest of an image that is taken as it is, nothing could be asked for: where a registry
     may have that, it may have the image as well."""
-    user = planned.user_image
+    user = planned.unmodified_image
     unknown = user is not None and user.digest is None and bool(user.unanswered)
     return unknown or planned.facts.registry_unknown is not None
 
 
-def _exists(answers: list[Answer[ImagePlace]], *, unknown: bool) -> bool | None:
+def _exists(answers: list[Answer[ImageLocation]], *, unknown: bool) -> bool | None:
     if any(isinstance(answer, Yes) for answer in answers):
         return True
     return None if unknown or any(isinstance(answer, Unknown) for answer in answers) else False
 
 
 def _in_engine(planned: PlanWithFacts) -> bool | None:
-    user = planned.user_image
+    user = planned.unmodified_image
     if user is not None:
         return None if user.unknown is not None else user.id is not None
     answer = planned.facts.image.engine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from roost.daemon.decision.facts import Request
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
 from roost.daemon.engines.conda.platforms import baseline
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.locks.solve import solve_lock
@@ -33,21 +33,21 @@ async def lock_for(
         raise InvalidRequestError("A user-managed definition has no lock", hint="Roost installs nothing for it.")
     if platform is not None:
         baseline(platform, resolved.definition.system)  # refuses what is no platform
-        resolved = _for_platform(resolved, platform)
-    facts = await work.planner.known(resolved, Request(definition=resolved.definition, ignore_image=True), what)
-    lock = await _kept_or_solved(work, resolved, what, facts.lock_digest)
+    targeted = resolved.for_prefix() if platform is None else _for_platform(resolved.for_prefix(), platform)
+    facts = await work.planner.known(targeted, Request(definition=resolved.definition, ignore_image=True), what)
+    lock = await _kept_or_solved(work, targeted, what, facts.lock_digest)
     return Locked(lock=lock, generation=facts.generation.number if facts.generation else None)
 
 
-def _for_platform(resolved: ResolvedDefinition, platform: str) -> ResolvedDefinition:
+def _for_platform(resolved: TargetedDefinition, platform: str) -> TargetedDefinition:
     """What this machine's Python provides here, conda's provides on another platform, as it does in images."""
-    hosted = resolved.hosted and platform != resolved.platform
-    return msgspec.structs.replace(resolved, platform=platform, image=hosted)
+    hosted = resolved.uses_host_python and platform != resolved.platform
+    return msgspec.structs.replace(resolved, platform=platform, is_image=hosted)
 
 
 async def _kept_or_solved(
-    work: Services, resolved: ResolvedDefinition, what: EnvironmentSelector, digest: str | None
+    work: Services, resolved: TargetedDefinition, what: EnvironmentSelector, digest: str | None
 ) -> Lock:
     kept = await work.store.index.locks.find(digest) if digest else None
-    first = kept or await work.planner.first_locks.take(resolved, what, Silent())
+    first = kept or await work.planner.shared_locks.take(resolved, what, Silent())
     return first or await solve_lock(work.engines, work.planner.solve_job(resolved, what), Silent())

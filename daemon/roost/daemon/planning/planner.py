@@ -14,15 +14,15 @@ from roost.daemon.credentials.request import request_credentials
 from roost.daemon.credentials.substitution import VariableMissingError, expand_credentials, registry_credentials
 from roost.daemon.decision.decide import STEP_KINDS, choose_target, decide
 from roost.daemon.decision.facts import IMAGE_TARGETS, Facts, Request
-from roost.daemon.decision.images import base_moved, is_plain
+from roost.daemon.decision.images import follows_moved_base, is_unmodified
 from roost.daemon.decision.nearest import choose_nearest
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.facts import ImageProbe
 from roost.daemon.images.interpreters import ImageInterpreters, named_interpreter
-from roost.daemon.images.unmodified_images import UserImage, UserImages
+from roost.daemon.images.unmodified_images import UnmodifiedImage, UnmodifiedImages
 from roost.daemon.jobs.progress import Silent
-from roost.daemon.launch.drift import prefix_fault
+from roost.daemon.launch.drift import find_drift
 from roost.daemon.locks.share import LockRegistry
 from roost.daemon.locks.shared_locks import SharedLocks
 from roost.daemon.locks.solve import SolveJob, solve_lock
@@ -42,25 +42,18 @@ class PlanWithFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     plan: PlanView
     facts: Facts
-    user_image: UserImage | None = None
+    unmodified_image: UnmodifiedImage | None = None
     """Of a definition that is an image to be taken as it is."""
 
     @property
     def unrecorded(self) -> bool:
         """Whether what is ready belongs to no generation yet: an image that the engine had before roost knew it."""
-        moved = self.facts.generation is None or base_moved(self.facts)
-        return self.user_image is not None and moved
+        moved = self.facts.generation is None or follows_moved_base(self.facts)
+        return self.unmodified_image is not None and moved
 
 
-def aimed(resolved: ResolvedDefinition, request: Request) -> ResolvedDefinition:
-    """``resolved`` for the target of ``request``. Raises what ``choose_target`` raises, and ReferenceInvalidError for a
-    platform that there are no images for."""
-    image = choose_target(request) in IMAGE_TARGETS and not resolved.image
-    return resolved.for_image() if image else resolved
-
-
-def _uses_interpreter(resolved: ResolvedDefinition) -> bool:
-    return resolved.definition.python.user_managed and not resolved.image
+def _uses_interpreter(resolved: TargetedDefinition) -> bool:
+    return resolved.definition.python.user_managed and not resolved.is_image
 
 
 class Planner:
@@ -68,13 +61,13 @@ class Planner:
 
     def __init__(self, store: Store, engines: Engines, config: ConfigSource, share: LockRegistry | None = None) -> None:
         self._store = store
-        self.first_locks = SharedLocks(share, self.solve_job)
+        self.shared_locks = SharedLocks(share, self.solve_job)
         self._engines = engines
         self.bases = Bases(store, engines)
-        self.scout = ImageProbe(store, engines, self.bases, config)
+        self.image_probe = ImageProbe(store, engines, self.bases, config)
         self.interpreters = ImageInterpreters(engines)
         plain = PlainBases(store, engines, self.bases)
-        self.user_images = UserImages(store, engines, plain, self.scout, self.interpreters)
+        self.unmodified_images = UnmodifiedImages(store, engines, plain, self.image_probe, self.interpreters)
         self._config = config
 
     @property
@@ -83,32 +76,31 @@ class Planner:
         return self._config.defaults
 
     async def plan(
-        self, resolved: ResolvedDefinition, request: Request, what: EnvironmentSelector, *, solve: bool = False
+        self, resolved: TargetedDefinition, request: Request, what: EnvironmentSelector, *, solve: bool = False
     ) -> PlanWithFacts:
         """Decide, changing nothing. With ``solve`` an unknown lock is solved for, and kept nowhere."""
         with request_credentials(registry_credentials(resolved.parsed.credentials, what.environ, all_needed=False)):
             return await self._plan(resolved, request, what, solve=solve)
 
     async def _plan(
-        self, resolved: ResolvedDefinition, request: Request, what: EnvironmentSelector, *, solve: bool
+        self, resolved: TargetedDefinition, request: Request, what: EnvironmentSelector, *, solve: bool
     ) -> PlanWithFacts:
         target = choose_target(request)
-        resolved = aimed(resolved, request)
         facts = await self._facts(resolved, request, what)
-        if target in IMAGE_TARGETS and is_plain(resolved.definition):
+        if target in IMAGE_TARGETS and is_unmodified(resolved.definition):
             return await self._as_it_is(target, resolved, request, what, facts)
         if solve and facts.lock_digest is None and not _uses_interpreter(resolved):
             facts = await self._solved(facts, resolved, what)
-        if resolved.image:
+        if resolved.is_image:
             check_image(resolved.definition)
             exact = what.generation is not None or what.lock is not None
-            facts = await self.scout.look(facts, resolved, exact=exact)
+            facts = await self.image_probe.look(facts, resolved, exact=exact)
         plan = decide(request, facts)
         if plan.action == "reuse-image":
             facts = await self._with_interpreter(facts, resolved, plan)
         return PlanWithFacts(plan=plan, facts=facts)
 
-    async def _with_interpreter(self, facts: Facts, resolved: ResolvedDefinition, plan: PlanView) -> Facts:
+    async def _with_interpreter(self, facts: Facts, resolved: TargetedDefinition, plan: PlanView) -> Facts:
         """Where Python is the user's, the image does not know which one this definition means. Raises
         InterpreterMissingError."""
         named, image = named_interpreter(resolved), plan.artifact.digest if plan.artifact else None
@@ -118,20 +110,20 @@ class Planner:
         return msgspec.structs.replace(facts, image=msgspec.structs.replace(facts.image, interpreter=found))
 
     async def _as_it_is(
-        self, target: str, resolved: ResolvedDefinition, request: Request, what: EnvironmentSelector, facts: Facts
+        self, target: str, resolved: TargetedDefinition, request: Request, what: EnvironmentSelector, facts: Facts
     ) -> PlanWithFacts:
         exact = what.generation is not None or what.lock is not None
-        plan, facts, image = await self.user_images.plan(target, resolved, request, facts, exact=exact)
-        return PlanWithFacts(plan=plan, facts=facts, user_image=image)
+        plan, facts, image = await self.unmodified_images.plan(target, resolved, request, facts, exact=exact)
+        return PlanWithFacts(plan=plan, facts=facts, unmodified_image=image)
 
-    async def known(self, resolved: ResolvedDefinition, request: Request, what: EnvironmentSelector) -> Facts:
+    async def known(self, resolved: TargetedDefinition, request: Request, what: EnvironmentSelector) -> Facts:
         """What the index says of ``resolved``, and registries of its lock; neither engines nor bases are looked at."""
         return await self._facts(resolved, request, what)
 
-    async def _facts(self, resolved: ResolvedDefinition, request: Request, what: EnvironmentSelector) -> Facts:
+    async def _facts(self, resolved: TargetedDefinition, request: Request, what: EnvironmentSelector) -> Facts:
         if _uses_interpreter(resolved):
             return Facts(platform=resolved.platform, interpreter=await self._interpreter(resolved, what))
-        known = await self._store.index.load_facts(resolved.digest, resolved.lineage, STEP_KINDS)
+        known = await self._store.index.load_facts(resolved.digest, resolved.generation_scope, STEP_KINDS)
         if not known.known:
             await self.check_specs(resolved)
         generation, prefix = known.generation, known.artifact
@@ -140,7 +132,7 @@ class Planner:
                 generation, prefix = await self._older(resolved, what)
             except LookupFailedError:
                 bare = Facts(platform=resolved.platform, definition_known=known.known, estimates=known.estimates)
-                named = await self.first_locks.named(bare, resolved, what)
+                named = await self.shared_locks.named(bare, resolved, what)
                 if named is None:
                     raise
                 return named
@@ -150,14 +142,14 @@ class Planner:
             generation=generation,
             lock_digest=generation.lock_digest if generation else None,
             prefix=prefix,
-            prefix_fault=await asyncio.to_thread(prefix_fault, prefix) if prefix else None,
+            prefix_drift=await asyncio.to_thread(find_drift, prefix) if prefix else None,
             estimates=known.estimates,
         )
         if generation is not None:
-            elsewhere = self.first_locks.remembered(generation) if generation.current else None
-            return msgspec.structs.replace(facts, lock_elsewhere=elsewhere)
+            elsewhere = self.shared_locks.remembered(generation) if generation.current else None
+            return msgspec.structs.replace(facts, differs_in_registry=elsewhere)
         if not (request.rebuild or request.as_of):
-            facts = await self.first_locks.facts(facts, resolved, what)
+            facts = await self.shared_locks.facts(facts, resolved, what)
         return await self._with_nearest(facts, resolved)
 
     async def check_specs(self, resolved: ResolvedDefinition) -> None:
@@ -172,7 +164,7 @@ class Planner:
                 error.location = resolved.parsed.places.get(spec)
                 raise
 
-    async def _interpreter(self, resolved: ResolvedDefinition, what: EnvironmentSelector) -> dict[str, object]:
+    async def _interpreter(self, resolved: TargetedDefinition, what: EnvironmentSelector) -> dict[str, object]:
         """A bare name is looked for where the client would find it: the daemon's own PATH is that of whoever happened
         to start it."""
         from roost.daemon.engines.host_python.engine import describe_interpreter
@@ -187,32 +179,32 @@ class Planner:
         return await asyncio.to_thread(describe_interpreter, named, what.environ.get("PATH"))
 
     async def _older(
-        self, resolved: ResolvedDefinition, what: EnvironmentSelector
+        self, resolved: TargetedDefinition, what: EnvironmentSelector
     ) -> tuple[Generation, Artifact | None]:
         generations = await self._store.index.generations.list_by_definition(resolved.digest)
         wanted = [
             g
             for g in generations
-            if g.platform == resolved.lineage
+            if g.platform == resolved.generation_scope
             and (what.generation is None or g.number == what.generation)
             and (what.lock is None or g.lock_digest == what.lock)
         ]
         if not wanted:
             asked = f"generation {what.generation}" if what.generation is not None else f"lock {what.lock}"
             raise LookupFailedError(
-                f"This definition has no {asked} for {told_platform(resolved.lineage)} on this machine",
+                f"This definition has no {asked} for {told_platform(resolved.generation_scope)} on this machine",
                 hint=f"Generations here: {_told(generations)}.",
             )
         return wanted[-1], await self._store.index.artifacts.find_ready("prefix", wanted[-1].lock_digest)
 
-    async def _with_nearest(self, facts: Facts, resolved: ResolvedDefinition) -> Facts:
+    async def _with_nearest(self, facts: Facts, resolved: TargetedDefinition) -> Facts:
         name, path = resolved.source.name, resolved.source.path
         known = await self._store.index.definitions.list_candidates(name, path)
         others = [candidate for candidate in known if candidate.digest != resolved.digest]
         nearest = await asyncio.to_thread(choose_nearest, resolved.canonical, name, path, others)
         return msgspec.structs.replace(facts, nearest=nearest)
 
-    async def _solved(self, facts: Facts, resolved: ResolvedDefinition, what: EnvironmentSelector) -> Facts:
+    async def _solved(self, facts: Facts, resolved: TargetedDefinition, what: EnvironmentSelector) -> Facts:
         lock = await solve_lock(self._engines, self.solve_job(resolved, what), Silent())
         digest = lock_digest(lock)
         prefix = await self._store.index.artifacts.find_ready("prefix", digest)
@@ -221,11 +213,11 @@ class Planner:
             lock_digest=digest,
             lock_bytes=lock_bytes(lock),
             prefix=prefix,
-            prefix_fault=await asyncio.to_thread(prefix_fault, prefix) if prefix else None,
+            prefix_drift=await asyncio.to_thread(find_drift, prefix) if prefix else None,
             solved_now=True,
         )
 
-    def solve_job(self, resolved: ResolvedDefinition, what: EnvironmentSelector) -> SolveJob:
+    def solve_job(self, resolved: TargetedDefinition, what: EnvironmentSelector) -> SolveJob:
         """What the engines need to lock ``resolved``."""
         return SolveJob(
             definition=resolved.definition,
@@ -233,7 +225,7 @@ class Planner:
             platform=resolved.platform,
             credentials=expand_credentials(resolved.parsed.credentials, what.environ),
             environ=what.environ,
-            image=resolved.image,
+            image=resolved.is_image,
         )
 
 

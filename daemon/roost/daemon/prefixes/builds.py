@@ -12,7 +12,7 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.jobs.shared_task import SharedTask, SharedTasks, relay
-from roost.daemon.launch.drift import prefix_fault
+from roost.daemon.launch.drift import find_drift
 from roost.daemon.launch.folder import LaunchFolder
 from roost.daemon.launch.prepare import invalidate_launch_plans
 from roost.daemon.locks.missing_packages import explain_loss
@@ -77,7 +77,7 @@ class PrefixBuilds:
     async def _find_or_publish(self, flight: SharedTask[PrefixResult], wanted: PrefixRequest) -> PrefixResult:
         there = await self._store.index.artifacts.find_ready("prefix", lock_digest(wanted.lock))
         if there is not None:
-            if await asyncio.to_thread(prefix_fault, there) is None:
+            if await asyncio.to_thread(find_drift, there) is None:
                 return PrefixResult(artifact=there, reused=True)
             await self.retire(there, wanted.lock)
         return await self._publish(flight, wanted)

@@ -15,8 +15,8 @@ from roost.daemon.config.dates import parse_as_of
 from roost.daemon.credentials.substitution import registry_credentials
 from roost.daemon.decision.decide import choose_target
 from roost.daemon.decision.facts import IMAGE_TARGETS, Request
+from roost.daemon.definitions.resolved import target_definition
 from roost.daemon.images.jobs import workspace_of
-from roost.daemon.planning.planner import aimed
 from roost.daemon.server.routing import Call, Reply, Route
 from roost.daemon.server.streams import send_messages
 from roost.daemon.services import SERVICES, Services
@@ -86,8 +86,8 @@ async def build_job(work: Services, body: BuildRequest) -> BuildJob:
         registry_credentials(resolved.parsed.credentials, body.what.environ, all_needed=True)
     if push is not None and choose_target(request) not in IMAGE_TARGETS:
         raise InvalidRequestError("Only images are pushed", hint="Add -t docker.")
-    resolved = aimed(resolved, request)
-    return BuildJob(resolved=resolved, request=request, what=await work.resolver.pin(resolved, body.what), push=push)
+    targeted = target_definition(resolved, request)
+    return BuildJob(resolved=targeted, request=request, what=await work.resolver.pin(targeted, body.what), push=push)
 
 
 async def start_build(call: Call[BuildRequest]) -> web.StreamResponse | Reply:

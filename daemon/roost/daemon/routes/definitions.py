@@ -5,9 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from roost.daemon.decision.facts import Request
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.definitions.resolved import ResolvedDefinition, target_definition
 from roost.daemon.planning.locking import lock_for
-from roost.daemon.planning.planner import aimed
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
 from roost.model.definition import Input
@@ -76,8 +75,9 @@ async def _plan(
     work: Services, resolved: ResolvedDefinition, what: EnvironmentSelector, target: str, solve: bool
 ) -> tuple[PlanView, str | None]:
     request = Request(definition=resolved.definition, target=target, ignore_image=what.ignore_image)
-    exact = await work.resolver.pin(aimed(resolved, request), what)
-    planned = await work.planner.plan(resolved, request, exact, solve=solve)
+    targeted = target_definition(resolved, request)
+    exact = await work.resolver.pin(targeted, what)
+    planned = await work.planner.plan(targeted, request, exact, solve=solve)
     return planned.plan, planned.facts.lock_digest
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import msgspec
 
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES
 from roost.model.definition import Defaults, Notice, Parsed

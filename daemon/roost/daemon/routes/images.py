@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import msgspec
 
 from roost.daemon.decision.facts import Request
+from roost.daemon.definitions.resolved import target_definition
 from roost.daemon.planning.image_details import ImageDetails, details
-from roost.daemon.planning.planner import aimed
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
 from roost.model.errors import ServiceUnreachableError
@@ -43,9 +43,9 @@ class ImagesResponse(msgspec.Struct, kw_only=True):
 
 async def show_image(call: Call[ImageShowRequest]) -> ImageDetails:
     work, body = call.app[SERVICES], call.body
-    resolved = await work.resolver.resolve(body.what)
-    request = Request(definition=resolved.definition, target=body.target)
-    resolved = aimed(resolved, request)
+    found = await work.resolver.resolve(body.what)
+    request = Request(definition=found.definition, target=body.target)
+    resolved = target_definition(found, request)
     what = await work.resolver.pin(resolved, body.what)
     return await details(work, resolved, await work.planner.plan(resolved, request, what))
 

@@ -13,11 +13,12 @@ from roost.daemon.builds.builds import BuildJob
 from roost.daemon.builds.credentials import require_unattended_credentials
 from roost.daemon.config.ids import new_id
 from roost.daemon.decision.facts import IMAGE_TARGETS, Request
-from roost.daemon.definitions.editables import warnings_of
-from roost.daemon.definitions.resolve import ResolvedDefinition, image_of, resolve_run
+from roost.daemon.definitions.editables import editable_warnings
+from roost.daemon.definitions.resolve import resolve_run, used_image
+from roost.daemon.definitions.resolved import TargetedDefinition, target_definition
 from roost.daemon.jobs.views import run_view
 from roost.daemon.launch.plan import LaunchPlan, plan_key
-from roost.daemon.planning.planner import PlanWithFacts, aimed
+from roost.daemon.planning.planner import PlanWithFacts
 from roost.daemon.routes.builds import FollowQuery, PageQuery
 from roost.daemon.runs.attach import upgraded
 from roost.daemon.runs.reruns import check_repeatable, explain_missing, say_what_changed
@@ -64,21 +65,21 @@ async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
 
 async def _planned(
     work: Services, what: EnvironmentSelector, target: str
-) -> tuple[ResolvedDefinition, PlanWithFacts, EnvironmentSelector]:
+) -> tuple[TargetedDefinition, PlanWithFacts, EnvironmentSelector]:
     """With the generation that ``what`` means on this target."""
-    resolved = await work.resolver.resolve(what)
-    request = Request(definition=resolved.definition, target=target, ignore_image=what.ignore_image)
-    resolved = aimed(resolved, request)
+    found = await work.resolver.resolve(what)
+    request = Request(definition=found.definition, target=target, ignore_image=what.ignore_image)
+    resolved = target_definition(found, request)
     what = await work.resolver.pin(resolved, what)
     planned = await work.planner.plan(resolved, request, what)
-    warnings = [*resolved.warnings, *warnings_of(planned.plan.reasons)]
+    warnings = [*resolved.warnings, *editable_warnings(planned.plan.reasons)]
     return msgspec.structs.replace(resolved, warnings=warnings), planned, what
 
 
 async def _leave_plan(
     work: Services,
     what: EnvironmentSelector,
-    resolved: ResolvedDefinition,
+    resolved: TargetedDefinition,
     planned: PlanWithFacts,
     launch: Launch,
     token: int,
@@ -127,7 +128,7 @@ def _expecting(call: Call[Any], response: RunResponse | Reply) -> RunResponse | 
 
 
 async def _start_container(
-    work: Services, body: RunRequest, resolved: ResolvedDefinition, planned: PlanWithFacts, rerun_of: str | None
+    work: Services, body: RunRequest, resolved: TargetedDefinition, planned: PlanWithFacts, rerun_of: str | None
 ) -> RunResponse | Reply:
     """The container is made while the run is recorded; the client attaches to start it."""
     launch, run_id = container_launch(with_options(resolved, body.container), planned), new_id("r")
@@ -153,7 +154,7 @@ async def _start_container(
     )
 
 
-def _build_first(resolved: ResolvedDefinition) -> Reply:
+def _build_first(resolved: TargetedDefinition) -> Reply:
     nothing = RunResponse(run=None, launch=None, folder=None, source=resolved.source, warnings=resolved.warnings)
     return Reply(nothing, 202)
 
@@ -168,7 +169,7 @@ async def attach_run(call: Call[None]) -> web.StreamResponse:
 
 
 async def _start(
-    work: Services, body: RunRequest, resolved: ResolvedDefinition, planned: PlanWithFacts, rerun_of: str | None = None
+    work: Services, body: RunRequest, resolved: TargetedDefinition, planned: PlanWithFacts, rerun_of: str | None = None
 ) -> RunResponse | Reply:
     if planned.plan.target in IMAGE_TARGETS:
         return await _start_container(work, body, resolved, planned, rerun_of)
@@ -191,7 +192,7 @@ async def _start(
 
 
 async def _require_credentials(
-    work: Services, resolved: ResolvedDefinition, body: RunRequest, planned: PlanWithFacts
+    work: Services, resolved: TargetedDefinition, body: RunRequest, planned: PlanWithFacts
 ) -> None:
     """Raise VariableMissingError if a variable that building may need was not sent: a detached run can't ask later."""
     digest = planned.facts.lock_digest
@@ -199,7 +200,7 @@ async def _require_credentials(
     require_unattended_credentials(resolved, body.what.environ, work.config.config, lock)
 
 
-def _start_by_itself(work: Services, run: RunRecord, body: RunRequest, resolved: ResolvedDefinition) -> None:
+def _start_by_itself(work: Services, run: RunRecord, body: RunRequest, resolved: TargetedDefinition) -> None:
     request = Request(definition=resolved.definition, target=run.target, ignore_image=body.what.ignore_image)
     job = BuildJob(resolved=resolved, request=request, what=body.what)
     work.runs.start(run.id, partial(start_detached, work, run, body, job))
@@ -245,7 +246,7 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     """Again what a run ran, from what was recorded: its file may have changed since, or be gone."""
     work = call.app[SERVICES]
     run = await work.runs.get(call.path("id"))
-    image = image_of(run)
+    image = used_image(run)
     check_repeatable(run)
     given = {**call.body.environ_of_client, **call.body.secrets}
     what = EnvironmentSelector(

@@ -7,7 +7,8 @@ from datetime import datetime, timezone
 
 import msgspec
 
-from roost.daemon.definitions.resolve import ResolvedDefinition, image_of
+from roost.daemon.definitions.resolve import used_image
+from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.planning.planner import PlanWithFacts
 from roost.model.errors import CodedError, LookupFailedError
 from roost.model.records import RunRecord
@@ -25,7 +26,7 @@ class RunUnrepeatableError(LookupFailedError):
 
 def check_repeatable(run: RunRecord) -> None:
     """Raise RunUnrepeatableError where neither a lock nor an image nor an interpreter was recorded."""
-    if run.lock_digest is None and image_of(run) is None and own_interpreter(run) is None:
+    if run.lock_digest is None and used_image(run) is None and own_interpreter(run) is None:
         raise RunUnrepeatableError(
             f"Run {run.id} recorded neither a lock nor an interpreter: it never started",
             hint="Start it anew with `roost run`; `roost runs show` has its command and folder.",
@@ -35,12 +36,12 @@ def check_repeatable(run: RunRecord) -> None:
 def own_interpreter(run: RunRecord) -> Interpreter | None:
     """The interpreter of this machine that a run used as it was."""
     used = run.interpreter
-    return used if used and run.lock_digest is None and image_of(run) is None and used.get("path") else None
+    return used if used and run.lock_digest is None and used_image(run) is None and used.get("path") else None
 
 
 def say_what_changed(
-    run: RunRecord, resolved: ResolvedDefinition, planned: PlanWithFacts
-) -> tuple[ResolvedDefinition, PlanWithFacts]:
+    run: RunRecord, resolved: TargetedDefinition, planned: PlanWithFacts
+) -> tuple[TargetedDefinition, PlanWithFacts]:
     """Both with what there is to say, before it runs and in its record, of an interpreter that is not as it was."""
     before, now = own_interpreter(run), planned.facts.interpreter
     changes = interpreter_changes(before, now) if before is not None and now is not None else {}

@@ -20,7 +20,7 @@ import msgspec
 
 from roost.daemon.builds.records import as_roost_error
 from roost.daemon.config.ids import new_id
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import DaemonStoppingError, Lifecycle
 from roost.daemon.jobs.views import error_body
@@ -84,7 +84,7 @@ class Runs:
     async def create(
         self,
         request: RunRequest,
-        resolved: ResolvedDefinition,
+        resolved: TargetedDefinition,
         launch: RunPlacement | None,
         interpreter: Mapping[str, object] | None,
         *,
@@ -103,7 +103,7 @@ class Runs:
             definition_digest=resolved.digest,
             settings_digest=resolved.settings_digest,
             created=utc_now(),
-            platform=resolved.lineage,
+            platform=resolved.generation_scope,
             environment_name=name,
             environment_version=version,
             lock_digest=launch.lock_digest if launch else None,

@@ -9,7 +9,7 @@ import msgspec
 
 from roost.daemon.builds.builds import BuildJob
 from roost.daemon.decision.facts import IMAGE_TARGETS
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.launch.prepare import interpreter_launch, prefix_launch
 from roost.daemon.oci.platforms import image_platform
 from roost.daemon.planning.planner import PlanWithFacts
@@ -33,7 +33,7 @@ class EnvironmentGoneError(CodedError):
     retryable = True
 
 
-def with_options(resolved: ResolvedDefinition, options: ContainerOptions) -> ResolvedDefinition:
+def with_options(resolved: TargetedDefinition, options: ContainerOptions) -> TargetedDefinition:
     """``resolved`` with the settings of one run, which are recorded with it: those of its environment stay."""
     if options == ContainerOptions():
         return resolved
@@ -51,7 +51,7 @@ def with_options(resolved: ResolvedDefinition, options: ContainerOptions) -> Res
     )
 
 
-def local_launch(resolved: ResolvedDefinition, planned: PlanWithFacts) -> Launch | None:
+def local_launch(resolved: TargetedDefinition, planned: PlanWithFacts) -> Launch | None:
     """How to start in a prefix or with an interpreter; ``None`` where there is none yet."""
     facts = planned.facts
     if planned.plan.action == "use-interpreter":
@@ -61,9 +61,9 @@ def local_launch(resolved: ResolvedDefinition, planned: PlanWithFacts) -> Launch
     return None
 
 
-def container_launch(resolved: ResolvedDefinition, planned: PlanWithFacts) -> ContainerLaunch | None:
+def container_launch(resolved: TargetedDefinition, planned: PlanWithFacts) -> ContainerLaunch | None:
     """How to start in a container; ``None`` where there is no image yet."""
-    image = planned.user_image
+    image = planned.unmodified_image
     if image is None:
         return _built_launch(resolved, planned)
     if image.id is None or planned.unrecorded:
@@ -82,7 +82,7 @@ def container_launch(resolved: ResolvedDefinition, planned: PlanWithFacts) -> Co
     )
 
 
-def _built_launch(resolved: ResolvedDefinition, planned: PlanWithFacts) -> ContainerLaunch | None:
+def _built_launch(resolved: TargetedDefinition, planned: PlanWithFacts) -> ContainerLaunch | None:
     """In an image that roost made, if the engine has it."""
     facts, artifact = planned.facts, planned.plan.artifact
     if planned.plan.action != "reuse-image" or artifact is None or artifact.digest is None:
@@ -111,7 +111,7 @@ async def start_detached(work: Services, run: RunRecord, body: RunRequest, job: 
         await work.containers.detached(run, launch, body)
 
 
-async def ready(work: Services, job: BuildJob, launch_of: Callable[[ResolvedDefinition, PlanWithFacts], L | None]) -> L:
+async def ready(work: Services, job: BuildJob, launch_of: Callable[[TargetedDefinition, PlanWithFacts], L | None]) -> L:
     """How to start in what ``job`` asks for, which is made first where it must be. Raises what building raises, and
     EnvironmentGoneError."""
     for _ in range(ATTEMPTS):

@@ -19,7 +19,7 @@ from functools import partial
 
 import msgspec
 
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.model.definition import Base, Definition, PipItem
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.source import MissingFileError

@@ -9,14 +9,9 @@ import msgspec
 
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.definitions.config_reloader import ConfigReloader
-from roost.daemon.definitions.resolve import (
-    ResolvedDefinition,
-    WatchedFiles,
-    check_what,
-    resolve,
-    resolve_environment,
-    resolve_run,
-)
+from roost.daemon.definitions.files import WatchedFiles
+from roost.daemon.definitions.resolve import check_selector, resolve, resolve_environment, resolve_run
+from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
 from roost.daemon.runs.runs import Runs
 from roost.daemon.workspace.local_content import locate
 from roost.store.store import Store
@@ -40,19 +35,19 @@ class EnvironmentResolver:
         """
         await self._reloader.refresh()
         if selector.run is not None:
-            check_what(selector)
+            check_selector(selector)
             return await resolve_run(self._store, await self._runs.get(selector.run))
         file = self._reloader.file
         if selector.environment is not None:
             return await locate(self._store.layout, await resolve_environment(self._store, selector, file))
         return await locate(self._store.layout, await resolve(selector, self._config.defaults, file, files))
 
-    async def pin(self, resolved: ResolvedDefinition, selector: EnvironmentSelector) -> EnvironmentSelector:
+    async def pin(self, resolved: TargetedDefinition, selector: EnvironmentSelector) -> EnvironmentSelector:
         """Return ``selector`` with the generation of the run in ``generation_of``, if ``resolved`` has the definition
         and the platform of that run. Raises LookupFailedError."""
         if selector.generation_of is None:
             return selector
         run = await self._runs.get(selector.generation_of)
-        if (run.definition_digest, run.platform) != (resolved.digest, resolved.lineage):
+        if (run.definition_digest, run.platform) != (resolved.digest, resolved.generation_scope):
             return selector
         return msgspec.structs.replace(selector, generation=run.generation, lock=run.lock_digest)

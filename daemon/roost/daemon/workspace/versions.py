@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 
-from roost.daemon.definitions.resolve import ResolvedDefinition
+from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.jobs.events import Events
 from roost.daemon.launch.folder import LaunchFolder
 from roost.daemon.launch.prepare import invalidate_launch_plans
@@ -24,6 +25,8 @@ from roost.model.records import (
     Registered,
 )
 from roost.store.store import Store
+
+Resolved = TypeVar("Resolved", bound=ResolvedDefinition)
 
 
 class EnvironmentVersions:
@@ -57,7 +60,7 @@ class EnvironmentVersions:
         await self._tell(registered)
         return registered
 
-    async def recorded(self, resolved: ResolvedDefinition) -> ResolvedDefinition:
+    async def recorded(self, resolved: Resolved) -> Resolved:
         """``resolved`` as a version of an environment, registered now where a run uses it for the first time."""
         if resolved.environment is not None or resolved.parsed.format == "run":
             return resolved

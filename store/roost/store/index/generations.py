@@ -8,14 +8,12 @@ import msgspec
 
 from roost.model.errors import LookupFailedError
 from roost.model.locks.lock import Lock
-from roost.model.records import Generation, NewGeneration
+from roost.model.records import HOST_SCOPE, Generation, NewGeneration
 from roost.store.clock import utc_now
 from roost.store.disk.failpoints import failpoint
 from roost.store.index.locks import put_lock
 from roost.store.index.queries import Queries, Read, Write
 
-HOST = "+host"
-"""Behind the platform of what stays on this machine: on a Python, or with an editable folder of its own."""
 _COLUMNS = "definition_digest, platform, number, lock_digest, created, current, as_of, base_digest, steps_digest"
 _SELECT = f"SELECT {_COLUMNS} FROM generations"
 
@@ -130,9 +128,9 @@ def _no_way_back(
     platform: str, there: list[int], before: Generation | None, number: int | None
 ) -> GenerationUnknownError:
     if before is None:
-        message = f"There is no generation for {platform.removesuffix(HOST)} on this machine"
+        message = f"There is no generation for {platform.removesuffix(HOST_SCOPE)} on this machine"
         return GenerationUnknownError(message, hint="`roost build` makes the first one.")
-    plain = platform.removesuffix(HOST)
+    plain = platform.removesuffix(HOST_SCOPE)
     message = f"There is no generation {number} for {plain} on this machine"
     if number is None:
         message = f"Generation {before.number} for {plain} is the first: there is none before it"

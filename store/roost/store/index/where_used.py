@@ -30,10 +30,9 @@ from roost.model.package_uses import (
     UsePage,
     Uses,
 )
-from roost.model.records import ImageRecord, RunRecord
+from roost.model.records import HOST_SCOPE, ImageRecord, RunRecord
 from roost.model.syntax.pip_lines import normalise_name
 from roost.store.disk.lease_files import last_used
-from roost.store.index.generations import HOST
 from roost.store.index.packages import SPAN_BITS
 from roost.store.index.queries import Queries, Read, Scan
 
@@ -279,8 +278,8 @@ class _Search:
     def _of_generations(self, row: sqlite3.Row) -> GenerationUse:
         return GenerationUse(
             definition_digest=row["definition_digest"],
-            platform=row["platform"].removesuffix(HOST),
-            host=row["platform"].endswith(HOST),
+            platform=row["platform"].removesuffix(HOST_SCOPE),
+            host=row["platform"].endswith(HOST_SCOPE),
             number=row["number"],
             current=bool(row["current"]),
             lock_digest=row["lock_digest"],

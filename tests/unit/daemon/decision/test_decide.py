@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from roost.daemon.decision.decide import ImageNeededError, NoSuchTargetError, decide
-from roost.daemon.decision.facts import Facts, ImageFacts, ImagePlace, Request
+from roost.daemon.decision.facts import Facts, ImageFacts, ImageLocation, Request
 from roost.daemon.oci.answers import Answer, No, Unknown, Yes
 from roost.model.definition import Base, Conda, Definition, Pip, PipItem, Python
 from roost.model.records import Artifact, Estimate, Generation
@@ -61,7 +61,7 @@ def test_a_known_lock_without_a_prefix_is_built_without_a_solve() -> None:
 
 def test_a_drifted_prefix_is_rebuilt_and_says_what_changed() -> None:
     fault = Reason(code="prefix-drifted", message="/r/prefixes/ab-1/bin/python is gone")
-    plan = decide(Request(definition=CONDA), known(prefix=PREFIX, prefix_fault=fault))
+    plan = decide(Request(definition=CONDA), known(prefix=PREFIX, prefix_drift=fault))
     assert plan.action == "build-prefix"
     assert plan.reasons[-1] == fault
 
@@ -106,9 +106,9 @@ IMAGE_STEPS = ("base", "download", "layers", "load")
 IMAGE = Definition(base=Base(image="debian:12"), conda=CONDA.conda)
 STEPS = Definition(base=Base(image="debian:12", steps=("RUN true",)), conda=CONDA.conda)
 CONFIG = "sha256:" + "cd" * 32
-HERE = Yes(ImagePlace(reference="roost/train:0123456789ab", digest=CONFIG, bytes=900))
-THERE = Yes(ImagePlace(reference="reg:5000/team/images:k1", digest=CONFIG, manifest_digest=LOCK, bytes=500))
-CURATED = Yes(ImagePlace(reference="catalogue:5000/images:k1", digest=CONFIG, manifest_digest=LOCK, bytes=500))
+HERE = Yes(ImageLocation(reference="roost/train:0123456789ab", digest=CONFIG, bytes=900))
+THERE = Yes(ImageLocation(reference="reg:5000/team/images:k1", digest=CONFIG, manifest_digest=LOCK, bytes=500))
+CURATED = Yes(ImageLocation(reference="catalogue:5000/images:k1", digest=CONFIG, manifest_digest=LOCK, bytes=500))
 LOST = Unknown(Reason(code="registry-unreachable", message="reg:5000 answered 503"))
 
 
@@ -138,7 +138,7 @@ def test_an_image_in_the_engine_is_reused_and_registries_play_no_part() -> None:
     ],
 )
 def test_what_the_engine_lacks_is_pulled_from_the_workspace_before_the_global_ones(
-    workspace: Answer[ImagePlace], catalogues: tuple[Answer[ImagePlace], ...], reference: str, code: str
+    workspace: Answer[ImageLocation], catalogues: tuple[Answer[ImageLocation], ...], reference: str, code: str
 ) -> None:
     plan = decide(Request(definition=IMAGE), imaged(workspace=workspace, catalogues=catalogues))
     assert plan.action == "pull-image"
@@ -180,13 +180,13 @@ def test_an_engine_that_does_not_answer_is_not_one_without_the_image() -> None:
 @pytest.mark.parametrize("policy", ["pin", "warn", "follow"])
 def test_a_base_tag_that_moved_makes_a_new_generation_only_where_the_policy_follows(policy: str) -> None:
     moved = Yes("sha256:" + "bb" * 32) if policy != "pin" else None
-    plan = decide(Request(definition=IMAGE), imaged(engine=HERE, base_policy=policy, base_now=moved))
+    plan = decide(Request(definition=IMAGE), imaged(engine=HERE, base_policy=policy, current_base=moved))
     assert plan.action == ("build-image" if policy == "follow" else "reuse-image")
     assert ("base-moved" in codes(plan)) == (policy != "pin")
 
 
 def test_a_base_that_can_not_be_asked_for_moves_nothing() -> None:
-    plan = decide(Request(definition=IMAGE), imaged(engine=HERE, base_policy="follow", base_now=LOST))
+    plan = decide(Request(definition=IMAGE), imaged(engine=HERE, base_policy="follow", current_base=LOST))
     assert plan.action == "reuse-image"
     assert "base-unknown" in codes(plan)
 
@@ -219,14 +219,16 @@ UNKNOWN = Reason(code="registry-unknown", message="Whether registry registry.exa
 
 
 def test_a_lock_that_a_registry_has_is_taken_and_nothing_is_solved() -> None:
-    plan = decide(Request(definition=CONDA), Facts(platform="linux-64", shared=SHARED, lock_digest=LOCK))
+    plan = decide(Request(definition=CONDA), Facts(platform="linux-64", shared_lock=SHARED, lock_digest=LOCK))
     assert plan.action == "build-prefix"
     assert [reason.code for reason in plan.reasons] == ["lock-shared-registry", "prefix-missing"]
     assert [step.kind for step in plan.steps] == ["download", "link", "bytecode", "publish"]
 
 
 def test_a_shared_lock_whose_prefix_is_here_is_still_to_be_taken_as_this_definition_s_own() -> None:
-    plan = decide(Request(definition=CONDA), Facts(platform="linux-64", shared=SHARED, lock_digest=LOCK, prefix=PREFIX))
+    plan = decide(
+        Request(definition=CONDA), Facts(platform="linux-64", shared_lock=SHARED, lock_digest=LOCK, prefix=PREFIX)
+    )
     assert plan.action == "build-prefix"
     assert [reason.code for reason in plan.reasons] == ["lock-shared-registry", "prefix-ready"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.daemon.definitions.resolve import FilesWithin
+from roost.daemon.definitions.files import FilesWithin
 from roost.model.definition import Parsed
 from roost.model.readers.read import read
 from roost.model.readers.source import Source

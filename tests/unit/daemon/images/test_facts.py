@@ -31,7 +31,7 @@ async def test_a_registry_that_says_once_which_image_it_has_is_not_asked_again(m
     engines: Any = SimpleNamespace(config=None)
     bases: Any = None
     settings = ConfigFile(registries=RegistriesSettings(workspace="reg:5000/team"))
-    scout = ImageProbe(store, engines, bases, ConfigSource(Config(settings=settings)))
-    facts = await scout._unmade("sha256:" + "d" * 64, "sha256:" + "e" * 64)
+    image_probe = ImageProbe(store, engines, bases, ConfigSource(Config(settings=settings)))
+    facts = await image_probe._unmade("sha256:" + "d" * 64, "sha256:" + "e" * 64)
     assert isinstance(facts.workspace, Yes)
     assert facts.key == KEY

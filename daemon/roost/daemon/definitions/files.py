@@ -1,0 +1,73 @@
+"""File access for readers of definitions that notes the state of every file before it is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from roost.daemon.definitions.stamps import stamp
+from roost.model.records import FileStamp
+from roost.store.sources.files import LocalFiles
+
+
+class WatchedFiles(LocalFiles):
+    """Local files that record the state in which each path was before the first access."""
+
+    def __init__(self) -> None:
+        self.guards: dict[str, FileStamp] = {}
+        """Path to its state before the first access."""
+        self.has_read_folders = False
+        """Whether a whole folder was read: the stat of a folder does not show changes inside it."""
+
+    def read(self, path: str) -> bytes:
+        self.watch(path)
+        return super().read(path)
+
+    def exists(self, path: str) -> bool:
+        self.watch(path)
+        return super().exists(path)
+
+    def is_folder(self, path: str) -> bool:
+        self.watch(path)
+        return super().is_folder(path)
+
+    def file_digest(self, path: str) -> str:
+        self.watch(path)
+        return super().file_digest(path)
+
+    def tree_digest(self, path: str) -> str:
+        self.has_read_folders = True
+        return super().tree_digest(path)
+
+    def context_digest(self, path: str) -> str:
+        self.has_read_folders = True
+        return super().context_digest(path)
+
+    def watch(self, path: str) -> None:
+        """Record the state of ``path``, unless it is recorded already."""
+        self.guards.setdefault(path, FileStamp(path=path, identity=stamp(path)))
+
+
+class FilesWithin(WatchedFiles):
+    """Files of one folder. A path that leads out of it, through links too, is not accessed: the error that
+    ``create_error`` makes of the path is raised."""
+
+    def __init__(self, folder: str, create_error: Callable[[str], Exception]) -> None:
+        super().__init__()
+        self._folder, self._create_error = os.path.realpath(folder), create_error
+
+    def watch(self, path: str) -> None:
+        self._require_within(path)
+        super().watch(path)
+
+    def tree_digest(self, path: str) -> str:
+        self._require_within(path)
+        return super().tree_digest(path)
+
+    def context_digest(self, path: str) -> str:
+        self._require_within(path)
+        return super().context_digest(path)
+
+    def _require_within(self, path: str) -> None:
+        if os.path.commonpath([os.path.realpath(path), self._folder]) != self._folder:
+            raise self._create_error(path)

@@ -1,0 +1,113 @@
+"""A definition with its digest, as one request named it, and the same definition for one target."""
+
+from __future__ import annotations
+
+import msgspec
+
+from roost.daemon.decision.decide import choose_target
+from roost.daemon.decision.facts import IMAGE_TARGETS, Request
+from roost.daemon.definitions.editables import has_editables
+from roost.daemon.oci.target_platforms import image_platform, local_platform
+from roost.model.definition import Defaults, Definition, Input, Parsed, Settings
+from roost.model.records import HOST_SCOPE, FileStamp
+from roost.wire.plans import SourceView
+from roost.wire.protocol import WarningView
+
+ENVIRONMENT_FORMAT = "environment"
+"""Format of a registered version."""
+DOCUMENT_FORMAT = "document"
+"""Format of a definition that was sent as a document."""
+IMAGE_FORMAT = "image"
+"""Format of a definition that is ``--image REF`` and nothing else."""
+RUN_FORMAT = "run"
+"""Format of what a recorded run used."""
+
+
+class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """A request's definition with its digest, its settings and the state of the files that it was read from."""
+
+    parsed: Parsed
+    digest: str
+    canonical: bytes
+    settings_digest: str
+    settings_canonical: bytes
+    source: SourceView
+    warnings: list[WarningView]
+    absent: tuple[str, ...] = ()
+    """Paths that would have been chosen instead, had they existed."""
+    guards: tuple[FileStamp, ...] | None = None
+    """The state of every file that was read, taken before reading; ``None`` if stats can't show a change (whole
+    folders were read)."""
+    defaults: Defaults = Defaults()
+    """What the canonical form spells out if the definition leaves it open; a solve must use the same values."""
+    config: FileStamp | None = None
+    """The config file that the defaults come from."""
+    environment: tuple[str, int] | None = None
+    """Name and version of a registered environment."""
+
+    @property
+    def definition(self) -> Definition:
+        return self.parsed.definition
+
+    @property
+    def settings(self) -> Settings:
+        return self.parsed.settings
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return self.parsed.inputs
+
+    def for_prefix(self) -> TargetedDefinition:
+        """Return the definition for a target that runs prefixes on this machine. What a recorded run used stays as the
+        run had it."""
+        return self._targeted(local_platform(self.definition.system), is_image=False)
+
+    def for_image(self) -> TargetedDefinition:
+        """Return the definition for a target that runs images. Raises ReferenceInvalidError if conda has no packages
+        for the platform of the base."""
+        base = self.definition.base
+        platform = image_platform(self.definition.system, base.platform if base else None)
+        return self._targeted(platform, is_image=True)
+
+    def _targeted(self, platform: str, *, is_image: bool) -> TargetedDefinition:
+        fields = {**msgspec.structs.asdict(self), "platform": platform, "is_image": is_image}
+        return TargetedDefinition(**fields)
+
+
+class TargetedDefinition(ResolvedDefinition, frozen=True, kw_only=True):
+    """A definition for one target: with the platform that is solved for, and as a prefix or as an image."""
+
+    platform: str
+    """A conda subdir, with ``+cuda<major>`` if an accelerator is requested (``linux-64+cuda12``)."""
+    is_image: bool = False
+    """Whether the target runs images; ``platform`` is then the platform of the image."""
+
+    @property
+    def generation_scope(self) -> str:
+        """What generations are counted under: the platform, with ``HOST_SCOPE`` appended for results that are of use
+        on this machine only, because they rest on a Python of this machine or hold an editable folder.
+
+        An image of the same definition has a Python from conda, and a wheel of the folder, and so another lock.
+        """
+        if self.is_image or self.parsed.format == RUN_FORMAT:
+            return self.platform
+        local = self.uses_host_python or has_editables(self.definition.pip.requirements)
+        return self.platform + HOST_SCOPE if local else self.platform
+
+    @property
+    def uses_host_python(self) -> bool:
+        """Whether a prefix of this definition is built on a Python of this machine."""
+        conda = self.definition.conda
+        return not (conda.dependencies or conda.explicit or self.is_image)
+
+    def for_prefix(self) -> TargetedDefinition:
+        return self
+
+    def for_image(self) -> TargetedDefinition:
+        return self if self.is_image else super().for_image()
+
+
+def target_definition(resolved: ResolvedDefinition, request: Request) -> TargetedDefinition:
+    """Return ``resolved`` for the target of ``request``. Raises what ``choose_target`` raises, and
+    ReferenceInvalidError if there are no images for the platform."""
+    return resolved.for_image() if choose_target(request) in IMAGE_TARGETS else resolved.for_prefix()
