@@ -1,0 +1,53 @@
+"""A root of the version before serves: its launch plans, prefixes, runs, environments and images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.support.older_roots import WORK, expected, root_of_format_1
+from tests.support.roost_process import Roost
+
+SAY = "echo $COLOUR $ACTIVATED_LEVEL; cat $CONDA_PREFIX/share/dated.txt"
+PREFIX = expected("plan")["plans"][0]["artifact"]["path"]
+
+
+@pytest.fixture
+def older() -> Iterator[Roost]:
+    """roost on the older root."""
+    with root_of_format_1() as roost:
+        yield roost
+
+
+def test_its_launch_plan_starts_a_command_without_a_daemon(older: Roost) -> None:
+    assert older.ok("exec", "--", "sh", "-c", f"{SAY}; echo $CONDA_PREFIX") == f"blue 3\n2\n{PREFIX}\n"
+    assert not (older.root / "roost.sock").exists()
+
+
+@pytest.mark.parametrize("command", ["plan", "env show kept", "env versions kept", "runs list", "digest"])
+def test_it_answers_what_the_older_version_answered(older: Roost, command: str) -> None:
+    assert older.json(*command.split()) == expected(command.replace(" ", "-"))
+
+
+def test_its_images_are_known(older: Roost) -> None:
+    older.config.write_text(older.config.read_text() + '[docker]\nhost = "unix:///tmp/no-engine.sock"\n')
+    (image,) = older.json("image", "list")["images"]
+    (before,) = expected("image-list")["images"]
+    of_engine = {"in_engine": None, "bytes": None}
+    assert {**image, **of_engine} == {**before, **of_engine}
+    assert older.json("digest", cwd=WORK / "img") == expected("img-digest")
+
+
+def test_its_prefix_is_run_in_and_is_as_its_packages_say(older: Roost) -> None:
+    assert older.ok("run", "--", "sh", "-c", SAY) == "blue 3\n2\n"
+    assert older.json("runs", "list")["runs"][0]["artifact"] == expected("plan")["plans"][0]["artifact"]["id"]
+    assert older.ok("runs", "rerun", expected("runs-list")["runs"][1]["id"]) == "red\n"
+    older.ok("cache", "verify")
+
+
+def test_a_removed_prefix_comes_back_from_its_lock(older: Roost) -> None:
+    (older.root / "prefixes").joinpath(PREFIX).joinpath("conda-meta", "history").unlink()
+    built = older.json("build")["build"]
+    assert (built["generation"], built["lock_digest"]) == (1, expected("plan")["lock_digest"])
+    assert built["artifacts"][0]["path"] != PREFIX
+    assert older.ok("exec", "--", "sh", "-c", SAY) == "blue 3\n2\n"
