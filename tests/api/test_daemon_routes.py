@@ -50,7 +50,7 @@ async def test_a_newer_client_can_stop_it(served: Any) -> None:
     headers = {"Roost-Protocol": "99"}
     status, body = await served.request("POST", "/v1/shutdown", json={"if_idle": True}, headers=headers)
     assert (status, body["stopping"]) == (200, True)
-    assert served.lifecycle.stopping
+    assert served.lifecycle.is_stopping
 
 
 async def test_this_protocol_and_none_are_served(served: Any) -> None:
@@ -71,7 +71,7 @@ async def test_a_request_that_does_not_fit_names_the_field(served: Any, data: by
     status, body = await served.request("POST", "/v1/shutdown", data=data)
     assert (status, body["code"]) == (400, "request-invalid")
     assert body["fields"].get("field", "") == field
-    assert not served.lifecycle.stopping
+    assert not served.lifecycle.is_stopping
 
 
 async def test_a_query_that_does_not_fit_names_the_field(served: Any) -> None:
@@ -83,7 +83,7 @@ async def test_shutdown_of_a_busy_daemon_is_refused_if_asked_so(served: Any) -> 
     with served.lifecycle.hold("build"):
         status, body = await served.request("POST", "/v1/shutdown", json={"if_idle": True})
         assert (status, body["code"], body["fields"]) == (409, "daemon-busy", {"build": 1})
-    assert not served.lifecycle.stopping
+    assert not served.lifecycle.is_stopping
 
 
 async def test_nothing_new_is_taken_while_stopping(served: Any) -> None:
@@ -214,17 +214,17 @@ async def _read_to_the_end(connection: socket.socket) -> None:
 
 async def test_a_reader_that_goes_is_forgotten(served: Any) -> None:
     async with served.session.get("http://roost/v1/events"):
-        assert not served.lifecycle.idle
+        assert not served.lifecycle.is_idle
     await _until_idle(served)
 
 
 async def _until_idle(served: Any) -> None:
     """The daemon learns of a lost connection a moment after the client let go."""
     for _ in range(200):
-        if served.lifecycle.idle:
+        if served.lifecycle.is_idle:
             break
         await asyncio.sleep(0.02)
-    assert served.lifecycle.idle
+    assert served.lifecycle.is_idle
 
 
 # -- errors and cancellation, on routes of the test's own -------------------------------------------------------------

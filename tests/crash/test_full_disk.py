@@ -154,7 +154,7 @@ async def test_full_while_the_index_is_written(small):
 
 async def test_how_a_build_ended_is_recorded_once_there_is_space(small):
     store = await Store.open(small)
-    events = Events(store.index, keep=10, limit=10, every=60)
+    events = Events(store.index, keep=10)
     records = BuildRecords(store.index, events)
     build = BuildRecord(
         id="b1", definition_digest="sha256:d", platform="linux-64", state="building", created="2026-01-01"

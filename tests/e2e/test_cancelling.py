@@ -59,7 +59,7 @@ class Steering:
         self.act: Any = None
 
     def task(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
-        if "_fly" not in getattr(coroutine, "__qualname__", ""):
+        if "SharedTask._execute" not in getattr(coroutine, "__qualname__", ""):
             return asyncio.Task(coroutine, loop=loop, **options)
 
         async def stepping() -> Any:
@@ -78,7 +78,7 @@ async def work(pip_index: PipIndex) -> AsyncIterator[Services]:
     """The real parts on a fresh root, with the loopback index."""
     root = tempfile.mkdtemp(prefix="r", dir="/tmp")
     store = await Store.open(root)
-    events = Events(store.index, keep=1000, limit=1000, every=60)
+    events = Events(store.index, keep=1000)
     await events.begin()
     config = Config(settings=ConfigFile(pip=PipSettings(index_url=pip_index.url)))
     # No file: what the test says stays in force.

@@ -18,7 +18,7 @@ import msgspec
 
 from roost.daemon.builds import log
 from roost.daemon.builds.credentials import download_credentials, require_credentials
-from roost.daemon.builds.records import BuildRecords, as_roost_error, failure_body
+from roost.daemon.builds.records import BuildRecords
 from roost.daemon.builds.results import as_joined, cutoff, not_needed, told
 from roost.daemon.config.dates import as_of_moment, parse_as_of
 from roost.daemon.config.ids import new_id
@@ -31,7 +31,7 @@ from roost.daemon.images.jobs import ImageJob, ImageJobs
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.reporter import BuildProgress, acquire_slot
 from roost.daemon.jobs.shared_task import Listener, SharedTask, SharedTasks
-from roost.daemon.jobs.views import artifact_view
+from roost.daemon.jobs.views import artifact_view, as_coded_error, build_failure_body
 from roost.daemon.launch.folder import LaunchFolder
 from roost.daemon.launch.prepare import invalidate_launch_plans
 from roost.daemon.locks.shared_locks import Offering, PublishResult
@@ -199,11 +199,11 @@ class Builds:
             return await self._recorded(flight, job, build)
         except asyncio.CancelledError:
             error: CodedError = BuildCancelledError("The build was cancelled", hint="Nothing half-made was kept.")
-            flight.publish(Message(event="error", error=concealed(failure_body(error), job.what.environ)))
+            flight.publish(Message(event="error", error=concealed(build_failure_body(error), job.what.environ)))
             raise error from None
         except Exception as failure:
-            error = as_roost_error(failure)
-            flight.publish(Message(event="error", error=concealed(failure_body(error), job.what.environ)))
+            error = as_coded_error(failure)
+            flight.publish(Message(event="error", error=concealed(build_failure_body(error), job.what.environ)))
             raise error from failure
         finally:
             self._by_id.pop(build.id, None)
@@ -228,8 +228,8 @@ class Builds:
 
     async def _fail(self, build: BuildRecord, error: BaseException, started: float, environ: Mapping[str, str]) -> None:
         cancelled = isinstance(error, asyncio.CancelledError)
-        failure = BuildCancelledError("The build was cancelled") if cancelled else as_roost_error(error)
-        body = concealed(failure_body(failure), environ)
+        failure = BuildCancelledError("The build was cancelled") if cancelled else as_coded_error(error)
+        body = concealed(build_failure_body(failure), environ)
         await self.records.end(build, "cancelled" if cancelled else "failed", started, body)
 
     async def _make_ready(self, making: BuildSession) -> BuildResult:

@@ -10,8 +10,7 @@ import msgspec
 
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.jobs.events import Events
-from roost.daemon.jobs.views import error_body
-from roost.model.errors import BuildError, CodedError
+from roost.model.errors import CodedError
 from roost.model.records import BuildRecord, BuildState
 from roost.store.clock import utc_now
 from roost.store.index.index import Index
@@ -57,21 +56,6 @@ class BuildRecords:
                 log.warning("The end of build %s is not recorded yet: %s", build_id, error.message)
                 self._unwritten[build_id] = build, fields
                 return
-
-
-def as_roost_error(error: BaseException, stopped: str = "build") -> CodedError:
-    """Whatever else stopped a build, or what is ``stopped``, as one of ours."""
-    if isinstance(error, CodedError):
-        return error
-    return BuildError(
-        f"The {stopped} stopped on {type(error).__name__}: {error}", hint="`roost daemon logs` has the trace."
-    )
-
-
-def failure_body(error: CodedError) -> ErrorBody:
-    """Whatever goes wrong in a build without a status of its own (a full disk), the build failed: that has one."""
-    body = error_body(error)
-    return msgspec.structs.replace(body, exit_status=BuildError.exit_status) if body.exit_status == 1 else body
 
 
 def _code(fields: dict[str, object]) -> object:

@@ -1,67 +1,77 @@
-"""What happened, kept in the index and told to whoever follows."""
+"""Events of the daemon: stored in the index and sent to everybody who follows them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
-from aiohttp import web
 
 from roost.daemon.credentials.redaction import redact_value
-from roost.daemon.jobs.ndjson import Lines
 from roost.model.records import Event
 from roost.store.index.index import Index
 
 T = TypeVar("T")
-Keep = Callable[[str, Mapping[str, object]], Awaitable[tuple[T, Event | None]]]
-"""Records something with its event, of which it is given kind and fields; no event where nothing happened."""
+RecordWithEvent = Callable[[str, Mapping[str, object]], Awaitable[tuple[T, Event | None]]]
+"""Records a change together with the event of the given kind and fields; returns its result, and no event if nothing
+happened."""
 PAGE = 500
 PRUNE_EVERY = 1000
 
 
-class Events:
-    """Appends to the index, then tells the followers: an event that was told can be read again."""
+class Follower(Protocol):
+    """Receives events. Neither method waits."""
 
-    def __init__(self, index: Index, *, keep: int, limit: int, every: float) -> None:
+    def offer_encoded(self, line: bytes) -> bool:
+        """Take one event as a line of JSON; return ``False`` if nobody reads any more."""
+
+    def end(self) -> None:
+        """No more events come."""
+
+
+class Events:
+    """Appends to the index, then notifies the followers: an event that was sent can be read again."""
+
+    def __init__(self, index: Index, *, keep: int) -> None:
+        """``keep``: number of events that the index stores, about."""
         self._index = index
         self._keep = keep
-        self._limit = limit
-        self._every = every
         self._order = asyncio.Lock()
-        self._followers: set[Lines] = set()
+        """Events reach the followers in the order of their sequence numbers."""
+        self._followers: set[Follower] = set()
         self._appended = 0
         self.last = 0
         """Sequence number of the latest event, once ``begin`` has asked the index."""
 
     async def begin(self) -> None:
-        """Learn where the index stands, and let go of what is too old."""
+        """Delete events that are too old, and find the latest sequence number."""
         await self._index.events.prune(self._keep)
         self.last = await self._index.events.find_last()
 
     async def append(self, kind: str, /, **fields: object) -> Event:
-        """Record that ``kind`` happened and tell the followers, in the order of the sequence numbers. Credentials in
-        ``fields`` are taken out first."""
+        """Record that ``kind`` happened and notify the followers. Credentials in ``fields`` are removed first."""
 
-        async def kept(kind: str, fields: Mapping[str, object]) -> tuple[Event, Event]:
+        async def record(kind: str, fields: Mapping[str, object]) -> tuple[Event, Event]:
             event = await self._index.events.append(kind, fields)
             return event, event
 
-        return await self.along(kept, kind, **fields)
+        return await self.record_with(record, kind, **fields)
 
-    async def along(self, keep: Keep[T], kind: str, /, **fields: object) -> T:
-        """As ``append``, where ``keep`` records the event in one transaction with what it tells of: its result."""
+    async def record_with(self, record: RecordWithEvent[T], kind: str, /, **fields: object) -> T:
+        """As ``append``, but ``record`` stores the event in one transaction with the change that it reports; return
+        the result of ``record``."""
         async with self._order:
-            result, event = await keep(kind, redact_value(fields))
+            result, event = await record(kind, redact_value(fields))
             if event is not None:
                 self.last = event.seq
-                self._tell(event)
+                self._notify(event)
                 await self._prune()
             return result
 
-    def _tell(self, event: Event) -> None:
+    def _notify(self, event: Event) -> None:
         line = msgspec.json.encode(event) + b"\n"
         for follower in tuple(self._followers):
             if not follower.offer_encoded(line):
@@ -72,53 +82,56 @@ class Events:
         if self._appended % PRUNE_EVERY == 0:
             await self._index.events.prune(self._keep)
 
-    async def stream(self, request: web.Request, since: int | None) -> web.StreamResponse:
-        """Answer ``request`` with all events after ``since`` (``None``: from now on), a ``gap`` where some of those
-        are gone, and then what happens until the reader goes."""
-        lines = Lines(limit=self._limit, every=self._every, heartbeat=self.heartbeat)
-        past = None if since is None else self._told(lines, since)
-        if past is None:
-            self._followers.add(lines)
-        try:
-            return await lines.send(request, before=past)
-        finally:
-            self._followers.discard(lines)
+    @contextmanager
+    def follow(self, follower: Follower, since: int | None) -> Iterator[AsyncIterator[Event] | None]:
+        """Send events to ``follower`` while the block runs, and yield those that it has to be sent before.
 
-    async def _told(self, lines: Lines, since: int) -> AsyncIterator[Event]:
-        """The past with a ``gap`` wherever numbers are missing, and where ``since`` is of another history."""
+        These are the events after ``since``, with a ``gap`` in place of each range that is no longer stored; ``None``
+        if ``since`` is ``None``: only new events. ``follower`` joins once the iterator is exhausted, without a hole.
+        """
+        past = None if since is None else self._history(follower, since)
+        if past is None:
+            self._followers.add(follower)
+        try:
+            yield past
+        finally:
+            self._followers.discard(follower)
+
+    async def _history(self, follower: Follower, since: int) -> AsyncIterator[Event]:
+        """Yield stored events, and a ``gap`` if numbers are missing or ``since`` is from another history."""
         if since > self.last:
             yield _mark("gap", self.last, missing_from=since + 1)
             since = self.last
-        async for event in self._past(lines, since):
+        async for event in self._stored(follower, since):
             if event.seq > since + 1:
                 yield _mark("gap", event.seq - 1, missing_from=since + 1)
             yield event
             since = event.seq
 
-    async def _past(self, lines: Lines, seq: int) -> AsyncIterator[Event]:
-        """Page by page, as fast as the reader takes it; the last page while nothing can be appended, so that the past
-        joins the present without a hole."""
+    async def _stored(self, follower: Follower, seq: int) -> AsyncIterator[Event]:
+        """Yield page by page, as fast as the reader takes them. The last page is read while nothing can be appended,
+        so that the past joins the present without a hole."""
         while len(page := await self._index.events.list_since(seq, PAGE)) == PAGE:
             for event in page:
                 yield event
             seq = page[-1].seq
         async with self._order:
             rest = await self._index.events.list_since(seq, PAGE)
-            self._followers.add(lines)
+            self._followers.add(follower)
         for event in rest:
             yield event
 
     def heartbeat(self) -> Event:
-        """Says that the stream lives, and up to where it has told."""
+        """Return a line that shows that the stream lives, and up to which event it has come."""
         return _mark("heartbeat", self.last)
 
     def end(self) -> None:
-        """The daemon stops: every stream ends in order."""
+        """End every stream in order, when the daemon stops."""
         for follower in self._followers:
             follower.end()
 
 
 def _mark(kind: str, seq: int, **fields: object) -> Event:
-    """A line that is no event of its own: ``seq`` is what a follower that returns asks from."""
+    """Return a line that is no event of its own; a follower that returns asks from ``seq``."""
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return Event(seq=seq, time=now, kind=kind, fields=fields)

@@ -1,4 +1,4 @@
-"""When the daemon stops: what keeps it busy, the one idle timer, and what is told before it ends."""
+"""When the daemon stops: what keeps it busy, the idle timer, and the hooks that run before it ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Hook = Callable[[], Awaitable[None]]
 
 
 class DaemonBusyError(CodedError):
-    """It was asked to stop only if idle, and is not."""
+    """The daemon was asked to stop only if idle, and is not idle."""
 
     code = "daemon-busy"
     http_status = 409
@@ -24,7 +24,7 @@ class DaemonBusyError(CodedError):
 
 
 class DaemonStoppingError(CodedError):
-    """It is on its way out and takes no new work."""
+    """The daemon is stopping and accepts no new work."""
 
     code = "daemon-stopping"
     exit_status = 5
@@ -33,15 +33,16 @@ class DaemonStoppingError(CodedError):
 
 
 class Lifecycle:
-    """Counts what is going on (``hold``), ends the daemon when nothing has for ``idle_exit`` seconds (0: never).
+    """Counts the activities that hold the daemon, and stops it after ``idle_exit`` seconds without any (0: never).
 
-    One timer is set while idle and none otherwise; a request only notes the time, and the timer looks at it when it
-    fires, so an idle daemon wakes once.
+    One timer is set while idle and none otherwise. A request only notes the time, and the timer looks at it when it
+    fires, so that an idle daemon wakes once.
     """
 
     def __init__(self, idle_exit: float = 0.0) -> None:
         self.idle_exit = idle_exit
         self.held: Counter[str] = Counter()
+        """Activities under way, by kind."""
         self._last = time.monotonic()
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = asyncio.Event()
@@ -49,50 +50,50 @@ class Lifecycle:
         self.reason = ""
 
     @property
-    def idle(self) -> bool:
-        """No build, stream or foreground run: what a newer client may restart."""
+    def is_idle(self) -> bool:
+        """Whether there is no build, stream or foreground run: a newer client may then restart the daemon."""
         return not self.held
 
     @property
-    def stopping(self) -> bool:
+    def is_stopping(self) -> bool:
         return self._stopping.is_set()
 
     @contextmanager
-    def hold(self, what: str) -> Iterator[None]:
-        """Keep the daemon alive and not idle while the block runs. ``what`` is a word such as ``build``."""
-        self.acquire(what)
+    def hold(self, activity: str) -> Iterator[None]:
+        """Keep the daemon alive and not idle while the block runs. ``activity`` is a kind such as ``build``."""
+        self.acquire(activity)
         try:
             yield
         finally:
-            self.release(what)
+            self.release(activity)
 
-    def acquire(self, what: str) -> None:
-        """``hold`` without a block, for what ends elsewhere (a foreground run)."""
-        self.held[what] += 1
+    def acquire(self, activity: str) -> None:
+        """Hold the daemon until ``release``, for an activity that ends elsewhere (a foreground run)."""
+        self.held[activity] += 1
         self._cancel_timer()
 
-    def release(self, what: str) -> None:
+    def release(self, activity: str) -> None:
         """Undo one ``acquire``."""
-        self.held[what] -= 1
-        if self.held[what] <= 0:
-            del self.held[what]
+        self.held[activity] -= 1
+        if self.held[activity] <= 0:
+            del self.held[activity]
         self.touch()
 
     def touch(self) -> None:
-        """Something was asked: the idle time starts anew."""
+        """Start the idle time again: a request came."""
         self._last = time.monotonic()
-        if self._timer is None and self.idle and self.idle_exit and not self.stopping:
-            self._arm(self.idle_exit)
+        if self._timer is None and self.is_idle and self.idle_exit and not self.is_stopping:
+            self._set_timer(self.idle_exit)
 
-    def _arm(self, delay: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(delay, self._look)
+    def _set_timer(self, delay: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
 
-    def _look(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
         left = self._last + self.idle_exit - time.monotonic()
         if left > 0:
-            self._arm(left)
-        elif self.idle:
+            self._set_timer(left)
+        elif self.is_idle:
             self.stop("idle")
 
     def _cancel_timer(self) -> None:
@@ -101,23 +102,23 @@ class Lifecycle:
             self._timer = None
 
     def stop(self, reason: str) -> None:
-        """Begin to stop; the second call changes nothing."""
-        if not self.stopping:
+        """Begin to stop; a second call changes nothing."""
+        if not self.is_stopping:
             log.info("Stopping: %s", reason)
             self.reason = reason
             self._cancel_timer()
             self._stopping.set()
 
     def on_stop(self, hook: Hook) -> None:
-        """``hook`` runs when the daemon stops, before connections are closed; the last added runs first."""
+        """Run ``hook`` when the daemon stops, before connections are closed; the last added runs first."""
         self._hooks.append(hook)
 
     async def wait(self) -> None:
-        """Until somebody calls ``stop``."""
+        """Wait until somebody calls ``stop``."""
         await self._stopping.wait()
 
     async def run_hooks(self, timeout: float) -> None:
-        """Run the hooks, each for ``timeout`` seconds at most; one that fails is logged and the rest still run."""
+        """Run the hooks, each for ``timeout`` seconds at most; a failure is logged and the others still run."""
         while self._hooks:
             hook = self._hooks.pop()
             try:

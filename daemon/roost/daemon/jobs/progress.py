@@ -1,6 +1,7 @@
-"""How engines tell what they are doing.
+"""The interface by which engines report what they do.
 
-Engines call these from whatever thread they run in; implementations must be quick and thread-safe.
+Engines call it from whatever thread they run in; implementations must be quick and thread-safe. A module of its own
+because engines import nothing else of this package.
 """
 
 from __future__ import annotations
@@ -13,23 +14,23 @@ StepKind = PrefixStep | ImageStep
 
 
 class Progress(Protocol):
-    """The steps of a build, as they happen."""
+    """Receives the steps of a build as they happen."""
 
     def start(self, step: StepKind, total: int | None = None) -> None:
-        """``step`` begins; ``total`` in bytes (download) or packages (others), where known."""
+        """``step`` begins; ``total`` in bytes (download) or packages (others), if it is known."""
 
     def advance(self, step: StepKind, done: int, total: int | None = None) -> None:
         """``done`` of ``total`` so far (absolute, not an increment)."""
 
     def finish(self, step: StepKind) -> None:
-        """``step`` is over."""
+        """``step`` ended."""
 
     def log(self, line: str) -> None:
-        """A line for the build's log; credentials already taken out."""
+        """A line for the build's log, without credentials."""
 
 
 class Silent:
-    """A ``Progress`` that tells nobody."""
+    """A ``Progress`` that reports to nobody."""
 
     def start(self, step: StepKind, total: int | None = None) -> None: ...
 

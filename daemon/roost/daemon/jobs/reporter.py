@@ -1,4 +1,4 @@
-"""What engines tell, as messages of a flight: thread-safe, throttled, with the time each step took."""
+"""Progress of engines as messages of a shared task: thread-safe, throttled, with the duration of each step."""
 
 from __future__ import annotations
 
@@ -13,35 +13,38 @@ from roost.daemon.jobs.progress import StepKind
 from roost.store.index.index import Index
 from roost.wire.builds import Message
 
-# Ten a second are enough for an eye, and keep a fast link's callbacks out of the event loop.
 _INTERVAL = 0.1
+"""Seconds between two messages of progress. Ten a second are enough for an eye, and keep a fast link's callbacks out
+of the event loop."""
 _WAIT = "wait"
 
 
 @asynccontextmanager
 async def acquire_slot(
-    turn: asyncio.Lock | asyncio.Semaphore, publish: Callable[[Message], None]
+    slot: asyncio.Lock | asyncio.Semaphore, publish: Callable[[Message], None]
 ) -> AsyncIterator[None]:
-    """Hold ``turn``; that others hold it is told for as long as it is so: nobody shall think that it hangs."""
-    waits = turn.locked()
+    """Hold ``slot`` while the block runs; report waiting while another build holds it, so that it does not seem to
+    hang."""
+    waits = slot.locked()
     if waits:
         publish(Message(event="step", step=_WAIT, state="started"))
-    async with turn:
+    async with slot:
         if waits:
             publish(Message(event="step", step=_WAIT, state="finished"))
         yield
 
 
 class BuildProgress:
-    """A ``Progress`` that publishes to a flight and remembers what the finished steps took."""
+    """A ``Progress`` that publishes messages and records how long the finished steps took."""
 
     def __init__(self, publish: Callable[[Message], None], environ: Mapping[str, str] | None = None) -> None:
-        """``environ``: values that were given for variables, which no line may tell."""
+        """``environ``: values of variables, which no line may show."""
         self._environ = environ or {}
         self._publish = publish
         self._loop = asyncio.get_running_loop()
         self._started: dict[str, float] = {}
-        self._told: dict[str, float] = {}
+        self._published: dict[str, float] = {}
+        """When progress of a step was last published."""
         self._totals: dict[str, int | None] = {}
         self._durations: list[tuple[str, float, int | None]] = []
 
@@ -54,9 +57,9 @@ class BuildProgress:
         if total is not None:
             self._totals[step] = total
         now = time.monotonic()
-        if now - self._told.get(step, 0.0) < _INTERVAL and done != total:
+        if now - self._published.get(step, 0.0) < _INTERVAL and done != total:
             return
-        self._told[step] = now
+        self._published[step] = now
         self._send(Message(event="progress", step=step, done=done, total=self._totals.get(step)))
 
     def finish(self, step: StepKind) -> None:
@@ -68,12 +71,12 @@ class BuildProgress:
     def log(self, line: str) -> None:
         self._send(concealed(Message(event="log", line=redact(line)), self._environ))
 
-    def acquire_slot(self, turn: asyncio.Lock | asyncio.Semaphore) -> AbstractAsyncContextManager[None]:
-        """Hold ``turn``; see the function."""
-        return acquire_slot(turn, self._send)
+    def acquire_slot(self, slot: asyncio.Lock | asyncio.Semaphore) -> AbstractAsyncContextManager[None]:
+        """Hold ``slot``; see the function."""
+        return acquire_slot(slot, self._send)
 
     async def record(self, index: Index) -> None:
-        """Keep what the steps took, for estimates; only downloads are counted in bytes."""
+        """Store how long the steps took, for estimates; only downloads are counted in bytes."""
         for step, seconds, total in self._durations:
             await index.durations.record(step, seconds, total if step == "download" else None)
 

@@ -1,8 +1,9 @@
-"""One execution for many who want it: single flight with interest.
+"""One execution of a task for everybody who asks for it (single flight), cancelled when nobody is interested any more.
 
-A flight starts with the first who joins, tells everything it does to all who listen (late ones get what they missed),
-and is cancelled when the last one leaves. A flight that is being cancelled takes nobody on board: who comes then waits
-for its end and starts a new one, so no one is handed the failure of somebody else's Ctrl-C.
+A shared task starts with the first subscriber and publishes everything it does to all listeners; late ones get what
+they missed. It is cancelled when the last subscriber leaves. A task that is being cancelled accepts no new
+subscribers: who comes then waits for its end and starts a new one, so that nobody gets the failure of somebody else's
+Ctrl-C.
 """
 
 from __future__ import annotations
@@ -15,52 +16,56 @@ from typing import Generic, TypeVar
 from roost.wire.builds import Message
 
 Outcome = TypeVar("Outcome")
+Start = Callable[["SharedTask[Outcome]"], Awaitable[Outcome]]
+"""The execution: gets its shared task, to publish messages to."""
 
-# A listener that does not read must cost the flight nothing: beyond this many lines the oldest go.
 _BACKLOG = 10_000
+"""Messages that are stored for a listener that does not read: beyond this the oldest are dropped."""
 
 
 class Listener:
-    """One reader's view of a flight. Progress that was not read yet is replaced by newer progress of the same step."""
+    """One reader's view of a shared task. Unread progress is replaced by newer progress of the same step."""
 
     def __init__(self, backlog: list[Message]) -> None:
-        self._waiting: list[Message] = list(backlog)
+        self._unread: list[Message] = list(backlog)
         self._changed = asyncio.Event()
         self._closed = False
-        if self._waiting:
+        if self._unread:
             self._changed.set()
 
     def put(self, message: Message) -> None:
-        append_coalesced(self._waiting, message)
+        append_coalesced(self._unread, message)
         self._changed.set()
 
     def close(self) -> None:
+        """Accept no more messages; unread ones can still be read."""
         self._closed = True
         self._changed.set()
 
     async def batches(self) -> AsyncIterator[list[Message]]:
-        """What came since the last batch, till the flight ends."""
-        while not (self._closed and not self._waiting):
+        """Yield the messages since the last batch until the task ends."""
+        while not (self._closed and not self._unread):
             await self._changed.wait()
             self._changed.clear()
-            taken, self._waiting = self._waiting, []
-            yield taken
+            batch, self._unread = self._unread, []
+            yield batch
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Every message till the flight ends."""
+        """Yield every message until the task ends."""
         async for batch in self.batches():
             for message in batch:
                 yield message
 
 
 async def relay(listener: Listener, notify: Callable[[Message], None]) -> None:
-    """Pass every message of ``listener`` to ``notify``, until the listener is closed."""
+    """Pass every message of ``listener`` on to ``notify`` until the task ends."""
     async for message in listener.messages():
         notify(message)
 
 
 def append_coalesced(backlog: list[Message], message: Message) -> None:
-    """Append, dropping older progress of the same step, and the oldest lines where there are too many."""
+    """Append ``message``; it replaces older progress of the same step at the end, and the oldest messages are dropped
+    if there are too many."""
     if message.event == "progress" and backlog:
         last = backlog[-1]
         if last.event == "progress" and last.step == message.step:
@@ -72,133 +77,134 @@ def append_coalesced(backlog: list[Message], message: Message) -> None:
 
 
 class SharedTask(Generic[Outcome]):
-    """One execution, its history and its listeners."""
+    """One execution, its messages so far, its listeners, and the subscribers among them."""
 
-    def __init__(self, start: Callable[[SharedTask[Outcome]], Awaitable[Outcome]]) -> None:
+    def __init__(self, start: Start[Outcome]) -> None:
         self._history: list[Message] = []
         self._listeners: set[Listener] = set()
-        self._passengers: set[Listener] = set()
-        self.cancelling = False
-        self.closed = False
-        """All was told: who comes now wants another flight, and nobody's leaving cancels what is left to do."""
-        self._task = asyncio.create_task(self._fly(start))
+        self._subscribers: set[Listener] = set()
+        """Listeners that want the outcome: the task is cancelled when the last of them leaves."""
+        self.is_cancelling = False
+        self.is_closed = False
+        """Everything was published: new requests need another task, and unsubscribing cancels nothing any more."""
+        self._task = asyncio.create_task(self._execute(start))
 
-    async def _fly(self, start: Callable[[SharedTask[Outcome]], Awaitable[Outcome]]) -> Outcome:
+    async def _execute(self, start: Start[Outcome]) -> Outcome:
         try:
             return await start(self)
         finally:
             self.close()
 
     def close(self) -> None:
-        """Nothing more will be told."""
-        self.closed = True
+        """Publish nothing more."""
+        self.is_closed = True
         for listener in self._listeners:
             listener.close()
 
     @property
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         return self._task.done()
 
     def publish(self, message: Message) -> None:
-        """Tell all listeners; call in the event loop's thread."""
+        """Send ``message`` to all listeners. Call it in the event loop's thread."""
         append_coalesced(self._history, message)
         for listener in self._listeners:
             listener.put(message)
 
     def listen(self) -> Listener:
-        """Hear everything without keeping the flight in the air."""
+        """Return a listener that gets everything, without interest in the outcome."""
         listener = Listener(self._history)
         if self._task.done():
             listener.close()
         self._listeners.add(listener)
         return listener
 
-    def board(self) -> Listener:
-        """Hear everything and want the outcome."""
+    def subscribe(self) -> Listener:
+        """Return a listener that gets everything, with interest in the outcome."""
         listener = self.listen()
-        self._passengers.add(listener)
+        self._subscribers.add(listener)
         return listener
 
-    def leave(self, listener: Listener) -> None:
-        """Want it no more; the last who leaves cancels the flight."""
+    def unsubscribe(self, listener: Listener) -> None:
+        """Withdraw the interest of ``listener``; without any left, the task is cancelled."""
         self._listeners.discard(listener)
-        self._passengers.discard(listener)
-        if not self._passengers and not self.closed:
+        self._subscribers.discard(listener)
+        if not self._subscribers and not self.is_closed:
             self.cancel()
 
     def cancel(self) -> None:
-        self.cancelling = True
+        """Cancel the task for everybody."""
+        self.is_cancelling = True
         self._task.cancel()
 
     async def outcome(self) -> Outcome:
-        """What the execution returned or raised. Cancelling the waiter does not cancel the flight."""
+        """Return or raise what the execution returned or raised. Cancelling the waiter does not cancel the task."""
         return await asyncio.shield(self._task)
 
-    async def over(self) -> None:
-        """Wait for the end, whatever it is."""
+    async def wait_end(self) -> None:
+        """Wait until the task ends, however it ends."""
         await asyncio.wait([self._task])
 
-    def when_over(self, then: Callable[[], None]) -> None:
-        """Call ``then`` at the end. The failure was told as a message, so nobody need have awaited the outcome."""
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when the task ends."""
 
-        def landed(task: asyncio.Task[Outcome]) -> None:
+        def retrieve(task: asyncio.Task[Outcome]) -> None:
+            # A failure was published as a message, so that nobody need have awaited the outcome: asyncio would log an
+            # exception that was never retrieved.
             if not task.cancelled():
                 task.exception()
-            then()
+            callback()
 
-        self._task.add_done_callback(landed)
+        self._task.add_done_callback(retrieve)
 
 
 class SharedTasks(Generic[Outcome]):
-    """The flights under way, by key."""
+    """The shared tasks that are running, by key."""
 
     def __init__(self) -> None:
-        self._flights: dict[Hashable, SharedTask[Outcome]] = {}
+        self._tasks: dict[Hashable, SharedTask[Outcome]] = {}
 
     def __len__(self) -> int:
-        return sum(not flight.done for flight in self._flights.values())
+        return sum(not task.is_done for task in self._tasks.values())
 
     @asynccontextmanager
     async def join(
-        self, key: Hashable, start: Callable[[SharedTask[Outcome]], Awaitable[Outcome]]
+        self, key: Hashable, start: Start[Outcome]
     ) -> AsyncIterator[tuple[SharedTask[Outcome], Listener, bool]]:
-        """The flight of ``key``, a listener on it, and whether it was under way already."""
-        current = await self._current(key)
-        joined = current is not None
-        flight = current if current is not None else self._take_off(key, start)
-        listener = flight.board()
+        """Yield the task of ``key``, a subscribed listener, and whether the task was running already."""
+        running = await self._find_open(key)
+        task = running if running is not None else self._create(key, start)
+        listener = task.subscribe()
         try:
-            yield flight, listener, joined
+            yield task, listener, running is not None
         finally:
-            flight.leave(listener)
-            if flight.cancelling:
-                await asyncio.shield(flight.over())
+            task.unsubscribe(listener)
+            if task.is_cancelling:
+                await asyncio.shield(task.wait_end())
 
-    def _take_off(
-        self, key: Hashable, start: Callable[[SharedTask[Outcome]], Awaitable[Outcome]]
-    ) -> SharedTask[Outcome]:
-        flight = self._flights[key] = SharedTask(start)
-        flight.when_over(lambda: self._land(key, flight))
-        return flight
+    def _create(self, key: Hashable, start: Start[Outcome]) -> SharedTask[Outcome]:
+        task = self._tasks[key] = SharedTask(start)
+        task.on_end(lambda: self._discard(key, task))
+        return task
 
-    async def _current(self, key: Hashable) -> SharedTask[Outcome] | None:
-        while (flight := self._flights.get(key)) is not None:
-            if not (flight.cancelling or flight.closed):
-                return flight
-            await flight.over()
-            if self._flights.get(key) is flight:
-                self._land(key, flight)
+    async def _find_open(self, key: Hashable) -> SharedTask[Outcome] | None:
+        """Return the task of ``key`` that accepts subscribers, after waiting for the end of one that does not."""
+        while (task := self._tasks.get(key)) is not None:
+            if not (task.is_cancelling or task.is_closed):
+                return task
+            await task.wait_end()
+            self._discard(key, task)
         return None
 
-    def _land(self, key: Hashable, flight: SharedTask[Outcome]) -> None:
-        if self._flights.get(key) is flight:
-            del self._flights[key]
+    def _discard(self, key: Hashable, task: SharedTask[Outcome]) -> None:
+        if self._tasks.get(key) is task:
+            del self._tasks[key]
 
     async def cancel_all(self) -> None:
-        """For a graceful stop."""
-        flights = list(self._flights.values())
-        for flight in flights:
-            flight.cancel()
-        for flight in flights:
+        """Cancel every task and wait for their ends, for a graceful stop."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
             with suppress(asyncio.CancelledError):
-                await flight.over()
+                await task.wait_end()

@@ -1,11 +1,11 @@
-"""Records of the store as the wire shows them."""
+"""Conversion of records and errors to their wire form."""
 
 from __future__ import annotations
 
 import msgspec
 
 from roost.daemon.credentials.redaction import redact, redact_value
-from roost.model.errors import CodedError
+from roost.model.errors import BuildError, CodedError
 from roost.model.records import HOST_SCOPE, Artifact, Generation, RunRecord
 from roost.wire.environments import GenerationView
 from roost.wire.plans import ArtifactView
@@ -14,7 +14,7 @@ from roost.wire.runs import RunView
 
 
 def error_body(error: CodedError) -> ErrorBody:
-    """The wire's form of an error; credentials are taken out of its texts."""
+    """Return the wire form of ``error``, without credentials in its texts."""
     where = error.location
     return ErrorBody(
         code=error.code,
@@ -27,8 +27,24 @@ def error_body(error: CodedError) -> ErrorBody:
     )
 
 
+def as_coded_error(error: BaseException, activity: str = "build") -> CodedError:
+    """Return ``error`` itself if it has a code, else an error that says that it stopped ``activity``."""
+    if isinstance(error, CodedError):
+        return error
+    return BuildError(
+        f"The {activity} stopped on {type(error).__name__}: {error}", hint="`roost daemon logs` has the trace."
+    )
+
+
+def build_failure_body(error: CodedError) -> ErrorBody:
+    """Return the wire form of an error that ended a build. An error without an exit status of its own (a full disk)
+    gets that of a failed build."""
+    body = error_body(error)
+    return msgspec.structs.replace(body, exit_status=BuildError.exit_status) if body.exit_status == 1 else body
+
+
 def artifact_view(artifact: Artifact) -> ArtifactView:
-    """A prefix by its path, an image by its reference."""
+    """Return the wire form of a prefix (by its path) or an image (by its reference)."""
     prefix = artifact.kind == "prefix"
     return ArtifactView(
         kind=artifact.kind,
@@ -41,7 +57,7 @@ def artifact_view(artifact: Artifact) -> ArtifactView:
 
 
 def generation_view(generation: Generation) -> GenerationView:
-    """A generation; whether it stays on this machine is told apart from its platform."""
+    """Return the wire form of a generation; ``host`` says apart from its platform that it stays on this machine."""
     return GenerationView(
         number=generation.number,
         lock_digest=generation.lock_digest,
@@ -55,7 +71,7 @@ def generation_view(generation: Generation) -> GenerationView:
 
 
 def run_view(run: RunRecord) -> RunView:
-    """A run, for a list or one alone."""
+    """Return the wire form of a run."""
     return RunView(
         id=run.id,
         state=run.state,

@@ -13,6 +13,7 @@ from roost.daemon.jobs.lifecycle import DaemonBusyError
 from roost.daemon.server.app import VERSION
 from roost.daemon.server.doctor import DoctorResponse, examine
 from roost.daemon.server.keys import CONFIG, EVENTS, LIFECYCLE, ROUTES, STORE
+from roost.daemon.server.ndjson import NdjsonWriter
 from roost.daemon.server.openapi import openapi
 from roost.daemon.server.routing import Call, Route
 from roost.model.records import Event
@@ -60,7 +61,7 @@ async def version(call: Call[None]) -> VersionResponse:
         store_format=STORE_FORMAT,
         root=call.app[STORE].layout.root,
         pid=os.getpid(),
-        idle=call.app[LIFECYCLE].idle,
+        idle=call.app[LIFECYCLE].is_idle,
         config=config.path,
         config_expected=config.expected_path,
     )
@@ -68,7 +69,7 @@ async def version(call: Call[None]) -> VersionResponse:
 
 async def shutdown(call: Call[ShutdownRequest]) -> ShutdownResponse:
     lifecycle = call.app[LIFECYCLE]
-    if call.body.if_idle and not lifecycle.idle:
+    if call.body.if_idle and not lifecycle.is_idle:
         raise DaemonBusyError("The daemon is busy.", hint="Wait, or stop it all the same.", fields=dict(lifecycle.held))
     lifecycle.stop("asked to over the socket")
     return ShutdownResponse(stopping=True, pid=os.getpid())
@@ -78,8 +79,11 @@ async def doctor(call: Call[None]) -> DoctorResponse:
     return await examine(call.app[STORE].layout.root, call.app[CONFIG])
 
 
-async def events(call: Call[None]) -> web.StreamResponse:
-    return await call.app[EVENTS].stream(call.request, call.query(EventsQuery).since)
+async def stream_events(call: Call[None]) -> web.StreamResponse:
+    events, daemon = call.app[EVENTS], call.app[CONFIG].daemon
+    writer = NdjsonWriter(limit=daemon.stream_queue, interval=daemon.heartbeat_seconds, heartbeat=events.heartbeat)
+    with events.follow(writer, call.query(EventsQuery).since) as past:
+        return await writer.send(call.request, before=past)
 
 
 async def document(call: Call[None]) -> dict[str, Any]:
@@ -98,5 +102,5 @@ ROUTES_DAEMON = [
         summary="Stop: builds are cancelled, detached runs go on",
     ),
     Route("GET", "/v1/doctor", doctor, response=DoctorResponse, summary="What is wrong with this machine"),
-    Route("GET", "/v1/events", events, query=EventsQuery, response=Event, stream=True, summary="What happens"),
+    Route("GET", "/v1/events", stream_events, query=EventsQuery, response=Event, stream=True, summary="What happens"),
 ]

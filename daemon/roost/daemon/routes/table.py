@@ -78,8 +78,7 @@ async def _begin_work(app: web.Application) -> None:
 
 
 def _events(store: Store, config: Config, lifecycle: Lifecycle) -> Events:
-    daemon = config.daemon
-    events = Events(store.index, keep=daemon.event_retention, limit=daemon.stream_queue, every=daemon.heartbeat_seconds)
+    events = Events(store.index, keep=config.daemon.event_retention)
 
     async def end() -> None:
         events.end()

@@ -18,12 +18,11 @@ from typing import Protocol
 
 import msgspec
 
-from roost.daemon.builds.records import as_roost_error
 from roost.daemon.config.ids import new_id
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import DaemonStoppingError, Lifecycle
-from roost.daemon.jobs.views import error_body
+from roost.daemon.jobs.views import as_coded_error, error_body
 from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError, StoreError
 from roost.model.records import Change, Known, RunRecord, RunState
 from roost.store.clock import utc_now
@@ -120,7 +119,7 @@ class Runs:
         source = resolved.source
         seen = Known(digest=resolved.digest, canonical=resolved.canonical, name=source.name, source=source.path)
         keep = partial(self._store.index.begin_run, run, seen, resolved.settings_canonical)
-        return await self._events.along(keep, "run-created", run=run.id, command=list(run.command))
+        return await self._events.record_with(keep, "run-created", run=run.id, command=list(run.command))
 
     async def get(self, run_id: str) -> RunRecord:
         """Raises LookupFailedError."""
@@ -151,7 +150,7 @@ class Runs:
         body = msgspec.to_builtins(error_body(error))
         end = {"state": "failed", "ended": utc_now(), "exit_status": exit_status, "error": body}
         keep = partial(self._store.index.end_run, run_id, end)
-        await self._events.along(keep, "run-ended", run=run_id, state="failed", code=error.code)
+        await self._events.record_with(keep, "run-ended", run=run_id, state="failed", code=error.code)
 
     def note_cancelled(self, run_id: str) -> None:
         """Whatever it ends with, it was cancelled."""
@@ -167,7 +166,7 @@ class Runs:
         status = found.exit_status
         end = {"state": state, "exit_status": status, "ended": found.ended or utc_now()}
         keep = partial(self._store.index.end_run, run_id, end)
-        run = await self._events.along(keep, "run-ended", run=run_id, state=state, exit_status=status)
+        run = await self._events.record_with(keep, "run-ended", run=run_id, state=state, exit_status=status)
         self._cancelled.discard(run_id)
         self.spawn(self._sweep())
         return run
@@ -284,7 +283,7 @@ class Runs:
         except Exception as error:
             if not isinstance(error, CodedError):
                 log.exception("Run %s could not be started", run_id)
-            await self._fail_or_look_later(run_id, as_roost_error(error, "run"))
+            await self._fail_or_look_later(run_id, as_coded_error(error, "run"))
 
     async def _fail_or_look_later(self, run_id: str, error: CodedError) -> None:
         try:
@@ -345,7 +344,7 @@ class Runs:
                 yield chunk
             if over or not follow:
                 return
-            if self._lifecycle.stopping:
+            if self._lifecycle.is_stopping:
                 raise DaemonStoppingError("The daemon is stopping", hint="Follow again: the run goes on.")
             await asyncio.sleep(_FOLLOW_SECONDS)
 

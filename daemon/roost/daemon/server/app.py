@@ -119,7 +119,7 @@ async def check_protocol(request: web.Request, handler: Handler) -> web.StreamRe
     stop may be asked in any, so that a newer client can replace an older daemon."""
     asked = request.headers.get(PROTOCOL_HEADER, str(PROTOCOL))
     if asked != str(PROTOCOL) and request.path != "/v1/shutdown":
-        raise _other_protocol(asked, idle=request.app[LIFECYCLE].idle)
+        raise _other_protocol(asked, idle=request.app[LIFECYCLE].is_idle)
     return await handler(request)
 
 
@@ -138,7 +138,7 @@ async def count_activity(request: web.Request, handler: Handler) -> web.StreamRe
     if request.path in UNCOUNTED:
         lifecycle.touch()
         return await handler(request)
-    if lifecycle.stopping:
+    if lifecycle.is_stopping:
         raise DaemonStoppingError("The daemon is stopping.", hint="Try again: the client starts a new one.")
     with lifecycle.hold("request"):
         return await handler(request)

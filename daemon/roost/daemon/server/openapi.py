@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from roost.daemon.jobs.ndjson import CONTENT_TYPE
+from roost.daemon.server.ndjson import CONTENT_TYPE
 from roost.daemon.server.routing import Route
 from roost.wire.protocol import PROTOCOL, ErrorBody
 

@@ -9,7 +9,7 @@ from contextlib import aclosing
 import msgspec
 from aiohttp import web
 
-from roost.daemon.jobs.ndjson import CONTENT_TYPE
+from roost.daemon.server.ndjson import CONTENT_TYPE
 from roost.wire.builds import Message
 
 HEARTBEAT_SECONDS = 15.0

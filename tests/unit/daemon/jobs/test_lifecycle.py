@@ -21,18 +21,18 @@ async def test_zero_means_never() -> None:
     lifecycle = Lifecycle(0)
     lifecycle.touch()
     await asyncio.sleep(0.1)
-    assert not lifecycle.stopping
+    assert not lifecycle.is_stopping
 
 
 async def test_what_is_held_keeps_it_and_its_end_starts_the_time_anew() -> None:
     lifecycle = Lifecycle(0.1)
     lifecycle.touch()
     with lifecycle.hold("build"), lifecycle.hold("build"):
-        assert not lifecycle.idle
+        assert not lifecycle.is_idle
         assert lifecycle.held == {"build": 2}
         await asyncio.sleep(0.3)
-        assert not lifecycle.stopping
-    assert lifecycle.idle
+        assert not lifecycle.is_stopping
+    assert lifecycle.is_idle
     began = time.monotonic()
     await asyncio.wait_for(lifecycle.wait(), 5)
     assert time.monotonic() - began >= 0.09
@@ -44,7 +44,7 @@ async def test_a_request_puts_the_end_off() -> None:
     for _ in range(6):
         await asyncio.sleep(0.1)
         lifecycle.touch()
-    assert not lifecycle.stopping
+    assert not lifecycle.is_stopping
     await asyncio.wait_for(lifecycle.wait(), 5)
 
 
