@@ -17,7 +17,7 @@ from roost.client.api.configurations.run_config import ScriptRunConfig
 from roost.client.api.errors import UsageError
 from roost.client.api.experiment import Experiment
 from roost.client.api.workspace import Workspace
-from roost.client.launch.supervise import Supervised
+from roost.client.launch.supervise import Supervisor
 
 TRAIN = 'name = "train"\n[pip]\nrequirements = ["toy"]\n'
 PASS = ("--", "python", "-c", "print('said')")
@@ -153,7 +153,7 @@ def test_a_run_in_a_folder_that_is_gone_does_not_blame_the_command(tmp_path: Pat
         "socket": str(tmp_path / "none"), "run_id": "r1",
     }  # fmt: skip
     output = io.BytesIO()
-    assert Supervised(str(tmp_path), spec).run(output) == 125
+    assert Supervisor(str(tmp_path), spec).run(output) == 125
     assert f"the folder {gone} is not there" in output.getvalue().decode()
 
 

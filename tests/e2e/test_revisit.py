@@ -137,7 +137,7 @@ def test_a_rerun_whose_prefix_goes_before_it_begins_makes_it_again(
     pip_index.wheel("toy", "1.0")
     roost.ok("run", "--", "python", "-c", "import pathlib; pathlib.Path('done').touch()")
     first = last_run(roost)
-    hold, taken = activate.hold, list[str | None]()
+    hold, taken = activate.hold_lease, list[str | None]()
 
     def gone_first(lease: str | None) -> int | None:
         if len(taken) < 2:

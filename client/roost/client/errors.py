@@ -1,4 +1,4 @@
-"""What the client refuses or was refused, in the wire's shape, and how a person is told."""
+"""Errors of the client, in the shape of the wire's error body, and their text for people."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-Body = dict[str, Any]
+ErrorDocument = dict[str, Any]
 DEFAULT_HINT = "`roost daemon logs` says more; `roost doctor` looks for what is wrong with this machine."
-PLACE_HINT = "Correct that place, then try again."
+LOCATION_HINT = "Correct that place, then try again."
+LAUNCH_FAILED_STATUS = 125
+"""Exit status of ``run``, ``exec`` and ``shell`` if roost failed and not the command, as with ``env`` and docker."""
 
 
 class ClientError(Exception):
-    """An error body (``wire.ErrorBody`` as JSON has it), whether the daemon or the client made it."""
+    """An error found by the daemon or by the client. ``body`` has the fields of ``wire.ErrorBody`` as JSON."""
 
     def __init__(self, body: Mapping[str, Any]) -> None:
         super().__init__(body.get("message", ""))
-        self.body: Body = {
+        self.body: ErrorDocument = {
             "code": "internal",
             "message": "",
             "hint": "",
@@ -37,35 +39,43 @@ class ClientError(Exception):
 
 
 def client_error(code: str, message: str, hint: str, exit_status: int, **fields: object) -> ClientError:
-    """An error that the client itself found."""
+    """Return an error that the client itself found."""
     return ClientError(
         {"code": code, "message": message, "hint": hint, "exit_status": exit_status, "fields": dict(fields)}
     )
 
 
-def unreachable(message: str, hint: str) -> ClientError:
-    """The daemon can't be reached or started: exit status 5."""
+def usage_error(message: str, hint: str) -> ClientError:
+    """Return an error of the command line: code ``usage``, exit status 2."""
+    return client_error("usage", message, hint, 2)
+
+
+def unreachable_error(message: str, hint: str) -> ClientError:
+    """Return an error for a daemon that can't be reached or started: exit status 5, retryable."""
     error = client_error("daemon-unreachable", message, hint, 5)
     error.body["retryable"] = True
     return error
 
 
-def render(body: Mapping[str, Any]) -> str:
-    """One line that says what and where, then one that says what to do."""
+def format_error(body: Mapping[str, Any]) -> str:
+    """Return two lines: location and message, then the hint."""
     message = " ".join(str(body.get("message") or body.get("code")).split())
-    place = _place(body.get("location"), message)
-    hint = " ".join(str(body.get("hint") or (PLACE_HINT if place else DEFAULT_HINT)).split())
-    return f"roost: {place}{message}\n  {hint}"
+    prefix = _location_prefix(body.get("location"), message)
+    hint = " ".join(str(body.get("hint") or (LOCATION_HINT if prefix else DEFAULT_HINT)).split())
+    return f"roost: {prefix}{message}\n  {hint}"
 
 
-def _place(location: Mapping[str, Any] | None, message: str) -> str:
-    """``path:line:column: ``, the path as the reader would type it if it lies under the working folder. A whole file
-    that the message names itself is not said twice."""
+def _location_prefix(location: Mapping[str, Any] | None, message: str) -> str:
+    """Return ``path:line:column: ``, or nothing if there is no location.
+
+    A path below the working folder is relative to it. A location without a line is left out if the message already
+    names the file.
+    """
     if not location:
         return ""
     path = str(location["path"])
     if location.get("line") is None and os.path.basename(path) in message:
         return ""
-    below = os.path.relpath(path) if os.path.isabs(path) else path
-    parts = (path if below.startswith("..") else below, location.get("line"), location.get("column"))
+    relative = os.path.relpath(path) if os.path.isabs(path) else path
+    parts = (path if relative.startswith("..") else relative, location.get("line"), location.get("column"))
     return ":".join(str(part) for part in parts if part is not None) + ": "

@@ -1,6 +1,6 @@
-"""Where ``roost-client`` begins: the hot paths of ``exec`` and ``run`` if they can answer, the command line otherwise.
+"""Entry point of ``roost-client``: the hot paths of ``exec`` and ``run``, else the command line.
 
-Every import here is paid for by each start, so there is next to none.
+Every start pays for every import here, so there are next to none.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ if TYPE_CHECKING:  # importing typing itself costs as much as a request does
 
 
 def main() -> None:
-    """Run the command line of this process and end with its status."""
+    """Run the command line of this process and exit with its status."""
     arguments = sys.argv[1:]
     _open_standard_streams()
     try:
         if arguments[:1] == ["exec"]:
             from roost.client.launch import hot
 
-            hot.attempt(arguments[1:])
+            hot.attempt_exec(arguments[1:])
         if arguments[:1] == ["run"]:
             from roost.client.launch import hot_run
 
-            ended = hot_run.attempt(arguments[1:])
-            if ended is not None:
-                _leave(ended)
+            hot_status = hot_run.attempt_run(arguments[1:])
+            if hot_status is not None:
+                _exit_at_once(hot_status)
         from roost.client.cli.main import run
 
         status = run(arguments)
@@ -37,15 +37,21 @@ def main() -> None:
 
 
 def _open_standard_streams() -> None:
-    """Where the caller closed one, the next file or connection would take its number, and be written to as output."""
+    """Open each closed standard stream on ``/dev/null``.
+
+    The next file or connection would otherwise get the number of a stream that the caller closed, and output would be
+    written to it.
+    """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
 
 
-def _leave(status: int) -> NoReturn:
-    """End at once: taking an interpreter apart that did next to nothing costs a sixth of its start. What the command
-    printed went past Python's buffers."""
+def _exit_at_once(status: int) -> NoReturn:
+    """Exit without the interpreter's clean-up, which costs a sixth of its start.
+
+    The command's output is complete: it went past Python's buffers.
+    """
     if sys.stderr is not None:
         sys.stderr.flush()
     os._exit(status)

@@ -1,5 +1,8 @@
-"""The version of roost: here once, for the package (``pyproject.toml`` reads it) and for the client, which must not
-spend 15 ms on looking it up."""
+"""The version of roost and its order.
+
+A module of its own, because ``pyproject.toml`` reads the version from here, and because the client can't afford the
+15 ms that a look-up in the installed metadata costs.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,19 @@ VERSION = "0.1.0"
 
 
 def is_older(version: object, than: str = VERSION) -> bool:
-    """Whether ``version`` is a release before ``than``; what can't be read as one is not."""
+    """Return whether ``version`` is a release before ``than``. A version that can't be parsed is not older."""
     try:
-        return _release(str(version)) < _release(than)
+        return _release_numbers(str(version)) < _release_numbers(than)
     except ValueError:
         return False
 
 
-def _release(version: str) -> tuple[int, ...]:
-    """The numbers before anything else: ``1.4.0rc1`` counts as ``1.4``, so that nobody restarts in a circle."""
+def _release_numbers(version: str) -> tuple[int, ...]:
+    """Return the leading numbers of ``version``.
+
+    ``1.4.0rc1`` counts as ``1.4``: two clients of such versions would otherwise replace each other's daemon for ever.
+    Raises: ValueError if there is no leading number.
+    """
     numbers = []
     for part in version.split("."):
         if not part.isdecimal():

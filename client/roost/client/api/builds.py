@@ -11,8 +11,8 @@ from typing import Any, TextIO
 from roost.client.api.errors import BuildFailedError, DaemonUnreachableError, of_body, unsupported
 from roost.client.api.variables import with_variables
 from roost.client.api.workspace import Workspace, path_to
-from roost.client.terminal.progress import TITLES
-from roost.client.terminal.text import duration
+from roost.client.terminal.progress import STEP_TITLES
+from roost.client.terminal.text import format_duration
 
 Json = dict[str, Any]
 STATUSES = {"succeeded": "Succeeded", "failed": "Failed", "cancelled": "Canceled"}
@@ -101,9 +101,9 @@ def _lines(messages: Iterator[Json]) -> Iterator[str]:
         if event == "log":
             yield str(message.get("line", ""))
         elif event == "step" and message.get("state") == "started":
-            yield f"{TITLES.get(step, step)} …"
+            yield f"{STEP_TITLES.get(step, step)} …"
         elif event == "result":
-            yield f"ready after {duration(message['result']['seconds'])}"
+            yield f"ready after {format_duration(message['result']['seconds'])}"
         elif event == "error":
             yield f"failed: {message['error']['message']}"
 

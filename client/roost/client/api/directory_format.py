@@ -10,7 +10,7 @@ from typing import Any
 
 from roost.client.api.errors import translated
 from roost.client.api.workspace import Workspace
-from roost.client.terminal.export_files import write_export
+from roost.client.export_files import write_export
 
 Json = dict[str, Any]
 FILE = "azureml_environment.json"

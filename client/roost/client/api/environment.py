@@ -20,7 +20,7 @@ from roost.client.api.sections.databricks import DatabricksSection
 from roost.client.api.sections.docker import ContainerRegistry, DockerBuildContext, DockerSection
 from roost.client.api.sections.others import PythonSection, RSection, SparkSection
 from roost.client.api.workspace import Workspace, path_to
-from roost.client.cli.conda_variables import conda_variables
+from roost.client.transport.variables import conda_variables
 
 if TYPE_CHECKING:
     from roost.client.api.environments import Environments

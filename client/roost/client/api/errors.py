@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from roost.client.errors import ClientError, render
+from roost.client.errors import ClientError, format_error
 
 
 class RoostError(ClientError):
@@ -43,7 +43,7 @@ class RoostError(ClientError):
         return dict(place) if place else None
 
     def __str__(self) -> str:
-        return render(self.body).removeprefix("roost: ")
+        return format_error(self.body).removeprefix("roost: ")
 
 
 class UsageError(RoostError, ValueError):

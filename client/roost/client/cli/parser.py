@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NoReturn, TypeAlias
 
-from roost.client.cli.context import Context, wrong_usage
+from roost.client.cli.context import Context
+from roost.client.errors import usage_error
 from roost.client.version import VERSION
 
 Handler = Callable[[Context], int]
-LAUNCHING = ("run", "exec", "shell")
-WITH_COMMAND = ("run", "exec")
+LAUNCH_COMMANDS = ("run", "exec", "shell")
+TRAILING_COMMAND = ("run", "exec")
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
@@ -25,7 +26,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises ``ClientError`` with exit status 2."""
-        raise wrong_usage(message[:1].upper() + message[1:], f"See `{self.prog} --help`.")
+        raise usage_error(message[:1].upper() + message[1:], f"See `{self.prog} --help`.")
 
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -107,7 +108,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if not arguments:
         parser.print_help(sys.stderr)
         raise SystemExit(2)
-    own, command = split_command(parser, arguments) if arguments[0] in WITH_COMMAND else (list(arguments), [])
+    own, command = split_command(parser, arguments) if arguments[0] in TRAILING_COMMAND else (list(arguments), [])
     options, unknown = parser.parse_known_args(own)
     if unknown:
         commands_of(parser).get(own[0], parser).error(f"no such option or argument here: {' '.join(unknown)}")

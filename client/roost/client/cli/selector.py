@@ -7,7 +7,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from roost.client.cli.context import Context, wrong_usage
+from roost.client.cli.context import Context
+from roost.client.errors import usage_error
 
 
 def add_what(parser: argparse.ArgumentParser, *, many_targets: bool = False, results: bool = True) -> None:
@@ -48,7 +49,7 @@ def what(context: Context, command: Sequence[str] = ()) -> dict[str, Any]:
 def utf8(text: str, name: str) -> str:
     """``text``, which goes over the wire as it is. Raises ``ClientError`` where its bytes are no UTF-8."""
     if readable(text) != text:
-        raise wrong_usage(f"{name} is no UTF-8: {readable(text)}", "Rename it.")
+        raise usage_error(f"{name} is no UTF-8: {readable(text)}", "Rename it.")
     return text
 
 
@@ -62,4 +63,4 @@ def working_folder() -> str:
     try:
         return os.getcwd()
     except FileNotFoundError as error:
-        raise wrong_usage("The working folder is gone.", "Change to a folder that exists.") from error
+        raise usage_error("The working folder is gone.", "Change to a folder that exists.") from error

@@ -1,4 +1,4 @@
-"""Entering an environment: its changes to the variables, what a command's first word means, and the lease.
+"""Entering an environment: its changes to the variables, the program of a command, and the prefix's lease.
 
 Part of the hot path: it imports what the interpreter has loaded already, and one small C module.
 """
@@ -15,15 +15,15 @@ if TYPE_CHECKING:  # importing typing itself costs as much as the request does
     from typing import Any, NoReturn, TypeAlias
 
     Launch: TypeAlias = Mapping[str, Any]
-    """A ``wire.Launch`` as it came from JSON."""
+    """A ``wire.Launch`` as decoded from JSON."""
 
 
 class LeaseGoneError(Exception):
-    """The prefix is being removed, or was: ask the daemon again."""
+    """The prefix was removed or is being removed: request the launch again."""
 
 
 class CommandError(Exception):
-    """The command can't be started. ``status`` is what shells end with: 127 not found, 126 not executable."""
+    """The command can't be started. ``status`` is a shell's exit status: 127 not found, 126 not executable."""
 
     def __init__(self, message: str, status: int, hint: str = "") -> None:
         super().__init__(message)
@@ -33,17 +33,19 @@ class CommandError(Exception):
         )
 
 
-def environment(launch: Launch, base: Mapping[str, str], extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """``base`` after the activation's changes, then the settings' variables, then ``extra``."""
+def activated_environment(
+    launch: Launch, base: Mapping[str, str], extra: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the variables ``base`` after the activation's changes, the settings' variables, then ``extra``."""
     environ = dict(base)
     for change in launch["changes"]:
-        _apply(environ, change)
+        _apply_change(environ, change)
     environ.update(launch["variables"])
     environ.update(extra or {})
     return environ
 
 
-def _apply(environ: dict[str, str], change: Mapping[str, str]) -> None:
+def _apply_change(environ: dict[str, str], change: Mapping[str, str]) -> None:
     name, action, value = change["name"], change["action"], change.get("value", "")
     before = environ.get(name)
     if action == "unset":
@@ -56,38 +58,46 @@ def _apply(environ: dict[str, str], change: Mapping[str, str]) -> None:
         environ[name] = before + change.get("separator", ":") + value
 
 
-def resolve(command: Sequence[str], python: str | None, environ: Mapping[str, str], cwd: str = ".") -> list[str]:
-    """``command`` with the absolute path of its program first: ``python`` is the environment's, ``x.py`` is a script
-    for it, anything else is looked for on the environment's PATH. Raises ``CommandError``."""
+def resolve_command(
+    command: Sequence[str], python: str | None, environ: Mapping[str, str], cwd: str = "."
+) -> list[str]:
+    """Return ``command`` with the path of its program first.
+
+    1. ``python`` and ``python3`` are the environment's interpreter ``python``.
+    2. An existing ``x.py`` is a script for that interpreter.
+    3. Anything with a slash is a path; anything else is looked up on the environment's PATH.
+
+    Raises: CommandError if the program is not found or not executable.
+    """
     first = command[0]
     if python and first in ("python", "python3"):
         return [python, *command[1:]]
     if python and first.endswith(".py") and os.path.isfile(os.path.join(cwd, first)):
         return [python, *command]
-    return [_search(first, environ), *command[1:]]
+    return [_find_program(first, environ), *command[1:]]
 
 
-def _search(name: str, environ: Mapping[str, str]) -> str:
-    """As execvp(3): the first that can be executed, and EACCES only if none can."""
+def _find_program(name: str, environ: Mapping[str, str]) -> str:
+    """Search like execvp(3): the first executable file wins, and EACCES is reported only if there is none."""
     if "/" in name:
         return name
-    refused = False
+    found_unexecutable = False
     for folder in environ.get("PATH", os.defpath).split(":"):
         path = os.path.join(folder or ".", name)
         if os.path.isfile(path):
             if os.access(path, os.X_OK):
                 return path
-            refused = True
-    if refused:
+            found_unexecutable = True
+    if found_unexecutable:
         raise CommandError(f"{name}: found on PATH, but not executable", 126)
     missing = "no such file, and no such command" if name.endswith(".py") else "no such command"
     raise CommandError(f"{name}: {missing} in the environment or on PATH", 127)
 
 
-def hold(lease: str | None) -> int | None:
-    """Lock the lease (shared) for this process and all that inherit it, and note the use.
+def hold_lease(lease: str | None) -> int | None:
+    """Lock the lease (shared) for this process and all that inherit it, and record the use.
 
-    Returns the descriptor. Raises ``LeaseGoneError`` where the prefix was removed meanwhile.
+    Return the descriptor, ``None`` without a lease. Raises: LeaseGoneError if the prefix was removed meanwhile.
     """
     if lease is None:
         return None
@@ -97,6 +107,8 @@ def hold(lease: str | None) -> int | None:
         raise LeaseGoneError(lease) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        # Deletion unlinks the lease while it holds the exclusive lock: whoever opened the file before that and
+        # locks it afterwards holds a lease of nothing.
         os.stat(lease)
     except (FileNotFoundError, BlockingIOError) as error:
         os.close(descriptor)
@@ -106,17 +118,17 @@ def hold(lease: str | None) -> int | None:
     return descriptor
 
 
-def replace(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
-    """Become ``command``. Raises ``CommandError`` where that fails, with a shell's status."""
+def replace_process(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
+    """Become ``command``. Raises: CommandError if that fails, with a shell's status."""
     try:
         os.execve(command[0], list(command), dict(environ))
     except OSError as error:
-        if error.errno == errno.ENOEXEC:  # a script without a first line that names its interpreter
+        if error.errno == errno.ENOEXEC:  # a script whose first line names no interpreter
             os.execve("/bin/sh", ["/bin/sh", *command], dict(environ))
-        raise start_error(command[0], error) from error
+        raise command_error(command[0], error) from error
 
 
-def start_error(name: str, error: OSError) -> CommandError:
-    """What a failed exec means to a shell."""
+def command_error(name: str, error: OSError) -> CommandError:
+    """Translate a failed exec to a shell's exit status."""
     missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
     return CommandError(f"{name}: {error.strerror}", 127 if missing else 126)

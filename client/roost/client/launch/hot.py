@@ -1,7 +1,7 @@
-"""The hot path: ``roost exec`` of an environment that is ready, in one request and one exec.
+"""Hot path of ``roost exec`` of an environment that is ready: one request and one exec.
 
-It speaks HTTP by hand over the C module below ``socket`` and JSON by the one below ``json``: importing their Python
-halves costs more than all the rest. Whatever is out of the ordinary goes the long way instead, from the start.
+HTTP is written by hand over the C module below ``socket``, and JSON is read by the C module below ``json``: importing
+their Python halves costs more than all the rest. Whatever is out of the ordinary is left to the command line.
 """
 
 from __future__ import annotations
@@ -19,26 +19,29 @@ if TYPE_CHECKING:  # importing typing itself costs as much as the request does
     from typing import Any
 
 PROTOCOL = 1
-"""As in ``wire``, which is not imported here; a test compares them."""
+"""The same as in ``roost.wire``, which is not imported here; a test compares them."""
 
 
-def attempt(arguments: Sequence[str]) -> None:
-    """Become the command. Returns where the long way must be taken."""
-    asked = _parse(arguments)
+def attempt_exec(arguments: Sequence[str]) -> None:
+    """Become the command that ``arguments`` (those after ``exec``) name. Return if the command line must do it."""
+    request = _parse_exec(arguments)
+    if request is None:
+        return
     try:
-        answer = _ask(asked) if asked else None
-    except FileNotFoundError:  # the working folder is gone: that is said on the long way
+        answer = _request_launch(*request)
+    except FileNotFoundError:  # the working folder no longer exists; the command line reports it
         return
     launch = answer.get("launch") if answer else None
-    if asked and launch:
-        _start(launch, asked[2])
+    if launch:
+        _become_command(launch, request[2])
 
 
-def _start(launch: dict[str, Any], command: Sequence[str]) -> None:
+def _become_command(launch: dict[str, Any], command: Sequence[str]) -> None:
+    """Replace this process, or exit with a shell's status. Return if the prefix was removed meanwhile."""
     try:
-        activate.hold(launch["lease"])
-        environ = activate.environment(launch, os.environ)
-        activate.replace(activate.resolve(command, launch["python"], environ), environ)
+        activate.hold_lease(launch["lease"])
+        environ = activate.activated_environment(launch, os.environ)
+        activate.replace_process(activate.resolve_command(command, launch["python"], environ), environ)
     except activate.LeaseGoneError:
         return
     except activate.CommandError as error:
@@ -46,8 +49,8 @@ def _start(launch: dict[str, Any], command: Sequence[str]) -> None:
         sys.exit(error.status)
 
 
-def _parse(arguments: Sequence[str]) -> tuple[str, str, Sequence[str]] | None:
-    """``[-f P | -e N | -n N] [--] COMMAND…`` as (field, value, command); ``None`` for anything more."""
+def _parse_exec(arguments: Sequence[str]) -> tuple[str, str, Sequence[str]] | None:
+    """Parse ``[-f P | -e N | -n N] [--] COMMAND…`` as (field of the selector, value, command); else ``None``."""
     field, value, rest = "", "", arguments
     if len(rest) > 1 and rest[0] in ("-f", "-e", "-n"):
         field, value, rest = "file" if rest[0] == "-f" else "environment", rest[1], rest[2:]
@@ -58,21 +61,21 @@ def _parse(arguments: Sequence[str]) -> tuple[str, str, Sequence[str]] | None:
     return (field, value, rest) if rest and rest[0] else None
 
 
-def _ask(asked: tuple[str, str, Sequence[str]]) -> dict[str, Any] | None:
+def _request_launch(field: str, value: str, command: Sequence[str]) -> dict[str, Any] | None:
+    """Return the ``wire.ExecResponse`` as JSON. Raises: FileNotFoundError if there is no working folder."""
     import _json
     import _socket
 
     quote = _json.encode_basestring_ascii
-    field, value, command = asked
-    what = f'"cwd":{quote(os.getcwd())},"command":[{",".join(map(quote, command))}]'
+    selector = f'"cwd":{quote(os.getcwd())},"command":[{",".join(map(quote, command))}]'
     if field:
-        what += f',"{field}":{quote(value)}'
-    reply = exchange(_socket.socket, "/v1/exec", ('{"what":{' + what + "}}").encode())
-    return decode(_json.make_scanner, reply) if reply else None
+        selector += f',"{field}":{quote(value)}'
+    reply = post(_socket.socket, "/v1/exec", ('{"what":{' + selector + "}}").encode())
+    return decode_object(_json.make_scanner, reply) if reply else None
 
 
-def exchange(make_socket: Callable[[int, int], socket], target: str, body: bytes) -> bytes | None:
-    """POST; the body that answers with 200, ``None`` for anything else."""
+def post(make_socket: Callable[[int, int], socket], target: str, body: bytes) -> bytes | None:
+    """Return the body of the answer to a POST; ``None`` if the daemon is away or its status is not 200."""
     head = (
         f"POST {target} HTTP/1.1\r\nHost: roost\r\nRoost-Protocol: {PROTOCOL}\r\nConnection: close\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -81,27 +84,27 @@ def exchange(make_socket: Callable[[int, int], socket], target: str, body: bytes
     try:
         connection.connect(paths.socket_path())
         connection.sendall(head.encode() + body)
-        return _read(connection)
+        return _read_body(connection)
     except OSError:
         return None
     finally:
         connection.close()
 
 
-def _read(connection: socket) -> bytes | None:
-    """The body of a 200 whose length was told and has come in full."""
+def _read_body(connection: socket) -> bytes | None:
+    """Return the body of a 200 that states its length and is complete, else ``None``."""
     data = b""
     while chunk := connection.recv(65536):
         data += chunk
-    head, found, body = data.partition(b"\r\n\r\n")
-    if not found or not head.startswith(b"HTTP/1.1 200 "):
+    head, separator, body = data.partition(b"\r\n\r\n")
+    if not separator or not head.startswith(b"HTTP/1.1 200 "):
         return None
     length = head.lower().partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0].strip()
     return body if length == str(len(body)).encode() else None
 
 
-class _Scanner:
-    """What the C scanner asks of its context; ``json.JSONDecoder`` has the same."""
+class _ScannerContext:
+    """The attributes that the C scanner reads from its context, as ``json.JSONDecoder`` has them."""
 
     strict = True
     object_hook = object_pairs_hook = None
@@ -112,7 +115,9 @@ class _Scanner:
         self.memo: dict[str, str] = {}
 
 
-def decode(make_scanner: Callable[[Any], Callable[[str, int], tuple[Any, int]]], reply: bytes) -> dict[str, Any] | None:
-    """JSON, by the C module alone."""
-    value, _ = make_scanner(_Scanner())(reply.decode(), 0)
+def decode_object(
+    make_scanner: Callable[[Any], Callable[[str, int], tuple[Any, int]]], reply: bytes
+) -> dict[str, Any] | None:
+    """Decode a JSON object by the C module alone; ``None`` for any other value."""
+    value, _ = make_scanner(_ScannerContext())(reply.decode(), 0)
     return value if isinstance(value, dict) else None

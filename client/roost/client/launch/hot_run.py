@@ -1,7 +1,7 @@
-"""The hot path of ``roost run -t docker``: a container that can start at once, without the command line's own imports.
+"""Hot path of ``roost run -t docker``: start a container without the imports of the command line.
 
-While the engine makes the container, this process has nothing to load. Whatever is out of the ordinary goes the long
-way, before anything was recorded; what fails once the run is recorded is told in the long way's words.
+This process has nothing to load while the engine creates the container. Whatever is out of the ordinary is left to the
+command line before anything is recorded; a failure after the run was recorded is reported here, in the same words.
 """
 
 from __future__ import annotations
@@ -16,36 +16,42 @@ if TYPE_CHECKING:  # importing typing itself costs as much as the request does
     from collections.abc import Sequence
     from typing import Any
 
-NAMES = {"-f": "file", "-e": "environment", "-n": "environment", "--image": "image"}
+SELECTOR_FIELDS = {"-f": "file", "-e": "environment", "-n": "environment", "--image": "image"}
 
 
-def attempt(arguments: Sequence[str]) -> int | None:
-    """The exit status; ``None`` where the long way must be taken."""
-    asked = _parse(arguments)
-    if asked is None:
+def attempt_run(arguments: Sequence[str]) -> int | None:
+    """Run the command that ``arguments`` (those after ``run``) name and return its exit status.
+
+    Return ``None`` if the command line must do it.
+    """
+    request = _parse_run(arguments)
+    if request is None:
         return None
-    field, value, command, quiet = asked
-    terminal = attach.terminal()
+    field, value, command, quiet = request
+    terminal = attach.current_terminal()
     try:
-        answer = _ask(field, value, command, terminal)
-    except FileNotFoundError:  # the working folder is gone: that is said on the long way
+        answer = _request_run(field, value, command, terminal)
+    except FileNotFoundError:  # the working folder no longer exists; the command line reports it
         return None
     if not answer or not answer.get("attach"):
         return None
     if not quiet and (answer.get("warnings") or answer["source"]["path"]):
-        _tell(answer)
+        _print_notes(answer)
     try:
         return attach.attach(paths.socket_path(), answer["run"]["id"], at_terminal=terminal is not None)
-    except (attach.AttachmentLostError, attach.Refused) as error:
-        return _explain(answer["run"]["id"], error)
+    except (attach.AttachmentLostError, attach.AttachRefusedError) as error:
+        return _failure_status(answer["run"]["id"], error)
     except OSError as error:
-        from roost.client.cli.main import output_lost
+        from roost.client.terminal.console import lost_output_status
 
-        return output_lost(error, launching=True)
+        return lost_output_status(error, launching=True)
 
 
-def _parse(arguments: Sequence[str]) -> tuple[str, str, Sequence[str], bool] | None:
-    """``-q``, ``-t docker`` and one name for WHAT, then the command; ``None`` for anything more or less."""
+def _parse_run(arguments: Sequence[str]) -> tuple[str, str, Sequence[str], bool] | None:
+    """Parse ``-q``, ``-t docker``, at most one option that selects an environment, and the command.
+
+    Return (field of the selector, value, command, quiet); ``None`` for anything else.
+    """
     words = list(arguments)
     field = value = target = ""
     quiet = False
@@ -55,54 +61,55 @@ def _parse(arguments: Sequence[str]) -> tuple[str, str, Sequence[str], bool] | N
             quiet = True
         elif word == "-t" and words:
             target = words.pop(0)
-        elif word in NAMES and words and not field:
-            field, value = NAMES[word], words.pop(0)
+        elif word in SELECTOR_FIELDS and words and not field:
+            field, value = SELECTOR_FIELDS[word], words.pop(0)
         else:
             return None
     if words and words[0] == "--":
         del words[0]
-    docker = target == "docker" or (not target and field == "image")  # of others only the daemon knows
-    return (field, value, words, quiet) if docker and words and words[0] else None
+    # Without -t an image runs in docker; which target anything else runs on, only the daemon knows.
+    in_docker = target == "docker" or (not target and field == "image")
+    return (field, value, words, quiet) if in_docker and words and words[0] else None
 
 
-def _ask(field: str, value: str, command: Sequence[str], terminal: dict[str, Any] | None) -> dict[str, Any] | None:
+def _request_run(
+    field: str, value: str, command: Sequence[str], terminal: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    """Return the ``wire.RunResponse`` as JSON. Raises: FileNotFoundError if there is no working folder."""
     import _json
     import _socket
 
     quote = _json.encode_basestring_ascii
     words = ",".join(map(quote, command))
-    what = f'"cwd":{quote(os.getcwd())},"command":[{words}]'
+    selector = f'"cwd":{quote(os.getcwd())},"command":[{words}]'
     if field:
-        what += f',"{field}":{quote(value)}'
-    body = f'"what":{{{what}}},"command":[{words}],"target":"docker"'
+        selector += f',"{field}":{quote(value)}'
+    body = f'"what":{{{selector}}},"command":[{words}],"target":"docker"'
     if terminal:
         size = f'"rows":{terminal["rows"]},"columns":{terminal["columns"]}'
         body += f',"terminal":{{"kind":{quote(terminal["kind"])},{size}}}'
-    reply = hot.exchange(_socket.socket, "/v1/runs", f"{{{body}}}".encode())
-    return hot.decode(_json.make_scanner, reply) if reply else None
+    reply = hot.post(_socket.socket, "/v1/runs", f"{{{body}}}".encode())
+    return hot.decode_object(_json.make_scanner, reply) if reply else None
 
 
-def _context() -> Any:  # noqa: ANN401 - importing its type is what this avoids
-    from argparse import Namespace
+def _print_notes(answer: dict[str, Any]) -> None:
+    from roost.client.terminal.console import Console
 
-    from roost.client.cli.context import Context
-
-    return Context(Namespace(json=False, quiet=False))
-
-
-def _tell(answer: dict[str, Any]) -> None:
-    context = _context()
-    context.announce(answer["source"])
-    context.warn(answer.get("warnings", []))
+    console = Console()
+    console.note_source(answer["source"])
+    console.note_warnings(answer.get("warnings", []))
 
 
-def _explain(run_id: str, error: attach.AttachmentLostError | attach.Refused) -> int | None:
-    """``None``: the image went away since the plan, and the long way plans again."""
-    from roost.client.errors import ClientError
+def _failure_status(run_id: str, error: attach.AttachmentLostError | attach.AttachRefusedError) -> int | None:
+    """Report a failure and return its exit status; ``None`` if the image was removed, so that planning again helps."""
+    from roost.client.errors import LAUNCH_FAILED_STATUS, ClientError
+    from roost.client.launch.attach_failure import resolve_attach_failure
+    from roost.client.terminal.console import Console
+    from roost.client.transport.session import Session
 
-    context = _context()
+    console = Console()
     try:
-        return attach.explained(context, run_id, error)
+        return resolve_attach_failure(console, Session(console.note), run_id, error)
     except ClientError as failure:
-        context.report(failure)
-        return 125
+        console.report_error(failure)
+        return LAUNCH_FAILED_STATUS

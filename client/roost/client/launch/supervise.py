@@ -1,9 +1,11 @@
-"""The supervisor of a run: it outlives the daemon, passes signals on, and leaves the truth about the end on disk.
+"""The supervisor of a run: outlives the daemon, forwards signals, and writes the exit status to disk.
 
     python -m roost.client.launch.supervise FOLDER     a detached run; the specification is JSON on standard input
 
-``FOLDER/lock`` is held by the supervisor and by the command, so that the kernel lets go when the last of them ends;
-``FOLDER/pid`` names the supervisor; ``FOLDER/exit`` is written whole or not at all, before the daemon is told.
+The specification has ``command``, ``cwd``, ``environ``, ``lease`` (path or null), ``python`` (path or null), ``socket``
+and ``run_id``. ``FOLDER/lock`` is held by the supervisor and by the command, so that the kernel releases it when the
+last of them ends; ``FOLDER/pid`` names the supervisor; ``FOLDER/exit`` is written atomically, before the daemon is
+notified.
 """
 
 from __future__ import annotations
@@ -23,96 +25,99 @@ from roost.client.errors import ClientError
 from roost.client.launch import activate
 from roost.client.transport.connection import Daemon
 
-FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
-"""The terminal sends these to every process in front, the command too."""
-PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, *FROM_TERMINAL)
+TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGQUIT)
+"""The terminal sends these to every process of its foreground group, the command included."""
+FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, *TERMINAL_SIGNALS)
 
 
-class Supervised:
-    """One command that runs: pass signals on, wait, tell."""
+class Supervisor:
+    """Runs one command: forwards signals, waits, records the end."""
 
     def __init__(self, folder: str, spec: Mapping[str, Any]) -> None:
         self._folder = folder
         self._spec = spec
         self._process: subprocess.Popen[bytes] | None = None
-        self._early: list[int] = []
+        self._early_signals: list[int] = []
 
     def run(self, output: IO[bytes] | None = None) -> int:
-        """Until the command ends; its status as a shell tells it. ``output``: detached, with nothing to read."""
-        lock = _locked(os.path.join(self._folder, "lock"))
-        lease = activate.hold(self._spec["lease"])
-        _write(os.path.join(self._folder, "pid"), f"{os.getpid()} {_birth()}")
-        self._tell({"state": "running", "pid": os.getpid()})
-        kept = [descriptor for descriptor in (lock, lease) if descriptor is not None]
+        """Run the command to its end and return its status as a shell reports it.
+
+        ``output``: the run is detached, writes there and has no input.
+        Raises: LeaseGoneError if the prefix was removed.
+        """
+        lock = _lock_file(os.path.join(self._folder, "lock"))
+        lease = activate.hold_lease(self._spec["lease"])
+        _write_durably(os.path.join(self._folder, "pid"), f"{os.getpid()} {_start_ticks()}")
+        self._notify_daemon({"state": "running", "pid": os.getpid()})
+        inherited = [descriptor for descriptor in (lock, lease) if descriptor is not None]
         try:
-            with self._passing_on():
-                status = self._command(kept, output)
+            with self._forward_signals():
+                status = self._run_command(inherited, output)
         finally:
-            for descriptor in kept[1:]:
+            for descriptor in inherited[1:]:
                 os.close(descriptor)
-        self._finish(status)
+        ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        _write_durably(os.path.join(self._folder, "exit"), json.dumps({"exit_status": status, "ended": ended}))
+        self._notify_daemon({"state": "succeeded" if status == 0 else "failed", "exit_status": status})
         os.close(lock)
         return status
 
-    def _command(self, kept: Sequence[int], output: IO[bytes] | None) -> int:
+    def _run_command(self, inherited: Sequence[int], output: IO[bytes] | None) -> int:
         try:
-            self._process = self._start(kept, output)
+            self._process = self._start_process(inherited, output)
         except activate.CommandError as error:
             (output or sys.stderr.buffer).write(f"roost: {error}\n  {error.hint}\n".encode())
             return error.status
-        for number in self._early:
+        for number in self._early_signals:
             self._process.send_signal(number)
         status = self._process.wait()
         return status if status >= 0 else 128 - status
 
-    def _start(self, kept: Sequence[int], output: IO[bytes] | None) -> subprocess.Popen[bytes]:
+    def _start_process(self, inherited: Sequence[int], output: IO[bytes] | None) -> subprocess.Popen[bytes]:
         spec = self._spec
-        if not os.path.isdir(spec["cwd"]):  # or the system says of the command that it is not there
+        if not os.path.isdir(spec["cwd"]):  # Popen would report the command as missing
             raise activate.CommandError(f"the folder {spec['cwd']} is not there", 125, "Make it, or run elsewhere.")
-        command = activate.resolve(spec["command"], spec.get("python"), spec["environ"], spec["cwd"])
+        command = activate.resolve_command(spec["command"], spec.get("python"), spec["environ"], spec["cwd"])
         streams: dict[str, Any] = {}
         if output is not None:
             streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
         try:
-            return subprocess.Popen(command, cwd=spec["cwd"], env=spec["environ"], pass_fds=kept, **streams)
+            return subprocess.Popen(command, cwd=spec["cwd"], env=spec["environ"], pass_fds=inherited, **streams)
         except OSError as error:
-            raise activate.start_error(command[0], error) from error
+            raise activate.command_error(command[0], error) from error
 
     @contextlib.contextmanager
-    def _passing_on(self) -> Iterator[None]:
-        """A signal that this process was told to ignore stays ignored, for the command too."""
-        before = {number: signal.getsignal(number) for number in PASSED_ON}
-        caught = [number for number in PASSED_ON if before[number] is not signal.SIG_IGN]
+    def _forward_signals(self) -> Iterator[None]:
+        """Forward signals to the command. One that this process ignores stays ignored, for the command too."""
+        former = {number: signal.getsignal(number) for number in FORWARDED_SIGNALS}
+        caught = [number for number in FORWARDED_SIGNALS if former[number] is not signal.SIG_IGN]
         for number in caught:
-            signal.signal(number, self._pass_on)
+            signal.signal(number, self._forward)
         try:
             yield
         finally:
             for number in caught:
-                signal.signal(number, before[number])
+                signal.signal(number, former[number])
 
-    def _pass_on(self, number: int, frame: object) -> None:
-        if number in FROM_TERMINAL and _in_front():
+    def _forward(self, number: int, frame: object) -> None:
+        if number in TERMINAL_SIGNALS and _is_foreground():
             return
         if self._process is None:
-            self._early.append(number)
+            self._early_signals.append(number)
         elif self._process.returncode is None:
             self._process.send_signal(number)
 
-    def _finish(self, status: int) -> None:
-        ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        _write(os.path.join(self._folder, "exit"), json.dumps({"exit_status": status, "ended": ended}))
-        self._tell({"state": "succeeded" if status == 0 else "failed", "exit_status": status})
-
-    def _tell(self, update: dict[str, Any]) -> None:
-        """A daemon that is away learns it from the folder when it is back."""
+    def _notify_daemon(self, update: dict[str, Any]) -> None:
+        """Send the run's state. A daemon that is away reads it from the folder when it is back."""
         with contextlib.suppress(OSError, ClientError):
             Daemon(self._spec["socket"]).request("PATCH", f"/v1/runs/{self._spec['run_id']}", update)
 
 
-def _birth() -> str:
-    """When this process began, in clock ticks since the system did (field 22 of stat, proc(5)): with it, a later
-    process of the same pid is not taken for this one. Empty where there is no /proc."""
+def _start_ticks() -> str:
+    """Return when this process began, in clock ticks since the system started (field 22 of stat, proc(5)).
+
+    It distinguishes this process from a later one with the same pid. Empty if there is no /proc.
+    """
     try:
         with open("/proc/self/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()[19]
@@ -120,8 +125,8 @@ def _birth() -> str:
         return ""
 
 
-def _in_front() -> bool:
-    """Whether the terminal counts this process's group as the one in front."""
+def _is_foreground() -> bool:
+    """Return whether this process's group is the foreground group of its terminal."""
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:
@@ -134,14 +139,15 @@ def _in_front() -> bool:
         os.close(terminal)
 
 
-def _locked(path: str) -> int:
+def _lock_file(path: str) -> int:
+    """Lock the file exclusively and return its descriptor."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     return descriptor
 
 
-def _write(path: str, text: str) -> None:
-    """Whole or not at all, and on the disk when this returns."""
+def _write_durably(path: str, text: str) -> None:
+    """Write the file atomically; it is on disk when this returns."""
     temporary = f"{path}.new"
     with open(temporary, "w", encoding="utf-8") as file:
         file.write(text)
@@ -156,12 +162,12 @@ def _write(path: str, text: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Supervise a detached run: its output goes to ``FOLDER/output``."""
+    """Supervise a detached run, with its output in ``FOLDER/output``, and return its exit status."""
     folder = (sys.argv[1:] if arguments is None else list(arguments))[0]
     spec = json.load(sys.stdin)
     with open(os.path.join(folder, "output"), "ab", buffering=0) as output:
         try:
-            return Supervised(folder, spec).run(output)
+            return Supervisor(folder, spec).run(output)
         except activate.LeaseGoneError:
             output.write(b"roost: the prefix was removed before the command could start\n")
             return 125

@@ -1,4 +1,4 @@
-"""A build as it happens: one line that is redrawn on a terminal, plain lines elsewhere. Always on standard error."""
+"""Progress of a build on standard error: one line that is redrawn on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from roost.client.terminal.text import duration, is_rich, paint, size
+from roost.client.terminal.text import format_duration, format_size, is_rich, paint
 
-TITLES = {
+STEP_TITLES = {
     "wait": "waiting for other builds",
     "solve": "solving",
     "lock-pip": "locking pip packages",
@@ -30,35 +30,37 @@ TITLES = {
 }
 REDRAW_SECONDS = 0.08
 LOG_LINES = 20
-IN_BYTES = ("download",)
+BYTE_STEPS = ("download",)
+"""Steps whose progress is counted in bytes."""
 
 
-class Display:
-    """Feed it the stream's messages; ``close`` leaves the terminal clean."""
+class ProgressDisplay:
+    """Shows the messages of a build's stream; ``close`` clears the line that is being redrawn."""
 
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
         self._stream = stream
         self._rich = is_rich(stream) and not quiet
         self._quiet = quiet
-        self._steps: dict[str, Running] = {}
+        self._steps: dict[str, StepProgress] = {}
         self._estimates: dict[str, float] = {}
-        self._drawn = 0.0
-        self._dirty = False
+        """Seconds for each step of the plan that has not finished."""
+        self._drawn_at = 0.0
+        self._is_line_open = False
         self.log: deque[str] = deque(maxlen=LOG_LINES)
-        """The latest lines of the build's log, to show should it fail."""
+        """The latest lines of the build's log, for the report of a failure."""
 
     def show(self, message: Mapping[str, Any]) -> None:
-        """Take in one ``wire.Message``."""
+        """Show one ``wire.Message``. Events of an unknown kind are ignored."""
         handler = getattr(self, "_on_" + str(message.get("event")), None)
         if handler is not None:
             handler(message)
 
     def close(self) -> None:
-        """No line is left half drawn."""
-        if self._dirty:
+        """Clear the line that is being redrawn."""
+        if self._is_line_open:
             self._stream.write("\r\033[K")
             self._stream.flush()
-            self._dirty = False
+            self._is_line_open = False
 
     def _on_plan(self, message: Mapping[str, Any]) -> None:
         steps = (message.get("plan") or {}).get("steps", [])
@@ -70,22 +72,22 @@ class Display:
     def _on_step(self, message: Mapping[str, Any]) -> None:
         name = str(message.get("step"))
         if message.get("state") == "started":
-            self._steps.setdefault(name, Running(name, message.get("total")))
-            self._redraw() if self._rich else self._say(f"{TITLES.get(name, name)} …")
+            self._steps.setdefault(name, StepProgress(name, message.get("total")))
+            self._redraw() if self._rich else self._print_line(f"{STEP_TITLES.get(name, name)} …")
             return
         step = self._steps.pop(name, None)
         self._estimates.pop(name, None)
         if step is not None:
-            self._say(step.summary(self._stream))
+            self._print_line(step.format_summary(self._stream))
 
     def _on_progress(self, message: Mapping[str, Any]) -> None:
         name = str(message.get("step"))
-        step = self._steps.setdefault(name, Running(name, message.get("total")))
+        step = self._steps.setdefault(name, StepProgress(name, message.get("total")))
         step.update(message.get("done") or 0, message.get("total"))
-        if self._rich and time.monotonic() - self._drawn > REDRAW_SECONDS:
+        if self._rich and time.monotonic() - self._drawn_at > REDRAW_SECONDS:
             self._redraw()
 
-    def _say(self, line: str) -> None:
+    def _print_line(self, line: str) -> None:
         if not self._quiet:
             self.close()
             self._stream.write(f"roost: {line}\n")
@@ -94,23 +96,23 @@ class Display:
                 self._redraw()
 
     def _redraw(self) -> None:
-        line = " · ".join(step.line() for step in self._steps.values())
-        left = self._time_left()
-        text = f"roost: {line}" + (f" · about {duration(left)} left" if left else "")
+        line = " · ".join(step.format_line() for step in self._steps.values())
+        left = self._seconds_left()
+        text = f"roost: {line}" + (f" · about {format_duration(left)} left" if left else "")
         self._stream.write("\r\033[K" + text[: shutil.get_terminal_size().columns - 1])
         self._stream.flush()
-        self._drawn, self._dirty = time.monotonic(), True
+        self._drawn_at, self._is_line_open = time.monotonic(), True
 
-    def _time_left(self) -> float | None:
-        """From the plan's estimates: what is to come, and of what runs the part that is still to do."""
+    def _seconds_left(self) -> float | None:
+        """Return the time left by the plan's estimates, ``None`` without any."""
         if not self._estimates:
             return None
-        running = sum(step.left(self._estimates.get(name)) for name, step in self._steps.items())
+        running = sum(step.seconds_left(self._estimates.get(name)) for name, step in self._steps.items())
         return running + sum(seconds for name, seconds in self._estimates.items() if name not in self._steps)
 
 
-class Running:
-    """One step that runs: how far it is, and how fast."""
+class StepProgress:
+    """Progress and speed of one running step."""
 
     def __init__(self, name: str, total: int | None) -> None:
         self.name = name
@@ -123,23 +125,25 @@ class Running:
 
     @property
     def seconds(self) -> float:
+        """Seconds since the step began."""
         return time.monotonic() - self.began
 
-    def line(self) -> str:
-        """As the redrawn line has it."""
-        title = TITLES.get(self.name, self.name)
-        if self.name in IN_BYTES and (self.done or self.total):
-            of = f" of {size(self.total)}" if self.total else ""
-            return f"{title} {size(self.done)}{of}, {size(self.done / max(self.seconds, 0.001))}/s"
+    def format_line(self) -> str:
+        """Return the step's part of the redrawn line."""
+        title = STEP_TITLES.get(self.name, self.name)
+        if self.name in BYTE_STEPS and (self.done or self.total):
+            of = f" of {format_size(self.total)}" if self.total else ""
+            return f"{title} {format_size(self.done)}{of}, {format_size(self.done / max(self.seconds, 0.001))}/s"
         return f"{title} {self.done}/{self.total}" if self.total else title
 
-    def summary(self, stream: TextIO) -> str:
-        """Once it is over."""
-        amount = f"{size(self.done)}, " if self.name in IN_BYTES and self.done else ""
-        return f"{paint('done', 'green', stream)} {TITLES.get(self.name, self.name)} ({amount}{duration(self.seconds)})"
+    def format_summary(self, stream: TextIO) -> str:
+        """Return the line for the finished step, in colour if ``stream`` shows it."""
+        title = STEP_TITLES.get(self.name, self.name)
+        amount = f"{format_size(self.done)}, " if self.name in BYTE_STEPS and self.done else ""
+        return f"{paint('done', 'green', stream)} {title} ({amount}{format_duration(self.seconds)})"
 
-    def left(self, estimate: float | None) -> float:
-        """Seconds to go: by what is done where that is known, else by the estimate."""
+    def seconds_left(self, estimate: float | None) -> float:
+        """Return the time left: by the amount done if that is known, else by ``estimate`` (seconds for the step)."""
         if self.total and self.done:
             return max(0.0, self.seconds * (self.total - self.done) / self.done)
         return max(0.0, (estimate or 0.0) - self.seconds)

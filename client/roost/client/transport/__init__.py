@@ -1,0 +1,10 @@
+"""Requests to the daemon over its Unix socket, and starting it.
+
+Reading order: ``http`` (HTTP/1.1 for one request), ``connection`` (JSON requests to one daemon), ``variables`` (what a
+request takes from this process's environment variables), ``autostart`` with ``daemon_process`` (start and stop the
+daemon), ``session`` (requests that survive the end of a daemon).
+
+May import ``roost.client.paths``, ``errors`` and ``version``.
+
+Doors: autostart, connection, session, variables.
+"""

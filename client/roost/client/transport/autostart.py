@@ -1,4 +1,7 @@
-"""Starting the daemon where no socket answers. Many clients may try at once: the root's lock lets one daemon live."""
+"""Start the daemon if no socket answers, and stop it.
+
+Many clients may start daemons at once: the root's lock lets one of them live.
+"""
 
 from __future__ import annotations
 
@@ -8,36 +11,42 @@ from collections.abc import Callable
 from typing import Any
 
 from roost.client import paths
-from roost.client.errors import ClientError, unreachable
-from roost.client.transport.connection import GONE, PROTOCOL, BrokenOffAnswerError, Daemon
+from roost.client.errors import ClientError, unreachable_error
+from roost.client.transport.connection import NOT_SERVING, PROTOCOL, AnswerInterruptedError, Daemon
 from roost.client.version import is_older
 
-PATIENCE_SECONDS = 120.0
+START_SECONDS = 120.0
 """A daemon that lives but does not serve yet is recovering its store."""
-LOSER_SECONDS = 10.0
-"""After losing the race, so long may the winner take before a start is tried again."""
-STEP_SECONDS = 0.02
+WINNER_SECONDS = 10.0
+"""Time for the daemon that got the root's lock to serve, before another start is attempted."""
+POLL_SECONDS = 0.02
 Notify = Callable[[str], None]
 
 
 def connect(notify: Notify = lambda line: None) -> Daemon:
-    """A daemon of this protocol, started if need be. One of an older version makes room if it is idle; a busy one
-    serves on, for it speaks the same protocol. Raises ``ClientError`` with exit status 5."""
+    """Return a daemon of this protocol, started if necessary.
+
+    1. A daemon of this version or a newer one is used.
+    2. An older version of the same protocol is replaced if it is idle; a busy one is used.
+    3. An older protocol is replaced if its daemon is idle; any other protocol is an error.
+
+    Raises: ClientError with exit status 5.
+    """
     daemon = Daemon(paths.socket_path())
-    version = answering(daemon) or start(daemon, notify)
+    version = find_serving(daemon) or start(daemon, notify)
     if version.get("protocol") != PROTOCOL:
-        _refuse_or_stop(daemon, version)
-    elif not (is_older(version.get("version")) and _made_room(daemon)):
+        _stop_other_protocol(daemon, version)
+    elif not (is_older(version.get("version")) and _stop_if_idle(daemon)):
         return daemon
     start(daemon, notify)
     return daemon
 
 
-def answering(daemon: Daemon) -> dict[str, Any] | None:
-    """The answer of ``GET /v1/version``; ``None`` where nobody serves, or who did died over the answer."""
+def find_serving(daemon: Daemon) -> dict[str, Any] | None:
+    """Return the answer of ``GET /v1/version``; ``None`` if no daemon serves, or if it died during the answer."""
     try:
         return daemon.request("GET", "/v1/version")
-    except (*GONE, BrokenOffAnswerError):
+    except (*NOT_SERVING, AnswerInterruptedError):
         return None
     except ClientError as error:
         if error.code == "protocol":
@@ -45,19 +54,20 @@ def answering(daemon: Daemon) -> dict[str, Any] | None:
         raise
 
 
-def _refuse_or_stop(daemon: Daemon, version: dict[str, Any]) -> None:
-    """An older daemon that is idle makes room for one of this client's age; any other is the user's to judge."""
-    spoken = version.get("protocol", 0)
-    if isinstance(spoken, int) and spoken < PROTOCOL and version.get("idle"):
+def _stop_other_protocol(daemon: Daemon, version: dict[str, Any]) -> None:
+    """Stop an idle daemon of an older protocol. Raises: ClientError for any other, which the user has to stop."""
+    protocol = version.get("protocol", 0)
+    if isinstance(protocol, int) and protocol < PROTOCOL and version.get("idle"):
         stop(daemon)
         return
-    raise unreachable(
-        f"The daemon speaks protocol {spoken}, this client {PROTOCOL}.",
+    raise unreachable_error(
+        f"The daemon speaks protocol {protocol}, this client {PROTOCOL}.",
         "`roost daemon stop` once its work is done, then try again: the client starts one of its own version.",
     )
 
 
-def _made_room(daemon: Daemon) -> bool:
+def _stop_if_idle(daemon: Daemon) -> bool:
+    """Stop the daemon and return ``True``, or ``False`` if it is busy."""
     try:
         stop(daemon, if_idle=True)
     except ClientError as error:
@@ -67,25 +77,27 @@ def _made_room(daemon: Daemon) -> bool:
     return True
 
 
-def stop(daemon: Daemon, patience: float = 60.0, *, if_idle: bool = False) -> bool:
-    """Ask it to stop and wait until nobody serves. ``False`` where nobody did. Raises ``ClientError``, with the code
-    ``daemon-busy`` where it was to stop only if idle and is not."""
+def stop(daemon: Daemon, timeout: float = 60.0, *, if_idle: bool = False) -> bool:
+    """Stop the daemon and wait until its socket is not served. Return ``False`` if no daemon served it.
+
+    Raises: ClientError; with code ``daemon-busy`` if it was to stop only ``if_idle`` and is busy.
+    """
     try:
         daemon.request("POST", "/v1/shutdown", {"if_idle": True} if if_idle else {})
-    except GONE:
+    except NOT_SERVING:
         return False
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        if not _serves(daemon):
+        if not _is_serving(daemon):
             return True
-        time.sleep(STEP_SECONDS)
-    raise unreachable("The daemon did not stop in time.", "`roost daemon logs` may say what it waits for.")
+        time.sleep(POLL_SECONDS)
+    raise unreachable_error("The daemon did not stop in time.", "`roost daemon logs` may say what it waits for.")
 
 
-def _serves(daemon: Daemon) -> bool:
+def _is_serving(daemon: Daemon) -> bool:
     try:
         daemon.request("GET", "/v1/version")
-    except GONE:
+    except NOT_SERVING:
         return False
     except ClientError:
         return True
@@ -93,34 +105,39 @@ def _serves(daemon: Daemon) -> bool:
 
 
 def start(daemon: Daemon, notify: Notify = lambda line: None) -> dict[str, Any]:
-    """Start a daemon and wait until one serves; the answer of ``GET /v1/version``."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """Start a daemon, wait until one serves, and return the answer of ``GET /v1/version``. Raises: ClientError."""
+    deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        version = _attempt(daemon, deadline, notify)
+        version = _start_once(daemon, deadline, notify)
         if version is not None:
             return version
-    raise unreachable("The daemon was started, but does not answer.", "`roost daemon logs` may say why.")
+    raise unreachable_error("The daemon was started, but does not answer.", "`roost daemon logs` may say why.")
 
 
-def _attempt(daemon: Daemon, deadline: float, notify: Notify) -> dict[str, Any] | None:
-    from roost.client.transport import daemon_process  # only here: most commands find a daemon
+def _start_once(daemon: Daemon, deadline: float, notify: Notify) -> dict[str, Any] | None:
+    """Start one process and wait until a daemon serves.
 
-    with daemon_process.output() as output:
+    Return ``None`` if the process ended since another daemon holds the root's lock, and that does not serve either.
+    Raises: ClientError if the process failed.
+    """
+    from roost.client.transport import daemon_process  # most commands find a daemon and never need it
+
+    with daemon_process.open_output() as output:
         began = output.seek(0, os.SEEK_END)
         process = daemon_process.spawn(output)
-        lost_until, told = None, time.monotonic() + 2
+        winner_deadline, notify_at = None, time.monotonic() + 2
         while time.monotonic() < deadline:
-            version = answering(daemon)
+            version = find_serving(daemon)
             if version is not None:
                 return version
             if process.poll() is not None and process.returncode:
-                raise ClientError(daemon_process.last_words(output, began, process.returncode))
+                raise ClientError(daemon_process.start_failure(output, began, process.returncode))
             if process.returncode == 0:
-                lost_until = lost_until or time.monotonic() + LOSER_SECONDS
-                if time.monotonic() > lost_until:
+                winner_deadline = winner_deadline or time.monotonic() + WINNER_SECONDS
+                if time.monotonic() > winner_deadline:
                     return None
-            if time.monotonic() > told:
+            if time.monotonic() > notify_at:
                 notify("waiting for the daemon: it is looking after its store")
-                told = deadline
-            time.sleep(STEP_SECONDS)
+                notify_at = deadline
+            time.sleep(POLL_SECONDS)
     return None

@@ -1,4 +1,7 @@
-"""The process of a daemon that is being started: how it begins, and what it says if it can't."""
+"""The process of a daemon that is being started, and its error if it fails.
+
+Apart from ``autostart``, because it imports ``subprocess`` and ``tempfile``, and most commands find a daemon.
+"""
 
 from __future__ import annotations
 
@@ -10,38 +13,41 @@ import tempfile
 from typing import IO, Any
 
 from roost.client import paths
-from roost.client.errors import unreachable
+from roost.client.errors import unreachable_error
 
 
 def spawn(output: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start a daemon, detached, and in no folder of the user's: ``-m`` would look for modules there first."""
-    _left[:] = [process for process in _left if process.poll() is None]  # a notebook may see many daemons go
-    process = _Daemon(
+    """Start a detached daemon that writes to ``output``.
+
+    Its working folder is ``/``: ``-m`` searches modules in the working folder first.
+    """
+    _started[:] = [process for process in _started if process.poll() is None]  # a notebook may outlive many daemons
+    process = _DaemonProcess(
         [sys.executable, "-E", "-m", "roost.daemon.main", "--start"],
         cwd="/",
-        env=_environ(),
+        env=_daemon_environ(),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
         start_new_session=True,
     )
-    _left.append(process)
+    _started.append(process)
     return process
 
 
-class _Daemon(subprocess.Popen[bytes]):
-    """It is meant to outlive this process: no warning about an unwaited child is printed."""
+class _DaemonProcess(subprocess.Popen[bytes]):
+    """A process that outlives this one: Popen's warning about a child that was not waited for is suppressed."""
 
     def __del__(self) -> None:
-        """Nothing is to be done."""
+        """Do nothing."""
 
 
-_left: list[_Daemon] = []
-"""Those that were started and may still run."""
+_started: list[_DaemonProcess] = []
+"""Processes that may still run; ``spawn`` reaps those that ended."""
 
 
-def _environ() -> dict[str, str]:
-    """Relative places are made absolute, since the daemon starts elsewhere."""
+def _daemon_environ() -> dict[str, str]:
+    """Return this process's variables with absolute paths, since the daemon has another working folder."""
     environ = dict(os.environ)
     for name in ("ROOST_HOME", "ROOST_SOCKET", "ROOST_CONFIG"):
         if environ.get(name):
@@ -49,8 +55,8 @@ def _environ() -> dict[str, str]:
     return environ
 
 
-def output() -> IO[bytes]:
-    """The daemon's log, or where the root can't be written (the daemon will say so) a file without a name."""
+def open_output() -> IO[bytes]:
+    """Open the daemon's log for appending; a temporary file if the root can't be written, which the daemon reports."""
     folder = os.path.join(paths.root(), "logs")
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -59,20 +65,20 @@ def output() -> IO[bytes]:
         return tempfile.TemporaryFile()
 
 
-def last_words(output: IO[bytes], began: int, status: int) -> dict[str, Any]:
-    """The error body that the daemon printed, or its last line."""
+def start_failure(output: IO[bytes], began: int, status: int) -> dict[str, Any]:
+    """Return the error body that the daemon printed after the offset ``began``, or one with its last line."""
     output.seek(began)
     lines = output.read().decode(errors="replace").split("\n")
     for line in reversed(lines):
-        body = _parsed(line)
+        body = _parse_error_line(line)
         if body is not None:
             return {**body, "exit_status": 5}
-    said = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-    message = f"The daemon did not start (exit status {status}): {said}"
-    return unreachable(message, f"See {os.path.join(paths.root(), 'logs', 'daemon.log')}.").body
+    last_line = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    message = f"The daemon did not start (exit status {status}): {last_line}"
+    return unreachable_error(message, f"See {os.path.join(paths.root(), 'logs', 'daemon.log')}.").body
 
 
-def _parsed(line: str) -> dict[str, Any] | None:
+def _parse_error_line(line: str) -> dict[str, Any] | None:
     try:
         body = json.loads(line)
     except ValueError:

@@ -1,7 +1,7 @@
-"""As much of HTTP/1.1 as the daemon speaks over its Unix socket, for one request on one connection (RFC 9112).
+"""HTTP/1.1 as far as the daemon uses it on its Unix socket: one request per connection (RFC 9112).
 
-The standard library's client would do; importing it, with TLS and e-mail below it, costs a command more than all the
-rest of its start.
+The standard library's client would do, but importing it, with TLS and e-mail below it, costs a command more than all
+the rest of its start.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ from __future__ import annotations
 from _socket import AF_UNIX, SOCK_STREAM, socket
 from typing import BinaryIO
 
-_PIECE = 65536
-_LONGEST_LINE = 65536
+_READ_SIZE = 65536
+_MAX_LINE = 65536
 
 
-class BrokenOffError(Exception):
-    """The answer ended before its end, or is none."""
+class ResponseTruncatedError(Exception):
+    """The response ended early or is not valid HTTP."""
 
 
 def connect(path: str) -> socket:
-    """A connection to the socket at ``path``. Raises ``OSError``; ``FileNotFoundError`` and ``ConnectionRefusedError``
-    where nobody serves."""
+    """Connect to the socket at ``path``.
+
+    Raises: OSError; FileNotFoundError or ConnectionRefusedError if no daemon serves it.
+    """
     connection = socket(AF_UNIX, SOCK_STREAM)
     try:
         connection.connect(path)
@@ -30,45 +32,51 @@ def connect(path: str) -> socket:
 
 
 def send(connection: socket, method: str, target: str, headers: dict[str, str], body: bytes | None) -> Response:
-    """One request on a connection of its own, which the response takes over. Raises ``OSError``, BrokenOffError."""
+    """Send one request and return its response, which takes over the connection.
+
+    Raises: OSError, ResponseTruncatedError.
+    """
     length = {} if body is None and method == "GET" else {"Content-Length": str(len(body or b""))}
-    said = {"Host": "roost", "Connection": "close", **headers, **length}
-    lines = [f"{method} {_printable(target)} HTTP/1.1", *(f"{name}: {value}" for name, value in said.items()), "", ""]
-    connection.sendall("\r\n".join(lines).encode("ascii") + (body or b""))
+    sent = {"Host": "roost", "Connection": "close", **headers, **length}
+    lines = [f"{method} {_encode_target(target)} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
+    connection.sendall("\r\n".join([*lines, "", ""]).encode("ascii") + (body or b""))
     return Response(open(connection.detach(), "rb"))
 
 
 class Response:
-    """The status and headers, and the body as it comes. Any reading may raise ``OSError`` or BrokenOffError."""
+    """Status, headers (names in lower case) and body of a response. Every read may raise OSError and
+    ResponseTruncatedError."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._pending = b""
-        self._over = False
+        """Bytes that were read and not returned yet."""
+        self._is_complete = False
         try:
-            self.status = _status(self._line())
-            self.headers = self._headers()
+            self.status = _parse_status(self._read_line())
+            self.headers = self._read_headers()
         except BaseException:
             stream.close()
             raise
-        self._chunked = self.headers.get("transfer-encoding", "").lower() == "chunked"
+        self._is_chunked = self.headers.get("transfer-encoding", "").lower() == "chunked"
         length = self.headers.get("content-length")
-        self._left = 0 if self._chunked else None if length is None else int(length)
+        self._left = 0 if self._is_chunked else None if length is None else int(length)
+        """Bytes left of the body, or of the chunk; ``None`` if the end of the connection ends the body."""
 
     def read(self) -> bytes:
-        """All that is left of the body."""
+        """Return the rest of the body."""
         pieces = []
         while piece := self.read1():
             pieces.append(piece)
         return b"".join(pieces)
 
     def read1(self) -> bytes:
-        """What has come; waits for something; empty at the end."""
+        """Return the bytes that have arrived, waiting for some. Empty at the end."""
         piece, self._pending = self._pending, b""
-        return piece or self._next()
+        return piece or self._read_piece()
 
     def readline(self) -> bytes:
-        """A line with its end; the last may lack it; empty at the end."""
+        """Return a line with its line end, which the last one may lack. Empty at the end."""
         gathered: list[bytes] = []
         while piece := self.read1():
             line, mark, rest = piece.partition(b"\n")
@@ -82,59 +90,56 @@ class Response:
         """Close the connection."""
         self._stream.close()
 
-    def _next(self) -> bytes:
-        if self._over:
+    def _read_piece(self) -> bytes:
+        if self._is_complete:
             return b""
-        if self._chunked and self._left == 0:
-            self._left = self._chunk_size()
+        if self._is_chunked and self._left == 0:
+            self._left = self._read_chunk_size()
         if self._left == 0:
-            self._over = True
-            if self._chunked:
-                self._headers()  # the trailer
+            self._is_complete = True
+            if self._is_chunked:
+                self._read_headers()  # the trailer
             return b""
-        return self._some()
-
-    def _some(self) -> bytes:
         left = self._left
-        piece = self._stream.read1(_PIECE if left is None else min(_PIECE, left))  # type: ignore[attr-defined]
+        piece = self._stream.read1(_READ_SIZE if left is None else min(_READ_SIZE, left))  # type: ignore[attr-defined]
         if not piece and left is not None:
-            raise BrokenOffError("its answer broke off")
-        self._over = not piece
+            raise ResponseTruncatedError("its answer broke off")
+        self._is_complete = not piece
         if left is not None:
             self._left = left - len(piece)
-            if self._chunked and self._left == 0 and self._line():
-                raise BrokenOffError("a chunk of its answer does not end where it should")
+            if self._is_chunked and self._left == 0 and self._read_line():
+                raise ResponseTruncatedError("a chunk of its answer does not end where it should")
         return bytes(piece)
 
-    def _chunk_size(self) -> int:
-        text = self._line().partition(b";")[0].strip()
+    def _read_chunk_size(self) -> int:
+        text = self._read_line().partition(b";")[0].strip()
         try:
             return int(text, 16)
         except ValueError:
-            raise BrokenOffError(f"a chunk of its answer has the size {text[:20]!r}") from None
+            raise ResponseTruncatedError(f"a chunk of its answer has the size {text[:20]!r}") from None
 
-    def _headers(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        while line := self._line():
+    def _read_headers(self) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        while line := self._read_line():
             name, _, value = line.decode("latin-1").partition(":")
-            found[name.strip().lower()] = value.strip()
-        return found
+            headers[name.strip().lower()] = value.strip()
+        return headers
 
-    def _line(self) -> bytes:
-        line = self._stream.readline(_LONGEST_LINE)
+    def _read_line(self) -> bytes:
+        line = self._stream.readline(_MAX_LINE)
         if not line.endswith(b"\n"):
-            raise BrokenOffError("its answer broke off")
+            raise ResponseTruncatedError("its answer broke off")
         return line.rstrip(b"\r\n")
 
 
-def _printable(target: str) -> str:
-    """What can't stand in a request line, as its bytes in percents."""
+def _encode_target(target: str) -> str:
+    """Percent-encode the characters that a request line can't contain."""
     return "".join(c if "!" <= c <= "~" else "".join(f"%{byte:02X}" for byte in c.encode()) for c in target)
 
 
-def _status(line: bytes) -> int:
+def _parse_status(line: bytes) -> int:
     version, _, rest = line.partition(b" ")
     code = rest[:3]
     if not version.startswith(b"HTTP/1.") or not code.isdigit():
-        raise BrokenOffError(f"its answer begins with {line[:40]!r}")
+        raise ResponseTruncatedError(f"its answer begins with {line[:40]!r}")
     return int(code)

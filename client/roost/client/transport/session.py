@@ -1,7 +1,7 @@
-"""Requests to the daemon that outlive it: it is started when it is needed, and again if it stopped in between.
+"""Requests that survive the end of a daemon: it is started when needed, and again if it stopped in between.
 
-What only reads is asked once more of the next daemon where this one went away while it was asked; what changes
-something is not, for it may have been done.
+A request that only reads is repeated once at the next daemon if this one goes away during it. A request that changes
+something is not, since it may have taken effect.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from typing import Any, TypeVar
 
 from roost.client.errors import ClientError
 from roost.client.transport import autostart
-from roost.client.transport.connection import GONE, BrokenOffAnswerError, Daemon, with_variables
+from roost.client.transport.connection import NOT_SERVING, AnswerInterruptedError, Daemon
+from roost.client.transport.variables import add_missing_variables
 
 Json = dict[str, Any]
 T = TypeVar("T")
 
 
 class Session:
-    """One client's conversation. ``notify`` is told what the reader should know while waiting."""
+    """Requests of one client. ``notify`` receives the lines to show to a person during a wait."""
 
     def __init__(self, notify: autostart.Notify = lambda line: None) -> None:
         self._notify = notify
@@ -28,53 +29,59 @@ class Session:
 
     @property
     def daemon(self) -> Daemon:
-        """The daemon, started if it was not there. Raises ``ClientError`` with exit status 5."""
+        """The daemon, started if necessary. Raises: ClientError with exit status 5 if it can't be."""
         if self._daemon is None:
             self._daemon = autostart.connect(self._notify)
         return self._daemon
 
     def request(self, method: str, target: str, body: Json | None = None) -> Json:
-        """One request; a definition's ``${VAR}`` gets its value from this process's variables when asked for."""
+        """Send a request and return the answer.
+
+        If the daemon reports missing ``${VAR}`` of a definition, the request is repeated with their values from this
+        process's variables.
+        """
         while True:
             try:
-                return self._again(method, partial(self._request, method, target, body))
+                return self._with_retry(method, partial(self._request_once, method, target, body))
             except ClientError as error:
-                again = with_variables(body, error) if body is not None else None
-                if again is None:
+                completed = add_missing_variables(body, error) if body is not None else None
+                if completed is None:
                     raise
-                body = again
+                body = completed
 
-    def _request(self, method: str, target: str, body: Json | None) -> Json:
+    def _request_once(self, method: str, target: str, body: Json | None) -> Json:
         return self.daemon.request(method, target, body)
 
     def lines(self, method: str, target: str, body: Json | None = None) -> Generator[Json, None, None]:
-        """The NDJSON that answers. Closing the iterator closes the stream."""
+        """Yield the objects of an NDJSON answer. Closing the iterator closes the stream."""
         yield from self._stream(method, lambda: self.daemon.lines(method, target, body))
 
     def chunks(self, target: str) -> Generator[bytes, None, None]:
-        """The bytes that answer a GET, as they come."""
+        """Yield the bytes of the answer to a GET as they arrive."""
         yield from self._stream("GET", lambda: self.daemon.chunks(target))
 
     def _stream(self, method: str, begin: Callable[[], Generator[T, None, None]]) -> Iterator[T]:
-        """Asked again only as long as nothing of it has come."""
-        stream, first = self._again(method, lambda: _begun(begin()))
+        """Yield from a stream, which is requested again only as long as nothing of it has arrived."""
+        stream, first = self._with_retry(method, lambda: _start_stream(begin()))
         with closing(stream):
             yield from first
             yield from stream
 
-    def _again(self, method: str, action: Callable[[], T]) -> T:
+    def _with_retry(self, method: str, action: Callable[[], T]) -> T:
+        """Run ``action``, and once more at the next daemon if this one is away, or went away during a GET."""
         try:
             return action()
-        except GONE:
+        except NOT_SERVING:
             pass
-        except BrokenOffAnswerError:
+        except AnswerInterruptedError:
             if method != "GET":
                 raise
         self._daemon = None
         return action()
 
 
-def _begun(stream: Generator[T, None, None]) -> tuple[Generator[T, None, None], list[T]]:
+def _start_stream(stream: Generator[T, None, None]) -> tuple[Generator[T, None, None], list[T]]:
+    """Return the stream and its first element, if it has one."""
     try:
         return stream, [next(stream)]
     except StopIteration:

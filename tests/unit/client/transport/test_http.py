@@ -66,7 +66,7 @@ def test_however_it_is_cut_the_body_is_the_same(parts: list[bytes], places: list
 def test_a_part_is_never_taken_for_the_whole(body: bytes, chunked: bool, data: st.DataObject) -> None:
     whole = CHUNKED % chunks([body]) if chunked else LENGTH % (len(body), body)
     short = whole[: data.draw(st.integers(0, len(whole) - 1))]
-    with pytest.raises(http.BrokenOffError), answering(short) as response:
+    with pytest.raises(http.ResponseTruncatedError), answering(short) as response:
         response.read()
 
 
@@ -77,13 +77,13 @@ def test_a_body_without_a_length_goes_to_the_end() -> None:
 
 @pytest.mark.parametrize("data", [b"SSH-2.0-x\r\n", b"HTTP/1.1 abc\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\nTransfer"])
 def test_what_is_no_answer_is_said(data: bytes) -> None:
-    with pytest.raises(http.BrokenOffError, match="its answer"), answering(data):
+    with pytest.raises(http.ResponseTruncatedError, match="its answer"), answering(data):
         pass
 
 
 @pytest.mark.parametrize("chunk", [b"zz\r\nab\r\n", b"\r\n", b"2\r\nabc\r\n"])
 def test_chunks_that_are_none_are_said(chunk: bytes) -> None:
-    with pytest.raises(http.BrokenOffError, match="chunk"), answering(CHUNKED % chunk) as response:
+    with pytest.raises(http.ResponseTruncatedError, match="chunk"), answering(CHUNKED % chunk) as response:
         response.read()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from roost.client import paths
 from roost.client.transport import autostart
-from roost.client.transport.connection import PROTOCOL, BrokenOffAnswerError, Daemon
+from roost.client.transport.connection import PROTOCOL, AnswerInterruptedError, Daemon
 from roost.client.transport.session import Session
 from roost.client.version import VERSION as OWN
 
@@ -90,7 +90,7 @@ def test_a_stream_is_asked_for_again_as_long_as_nothing_came(flaky: Flaky) -> No
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "PUT"])
 def test_what_changes_something_is_asked_once(flaky: Flaky, method: str) -> None:
-    with pytest.raises(BrokenOffAnswerError, match="broke off") as caught:
+    with pytest.raises(AnswerInterruptedError, match="broke off") as caught:
         Session().request(method, "/v1/builds", {})
     assert (caught.value.exit_status, caught.value.body["retryable"]) == (5, True)
     assert flaky.asked == [f"{method} /v1/builds"]
@@ -98,13 +98,13 @@ def test_what_changes_something_is_asked_once(flaky: Flaky, method: str) -> None
 
 def test_one_that_goes_away_every_time_is_not_asked_for_ever(flaky: Flaky) -> None:
     flaky.faults = 9
-    with pytest.raises(BrokenOffAnswerError):
+    with pytest.raises(AnswerInterruptedError):
         Session().request("GET", "/v1/runs/r1")
     assert len(flaky.asked) == 2
 
 
 def test_a_daemon_that_dies_while_it_is_looked_for_is_none(flaky: Flaky):
     """Its socket takes a connection until the very end; another daemon is started then."""
-    assert autostart.answering(Daemon(paths.socket_path())) == json.loads(VERSION)
+    assert autostart.find_serving(Daemon(paths.socket_path())) == json.loads(VERSION)
     flaky.dying = True
-    assert autostart.answering(Daemon(paths.socket_path())) is None
+    assert autostart.find_serving(Daemon(paths.socket_path())) is None

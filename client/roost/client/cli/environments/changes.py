@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
-from roost.client.terminal.text import count, paint, size
+from roost.client.terminal.text import format_count, format_size, paint
 
 Json = dict[str, Any]
 SHOWN = 4
@@ -68,10 +68,12 @@ def lock_lines(lock: Json, stream: TextIO, *, fetch: bool = True) -> Iterator[st
     """The packages that differ, under a line that counts them; ``fetch``: and what there is to fetch."""
     counts = Counter(package["change"] for package in lock["packages"])
     said = [f"{counts[kind]} {WORDS.get(kind, kind)}" for kind in COLOURS if counts[kind]]
-    bytes_ = f"; {size(lock['bytes'])} to fetch" if fetch and lock["bytes"] else ""
-    same = f"{count(lock['unchanged'], 'package')} unchanged"
+    bytes_ = f"; {format_size(lock['bytes'])} to fetch" if fetch and lock["bytes"] else ""
+    same = f"{format_count(lock['unchanged'], 'package')} unchanged"
     head = f"packages ({lock['platform']}): "
-    yield head + (f"{', '.join(said)}, {same}{bytes_}" if said else f"the same ({count(lock['unchanged'], 'package')})")
+    yield head + (
+        f"{', '.join(said)}, {same}{bytes_}" if said else f"the same ({format_count(lock['unchanged'], 'package')})"
+    )
     provider = lock.get("provider")
     if provider:
         yield paint(f"  ~ python: {provider['before']} -> {provider['after']}", "yellow", stream)
@@ -90,7 +92,7 @@ def _package_row(package: Json, *, sizes: bool) -> tuple[str, str, str, str, str
     before, after = package.get("before"), package.get("after")
     rebuilt = package["change"] == "rebuilt"
     versions = " -> ".join(_version(state, rebuilt=rebuilt) for state in (before, after) if state)
-    bytes_ = size(after["size"]) if sizes and after and after.get("size") else ""
+    bytes_ = format_size(after["size"]) if sizes and after and after.get("size") else ""
     said = WORDS.get(package["change"]) or str(package["change"])
     return (str(package["name"]), said, versions, "pip" if package["kind"] == "pip" else "", bytes_)
 

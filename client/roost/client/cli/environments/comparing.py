@@ -9,14 +9,14 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Any
 
-from roost.client.cli.context import Context, wrong_usage
+from roost.client.cli.context import Context
 from roost.client.cli.environments.changes import change_lines, lock_lines
 from roost.client.cli.parser import Subparsers, add_command
 from roost.client.cli.selector import add_what, what, working_folder
-from roost.client.errors import ClientError, unreachable
-from roost.client.terminal.progress import Display
-from roost.client.terminal.text import digest, moment, paint
-from roost.client.transport.connection import with_variables
+from roost.client.errors import ClientError, unreachable_error, usage_error
+from roost.client.terminal.progress import ProgressDisplay
+from roost.client.terminal.text import format_time, paint, short_digest
+from roost.client.transport.variables import add_missing_variables
 
 Json = dict[str, Any]
 SIDE = "NAME[:VERSION|@LABEL]|PATH|RUN"
@@ -54,11 +54,11 @@ def _number(text: str) -> int:
 def diff_command(context: Context) -> int:
     options = context.options
     if len(options.sides) > 2:
-        raise wrong_usage(f"{len(options.sides)} are too many to compare.", "Name two, as in train:1 train:2.")
+        raise usage_error(f"{len(options.sides)} are too many to compare.", "Name two, as in train:1 train:2.")
     before, after = ([None, None, *options.sides] if len(options.sides) != 2 else options.sides)[-2:]
     asked = {"cwd": working_folder(), "before": before, "after": after, "platform": options.platform}
     answer = context.request("POST", "/v1/diffs", {key: value for key, value in asked.items() if value is not None})
-    context.warn(answer.get("warnings", []))
+    context.note_warnings(answer.get("warnings", []))
     context.print_json(answer) if context.json else context.print("\n".join(_diff_lines(answer)))
     return int(answer["differ"] and options.exit_code)
 
@@ -79,7 +79,7 @@ def _diff_lines(answer: Json) -> Iterator[str]:
 def outdated_command(context: Context) -> int:
     options = context.options
     if options.reference is not None and (options.environment or options.file or options.image):
-        raise wrong_usage("NAME and -e, -f or --image each name an environment.", "Give one of them.")
+        raise usage_error("NAME and -e, -f or --image each name an environment.", "Give one of them.")
     options.environment = options.reference or options.environment
     found = _outdated(context, {"what": what(context), "target": options.target})
     context.print_json({"outdated": found}) if context.json else context.print("\n".join(_outdated_lines(found)))
@@ -88,7 +88,7 @@ def outdated_command(context: Context) -> int:
 
 def _outdated(context: Context, request: Json) -> Json:
     """The solve, shown as it happens, and what came of it."""
-    display = context.display = Display(sys.stderr, quiet=context.quiet)
+    display = context.display = ProgressDisplay(sys.stderr, quiet=context.quiet)
     try:
         with closing(_messages(context, request)) as messages:
             for message in messages:
@@ -98,7 +98,7 @@ def _outdated(context: Context, request: Json) -> Json:
                 display.show(message)
     finally:
         display.close()
-    raise unreachable("The daemon broke off before the solve ended.", "Run the command again.")
+    raise unreachable_error("The daemon broke off before the solve ended.", "Run the command again.")
 
 
 def _messages(context: Context, request: Json) -> Generator[Json, None, None]:
@@ -106,7 +106,7 @@ def _messages(context: Context, request: Json) -> Generator[Json, None, None]:
         try:
             yield from _stream(context, request)
         except ClientError as error:
-            again = with_variables(request, error)
+            again = add_missing_variables(request, error)
             if again is None:
                 raise
             request = again
@@ -115,7 +115,7 @@ def _messages(context: Context, request: Json) -> Generator[Json, None, None]:
 
 
 def _stream(context: Context, request: Json) -> Generator[Json, None, None]:
-    with closing(context.daemon.lines("POST", "/v1/outdated", request)) as lines:
+    with closing(context.session.daemon.lines("POST", "/v1/outdated", request)) as lines:
         for message in lines:
             if message.get("event") == "error":
                 raise ClientError(message["error"])
@@ -123,11 +123,11 @@ def _stream(context: Context, request: Json) -> Generator[Json, None, None]:
 
 
 def _outdated_lines(found: Json) -> Iterator[str]:
-    current = f"generation {found['generation']} ({digest(found['lock_digest'])})"
+    current = f"generation {found['generation']} ({short_digest(found['lock_digest'])})"
     if not found["outdated"]:
         yield f"{current} is what a fresh solve for {found['platform']} would choose"
     else:
-        yield f"{current} -> a fresh solve for {found['platform']} ({digest(found['solved_digest'])})"
+        yield f"{current} -> a fresh solve for {found['platform']} ({short_digest(found['solved_digest'])})"
         yield from lock_lines(found["lock"], sys.stdout)
         named = ", ".join(found["environments"])
         yield "`roost build --rebuild` would make that the next generation" + (f" of {named}" if named else "")
@@ -160,7 +160,8 @@ def _rollback_lines(answer: Json) -> Iterator[str]:
     place = answer["platform"] + (", on this machine only" if after["host"] else "")
     moved = before["number"] != after["number"]
     said = f"is current again for {place}; it was {before['number']}" if moved else f"was current already for {place}"
-    yield f"generation {after['number']} of {moment(after['created'])} ({digest(after['lock_digest'])}) {said}"
+    lock = short_digest(after["lock_digest"])
+    yield f"generation {after['number']} of {format_time(after['created'])} ({lock}) {said}"
     if moved and answer["environments"]:
         yield f"moved: {', '.join(answer['environments'])}"
     if answer["lock"] is not None:

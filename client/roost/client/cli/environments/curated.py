@@ -7,7 +7,7 @@ from typing import Any
 from roost.client.cli.context import Context
 from roost.client.cli.environments.environments import NAMED, environment_rows
 from roost.client.cli.parser import Subparsers, add_command, add_family
-from roost.client.terminal.text import count, digest, table
+from roost.client.terminal.text import format_count, format_table, short_digest
 
 Json = dict[str, Any]
 LOCATION = "HOST[:PORT][/PREFIX]"
@@ -43,12 +43,12 @@ def list_command(context: Context) -> int:
             row["versions"],
             row["origin"],
             ", ".join(label for label in row["labels"] if label != "latest"),
-            digest(row["definition_digest"]),
+            short_digest(row["definition_digest"]),
             "archived" if row["archived"] else " ",
         )
         for row in rows
     )
-    context.print(table(heads, cells))
+    context.print(format_table(heads, cells))
     return 0
 
 
@@ -75,7 +75,7 @@ def _nothing(catalogues: list[Json]) -> str:
 
 
 def _held(versions: int | None) -> str:
-    return "no catalogue" if versions is None else count(versions, "version")
+    return "no catalogue" if versions is None else format_count(versions, "version")
 
 
 def publish_command(context: Context) -> int:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from roost.client.cli.context import Context, wrong_usage
+from roost.client.cli.context import Context
 from roost.client.cli.selector import working_folder
-from roost.client.errors import ClientError, client_error
+from roost.client.errors import ClientError, client_error, usage_error
 
 Json = dict[str, Any]
 WRONG_DEFINITION = 3
@@ -78,7 +78,7 @@ def _editor() -> str:
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not editor and not (sys.stdin.isatty() and sys.stdout.isatty()):
         hint = "Set EDITOR, or write a file and give it to `roost env register --name NAME -f FILE`."
-        raise wrong_usage("There is no terminal to edit at, and EDITOR names no editor.", hint)
+        raise usage_error("There is no terminal to edit at, and EDITOR names no editor.", hint)
     return editor or "vi"
 
 
@@ -97,7 +97,7 @@ def _edit(editor: str, path: str) -> None:
 def _again(context: Context, error: ClientError) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
-    context.report(error)
+    context.report_error(error)
     try:
         return input("Edit it again? [Y/n] ").strip().lower() in ("", "y", "yes")
     except EOFError:

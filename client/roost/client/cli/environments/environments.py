@@ -8,12 +8,13 @@ import sys
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from roost.client.cli.context import Context, wrong_usage
+from roost.client.cli.context import Context
 from roost.client.cli.environments import comparing, exchange, wheels, where_used
 from roost.client.cli.environments.changes import as_before, summary
 from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.cli.selector import add_what, what, working_folder
-from roost.client.terminal.text import digest, moment, paint, table
+from roost.client.errors import usage_error
+from roost.client.terminal.text import format_table, format_time, paint, short_digest
 
 Json = dict[str, Any]
 NAMED = "NAME[:VERSION|@LABEL]"
@@ -78,7 +79,7 @@ def split_reference(text: str) -> tuple[str, dict[str, str]]:
         name, found, rest = text.partition(mark)
         if found and not (mark == ":" and "@" in name):
             if key == "version" and not VERSION.fullmatch(rest):
-                raise wrong_usage(f"{text!r} names no version.", "Write NAME:VERSION as in train:3, or NAME@LABEL.")
+                raise usage_error(f"{text!r} names no version.", "Write NAME:VERSION as in train:3, or NAME@LABEL.")
             return name, {key: rest}
     return text, {}
 
@@ -87,9 +88,9 @@ def route(reference: str, *parts: str, **query: object) -> str:
     """The path of an environment's resource, for the version that ``reference`` names."""
     name, chosen = split_reference(reference)
     if name in ("", ".", ".."):  # none of them can stand in a route
-        raise wrong_usage(f"{name!r} can't be the name of an environment.", f"Write {NAMED}.")
+        raise usage_error(f"{name!r} can't be the name of an environment.", f"Write {NAMED}.")
     if empty := [part for part in parts if part in ("", ".", "..")]:
-        raise wrong_usage(f"{empty[0]!r} can't be a label.", "Write letters, digits, '.', '_' and '-'.")
+        raise usage_error(f"{empty[0]!r} can't be a label.", "Write letters, digits, '.', '_' and '-'.")
     path = "/".join(["/v1/environments", *(quote(part, safe="") for part in (name, *parts))])
     said = {**chosen, **{key: value for key, value in query.items() if value is not None}}
     return f"{path}?{urlencode(said)}" if said else path
@@ -109,7 +110,7 @@ def register_command(context: Context) -> int:
 def registered(context: Context, request: Json) -> int:
     """Register, and say what came of it."""
     answer = context.request("POST", "/v1/environments", request)
-    context.warn(answer.get("warnings", []))
+    context.note_warnings(answer.get("warnings", []))
     if context.json:
         context.print_json(answer)
         return 0
@@ -135,12 +136,12 @@ def list_command(context: Context) -> int:
             row["versions"],
             _labels(row),
             row["kind"] + (", archived" if row["archived"] else ""),
-            digest(row["definition_digest"]),
-            moment(row["created"]),
+            short_digest(row["definition_digest"]),
+            format_time(row["created"]),
         )
         for row in rows
     )
-    context.print(table(heads, cells))
+    context.print(format_table(heads, cells))
     return 0
 
 
@@ -172,7 +173,7 @@ def show_command(context: Context) -> int:
     facts = [shown["kind"], *shown["labels"], *(["archived"] if shown["archived"] else [])]
     lines = [
         f"{head}  ({', '.join(facts)})",
-        f"created     {moment(shown['created'])}{_made_from(shown)}",
+        f"created     {format_time(shown['created'])}{_made_from(shown)}",
         f"definition  {shown['definition_digest']}",
         f"settings    {shown['settings_digest']}",
         "",
@@ -206,23 +207,23 @@ def _generations(shown: Json) -> str:
         (
             generation["number"],
             generation["platform"] + (", this machine only" if generation["host"] else ""),
-            digest(generation["lock_digest"]),
-            f"{moment(generation['created'])}{_as_of(generation)}",
+            short_digest(generation["lock_digest"]),
+            f"{format_time(generation['created'])}{_as_of(generation)}",
             "current" if generation["current"] else " ",
         )
         for generation in generations
     )
-    return table(heads, rows)
+    return format_table(heads, rows)
 
 
 def _as_of(generation: Json) -> str:
-    return f", as of {moment(generation['as_of'])}" if generation.get("as_of") else ""
+    return f", as of {format_time(generation['as_of'])}" if generation.get("as_of") else ""
 
 
 def versions_command(context: Context) -> int:
     reference = context.options.reference
     if split_reference(reference)[1]:
-        raise wrong_usage(f"{reference!r} is one version.", "`roost env show` shows it; give NAME for all of them.")
+        raise usage_error(f"{reference!r} is one version.", "`roost env show` shows it; give NAME for all of them.")
     versions = _version_rows(context)
     if context.json:
         context.print_json({"versions": versions})
@@ -232,13 +233,13 @@ def versions_command(context: Context) -> int:
         (
             row["version"],
             ", ".join(row["labels"]),
-            digest(row["definition_digest"]),
-            f"{moment(row['created'])}{' (archived)' if row['archived'] else ''}",
+            short_digest(row["definition_digest"]),
+            f"{format_time(row['created'])}{' (archived)' if row['archived'] else ''}",
             summary(row.get("changes")),
         )
         for row in versions
     )
-    context.print(table(heads, rows))
+    context.print(format_table(heads, rows))
     return 0
 
 

@@ -7,11 +7,12 @@ import os
 import sys
 from typing import Any
 
-from roost.client.cli.conda_variables import conda_variables
-from roost.client.cli.context import Context, wrong_usage
+from roost.client.cli.context import Context
 from roost.client.cli.environments.changes import as_before
 from roost.client.cli.parser import Subparsers, add_command
 from roost.client.cli.selector import add_what, utf8, what, working_folder
+from roost.client.errors import usage_error
+from roost.client.transport.variables import conda_variables
 
 Json = dict[str, Any]
 FORMATS = ("azure", "azure-v2", "conda", "conda-builds", "conda-lock", "explicit", "pixi", "requirements", "roost")
@@ -62,9 +63,9 @@ def _add_export(family: Subparsers) -> None:
 def import_command(context: Context) -> int:
     options = context.options
     if (options.path is None) == (options.prefix is None):
-        raise wrong_usage("Name one thing to import: PATH, or --prefix.", "As in: roost env import environment.yml")
+        raise usage_error("Name one thing to import: PATH, or --prefix.", "As in: roost env import environment.yml")
     if options.exact and options.prefix is None:
-        raise wrong_usage("--exact goes with --prefix.", "A file says itself how exact it is.")
+        raise usage_error("--exact goes with --prefix.", "A file says itself how exact it is.")
     request: Json = {"cwd": utf8(working_folder(), "The working folder"), "name": options.name, "labels": options.label}
     if options.path is not None:
         request["path"] = utf8(options.path, "PATH")
@@ -72,7 +73,7 @@ def import_command(context: Context) -> int:
         prefix = utf8(options.prefix, "--prefix")
         request.update({"prefix": prefix, "exact": options.exact, "environ": conda_variables()})
     answer = context.request("POST", "/v1/imports", {key: value for key, value in request.items() if value is not None})
-    context.warn(answer.get("warnings", []))
+    context.note_warnings(answer.get("warnings", []))
     if context.json:
         context.print_json(answer)
         return 0
@@ -88,16 +89,16 @@ def export_command(context: Context) -> int:
     if options.reference is not None:
         named = (options.environment, options.file, options.image)
         if any(value is not None for value in named):
-            raise wrong_usage("NAME and -e, -f or --image each name an environment.", "Give one of them.")
+            raise usage_error("NAME and -e, -f or --image each name an environment.", "Give one of them.")
         options.environment = options.reference
     format = _format(options)
     request = {"what": what(context), "format": format, "platform": options.platform}
     answer = context.request("POST", "/v1/exports", {key: value for key, value in request.items() if value is not None})
-    context.warn(answer.get("warnings", []))
+    context.note_warnings(answer.get("warnings", []))
     if options.output in (None, "-"):
         _print(context, answer)
         return 0
-    from roost.client.terminal.export_files import write_export  # with what it needs to stage files
+    from roost.client.export_files import write_export  # with what it needs to stage files
 
     written = write_export(answer, utf8(options.output, "-o"), force=options.force)
     if context.json:
@@ -112,9 +113,9 @@ def _format(options: argparse.Namespace) -> str:
     output = options.output
     told = options.format or BY_NAME.get(os.path.basename(output or ""))
     if told is None:
-        raise wrong_usage("No format is named.", f"Name one with --format: {', '.join(FORMATS)}.")
+        raise usage_error("No format is named.", f"Name one with --format: {', '.join(FORMATS)}.")
     if told in FOLDERS and output in (None, "-") and not options.json:
-        raise wrong_usage(f"The format {told} is a folder.", "Name one with -o, as in -o saved_environment.")
+        raise usage_error(f"The format {told} is a folder.", "Name one with -o, as in -o saved_environment.")
     return str(told)
 
 
@@ -124,5 +125,5 @@ def _print(context: Context, answer: Json) -> None:
         return
     if len(answer["files"]) > 1 or answer["copies"]:
         beside = ", ".join([*list(answer["files"])[1:], *answer["copies"]])
-        raise wrong_usage(f"The export has files beside it: {beside}.", "Name a folder with -o.")
+        raise usage_error(f"The export has files beside it: {beside}.", "Name a folder with -o.")
     sys.stdout.write(next(iter(answer["files"].values())))

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from roost.client.cli.context import Context, wrong_usage
+from roost.client.cli.context import Context
 from roost.client.cli.parser import Subparsers, add_command
-from roost.client.terminal.text import count, digest, moment, table
+from roost.client.errors import usage_error
+from roost.client.terminal.text import format_count, format_table, format_time, short_digest
 
 Json = dict[str, Any]
 ABOUT = """What holds a package: environments, generations, images, prefixes and runs.
@@ -44,7 +45,7 @@ def who_command(context: Context) -> int:
     """0 whether or not anything holds it."""
     options = context.options
     if not options.package.strip():
-        raise wrong_usage("The package has no name.", "Write something like 'numpy<1.26.4'.")
+        raise usage_error("The package has no name.", "Write something like 'numpy<1.26.4'.")
     answer = _answer(context, min(options.limit, PAGE))
     for kind in TABLES:
         _complete(context, answer, kind)
@@ -76,16 +77,16 @@ def _lines(answer: Json) -> list[str]:
     lines = [f"{answer['package']} is in {_counted(counts)}"]
     for kind, (heads, row) in TABLES.items():
         if answer[kind]:
-            lines += ["", table(heads, map(row, answer[kind]))]
+            lines += ["", format_table(heads, map(row, answer[kind]))]
             hidden = counts[kind] - len(answer[kind])
             lines += [f"and {hidden} more: --limit {counts[kind]} shows all"] * (hidden > 0)
     return lines
 
 
 def _counted(counts: Json) -> str:
-    generations = f"{count(counts['generations'], 'generation')} ({counts['current_generations']} current)"
-    others = [count(counts[f"{noun}s"], noun) for noun in ("environment", "image")]
-    prefixes, runs = count(counts["prefixes"], "prefix"), count(counts["runs"], "run")
+    generations = f"{format_count(counts['generations'], 'generation')} ({counts['current_generations']} current)"
+    others = [format_count(counts[f"{noun}s"], noun) for noun in ("environment", "image")]
+    prefixes, runs = format_count(counts["prefixes"], "prefix"), format_count(counts["runs"], "run")
     return ", ".join([others[0], generations, others[1], prefixes, runs])
 
 
@@ -108,19 +109,25 @@ def _environment(row: Json) -> tuple[object, ...]:
 def _generation(row: Json) -> tuple[object, ...]:
     number = f"{row['number']}{' (current)' if row['current'] else ''}"
     platform = row["platform"] + (", this machine only" if row["host"] else "")
-    return digest(row["definition_digest"]), platform, number, digest(row["lock_digest"]), _said(row["packages"])
+    return (
+        short_digest(row["definition_digest"]),
+        platform,
+        number,
+        short_digest(row["lock_digest"]),
+        _said(row["packages"]),
+    )
 
 
 def _image(row: Json) -> tuple[object, ...]:
-    return row["name"], digest(row["config_digest"]), _said(row["packages"]), " ".join(row["places"])
+    return row["name"], short_digest(row["config_digest"]), _said(row["packages"]), " ".join(row["places"])
 
 
 def _prefix(row: Json) -> tuple[object, ...]:
-    return row["path"], _said(row["packages"]), moment(row["last_used"])
+    return row["path"], _said(row["packages"]), format_time(row["last_used"])
 
 
 def _run(row: Json) -> tuple[object, ...]:
-    return row["id"], row["state"], row["environment"], _said(row["packages"]), moment(row["created"])
+    return row["id"], row["state"], row["environment"], _said(row["packages"]), format_time(row["created"])
 
 
 TABLES = {

@@ -12,10 +12,10 @@ from roost.client.cli.context import Context
 from roost.client.cli.paging import add_paging, page
 from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.cli.selector import add_what, what
-from roost.client.errors import ClientError, unreachable
-from roost.client.terminal.progress import Display
-from roost.client.terminal.text import digest, duration, moment, table
-from roost.client.transport.connection import with_variables
+from roost.client.errors import ClientError, unreachable_error
+from roost.client.terminal.progress import ProgressDisplay
+from roost.client.terminal.text import format_duration, format_table, format_time, short_digest
+from roost.client.transport.variables import add_missing_variables
 
 Json = dict[str, Any]
 TIMES = ("created", "started", "ended")
@@ -81,7 +81,7 @@ def _sentence(result: Json) -> str:
     if not result["artifacts"]:
         return "\n".join(reason["message"] for reason in result.get("reasons", [])) or "nothing to build"
     places = ", ".join(str(artifact.get("path") or artifact.get("reference")) for artifact in result["artifacts"])
-    how = "was ready" if result["state"] == "not-needed" else f"ready after {duration(result['seconds'])}"
+    how = "was ready" if result["state"] == "not-needed" else f"ready after {format_duration(result['seconds'])}"
     number = f", generation {result['generation']}" if result.get("generation") else ""
     return f"{places} ({how}{number})"
 
@@ -89,7 +89,7 @@ def _sentence(result: Json) -> str:
 def build(context: Context, request: Json) -> Json:
     """Ask for a build, show it as it happens, and return its result. Raises ``ClientError`` where it failed; leaving
     this function by an interrupt closes the stream, which withdraws the interest in the build."""
-    display = context.display = Display(sys.stderr, quiet=context.quiet)
+    display = context.display = ProgressDisplay(sys.stderr, quiet=context.quiet)
     try:
         with closing(_messages(context, request)) as messages:
             for message in messages:
@@ -99,7 +99,9 @@ def build(context: Context, request: Json) -> Json:
                 _take(context, display, message)
     finally:
         display.close()
-    raise unreachable("The daemon broke off before the build ended.", "Run the command again: what was done is kept.")
+    raise unreachable_error(
+        "The daemon broke off before the build ended.", "Run the command again: what was done is kept."
+    )
 
 
 def _told(context: Context, result: Json) -> Json:
@@ -114,7 +116,7 @@ def _messages(context: Context, request: Json) -> Generator[Json, None, None]:
         try:
             yield from _stream(context, request)
         except ClientError as error:
-            again = with_variables(request, error)
+            again = add_missing_variables(request, error)
             if again is None:
                 raise
             request = again
@@ -124,16 +126,16 @@ def _messages(context: Context, request: Json) -> Generator[Json, None, None]:
 
 def _stream(context: Context, request: Json) -> Generator[Json, None, None]:
     """The messages; one that is an error is raised."""
-    with closing(context.daemon.lines("POST", "/v1/builds", request)) as lines:
+    with closing(context.session.daemon.lines("POST", "/v1/builds", request)) as lines:
         for message in lines:
             if message.get("event") == "error":
                 raise ClientError(message["error"])
             yield message
 
 
-def _take(context: Context, display: Display, message: Json) -> None:
-    context.announce(message.get("source"))
-    context.warn(message.get("warnings", []))
+def _take(context: Context, display: ProgressDisplay, message: Json) -> None:
+    context.note_source(message.get("source"))
+    context.note_warnings(message.get("warnings", []))
     if context.json and getattr(context.options, "handler", None) is build_command:
         if message["event"] != "heartbeat":
             context.print_json(message)
@@ -151,15 +153,15 @@ def list_command(context: Context) -> int:
         (
             build["id"],
             build["state"],
-            digest(build.get("definition_digest")),
+            short_digest(build.get("definition_digest")),
             build.get("generation"),
-            moment(build.get("created")),
-            duration(build["seconds"]) if build.get("seconds") is not None else None,
+            format_time(build.get("created")),
+            format_duration(build["seconds"]) if build.get("seconds") is not None else None,
             build.get("source") or build.get("name"),
         )
         for build in answer["builds"]
     )
-    context.print(table(heads, rows))
+    context.print(format_table(heads, rows))
     return 0
 
 
@@ -173,7 +175,7 @@ def fields(record: Json) -> str:
     """A record, a field a line."""
     width = max((len(name) for name in record), default=0)
     said = ((name, value) for name, value in record.items() if value not in (None, [], {}, ""))
-    shown = ((name, moment(value) if name in TIMES else _text(value)) for name, value in said)
+    shown = ((name, format_time(value) if name in TIMES else _text(value)) for name, value in said)
     return "\n".join(f"{name.ljust(width)}  {text}" for name, text in shown)
 
 
@@ -188,7 +190,7 @@ def _text(value: object) -> str:
 
 def logs_command(context: Context) -> int:
     query = "?follow=1" if context.options.follow else ""
-    with closing(context.daemon.lines("GET", f"/v1/builds/{context.options.id}/logs{query}")) as lines:
+    with closing(context.session.daemon.lines("GET", f"/v1/builds/{context.options.id}/logs{query}")) as lines:
         for message in lines:
             if context.json:
                 context.print_json(message)

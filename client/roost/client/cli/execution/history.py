@@ -12,13 +12,13 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote
 
-from roost.client.cli.context import Context, wrong_usage
+from roost.client.cli.context import Context
 from roost.client.cli.execution.building import build, fields
 from roost.client.cli.execution.launching import ATTEMPTS, at_terminal, gone, handed_on, see_through
 from roost.client.cli.paging import add_paging, page
 from roost.client.cli.parser import Subparsers, add_command, add_family
-from roost.client.errors import client_error
-from roost.client.terminal.text import digest, moment, table
+from roost.client.errors import client_error, usage_error
+from roost.client.terminal.text import format_table, format_time, short_digest
 
 Json = dict[str, Any]
 COMMAND_WIDTH = 60
@@ -51,7 +51,7 @@ def list_command(context: Context) -> int:
         context.print_json(answer)
         return 0
     heads = ("ID", "STATE", "EXIT", "TARGET", "ENVIRONMENT", "LOCK", "STARTED", "COMMAND")
-    context.print(table(heads, map(_row, answer["runs"])))
+    context.print(format_table(heads, map(_row, answer["runs"])))
     return 0
 
 
@@ -63,8 +63,8 @@ def _row(run: Json) -> tuple[object, ...]:
         run.get("exit_status"),
         run["target"],
         _version(environment),
-        digest(run.get("lock_digest")),
-        moment(run.get("started")),
+        short_digest(run.get("lock_digest")),
+        format_time(run.get("started")),
         _short(shlex.join(run["command"])),
     )
 
@@ -83,7 +83,7 @@ def _path(context: Context) -> str:
     """Of the run that is named, whatever the name is."""
     run_id = context.options.id
     if run_id in ("", ".", ".."):  # none of them can stand in a route
-        raise wrong_usage(f"{run_id!r} is no run's id.", "`roost runs list` shows the latest ones.")
+        raise usage_error(f"{run_id!r} is no run's id.", "`roost runs list` shows the latest ones.")
     return f"/v1/runs/{quote(run_id, safe='')}"
 
 
@@ -106,7 +106,7 @@ def _shown(run: Json) -> Json:
 def logs_command(context: Context) -> int:
     query = "?follow=1" if context.options.follow else ""
     silent, print_output = True, _printer(context)
-    with closing(context.daemon.chunks(f"{_path(context)}/logs{query}")) as chunks:
+    with closing(context.session.daemon.chunks(f"{_path(context)}/logs{query}")) as chunks:
         for chunk in chunks:
             silent = False
             print_output(chunk, False)
@@ -157,7 +157,7 @@ def rerun_command(context: Context) -> int:
         if not detach:
             _make_ready(context, old)
         answer = context.request("POST", f"/v1/runs/{old['id']}/rerun", request)
-        context.warn(answer.get("warnings", []))
+        context.note_warnings(answer.get("warnings", []))
         status = see_through(context, answer, request) if answer["run"] is not None else None
         if status is not None:
             return status
@@ -184,4 +184,4 @@ def _check(old: Json) -> None:
         )
     unset = [name for name in old["secrets"] if name not in os.environ]
     if unset:
-        raise wrong_usage(f"Run {old['id']} used secrets that are not set: {', '.join(unset)}.", "Set them first.")
+        raise usage_error(f"Run {old['id']} used secrets that are not set: {', '.join(unset)}.", "Set them first.")

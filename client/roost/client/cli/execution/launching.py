@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from roost.client.cli.context import Context, wrong_usage
+from roost.client.cli.context import Context
 from roost.client.cli.execution.building import build
 from roost.client.cli.parser import Subparsers, add_command
 from roost.client.cli.selector import add_what, readable, utf8, what
-from roost.client.errors import ClientError, client_error
+from roost.client.errors import ClientError, client_error, usage_error
 from roost.client.launch import activate, shells
 
 Json = dict[str, Any]
@@ -64,35 +64,35 @@ def exec_command(context: Context) -> int:
 
 
 def _become(command: Sequence[str], launch: Json) -> int:
-    environ = activate.environment(launch, os.environ)
-    activate.replace(activate.resolve(command, launch.get("python"), environ), environ)
+    environ = activate.activated_environment(launch, os.environ)
+    activate.replace_process(activate.resolve_command(command, launch.get("python"), environ), environ)
 
 
 def shell_command(context: Context) -> int:
     launch, source = _launch(context, [])
-    context.announce(source)
+    context.note_source(source)
     name = str(source.get("name") or "roost")
     return _start(context, launch, lambda: _enter(launch, name))
 
 
 def _enter(launch: Json, name: str) -> int:
     program = os.environ.get("SHELL") or "/bin/sh"
-    environ = activate.environment(launch, os.environ, {"ROOST_PROMPT": name})
-    command, environ = shells.interactive(program, launch, environ, name)
-    activate.replace(activate.resolve(command, None, environ), environ)
+    environ = activate.activated_environment(launch, os.environ, {"ROOST_PROMPT": name})
+    command, environ = shells.shell_command_line(program, launch, environ, name)
+    activate.replace_process(activate.resolve_command(command, None, environ), environ)
 
 
 def _command(context: Context) -> list[str]:
     command: list[str] = context.options.command
     if not command or not command[0]:
-        raise wrong_usage("No command was given.", "Name one, as in `roost exec -- python -V`.")
+        raise usage_error("No command was given.", "Name one, as in `roost exec -- python -V`.")
     return command
 
 
 def _start(context: Context, launch: Json, begin: Callable[[], int]) -> int:
     """Hold the lease and begin; a command that can't be started ends as in a shell."""
     try:
-        activate.hold(launch["lease"])
+        activate.hold_lease(launch["lease"])
         return begin()
     except activate.LeaseGoneError as error:
         raise gone() from error
@@ -122,8 +122,8 @@ def _launch(context: Context, command: Sequence[str]) -> tuple[Json, Json]:
 
 
 def _build_first(context: Context, answer: Json, request: Json) -> None:
-    context.announce(answer.get("source"))
-    context.warn(answer.get("warnings", []))
+    context.note_source(answer.get("source"))
+    context.note_warnings(answer.get("warnings", []))
     build(context, request)
 
 
@@ -134,8 +134,8 @@ def run_command(context: Context) -> int:
     request = {"what": asked, "command": said, "target": context.options.target, **_run_options(context)}
     for _ in range(ATTEMPTS):
         answer = context.request("POST", "/v1/runs", request)
-        context.announce(answer.get("source"))
-        context.warn(answer.get("warnings", []))
+        context.note_source(answer.get("source"))
+        context.note_warnings(answer.get("warnings", []))
         if answer["run"] is None:
             build(context, {"what": asked, "target": context.options.target})
             continue
@@ -162,13 +162,14 @@ def see_through(context: Context, answer: Json, request: Json, command: Sequence
 def attached(context: Context, answer: Json, request: Json) -> int | None:
     """In a container; ``None`` where its image went away since the plan: plan again."""
     from roost.client.launch import attach
+    from roost.client.launch.attach_failure import resolve_attach_failure
 
-    context.close()
+    context.clear_progress()
     run_id = answer["run"]["id"]
     try:
-        status: int | None = attach.attach(context.daemon.path, run_id, at_terminal="terminal" in request)
-    except (attach.AttachmentLostError, attach.Refused) as error:
-        status = attach.explained(context, run_id, error)
+        status: int | None = attach.attach(context.session.daemon.path, run_id, at_terminal="terminal" in request)
+    except (attach.AttachmentLostError, attach.AttachRefusedError) as error:
+        status = resolve_attach_failure(context, context.session, run_id, error)
     if context.json and status is not None:
         print_record(context, run_id)
     return status
@@ -190,7 +191,7 @@ def at_terminal() -> Json:
     """This process's terminal, where it has one, for a command in a container."""
     from roost.client.launch import attach
 
-    terminal = attach.terminal()
+    terminal = attach.current_terminal()
     return {"terminal": terminal} if terminal else {}
 
 
@@ -205,14 +206,14 @@ def handed_on(context: Context) -> dict[str, str]:
 def _pair(text: str) -> tuple[str, str]:
     name, found, value = text.partition("=")
     if not found or not name:
-        raise wrong_usage(f"--var {text}: not of the form K=V.", "Write it as in `--var EPOCHS=3`.")
+        raise usage_error(f"--var {text}: not of the form K=V.", "Write it as in `--var EPOCHS=3`.")
     return name, value
 
 
 def _secret(name: str) -> str:
     value = os.environ.get(name)
     if value is None:
-        raise wrong_usage(
+        raise usage_error(
             f"--secret {name}: there is no such variable.", f"Set {name} first; roost passes its value on."
         )
     return value
@@ -228,19 +229,19 @@ def supervise(
 ) -> int:
     """Start the run that ``answer`` describes, with ``command`` as it was typed, and see it to its end; its exit
     status."""
-    from roost.client.launch.supervise import Supervised
+    from roost.client.launch.supervise import Supervisor
 
     launch, run = answer["launch"], answer["run"]
     spec = {
         "command": command or run["command"],
         "cwd": run["cwd"],
-        "environ": activate.environment(launch, os.environ, variables),
+        "environ": activate.activated_environment(launch, os.environ, variables),
         "lease": launch["lease"],
         "python": launch.get("python"),
-        "socket": context.daemon.path,
+        "socket": context.session.daemon.path,
         "run_id": run["id"],
     }
-    status = Supervised(answer["folder"], spec).run()
+    status = Supervisor(answer["folder"], spec).run()
     if context.json:
         print_record(context, run["id"])
     return status

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from roost.client.cli.context import Context, wrong_usage
+from roost.client.cli.context import Context
 from roost.client.cli.parser import Subparsers, add_command
 from roost.client.cli.selector import add_what, what
-from roost.client.terminal.text import duration, paint, size
+from roost.client.errors import usage_error
+from roost.client.terminal.text import format_duration, format_size, paint
 
 Json = dict[str, Any]
 FORMATS = {".yml": "conda-lock", ".yaml": "conda-lock", ".txt": "explicit", "pixi.lock": "pixi"}
@@ -49,8 +50,8 @@ def plan_command(context: Context) -> int:
     request: Json = {"what": what(context), "targets": context.options.target or ["auto"]}
     request.update({"solve": True} if context.options.solve else {})
     answer = context.request("POST", "/v1/plans", request)
-    context.announce(answer.get("source"))
-    context.warn(answer.get("warnings", []))
+    context.note_source(answer.get("source"))
+    context.note_warnings(answer.get("warnings", []))
     if context.json:
         context.print_json(answer)
         return 0
@@ -71,8 +72,8 @@ def _plan_lines(plan: Json) -> Iterator[str]:
     for reason in plan["reasons"]:
         yield f"  why    {reason['message']} [{reason['code']}]"
     for step in plan["steps"]:
-        known = [duration(step["seconds"])] if step.get("seconds") is not None else []
-        known += [size(step["bytes"])] if step.get("bytes") is not None else []
+        known = [format_duration(step["seconds"])] if step.get("seconds") is not None else []
+        known += [format_size(step["bytes"])] if step.get("bytes") is not None else []
         yield f"  step   {step['kind']}" + (f" ({', '.join(known)})" if known else "")
     yield from _nearest_lines(plan.get("nearest"))
 
@@ -89,7 +90,7 @@ def _nearest_lines(nearest: Json | None) -> Iterator[str]:
 
 def digest_command(context: Context) -> int:
     answer = context.request("POST", "/v1/digests", {"what": what(context)})
-    context.warn(answer.get("warnings", []))
+    context.note_warnings(answer.get("warnings", []))
     if context.json:
         context.print_json(answer)
     elif context.options.canonical:
@@ -133,7 +134,7 @@ def _format(named: str | None, output: str | None) -> str:
     name = os.path.basename(output).lower()
     found = FORMATS.get(name) or FORMATS.get(os.path.splitext(name)[1])
     if found is None:
-        raise wrong_usage(
+        raise usage_error(
             f"-o {output}: the name tells no format.",
             "Name it *.yml for conda-lock, pixi.lock or *.txt for explicit, or add --format.",
         )
@@ -145,4 +146,4 @@ def _write(path: str, text: str) -> None:
         with open(path, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except OSError as error:
-        raise wrong_usage(f"{path}: {error.strerror}", "Name a file that can be written with -o.") from error
+        raise usage_error(f"{path}: {error.strerror}", "Name a file that can be written with -o.") from error

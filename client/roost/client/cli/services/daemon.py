@@ -11,8 +11,8 @@ from typing import Any
 from roost.client import paths
 from roost.client.cli.context import Context
 from roost.client.cli.parser import Subparsers, add_command, add_family
-from roost.client.errors import unreachable
-from roost.client.terminal.text import paint, table
+from roost.client.errors import unreachable_error
+from roost.client.terminal.text import format_table, paint
 from roost.client.transport import autostart
 from roost.client.transport.connection import Daemon
 
@@ -38,12 +38,12 @@ def add(subparsers: Subparsers) -> None:
 
 
 def start_command(context: Context) -> int:
-    return _show(context, autostart.answering(context.daemon) or {})
+    return _show(context, autostart.find_serving(context.session.daemon) or {})
 
 
 def status_command(context: Context) -> int:
     """Starts nothing."""
-    version = autostart.answering(Daemon(paths.socket_path()))
+    version = autostart.find_serving(Daemon(paths.socket_path()))
     if version is not None:
         return _show(context, version)
     if context.json:
@@ -79,7 +79,9 @@ def logs_command(context: Context) -> int:
         with open(path, encoding="utf-8", errors="replace") as file:
             lines = [line.rstrip("\n") for line in deque(file, maxlen=context.options.count)]
     except OSError as error:
-        raise unreachable(f"{path}: {error.strerror}", "There is no log before the daemon's first start.") from error
+        raise unreachable_error(
+            f"{path}: {error.strerror}", "There is no log before the daemon's first start."
+        ) from error
     context.print_json({"path": path, "lines": lines}) if context.json else context.print("\n".join(lines))
     return 0
 
@@ -102,7 +104,7 @@ def _show_checks(context: Context, answer: Json) -> None:
         if check["state"] != "ok" and check.get("hint"):
             context.print(f"  {check['hint']}")
     rows = ((item["name"], _text(item["value"]), item["origin"]) for item in answer["settings"])
-    context.print(table(("SETTING", "VALUE", "FROM"), rows))
+    context.print(format_table(("SETTING", "VALUE", "FROM"), rows))
 
 
 def _text(value: object) -> str | None:

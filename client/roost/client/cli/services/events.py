@@ -8,7 +8,7 @@ from typing import Any
 
 from roost.client.cli.context import Context
 from roost.client.cli.parser import Subparsers, add_command, add_family
-from roost.client.terminal.text import count, moment, size, table
+from roost.client.terminal.text import format_count, format_size, format_table, format_time
 
 Json = dict[str, Any]
 FAR = 2**53 - 1
@@ -31,7 +31,7 @@ def events_command(context: Context) -> int:
     latest = None if context.options.follow else _latest(context)
     if latest is not None and latest <= context.options.since:
         return 0
-    with closing(context.daemon.lines("GET", f"/v1/events?since={context.options.since}")) as lines:
+    with closing(context.session.daemon.lines("GET", f"/v1/events?since={context.options.since}")) as lines:
         for event in lines:
             if event["kind"] != "heartbeat":
                 context.print_json(event) if context.json else context.print(_line(event))
@@ -42,13 +42,13 @@ def events_command(context: Context) -> int:
 
 def _latest(context: Context) -> int:
     """The number of the latest event: a reader that comes from the far future is told where the present is."""
-    with closing(context.daemon.lines("GET", f"/v1/events?since={FAR}")) as lines:
+    with closing(context.session.daemon.lines("GET", f"/v1/events?since={FAR}")) as lines:
         return int(next(lines)["seq"])
 
 
 def _line(event: Json) -> str:
     said = " ".join(f"{name}={_said(value)}" for name, value in (event.get("fields") or {}).items())
-    return f"{event.get('seq', '-')}  {moment(event.get('time')) or ''}  {event['kind']}  {said}".rstrip()
+    return f"{event.get('seq', '-')}  {format_time(event.get('time')) or ''}  {event['kind']}  {said}".rstrip()
 
 
 def _said(value: object) -> object:
@@ -66,22 +66,22 @@ def usage_command(context: Context) -> int:
         (
             row["kind"],
             row["id"],
-            size(row["bytes"]),
-            size(row["shared_bytes"]),
-            moment(row.get("last_used")),
+            format_size(row["bytes"]),
+            format_size(row["shared_bytes"]),
+            format_time(row.get("last_used")),
             " ".join(row.get("protected_by") or []),
         )
         for row in answer["artifacts"]
     )
-    context.print(table(heads, rows))
+    context.print(format_table(heads, rows))
     context.print(_total(answer["totals"]))
     return 0
 
 
 def _total(totals: Json) -> str:
     """Files that several artifacts or the caches share count once, and go with the last that has them."""
-    whole, own = size(totals["bytes"]), size(totals["own_bytes"])
-    return f"{count(totals['artifacts'], 'artifact')}, {whole}, {own} of it unshared"
+    whole, own = format_size(totals["bytes"]), format_size(totals["own_bytes"])
+    return f"{format_count(totals['artifacts'], 'artifact')}, {whole}, {own} of it unshared"
 
 
 def verify_command(context: Context) -> int:
@@ -96,7 +96,7 @@ def verify_command(context: Context) -> int:
 
 def _print_findings(context: Context, answer: Json) -> None:
     for finding in answer["findings"]:
-        context.print(f"{finding['path']}: {count(finding['count'], 'file')} not as packaged")
+        context.print(f"{finding['path']}: {format_count(finding['count'], 'file')} not as packaged")
         for path in finding["files"]:
             context.print(f"  {path}")
         if finding["replaced_by"]:
@@ -104,6 +104,6 @@ def _print_findings(context: Context, answer: Json) -> None:
     for name in answer["packages"]:
         context.print(f"{name} was changed in the package cache too, and is fetched anew")
     differ = len(answer["findings"]) or "none"
-    context.print(f"{count(answer['prefixes'], 'prefix')} compared, {differ} with differences")
+    context.print(f"{format_count(answer['prefixes'], 'prefix')} compared, {differ} with differences")
     if answer["findings"] and not context.options.repair:
         context.print("`roost cache verify --repair` mends them.")

@@ -11,7 +11,7 @@ from roost.client.cli.execution.building import build
 from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.cli.selector import add_what, what
 from roost.client.errors import client_error
-from roost.client.terminal.text import digest, size, table
+from roost.client.terminal.text import format_size, format_table, short_digest
 
 Json = dict[str, Any]
 NOT_FOUND = 7
@@ -73,7 +73,7 @@ def _lines(answer: Json) -> Iterator[str]:
     yield from (f"{'dockerfile'.ljust(width)}  {line}" for line in answer["dockerfile"].splitlines())
     for layer in answer["layers"]:
         packages = ", ".join(layer.get("packages", [])) or "of the base, or of no package"
-        yield f"{'layer'.ljust(width)}  {digest(layer['diff_id'])} {size(layer.get('size'))} {packages}"
+        yield f"{'layer'.ljust(width)}  {short_digest(layer['diff_id'])} {format_size(layer.get('size'))} {packages}"
 
 
 def _known(answer: bool | None) -> str:
@@ -89,15 +89,15 @@ def list_command(context: Context) -> int:
     rows = (
         (
             image["name"],
-            digest(image["digest"]),
+            short_digest(image["digest"]),
             image["platform"],
-            size(image["bytes"]) if image["bytes"] is not None else None,
+            format_size(image["bytes"]) if image["bytes"] is not None else None,
             _known(image["in_engine"]),
             " ".join(image["places"]),
         )
         for image in answer["images"]
     )
-    context.print(table(heads, rows))
+    context.print(format_table(heads, rows))
     return 0
 
 

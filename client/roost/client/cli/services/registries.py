@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from roost.client.cli.context import Context
 from roost.client.cli.parser import Subparsers, add_command, add_family
-from roost.client.terminal.text import table
+from roost.client.terminal.text import format_table
 
 Json = dict[str, Any]
 UNREACHABLE = 6
@@ -64,7 +64,7 @@ def _show(context: Context, answer: Json) -> int:
     rows = [(each["location"], each["kind"], _over(each), each["origin"]) for each in answer["registries"]]
     if not rows:
         context.note(NONE)
-    context.print(table(("REGISTRY", "KIND", "OVER", "FROM"), rows))
+    context.print(format_table(("REGISTRY", "KIND", "OVER", "FROM"), rows))
     return 0
 
 
@@ -81,7 +81,7 @@ def test_registries(context: Context) -> int:
         if not answer["tests"]:
             context.note(NONE)
         rows = [(t["location"], t["kind"], t["read"]["answer"], t["write"]["answer"], _why(t)) for t in answer["tests"]]
-        context.print(table(("REGISTRY", "KIND", "READ", "WRITE", "WHY"), rows))
+        context.print(format_table(("REGISTRY", "KIND", "READ", "WRITE", "WHY"), rows))
     return 0 if all(test["ok"] for test in answer["tests"]) else UNREACHABLE
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from roost.client.errors import ClientError
-from roost.client.terminal.export_files import write_export
+from roost.client.export_files import write_export
 from roost.store.sources.files import LocalFiles
 
 

@@ -1,0 +1,91 @@
+"""The two output streams of one command: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from roost.client.errors import LAUNCH_FAILED_STATUS, ClientError, format_error
+from roost.client.terminal.progress import ProgressDisplay
+from roost.client.terminal.text import paint
+
+OUTPUT_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Errors of a write to standard output that has a reader."""
+
+
+class Console:
+    """Prints results, notes, warnings and errors, for people or (``json``) for programs."""
+
+    def __init__(self, *, json: bool = False, quiet: bool = False) -> None:
+        self.json = json
+        self.quiet = quiet
+        """Print results and errors only."""
+        self.display: ProgressDisplay | None = None
+        self._printed_notes: set[str] = set()
+
+    def print(self, text: str) -> None:
+        """Print a result and flush it: readers of a stream read it through a pipe."""
+        print(text, flush=True)
+
+    def print_json(self, value: object) -> None:
+        """Print a result as JSON: indented on a terminal, else on one line, so that streams are NDJSON."""
+        indent = 2 if sys.stdout.isatty() else None
+        sys.stdout.write(json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """Print a remark that is no result. The same text is printed once."""
+        if not self.quiet and text not in self._printed_notes:
+            self._printed_notes.add(text)
+            self.clear_progress()
+            print(f"roost: {text}", file=sys.stderr, flush=True)
+
+    def note_source(self, source: Mapping[str, Any] | None) -> None:
+        """Note which definition was chosen (``wire.SourceView``), if it is a file."""
+        if source and source.get("path") and source.get("format") != "run":
+            path = str(source["path"])
+            relative = os.path.relpath(path)
+            self.note(f"using {path if relative.startswith('..') else relative} ({source.get('format')})")
+
+    def note_warnings(self, warnings: Iterable[Mapping[str, Any]]) -> None:
+        """Note the warnings about a definition (``wire.WarningView``)."""
+        for warning in warnings:
+            text = format_error({**warning, "hint": " "}).split("\n")[0].removeprefix("roost: ")
+            self.note(f"{paint('warning', 'yellow', sys.stderr)}: {text}")
+
+    def report_error(self, error: ClientError) -> None:
+        """Print an error: its body for programs; for people two lines, after the latest lines of the build's log."""
+        log = list(self.display.log) if self.display else []
+        self.clear_progress()
+        if self.json:
+            self.print_json(error.body)
+            return
+        for line in log:
+            print(f"  | {line}", file=sys.stderr)
+        print(format_error(error.body), file=sys.stderr, flush=True)
+
+    def clear_progress(self) -> None:
+        """Clear the progress line, if one is being redrawn."""
+        if self.display is not None:
+            self.display.close()
+
+
+def lost_output_status(error: OSError, *, launching: bool) -> int:
+    """Return the exit status after a write to standard output failed, and print why unless the reader went away.
+
+    ``launching``: the command was ``run``, ``exec`` or ``shell``. Raises: ``error`` if it concerns something else.
+    """
+    reader_left = isinstance(error, BrokenPipeError)
+    if not reader_left and (error.errno not in OUTPUT_FULL or error.filename is not None):
+        raise error
+    # The interpreter would complain at its end about what it could not write.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if reader_left:
+        return 1
+    message = f"roost: The output can't be written: {error.strerror}.\n  Make room, or send it elsewhere."
+    print(message, file=sys.stderr)
+    return LAUNCH_FAILED_STATUS if launching else 1

@@ -1,0 +1,56 @@
+"""Progress of a build on a terminal and elsewhere."""
+
+from __future__ import annotations
+
+import io
+
+from roost.client.terminal.progress import ProgressDisplay
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def messages():
+    yield {"event": "plan", "plan": {"steps": [{"kind": "download", "seconds": 4.0}, {"kind": "link", "seconds": 2.0}]}}
+    yield {"event": "step", "step": "download", "state": "started", "total": 2_000_000}
+    yield {"event": "progress", "step": "download", "done": 1_000_000, "total": 2_000_000}
+    yield {"event": "log", "line": "a line"}
+    yield {"event": "heartbeat"}
+    yield {"event": "something-new"}
+    yield {"event": "step", "step": "download", "state": "finished"}
+
+
+def test_progress_elsewhere_is_plain_lines():
+    stream = io.StringIO()
+    display = ProgressDisplay(stream)
+    for message in messages():
+        display.show(message)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "roost: downloading …"
+    assert lines[1].startswith("roost: done downloading (1.0 MB, ")
+    assert list(display.log) == ["a line"]
+
+
+def test_progress_on_a_terminal_has_bytes_rate_and_time_left(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("roost.client.terminal.progress.REDRAW_SECONDS", -1)
+    stream = Terminal()
+    display = ProgressDisplay(stream)
+    for message in messages():
+        display.show(message)
+    display.close()
+    shown = stream.getvalue()
+    assert "downloading 0 B of 2.0 MB" in shown
+    assert "downloading 1.0 MB of 2.0 MB, " in shown
+    assert "/s · about " in shown
+    assert shown.index("about") < shown.index("done")
+
+
+def test_quiet_shows_nothing():
+    stream = Terminal()
+    for message in messages():
+        ProgressDisplay(stream, quiet=True).show(message)
+    assert stream.getvalue() == ""

@@ -1,0 +1,21 @@
+"""Error bodies as text."""
+
+from __future__ import annotations
+
+from roost.client.errors import format_error
+
+
+def test_an_error_is_two_lines_with_the_place_first():
+    body = {
+        "code": "x",
+        "message": "bad\nthing",
+        "hint": "mend it",
+        "location": {"path": "a.yml", "line": 3, "column": 7},
+    }
+    assert format_error(body) == "roost: a.yml:3:7: bad thing\n  mend it"
+    assert format_error({"message": "m", "location": {"path": "a", "line": None, "column": None}}).startswith(
+        "roost: a: m\n  Correct that place"
+    )
+    assert format_error({"message": "m"}).startswith("roost: m\n  `roost daemon logs`")
+    twice = {"message": "/w/a.yml and /w/a.yaml both lie there", "location": {"path": "/w/a.yml"}}
+    assert format_error(twice).startswith("roost: /w/a.yml and")
