@@ -60,10 +60,10 @@ async def build(store, engines, lock):
         return (await fill_prefix(engines, lock, prefix, timed, {}))[0]
 
     started = time.perf_counter()
-    artifact = await store.publish_prefix(lock=lock, generation=None, build_id="b", fill=fill)
+    artifact = await store.artifacts.publish_prefix(lock=lock, generation=None, build_id="b", fill=fill)
     whole = time.perf_counter() - started
     files = sum(len(names) for _, _, names in os.walk(artifact.path))
-    assert await store.delete_artifact(artifact.id)
+    assert await store.artifacts.delete(artifact.id)
     return whole, timed.took, files
 
 

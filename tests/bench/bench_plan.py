@@ -73,7 +73,7 @@ async def plans(store, number, path):
         await asyncio.to_thread(shutil.copy, sys.executable, python)
         return Filled(guards=(FileStamp(path=python, identity=stamp(python)),) * 5)
 
-    await store.publish_prefix(lock=lock, generation=new, build_id="b", fill=fill)
+    await store.artifacts.publish_prefix(lock=lock, generation=new, build_id="b", fill=fill)
     seconds = []
     for _ in range(number):
         started = time.perf_counter()

@@ -78,13 +78,13 @@ async def test_full_while_filling(small):
     store = await Store.open(small)
     free = os.statvfs(small).f_bfree
     with pytest.raises(StoreFullError) as caught:
-        await store.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=overfill)
+        await store.artifacts.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=overfill)
     assert caught.value.code == "store-full"
     assert small in caught.value.message
     assert (os.listdir(store.layout.prefixes), os.listdir(store.layout.trash)) == ([], [])
     assert await store.index.artifacts.list_all() == []
     assert os.statvfs(small).f_bfree > free - 100  # what is missing is the index's
-    artifact = await store.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=fill)
+    artifact = await store.artifacts.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=fill)
     assert (await store.index.load_facts("sha256:d", "linux-64")).artifact == artifact
     await store.close()
 
@@ -99,13 +99,13 @@ async def test_full_at_the_commit(small):
         return filled
 
     with pytest.raises(StoreFullError):
-        await store.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=filling)
+        await store.artifacts.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=filling)
     facts = await store.index.load_facts("sha256:d", "linux-64")
     assert (facts.generation, facts.artifact) == (None, None)
     assert await store.index.locks.find(lock_digest(lock)) is None
     assert (os.listdir(store.layout.prefixes), os.listdir(store.layout.trash)) == ([], [])
     os.unlink(f"{small}/other")
-    artifact = await store.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=fill)
+    artifact = await store.artifacts.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=fill)
     assert (await store.index.load_facts("sha256:d", "linux-64")).artifact == artifact
     await store.close()
     store = await Store.open(small)
@@ -119,11 +119,11 @@ async def test_full_before_it_begins(small):
     store = await Store.open(small)
     stuff(f"{small}/other")
     with pytest.raises(StoreFullError):
-        await store.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=overfill)
+        await store.artifacts.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=overfill)
     assert [a for a in await store.index.artifacts.list_all() if a.state == "ready"] == []
     assert os.listdir(store.layout.prefixes) == []
     os.unlink(f"{small}/other")
-    await store.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=fill)
+    await store.artifacts.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=fill)
     await store.close()
 
 
@@ -175,9 +175,9 @@ async def test_how_a_build_ended_is_recorded_once_there_is_space(small):
 
 async def test_deleting_frees_a_full_disk(small):
     store = await Store.open(small)
-    artifact = await store.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=fill)
+    artifact = await store.artifacts.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=fill)
     stuff(f"{small}/other")
-    assert await store.delete_artifact(artifact.id) is True
+    assert await store.artifacts.delete(artifact.id) is True
     assert os.statvfs(small).f_bfree * 4096 >= 100_000
     await store.close()
 
@@ -188,7 +188,7 @@ async def test_opening_on_a_full_disk(small):
         await Store.open(f"{small}/new/root")
     os.unlink(f"{small}/other")
     store = await Store.open(f"{small}/new/root")
-    artifact = await store.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=fill)
+    artifact = await store.artifacts.publish_prefix(lock=lock_of(1), generation=NEW, build_id="b", fill=fill)
     await store.close()
     stuff(f"{small}/other")
     try:

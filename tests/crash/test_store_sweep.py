@@ -16,7 +16,7 @@ from random import Random
 
 import pytest
 
-from roost.store.disk.failpoints import FAILPOINT, TRACE
+from roost.store.failpoints import FAILPOINT, TRACE
 from roost.store.store import Store
 
 # A killed process loses nothing that it wrote, synced or not: hundreds of roots need no real disk.

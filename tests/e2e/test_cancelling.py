@@ -23,7 +23,7 @@ from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.launch.folder import find_tools
 from roost.daemon.services import Services, create_services
 from roost.model.records import FileStamp
-from roost.store.disk.layout import lists, remove_tree
+from roost.store.disk.file_ops import list_names, remove_tree
 from roost.store.store import Store
 from roost.wire.plans import EnvironmentSelector
 
@@ -109,10 +109,10 @@ async def check_nothing_is_left(work: Services) -> None:
     assert {build.state for build in await work.store.index.builds.list_page(1000)} <= {"succeeded", "cancelled"}
     artifacts = await work.store.index.artifacts.list_all()
     assert {artifact.state for artifact in artifacts} <= {"ready"}
-    there = {name.removesuffix(".lease") for name in lists(work.store.layout.prefixes)}
+    there = {name.removesuffix(".lease") for name in list_names(work.store.layout.prefixes)}
     assert there == {Path(artifact.path).name for artifact in artifacts}
     assert await work.store.index.leases.list_active() == []
-    assert lists(work.store.layout.stage) == []
+    assert list_names(work.store.layout.stage) == []
 
 
 @pytest.mark.parametrize("how", ["leave", "cancel"])

@@ -16,7 +16,7 @@ from tests.support.images import engines as docker_parts
 from tests.support.images.layers import Place, lock_of, make_channel, place
 
 from roost.model.errors import StoreFullError
-from roost.store.disk.layer_files import blob_path, intact, stray_blobs
+from roost.store.disk.layer_files import blob_path, find_stray_blobs, is_intact
 
 CHILD = ["-m", "tests.support.images.layers_child"]
 NAMES = [f"p{n}" for n in range(6)]
@@ -41,8 +41,8 @@ def child(root: Path, forge: Path, point: str = "") -> subprocess.CompletedProce
 async def assert_sound(there: Place) -> int:
     """Every row has its blob, every blob its row, nothing is staged; how many layers are kept."""
     layout, rows = there.store.layout, await there.store.index.layers.list_all()
-    assert all(intact(layout, row, thorough=True) for row in rows)
-    assert stray_blobs(layout, [row.digest for row in rows]) == []
+    assert all(is_intact(layout, row, thorough=True) for row in rows)
+    assert find_stray_blobs(layout, [row.digest for row in rows]) == []
     assert not list(Path(layout.stage).iterdir())
     return len(rows)
 

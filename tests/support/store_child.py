@@ -48,7 +48,7 @@ async def publish(store, name="a"):
             created="2026-01-01T00:00:00Z",
         )
     )
-    return await store.publish_prefix(lock=lock_of(name), generation=generation, build_id="b", fill=fill)
+    return await store.artifacts.publish_prefix(lock=lock_of(name), generation=generation, build_id="b", fill=fill)
 
 
 async def recover(store):
@@ -57,12 +57,12 @@ async def recover(store):
 
 async def delete(store):
     ready = await store.index.artifacts.find_ready("prefix", lock_digest(lock_of("a")))
-    assert await store.delete_artifact(ready.id)
+    assert await store.artifacts.delete(ready.id)
 
 
 async def retire(store):
     ready = await store.index.artifacts.find_ready("prefix", lock_digest(lock_of("a")))
-    assert await store.retire_prefix(ready.id)
+    assert await store.artifacts.retire_prefix(ready.id)
 
 
 async def fail(store):
@@ -71,7 +71,7 @@ async def fail(store):
         raise BuildError("on purpose")
 
     try:
-        await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=failing)
+        await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=failing)
     except BuildError:
         return
     raise AssertionError("the failure was lost")
@@ -86,7 +86,7 @@ async def churn(store):
             if ready is None:
                 await publish(store, name)
             else:
-                assert await store.delete_artifact(ready.id)
+                assert await store.artifacts.delete(ready.id)
 
 
 async def litter(store):

@@ -118,7 +118,7 @@ async def _daemon(
     try:
         await asyncio.to_thread(start_logging, root, config.daemon, echo=not quiet)
         log.info("Opened %s (pid %d); left out of the environment: %s", root, os.getpid(), ", ".join(scrubbed) or "-")
-        log.info("Recovered: %s", store.recovered)
+        log.info("Recovered: %s", store.recovery)
         await _serve(store, path, config, passed, notify)
     finally:
         await store.close()

@@ -50,7 +50,7 @@ async def place(root: Path, forge: Path) -> AsyncIterator[Place]:
 
     def engines() -> tuple[CondaEngine, PipEngine]:
         config = CondaConfig(mirrors={"conda-forge": [forge.as_uri()]})
-        conda = CondaEngine(os.path.join(layout.packages, "conda"), layout.bytecode, config)
+        conda = CondaEngine(os.path.join(layout.packages, "conda"), os.path.join(layout.packages, "bytecode"), config)
         return conda, PipEngine(os.path.join(layout.wheels, "uv"), layout.wheels, PipConfig())
 
     try:

@@ -12,7 +12,7 @@ from blockbuster import BlockingError, blockbuster_ctx
 from roost.model.errors import BuildError
 from roost.model.records import NewGeneration, RunRecord
 from roost.store.artifacts.publish import Filled
-from roost.store.disk.layout import lists
+from roost.store.disk.file_ops import list_names
 from roost.store.store import Store
 
 
@@ -25,14 +25,14 @@ async def use(root, lock_of):
         raise BuildError("x")
 
     store = await Store.open(root)
-    artifact = await store.publish_prefix(
+    artifact = await store.artifacts.publish_prefix(
         lock=lock_of("a"),
         generation=NewGeneration(definition_digest="sha256:d", platform="linux-64"),
         build_id="b",
         fill=fill,
     )
     with pytest.raises(BuildError):
-        await store.publish_prefix(lock=lock_of("b"), generation=None, build_id="b", fill=failing)
+        await store.artifacts.publish_prefix(lock=lock_of("b"), generation=None, build_id="b", fill=failing)
     await store.index.runs.insert(
         RunRecord(
             id="r",
@@ -45,13 +45,13 @@ async def use(root, lock_of):
             created="2026-01-01T00:00:00Z",
         ),
     )
-    assert len(await store.usage(measure=True)) == 1
+    assert len(await store.artifacts.list_usage(measure=True)) == 1
     await store.close()
     await asyncio.to_thread(os.makedirs, f"{store.layout.prefixes}/stray/x")
     store = await Store.open(root)
-    assert store.recovered.ended_runs == {"r": "lost"}
-    assert len(store.recovered.actions) == 1
-    assert await store.retire_prefix(artifact.id)
+    assert store.recovery.ended_runs == {"r": "lost"}
+    assert len(store.recovery.actions) == 1
+    assert await store.artifacts.retire_prefix(artifact.id)
     await store.close()
 
 
@@ -62,4 +62,4 @@ async def test_no_blocking_call_in_the_loop(root, lock_of):
 
 async def test_the_detector_sees_the_store(root):
     with blockbuster_ctx(["roost.store"]), pytest.raises(BlockingError):
-        lists(root)
+        list_names(root)

@@ -36,7 +36,7 @@ from roost.daemon.oci.references import Reference, parse_reference
 from roost.model.definition import Base, Defaults, Definition
 from roost.model.errors import CodedError, InvalidDefinitionError
 from roost.model.records import BaseLayer, BaseRecord, Generation, LayerRecord
-from roost.store.disk.cancellation import finish_despite_cancel
+from roost.store.cancellation import finish_despite_cancel
 from roost.store.disk.layer_files import blob_path, place_blob
 from roost.store.disk.layout import Layout
 from roost.store.index.index import Index

@@ -23,9 +23,9 @@ from roost.daemon.oci.manifests import OCI_CONFIG, OCI_MANIFEST, Descriptor, Man
 from roost.daemon.oci.references import Reference, parse_reference
 from roost.model.errors import ServiceUnreachableError
 from roost.model.records import BaseLayer, BaseRecord
-from roost.store.disk.failpoints import failpoint
 from roost.store.disk.layer_files import blob_path
 from roost.store.disk.layout import Layout
+from roost.store.failpoints import failpoint
 
 
 class RegistryUnknownError(ServiceUnreachableError):

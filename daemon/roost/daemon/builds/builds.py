@@ -42,8 +42,8 @@ from roost.daemon.prefixes.builds import PrefixBuilds, PrefixRequest, PrefixResu
 from roost.model.errors import BuildCancelledError, CodedError, LookupFailedError
 from roost.model.locks.lock import Lock, lock_digest
 from roost.model.records import BuildRecord, Generation, NewGeneration
+from roost.store.cancellation import finish_despite_cancel
 from roost.store.clock import utc_now
-from roost.store.disk.cancellation import finish_despite_cancel
 from roost.store.store import Store
 from roost.wire.builds import BuildResult, Message
 from roost.wire.plans import Action, EnvironmentSelector

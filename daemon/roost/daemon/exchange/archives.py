@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from typing import IO, Any, cast
 
 from roost.model.errors import InvalidDefinitionError, Location
-from roost.store.disk.layout import FULL, no_space
+from roost.store.disk.file_ops import FULL_DISK_ERRNOS, full_disk_error
 
 MOST_BYTES = 2 << 30
 MOST_FILES = 10_000
@@ -57,8 +57,8 @@ def unpack(archive: str, folder: str) -> None:
                 file.seek(0)
                 _unpack_tar(file, target)
     except (*_BROKEN, *_ODD, OSError) as error:
-        if isinstance(error, OSError) and error.errno in FULL:
-            raise no_space(folder) from error
+        if isinstance(error, OSError) and error.errno in FULL_DISK_ERRNOS:
+            raise full_disk_error(folder) from error
         raise target.refusal(f"it can't be read: {getattr(error, 'strerror', None) or error}") from None
     if not target.seen:
         raise target.refusal("it holds nothing")

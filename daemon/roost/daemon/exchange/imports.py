@@ -28,8 +28,8 @@ from roost.model.locks.lock import Lock
 from roost.model.names import check_new_label, check_new_name, name_from
 from roost.model.readers.read import CONTEXT_FILES
 from roost.model.records import NewGeneration, Registered
-from roost.store.disk.cancellation import thread_to_the_end
-from roost.store.disk.layout import remove_tree
+from roost.store.cancellation import finish_thread_despite_cancel
+from roost.store.disk.file_ops import remove_tree
 from roost.store.sources import conda_environments
 from roost.store.sources.conda_prefixes import read_prefix
 from roost.store.sources.files import resolved as resolved_path
@@ -92,7 +92,7 @@ async def _import_archive(work: Services, request: ImportRequest, archive: str) 
     await asyncio.to_thread(os.makedirs, stage)
     try:
         # Whoever leaves cancels this: the thread would fill a folder that is being removed.
-        await thread_to_the_end(unpack, archive, stage)
+        await finish_thread_despite_cancel(unpack, archive, stage)
         inner = await asyncio.to_thread(_what_to_read, stage)
         files = FilesWithin(stage, partial(_outside, archive))
         resolved = await work.resolver.resolve(EnvironmentSelector(cwd=stage, file=inner), files)

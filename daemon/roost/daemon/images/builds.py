@@ -46,7 +46,7 @@ from roost.model.errors import BuildError, CodedError, LookupFailedError, Servic
 from roost.model.locks.lock import lock_digest
 from roost.model.records import Artifact, BaseLayer, BaseRecord, ImageLayer, ImageRecord
 from roost.store.clock import utc_now
-from roost.store.disk.failpoints import failpoint
+from roost.store.failpoints import failpoint
 from roost.store.store import Store
 from roost.wire.builds import Message
 

@@ -12,7 +12,7 @@ import msgspec
 from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.launch.folder import LaunchFolder
 from roost.model.records import Artifact, Generation
-from roost.store.disk.cancellation import finish_despite_cancel, thread_to_the_end
+from roost.store.cancellation import finish_despite_cancel, finish_thread_despite_cancel
 from roost.wire.environments import ChangeView
 from roost.wire.runs import Launch
 
@@ -57,4 +57,4 @@ async def invalidate_launch_plans(folder: LaunchFolder) -> AsyncIterator[None]:
         yield
     finally:
         if not entering.exception():
-            await thread_to_the_end(inside.__exit__, None, None, None)
+            await finish_thread_despite_cancel(inside.__exit__, None, None, None)

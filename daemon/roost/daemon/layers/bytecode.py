@@ -18,7 +18,7 @@ from roost.daemon.engines.conda.scripts import SYSTEM_PATH, run_captured
 from roost.daemon.engines.host_python import engine
 from roost.daemon.layers.link import IMAGE_ROOT
 from roost.daemon.layers.tar import FIXED_TIME, LayerEntry
-from roost.store.disk.cancellation import thread_to_the_end
+from roost.store.cancellation import finish_thread_despite_cancel
 
 _COMPILE = """
 import py_compile, sys
@@ -83,7 +83,7 @@ async def add_bytecode(entries: list[LayerEntry], compiler: Compiler | None, fol
 
     ``folder`` is made, and has to stay until the entries were read. What does not compile goes without.
     """
-    work = await thread_to_the_end(_prepare, entries, compiler, folder)
+    work = await finish_thread_despite_cancel(_prepare, entries, compiler, folder)
     if not work.jobs or compiler is None:
         return work.entries
     command = [compiler.executable, *_OPTIONS, os.path.join(folder, "jobs")]

@@ -10,7 +10,7 @@ from isal import isal_zlib
 
 from roost.daemon.layers.tar import Packed
 from roost.model.errors import BuildCancelledError
-from roost.store.disk.layout import full_disk_named
+from roost.store.disk.file_ops import translate_full_disk
 
 _CHUNK = 1 << 20
 _LEVEL = 1
@@ -23,7 +23,7 @@ def compress_tar(source: str, target: str, stop: threading.Event) -> Packed:
     Raises ``StoreFullError``, ``OSError``, ``BuildCancelledError`` once ``stop`` is set.
     """
     tar, blob, gzip = hashlib.sha256(), hashlib.sha256(), isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
-    with full_disk_named(target), open(source, "rb", buffering=0) as stream, open(target, "xb") as out:
+    with translate_full_disk(target), open(source, "rb", buffering=0) as stream, open(target, "xb") as out:
         while data := stream.read(_CHUNK):
             if stop.is_set():
                 raise BuildCancelledError("the layer is not wanted any more")

@@ -20,8 +20,8 @@ from roost.daemon.layers.tar import LayerEntry
 from roost.daemon.layers.wheels import install_wheel
 from roost.model.locks.lock import CondaPackage, Lock
 from roost.model.records import Change
-from roost.store.disk.cancellation import thread_to_the_end
-from roost.store.disk.layout import full_disk_named
+from roost.store.cancellation import finish_thread_despite_cancel
+from roost.store.disk.file_ops import translate_full_disk
 
 _USER = {"HOME": "/root", "USER": "root", "LOGNAME": "root"}
 """Whom activation scripts see: not the user of this machine."""
@@ -89,18 +89,18 @@ class Stage:
         if part.kind == "conda":
             found = self._conda_entries[part.name]
         else:
-            found = await thread_to_the_end(self._install, part.name)
+            found = await finish_thread_despite_cancel(self._install, part.name)
         if not part.python or self._python is None:
             return found
         folder = os.path.join(self._folder, f"bytecode-{part.kind}-{part.name}")
-        with full_disk_named(folder):
+        with translate_full_disk(folder):
             return await add_bytecode(found, compiler, folder)
 
     def _install(self, name: str) -> list[LayerEntry]:
         (wheel,) = (wheel for wheel in self._lock.wheels if wheel.name == name)
         assert self._python is not None  # a lock with wheels was checked for it
         folder = os.path.join(self._folder, f"wheel-{name}")
-        with full_disk_named(folder):
+        with translate_full_disk(folder):
             return install_wheel(wheel, self._wheel_paths[wheel.sha256], folder, self._python[1])
 
     def has_script(self, part: LayerPackage) -> bool:

@@ -43,9 +43,10 @@ from roost.daemon.oci.target_platforms import local_platform, split_platform
 from roost.model.errors import BuildError, StoreError
 from roost.model.locks.lock import HostPython, Lock
 from roost.model.records import LayerRecord
-from roost.store.disk.cancellation import finish_despite_cancel, thread_to_the_end
-from roost.store.disk.layer_files import blob_path, drop_blobs, intact, place_blob
-from roost.store.disk.layout import Layout, full_disk_named, remove_tree
+from roost.store.cancellation import finish_despite_cancel, finish_thread_despite_cancel
+from roost.store.disk.file_ops import remove_tree, translate_full_disk
+from roost.store.disk.layer_files import blob_path, delete_blobs, is_intact, place_blob
+from roost.store.disk.layout import Layout
 from roost.store.index.index import Index
 
 _AT_ONCE = max(1, min(4, os.cpu_count() or 1))
@@ -207,7 +208,7 @@ class _Writing:
             return await self._write_all(missing, stage, compiler, folder)
         finally:
             self._stop.set()
-            await thread_to_the_end(remove_tree, folder)
+            await finish_thread_despite_cancel(remove_tree, folder)
 
     async def _write_all(
         self, missing: Sequence[_Planned], stage: Stage, compiler: Compiler | None, folder: str
@@ -245,7 +246,7 @@ class _Writing:
         if each.unit.name == CLEARING:
             entries.append(LayerEntry(name=f"{PREFIX_IN_IMAGE.lstrip('/')}/{OPAQUE}", data=b""))
         blob = os.path.join(folder, f"{each.key.removeprefix('sha256:')}.tar.gz")
-        packed = await thread_to_the_end(_packed, entries, blob, self._stop)
+        packed = await finish_thread_despite_cancel(_packed, entries, blob, self._stop)
         layer = LayerRecord(
             key=each.key,
             diff_id=packed.diff_id,
@@ -266,19 +267,19 @@ class _Writing:
             await self._index.layers.put(kept)
         except StoreError:
             if layer.digest not in {row.digest for row in await self._index.layers.list_all()}:
-                await asyncio.to_thread(drop_blobs, self._layout, [layer.digest])
+                await asyncio.to_thread(delete_blobs, self._layout, [layer.digest])
             raise
         return kept
 
 
 def _make(folder: str) -> None:
-    with full_disk_named(folder):
+    with translate_full_disk(folder):
         os.mkdir(folder, 0o700)
 
 
 def _packed(entries: Sequence[LayerEntry], blob: str, stop: threading.Event) -> Packed:
     try:
-        with full_disk_named(blob):
+        with translate_full_disk(blob):
             return pack(entries, blob, stop)
     except StoppedError:
         raise BuildError("The layer is not wanted any more") from None
@@ -300,7 +301,7 @@ def _layer(layout: Layout, planned: _Planned, kept: LayerRecord) -> Layer:
 async def kept_layers(layout: Layout, index: Index, keys: Sequence[str]) -> dict[str, LayerRecord]:
     """Key to layer, for those that are kept and whole; those that are not are forgotten and taken away."""
     found = await index.layers.find(keys)
-    whole = await asyncio.to_thread(lambda: {key for key, layer in found.items() if intact(layout, layer)})
+    whole = await asyncio.to_thread(lambda: {key for key, layer in found.items() if is_intact(layout, layer)})
     await _forget(layout, index, [layer for key, layer in found.items() if key not in whole])
     return {key: layer for key, layer in found.items() if key in whole}
 
@@ -308,7 +309,7 @@ async def kept_layers(layout: Layout, index: Index, keys: Sequence[str]) -> dict
 async def verify_layers(layout: Layout, index: Index, *, repair: bool = True) -> list[LayerRecord]:
     """Read every kept blob; those that are not what they were, forgotten and taken away if ``repair``."""
     layers = await index.layers.list_all()
-    bad = await asyncio.to_thread(lambda: [layer for layer in layers if not intact(layout, layer, thorough=True)])
+    bad = await asyncio.to_thread(lambda: [layer for layer in layers if not is_intact(layout, layer, thorough=True)])
     if repair:
         await _forget(layout, index, bad)
     return bad
@@ -318,4 +319,4 @@ async def _forget(layout: Layout, index: Index, layers: Sequence[LayerRecord]) -
     if layers:
         digests = [layer.digest for layer in layers]
         await index.layers.delete(digests)
-        await asyncio.to_thread(drop_blobs, layout, digests)
+        await asyncio.to_thread(delete_blobs, layout, digests)

@@ -86,7 +86,7 @@ class PrefixBuilds:
         """What a drifted prefix was linked from is verified before it is linked again: an edit in place in one prefix
         is an edit in the cache and in every sibling."""
         async with invalidate_launch_plans(self._launches):
-            await self._store.retire_prefix(broken.id)
+            await self._store.artifacts.retire_prefix(broken.id)
         if lock.conda:
             await (await self._engines.conda()).mend_cache(lock.conda)
         if lock.wheels:
@@ -111,7 +111,7 @@ class PrefixBuilds:
             return filled
 
         async with progress.acquire_slot(self._turns):
-            artifact = await self._store.publish_prefix(
+            artifact = await self._store.artifacts.publish_prefix(
                 lock=wanted.lock, generation=wanted.generation, build_id=wanted.build_id, fill=fill
             )
         progress.finish("publish")

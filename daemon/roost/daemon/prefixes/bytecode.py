@@ -26,7 +26,7 @@ from roost.daemon.engines.conda.scripts import run_captured, scrubbed
 from roost.daemon.jobs.progress import Progress, Silent
 from roost.model.errors import StoreFullError
 from roost.model.locks.lock import CondaPackage, Lock, Wheel
-from roost.store.disk.cancellation import thread_to_the_end
+from roost.store.cancellation import finish_thread_despite_cancel
 
 # Runs in the prefix's own Python, isolated: reads "source NUL target NUL" pairs, and skips what does not compile
 # (templates, code for other versions) as pip and conda do.
@@ -89,7 +89,7 @@ async def _compile_missing(prefix: str, python: str, lock: Lock, store: str, pro
     compiled = 0
     if parts:
         tag = await python_tag(python)
-        work = await thread_to_the_end(_link_all, site, parts, store, tag)
+        work = await finish_thread_despite_cancel(_link_all, site, parts, store, tag)
         if work:
             progress.log(f"compiling {sum(len(part.sources) for part in work)} files of {len(work)} packages")
             compiled = await _compile_parts(site, work, python, store, tag)
@@ -243,7 +243,7 @@ async def _compile_parts(site: str, parts: Sequence[PackageSources], python: str
         ]
         count = max(1, min(os.cpu_count() or 1, len(jobs) // _BATCH))
         await asyncio.gather(*(_compile(python, jobs[n::count], stage, n) for n in range(count)))
-        return await thread_to_the_end(_keep, site, parts, stage, store, tag)
+        return await finish_thread_despite_cancel(_keep, site, parts, stage, store, tag)
     finally:
         await asyncio.to_thread(shutil.rmtree, stage, ignore_errors=True)
 

@@ -52,7 +52,7 @@ class LeaseResponse(msgspec.Struct, kw_only=True):
 
 async def artifacts(call: Call[None]) -> ArtifactsResponse:
     work = call.app[SERVICES]
-    rows = [await _with_containers(work, row) for row in await work.store.usage(measure=True)]
+    rows = [await _with_containers(work, row) for row in await work.store.artifacts.list_usage(measure=True)]
     totals = Totals(
         artifacts=len(rows),
         bytes=sum(row.bytes for row in rows),

@@ -26,7 +26,7 @@ from roost.daemon.jobs.views import as_coded_error, error_body
 from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError, StoreError
 from roost.model.records import Change, Known, RunRecord, RunState
 from roost.store.clock import utc_now
-from roost.store.disk.run_folders import RunExit, open_supervisor, outcome
+from roost.store.disk.run_folders import RunExit, open_supervisor, read_outcome
 from roost.store.store import Store
 from roost.wire.runs import Launch, RunRequest, RunUpdate
 
@@ -174,7 +174,7 @@ class Runs:
     async def _sweep(self) -> None:
         """Retired prefixes that the run was the last to use; the next end or start tries again."""
         try:
-            await self._store.sweep_retired()
+            await self._store.artifacts.sweep_retired()
         except StoreError as error:
             log.warning("A retired prefix could not be removed: %s", error.message)
 
@@ -257,7 +257,7 @@ class Runs:
         run = await self.get(run_id)
         if run.state in OVER:
             return
-        found = await asyncio.to_thread(outcome, self.folder(run_id))
+        found = await asyncio.to_thread(read_outcome, self.folder(run_id))
         if found.state == "running":
             self._orphans.add(run_id)
         else:

@@ -18,7 +18,7 @@ from roost.daemon.config.config import Config, in_force, load_config
 from roost.daemon.config.paths import socket_path
 from roost.daemon.credentials.redaction import redact, redact_value
 from roost.model.errors import CodedError
-from roost.store.disk.root import file_system
+from roost.store.disk.root import find_file_system
 
 LOW_SPACE = 5 * 10**9
 """Bytes: a scientific prefix and its packages take 1 to 5 GB."""
@@ -104,7 +104,7 @@ def check_space(root: str) -> Check:
 
 def check_file_system(root: str) -> Check:
     return Check(
-        name="file-system", state="ok", message=f"{root} is on {file_system(root) or 'an unknown file system'}"
+        name="file-system", state="ok", message=f"{root} is on {find_file_system(root) or 'an unknown file system'}"
     )
 
 

@@ -25,8 +25,16 @@ from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.source import MissingFileError
 from roost.model.syntax.pip_lines import split_extras
 from roost.model.syntax.wheel_references import is_wheel_reference, unknown_wheel
-from roost.store.disk.failpoints import failpoint
-from roost.store.disk.layout import FULL, Layout, full_disk_named, remove_tree, rename, sync_filesystem, sync_folder
+from roost.store.disk.file_ops import (
+    FULL_DISK_ERRNOS,
+    remove_tree,
+    rename,
+    sync_filesystem,
+    sync_folder,
+    translate_full_disk,
+)
+from roost.store.disk.layout import Layout
+from roost.store.failpoints import failpoint
 from roost.store.sources.files import LocalFiles
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
@@ -179,7 +187,7 @@ def _keep_thing(layout: Layout, thing: _Thing) -> str:
         return thing.place
     stage = os.path.join(layout.stage, f"kept-{secrets.token_hex(6)}")
     try:
-        with full_disk_named(layout.root):
+        with translate_full_disk(layout.root):
             _fill(thing, stage)
             _publish(layout, stage, thing.place)
     finally:
@@ -191,7 +199,7 @@ def _fill(thing: _Thing, stage: str) -> None:
     try:
         thing.copy(stage)
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in FULL_DISK_ERRNOS:
             raise
         raise MissingFileError(
             f"{thing.path} can't be kept: {error.strerror or error}",

@@ -13,10 +13,11 @@ import os
 from contextlib import suppress
 
 from roost.model.records import Artifact
-from roost.store.disk.cancellation import finish_despite_cancel
-from roost.store.disk.failpoints import failpoint, operation
-from roost.store.disk.layout import Layout, move_to_trash, remove_tree, sync_folder
-from roost.store.disk.lease_files import take_exclusively
+from roost.store.cancellation import finish_despite_cancel
+from roost.store.disk.file_ops import move_to_trash, remove_tree, sync_folder
+from roost.store.disk.layout import Layout
+from roost.store.disk.lease_files import try_lock_exclusively
+from roost.store.failpoints import failpoint, operation
 from roost.store.index.index import Index
 
 
@@ -27,7 +28,7 @@ async def delete_prefix(layout: Layout, index: Index, artifact: Artifact) -> boo
 
 async def _delete(layout: Layout, index: Index, artifact: Artifact) -> bool:
     try:
-        descriptor = await asyncio.to_thread(take_exclusively, artifact.lease_path)
+        descriptor = await asyncio.to_thread(try_lock_exclusively, artifact.lease_path)
         if descriptor is None:
             return False
     except FileNotFoundError:  # an earlier deletion came that far, or somebody took the file away

@@ -21,20 +21,20 @@ import msgspec
 from roost.model.errors import StoreError
 from roost.model.locks.lock import Lock, lock_digest
 from roost.model.records import Artifact, Change, FileStamp, NewGeneration
+from roost.store.cancellation import finish_despite_cancel, finish_thread_despite_cancel
 from roost.store.clock import utc_now
-from roost.store.disk.cancellation import finish_despite_cancel, thread_to_the_end
-from roost.store.disk.failpoints import failpoint
-from roost.store.disk.layout import (
-    Layout,
-    full_disk_named,
+from roost.store.disk.file_ops import (
+    full_disk_error,
+    measure_tree,
     move_to_trash,
-    no_space,
     remove_tree,
     sync_filesystem,
     sync_folder,
-    tree_size,
+    translate_full_disk,
 )
-from roost.store.disk.lease_files import make_lease
+from roost.store.disk.layout import Layout
+from roost.store.disk.lease_files import create_lease
+from roost.store.failpoints import failpoint
 from roost.store.index.index import Index
 
 
@@ -64,13 +64,13 @@ async def publish_prefix(
     artifact = _announced(layout, lock.platform, key)
     try:
         await finish_despite_cancel(asyncio.create_task(_begin(index, artifact, build_id)))
-        await thread_to_the_end(_make_place, artifact)
+        await finish_thread_despite_cancel(_make_place, artifact)
         filled = await fill(artifact.path)
         failpoint("publish.filled")
     except BaseException as error:
         await finish_despite_cancel(asyncio.create_task(_discard(layout, index, artifact)))
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise no_space(layout.root) from error
+            raise full_disk_error(layout.root) from error
         raise
     return await finish_despite_cancel(asyncio.create_task(_finish(layout, index, artifact, lock, generation, filled)))
 
@@ -97,8 +97,8 @@ async def _begin(index: Index, artifact: Artifact, build_id: str) -> None:
 
 
 def _make_place(artifact: Artifact) -> None:
-    with full_disk_named(artifact.path):
-        make_lease(artifact.lease_path)
+    with translate_full_disk(artifact.path):
+        create_lease(artifact.lease_path)
         failpoint("publish.leased")
         os.mkdir(artifact.path, 0o755)
     failpoint("publish.placed")
@@ -128,12 +128,12 @@ async def _finish(
 
 
 def _make_durable(layout: Layout, path: str) -> tuple[int, int]:
-    with full_disk_named(path):
+    with translate_full_disk(path):
         sync_filesystem(path)
         failpoint("publish.synced")
         sync_folder(layout.prefixes)
         failpoint("publish.parent-synced")
-        return tree_size(path)  # after the sync: before it some file systems have not allocated anything yet
+        return measure_tree(path)  # after the sync: before it some file systems have not allocated anything yet
 
 
 async def _discard(layout: Layout, index: Index, artifact: Artifact) -> None:

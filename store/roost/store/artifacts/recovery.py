@@ -15,11 +15,12 @@ from roost.model.records import Artifact
 from roost.store.artifacts.publish import discard_content
 from roost.store.artifacts.reconcile import Action, Listing, Row, reconcile
 from roost.store.clock import utc_now
-from roost.store.disk.failpoints import failpoint
-from roost.store.disk.layer_files import drop_blobs, stray_blobs
-from roost.store.disk.layout import Layout, lists, remove_tree
-from roost.store.disk.lease_files import is_held, make_lease
-from roost.store.disk.run_folders import outcome
+from roost.store.disk.file_ops import list_names, remove_tree
+from roost.store.disk.layer_files import delete_blobs, find_stray_blobs
+from roost.store.disk.layout import Layout
+from roost.store.disk.lease_files import create_lease, is_held
+from roost.store.disk.run_folders import read_outcome
+from roost.store.failpoints import failpoint
 from roost.store.index.index import Index
 
 _LEASE = ".lease"
@@ -63,7 +64,7 @@ async def recover(layout: Layout, index: Index) -> RecoveryReport:
 
 def empty_folder(path: str) -> None:
     """Remove everything in a folder, not the folder."""
-    for name in lists(path):
+    for name in list_names(path):
         remove_tree(os.path.join(path, name))
 
 
@@ -71,7 +72,7 @@ async def _drop_stray_layers(layout: Layout, index: Index) -> None:
     """Blobs that were put in place and whose row was not committed any more. (A row without its blob is found out when
     the layer is wanted.)"""
     known = [layer.digest for layer in await index.layers.list_all()]
-    await asyncio.to_thread(lambda: drop_blobs(layout, stray_blobs(layout, known)))
+    await asyncio.to_thread(lambda: delete_blobs(layout, find_stray_blobs(layout, known)))
     failpoint("recover.layers-swept")
 
 
@@ -108,7 +109,7 @@ def _row(artifact: Artifact, protected: set[str]) -> Row:
 
 
 def _list(layout: Layout) -> Listing:
-    names = lists(layout.prefixes)
+    names = list_names(layout.prefixes)
     leases = {name.removesuffix(_LEASE) for name in names if name.endswith(_LEASE)}
     held = {name for name in leases if is_held(layout.lease_of(os.path.join(layout.prefixes, name)))}
     return Listing(
@@ -132,7 +133,7 @@ async def _apply(layout: Layout, index: Index, action: Action) -> None:
 
 def _restore_lease(path: str) -> None:
     with suppress(FileExistsError):
-        make_lease(path)
+        create_lease(path)
 
 
 async def _settle_runs(layout: Layout, index: Index) -> tuple[dict[str, str], list[str]]:
@@ -140,7 +141,7 @@ async def _settle_runs(layout: Layout, index: Index) -> tuple[dict[str, str], li
     changes: dict[str, dict[str, object]] = {}
     live: list[str] = []
     for run in await index.runs.list_open():
-        found = await asyncio.to_thread(outcome, layout.run_folder(run.id))
+        found = await asyncio.to_thread(read_outcome, layout.run_folder(run.id))
         if found.state == "running" or run.target == "docker":  # only the engine knows of a container
             live.append(run.id)
             continue

@@ -9,12 +9,12 @@ import msgspec
 
 from roost.model.records import Artifact, UsageRow
 from roost.store.clock import utc_now
-from roost.store.disk.layout import tree_size
-from roost.store.disk.lease_files import holders, last_used
+from roost.store.disk.file_ops import measure_tree
+from roost.store.disk.lease_files import find_holders, latest_use
 from roost.store.index.index import Index
 
 
-async def usage(index: Index, *, measure: bool = False) -> list[UsageRow]:
+async def list_usage(index: Index, *, measure: bool = False) -> list[UsageRow]:
     """One row an artifact, the oldest first. Sizes are those of the time it was published; ``measure`` walks the
     prefixes again, which takes about 0.1 s each, and tells what is shared with other names now."""
     artifacts = await index.artifacts.list_all()
@@ -22,7 +22,7 @@ async def usage(index: Index, *, measure: bool = False) -> list[UsageRow]:
     leases: dict[str, list[str]] = {}
     for lease in await index.leases.list_active(utc_now()):
         leases.setdefault(lease.subject, []).append(f"lease:{lease.id}")
-    held = await asyncio.to_thread(holders, [a.lease_path for a in artifacts if a.lease_path])
+    held = await asyncio.to_thread(find_holders, [a.lease_path for a in artifacts if a.lease_path])
     rows = []
     for artifact in artifacts:
         subjects = (artifact.id, artifact.key)
@@ -39,13 +39,13 @@ def _row(artifact: Artifact, protected: tuple[str, ...], measure: bool) -> Usage
         id=artifact.id,
         bytes=artifact.bytes,
         shared_bytes=artifact.shared_bytes,
-        last_used=last_used(artifact.last_used, artifact.lease_path),
+        last_used=latest_use(artifact.last_used, artifact.lease_path),
         protected_by=protected,
         state=artifact.state,
         path=artifact.path,
         key=artifact.key,
     )
     if measure and artifact.kind == "prefix" and os.path.isdir(artifact.path):
-        total, shared = tree_size(artifact.path)
+        total, shared = measure_tree(artifact.path)
         return msgspec.structs.replace(row, bytes=total, shared_bytes=shared)
     return row

@@ -1,6 +1,6 @@
-"""The blobs of image layers under ``layers/``: put in place before their row, taken away after it.
+"""Blobs of image layers under ``layers/``: moved into place before their index row, deleted after it.
 
-Everything here blocks.
+All functions block.
 """
 
 from __future__ import annotations
@@ -11,25 +11,28 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from roost.model.records import LayerRecord
-from roost.store.disk.failpoints import failpoint
-from roost.store.disk.layout import Layout, full_disk_named, lists, rename, sync_folder
+from roost.store.disk.file_ops import list_names, rename, sync_folder, translate_full_disk
+from roost.store.disk.layout import Layout
+from roost.store.failpoints import failpoint
 
-_SUFFIX = ".tar.gz"
-_CHUNK = 1 << 20
-_STAMP = 315_532_800 * 10**9
-"""1980-01-01 in ns: whatever is written into a blob later leaves another time."""
+_BLOB_SUFFIX = ".tar.gz"
+_CHUNK_BYTES = 1 << 20
+_BLOB_MTIME = 315_532_800 * 10**9
+"""1980-01-01 in ns, the mtime of every blob: writing into a blob later leaves another time."""
 
 
 def blob_path(layout: Layout, digest: str) -> str:
-    """Where the blob of ``digest`` lies."""
-    return os.path.join(layout.layers, digest.removeprefix("sha256:") + _SUFFIX)
+    """Return the path of the blob with that digest."""
+    return os.path.join(layout.layers, digest.removeprefix("sha256:") + _BLOB_SUFFIX)
 
 
 def place_blob(layout: Layout, staged: str, digest: str) -> int:
-    """Move a blob, whole and synced, to its place; its stamp. One that is there already is replaced by the same."""
+    """Move a complete and synced blob to its path and return its mtime in ns. Replaces an existing blob of the same
+    digest, which has the same content."""
     target = blob_path(layout, digest)
-    with full_disk_named(target):
-        os.utime(staged, ns=(_STAMP, _STAMP))  # whoever writes this blob again leaves other rows' stamps valid
+    with translate_full_disk(target):
+        # One mtime for all blobs: writing a blob of the same digest again keeps the stamps of other rows valid.
+        os.utime(staged, ns=(_BLOB_MTIME, _BLOB_MTIME))
         failpoint("layer.staged")
         rename(staged, target)
         failpoint("layer.placed")
@@ -38,35 +41,36 @@ def place_blob(layout: Layout, staged: str, digest: str) -> int:
         return os.stat(target).st_mtime_ns
 
 
-def intact(layout: Layout, layer: LayerRecord, *, thorough: bool = False) -> bool:
-    """Whether the blob is what was written: by size and time, and by its digest where these differ or if thorough."""
+def is_intact(layout: Layout, layer: LayerRecord, *, thorough: bool = False) -> bool:
+    """Return whether a blob still has its content: by size and mtime, and by its digest if the mtime differs or if
+    ``thorough``."""
     path = blob_path(layout, layer.digest)
     try:
         status = os.stat(path)
         if status.st_size != layer.size:
             return False
-        return (status.st_mtime_ns == layer.stamp and not thorough) or _digest(path) == layer.digest
+        return (status.st_mtime_ns == layer.stamp and not thorough) or _hash_blob(path) == layer.digest
     except OSError:
         return False
 
 
-def _digest(path: str) -> str:
+def _hash_blob(path: str) -> str:
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
-        while chunk := stream.read(_CHUNK):
+        while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
     return f"sha256:{digest.hexdigest()}"
 
 
-def drop_blobs(layout: Layout, digests: Iterable[str]) -> None:
-    """Remove blobs that no row names any more."""
+def delete_blobs(layout: Layout, digests: Iterable[str]) -> None:
+    """Delete blobs that no row names any more."""
     for digest in digests:
         with suppress(FileNotFoundError):
             os.unlink(blob_path(layout, digest))
 
 
-def stray_blobs(layout: Layout, known: Iterable[str]) -> list[str]:
-    """Digests of blobs that are in ``layers/`` and not among ``known``."""
+def find_stray_blobs(layout: Layout, known: Iterable[str]) -> list[str]:
+    """Return the digests of blobs in ``layers/`` that are not among ``known``."""
     names = {digest.removeprefix("sha256:") for digest in known}
-    found = (name.removesuffix(_SUFFIX) for name in lists(layout.layers) if name.endswith(_SUFFIX))
+    found = (name.removesuffix(_BLOB_SUFFIX) for name in list_names(layout.layers) if name.endswith(_BLOB_SUFFIX))
     return [f"sha256:{name}" for name in found if name not in names]

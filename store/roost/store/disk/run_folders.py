@@ -1,5 +1,8 @@
-"""What the folder of a run says about it, whoever is alive: ``lock`` (held by its supervisor and command),
-``pid`` (of the supervisor, and when it began), ``exit``."""
+"""State of a run as its folder records it, whether or not the daemon was alive.
+
+The folder holds ``lock`` (locked by the supervisor and its command), ``pid`` (of the supervisor, with its start time)
+and ``exit``, which the supervisor writes at the end.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +15,28 @@ from roost.store.disk.lease_files import is_held_exclusively
 
 
 class RunExit(msgspec.Struct, frozen=True, kw_only=True):
-    """``running``, or how it ended. ``ended`` is RFC 3339, ``None`` where nobody saw the end."""
+    """State of a run: ``running``, or how it ended. ``ended`` is RFC 3339, ``None`` if no supervisor saw the end."""
 
     state: RunState
     exit_status: int | None = None
     ended: str | None = None
 
 
-class _Exit(msgspec.Struct):
+class _ExitFile(msgspec.Struct):
+    """Content of ``exit``."""
+
     exit_status: int | None = None
     ended: str | None = None
     state: RunState | None = None
 
 
-def outcome(folder: str) -> RunExit:
-    """What became of a run: the ``exit`` file if it is there and readable, else by the lock: alive or lost. Blocks."""
-    # The lock before the file: a supervisor writes the file and then lets go, so never the other way round.
+def read_outcome(folder: str) -> RunExit:
+    """Return the state of a run: from its ``exit`` file if that is readable, else ``running`` if the lock is held, else
+    ``lost``. Blocking."""
+    # Probe the lock before reading the file: a supervisor writes the file and then releases the lock. In the other
+    # order a run that ends in between would be lost.
     held = is_held_exclusively(os.path.join(folder, "lock"))
-    found = _read_exit(os.path.join(folder, "exit"))
+    found = _read_exit_file(os.path.join(folder, "exit"))
     if found is not None:
         state = found.state or ("succeeded" if found.exit_status == 0 else "failed")
         return RunExit(state=state, exit_status=found.exit_status, ended=found.ended)
@@ -37,23 +44,24 @@ def outcome(folder: str) -> RunExit:
 
 
 def open_supervisor(folder: str) -> int | None:
-    """A pidfd of the process that supervises the run; ``None`` where it is gone, whoever has its pid now."""
+    """Return a pidfd of the process that supervises the run, ``None`` if that process has ended. The start time tells
+    it from another process that has its pid now."""
     if not hasattr(os, "pidfd_open"):
         return None
     try:
         with open(os.path.join(folder, "pid"), encoding="ascii") as file:
-            pid, *born = file.read().split()
+            pid, *start_ticks = file.read().split()
         descriptor: int = os.pidfd_open(int(pid))
     except (OSError, ValueError):
         return None
-    if born and born[0] != _birth(int(pid)):
+    if start_ticks and start_ticks[0] != _read_start_ticks(int(pid)):
         os.close(descriptor)
         return None
     return descriptor
 
 
-def _birth(pid: int) -> str | None:
-    """When ``pid`` began, in clock ticks since the system did: field 22 of stat, proc(5)."""
+def _read_start_ticks(pid: int) -> str | None:
+    """Return the start time of ``pid`` in clock ticks since boot: field 22 of ``/proc/<pid>/stat``, proc(5)."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()[19]
@@ -61,9 +69,9 @@ def _birth(pid: int) -> str | None:
         return None
 
 
-def _read_exit(path: str) -> _Exit | None:
+def _read_exit_file(path: str) -> _ExitFile | None:
     try:
         with open(path, "rb") as stream:
-            return msgspec.json.decode(stream.read(), type=_Exit)
+            return msgspec.json.decode(stream.read(), type=_ExitFile)
     except (OSError, msgspec.MsgspecError):
         return None

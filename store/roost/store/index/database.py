@@ -15,9 +15,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 import aiosqlite
 
 from roost.model.errors import CodedError, StoreError
-from roost.store.disk.failpoints import operation
-from roost.store.disk.layout import no_space
+from roost.store.disk.file_ops import full_disk_error
 from roost.store.disk.root import RootFormatError
+from roost.store.failpoints import operation
 from roost.store.index.packages import fill_contents
 from roost.store.index.schema import MIGRATIONS, SCHEMA_VERSION, statements
 
@@ -205,7 +205,7 @@ _DAMAGED = ("malformed", "not a database", "file is encrypted")
 def _translated(error: sqlite3.Error, path: str) -> CodedError:
     text = str(error)
     if _is_full(error) or ("I/O error" in text and _nothing_free(path)):
-        return no_space(path)
+        return full_disk_error(path)
     if any(word in text for word in _DAMAGED):
         return IndexDamagedError(
             f"The index {path} is damaged ({text})",

@@ -26,7 +26,7 @@ from roost.model.records import (
     Registered,
 )
 from roost.store.clock import utc_now
-from roost.store.disk.failpoints import failpoint
+from roost.store.failpoints import failpoint
 from roost.store.index.definitions import put_settings, record_sighting
 from roost.store.index.queries import Queries, Read, Scan, Write
 

@@ -10,7 +10,7 @@ from roost.model.errors import LookupFailedError
 from roost.model.locks.lock import Lock
 from roost.model.records import HOST_SCOPE, Generation, NewGeneration
 from roost.store.clock import utc_now
-from roost.store.disk.failpoints import failpoint
+from roost.store.failpoints import failpoint
 from roost.store.index.locks import put_lock
 from roost.store.index.queries import Queries, Read, Write
 

@@ -27,7 +27,7 @@ from roost.model.records import (
     RunRecord,
 )
 from roost.store.clock import utc_now
-from roost.store.disk.failpoints import failpoint
+from roost.store.failpoints import failpoint
 from roost.store.index import artifacts
 from roost.store.index.definitions import is_known, is_last_sighting, put_settings, record_sighting
 from roost.store.index.environments import register_version

@@ -32,7 +32,7 @@ from roost.model.package_uses import (
 )
 from roost.model.records import HOST_SCOPE, ImageRecord, RunRecord
 from roost.model.syntax.pip_lines import normalise_name
-from roost.store.disk.lease_files import last_used
+from roost.store.disk.lease_files import latest_use
 from roost.store.index.packages import SPAN_BITS
 from roost.store.index.queries import Queries, Read, Scan
 
@@ -303,7 +303,7 @@ class _Search:
             id=row["id"],
             path=row["path"],
             lock_digest=row["key"],
-            last_used=last_used(row["last_used"], row["lease_path"]),
+            last_used=latest_use(row["last_used"], row["lease_path"]),
             packages=self._packages(row["lock"]),
         )
 

@@ -11,15 +11,16 @@ import sys
 import pytest
 import pytest_asyncio
 
-from roost.store.disk.failpoints import TRACE
-from roost.store.store import ArtifactUnknownError, Store
+from roost.store.artifacts.artifact_store import ArtifactUnknownError
+from roost.store.failpoints import TRACE
+from roost.store.store import Store
 
 FAR = "9999-01-01T00:00:00Z"
 
 
 @pytest_asyncio.fixture
 async def artifact(store, lock_of, fill):
-    return await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    return await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
 
 
 @pytest.fixture
@@ -35,18 +36,18 @@ def holder(artifact):
 
 
 async def test_deleted_prefix_is_gone(store, artifact):
-    assert await store.delete_artifact(artifact.id) is True
+    assert await store.artifacts.delete(artifact.id) is True
     assert os.listdir(store.layout.prefixes) == []
     assert os.listdir(store.layout.trash) == []
     assert await store.index.artifacts.list_all() == []
     with pytest.raises(ArtifactUnknownError):
-        await store.delete_artifact(artifact.id)
+        await store.artifacts.delete(artifact.id)
 
 
 async def test_order_of_deletion(store, artifact, monkeypatch, tmp_path):
     trace = tmp_path / "trace"
     monkeypatch.setenv(TRACE, str(trace))
-    await store.delete_artifact(artifact.id)
+    await store.artifacts.delete(artifact.id)
     monkeypatch.delenv(TRACE)
     operations = [line.split(" ") for line in trace.read_text().splitlines() if not line.startswith("point")]
     moved = operations[2][-1]
@@ -62,21 +63,21 @@ async def test_order_of_deletion(store, artifact, monkeypatch, tmp_path):
 
 
 async def test_prefix_in_use_stays(store, artifact, holder):
-    assert await store.delete_artifact(artifact.id) is False
+    assert await store.artifacts.delete(artifact.id) is False
     assert (await store.index.artifacts.find(artifact.id)).state == "ready"
     assert os.path.isdir(artifact.path)
     holder.kill()
     holder.wait()
-    assert await store.delete_artifact(artifact.id) is True
+    assert await store.artifacts.delete(artifact.id) is True
 
 
 async def test_usage_names_the_process(store, artifact, holder):
-    (row,) = await store.usage()
+    (row,) = await store.artifacts.list_usage()
     assert row.protected_by == (f"process:{holder.pid}",)
     assert (row.id, row.kind, row.bytes) == (artifact.id, "prefix", artifact.bytes)
     holder.kill()
     holder.wait()
-    (row,) = await store.usage()
+    (row,) = await store.artifacts.list_usage()
     assert row.protected_by == ()
 
 
@@ -84,64 +85,64 @@ async def test_a_lock_without_a_visible_process_is_told_as_such(store, artifact)
     # held by this very process, which does not count itself as a user
     with open(artifact.lease_path) as stream:
         fcntl.flock(stream, fcntl.LOCK_SH)
-        (row,) = await store.usage()
+        (row,) = await store.artifacts.list_usage()
     assert row.protected_by == ("process:unknown",)
 
 
 async def test_pin_and_lease_protect(store, artifact):
     await store.index.pins.add(artifact.key)
     await store.index.leases.put("l1", artifact.id, "somebody", FAR)
-    (row,) = await store.usage()
+    (row,) = await store.artifacts.list_usage()
     assert row.protected_by == ("lease:l1", "pin")
-    assert await store.delete_artifact(artifact.id) is False
+    assert await store.artifacts.delete(artifact.id) is False
     assert await store.index.pins.delete(artifact.key) is True
-    assert await store.delete_artifact(artifact.id) is False
+    assert await store.artifacts.delete(artifact.id) is False
     await store.index.leases.put("l1", artifact.id, "somebody", "2001-01-01T00:00:00Z")
     assert await store.index.leases.list_active() == []
-    assert await store.delete_artifact(artifact.id) is True
+    assert await store.artifacts.delete(artifact.id) is True
 
 
 async def test_last_use_is_the_mtime_of_the_lease(store, artifact):
     os.utime(artifact.lease_path, (4_000_000_000, 4_000_000_000))
-    (row,) = await store.usage()
+    (row,) = await store.artifacts.list_usage()
     assert row.last_used == "2096-10-02T07:06:40.000000Z"
 
 
 async def test_measured_usage_sees_new_links(store, artifact):
     python = os.path.join(artifact.path, "bin", "python")
     os.link(python, os.path.join(store.layout.packages, "kept"))
-    (published,), (measured,) = await store.usage(), await store.usage(measure=True)
+    (published,), (measured,) = await store.artifacts.list_usage(), await store.artifacts.list_usage(measure=True)
     assert published.shared_bytes == 0
     assert measured.shared_bytes == os.stat(python).st_blocks * 512
 
 
 async def test_retired_prefix_is_not_picked_and_goes_at_once(store, artifact):
-    assert await store.retire_prefix(artifact.id) is True
+    assert await store.artifacts.retire_prefix(artifact.id) is True
     assert await store.index.artifacts.list_all() == []
     assert not os.path.exists(artifact.path)
 
 
 async def test_retired_prefix_in_use_goes_when_it_is_free(store, artifact, holder, lock_of, fill):
-    assert await store.retire_prefix(artifact.id) is False
+    assert await store.artifacts.retire_prefix(artifact.id) is False
     assert await store.index.artifacts.find_ready("prefix", artifact.key) is None
-    assert await store.sweep_retired() == 0
+    assert await store.artifacts.sweep_retired() == 0
     assert os.path.isdir(artifact.path)
-    again = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    again = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
     assert again.path != artifact.path
     assert (await store.index.artifacts.find_ready("prefix", artifact.key)).id == again.id
     holder.kill()
     holder.wait()
-    assert await store.sweep_retired() == 1
+    assert await store.artifacts.sweep_retired() == 1
     assert [a.id for a in await store.index.artifacts.list_all()] == [again.id]
     assert not os.path.exists(artifact.path)
 
 
 async def test_retired_prefix_in_use_survives_a_restart(root, lock_of, fill):
     store = await Store.open(root)
-    artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    artifact = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
     with open(artifact.lease_path) as stream:
         fcntl.flock(stream, fcntl.LOCK_SH)
-        assert await store.retire_prefix(artifact.id) is False
+        assert await store.artifacts.retire_prefix(artifact.id) is False
         await store.close()
         store = await Store.open(root)
         assert (await store.index.artifacts.find(artifact.id)).state == "retired"
@@ -155,13 +156,13 @@ async def test_retired_prefix_in_use_survives_a_restart(root, lock_of, fill):
 
 async def test_missing_lease_file_does_not_stop_a_deletion(store, artifact):
     os.unlink(artifact.lease_path)
-    assert await store.delete_artifact(artifact.id) is True
+    assert await store.artifacts.delete(artifact.id) is True
     assert os.listdir(store.layout.prefixes) == []
 
 
 async def test_two_deletions_at_once_remove_it_once(store, artifact):
     both = await asyncio.gather(
-        store.delete_artifact(artifact.id), store.delete_artifact(artifact.id), return_exceptions=True
+        store.artifacts.delete(artifact.id), store.artifacts.delete(artifact.id), return_exceptions=True
     )
     assert True in both
     assert os.listdir(store.layout.prefixes) == []
@@ -193,14 +194,14 @@ print("turned back")
 
 async def test_starting_and_deleting_race_without_harm(store, lock_of, fill):
     """A launcher that locks and looks, again and again, sees the prefix whole or gone; the deletion ends by success."""
-    artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    artifact = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", LAUNCHER, artifact.lease_path, artifact.path,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert await process.stdout.readline() == b"ready\n"
     tries = 1
-    while not await store.delete_artifact(artifact.id):
+    while not await store.artifacts.delete(artifact.id):
         tries += 1
         assert tries < 10_000
     out, err = await process.communicate()

@@ -13,7 +13,7 @@ from roost.model.errors import BuildError, StoreFullError
 from roost.model.locks.lock import lock_digest
 from roost.model.records import Change, FileStamp, NewGeneration
 from roost.store.artifacts.publish import Filled
-from roost.store.disk.failpoints import TRACE
+from roost.store.failpoints import TRACE
 
 NEW = NewGeneration(definition_digest="sha256:d", platform="linux-64")
 
@@ -24,7 +24,7 @@ def left_over(store):
 
 async def test_published_prefix_is_ready_with_lock_and_generation(store, lock_of, fill):
     lock = lock_of("a")
-    artifact = await store.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=fill)
+    artifact = await store.artifacts.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=fill)
     facts = await store.index.load_facts("sha256:d", "linux-64")
     assert artifact.state == "ready"
     assert facts.artifact == artifact
@@ -46,13 +46,13 @@ async def test_what_fill_found_is_kept(store, lock_of):
     async def fill(path):
         return filled
 
-    artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    artifact = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
     found = await store.index.artifacts.find(artifact.id)
     assert (found.activation, found.guards) == (filled.activation, filled.guards)
 
 
 async def test_path_is_short_and_names_the_lock(store, lock_of, fill):
-    artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    artifact = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
     name = os.path.basename(artifact.path)
     assert name[:9] == artifact.key.removeprefix("sha256:")[:8] + "-"
     assert len(name) == 17
@@ -67,11 +67,11 @@ async def test_while_it_is_filled_it_is_leased_and_no_plan_has_it(store, lock_of
         seen["ready"] = await store.index.artifacts.find_ready("prefix", lock_digest(lock))
         seen["artifacts"] = await store.index.artifacts.list_all()
         seen["leases"] = await store.index.leases.list_active()
-        seen["deleted"] = await store.delete_artifact(seen["artifacts"][0].id)
+        seen["deleted"] = await store.artifacts.delete(seen["artifacts"][0].id)
         seen["content"] = os.listdir(path)
         return Filled()
 
-    artifact = await store.publish_prefix(lock=lock, generation=NEW, build_id="b7", fill=fill)
+    artifact = await store.artifacts.publish_prefix(lock=lock, generation=NEW, build_id="b7", fill=fill)
     assert seen["ready"] is None
     assert [a.state for a in seen["artifacts"]] == ["building"]
     assert [(lease.subject, lease.holder) for lease in seen["leases"]] == [(artifact.id, "build:b7")]
@@ -85,12 +85,12 @@ async def test_failing_fill_leaves_nothing_and_its_exception_passes(store, lock_
         raise BuildError("no wheel")
 
     with pytest.raises(BuildError, match="no wheel"):
-        await store.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=failing)
+        await store.artifacts.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=failing)
     assert left_over(store) == ([], [], [])
     assert await store.index.artifacts.list_all() == []
     assert await store.index.leases.list_active() == []
     assert await store.index.generations.find_current("sha256:d", "linux-64") is None
-    again = await store.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=fill)
+    again = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=fill)
     assert again.state == "ready"
 
 
@@ -102,7 +102,7 @@ async def test_read_only_folders_of_a_package_are_removed_too(store, lock_of):
         raise BuildError("x")
 
     with pytest.raises(BuildError):
-        await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=failing)
+        await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=failing)
     assert left_over(store) == ([], [], [])
 
 
@@ -114,7 +114,9 @@ async def test_cancelled_fill_leaves_nothing(store, lock_of, fill):
         filling.set()
         await asyncio.sleep(3600)
 
-    task = asyncio.create_task(store.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=slow))
+    task = asyncio.create_task(
+        store.artifacts.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=slow)
+    )
     await filling.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -128,7 +130,7 @@ async def test_cancelled_at_any_moment_it_is_whole_or_gone(store, lock_of, fill)
     outcomes = set()
     for turns in range(200):
         lock = lock_of(f"p{turns}")
-        task = asyncio.create_task(store.publish_prefix(lock=lock, generation=None, build_id="b", fill=fill))
+        task = asyncio.create_task(store.artifacts.publish_prefix(lock=lock, generation=None, build_id="b", fill=fill))
         for _ in range(turns):
             await asyncio.sleep(0)
         finished = task.done()
@@ -151,16 +153,18 @@ async def test_cancelled_while_its_place_is_made_nothing_is_left(store, lock_of,
     """A thread can't be cancelled: what it makes late must be taken away too."""
     from roost.store.artifacts import publish
 
-    make_lease = publish.make_lease
+    create_lease = publish.create_lease
 
     def cancel_first(path):
         loop.call_soon_threadsafe(task.cancel)
         time.sleep(0.2)
-        return make_lease(path)
+        return create_lease(path)
 
     loop = asyncio.get_running_loop()
-    monkeypatch.setattr(publish, "make_lease", cancel_first)
-    task = asyncio.create_task(store.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=fill))
+    monkeypatch.setattr(publish, "create_lease", cancel_first)
+    task = asyncio.create_task(
+        store.artifacts.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=fill)
+    )
     await asyncio.wait([task])
     assert task.cancelled()
     await asyncio.sleep(0.3)
@@ -180,7 +184,7 @@ async def test_cancelled_while_committing_it_ends_whole(store, lock_of, fill, mo
 
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(publish, "_make_durable", cancel_now)
-    task = asyncio.create_task(store.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=fill))
+    task = asyncio.create_task(store.artifacts.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=fill))
     await asyncio.wait([task])
     assert task.cancelled()
     ready = await store.index.artifacts.find_ready("prefix", lock_digest(lock))
@@ -200,10 +204,10 @@ async def test_two_of_one_lock_share_a_prefix(store, lock_of, fill):
 
     other = NewGeneration(definition_digest="sha256:e", platform="linux-64")
     first, second = await asyncio.gather(
-        store.publish_prefix(lock=lock, generation=NEW, build_id="b1", fill=together),
-        store.publish_prefix(lock=lock, generation=other, build_id="b2", fill=together),
+        store.artifacts.publish_prefix(lock=lock, generation=NEW, build_id="b1", fill=together),
+        store.artifacts.publish_prefix(lock=lock, generation=other, build_id="b2", fill=together),
     )
-    third = await store.publish_prefix(lock=lock, generation=NEW, build_id="b3", fill=together)
+    third = await store.artifacts.publish_prefix(lock=lock, generation=NEW, build_id="b3", fill=together)
     assert first.id == second.id == third.id
     assert len(filled) == 2
     assert [a.id for a in await store.index.artifacts.list_all()] == [first.id]
@@ -222,7 +226,7 @@ async def test_no_space_in_fill_is_named(store, lock_of):
         raise OSError(errno.ENOSPC, "No space left on device", path)
 
     with pytest.raises(StoreFullError) as caught:
-        await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=full)
+        await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=full)
     assert caught.value.code == "store-full"
     assert "ROOST_HOME" in caught.value.hint
     assert left_over(store) == ([], [], [])
@@ -237,7 +241,7 @@ async def test_order_of_sync_and_commit(store, lock_of, fill, monkeypatch, tmp_p
         return await fill(path)
 
     monkeypatch.setenv(TRACE, str(trace))
-    artifact = await store.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=filling)
+    artifact = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=NEW, build_id="b", fill=filling)
     monkeypatch.delenv(TRACE)
     operations = [line for line in trace.read_text().splitlines() if not line.startswith("point")]
     assert operations == [
@@ -261,7 +265,7 @@ async def test_hard_links_count_as_shared(store, lock_of, tmp_path):
         os.link(os.path.join(path, "own"), os.path.join(path, "twice"))
         return Filled()
 
-    artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    artifact = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
     folder = os.stat(artifact.path).st_blocks * 512
     assert artifact.shared_bytes == os.stat(cached).st_blocks * 512 >= 40_960
     own = artifact.bytes - artifact.shared_bytes - folder
@@ -271,7 +275,7 @@ async def test_hard_links_count_as_shared(store, lock_of, tmp_path):
 async def test_many_publishes_at_once_number_without_a_gap(store, lock_of, fill):
     async def one(number):
         generation = NewGeneration(definition_digest=f"sha256:{number % 10}", platform="linux-64")
-        return await store.publish_prefix(
+        return await store.artifacts.publish_prefix(
             lock=lock_of(f"p{number}"), generation=generation, build_id=f"b{number}", fill=fill
         )
 

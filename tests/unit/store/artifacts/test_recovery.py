@@ -23,13 +23,13 @@ def put(path, text="x"):
 
 async def reopened(root):
     store = await Store.open(root)
-    report = store.recovered
+    report = store.recovery
     return store, report
 
 
 async def test_a_clean_root_needs_nothing(root, lock_of, fill):
     store = await Store.open(root)
-    artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    artifact = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
     await store.close()
     store, report = await reopened(root)
     assert (report.actions, report.failed_builds, report.ended_runs, report.live_runs) == ((), (), {}, ())
@@ -73,8 +73,8 @@ async def test_a_row_without_content_goes_and_a_lease_file_comes_back(root, lock
     import shutil
 
     store = await Store.open(root)
-    gone = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
-    kept = await store.publish_prefix(lock=lock_of("b"), generation=None, build_id="b", fill=fill)
+    gone = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    kept = await store.artifacts.publish_prefix(lock=lock_of("b"), generation=None, build_id="b", fill=fill)
     await store.close()
     shutil.rmtree(gone.path)
     os.unlink(kept.lease_path)
@@ -166,7 +166,7 @@ def run(name, state="running"):
 
 
 async def test_an_exit_file_is_read_as_json(root):
-    from roost.store.disk.run_folders import outcome
+    from roost.store.disk.run_folders import read_outcome
 
     put(f"{root}/run/exit", json.dumps({"exit_status": 0, "ended": NOW, "later": "field"}))
-    assert outcome(f"{root}/run").state == "succeeded"
+    assert read_outcome(f"{root}/run").state == "succeeded"

@@ -20,9 +20,9 @@ from roost.store.disk.root import (
     RootReadOnlyError,
     RootTooLongError,
     check_root,
-    file_system,
-    longest_root,
-    type_in_mounts,
+    find_file_system,
+    find_mount_type,
+    max_root_bytes,
 )
 from roost.store.store import Store
 
@@ -33,10 +33,10 @@ def of_length(length):
 
 
 async def test_a_root_of_the_longest_path_works(lock_of, fill):
-    start, root = of_length(longest_root())
+    start, root = of_length(max_root_bytes())
     try:
         store = await Store.open(root)
-        artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+        artifact = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
         await store.close()
         assert len(f"#!{artifact.path}/bin/python3.99") == 127
         assert len(artifact.path) <= 255
@@ -45,12 +45,12 @@ async def test_a_root_of_the_longest_path_works(lock_of, fill):
 
 
 async def test_a_longer_root_is_refused_with_the_limit():
-    start, root = of_length(longest_root() + 1)
+    start, root = of_length(max_root_bytes() + 1)
     with pytest.raises(RootTooLongError) as caught:
         await Store.open(root)
     assert caught.value.code == "root-too-long"
     assert caught.value.exit_status == 5
-    assert f"the limit is {longest_root()}" in caught.value.message
+    assert f"the limit is {max_root_bytes()}" in caught.value.message
     assert "ROOST_HOME" in caught.value.hint
     assert os.listdir(start) == []
     os.rmdir(start)
@@ -58,7 +58,7 @@ async def test_a_longer_root_is_refused_with_the_limit():
 
 def test_length_counts_bytes_not_characters():
     with pytest.raises(RootTooLongError):
-        check_root("/tmp/" + "é" * (longest_root() // 2))
+        check_root("/tmp/" + "é" * (max_root_bytes() // 2))
 
 
 async def test_a_second_daemon_on_one_root_is_refused(root, store):
@@ -153,12 +153,12 @@ broken line
     ],
 )
 def test_file_system_of_the_longest_and_last_mount(path, kind):
-    assert type_in_mounts(path, MOUNTS) == kind
+    assert find_mount_type(path, MOUNTS) == kind
 
 
 def test_file_systems_of_this_machine():
-    assert file_system("/proc/self") == "proc"
-    assert file_system("/tmp", mounts="/nowhere") is None
+    assert find_file_system("/proc/self") == "proc"
+    assert find_file_system("/tmp", mounts="/nowhere") is None
     assert {"nfs", "nfs4", "cifs", "9p", "fuse.sshfs"} <= NETWORK_FILE_SYSTEMS
 
 
@@ -166,9 +166,9 @@ def test_a_network_file_system_is_refused(root, monkeypatch):
     # Nothing on a test machine mounts one on command: the name of this machine's own file system is put on the list.
     from roost.store.disk import root as module
 
-    monkeypatch.setattr(module, "NETWORK_FILE_SYSTEMS", frozenset({file_system(root)}))
+    monkeypatch.setattr(module, "NETWORK_FILE_SYSTEMS", frozenset({find_file_system(root)}))
     with pytest.raises(RootNetworkError) as caught:
         check_root(root + "/not/there/yet")
     assert caught.value.code == "root-network"
     assert "ROOST_HOME" in caught.value.hint
-    assert file_system(root) in caught.value.message
+    assert find_file_system(root) in caught.value.message

@@ -142,7 +142,7 @@ async def test_facts_are_one_snapshot_of_all(index, lock_of, store, fill):
     assert nothing.estimates["solve"].samples == 0
     new = NewGeneration(definition_digest="sha256:d", platform="linux-64")
     await index.definitions.record_sighting("sha256:d", b"{}")
-    first = await store.publish_prefix(lock=lock_of("a"), generation=new, build_id="b", fill=fill)
+    first = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=new, build_id="b", fill=fill)
     await index.generations.add(new, lock_of("b"))
     await index.durations.record("solve", 2.0)
     current = await index.load_facts("sha256:d", "linux-64", ["solve"])
@@ -277,7 +277,7 @@ async def test_estimates_are_medians_of_the_latest(index):
 
 
 async def test_touch_never_goes_back(index, store, lock_of, fill):
-    artifact = await store.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
+    artifact = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
     await index.artifacts.touch(artifact.id, "2001-01-01T00:00:00Z")
     assert (await index.artifacts.find(artifact.id)).last_used == artifact.last_used
     await index.artifacts.touch(artifact.id, "2101-01-01T00:00:00Z")

@@ -55,7 +55,7 @@ from roost.model.errors import CodedError
 from roost.model.locks.lock import CondaPackage
 from roost.model.syntax.specs import MatchSpecError, is_package_file, to_rattler
 from roost.model.syntax.urls import strip_credentials
-from roost.store.disk.cancellation import thread_to_the_end
+from roost.store.cancellation import finish_thread_despite_cancel
 
 SILENT = Silent()
 
@@ -273,7 +273,7 @@ class CondaEngine:
         progress.start("link", len(packages))
         with translated(f"linking into {prefix}"):
             records, changed = await self._link_whole(packages, prefix, progress, credentials or {})
-            await thread_to_the_end(self._complete, packages, prefix)
+            await finish_thread_despite_cancel(self._complete, packages, prefix)
         progress.finish("link")
         await run_post_link(await asyncio.to_thread(_ordered, packages, records), prefix, progress)
         return changed
@@ -341,7 +341,7 @@ class CondaEngine:
                 raise failure
             return records, []
         progress.log(f"{', '.join(changed)} in the package cache was changed: fetched anew")
-        await thread_to_the_end(empty, prefix)
+        await finish_thread_despite_cancel(empty, prefix)
         async with self._gate.shared():
             records, missing = await asyncio.to_thread(self._prepare, packages)
             await self._install(records, missing, prefix, progress, credentials, final)
@@ -391,7 +391,7 @@ class CondaEngine:
         if bad:
             async with self._gate.exclusive():
                 for package in bad:
-                    await thread_to_the_end(cache.drop, self.packages_dir, package)
+                    await finish_thread_despite_cancel(cache.drop, self.packages_dir, package)
         return [package.name for package in bad]
 
     async def _fetch_url(self, url: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO
 
 from roost.daemon.engines.docker.errors import ContextUnreadableError
-from roost.store.disk.layout import FULL, no_space
+from roost.store.disk.file_ops import FULL_DISK_ERRNOS, full_disk_error
 from roost.store.sources.files import LocalFiles
 
 DOCKERFILE = "Dockerfile"
@@ -68,8 +68,8 @@ def _named(context: str | None, stage: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
-            raise no_space(stage) from error
+        if error.errno in FULL_DISK_ERRNOS:
+            raise full_disk_error(stage) from error
         raise ContextUnreadableError(
             f"The build context {context} can't be read: {error}",
             hint="Leave its files alone while it is built from, and name what can't be read in its .dockerignore.",

@@ -23,7 +23,7 @@ import msgspec
 
 from roost.daemon.engines.uv.errors import UvCrashedError
 from roost.daemon.engines.uv.terminal import TerminalLines, connect, is_drawing, open_terminal, read_some
-from roost.store.disk.cancellation import finish_despite_cancel
+from roost.store.cancellation import finish_despite_cancel
 
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 PASSED = (

@@ -1,9 +1,13 @@
-"""Named points at which a test may end the process, and a record of what was done in which order.
+"""Named points at which a test can kill or pause the process, and a trace of durable operations in their order.
 
-All is off unless the environment asks: ``ROOST_FAILPOINT`` names the point at which the process kills itself with
-SIGKILL (``name:N``: the N-th time it is reached), ``ROOST_FAILPOINT_HOLD`` one at which it stands still as long as a
-file is there (``name=path``), and ``ROOST_FAILPOINT_TRACE`` names a file to which every point and every
-durable operation (sync, rename, commit …) is appended, one a line, before the next thing happens.
+Everything is off unless an environment variable asks for it:
+
+- ``ROOST_FAILPOINT=name`` kills the process with SIGKILL at that point (``name:N``: the N-th time it is reached).
+- ``ROOST_FAILPOINT_HOLD=name=path`` pauses at that point as long as the file ``path`` exists.
+- ``ROOST_FAILPOINT_TRACE=path`` appends every point and every durable operation (sync, rename, commit …) to a file,
+  one per line, before the next operation begins.
+
+A module of its own since the store and the daemon both have such points.
 """
 
 from __future__ import annotations
@@ -21,7 +25,8 @@ _reached: Counter[str] = Counter()
 
 
 def failpoint(name: str) -> None:
-    """A place where a crash, or whatever others do meanwhile, must do no harm. Does nothing unless it is named."""
+    """Mark a point at which a crash, or anything that others do meanwhile, must do no harm. Does nothing unless
+    the environment names the point."""
     operation("point", name)
     held, _, path = os.environ.get(HOLD, "").partition("=")
     while held == name and os.path.exists(path):
@@ -37,7 +42,7 @@ def failpoint(name: str) -> None:
 
 
 def operation(kind: str, subject: str) -> None:
-    """Record that ``kind`` (``syncfs``, ``rename``, ``commit`` …) was done to ``subject``."""
+    """Append to the trace that ``kind`` (``syncfs``, ``rename``, ``commit`` …) was done to ``subject``."""
     path = os.environ.get(TRACE)
     if path is None:
         return

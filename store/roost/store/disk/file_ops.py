@@ -1,0 +1,172 @@
+"""File operations that the protocols of the store are made of: durable writes, syncs, moves, removals, sizes.
+
+All functions block: call them through ``asyncio.to_thread`` in an event loop.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from roost.model.errors import StoreError, StoreFullError
+from roost.store.failpoints import operation
+
+FULL_DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of the system for a full disk and for an exhausted quota."""
+
+
+@contextmanager
+def translate_full_disk(where: str) -> Iterator[None]:
+    """Raise ``StoreFullError`` in place of an ``OSError`` for a full disk or an exhausted quota; others pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL_DISK_ERRNOS:
+            raise full_disk_error(where) from error
+        raise
+
+
+def full_disk_error(where: str) -> StoreFullError:
+    """Return the error for a full disk; ``where`` is a path on that disk."""
+    return StoreFullError(
+        f"No space left on the disk that holds {where}",
+        hint="Free some space there, or set ROOST_HOME to a folder on a larger disk, and try again.",
+        fields={"path": where},
+    )
+
+
+def sync_filesystem(path: str) -> None:
+    """Flush the whole file system of ``path``: syncfs(2), one call for ten thousand files.
+
+    Raises:
+        OSError: the system reports that written data was lost.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _syncfs(descriptor, path)
+    finally:
+        os.close(descriptor)
+    operation("syncfs", path)
+
+
+def _syncfs(descriptor: int, path: str) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "syncfs"):  # not Linux: sync(2) flushes more than needed, and waits
+        os.sync()
+    elif libc.syncfs(descriptor) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), path)
+
+
+def sync_folder(path: str) -> None:
+    """fsync a folder, which makes the names in it durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    operation("sync-folder", path)
+
+
+def rename(source: str, target: str) -> None:
+    """Rename a file or folder, and record the operation for fail point traces."""
+    os.rename(source, target)
+    operation("rename", f"{source} {target}")
+
+
+def write_durably(path: str, content: bytes) -> None:
+    """Write ``content`` to ``path`` atomically and durably: a new file, fsync, rename, fsync of the folder."""
+    beside = f"{path}.{secrets.token_hex(4)}.new"
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        operation("fsync", beside)
+        rename(beside, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(beside)
+        raise
+    sync_folder(os.path.dirname(path))
+
+
+def move_to_trash(path: str, trash: str) -> str | None:
+    """Move ``path`` into the trash in one step. Return its new path, or ``None`` if it did not exist."""
+    target = os.path.join(trash, f"{os.path.basename(path)}.{secrets.token_hex(4)}")
+    try:
+        rename(path, target)
+    except FileNotFoundError:
+        return None
+    return target
+
+
+def remove_tree(path: str) -> bool:
+    """Delete a file or a folder tree, read-only folders included. Return whether nothing is left.
+
+    A tree that can't be deleted completely, because a left-over process goes on writing there, is left for the next
+    attempt; callers move it into the trash first.
+    """
+    for _ in range(3):
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            return True
+        if not stat.S_ISDIR(status.st_mode):
+            with suppress(OSError):
+                os.unlink(path)
+            continue
+        shutil.rmtree(path, ignore_errors=True)
+        if os.path.lexists(path):
+            _make_writable(path)
+    return not os.path.lexists(path)
+
+
+def _make_writable(path: str) -> None:
+    """Add write permission to every folder of a tree: packages may contain read-only folders, whose files can't be
+    unlinked."""
+    for folder, _, _ in os.walk(path):
+        with suppress(OSError):
+            os.chmod(folder, 0o700)
+
+
+def measure_tree(path: str) -> tuple[int, int]:
+    """Return ``(total, shared)`` of a tree in allocated bytes. Each inode counts once; ``shared`` are the bytes of
+    inodes that names outside the tree link to as well."""
+    inside: dict[int, list[int]] = {}  # inode -> [names inside, links in all, bytes]
+    total = os.lstat(path).st_blocks * 512
+    pending = [path]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                if status.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
+                    inside.setdefault(status.st_ino, [0, status.st_nlink, status.st_blocks * 512])[0] += 1
+                else:
+                    total += status.st_blocks * 512
+    linked = sum(size for _, _, size in inside.values())
+    shared = sum(size for names, links, size in inside.values() if links > names)
+    return total + linked, shared
+
+
+def list_names(path: str) -> list[str]:
+    """Return the names in a folder, sorted.
+
+    Raises:
+        StoreError: the folder can't be read.
+    """
+    try:
+        return sorted(os.listdir(path))
+    except OSError as error:
+        raise StoreError(
+            f"Can't read {path}: {error.strerror}", hint="Check the owner and the mode of that folder."
+        ) from error
