@@ -15,7 +15,7 @@ from tests.support.roost_process import Roost
 
 from roost.daemon.engines.docker.address import DockerConfig
 from roost.daemon.engines.docker.engine import DockerEngine
-from roost.daemon.engines.docker.ids import own_name
+from roost.daemon.engines.docker.ids import config_reference
 from roost.daemon.jobs.progress import Silent
 
 BASE = "roost-test/base:bookworm"
@@ -45,7 +45,7 @@ def new_machine(channel_url: str, containerd_docker_host: str) -> Iterator[Machi
 def forget(client: docker.DockerClient, *digests: str) -> None:
     """All names of the images: the last one takes each with it."""
     for image in client.images.list():
-        if set(image.tags) & {own_name(digest) for digest in digests}:
+        if set(image.tags) & {config_reference(digest) for digest in digests}:
             client.images.remove(image.id, force=True)
 
 

@@ -21,8 +21,8 @@ from tests.support.images import engines as docker_parts
 from tests.support.images.debian import missing
 from tests.support.images.registries import free_port
 
-from roost.daemon.engines.docker.address import USUAL, ContextMissingError, DockerConfig, find_engine
-from roost.daemon.engines.docker.containers import LogFrames
+from roost.daemon.engines.docker.address import DEFAULT_URL, ContextMissingError, DockerConfig, find_engine
+from roost.daemon.engines.docker.containers import FrameDecoder
 from roost.daemon.engines.docker.engine import DockerEngine
 from roost.daemon.engines.docker.errors import EngineUnreachableError
 from roost.daemon.engines.docker.options import ContainerSpec
@@ -33,7 +33,7 @@ from roost.model.errors import InvalidRequestError
 def test_the_config_names_the_engine_and_docker_host_does_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setenv("DOCKER_HOST", "tcp://10.0.0.1:2375")
-    assert find_engine(DockerConfig()).url == USUAL
+    assert find_engine(DockerConfig()).url == DEFAULT_URL
     assert find_engine(DockerConfig(host="tcp://127.0.0.1:1")).url == "tcp://127.0.0.1:1"
     with pytest.raises(InvalidRequestError, match="no address"):
         find_engine(DockerConfig(host="http://127.0.0.1:1"))
@@ -87,7 +87,7 @@ async def _talk(engine: DockerEngine, folder: Path) -> None:
     streams.writer.write(b"hello\n")
     await streams.writer.drain()
     streams.end_input()
-    frames, output = LogFrames(), b""
+    frames, output = FrameDecoder(), b""
     while b"\n" not in output:
         output += b"".join(frames.feed(await streams.reader.read(1024)))
     assert output == b"got hello\n"

@@ -17,7 +17,7 @@ from tests.support.pip_index import PipIndex
 from tests.support.roost_process import Roost
 
 from roost.daemon.engines.docker.address import DockerConfig
-from roost.daemon.engines.docker.buildx import Output, environ_for, lines
+from roost.daemon.engines.docker.buildx import BuildxOutput, buildx_environment, read_lines
 from roost.daemon.engines.docker.engine import DockerEngine
 from roost.daemon.engines.docker.errors import BuildKitOldError, EngineError, EngineFullError
 from roost.daemon.jobs.progress import Silent
@@ -258,14 +258,14 @@ def _steps(base: str, step: str) -> str:
 
 def test_nothing_around_steers_it():
     given = {"DOCKER_HOST": "x", "DOCKER_CONFIG": "c", "BUILDX_BUILDER": "y", "BUILDKIT_HOST": "z", "PATH": "/bin"}
-    kept = environ_for("/f", given)
+    kept = buildx_environment("/f", given)
     assert kept.pop("BUILDX_CONFIG") == "/f/buildx"
     assert kept.pop("BUILDX_NO_DEFAULT_ATTESTATIONS") == "1"
     assert kept == {"DOCKER_CONFIG": "c", "PATH": "/bin"}
 
 
 def test_a_full_disk_is_told_though_more_is_said_after_it():
-    output = Output(Silent())
+    output = BuildxOutput(Silent())
     for line in ("#5 0.1 cp: error writing: No space left on device", "#5 0.2 bye", "ERROR: failed to solve: exit 1"):
         output.take(line)
     assert isinstance(output.error("`RUN --mount`"), EngineFullError)
@@ -275,4 +275,4 @@ async def test_lines_of_any_length_are_taken():
     stream = asyncio.StreamReader()
     stream.feed_data(b"a\n" + b"x" * 300_000 + b"\nb")
     stream.feed_eof()
-    assert [(line[0], len(line)) async for line in lines(stream)] == [("a", 1), ("x", 16384), ("b", 1)]
+    assert [(line[0], len(line)) async for line in read_lines(stream)] == [("a", 1), ("x", 16384), ("b", 1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.daemon.engines.docker.steps import StepInvalidError, buildkit_needs, parse_steps
+from roost.daemon.engines.docker.steps import StepInvalidError, find_buildkit_need, parse_steps
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ def test_steps_that_need_buildkit_are_told_apart(step: str):
     ],
 )
 def test_a_dockerfile_tells_what_it_needs(text: str, needs: str | None):
-    assert buildkit_needs(text) == needs
+    assert find_buildkit_need(text) == needs

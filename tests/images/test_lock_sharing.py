@@ -308,7 +308,7 @@ async def test_a_poisoned_lock_is_refused_and_nothing_of_it_is_used(
     first.write("environment.yml", text)
     built = first.json("build")["build"]
     tag = lock_tag(built["definition_digest"], first.json("plan")["plans"][0]["platform"])
-    reference = lock_repository(team(registries.workspace)).tagged(tag)
+    reference = lock_repository(team(registries.workspace)).with_tag(tag)
     good = await fetch(client, reference)
     await push(client, reference, msgspec.structs.replace(good, lock=poison(good.lock)))
     second = machine(team(registries.workspace))

@@ -84,7 +84,7 @@ async def test_the_host_itself_is_asked_where_that_is_meant(
 
 async def test_an_image_that_a_mirror_lacks_is_not_pushed_over(host: FaultRegistry, engines: Engines) -> None:
     host.manifests["one"] = MANIFEST
-    there = await ImagePusher(engines, NOTHING, NOTHING).look(parse_reference(f"{host.host}/team/a:one"))
+    there = await ImagePusher(engines, NOTHING, NOTHING).find(parse_reference(f"{host.host}/team/a:one"))
     assert there is not None
     assert there.digest == digest(CONFIG)
 
@@ -126,7 +126,7 @@ async def test_what_steps_made_is_not_offered_late_where_only_a_mirror_lacks_it(
     settings = ConfigFile(registries=RegistriesSettings(workspace=f"{host.host}/team"))
     share = StepShare(NOTHING, NOTHING, engines, NOTHING, ConfigSource(Config(settings=settings)))
     settled = ResolvedBase(top=top, base_digest=top.digest)
-    shared = await share.late(settled, digest(b"definition"), "linux-64", "linux/amd64", Silent())
+    shared = await share.publish_missing(settled, digest(b"definition"), "linux-64", "linux/amd64", Silent())
     assert shared.reason is None
     assert not host.count("PUT")
 

@@ -36,7 +36,7 @@ async def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 
 def ref(server: FaultRegistry, wanted: str) -> Reference:
-    return parse_reference(f"{server.host}/x:one").by_digest(wanted)
+    return parse_reference(f"{server.host}/x:one").with_digest(wanted)
 
 
 def sends(server: FaultRegistry, data: bytes, said: str | None) -> None:

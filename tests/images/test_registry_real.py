@@ -63,7 +63,7 @@ async def test_an_image_goes_there_and_back(client: Registry, registries: Regist
     found = await client.manifest(ref)
     assert isinstance(found, Yes)
     assert (found.value.digest, found.value.data, found.value.media_type) == (digest, data, OCI_MANIFEST)
-    assert await client.manifest(ref.by_digest(digest)) == found
+    assert await client.manifest(ref.with_digest(digest)) == found
     target = tmp_path / "fetched"
     await client.fetch_blob(ref, layer, str(target))
     assert target.read_bytes() == blob
@@ -88,7 +88,7 @@ async def test_an_index_is_led_to_the_platform_asked_for(client: Registry, regis
     entries = []
     for architecture in ("amd64", "arm64"):
         data = manifest(config=config)[:-1] + f', "annotations": {{"for": "{architecture}"}}}}'.encode()
-        digest = await client.push_manifest(ref.tagged(architecture), data, OCI_MANIFEST)
+        digest = await client.push_manifest(ref.with_tag(architecture), data, OCI_MANIFEST)
         platform = {"os": "linux", "architecture": architecture}
         entries.append({"mediaType": OCI_MANIFEST, "digest": digest, "size": len(data), "platform": platform})
     index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()

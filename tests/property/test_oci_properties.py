@@ -21,7 +21,7 @@ from roost.daemon.oci.manifests import (
     parse_manifest,
 )
 from roost.daemon.oci.platforms import conda_platform, image_platform, parse_platform
-from roost.daemon.oci.references import Reference, ReferenceInvalidError, familiar, is_loopback, parse_reference
+from roost.daemon.oci.references import Reference, ReferenceInvalidError, familiar_name, is_loopback, parse_reference
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 components = st.from_regex(r"\A[a-z0-9]{1,8}(?:(?:\.|_|__|-{1,3})[a-z0-9]{1,4}){0,2}\Z")
@@ -49,8 +49,8 @@ def test_a_reference_is_read_back_as_it_was_written(reference: Reference) -> Non
     if len(reference.repository) == 64 and reference.host == "docker.io":
         return
     assert parse_reference(str(reference)) == reference
-    assert parse_reference(familiar(reference)) == reference
-    assert len(familiar(reference)) <= len(str(reference))
+    assert parse_reference(familiar_name(reference)) == reference
+    assert len(familiar_name(reference)) <= len(str(reference))
 
 
 @given(st.text(max_size=80))
@@ -102,12 +102,12 @@ def test_what_names_no_image_is_refused(text: str) -> None:
 
 
 def test_a_digest_holds_before_a_tag_and_latest_is_the_default() -> None:
-    assert parse_reference(f"a:b@{A}").wanted == A
-    assert parse_reference("a:b").wanted == "b"
-    assert parse_reference("a").wanted == "latest"
-    assert str(parse_reference("a:b").by_digest(A)) == f"docker.io/library/a@{A}"
+    assert parse_reference(f"a:b@{A}").tag_or_digest == A
+    assert parse_reference("a:b").tag_or_digest == "b"
+    assert parse_reference("a").tag_or_digest == "latest"
+    assert str(parse_reference("a:b").with_digest(A)) == f"docker.io/library/a@{A}"
     with pytest.raises(ReferenceInvalidError):
-        parse_reference("a").tagged("no tag")
+        parse_reference("a").with_tag("no tag")
 
 
 @pytest.mark.parametrize(

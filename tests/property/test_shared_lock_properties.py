@@ -262,7 +262,7 @@ platforms = st.from_regex(r"\A[a-z]{3,5}-[a-z0-9_]{2,8}(\+cuda[0-9]{1,2})?\Z")
 def test_each_definition_and_platform_has_one_valid_tag(one: str, other: str, here: str, there: str) -> None:
     reference = parse_reference("registry.example.org/team/locks")
     for tag in (lock_tag(one, here), lock_tag(one, here, rebuild=other)):
-        assert reference.tagged(tag).tag == tag
+        assert reference.with_tag(tag).tag == tag
     assert (lock_tag(one, here) == lock_tag(other, there)) == ((one, here) == (other, there))
     assert lock_tag(one, here) != lock_tag(one, here, rebuild=other)
 

@@ -25,7 +25,7 @@ from roost.daemon.bases.errors import (
     ContextChangedError,
     PrunedError,
 )
-from roost.daemon.bases.naming import common_length
+from roost.daemon.bases.naming import count_shared_layers
 from roost.daemon.decision.images import has_docker_steps
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Progress
@@ -66,7 +66,7 @@ class Bases:
         self._layout: Layout = store.layout
         self._engines = engines
 
-    async def settle(
+    async def resolve(
         self,
         definition: Definition,
         defaults: Defaults,
@@ -86,23 +86,23 @@ class Bases:
             built = await self._dockerfile(base, platform, progress, fresh=fresh)
             return ResolvedBase(top=built, base_digest=built.digest)
         progress.start("base")
-        below = await self.base_image(base.image or defaults.base_image, platform, reasons)
+        below = await self.resolve_image(base.image or defaults.base_image, platform, reasons)
         progress.finish("base")
         if not has_docker_steps(definition):
             return ResolvedBase(top=below, base_digest=below.digest)
-        top = await self.steps_on(below, base.steps, platform, progress, fresh=fresh)
+        top = await self.run_steps(below, base.steps, platform, progress, fresh=fresh)
         return ResolvedBase(top=top, base_digest=below.digest, steps_digest=top.digest)
 
-    async def kept(self, generation: Generation) -> ResolvedBase | None:
+    async def load_recorded(self, generation: Generation) -> ResolvedBase | None:
         """Base and steps of a generation as they were recorded; ``None`` where what they made is gone."""
         if generation.base_digest is None:
             return None
         top = await self._index.bases.find(generation.steps_digest or generation.base_digest)
-        if top is None or not top.config or not await self.available(top):
+        if top is None or not top.config or not await self.is_available(top):
             return None
         return ResolvedBase(top=top, base_digest=generation.base_digest, steps_digest=generation.steps_digest)
 
-    async def available(self, base: BaseRecord) -> bool:
+    async def is_available(self, base: BaseRecord) -> bool:
         """Whether every layer is kept here or in a registry, or in the engine at the bottom of an image.
 
         Raises the engine's errors where it has to be asked."""
@@ -117,11 +117,11 @@ class Bases:
     async def _had(self, base: BaseRecord) -> list[bool]:
         return await asyncio.to_thread(lambda: [_can_be_had(layer, base, self._layout) for layer in base.layers])
 
-    async def base_image(self, text: str, platform: str, reasons: list[Reason]) -> BaseRecord:
+    async def resolve_image(self, text: str, platform: str, reasons: list[Reason]) -> BaseRecord:
         """The image that ``text`` names now: its registry says, else the engine where it is nobody else's to say. Where
         the registry can't say, the engine's is taken, and ``reasons`` tell it."""
         reference = parse_reference(text)
-        answer = await self.in_registry(reference, platform)
+        answer = await self.find_in_registry(reference, platform)
         if isinstance(answer, BaseRecord):
             await self._index.bases.put(answer)
             return answer
@@ -140,21 +140,21 @@ class Bases:
         if isinstance(answer, Unknown):
             told = f"Whether {text} names another base by now is not known, and the engine's is taken"
             reasons.append(Reason(code="registry-unknown", message=f"{told}: {answer.reason.message}"))
-        return await self.from_engine(image.id, image.diff_ids)
+        return await self.read_from_engine(image.id, image.diff_ids)
 
-    async def still(self, digest: str, text: str, platform: str) -> BaseRecord | None:
+    async def find_unchanged(self, digest: str, text: str, platform: str) -> BaseRecord | None:
         """The base image ``digest``: the engine's, or what ``text`` names if it is still that one. ``None``: it is not,
         or nobody can say."""
         with suppress(CodedError):
             image = await (await self._engines.docker()).image(digest)
             if image is not None:
-                return await self.from_engine(image.id, image.diff_ids)
+                return await self.read_from_engine(image.id, image.diff_ids)
         with suppress(CodedError):
-            named = await self.base_image(text, platform, [])
+            named = await self.resolve_image(text, platform, [])
             return named if named.digest == digest else None
         return None
 
-    async def in_registry(
+    async def find_in_registry(
         self, reference: Reference, platform: str, *, mirrored: bool = True
     ) -> BaseRecord | Unknown | None:
         """The image as its registry has it; ``None``: the registry says that it has none.
@@ -172,12 +172,12 @@ class Bases:
         check_platform(str(reference), _platform_of(config), platform)
         return base
 
-    async def from_engine(self, image_id: str, diff_ids: Sequence[str]) -> BaseRecord:
+    async def read_from_engine(self, image_id: str, diff_ids: Sequence[str]) -> BaseRecord:
         """An image that only the engine has."""
         there = await self._index.bases.find(image_id)
         if there is not None and there.config:
             return there
-        async with self.folder() as folder:
+        async with self.staging_folder() as folder:
             exported = await (await self._engines.docker()).export(image_id, folder, ())
         base = BaseRecord(
             digest=image_id, config=exported.config, layers=tuple(BaseLayer(diff_id=diff_id) for diff_id in diff_ids)
@@ -185,19 +185,19 @@ class Bases:
         await self._index.bases.put(base)
         return base
 
-    async def steps_on(
+    async def run_steps(
         self, below: BaseRecord, steps: Sequence[str], platform: str, progress: Progress, *, fresh: bool = False
     ) -> BaseRecord:
         """Run docker steps in the engine; what they made is kept, layer by layer. Raises the engine's errors."""
         await self._index.bases.put(below)
         engine = await self._engines.docker()
-        await self.bring(below, progress)
+        await self.ensure_loaded(below, progress)
         made = await engine.build_steps(below.digest, steps, platform=platform, fresh=fresh, progress=progress)
         image = await engine.image(made)
         if image is None:
             raise PrunedError("The engine ran the docker steps, and does not have what they made", hint="Try again.")
-        new = image.diff_ids[common_length(image.diff_ids, (layer.diff_id for layer in below.layers)) :]
-        async with self.folder() as folder:
+        new = image.diff_ids[count_shared_layers(image.diff_ids, (layer.diff_id for layer in below.layers)) :]
+        async with self.staging_folder() as folder:
             exported = await engine.export(made, folder, new)
             kept = [await self._keep(exported.layers[diff_id], diff_id) for diff_id in new]
         shared = below.layers[: len(image.diff_ids) - len(new)]
@@ -245,7 +245,7 @@ class Bases:
         if image is None:
             raise PrunedError("The engine built the Dockerfile, and does not have what it made", hint="Try again.")
         check_platform("what the Dockerfile makes", image.platform, platform)
-        return await self.from_engine(made, image.diff_ids)
+        return await self.read_from_engine(made, image.diff_ids)
 
     async def _text_of(self, base: Base) -> str:
         path = os.path.join(base.context_path or "", "Dockerfile")
@@ -264,7 +264,7 @@ class Bases:
                 f"{base.context_path} changed while it was being built from", hint="Run the command again."
             )
 
-    async def bring(self, base: BaseRecord, progress: Progress) -> None:
+    async def ensure_loaded(self, base: BaseRecord, progress: Progress) -> None:
         """Make sure that the engine has the image, without a tag: only layers that it lacks are sent.
 
         Raises BaseLostError where nobody has a layer, LayerFileMissingError, and the engine's errors.
@@ -276,18 +276,18 @@ class Bases:
 
         below, shared = await self._nearest(base)
         whole = (await engine.facts()).containerd
-        async with self.folder() as folder:
+        async with self.staging_folder() as folder:
             base = await self._with_blobs(base, folder, progress) if whole else base
-            files = await self.files(base, folder, skip=0 if whole else shared)
+            files = await self.layer_files(base, folder, skip=0 if whole else shared)
             layers = [LayerFile(diff_id=layer.diff_id, path=files.get(layer.diff_id)) for layer in base.layers]
             await engine.load(base.config, layers, tags=[], base=below, progress=progress)
 
     async def _with_blobs(self, base: BaseRecord, folder: str, progress: Progress) -> BaseRecord:
         """For a store that takes whole images only, what the engine alone has is taken out of it, once for a base."""
         below = await self._index.bases.find(base.below) if base.below else None
-        known = {x.diff_id: x for x in await self.complete(below, folder, progress)} if below is not None else {}
+        known = {x.diff_id: x for x in await self.complete_layers(below, folder, progress)} if below is not None else {}
         base = msgspec.structs.replace(base, layers=tuple(known.get(x.diff_id, x) for x in base.layers))
-        return msgspec.structs.replace(base, layers=tuple(await self.complete(base, folder, progress)))
+        return msgspec.structs.replace(base, layers=tuple(await self.complete_layers(base, folder, progress)))
 
     async def _nearest(self, base: BaseRecord) -> tuple[str | None, int]:
         """The image in the engine that shares most with this one, from the bottom, and how many layers."""
@@ -298,11 +298,11 @@ class Bases:
         found: tuple[str | None, int] = (None, 0)
         for candidate in dict.fromkeys(digest for digest in (*under, *known) if digest is not None):
             image = await engine.image(candidate)
-            shared = common_length(wanted, image.diff_ids) if image is not None else 0
+            shared = count_shared_layers(wanted, image.diff_ids) if image is not None else 0
             found = (candidate, shared) if shared > found[1] else found
         return found
 
-    async def files(self, base: BaseRecord, folder: str, *, skip: int = 0) -> dict[str, str]:
+    async def layer_files(self, base: BaseRecord, folder: str, *, skip: int = 0) -> dict[str, str]:
         """Files of the base's layers by diff_id, those of registries fetched into ``folder``; without the lowest
         ``skip``. Raises BaseLostError, and the registry's errors."""
         found: dict[str, str] = {}
@@ -321,7 +321,7 @@ class Bases:
             found[layer.diff_id] = path
         return found
 
-    async def complete(self, image: BaseRecord, folder: str, progress: Progress) -> list[BaseLayer]:
+    async def complete_layers(self, image: BaseRecord, folder: str, progress: Progress) -> list[BaseLayer]:
         """The image's layers with the digests of their blobs: those that only the engine has, for it alone had them or
         the file that was kept is gone, are taken out and kept. Raises BaseLostError where the engine has lost them."""
         had = await self._had(image)
@@ -343,7 +343,7 @@ class Bases:
         return layers
 
     @asynccontextmanager
-    async def folder(self) -> AsyncIterator[str]:
+    async def staging_folder(self) -> AsyncIterator[str]:
         """A folder for what passes through; recovery empties the stage."""
         path = os.path.join(self._layout.stage, f"image-{secrets.token_hex(6)}")
         await asyncio.to_thread(os.mkdir, path, 0o700)
@@ -395,7 +395,7 @@ def _of_registry(reference: Reference, digest: str, document: Manifest, config: 
             BaseLayer(diff_id=diff_id, digest=layer.digest, size=layer.size, media_type=layer.media_type)
             for diff_id, layer in zip(diff_ids, document.layers, strict=True)
         ),
-        reference=str(reference.by_digest(digest)),
+        reference=str(reference.with_digest(digest)),
     )
 
 

@@ -59,7 +59,7 @@ def definition_tag(definition_digest: str, lock_digest: str) -> str:
     return f"{_hex(definition_digest)}-{_hex(lock_digest)[:_LOCK_DIGITS]}"
 
 
-def own_labels(definition_digest: str, lock: str | None, key: str, base: str, steps: str | None) -> dict[str, str]:
+def image_labels(definition_digest: str, lock: str | None, key: str, base: str, steps: str | None) -> dict[str, str]:
     """What an image says of itself."""
     said = {
         "org.roost.definition": definition_digest,
@@ -71,7 +71,7 @@ def own_labels(definition_digest: str, lock: str | None, key: str, base: str, st
     return {name: value for name, value in said.items() if value is not None}
 
 
-def common_length(one: Iterable[str], other: Iterable[str]) -> int:
+def count_shared_layers(one: Iterable[str], other: Iterable[str]) -> int:
     """How many layers two images share, from the bottom: engines tell layers by what lies below them too."""
     count = 0
     for first, second in zip(one, other, strict=False):

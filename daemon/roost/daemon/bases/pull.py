@@ -45,7 +45,7 @@ class ImagePuller:
 
     async def _fetch(self, image: BaseRecord, reference: Reference, platform: str, progress: Progress) -> None:
         """Layers that the engine has are not fetched."""
-        whole = image if image.config else await self._bases.in_registry(reference, platform)
+        whole = image if image.config else await self._bases.find_in_registry(reference, platform)
         if isinstance(whole, Unknown):
             raise BaseUnreachableError(
                 f"Whether its registry has {reference} is not known: {whole.reason.message}",
@@ -55,4 +55,4 @@ class ImagePuller:
             raise BaseMissingError(f"The registry does not have {reference}", hint="Check its name.")
         if whole.digest != image.digest:
             raise BaseInvalidError(f"{reference} is {whole.digest} in its registry, and not {image.digest}")
-        await self._bases.bring(whole, progress)
+        await self._bases.ensure_loaded(whole, progress)

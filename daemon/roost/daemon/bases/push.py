@@ -34,7 +34,7 @@ class RegistryUnknownError(ServiceUnreachableError):
     code = "registry-unknown"
 
 
-class Pushed(msgspec.Struct, frozen=True, kw_only=True):
+class PushedImage(msgspec.Struct, frozen=True, kw_only=True):
     """An image that a registry has now."""
 
     reference: str
@@ -62,17 +62,17 @@ class ImagePusher:
         *,
         annotations: Mapping[str, str] | None = None,
         top: BaseRecord | None = None,
-    ) -> Pushed:
+    ) -> PushedImage:
         """Make sure that ``repository`` has the image under all of ``tags``; where the first is, nothing is written.
         ``top``, which its upper layers were put on, goes beside it under its own content.
 
         Raises RegistryUnknownError, RegistryError and its kind, BaseMissingError.
         """
-        there = await self.look(repository.tagged(tags[0]))
+        there = await self.find(repository.with_tag(tags[0]))
         if there is not None:
             return there
-        async with self._bases.folder() as folder:
-            layers = await self._bases.complete(image, folder, progress)
+        async with self._bases.staging_folder() as folder:
+            layers = await self._bases.complete_layers(image, folder, progress)
             descriptors = [await self._descriptor(layer) for layer in layers]
             manifest = image_manifest(image.config, descriptors, annotations)
             sent = await self._send_layers(image, layers, descriptors, repository, folder, progress)
@@ -81,22 +81,22 @@ class ImagePusher:
         if top is not None:
             await self._push_top(top, image, descriptors, repository)
         for tag in tags[1:]:  # the first comes last: where it is, everything else is
-            if await self.look(repository.tagged(tag)) is None:
-                await self._push_manifest(repository.tagged(tag), manifest)
-        pushed = await self._push_manifest(repository.tagged(tags[0]), manifest)
+            if await self.find(repository.with_tag(tag)) is None:
+                await self._push_manifest(repository.with_tag(tag), manifest)
+        pushed = await self._push_manifest(repository.with_tag(tags[0]), manifest)
         return msgspec.structs.replace(pushed, sent=sent)
 
-    async def name(self, there: Pushed, repository: Reference, tags: list[str]) -> None:
+    async def add_tags(self, there: PushedImage, repository: Reference, tags: list[str]) -> None:
         """Give what ``there`` is those of ``tags`` that nothing has yet.
 
         Raises RegistryUnknownError, RegistryError and its kind."""
-        registry, exact = await self._engines.registry(), repository.by_digest(there.manifest_digest)
+        registry, exact = await self._engines.registry(), repository.with_digest(there.manifest_digest)
         for tag in tags:
-            if await self.look(repository.tagged(tag)) is not None:
+            if await self.find(repository.with_tag(tag)) is not None:
                 continue
             manifest = await registry.manifest(exact, mirrored=False)
             if isinstance(manifest, Yes):
-                await self._push_manifest(repository.tagged(tag), manifest.value.data, manifest.value.media_type)
+                await self._push_manifest(repository.with_tag(tag), manifest.value.data, manifest.value.media_type)
 
     async def _push_top(
         self, top: BaseRecord, image: BaseRecord, descriptors: list[Descriptor], repository: Reference
@@ -104,17 +104,17 @@ class ImagePusher:
         """The base that an image was made on may be in no other registry, and its tag may move: its layers are the
         image's own, so a config and a manifest are all that there is to send."""
         below = [layer.diff_id for layer in top.layers]
-        reference = repository.tagged(content_tag(top.digest))
-        if below != [layer.diff_id for layer in image.layers[: len(below)]] or await self.look(reference) is not None:
+        reference = repository.with_tag(content_tag(top.digest))
+        if below != [layer.diff_id for layer in image.layers[: len(below)]] or await self.find(reference) is not None:
             return
         registry = await self._engines.registry()
         await registry.push_blob(repository, top.config, describe(top.config, OCI_CONFIG))
         noted = {LABEL_BASE: top.below} if top.below else None
         await self._push_manifest(reference, image_manifest(top.config, descriptors[: len(below)], noted))
 
-    async def look(self, reference: Reference) -> Pushed | None:
+    async def find(self, reference: Reference) -> PushedImage | None:
         """What the registry itself, and no mirror of it, has under a tag. Raises RegistryUnknownError."""
-        answer: Answer[Pushed] = await self._look(reference)
+        answer: Answer[PushedImage] = await self._find_answer(reference)
         if isinstance(answer, Unknown):
             raise RegistryUnknownError(
                 f"{reference} can't be looked at: {answer.reason.message}",
@@ -123,22 +123,24 @@ class ImagePusher:
             )
         return answer.value if isinstance(answer, Yes) else None
 
-    async def _look(self, reference: Reference) -> Answer[Pushed]:
+    async def _find_answer(self, reference: Reference) -> Answer[PushedImage]:
         answer = await (await self._engines.registry()).manifest(reference, mirrored=False)
         if not isinstance(answer, Yes):
             return answer
         document = parse_manifest(answer.value.data, answer.value.media_type)
         digest = document.config.digest if isinstance(document, Manifest) else answer.value.digest
-        return Yes(Pushed(reference=str(reference), digest=digest, manifest_digest=answer.value.digest))
+        return Yes(PushedImage(reference=str(reference), digest=digest, manifest_digest=answer.value.digest))
 
-    async def _push_manifest(self, reference: Reference, manifest: bytes, media_type: str = OCI_MANIFEST) -> Pushed:
+    async def _push_manifest(
+        self, reference: Reference, manifest: bytes, media_type: str = OCI_MANIFEST
+    ) -> PushedImage:
         """The one that reads back is the one that counts, ours or another's of the same moment."""
         from roost.daemon.engines.registry.errors import TagMovedError
 
         registry = await self._engines.registry()
         with suppress(TagMovedError):
             await registry.push_manifest(reference, manifest, media_type)
-        there = await self.look(reference)
+        there = await self.find(reference)
         if there is None:
             raise RegistryUnknownError(f"{reference} was written and is not there", hint="Try again.")
         return there
@@ -188,7 +190,9 @@ class ImagePusher:
         return Descriptor(media_type=layer.media_type, digest=layer.digest, size=layer.size)
 
 
-async def labels_in_registry(engines: Engines, reference: Reference) -> Answer[tuple[Pushed, dict[str, str], int]]:
+async def read_registry_image(
+    engines: Engines, reference: Reference
+) -> Answer[tuple[PushedImage, dict[str, str], int]]:
     """What an image in a registry says of itself, and its bytes; its config is read, its layers are not."""
     registry = await engines.registry()
     answer = await registry.manifest(reference)
@@ -196,10 +200,10 @@ async def labels_in_registry(engines: Engines, reference: Reference) -> Answer[t
         return answer
     document = parse_manifest(answer.value.data, answer.value.media_type)
     if not isinstance(document, Manifest):
-        return Yes((Pushed(reference=str(reference), digest="", manifest_digest=answer.value.digest), {}, 0))
+        return Yes((PushedImage(reference=str(reference), digest="", manifest_digest=answer.value.digest), {}, 0))
     config = await registry.read_blob(reference, document.config, CONFIG_LIMIT)
     labels = msgspec.json.decode(config, type=_Config).config.labels or {}
-    found = Pushed(reference=str(reference), digest=document.config.digest, manifest_digest=answer.value.digest)
+    found = PushedImage(reference=str(reference), digest=document.config.digest, manifest_digest=answer.value.digest)
     return Yes((found, labels, sum(layer.size for layer in document.layers)))
 
 

@@ -19,7 +19,7 @@ from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.answers import Answer, No, Unknown, Yes
 from roost.daemon.oci.manifests import Manifest, parse_manifest
 from roost.daemon.oci.references import Reference
-from roost.daemon.oci.registries import places
+from roost.daemon.oci.registries import list_locations
 from roost.model.errors import CodedError, ServiceUnreachableError
 from roost.model.records import BaseRecord, Generation
 from roost.store.disk.layout import Layout
@@ -30,7 +30,7 @@ ANNOTATION_BASE = LABEL_BASE
 """Of the manifest: the config digest of the base that the steps ran on; none for a whole Dockerfile."""
 
 
-class Shared(msgspec.Struct, frozen=True, kw_only=True):
+class StepShareResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of offering a result."""
 
     settled: ResolvedBase
@@ -54,7 +54,7 @@ class StepShare:
         self._pusher = ImagePusher(engines, bases, layout)
         self._config = config
 
-    async def first(
+    async def find_first(
         self, definition_digest: str, platform: str, image_platform: str, *, mirrored: bool = True
     ) -> ResolvedBase | None:
         """What somebody made of this definition first; ``None``: nobody did, or nobody can say. Not ``mirrored``: as
@@ -62,13 +62,15 @@ class StepShare:
 
         Raises BaseInvalidError, BasePlatformError."""
         for repository in self._repositories():
-            reference = repository.tagged(steps_tag(definition_digest, platform))
+            reference = repository.with_tag(steps_tag(definition_digest, platform))
             found = await self._manifest(reference, mirrored=mirrored)
             if isinstance(found, Yes):
                 return await self._settled(*found.value, image_platform, mirrored=mirrored)
         return None
 
-    async def again(self, generation: Generation, image_platform: str, *, stepped: bool = True) -> ResolvedBase | None:
+    async def find_recorded(
+        self, generation: Generation, image_platform: str, *, stepped: bool = True
+    ) -> ResolvedBase | None:
         """What a generation keeps, from a registry that has it; ``None``: none has. Not ``stepped``: that is its base.
 
         Raises StepsUnknownError where one can't say: what can't be made again must not be made again for that."""
@@ -106,12 +108,12 @@ class StepShare:
         progress: Progress,
         *,
         own: bool,
-    ) -> Shared:
+    ) -> StepShareResult:
         """Push a result that was made here. ``own``: it is a later one, which nobody takes unasked. Fails into
         ``reason``, never by raising: what is ready here is ready."""
-        place = next((each for each in places(self._config.registries) if each.kind == "workspace"), None)
+        place = next((each for each in list_locations(self._config.registries) if each.kind == "workspace"), None)
         if place is None:
-            return Shared(settled=settled)
+            return StepShareResult(settled=settled)
         repository, content = steps_repository(place.location), content_tag(settled.top.digest)
         tags = [content] if own else [steps_tag(definition_digest, platform), content]
         noted = {ANNOTATION_BASE: settled.base_digest} if settled.steps_digest else {}
@@ -122,45 +124,45 @@ class StepShare:
         except CodedError as error:
             progress.log(f"What the docker steps made is not shared: {error.message}")
             text = f"What the docker steps made is on this machine alone: {error.message}"
-            return Shared(settled=settled, reason=Reason(code="steps-not-pushed", message=text))
+            return StepShareResult(settled=settled, reason=Reason(code="steps-not-pushed", message=text))
         text = f"What the docker steps made is kept as {pushed.reference}"
-        return Shared(settled=settled, reason=Reason(code="steps-pushed", message=text))
+        return StepShareResult(settled=settled, reason=Reason(code="steps-pushed", message=text))
 
-    async def late(
+    async def publish_missing(
         self, settled: ResolvedBase, definition_digest: str, platform: str, image_platform: str, progress: Progress
-    ) -> Shared:
+    ) -> StepShareResult:
         """Push a result that a generation keeps, where that could not be done when it was made: as the first one only
         where the workspace says that there is none. Nobody else's takes its place."""
-        place = next((each for each in places(self._config.registries) if each.kind == "workspace"), None)
+        place = next((each for each in list_locations(self._config.registries) if each.kind == "workspace"), None)
         if place is None:
-            return Shared(settled=settled)
+            return StepShareResult(settled=settled)
         repository = steps_repository(place.location)
-        there = await self._manifest(repository.tagged(content_tag(settled.top.digest)), mirrored=False)
+        there = await self._manifest(repository.with_tag(content_tag(settled.top.digest)), mirrored=False)
         if not isinstance(there, No):
-            return Shared(settled=settled)
-        first = await self._manifest(repository.tagged(steps_tag(definition_digest, platform)), mirrored=False)
+            return StepShareResult(settled=settled)
+        first = await self._manifest(repository.with_tag(steps_tag(definition_digest, platform)), mirrored=False)
         own = not isinstance(first, No)
         shared = await self.offer(settled, definition_digest, platform, image_platform, progress, own=own)
         return msgspec.structs.replace(shared, settled=settled)
 
     async def _instead(
         self, settled: ResolvedBase, definition_digest: str, platform: str, image_platform: str
-    ) -> Shared:
+    ) -> StepShareResult:
         """Somebody else's reached the registry meanwhile."""
-        theirs = await self.first(definition_digest, platform, image_platform, mirrored=False)
+        theirs = await self.find_first(definition_digest, platform, image_platform, mirrored=False)
         if theirs is None:
-            return Shared(settled=settled)
+            return StepShareResult(settled=settled)
         text = "Another machine shared what the docker steps made first: that is taken"
-        return Shared(settled=theirs, reason=Reason(code="steps-shared", message=text))
+        return StepShareResult(settled=theirs, reason=Reason(code="steps-shared", message=text))
 
     def _repositories(self) -> list[Reference]:
-        return [steps_repository(place.location) for place in places(self._config.registries)]
+        return [steps_repository(place.location) for place in list_locations(self._config.registries)]
 
     def _contents(self, digest: str) -> list[Reference]:
         """Where ``digest`` may be: on its own, or beside the images that were put on it."""
-        named = [place.location for place in places(self._config.registries)]
+        named = [place.location for place in list_locations(self._config.registries)]
         repositories = [of(each) for each in named for of in (steps_repository, image_repository)]
-        return [repository.tagged(content_tag(digest)) for repository in repositories]
+        return [repository.with_tag(content_tag(digest)) for repository in repositories]
 
     async def _manifest(self, reference: Reference, *, mirrored: bool = True) -> Answer[tuple[Reference, Manifest]]:
         answer = await (await self._engines.registry()).manifest(reference, mirrored=mirrored)
@@ -169,13 +171,13 @@ class StepShare:
         document = parse_manifest(answer.value.data, answer.value.media_type)
         if not isinstance(document, Manifest):
             return No()
-        return Yes((reference.by_digest(answer.value.digest), document))
+        return Yes((reference.with_digest(answer.value.digest), document))
 
     async def _settled(
         self, reference: Reference, document: Manifest, image_platform: str, *, mirrored: bool = True
     ) -> ResolvedBase | None:
         """Recorded, so that the next time asks nobody."""
-        found = await self._bases.in_registry(reference, image_platform, mirrored=mirrored)
+        found = await self._bases.find_in_registry(reference, image_platform, mirrored=mirrored)
         if not isinstance(found, BaseRecord):
             return None
         below = document.annotations.get(ANNOTATION_BASE)

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 _ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
-def id_of(text: str) -> str | None:
+def parse_image_id(text: str) -> str | None:
     """``sha256:…`` where ``text`` is an image's id and no reference."""
     found = _ID.fullmatch(text)
     return f"sha256:{found[1]}" if found else None
 
 
-class PlainBases:
+class UnmodifiedBases:
     """Finds them, keeps them, brings them into the engine."""
 
     def __init__(self, store: Store, engines: Engines, bases: Bases) -> None:
@@ -45,14 +45,14 @@ class PlainBases:
         self._bases = bases
         self._puller = ImagePuller(engines, bases)
 
-    async def named(self, text: str, platform: str, asked: str | None) -> BaseRecord | Unknown | None:
+    async def find(self, text: str, platform: str, asked: str | None) -> BaseRecord | Unknown | None:
         """What ``text`` names: the engine's image, as for Docker, else its registry's; ``None``: nobody has it.
         ``platform``: the one that it is for, and ``asked`` if the definition names it. Where it does not, an image of
         another platform in the engine is one that somebody pulled for another purpose: the registry's comes first.
 
         Raises ImagePlatformError, BasePlatformError, BaseInvalidError; ServiceUnreachableError where ``text`` is an
         id."""
-        own = id_of(text)
+        own = parse_image_id(text)
         try:
             image = await (await self._engines.docker()).image(own or text)
         except ServiceUnreachableError:
@@ -71,7 +71,7 @@ class PlainBases:
         """``other``: what the engine has of another platform, which is better than none if it can be run. Raises
         ImagePlatformError where it can't: a generation would keep it."""
         try:
-            found = await self._bases.in_registry(parse_reference(text), platform)
+            found = await self._bases.find_in_registry(parse_reference(text), platform)
         except BasePlatformError:
             if other is None:
                 raise
@@ -83,7 +83,7 @@ class PlainBases:
             raise _wrong_platform(text, other.platform, f"this is {platform}{why}", platform)
         return await self._kept(text, other)
 
-    async def in_engine(self, digest: str) -> BaseRecord | None:
+    async def find_in_engine(self, digest: str) -> BaseRecord | None:
         """The engine's image of that id. Raises the engine's errors."""
         image = await (await self._engines.docker()).image(digest)
         return await self._kept(digest, image) if image is not None else None
@@ -93,38 +93,38 @@ class PlainBases:
         own = BaseRecord(digest=image.id, config=b"", layers=layers, reference=_origin(text, image.repo_digests))
         return await self._index.bases.find(image.id) or own
 
-    async def settle(
+    async def resolve(
         self, text: str, platform: str, asked: str | None, reasons: list[Reason], *, fresh: bool
     ) -> BaseRecord:
         """The image for a new generation. ``fresh``: what its registry says counts, as for any base, and not what the
         engine has under that name; ``reasons`` tell where it can't say.
 
-        Raises BaseMissingError, BaseUnreachableError and what ``named`` raises."""
-        own = id_of(text)
-        found = await self.named(text, platform, asked) if own is not None or not fresh else None
+        Raises BaseMissingError, BaseUnreachableError and what ``find`` raises."""
+        own = parse_image_id(text)
+        found = await self.find(text, platform, asked) if own is not None or not fresh else None
         if isinstance(found, BaseRecord):
             return found
         if own is not None:
             raise BaseMissingError(f"The engine does not have the image {own}", hint="Bring it into the engine again.")
-        return await self._bases.base_image(text, platform, reasons)
+        return await self._bases.resolve_image(text, platform, reasons)
 
-    async def kept(self, generation: Generation, text: str) -> BaseRecord:
+    async def load_recorded(self, generation: Generation, text: str) -> BaseRecord:
         """The image that a generation keeps. Raises BaseMissingError where it is nowhere any more."""
         assert generation.base_digest is not None
         base = await self._index.bases.find(generation.base_digest)
         if base is not None and base.reference is not None:
             return base
-        found = await self.in_engine(generation.base_digest)
+        found = await self.find_in_engine(generation.base_digest)
         if found is not None:
             return found
-        if base is not None and base.config and await self._bases.available(base):
+        if base is not None and base.config and await self._bases.is_available(base):
             return base
         raise BaseMissingError(
             f"Generation {generation.number} keeps {generation.base_digest}, which was in the engine alone and is gone",
             hint=f"Bring it into the engine again, or take what {text} names now with `roost build --rebuild`.",
         )
 
-    async def bring(self, base: BaseRecord, asked: str | None, platform: str, progress: Progress) -> None:
+    async def ensure_loaded(self, base: BaseRecord, asked: str | None, platform: str, progress: Progress) -> None:
         """Make sure that the engine has it: pulled where a registry has it.
 
         Raises BaseInvalidError, BaseMissingError, and the errors of engine and registry."""
@@ -132,21 +132,21 @@ class PlainBases:
         if await engine.image(base.digest) is not None:
             return
         if base.reference is None:
-            await self._bases.bring(base, progress)
+            await self._bases.ensure_loaded(base, progress)
         else:
             await self._puller.pull(base, asked, platform, progress)
 
-    async def whole(self, base: BaseRecord, platform: str) -> BaseRecord:
+    async def with_blobs(self, base: BaseRecord, platform: str) -> BaseRecord:
         """The same with its config, and with the blobs of its layers where a registry tells them. Raises the engine's
         errors."""
         if base.config:
             return base
         if base.reference is not None:
-            found = await self._bases.in_registry(parse_reference(base.reference), platform)
+            found = await self._bases.find_in_registry(parse_reference(base.reference), platform)
             if isinstance(found, BaseRecord) and found.digest == base.digest:
                 await self._index.bases.put(found)
                 return found
-        return await self._bases.from_engine(base.digest, [layer.diff_id for layer in base.layers])
+        return await self._bases.read_from_engine(base.digest, [layer.diff_id for layer in base.layers])
 
 
 def _wrong_platform(text: str, found: str, but: str, wanted: str) -> CodedError:
@@ -161,6 +161,6 @@ def _wrong_platform(text: str, found: str, but: str, wanted: str) -> CodedError:
 def _origin(text: str, repo_digests: tuple[str, ...]) -> str | None:
     """Where the engine had it from, of the repository that was named."""
     named = [parse_reference(each) for each in repo_digests]
-    if id_of(text) is None:
+    if parse_image_id(text) is None:
         named = [each for each in named if each.name == parse_reference(text).name]
     return str(named[0]) if named else None

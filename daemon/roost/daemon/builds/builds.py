@@ -20,10 +20,10 @@ from roost.daemon.builds import log
 from roost.daemon.builds.credentials import download_credentials, require_credentials
 from roost.daemon.builds.records import BuildRecords
 from roost.daemon.builds.results import as_joined, cutoff, not_needed, told
-from roost.daemon.config.dates import as_of_moment, parse_as_of
+from roost.daemon.config.dates import format_as_of, parse_as_of
 from roost.daemon.config.ids import new_id
 from roost.daemon.credentials.request import request_credentials
-from roost.daemon.credentials.substitution import concealed, registry_credentials
+from roost.daemon.credentials.substitution import mask_struct, registry_credentials
 from roost.daemon.decision.facts import Facts, Request
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
@@ -199,11 +199,11 @@ class Builds:
             return await self._recorded(flight, job, build)
         except asyncio.CancelledError:
             error: CodedError = BuildCancelledError("The build was cancelled", hint="Nothing half-made was kept.")
-            flight.publish(Message(event="error", error=concealed(build_failure_body(error), job.what.environ)))
+            flight.publish(Message(event="error", error=mask_struct(build_failure_body(error), job.what.environ)))
             raise error from None
         except Exception as failure:
             error = as_coded_error(failure)
-            flight.publish(Message(event="error", error=concealed(build_failure_body(error), job.what.environ)))
+            flight.publish(Message(event="error", error=mask_struct(build_failure_body(error), job.what.environ)))
             raise error from failure
         finally:
             self._by_id.pop(build.id, None)
@@ -229,7 +229,7 @@ class Builds:
     async def _fail(self, build: BuildRecord, error: BaseException, started: float, environ: Mapping[str, str]) -> None:
         cancelled = isinstance(error, asyncio.CancelledError)
         failure = BuildCancelledError("The build was cancelled") if cancelled else as_coded_error(error)
-        body = concealed(build_failure_body(failure), environ)
+        body = mask_struct(build_failure_body(failure), environ)
         await self.records.end(build, "cancelled" if cancelled else "failed", started, body)
 
     async def _make_ready(self, making: BuildSession) -> BuildResult:
@@ -397,5 +397,5 @@ def _new_build(job: BuildJob) -> BuildRecord:
 
 def _new_generation(job: BuildJob) -> NewGeneration:
     resolved = job.resolved
-    as_of = as_of_moment(job.request.as_of)
+    as_of = format_as_of(job.request.as_of)
     return NewGeneration(definition_digest=resolved.digest, platform=resolved.generation_scope, as_of=as_of)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from roost.daemon.config.config import Config
-from roost.daemon.credentials.host import in_urls, missing_variables, urls_of, urls_of_lock
-from roost.daemon.credentials.substitution import expand_credentials, require_variables
+from roost.daemon.credentials.host import find_lock_urls, find_solve_urls, find_url_credentials, require_host_variables
+from roost.daemon.credentials.substitution import require_variables, substitute_credentials
 from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.engines.engine_set import Engines
 from roost.model.locks.lock import Lock
@@ -15,8 +15,8 @@ from roost.model.locks.lock import Lock
 def require_credentials(resolved: ResolvedDefinition, environ: Mapping[str, str], config: Config) -> None:
     """Raise VariableMissingError if a variable that holds credentials of ``resolved`` or of the configuration was not
     sent: whoever waits for a build can send more, and whoever does not wait learns of it at once."""
-    expand_credentials(resolved.parsed.credentials, environ)
-    missing_variables(urls_of(resolved.definition, config), config, environ)
+    substitute_credentials(resolved.parsed.credentials, environ)
+    require_host_variables(find_solve_urls(resolved.definition, config), config, environ)
 
 
 def require_unattended_credentials(
@@ -27,9 +27,9 @@ def require_unattended_credentials(
     For builds that nobody waits for, which can't ask later. ``lock``: the one that is built, if it is known.
     """
     require_variables(resolved.definition, environ)
-    expand_credentials(resolved.parsed.credentials, environ)
-    urls = urls_of(resolved.definition, config) | (urls_of_lock(lock) if lock is not None else set())
-    missing_variables(urls, config, environ)
+    substitute_credentials(resolved.parsed.credentials, environ)
+    urls = find_solve_urls(resolved.definition, config) | (find_lock_urls(lock) if lock is not None else set())
+    require_host_variables(urls, config, environ)
 
 
 async def download_credentials(
@@ -40,9 +40,9 @@ async def download_credentials(
     Sources: the definition's own URLs, the values of variables in its channels, and where the user stores credentials
     for the hosts that the packages are on.
     """
-    found = await engines.credentials(urls_of_lock(lock), environ)
-    found |= in_urls(resolved.definition, environ)
-    credentials = {**found, **expand_credentials(resolved.parsed.credentials, environ)}
+    found = await engines.credentials(find_lock_urls(lock), environ)
+    found |= find_url_credentials(resolved.definition, environ)
+    credentials = {**found, **substitute_credentials(resolved.parsed.credentials, environ)}
     conda = resolved.definition.conda
     written = [*conda.channels, *conda.dependencies]
     if not environ or not written:

@@ -36,7 +36,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]
 
 
 class ConfigError(CodedError):
@@ -55,7 +55,7 @@ class Config:
     """The file that was read; ``None`` where there is none."""
     expected_path: str = ""
     """Where the file is, or would be."""
-    lines: Mapping[Path, int] = field(default_factory=dict)
+    lines: Mapping[KeyPath, int] = field(default_factory=dict)
 
     @property
     def base(self) -> BaseSettings:
@@ -104,7 +104,7 @@ class Setting:
     description: str
 
 
-def config_path(environ: Mapping[str, str] | None = None) -> str:
+def find_config_path(environ: Mapping[str, str] | None = None) -> str:
     """Where the config file is, or would be; absolute."""
     named = (os.environ if environ is None else environ).get("ROOST_CONFIG")
     return os.path.abspath(named) if named else os.path.join(platformdirs.user_config_dir("roost"), "config.toml")
@@ -112,7 +112,7 @@ def config_path(environ: Mapping[str, str] | None = None) -> str:
 
 def load_config(environ: Mapping[str, str] | None = None) -> Config:
     """Read the config file. Raises ``ConfigError`` with the file and line of what is wrong."""
-    path = config_path(environ)
+    path = find_config_path(environ)
     try:
         with open(path, "rb") as stream:
             data = stream.read()
@@ -134,11 +134,11 @@ def parse_config(data: bytes, path: str) -> Config:
         raise _error(path, data[: error.start].count(b"\n") + 1, "The config file is not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise _error(path, _line_of_syntax_error(str(error)), f"The config file is not TOML: {error}") from error
-    lines = dict(key_lines(text))
+    lines = dict(find_key_lines(text))
     return Config(settings=_convert(content, path, lines), path=path, expected_path=path, lines=lines)
 
 
-def _convert(content: dict[str, object], path: str, lines: Mapping[Path, int]) -> ConfigFile:
+def _convert(content: dict[str, object], path: str, lines: Mapping[KeyPath, int]) -> ConfigFile:
     _refuse_unknown(ConfigFile, content, (), path, lines)
     try:
         return msgspec.convert(content, ConfigFile)
@@ -150,7 +150,7 @@ def _convert(content: dict[str, object], path: str, lines: Mapping[Path, int]) -
 
 
 def _refuse_unknown(
-    kind: type[Section], content: Mapping[str, object], at: Path, path: str, lines: Mapping[Path, int]
+    kind: type[Section], content: Mapping[str, object], at: KeyPath, path: str, lines: Mapping[KeyPath, int]
 ) -> None:
     """msgspec refuses unknown keys as well, but names only the table that they are in."""
     known = {item.name: item.type for item in msgspec.structs.fields(kind)}
@@ -162,7 +162,7 @@ def _refuse_unknown(
             _refuse_unknown(section, value, (*at, key), path, lines)
 
 
-def _unknown(key: Path, known: Mapping[str, object], path: str, lines: Mapping[Path, int]) -> ConfigError:
+def _unknown(key: KeyPath, known: Mapping[str, object], path: str, lines: Mapping[KeyPath, int]) -> ConfigError:
     from difflib import get_close_matches  # only an error needs it
 
     near = get_close_matches(key[-1], known, n=1)
@@ -170,7 +170,7 @@ def _unknown(key: Path, known: Mapping[str, object], path: str, lines: Mapping[P
     return _error(path, _nearest_line(lines, key), f"`{'.'.join(key)}` is no setting", hint)
 
 
-def _nearest_line(lines: Mapping[Path, int], key: Path) -> int | None:
+def _nearest_line(lines: Mapping[KeyPath, int], key: KeyPath) -> int | None:
     """The line of ``key``, or of the closest thing that contains it or that it contains."""
     for length in range(len(key), 0, -1):
         inside = [line for path, line in lines.items() if path[:length] == key[:length]]
@@ -198,10 +198,10 @@ _ASSIGNMENT = re.compile(
 _MULTILINE = re.compile(r'"""|\'\'\'')
 
 
-def key_lines(text: str) -> Iterator[tuple[Path, int]]:
+def find_key_lines(text: str) -> Iterator[tuple[KeyPath, int]]:
     """The dotted path of each key of valid TOML and the line, from 1, that sets it. Keys of inline tables have
     none of their own."""
-    table: Path = ()
+    table: KeyPath = ()
     inside = False
     for number, line in enumerate(text.split("\n"), 1):
         quoted = inside
@@ -214,7 +214,7 @@ def key_lines(text: str) -> Iterator[tuple[Path, int]]:
             yield (*table, *_key_path(assignment[1])), number
 
 
-def _key_path(key: str) -> Path:
+def _key_path(key: str) -> KeyPath:
     """``a."b.c"`` as TOML itself takes it apart."""
     try:
         node: object = tomllib.loads(f"{key} = 0")
@@ -227,14 +227,14 @@ def _key_path(key: str) -> Path:
     return tuple(parts)
 
 
-def all_settings(kind: type[Section] = ConfigFile, at: str = "") -> Iterator[Setting]:
+def list_settings(kind: type[Section] = ConfigFile, at: str = "") -> Iterator[Setting]:
     """Every setting there is, for documentation and for the test that all have a description."""
     hints = msgspec.inspect.type_info(kind)
     assert isinstance(hints, msgspec.inspect.StructType)
     for item in hints.fields:
         name = f"{at}{item.name}"
         if isinstance(item.type, msgspec.inspect.StructType) and issubclass(item.type.cls, Section):
-            yield from all_settings(item.type.cls, f"{name}.")
+            yield from list_settings(item.type.cls, f"{name}.")
         else:
             yield _setting(name, item)
 
@@ -242,10 +242,10 @@ def all_settings(kind: type[Section] = ConfigFile, at: str = "") -> Iterator[Set
 def _setting(name: str, item: msgspec.inspect.Field) -> Setting:
     metadata = item.type.extra_json_schema if isinstance(item.type, msgspec.inspect.Metadata) else None
     description = str((metadata or {}).get("description", ""))
-    return Setting(name=name, kind=_kind(item.type), default=item_default(item), description=description)
+    return Setting(name=name, kind=_kind(item.type), default=field_default(item), description=description)
 
 
-def item_default(item: msgspec.inspect.Field) -> object:
+def field_default(item: msgspec.inspect.Field) -> object:
     """The default of a field; every setting has one."""
     return item.default if item.default_factory is msgspec.NODEFAULT else item.default_factory()
 
@@ -273,9 +273,9 @@ _KINDS = {
 }
 
 
-def in_force(config: Config) -> Iterator[tuple[str, object, str]]:
+def effective_settings(config: Config) -> Iterator[tuple[str, object, str]]:
     """Name, value and origin of every setting, as ``roost doctor`` shows them."""
-    for setting in all_settings():
+    for setting in list_settings():
         path = tuple(setting.name.split("."))
         value: object = config.settings
         for part in path:
@@ -283,7 +283,7 @@ def in_force(config: Config) -> Iterator[tuple[str, object, str]]:
         yield setting.name, value, _origin(config, path)
 
 
-def _origin(config: Config, path: Path) -> str:
+def _origin(config: Config, path: KeyPath) -> str:
     """A table counts as set where its first key is."""
     lines = [line for key, line in config.lines.items() if key[: len(path)] == path]
     return f"{config.path}:{min(lines)}" if lines else "default"

@@ -30,7 +30,7 @@ def parse_as_of(text: str | None, now: datetime | None = None) -> datetime | Non
     return moment
 
 
-def as_of_moment(text: str | None) -> str | None:
+def format_as_of(text: str | None) -> str | None:
     """The same in RFC 3339, UTC, as it is told of a generation. Raises InvalidRequestError."""
     moment = parse_as_of(text)
     return rfc3339(moment) if moment is not None else None

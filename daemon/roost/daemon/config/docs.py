@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from roost.daemon.config.config import Setting, all_settings
+from roost.daemon.config.config import Setting, list_settings
 
 HEAD = """# Configuration
 
@@ -51,13 +51,13 @@ An example:
 """
 
 
-def markdown() -> str:
+def render_markdown() -> str:
     """The whole of ``CONFIG.md``."""
     return HEAD + "".join(_rows()) + EXAMPLE
 
 
 def _rows() -> Iterator[str]:
-    for setting in all_settings():
+    for setting in list_settings():
         yield f"| `{setting.name}` | {setting.kind} | {_default(setting)} | {setting.description} |\n"
 
 
@@ -66,4 +66,4 @@ def _default(setting: Setting) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(markdown())
+    sys.stdout.write(render_markdown())

@@ -14,9 +14,9 @@ from roost.model.errors import InvalidRequestError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^\s/?#\"'<>`()]+)")
 log = logging.getLogger(__name__)
-Entry = dict[str, Any]
-NETRC = "~/.netrc"
-RATTLER = "~/.rattler/credentials.json"
+AuthEntry = dict[str, Any]
+NETRC_PATH = "~/.netrc"
+AUTH_FILE_PATH = "~/.rattler/credentials.json"
 
 
 class AuthFileError(InvalidRequestError):
@@ -40,27 +40,29 @@ def read_netrc(path: str) -> dict[str, str]:
         log.warning("%s can't be read (%s): nothing in it counts", path, said)
         return {}
     named = {host: entry for host, entry in hosts.items() if host != "default"}
-    return {host.lower(): pair_of(login or account, password) for host, (login, account, password) in named.items()}
+    return {
+        host.lower(): encode_userinfo(login or account, password) for host, (login, account, password) in named.items()
+    }
 
 
-def pair_of(user: str | None, password: str | None) -> str:
+def encode_userinfo(user: str | None, password: str | None) -> str:
     """``user:password`` as it stands in a URL."""
     return f"{quote(user or '', safe='')}:{quote(password or '', safe='')}"
 
 
-def read_credentials(configured: str | None) -> dict[str, Entry]:
+def load_auth_entries(configured: str | None) -> dict[str, AuthEntry]:
     """Host (``*.host`` for all below it) to its entry in rattler's file: the one that the config names, else its own
     place. Blocks. Raises AuthFileError for the one that was named; the other, if it can't be read, is logged."""
     if configured is not None:
         return read_auth_file(configured)
     try:
-        return read_auth_file(RATTLER) if os.path.exists(os.path.expanduser(RATTLER)) else {}
+        return read_auth_file(AUTH_FILE_PATH) if os.path.exists(os.path.expanduser(AUTH_FILE_PATH)) else {}
     except AuthFileError as error:
         log.warning("%s: nothing in it counts", error.message)
         return {}
 
 
-def read_auth_file(path: str) -> dict[str, Entry]:
+def read_auth_file(path: str) -> dict[str, AuthEntry]:
     """The entries that hold what is sent over HTTP: others (of S3) are left out. Blocks. Raises AuthFileError."""
     try:
         with open(os.path.expanduser(path), "rb") as stream:
@@ -75,7 +77,7 @@ def read_auth_file(path: str) -> dict[str, Entry]:
         ) from None
 
 
-def _is_known(entry: Entry) -> bool:
+def _is_known(entry: AuthEntry) -> bool:
     """Raises AttributeError, KeyError or TypeError for what is no entry at all."""
     kind = next(iter(entry.keys()), None)
     if kind == "BasicHTTP":
@@ -83,7 +85,7 @@ def _is_known(entry: Entry) -> bool:
     return kind in ("BearerToken", "CondaToken")
 
 
-def ways_for(place: str) -> str:
+def access_hint(place: str) -> str:
     """What to do where ``place`` (a text with a URL) refuses access: every way there is to give credentials."""
     match = _URL.search(place)
     host = match.group(1).rpartition("@")[2] if match else ""

@@ -18,7 +18,7 @@ import msgspec
 
 from roost.daemon.config.config import Config
 from roost.daemon.config.schema import HostCredentials
-from roost.daemon.credentials.auth_files import NETRC, pair_of, read_credentials, read_netrc, ways_for
+from roost.daemon.credentials.auth_files import NETRC_PATH, access_hint, encode_userinfo, load_auth_entries, read_netrc
 from roost.daemon.credentials.substitution import VariableMissingError
 from roost.model.definition import Definition
 from roost.model.errors import CodedError
@@ -39,7 +39,7 @@ class KeyringError(CodedError):
     exit_status = 6
 
 
-def urls_of(definition: Definition, config: Config) -> set[str]:
+def find_solve_urls(definition: Definition, config: Config) -> set[str]:
     """Where a solve of ``definition`` looks: what it names, and what the config puts in its place."""
     written = msgspec.json.encode([definition.conda, definition.pip]).decode()
     found = {match.group() for match in _URL.finditer(written)}
@@ -50,12 +50,12 @@ def urls_of(definition: Definition, config: Config) -> set[str]:
     return found
 
 
-def urls_of_lock(lock: Lock) -> set[str]:
+def find_lock_urls(lock: Lock) -> set[str]:
     """Where what ``lock`` names is fetched from."""
     return {package.url for package in lock.conda} | {wheel.url for wheel in lock.wheels if wheel.url}
 
 
-def in_urls(definition: Definition, environ: Mapping[str, str]) -> dict[str, str]:
+def find_url_credentials(definition: Definition, environ: Mapping[str, str]) -> dict[str, str]:
     """Origin to ``user:password`` of the definition's pip lines that name them by ``${VARIABLE}``, as the pip engine
     reads them for a lock."""
     written = msgspec.json.encode(definition.pip).decode()
@@ -67,13 +67,13 @@ def in_urls(definition: Definition, environ: Mapping[str, str]) -> dict[str, str
     return found
 
 
-def variables_of(config: Config) -> set[str]:
+def find_config_variables(config: Config) -> set[str]:
     """The variables that the config's credentials are in."""
     hosts = config.settings.credentials.values()
     return {name for host in hosts for name in (host.username_variable, host.password_variable) if name is not None}
 
 
-def missing_variables(urls: Iterable[str], config: Config, environ: Mapping[str, str]) -> None:
+def require_host_variables(urls: Iterable[str], config: Config, environ: Mapping[str, str]) -> None:
     """Raise VariableMissingError where the credentials of a host in ``urls`` are in a variable that is not there."""
     sources = _sources(config)
     for host in sorted(_named(urls, sources)):
@@ -93,13 +93,15 @@ async def find_credentials(urls: Iterable[str], config: Config, environ: Mapping
     Raises VariableMissingError, KeyringError, AuthFileError.
     """
     wanted, sources = list(urls), _sources(config)
-    missing_variables(wanted, config, environ)
+    require_host_variables(wanted, config, environ)
     found = await asyncio.to_thread(_of_files, config)
     named = _named(wanted, sources)
     for host, source in sources.items():
         pair = _of_variables(source, environ)
         if pair is None and source.keyring and host in named:
-            pair = pair_of(source.username, await _of_keyring(host, source.username or "", config.network.keyring))
+            pair = encode_userinfo(
+                source.username, await _of_keyring(host, source.username or "", config.network.keyring)
+            )
         if pair is not None:
             found[host] = pair
     return {f"//{host}": pair for host, pair in found.items()}
@@ -107,21 +109,21 @@ async def find_credentials(urls: Iterable[str], config: Config, environ: Mapping
 
 def _of_files(config: Config) -> dict[str, str]:
     """Of a host that both have, rattler's entry counts; one that is no user and password is the conda engine's."""
-    entries = read_credentials(config.conda.auth_file)
+    entries = load_auth_entries(config.conda.auth_file)
     named = config.network.netrc
-    found = read_netrc(NETRC if named is None else named) if named != "" else {}
+    found = read_netrc(NETRC_PATH if named is None else named) if named != "" else {}
     found = {host: pair for host, pair in found.items() if host not in entries}
     basics = {host: entry["BasicHTTP"] for host, entry in entries.items() if "BasicHTTP" in entry}
-    return found | {host: pair_of(basic["username"], basic["password"]) for host, basic in basics.items()}
+    return found | {host: encode_userinfo(basic["username"], basic["password"]) for host, basic in basics.items()}
 
 
-def not_kept(credentials: Mapping[str, str]) -> list[WarningView]:
+def dropped_credentials_warnings(credentials: Mapping[str, str]) -> list[WarningView]:
     """What to say of a version whose definition had ``credentials`` in its URLs (see ``roost.model.syntax.urls``)."""
     return [
         WarningView(
             code="credentials-not-kept",
             message=f"What the definition has of credentials for {place} is not kept with it: building it later needs "
-            f"them from elsewhere. {ways_for(place)}",
+            f"them from elsewhere. {access_hint(place)}",
         )
         for place in sorted(credentials)
     ]
@@ -152,7 +154,7 @@ def _of_variables(source: HostCredentials, environ: Mapping[str, str]) -> str | 
         return None
     user = environ.get(source.username_variable) if source.username_variable else source.username
     password = environ.get(source.password_variable)
-    return pair_of(user, password) if user is not None and password is not None else None
+    return encode_userinfo(user, password) if user is not None and password is not None else None
 
 
 async def _of_keyring(host: str, user: str, command: str) -> str:

@@ -22,6 +22,6 @@ def request_credentials(credentials: Mapping[str, str]) -> Iterator[None]:
         _given.reset(token)
 
 
-def given_for(host: str) -> str | None:
+def find_request_credentials(host: str) -> str | None:
     """``user:password`` for ``host``, if the request brought any."""
     return (_given.get() or {}).get(host)

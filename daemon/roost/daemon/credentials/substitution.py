@@ -48,14 +48,14 @@ def registry_credentials(
     return {host: _NAME.sub(lambda match: environ[match[1]], text) for host, text in given.items()}
 
 
-def expand_credentials(credentials: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+def substitute_credentials(credentials: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
     """``user:${TOKEN}``, as it stood in a URL, with the token, but for registries. Raises VariableMissingError."""
     credentials = {place: value for place, value in credentials.items() if not place.startswith(_REGISTRY)}
     _require({n for value in credentials.values() for n in _NAME.findall(value)}, environ, "the definition")
     return {place: _NAME.sub(lambda match: environ[match[1]], value) for place, value in credentials.items()}
 
 
-def with_names(text: str, environ: Mapping[str, str]) -> str:
+def mask_text(text: str, environ: Mapping[str, str]) -> str:
     """``text`` with ``${NAME}`` in the place of the values; the longest first, for one may be a part of another."""
     for name, value in sorted(environ.items(), key=lambda pair: -len(pair[1])):
         text = text.replace(value, f"${{{name}}}") if len(value) >= _TELLING else text
@@ -64,13 +64,13 @@ def with_names(text: str, environ: Mapping[str, str]) -> str:
 
 def mask(lock: Lock, environ: Mapping[str, str]) -> Lock:
     """``lock`` with ``${NAME}`` in its URLs in the place of the values."""
-    return _with_urls(lock, {url: with_names(url, environ) for url in _urls(lock)}) if environ else lock
+    return _with_urls(lock, {url: mask_text(url, environ) for url in _urls(lock)}) if environ else lock
 
 
-def concealed(told: T, environ: Mapping[str, str]) -> T:
+def mask_struct(told: T, environ: Mapping[str, str]) -> T:
     """``told``, a struct of the wire, with ``${NAME}`` in its texts in the place of the values."""
     before = msgspec.json.encode(told).decode()
-    text = with_names(before, {name: msgspec.json.encode(value).decode()[1:-1] for name, value in environ.items()})
+    text = mask_text(before, {name: msgspec.json.encode(value).decode()[1:-1] for name, value in environ.items()})
     return told if text == before else msgspec.json.decode(text, type=type(told))
 
 
@@ -83,7 +83,7 @@ def substitute(lock: Lock, environ: Mapping[str, str]) -> Lock:
     return _with_urls(lock, {url: _NAME.sub(lambda match: environ[match[1]], url) for url in urls})
 
 
-def hidden_places(kept: Lock, revealed: Lock) -> dict[str, str]:
+def map_masked_urls(kept: Lock, revealed: Lock) -> dict[str, str]:
     """The channels of ``kept`` that name variables in their paths, to those of ``revealed``, and the same of wheels:
     for the engines, which keep the latter from rattler and uv, for what these are given they write down."""
     found: dict[str, str] = {}

@@ -137,7 +137,7 @@ class NoFiles:
 
 def catalogue_reference(location: str) -> Reference:
     """Where the catalogue of a registry (``registry.example.org/team``) is. Raises ReferenceInvalidError."""
-    return parse_image_reference(f"{location}/{REPOSITORY}").tagged(TAG)
+    return parse_image_reference(f"{location}/{REPOSITORY}").with_tag(TAG)
 
 
 def check_curated_name(name: str) -> str:

@@ -9,10 +9,16 @@ from roost.daemon.config.config import load_config
 from roost.daemon.config.schema import RegistriesSettings
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.definitions.stamps import stamp
-from roost.daemon.oci.registries import Place, places, read_added, with_added, write_added
+from roost.daemon.oci.registries import (
+    RegistryLocation,
+    list_locations,
+    merge_added,
+    read_added_locations,
+    write_added_locations,
+)
 from roost.model.records import FileStamp
 
-RegistryChange = Callable[[RegistriesSettings, tuple[Place, ...]], tuple[Place, ...]]
+RegistryChange = Callable[[RegistriesSettings, tuple[RegistryLocation, ...]], tuple[RegistryLocation, ...]]
 """From the settings in force and the registries that were added to those that are to be added."""
 
 
@@ -40,19 +46,19 @@ class ConfigReloader:
                 await self._load()
                 self.file = FileStamp(path=self.file.path, identity=now)
 
-    async def list_registries(self) -> list[Place]:
+    async def list_registries(self) -> list[RegistryLocation]:
         """Return the registries in force, after a refresh."""
         await self.refresh()
-        return places(self._source.registries, await asyncio.to_thread(read_added, self._root))
+        return list_locations(self._source.registries, await asyncio.to_thread(read_added_locations, self._root))
 
     async def change_registries(self, change: RegistryChange) -> None:
         """Replace the registries that were added by what ``change`` makes of them, and put them in force."""
         async with self._changing:
             await self.refresh()
-            added = await asyncio.to_thread(read_added, self._root)
-            await asyncio.to_thread(write_added, self._root, change(self._source.registries, added))
+            added = await asyncio.to_thread(read_added_locations, self._root)
+            await asyncio.to_thread(write_added_locations, self._root, change(self._source.registries, added))
             await self._load()
 
     async def _load(self) -> None:
         config = await asyncio.to_thread(load_config)
-        self._source.config = with_added(config, await asyncio.to_thread(read_added, self._root))
+        self._source.config = merge_added(config, await asyncio.to_thread(read_added_locations, self._root))

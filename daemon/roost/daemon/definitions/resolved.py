@@ -7,7 +7,7 @@ import msgspec
 from roost.daemon.decision.decide import choose_target
 from roost.daemon.decision.facts import IMAGE_TARGETS, Request
 from roost.daemon.definitions.editables import has_editables
-from roost.daemon.oci.target_platforms import image_platform, local_platform
+from roost.daemon.oci.target_platforms import local_platform, target_image_platform
 from roost.model.definition import Defaults, Definition, Input, Parsed, Settings
 from roost.model.records import HOST_SCOPE, FileStamp
 from roost.wire.plans import SourceView
@@ -66,7 +66,7 @@ class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):
         """Return the definition for a target that runs images. Raises ReferenceInvalidError if conda has no packages
         for the platform of the base."""
         base = self.definition.base
-        platform = image_platform(self.definition.system, base.platform if base else None)
+        platform = target_image_platform(self.definition.system, base.platform if base else None)
         return self._targeted(platform, is_image=True)
 
     def _targeted(self, platform: str, *, is_image: bool) -> TargetedDefinition:

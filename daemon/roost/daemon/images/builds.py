@@ -22,13 +22,13 @@ from roost.daemon.bases.naming import (
     content_tag,
     definition_tag,
     engine_reference,
+    image_labels,
     image_repository,
     key_tag,
-    own_labels,
 )
 from roost.daemon.bases.pull import ImagePuller
-from roost.daemon.bases.push import ImagePusher, Pushed, labels_in_registry
-from roost.daemon.bases.unmodified import PlainBases
+from roost.daemon.bases.push import ImagePusher, PushedImage, read_registry_image
+from roost.daemon.bases.unmodified import UnmodifiedBases
 from roost.daemon.credentials.substitution import substitute
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.config import BaseImage, created_of, has_environment, image_config, packages_told
@@ -65,7 +65,7 @@ class ImageBuilds:
         self._engines = engines
         self._events = events
         self.bases = bases
-        self.plain = PlainBases(store, engines, bases)
+        self.plain = UnmodifiedBases(store, engines, bases)
         self.pusher = ImagePusher(engines, bases, store.layout)
         self._puller = ImagePuller(engines, bases)
         self._interpreters = ImageInterpreters(engines)
@@ -134,7 +134,7 @@ class ImageBuilds:
         if image is None or whole is None:
             return None
         try:
-            if not await self.bases.available(whole):
+            if not await self.bases.is_available(whole):
                 return None
         except (
             ServiceUnreachableError
@@ -174,7 +174,7 @@ class ImageBuilds:
         content = await self._layers(progress, wanted, clear=clear) if wanted.adds else LayerContent()
         lock = lock_digest(wanted.lock) if wanted.adds else None
         settled = wanted.settled
-        labels = own_labels(wanted.definition_digest, lock, key, settled.base_digest, settled.steps_digest)
+        labels = image_labels(wanted.definition_digest, lock, key, settled.base_digest, settled.steps_digest)
         config = image_config(BaseImage(config=top.config), content, labels=labels, created=created_of(wanted.lock))
         whole = BaseRecord(
             digest=digest_of(config),
@@ -211,7 +211,7 @@ class ImageBuilds:
         below = len(wanted.settled.top.layers)
         _check_depth(below, len(assembled.layers) - below + len(content.scripts))
         steps = script_steps(wanted.lock, content.scripts, assembled.whole.config)
-        whole = await self.bases.steps_on(assembled.whole, steps, image_platform(wanted.lock.platform), progress)
+        whole = await self.bases.run_steps(assembled.whole, steps, image_platform(wanted.lock.platform), progress)
         new = whole.layers[len(assembled.layers) :]
         more = tuple(ImageLayer(diff_id=layer.diff_id, size=layer.size) for layer in new)
         return Assembled(whole=whole, layers=assembled.layers + more)
@@ -221,9 +221,9 @@ class ImageBuilds:
         await self._store.index.bases.put(assembled.whole)
         if wanted.as_it_is:
             platform = image_platform(wanted.lock.platform)
-            await self.plain.bring(assembled.whole, wanted.platform, platform, progress)
+            await self.plain.ensure_loaded(assembled.whole, wanted.platform, platform, progress)
         else:
-            await self.bases.bring(assembled.whole, progress)
+            await self.bases.ensure_loaded(assembled.whole, progress)
         failpoint("image.brought")
         engine = await self._engines.docker()
         image = await engine.image(assembled.whole.digest)
@@ -235,17 +235,17 @@ class ImageBuilds:
         except LookupFailedError as error:
             raise _pruned() from error
 
-    async def _push(self, assembled: Assembled, wanted: ImageRequest, progress: BuildProgress) -> Pushed:
+    async def _push(self, assembled: Assembled, wanted: ImageRequest, progress: BuildProgress) -> PushedImage:
         tags = [key_tag(wanted.key), definition_tag(wanted.definition_digest, lock_digest(wanted.lock))]
         repository = image_repository(wanted.push or "")
-        whole = await self.plain.whole(assembled.whole, image_platform(wanted.lock.platform))
+        whole = await self.plain.with_blobs(assembled.whole, image_platform(wanted.lock.platform))
         top = None if wanted.as_it_is else wanted.settled.top
         pushed = await self.pusher.push(whole, repository, tags, progress, top=top)
-        await self.pusher.name(pushed, repository, tags[1:])  # another definition's may have been there
+        await self.pusher.add_tags(pushed, repository, tags[1:])  # another definition's may have been there
         await self._events.append("image-pushed", reference=pushed.reference, digest=pushed.digest, sent=pushed.sent)
         return pushed
 
-    async def _publish(self, assembled: Assembled, wanted: ImageRequest, pushed: Pushed | None) -> ImageResult:
+    async def _publish(self, assembled: Assembled, wanted: ImageRequest, pushed: PushedImage | None) -> ImageResult:
         settled = wanted.settled
         image = ImageRecord(
             key=wanted.key,
@@ -287,14 +287,14 @@ class ImageBuilds:
     async def _pull(self, progress: BuildProgress, wanted: PullRequest) -> ImageResult:
         """What the registry's image says of itself is checked before a layer of it is fetched."""
         reference = parse_reference(wanted.place.reference)
-        answer = await labels_in_registry(self._engines, reference)
+        answer = await read_registry_image(self._engines, reference)
         if isinstance(answer, Unknown) or not isinstance(answer, Yes):
             raise ImageWrongError(f"{reference} was there, and is not any more", hint="Try again.")
         pushed, labels, _ = answer.value
         image = _described(wanted, pushed, labels)
-        exact = reference.by_digest(pushed.manifest_digest)
+        exact = reference.with_digest(pushed.manifest_digest)
         platform = image_platform(wanted.lock.platform)
-        whole = await self.bases.in_registry(exact, platform)
+        whole = await self.bases.find_in_registry(exact, platform)
         if not isinstance(whole, BaseRecord) or whole.digest != pushed.digest:
             raise ImageWrongError(f"{exact} can't be read any more", hint="Try again.")
         async with progress.acquire_slot(self._turns):
@@ -324,14 +324,14 @@ class ImageBuilds:
         if kept is not None and kept.config:
             return
         with suppress(CodedError):
-            reference = repository.tagged(content_tag(digest))
-            found = await self.bases.in_registry(reference, image_platform(image.platform))
+            reference = repository.with_tag(content_tag(digest))
+            found = await self.bases.find_in_registry(reference, image_platform(image.platform))
             if isinstance(found, BaseRecord) and found.digest == digest:
                 below = image.base_digest if image.steps_digest else None
                 await self._store.index.bases.put(msgspec.structs.replace(found, below=below))
 
 
-def _described(wanted: PullRequest, pushed: Pushed, labels: Mapping[str, str]) -> ImageRecord:
+def _described(wanted: PullRequest, pushed: PushedImage, labels: Mapping[str, str]) -> ImageRecord:
     """Raises ImageWrongError where the image is not one of this lock, is not on the base that the generation keeps, or
     contradicts its own key. One that is taken as it is bears no labels: it is the base that the generation keeps, or
     that of the first who pushed it."""

@@ -11,7 +11,7 @@ import msgspec
 
 from roost.daemon.bases.bases import Bases
 from roost.daemon.bases.naming import LABEL_KEY, definition_tag, image_repository, key_tag
-from roost.daemon.bases.push import Pushed, labels_in_registry
+from roost.daemon.bases.push import PushedImage, read_registry_image
 from roost.daemon.bases.step_sharing import StepShare
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.decision.facts import BasePolicy, Facts, ImageFacts, ImageLocation
@@ -23,7 +23,7 @@ from roost.daemon.images.requests import key_of
 from roost.daemon.oci.answers import Answer, No, Unknown, Yes
 from roost.daemon.oci.platforms import image_platform
 from roost.daemon.oci.references import Reference, parse_reference
-from roost.daemon.oci.registries import places
+from roost.daemon.oci.registries import list_locations
 from roost.model.definition import Definition
 from roost.model.errors import CodedError, ServiceUnreachableError
 from roost.model.records import Generation
@@ -98,7 +98,7 @@ class ImageProbe:
         digest = generation.steps_digest or generation.base_digest or ""
         top = await self._index.bases.find(digest)
         try:
-            if top is not None and await self._bases.available(top):
+            if top is not None and await self._bases.is_available(top):
                 return True
         except ServiceUnreachableError:
             return True  # not known to be gone: the build will see
@@ -120,8 +120,8 @@ class ImageProbe:
 
     async def in_registries(self, tag: str) -> tuple[Answer[ImageLocation] | None, tuple[Answer[ImageLocation], ...]]:
         """The workspace's answer, and those of the catalogues."""
-        asked = places(self._config.registries)
-        answers = await asyncio.gather(*(self._place(image_repository(each.location).tagged(tag)) for each in asked))
+        asked = list_locations(self._config.registries)
+        answers = await asyncio.gather(*(self._place(image_repository(each.location).with_tag(tag)) for each in asked))
         pairs = list(zip(asked, answers, strict=True))
         workspace = next((answer for place, answer in pairs if place.kind == "workspace"), None)
         return workspace, tuple(answer for place, answer in pairs if place.kind != "workspace")
@@ -145,9 +145,9 @@ class ImageProbe:
             )
         )
 
-    async def _asked(self, reference: Reference) -> Answer[tuple[Pushed, dict[str, str], int]]:
+    async def _asked(self, reference: Reference) -> Answer[tuple[PushedImage, dict[str, str], int]]:
         try:
-            return await labels_in_registry(self._engines, reference)
+            return await read_registry_image(self._engines, reference)
         except CodedError as error:
             return _unknown(error)
 
@@ -161,7 +161,7 @@ class ImageProbe:
         if reference.digest is not None:
             return None
         try:
-            found = await self._bases.in_registry(reference, image_platform(resolved.platform))
+            found = await self._bases.find_in_registry(reference, image_platform(resolved.platform))
             if isinstance(found, Unknown):  # what the engine has under the name may be years old
                 return found
             if found is None:  # as when it is settled: then the engine's counts

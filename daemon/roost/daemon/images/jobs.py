@@ -11,7 +11,7 @@ import msgspec
 from roost.daemon.bases.bases import ResolvedBase
 from roost.daemon.bases.errors import BaseLostError, PrunedError
 from roost.daemon.bases.step_sharing import StepShare
-from roost.daemon.config.dates import as_of_moment
+from roost.daemon.config.dates import format_as_of
 from roost.daemon.config.schema import RegistriesSettings
 from roost.daemon.decision.facts import Facts, ImageLocation, Request, short_digest
 from roost.daemon.decision.images import follows_moved_base, has_docker_steps, is_unmodified, preferred_location
@@ -25,7 +25,7 @@ from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.launch.folder import LaunchFolder
 from roost.daemon.launch.prepare import invalidate_launch_plans
 from roost.daemon.oci.platforms import image_platform, parse_platform
-from roost.daemon.oci.registries import places
+from roost.daemon.oci.registries import list_locations
 from roost.model.definition import Base, Defaults
 from roost.model.errors import InvalidRequestError, LookupFailedError, ServiceUnreachableError
 from roost.model.locks.lock import Lock, lock_digest
@@ -177,15 +177,15 @@ class ImageJobs:
             top = await self._plain(job, generation, reasons)
             return ResolvedBase(top=top, base_digest=top.digest)
         if generation is not None and generation.base_digest is not None and not follows_moved_base(job.facts):
-            kept = await self._images.bases.kept(generation)
+            kept = await self._images.bases.load_recorded(generation)
             stepped = has_docker_steps(job.resolved.definition)
             if kept is None and not stepped:
                 return await self._base_again(job, generation)
             if kept is None:
-                kept = await self._steps.again(generation, job.platform)
+                kept = await self._steps.find_recorded(generation, job.platform)
             if kept is not None:
                 if stepped:
-                    shared = await self._steps.late(
+                    shared = await self._steps.publish_missing(
                         kept, job.resolved.digest, job.resolved.platform, job.platform, progress
                     )
                     reasons += [shared.reason] if shared.reason else []
@@ -204,10 +204,10 @@ class ImageJobs:
 
         Raises StepsUnknownError where a registry may have it, GenerationGoneError where none has."""
         digest, text = generation.base_digest or "", job.base.image or job.defaults.base_image
-        found = await self._images.bases.still(digest, text, job.platform)
+        found = await self._images.bases.find_unchanged(digest, text, job.platform)
         if found is not None:
             return ResolvedBase(top=found, base_digest=digest)
-        kept = await self._steps.again(generation, job.platform, stepped=False)
+        kept = await self._steps.find_recorded(generation, job.platform, stepped=False)
         if kept is None:
             raise GenerationGoneError(
                 f"Generation {generation.number} keeps the base image {short_digest(digest)}, which is neither here "
@@ -223,12 +223,12 @@ class ImageJobs:
         known = job.facts.generation  # a prefix alone may be all that it was made into
         first = not job.anew and (known is None or known.base_digest is None)
         if first and has_docker_steps(definition):
-            theirs = await self._steps.first(resolved.digest, resolved.platform, job.platform)
+            theirs = await self._steps.find_first(resolved.digest, resolved.platform, job.platform)
             if theirs is not None:
                 text = "What these docker steps made is shared already: that is taken, and they do not run again"
                 reasons.append(Reason(code="steps-shared", message=text))
                 return theirs
-        settled = await self._images.bases.settle(
+        settled = await self._images.bases.resolve(
             definition, job.defaults, job.platform, progress, reasons, fresh=job.request.rebuild
         )
         if not has_docker_steps(definition):
@@ -243,9 +243,9 @@ class ImageJobs:
         """What the generation keeps, and never what its tag names by now, unless a new one is begun."""
         text, moved = job.base.image or job.defaults.base_image, follows_moved_base(job.facts)
         if generation is not None and not moved:
-            return await self._images.plain.kept(generation, text)
+            return await self._images.plain.load_recorded(generation, text)
         fresh = moved or job.request.rebuild
-        return await self._images.plain.settle(text, job.platform, job.asked, reasons, fresh=fresh)
+        return await self._images.plain.resolve(text, job.platform, job.asked, reasons, fresh=fresh)
 
     async def _wanted(self, job: ImageJob, settled: ResolvedBase) -> ImageRequest:
         return ImageRequest(
@@ -279,7 +279,7 @@ class ImageJobs:
 
 def _new(job: ImageJob) -> NewGeneration:
     resolved = job.resolved
-    as_of = as_of_moment(job.request.as_of)
+    as_of = format_as_of(job.request.as_of)
     return NewGeneration(definition_digest=resolved.digest, platform=resolved.generation_scope, as_of=as_of)
 
 
@@ -307,7 +307,7 @@ def image_view(ready: ImageResult) -> ArtifactView:
 
 def workspace_of(settings: RegistriesSettings) -> str:
     """The location of the workspace's registry. Raises NoWorkspaceError."""
-    found = next((place.location for place in places(settings) if place.kind == "workspace"), None)
+    found = next((place.location for place in list_locations(settings) if place.kind == "workspace"), None)
     if found is None:
         raise NoWorkspaceError(
             "There is no workspace registry to push to",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from roost.daemon.bases.bases import ResolvedBase
-from roost.daemon.bases.push import Pushed
+from roost.daemon.bases.push import PushedImage
 from roost.daemon.decision.facts import ImageLocation
 from roost.daemon.images.config import image_key
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
@@ -79,7 +79,7 @@ class ImageResult(msgspec.Struct, frozen=True, kw_only=True):
     artifact: Artifact | None
     generation: Generation | None = None
     recorded: NewGeneration | Generation | None = None
-    pushed: Pushed | None = None
+    pushed: PushedImage | None = None
     reused: bool = False
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from roost.daemon.bases.naming import definition_tag, key_tag
-from roost.daemon.bases.unmodified import PlainBases, id_of
+from roost.daemon.bases.unmodified import UnmodifiedBases, parse_image_id
 from roost.daemon.decision.facts import Facts, ImageFacts, Request, short_digest
 from roost.daemon.decision.images import STEP_KINDS, base_reasons, follows_moved_base, preferred_location
 from roost.daemon.decision.lock import new_generation_reason
@@ -72,7 +72,7 @@ class UnmodifiedImages:
         self,
         store: Store,
         engines: Engines,
-        bases: PlainBases,
+        bases: UnmodifiedBases,
         image_probe: ImageProbe,
         interpreters: ImageInterpreters,
     ) -> None:
@@ -90,7 +90,7 @@ class UnmodifiedImages:
         Raises the engine's errors, ReferenceInvalidError, ImagePlatformError, InterpreterMissingError."""
         base = resolved.definition.base or Base()
         text = base.image or resolved.defaults.base_image
-        if id_of(text) is None:
+        if parse_image_id(text) is None:
             parse_reference(text)
         estimates = await self._index.durations.estimate(list(STEP_KINDS))
         facts = msgspec.structs.replace(
@@ -104,7 +104,7 @@ class UnmodifiedImages:
 
     async def _with_base(self, facts: Facts, resolved: TargetedDefinition, text: str, *, exact: bool) -> Facts:
         """What the tag names now where the policy cares, and the generation only if it is of that very image."""
-        own, generation = id_of(text), facts.generation
+        own, generation = parse_image_id(text), facts.generation
         if own is not None and generation is not None and generation.base_digest != own:
             return msgspec.structs.replace(facts, generation=None)
         now = None
@@ -122,7 +122,7 @@ class UnmodifiedImages:
         generation = facts.generation
         if follows_moved_base(facts) and isinstance(facts.image.current_base, Yes):
             return msgspec.structs.replace(found, digest=facts.image.current_base.value)
-        pinned = id_of(text) or (generation.base_digest if generation is not None else None)
+        pinned = parse_image_id(text) or (generation.base_digest if generation is not None else None)
         if pinned is not None:
             return msgspec.structs.replace(found, digest=pinned)
         tag = definition_tag(resolved.digest, facts.lock_digest or "")
@@ -131,13 +131,13 @@ class UnmodifiedImages:
         if place is not None:
             return msgspec.structs.replace(found, digest=place.digest)
         found = msgspec.structs.replace(found, unanswered=tuple(_unanswered(asked)))
-        named = await self._bases.named(text, image_platform(resolved.platform), wanted)
+        named = await self._bases.find(text, image_platform(resolved.platform), wanted)
         if isinstance(named, BaseRecord):
             return msgspec.structs.replace(found, digest=named.digest)
         return found
 
     async def _in_engine(self, found: UnmodifiedImage, resolved: TargetedDefinition) -> UnmodifiedImage:
-        engine, own = await self._engines.docker(), id_of(found.reference)
+        engine, own = await self._engines.docker(), parse_image_id(found.reference)
         try:
             named = image = await engine.image(own or found.reference)
             if found.digest is not None and (named is None or named.id != found.digest):

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from roost.daemon.credentials.redaction import redact
-from roost.daemon.credentials.substitution import concealed
+from roost.daemon.credentials.substitution import mask_struct
 from roost.daemon.jobs.progress import StepKind
 from roost.store.index.index import Index
 from roost.wire.builds import Message
@@ -69,7 +69,7 @@ class BuildProgress:
         self._send(Message(event="step", step=step, state="finished"))
 
     def log(self, line: str) -> None:
-        self._send(concealed(Message(event="log", line=redact(line)), self._environ))
+        self._send(mask_struct(Message(event="log", line=redact(line)), self._environ))
 
     def acquire_slot(self, slot: asyncio.Lock | asyncio.Semaphore) -> AbstractAsyncContextManager[None]:
         """Hold ``slot``; see the function."""

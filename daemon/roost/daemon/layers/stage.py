@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from roost.daemon.credentials.substitution import hidden_places
+from roost.daemon.credentials.substitution import map_masked_urls
 from roost.daemon.engines.conda.activation import activation
 from roost.daemon.engines.conda.engine import CondaEngine
 from roost.daemon.engines.uv.engine import PipEngine
@@ -70,7 +70,7 @@ class Stage:
             self._prefix,
             PREFIX_IN_IMAGE,
             progress=self._progress,
-            credentials={**credentials, **hidden_places(self._lock, self._fetched)},
+            credentials={**credentials, **map_masked_urls(self._lock, self._fetched)},
         )
         listed = [package for package in self._lock.conda if ("conda", package.name) in wanted]
         async with self._conda.reading():

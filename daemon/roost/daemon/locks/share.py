@@ -41,7 +41,7 @@ from roost.daemon.locks.attest import LockJob, judge, vouch
 from roost.daemon.oci.answers import Answer, No, Unknown, Yes
 from roost.daemon.oci.manifests import OCI_MANIFEST, Manifest, parse_manifest
 from roost.daemon.oci.references import Reference
-from roost.daemon.oci.registries import Place, places
+from roost.daemon.oci.registries import RegistryLocation, list_locations
 from roost.model.errors import CodedError, ServiceUnreachableError
 from roost.model.locks.lock import Lock, lock_digest
 from roost.model.records import Generation
@@ -60,7 +60,7 @@ class RegistryLock(msgspec.Struct, frozen=True, kw_only=True):
     """A lock in a registry, judged by the definition but not yet vouched for."""
 
     shared: SharedLock
-    place: Place
+    place: RegistryLocation
     reference: Reference
     manifest: Manifest
     mirrored: bool = True
@@ -140,7 +140,7 @@ class LockRegistry:
 
     async def _look(self, job: LockJob) -> LookupResult:
         unknown: Reason | None = None
-        for place in places(self._config.registries):
+        for place in list_locations(self._config.registries):
             answer = await self._ask(place, job)
             if isinstance(answer, Yes):
                 return LookupResult(found=answer.value, unknown=unknown)
@@ -154,7 +154,7 @@ class LockRegistry:
         Raises LockPoisonedError, ServiceUnreachableError where a registry can't say.
         """
         unknown: Reason | None = None
-        for place in places(self._config.registries):
+        for place in list_locations(self._config.registries):
             for rebuild in (None, digest):
                 answer = await self._ask(place, job, rebuild)
                 if isinstance(answer, Yes) and answer.value.lock_digest == digest:
@@ -166,14 +166,16 @@ class LockRegistry:
         return None
 
     async def _ask(
-        self, place: Place, job: LockJob, rebuild: str | None = None, *, mirrored: bool = True
+        self, place: RegistryLocation, job: LockJob, rebuild: str | None = None, *, mirrored: bool = True
     ) -> Answer[RegistryLock]:
         """Not ``mirrored`` before and after something is written: what counts then is what the registry itself has."""
         reference = _reference(place, job, rebuild)
         with _named(reference):
             return await self._read(place, job, reference, mirrored=mirrored)
 
-    async def _read(self, place: Place, job: LockJob, reference: Reference, *, mirrored: bool) -> Answer[RegistryLock]:
+    async def _read(
+        self, place: RegistryLocation, job: LockJob, reference: Reference, *, mirrored: bool
+    ) -> Answer[RegistryLock]:
         registry = await self._engines.registry()
         answer = await registry.manifest(reference, mirrored=mirrored)
         if not isinstance(answer, Yes):
@@ -270,7 +272,7 @@ class LockRegistry:
 
     async def offer(self, job: LockJob, lock: Lock, *, rebuild: bool) -> Offer:
         """Push a lock that was made here, unless another's is there. Fails into ``reason``, never by raising."""
-        place = next((each for each in places(self._config.registries) if each.kind == "workspace"), None)
+        place = next((each for each in list_locations(self._config.registries) if each.kind == "workspace"), None)
         if place is None:
             return Offer()
         shared = SharedLock(definition_digest=job.definition_digest, platform=job.solve.platform, lock=lock)
@@ -298,7 +300,7 @@ class LockRegistry:
             reason = offer.reason
             await self._events.append("lock-not-pushed", **fields, code=reason.code, message=reason.message)
 
-    async def _offer(self, place: Place, job: LockJob, shared: SharedLock, *, rebuild: bool) -> Offer:
+    async def _offer(self, place: RegistryLocation, job: LockJob, shared: SharedLock, *, rebuild: bool) -> Offer:
         local = unshareable(shared.lock) or await _own_fault(shared, job)
         if local is not None:
             return Offer(reason=Reason(code="lock-not-shared", message=f"This lock stays on this machine: {local}"))
@@ -315,7 +317,7 @@ class LockRegistry:
         return await self._push(place, job, shared, reference, own_tag=isinstance(first, Yes))
 
     async def _push(
-        self, place: Place, job: LockJob, shared: SharedLock, reference: Reference, *, own_tag: bool
+        self, place: RegistryLocation, job: LockJob, shared: SharedLock, reference: Reference, *, own_tag: bool
     ) -> Offer:
         registry, artifact = await self._engines.registry(), encode(shared)
         for descriptor, wheel in artifact.wheels:
@@ -328,7 +330,7 @@ class LockRegistry:
             return Offer(pushed=str(reference))
         return await self._write_first(place, job, shared, artifact.manifest)
 
-    async def _write_first(self, place: Place, job: LockJob, shared: SharedLock, manifest: bytes) -> Offer:
+    async def _write_first(self, place: RegistryLocation, job: LockJob, shared: SharedLock, manifest: bytes) -> Offer:
         """Look, write, look again. Who looked before we wrote may still write after us: once several times as long
         has gone by as looking and writing took here, that has happened if it will, and the last one is everybody's."""
         begun, reference = time.monotonic(), _reference(place, job)
@@ -344,7 +346,7 @@ class LockRegistry:
         theirs = await self._theirs(place, job, shared)
         return Offer(theirs=theirs) if theirs else Offer(pushed=str(reference))
 
-    async def _theirs(self, place: Place, job: LockJob, shared: SharedLock) -> RegistryLock | None:
+    async def _theirs(self, place: RegistryLocation, job: LockJob, shared: SharedLock) -> RegistryLock | None:
         """Another's lock under the tag, by now."""
         answer = await self._ask(place, job, mirrored=False)
         if isinstance(answer, No):
@@ -387,12 +389,12 @@ def _elsewhere(found: RegistryLock, generation: Generation) -> RegistryCompariso
     return RegistryComparison(theirs=found.lock_digest, reference=str(found.reference), reason=reason)
 
 
-def _reference(place: Place, job: LockJob, rebuild: str | None = None) -> Reference:
+def _reference(place: RegistryLocation, job: LockJob, rebuild: str | None = None) -> Reference:
     tag = lock_tag(job.definition_digest, job.solve.platform, rebuild)
-    return lock_repository(place.location).tagged(tag)
+    return lock_repository(place.location).with_tag(tag)
 
 
-def _unknown(place: Place, message: str) -> Reason:
+def _unknown(place: RegistryLocation, message: str) -> Reason:
     return Reason(
         code="registry-unknown", message=f"Whether registry {place.location} has a lock is unknown: {message}"
     )

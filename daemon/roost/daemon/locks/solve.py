@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from roost.daemon.credentials.host import urls_of, variables_of
+from roost.daemon.credentials.host import find_config_variables, find_solve_urls
 from roost.daemon.credentials.substitution import mask, require_variables
 from roost.daemon.decision.images import adds_packages
 from roost.daemon.engines.conda.platforms import BASELINE_GLIBC
@@ -59,10 +59,10 @@ async def with_credentials(engines: Engines, job: SolveJob) -> SolveJob:
 
     Raises VariableMissingError, KeyringError, AuthFileError.
     """
-    urls = urls_of(job.definition, engines.config)
+    urls = find_solve_urls(job.definition, engines.config)
     found = await engines.credentials(urls, job.environ)
     written = msgspec.json.encode([job.definition.conda, job.definition.pip, job.credentials]).decode()
-    others = {name for name in variables_of(engines.config) if name not in written}
+    others = {name for name in find_config_variables(engines.config) if name not in written}
     environ = {name: value for name, value in job.environ.items() if name not in others}
     return msgspec.structs.replace(job, credentials={**found, **job.credentials}, environ=environ)
 

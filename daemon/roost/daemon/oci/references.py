@@ -50,17 +50,17 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.host}/{self.repository}"
 
     @property
-    def wanted(self) -> str:
+    def tag_or_digest(self) -> str:
         """What stands behind ``/manifests/``: digest, else tag, else ``latest``."""
         return self.digest or self.tag or DEFAULT_TAG
 
-    def tagged(self, tag: str) -> Reference:
+    def with_tag(self, tag: str) -> Reference:
         """Another tag of the same repository. Raises ReferenceInvalidError."""
         if not _TAG.fullmatch(tag):
             raise ReferenceInvalidError(f"{tag!r} is no tag", hint="Up to 128 of A-Z a-z 0-9 _ . and -.")
         return Reference(host=self.host, repository=self.repository, tag=tag)
 
-    def by_digest(self, digest: str) -> Reference:
+    def with_digest(self, digest: str) -> Reference:
         """Exactly one document of the same repository. Raises ReferenceInvalidError."""
         check_digest(digest)
         return Reference(host=self.host, repository=self.repository, digest=digest)
@@ -127,7 +127,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def familiar(reference: Reference) -> str:
+def familiar_name(reference: Reference) -> str:
     """The short form that people write (``debian:12``)."""
     name = reference.name
     if reference.host == DEFAULT_HOST:
@@ -155,7 +155,7 @@ def digest_of(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def digest_as(wanted: str, data: bytes) -> str:
+def digest_like(wanted: str, data: bytes) -> str:
     """The digest of ``data`` by the algorithm that ``wanted`` names; by sha256, which differs from it, where that is
     none of the specification's."""
     return "sha512:" + hashlib.sha512(data).hexdigest() if wanted.startswith("sha512:") else digest_of(data)

@@ -20,7 +20,7 @@ from roost.daemon.oci.references import is_loopback
 from roost.model.errors import InvalidRequestError, LookupFailedError, StoreError
 
 RegistryKind = Literal["workspace", "catalogue"]
-FILE = "registries.json"
+LOCATIONS_FILE = "registries.json"
 
 
 class RegistryFileError(StoreError):
@@ -29,7 +29,7 @@ class RegistryFileError(StoreError):
     code = "registries-invalid"
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class RegistryLocation(msgspec.Struct, frozen=True, kw_only=True):
     """One registry: where it is, and what for. ``insecure``: over plain http. ``origin``: who named it."""
 
     location: str
@@ -38,7 +38,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     origin: Literal["config", "added"] = "added"
 
 
-def check_location(text: str) -> str:
+def normalize_location(text: str) -> str:
     """``HOST[:PORT][/PREFIX]`` in its one spelling (a name without a host is Docker's). Raises InvalidRequestError."""
     bare = text.strip().removeprefix("https://").removeprefix("http://").rstrip("/")
     try:
@@ -51,17 +51,19 @@ def check_location(text: str) -> str:
     return f"{reference.host}/{prefix}" if prefix else reference.host
 
 
-def places(settings: RegistriesSettings, added: tuple[Place, ...] = ()) -> list[Place]:
+def list_locations(settings: RegistriesSettings, added: tuple[RegistryLocation, ...] = ()) -> list[RegistryLocation]:
     """The workspace first, then the catalogues, each once."""
-    found: dict[tuple[str, str], Place] = {}
+    found: dict[tuple[str, str], RegistryLocation] = {}
     own = {(place.location, place.kind) for place in added}
     for kind, locations in _named(settings):
         for text in locations:
-            location = check_location(text)
+            location = normalize_location(text)
             host = location.partition("/")[0]
             plain = host in settings.insecure or is_loopback(host)
             origin: Literal["config", "added"] = "added" if (location, kind) in own else "config"
-            found.setdefault((location, kind), Place(location=location, kind=kind, insecure=plain, origin=origin))
+            found.setdefault(
+                (location, kind), RegistryLocation(location=location, kind=kind, insecure=plain, origin=origin)
+            )
     return list(found.values())
 
 
@@ -70,7 +72,7 @@ def _named(settings: RegistriesSettings) -> tuple[tuple[RegistryKind, tuple[str,
     return ("workspace", workspace), ("catalogue", tuple(settings.catalogues))
 
 
-def with_added(config: Config, added: tuple[Place, ...]) -> Config:
+def merge_added(config: Config, added: tuple[RegistryLocation, ...]) -> Config:
     """``config`` with what was added; a workspace that the config file names stays."""
     settings = config.settings.registries
     workspace = next((place.location for place in added if place.kind == "workspace"), None)
@@ -85,12 +87,12 @@ def with_added(config: Config, added: tuple[Place, ...]) -> Config:
     return replace(config, settings=msgspec.structs.replace(config.settings, registries=merged))
 
 
-def read_added(root: str) -> tuple[Place, ...]:
+def read_added_locations(root: str) -> tuple[RegistryLocation, ...]:
     """What was added. Blocks. Raises RegistryFileError."""
-    path = os.path.join(root, FILE)
+    path = os.path.join(root, LOCATIONS_FILE)
     try:
         with open(path, "rb") as file:
-            return msgspec.json.decode(file.read(), type=tuple[Place, ...])
+            return msgspec.json.decode(file.read(), type=tuple[RegistryLocation, ...])
     except FileNotFoundError:
         return ()
     except (OSError, msgspec.DecodeError) as error:
@@ -99,7 +101,7 @@ def read_added(root: str) -> tuple[Place, ...]:
         ) from error
 
 
-def write_added(root: str, added: tuple[Place, ...]) -> None:
+def write_added_locations(root: str, added: tuple[RegistryLocation, ...]) -> None:
     """Keep ``added``. Blocks."""
     descriptor, temporary = tempfile.mkstemp(dir=root, prefix=".registries-")
     try:
@@ -107,15 +109,17 @@ def write_added(root: str, added: tuple[Place, ...]) -> None:
             file.write(msgspec.json.encode(added) + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, os.path.join(root, FILE))
+        os.replace(temporary, os.path.join(root, LOCATIONS_FILE))
     except BaseException:
         os.unlink(temporary)
         raise
 
 
-def add_place(settings: RegistriesSettings, added: tuple[Place, ...], place: Place) -> tuple[Place, ...]:
+def add_location(
+    settings: RegistriesSettings, added: tuple[RegistryLocation, ...], place: RegistryLocation
+) -> tuple[RegistryLocation, ...]:
     """``added`` with ``place``. Raises InvalidRequestError where there is a workspace already."""
-    if place.kind == "workspace" and settings.workspace and check_location(settings.workspace) != place.location:
+    if place.kind == "workspace" and settings.workspace and normalize_location(settings.workspace) != place.location:
         raise InvalidRequestError(
             f"The workspace's registry is {settings.workspace}, and there is one only",
             hint="Remove that first (`roost registry remove`, or the config file's workspace).",
@@ -124,11 +128,13 @@ def add_place(settings: RegistriesSettings, added: tuple[Place, ...], place: Pla
     return (*others, place)
 
 
-def remove_place(settings: RegistriesSettings, added: tuple[Place, ...], location: str) -> tuple[Place, ...]:
+def remove_location(
+    settings: RegistriesSettings, added: tuple[RegistryLocation, ...], location: str
+) -> tuple[RegistryLocation, ...]:
     """``added`` without ``location``. Raises LookupFailedError, InvalidRequestError for one of the config file."""
     left = tuple(each for each in added if each.location != location)
     if len(left) < len(added):
         return left
-    if any(place.location == location for place in places(settings)):
+    if any(place.location == location for place in list_locations(settings)):
         raise InvalidRequestError(f"{location} is in the config file", hint="Take it out of [registries] there.")
     raise LookupFailedError(f"There is no registry {location}", hint="`roost registry list` shows them.")

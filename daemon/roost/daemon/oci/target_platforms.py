@@ -27,7 +27,7 @@ _EMULATED = {"amd64": "x86_64", "arm64": "aarch64", "386": "i386"}
 """QEMU's names where images have others."""
 
 
-def subdir_of(system: str, processor: str) -> str:
+def machine_subdir(system: str, processor: str) -> str:
     """The conda subdir of ``sys.platform`` and ``platform.machine()``: ``linux``, ``x86_64`` → ``linux-64``."""
     arch = _MACHINES.get(processor.lower(), processor.lower())
     if system == "linux" and arch == "arm64":
@@ -37,12 +37,12 @@ def subdir_of(system: str, processor: str) -> str:
 
 def local_platform(system_section: dict[str, str]) -> str:
     """This machine's platform for a definition: ``[system] cuda = "12"`` makes it ``linux-64+cuda12``."""
-    subdir = subdir_of(sys.platform, machine.machine())
+    subdir = machine_subdir(sys.platform, machine.machine())
     cuda = system_section.get("cuda")
     return f"{subdir}+cuda{cuda.split('.')[0]}" if cuda else subdir
 
 
-def image_platform(system_section: dict[str, str], named: str | None) -> str:
+def target_image_platform(system_section: dict[str, str], named: str | None) -> str:
     """The platform of a definition's image: what it names (``linux/arm64`` → ``linux-aarch64``), else Linux on this
     machine's processor. Raises ReferenceInvalidError for one that conda has no packages for."""
     here = local_platform(system_section)
@@ -59,7 +59,7 @@ def split_platform(platform: str) -> tuple[str, str | None]:
     return subdir, accelerator.removeprefix("cuda") or None
 
 
-def told_platform(lineage: str) -> str:
+def format_platform(lineage: str) -> str:
     """For people: ``linux-64+host`` → ``linux-64 (of use here only)``."""
     platform = lineage.removesuffix(HOST_SCOPE)
     return platform if platform == lineage else f"{platform} (of use here only)"

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import msgspec
 
 from roost.daemon.bases.bases import Bases
-from roost.daemon.bases.unmodified import PlainBases
+from roost.daemon.bases.unmodified import UnmodifiedBases
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.credentials.request import request_credentials
-from roost.daemon.credentials.substitution import VariableMissingError, expand_credentials, registry_credentials
+from roost.daemon.credentials.substitution import VariableMissingError, registry_credentials, substitute_credentials
 from roost.daemon.decision.decide import STEP_KINDS, choose_target, decide
 from roost.daemon.decision.facts import IMAGE_TARGETS, Facts, Request
 from roost.daemon.decision.images import follows_moved_base, is_unmodified
@@ -27,7 +27,7 @@ from roost.daemon.locks.share import LockRegistry
 from roost.daemon.locks.shared_locks import SharedLocks
 from roost.daemon.locks.solve import SolveJob, solve_lock
 from roost.daemon.oci.references import parse_reference
-from roost.daemon.oci.target_platforms import told_platform
+from roost.daemon.oci.target_platforms import format_platform
 from roost.model.definition import Base, Defaults, Definition
 from roost.model.errors import LookupFailedError
 from roost.model.locks.lock import Lock, lock_digest
@@ -66,7 +66,7 @@ class Planner:
         self.bases = Bases(store, engines)
         self.image_probe = ImageProbe(store, engines, self.bases, config)
         self.interpreters = ImageInterpreters(engines)
-        plain = PlainBases(store, engines, self.bases)
+        plain = UnmodifiedBases(store, engines, self.bases)
         self.unmodified_images = UnmodifiedImages(store, engines, plain, self.image_probe, self.interpreters)
         self._config = config
 
@@ -192,7 +192,7 @@ class Planner:
         if not wanted:
             asked = f"generation {what.generation}" if what.generation is not None else f"lock {what.lock}"
             raise LookupFailedError(
-                f"This definition has no {asked} for {told_platform(resolved.generation_scope)} on this machine",
+                f"This definition has no {asked} for {format_platform(resolved.generation_scope)} on this machine",
                 hint=f"Generations here: {_told(generations)}.",
             )
         return wanted[-1], await self._store.index.artifacts.find_ready("prefix", wanted[-1].lock_digest)
@@ -223,7 +223,7 @@ class Planner:
             definition=resolved.definition,
             defaults=resolved.defaults,
             platform=resolved.platform,
-            credentials=expand_credentials(resolved.parsed.credentials, what.environ),
+            credentials=substitute_credentials(resolved.parsed.credentials, what.environ),
             environ=what.environ,
             image=resolved.is_image,
         )
@@ -233,7 +233,7 @@ def _told(generations: Sequence[Generation]) -> str:
     """Numbers by platform, for each counts its own."""
     numbers: dict[str, list[str]] = {}
     for each in generations:
-        numbers.setdefault(told_platform(each.platform), []).append(str(each.number))
+        numbers.setdefault(format_platform(each.platform), []).append(str(each.number))
     return "; ".join(f"{', '.join(all_of)} for {platform}" for platform, all_of in numbers.items()) or "none"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from roost.daemon.credentials.substitution import hidden_places, substitute
+from roost.daemon.credentials.substitution import map_masked_urls, substitute
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.reporter import BuildProgress
@@ -99,7 +99,7 @@ class PrefixBuilds:
 
         async def fill(prefix: str) -> Filled:
             lock = substitute(wanted.lock, wanted.environ)
-            places = hidden_places(wanted.lock, lock)
+            places = map_masked_urls(wanted.lock, lock)
             try:
                 filled, names = await fill_prefix(self._engines, lock, prefix, progress, wanted.credentials, places)
             except CodedError as error:

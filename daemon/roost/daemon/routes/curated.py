@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from roost.daemon.curated.curated import Synced, one_catalogue
-from roost.daemon.oci.registries import check_location
+from roost.daemon.oci.registries import normalize_location
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
 from roost.model.errors import LookupFailedError
@@ -70,7 +70,7 @@ async def _catalogues(work: Services) -> list[str]:
 
 async def sync(call: Call[SyncRequest]) -> SyncResponse:
     work, asked = call.app[SERVICES], call.body.registry
-    locations = [check_location(asked)] if asked is not None else await _catalogues(work)
+    locations = [normalize_location(asked)] if asked is not None else await _catalogues(work)
     synced = await work.curated.sync(locations)
     if asked is not None and synced.versions[locations[0]] is None:
         raise LookupFailedError(f"{locations[0]} has no catalogue", hint="`roost curated publish` begins one.")
@@ -92,7 +92,7 @@ async def publish(call: Call[PublishRequest]) -> PublishResponse:
     work, body = call.app[SERVICES], call.body
     version = await work.store.index.environments.get(parse_reference(body.environment))
     named = body.registry
-    location = check_location(named) if named is not None else one_catalogue(await _catalogues(work))
+    location = normalize_location(named) if named is not None else one_catalogue(await _catalogues(work))
     published = await work.curated.publish(version, location, body.name)
     return PublishResponse(
         name=published.entry.name,

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from roost.daemon.compare.derived_from import since_origin
 from roost.daemon.compare.version_changes import with_changes
-from roost.daemon.credentials.host import not_kept
+from roost.daemon.credentials.host import dropped_credentials_warnings
 from roost.daemon.jobs.views import generation_view
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
@@ -73,7 +73,7 @@ async def register(call: Call[RegisterRequest]) -> RegisterResponse:
     return RegisterResponse(
         environment=await environment_view(work, registered.version),
         created=registered.created,
-        warnings=[*resolved.warnings, *not_kept(resolved.parsed.credentials)],
+        warnings=[*resolved.warnings, *dropped_credentials_warnings(resolved.parsed.credentials)],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roost.daemon.credentials.host import not_kept
+from roost.daemon.credentials.host import dropped_credentials_warnings
 from roost.daemon.exchange.exports import export_environment
 from roost.daemon.exchange.imports import import_environment
 from roost.daemon.routes.environments import environment_view
@@ -19,7 +19,7 @@ async def imports(call: Call[ImportRequest]) -> ImportResponse:
         created=imported.registered.created,
         source=imported.source,
         format=imported.resolved.source.format,
-        warnings=[*imported.resolved.warnings, *not_kept(imported.resolved.parsed.credentials)],
+        warnings=[*imported.resolved.warnings, *dropped_credentials_warnings(imported.resolved.parsed.credentials)],
     )
 
 

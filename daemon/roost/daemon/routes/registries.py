@@ -12,11 +12,11 @@ import msgspec
 from roost.daemon.locks.artifact import lock_repository
 from roost.daemon.oci.answers import Answer, Unknown, Yes
 from roost.daemon.oci.registries import (
-    Place,
     RegistryKind,
-    add_place,
-    check_location,
-    remove_place,
+    RegistryLocation,
+    add_location,
+    normalize_location,
+    remove_location,
 )
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
@@ -27,7 +27,7 @@ from roost.wire.plans import Reason
 class RegistriesResponse(msgspec.Struct, kw_only=True):
     """The workspace's registry first, then those that are only read, in the order in which they are asked."""
 
-    registries: list[Place]
+    registries: list[RegistryLocation]
 
 
 class AddRegistryRequest(msgspec.Struct, kw_only=True):
@@ -76,15 +76,15 @@ async def list_registries(call: Call[None]) -> RegistriesResponse:
 
 async def add_registry(call: Call[AddRegistryRequest]) -> RegistriesResponse:
     work, body = call.app[SERVICES], call.body
-    place = Place(location=check_location(body.location), kind=body.kind, insecure=body.insecure)
-    await work.reloader.change_registries(partial(add_place, place=place))
+    place = RegistryLocation(location=normalize_location(body.location), kind=body.kind, insecure=body.insecure)
+    await work.reloader.change_registries(partial(add_location, place=place))
     await work.events.append("registry-added", location=place.location, registry_kind=place.kind)
     return RegistriesResponse(registries=await work.reloader.list_registries())
 
 
 async def remove_registry(call: Call[None]) -> RegistriesResponse:
-    work, location = call.app[SERVICES], check_location(call.query(LocationQuery).location)
-    await work.reloader.change_registries(partial(remove_place, location=location))
+    work, location = call.app[SERVICES], normalize_location(call.query(LocationQuery).location)
+    await work.reloader.change_registries(partial(remove_location, location=location))
     await work.events.append("registry-removed", location=location)
     return RegistriesResponse(registries=await work.reloader.list_registries())
 
@@ -93,14 +93,14 @@ async def test_registries(call: Call[TestRegistriesRequest]) -> RegistryTestsRes
     work, wanted = call.app[SERVICES], call.body.location
     found = await work.reloader.list_registries()
     if wanted is not None:
-        location = check_location(wanted)
+        location = normalize_location(wanted)
         found = [place for place in found if place.location == location]
         if not found:
             raise LookupFailedError(f"There is no registry {location}", hint="`roost registry list` shows them.")
     return RegistryTestsResponse(tests=list(await asyncio.gather(*(_tested(work, place) for place in found))))
 
 
-async def _tested(work: Services, place: Place) -> RegistryTest:
+async def _tested(work: Services, place: RegistryLocation) -> RegistryTest:
     started = time.monotonic()
     probe = await (await work.engines.registry()).probe(lock_repository(place.location))
     read, write = _view(probe.read), _view(probe.write)

@@ -17,7 +17,7 @@ from roost.wire.runs import Frame
 
 if TYPE_CHECKING:  # the SDK is loaded when an engine is first used
     from roost.daemon.engines.docker.containers import DockerContainers
-    from roost.daemon.engines.docker.streams import Streams
+    from roost.daemon.engines.docker.streams import ContainerStreams
 
 CHUNK = 2**16
 
@@ -30,7 +30,13 @@ class Bridge:
     """Passes everything both ways, for one run. Neither way waits for the other, and signals wait for none."""
 
     def __init__(
-        self, engine: DockerContainers, container: str, streams: Streams, channel: Channel, *, at_terminal: bool
+        self,
+        engine: DockerContainers,
+        container: str,
+        streams: ContainerStreams,
+        channel: Channel,
+        *,
+        at_terminal: bool,
     ) -> None:
         self._engine = engine
         self._container = container

@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from roost.daemon.config.config import Config, in_force, load_config
+from roost.daemon.config.config import Config, effective_settings, load_config
 from roost.daemon.config.paths import socket_path
 from roost.daemon.credentials.redaction import redact, redact_value
 from roost.model.errors import CodedError
@@ -74,7 +74,7 @@ def settings_in_force(root: str, config: Config) -> Iterator[SettingView]:
     for name, value, variable in (*places, ("config", config.path or config.expected_path, "ROOST_CONFIG")):
         named = os.environ.get(variable)
         yield SettingView(name=name, value=value, origin=f"environment {variable}" if named else "default")
-    for name, setting, origin in in_force(config):
+    for name, setting, origin in effective_settings(config):
         yield SettingView(name=name, value=redact_value(setting), origin=origin)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from roost.daemon.bases.naming import common_length, definition_tag, engine_reference, image_repository, key_tag
+from roost.daemon.bases.naming import count_shared_layers, definition_tag, engine_reference, image_repository, key_tag
 from roost.daemon.engines.docker.steps import parse_steps
 from roost.daemon.images.config import image_key
 from roost.daemon.images.requests import key_of
@@ -38,7 +38,7 @@ def test_tags_of_registries_are_tags() -> None:
     repository = image_repository("reg.example.org:5000/team")
     assert (repository.host, repository.repository) == ("reg.example.org:5000", "team/images")
     for tag in (key_tag(KEY), definition_tag(KEY, OTHER)):
-        assert repository.tagged(tag).tag == tag
+        assert repository.with_tag(tag).tag == tag
 
 
 def test_a_lock_of_nothing_plays_no_part_in_the_key() -> None:
@@ -48,8 +48,8 @@ def test_a_lock_of_nothing_plays_no_part_in_the_key() -> None:
 
 
 def test_images_share_layers_from_the_bottom_only() -> None:
-    assert common_length(["a", "b", "c"], ["a", "b", "x", "c"]) == 2
-    assert common_length([], ["a"]) == 0
+    assert count_shared_layers(["a", "b", "c"], ["a", "b", "x", "c"]) == 2
+    assert count_shared_layers([], ["a"]) == 0
 
 
 def test_scripts_are_one_instruction_each_and_the_images_user_stays() -> None:

@@ -8,14 +8,14 @@ import pytest
 
 from roost.daemon.config.config import (
     ConfigError,
-    all_settings,
-    config_path,
-    in_force,
-    key_lines,
+    effective_settings,
+    find_config_path,
+    find_key_lines,
+    list_settings,
     load_config,
     parse_config,
 )
-from roost.daemon.config.docs import markdown
+from roost.daemon.config.docs import render_markdown
 
 REPOSITORY = Path(__file__).parents[4]
 
@@ -32,26 +32,26 @@ idle_exit_seconds = 5
 """
 
 
-@pytest.mark.parametrize("setting", list(all_settings()), ids=lambda setting: setting.name)
+@pytest.mark.parametrize("setting", list(list_settings()), ids=lambda setting: setting.name)
 def test_every_setting_is_documented(setting: object) -> None:
     assert len(setting.description) > 20, f"{setting.name} has no description"
     assert f"| `{setting.name}` |" in (REPOSITORY / "daemon" / "CONFIG.md").read_text()
 
 
 def test_the_document_is_what_the_schema_says() -> None:
-    assert (REPOSITORY / "daemon" / "CONFIG.md").read_text() == markdown(), (
+    assert (REPOSITORY / "daemon" / "CONFIG.md").read_text() == render_markdown(), (
         "write it anew: python -m roost.daemon.config.docs > daemon/CONFIG.md"
     )
 
 
 def test_the_documents_own_example_is_valid() -> None:
-    example = markdown().partition("An example:")[2]
+    example = render_markdown().partition("An example:")[2]
     assert parse_config(example.encode(), "x").settings.builds.concurrency == 4
 
 
 def test_origins_name_the_line() -> None:
     config = parse_config(EVERYTHING.encode(), "/c.toml")
-    found = {name: (value, origin) for name, value, origin in in_force(config)}
+    found = {name: (value, origin) for name, value, origin in effective_settings(config)}
     assert found["base.image"] == ("b", "/c.toml:2")
     assert found["conda.channels"] == (("a", "b"), "/c.toml:4")
     assert found["conda.mirrors"][1] == "/c.toml:7"
@@ -106,7 +106,7 @@ def test_a_file_that_is_not_utf8_names_the_line() -> None:
 
 def test_lines_are_not_fooled_by_strings_and_quoted_keys() -> None:
     text = 'a = """\n[b]\nc = 1\n"""\n["x.y"] # word\n"k 1".z = 2\n[q . r]\ns=[\n"t = 1",\n]\n'
-    assert list(key_lines(text)) == [(("a",), 1), (("x.y", "k 1", "z"), 6), (("q", "r", "s"), 8)]
+    assert list(find_key_lines(text)) == [(("a",), 1), (("x.y", "k 1", "z"), 6), (("q", "r", "s"), 8)]
 
 
 def test_crlf_and_a_byte_order_mark_are_taken() -> None:
@@ -117,7 +117,7 @@ def test_a_missing_file_is_the_defaults_unless_it_was_named(tmp_path: Path) -> N
     missing = str(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="ROOST_CONFIG"):
         load_config({"ROOST_CONFIG": missing})
-    assert config_path({"ROOST_CONFIG": missing}) == missing
+    assert find_config_path({"ROOST_CONFIG": missing}) == missing
 
 
 def test_the_named_file_is_read(tmp_path: Path) -> None:

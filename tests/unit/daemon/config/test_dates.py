@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from roost.daemon.config.dates import as_of_moment, parse_as_of
+from roost.daemon.config.dates import format_as_of, parse_as_of
 from roost.model.errors import InvalidRequestError
 
 NOW = datetime(2026, 11, 23, 11, 0, tzinfo=timezone.utc)
@@ -60,5 +60,5 @@ def test_none_is_none() -> None:
     ],
 )
 def test_what_a_generation_tells_is_in_utc(text: str | None, told: str | None) -> None:
-    said = as_of_moment(text)
+    said = format_as_of(text)
     assert said == told or (said is not None and told is not None and said.startswith(told) and said.endswith("Z"))

@@ -10,8 +10,20 @@ import pytest
 
 from roost.daemon.config.config import Config
 from roost.daemon.config.schema import CondaSettings, ConfigFile, HostCredentials, NetworkSettings
-from roost.daemon.credentials.auth_files import AuthFileError, read_auth_file, read_credentials, read_netrc, ways_for
-from roost.daemon.credentials.host import find_credentials, in_urls, missing_variables, not_kept, urls_of
+from roost.daemon.credentials.auth_files import (
+    AuthFileError,
+    access_hint,
+    load_auth_entries,
+    read_auth_file,
+    read_netrc,
+)
+from roost.daemon.credentials.host import (
+    dropped_credentials_warnings,
+    find_credentials,
+    find_solve_urls,
+    find_url_credentials,
+    require_host_variables,
+)
 from roost.daemon.credentials.substitution import VariableMissingError
 from roost.daemon.engines.conda.client import ChannelCredentials
 from roost.model.definition import Conda, Definition, Pip, PipItem
@@ -74,16 +86,16 @@ def test_rattlers_own_place_counts_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert read_credentials(None) == {}
+    assert load_auth_entries(None) == {}
     own = tmp_path / ".rattler" / "credentials.json"
     own.parent.mkdir()
     own.write_text(json.dumps(ENTRIES))
-    assert read_credentials(None) == ENTRIES
+    assert load_auth_entries(None) == ENTRIES
     own.write_text("no JSON")
-    assert read_credentials(None) == {}
+    assert load_auth_entries(None) == {}
     assert "nothing in it counts" in caplog.text
     with pytest.raises(AuthFileError):
-        read_credentials(str(own))
+        load_auth_entries(str(own))
 
 
 def test_what_the_conda_engine_sends_to_whom(tmp_path: Path) -> None:
@@ -114,14 +126,14 @@ async def test_a_host_without_its_variable(tmp_path: Path) -> None:
     with pytest.raises(VariableMissingError) as caught:
         await find_credentials(["https://mine.example:8443/x"], settings, {"WHO": "me", "OTHER": "x"})
     assert caught.value.fields["variables"] == ["OTHER", "WHO", "WORD"]
-    missing_variables(["https://else.example/x", "file:///x", "https://[broken"], settings, {})
+    require_host_variables(["https://else.example/x", "file:///x", "https://[broken"], settings, {})
 
 
 def test_urls_of_a_definition(tmp_path: Path) -> None:
     lines = ("--index-url https://i.example/simple", "x @ git+https://g.example/x@main", "y")
     pip = Pip(requirements=tuple(PipItem(kind="option", text=line) for line in lines))
     conda = Conda(channels=("https://c.example/a", "conda-forge"), dependencies=("python",))
-    found = urls_of(Definition(conda=conda, pip=pip), config(tmp_path))
+    found = find_solve_urls(Definition(conda=conda, pip=pip), config(tmp_path))
     assert {"https://i.example/simple", "git+https://g.example/x@main", "https://c.example/a"} <= found
     assert "https://conda.anaconda.org" in found
 
@@ -129,12 +141,12 @@ def test_urls_of_a_definition(tmp_path: Path) -> None:
 def test_credentials_that_pip_lines_name_by_variables() -> None:
     line = PipItem(kind="option", text="--index-url https://${WHO}:${WORD}@i.example/simple")
     definition = Definition(pip=Pip(requirements=(line,)))
-    assert in_urls(definition, {"WHO": "me", "WORD": "w"}) == {"https://i.example": "me:w"}
+    assert find_url_credentials(definition, {"WHO": "me", "WORD": "w"}) == {"https://i.example": "me:w"}
 
 
 def test_what_to_do_names_the_host() -> None:
-    assert '[credentials."h.example:1"]' in ways_for("the index http://h.example:1/simple, which")
-    assert "[credentials]" in ways_for("the channel")
-    [warning] = not_kept({"https://h.example": "me:s3cret"})
+    assert '[credentials."h.example:1"]' in access_hint("the index http://h.example:1/simple, which")
+    assert "[credentials]" in access_hint("the channel")
+    [warning] = dropped_credentials_warnings({"https://h.example": "me:s3cret"})
     assert "s3cret" not in warning.message
     assert "https://h.example" in warning.message

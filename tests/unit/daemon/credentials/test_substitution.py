@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from roost.daemon.credentials.substitution import (
     VariableMissingError,
-    expand_credentials,
     mask,
     require_variables,
     substitute,
+    substitute_credentials,
 )
 from roost.model.definition import Conda, Definition, Pip, PipItem
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
@@ -61,7 +61,7 @@ def test_a_kept_lock_asks_for_the_variable_again() -> None:
 
 def test_a_variable_in_credentials_is_filled_in_or_asked_for() -> None:
     written = {"https://h": "me:${TOKEN}"}
-    assert expand_credentials(written, {"TOKEN": TOKEN}) == {"https://h": f"me:{TOKEN}"}
+    assert substitute_credentials(written, {"TOKEN": TOKEN}) == {"https://h": f"me:{TOKEN}"}
     with pytest.raises(VariableMissingError) as missing:
-        expand_credentials(written, {})
+        substitute_credentials(written, {})
     assert missing.value.fields["variables"] == ["TOKEN"]

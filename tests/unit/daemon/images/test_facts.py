@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from roost.daemon.bases.push import Pushed
+from roost.daemon.bases.push import PushedImage
 from roost.daemon.config.config import Config
 from roost.daemon.config.schema import ConfigFile, RegistriesSettings
 from roost.daemon.config.source import ConfigSource
@@ -20,13 +20,13 @@ KEY = "sha256:" + "1" * 64
 
 
 async def test_a_registry_that_says_once_which_image_it_has_is_not_asked_again(monkeypatch: pytest.MonkeyPatch):
-    there = Pushed(reference="reg:5000/team/images:t", digest="sha256:c", manifest_digest="sha256:m")
+    there = PushedImage(reference="reg:5000/team/images:t", digest="sha256:c", manifest_digest="sha256:m")
     answers: list[Answer[Any]] = [Yes((there, {"org.roost.image": KEY}, 9))]
 
     async def asked(*_: object) -> Answer[Any]:
         return answers.pop() if answers else Unknown(Reason(code="registry-unreachable", message="no"))
 
-    monkeypatch.setattr(image_facts, "labels_in_registry", asked)
+    monkeypatch.setattr(image_facts, "read_registry_image", asked)
     store: Any = SimpleNamespace(index=None, layout=None)
     engines: Any = SimpleNamespace(config=None)
     bases: Any = None

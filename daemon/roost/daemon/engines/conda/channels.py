@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from roost.daemon.credentials.substitution import VariableMissingError, with_names
+from roost.daemon.credentials.substitution import VariableMissingError, mask_text
 from roost.model.syntax.specs import is_package_file
 from roost.model.syntax.urls import strip_credentials
 
@@ -102,7 +102,7 @@ def hidden(url: str, variables: Mapping[str, str]) -> str:
     match = _AUTHORITY.match(url)
     if match is None:
         return url
-    return match.group() + with_names(url[match.end() :], variables)
+    return match.group() + mask_text(url[match.end() :], variables)
 
 
 def quoted(url: str) -> str:

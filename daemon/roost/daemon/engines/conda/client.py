@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from rattler.networking import AddHeadersMiddleware, Client, MirrorMiddleware, RetryMiddleware
 
-from roost.daemon.credentials.auth_files import read_credentials
+from roost.daemon.credentials.auth_files import load_auth_entries
 from roost.daemon.engines.conda.channels import quoted
 
 
@@ -28,7 +28,7 @@ class ChannelCredentials:
         """``scheme://host[:port]`` to ``/t/TOKEN``."""
         self.places: dict[str, str] = {}
         """A channel that names variables to the one with their values."""
-        for host, entry in read_credentials(auth_file).items():
+        for host, entry in load_auth_entries(auth_file).items():
             self._add_entry(host, entry)
         for origin in sorted(given, key=lambda place: not place.startswith("//")):  # what a URL had counts more
             self._add(origin, given[origin])

@@ -10,7 +10,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 
-from roost.daemon.credentials.auth_files import ways_for
+from roost.daemon.credentials.auth_files import access_hint
 from roost.model.errors import BuildError, CodedError, InvalidDefinitionError, ServiceUnreachableError, StoreFullError
 from roost.model.syntax.urls import strip_credentials
 
@@ -135,7 +135,7 @@ def _solve_hint(reason: str) -> str:
 def _of_channel(text: str, doing: str) -> CodedError:
     where = _place(text) or "the channel"
     if _REFUSED.search(text):
-        return ChannelRefusedError(f"{where} refused access while {doing}", hint=ways_for(f"{where} {text}"))
+        return ChannelRefusedError(f"{where} refused access while {doing}", hint=access_hint(f"{where} {text}"))
     if _MISSING.search(text):
         return ChannelMissingError(
             f"{where} is not there, or has no index: {_last_line(text)}",
@@ -157,7 +157,7 @@ def _of_package(text: str, doing: str) -> CodedError:
             fields={"file_name": name, "detail": text},
         )
     if "failed to fetch" in text and _REFUSED.search(text):
-        return ChannelRefusedError(f"The channel refused {name}", hint=ways_for(text))
+        return ChannelRefusedError(f"The channel refused {name}", hint=access_hint(text))
     if "failed to fetch" in text and _MISSING.search(text):
         return PackageMissingError(
             f"The channel no longer has {name}", hint="`roost build --rebuild` solves anew.", fields={"file_name": name}

@@ -18,7 +18,7 @@ from docker.tls import TLSConfig
 from roost.daemon.engines.docker.errors import EngineUnreachableError
 from roost.model.errors import InvalidRequestError, LookupFailedError
 
-USUAL = "unix:///var/run/docker.sock"
+DEFAULT_URL = "unix:///var/run/docker.sock"
 SCHEMES = ("unix://", "tcp://", "ssh://")
 
 
@@ -40,7 +40,7 @@ class DockerConfig:
 class Address:
     """One engine. ``url`` begins with ``unix://``, ``tcp://`` or ``ssh://``."""
 
-    url: str = USUAL
+    url: str = DEFAULT_URL
     tls: TLSConfig | None = None
 
     @property
@@ -80,7 +80,7 @@ def _of_context(name: str) -> Address:
         raise EngineUnreachableError(f"The Docker context {name!r} can't be read: {error}") from error
     if context is None:
         raise ContextMissingError(f"There is no Docker context {name!r}", hint="`docker context ls` lists those there.")
-    return Address(url=context.Host or USUAL, tls=context.TLSConfig or _authority_alone(context))
+    return Address(url=context.Host or DEFAULT_URL, tls=context.TLSConfig or _authority_alone(context))
 
 
 def _authority_alone(context: Context) -> TLSConfig | None:

@@ -10,28 +10,28 @@ import secrets
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from roost.daemon.engines.docker.ids import own_name
+from roost.daemon.engines.docker.ids import config_reference
 from roost.model.errors import CodedError
 
 if TYPE_CHECKING:
     from roost.daemon.engines.docker.engine import DockerEngine
 
-PASSING = "roost/building"
+TEMPORARY_REPOSITORY = "roost/building"
 """Repository of names that go with the build: each has its own, for others build on the same base, in other daemons
 too, and take away theirs."""
 
 
 @contextlib.asynccontextmanager
-async def base_named(engine: DockerEngine, image_id: str) -> AsyncIterator[str]:
+async def temporary_base_name(engine: DockerEngine, image_id: str) -> AsyncIterator[str]:
     """A name for the image while the block lasts; in containerd's store the one that it has there for good.
 
     Raises ImageMissingError."""
     if (await engine.facts()).containerd:
-        name = own_name(image_id)
+        name = config_reference(image_id)
         await engine.tag(image_id, name)
         yield name
         return
-    name = f"{PASSING}:{secrets.token_hex(16)}"
+    name = f"{TEMPORARY_REPOSITORY}:{secrets.token_hex(16)}"
     await engine.tag(image_id, name)
     try:
         yield name
@@ -46,6 +46,6 @@ async def _taken_away(engine: DockerEngine, image_id: str, name: str) -> None:
         image = await engine.image(image_id)
         if image is None:
             return
-        if all(tag.startswith(f"{PASSING}:") for tag in image.tags):
-            await engine.tag(image_id, own_name(image_id))
+        if all(tag.startswith(f"{TEMPORARY_REPOSITORY}:") for tag in image.tags):
+            await engine.tag(image_id, config_reference(image_id))
         await engine.untag(name)

@@ -10,19 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import IO
 
-from roost.daemon.engines.docker.client import Ask, DockerClient, Json
-from roost.daemon.engines.docker.context import dockerfile_name, pack
+from roost.daemon.engines.docker.client import DockerClient, EngineRequest, Json
+from roost.daemon.engines.docker.context import dockerfile_name, pack_context
 from roost.daemon.engines.docker.errors import FULL, engine_failed
 from roost.daemon.jobs.progress import Progress
 
-DOING = "running the docker steps"
+RUNNING_STEPS = "running the docker steps"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _OWN = ("Removing intermediate container", "--->", "Step ")
 """What the builder itself says, and not a command."""
 
 
 @dataclass(frozen=True)
-class Building:
+class DockerBuild:
     """What to build. ``context`` is an absolute folder; ``labels`` go into the image."""
 
     text: str
@@ -35,7 +35,7 @@ class Building:
     """With the credentials for what the text builds on; the docker command has its own."""
 
 
-async def classic_build(client: DockerClient, building: Building, stage: str, progress: Progress) -> str:
+async def classic_build(client: DockerClient, building: DockerBuild, stage: str, progress: Progress) -> str:
     """The id of the image that was built. Cancelling makes the engine stop."""
     name = await asyncio.to_thread(dockerfile_name, building.context, building.text)
     params = {"dockerfile": name, "rm": "1", "forcerm": "1", "labels": json.dumps(dict(building.labels))}
@@ -46,21 +46,21 @@ async def classic_build(client: DockerClient, building: Building, stage: str, pr
     tell = _BuildProgress(progress)
     headers = {"Content-Type": "application/x-tar", **building.headers}
     with tempfile.TemporaryFile(dir=stage) as packed:
-        ask = Ask("/build", DOING, params, headers, lambda: _packed(building, name, packed, stage))
+        ask = EngineRequest("/build", RUNNING_STEPS, params, headers, lambda: _packed(building, name, packed, stage))
         await client.stream(ask, tell)
     if tell.image is None:
-        raise engine_failed("it named no result", DOING)
+        raise engine_failed("it named no result", RUNNING_STEPS)
     return tell.image
 
 
-def _packed(building: Building, name: str, packed: IO[bytes], stage: str) -> IO[bytes]:
+def _packed(building: DockerBuild, name: str, packed: IO[bytes], stage: str) -> IO[bytes]:
     """The context as a tar, with the Dockerfile in it. Blocks."""
-    pack(building.context, building.text, name, packed, stage)
+    pack_context(building.context, building.text, name, packed, stage)
     packed.seek(0)
     return packed
 
 
-def plain(text: str) -> str:
+def strip_colours(text: str) -> str:
     """What a command says, without its colours."""
     return _COLOUR.sub("", text)
 
@@ -76,10 +76,12 @@ class _BuildProgress:
 
     def __call__(self, message: Json) -> None:
         if "error" in message:
-            raise engine_failed(f"{message['error']} ({self._telling})" if self._telling else message["error"], DOING)
+            raise engine_failed(
+                f"{message['error']} ({self._telling})" if self._telling else message["error"], RUNNING_STEPS
+            )
         if "ID" in (message.get("aux") or {}):
             self.image = message["aux"]["ID"]
-        for line in plain(str(message.get("stream", ""))).splitlines():
+        for line in strip_colours(str(message.get("stream", ""))).splitlines():
             if line.strip():
                 self._take(line.rstrip())
 

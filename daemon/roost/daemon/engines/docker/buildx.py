@@ -16,8 +16,8 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 
 from roost.daemon.engines.docker.address import Address
-from roost.daemon.engines.docker.builds import DOING, Building, plain
-from roost.daemon.engines.docker.context import DECIDED, prepare
+from roost.daemon.engines.docker.builds import RUNNING_STEPS, DockerBuild, strip_colours
+from roost.daemon.engines.docker.context import EMPTY_IGNORE_FILE, prepare_context
 from roost.daemon.engines.docker.errors import FULL, BuildKitMissingError, BuildKitOldError, engine_failed
 from roost.daemon.jobs.progress import Progress
 from roost.model.errors import CodedError
@@ -33,7 +33,7 @@ _PLACE = re.compile(r"Dockerfile:(\d+)$")
 _FAILED = re.compile(r"ERROR: (?:failed to solve: )?(.*)")
 
 
-async def buildx_build(address: Address, building: Building, why: str, stage: str, progress: Progress) -> str:
+async def buildx_build(address: Address, building: DockerBuild, why: str, stage: str, progress: Progress) -> str:
     """The id of the image that was built. Raises BuildKitMissingError, EngineError; cancelling ends the command, on
     which the engine stops the work."""
     docker = await _command(why)
@@ -75,7 +75,7 @@ def _global_options(address: Address) -> list[str]:
     return options
 
 
-def environ_for(folder: str, environ: Mapping[str, str]) -> dict[str, str]:
+def buildx_environment(folder: str, environ: Mapping[str, str]) -> dict[str, str]:
     """The daemon's own variables without those that steer docker or buildx. Attestations would make an index of an
     image: its digest would not be that of the image."""
     kept = {name: value for name, value in environ.items() if not _STEERING.match(name)}
@@ -89,13 +89,13 @@ async def _run(words: list[str], folder: str, why: str, progress: Progress) -> N
         stdin=asyncio.subprocess.DEVNULL,
         stdout=pipe,
         stderr=asyncio.subprocess.STDOUT,
-        env=environ_for(folder, os.environ),
+        env=buildx_environment(folder, os.environ),
         start_new_session=True,  # the docker command does not pass signals on to its plugin
     )
-    output = Output(progress)
+    output = BuildxOutput(progress)
     try:
         assert process.stdout is not None
-        async for line in lines(process.stdout):
+        async for line in read_lines(process.stdout):
             output.take(line)
         status = await process.wait()
     except BaseException:
@@ -105,7 +105,7 @@ async def _run(words: list[str], folder: str, why: str, progress: Progress) -> N
         raise output.error(why)
 
 
-async def lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+async def read_lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
     """Lines as they come, of any length; what is beyond the longest that is shown is dropped."""
     rest = b""
     while data := await stream.read(_PIECE):
@@ -117,7 +117,7 @@ async def lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
         yield rest.decode(errors="replace")
 
 
-class Output:
+class BuildxOutput:
     """What buildx says: logged as it comes, and kept as far as it tells why a build failed."""
 
     def __init__(self, progress: Progress) -> None:
@@ -129,7 +129,7 @@ class Output:
 
     def take(self, line: str) -> None:
         """One line, without its end."""
-        line = plain(line).rstrip()
+        line = strip_colours(line).rstrip()
         said = _SAID.match(line)
         shown = said[1] if said else line
         if shown.strip():
@@ -151,7 +151,7 @@ class Output:
             )
         place = f"line {self._line}: " if self._line is not None else ""
         told = f" ({self._telling})" if self._telling and self._telling not in text else ""
-        return engine_failed(f"{place}{text}{told}", DOING)
+        return engine_failed(f"{place}{text}{told}", RUNNING_STEPS)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -174,13 +174,13 @@ def _folder(stage: str) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _prepare(folder: str, building: Building, stage: str) -> str:
+def _prepare(folder: str, building: DockerBuild, stage: str) -> str:
     """The context that goes along with what is made in ``folder``."""
     os.mkdir(os.path.join(folder, "buildx"))
-    for name, text in (("Dockerfile", building.text), ("Dockerfile.dockerignore", DECIDED)):
+    for name, text in (("Dockerfile", building.text), ("Dockerfile.dockerignore", EMPTY_IGNORE_FILE)):
         with open(os.path.join(folder, name), "w", encoding="utf-8") as stream:
             stream.write(text)
-    return prepare(building.context, os.path.join(folder, "context"), stage)
+    return prepare_context(building.context, os.path.join(folder, "context"), stage)
 
 
 def _read(path: str) -> str:

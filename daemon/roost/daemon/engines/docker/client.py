@@ -34,7 +34,7 @@ CALL_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Ask:
+class EngineRequest:
     """A request that is answered by a stream. ``body`` is made in the thread."""
 
     path: str
@@ -74,11 +74,11 @@ class DockerClient:
         """``action`` in a thread; ``doing`` is said if it fails. Raises errors of the roost tree only."""
         return await asyncio.shield(self._in_thread(lambda: self._guarded(action, doing)))
 
-    async def stream(self, ask: Ask, each: Callable[[Json], None]) -> None:
+    async def stream(self, ask: EngineRequest, each: Callable[[Json], None]) -> None:
         """POST and hand each JSON object of the answer to ``each``, in a thread. Cutting off is cancelling."""
         await self.exchange(ask, lambda response: _objects(response, each))
 
-    async def exchange(self, ask: Ask, read: Callable[[requests.Response], T], method: str = "POST") -> T:
+    async def exchange(self, ask: EngineRequest, read: Callable[[requests.Response], T], method: str = "POST") -> T:
         """A request whose answer ``read`` reads as it comes, in a thread; cancelling cuts the connection."""
         cut = _Cut()
         work = asyncio.ensure_future(
@@ -165,7 +165,9 @@ class _Cut:
                 CancellableStream(iter(()), self._response).close()
 
 
-def _exchange(api: docker.APIClient, method: str, ask: Ask, read: Callable[[requests.Response], T], cut: _Cut) -> T:
+def _exchange(
+    api: docker.APIClient, method: str, ask: EngineRequest, read: Callable[[requests.Response], T], cut: _Cut
+) -> T:
     url = f"{api.base_url}/v{api.api_version}{ask.path}"
     body = ask.body() if ask.body else None
     data = _until(pieces(body), cut) if isinstance(body, Iterator) else body

@@ -25,9 +25,9 @@ from docker import errors
 
 from roost.daemon.engines.docker.client import DockerClient
 from roost.daemon.engines.docker.errors import EngineError, EngineUnreachableError, ImagePlatformError, engine_failed
-from roost.daemon.engines.docker.ids import by_id_or_name, configs_by_id
+from roost.daemon.engines.docker.ids import map_ids_to_configs, with_id_or_name
 from roost.daemon.engines.docker.options import ContainerArgumentError, ContainerSpec, container_body
-from roost.daemon.engines.docker.streams import Streams, ask, attach, follow
+from roost.daemon.engines.docker.streams import ContainerStreams, attach, send_request, stream_response
 from roost.model.errors import CodedError
 
 USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -105,9 +105,9 @@ class DockerContainers:
                 raise _not_created(error, spec.cwd) from error
 
         doing = "creating a container"
-        return await self._client.call(lambda api: by_id_or_name(lambda image: made(api, image), spec.image), doing)
+        return await self._client.call(lambda api: with_id_or_name(lambda image: made(api, image), spec.image), doing)
 
-    async def attach(self, container: str, *, stdin: bool = True) -> Streams:
+    async def attach(self, container: str, *, stdin: bool = True) -> ContainerStreams:
         """Its raw streams."""
         return await attach(await self._client.address(), container, stdin=stdin)
 
@@ -126,7 +126,7 @@ class DockerContainers:
         """The exit status of the command, once it has ended. Raises EngineUnreachableError, EngineError."""
         doing = "waiting for a container"
         address = await self._client.address()
-        data = await ask(address, "POST", f"/containers/{container}/wait", doing)
+        data = await send_request(address, "POST", f"/containers/{container}/wait", doing)
         try:
             return int(json.loads(data)["StatusCode"])
         except (ValueError, KeyError) as error:  # it broke off in the middle: the engine stopped
@@ -174,7 +174,7 @@ class DockerContainers:
         filters = {"label": [label]} if label else {}
 
         def found(api: docker.APIClient) -> tuple[list[dict[str, Any]], dict[str, str]]:
-            return api.containers(all=True, filters=filters), configs_by_id(api)
+            return api.containers(all=True, filters=filters), map_ids_to_configs(api)
 
         listed, configs = await self._client.call(found, "listing containers")
         return [
@@ -190,8 +190,8 @@ class DockerContainers:
     async def logs(self, container: str) -> AsyncIterator[bytes]:
         """Everything that it printed (``ContainerSpec.keep_output``) and prints until it ends, without the frames."""
         target = f"/containers/{container}/logs?stdout=1&stderr=1&follow=1"
-        frames = LogFrames()
-        async for chunk in follow(await self._client.address(), "GET", target, "reading a container's output"):
+        frames = FrameDecoder()
+        async for chunk in stream_response(await self._client.address(), "GET", target, "reading a container's output"):
             for data in frames.feed(chunk):
                 yield data
 
@@ -202,7 +202,7 @@ class DockerContainers:
 
         def found(api: docker.APIClient) -> str | None:
             body = {"Entrypoint": ["/"], "Labels": {**self._labels, PROBE: self.mark}}
-            container = by_id_or_name(lambda each: _made(api, {**body, "Image": each}), image)
+            container = with_id_or_name(lambda each: _made(api, {**body, "Image": each}), image)
             try:
                 return next((path for path in paths if _is_file(api, container, path)), None)
             finally:
@@ -312,7 +312,7 @@ def _device_failed(text: str) -> CodedError | None:
     return None
 
 
-class LogFrames:
+class FrameDecoder:
     """Takes the frames off a container's stream, however it is cut."""
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ DOCKERFILE = "Dockerfile"
 OWN_DOCKERFILE = ".roost.Dockerfile"
 """Beside the files of a context whose own Dockerfile is another one."""
 IGNORE = ".dockerignore"
-DECIDED = "# What is ignored is not here.\n"
+EMPTY_IGNORE_FILE = "# What is ignored is not here.\n"
 """As ``Dockerfile.dockerignore`` beside a Dockerfile: BuildKit takes it for the context's rules."""
 
 
@@ -31,7 +31,7 @@ def dockerfile_name(context: str | None, text: str) -> str:
     return DOCKERFILE if context is None or _is_own(context, text) else OWN_DOCKERFILE
 
 
-def pack(context: str | None, text: str, name: str, target: IO[bytes], stage: str) -> None:
+def pack_context(context: str | None, text: str, name: str, target: IO[bytes], stage: str) -> None:
     """Write the tar of a context, with ``text`` as its Dockerfile ``name``. Blocks.
 
     Raises ContextUnreadableError, StoreFullError.
@@ -49,9 +49,9 @@ def pack(context: str | None, text: str, name: str, target: IO[bytes], stage: st
             _add_text(archive, name, text.encode())
 
 
-def prepare(context: str | None, folder: str, stage: str) -> str:
+def prepare_context(context: str | None, folder: str, stage: str) -> str:
     """A folder that BuildKit may have whole: the context itself where it ignores nothing, else ``folder``, made anew.
-    Blocks; raises as ``pack``."""
+    Blocks; raises as ``pack_context``."""
     with _named(context, stage):
         if context is None:
             os.mkdir(folder)

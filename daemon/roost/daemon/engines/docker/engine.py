@@ -39,10 +39,10 @@ from roost.daemon.engines.docker.archive import (
     docker_archive,
     read_archive,
 )
-from roost.daemon.engines.docker.base_name import base_named
-from roost.daemon.engines.docker.builds import Building, classic_build
+from roost.daemon.engines.docker.base_name import temporary_base_name
+from roost.daemon.engines.docker.builds import DockerBuild, classic_build
 from roost.daemon.engines.docker.buildx import buildx_build
-from roost.daemon.engines.docker.client import Ask, DockerClient, Json
+from roost.daemon.engines.docker.client import DockerClient, EngineRequest, Json
 from roost.daemon.engines.docker.containers import DockerContainers
 from roost.daemon.engines.docker.errors import (
     NEEDS_BUILDKIT,
@@ -53,14 +53,14 @@ from roost.daemon.engines.docker.errors import (
     ImagePlatformError,
     engine_failed,
 )
-from roost.daemon.engines.docker.ids import by_id_or_name, config_named, own_name
-from roost.daemon.engines.docker.steps import Below, buildkit_needs, built_on, parse_steps
+from roost.daemon.engines.docker.ids import config_reference, find_config_digest, with_id_or_name
+from roost.daemon.engines.docker.steps import ParentImage, find_buildkit_need, find_parent_images, parse_steps
 from roost.daemon.engines.registry.credentials import (
+    CredentialSources,
     RegistryLogin,
-    Sources,
     build_header,
-    credentials_for,
-    engine_header,
+    find_login,
+    pull_header,
 )
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.references import parse_reference
@@ -118,7 +118,7 @@ class DockerEngine:
     def __init__(self, config: DockerConfig, stage: str, labels: Mapping[str, str] | None = None) -> None:
         self.client = DockerClient(config)
         self.containers = DockerContainers(self.client, labels)
-        self.credentials: Sources = {}
+        self.credentials: CredentialSources = {}
         """Host of a registry to where its credentials are; others' are Docker's."""
         self._stage = stage
         self._facts: tuple[str, EngineFacts] | None = None
@@ -150,11 +150,11 @@ class DockerEngine:
         """With the digest of its config as its id; where the engine does not tell it, it is read and put in a name."""
         if not (await self.facts()).containerd:
             return image
-        config = config_named(image.tags)
+        config = find_config_digest(image.tags)
         if config is None:
             exported = await self.export(image.id, self._stage, ())
-            config = f"sha256:{config_digits(exported.config)}"
-            await self.tag(image.id, own_name(config))
+            config = f"sha256:{config_hex(exported.config)}"
+            await self.tag(image.id, config_reference(config))
         return msgspec.structs.replace(image, id=config)
 
     async def images(self, label: str) -> list[EngineImage]:
@@ -173,11 +173,11 @@ class DockerEngine:
         """
         repository, tag = docker.utils.parse_repository_tag(reference)
         host = parse_reference(reference).host
-        headers = engine_header(host, await credentials_for(host, self.credentials))
+        headers = pull_header(host, await find_login(host, self.credentials))
         params = {"fromImage": repository, "tag": tag or "latest", **({"platform": platform} if platform else {})}
         tell = _PullProgress(progress, f"pulling {reference}")
         progress.start("pull")
-        await self.client.stream(Ask("/images/create", f"pulling {reference}", params, headers), tell)
+        await self.client.stream(EngineRequest("/images/create", f"pulling {reference}", params, headers), tell)
         image = await self.image(reference)
         if image is None:
             raise ImageMissingError(f"{reference} was pulled, and is gone again", hint="Try again.")
@@ -207,8 +207,8 @@ class DockerEngine:
 
         async def built(buildkit: str | None) -> str:
             by_name = buildkit or (await self.facts()).containerd
-            async with base_named(self, base) if by_name else nullcontext(base) as name:
-                building = Building(f"FROM {name}\n{checked.text}", None, platform, labels or {}, fresh)
+            async with temporary_base_name(self, base) if by_name else nullcontext(base) as name:
+                building = DockerBuild(f"FROM {name}\n{checked.text}", None, platform, labels or {}, fresh)
                 return await self._build(building, buildkit, progress)
 
         return await _by_either(built, checked.buildkit, progress)
@@ -228,22 +228,24 @@ class DockerEngine:
 
         The engine alone has the result, and it never comes out the same again: it is named ``roost/base:…``, for
         `docker system prune` takes what has no name."""
-        below = built_on(text)
+        below = find_parent_images(text)
         if fresh:
             for each in below:
-                if "@" not in each.reference and config_named([each.reference]) is None:  # else it names one content
+                if (
+                    "@" not in each.reference and find_config_digest([each.reference]) is None
+                ):  # else it names one content
                     await self._renew(each, platform, progress)
 
         async def built(buildkit: str | None) -> str:
             headers = {} if buildkit else await self._headers([each.reference for each in below], progress)
-            building = Building(text, context, platform, labels or {}, fresh, headers)
+            building = DockerBuild(text, context, platform, labels or {}, fresh, headers)
             return await self._build(building, buildkit, progress)
 
-        made = await _by_either(built, buildkit_needs(text), progress)
-        await self.tag(made, own_name(made))
+        made = await _by_either(built, find_buildkit_need(text), progress)
+        await self.tag(made, config_reference(made))
         return made
 
-    async def _renew(self, below: Below, platform: str | None, progress: Progress) -> None:
+    async def _renew(self, below: ParentImage, platform: str | None, progress: Progress) -> None:
         """Pull what a Dockerfile builds on. The engine's own is taken where no registry has it or can be asked: it may
         never have been anywhere else. Each by itself, which neither builder's own option does."""
         try:
@@ -260,14 +262,14 @@ class DockerEngine:
         for reference in references:
             try:
                 host = parse_reference(reference).host
-                credentials = await credentials_for(host, self.credentials)
+                credentials = await find_login(host, self.credentials)
             except CodedError as error:
                 progress.log(f"Without credentials for {reference}: {error.message}")
                 continue
             found |= {host: credentials} if credentials is not None else {}
         return build_header(found)
 
-    async def _build(self, building: Building, buildkit: str | None, progress: Progress) -> str:
+    async def _build(self, building: DockerBuild, buildkit: str | None, progress: Progress) -> str:
         progress.start("docker-steps")
         if buildkit is not None:
             made = await buildx_build(await self.client.address(), building, buildkit, self._stage, progress)
@@ -288,14 +290,14 @@ class DockerEngine:
         """
         containerd = (await self.facts()).containerd
         alone = base is None or containerd
-        tags = [*tags, own_name(config_digits(config))] if containerd else tags
+        tags = [*tags, config_reference(config_hex(config))] if containerd else tags
         there = set() if alone or base is None else _shared(layers, await self._diff_ids(base))
         progress.start("load", sum(layer.size for layer in layers if layer.diff_id not in there))
         archive = docker_archive(config, layers, there, tags, progress)
-        ask = Ask("/images/load", LOADING, {"quiet": "1"}, {"Content-Type": "application/x-tar"}, archive)
+        ask = EngineRequest("/images/load", LOADING, {"quiet": "1"}, {"Content-Type": "application/x-tar"}, archive)
         await self.client.stream(ask, _loaded)
         progress.finish("load")
-        loaded = await self.image(f"sha256:{config_digits(config)}")
+        loaded = await self.image(f"sha256:{config_hex(config)}")
         if loaded is None:
             raise engine_failed("it took the image and does not have it", LOADING)
         return loaded.id
@@ -309,9 +311,9 @@ class DockerEngine:
     async def export(self, image_id: str, folder: str, wanted: Collection[str]) -> SavedImage:
         """The config of an image, and those of its layers whose diff_id is ``wanted``, as plain tars in ``folder``."""
         doing = f"reading image {image_id}"
-        name = await self.client.call(lambda api: by_id_or_name(lambda each: _known(api, each), image_id), doing)
+        name = await self.client.call(lambda api: with_id_or_name(lambda each: _known(api, each), image_id), doing)
         return await self.client.exchange(
-            Ask("/images/get", doing, {"names": name}),
+            EngineRequest("/images/get", doing, {"names": name}),
             lambda response: read_archive(cast("IO[bytes]", response.raw), folder, wanted),
             "GET",
         )
@@ -319,7 +321,7 @@ class DockerEngine:
     async def tag(self, image_id: str, reference: str) -> None:
         repository, tag = docker.utils.parse_repository_tag(reference)
         await self.client.call(
-            lambda api: by_id_or_name(lambda each: api.tag(each, repository, tag), image_id), f"tagging {reference}"
+            lambda api: with_id_or_name(lambda each: api.tag(each, repository, tag), image_id), f"tagging {reference}"
         )
 
     async def untag(self, reference: str) -> None:
@@ -354,7 +356,7 @@ def _shared(layers: Sequence[LayerFile], there: Sequence[str]) -> set[str]:
     return {layer.diff_id for layer, _ in alike} - {layer.diff_id for layer in layers[len(alike) :]}
 
 
-def config_digits(config: bytes) -> str:
+def config_hex(config: bytes) -> str:
     """The hex digits of a config's sha256."""
     return hashlib.sha256(config).hexdigest()
 
@@ -379,7 +381,7 @@ def _known(api: docker.APIClient, reference: str) -> str:
 
 def _inspect(api: docker.APIClient, reference: str) -> EngineImage | None:
     try:
-        found: dict[str, Any] = by_id_or_name(lambda each: api.inspect_image(each), reference)  # type: ignore[no-untyped-call]
+        found: dict[str, Any] = with_id_or_name(lambda each: api.inspect_image(each), reference)  # type: ignore[no-untyped-call]
     except errors.NotFound:
         return None
     config = found.get("Config") or {}

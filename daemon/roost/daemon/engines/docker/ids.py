@@ -19,28 +19,28 @@ REPOSITORY = "roost/base"
 _NAME = re.compile(rf"{REPOSITORY}:([0-9a-f]{{64}})")
 
 
-def own_name(digest: str) -> str:
+def config_reference(digest: str) -> str:
     """``roost/base:<digits>`` for the digest of a config."""
     return f"{REPOSITORY}:{digest.removeprefix('sha256:')}"
 
 
-def config_named(tags: Iterable[str]) -> str | None:
+def find_config_digest(tags: Iterable[str]) -> str | None:
     """The digest of the config that one of the names tells."""
     found = (_NAME.fullmatch(tag) for tag in tags)
     return next((f"sha256:{each[1]}" for each in found if each is not None), None)
 
 
-def by_id_or_name(action: Callable[[str], T], reference: str) -> T:
+def with_id_or_name(action: Callable[[str], T], reference: str) -> T:
     """``action`` on an image; on what its config names where the engine has no such id. Raises NotFound."""
     try:
         return action(reference)
     except errors.NotFound:
         if not reference.startswith("sha256:"):
             raise
-        return action(own_name(reference))
+        return action(config_reference(reference))
 
 
-def configs_by_id(api: docker.APIClient) -> dict[str, str]:
+def map_ids_to_configs(api: docker.APIClient) -> dict[str, str]:
     """The engine's ids to digests of configs, where they differ. Blocks."""
-    named = ((image["Id"], config_named(image.get("RepoTags") or ())) for image in api.images(name=REPOSITORY))
+    named = ((image["Id"], find_config_digest(image.get("RepoTags") or ())) for image in api.images(name=REPOSITORY))
     return {image_id: config for image_id, config in named if config is not None}

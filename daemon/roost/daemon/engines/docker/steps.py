@@ -42,14 +42,14 @@ class StepInvalidError(InvalidDefinitionError):
 
 
 @dataclass(frozen=True)
-class Steps:
+class CheckedSteps:
     """Checked steps: the lines of a Dockerfile, and why it needs BuildKit (``None``: it does not)."""
 
     text: str
     buildkit: str | None = None
 
 
-def parse_steps(steps: Sequence[str]) -> Steps:
+def parse_steps(steps: Sequence[str]) -> CheckedSteps:
     """Check that each step is one instruction. Raises StepInvalidError, which names the step and what is wrong."""
     texts: list[str] = []
     buildkit: str | None = None
@@ -57,7 +57,7 @@ def parse_steps(steps: Sequence[str]) -> Steps:
         text = step.replace("\r\n", "\n").strip()
         buildkit = _check(number, text) or buildkit
         texts.append(text)
-    return Steps(text="".join(f"{text}\n" for text in texts), buildkit=buildkit)
+    return CheckedSteps(text="".join(f"{text}\n" for text in texts), buildkit=buildkit)
 
 
 def _check(number: int, text: str) -> str | None:
@@ -148,7 +148,7 @@ def _refusal(number: int, text: str, what: str) -> StepInvalidError:
     )
 
 
-def buildkit_needs(dockerfile: str) -> str | None:
+def find_buildkit_need(dockerfile: str) -> str | None:
     """Why a whole Dockerfile needs BuildKit; ``None`` where the classic builder can take it."""
     lines = dockerfile.replace("\r\n", "\n").split("\n")
     if any(name.lower() == "syntax" for name in _directives(lines)):
@@ -168,7 +168,7 @@ def buildkit_needs(dockerfile: str) -> str | None:
     return None
 
 
-class Below(NamedTuple):
+class ParentImage(NamedTuple):
     """An image that a Dockerfile builds on or copies from."""
 
     reference: str
@@ -176,10 +176,10 @@ class Below(NamedTuple):
     """Where the text itself asks for one."""
 
 
-def built_on(dockerfile: str) -> list[Below]:
+def find_parent_images(dockerfile: str) -> list[ParentImage]:
     """The images that a Dockerfile builds on, but for stages of its own and what only arguments without a default
     tell."""
-    found: list[Below] = []
+    found: list[ParentImage] = []
     stages, defaults, above = {"scratch"}, dict[str, str](), True
     for instruction in _instructions(dockerfile.replace("\r\n", "\n").split("\n")):
         name, *rest = instruction.split() or [""]
@@ -193,7 +193,7 @@ def built_on(dockerfile: str) -> list[Below]:
             image = (words or [""])[0] if from_here else options.get("from", "")
             if image and image.lower() not in stages and not image.isdigit() and "$" not in image:
                 platform = options.get("platform", "") if from_here else ""
-                found.append(Below(image, platform if platform and "$" not in platform else None))
+                found.append(ParentImage(image, platform if platform and "$" not in platform else None))
             if from_here and len(words) == 3 and words[1].upper() == "AS":
                 stages.add(words[2].lower())
     return list(dict.fromkeys(found))

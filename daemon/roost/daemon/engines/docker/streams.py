@@ -25,7 +25,7 @@ CONNECT_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Streams:
+class ContainerStreams:
     """A container's raw streams. ``connections``: all that they take."""
 
     reader: asyncio.StreamReader
@@ -44,20 +44,20 @@ class Streams:
             connection.close()
 
 
-async def attach(address: Address, container: str, *, stdin: bool) -> Streams:
+async def attach(address: Address, container: str, *, stdin: bool) -> ContainerStreams:
     """The streams of ``container``. Over TLS, of which asyncio can't end one direction alone, input has a connection of
     its own."""
     target = f"/containers/{container}/attach?stream=1&detachKeys={NO_KEYS}"
     output, apart = "&stdout=1&stderr=1", stdin and bool(address.tls)
     reader, writer = await _hijack(address, f"{target}{output}&stdin={int(stdin and not apart)}")
     if not apart:
-        return Streams(reader, writer, (writer,))
+        return ContainerStreams(reader, writer, (writer,))
     try:
         _, typed = await _hijack(address, f"{target}&stdin=1")
     except BaseException:
         writer.close()
         raise
-    return Streams(reader, typed, (typed, writer))
+    return ContainerStreams(reader, typed, (typed, writer))
 
 
 async def connect(address: Address) -> Pair:
@@ -107,13 +107,13 @@ async def _hijack(address: Address, target: str) -> Pair:
     return reader, writer
 
 
-async def ask(address: Address, method: str, target: str, doing: str) -> bytes:
+async def send_request(address: Address, method: str, target: str, doing: str) -> bytes:
     """One request whose answer may take as long as it likes. HTTP/1.0: the end of the answer is that of the stream."""
-    chunks = [chunk async for chunk in follow(address, method, target, doing)]
+    chunks = [chunk async for chunk in stream_response(address, method, target, doing)]
     return b"".join(chunks)
 
 
-async def follow(address: Address, method: str, target: str, doing: str) -> AsyncIterator[bytes]:
+async def stream_response(address: Address, method: str, target: str, doing: str) -> AsyncIterator[bytes]:
     """The body that answers, as it comes."""
     reader, writer = await connect(address)
     try:

@@ -17,7 +17,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from roost.daemon.credentials.request import given_for
+from roost.daemon.credentials.request import find_request_credentials
 from roost.daemon.engines.registry.credentials import RegistryLogin
 from roost.daemon.engines.registry.errors import (
     CredentialsError,
@@ -69,7 +69,7 @@ def proxy_for(url: URL) -> str | None:
     return proxies[url.scheme]
 
 
-class Access:
+class RegistryAccess:
     """One operation's way in: which repositories for what, and what was found out on the way."""
 
     def __init__(self, host: str, scopes: tuple[str, ...]) -> None:
@@ -80,7 +80,7 @@ class Access:
         """How many challenges were answered."""
 
 
-def scope(repository: str, *actions: str) -> str:
+def access_scope(repository: str, *actions: str) -> str:
     """``repository:team/locks:pull,push`` (auth/scope.md)."""
     return f"repository:{repository}:{','.join(actions)}"
 
@@ -91,7 +91,7 @@ class _Token(msgspec.Struct):
     expires_in: float | None = None
 
 
-class Authority:
+class Authenticator:
     """Answers challenges. ``plain`` says which hosts may be talked to without TLS; ``find`` has credentials for
     hosts."""
 
@@ -100,14 +100,14 @@ class Authority:
         self._find = find
         self._tokens: dict[tuple[str, tuple[str, ...]], tuple[str, float]] = {}
 
-    def remembered(self, access: Access) -> str | None:
+    def remembered(self, access: RegistryAccess) -> str | None:
         """The header to send unasked."""
-        if access.header is not None or given_for(access.host) is not None:
+        if access.header is not None or find_request_credentials(access.host) is not None:
             return access.header
         token, expires = self._tokens.get((access.host, access.scopes), ("", 0.0))
         return f"Bearer {token}" if expires > time.monotonic() else None
 
-    async def answer(self, session: aiohttp.ClientSession, access: Access, challenges: list[Challenge]) -> bool:
+    async def answer(self, session: aiohttp.ClientSession, access: RegistryAccess, challenges: list[Challenge]) -> bool:
         """Find out what to send next; ``False`` where there is nothing that could help.
 
         Raises CredentialsError, RegistryDeniedError and what talking to the token server raises.
@@ -129,7 +129,7 @@ class Authority:
     async def _token(
         self,
         session: aiohttp.ClientSession,
-        access: Access,
+        access: RegistryAccess,
         challenge: Challenge,
         credentials: RegistryLogin | None,
     ) -> str:
@@ -145,7 +145,7 @@ class Authority:
         if not token:
             raise NotRegistryError(f"{realm.host} gave no token for {access.host}")
         lasts = (answer.expires_in or _LIFETIME) * 0.9
-        if given_for(access.host) is None:
+        if find_request_credentials(access.host) is None:
             self._tokens[(access.host, access.scopes)] = (token, time.monotonic() + lasts)
         return token
 

@@ -16,11 +16,11 @@ from docker import auth as docker_auth
 from docker import credentials as docker_helpers
 
 from roost.daemon.config.schema import RegistryCredentials
-from roost.daemon.credentials.request import given_for
+from roost.daemon.credentials.request import find_request_credentials
 from roost.daemon.engines.registry.errors import CredentialsError
 from roost.daemon.oci.references import DEFAULT_HOST
 
-Sources = Mapping[str, RegistryCredentials]
+CredentialSources = Mapping[str, RegistryCredentials]
 _HELPER_SECONDS = 30.0
 _TOKEN_USER = "<token>"
 """The user of an identity token (Docker's credential helper protocol)."""
@@ -42,9 +42,9 @@ class RegistryLogin(NamedTuple):
         return "Credentials(***)"  # a trace or a log must not show them
 
 
-async def credentials_for(host: str, sources: Sources) -> RegistryLogin | None:
+async def find_login(host: str, sources: CredentialSources) -> RegistryLogin | None:
     """Those for ``host``; ``None``: nobody has any. Raises CredentialsError where they can't be read."""
-    own = given_for(host)
+    own = find_request_credentials(host)
     if own is not None:
         username, _, password = own.partition(":")
         return RegistryLogin(username=username, password=password)
@@ -57,7 +57,7 @@ async def credentials_for(host: str, sources: Sources) -> RegistryLogin | None:
         ) from None
 
 
-def engine_header(host: str, credentials: RegistryLogin | None) -> dict[str, str]:
+def pull_header(host: str, credentials: RegistryLogin | None) -> dict[str, str]:
     """The same for a request to the engine (Docker Engine API, "Authentication")."""
     return {"X-Registry-Auth": _encoded(_fields(host, credentials))} if credentials is not None else {}
 

@@ -11,9 +11,9 @@ from typing import BinaryIO
 import aiohttp
 from yarl import URL
 
-from roost.daemon.engines.registry.auth import Access
+from roost.daemon.engines.registry.auth import RegistryAccess
 from roost.daemon.engines.registry.errors import BlobDigestError, BlobMissingError, RegistryError
-from roost.daemon.engines.registry.http import Transport, raise_status
+from roost.daemon.engines.registry.http import Transport, raise_for_status
 from roost.daemon.oci.manifests import Descriptor
 
 _BLOCK = 1 << 20
@@ -25,7 +25,9 @@ _MOST_TRIES = 20
 class Download:
     """One blob on its way to ``path``; ``path`` + ``.partial`` is what a later try goes on with."""
 
-    def __init__(self, transport: Transport, access: Access, url: URL, descriptor: Descriptor, path: str) -> None:
+    def __init__(
+        self, transport: Transport, access: RegistryAccess, url: URL, descriptor: Descriptor, path: str
+    ) -> None:
         self._transport = transport
         self._access = access
         self._url = url
@@ -102,7 +104,7 @@ class Download:
             if response.status == 416:  # it has no more than this
                 raise self._short()
             if response.status not in (200, 206):
-                raise_status(self._access.host, response.status, f"fetching {self._wanted.digest[:19]}…")
+                raise_for_status(self._access.host, response.status, f"fetching {self._wanted.digest[:19]}…")
             if self._have and not self._goes_on(response):
                 await asyncio.to_thread(self._begin_again, file)
             await self._stream(response, file)

@@ -16,7 +16,7 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
-from roost.daemon.engines.registry.auth import Access, scope
+from roost.daemon.engines.registry.auth import RegistryAccess, access_scope
 from roost.daemon.engines.registry.download import Download
 from roost.daemon.engines.registry.errors import (
     BlobDigestError,
@@ -25,7 +25,13 @@ from roost.daemon.engines.registry.errors import (
     RegistryError,
     TagMovedError,
 )
-from roost.daemon.engines.registry.http import RegistryConfig, Transport, faults_of, raise_status, raise_unwritten
+from roost.daemon.engines.registry.http import (
+    RegistryConfig,
+    Transport,
+    raise_for_status,
+    raise_for_write_status,
+    read_error_codes,
+)
 from roost.daemon.engines.registry.upload import BlobSource, Upload
 from roost.daemon.oci.answers import Answer, No, Unknown, Yes
 from roost.daemon.oci.manifests import (
@@ -38,10 +44,10 @@ from roost.daemon.oci.manifests import (
     choose_platform,
     parse_manifest,
 )
-from roost.daemon.oci.references import Reference, digest_as, digest_of
+from roost.daemon.oci.references import Reference, digest_like, digest_of
 from roost.wire.plans import Reason
 
-__all__ = ["Access", "FetchedManifest", "Probe", "Registry", "RegistryConfig", "RegistryError"]
+__all__ = ["FetchedManifest", "Registry", "RegistryAccess", "RegistryConfig", "RegistryError", "RegistryProbe"]
 
 T = TypeVar("T")
 _ACCEPT = ", ".join((*MANIFEST_TYPES, *INDEX_TYPES))
@@ -58,7 +64,7 @@ class FetchedManifest(msgspec.Struct, frozen=True, kw_only=True):
     data: bytes
 
 
-class Probe(msgspec.Struct, frozen=True, kw_only=True):
+class RegistryProbe(msgspec.Struct, frozen=True, kw_only=True):
     """What may be done in a place of a registry."""
 
     read: Answer[None]
@@ -156,11 +162,11 @@ class Registry:
         Raises TagMovedError where somebody else's is there afterwards, RegistryError and its kind.
         """
         digest, access = digest_of(data), _access(ref, "push")
-        url = self._transport.url(ref.host, f"/v2/{ref.repository}/manifests/{ref.wanted}")
+        url = self._transport.url(ref.host, f"/v2/{ref.repository}/manifests/{ref.tag_or_digest}")
         headers = {"Content-Type": media_type}
         async with self._transport.open(access, "PUT", url, headers=headers, body=lambda: data) as response:
             if response.status not in (201, 202, 204):
-                await raise_unwritten(ref.host, ref.repository, response, f"writing {ref}")
+                await raise_for_write_status(ref.host, ref.repository, response, f"writing {ref}")
         back = await self._manifest(ref, None)
         if isinstance(back, Yes) and back.value.data == data:
             return digest
@@ -172,9 +178,9 @@ class Registry:
             )
         raise RegistryError(f"{ref} was written and can't be read back", hint="See `roost registry test`.")
 
-    async def probe(self, ref: Reference) -> Probe:
+    async def probe(self, ref: Reference) -> RegistryProbe:
         """What may be done in the repository of ``ref``: reading is tried, and beginning (not ending) an upload."""
-        return Probe(
+        return RegistryProbe(
             read=await self._answer(lambda: self._may_read(ref)), write=await self._answer(lambda: self._may_write(ref))
         )
 
@@ -205,12 +211,12 @@ class Registry:
 
     async def _get_manifest(self, ref: Reference, platform: str | None) -> Answer[FetchedManifest]:
         access = _access(ref, "pull")
-        url = self._transport.url(ref.host, f"/v2/{ref.repository}/manifests/{ref.wanted}")
+        url = self._transport.url(ref.host, f"/v2/{ref.repository}/manifests/{ref.tag_or_digest}")
         async with self._transport.open(access, "GET", url, headers={"Accept": _ACCEPT}) as response:
             if response.status == 404:
                 return await self._absent(access, response)
             if response.status != 200:
-                raise_status(ref.host, response.status, f"asking for {ref}")
+                raise_for_status(ref.host, response.status, f"asking for {ref}")
             fetched = await _read_manifest(ref, response)
         try:
             document = parse_manifest(fetched.data, fetched.media_type)
@@ -224,7 +230,7 @@ class Registry:
         if chosen is None:
             there = ", ".join(sorted({str(entry.platform) for entry in document.manifests if entry.platform}))
             return No(Reason(code="platform-missing", message=f"{ref} is there for {there}, and not for {platform}"))
-        return await self._get_manifest(ref.by_digest(chosen.digest), None)
+        return await self._get_manifest(ref.with_digest(chosen.digest), None)
 
     async def _has_blob(self, ref: Reference, digest: str, action: str) -> Answer[int]:
         async def ask() -> Answer[int]:
@@ -234,15 +240,15 @@ class Registry:
                 if response.status == 404:
                     return await self._absent(access, response)
                 if response.status != 200:
-                    raise_status(ref.host, response.status, f"asking for {digest[:19]}…")
+                    raise_for_status(ref.host, response.status, f"asking for {digest[:19]}…")
                 return Yes(int(response.headers.get("Content-Length", 0)))
 
         return await self._answer(ask)
 
-    async def _absent(self, access: Access, response: aiohttp.ClientResponse) -> No:
+    async def _absent(self, access: RegistryAccess, response: aiohttp.ClientResponse) -> No:
         """404 means no only from a registry: anything else may stand at that address and know nothing, also where one
         stood before. Raises what ``_confirm`` raises."""
-        if _ABSENT.isdisjoint(await faults_of(response) or ()):
+        if _ABSENT.isdisjoint(await read_error_codes(response) or ()):
             await self._confirm(access.host)
         else:
             self._known[access.host] = time.monotonic()
@@ -264,7 +270,7 @@ class Registry:
                 self._known[host] = time.monotonic()
                 return
             if response.status == 429 or response.status >= 500:
-                raise_status(host, response.status, "asking whether it is there")
+                raise_for_status(host, response.status, "asking whether it is there")
             raise NotRegistryError(
                 f"{host} answers, but not as a registry does (HTTP {response.status} for /v2/)",
                 hint="Check the registry's name and port.",
@@ -284,9 +290,9 @@ class Registry:
             if response.status == 404:
                 await self._absent(_access(ref, "pull"), response)
             if response.status != 200:
-                raise_status(ref.host, response.status, f"fetching {descriptor.digest[:19]}…")
+                raise_for_status(ref.host, response.status, f"fetching {descriptor.digest[:19]}…")
             data = await _read_all(ref.host, response, descriptor.size)
-        found = digest_as(descriptor.digest, data)
+        found = digest_like(descriptor.digest, data)
         if found != descriptor.digest:
             raise BlobDigestError(
                 f"Registry {ref.host} sent {found} for {descriptor.digest}",
@@ -302,7 +308,7 @@ class Registry:
                 return Yes(None)
             if response.status == 403:
                 return No(Reason(code="registry-denied", message=f"{ref.host} does not let us read {ref.repository}"))
-            raise_status(ref.host, response.status, f"reading {ref.name}")
+            raise_for_status(ref.host, response.status, f"reading {ref.name}")
         raise AssertionError("raise_status raises")
 
     async def _may_write(self, ref: Reference) -> Answer[None]:
@@ -314,12 +320,12 @@ class Registry:
             elif response.status in (403, 405):
                 return No(Reason(code="registry-denied", message=f"{ref.host} does not let us write {ref.repository}"))
             else:
-                await raise_unwritten(ref.host, ref.repository, response, f"writing to {ref.name}")
+                await raise_for_write_status(ref.host, ref.repository, response, f"writing to {ref.name}")
         async with self._transport.open(access, "DELETE", place):
             return Yes(None)  # one that can't be given back is collected by the registry
 
 
-class _Unasked(Access):
+class _Unasked(RegistryAccess):
     """Answers no challenge."""
 
     def __init__(self, host: str) -> None:
@@ -327,10 +333,10 @@ class _Unasked(Access):
         self.tried = 1 << 20
 
 
-def _access(ref: Reference, action: str, mount_from: str | None = None) -> Access:
-    own = scope(ref.repository, "pull", "push") if action == "push" else scope(ref.repository, "pull")
-    other = (scope(mount_from, "pull"),) if mount_from is not None and mount_from != ref.repository else ()
-    return Access(ref.host, (own, *other))
+def _access(ref: Reference, action: str, mount_from: str | None = None) -> RegistryAccess:
+    own = access_scope(ref.repository, "pull", "push") if action == "push" else access_scope(ref.repository, "pull")
+    other = (access_scope(mount_from, "pull"),) if mount_from is not None and mount_from != ref.repository else ()
+    return RegistryAccess(ref.host, (own, *other))
 
 
 def _at_mirror(ref: Reference, mirror: str) -> Reference:
@@ -344,9 +350,9 @@ async def _read_manifest(ref: Reference, response: aiohttp.ClientResponse) -> Fe
     data = await _read_all(ref.host, response, MANIFEST_LIMIT)
     said = response.headers.get("Docker-Content-Digest") or digest_of(data)
     wanted = ref.digest or said
-    if (found := digest_as(wanted, data)) != wanted and ref.digest:
+    if (found := digest_like(wanted, data)) != wanted and ref.digest:
         raise BlobDigestError(f"Registry {ref.host} sent {found} for {ref}")
-    if (found := digest_as(said, data)) != said:
+    if (found := digest_like(said, data)) != said:
         raise BlobDigestError(f"Registry {ref.host} says that {ref} is {said}, and sent {found}")
     return FetchedManifest(digest=wanted, media_type=response.headers.get("Content-Type", ""), data=data)
 

@@ -19,8 +19,8 @@ import msgspec
 from yarl import URL
 
 from roost.daemon.config.schema import RegistryCredentials
-from roost.daemon.engines.registry.auth import Access, Authority, parse_challenges, proxy_for
-from roost.daemon.engines.registry.credentials import credentials_for
+from roost.daemon.engines.registry.auth import Authenticator, RegistryAccess, parse_challenges, proxy_for
+from roost.daemon.engines.registry.credentials import find_login
 from roost.daemon.engines.registry.errors import (
     BlobMissingError,
     NotRegistryError,
@@ -71,7 +71,7 @@ class Transport:
 
     def __init__(self, config: RegistryConfig) -> None:
         self.config = config
-        self._authority = Authority(self.plain, lambda host: credentials_for(host, self.config.credentials))
+        self._authority = Authenticator(self.plain, lambda host: find_login(host, self.config.credentials))
         self._session: aiohttp.ClientSession | None = None
         self._making = asyncio.Lock()
 
@@ -98,7 +98,7 @@ class Transport:
     @asynccontextmanager
     async def open(
         self,
-        access: Access,
+        access: RegistryAccess,
         method: str,
         url: URL,
         *,
@@ -119,7 +119,7 @@ class Transport:
 
     async def _send(
         self,
-        access: Access,
+        access: RegistryAccess,
         method: str,
         url: URL,
         headers: dict[str, str],
@@ -149,7 +149,7 @@ class Transport:
             tries, waited = tries + 1, waited + pause
             await asyncio.sleep(pause)
 
-    async def _answered(self, access: Access, response: aiohttp.ClientResponse) -> bool:
+    async def _answered(self, access: RegistryAccess, response: aiohttp.ClientResponse) -> bool:
         """Whether there is something better to send now. Only the registry itself may ask who we are."""
         if not self._is_own(access.host, response.url) or access.tried >= _CHALLENGES:
             return False
@@ -157,7 +157,7 @@ class Transport:
         return await self._authority.answer(await self._open_session(), access, challenges)
 
     async def _redirected(
-        self, access: Access, method: str, url: URL, headers: dict[str, str], body: Body | None
+        self, access: RegistryAccess, method: str, url: URL, headers: dict[str, str], body: Body | None
     ) -> aiohttp.ClientResponse:
         place = url
         for _ in range(_REDIRECTS):
@@ -184,7 +184,7 @@ class Transport:
         return (url.scheme, url.host, url.port) == (own.scheme, own.host, own.port)
 
     async def _once(
-        self, access: Access, method: str, url: URL, headers: dict[str, str], body: Body | None, *, own: bool
+        self, access: RegistryAccess, method: str, url: URL, headers: dict[str, str], body: Body | None, *, own: bool
     ) -> aiohttp.ClientResponse:
         session = await self._open_session()
         known = self._authority.remembered(access) if own else None
@@ -271,7 +271,7 @@ class _Faults(msgspec.Struct):
     errors: list[_Fault]
 
 
-async def faults_of(response: aiohttp.ClientResponse) -> list[str] | None:
+async def read_error_codes(response: aiohttp.ClientResponse) -> list[str] | None:
     """The error codes of an answer as the distribution specification has them; ``None`` where it is no such answer."""
     try:
         data = await response.content.read(_ERROR_BODY)
@@ -280,20 +280,20 @@ async def faults_of(response: aiohttp.ClientResponse) -> list[str] | None:
         return None
 
 
-async def raise_unwritten(host: str, repository: str, response: aiohttp.ClientResponse, doing: str) -> NoReturn:
+async def raise_for_write_status(host: str, repository: str, response: aiohttp.ClientResponse, doing: str) -> NoReturn:
     """Raise the error for an answer to writing into ``repository`` that is none: 404 is said of the repository, unless
     its reasons say that it is of a blob."""
-    if response.status == 404 and _OF_BLOBS.isdisjoint(await faults_of(response) or ()):
+    if response.status == 404 and _OF_BLOBS.isdisjoint(await read_error_codes(response) or ()):
         raise RepositoryMissingError(
             f"Registry {host} has no repository {repository}, or lets nobody write there (HTTP 404), while {doing}",
             hint="Some registries want it (ECR) or its project (Harbor) to be made first; or mend the prefix in "
             "`workspace` under [registries] in roost's config.",
             fields={"repository": repository},
         )
-    raise_status(host, response.status, doing)
+    raise_for_status(host, response.status, doing)
 
 
-def raise_status(host: str, status: int, doing: str) -> NoReturn:
+def raise_for_status(host: str, status: int, doing: str) -> NoReturn:
     """Raise the error for a status that is no answer to ``doing``."""
     if status in (401, 403):
         raise RegistryDeniedError(

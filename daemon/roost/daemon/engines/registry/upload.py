@@ -15,9 +15,9 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from roost.daemon.engines.registry.auth import Access
+from roost.daemon.engines.registry.auth import RegistryAccess
 from roost.daemon.engines.registry.errors import BlobDigestError, BlobMissingError, NotRegistryError, RegistryError
-from roost.daemon.engines.registry.http import Body, Transport, raise_status, raise_unwritten
+from roost.daemon.engines.registry.http import Body, Transport, raise_for_status, raise_for_write_status
 from roost.daemon.oci.references import Reference
 
 _BLOCK = 256 * 1024
@@ -72,7 +72,7 @@ class Upload:
     """One blob on its way to ``reference``'s repository."""
 
     def __init__(
-        self, transport: Transport, access: Access, reference: Reference, source: BlobSource, digest: str
+        self, transport: Transport, access: RegistryAccess, reference: Reference, source: BlobSource, digest: str
     ) -> None:
         self._transport = transport
         self._access = access
@@ -130,7 +130,7 @@ class Upload:
                 return None
             if response.status != 202:
                 place = self._reference
-                await raise_unwritten(place.host, place.repository, response, self._doing)
+                await raise_for_write_status(place.host, place.repository, response, self._doing)
             return self._location(response)
 
     def _location(self, response: aiohttp.ClientResponse) -> URL:
@@ -177,7 +177,7 @@ class Upload:
                     f"Registry {self._reference.host} does not go on with a blob that broke off", hint="Try again."
                 )
             if response.status not in (200, 201, 202, 204):
-                raise_status(self._reference.host, response.status, self._doing)
+                raise_for_status(self._reference.host, response.status, self._doing)
             return self._location(response)
 
     def _counted(self, offset: int, length: int) -> Body:
@@ -208,7 +208,7 @@ class Upload:
                     hint="Try again; a damaged file is made anew by `roost build --rebuild`.",
                 )
             if response.status not in (201, 204):
-                raise_status(self._reference.host, response.status, self._doing)
+                raise_for_status(self._reference.host, response.status, self._doing)
 
 
 def _reached(response: aiohttp.ClientResponse) -> int:

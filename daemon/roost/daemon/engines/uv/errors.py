@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from roost.daemon.credentials.auth_files import ways_for
+from roost.daemon.credentials.auth_files import access_hint
 from roost.model.errors import BuildError, CodedError, ServiceUnreachableError, StoreFullError
 
 
@@ -164,7 +164,7 @@ def _mismatch(text: str, stderr: str, doing: str) -> CodedError:
 def _denied(text: str, stderr: str, doing: str) -> CodedError:
     return IndexDeniedError(
         f"{_where(stderr)} refuses access while {doing} pip packages: {_first(_DENIED, stderr)}",
-        hint=ways_for(_where(stderr)),
+        hint=access_hint(_where(stderr)),
     )
 
 

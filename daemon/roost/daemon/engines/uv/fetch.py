@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 
 import aiohttp
 
-from roost.daemon.credentials.auth_files import ways_for
+from roost.daemon.credentials.auth_files import access_hint
 from roost.daemon.engines.uv.errors import IndexDeniedError, IndexUnreachableError, WheelDigestMismatchError, gone
 from roost.daemon.engines.uv.process import Secrets
 from roost.model.definition import PipItem
@@ -106,7 +106,7 @@ class Fetcher:
 
     def _check(self, url: str, status: int) -> None:
         if status in (401, 403):
-            raise IndexDeniedError(f"{url} refuses access (HTTP {status})", hint=ways_for(url))
+            raise IndexDeniedError(f"{url} refuses access (HTTP {status})", hint=access_hint(url))
         if status in (404, 410):
             raise gone(url)
         if status != 200:

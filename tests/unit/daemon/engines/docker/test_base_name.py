@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.daemon.engines.docker.steps import Below, built_on
+from roost.daemon.engines.docker.steps import ParentImage, find_parent_images
 
 
 @pytest.mark.parametrize(
@@ -28,9 +28,9 @@ from roost.daemon.engines.docker.steps import Below, built_on
     ],
 )
 def test_what_a_dockerfile_builds_on(text: str, found: list[str]):
-    assert [below.reference for below in built_on(text)] == found
+    assert [below.reference for below in find_parent_images(text)] == found
 
 
 def test_the_platform_that_a_dockerfile_asks_for_is_known():
     text = "ARG P=linux/arm64\nFROM --platform=$P a\nFROM --platform=$BUILDPLATFORM b\n"
-    assert built_on(text) == [Below("a", "linux/arm64"), Below("b")]
+    assert find_parent_images(text) == [ParentImage("a", "linux/arm64"), ParentImage("b")]
