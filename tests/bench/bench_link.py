@@ -23,7 +23,7 @@ from rattler import Client
 from rattler import install as rattler_install
 from rattler.networking import RetryMiddleware
 
-from roost.daemon.engines.conda.activation import activation
+from roost.daemon.engines.conda.activation import compute_activation
 from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
 from roost.daemon.engines.conda.records import to_records
 from roost.daemon.prefixes.bytecode import compile_prefix
@@ -43,13 +43,14 @@ async def bench(folder: Path, pairs: int) -> None:
         Path(subprocess.check_output([sys.executable, "-m", "tests.support.channel.build"], text=True).strip())
         / "conda-forge"
     )
-    engine = CondaEngine(str(folder / "cache"), str(folder / "bytecode"), CondaConfig())
+    bytecode = str(folder / "bytecode")
+    engine = CondaEngine(str(folder / "cache"), bytecode, CondaConfig())
     packages = await engine.solve(channels=[channel.as_uri()], specs=SPECS, platform="linux-64", system={})
     cold = await timed(engine.link(packages, str(folder / "cold")))
     print(f"cold: fetch and link {len(packages)} packages: {cold:.2f} s")
     lock = Lock(platform="linux-64", provider=CondaPython(), conda=tuple(packages))
     python = str(folder / "cold/bin/python")
-    compiling = await timed(compile_prefix(str(folder / "cold"), python, lock, engine.bytecode_dir))
+    compiling = await timed(compile_prefix(str(folder / "cold"), python, lock, bytecode))
     print(f"cold: byte-code: {compiling:.2f} s")
     count = sum(len(files) for _, _, files in os.walk(folder / "cold"))
     theirs, ours, rest = [], [], []
@@ -61,7 +62,7 @@ async def bench(folder: Path, pairs: int) -> None:
                 theirs.append(await timed(plain(packages, prefix, engine.packages_dir)))
             else:
                 ours.append(await timed(engine.link(packages, str(prefix))))
-                rest.append(await timed(after(prefix, lock, engine.bytecode_dir)))
+                rest.append(await timed(after(prefix, lock, bytecode)))
             shutil.rmtree(prefix)
     ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
     print(f"warm: {count} files; py-rattler {statistics.median(theirs):.3f} s, roost {statistics.median(ours):.3f} s")
@@ -77,7 +78,7 @@ async def plain(packages: list[CondaPackage], prefix: Path, cache: str) -> None:
 
 async def after(prefix: Path, lock: Lock, bytecode: str) -> None:
     await compile_prefix(str(prefix), str(prefix / "bin/python"), lock, bytecode)
-    await activation(str(prefix))
+    await compute_activation(str(prefix))
 
 
 def main() -> None:

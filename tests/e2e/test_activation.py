@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from tests.support.conda_tools import engine, solve
 
-from roost.daemon.engines.conda.activation import ActivationError, activation
+from roost.daemon.engines.conda.activation import compute_activation
+from roost.daemon.engines.conda.errors import ActivationError
 from roost.model.records import Change
 
 
@@ -42,7 +43,7 @@ async def test_a_linked_package_with_scripts(short_folder: Path, channels_folder
     conda = engine(short_folder, channels_folder)
     prefix = short_folder / "p"
     await conda.link(await solve(conda, "activated"), str(prefix))
-    changes = await activation(str(prefix))
+    changes = await compute_activation(str(prefix))
     home = f"{prefix}/share/activated"
     clean = replay(changes, {"PATH": "/usr/bin"})
     assert clean == {
@@ -81,7 +82,7 @@ async def test_what_scripts_do_is_seen(
     short_folder: Path, script: str, before: dict[str, str], after: dict[str, str]
 ) -> None:
     prefix = prefix_with(short_folder / "p", a=script)
-    result = replay(await activation(str(prefix)), before)
+    result = replay(await compute_activation(str(prefix)), before)
     ours = {"CONDA_PREFIX", "CONDA_DEFAULT_ENV", "CONDA_SHLVL"} | ({"PATH"} - after.keys())
     assert {name: value for name, value in result.items() if name not in ours} == {
         name: value.replace("PREFIX", str(prefix)) for name, value in after.items()
@@ -94,11 +95,11 @@ async def test_nothing_ambient_gets_in(short_folder: Path, monkeypatch: pytest.M
         '[ -z "${SSL_CERT_FILE:-}" ] && export SSL_CERT_FILE=ours'
     )
     prefix = prefix_with(short_folder / "p", a=script)
-    before = await activation(str(prefix))
+    before = await compute_activation(str(prefix))
     (short_folder / "rc").write_text("export AMBIENT=rc\n")
     for name, value in {"AMBIENT": "yes", "CONDA_SHLVL": "3", "SSL_CERT_FILE": "/x", "BASH_ENV": "rc"}.items():
         monkeypatch.setenv(name, str(short_folder / value) if name == "BASH_ENV" else value)
-    assert await activation(str(prefix)) == before
+    assert await compute_activation(str(prefix)) == before
     assert replay(before, {})["SEEN"] == "1"
     assert replay(before, {})["SSL_CERT_FILE"] == "ours"
 
@@ -108,7 +109,7 @@ async def test_scripts_run_in_order_of_name_and_see_the_variables(short_folder: 
     (prefix / "conda-meta").mkdir()
     state = {"env_vars": {"STATE": "s", "GONE": "***unset***"}}
     (prefix / "conda-meta/state").write_text(json.dumps(state))
-    result = replay(await activation(str(prefix)), {})
+    result = replay(await compute_activation(str(prefix)), {})
     assert result["B"] == "as"
     assert result["STATE"] == "s"
     assert "GONE" not in result
@@ -117,18 +118,18 @@ async def test_scripts_run_in_order_of_name_and_see_the_variables(short_folder: 
 async def test_a_script_that_leaves_the_shell_is_an_error(short_folder: Path) -> None:
     prefix = prefix_with(short_folder / "p", a="echo good bye; exit 7")
     with pytest.raises(ActivationError, match="good bye") as caught:
-        await activation(str(prefix))
+        await compute_activation(str(prefix))
     assert "activate.d" in caught.value.hint
 
 
 async def test_a_virtual_environment(short_folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", short_folder / "v"], check=True)
-    result = replay(await activation(str(short_folder / "v")), {"PATH": "/usr/bin", "PYTHONHOME": "/x"})
+    result = replay(await compute_activation(str(short_folder / "v")), {"PATH": "/usr/bin", "PYTHONHOME": "/x"})
     assert result == {"PATH": f"{short_folder}/v/bin:/usr/bin", "VIRTUAL_ENV": f"{short_folder}/v"}
 
 
 async def test_a_prefix_without_scripts_starts_no_shell(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asyncio.create_subprocess_exec", None)
-    assert [change.name for change in await activation(str(short_folder))] == [
+    assert [change.name for change in await compute_activation(str(short_folder))] == [
         "PATH", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "CONDA_SHLVL",
     ]  # fmt: skip

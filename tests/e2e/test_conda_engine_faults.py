@@ -14,15 +14,16 @@ from blockbuster import blockbuster_ctx
 from tests.support.conda_tools import engine, http_channel, run, solve
 
 from roost.daemon.credentials.auth_files import AuthFileError
-from roost.daemon.engines.conda.cache import Gate
+from roost.daemon.engines.conda.cache import CacheGate
 from roost.daemon.engines.conda.engine import CondaEngine
 from roost.daemon.engines.conda.errors import (
     ChannelRefusedError,
     ChannelUnreachableError,
+    MachineLacksError,
     PackageDigestMismatchError,
     PackageMissingError,
 )
-from roost.daemon.engines.conda.platforms import MachineLacksError
+from roost.daemon.engines.conda.platforms import baseline_packages
 from roost.model.locks.lock import CondaPackage
 
 
@@ -67,9 +68,9 @@ async def test_mending_reads_what_size_and_time_hide(short_folder: Path, channel
     good, status = path.read_bytes(), path.stat()
     path.write_bytes(good.replace(b"Benjamin", b"Nimajneb"))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert await conda.mend_cache(packages) == ["six"]
+    assert await conda.repair_cache(packages) == ["six"]
     assert not path.exists()
-    assert await conda.mend_cache(packages) == []
+    assert await conda.repair_cache(packages) == []
     await conda.link(packages, str(short_folder / "b"))
     assert (short_folder / "b/lib/python3.11/site-packages/six.py").read_bytes() == good
 
@@ -97,7 +98,7 @@ async def test_leftovers_of_a_killed_extraction_are_swept(short_folder: Path, ch
     await linked(conda, short_folder / "a", "dated")
     left = Path(conda.packages_dir) / ".numpy-2.1.3-py311_0abcdef"
     (left / "lib").mkdir(parents=True)
-    half = Path(conda.bytecode_dir) / "stage-abc"
+    half = short_folder / "bytecode" / "stage-abc"
     half.mkdir(parents=True)
     again = engine(short_folder, channels_folder)
     assert not left.exists()
@@ -108,7 +109,7 @@ async def test_leftovers_of_a_killed_extraction_are_swept(short_folder: Path, ch
 async def test_a_package_whose_own_list_is_wrong_still_links(short_folder: Path, channels_folder: Path) -> None:
     conda = engine(short_folder, channels_folder)
     packages = await linked(conda, short_folder / "a", "wrong-sum")
-    assert await conda.mend_cache(packages) == ["wrong-sum"]
+    assert await conda.repair_cache(packages) == ["wrong-sum"]
     await conda.link(packages, str(short_folder / "b"))
     assert (short_folder / "b/share/wrong-sum.txt").exists()
 
@@ -229,7 +230,7 @@ async def test_a_cancelled_link_writes_no_more_when_it_returns(short_folder: Pat
 
 
 async def test_dropping_waits_for_who_links() -> None:
-    gate, order = Gate(), []
+    gate, order = CacheGate(), []
 
     async def link(name: str) -> None:
         async with gate.shared():
@@ -265,13 +266,13 @@ async def test_this_machine_is_checked_without_regard_to_overrides(
     short_folder: Path, channels_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conda = engine(short_folder, channels_folder)
-    await conda.check_machine(conda.baseline("linux-64", {}))
+    await conda.check_machine(baseline_packages("linux-64", {}))
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "99.0")
     monkeypatch.setenv("CONDA_OVERRIDE_GLIBC", "99.0")
     with pytest.raises(MachineLacksError, match="__cuda 99"):
-        await conda.check_machine(conda.baseline("linux-64", {"cuda": "99"}))
+        await conda.check_machine(baseline_packages("linux-64", {"cuda": "99"}))
     with pytest.raises(MachineLacksError, match="__glibc 99"):
-        await conda.check_machine(conda.baseline("linux-64", {"glibc": "99"}))
+        await conda.check_machine(baseline_packages("linux-64", {"glibc": "99"}))
 
 
 async def test_an_auth_file_is_sent_and_a_bad_one_named(short_folder: Path, channels_folder: Path) -> None:

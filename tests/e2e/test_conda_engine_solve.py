@@ -205,10 +205,10 @@ async def test_provides_names_the_distributions(short_folder: Path, channels_fol
     async with http_channel(channels_folder) as served:
         conda = engine(short_folder, channels_folder)
         packages = await solve(conda, "python=3.11", "pandas", "greeting", channels=[served.url + "/conda-forge"])
-        before = await conda.provides(packages)
+        before = await conda.find_distributions(packages)
         await conda.link(packages, str(short_folder / "p"))
         served.requests.clear()
-        assert await conda.provides(packages) == before
+        assert await conda.find_distributions(packages) == before
         assert not served.requests  # from the cache
     assert before["tzdata"] == "2024.2"
     assert before["greeting-lib"] == "1.0"

@@ -19,7 +19,8 @@ from blockbuster import blockbuster_ctx
 from tests.support.conda_tools import engine, solve
 from tests.support.pip_index import PipIndex, backend_files, sdist_bytes, wheel_bytes
 
-from roost.daemon.engines.host_python import engine as interpreters
+from roost.daemon.engines.host_python import engine as host_python
+from roost.daemon.engines.host_python.errors import InterpreterChangedError
 from roost.daemon.engines.uv.engine import PipConfig, PipEngine
 from roost.daemon.engines.uv.errors import (
     ConflictError,
@@ -73,7 +74,7 @@ class Bench:
         self.root = root
         self.index = index
         self.trace = root / "trace"
-        self.host = interpreters.choose(">=3.10")
+        self.host = host_python.choose_interpreter(">=3.10")
         self.engine = self.make()
 
     def make(self, *, uv_binary: str | None = None, timeout: int = 5, index_url: str | None = None) -> PipEngine:
@@ -176,11 +177,11 @@ async def test_installed_files_and_an_edit_in_place(bench: Bench) -> None:
     leaf = locked.wheels[0]
     module = next(prefix.glob("lib/python3*/site-packages/leaf.py"))
     assert str(module) in await asyncio.to_thread(installed_files, str(prefix), leaf)
-    assert await bench.engine.mend_cache(locked.wheels) == []
+    assert await bench.engine.repair_cache(locked.wheels) == []
 
     module.write_text("value = 'edited'\n")
     assert await asyncio.to_thread(altered_files, str(prefix), leaf) == [str(module)]
-    assert await bench.engine.mend_cache(locked.wheels) == ["leaf"]
+    assert await bench.engine.repair_cache(locked.wheels) == ["leaf"]
     mended = await bench.prefix("two", locked)
     assert output(mended, "import leaf; print(leaf.value)") == "1.0"
 
@@ -276,7 +277,7 @@ async def test_wheels_beside_real_conda_packages(bench: Bench, channels_folder: 
     facts = bench.engine.conda_python(python.version)
     bench.index.wheel("numpy", "2.0")
     bench.index.wheel("frames", "1.0", "numpy>=1.20")
-    provided = await conda.provides(packages)
+    provided = await conda.find_distributions(packages)
     assert provided["numpy"].startswith("1.26")
     with pytest.raises(ConflictError, match=f"conda provides numpy {provided['numpy']}.* want numpy>=2"):
         await bench.lock("numpy>=2", python=facts, provided=provided)
@@ -726,10 +727,10 @@ async def test_nothing_ambient_leaks_in(bench: Bench, monkeypatch: pytest.Monkey
 
 async def test_a_changed_interpreter_is_noticed_before_a_prefix_is_made(bench: Bench) -> None:
     other = HostPython(version="3.9.99", executable=bench.host.executable)
-    with pytest.raises(interpreters.InterpreterChangedError, match=r"3\.9\.99"):
+    with pytest.raises(InterpreterChangedError, match=r"3\.9\.99"):
         await bench.engine.create_venv(str(bench.root / "p"), other)
     gone_one = HostPython(version="3.9.99", executable="/nowhere/python3")
-    with pytest.raises(interpreters.InterpreterChangedError, match="not there any more"):
+    with pytest.raises(InterpreterChangedError, match="not there any more"):
         await bench.engine.create_venv(str(bench.root / "p"), gone_one)
 
 
@@ -739,10 +740,10 @@ async def test_an_interpreter_replaced_by_another_version_is_noticed(bench: Benc
     path.write_text('#!/bin/sh\necho \'["3.99.1", "final", "cpython", "glibc 2.36", false]\'\n')
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     locked = HostPython(version="3.99.1", executable=str(path))
-    await asyncio.to_thread(interpreters.check_unchanged, locked)
+    await asyncio.to_thread(host_python.check_unchanged, locked)
     path.write_text('#!/bin/sh\necho \'["3.99.2", "final", "cpython", "glibc 2.36", false]\'\n')
-    with pytest.raises(interpreters.InterpreterChangedError, match=r"3\.99\.2 now"):
-        await asyncio.to_thread(interpreters.check_unchanged, locked)
+    with pytest.raises(InterpreterChangedError, match=r"3\.99\.2 now"):
+        await asyncio.to_thread(host_python.check_unchanged, locked)
 
 
 # the default index

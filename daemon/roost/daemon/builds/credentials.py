@@ -47,4 +47,4 @@ async def download_credentials(
     written = [*conda.channels, *conda.dependencies]
     if not environ or not written:
         return credentials
-    return (await engines.conda()).secrets(written, environ, credentials)
+    return (await engines.conda()).channel_secrets(written, environ, credentials)

@@ -26,6 +26,6 @@ async def lock_diff(before: Lock, after: Lock) -> LockDiff:
 
 
 def _differences(before: Lock, after: Lock) -> LockDifferences:
-    from roost.daemon.engines.conda.versions import conda_order
+    from roost.daemon.engines.conda.versions import compare_versions
 
-    return lock_differences(before, after, conda_order)
+    return lock_differences(before, after, compare_versions)

@@ -69,9 +69,11 @@ def meant(spec: PackageSpec, packages: Sequence[Package]) -> list[bool]:
 
 
 def _by_conda(spec: PackageSpec, packages: Sequence[Package]) -> list[bool] | None:
-    from roost.daemon.engines.conda.versions import matching  # rattler: 30 MB that a search without versions spares
+    from roost.daemon.engines.conda.versions import (
+        match_versions,  # rattler: 30 MB that a search without versions spares
+    )
 
-    return matching(spec.name, spec.constraint, [(package.version, package.build) for package in packages])
+    return match_versions(spec.name, spec.constraint, [(package.version, package.build) for package in packages])
 
 
 def _specifiers(constraint: str) -> SpecifierSet | None:

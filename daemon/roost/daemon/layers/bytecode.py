@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from roost.daemon.engines.conda.scripts import SYSTEM_PATH, run_captured
-from roost.daemon.engines.host_python import engine
+from roost.daemon.engines.host_python import interpreters
 from roost.daemon.layers.link import IMAGE_ROOT
 from roost.daemon.layers.tar import FIXED_TIME, LayerEntry
 from roost.store.cancellation import finish_thread_despite_cancel
@@ -59,7 +59,7 @@ def find_compiler(version: str, packages_dir: str) -> Compiler | None:
     minor = ".".join(version.split(".")[:2])
     close: Compiler | None = None
     for path in _candidates(version, minor, packages_dir):
-        probed = engine.probe(path)
+        probed = interpreters.probe_interpreter(path)
         if probed is None or not probed.final or probed.free_threaded or probed.implementation != "cpython":
             continue
         found = Compiler(executable=probed.executable, version=probed.version)
@@ -75,7 +75,7 @@ def _candidates(version: str, minor: str, packages_dir: str) -> Iterator[str]:
     for name in names:
         if name.startswith(f"python-{version}-") and not name.endswith(".lock"):
             yield os.path.join(packages_dir, name, "bin", f"python{minor}")
-    yield from engine.candidates()
+    yield from interpreters.list_interpreters()
 
 
 async def add_bytecode(entries: list[LayerEntry], compiler: Compiler | None, folder: str) -> list[LayerEntry]:

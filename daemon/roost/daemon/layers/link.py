@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from roost.daemon.engines.conda import cache
-from roost.daemon.engines.conda.link import INSTEAD
+from roost.daemon.engines.conda.marks import EXTERNALLY_MANAGED, INSTEAD, history_lines
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
 from roost.daemon.layers.tar import FIXED_TIME, LayerEntry
 from roost.model.errors import BuildError
@@ -150,11 +150,12 @@ def marks(lock: Lock, site: str | None) -> Iterator[LayerEntry]:
 
     Without the time of now, and in an order of its own: that of a lock's packages is of no matter.
     """
-    lines = sorted(f"+{p.url.rsplit('/', 1)[0]}::{p.name}-{p.version}-{p.build}\n" for p in lock.conda)
+    lines = sorted(history_lines(lock.conda))
     history = "==> 1980-01-01 00:00:00 <==\n# cmd: roost build\n" + "".join(lines)
     frozen = msgspec.json.encode({"message": INSTEAD}) + b"\n"
     yield LayerEntry(name=f"{IMAGE_ROOT}/conda-meta/history", data=history.encode())
     yield LayerEntry(name=f"{IMAGE_ROOT}/conda-meta/frozen", data=frozen)
     if site is not None:
-        text = f"[externally-managed]\nError={INSTEAD}\n"
-        yield LayerEntry(name=f"{IMAGE_ROOT}/{posixpath.dirname(site)}/EXTERNALLY-MANAGED", data=text.encode())
+        yield LayerEntry(
+            name=f"{IMAGE_ROOT}/{posixpath.dirname(site)}/EXTERNALLY-MANAGED", data=EXTERNALLY_MANAGED.encode()
+        )

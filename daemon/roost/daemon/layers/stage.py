@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from roost.daemon.credentials.substitution import map_masked_urls
-from roost.daemon.engines.conda.activation import activation
+from roost.daemon.engines.conda.activation import compute_activation
 from roost.daemon.engines.conda.engine import CondaEngine
 from roost.daemon.engines.uv.engine import PipEngine
 from roost.daemon.jobs.progress import Progress
@@ -73,7 +73,7 @@ class Stage:
             credentials={**credentials, **map_masked_urls(self._lock, self._fetched)},
         )
         listed = [package for package in self._lock.conda if ("conda", package.name) in wanted]
-        async with self._conda.reading():
+        async with self._conda.hold_cache():
             self._conda_entries = await asyncio.to_thread(self._list, listed)
         wheels = [wheel for wheel in self._fetched.wheels if ("wheel", wheel.name) in wanted]
         if wheels:
@@ -111,7 +111,7 @@ class Stage:
 
     async def activation(self) -> tuple[Change, ...]:
         """What activating the environment changes, in terms of the path in the image."""
-        changes = await activation(self._prefix, _USER)
+        changes = await compute_activation(self._prefix, _USER)
         return tuple(
             msgspec.structs.replace(change, value=change.value.replace(self._prefix, PREFIX_IN_IMAGE))
             for change in changes

@@ -53,11 +53,11 @@ async def judge(shared: SharedLock, job: LockJob, *, builds: bool) -> None:
 
 
 def _verify(shared: SharedLock, job: LockJob, wanted: LockExpectation) -> tuple[SharedLock, Sequence[Requirement]]:
-    from roost.daemon.engines.conda.check import satisfied
+    from roost.daemon.engines.conda.check import find_matches
 
     revealed = msgspec.structs.replace(shared, lock=substitute(shared.lock, job.solve.environ))
     try:
-        pairs = satisfied(wanted.specs, revealed.lock.conda, wanted.variables)
+        pairs = find_matches(wanted.specs, revealed.lock.conda, wanted.variables)
     except InvalidDefinitionError:
         raise
     except BuildError as error:
@@ -67,8 +67,7 @@ def _verify(shared: SharedLock, job: LockJob, wanted: LockExpectation) -> tuple[
 
 def wanted_of(job: LockJob, builds: bool) -> LockExpectation:
     """What the definition asks of a lock. Raises InvalidDefinitionError where a variable is missing."""
-    from roost.daemon.engines.conda.channels import channel_urls
-    from roost.daemon.engines.conda.check import channels_in
+    from roost.daemon.engines.conda.check import allowed_channels, explicit_digests
 
     solve, variables = job.solve, job.solve.environ
     conda, subdir = solve.definition.conda, split_platform(solve.platform)[0]
@@ -80,26 +79,15 @@ def wanted_of(job: LockJob, builds: bool) -> LockExpectation:
         definition_digest=job.definition_digest,
         platform=solve.platform,
         subdir=subdir,
-        channels=(
-            *channel_urls(conda.channels or solve.defaults.channels, variables).urls,
-            *channels_in(specs, variables),
-        ),
+        channels=allowed_channels(conda.channels or solve.defaults.channels, specs, variables),
         specs=tuple(specs),
-        explicit=_explicit(listed, subdir, variables) if listed else None,
+        explicit=explicit_digests(listed, subdir, variables) if listed else None,
         items=items,
         constraints=constraints,
         remote=remote,
         variables=variables,
         builds=builds,
     )
-
-
-def _explicit(listed: Sequence[str], subdir: str, variables: Mapping[str, str]) -> dict[str, str]:
-    from roost.daemon.engines.conda.channels import expand
-    from roost.daemon.engines.conda.explicit import parse_explicit
-
-    found = [parse_explicit(expand(url, variables), subdir) for url in listed]
-    return {item.url: item.sha256 or item.md5 for item in found}
 
 
 def _lines(items: Sequence[PipItem]) -> tuple[tuple[PipItem, ...], tuple[PipItem, ...], tuple[str, ...]]:
@@ -158,8 +146,7 @@ async def _of_channels(engines: Engines, lock: Lock, job: LockJob, progress: Pro
 
 def _secrets(conda: CondaEngine, job: LockJob) -> Mapping[str, str]:
     written = [*job.solve.definition.conda.channels, *job.solve.definition.conda.dependencies]
-    secrets = conda.secrets(written, job.solve.environ, job.solve.credentials)
-    return secrets | conda.places(written, job.solve.environ)
+    return conda.channel_credentials(written, job.solve.environ, job.solve.credentials)
 
 
 async def _of_indexes(
@@ -174,7 +161,7 @@ async def _of_indexes(
     python = next((package for package in lock.conda if package.name == "python"), None)
     if python is None:
         raise LockUntrustedError("The registry's lock is not to be trusted: it has wheels and no Python", hint=HINT)
-    provided = await conda.provides(lock.conda, progress=progress, credentials=_secrets(conda, job))
+    provided = await conda.find_distributions(lock.conda, credentials=_secrets(conda, job))
     check_provided(left, provided)
     try:
         chosen = await pip.lock(

@@ -11,7 +11,7 @@ import msgspec
 from roost.daemon.credentials.host import find_config_variables, find_solve_urls
 from roost.daemon.credentials.substitution import mask, require_variables
 from roost.daemon.decision.images import adds_packages
-from roost.daemon.engines.conda.platforms import BASELINE_GLIBC
+from roost.daemon.engines.conda.platforms import BASELINE_GLIBC, baseline_packages
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.target_platforms import split_platform
@@ -85,13 +85,12 @@ async def _with_conda(engines: Engines, job: SolveJob, progress: Progress) -> Lo
     inputs: tuple[RemoteInput, ...] = ()
     if job.definition.pip.requirements:
         wheels, inputs = await _wheels_beside(engines, job, packages, progress)
-    conda = await engines.conda()
     return Lock(
         platform=job.platform,
         provider=CondaPython(),
         conda=tuple(packages),
         wheels=wheels,
-        system=conda.baseline(job.platform, job.definition.system),
+        system=baseline_packages(job.platform, job.definition.system),
         inputs=inputs,
     )
 
@@ -148,8 +147,8 @@ async def _wheels_beside(
         )
     conda, pip = await engines.conda(), await engines.pip()
     written = [*job.definition.conda.channels, *job.definition.conda.dependencies]
-    secrets = conda.secrets(written, job.environ, job.credentials) | conda.places(written, job.environ)
-    provided = await conda.provides(packages, progress=progress, credentials=secrets)
+    secrets = conda.channel_credentials(written, job.environ, job.credentials)
+    provided = await conda.find_distributions(packages, credentials=secrets)
     locked = await pip.lock(
         job.definition.pip.requirements,
         python=pip.conda_python(python.version),

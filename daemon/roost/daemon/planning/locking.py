@@ -6,7 +6,7 @@ import msgspec
 
 from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
-from roost.daemon.engines.conda.platforms import baseline
+from roost.daemon.engines.conda.platforms import baseline_packages
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.locks.solve import solve_lock
 from roost.daemon.services import Services
@@ -32,7 +32,7 @@ async def lock_for(
     if resolved.definition.python.user_managed:
         raise InvalidRequestError("A user-managed definition has no lock", hint="Roost installs nothing for it.")
     if platform is not None:
-        baseline(platform, resolved.definition.system)  # refuses what is no platform
+        baseline_packages(platform, resolved.definition.system)  # refuses what is no platform
     targeted = resolved.for_prefix() if platform is None else _for_platform(resolved.for_prefix(), platform)
     facts = await work.planner.known(targeted, Request(definition=resolved.definition, ignore_image=True), what)
     lock = await _kept_or_solved(work, targeted, what, facts.lock_digest)

@@ -88,9 +88,9 @@ class PrefixBuilds:
         async with invalidate_launch_plans(self._launches):
             await self._store.artifacts.retire_prefix(broken.id)
         if lock.conda:
-            await (await self._engines.conda()).mend_cache(lock.conda)
+            await (await self._engines.conda()).repair_cache(lock.conda)
         if lock.wheels:
-            await (await self._engines.pip()).mend_cache(lock.wheels)
+            await (await self._engines.pip()).repair_cache(lock.wheels)
         await self._events.append("prefix-retired", artifact=broken.id, path=broken.path)
 
     async def _publish(self, flight: SharedTask[PrefixResult], wanted: PrefixRequest) -> PrefixResult:

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from roost.daemon.engines.conda.scripts import run_captured, scrubbed
+from roost.daemon.engines.conda.scripts import run_captured, sanitize_environment
 from roost.daemon.jobs.progress import Progress, Silent
 from roost.model.errors import StoreFullError
 from roost.model.locks.lock import CondaPackage, Lock, Wheel
@@ -101,7 +101,7 @@ async def python_tag(python: str) -> str:
     status = await asyncio.to_thread(os.stat, python)
     key = (await asyncio.to_thread(os.path.realpath, python), status.st_mtime_ns, status.st_ino)
     if key not in _tags:
-        output, code = await run_captured([python, "-I", "-S", "-c", _TAG], "/", scrubbed(os.environ))
+        output, code = await run_captured([python, "-I", "-S", "-c", _TAG], "/", sanitize_environment(os.environ))
         if code != 0:
             return ""
         _tags[key] = output.decode().strip()
@@ -253,7 +253,9 @@ async def _compile(python: str, jobs: Sequence[tuple[str, str]], stage: str, num
     content = os.fsencode("".join(f"{source}\0{target}\0" for source, target in jobs))
     await asyncio.to_thread(_write, names, content)
     # -S: no site, so no .pth of a package runs; warnings about other people's code are nobody's business here
-    await run_captured([python, "-I", "-S", "-W", "ignore", "-c", _COMPILE, names], "/", scrubbed(os.environ))
+    await run_captured(
+        [python, "-I", "-S", "-W", "ignore", "-c", _COMPILE, names], "/", sanitize_environment(os.environ)
+    )
 
 
 def _write(path: str, content: bytes) -> None:

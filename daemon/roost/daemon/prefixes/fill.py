@@ -25,7 +25,7 @@ async def fill_prefix(
 ) -> tuple[Filled, list[str]]:
     """Link, install and compile everything in ``lock`` under ``prefix``; what activation does is worked out last.
 
-    ``places`` are what ``hidden_places`` says of the lock. Also returns the names of packages that had been changed
+    ``places`` are what ``map_masked_urls`` says of the lock. Also returns the names of packages that had been changed
     in the caches, and so in every prefix that shares them.
     """
     changed: list[str] = []
@@ -42,9 +42,9 @@ async def fill_prefix(
             lock.wheels, prefix=prefix, python_path=python, progress=progress, credentials=secrets
         )
     await _compile(engines, lock, prefix, python, progress)
-    from roost.daemon.engines.conda.activation import activation
+    from roost.daemon.engines.conda.activation import compute_activation
 
-    changes = await activation(prefix)
+    changes = await compute_activation(prefix)
     return Filled(activation=changes, guards=await asyncio.to_thread(guards_of, prefix, lock)), changed
 
 

@@ -64,8 +64,8 @@ async def _altered(artifact: Artifact, lock: Lock) -> list[str]:
 async def _mend_caches(engines: Engines, locks: Iterable[Lock]) -> list[str]:
     packages = {package.sha256: package for lock in locks for package in lock.conda}
     wheels = {wheel.sha256: wheel for lock in locks for wheel in lock.wheels}
-    names = await (await engines.conda()).mend_cache(list(packages.values())) if packages else []
-    return sorted({*names, *(await (await engines.pip()).mend_cache(list(wheels.values())) if wheels else [])})
+    names = await (await engines.conda()).repair_cache(list(packages.values())) if packages else []
+    return sorted({*names, *(await (await engines.pip()).repair_cache(list(wheels.values())) if wheels else [])})
 
 
 async def _replace(prefixes: PrefixBuilds, broken: Artifact, lock: Lock) -> str:

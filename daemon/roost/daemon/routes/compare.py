@@ -12,7 +12,7 @@ from roost.daemon.compare.diff import lock_diff
 from roost.daemon.compare.operands import find_sides
 from roost.daemon.compare.outdated import find_outdated
 from roost.daemon.compare.rollback import roll_back
-from roost.daemon.engines.conda.platforms import baseline
+from roost.daemon.engines.conda.platforms import baseline_packages
 from roost.daemon.jobs.views import error_body
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.server.streams import send_messages
@@ -35,7 +35,7 @@ from roost.wire.plans import Difference
 async def diffs(call: Call[DiffRequest]) -> DiffResponse:
     body = call.body
     if body.platform is not None:
-        baseline(body.platform, {})  # refuses what is no platform
+        baseline_packages(body.platform, {})  # refuses what is no platform
     before, after = await find_sides(call.app[SERVICES], body.cwd, body.before, body.after, body.platform)
     definition = await asyncio.to_thread(_differences, before.resolved.canonical, after.resolved.canonical)
     settings = await asyncio.to_thread(

@@ -175,9 +175,9 @@ def check_rattler(root: str) -> Check:
 
 def check_interpreters(root: str) -> Check:
     """Pythons that a definition of pip packages alone can be built on."""
-    from roost.daemon.engines.host_python.engine import candidates
+    from roost.daemon.engines.host_python.interpreters import list_interpreters
 
-    found = sorted(set(candidates()))
+    found = sorted(set(list_interpreters()))
     if found:
         return Check(name="interpreters", state="ok", message=", ".join(found))
     hint = "Definitions with only pip packages need a Python of this machine, or a conda `python` among them."

@@ -102,10 +102,10 @@ def test_what_the_conda_engine_sends_to_whom(tmp_path: Path) -> None:
     (tmp_path / "auth.json").write_text(json.dumps(ENTRIES))
     given = {"https://own.example": "a:b", "//own.example": "no:no", "//more.example:8443": "c:d"}
     credentials = ChannelCredentials(str(tmp_path / "auth.json"), given)
-    assert credentials.for_request("x.bearer.example", "/") == {"Authorization": "Bearer b"}
-    assert credentials.for_request("own.example", "/") == {"Authorization": "Basic YTpi"}
-    assert credentials.for_request("more.example", "/") == {"Authorization": "Basic Yzpk"}
-    assert credentials.for_request("elsewhere.example", "/") is None
+    assert credentials.request_headers("x.bearer.example", "/") == {"Authorization": "Bearer b"}
+    assert credentials.request_headers("own.example", "/") == {"Authorization": "Basic YTpi"}
+    assert credentials.request_headers("more.example", "/") == {"Authorization": "Basic Yzpk"}
+    assert credentials.request_headers("elsewhere.example", "/") is None
     assert credentials.with_token("https://token.example/main") == "https://token.example/t/tk/main"
 
 

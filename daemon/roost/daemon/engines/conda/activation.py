@@ -1,4 +1,4 @@
-"""What ``conda activate`` does for a prefix, worked out once, as changes that can be replayed on any environment."""
+"""Compute what ``conda activate`` does for a prefix, once, as changes that can be replayed on any environment."""
 
 from __future__ import annotations
 
@@ -12,94 +12,92 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 
-from roost.daemon.engines.conda.scripts import SYSTEM_PATH, run_captured
-from roost.model.errors import BuildError
+from roost.daemon.engines.conda.errors import ActivationError
+from roost.daemon.engines.conda.scripts import SYSTEM_PATH, find_shell, run_captured
 from roost.model.records import Change
 
 _SENTINEL = "/roost/was/here/before"
 _SEPARATORS = (":", ";", ",", " ")
 _PASSED = ("HOME", "USER", "LOGNAME", "TMPDIR")
-"""All that a script sees of the daemon's own environment: what it makes must not depend on more."""
-_NOT_OURS = {"_", "SHLVL", "PWD", "OLDPWD"}
+"""What a script sees of the daemon's own environment; its result must not depend on more."""
+_SHELL_VARIABLES = {"_", "SHLVL", "PWD", "OLDPWD"}
 _UNSET = re.compile(r"^\s*unset\s+((?:-v\s+)?[A-Za-z_][\w ]*)", re.MULTILINE)
 
-# `command -p`: a script may have put an `env` of its own on PATH
-_SOURCE = """\
+# `command -p` because a script may have put an `env` of its own on PATH.
+_SOURCE_SCRIPT = """\
 out="$1"; shift
 for script in "$@"; do . "$script"; done
 command -p env -0 > "$out"
 """
 
 
-class ActivationError(BuildError):
-    """The prefix's activation scripts could not be run."""
+async def compute_activation(prefix: str, ambient: Mapping[str, str] | None = None) -> tuple[Change, ...]:
+    """Return the changes that activating ``prefix`` makes, in the order in which to make them.
 
-    code = "activation-failed"
+    A conda prefix sets PATH, ``CONDA_PREFIX`` and its like, the variables of ``conda-meta/state`` and
+    ``etc/conda/env_vars.d``, then whatever the scripts in ``etc/conda/activate.d`` do, which run here in a shell with a
+    sanitized environment. A virtual environment sets PATH and ``VIRTUAL_ENV`` and unsets ``PYTHONHOME``.
 
+    ``ambient`` is the environment from which the scripts see the user (``HOME`` …); default: the daemon's.
 
-async def activation(prefix: str, ambient: Mapping[str, str] | None = None) -> tuple[Change, ...]:
-    """The changes that activating ``prefix`` makes, in the order in which they are to be made.
-
-    ``ambient`` is what its scripts see of a user (``HOME`` …), where that is not to be the daemon's.
-
-    A conda prefix: PATH, ``CONDA_PREFIX`` and its like, the variables of ``conda-meta/state`` and
-    ``etc/conda/env_vars.d``, then what the scripts in ``etc/conda/activate.d`` do, which run here once in a scrubbed
-    shell. A virtual environment: PATH, ``VIRTUAL_ENV``, no ``PYTHONHOME``.
+    Raises:
+        ActivationError: if a script ends the shell that sources it.
     """
     bin_folder = Change(name="PATH", action="prepend", value=os.path.join(prefix, "bin"))
     if await asyncio.to_thread(os.path.isfile, os.path.join(prefix, "pyvenv.cfg")):
         virtual = Change(name="VIRTUAL_ENV", action="set", value=prefix)
         return (virtual, bin_folder, Change(name="PYTHONHOME", action="unset"))
     fixed = {"CONDA_PREFIX": prefix, "CONDA_DEFAULT_ENV": prefix, "CONDA_SHLVL": "1"}
-    fixed |= await asyncio.to_thread(_state_variables, prefix)
+    fixed |= await asyncio.to_thread(_read_variables, prefix)
     scripts = sorted(await asyncio.to_thread(glob.glob, f"{glob.escape(prefix)}/etc/conda/activate.d/*.sh"))
     changes = [bin_folder, *(Change(name=name, action="set", value=value) for name, value in fixed.items())]
     if scripts:
-        changes += await _of_scripts(prefix, scripts, fixed, os.environ if ambient is None else ambient)
+        changes += await _script_changes(prefix, scripts, fixed, os.environ if ambient is None else ambient)
     return tuple(changes)
 
 
-def _state_variables(prefix: str) -> dict[str, str]:
-    """Packages' variables first, the prefix's own over them, as conda reads them."""
+def _read_variables(prefix: str) -> dict[str, str]:
+    """Return the variables that packages set, overridden by the prefix's own, as conda reads them."""
     variables: dict[str, str] = {}
     for path in sorted(glob.glob(f"{glob.escape(prefix)}/etc/conda/env_vars.d/*.json")):
-        variables |= _strings(path)
-    state = _read(os.path.join(prefix, "conda-meta", "state"))
-    own = state.get("env_vars")
+        variables |= {name: str(value) for name, value in _read_json(path).items()}
+    own = _read_json(os.path.join(prefix, "conda-meta", "state")).get("env_vars")
     if isinstance(own, dict):
-        # conda marks a variable that was taken back with this word
+        # conda marks a variable that was unset again with this word
         variables |= {name: str(value) for name, value in own.items() if value != "***unset***"}
     return variables
 
 
-def _strings(path: str) -> dict[str, str]:
-    return {name: str(value) for name, value in _read(path).items()}
-
-
-def _read(path: str) -> dict[str, object]:
+def _read_json(path: str) -> dict[str, object]:
     with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as stream:
         content = json.load(stream)
         return content if isinstance(content, dict) else {}
     return {}
 
 
-async def _of_scripts(
+async def _script_changes(
     prefix: str, scripts: Sequence[str], fixed: Mapping[str, str], ambient: Mapping[str, str]
 ) -> list[Change]:
-    """Run the scripts twice: the second time with a mark in each variable that they touch, to see where they add."""
+    """Run the scripts twice, the second time with a marker in each variable that they touch.
+
+    The position of the marker shows whether a script replaces a variable, prepends to it or appends to it.
+    """
     base = {name: ambient[name] for name in _PASSED if name in ambient} | dict(fixed)
     base["PATH"] = f"{os.path.join(prefix, 'bin')}:{SYSTEM_PATH}"
-    after = await _source(prefix, scripts, base)
-    touched = {name for name, value in after.items() if base.get(name) != value} - _NOT_OURS
-    removable = await asyncio.to_thread(_unset_names, scripts)
+    after = await _source_scripts(prefix, scripts, base)
+    touched = {name for name, value in after.items() if base.get(name) != value} - _SHELL_VARIABLES
+    removable = await asyncio.to_thread(_find_unset_names, scripts)
     marked = {name: _SENTINEL for name in (touched | removable) - {"PATH"} if name not in base}
-    again = await _source(prefix, scripts, base | marked)
-    changes = [_change(name, base.get(name, _SENTINEL), after[name], again.get(name, "")) for name in sorted(touched)]
-    gone = {name for name in {**base, **marked} if name not in again} - touched - _NOT_OURS
-    return changes + [Change(name=name, action="unset") for name in sorted(gone)]
+    again = await _source_scripts(prefix, scripts, base | marked)
+    changes = [
+        _derive_change(name, base.get(name, _SENTINEL), after[name], again.get(name, "")) for name in sorted(touched)
+    ]
+    unset = {name for name in {**base, **marked} if name not in again} - touched - _SHELL_VARIABLES
+    return changes + [Change(name=name, action="unset") for name in sorted(unset)]
 
 
-def _unset_names(scripts: Sequence[str]) -> set[str]:
+def _find_unset_names(scripts: Sequence[str]) -> set[str]:
+    """Return the variables that the scripts unset, by their text: one that is not set leaves no trace at run time."""
     names: set[str] = set()
     for script in scripts:
         with open(script, encoding="utf-8", errors="replace") as stream:
@@ -108,8 +106,11 @@ def _unset_names(scripts: Sequence[str]) -> set[str]:
     return names
 
 
-def _change(name: str, before: str, alone: str, again: str) -> Change:
-    """``before`` is what the variable held when the scripts left ``again``; ``alone`` what they leave with none."""
+def _derive_change(name: str, before: str, alone: str, again: str) -> Change:
+    """Return the change of one variable.
+
+    ``alone`` is its value after the first run; ``again`` its value after the second run, which began with ``before``.
+    """
     start, found, end = again.partition(before)
     if not found:
         return Change(name=name, action="set", value=alone)
@@ -120,14 +121,14 @@ def _change(name: str, before: str, alone: str, again: str) -> Change:
     return Change(name=name, action="set", value=alone)
 
 
-async def _source(prefix: str, scripts: Sequence[str], base: Mapping[str, str]) -> dict[str, str]:
-    """The environment that the scripts leave behind."""
-    shell = await asyncio.to_thread(lambda: shutil.which("bash", path=SYSTEM_PATH) or "/bin/sh")
+async def _source_scripts(prefix: str, scripts: Sequence[str], base: Mapping[str, str]) -> dict[str, str]:
+    """Run ``scripts`` in one shell with the environment ``base``; return the environment that they leave."""
+    shell = await find_shell()
     folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="roost-activation-")
-    left = os.path.join(folder, "environment")
+    result = os.path.join(folder, "environment")
     try:
-        output, status = await run_captured([shell, "-c", _SOURCE, shell, left, *scripts], prefix, base)
-        content = await asyncio.to_thread(_content, left)
+        output, status = await run_captured([shell, "-c", _SOURCE_SCRIPT, shell, result, *scripts], prefix, base)
+        content = await asyncio.to_thread(_read_content, result)
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     if content is None:
@@ -139,7 +140,7 @@ async def _source(prefix: str, scripts: Sequence[str], base: Mapping[str, str]) 
     return {name: value for name, _, value in pairs if name.isidentifier()}
 
 
-def _content(path: str) -> bytes | None:
+def _read_content(path: str) -> bytes | None:
     with contextlib.suppress(OSError), open(path, "rb") as stream:
         return stream.read() or None
     return None

@@ -1,6 +1,6 @@
-"""What packages may count on: the fixed baseline of virtual packages for each platform, and what this machine has.
+"""Virtual packages: the fixed baseline that a solve assumes for each platform, and whether this machine has it.
 
-A solve never looks at the machine it runs on, so that it gives the same lock everywhere: it assumes the baseline
+A solve never looks at the machine it runs on, so that it returns the same lock everywhere: it assumes the baseline
 (linux-64: glibc 2.28, linux 4.18, the first level of x86_64), what the platform's suffix promises, and what the
 definition states under ``[system]``. A machine that has less refuses the lock.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from roost.model.errors import BuildError, InvalidDefinitionError
+from roost.daemon.engines.conda.errors import MachineLacksError, PlatformUnknownError, SystemInvalidError
 
 BASELINE_GLIBC = "2.28"
 """The glibc that packages for Linux may count on, wheels too, unless ``[system]`` states another."""
@@ -24,7 +24,8 @@ _BASELINES: dict[str, dict[str, str]] = {
     "osx-arm64": {"__unix": "0", "__osx": "11.0", "__archspec": "m1"},
     "win-64": {"__win": "10.0", "__archspec": "x86_64"},
 }
-_STATED = {"cuda", "glibc", "linux", "osx", "win", "archspec"}
+_STATABLE = {"cuda", "glibc", "linux", "osx", "win", "archspec"}
+"""What ``[system]`` may state."""
 
 _LEVELS = {
     name: level
@@ -37,34 +38,24 @@ _LEVELS = {
     }.items()
     for name in names
 }  # fmt: skip
-"""archspec's microarchitectures to the psABI level of x86-64 that they have."""
+"""archspec's microarchitectures to their psABI level of x86-64."""
 
 
-class PlatformUnknownError(InvalidDefinitionError):
-    """No baseline is known for the platform."""
-
-    code = "platform-unknown"
-
-
-class SystemInvalidError(InvalidDefinitionError):
-    """``[system]`` states something that is no virtual package, or no version."""
-
-    code = "system-invalid"
-
-
-class MachineLacksError(BuildError):
-    """This machine has less than the lock was solved for."""
-
-    code = "machine-lacks"
-
-
-def subdir_of(platform: str) -> str:
-    """``linux-64+cuda12`` → ``linux-64``."""
+def conda_subdir(platform: str) -> str:
+    """Return the conda subdir of a platform: ``linux-64+cuda12`` → ``linux-64``."""
     return platform.partition("+")[0]
 
 
-def baseline(platform: str, system: Mapping[str, str]) -> dict[str, str]:
-    """Virtual package to version (``__archspec``: to its name), as a solve for ``platform`` assumes them."""
+def baseline_packages(platform: str, system: Mapping[str, str]) -> dict[str, str]:
+    """Return the virtual packages that a solve for ``platform`` assumes, by name (``__glibc``) to version.
+
+    ``__archspec`` has the name of a microarchitecture in place of a version. ``system`` is the definition's
+    ``[system]`` (names without the underscores); it overrides the baseline.
+
+    Raises:
+        PlatformUnknownError: if there is no baseline for ``platform``.
+        SystemInvalidError: if ``system`` states an unknown name or an invalid version.
+    """
     subdir, _, suffix = platform.partition("+")
     if subdir not in _BASELINES:
         raise PlatformUnknownError(
@@ -74,26 +65,27 @@ def baseline(platform: str, system: Mapping[str, str]) -> dict[str, str]:
     if suffix.startswith("cuda"):
         packages["__cuda"] = suffix.removeprefix("cuda")
     for name, version in system.items():
-        _check_stated(name, version)
+        if name not in _STATABLE:
+            raise SystemInvalidError(f"[system] states {name!r}; it can state {', '.join(sorted(_STATABLE))}")
+        pattern = r"[a-z0-9_]+" if name == "archspec" else r"\d+(\.\d+)*"
+        if not re.fullmatch(pattern, version):
+            raise SystemInvalidError(f'[system] {name} = "{version}" is no version', hint='Write it like "12.4".')
         packages[f"__{name}"] = version
     return packages
-
-
-def _check_stated(name: str, version: str) -> None:
-    if name not in _STATED:
-        raise SystemInvalidError(f"[system] states {name!r}; it can state {', '.join(sorted(_STATED))}")
-    pattern = r"[a-z0-9_]+" if name == "archspec" else r"\d+(\.\d+)*"
-    if not re.fullmatch(pattern, version):
-        raise SystemInvalidError(f'[system] {name} = "{version}" is no version', hint='Write it like "12.4".')
 
 
 def check_machine(system: Mapping[str, str], detected: Mapping[str, str]) -> None:
     """Refuse a lock that was solved for more than this machine has.
 
-    ``system`` is the lock's, ``detected`` what :meth:`CondaEngine.detect` found, both in the form of :func:`baseline`.
-    Raises :class:`MachineLacksError` naming everything that is missing or too old.
+    ``system`` is the lock's, ``detected`` what :meth:`CondaEngine.detect_virtual_packages` found; both have the form
+    of :func:`baseline_packages`.
+
+    Raises:
+        MachineLacksError: naming everything that is missing or too old.
     """
-    lacking = [text for name, needed in sorted(system.items()) if (text := _lack(name, needed, detected.get(name)))]
+    lacking = [
+        text for name, needed in sorted(system.items()) if (text := _describe_lack(name, needed, detected.get(name)))
+    ]
     if lacking:
         raise MachineLacksError(
             f"This machine lacks what the packages were solved for: {'; '.join(lacking)}",
@@ -102,25 +94,23 @@ def check_machine(system: Mapping[str, str], detected: Mapping[str, str]) -> Non
         )
 
 
-def _lack(name: str, needed: str, found: str | None) -> str:
+def _describe_lack(name: str, needed: str, found: str | None) -> str:
+    """Return what is missing of the virtual package ``name``; empty if it is sufficient."""
     if found is None:
         return f"{name} {needed} is needed and there is none"
     if name == "__archspec":
-        return _lack_level(needed, found)
-    if _version(found) < _version(needed):
+        # Compared only if both levels are known: a processor too new for the table is assumed to suffice.
+        found_level, needed_level = _LEVELS.get(found), _LEVELS.get(needed)
+        if found_level is not None and needed_level is not None and found_level < needed_level:
+            return f"a processor of level {needed} is needed and it is {found}"
+        return ""
+    if _version_numbers(found) < _version_numbers(needed):
         return f"{name} {needed} is needed and it has {found}"
     return ""
 
 
-def _lack_level(needed: str, found: str) -> str:
-    """Levels are compared where both are known; a processor too new for the table is given the benefit."""
-    has, wants = _LEVELS.get(found), _LEVELS.get(needed)
-    if has is not None and wants is not None and has < wants:
-        return f"a processor of level {needed} is needed and it is {found}"
-    return ""
-
-
-def _version(text: str) -> tuple[int, ...]:
+def _version_numbers(text: str) -> tuple[int, ...]:
+    """Return the numbers of a version without trailing zeros, so that 12.0 equals 12."""
     numbers = [int(number) for number in re.findall(r"\d+", text)]
     while numbers and numbers[-1] == 0:
         numbers.pop()

@@ -1,25 +1,26 @@
-"""Between rattler's records and the lock's ``CondaPackage``."""
+"""Convert between rattler's types and those of a lock."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
-from rattler import PackageRecord, RepoDataRecord
+from rattler import BuildString, GenericVirtualPackage, PackageName, PackageRecord, RepoDataRecord, Version
 
 from roost.model.locks.lock import CondaPackage
 
-_OF_THE_PLACE = ("url", "channel", "fn")  # where it was found: kept apart, or rewritten
+_LOCATION_FIELDS = ("url", "channel", "fn")
+"""Where the record was found; ``CondaPackage`` has fields of its own for it."""
 _DIGESTS = ("sha256", "md5")
 
 
 def to_package(record: RepoDataRecord, url: str) -> CondaPackage:
-    """The lock's form of a solved record that canonically lies at ``url``."""
+    """Return the lock's form of a solved record whose canonical URL is ``url``."""
     content = json.loads(record.to_json())
-    for key in _OF_THE_PLACE:
+    for key in _LOCATION_FIELDS:
         content.pop(key, None)
     return CondaPackage(
         name=record.name.normalized,
@@ -35,9 +36,9 @@ def to_package(record: RepoDataRecord, url: str) -> CondaPackage:
 
 
 def to_records(packages: Iterable[CondaPackage], fetch_url: Callable[[str], str]) -> list[RepoDataRecord]:
-    """rattler's form of locked packages, each to be fetched from ``fetch_url(package.url)``. Blocks: writes a file.
+    """Return rattler's form of locked packages, each to be fetched from ``fetch_url(package.url)``.
 
-    rattler reads a record with all its fields from a file only.
+    Blocks: rattler reads a record with all its fields only from a file, so each is written to one.
     """
     with tempfile.TemporaryDirectory(prefix="roost-records-") as folder:
         path = os.path.join(folder, "index.json")
@@ -45,7 +46,15 @@ def to_records(packages: Iterable[CondaPackage], fetch_url: Callable[[str], str]
 
 
 def _to_record(package: CondaPackage, path: str, url: str) -> RepoDataRecord:
-    record = {**_minimal(package), **package.record}
+    required = {
+        "name": package.name,
+        "version": package.version,
+        "build": package.build,
+        "build_number": 0,
+        "subdir": package.subdir,
+        "depends": [],
+    }
+    record = {**required, **package.record}
     with open(path, "wb") as stream:
         stream.write(msgspec.json.encode({k: v for k, v in record.items() if k not in _DIGESTS}))
     digests = {key: str(record[key]) for key in _DIGESTS if record.get(key)}
@@ -56,13 +65,26 @@ def _to_record(package: CondaPackage, path: str, url: str) -> RepoDataRecord:
     return RepoDataRecord(parsed, package.file_name, url, channel)
 
 
-def _minimal(package: CondaPackage) -> dict[str, object]:
-    """What a record must have at the least."""
-    return {
-        "name": package.name,
-        "version": package.version,
-        "build": package.build,
-        "build_number": 0,
-        "subdir": package.subdir,
-        "depends": [],
-    }
+def canonical_url(record: RepoDataRecord, sources: Mapping[str, str]) -> str:
+    """Return the canonical URL of a record; ``sources`` are the URLs fetched from to the canonical ones."""
+    for source, canonical in sorted(sources.items(), key=lambda pair: -len(pair[0])):
+        if record.url.startswith(source + "/"):
+            return canonical + record.url[len(source) :]
+    return record.url
+
+
+def sort_by_dependency(packages: Sequence[CondaPackage], records: list[RepoDataRecord]) -> list[CondaPackage]:
+    """Return ``packages`` with dependencies first; ``records`` are the same packages in rattler's form."""
+    by_name = {package.name: package for package in packages}
+    return [by_name[record.name.normalized] for record in PackageRecord.sort_topologically(list(records))]
+
+
+def to_virtual_package(name: str, value: str) -> GenericVirtualPackage:
+    """Return rattler's form of a virtual package; ``__archspec`` has its value in the build string."""
+    version, build = ("1", value) if name == "__archspec" else (value, "0")
+    return GenericVirtualPackage(PackageName(name), Version(version), BuildString(build))
+
+
+def virtual_version(package: GenericVirtualPackage) -> str:
+    """Return the value of a virtual package, the opposite of :func:`to_virtual_package`."""
+    return str(package.build_string) if package.name.normalized == "__archspec" else str(package.version)

@@ -1,4 +1,7 @@
-"""The order of conda's versions, which is not that of PEP 440 (``1.0a`` is later than ``1.0_``): rattler knows it."""
+"""Compare and match versions as conda does; its order is not that of PEP 440 (``1.0a`` is later than ``1.0_``).
+
+A module of its own because it needs rattler and nothing of the engine.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,22 @@ from roost.model.syntax.specs import MatchSpecError, to_rattler
 _INVALID = (InvalidMatchSpecError, InvalidVersionError, InvalidVersionSpecError)
 
 
-def conda_order(first: str, second: str) -> int:
-    """Below 0 where ``first`` is the earlier version, above 0 where it is the later, 0 where they are equal."""
+def compare_versions(first: str, second: str) -> int:
+    """Return a negative number if ``first`` is the earlier version, a positive one if the later, 0 if they are equal.
+
+    If either is not a conda version, conda's rules do not apply and both are compared as plain texts with numbers.
+    """
     try:
         left, right = Version(first), Version(second)
-    except Exception:  # rattler has no public class for it; a channel may hold what is no version
+    except Exception:  # rattler has no public class for the error; a channel may list invalid versions
         return plain_order(first, second)
     return (left > right) - (left < right)
 
 
-def matching(name: str, constraint: str, versions: Sequence[tuple[str, str]]) -> list[bool] | None:
-    """For each version and build, whether ``name constraint`` means it; ``None`` where that is no match spec. Blocks.
+def match_versions(name: str, constraint: str, versions: Sequence[tuple[str, str]]) -> list[bool] | None:
+    """Return for each version and build whether ``name constraint`` matches it. Blocks.
 
-    A version that conda could not have is meant by no constraint.
+    An invalid version matches no constraint. ``None`` if ``name constraint`` is not a match spec.
     """
     try:
         spec = MatchSpec(to_rattler(f"{name} {constraint}"))
@@ -36,14 +42,10 @@ def matching(name: str, constraint: str, versions: Sequence[tuple[str, str]]) ->
 
 def _matches(spec: MatchSpec, name: str, version: str, build: str) -> bool:
     try:
-        return spec.matches(PackageRecord(name, version, _build(build), 0, "noarch"))
+        try:
+            build_string = BuildString(build)
+        except ValueError:  # a wheel has no build string, and rattler does not accept every text
+            build_string = BuildString("0")
+        return spec.matches(PackageRecord(name, version, build_string, 0, "noarch"))
     except _INVALID:
         return False
-
-
-def _build(text: str) -> BuildString:
-    """A wheel has none, and rattler takes not every text for one."""
-    try:
-        return BuildString(text)
-    except ValueError:
-        return BuildString("0")

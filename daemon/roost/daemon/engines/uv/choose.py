@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 import msgspec
 from packaging.utils import canonicalize_name
 
-from roost.daemon.engines.host_python import engine
+from roost.daemon.engines.host_python import interpreters
 from roost.daemon.engines.uv.builds import needs_build
 from roost.daemon.engines.uv.errors import (
     LockNeedsBuildError,
@@ -237,7 +237,7 @@ class Choice:
             "pylock",
             *self._translated.arguments(),
         ]
-        options += ["--python", python.executable or engine.own_interpreter()]
+        options += ["--python", python.executable or interpreters.own_interpreter()]
         if python.executable is None:
             options += ["--python-version", python.version]
         target = uv_platform(request.platform, request.glibc, python.libc if python.executable else None)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 from uv import find_uv_bin
 
-from roost.daemon.engines.host_python import engine
+from roost.daemon.engines.host_python import engine, interpreters
 from roost.daemon.engines.uv import prefix as uv_prefix
 from roost.daemon.engines.uv.choose import Choice, PythonFacts, ResolutionRequest
 from roost.daemon.engines.uv.errors import translate
@@ -250,7 +250,7 @@ class PipEngine:
         """Where a built or given wheel is, its sha256 checked. Raises WheelMissingError, DigestMismatchError."""
         return await asyncio.to_thread(self._store.locked, wheel)
 
-    async def mend_cache(self, wheels: Sequence[Wheel]) -> list[str]:
+    async def repair_cache(self, wheels: Sequence[Wheel]) -> list[str]:
         """Compare uv's unpacked copies of ``wheels`` with their RECORDs, every file, and drop the packages that differ
         (their names): the next install fetches them anew."""
         return await self._drop_damaged(wheels, thorough=True)
@@ -282,7 +282,7 @@ async def _facts(python: PythonFacts | HostPython) -> PythonFacts:
     if isinstance(python, PythonFacts):
         return python
     await asyncio.to_thread(engine.check_unchanged, python)
-    probed = await asyncio.to_thread(engine.probe, python.executable)
+    probed = await asyncio.to_thread(interpreters.probe_interpreter, python.executable)
     libc = probed.libc if probed else ""
     return PythonFacts(version=python.version, executable=python.executable, libc=libc)
 

@@ -6,13 +6,13 @@ import pytest
 
 from roost.daemon.credentials.substitution import VariableMissingError
 from roost.daemon.engines.conda.channels import (
-    Routes,
-    channel_url,
-    channel_urls,
-    expand,
-    hidden,
-    quoted,
-    secrets_of,
+    ChannelRoutes,
+    canonical_urls,
+    collect_secrets,
+    expand_variables,
+    mask_path,
+    quote_braces,
+    resolve_channels,
     split_channel,
 )
 
@@ -30,12 +30,12 @@ from roost.daemon.engines.conda.channels import (
         ("pkgs/main", ["https://repo.anaconda.com/pkgs/main"]),
     ],
 )
-def test_channel_url(name: str, urls: list[str]) -> None:
-    assert channel_url(name) == urls
+def test_canonical_urls(name: str, urls: list[str]) -> None:
+    assert canonical_urls(name) == urls
 
 
 def test_channels_keep_their_order_and_lose_their_secrets() -> None:
-    found = channel_urls(
+    found = resolve_channels(
         ["https://${USER_}:pw@host/b", "https://host2/t/secret-1/a", "b", "https://host/b"],
         {"USER_": "me"},
         "https://alias",
@@ -47,25 +47,25 @@ def test_channels_keep_their_order_and_lose_their_secrets() -> None:
 def test_secrets_come_from_variables_too() -> None:
     given = {"https://a": "me:${PW}", "https://b": "me:pa$$word"}
     variables = {"PW": "hush", "TOKEN": "tok-1"}
-    assert secrets_of(["https://c/t/${TOKEN}/x", "numpy"], variables, given) == {
+    assert collect_secrets(["https://c/t/${TOKEN}/x", "numpy"], variables, given) == {
         "https://a": "me:hush", "https://b": "me:pa$$word", "https://c": "/t/tok-1",
     }  # fmt: skip
 
 
 def test_a_missing_variable_is_named() -> None:
     with pytest.raises(VariableMissingError, match="TOKEN") as caught:
-        expand("https://host/t/${TOKEN}/a", {})
+        expand_variables("https://host/t/${TOKEN}/a", {})
     assert "Set TOKEN" in caught.value.hint
     assert caught.value.fields == {"variables": ["TOKEN"]}, "so that the client sends it"
 
 
 def test_a_variable_in_a_path_is_hidden_and_one_in_a_host_is_not() -> None:
     given = {"TOKEN": "tok-en", "LONGER": "tok-en-too", "SHORT": "abc"}
-    assert hidden("https://tok-en.example/tok-en/abc/tok-en-too", given) == (
+    assert mask_path("https://tok-en.example/tok-en/abc/tok-en-too", given) == (
         "https://tok-en.example/${TOKEN}/abc/${LONGER}"
     )
-    assert hidden("conda-forge", given) == "conda-forge"
-    assert quoted("https://h/${TOKEN}/x") == "https://h/$%7BTOKEN%7D/x"
+    assert mask_path("conda-forge", given) == "conda-forge"
+    assert quote_braces("https://h/${TOKEN}/x") == "https://h/$%7BTOKEN%7D/x"
 
 
 def test_the_longest_mirror_that_is_there_counts() -> None:
@@ -73,7 +73,7 @@ def test_the_longest_mirror_that_is_there_counts() -> None:
         "https://conda.anaconda.org": ["file:///mirrors"],
         "conda-forge": ["file:///gone", "file:///srv/forge", "https://mirror/forge"],
     }
-    routes = Routes(mirrors, lambda path: path != "/gone")
+    routes = ChannelRoutes(mirrors, lambda path: path != "/gone")
     forge = "https://conda.anaconda.org/conda-forge"
     assert routes.fetch_url(forge + "/noarch/a-1-0.conda") == "file:///srv/forge/noarch/a-1-0.conda"
     assert routes.fetch_url("https://conda.anaconda.org/bioconda") == "file:///mirrors/bioconda"

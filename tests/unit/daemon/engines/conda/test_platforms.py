@@ -1,29 +1,24 @@
-"""The baseline, and the refusal of a machine that has less."""
+"""The baseline of virtual packages, and the refusal of a machine that has less."""
 
 from __future__ import annotations
 
 import pytest
 
-from roost.daemon.engines.conda.platforms import (
-    MachineLacksError,
-    PlatformUnknownError,
-    SystemInvalidError,
-    baseline,
-    check_machine,
-)
+from roost.daemon.engines.conda.errors import MachineLacksError, PlatformUnknownError, SystemInvalidError
+from roost.daemon.engines.conda.platforms import baseline_packages, check_machine
 
 LINUX = {"__unix": "0", "__linux": "4.18", "__glibc": "2.28", "__archspec": "x86_64"}
 
 
 def test_baseline_is_fixed() -> None:
-    assert baseline("linux-64", {}) == LINUX
-    assert baseline("osx-arm64", {})["__osx"] == "11.0"
-    assert "__cuda" not in baseline("linux-aarch64", {})
+    assert baseline_packages("linux-64", {}) == LINUX
+    assert baseline_packages("osx-arm64", {})["__osx"] == "11.0"
+    assert "__cuda" not in baseline_packages("linux-aarch64", {})
 
 
 def test_only_suffix_and_system_add_to_it() -> None:
-    assert baseline("linux-64+cuda12", {}) == {**LINUX, "__cuda": "12"}
-    assert baseline("linux-64+cuda12", {"cuda": "12.4", "glibc": "2.36"}) == {
+    assert baseline_packages("linux-64+cuda12", {}) == {**LINUX, "__cuda": "12"}
+    assert baseline_packages("linux-64+cuda12", {"cuda": "12.4", "glibc": "2.36"}) == {
         **LINUX,
         "__cuda": "12.4",
         "__glibc": "2.36",
@@ -32,11 +27,11 @@ def test_only_suffix_and_system_add_to_it() -> None:
 
 def test_unknown_platform_and_system_are_refused() -> None:
     with pytest.raises(PlatformUnknownError, match="linux-65"):
-        baseline("linux-65", {})
+        baseline_packages("linux-65", {})
     with pytest.raises(SystemInvalidError, match="musl"):
-        baseline("linux-64", {"musl": "1"})
+        baseline_packages("linux-64", {"musl": "1"})
     with pytest.raises(SystemInvalidError, match="twelve"):
-        baseline("linux-64", {"cuda": "twelve"})
+        baseline_packages("linux-64", {"cuda": "twelve"})
 
 
 @pytest.mark.parametrize(

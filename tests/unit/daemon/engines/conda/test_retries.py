@@ -1,8 +1,9 @@
-"""A try that meets the threads of one that failed just before is made again; other failures are told at once."""
+"""Linking is retried if threads of the try before disturbed it; other failures are raised at once."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,39 +15,48 @@ GONE = "failed to copy file from /c/python-1/x to /p/x: No such file or director
 
 
 class Tries:
-    """Fails with ``messages``, one after the other, and then does not."""
+    """Stands in for linking once: fails with ``messages``, one after the other, then succeeds."""
 
     def __init__(self, *messages: str) -> None:
         self.messages = list(messages)
         self.made = 0
 
-    async def __call__(self) -> None:
+    async def __call__(self, *_: Any) -> None:
         self.made += 1
         if self.messages:
             raise LinkError(self.messages.pop(0))
 
 
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def link_with(monkeypatch: pytest.MonkeyPatch, tries: Tries, prefix: Path, *, fetching: bool) -> None:
     monkeypatch.setattr(link, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(link, "_link_once", tries)
+    unused: Any = None
+    await link.link_records(
+        [], str(prefix), cache_dir="/c", client=unused, reporter=unused, idle_timeout=1.0, fetching=fetching
+    )
 
 
-async def test_it_is_made_again_in_an_empty_prefix(tmp_path: Path) -> None:
+async def test_linking_is_retried_in_an_empty_prefix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "half").write_text("")
     tries = Tries(DISTURBED, GONE)
-    await link._retried(tries, str(tmp_path), "/c", tries=3)
+    await link_with(monkeypatch, tries, tmp_path, fetching=True)
     assert tries.made == 3
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("messages", "most", "made"),
-    [([DISTURBED] * 5, 3, 3), ([DISTURBED], 1, 1), (["no space for it"], 3, 1), ([GONE.replace("/c/", "/e/")], 3, 1)],
+    ("messages", "fetching", "made"),
+    [
+        ([DISTURBED] * 5, True, 3),
+        ([DISTURBED], False, 1),
+        (["no space for it"], True, 1),
+        ([GONE.replace("/c/", "/e/")], True, 1),
+    ],
 )
-async def test_other_failures_and_the_last_one_are_told(
-    tmp_path: Path, messages: list[str], most: int, made: int
+async def test_other_failures_and_the_last_one_are_raised(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, messages: list[str], fetching: bool, made: int
 ) -> None:
     tries = Tries(*messages)
     with pytest.raises(LinkError):
-        await link._retried(tries, str(tmp_path), "/c", tries=most)
+        await link_with(monkeypatch, tries, tmp_path, fetching=fetching)
     assert tries.made == made

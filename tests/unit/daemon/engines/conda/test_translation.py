@@ -12,11 +12,8 @@ from roost.daemon.engines.conda.errors import (
     PackageDigestMismatchError,
     PackageMissingError,
     SolveError,
-    translate,
-    translated,
 )
-from roost.daemon.engines.conda.explicit import ExplicitUrlError, parse_explicit
-from roost.daemon.engines.conda.provides import distributions
+from roost.daemon.engines.conda.translation import translate_error, translate_errors
 from roost.model.errors import BuildError, CodedError, StoreFullError
 
 
@@ -54,7 +51,7 @@ CASES = [
 
 @pytest.mark.parametrize(("kind", "text", "expected"), CASES)
 def test_translation(kind: str, text: str, expected: type[CodedError]) -> None:
-    error = translate(raised(kind, text), "linking 3 packages")
+    error = translate_error(raised(kind, text), "linking 3 packages")
     assert type(error) is expected
     assert error.hint
     assert error.message
@@ -62,16 +59,16 @@ def test_translation(kind: str, text: str, expected: type[CodedError]) -> None:
 
 def test_secrets_in_rattlers_texts_are_taken_out() -> None:
     text = "error sending request for url (https://me:secret@host/t/tok-secret/a/noarch/repodata.json)"
-    error = translate(raised("GatewayError", text), "solving")
+    error = translate_error(raised("GatewayError", text), "solving")
     assert "secret" not in error.message + str(error.fields)
     assert "host" in error.message
 
 
 def test_only_exceptions_are_translated() -> None:
-    with pytest.raises(KeyboardInterrupt), translated("solving"):
+    with pytest.raises(KeyboardInterrupt), translate_errors("solving"):
         raise KeyboardInterrupt
     panic = type("PanicException", (BaseException,), {})
-    with pytest.raises(BuildError, match="solving"), translated("solving"):
+    with pytest.raises(BuildError, match="solving"), translate_errors("solving"):
         raise panic("index out of bounds")
 
 
@@ -87,35 +84,6 @@ def test_only_exceptions_are_translated() -> None:
     ],
 )
 def test_a_failed_solve_says_what_to_do(reason: str, hint: str) -> None:
-    error = translate(raised("SolverError", f"Cannot solve the request because of: {reason}"), "solving")
+    error = translate_error(raised("SolverError", f"Cannot solve the request because of: {reason}"), "solving")
     assert hint in error.hint
     assert "Cannot solve the request" not in error.message
-
-
-def test_explicit_lines() -> None:
-    item = parse_explicit("https://u:p@host/t/tok-1/c/linux-64/a-b-1.0-py_0.tar.bz2#" + "a" * 32, "linux-64")
-    assert (item.url, item.name, item.subdir) == ("https://host/c/linux-64/a-b-1.0-py_0.tar.bz2", "a-b", "linux-64")
-    assert (item.channel, item.md5, item.sha256) == ("https://host/c", "a" * 32, "")
-    assert parse_explicit("https://h/c/noarch/a-1-0.conda#sha256:" + "B" * 64, "linux-64").sha256 == "b" * 64
-    for wrong in (
-        "a-1-0.conda",
-        "https://h/c/noarch/a.zip",
-        "https://h/c/noarch/a-1-0.conda#abc",
-        "https://h/c/osx-64/a-1-0.conda",
-    ):
-        with pytest.raises(ExplicitUrlError):
-            parse_explicit(wrong, "linux-64")
-
-
-def test_distributions_by_their_folders() -> None:
-    paths = [
-        "site-packages/Foo_Bar.baz-1.0.post1.dist-info/METADATA",
-        "lib/python3.11/site-packages/six-1.16.0.dist-info/RECORD",
-        "lib/python3.11/site-packages/old-2.0-py3.11.egg-info/PKG-INFO",
-        "share/doc/not-1.0.dist-info",
-    ]
-    found = distributions(paths)
-    assert found["foo-bar-baz"] == "1.0.post1"
-    assert found["six"] == "1.16.0"
-    assert found["old"] == "2.0"
-    assert "not" not in found

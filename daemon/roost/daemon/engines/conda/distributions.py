@@ -1,0 +1,69 @@
+"""Which pip distributions conda packages contain: the names differ (``python-tzdata`` contains ``tzdata``)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+from rattler import Client, PathsJson
+
+from roost.daemon.engines.conda import cache
+from roost.daemon.engines.conda.translation import translate_errors
+from roost.model.locks.lock import CondaPackage
+
+_INFO_FOLDER = re.compile(r"(?:^|/)site-packages/([^/-]+)-([^/-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info(?:/|$)")
+_CONCURRENCY = 8
+
+
+async def find_distributions(
+    packages: Sequence[CondaPackage], cache_dir: str, fetch_url: Callable[[str], Awaitable[str]], client: Client
+) -> dict[str, str]:
+    """Return the distributions in ``packages``: normalised name (PEP 503) to version.
+
+    Only packages that depend on Python can contain one; Python itself contains none.
+    """
+    limit = asyncio.Semaphore(_CONCURRENCY)
+
+    async def list_with_limit(package: CondaPackage) -> list[str]:
+        async with limit:
+            return await _list_files(package, cache_dir, await fetch_url(package.url), client)
+
+    candidates = [package for package in packages if _depends_on_python(package)]
+    found: dict[str, str] = {}
+    for paths in await asyncio.gather(*(list_with_limit(package) for package in candidates)):
+        found |= parse_distributions(paths)
+    return found
+
+
+def _depends_on_python(package: CondaPackage) -> bool:
+    depends = package.record.get("depends", [])
+    names = [str(spec).split()[0] for spec in depends] if isinstance(depends, list) else []
+    return package.record.get("noarch") == "python" or any(n in ("python", "python_abi", "pypy") for n in names)
+
+
+def parse_distributions(paths: Iterable[str]) -> dict[str, str]:
+    """Return the distributions whose ``.dist-info`` folders are among ``paths``.
+
+    The name of the folder has both name and version (PyPA's "Recording installed projects").
+    """
+    found = {match.groups() for path in paths if (match := _INFO_FOLDER.search(path))}
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in sorted(found)}
+
+
+async def _list_files(package: CondaPackage, cache_dir: str, url: str, client: Client) -> list[str]:
+    if await asyncio.to_thread(cache.is_cached, cache_dir, package):
+        folder = cache.entry_folder(cache_dir, package)
+        try:
+            return [entry.path for entry in await asyncio.to_thread(cache.read_paths, folder)]
+        except (OSError, msgspec.MsgspecError):
+            pass  # dropped from the cache meanwhile: the channel has the list too
+    with translate_errors(f"reading the list of files of {package.file_name}"):
+        content: PathsJson | None
+        if url.startswith("file://"):
+            content = await asyncio.to_thread(PathsJson.from_package_archive, Path(url.removeprefix("file://")))
+        else:
+            content = await PathsJson.from_remote_url(client, url)
+    return [str(entry.relative_path) for entry in content.paths] if content is not None else []
