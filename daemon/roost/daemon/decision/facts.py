@@ -1,5 +1,4 @@
-"""What a decision is made from: the request, and what is known. Pure values; ``planner`` and ``image_facts`` gather
-them, ``decide`` and ``decide_images`` read them."""
+"""What a decision is made from: the request, and the facts about it. Values only."""
 
 from __future__ import annotations
 
@@ -17,83 +16,87 @@ PREFIX_TARGETS = frozenset({"local"})
 IMAGE_TARGETS = frozenset({"docker"})
 
 BasePolicy = Literal["pin", "warn", "follow"]
+"""What a moved tag of a base image means for a generation that keeps the old one: nothing, a reason in the plan, or a
+new generation."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody asked for."""
+    """What is requested: a definition for a target."""
 
     definition: Definition
     target: str = "auto"
     ignore_image: bool = False
+    """Drop the base image and the docker steps of the definition."""
     rebuild: bool = False
+    """Make a new generation with a new solve."""
     as_of: str | None = None
+    """Make a new generation with a solve of packages up to this date."""
 
 
 class ImageLocation(msgspec.Struct, frozen=True, kw_only=True):
-    """An image, complete, where it was found: in an engine or in a registry."""
+    """A complete image in an engine or in a registry."""
 
     reference: str
     digest: str
-    """Of its config."""
+    """Digest of the image's config."""
     manifest_digest: str | None = None
-    """In a registry."""
+    """Digest of the manifest, in a registry."""
     bytes: int | None = None
-    """In a registry: what pulling moves at most. In an engine: what it takes there."""
+    """In a registry: what a pull transfers at most. In an engine: the space that the image takes."""
     key: str | None = None
-    """In a registry: the image key that it says is its own."""
+    """In a registry: the image key that the image's label states."""
 
 
 class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known about the image of a generation. ``None`` for an answer: it was not asked for."""
+    """What is known about the image of a generation. An answer of ``None`` means that the question was not asked."""
 
     key: str | None = None
-    """The image key; ``None`` where the generation has no base image yet."""
+    """The image key; ``None`` if the generation has no base image yet."""
     id: str | None = None
-    """Of the artifact, where one was made on this machine."""
+    """Id of the artifact, if the image was made or pulled on this machine."""
     interpreter: str | None = None
-    """Path of the Python in it, where that is known."""
+    """Path of the Python in the image, if known."""
     engine: Answer[ImageLocation] | None = None
     workspace: Answer[ImageLocation] | None = None
     catalogues: tuple[Answer[ImageLocation], ...] = ()
     repeatable: bool = True
-    """Building gives the same artifact again: there are no docker steps, or what they made is kept here."""
+    """Whether a build gives the same artifact again: there are no docker steps, or their result is stored."""
     base_policy: BasePolicy = "pin"
     editable_reasons: tuple[Reason, ...] = ()
-    """Of editable installs: what of them is in the image."""
+    """For each editable install: whether the folder still has the content that is in the image."""
     current_base: Answer[str] | None = None
-    """Digest of what the base's tag names now; asked for by the policies ``warn`` and ``follow``."""
+    """Digest that the base's tag names now; asked for by the policies ``warn`` and ``follow``."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known about it, all of it gathered beforehand."""
+    """What is known about a request, gathered before the decision and built once."""
 
     platform: str
     definition_known: bool = False
+    """Whether this definition was seen on this machine before."""
     generation: Generation | None = None
     lock_digest: str | None = None
     lock_bytes: int | None = None
-    """Bytes of all packages in the lock."""
-    lock_packages: int | None = None
+    """Size of all packages in the lock, in bytes."""
     prefix: Artifact | None = None
-    """The ready prefix for the lock."""
+    """The ready prefix of the lock."""
     prefix_drift: Reason | None = None
-    """Why that prefix can't be used as it is."""
+    """Why that prefix can't be used although it is recorded as ready."""
     shared_lock: Reason | None = None
-    """Of a definition without a generation here: which registry has ``lock_digest`` for it."""
+    """For a definition without a generation here: which registry has ``lock_digest`` for it."""
     registry_unknown: Reason | None = None
-    """Code ``registry-unknown``: a registry may have a lock for it, and can't be asked."""
+    """Code ``registry-unknown``: a registry that may have a lock of the definition did not answer."""
     differs_in_registry: Reason | None = None
-    """Code ``lock-elsewhere``: another machine's lock is in a registry, as the last look there found."""
-    solved_now: bool = False
-    """The lock was solved for this plan (``--solve``) and is kept nowhere."""
+    """Code ``lock-elsewhere``: a registry has another machine's lock for the definition, as of the last look there."""
     interpreter: Mapping[str, object] | None = None
-    """User-managed: path, version and mtime of the interpreter."""
+    """User-managed definitions: path, version and mtime of the interpreter."""
     image: ImageFacts = ImageFacts()
     """Targets that run images only."""
     estimates: Mapping[str, Estimate] = {}
+    """Kind of step to the typical duration and size of past ones."""
     nearest: Nearest | None = None
 
 
 def short_digest(digest: str) -> str:
-    """Enough of a digest for a person."""
+    """Return the first twelve digits of a digest, for messages."""
     return digest.removeprefix("sha256:")[:12]

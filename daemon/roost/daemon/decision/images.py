@@ -1,6 +1,6 @@
-"""The decision for targets that run images: reuse, pull or build. Pure, like ``decide``.
+"""The decision for targets that run images: reuse, pull or build. Pure.
 
-An answer is yes, no or unknown, and unknown is never taken for no: it goes into the reasons, whatever is decided.
+An answer is yes, no or unknown. Unknown is never treated as no: it becomes a reason of the plan, whatever is decided.
 Cost chooses only between ways to the same artifact.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from roost.daemon.decision.facts import Facts, ImageFacts, ImageLocation, Request, short_digest
 from roost.daemon.decision.lock import (
     chosen_lock_reason,
+    estimated_step,
     missing_lock_reason,
     new_generation_reason,
     registry_reasons,
@@ -20,109 +21,121 @@ from roost.daemon.oci.answers import Unknown, Yes
 from roost.model.definition import Definition
 from roost.wire.plans import Action, ArtifactView, PlanView, Reason, Step
 
-STEP_KINDS = ("base", "docker-steps", "layers", "load", "pull")
+IMAGE_STEP_KINDS = ("base", "docker-steps", "layers", "load", "pull")
+"""Kinds of steps that lead to an image, beside those that lead to a lock."""
 
 
 def decide_image(target: str, request: Request, facts: Facts) -> PlanView:
-    """The plan for a target that runs images."""
-    action, reasons, place = _action(request, facts)
+    """Return the plan for a target that runs images."""
+    action, reasons, location = _choose_action(request, facts)
+    steps: list[Step] = []
+    if action == "pull-image" and location is not None:
+        steps = [Step(kind="pull", seconds=_pull_seconds(location, facts), bytes=location.bytes)]
+    elif action == "build-image":
+        steps = [estimated_step(kind, facts) for kind in _build_step_kinds(request, facts)]
     return PlanView(
         target=target,
         platform=facts.platform,
         action=action,
-        artifact=_artifact(action, place, facts.image),
+        artifact=_image_view(location, facts.image) if location is not None else None,
         reasons=[*reasons, *registry_reasons(facts)],
-        steps=_steps(action, place, request, facts),
+        steps=steps,
         nearest=facts.nearest if action == "build-image" and facts.generation is None else None,
     )
 
 
-def _action(request: Request, facts: Facts) -> tuple[Action, list[Reason], ImageLocation | None]:
+def _choose_action(request: Request, facts: Facts) -> tuple[Action, list[Reason], ImageLocation | None]:
+    """Return the action, its reasons, and the image if it is not built.
+
+    1. A new generation is requested, 2. there is no lock yet, 3. the image of the lock is unknown here or its base
+    moved, 4. the engine has the image, 5. no registry has it, 6. a registry has it and building is cheaper, 7. a
+    registry has it.
+    """
     image = facts.image
     if request.rebuild or request.as_of:
         return "build-image", [new_generation_reason(request, facts)], None
     if facts.lock_digest is None:
         return "build-image", [missing_lock_reason(facts)], None
     reasons = [chosen_lock_reason(facts), *image.editable_reasons, *base_reasons(facts)]
-    if image.key is None or follows_moved_base(facts):
-        return "build-image", [*reasons, *_unmade(facts)], None
+    if image.key is None:
+        text = "No image was made of this lock on this machine"
+        return "build-image", [*reasons, Reason(code="image-unknown", message=text), *unanswered_reasons(image)], None
+    if follows_moved_base(facts):
+        return "build-image", reasons, None
     if isinstance(image.engine, Yes):
-        there = image.engine.value
-        return "reuse-image", [*reasons, Reason(code="image-ready", message=f"{there.reference} is there")], there
-    return _pull_or_build([*reasons, *_not_there(image)], request, facts)
-
-
-def _pull_or_build(
-    reasons: list[Reason], request: Request, facts: Facts
-) -> tuple[Action, list[Reason], ImageLocation | None]:
-    image = facts.image
-    found = preferred_location(image)
-    if found is None:
-        gone = [] if image.repeatable else [_gone(request, facts)]
-        return "build-image", [*reasons, *gone], None
-    cheaper = _building_is_cheaper(found, request, facts) if image.repeatable else None
+        ready = image.engine.value
+        return "reuse-image", [*reasons, Reason(code="image-ready", message=f"{ready.reference} is there")], ready
+    reasons += [*_engine_reasons(image), *unanswered_reasons(image)]
+    location = preferred_location(image)
+    if location is None:
+        return "build-image", [*reasons, *([] if image.repeatable else [_unrepeatable_reason(request, facts)])], None
+    cheaper = _cheaper_build_reason(location, request, facts) if image.repeatable else None
     if cheaper is not None:
         return "build-image", [*reasons, cheaper], None
-    code = "image-in-registry" if isinstance(image.workspace, Yes) else "image-in-catalogue"
-    return "pull-image", [*reasons, Reason(code=code, message=f"{found.reference} has it")], found
+    return "pull-image", [*reasons, location_reason(location, image)], location
 
 
 def preferred_location(image: ImageFacts) -> ImageLocation | None:
-    """The workspace comes before the global registries."""
+    """Return the image in the workspace's registry, else in the first catalogue that has it."""
     answers = (image.workspace, *image.catalogues)
     return next((answer.value for answer in answers if isinstance(answer, Yes)), None)
 
 
-def follows_moved_base(facts: Facts) -> bool:
-    """Whether the policy asks for a new generation on a base image that its tag did not name before."""
-    return facts.image.base_policy == "follow" and _other_base(facts) is not None
+def location_reason(location: ImageLocation, image: ImageFacts) -> Reason:
+    """Return that a registry has the image, for the preferred location of ``image``."""
+    code = "image-in-registry" if isinstance(image.workspace, Yes) else "image-in-catalogue"
+    return Reason(code=code, message=f"{location.reference} has it")
 
 
-def _other_base(facts: Facts) -> str | None:
-    kept = facts.generation.base_digest if facts.generation else None
-    now = facts.image.current_base
-    return now.value if kept is not None and isinstance(now, Yes) and now.value != kept else None
-
-
-def base_reasons(facts: Facts) -> Iterator[Reason]:
-    """What there is to say of the base's tag."""
-    other, now = _other_base(facts), facts.image.current_base
-    if isinstance(now, Unknown):
-        yield Reason(code="base-unknown", message=f"What the base's tag names now is not known: {now.reason.message}")
-    if other is not None and facts.generation is not None:
-        follows, number = follows_moved_base(facts), facts.generation.number
-        then = "a new generation follows it" if follows else f"generation {number} keeps the base that it has"
-        yield Reason(code="base-moved", message=f"The base's tag names {short_digest(other)} now: {then}")
-
-
-def _unmade(facts: Facts) -> Iterator[Reason]:
-    if facts.image.key is None:
-        yield Reason(code="image-unknown", message="No image was made of this lock on this machine")
-        yield from _unknown_registries(facts.image)
-
-
-def _not_there(image: ImageFacts) -> Iterator[Reason]:
-    """Why the image has to be got: each place that was asked and did not say yes."""
-    if isinstance(image.engine, Unknown):
-        yield Reason(code="engine-unknown", message=image.engine.reason.message)
-    elif image.engine is not None:
-        yield Reason(code="image-missing", message="The engine does not have the image")
-    yield from _unknown_registries(image)
-
-
-def _unknown_registries(image: ImageFacts) -> Iterator[Reason]:
+def unanswered_reasons(image: ImageFacts) -> Iterator[Reason]:
+    """Yield a reason for each registry that did not say whether it has the image."""
     for answer in (image.workspace, *image.catalogues):
         if isinstance(answer, Unknown):
             yield Reason(code="registry-unknown", message=answer.reason.message)
 
 
-def _gone(request: Request, facts: Facts) -> Reason:
-    """Where there are no docker steps, the base is what may be gone."""
-    kept = facts.generation
-    if kept is not None and not has_docker_steps(request.definition):
-        text = f"The base image {short_digest(kept.base_digest or '')} of generation {kept.number} is not kept here"
+def follows_moved_base(facts: Facts) -> bool:
+    """Whether the base's tag names another image than it did for the generation, and the policy asks for a new
+    generation on that."""
+    return facts.image.base_policy == "follow" and _moved_base(facts) is not None
+
+
+def _moved_base(facts: Facts) -> str | None:
+    """Return the digest that the base's tag names now, if it is another than the generation's."""
+    recorded = facts.generation.base_digest if facts.generation else None
+    current = facts.image.current_base
+    if recorded is None or not isinstance(current, Yes) or current.value == recorded:
+        return None
+    return current.value
+
+
+def base_reasons(facts: Facts) -> Iterator[Reason]:
+    """Yield a reason if the base's tag moved, or if what it names now is unknown."""
+    moved, current = _moved_base(facts), facts.image.current_base
+    if isinstance(current, Unknown):
+        text = f"What the base's tag names now is not known: {current.reason.message}"
+        yield Reason(code="base-unknown", message=text)
+    if moved is not None and facts.generation is not None:
+        follows, number = follows_moved_base(facts), facts.generation.number
+        then = "a new generation follows it" if follows else f"generation {number} keeps the base that it has"
+        yield Reason(code="base-moved", message=f"The base's tag names {short_digest(moved)} now: {then}")
+
+
+def _engine_reasons(image: ImageFacts) -> Iterator[Reason]:
+    if isinstance(image.engine, Unknown):
+        yield Reason(code="engine-unknown", message=image.engine.reason.message)
+    elif image.engine is not None:
+        yield Reason(code="image-missing", message="The engine does not have the image")
+
+
+def _unrepeatable_reason(request: Request, facts: Facts) -> Reason:
+    """Return what can't be had again: without docker steps it is the base image."""
+    generation = facts.generation
+    if generation is not None and not has_docker_steps(request.definition):
+        base, number = short_digest(generation.base_digest or ""), generation.number
+        text = f"The base image {base} of generation {number} is not kept here"
         return Reason(code="base-gone", message=f"{text}: the build takes it if its name still stands for it")
-    number = kept.number + 1 if kept else 1
+    number = generation.number + 1 if generation else 1
     return Reason(
         code="steps-gone",
         message=f"What the docker steps made is neither here nor in a registry, as a workspace registry would keep it: "
@@ -130,62 +143,56 @@ def _gone(request: Request, facts: Facts) -> Reason:
     )
 
 
-def _building_is_cheaper(found: ImageLocation, request: Request, facts: Facts) -> Reason | None:
-    """Only where both are known from the past, and both lead to the same artifact."""
-    pulling = pull_seconds(found, facts)
-    steps = [facts.estimates.get(kind) for kind in _build_kinds(request, facts)]
+def _cheaper_build_reason(location: ImageLocation, request: Request, facts: Facts) -> Reason | None:
+    """Return that building is expected to be faster than pulling; ``None`` if it is slower, or a duration is unknown.
+    Both must lead to the same artifact."""
+    pulling = _pull_seconds(location, facts)
+    steps = [facts.estimates.get(kind) for kind in _build_step_kinds(request, facts)]
     seconds = [step.seconds for step in steps if step is not None and step.seconds is not None]
     if pulling is None or len(seconds) < len(steps) or sum(seconds) >= pulling:
         return None
-    text = f"{found.reference} has it; building takes about {sum(seconds):.1f} s, pulling {pulling:.1f} s"
+    text = f"{location.reference} has it; building takes about {sum(seconds):.1f} s, pulling {pulling:.1f} s"
     return Reason(code="build-cheaper", message=text)
 
 
-def pull_seconds(place: ImageLocation, facts: Facts) -> float | None:
-    """What a pull takes, by the rate of past ones where sizes are known."""
+def _pull_seconds(location: ImageLocation, facts: Facts) -> float | None:
+    """Return the expected duration of a pull: by the rate of past pulls if sizes are known, else their duration."""
     past = facts.estimates.get("pull")
     if past is None or past.seconds is None:
         return None
-    return past.seconds * place.bytes / past.bytes if past.bytes and place.bytes is not None else past.seconds
+    return past.seconds * location.bytes / past.bytes if past.bytes and location.bytes is not None else past.seconds
 
 
-def _artifact(action: Action, place: ImageLocation | None, image: ImageFacts) -> ArtifactView | None:
-    if place is None or action == "build-image":
-        return None
+def _image_view(location: ImageLocation, image: ImageFacts) -> ArtifactView:
     return ArtifactView(
         kind="image",
         id=image.id or short_digest(image.key or ""),
-        reference=place.reference,
-        digest=place.digest,
-        manifest_digest=place.manifest_digest,
-        bytes=place.bytes,
+        reference=location.reference,
+        digest=location.digest,
+        manifest_digest=location.manifest_digest,
+        bytes=location.bytes,
     )
 
 
-def _steps(action: Action, place: ImageLocation | None, request: Request, facts: Facts) -> list[Step]:
-    if action == "pull-image" and place is not None:
-        return [Step(kind="pull", seconds=pull_seconds(place, facts), bytes=place.bytes)]
-    kinds = _build_kinds(request, facts) if action == "build-image" else []
-    return [_step(kind, facts) for kind in kinds]
-
-
-def _build_kinds(request: Request, facts: Facts) -> list[str]:
-    """1. base image and docker steps, 2. the conda layers, which a user-managed image does not get."""
+def _build_step_kinds(request: Request, facts: Facts) -> list[str]:
+    """Return the kinds of steps of a build: lock, base and docker steps, then the layers of the packages. An image
+    without packages of roost has neither lock nor layers of its own."""
     definition = request.definition
-    kinds = solve_step_kinds(request, facts) if adds_packages(definition) else []
-    kinds += ["base"] + (["docker-steps"] if has_docker_steps(definition) else [])
-    return [*kinds, *(["download", "layers"] if adds_packages(definition) else []), "load"]
+    steps = ["docker-steps"] if has_docker_steps(definition) else []
+    if not adds_packages(definition):
+        return ["base", *steps, "load"]
+    return [*solve_step_kinds(request, facts), "base", *steps, "download", "layers", "load"]
 
 
 def has_docker_steps(definition: Definition) -> bool:
-    """Whether an engine has to run something before the conda layers."""
+    """Whether an engine has to run something before packages are added: docker steps, a Dockerfile or a context."""
     base = definition.base
     return base is not None and bool(base.steps or base.dockerfile is not None or base.context is not None)
 
 
 def adds_packages(definition: Definition) -> bool:
-    """Whether roost puts packages on top of the base: not for a user-managed definition, nor for one that names a base
-    and nothing else, which is taken as it is."""
+    """Whether roost puts packages on top of the base. It does not for a user-managed definition, nor for one that
+    names a base and nothing else."""
     if definition.python.user_managed:
         return False
     conda, python = definition.conda, definition.python
@@ -194,11 +201,5 @@ def adds_packages(definition: Definition) -> bool:
 
 
 def is_unmodified(definition: Definition) -> bool:
-    """Whether the base image is all there is, and is taken as it is."""
+    """Whether the environment is the base image and nothing else."""
     return not has_docker_steps(definition) and not adds_packages(definition)
-
-
-def _step(kind: str, facts: Facts) -> Step:
-    past = facts.estimates.get(kind)
-    size = facts.lock_bytes if kind == "download" and facts.lock_bytes is not None else past.bytes if past else None
-    return Step(kind=kind, seconds=past.seconds if past else None, bytes=size)

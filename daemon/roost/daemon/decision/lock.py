@@ -1,13 +1,13 @@
-"""What a decision says about the lock, whatever is built from it. Pure."""
+"""The part of a decision that concerns the lock, whatever is built from it. Pure."""
 
 from __future__ import annotations
 
 from roost.daemon.decision.facts import Facts, Request, short_digest
-from roost.wire.plans import Reason
+from roost.wire.plans import Reason, Step
 
 
 def new_generation_reason(request: Request, facts: Facts) -> Reason:
-    """A new generation was asked for."""
+    """Return why a new generation is made although there may be one: it was requested."""
     number = facts.generation.number + 1 if facts.generation else 1
     if request.as_of:
         return Reason(
@@ -17,7 +17,7 @@ def new_generation_reason(request: Request, facts: Facts) -> Reason:
 
 
 def missing_lock_reason(facts: Facts) -> Reason:
-    """There is no lock yet."""
+    """Return why there is no lock yet."""
     if facts.definition_known:
         return Reason(
             code="platform-unknown",
@@ -27,10 +27,10 @@ def missing_lock_reason(facts: Facts) -> Reason:
 
 
 def chosen_lock_reason(facts: Facts) -> Reason:
-    """Which lock it is, and why."""
-    lock = short_digest(facts.lock_digest or "")
+    """Return which lock is used, and where it comes from."""
     if facts.generation is None and facts.shared_lock is not None:
         return facts.shared_lock
+    lock = short_digest(facts.lock_digest or "")
     if facts.generation is None:
         return Reason(code="lock-solved", message=f"A solve now chooses lock {lock}")
     return Reason(
@@ -40,15 +40,21 @@ def chosen_lock_reason(facts: Facts) -> Reason:
 
 
 def registry_reasons(facts: Facts) -> list[Reason]:
-    """What registries have, or might have, that is not used."""
+    """Return what registries have, or may have, that this plan does not use."""
     return [reason for reason in (facts.differs_in_registry, facts.registry_unknown) if reason is not None]
 
 
 def solve_step_kinds(request: Request, facts: Facts) -> list[str]:
-    """The steps that lead to a lock; none where it is known."""
+    """Return the kinds of steps that lead to a lock; none if the lock is known."""
     definition = request.definition
-    conda = bool(definition.conda.dependencies or definition.conda.explicit)
-    pip = bool(definition.pip.requirements)
-    solving = request.rebuild or bool(request.as_of) or facts.lock_digest is None
-    kinds = [("solve", solving and conda), ("lock-pip", solving and pip)]
-    return [kind for kind, wanted in kinds if wanted]
+    if not (request.rebuild or request.as_of or facts.lock_digest is None):
+        return []
+    has_conda = bool(definition.conda.dependencies or definition.conda.explicit)
+    return [*(["solve"] if has_conda else []), *(["lock-pip"] if definition.pip.requirements else [])]
+
+
+def estimated_step(kind: str, facts: Facts) -> Step:
+    """Return a step with the duration of past ones; the size of a download is the lock's, if that is known."""
+    past = facts.estimates.get(kind)
+    size = facts.lock_bytes if kind == "download" and facts.lock_bytes is not None else past.bytes if past else None
+    return Step(kind=kind, seconds=past.seconds if past else None, bytes=size)

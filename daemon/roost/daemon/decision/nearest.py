@@ -1,4 +1,7 @@
-"""The nearest known definition to one that is not known, and what differs. Pure."""
+"""The known definition that is nearest to an unknown one, and what differs. Pure.
+
+A module of its own: it compares definitions, and the rest of the decision does not look at other definitions.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,19 @@ from roost.wire.plans import Difference, Nearest
 
 
 def choose_nearest(form: bytes, name: str | None, source: str | None, known: Sequence[Known]) -> Nearest | None:
-    """The last one from the same path or name, else the most similar of ``known`` (latest first).
+    """Return the last definition from the same path or of the same name, else the most similar of ``known``, which is
+    sorted latest first.
 
-    ``None`` where nothing is known, or nothing has anything in common.
+    ``None`` if nothing is known, or nothing has anything in common with ``form``, a canonical form.
     """
-    same = next((k for k in known if source is not None and k.source == source), None)
-    same = same or next((k for k in known if name is not None and k.name == name), None)
+    same = next((each for each in known if source is not None and each.source == source), None)
+    same = same or next((each for each in known if name is not None and each.name == name), None)
     best = same or max(known, key=lambda candidate: similarity(form, candidate.canonical), default=None)
     if best is None or (same is None and similarity(form, best.canonical) == 0):
         return None
     return Nearest(
         definition_digest=best.digest,
-        differences=[Difference(**d) for d in differences(best.canonical, form)],
+        differences=[Difference(**each) for each in differences(best.canonical, form)],
         name=best.name,
         source=best.source,
     )

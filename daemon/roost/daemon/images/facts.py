@@ -15,7 +15,7 @@ from roost.daemon.bases.push import PushedImage, read_registry_image
 from roost.daemon.bases.step_sharing import StepShare
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.decision.facts import BasePolicy, Facts, ImageFacts, ImageLocation
-from roost.daemon.decision.images import STEP_KINDS
+from roost.daemon.decision.images import IMAGE_STEP_KINDS
 from roost.daemon.definitions.editables import EditableFolders, has_editables
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
@@ -49,7 +49,7 @@ class ImageProbe:
 
     async def look(self, facts: Facts, resolved: TargetedDefinition, *, exact: bool = False) -> Facts:
         """``facts`` with what is known of the image. ``exact``: of that generation, wherever its base's tag went."""
-        estimates = {**facts.estimates, **await self._index.durations.estimate(list(STEP_KINDS))}
+        estimates = {**facts.estimates, **await self._index.durations.estimate(list(IMAGE_STEP_KINDS))}
         image = ImageFacts()
         if facts.lock_digest is not None:
             image = await self._image(facts, resolved, exact=exact)

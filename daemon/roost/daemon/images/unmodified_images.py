@@ -14,7 +14,7 @@ import msgspec
 from roost.daemon.bases.naming import definition_tag, key_tag
 from roost.daemon.bases.unmodified import UnmodifiedBases, parse_image_id
 from roost.daemon.decision.facts import Facts, ImageFacts, Request, short_digest
-from roost.daemon.decision.images import STEP_KINDS, base_reasons, follows_moved_base, preferred_location
+from roost.daemon.decision.images import IMAGE_STEP_KINDS, base_reasons, follows_moved_base, preferred_location
 from roost.daemon.decision.lock import new_generation_reason
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
@@ -92,7 +92,7 @@ class UnmodifiedImages:
         text = base.image or resolved.defaults.base_image
         if parse_image_id(text) is None:
             parse_reference(text)
-        estimates = await self._index.durations.estimate(list(STEP_KINDS))
+        estimates = await self._index.durations.estimate(list(IMAGE_STEP_KINDS))
         facts = msgspec.structs.replace(
             facts, lock_digest=lock_digest(nothing_on_top(resolved.platform)), estimates=estimates
         )

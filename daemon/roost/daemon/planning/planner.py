@@ -12,7 +12,7 @@ from roost.daemon.bases.unmodified import UnmodifiedBases
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.credentials.request import request_credentials
 from roost.daemon.credentials.substitution import VariableMissingError, registry_credentials, substitute_credentials
-from roost.daemon.decision.decide import STEP_KINDS, choose_target, decide
+from roost.daemon.decision.decide import PREFIX_STEP_KINDS, choose_target, decide
 from roost.daemon.decision.facts import IMAGE_TARGETS, Facts, Request
 from roost.daemon.decision.images import follows_moved_base, is_unmodified
 from roost.daemon.decision.nearest import choose_nearest
@@ -123,7 +123,7 @@ class Planner:
     async def _facts(self, resolved: TargetedDefinition, request: Request, what: EnvironmentSelector) -> Facts:
         if _uses_interpreter(resolved):
             return Facts(platform=resolved.platform, interpreter=await self._interpreter(resolved, what))
-        known = await self._store.index.load_facts(resolved.digest, resolved.generation_scope, STEP_KINDS)
+        known = await self._store.index.load_facts(resolved.digest, resolved.generation_scope, PREFIX_STEP_KINDS)
         if not known.known:
             await self.check_specs(resolved)
         generation, prefix = known.generation, known.artifact
@@ -214,7 +214,6 @@ class Planner:
             lock_bytes=lock_bytes(lock),
             prefix=prefix,
             prefix_drift=await asyncio.to_thread(find_drift, prefix) if prefix else None,
-            solved_now=True,
         )
 
     def solve_job(self, resolved: TargetedDefinition, what: EnvironmentSelector) -> SolveJob:
