@@ -261,7 +261,7 @@ def test_replaced_site_packages_are_noticed(root):
 
 def test_a_new_generation_a_rollback_or_a_retired_prefix_wipes_all_plans(root):
     root.leave(list(PRINT))
-    with root.folder.moving():
+    with root.folder.suspend():
         assert asks(root)
     assert asks(root)
     assert not (root.root / "launch").exists()
@@ -271,7 +271,7 @@ def test_a_new_generation_a_rollback_or_a_retired_prefix_wipes_all_plans(root):
 def test_a_plan_from_facts_older_than_a_move_is_not_written(root):
     token = root.folder.token()
     plan = root.plan(list(PRINT))
-    with root.folder.moving():
+    with root.folder.suspend():
         assert not root.folder.write(plan, root.folder.token())
     assert not root.folder.write(plan, token)
     assert root.folder.write(plan, root.folder.token())

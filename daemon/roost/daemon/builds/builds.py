@@ -32,8 +32,7 @@ from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.reporter import BuildProgress, acquire_slot
 from roost.daemon.jobs.shared_task import Listener, SharedTask, SharedTasks
 from roost.daemon.jobs.views import artifact_view, as_coded_error, build_failure_body
-from roost.daemon.launch.folder import LaunchFolder
-from roost.daemon.launch.prepare import invalidate_launch_plans
+from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.daemon.locks.shared_locks import Offering, PublishResult
 from roost.daemon.locks.solve import solve_lock
 from roost.daemon.oci.target_platforms import local_platform, split_platform

@@ -8,8 +8,8 @@ from roost.daemon.compare.diff import lock_diff
 from roost.daemon.compare.operands import lineages
 from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.jobs.views import generation_view
-from roost.daemon.launch.drift import find_drift
-from roost.daemon.launch.prepare import invalidate_launch_plans
+from roost.daemon.launch.folder import invalidate_launch_plans
+from roost.daemon.launch.prepare import find_drift
 from roost.daemon.services import Services
 from roost.model.errors import InvalidRequestError
 from roost.model.records import HOST_SCOPE, Generation

@@ -27,8 +27,7 @@ from roost.daemon.curated.registry import CatalogueRegistry, Published
 from roost.daemon.curated.shipped import shipped, shipped_names
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.events import Events
-from roost.daemon.launch.folder import LaunchFolder
-from roost.daemon.launch.prepare import invalidate_launch_plans
+from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.model.errors import CodedError, InvalidDefinitionError, InvalidRequestError, LookupFailedError
 from roost.model.names import CURATED_PREFIX, VersionReference
 from roost.model.records import EnvironmentBody, EnvironmentVersion, NewVersion, Registered

@@ -22,8 +22,7 @@ from roost.daemon.images.builds import ImageBuilds
 from roost.daemon.images.interpreters import named_interpreter
 from roost.daemon.images.requests import ImageRequest, ImageResult, PullRequest
 from roost.daemon.jobs.reporter import BuildProgress
-from roost.daemon.launch.folder import LaunchFolder
-from roost.daemon.launch.prepare import invalidate_launch_plans
+from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.daemon.oci.platforms import image_platform, parse_platform
 from roost.daemon.oci.registries import list_locations
 from roost.model.definition import Base, Defaults

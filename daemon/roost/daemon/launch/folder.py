@@ -1,7 +1,8 @@
-"""Where launch plans lie (``plan.py`` says what they are), and what the daemon looks at to write one."""
+"""The folder of launch plans (see ``plan``), and the tools of this machine that plans call."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import posixpath
@@ -10,26 +11,30 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 from roost.daemon.definitions.stamps import STAT_FORMAT, is_stable, stamp
 from roost.daemon.launch.plan import FORMAT, LaunchPlan, Tools, render
+from roost.store.cancellation import finish_despite_cancel, finish_thread_despite_cancel
 
-_REMEMBERED = 200
-"""So many plans, of 2 kB each, are known by heart."""
+_CACHED_PLANS = 200
+"""Plans whose text is kept in memory, 2 kB each."""
 
 
 def find_tools() -> Tools | None:
-    """GNU stat and flock(1) of this machine, tried against what Python sees; ``None``: write no plans here. Blocks."""
+    """Return GNU stat and flock(1) of this machine, after a trial against what Python sees; ``None`` if one is missing
+    or does not agree: then no plans are written on this machine. Blocking."""
     paths = [shutil.which(name, path="/usr/bin:/bin:" + os.environ.get("PATH", "")) for name in ("stat", "flock")]
     if None in paths:
         return None
     tools = Tools(stat=str(paths[0]), flock=str(paths[1]))
     with tempfile.NamedTemporaryFile(prefix="roost") as probe:
-        seen = subprocess.run([tools.stat, "-L", "-c", STAT_FORMAT, "--", probe.name], capture_output=True, check=False)
+        printed = subprocess.run(
+            [tools.stat, "-L", "-c", STAT_FORMAT, "--", probe.name], capture_output=True, check=False
+        )
         locked = subprocess.run([tools.flock, "-s", "-n", str(probe.fileno())], pass_fds=[probe.fileno()], check=False)
-        same = seen.stdout.decode().strip() == stamp(probe.name)
-    return tools if same and locked.returncode == 0 else None
+        agrees = printed.stdout.decode().strip() == stamp(probe.name)
+    return tools if agrees and locked.returncode == 0 else None
 
 
 class LaunchFolder:
@@ -41,42 +46,45 @@ class LaunchFolder:
         self._tools = tools
         self._lock = threading.Lock()
         self._age = 0
-        self._movers = 0
+        """Number of times that all plans were deleted."""
+        self._suspensions = 0
+        """Number of ``suspend`` blocks that are open: no plans are written meanwhile."""
         self._written: dict[str, str] = {}
+        """Path to text of plans that were written since the last deletion."""
 
     def token(self) -> int:
-        """Take it before gathering the facts of a plan, and give it to ``write``."""
+        """Return a token for ``write``. Call this before the facts of a plan are gathered."""
         with self._lock:
             return self._age
 
     def write(self, plan: LaunchPlan, token: int) -> bool:
-        """Leave ``plan`` for the launcher, if it is certain, still true and sayable; else leave nothing."""
+        """Write ``plan`` for the launcher, and return whether that was done.
+
+        Nothing is written if the plan can't be expressed in sh, if an input file changed or may change unseen, or if
+        plans were deleted since ``token`` was taken.
+        """
         text = render(plan, self._tools) if self._tools else None
         now = time.time()
         if text is None or not all(is_stable(g, now) and stamp(g.path) == g.identity for g in plan.inputs):
             return False
         with self._lock:
-            if self._movers or token != self._age:
+            if self._suspensions or token != self._age:
                 return False
-            return self._leave(f"{self._folder}/{FORMAT}{plan.cwd.rstrip('/')}/{plan.key}", text)
-
-    def _leave(self, path: str, text: str) -> bool:
-        """Not again, for those who ask without the launcher: writing costs more than all the rest of their answer."""
-        if self._written.get(path) == text and os.path.exists(path):
+            path = f"{self._folder}/{FORMAT}{plan.cwd.rstrip('/')}/{plan.key}"
+            # Clients that ask without the launcher get the same plan again and again: writing it each time would cost
+            # more than all the rest of the answer.
+            if self._written.get(path) == text and os.path.exists(path):
+                return True
+            if not self._write_file(path, text):
+                return False
+            if len(self._written) >= _CACHED_PLANS:
+                self._written.clear()
+            self._written[path] = text
             return True
-        done = self._replace(path, text)
-        if done:
-            self._remember(path, text)
-        return done
 
-    def _remember(self, path: str, text: str) -> None:
-        if len(self._written) >= _REMEMBERED:
-            self._written.clear()
-        self._written[path] = text
-
-    def _replace(self, path: str, text: str) -> bool:
-        """No sync: after a power loss the daemon wipes all plans before it serves, and a part is never a whole: the
-        last lines are what starts the command."""
+    def _write_file(self, path: str, text: str) -> bool:
+        """Replace the file. There is no sync: after a power loss the daemon deletes all plans before it serves, and a
+        truncated plan does nothing, since its last lines are what starts the command."""
         temporary = f"{path}.{os.getpid()}.new"
         try:
             os.makedirs(posixpath.dirname(path), mode=0o700, exist_ok=True)
@@ -90,32 +98,44 @@ class LaunchFolder:
         return True
 
     def wipe(self) -> None:
-        """Forget all plans, at once: one rename."""
+        """Delete all plans at once: one rename, then the files at leisure."""
         with self._lock:
             self._age += 1
             self._written = {}
-            aside = self._set_aside()
-        if aside:
-            shutil.rmtree(aside, ignore_errors=True)
-
-    def _set_aside(self) -> str | None:
-        os.makedirs(self._trash, mode=0o700, exist_ok=True)
-        aside = f"{self._trash}/launch-{os.getpid()}-{self._age}-{time.time_ns()}"
-        try:
-            os.rename(self._folder, aside)
-        except FileNotFoundError:
-            return None
-        return aside
+            os.makedirs(self._trash, mode=0o700, exist_ok=True)
+            aside = f"{self._trash}/launch-{os.getpid()}-{self._age}-{time.time_ns()}"
+            try:
+                os.rename(self._folder, aside)
+            except FileNotFoundError:
+                return
+        shutil.rmtree(aside, ignore_errors=True)
 
     @contextlib.contextmanager
-    def moving(self) -> Iterator[None]:
-        """Hold this around every commit that moves something current (a generation, a label, a retired prefix)."""
+    def suspend(self) -> Iterator[None]:
+        """Delete all plans, and write none until the block ends."""
         with self._lock:
-            self._movers += 1
+            self._suspensions += 1
         try:
             self.wipe()
             yield
         finally:
             self.wipe()
             with self._lock:
-                self._movers -= 1
+                self._suspensions -= 1
+
+
+@contextlib.asynccontextmanager
+async def invalidate_launch_plans(folder: LaunchFolder) -> AsyncIterator[None]:
+    """Hold this around every commit that changes what is current: a generation, a label, a retired prefix.
+
+    All plans are deleted before and after, and none is written meanwhile. The file operations happen in a thread.
+    """
+    suspension = folder.suspend()
+    entering = asyncio.create_task(asyncio.to_thread(suspension.__enter__))
+    try:
+        # A thread can't be cancelled: if this task is, the suspension is still entered, and must be left.
+        await finish_despite_cancel(entering)
+        yield
+    finally:
+        if not entering.exception():
+            await finish_thread_despite_cancel(suspension.__exit__, None, None, None)

@@ -1,26 +1,27 @@
-"""Launch plans: what lets ``roost exec`` of a known environment start without asking the daemon.
+"""Launch plans: files with which ``roost exec`` of a known environment starts without asking the daemon.
 
-A plan is a fragment of POSIX sh that the launcher (``client/bin/roost``) sources. It must never be believed for
-longer than it is true, so it states everything its answer rests on, and the launcher tests all of it:
+A plan is a fragment of POSIX sh that the launcher (``client/bin/roost``) sources. It must never be used for longer
+than it is true, so it states everything that its answer depends on, and the launcher tests all of it:
 
-* the working folder, the key and the place of the config file are the ones it was made for;
+* the working folder, the key and the path of the config file are those that the plan was made for;
 * every file of a higher rank is still absent, over all folders that were searched;
 * every file that was read (environment file, nested ones, config, script) and every guard of the prefix has the same
-  device, inode, size, mtime *and ctime*. The ctime can't be set back, so an older-dated replacement is noticed too;
-* the prefix's lease is locked (shared) and was still there afterwards, so the prefix can't be removed meanwhile.
+  device, inode, size, mtime *and ctime*. The ctime can't be set back, so a replacement with an older date is noticed;
+* the prefix's lease is locked (shared) and still existed afterwards, so the prefix can't be removed meanwhile.
 
-What no stat can show (a new generation, a promotion, a label, a retired prefix) is the daemon's to announce: it moves
-such things inside ``LaunchFolder.moving()``, which wipes all plans first and lets nobody write one until the move is
-committed. A plan made from facts older than the last wipe is refused by its token.
+What no stat can show (a new generation, a promotion, a label, a retired prefix) the daemon announces: it makes such
+changes inside ``folder.invalidate_launch_plans``, which first deletes all plans and prevents that one is written until
+the change is committed. A plan made from facts older than the last deletion is refused because of its token.
 
-The layout is ``<root>/launch/1<cwd>/<key>``; the 1 is the format, which changes with what the launcher offers.
+The layout is ``<root>/launch/1<cwd>/<key>``; the 1 is the format, which changes with the functions that the launcher
+provides.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -33,23 +34,26 @@ _ENVIRONMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]*\Z")
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
-    """Absolute paths of GNU stat and of flock(1), as ``find_tools`` found and tried them."""
+    """Absolute paths of GNU stat and of flock(1), tried by ``folder.find_tools``."""
 
     stat: str
     flock: str
 
 
 class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a plan says. ``inputs`` are files that were read to choose and digest the definition, taken *before*
-    they were read; ``absent`` are the files that would have been chosen instead, had they existed."""
+    """What a plan states."""
 
     cwd: str
     key: str
+    """Key of the request; see ``plan_key``."""
     config: str
     """Where the client looks for the config file, whether it exists or not: see ``config_path``."""
     inputs: tuple[FileStamp, ...]
+    """Files that were read to choose and digest the definition, in their state *before* they were read."""
     absent: tuple[str, ...]
+    """Files that would have been chosen instead, had they existed."""
     guards: tuple[FileStamp, ...]
+    """Files of the prefix."""
     lease: str
     changes: tuple[Change, ...]
     variables: Mapping[str, str]
@@ -57,7 +61,7 @@ class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def config_path(environ: Mapping[str, str]) -> str | None:
-    """The config file's place, worked out as the launcher does it; ``None`` where that needs more than variables."""
+    """Return the path of the config file by the launcher's rules; ``None`` if variables alone do not tell it."""
     if environ.get("ROOST_CONFIG"):
         return environ["ROOST_CONFIG"]
     base = environ.get("XDG_CONFIG_HOME") or (environ["HOME"] + "/.config" if environ.get("HOME") else "")
@@ -65,7 +69,7 @@ def config_path(environ: Mapping[str, str]) -> str | None:
 
 
 def plan_key(*, command: Sequence[str], file: str | None = None, environment: str | None = None) -> str | None:
-    """Under which key the launcher looks for a plan of this request; ``None`` where it doesn't look at all."""
+    """Return the key under which the launcher looks for a plan of this request; ``None`` if it looks for none."""
     if not command or not command[0] or command[0].startswith("-"):
         return None
     if environment is not None:
@@ -77,7 +81,8 @@ def plan_key(*, command: Sequence[str], file: str | None = None, environment: st
 
 
 def command_script(command: Sequence[str]) -> str | None:
-    """The word that may be a script with metadata of its own: ``None`` for none, empty where only the client knows."""
+    """Return the word of the command that may be a script with metadata of its own; ``None`` if there is none, an empty
+    string if only the client can tell."""
     first = command[0]
     if first.endswith(".py"):
         return first
@@ -97,18 +102,19 @@ def _path_key(kind: str, path: str) -> str | None:
 
 
 def render(plan: LaunchPlan, tools: Tools) -> str | None:
-    """The plan's text, or ``None`` where it can't be said in sh with certainty."""
-    if plan.python is None or not _sayable(plan):
+    """Return the plan's text, or ``None`` if it can't be expressed in sh with certainty."""
+    if plan.python is None or not _is_expressible(plan):
         return None
-    present = sorted({g for g in (*plan.inputs, *plan.guards) if g.identity != ABSENT}, key=_exact_first)
+    present = sorted({g for g in (*plan.inputs, *plan.guards) if g.identity != ABSENT}, key=_full_stamps_first)
     absent = sorted({*plan.absent, *(g.path for g in (*plan.inputs, *plan.guards) if g.identity == ABSENT)})
     lines = [
         f"# roost launch plan, format {FORMAT}: sourced by the launcher, which asks the daemon if this returns",
-        *_same_request(plan),
+        *_request_tests(plan),
         *(f"[ -e {_quote(path)} ] || [ -L {_quote(path)} ] && return 1" for path in absent),
         "{",
-        *_checks(plan, present, tools),
-        *_exports(plan.changes, plan.variables),
+        *_file_tests(plan, present, tools),
+        *map(_change_line, plan.changes),
+        *(f"export {name}={_quote(value)}" for name, value in plan.variables.items()),
         f"_roost_python={_quote(plan.python)}",
         '_roost_go "$@"',
         f"}} 9<{_quote(plan.lease)}",
@@ -117,45 +123,42 @@ def render(plan: LaunchPlan, tools: Tools) -> str | None:
     return "\n".join(lines) + "\n"
 
 
-def _same_request(plan: LaunchPlan) -> Iterator[str]:
-    wanted = {"_roost_here": plan.cwd, "_roost_key": plan.key, "_roost_config": plan.config}
-    for name, value in wanted.items():
+def _request_tests(plan: LaunchPlan) -> Iterator[str]:
+    request = {"_roost_here": plan.cwd, "_roost_key": plan.key, "_roost_config": plan.config}
+    for name, value in request.items():
         yield f'[ "${name}" = {_quote(value)} ] || return 1'
     yield f"[ -r {_quote(plan.lease)} ] || return 1"
 
 
-def _checks(plan: LaunchPlan, present: Sequence[FileStamp], tools: Tools) -> Iterator[str]:
-    """flock runs beside stat: each costs a process, and there is more than one core. The lease's name is never used
-    again, so that it is still there once the lock is held says that the prefix was not being removed."""
+def _file_tests(plan: LaunchPlan, present: Sequence[FileStamp], tools: Tools) -> Iterator[str]:
+    """Yield lines that lock the lease and compare the state of all files.
+
+    flock runs beside stat: each costs a process, and there is more than one core. The name of a lease is never used
+    again; if the lease still exists once the lock is held, then the prefix was not being removed.
+    """
     yield f"{_quote(tools.flock)} -s -n 9 2>/dev/null &"
     paths = " ".join(_quote(guard.path) for guard in present)
     yield f"_roost_seen=$({_quote(tools.stat)} -L -c {_quote(STAT_FORMAT)} -- {paths} 2>/dev/null)"
     yield "wait $! || return 1"
     yield f"[ -e {_quote(plan.lease)} ] || return 1"
     yield 'case "$_roost_seen" in'
-    yield "'\n'".join(f"'{g.identity}'" if _is_exact(g) else f"'{g.identity}:'*" for g in present) + ") ;;"
+    yield "'\n'".join(f"'{g.identity}'" if _is_full_stamp(g) else f"'{g.identity}:'*" for g in present) + ") ;;"
     yield "*) return 1 ;;"
     yield "esac"
     yield f"{{ true >{_quote(plan.lease)}; }} 2>/dev/null"
 
 
-def _is_exact(guard: FileStamp) -> bool:
+def _is_full_stamp(guard: FileStamp) -> bool:
     return guard.identity.count(":") == 4
 
 
-def _exact_first(guard: FileStamp) -> tuple[bool, str]:
-    """Folders last: their pattern ends in a star; with as many line ends as lines, none can hide another."""
-    return not _is_exact(guard), guard.path
+def _full_stamps_first(guard: FileStamp) -> tuple[bool, str]:
+    """Sort folders last: their pattern ends in a star, which could match the lines of others too. As many line ends as
+    there are files are required, so that no line can stand for another."""
+    return not _is_full_stamp(guard), guard.path
 
 
-def _exports(changes: Iterable[Change], variables: Mapping[str, str]) -> Iterator[str]:
-    for change in changes:
-        yield _export(change)
-    for name, value in variables.items():
-        yield f"export {name}={_quote(value)}"
-
-
-def _export(change: Change) -> str:
+def _change_line(change: Change) -> str:
     name, value, separator = change.name, _quote(change.value), _quote(change.separator)
     if change.action == "unset":
         return f"unset {name}"
@@ -172,7 +175,7 @@ def _quote(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def _sayable(plan: LaunchPlan) -> bool:
+def _is_expressible(plan: LaunchPlan) -> bool:
     guards = (*plan.inputs, *plan.guards)
     paths = (plan.cwd, plan.key, plan.config, plan.lease, plan.python or "", *plan.absent, *(g.path for g in guards))
     names = (*(change.name for change in plan.changes), *plan.variables)
@@ -182,6 +185,6 @@ def _sayable(plan: LaunchPlan) -> bool:
         and not any("\n" in path or "\0" in path for path in paths)
         and not any("\0" in value for value in values)
         and all(_NAME.match(name) and not name.startswith("_roost_") for name in names)
-        and all(_is_exact(guard) or guard.identity == ABSENT for guard in plan.inputs)
-        and any(_is_exact(guard) for guard in guards)
+        and all(_is_full_stamp(guard) or guard.identity == ABSENT for guard in plan.inputs)
+        and any(_is_full_stamp(guard) for guard in guards)
     )

@@ -1,24 +1,34 @@
-"""What a client needs to start a command in an environment that is ready, and the plan file for the next time."""
+"""Whether a ready prefix is still unchanged, and what a client needs to start a command in an environment."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import msgspec
 
 from roost.daemon.definitions.resolved import ResolvedDefinition
-from roost.daemon.launch.folder import LaunchFolder
+from roost.daemon.definitions.stamps import ABSENT, is_unchanged, stamp
 from roost.model.records import Artifact, Generation
-from roost.store.cancellation import finish_despite_cancel, finish_thread_despite_cancel
 from roost.wire.environments import ChangeView
+from roost.wire.plans import Reason
 from roost.wire.runs import Launch
 
 
+def find_drift(prefix: Artifact) -> Reason | None:
+    """Return why a prefix that is recorded as ready can't be used: the first guarded file that was changed or deleted
+    since the prefix was built. ``None`` if it can be used.
+
+    Called on every hit. Blocking, some 10 µs for each guard.
+    """
+    for guard in prefix.guards:
+        if not is_unchanged(guard):
+            state = "is gone" if stamp(guard.path) == ABSENT else "was changed since the prefix was built"
+            return Reason(code="prefix-drifted", message=f"{guard.path} {state}")
+    return None
+
+
 def prefix_launch(resolved: ResolvedDefinition, prefix: Artifact, generation: Generation | None) -> Launch:
-    """How to start something in ``prefix``."""
+    """Return how to start a command in ``prefix``."""
     return Launch(
         prefix=prefix.path,
         lease=prefix.lease_path,
@@ -33,7 +43,8 @@ def prefix_launch(resolved: ResolvedDefinition, prefix: Artifact, generation: Ge
 
 
 def interpreter_launch(resolved: ResolvedDefinition, interpreter: str) -> Launch:
-    """How to start something with a user-managed interpreter: its folder comes first in PATH, and that is all."""
+    """Return how to start a command with a user-managed interpreter: its folder goes first in PATH, nothing else
+    changes."""
     return Launch(
         prefix=os.path.dirname(os.path.dirname(interpreter)),
         lease=None,
@@ -45,16 +56,3 @@ def interpreter_launch(resolved: ResolvedDefinition, interpreter: str) -> Launch
         artifact=None,
         python=interpreter,
     )
-
-
-@asynccontextmanager
-async def invalidate_launch_plans(folder: LaunchFolder) -> AsyncIterator[None]:
-    """``LaunchFolder.moving`` for the event loop: its file operations happen in a thread."""
-    inside = folder.moving()
-    entering = asyncio.create_task(asyncio.to_thread(inside.__enter__))
-    try:
-        await finish_despite_cancel(entering)  # a thread can't be cancelled: who is cancelled here must still leave
-        yield
-    finally:
-        if not entering.exception():
-            await finish_thread_despite_cancel(inside.__exit__, None, None, None)

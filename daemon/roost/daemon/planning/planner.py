@@ -22,7 +22,7 @@ from roost.daemon.images.facts import ImageProbe
 from roost.daemon.images.interpreters import ImageInterpreters, named_interpreter
 from roost.daemon.images.unmodified_images import UnmodifiedImage, UnmodifiedImages
 from roost.daemon.jobs.progress import Silent
-from roost.daemon.launch.drift import find_drift
+from roost.daemon.launch.prepare import find_drift
 from roost.daemon.locks.share import LockRegistry
 from roost.daemon.locks.shared_locks import SharedLocks
 from roost.daemon.locks.solve import SolveJob, solve_lock

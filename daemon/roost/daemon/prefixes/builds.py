@@ -12,9 +12,8 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.jobs.shared_task import SharedTask, SharedTasks, relay
-from roost.daemon.launch.drift import find_drift
-from roost.daemon.launch.folder import LaunchFolder
-from roost.daemon.launch.prepare import invalidate_launch_plans
+from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
+from roost.daemon.launch.prepare import find_drift
 from roost.daemon.locks.missing_packages import explain_loss
 from roost.daemon.prefixes.fill import fill_prefix
 from roost.model.errors import CodedError

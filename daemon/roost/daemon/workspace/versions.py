@@ -9,8 +9,7 @@ import msgspec
 
 from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.jobs.events import Events
-from roost.daemon.launch.folder import LaunchFolder
-from roost.daemon.launch.prepare import invalidate_launch_plans
+from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.daemon.workspace import local_content
 from roost.model.definition import Definition
 from roost.model.errors import InvalidRequestError
