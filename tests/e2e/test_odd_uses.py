@@ -13,10 +13,7 @@ import pytest
 from tests.support.pip_index import PipIndex
 from tests.support.roost_process import ROOST, Roost
 
-from roost.client.api.configurations.run_config import ScriptRunConfig
-from roost.client.api.errors import UsageError
-from roost.client.api.experiment import Experiment
-from roost.client.api.workspace import Workspace
+from roost.client import Experiment, ScriptRunConfig, UsageError, Workspace
 from roost.client.launch.supervise import Supervisor
 
 TRAIN = 'name = "train"\n[pip]\nrequirements = ["toy"]\n'

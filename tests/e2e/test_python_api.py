@@ -33,7 +33,7 @@ from roost.client import (
     UsageError,
     Workspace,
 )
-from roost.client.api.run import LOG
+from roost.client.api.run_record import LOG_NAME
 
 
 def test_the_flow_of_the_notebook(
@@ -114,7 +114,7 @@ def test_a_runs_environment_brings_back_its_generation(workspace: Workspace, roo
         ScriptRunConfig(script(roost), "hello.py", environment=first.get_environment())
     )
     back.wait_for_completion()
-    said = [run.get_details_with_logs()["logFiles"][LOG] for run in (first, second, back, first.rerun())]
+    said = [run.get_details_with_logs()["logFiles"][LOG_NAME] for run in (first, second, back, first.rerun())]
     assert said[:3] == ["hello 2.0 None\n", "hello 2.5 None\n", "hello 2.0 None\n"]
     generations = [run.get_details()["roost"]["generation"] for run in (first, second, back)]
     assert generations == [1, 2, 1]
@@ -152,7 +152,7 @@ def test_what_a_run_used_is_made_again_where_its_prefix_is_gone(
     old = first.get_environment()
     again = Experiment(workspace, "e").submit(ScriptRunConfig(script(roost), "hello.py", environment=old))
     again.wait_for_completion()
-    assert again.get_details_with_logs()["logFiles"][LOG] == "hello 2.0 None\n"
+    assert again.get_details_with_logs()["logFiles"][LOG_NAME] == "hello 2.0 None\n"
     one, other = (run.get_details()["roost"] for run in (first, again))
     assert (one["lock_digest"], one["generation"]) == (other["lock_digest"], other["generation"])
     assert one["artifact"] != other["artifact"]
@@ -211,7 +211,7 @@ def test_a_daemon_that_dies_while_a_run_is_followed_costs_nothing(
 ) -> None:
     code = "import time\nfor n in range(30):\n    print('line', n, flush=True)\n    time.sleep(0.1)\n"
     run = Experiment(workspace, "e").submit(ScriptRunConfig(script(roost, code), "hello.py", environment=described()))
-    while not run._output():
+    while not run._fetch_output():
         pass
     pid = workspace.get_details()["pid"]
     killer = threading.Timer(0.5, os.kill, (pid, signal.SIGKILL))
@@ -284,8 +284,8 @@ def test_variables_and_commands_of_a_run_configuration(workspace: Workspace, roo
     shell = ScriptRunConfig(script(roost), command="python hello.py $WORD; echo done", run_config=config)
     words = Experiment(workspace, "e").submit(shell)
     words.wait_for_completion()
-    assert run.get_details_with_logs()["logFiles"][LOG] == "hello 1.0 now\n"
-    assert words.get_details_with_logs()["logFiles"][LOG] == "hello 1.0 now now\ndone\n"
+    assert run.get_details_with_logs()["logFiles"][LOG_NAME] == "hello 1.0 now\n"
+    assert words.get_details_with_logs()["logFiles"][LOG_NAME] == "hello 1.0 now now\ndone\n"
 
 
 def test_a_user_managed_environment_is_used_as_it_is(workspace: Workspace, roost: Roost) -> None:
@@ -295,7 +295,7 @@ def test_a_user_managed_environment_is_used_as_it_is(workspace: Workspace, roost
     config.run_config.environment.python.conda_dependencies = CondaDependencies.create(pip_packages=["greet"])
     run = Experiment(workspace, "e").submit(config)
     run.wait_for_completion()
-    assert run.get_details_with_logs()["logFiles"][LOG] == f"{sys.executable}\n"
+    assert run.get_details_with_logs()["logFiles"][LOG_NAME] == f"{sys.executable}\n"
     assert run.get_details()["roost"]["interpreter"]["path"] == sys.executable
     used = run.get_environment()
     assert (used.name, used.kind, used.python.interpreter_path) == (

@@ -33,8 +33,8 @@ from roost.client import (
     UsageError,
     Workspace,
 )
-from roost.client.api.documents import fill, to_document
-from roost.client.api.run import LOG
+from roost.client.api.documents import apply_document, to_document
+from roost.client.api.run_record import LOG_NAME
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 
@@ -227,7 +227,7 @@ def test_a_run_configuration_of_azures_is_loaded_and_run(workspace: Workspace, r
     config = RunConfig.load("project", "mine")
     run = Experiment(workspace, "e").submit(ScriptRunConfig(script(roost), run_config=config))
     run.wait_for_completion()
-    assert run.get_details_with_logs()["logFiles"][LOG] == "hello 2.0 --n 3 x\n"
+    assert run.get_details_with_logs()["logFiles"][LOG_NAME] == "hello 2.0 --n 3 x\n"
     assert run.get_environment().name == "e1"
     roost.write("project/wrong.runconfig", "nodeCount: 3\n")
     with pytest.raises(UnsupportedError, match="node_count = 3"):
@@ -299,7 +299,7 @@ def _loaded(path: Path) -> dict[str, Any] | str:
 def _read_by_the_daemon(workspace: Workspace, path: Path) -> dict[str, Any]:
     answer = workspace._request("POST", "/v1/documents", {"what": {"cwd": str(path.parent), "file": str(path)}})
     environment = Environment("x")
-    fill(environment, answer["document"])
+    apply_document(environment, answer["document"])
     return to_document(environment)
 
 
@@ -361,7 +361,7 @@ def test_a_conda_environment_of_this_machine_by_name_and_by_path(
     folder = script(conda_roost, "import greet; print(greet.value)")
     run = Experiment(workspace, "e").submit(ScriptRunConfig(folder, "hello.py", environment=named))
     run.wait_for_completion()
-    assert run.get_details_with_logs()["logFiles"][LOG] == "1.0\n"
+    assert run.get_details_with_logs()["logFiles"][LOG_NAME] == "1.0\n"
     for name in ("none", "/none", "a\0b"):
         with pytest.raises((NotFoundError, UsageError)):
             Environment.from_existing_conda_environment("mine", name)

@@ -17,7 +17,7 @@ from tests.support.pip_index import PipIndex, wheel_bytes
 from tests.support.roost_process import Roost
 
 from roost.client import Run, RunFailedError, Workspace
-from roost.client.api.run import LOG
+from roost.client.api.run_record import LOG_NAME
 from roost.client.cli.main import run as roost_here
 from roost.client.launch import activate
 
@@ -117,7 +117,7 @@ def test_a_detached_rerun_does_not_wait_for_what_is_made_again(
     assert roost.json("runs", "show", cancelled)["state"] == "cancelled"
     pip_index.hanging.clear()
     again.wait_for_completion()
-    assert again.get_details_with_logs()["logFiles"][LOG] == "1.0\n"
+    assert again.get_details_with_logs()["logFiles"][LOG_NAME] == "1.0\n"
     same = ("lock_digest", "generation", "rerun_of")
     known = [[roost.json("runs", "show", each)[name] for name in same] for each in (again.id, detached)]
     assert known == [[first["lock_digest"], first["generation"], first["id"]]] * 2

@@ -24,7 +24,7 @@ from roost.client import (
     UsageError,
     Workspace,
 )
-from roost.client.api.run import LOG
+from roost.client.api.run_record import LOG_NAME
 
 CONDA = "channels: [conda-forge]\ndependencies: [python=3.11, numpy=1.26.4]\n"
 
@@ -123,7 +123,7 @@ def test_an_image_that_brings_its_own_python_is_used_as_it_is(
     )
     run = Experiment(workspace, "images").submit(config)
     run.wait_for_completion()
-    assert run.get_details_with_logs()["logFiles"][LOG] == "/usr/bin/python3 of the environment\n"
+    assert run.get_details_with_logs()["logFiles"][LOG_NAME] == "/usr/bin/python3 of the environment\n"
     assert run.get_environment().docker.shm_size == "1g"
     details = environment.get_image_details(workspace)
     assert (details.exists_in_engine, details.interpreter_path) == (True, "/usr/bin/python3")
@@ -184,14 +184,16 @@ def test_how_a_container_starts_is_of_the_run_where_the_environment_is_registere
         )
         run.wait_for_completion()
         assert run.get_details()["target"] == "docker", "the environment asks for a container"
-        assert run.get_details_with_logs()["logFiles"][LOG] == f"mine {48 * 2**20}\n"
+        assert run.get_details_with_logs()["logFiles"][LOG_NAME] == f"mine {48 * 2**20}\n"
         assert run.get_environment().docker.shm_size is None, "the version stays as it is"
     again = run.rerun()
     again.wait_for_completion()
-    assert again.get_details_with_logs()["logFiles"][LOG] == f"mine {48 * 2**20}\n", "a rerun starts it the same way"
+    assert again.get_details_with_logs()["logFiles"][LOG_NAME] == f"mine {48 * 2**20}\n", (
+        "a rerun starts it the same way"
+    )
     plain = experiment.submit(ScriptRunConfig(folder, "show.py", environment=EnvironmentReference("own", 1)))
     plain.wait_for_completion()
-    assert plain.get_details_with_logs()["logFiles"][LOG].startswith("box ")
+    assert plain.get_details_with_logs()["logFiles"][LOG_NAME].startswith("box ")
     versions = roost.json("env", "versions", "own")["versions"]
     assert [each["version"] for each in versions] == [1], "no run made another one"
 

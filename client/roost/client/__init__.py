@@ -1,16 +1,22 @@
-"""roost for notebooks and scripts: ``from roost.client import Workspace, Environment, ScriptRunConfig, Experiment``.
+"""roost's client. For notebooks and scripts it is a library: ``from roost.client import Workspace, Environment, …``.
 
-Names are those that users of Azure ML environments know. A name's module is imported when the name is first used: the
-command line's fast path imports this package too, and pays for nothing here.
+The names are those that users of Azure ML environments know. They are defined in ``api``; the module of a name is
+imported when the name is first used: the command line's fast path imports this package too, and must not pay for it.
+
+The packages, lowest first: ``errors``, ``paths`` and ``version``; ``transport`` (requests to the daemon) and
+``terminal`` (what a person sees); ``launch`` (running commands in an environment); ``cli`` (the command line) and
+``api`` (the Python API); ``main``. They import ``roost.wire`` and nothing else of roost's.
+
+Doors: version.
 """
 
-TYPE_CHECKING = False  # importing typing would cost more than all the rest
+TYPE_CHECKING = False  # importing typing would cost more than everything else here
 if TYPE_CHECKING:
     from roost.client.api.builds import ImageBuildDetails as ImageBuildDetails
     from roost.client.api.configurations.run_config import DockerConfiguration as DockerConfiguration
     from roost.client.api.configurations.run_config import RunConfiguration as RunConfig
     from roost.client.api.configurations.run_config import RunConfiguration as RunConfiguration
-    from roost.client.api.configurations.run_config import ScriptRunConfig as ScriptRunConfig
+    from roost.client.api.configurations.script_run_config import ScriptRunConfig as ScriptRunConfig
     from roost.client.api.environment import Environment as Environment
     from roost.client.api.errors import BuildFailedError as BuildFailedError
     from roost.client.api.errors import DaemonUnreachableError as DaemonUnreachableError
@@ -22,46 +28,33 @@ if TYPE_CHECKING:
     from roost.client.api.errors import UnreachableError as UnreachableError
     from roost.client.api.errors import UnsupportedError as UnsupportedError
     from roost.client.api.errors import UsageError as UsageError
-    from roost.client.api.experiment import Experiment as Experiment
     from roost.client.api.image_details import DockerImageDetails as DockerImageDetails
     from roost.client.api.references import EnvironmentReference as EnvironmentReference
-    from roost.client.api.run import Run as Run
     from roost.client.api.sections.conda_dependencies import CondaDependencies as CondaDependencies
-    from roost.client.api.sections.databricks import DatabricksSection as DatabricksSection
-    from roost.client.api.sections.databricks import EggLibrary as EggLibrary
-    from roost.client.api.sections.databricks import JarLibrary as JarLibrary
-    from roost.client.api.sections.databricks import MavenLibrary as MavenLibrary
-    from roost.client.api.sections.databricks import PyPiLibrary as PyPiLibrary
-    from roost.client.api.sections.databricks import RCranLibrary as RCranLibrary
     from roost.client.api.sections.docker import ContainerRegistry as ContainerRegistry
     from roost.client.api.sections.docker import DockerBuildContext as DockerBuildContext
     from roost.client.api.sections.docker import DockerImagePlatform as DockerImagePlatform
     from roost.client.api.sections.docker import DockerSection as DockerSection
-    from roost.client.api.sections.others import PythonSection as PythonSection
-    from roost.client.api.sections.others import RCranPackage as RCranPackage
-    from roost.client.api.sections.others import RGitHubPackage as RGitHubPackage
-    from roost.client.api.sections.others import RSection as RSection
-    from roost.client.api.sections.others import SparkPackage as SparkPackage
-    from roost.client.api.sections.others import SparkSection as SparkSection
+    from roost.client.api.sections.python import PythonSection as PythonSection
+    from roost.client.api.sections.r import RCranPackage as RCranPackage
+    from roost.client.api.sections.r import RGitHubPackage as RGitHubPackage
+    from roost.client.api.sections.r import RSection as RSection
+    from roost.client.api.sections.spark import DatabricksSection as DatabricksSection
+    from roost.client.api.sections.spark import EggLibrary as EggLibrary
+    from roost.client.api.sections.spark import JarLibrary as JarLibrary
+    from roost.client.api.sections.spark import MavenLibrary as MavenLibrary
+    from roost.client.api.sections.spark import PyPiLibrary as PyPiLibrary
+    from roost.client.api.sections.spark import RCranLibrary as RCranLibrary
+    from roost.client.api.sections.spark import SparkPackage as SparkPackage
+    from roost.client.api.sections.spark import SparkSection as SparkSection
+    from roost.client.api.workspace import Experiment as Experiment
+    from roost.client.api.workspace import Run as Run
     from roost.client.api.workspace import Workspace as Workspace
 
 _MODULES = {
     "builds": ("ImageBuildDetails",),
-    "sections.conda_dependencies": ("CondaDependencies",),
-    "sections.databricks": (
-        "DatabricksSection",
-        "EggLibrary",
-        "JarLibrary",
-        "MavenLibrary",
-        "PyPiLibrary",
-        "RCranLibrary",
-    ),
-    "sections.docker": (
-        "ContainerRegistry",
-        "DockerBuildContext",
-        "DockerImagePlatform",
-        "DockerSection",
-    ),
+    "configurations.run_config": ("DockerConfiguration", "RunConfiguration"),
+    "configurations.script_run_config": ("ScriptRunConfig",),
     "environment": ("Environment",),
     "errors": (
         "BuildFailedError",
@@ -75,26 +68,26 @@ _MODULES = {
         "UnsupportedError",
         "UsageError",
     ),
-    "experiment": ("Experiment",),
     "image_details": ("DockerImageDetails",),
     "references": ("EnvironmentReference",),
-    "run": ("Run",),
-    "configurations.run_config": (
-        "DockerConfiguration",
-        "RunConfiguration",
-        "ScriptRunConfig",
-    ),
-    "sections.others": (
-        "PythonSection",
-        "RCranPackage",
-        "RGitHubPackage",
-        "RSection",
+    "sections.conda_dependencies": ("CondaDependencies",),
+    "sections.docker": ("ContainerRegistry", "DockerBuildContext", "DockerImagePlatform", "DockerSection"),
+    "sections.python": ("PythonSection",),
+    "sections.r": ("RCranPackage", "RGitHubPackage", "RSection"),
+    "sections.spark": (
+        "DatabricksSection",
+        "EggLibrary",
+        "JarLibrary",
+        "MavenLibrary",
+        "PyPiLibrary",
+        "RCranLibrary",
         "SparkPackage",
         "SparkSection",
     ),
-    "workspace": ("Workspace",),
+    "workspace": ("Experiment", "Run", "Workspace"),
 }
-_RENAMED = {"RunConfig": "RunConfiguration"}
+"""Module of ``roost.client.api`` to the names that it defines."""
+_ALIASES = {"RunConfig": "RunConfiguration"}
 
 __all__ = [
     "BuildFailedError",
@@ -139,12 +132,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    wanted = _RENAMED.get(name, name)
+    defined_name = _ALIASES.get(name, name)
     for module, names in _MODULES.items():
-        if wanted in names:
+        if defined_name in names:
             from importlib import import_module
 
-            value: object = getattr(import_module(f"roost.client.api.{module}"), wanted)
+            value: object = getattr(import_module(f"roost.client.api.{module}"), defined_name)
             globals()[name] = value
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

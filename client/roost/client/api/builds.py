@@ -8,74 +8,79 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from typing import Any, TextIO
 
-from roost.client.api.errors import BuildFailedError, DaemonUnreachableError, of_body, unsupported
-from roost.client.api.variables import with_variables
-from roost.client.api.workspace import Workspace, path_to
+from roost.client.api.connection import WorkspaceConnection, path_to
+from roost.client.api.errors import BuildFailedError, DaemonUnreachableError, error_from_body, unsupported_error
+from roost.client.api.selectors import attach_variables
 from roost.client.terminal.progress import STEP_TITLES
 from roost.client.terminal.text import format_duration
 
 Json = dict[str, Any]
-STATUSES = {"succeeded": "Succeeded", "failed": "Failed", "cancelled": "Canceled"}
-STEP_SECONDS = 0.1
+BUILD_STATUSES = {"succeeded": "Succeeded", "failed": "Failed", "cancelled": "Canceled"}
+POLL_SECONDS = 0.1
 PLATFORMS = {"linux": "Linux", "darwin": "OSX", "win32": "Windows"}
+"""``sys.platform`` to the name that Azure's scripts use."""
 
 
 class ImageBuildDetails:
-    """One build: ``status``, ``get_log``, ``wait_for_completion``. It goes on whether or not anybody waits."""
+    """One build: ``status``, ``get_log``, ``wait_for_completion``. It continues whether or not a client waits."""
 
-    def __init__(self, workspace: Workspace, build_id: str | None) -> None:
+    def __init__(self, workspace: WorkspaceConnection, build_id: str | None) -> None:
         self._workspace = workspace
         self.id = build_id
-        """``None`` where nothing was to be built: all was there."""
+        """``None`` if there was nothing to build."""
 
     @staticmethod
-    def _begun(workspace: Workspace, request: Json) -> ImageBuildDetails:
-        what = with_variables(workspace, request["what"])
-        answer = workspace._request("POST", "/v1/builds", {**request, "what": what, "detach": True})
+    def _start(workspace: WorkspaceConnection, request: Json) -> ImageBuildDetails:
+        """Start the build of a request for ``POST /v1/builds``, and return at once."""
+        selector = attach_variables(workspace, request["what"])
+        answer = workspace._request("POST", "/v1/builds", {**request, "what": selector, "detach": True})
         return ImageBuildDetails(workspace, answer["build"]["id"])
 
     @property
     def status(self) -> str:
         """``Running``, ``Succeeded``, ``Failed`` or ``Canceled``."""
-        return "Succeeded" if self.id is None else STATUSES.get(self._record()["state"], "Running")
+        return "Succeeded" if self.id is None else BUILD_STATUSES.get(self._fetch_record(self.id)["state"], "Running")
 
-    def _record(self) -> Json:
-        assert self.id is not None
-        build: Json = self._workspace._request("GET", path_to("builds", self.id))["build"]
+    def _fetch_record(self, build_id: str) -> Json:
+        build: Json = self._workspace._request("GET", path_to("builds", build_id))["build"]
         return build
 
     def get_log(self) -> str:
-        """What it said so far."""
-        return "".join(f"{line}\n" for line in _lines(self._messages(follow=False)))
+        """Return the lines of the log so far."""
+        return "".join(f"{line}\n" for line in _format_lines(self._stream_messages(follow=False)))
 
-    def _messages(self, *, follow: bool) -> Iterator[Json]:
+    def _stream_messages(self, *, follow: bool) -> Iterator[Json]:
         if self.id is None:
             return
-        with closing(self._workspace._lines("GET", path_to("builds", self.id, "logs", follow=int(follow)))) as messages:
+        target = path_to("builds", self.id, "logs", follow=int(follow))
+        with closing(self._workspace._stream_messages("GET", target)) as messages:
             yield from messages
 
     def wait_for_completion(self, show_output: bool = True, raise_on_error: bool = True) -> ImageBuildDetails:
-        """Wait until it is over and return this object. ``show_output``: print what it says to standard output.
-        Raises ``BuildFailedError`` (or what else went wrong) unless ``raise_on_error`` is false."""
-        shown = show(self._messages(follow=True), sys.stdout if show_output else None)
-        while self.status == "Running":  # the daemon stopped meanwhile: the next one knows what became of it
-            time.sleep(STEP_SECONDS)
-            shown += show(self._messages(follow=True), sys.stdout if show_output else None, shown)
+        """Wait until the build has ended and return this object. ``show_output``: print its log to standard output.
+        Raises ``BuildFailedError`` (or the error that ended the build) unless ``raise_on_error`` is false."""
+        stream = sys.stdout if show_output else None
+        printed = print_messages(self._stream_messages(follow=True), stream)
+        while self.status == "Running":  # the daemon stopped meanwhile: the next one knows how the build ended
+            time.sleep(POLL_SECONDS)
+            printed += print_messages(self._stream_messages(follow=True), stream, printed)
         if raise_on_error:
-            self._raise()
+            self._raise_failure()
         return self
 
-    def _raise(self) -> None:
-        record: Json = self._record() if self.id is not None else {"state": "succeeded"}
+    def _raise_failure(self) -> None:
+        if self.id is None:
+            return
+        record = self._fetch_record(self.id)
         if record["state"] == "succeeded":
             return
         if record.get("error"):
-            raise of_body(record["error"])
+            raise error_from_body(record["error"])
         message = f"The build {self.id} ended as {record['state']}"
         raise BuildFailedError({"code": f"build-{record['state']}", "message": message, "exit_status": 4})
 
     def cancel(self) -> None:
-        """End it for everybody who waits for it. Raises ``RoostError`` where it is over."""
+        """Cancel the build for every client that waits for it. Raises ``RoostError`` if it has ended."""
         if self.id is not None:
             self._workspace._request("DELETE", path_to("builds", self.id))
 
@@ -83,19 +88,19 @@ class ImageBuildDetails:
         return f"ImageBuildDetails(id={self.id!r})"
 
 
-def show(messages: Iterator[Json], stream: TextIO | None, skipped: int = 0) -> int:
-    """Follow a build to its end, or the daemon's, and print what it says to ``stream``, without the first ``skipped``
-    lines; how many were printed."""
+def print_messages(messages: Iterator[Json], stream: TextIO | None, skipped: int = 0) -> int:
+    """Follow the messages of a build until the build or the daemon ends, and print them to ``stream`` as lines, except
+    the first ``skipped`` lines. Return how many lines were printed, or would be if ``stream`` is ``None``."""
     number = 0
     with suppress(DaemonUnreachableError):
-        for number, line in enumerate(_lines(messages), start=1):
+        for number, line in enumerate(_format_lines(messages), start=1):
             if stream is not None and number > skipped:
                 print(line, file=stream, flush=True)
     return max(0, number - skipped)
 
 
-def _lines(messages: Iterator[Json]) -> Iterator[str]:
-    """A line for each step that begins, each line of the log, and the end."""
+def _format_lines(messages: Iterator[Json]) -> Iterator[str]:
+    """Yield a line for each step that starts, each line of the log, and the end."""
     for message in messages:
         event, step = message.get("event"), str(message.get("step"))
         if event == "log":
@@ -109,7 +114,7 @@ def _lines(messages: Iterator[Json]) -> Iterator[str]:
 
 
 def check_platform(platform: str | None) -> None:
-    """Raises ``UnsupportedError`` for another platform than this machine's."""
-    own = PLATFORMS.get(sys.platform, sys.platform)
-    if platform is not None and platform != own:
-        raise unsupported(f"platform={platform!r} on this machine, which is {own},", "Leave it out.")
+    """Raises: UnsupportedError if ``platform`` is not that of this machine, such as ``Linux``."""
+    local = PLATFORMS.get(sys.platform, sys.platform)
+    if platform is not None and platform != local:
+        raise unsupported_error(f"platform={platform!r} on this machine, which is {local},", "Leave it out.")

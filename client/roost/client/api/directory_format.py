@@ -1,4 +1,5 @@
-"""Environments as folders of files that people can edit, in the layout of Azure's ``save_to_directory``."""
+"""Environments as files that people can edit, in the layout of Azure's ``save_to_directory``; the daemon reads and
+exports them."""
 
 from __future__ import annotations
 
@@ -8,44 +9,51 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from roost.client.api.errors import translated
-from roost.client.api.workspace import Workspace
+from roost.client.api.connection import WorkspaceConnection
+from roost.client.api.errors import translate_errors
 from roost.client.export_files import write_export
 
 Json = dict[str, Any]
 FILE = "azureml_environment.json"
 PARTS = ("conda_dependencies.yml", "BaseDockerfile")
-"""What may stand beside it, and is read with it."""
+"""Files that may lie beside ``FILE``, and are read with it."""
 logger = logging.getLogger("roost")
 
 
-def save(what: Json, folder: str, *, overwrite: bool) -> None:
-    """Write what ``what`` names. Raises ``FileExistsError``, ``RoostError``."""
+def write_directory(selector: Json, folder: str, *, overwrite: bool) -> None:
+    """Write the environment of ``selector`` to ``folder``. Raises: FileExistsError if the folder exists and
+    ``overwrite`` is false; OSError, RoostError."""
     if os.path.lexists(folder) and not overwrite:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), folder)
-    answer = Workspace()._request("POST", "/v1/exports", {"what": what, "format": "azure"})
-    tell(folder, answer)
+    export = request_export(selector)
+    _log_warnings(folder, export.get("warnings", ()))
     os.makedirs(os.path.dirname(os.path.abspath(folder)), exist_ok=True)
-    with translated():
-        write_export(answer, folder, force=overwrite)
+    with translate_errors():
+        write_export(export, folder, force=overwrite)
 
 
-def check(folder: str) -> None:
-    """Raises ``FileNotFoundError`` where it is no such folder."""
+def check_directory(folder: str) -> None:
+    """Raises: FileNotFoundError if ``folder`` is not a folder of this layout."""
     if not os.path.isfile(os.path.join(folder, FILE)):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.path.join(folder, FILE))
 
 
-def read(request: Json, called: str, *, silent: Collection[str] = ()) -> Json:
-    """What the daemon reads, as a document; warnings with ``silent`` codes are none here. Raises ``DefinitionError``,
-    ``NotFoundError``."""
-    answer = Workspace()._request("POST", "/v1/documents", request)
-    told = [warning for warning in answer["warnings"] if warning["code"] not in silent]
-    tell(called, {"warnings": told})
+def request_export(selector: Json) -> Json:
+    """Return the files of an environment: the answer of ``POST /v1/exports``. Raises: RoostError."""
+    return WorkspaceConnection()._request("POST", "/v1/exports", {"what": selector, "format": "azure"})
+
+
+def request_document(request: Json, label: str, *, ignored_warnings: Collection[str] = ()) -> Json:
+    """Let the daemon read a file, folder or conda environment, and return the answer of ``POST /v1/documents``.
+
+    Its warnings are logged with ``label``, except those with a code in ``ignored_warnings``. Raises: DefinitionError,
+    NotFoundError.
+    """
+    answer = WorkspaceConnection()._request("POST", "/v1/documents", request)
+    _log_warnings(label, [warning for warning in answer["warnings"] if warning["code"] not in ignored_warnings])
     return answer
 
 
-def tell(called: str, answer: Mapping[str, Any]) -> None:
-    """Log what was odd."""
-    for warning in answer.get("warnings", ()):
-        logger.warning("%s: %s", called, warning["message"])
+def _log_warnings(label: str, warnings: Collection[Mapping[str, Any]]) -> None:
+    for warning in warnings:
+        logger.warning("%s: %s", label, warning["message"])

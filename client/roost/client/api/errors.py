@@ -1,4 +1,4 @@
-"""What the Python API raises: ``RoostError`` with a stable ``code``; the subclasses are for ``except``.
+"""The exceptions of the Python API: ``RoostError`` with a stable ``code``, and subclasses for ``except`` clauses.
 
 Scripts that catch Azure's ``UserErrorException`` catch ``UsageError`` here.
 """
@@ -13,8 +13,8 @@ from roost.client.errors import ClientError, format_error
 
 
 class RoostError(ClientError):
-    """Something was refused or failed: ``code`` (stable), ``message``, ``hint`` (what to do), ``fields``, and
-    ``location`` (``{"path", "line", "column"}`` or ``None``) of what is wrong in a file."""
+    """A request was refused or failed: ``code`` (stable), ``message``, ``hint`` (what to do), ``fields``, and
+    ``location`` (``{"path", "line", "column"}`` or ``None``) of the fault in a file."""
 
     @property
     def message(self) -> str:
@@ -28,30 +28,30 @@ class RoostError(ClientError):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Facts for programs; which ones there are depends on ``code``."""
+        """Facts for programs; the keys depend on ``code``."""
         return dict(self.body["fields"])
 
     @property
     def retryable(self) -> bool:
-        """Whether the same may succeed when it is tried again."""
+        """Whether the same request may succeed if it is repeated."""
         return bool(self.body["retryable"])
 
     @property
     def location(self) -> dict[str, Any] | None:
-        """The place in a file, ``line`` and ``column`` counted from 1."""
-        place = self.body["location"]
-        return dict(place) if place else None
+        """The place in a file, with ``line`` and ``column`` counted from 1."""
+        location = self.body["location"]
+        return dict(location) if location else None
 
     def __str__(self) -> str:
         return format_error(self.body).removeprefix("roost: ")
 
 
 class UsageError(RoostError, ValueError):
-    """The call itself is wrong: arguments that exclude each other, a name that is none."""
+    """The call itself is wrong: for example arguments that exclude each other, or an invalid name."""
 
 
 class UnsupportedError(UsageError):
-    """A parameter or attribute that has no meaning in roost, where ignoring it would mislead."""
+    """A parameter or attribute that has no meaning in roost, if ignoring it would mislead."""
 
 
 class DefinitionError(RoostError):
@@ -71,15 +71,15 @@ class UnreachableError(RoostError):
 
 
 class NotFoundError(RoostError, LookupError):
-    """No run, package, file or the like of that name."""
+    """No run, package, file or other object has that name."""
 
 
 class EnvironmentNotFoundError(NotFoundError):
-    """No environment, version or label of that name."""
+    """No environment, version or label has that name."""
 
 
 class RunFailedError(RoostError):
-    """A run ended otherwise than well; ``fields`` has ``run``, ``status`` and ``exit_status``."""
+    """A run did not succeed; ``fields`` has ``run``, ``status`` and ``exit_status``."""
 
 
 _BY_CODE: dict[str, type[RoostError]] = {"environment-unknown": EnvironmentNotFoundError}
@@ -93,37 +93,37 @@ _BY_STATUS: dict[int, type[RoostError]] = {
 }
 
 
-def of_body(body: Mapping[str, Any]) -> RoostError:
-    """The error that a wire's error body tells of."""
+def error_from_body(body: Mapping[str, Any]) -> RoostError:
+    """Return the exception for the error body of an answer: by its ``code``, else by its ``exit_status``."""
     status = body.get("exit_status", 1)
     return _BY_CODE.get(str(body.get("code")), _BY_STATUS.get(int(status), RoostError))(body)
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Errors of the client's lower layers become the API's."""
+def translate_errors() -> Iterator[None]:
+    """Raise errors of the client's lower layers as ``RoostError``."""
     try:
         yield
     except RoostError:
         raise
     except ClientError as error:
-        raise of_body(error.body) from None
+        raise error_from_body(error.body) from None
 
 
-def usage(message: str, hint: str = "", **fields: object) -> UsageError:
-    """Arguments are wrong."""
+def usage_error(message: str, hint: str = "", **fields: object) -> UsageError:
+    """Return the error for wrong arguments."""
     return UsageError({"code": "usage", "message": message, "hint": hint, "exit_status": 2, "fields": fields})
 
 
-def unsupported(what: str, hint: str) -> UnsupportedError:
-    """``what`` has no meaning here."""
-    message = f"{what} has no meaning in roost"
+def unsupported_error(subject: str, hint: str) -> UnsupportedError:
+    """Return the error for a ``subject`` (a parameter, attribute or value) that has no meaning in roost."""
+    message = f"{subject} has no meaning in roost"
     return UnsupportedError({"code": "unsupported", "message": message, "hint": hint, "exit_status": 2})
 
 
-def definition_invalid(message: str, hint: str, path: str | None = None, line: int | None = None) -> DefinitionError:
-    """What a file or an object says can't be meant."""
-    place = {"path": path, "line": line, "column": None} if path is not None else None
+def definition_error(message: str, hint: str, path: str | None = None, line: int | None = None) -> DefinitionError:
+    """Return the error for the content of a file. ``line`` counts from 1."""
+    location = {"path": path, "line": line, "column": None} if path is not None else None
     return DefinitionError(
-        {"code": "definition-invalid", "message": message, "hint": hint, "exit_status": 3, "location": place}
+        {"code": "definition-invalid", "message": message, "hint": hint, "exit_status": 3, "location": location}
     )

@@ -1,4 +1,4 @@
-"""What ``Environment.get_image_details`` tells."""
+"""The result of ``Environment.get_image_details``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ Json = builtins.dict[str, Any]
 
 
 class DockerImageDetails(dict[str, Any]):
-    """One image: a mapping laid out as Azure's, with properties. ``None``: not known, or not there yet.
+    """One image: a mapping in Azure's layout, with properties. ``None``: not known, or the image does not exist yet.
 
-    What only roost tells is under the key ``roost``, as ``roost image show --json`` prints it.
+    The answer of the daemon, as ``roost image show --json`` prints it, is under the key ``roost``.
     """
 
     @staticmethod
     def of_answer(answer: Mapping[str, Any]) -> DockerImageDetails:
-        """From the answer of ``POST /v1/images/show``."""
+        """Return the details from the answer of ``POST /v1/images/show``."""
         python = answer["python"]
         dependencies: list[Any] = [*python["conda"], *([{"pip": python["pip"]}] if python["pip"] else [])]
         return DockerImageDetails(
@@ -34,65 +34,66 @@ class DockerImageDetails(dict[str, Any]):
 
     @property
     def image_exist(self) -> bool:
-        """Whether a registry is known to have it."""
+        """Whether a registry is known to have the image."""
         return bool(self["imageExistsInRegistry"])
 
     @property
     def exists_in_engine(self) -> bool | None:
-        """Whether the container engine has it; ``None``: the engine does not answer."""
-        there: bool | None = self["roost"]["exists_in_engine"]
-        return there
+        """Whether the container engine has the image; ``None`` if the engine does not answer."""
+        exists: bool | None = self["roost"]["exists_in_engine"]
+        return exists
 
     @property
     def repository(self) -> str | None:
-        """In the registry; where no registry has it, its name in the engine."""
-        return _text(self["dockerImage"]["name"])
+        """The repository in the registry; if no registry has the image, its name in the engine."""
+        return _optional_text(self["dockerImage"]["name"])
 
     @property
     def registry(self) -> str | None:
-        """Address of the registry that has it."""
-        return _text(self["dockerImage"]["registry"]["address"])
+        """Address of the registry that has the image."""
+        return _optional_text(self["dockerImage"]["registry"]["address"])
 
     @property
     def image(self) -> str | None:
-        """Its name with the registry's address, if any."""
+        """The repository with the registry's address before it, if there is one."""
         return "/".join(part for part in (self.registry, self.repository) if part) or None
 
     @property
     def reference(self) -> str | None:
-        """In the registry, with the tag."""
-        return _text(self["roost"]["reference"])
+        """The reference in the registry, with the tag."""
+        return _optional_text(self["roost"]["reference"])
 
     @property
     def digest(self) -> str | None:
-        """``sha256:…`` of its config: the same on every machine."""
-        return _text(self["roost"]["digest"])
+        """``sha256:…`` of the image's config: the same on every machine."""
+        return _optional_text(self["roost"]["digest"])
 
     @property
     def manifest_digest(self) -> str | None:
-        """``sha256:…`` of its manifest in the registry."""
-        return _text(self["roost"]["manifest_digest"])
+        """``sha256:…`` of the image's manifest in the registry."""
+        return _optional_text(self["roost"]["manifest_digest"])
 
     @property
     def interpreter_path(self) -> str | None:
-        """Of Python, in the image."""
-        return _text(self["pythonEnvironment"]["interpreterPath"])
+        """Path of Python in the image."""
+        return _optional_text(self["pythonEnvironment"]["interpreterPath"])
 
     @property
     def environment_path(self) -> str | None:
-        """Of the conda prefix, in the image."""
-        return _text(self["pythonEnvironment"]["condaEnvironmentPath"])
+        """Path of the conda prefix in the image."""
+        return _optional_text(self["pythonEnvironment"]["condaEnvironmentPath"])
 
     @property
     def dockerfile(self) -> str | None:
-        """What the image's base and steps are as a Dockerfile."""
-        return _text(self["ingredients"]["dockerfile"])
+        """The image's base and steps as a Dockerfile."""
+        return _optional_text(self["ingredients"]["dockerfile"])
 
     @property
     def layers(self) -> list[Json]:
-        """From the bottom: ``diff_id``, ``size`` in bytes, ``packages`` (none: of the base, or of no package)."""
+        """The layers, lowest first: ``diff_id``, ``size`` in bytes, ``packages`` (empty for layers of the base, and for
+        those without packages)."""
         return [{"packages": [], **layer} for layer in self["roost"]["layers"]]
 
 
-def _text(value: object) -> str | None:
+def _optional_text(value: object) -> str | None:
     return None if value is None else str(value)

@@ -1,49 +1,83 @@
-"""What Azure's files say and no definition does: under ``kept.azure`` of a document, and attributes of sections."""
+"""Settings of Azure's files that are in no definition: under ``kept.azure`` of a document, and as attributes of
+sections."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
-from roost.client.api.sections.databricks import of_kept, to_kept
-
-if TYPE_CHECKING:
-    from roost.client.api.environment import Environment
+from roost.client.api.description import EnvironmentDescription
+from roost.client.api.sections.spark import (
+    DatabricksSection,
+    EggLibrary,
+    JarLibrary,
+    MavenLibrary,
+    PyPiLibrary,
+    RCranLibrary,
+)
 
 Json = dict[str, Any]
+_LIBRARIES: dict[str, type] = {
+    "maven": MavenLibrary,
+    "pypi": PyPiLibrary,
+    "rcran": RCranLibrary,
+    "jar": JarLibrary,
+    "egg": EggLibrary,
+}
 
 
-def put_kept(document: Json, environment: Environment) -> None:
-    """Add it to ``document``; what is as usual is left out."""
-    r = environment.r
-    said: dict[str, Json] = {
-        "docker": {"enabled": environment.docker.enabled or None},
-        "spark": {"precachePackages": None if environment.spark.precache_packages else False},
+def write_passthrough(document: Json, description: EnvironmentDescription) -> None:
+    """Add the settings of ``description`` to ``document``. Defaults are left out."""
+    r = description.r
+    tables: dict[str, Json] = {
+        "docker": {"enabled": description.docker.enabled or None},
+        "spark": {"precachePackages": None if description.spark.precache_packages else False},
         "r": {} if r is None else {"userManaged": r.user_managed or None, "rscriptPath": r.rscript_path or None},
-        "databricks": to_kept(environment.databricks),
+        "databricks": _databricks_table(description.databricks),
     }
     azure: Json = dict(document.get("kept", {}).get("azure", {}))
-    for section, values in said.items():
-        if given := {key: value for key, value in values.items() if value is not None}:
-            azure[section] = {**azure.get(section, {}), **given}
+    for section, table in tables.items():
+        if values := {key: value for key, value in table.items() if value is not None}:
+            azure[section] = {**azure.get(section, {}), **values}
     if azure:
         document["kept"] = {**document.get("kept", {}), "azure": azure}
 
 
-def fill_kept(environment: Environment, rest: Json) -> None:
-    """Take it out of ``rest`` of a document."""
+def read_passthrough(description: EnvironmentDescription, rest: Json) -> None:
+    """Move the settings from ``rest``, the part of a document that is not read yet, to ``description``."""
     azure: Json = rest.get("kept", {}).get("azure", {})
-    environment.docker.enabled = bool(_taken(azure, "docker", "enabled", False))
-    environment.spark.precache_packages = bool(_taken(azure, "spark", "precachePackages", True))
-    if environment.r is not None:
-        environment.r.user_managed = bool(_taken(azure, "r", "userManaged", False))
-        environment.r.rscript_path = _taken(azure, "r", "rscriptPath", None)
-    environment.databricks = of_kept(azure.pop("databricks", {}))
+    description.docker.enabled = bool(_pop_setting(azure, "docker", "enabled", False))
+    description.spark.precache_packages = bool(_pop_setting(azure, "spark", "precachePackages", True))
+    if description.r is not None:
+        description.r.user_managed = bool(_pop_setting(azure, "r", "userManaged", False))
+        description.r.rscript_path = _pop_setting(azure, "r", "rscriptPath", None)
+    description.databricks = _databricks_section(azure.pop("databricks", {}))
     if "kept" in rest and "azure" in rest["kept"]:
         rest["kept"]["azure"] = {key: value for key, value in azure.items() if value != {}}
         if not rest["kept"]["azure"]:
             del rest["kept"]["azure"]
 
 
-def _taken(azure: Json, section: str, key: str, usual: object) -> Any:  # noqa: ANN401 - the key says which
+def _pop_setting(azure: Json, section: str, key: str, default: object) -> Any:  # noqa: ANN401 - depends on the key
     table = azure.get(section)
-    return table.pop(key, usual) if isinstance(table, dict) else usual
+    return table.pop(key, default) if isinstance(table, dict) else default
+
+
+def _databricks_table(section: DatabricksSection) -> Json:
+    """Return the section as Azure's files have it, without lists and values that are not set."""
+    lists = {
+        f"{kind}Libraries": [
+            {key: value for key, value in asdict(library).items() if value is not None}
+            for library in getattr(section, f"{kind}_libraries")
+        ]
+        for kind in _LIBRARIES
+    }
+    return {key: libraries for key, libraries in lists.items() if libraries}
+
+
+def _databricks_section(table: Mapping[str, Any]) -> DatabricksSection:
+    section = DatabricksSection()
+    for kind, library in _LIBRARIES.items():
+        setattr(section, f"{kind}_libraries", [library(**values) for values in table.get(f"{kind}Libraries", ())])
+    return section

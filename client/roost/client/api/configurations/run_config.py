@@ -1,29 +1,55 @@
-"""What to run, where and in which environment: ``RunConfiguration``, ``ScriptRunConfig``, ``DockerConfiguration``."""
+"""``RunConfiguration``: where and how something runs; and ``DockerConfiguration``, the part of it for containers."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
+from roost.client.api.configurations import files
+from roost.client.api.configurations.text import parse
+from roost.client.api.connection import WorkspaceConnection
 from roost.client.api.documents import to_document
 from roost.client.api.environment import Environment
-from roost.client.api.errors import unsupported, usage
-from roost.client.api.fixed import Fixed
-from roost.client.api.references import EnvironmentReference
+from roost.client.api.errors import unsupported_error, usage_error
+from roost.client.api.references import EnvironmentOrReference, EnvironmentReference
 from roost.client.api.sections.conda_dependencies import CondaDependencies
 from roost.client.api.sections.docker import SharedVolumes
-from roost.client.api.workspace import Workspace
 
 AZURE_LONGEST_SECONDS = 2592000
-"""Azure's default limit of a run, 30 days, which scripts may spell out."""
+"""Azure's default time limit of a run, 30 days, which scripts may set explicitly."""
 UNNAMED = "default-environment"
-"""What an environment is called that was only described within a run configuration."""
-Described = Environment | EnvironmentReference
+"""Name of an environment that was only described within a run configuration."""
+T = TypeVar("T")
+
+
+class FixedAttribute(Generic[T]):
+    """An attribute of Azure's objects that has only one possible value in roost.
+
+    It reads as ``value``. Setting it to ``value`` or to one of ``equivalents`` has no effect; setting it to another
+    value raises ``UnsupportedError`` with ``hint``.
+    """
+
+    def __init__(self, value: T, *equivalents: object, hint: str) -> None:
+        self._value = value
+        self._accepted = (value, *equivalents)
+        self._hint = hint
+        self._name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = f"{owner.__name__}.{name}"
+
+    def __get__(self, instance: object, owner: type | None = None) -> T:
+        return self._value
+
+    def __set__(self, instance: object, value: object) -> None:
+        if value not in self._accepted:
+            raise unsupported_error(f"{self._name} = {value!r}", self._hint)
 
 
 class DockerConfiguration(SharedVolumes):
     """Whether a run is in a container, and how that starts. ``shm_size`` such as ``2g``, ``arguments`` such as
-    ``["--gpus=all"]``; ``None`` and empty: as the environment says."""
+    ``["--gpus=all"]``; ``None`` and empty: those of the environment."""
 
     __slots__ = ("arguments", "shm_size", "use_docker")
 
@@ -43,20 +69,22 @@ class DockerConfiguration(SharedVolumes):
 class RunConfiguration:
     """How to run something, to be used for several scripts.
 
-    ``environment``: says nothing at first, and as long as it does, the nearest environment file upwards from the source
-    folder counts. ``target``: where, such as ``local`` or ``docker``; ``None``: chosen. ``environment_variables``: for
-    this run, over the environment's. ``docker``: whether in a container, and how that starts. Runs are commands of one
-    machine, so that ``framework``, ``communicator``, ``node_count`` and ``max_run_duration_seconds`` can only be what
-    they are: ``UnsupportedError``.
+    ``environment``: empty at first, and as long as it is, the nearest environment file upwards from the source folder
+    is used. ``target``: where to run, such as ``local`` or ``docker``; ``None``: roost decides.
+    ``environment_variables``: for this run, overriding those of the environment. ``docker``: whether to run in a
+    container, and how that starts. Runs are commands on one machine: setting ``framework``, ``communicator``,
+    ``node_count`` or ``max_run_duration_seconds`` to anything but their defaults raises ``UnsupportedError``.
     """
 
     __slots__ = ("_environment", "_target", "arguments", "command", "docker", "environment_variables", "script")
 
-    framework = Fixed("Python", "python", None, hint="Runs are commands; leave it as it is.")
-    communicator = Fixed("None", "none", None, hint="Name the launcher in the command, as in mpirun.")
-    node_count = Fixed(1, None, hint="Name the launcher in the command, as in mpirun or torchrun.")
-    max_run_duration_seconds = Fixed(None, AZURE_LONGEST_SECONDS, hint="Use `timeout` in the command, or Run.cancel().")
-    auto_prepare_environment = Fixed(True, None, hint="Environments are always made ready.")
+    framework = FixedAttribute("Python", "python", None, hint="Runs are commands; leave it as it is.")
+    communicator = FixedAttribute("None", "none", None, hint="Name the launcher in the command, as in mpirun.")
+    node_count = FixedAttribute(1, None, hint="Name the launcher in the command, as in mpirun or torchrun.")
+    max_run_duration_seconds = FixedAttribute(
+        None, AZURE_LONGEST_SECONDS, hint="Use `timeout` in the command, or Run.cancel()."
+    )
+    auto_prepare_environment = FixedAttribute(True, None, hint="Environments are always made ready.")
 
     def __init__(
         self,
@@ -71,7 +99,7 @@ class RunConfiguration:
         self.script = script
         self.arguments = list(arguments or ())
         self.command = command
-        self._environment: Described = Environment(UNNAMED)
+        self._environment: EnvironmentOrReference = Environment(UNNAMED)
         self.environment_variables: dict[str, str] = {}
         self.docker = DockerConfiguration()
         self._target: str | None = None
@@ -80,132 +108,94 @@ class RunConfiguration:
 
     @property
     def environment(self) -> Environment:
-        """What to run in. Set it to an ``Environment``, or to an ``EnvironmentReference``, which is fetched when it is
-        looked at; to ``None`` to have it say nothing."""
+        """The environment to run in. Set it to an ``Environment``, or to an ``EnvironmentReference``, which is fetched
+        when the attribute is read; or to ``None`` to make it empty again."""
         if isinstance(self._environment, EnvironmentReference):
-            self._environment = self._environment.get_environment(Workspace())
+            self._environment = self._environment.get_environment(WorkspaceConnection())
         return self._environment
 
     @environment.setter
-    def environment(self, value: Described | None) -> None:
+    def environment(self, value: EnvironmentOrReference | None) -> None:
         self._environment = value if value is not None else Environment(UNNAMED)
 
     @property
-    def described(self) -> Described | None:
-        """The environment, or the reference to one; ``None`` where nothing is said."""
+    def described(self) -> EnvironmentOrReference | None:
+        """The environment, or the reference to one; ``None`` if the environment is empty."""
         known = self._environment
-        silent = isinstance(known, Environment) and known.name == UNNAMED and not to_document(known)
-        return None if silent else known
+        is_empty = isinstance(known, Environment) and known.name == UNNAMED and not to_document(known)
+        return None if is_empty else known
 
     @staticmethod
     def load(path: str | os.PathLike[str], name: str | None = None) -> RunConfiguration:
-        """From a file that ``save`` or Azure's SDK wrote: ``path`` itself, or the one called ``name`` in the project at
-        ``path``. Raises ``FileNotFoundError``, ``DefinitionError``, ``UnsupportedError``."""
-        from roost.client.api.configurations import files
-
+        """Read a file that ``save`` or Azure's SDK wrote: ``path`` itself, or the file called ``name`` in the project
+        at ``path``. Raises ``FileNotFoundError``, ``DefinitionError``, ``UnsupportedError``."""
         config = RunConfiguration()
-
-        files.load(config, files.place(os.fspath(path), name))
+        file = files.locate(os.fspath(path), name)
+        text = files.read_text(file)
+        table = parse(text, file)
+        config.script, config.arguments = table.text("script"), list(table.texts("arguments"))
+        config.command = table.command()
+        config.target = table.text("target")
+        config.framework, config.communicator = table.data.get("framework"), table.data.get("communicator")
+        config.node_count = table.number("nodeCount")
+        config.max_run_duration_seconds = table.number("maxRunDurationSeconds")
+        config.environment_variables = table.variables("environmentVariables")
+        docker = table.table("docker")
+        config.docker.use_docker = docker.flag("useDocker")
+        config.docker.arguments, config.docker.shm_size = docker.texts("arguments"), docker.text("shmSize")
+        config.environment = files.read_environment(table.data.get("environment"), text, file)
         return config
 
     def save(self, path: str | os.PathLike[str] | None = None, name: str | None = None) -> None:
-        """Write it to the file ``path``, or as ``.azureml/NAME.runconfig`` in the folder ``path`` (by default the
-        working folder). Azure's SDK reads it too. Raises ``UsageError``, ``OSError``."""
-        from roost.client.api.configurations import files
-
-        files.save(self, files.place(os.fspath(path or os.curdir), name, new=True))
+        """Write the configuration to the file ``path``, or as ``.azureml/NAME.runconfig`` in the folder ``path`` (by
+        default the working folder). Azure's SDK reads it too. Raises ``UsageError``, ``OSError``."""
+        file = files.locate(os.fspath(path or os.curdir), name, new=True)
+        data = {
+            "script": self.script,
+            "arguments": [str(argument) for argument in self.arguments],
+            "command": self.command or "",
+            "target": self.target,
+            "framework": self.framework,
+            "communicator": self.communicator,
+            "nodeCount": self.node_count,
+            "environmentVariables": dict(self.environment_variables),
+            "docker": {
+                "useDocker": self.docker.use_docker,
+                "sharedVolumes": True,
+                "arguments": list(self.docker.arguments),
+                "shmSize": self.docker.shm_size,
+            },
+            "environment": files.export_environment(self._environment),
+        }
+        files.write(data, file)
 
     @staticmethod
     def delete(path: str | os.PathLike[str], name: str | None = None) -> None:
-        """Remove such a file. Raises ``FileNotFoundError``."""
-        from roost.client.api.configurations import files
-
-        os.remove(files.place(os.fspath(path), name))
+        """Delete a file that ``save`` wrote. Raises ``FileNotFoundError``."""
+        os.remove(files.locate(os.fspath(path), name))
 
     @property
     def target(self) -> str | None:
-        """Where to run, such as ``local`` or ``docker``; an object goes by its ``name``."""
+        """Where to run, such as ``local`` or ``docker``. If it is set to an object, the ``name`` of that is used."""
         return self._target
 
     @target.setter
     def target(self, value: object) -> None:
         name = getattr(value, "name", value)
         if name is not None and (not isinstance(name, str) or not name):
-            raise usage(f"{value!r} is no target", "Give a name, such as 'local' or 'docker'.")
+            raise usage_error(f"{value!r} is no target", "Give a name, such as 'local' or 'docker'.")
         self._target = name
 
     @property
     def chosen_target(self) -> str:
-        """``target``; where that says nothing ``docker`` if the configuration or the environment asks for a container,
-        else ``auto``. An environment that is referred to is fetched to look."""
-        known = bool(self._target or self.docker.use_docker)
-        return self._target_for(None if known else self.environment)
-
-    def _target_for(self, environment: Environment | None) -> str:
-        asked = self.docker.use_docker or (environment is not None and environment.docker.enabled)
-        return self._target or ("docker" if asked else "auto")
+        """``target``; if that is ``None``, ``docker`` if the configuration or the environment requires a container,
+        else ``auto``. An environment that is only referred to is fetched for this."""
+        is_decided = bool(self._target or self.docker.use_docker)
+        return choose_target(self, None if is_decided else self.environment)
 
 
-class ScriptRunConfig:
-    """A script or a command, and in ``run_config`` where and in what it runs.
-
-    ``source_directory``: the folder that it works in, as it is: nothing is copied. ``script``: a path in it, run by
-    Python with ``arguments``; or ``command``: the words, or one text for the shell. ``compute_target``, ``environment``
-    and ``docker_runtime_config`` make a ``run_config``, or it is given. Raises ``UsageError`` where both are given;
-    ``UnsupportedError`` for ``distributed_job_config``, ``resume_from`` and a limit of time.
-    """
-
-    MAX_DURATION_SECONDS_DEFAULT = AZURE_LONGEST_SECONDS
-
-    def __init__(
-        self,
-        source_directory: str | os.PathLike[str] | None = None,
-        script: str | None = None,
-        arguments: Sequence[object] | None = None,
-        run_config: RunConfiguration | None = None,
-        compute_target: object = None,
-        environment: Described | None = None,
-        distributed_job_config: object = None,
-        resume_from: object = None,
-        max_run_duration_seconds: int | None = None,
-        command: Sequence[object] | str | None = None,
-        docker_runtime_config: DockerConfiguration | None = None,
-    ) -> None:
-        _refuse(distributed_job_config, resume_from)
-        if run_config is not None and (compute_target or environment or docker_runtime_config):
-            hint = "Set run_config.target, run_config.environment and run_config.docker instead."
-            raise usage("A run_config is given, and also what it says", hint)
-        self.run_config = config = run_config or _configuration(compute_target, environment, docker_runtime_config)
-        config.max_run_duration_seconds = max_run_duration_seconds
-        self.source_directory = os.path.abspath(source_directory or os.curdir)
-        given = script is not None or command is not None
-        self.script = script if given else config.script
-        self.command = command if given else config.command
-        self.arguments = list(arguments if arguments is not None else config.arguments)
-
-    @property
-    def words(self) -> list[str]:
-        """The command, word by word. Raises ``UsageError`` where there is none, or two."""
-        if bool(self.script) == bool(self.command):
-            raise usage("The configuration needs a script or a command, one of them", "Set the other to None.")
-        if isinstance(self.command, str):
-            return ["/bin/sh", "-c", self.command]
-        head = ["python", str(self.script)] if self.script else map(str, self.command or ())
-        return [*head, *map(str, self.arguments)]
-
-
-def _configuration(
-    compute_target: object, environment: Described | None, docker: DockerConfiguration | None
-) -> RunConfiguration:
-    config = RunConfiguration()
-    config.target = compute_target
-    config.environment = environment
-    config.docker = docker or config.docker
-    return config
-
-
-def _refuse(distributed_job_config: object, resume_from: object) -> None:
-    if distributed_job_config is not None:
-        raise unsupported("distributed_job_config", "Name the launcher in the command, as in mpirun or torchrun.")
-    if resume_from is not None:
-        raise unsupported("resume_from", "Give the folder of the earlier output as an argument.")
+def choose_target(config: RunConfiguration, environment: Environment | None) -> str:
+    """Return the target of a run of ``config`` in ``environment``; ``None``: an environment that is not known yet, or
+    does not matter."""
+    wants_container = config.docker.use_docker or (environment is not None and environment.docker.enabled)
+    return config.target or ("docker" if wants_container else "auto")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from roost.client.api.errors import usage
+from roost.client.api.errors import usage_error
 from roost.client.api.sections import conda_file, pip_lines
 from roost.client.api.sections.pip_lines import package_name
 
@@ -17,21 +17,21 @@ CPU, GPU = "cpu", "gpu"
 
 
 class CondaDependencies:
-    """Packages, channels and pip options, in order. Nothing is in it that nobody put there.
+    """Packages, channels and pip options, in order. There are no default packages.
 
-    ``conda_dependencies_file_path``: a conda environment file to begin with. Raises ``DefinitionError`` where it is
-    none, ``FileNotFoundError`` where it is not there.
+    ``conda_dependencies_file_path``: a conda environment file to start from. Raises ``DefinitionError`` if the file is
+    not a valid one, ``FileNotFoundError`` if it does not exist.
     """
 
     DEFAULT_NUMBER_OF_CONDA_PACKAGES = 0
     DEFAULT_NUMBER_OF_PIP_PACKAGES = 0
 
     def __init__(self, conda_dependencies_file_path: str | os.PathLike[str] | None = None) -> None:
-        self._content = conda_file.CondaFile()
+        self._file = conda_file.CondaFile()
         self._folder: str | None = None
         if conda_dependencies_file_path is not None:
             path = os.path.abspath(conda_dependencies_file_path)
-            self._content, self._folder = conda_file.read(path), os.path.dirname(path)
+            self._file, self._folder = conda_file.read(path), os.path.dirname(path)
 
     @staticmethod
     def create(
@@ -41,8 +41,9 @@ class CondaDependencies:
         python_version: str | None = None,
         pin_sdk_version: bool = True,
     ) -> CondaDependencies:
-        """New dependencies from lists. ``python_version`` such as ``3.11``; ``None``: no Python is named, and the
-        solve takes what the packages allow. ``pin_sdk_version`` is for Azure's own packages and has no effect."""
+        """Return new dependencies from lists. ``python_version`` such as ``3.11``; ``None``: no Python is named, and
+        the solver chooses a version that the packages allow. ``pin_sdk_version`` is for Azure's own packages and has
+        no effect."""
         created = CondaDependencies()
         if pip_indexurl:
             created.set_pip_index_url(pip_indexurl)
@@ -56,31 +57,32 @@ class CondaDependencies:
 
     @staticmethod
     def merge_requirements(requirements: Iterable[str]) -> list[str]:
-        """One line for each package, with the version clauses of all: ``["a>=1", "a<2"]`` gives ``["a>=1,<2"]``."""
+        """Return one line for each package, with all its version clauses: ``["a>=1", "a<2"]`` gives
+        ``["a>=1,<2"]``."""
         clauses: dict[str, tuple[str, list[str]]] = {}
         for requirement in requirements:
             text = requirement.strip()
-            found = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[^\]]*\])?", text)
-            written = found.group() if found else text
-            _, kept = clauses.setdefault(package_name(text), (written, []))
-            kept.append(text[len(written) :].strip())
-        return [name + ",".join(clause for clause in kept if clause) for name, kept in clauses.values()]
+            match = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[^\]]*\])?", text)
+            name = match.group() if match else text
+            _, versions = clauses.setdefault(package_name(text), (name, []))
+            versions.append(text[len(name) :].strip())
+        return [name + ",".join(version for version in versions if version) for name, versions in clauses.values()]
 
     @property
     def folder(self) -> str | None:
-        """Absolute folder that relative paths among the pip lines lie in: that of the file that was read. ``None``:
-        the working folder at the time of use."""
+        """Absolute folder at which relative paths among the pip lines start: the folder of the file that was read.
+        ``None``: the working folder at the time of use."""
         return self._folder
 
     @property
     def conda_channels(self) -> Iterator[str]:
-        """The channels, the first counts most; a copy."""
-        return iter(list(self._content.channels))
+        """The channels, highest priority first; a copy."""
+        return iter(list(self._file.channels))
 
     @property
     def conda_packages(self) -> Iterator[str]:
         """The conda match specs; a copy."""
-        return iter(list(self._content.packages))
+        return iter(list(self._file.packages))
 
     @property
     def pip_packages(self) -> Iterator[str]:
@@ -94,156 +96,198 @@ class CondaDependencies:
 
     @property
     def _pip(self) -> list[str]:
-        return self._content.pip
+        return self._file.pip
 
     def get_default_number_of_packages(self) -> tuple[int, int]:
-        """How many conda and pip packages there are in new dependencies: none."""
+        """Return how many conda and pip packages new dependencies have: none."""
         return self.DEFAULT_NUMBER_OF_CONDA_PACKAGES, self.DEFAULT_NUMBER_OF_PIP_PACKAGES
 
     def get_python_version(self) -> str | None:
-        """The version that Python's match spec names, such as ``3.11``; ``None`` where it names none."""
-        spec = next((spec for spec in self._content.packages if _is_python(spec)), "")
-        found = _VERSION.search(spec)
-        return found.group() if found else None
+        """Return the version in the match spec of Python, such as ``3.11``; ``None`` if there is none."""
+        spec = next((spec for spec in self._file.packages if _is_python_spec(spec)), "")
+        match = _VERSION.search(spec)
+        return match.group() if match else None
 
     def set_python_version(self, version: str) -> None:
-        """Ask for ``python=<version>``, in the place of any other Python."""
-        self._set_python(f"python={version}")
+        """Add ``python=<version>``, in the place of any other match spec for Python."""
+        self._replace_python_spec(f"python={version}")
 
-    def _set_python(self, spec: str) -> None:
-        packages = self._content.packages
-        at = next((at for at, known in enumerate(packages) if _is_python(known)), None)
-        if at is None:
+    def _replace_python_spec(self, spec: str) -> None:
+        packages = self._file.packages
+        index = next((index for index, known in enumerate(packages) if _is_python_spec(known)), None)
+        if index is None:
             packages.append(spec)
         else:
-            packages[at] = spec
+            packages[index] = spec
 
     def add_channel(self, channel: str) -> None:
-        """Add a channel behind the others, unless it is there."""
-        if channel not in self._content.channels:
-            self._content.channels.append(channel)
+        """Append a channel, unless it is in the list."""
+        if channel not in self._file.channels:
+            self._file.channels.append(channel)
 
     def remove_channel(self, channel: str) -> None:
-        """Take a channel out, if it is there."""
-        if channel in self._content.channels:
-            self._content.channels.remove(channel)
+        """Remove a channel, if it is in the list."""
+        if channel in self._file.channels:
+            self._file.channels.remove(channel)
 
     def add_conda_package(self, conda_package: str) -> None:
-        """Add a match spec, unless it is there as it is. One for Python takes the place of another."""
-        if _is_python(conda_package):
-            self._set_python(conda_package)
-        elif conda_package not in self._content.packages:
-            self._content.packages.append(conda_package)
+        """Append a match spec, unless exactly that one is in the list. One for Python replaces another."""
+        if _is_python_spec(conda_package):
+            self._replace_python_spec(conda_package)
+        elif conda_package not in self._file.packages:
+            self._file.packages.append(conda_package)
 
     def remove_conda_package(self, conda_package: str) -> None:
-        """Take out a match spec that is there exactly so. Raises ``UsageError`` for Python's."""
-        if conda_package not in self._content.packages:
+        """Remove exactly this match spec, if it is in the list. Raises ``UsageError`` for that of Python."""
+        if conda_package not in self._file.packages:
             return
-        if _is_python(conda_package):
-            raise usage("Python can't be removed from conda dependencies", "`set_python_version` changes it.")
-        self._content.packages.remove(conda_package)
+        if _is_python_spec(conda_package):
+            raise usage_error("Python can't be removed from conda dependencies", "`set_python_version` changes it.")
+        self._file.packages.remove(conda_package)
 
     def add_pip_package(self, pip_package: str) -> None:
-        """Add a requirement behind the others; one for the same package goes. Raises ``UsageError`` for an option."""
+        """Append a requirement, in the place of one for the same package. Raises ``UsageError`` for an option."""
         self.remove_pip_package(pip_package)
-        self._content.add_pip(pip_package)
+        self._file.add_pip(pip_package)
 
     def remove_pip_package(self, pip_package: str) -> None:
-        """Take out the requirement for a package, whatever its version. Raises ``UsageError`` for an option."""
+        """Remove the requirement for a package, whatever its version. Raises ``UsageError`` for an option."""
         if pip_lines.is_option(pip_package):
-            raise usage(f"{pip_package!r} is no package", "`set_pip_option` and `remove_pip_option` take options.")
+            raise usage_error(
+                f"{pip_package!r} is no package", "`set_pip_option` and `remove_pip_option` take options."
+            )
         name = package_name(pip_package)
         self._pip[:] = [line for line in self._pip if pip_lines.is_option(line) or package_name(line) != name]
 
     def set_pip_option(self, pip_option: str) -> None:
         """Set an option such as ``--extra-index-url URL``, in the place of the same option. Raises ``UsageError``."""
         _check_option(pip_option)
-        same = [at for at, line in enumerate(self._pip) if _same_option(line, pip_option)]
-        for at in same:
-            self._pip[at] = pip_option
-        if not same:
-            self._content.add_pip(pip_option)
+        indexes = [index for index, line in enumerate(self._pip) if _is_same_option(line, pip_option)]
+        for index in indexes:
+            self._pip[index] = pip_option
+        if not indexes:
+            self._file.add_pip(pip_option)
 
     def remove_pip_option(self, pip_option: str) -> None:
-        """Take an option out, whatever its value. Raises ``UsageError`` for what is none."""
+        """Remove an option, whatever its value. Raises ``UsageError`` if the argument is not an option."""
         _check_option(pip_option)
-        self._pip[:] = [line for line in self._pip if not _same_option(line, pip_option)]
+        self._pip[:] = [line for line in self._pip if not _is_same_option(line, pip_option)]
 
     def set_pip_index_url(self, index_url: str) -> None:
-        """The index that pip packages come from: a URL, or the whole option."""
+        """Set the index that pip packages come from: a URL, or the whole option."""
         self.set_pip_option(index_url if pip_lines.is_option(index_url) else f"--index-url {index_url}")
 
     def set_pip_requirements(self, pip_requirements: Iterable[str]) -> None:
-        """Put these packages and options in the place of all pip lines."""
-        self._content.has_pip = True
+        """Replace all pip lines by these packages and options."""
+        self._file.has_pip = True
         self._pip[:] = list(pip_requirements)
 
     def add_tensorflow_conda_package(self, core_type: str = CPU, version: str | None = None) -> None:
-        """Add TensorFlow for ``cpu`` or ``gpu`` as a conda package, instead of another; any version if ``None``."""
-        for package in [spec for spec in self._content.packages if spec.startswith("tensorflow")]:
-            self._content.packages.remove(package)
-        self.add_conda_package(_for_core("tensorflow", core_type) + (f"={version}" if version else ""))
+        """Add TensorFlow for ``cpu`` or ``gpu`` as a conda package, in the place of another. ``version``: ``None`` is
+        any."""
+        for package in [spec for spec in self._file.packages if spec.startswith("tensorflow")]:
+            self._file.packages.remove(package)
+        self.add_conda_package(_core_package("tensorflow", core_type) + (f"={version}" if version else ""))
 
     def add_tensorflow_pip_package(self, core_type: str = CPU, version: str | None = None) -> None:
-        """The same as a pip package."""
-        self._add_pip_alone("tensorflow", core_type, version)
+        """Add TensorFlow for ``cpu`` or ``gpu`` as a pip package, in the place of another. ``version``: ``None`` is
+        any."""
+        self._replace_pip_package("tensorflow", core_type, version)
 
     def add_cntk_package(self, core_type: str = CPU) -> None:
         """Add the Cognitive Toolkit for ``cpu`` or ``gpu`` as a pip package, in the place of another."""
-        self._add_pip_alone("cntk", core_type, None)
+        self._replace_pip_package("cntk", core_type, None)
 
-    def _add_pip_alone(self, name: str, core_type: str, version: str | None) -> None:
-        package = _for_core(name, core_type)
+    def _replace_pip_package(self, name: str, core_type: str, version: str | None) -> None:
+        package = _core_package(name, core_type)
         self._pip[:] = [line for line in self._pip if not line.startswith(name)]
         self.add_pip_package(package + (f"=={version}" if version else ""))
 
     def serialize_to_string(self) -> str:
-        """The text of a conda environment file."""
-        return conda_file.dump(self.as_dict())
+        """Return the text of a conda environment file."""
+        return conda_file.serialize(self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
-        """The content of a conda environment file, as plain values; a copy."""
-        return self._content.as_dict()
+        """Return the content of a conda environment file, as plain values; a copy."""
+        return self._file.as_dict()
 
     def save(self, path: str | os.PathLike[str] | None = None) -> str:
         """Write a conda environment file to ``path`` (a file, not a folder) and return the path. Raises
         ``UsageError``, ``OSError``."""
         if path is None or os.path.isdir(path):
-            raise usage("A conda environment file can't be saved to a folder", "Give the path of a file.")
+            raise usage_error("A conda environment file can't be saved to a folder", "Give the path of a file.")
         folder = os.path.dirname(path)
         if folder and not os.path.isdir(folder):
-            raise usage(f"The folder {os.fspath(folder)!r} is not there", "Make it first.")
+            raise usage_error(f"The folder {os.fspath(folder)!r} is not there", "Make it first.")
         with open(path, "w", encoding="utf-8") as file:
             file.write(self.serialize_to_string())
         return os.fspath(path)
 
     def save_to_file(self, base_directory: str, conda_file_path: str | None = None) -> str:
-        """As ``save``, to a path within ``base_directory``, which is returned as it lies there."""
-        inside = conda_file_path or "conda_dependencies.yml"
-        self.save(os.path.join(base_directory, inside))
-        return inside
+        """Write as ``save`` does, to a path relative to ``base_directory``, and return that path."""
+        path = conda_file_path or "conda_dependencies.yml"
+        self.save(os.path.join(base_directory, path))
+        return path
 
     def __repr__(self) -> str:
         return f"CondaDependencies({self.as_dict()!r})"
 
 
-def _is_python(spec: str) -> bool:
-    """Python's own match spec, and not that of ``python-dateutil``."""
+def read_requirements(path: str | os.PathLike[str]) -> CondaDependencies:
+    """Read a requirements file. Raises ``OSError``."""
+    dependencies = CondaDependencies()
+    with open(path, encoding="utf-8-sig") as file:
+        dependencies.set_pip_requirements(pip_lines.logical_lines(file.read()))
+    dependencies._folder = os.path.dirname(os.path.abspath(path))
+    return dependencies
+
+
+def document_sections(dependencies: CondaDependencies) -> dict[str, dict[str, Any]]:
+    """Return the sections ``conda``, ``pip`` and ``variables`` of a document; those are the variables of a conda
+    environment file."""
+    file = dependencies._file
+    entries = pip_lines.document_entries(file.pip, dependencies.folder or os.getcwd())
+    return {
+        "conda": {
+            "channels": [str(channel) for channel in file.channels],
+            "dependencies": [str(spec) for spec in file.packages],
+        },
+        "pip": {"requirements": list(entries)},
+        "variables": file.variables,
+    }
+
+
+def dependencies_from_document(
+    channels: Iterable[str], packages: Iterable[str], requirements: Iterable[str | Mapping[str, Any]]
+) -> CondaDependencies:
+    """Return the dependencies with the conda channels, conda match specs and pip requirements of a document."""
+    dependencies = CondaDependencies()
+    for channel in channels:
+        dependencies.add_channel(channel)
+    dependencies._file.packages += packages
+    lines = [line if isinstance(line, str) else pip_lines.StructuredLine(line) for line in requirements]
+    if lines:
+        dependencies.set_pip_requirements(lines)
+    return dependencies
+
+
+def _is_python_spec(spec: str) -> bool:
+    """Return whether ``spec`` is for Python itself, and not for a package such as ``python-dateutil``."""
     return _PYTHON.match(spec.strip().rpartition("::")[2]) is not None
 
 
 def _check_option(option: str) -> None:
     if not pip_lines.is_option(option):
-        raise usage(
+        raise usage_error(
             f"{option!r} is no option of pip's", "Write it as in `--extra-index-url https://example.org/simple`."
         )
 
 
-def _same_option(line: str, option: str) -> bool:
+def _is_same_option(line: str, option: str) -> bool:
     return pip_lines.is_option(line) and pip_lines.option_name(line) == pip_lines.option_name(option)
 
 
-def _for_core(name: str, core_type: str) -> str:
+def _core_package(name: str, core_type: str) -> str:
     if core_type not in (CPU, GPU):
-        raise usage(f"{core_type!r} is no type of core", "Give 'cpu' or 'gpu'.")
+        raise usage_error(f"{core_type!r} is no type of core", "Give 'cpu' or 'gpu'.")
     return name if core_type == CPU else f"{name}-gpu"

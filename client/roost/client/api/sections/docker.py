@@ -1,4 +1,4 @@
-"""The docker part of an environment: what its image is based on, and how its containers start."""
+"""The Docker section of an environment: the base of its image, and how its containers start."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import os
 from enum import Enum
 from typing import Protocol
 
-from roost.client.api.errors import unsupported, usage
+from roost.client.api.errors import unsupported_error, usage_error
 
 logger = logging.getLogger("roost")
 BASES = ("base_image", "base_dockerfile", "build_context")
 
 
-class Readable(Protocol):
+class TextFile(Protocol):
     """An open text file."""
 
     def read(self) -> str: ...
 
 
 class ContainerRegistry:
-    """Where a base image is. ``address`` such as ``registry.example.org:5000``.
+    """The registry of a base image. ``address`` such as ``registry.example.org:5000``.
 
-    Credentials are never kept: Docker and its helpers hold them (``docker login``), so ``username``, ``password`` and
-    ``registry_identity`` can't be set. Raises ``UnsupportedError``.
+    roost stores no credentials: Docker and its helpers hold them (``docker login``). Setting ``username``, ``password``
+    or ``registry_identity`` raises ``UnsupportedError``.
     """
 
     __slots__ = ("address",)
@@ -37,7 +37,7 @@ class ContainerRegistry:
 
     @username.setter
     def username(self, value: str | None) -> None:
-        _refuse_secret("username", value)
+        _reject_secret("username", value)
 
     @property
     def password(self) -> None:
@@ -45,7 +45,7 @@ class ContainerRegistry:
 
     @password.setter
     def password(self, value: str | None) -> None:
-        _refuse_secret("password", value)
+        _reject_secret("password", value)
 
     @property
     def registry_identity(self) -> None:
@@ -53,17 +53,17 @@ class ContainerRegistry:
 
     @registry_identity.setter
     def registry_identity(self, value: object) -> None:
-        _refuse_secret("registry_identity", value)
+        _reject_secret("registry_identity", value)
 
 
-def _refuse_secret(name: str, value: object) -> None:
+def _reject_secret(name: str, value: object) -> None:
     if value is not None:
-        raise unsupported(f"A registry's {name}", "`docker login` keeps credentials, and roost asks it for them.")
+        raise unsupported_error(f"A registry's {name}", "`docker login` keeps credentials, and roost asks it for them.")
 
 
 class DockerImagePlatform:
-    """What an image is for: ``os`` such as ``Linux``, ``architecture`` such as ``amd64``. ``None``: what the engine
-    runs."""
+    """The platform of an image: ``os`` such as ``Linux``, ``architecture`` such as ``amd64``. ``None``: that of the
+    container engine."""
 
     __slots__ = ("architecture", "os")
 
@@ -73,10 +73,11 @@ class DockerImagePlatform:
 
 
 class DockerBuildContext:
-    """A folder that an image is built from. ``location`` is its path; ``digest`` its content's, where it is known."""
+    """A folder that an image is built from. ``location`` is its path; ``digest`` that of its content, or ``None`` if it
+    is not known."""
 
     class LocationType(Enum):
-        """Where contexts lie. Those of ``Git`` and ``StorageAccount`` must be fetched first."""
+        """Where a context is stored. Those of ``Git`` and ``StorageAccount`` must be fetched first."""
 
         Local = "local"
         Git = "git"
@@ -99,16 +100,16 @@ class DockerBuildContext:
     def from_local_directory(
         workspace: object, path: str | os.PathLike[str], dockerfile_path: str = "Dockerfile"
     ) -> DockerBuildContext:
-        """The context in the folder ``path``, which stays where it is: what counts is its content when it is used.
-        Raises ``UsageError`` where there is no such folder or Dockerfile."""
+        """Return the context in the folder ``path``. Nothing is copied: its content at the time of use counts. Raises
+        ``UsageError`` if there is no such folder or Dockerfile."""
         folder = os.path.abspath(path)
         if not os.path.isfile(os.path.join(folder, dockerfile_path)):
-            raise usage(f"{folder} holds no {dockerfile_path}", "Give the folder of a build context.")
+            raise usage_error(f"{folder} holds no {dockerfile_path}", "Give the folder of a build context.")
         return DockerBuildContext(DockerBuildContext.LocationType.Local, folder, dockerfile_path)
 
 
 class SharedVolumes:
-    """Of what starts containers: they see the run's folder, always."""
+    """The attribute ``shared_volumes`` of objects that describe containers."""
 
     __slots__ = ()
 
@@ -120,15 +121,17 @@ class SharedVolumes:
     @shared_volumes.setter
     def shared_volumes(self, value: bool) -> None:
         if not value:
-            raise unsupported("shared_volumes = False", "A container always sees the folder that the run works in.")
+            raise unsupported_error(
+                "shared_volumes = False", "A container always sees the folder that the run works in."
+            )
 
 
 class DockerSection(SharedVolumes):
     """At most one of ``base_image``, ``base_dockerfile`` and ``build_context`` is set: setting one unsets the others.
 
-    ``steps``: Dockerfile instructions on top of a base image. ``arguments`` and ``shm_size`` (such as ``2g``) shape a
-    container and not a build. ``enabled``: run in a container where no target is named. Nothing is set at first: the
-    configured base image is taken where an image is made.
+    ``steps``: Dockerfile instructions on top of a base image. ``arguments`` and ``shm_size`` (such as ``2g``) are for
+    containers and do not affect a build. ``enabled``: run in a container if no target is named. Nothing is set at
+    first: an image is then built on the configured base image.
     """
 
     __slots__ = (
@@ -162,7 +165,7 @@ class DockerSection(SharedVolumes):
     @base_image.setter
     def base_image(self, value: str | None) -> None:
         self._base_image = value or None
-        self._alone("base_image")
+        self._unset_other_bases("base_image")
 
     @property
     def base_dockerfile(self) -> str | None:
@@ -170,9 +173,9 @@ class DockerSection(SharedVolumes):
         return self._base_dockerfile
 
     @base_dockerfile.setter
-    def base_dockerfile(self, value: str | os.PathLike[str] | Readable | None) -> None:
+    def base_dockerfile(self, value: str | os.PathLike[str] | TextFile | None) -> None:
         self._base_dockerfile = _dockerfile_text(value) if value else None
-        self._alone("base_dockerfile")
+        self._unset_other_bases("base_dockerfile")
 
     @property
     def build_context(self) -> DockerBuildContext | None:
@@ -182,10 +185,10 @@ class DockerSection(SharedVolumes):
     @build_context.setter
     def build_context(self, value: DockerBuildContext | None) -> None:
         self._build_context = value
-        self._alone("build_context")
+        self._unset_other_bases("build_context")
 
-    def _alone(self, name: str) -> None:
-        """One base at a time; what goes is said."""
+    def _unset_other_bases(self, name: str) -> None:
+        """Set the other bases to ``None`` if the base ``name`` is set, and log a warning for each."""
         if getattr(self, name) is None:
             return
         for other in BASES:
@@ -202,10 +205,10 @@ class DockerSection(SharedVolumes):
     def gpu_support(self, value: bool) -> None:
         if value and not self.gpu_support:
             hint = "Set docker.arguments = ['--gpus=all'] and, for packages with CUDA, environment.system['cuda']."
-            raise unsupported("docker.gpu_support", hint)
+            raise unsupported_error("docker.gpu_support", hint)
 
 
-def _dockerfile_text(value: str | os.PathLike[str] | Readable) -> str:
+def _dockerfile_text(value: str | os.PathLike[str] | TextFile) -> str:
     if not isinstance(value, (str, os.PathLike)):
         return value.read()
     if os.path.isfile(value):
@@ -213,5 +216,5 @@ def _dockerfile_text(value: str | os.PathLike[str] | Readable) -> str:
             return file.read()
     text = os.fspath(value)
     if len(text.split()) < 2:
-        raise usage(f"{text!r} is neither a file nor the text of a Dockerfile", "Give one of the two.")
+        raise usage_error(f"{text!r} is neither a file nor the text of a Dockerfile", "Give one of the two.")
     return text

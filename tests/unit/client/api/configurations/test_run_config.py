@@ -23,7 +23,7 @@ from roost.client import (
     UnsupportedError,
     UsageError,
 )
-from roost.client.api.documents import fill, to_document
+from roost.client.api.documents import apply_document, to_document
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_what_no_attribute_says_stays_with_a_fetched_environment() -> None:
         "kept": {"azure": {"python": {"baseCondaEnvironment": "b"}}, "other": {"a": {"b": 1}}},
     }
     environment = Environment("x")
-    fill(environment, fetched)
+    apply_document(environment, fetched)
     assert to_document(environment) == fetched
     environment.docker.base_image = "debian"
     assert to_document(environment) == {**fetched, "base": {"image": "debian"}}

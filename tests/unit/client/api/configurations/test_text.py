@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from roost.client import DefinitionError
-from roost.client.api.configurations.text import environment_alone, said
+from roost.client.api.configurations.text import extract_environment, parse
 
 TEXT = """\
 script: train.py
@@ -18,7 +18,7 @@ docker:
 
 
 def test_scalars_are_texts_as_written() -> None:
-    found = said(TEXT, "x")
+    found = parse(TEXT, "x")
     assert found.variables("environmentVariables") == {
         "USE_GPU": "yes",
         "AT": "12:30",
@@ -28,7 +28,7 @@ def test_scalars_are_texts_as_written() -> None:
         "NONE": "",
         "D": "2020-01-02",
     }
-    assert (found.number("nodeCount"), found.text("command"), found.within("docker").flag("useDocker")) == (
+    assert (found.number("nodeCount"), found.text("command"), found.table("docker").flag("useDocker")) == (
         2,
         None,
         True,
@@ -38,8 +38,8 @@ def test_scalars_are_texts_as_written() -> None:
 @pytest.mark.parametrize(
     ("text", "ask"),
     [
-        ("docker: {useDocker: yes}", lambda found: found.within("docker").flag("useDocker")),
-        ("docker: [a]", lambda found: found.within("docker")),
+        ("docker: {useDocker: yes}", lambda found: found.table("docker").flag("useDocker")),
+        ("docker: [a]", lambda found: found.table("docker")),
         ("arguments: --n 3", lambda found: found.texts("arguments")),
         ("arguments: [[a]]", lambda found: found.texts("arguments")),
         ("script: [a]", lambda found: found.text("script")),
@@ -49,13 +49,13 @@ def test_scalars_are_texts_as_written() -> None:
 def test_what_is_of_another_kind_is_refused(text: str, ask: object) -> None:
     assert callable(ask)
     with pytest.raises(DefinitionError, match="is not"):
-        ask(said(text, "x"))
+        ask(parse(text, "x"))
 
 
 @pytest.mark.parametrize("text", ["- a", "a: {", "? {a: b}\n: c", "environment: [a]", "a: 1\n---\nb: 2\n"])
 def test_what_is_no_run_configuration_is_refused(text: str) -> None:
     with pytest.raises(DefinitionError):
-        said(text, "x")
+        parse(text, "x")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_what_is_no_run_configuration_is_refused(text: str) -> None:
     ],
 )
 def test_the_environment_alone_stays_where_it_is(text: str) -> None:
-    alone = environment_alone(text)
+    alone = extract_environment(text)
     assert set(yaml.safe_load(alone)) == {"environment", "target"}
     assert yaml.safe_load(alone)["environment"] == yaml.safe_load(text)["environment"]
     value = "beside.yml" if "beside" in text else "2020-01-02"
@@ -80,8 +80,8 @@ def test_the_environment_alone_stays_where_it_is(text: str) -> None:
 def test_what_the_environment_refers_to_elsewhere_comes_along() -> None:
     text = "x: &packages\n  version: 3.10\n  quoted: '1.0'\ny: &whole\n  name: e\n  python: *packages\n"
     for environment in ("*whole", "\n  <<: *whole\n  z: |\n    a\n    b\n"):
-        alone = environment_alone(f"{text}environment: {environment}\n")
-        found = said(alone, "x").data["environment"]
+        alone = extract_environment(f"{text}environment: {environment}\n")
+        found = parse(alone, "x").data["environment"]
         assert found["python"] == {"version": "3.10", "quoted": "1.0"}
         assert found.get("z") in (None, "a\nb\n")
         assert "quoted: '1.0'" in alone, "what was quoted is"

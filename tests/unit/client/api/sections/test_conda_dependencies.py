@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from roost.client import CondaDependencies, DefinitionError, UsageError
-from roost.client.api.sections.pip_lines import KeptLine
+from roost.client.api.sections.pip_lines import StructuredLine
 
 DATA = json.loads((Path(__file__).parent / "azureml_conda_dependencies.json").read_text())
 
@@ -99,10 +99,11 @@ def test_it_is_a_conda_environment_file_and_read_again_the_same(file: Path, tmp_
 
 def test_a_line_that_stands_for_more_than_its_text_is_copied_whole() -> None:
     entry = {"kind": "constraints", "text": "c.txt", "items": [{"kind": "requirement", "text": "six==1"}]}
-    for line in (KeptLine(entry), copy.deepcopy(KeptLine(entry)), pickle.loads(pickle.dumps(KeptLine(entry)))):
-        assert (str(line), line.entry) == ("-c c.txt", entry)
+    line = StructuredLine(entry)
+    for same in (line, copy.deepcopy(line), pickle.loads(pickle.dumps(line))):
+        assert (str(same), same.entry) == ("-c c.txt", entry)
     made = CondaDependencies()
-    made.set_pip_requirements([KeptLine(entry)])
+    made.set_pip_requirements([line])
     assert copy.deepcopy(made).serialize_to_string() == "dependencies:\n- pip:\n  - -c c.txt\n"
 
 
