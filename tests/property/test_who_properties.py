@@ -18,7 +18,7 @@ from roost.model.records import Artifact, EnvironmentBody, ImageRecord, NewGener
 from roost.model.syntax.pip_lines import normalise_name
 from roost.store.index import artifacts, environments, images, records, where_used
 from roost.store.index import generations as index_generations
-from roost.store.index.database import _migrate, _prepare
+from roost.store.index.database import _migrate, _set_up_connection
 from roost.store.index.locks import put_lock
 from roost.store.index.packages import SPAN_BITS, packages_of
 from roost.store.index.schema import MIGRATIONS, statements
@@ -147,7 +147,7 @@ class Indexed:
 
 def new_connection():
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    _prepare(connection, ":memory:")
+    _set_up_connection(connection)
     return connection
 
 

@@ -55,7 +55,7 @@ async def recover(layout: Layout, index: Index) -> RecoveryReport:
     actions = await _reconcile(layout, index)
     await _drop_stray_layers(layout, index)
     await asyncio.to_thread(_empty_leftovers, layout)
-    failed = await index.end_builds(DAEMON_STOPPED)
+    failed = await index.fail_open_builds(DAEMON_STOPPED)
     failpoint("recover.builds-ended")
     ended, live = await _settle_runs(layout, index)
     failpoint("recover.done")
@@ -147,5 +147,5 @@ async def _settle_runs(layout: Layout, index: Index) -> tuple[dict[str, str], li
             continue
         changes[run.id] = {"state": found.state, "exit_status": found.exit_status, "ended": found.ended or utc_now()}
     if changes:
-        await index.end_runs(changes)
+        await index.end_open_runs(changes)
     return {run_id: str(fields["state"]) for run_id, fields in changes.items()}, live

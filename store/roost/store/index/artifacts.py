@@ -1,6 +1,7 @@
-"""Artifacts and what protects them: leases and pins. The state of an artifact moves only through these functions.
+"""Artifacts, and the leases and pins that protect them. Only these functions change the state of an artifact.
 
-``building`` → ``ready`` → (``retired`` →) ``deleting`` → no row. Only ``mark_ready`` makes a row ready.
+``building`` → ``ready`` → (``retired`` →) ``deleting`` → no row. A prefix becomes ready by ``mark_ready`` only; the row
+of an image, whose content an engine holds, is inserted as ready.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ _COLUMNS = (
 _SELECT = f"SELECT {_COLUMNS} FROM artifacts"
 
 BUILD_LEASE_EXPIRES = "9999-12-31T00:00:00.000000Z"
-"""The lease of a build ends with the build, or with the daemon: recovery drops it with the row."""
+"""Expiry of a build's lease, which ends with the build, or with the daemon: recovery deletes it with the row."""
 
 
 def insert_building(connection: sqlite3.Connection, artifact: Artifact, build_id: str) -> None:
-    """A row for content that is about to be made, with the lease of its build."""
+    """Insert a row for content that is about to be created, and the lease of its build."""
     connection.execute(
         f"INSERT INTO artifacts ({_COLUMNS}, build_id) VALUES "
         "(?, ?, ?, ?, 'building', ?, ?, 0, 0, ?, ?, '[]', '[]', ?)",
@@ -42,8 +43,18 @@ def insert_building(connection: sqlite3.Connection, artifact: Artifact, build_id
     put_lease(connection, build_lease(artifact.id), artifact.id, f"build:{build_id}", BUILD_LEASE_EXPIRES)
 
 
-def insert_ready(connection: sqlite3.Connection, artifact: Artifact) -> None:
-    """A row for content that is complete elsewhere (in an engine) and has no folder here."""
+def put_ready_artifact(connection: sqlite3.Connection, artifact: Artifact) -> Artifact:
+    """Store a row for content that is complete in an engine and has no folder under the root.
+
+    A ready row of the same key is updated and keeps its id: the image was lost and built again.
+    """
+    existing = find_ready_artifact(connection, artifact.kind, artifact.key)
+    if existing is not None:
+        connection.execute(
+            "UPDATE artifacts SET path = ?, bytes = ?, last_used = ? WHERE id = ?",
+            (artifact.path, artifact.bytes, artifact.last_used, existing.id),
+        )
+        return msgspec.structs.replace(existing, path=artifact.path, bytes=artifact.bytes, last_used=artifact.last_used)
     connection.execute(
         f"INSERT INTO artifacts ({_COLUMNS}) VALUES (?, ?, ?, ?, 'ready', ?, '', ?, 0, ?, ?, '[]', '[]')",
         (
@@ -57,15 +68,17 @@ def insert_ready(connection: sqlite3.Connection, artifact: Artifact) -> None:
             artifact.last_used,
         ),
     )
+    return artifact
 
 
 def build_lease(artifact_id: str) -> str:
-    """The id of the lease under which an artifact is built."""
+    """Return the id of the lease under which an artifact is built."""
     return f"build-{artifact_id}"
 
 
 def mark_ready(connection: sqlite3.Connection, artifact: Artifact) -> None:
-    """The commit point of publishing: sizes, activation and guards are written with the state, and the lease ends."""
+    """Make a building row ready: the commit point of publishing. Writes sizes, activation and guards with the state,
+    and ends the lease of the build."""
     connection.execute(
         "UPDATE artifacts SET state = 'ready', bytes = ?, shared_bytes = ?, last_used = ?, activation = ?, guards = ? "
         "WHERE id = ? AND state = 'building'",
@@ -82,7 +95,7 @@ def mark_ready(connection: sqlite3.Connection, artifact: Artifact) -> None:
 
 
 def mark_retired(connection: sqlite3.Connection, artifact_id: str) -> bool:
-    """Take an artifact out of every plan; whether there was one to take."""
+    """Withdraw an artifact from all plans. Return whether there was a ready or half deleted one."""
     changed = connection.execute(
         "UPDATE artifacts SET state = 'retired' WHERE id = ? AND state IN ('ready', 'deleting')", (artifact_id,)
     )
@@ -90,16 +103,16 @@ def mark_retired(connection: sqlite3.Connection, artifact_id: str) -> bool:
 
 
 def mark_deleting(connection: sqlite3.Connection, artifact_id: str) -> bool:
-    """Begin to delete; ``False`` if it is being built, pinned or leased, or not there."""
+    """Begin a deletion. Return ``False`` if the artifact is being built, pinned, leased or doesn't exist."""
     row = connection.execute("SELECT key, state FROM artifacts WHERE id = ?", (artifact_id,)).fetchone()
-    if row is None or row["state"] == "building" or protections(connection, artifact_id, row["key"], utc_now()):
+    if row is None or row["state"] == "building" or list_protections(connection, artifact_id, row["key"], utc_now()):
         return False
     connection.execute("UPDATE artifacts SET state = 'deleting' WHERE id = ?", (artifact_id,))
     return True
 
 
 def delete_artifact_row(connection: sqlite3.Connection, artifact_id: str) -> None:
-    """Forget an artifact whose content is gone, and the lease of its build."""
+    """Delete the row of an artifact whose content is deleted, and the lease of its build."""
     connection.execute("DELETE FROM artifacts WHERE id = ?", (artifact_id,))
     delete_lease(connection, build_lease(artifact_id))
 
@@ -112,23 +125,23 @@ def touch_artifact(connection: sqlite3.Connection, artifact_id: str, when: str |
 
 
 def find_ready_artifact(connection: sqlite3.Connection, kind: str, key: str) -> Artifact | None:
-    """The one artifact that may be used for this key."""
+    """Return the artifact that may be used for this key; there is at most one."""
     row = connection.execute(f"{_SELECT} WHERE kind = ? AND key = ? AND state = 'ready'", (kind, key)).fetchone()
-    return _artifact(row) if row else None
+    return _decode_artifact(row) if row else None
 
 
 def find_artifact(connection: sqlite3.Connection, artifact_id: str) -> Artifact | None:
-    """The artifact of that id, in whatever state."""
+    """Return the artifact of that id, in any state; only a ``ready`` one may be used."""
     row = connection.execute(f"{_SELECT} WHERE id = ?", (artifact_id,)).fetchone()
-    return _artifact(row) if row else None
+    return _decode_artifact(row) if row else None
 
 
 def list_artifacts(connection: sqlite3.Connection) -> list[Artifact]:
-    """All artifacts in whatever state, the oldest first."""
-    return [_artifact(row) for row in connection.execute(f"{_SELECT} ORDER BY created, id")]
+    """Return all artifacts, in any state, the oldest first."""
+    return [_decode_artifact(row) for row in connection.execute(f"{_SELECT} ORDER BY created, id")]
 
 
-def _artifact(row: sqlite3.Row) -> Artifact:
+def _decode_artifact(row: sqlite3.Row) -> Artifact:
     fields = dict(row)
     fields["activation"] = msgspec.json.decode(fields["activation"], type=tuple[Change, ...])
     fields["guards"] = msgspec.json.decode(fields["guards"], type=tuple[FileStamp, ...])
@@ -136,7 +149,8 @@ def _artifact(row: sqlite3.Row) -> Artifact:
 
 
 def put_lease(connection: sqlite3.Connection, lease_id: str, subject: str, holder: str, expires: str) -> None:
-    """Protect ``subject`` until ``expires``; the same id again renews it."""
+    """Protect ``subject`` (an artifact's id or a lock digest) until ``expires`` (RFC 3339 UTC); the same lease id again
+    renews it."""
     connection.execute(
         "INSERT OR REPLACE INTO leases (id, subject, holder, expires) VALUES (?, ?, ?, ?)",
         (lease_id, subject, holder, expires),
@@ -144,7 +158,7 @@ def put_lease(connection: sqlite3.Connection, lease_id: str, subject: str, holde
 
 
 def delete_lease(connection: sqlite3.Connection, lease_id: str) -> bool:
-    """End a lease; whether there was one."""
+    """End a lease and return whether it existed."""
     return connection.execute("DELETE FROM leases WHERE id = ?", (lease_id,)).rowcount > 0
 
 
@@ -156,27 +170,27 @@ def list_active_leases(connection: sqlite3.Connection, now: str | None = None) -
 
 
 def delete_expired_leases(connection: sqlite3.Connection, now: str) -> int:
-    """Forget leases that have expired; how many."""
+    """Delete the leases that have expired and return how many."""
     return connection.execute("DELETE FROM leases WHERE expires <= ?", (now,)).rowcount
 
 
 def add_pin(connection: sqlite3.Connection, subject: str) -> None:
-    """Protect an artifact's id or a lock digest until it is unpinned."""
+    """Protect ``subject`` (an artifact's id or a lock digest) until the pin is deleted."""
     connection.execute("INSERT OR IGNORE INTO pins (subject, created) VALUES (?, ?)", (subject, utc_now()))
 
 
 def delete_pin(connection: sqlite3.Connection, subject: str) -> bool:
-    """End a pin; whether there was one."""
+    """Delete a pin and return whether it existed."""
     return connection.execute("DELETE FROM pins WHERE subject = ?", (subject,)).rowcount > 0
 
 
 def list_pins(connection: sqlite3.Connection) -> list[str]:
-    """What is pinned."""
+    """Return the pinned subjects, sorted."""
     return [row["subject"] for row in connection.execute("SELECT subject FROM pins ORDER BY subject")]
 
 
-def protections(connection: sqlite3.Connection, artifact_id: str, key: str, now: str) -> tuple[str, ...]:
-    """``pin`` and ``lease:<id>`` for everything in the index that protects an artifact, by its id or its key."""
+def list_protections(connection: sqlite3.Connection, artifact_id: str, key: str, now: str) -> tuple[str, ...]:
+    """Return ``pin`` and ``lease:<id>`` for every row that protects an artifact, by its id or its key."""
     subjects = (artifact_id, key)
     pinned = connection.execute("SELECT 1 FROM pins WHERE subject IN (?, ?)", subjects).fetchone()
     held = connection.execute(

@@ -1,8 +1,8 @@
-"""The SQLite file under the index: one writer that runs whole transactions, two readers, and errors in our words.
+"""The SQLite file of the index: one writing connection, two reading ones, migration, and SQLite errors translated.
 
-Each connection of aiosqlite has one thread that takes work in order. A transaction is handed to it as *one* function,
-so transactions never interleave, need no lock, and a caller that is cancelled while it waits leaves none half-done:
-the function still commits or rolls back as a whole.
+Each connection of aiosqlite has one thread that runs its work in order. A transaction is handed to it as *one*
+function. Transactions therefore never interleave and need no lock, and a caller that is cancelled while it waits leaves
+none half done: the function still commits or rolls back as a whole.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _CACHE_KIB = 8_192
 
 
 class IndexDamagedError(StoreError):
-    """SQLite found the index damaged."""
+    """SQLite reports that the index file is damaged."""
 
     code = "index-damaged"
 
 
 class Database:
-    """``index.db``. ``read`` and ``write`` run a function of the plain connection on that connection's thread."""
+    """``index.db``: runs functions of a plain ``sqlite3.Connection`` on the thread of one of three connections."""
 
     def __init__(
         self, path: str, writer: aiosqlite.Connection, reader: aiosqlite.Connection, scanner: aiosqlite.Connection
@@ -47,19 +47,19 @@ class Database:
 
     @classmethod
     async def open(cls, path: str) -> Database:
-        """Open or make the index, and migrate it.
+        """Open or create the index, and migrate it to the current schema.
 
         Raises:
-            RootFormatError: it was written by a newer roost.
-            IndexDamagedError, StoreFullError, StoreError: as their names say.
+            RootFormatError: the index was written by a newer roost.
+            IndexDamagedError, StoreFullError, StoreError: see the classes.
         """
         opened: list[aiosqlite.Connection] = []
         try:
             for _ in range(3):
                 opened.append(await aiosqlite.connect(path, isolation_level=None, cached_statements=256))
-                await _run(opened[-1], path, _prepare, path)
+                await _run_on_thread(opened[-1], path, _set_up_connection)
                 if len(opened) == 1:
-                    await _run(opened[0], path, _migrate, path)
+                    await _run_on_thread(opened[0], path, _migrate, path)
             return cls(path, *opened)
         except BaseException:
             for connection in opened:
@@ -67,61 +67,71 @@ class Database:
             raise
 
     async def close(self) -> None:
-        """Close all connections; the last one folds the WAL into the file."""
+        """Close all connections; closing the last one checkpoints the WAL into the file."""
         for connection in (self._scanner, self._reader, self._writer):
             await connection.close()
 
     async def write(
-        self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+        self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run ``work`` as one transaction and commit it; whatever it raises rolls it back."""
-        return await _run(self._writer, self.path, _transaction, _bound(work, *args, **kwargs), _name_of(work))
+        """Run ``query`` as one transaction and commit it; any exception rolls it back."""
+        name = str(getattr(query, "__name__", query))
+        return await _run_on_thread(self._writer, self.path, _write, _bind(query, *args, **kwargs), name)
 
-    async def read(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run ``work`` on one snapshot. For what takes microseconds: plans wait for it."""
-        return await _run(self._reader, self.path, _snapshot, _bound(work, *args, **kwargs))
+    async def read(
+        self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run ``query`` on one snapshot. For queries of microseconds: plans wait for them."""
+        return await _run_on_thread(self._reader, self.path, _read_snapshot, _bind(query, *args, **kwargs))
 
-    async def scan(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """As ``read``, on a connection of its own, for what may take longer."""
-        return await _run(self._scanner, self.path, _snapshot, _bound(work, *args, **kwargs))
+    async def scan(
+        self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As ``read``, on a connection of its own, for queries that may take longer."""
+        return await _run_on_thread(self._scanner, self.path, _read_snapshot, _bind(query, *args, **kwargs))
 
 
-async def _run(
+async def _run_on_thread(
     connection: aiosqlite.Connection,
     path: str,
-    work: Callable[Concatenate[sqlite3.Connection, P], T],
+    function: Callable[Concatenate[sqlite3.Connection, P], T],
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
-    # aiosqlite has no public way to run one's own function on its thread, and a thread hop for every statement
-    # would cost more than the statement; `_execute` and `_conn` have been there in all its releases.
-    bound = _bound(work, *args, **kwargs)
-    result: T = await connection._execute(_guarded, connection._conn, path, bound)  # type: ignore[no-untyped-call]
+    """Run ``function`` on the thread of a connection, and translate SQLite's errors."""
+    # aiosqlite has no public way to run a function on its thread, and a thread hop for every statement would cost more
+    # than the statement. All its releases have had `_execute` and `_conn`.
+    bound = _bind(function, *args, **kwargs)
+    result: T = await connection._execute(_translate_errors, connection._conn, path, bound)  # type: ignore[no-untyped-call]
     return result
 
 
-def _guarded(connection: sqlite3.Connection, path: str, work: Callable[[sqlite3.Connection], T]) -> T:
+def _translate_errors(connection: sqlite3.Connection, path: str, function: Callable[[sqlite3.Connection], T]) -> T:
     try:
-        return work(connection)
+        return function(connection)
     except sqlite3.Error as error:
-        raise _translated(error, path) from error
+        raise _translated_error(error, path) from error
 
 
-def _transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], name: str) -> T:
+def _write(connection: sqlite3.Connection, query: Callable[[sqlite3.Connection], T], name: str) -> T:
+    """Run one transaction; on a full disk once more after a checkpoint, if that could be made."""
     try:
-        return _once(connection, work, name)
+        return _run_transaction(connection, query, name)
     except sqlite3.OperationalError as error:
-        if not _is_full(error) or not _folded(connection):
+        if not _is_full(error) or not _checkpoint(connection):
             raise
-    return _once(connection, work, name)
+    return _run_transaction(connection, query, name)
 
 
 def _is_full(error: sqlite3.Error) -> bool:
     return "disk is full" in str(error)
 
 
-def _folded(connection: sqlite3.Connection) -> bool:
-    """Fold the WAL into the file and give its space back, so that what frees space on a full disk can be committed."""
+def _checkpoint(connection: sqlite3.Connection) -> bool:
+    """Write the WAL into the file and truncate it, and return whether that worked.
+
+    On a full disk this frees the space that a transaction needs which itself frees space.
+    """
     try:
         busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
     except sqlite3.Error:
@@ -129,10 +139,10 @@ def _folded(connection: sqlite3.Connection) -> bool:
     return not busy
 
 
-def _once(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], name: str) -> T:
+def _run_transaction(connection: sqlite3.Connection, query: Callable[[sqlite3.Connection], T], name: str) -> T:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        result = work(connection)
+        result = query(connection)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:  # SQLite rolls back by itself when the disk is full
@@ -142,31 +152,27 @@ def _once(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T
     return result
 
 
-def _snapshot(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+def _read_snapshot(connection: sqlite3.Connection, query: Callable[[sqlite3.Connection], T]) -> T:
     connection.execute("BEGIN")
     try:
-        return work(connection)
+        return query(connection)
     finally:
         if connection.in_transaction:
             connection.execute("COMMIT")
 
 
-def _name_of(work: Callable[..., object]) -> str:
-    return str(getattr(work, "__name__", work))
-
-
-def _bound(
-    work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+def _bind(
+    function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
 ) -> Callable[[sqlite3.Connection], T]:
-    return lambda connection: work(connection, *args, **kwargs)
+    return lambda connection: function(connection, *args, **kwargs)
 
 
-def _prepare(connection: sqlite3.Connection, path: str) -> None:
+def _set_up_connection(connection: sqlite3.Connection) -> None:
     connection.row_factory = sqlite3.Row
     for pragma in (
         f"busy_timeout = {_BUSY_MILLISECONDS}",
         "journal_mode = WAL",
-        "synchronous = FULL",  # a commit is on the disk before it is told to anybody
+        "synchronous = FULL",  # a commit is on the disk before anything reports it
         "foreign_keys = ON",
         f"cache_size = -{_CACHE_KIB}",
         "temp_store = MEMORY",
@@ -183,30 +189,30 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
             fields={"path": path, "found": found, "known": SCHEMA_VERSION},
         )
     for version in range(found + 1, SCHEMA_VERSION + 1):
-        _transaction(connection, _bound(_step, version), f"migrate-{version}")
-    _folded(connection)  # a file that has its tables needs less room later, when there may be none
+        _write(connection, _bind(_run_migration, version), f"migrate-{version}")
+    _checkpoint(connection)  # a file that has its tables needs less space later, when the disk may be full
 
 
-_FILLED: dict[int, Callable[[sqlite3.Connection], None]] = {5: fill_contents}
-"""What a migration does that SQL can't say, after its statements and in the same transaction."""
+_FILL_FUNCTIONS: dict[int, Callable[[sqlite3.Connection], None]] = {5: fill_contents}
+"""Parts of migrations that SQL can't express; each runs after its statements, in the same transaction."""
 
 
-def _step(connection: sqlite3.Connection, version: int) -> None:
+def _run_migration(connection: sqlite3.Connection, version: int) -> None:
     for statement in statements(MIGRATIONS[version]):
         connection.execute(statement)
-    if version in _FILLED:
-        _FILLED[version](connection)
+    if version in _FILL_FUNCTIONS:
+        _FILL_FUNCTIONS[version](connection)
     connection.execute(f"PRAGMA user_version = {version}")
 
 
-_DAMAGED = ("malformed", "not a database", "file is encrypted")
+_DAMAGE_WORDS = ("malformed", "not a database", "file is encrypted")
 
 
-def _translated(error: sqlite3.Error, path: str) -> CodedError:
+def _translated_error(error: sqlite3.Error, path: str) -> CodedError:
     text = str(error)
-    if _is_full(error) or ("I/O error" in text and _nothing_free(path)):
+    if _is_full(error) or ("I/O error" in text and _is_disk_full(path)):
         return full_disk_error(path)
-    if any(word in text for word in _DAMAGED):
+    if any(word in text for word in _DAMAGE_WORDS):
         return IndexDamagedError(
             f"The index {path} is damaged ({text})",
             hint="Stop the daemon (`roost daemon stop`) and put the index back from a backup, or move it aside with "
@@ -220,8 +226,9 @@ def _translated(error: sqlite3.Error, path: str) -> CodedError:
     )
 
 
-def _nothing_free(path: str) -> bool:
-    """SQLite reports a full disk as an I/O error where it could not enlarge its shared memory file."""
+def _is_disk_full(path: str) -> bool:
+    """Return whether the disk of ``path`` is full: SQLite reports an I/O error if it can't enlarge its shared memory
+    file."""
     try:
         return os.statvfs(os.path.dirname(path)).f_bavail < 64
     except OSError:

@@ -1,4 +1,4 @@
-"""Definitions, where they were seen, and settings. Each function is (part of) one transaction."""
+"""Definitions with their sightings, and settings: content by digest. Each function is (part of) one transaction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Digests = tuple[str, str]
 CanonicalForms = tuple[bytes, bytes]
 """A definition and settings in their canonical form."""
 
-_KNOWN = """
+_SELECT_SIGHTING = """
     SELECT d.digest, d.canonical, s.name, s.source FROM sightings AS s JOIN definitions AS d ON d.id = s.definition
 """
 
@@ -23,13 +23,13 @@ _KNOWN = """
 def record_sighting(
     connection: sqlite3.Connection, digest: str, canonical: bytes, name: str | None, source: str | None
 ) -> None:
-    """Keep a definition, and that it was now seen under this name and path."""
+    """Store a definition, and that it was seen now under this name and path."""
     connection.execute(
         "INSERT INTO definitions (digest, canonical, created) VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING",
         (digest, zlib.compress(canonical), utc_now()),
     )
     row = connection.execute("SELECT id FROM definitions WHERE digest = ?", (digest,)).fetchone()
-    # Replaced, so that the sighting gets the largest id: "latest" is by what happened last, not by what came first.
+    # REPLACE gives the sighting the largest id: "latest" goes by the last sighting, not by the first one.
     connection.execute(
         "INSERT OR REPLACE INTO sightings (definition, name, source) VALUES (?, ?, ?)",
         (row["id"], name or "", source or ""),
@@ -37,7 +37,7 @@ def record_sighting(
 
 
 def is_last_sighting(connection: sqlite3.Connection, digest: str, name: str | None, source: str | None) -> bool:
-    """Whether the last sighting of this path under this name is this definition already."""
+    """Return whether the last sighting of this path is this definition under this name."""
     row = connection.execute(
         "SELECT d.digest, s.name FROM sightings AS s JOIN definitions AS d ON d.id = s.definition "
         "WHERE s.source = ? ORDER BY s.id DESC LIMIT 1",
@@ -47,33 +47,34 @@ def is_last_sighting(connection: sqlite3.Connection, digest: str, name: str | No
 
 
 def is_known(connection: sqlite3.Connection, digest: str) -> bool:
-    """Whether the definition was ever seen."""
+    """Return whether the definition was ever seen."""
     return connection.execute("SELECT 1 FROM definitions WHERE digest = ?", (digest,)).fetchone() is not None
 
 
 def find_definition(connection: sqlite3.Connection, digest: str) -> Known | None:
-    """The definition with where it was seen last."""
-    row = connection.execute(_KNOWN + "WHERE d.digest = ? ORDER BY s.id DESC LIMIT 1", (digest,)).fetchone()
-    return _known(row) if row else None
+    """Return a definition with its last sighting."""
+    row = connection.execute(_SELECT_SIGHTING + "WHERE d.digest = ? ORDER BY s.id DESC LIMIT 1", (digest,)).fetchone()
+    return _decode_sighting(row) if row else None
 
 
 def list_candidates(
     connection: sqlite3.Connection, name: str | None = None, source: str | None = None, limit: int = 1000
 ) -> list[Known]:
-    """The last few of the same path, then of the same name, then the latest of all; ``limit`` in all."""
+    """Return candidates for the nearest definition: the last ten of the same path, then the last ten of the same name,
+    then the latest of all. Each definition once, ``limit`` in total."""
     rows: list[sqlite3.Row] = []
     for column, value in (("source", source), ("name", name)):
         if value:
-            query = f"{_KNOWN} WHERE s.{column} = ? ORDER BY s.id DESC LIMIT 10"
+            query = f"{_SELECT_SIGHTING} WHERE s.{column} = ? ORDER BY s.id DESC LIMIT 10"
             rows += connection.execute(query, (value,)).fetchall()
-    rows += connection.execute(f"{_KNOWN} ORDER BY s.id DESC LIMIT ?", (limit,)).fetchall()
-    first: dict[str, sqlite3.Row] = {}
+    rows += connection.execute(f"{_SELECT_SIGHTING} ORDER BY s.id DESC LIMIT ?", (limit,)).fetchall()
+    by_digest: dict[str, sqlite3.Row] = {}
     for row in rows:
-        first.setdefault(row["digest"], row)
-    return [_known(row) for row in list(first.values())[:limit]]
+        by_digest.setdefault(row["digest"], row)
+    return [_decode_sighting(row) for row in list(by_digest.values())[:limit]]
 
 
-def _known(row: sqlite3.Row) -> Known:
+def _decode_sighting(row: sqlite3.Row) -> Known:
     return Known(
         digest=row["digest"],
         canonical=zlib.decompress(row["canonical"]),
@@ -83,7 +84,7 @@ def _known(row: sqlite3.Row) -> Known:
 
 
 def put_settings(connection: sqlite3.Connection, digest: str, canonical: bytes) -> None:
-    """Keep settings; the same digest again changes nothing."""
+    """Store settings; the same digest again changes nothing."""
     connection.execute(
         "INSERT INTO settings (digest, canonical, created) VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING",
         (digest, zlib.compress(canonical), utc_now()),
@@ -91,13 +92,14 @@ def put_settings(connection: sqlite3.Connection, digest: str, canonical: bytes) 
 
 
 def find_settings(connection: sqlite3.Connection, digest: str) -> bytes | None:
-    """The canonical settings of that digest."""
+    """Return the canonical settings of that digest."""
     row = connection.execute("SELECT canonical FROM settings WHERE digest = ?", (digest,)).fetchone()
     return zlib.decompress(row["canonical"]) if row else None
 
 
 def load_canonical_forms(connection: sqlite3.Connection, pairs: Sequence[Digests]) -> list[CanonicalForms]:
-    """Return the canonical definition and settings of each pair; both must be those of registered versions."""
+    """Return the canonical definition and settings of each pair. Both must be those of registered versions, which
+    means that both exist."""
     definitions = _load_canonical(connection, "definitions", {definition for definition, _ in pairs})
     settings = _load_canonical(connection, "settings", {settings for _, settings in pairs})
     return [(definitions[definition], settings[setting]) for definition, setting in pairs]
@@ -122,7 +124,7 @@ class DefinitionTable(Queries):
     ) -> None:
         """Store a definition, and that it was seen now under this name and path.
 
-        Only a read if the last sighting of the path is this one already: then there is nothing to write.
+        A read comes first: if the last sighting of the path is this one already, nothing is written.
         """
         if not await self.database.read(is_last_sighting, digest, name, source):
             await self.database.write(record_sighting, digest, canonical, name, source)

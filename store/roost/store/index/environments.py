@@ -1,8 +1,8 @@
-"""Named environments: versions, labels, archive. Each function is (part of) one transaction.
+"""Named environments: versions, labels, archiving. Each function is (part of) one transaction.
 
-A version never changes but for its archived mark. The label ``latest`` is not stored: it is the highest version that is
-not archived. Archived things are hidden from lists and from ``latest``; by number or label they are found as before,
-because runs refer to them.
+A version never changes, except for its archived mark. The label ``latest`` is not stored: it is the highest version
+that is not archived. Archived environments and versions are hidden from lists and from ``latest``; by number or label
+they are found as before, because runs refer to them.
 """
 
 from __future__ import annotations
@@ -36,42 +36,46 @@ _COLUMNS = """
     (SELECT group_concat(label, ' ') FROM labels AS l WHERE l.environment = e.id AND l.version = v.version) AS labels,
     v.version = (SELECT max(version) FROM versions AS n WHERE n.environment = e.id AND NOT n.archived) AS latest
 """
-_VERSION = f"""
+_SELECT_VERSION = f"""
     SELECT {_COLUMNS} FROM versions AS v
     JOIN environments AS e ON e.id = v.environment JOIN bodies AS b ON b.id = v.body
 """
-# By name, since nothing else is registered under these names: what is left out is left out before anything is joined.
-_CURATED = f"e.name >= '{CURATED_PREFIX}' AND e.name < '{CURATED_PREFIX[:-1] + chr(ord(CURATED_PREFIX[-1]) + 1)}'"
-_CURATED_ROWS = f"(:curated = 'with' OR (:curated = 'only') = ({_CURATED}))"
-# CROSS JOIN keeps SQLite to the order of names, so that it stops after as many as were asked for.
-_ROWS = f"""
+# Curated environments are told by their names, which nothing else may have: rows are filtered before any join.
+_IS_CURATED = f"e.name >= '{CURATED_PREFIX}' AND e.name < '{CURATED_PREFIX[:-1] + chr(ord(CURATED_PREFIX[-1]) + 1)}'"
+_CURATED_FILTER = f"(:curated = 'with' OR (:curated = 'only') = ({_IS_CURATED}))"
+# CROSS JOIN keeps SQLite to the order of names, so that it stops after the requested number of rows.
+_SELECT_PAGE = f"""
     SELECT {_COLUMNS},
         (SELECT count(*) FROM versions AS c WHERE c.environment = e.id AND (:all OR NOT c.archived)) AS versions
     FROM environments AS e CROSS JOIN versions AS v ON v.environment = e.id CROSS JOIN bodies AS b ON b.id = v.body
-    WHERE e.name > :after AND {_CURATED_ROWS} AND (:all OR NOT e.archived) AND v.version =
+    WHERE e.name > :after AND {_CURATED_FILTER} AND (:all OR NOT e.archived) AND v.version =
         (SELECT max(version) FROM versions AS h WHERE h.environment = e.id AND (:all OR NOT h.archived))
     ORDER BY e.name LIMIT :limit
 """
 
 
 class EnvironmentUnknownError(LookupFailedError):
-    """No environment, version or label of that name."""
+    """There is no environment, version or label of that name."""
 
     code = "environment-unknown"
 
 
 class VersionTakenError(CodedError):
-    """A version of that number holds something else."""
+    """A version of that number exists with other content."""
 
     code = "version-taken"
     http_status = 409
 
 
 def register_version(connection: sqlite3.Connection, new: NewVersion) -> Registered:
-    """Number ``new`` as the next version, unless one of its name is the same; set its labels."""
+    """Number ``new`` as the next version, unless a version of its name has the same content, and set its labels.
+
+    Raises:
+        VersionTakenError: ``new`` has a number that a version with other content has.
+    """
     environment = _environment_id(connection, new.name, add=True)
-    found = _same(connection, environment, new)
-    number = found if found is not None else _add(connection, environment, new)
+    found = _find_existing_number(connection, environment, new)
+    number = found if found is not None else _insert_version(connection, environment, new)
     if new.by_hand:
         connection.execute("UPDATE environments SET archived = 0 WHERE id = ? AND archived", (environment,))
         query = "UPDATE versions SET archived = 0 WHERE environment = ? AND version = ? AND archived"
@@ -84,35 +88,36 @@ def register_version(connection: sqlite3.Connection, new: NewVersion) -> Registe
 
 
 def register_versions(connection: sqlite3.Connection, new: Sequence[NewVersion]) -> list[Registered]:
-    """All of them, or none."""
+    """Register all of ``new``, or none of them if one raises."""
     return [register_version(connection, each) for each in new]
 
 
 def find_same_version(
     connection: sqlite3.Connection, name: str, definition_digest: str, settings_digest: str
 ) -> EnvironmentVersion | None:
-    """The newest version of that name with this definition and settings."""
+    """Return the newest version of that name with this definition and settings; archived ones come last."""
     row = connection.execute(
-        _VERSION + "WHERE e.name = ? AND b.definition_digest = ? AND b.settings_digest = ? "
+        _SELECT_VERSION + "WHERE e.name = ? AND b.definition_digest = ? AND b.settings_digest = ? "
         "ORDER BY v.archived, v.version DESC LIMIT 1",
         (name, definition_digest, settings_digest),
     ).fetchone()
-    return _version(row) if row else None
+    return _decode_version(row) if row else None
 
 
-def _same(connection: sqlite3.Connection, environment: int, new: NewVersion) -> int | None:
-    """The version that holds the same definition and settings already."""
+def _find_existing_number(connection: sqlite3.Connection, environment: int, new: NewVersion) -> int | None:
+    """Return the number of the version with the same definition and settings, ``None`` if ``new`` is to be inserted."""
     rows = connection.execute(
         "SELECT v.version, v.archived FROM bodies AS b JOIN versions AS v ON v.body = b.id AND v.environment = ? "
         "WHERE b.definition_digest = ? AND b.settings_digest = ? ORDER BY v.archived, v.version DESC",
         (environment, new.definition_digest, new.settings_digest),
     ).fetchall()
     if new.number is not None:
-        return _numbered(connection, environment, new, {row["version"] for row in rows})
+        return _check_number(connection, environment, new, {row["version"] for row in rows})
     return int(rows[0]["version"]) if rows else None
 
 
-def _numbered(connection: sqlite3.Connection, environment: int, new: NewVersion, same: set[int]) -> int | None:
+def _check_number(connection: sqlite3.Connection, environment: int, new: NewVersion, same: set[int]) -> int | None:
+    """Return ``new.number`` if one of the ``same`` versions has it, ``None`` if no version has it."""
     assert new.number is not None
     if new.number in same:
         return new.number
@@ -126,7 +131,7 @@ def _numbered(connection: sqlite3.Connection, environment: int, new: NewVersion,
     )
 
 
-def _add(connection: sqlite3.Connection, environment: int, new: NewVersion) -> int:
+def _insert_version(connection: sqlite3.Connection, environment: int, new: NewVersion) -> int:
     record_sighting(connection, new.definition_digest, new.canonical, new.name, None)
     put_settings(connection, new.settings_digest, new.settings_canonical)
     highest = "SELECT coalesce(max(version), 0) FROM versions WHERE environment = ?"
@@ -151,10 +156,16 @@ def _body_id(connection: sqlite3.Connection, new: NewVersion) -> int:
 
 
 def get_version(connection: sqlite3.Connection, reference: VersionReference) -> EnvironmentVersion:
-    """The version that ``reference`` names. Raises EnvironmentUnknownError, which says what there is instead."""
+    """Return the version that ``reference`` names.
+
+    Raises:
+        EnvironmentUnknownError: it doesn't exist; the hint lists what does.
+    """
     environment = _environment_id(connection, reference.name)
-    number = _number(connection, environment, reference)
-    row = connection.execute(_VERSION + "WHERE v.environment = ? AND v.version = ?", (environment, number)).fetchone()
+    number = _resolve_number(connection, environment, reference)
+    row = connection.execute(
+        _SELECT_VERSION + "WHERE v.environment = ? AND v.version = ?", (environment, number)
+    ).fetchone()
     if row is None:
         latest = _latest_number(connection, environment)
         raise EnvironmentUnknownError(
@@ -164,17 +175,17 @@ def get_version(connection: sqlite3.Connection, reference: VersionReference) -> 
             else f"`roost env versions {reference.name}` shows what there is.",
             fields={"name": reference.name, "version": number},
         )
-    return _version(row)
+    return _decode_version(row)
 
 
-def _number(connection: sqlite3.Connection, environment: int, reference: VersionReference) -> int:
+def _resolve_number(connection: sqlite3.Connection, environment: int, reference: VersionReference) -> int:
     if reference.version is not None:
         return reference.version
     if reference.label is not None and reference.label != LATEST:
         query = "SELECT version FROM labels WHERE environment = ? AND label = ?"
         row = connection.execute(query, (environment, reference.label)).fetchone()
         if row is None:
-            raise _no_label(connection, environment, reference)
+            raise _unknown_label_error(connection, environment, reference)
         return int(row["version"])
     latest = _latest_number(connection, environment)
     if latest is None:
@@ -185,7 +196,9 @@ def _number(connection: sqlite3.Connection, environment: int, reference: Version
     return latest
 
 
-def _no_label(connection: sqlite3.Connection, environment: int, reference: VersionReference) -> EnvironmentUnknownError:
+def _unknown_label_error(
+    connection: sqlite3.Connection, environment: int, reference: VersionReference
+) -> EnvironmentUnknownError:
     rows = connection.execute("SELECT label FROM labels WHERE environment = ? ORDER BY label LIMIT 20", (environment,))
     labels = ", ".join([LATEST, *(row["label"] for row in rows)])
     return EnvironmentUnknownError(
@@ -196,7 +209,11 @@ def _no_label(connection: sqlite3.Connection, environment: int, reference: Versi
 
 
 def load_body(connection: sqlite3.Connection, name: str, version: int) -> EnvironmentBody:
-    """The definition, settings and defaults of a version that is there."""
+    """Return the definition, settings and defaults of a version.
+
+    Raises:
+        EnvironmentUnknownError: there is no such version.
+    """
     row = connection.execute(
         "SELECT b.body FROM environments AS e JOIN versions AS v ON v.environment = e.id JOIN bodies AS b "
         "ON b.id = v.body WHERE e.name = ? AND v.version = ?",
@@ -215,31 +232,40 @@ def list_environments(
     archived: bool = False,
     curated: CuratedRows = "without",
 ) -> list[EnvironmentRow]:
-    """By name, those behind ``after``: the latest version of each. ``archived``: also what is archived."""
-    asked = {"limit": limit, "after": after, "all": archived, "curated": curated}
-    rows = connection.execute(_ROWS, asked).fetchall()
-    return [EnvironmentRow(latest=_version(row), versions=row["versions"]) for row in rows]
+    """Return the environments whose names follow ``after``, by name, each with its latest version. ``archived``:
+    include archived ones."""
+    parameters = {"limit": limit, "after": after, "all": archived, "curated": curated}
+    rows = connection.execute(_SELECT_PAGE, parameters).fetchall()
+    return [EnvironmentRow(latest=_decode_version(row), versions=row["versions"]) for row in rows]
 
 
 def list_versions(
     connection: sqlite3.Connection, name: str, limit: int = 100, before: int | None = None, *, archived: bool = False
 ) -> list[EnvironmentVersion]:
-    """Of one environment, the newest first; ``before``: those below that number."""
+    """Return the versions of one environment, the newest first; ``before``: only those below that number.
+
+    Raises:
+        EnvironmentUnknownError: there is no environment of that name.
+    """
     environment = _environment_id(connection, name)
     hidden = "" if archived else "AND NOT v.archived"
-    query = _VERSION + f"WHERE v.environment = ? AND v.version < ? {hidden} ORDER BY v.version DESC LIMIT ?"
+    query = _SELECT_VERSION + f"WHERE v.environment = ? AND v.version < ? {hidden} ORDER BY v.version DESC LIMIT ?"
     rows = connection.execute(query, (environment, before if before is not None else 2**62, limit))
-    return [_version(row) for row in rows]
+    return [_decode_version(row) for row in rows]
 
 
 def list_versions_by_definition(connection: sqlite3.Connection, digest: str) -> list[EnvironmentVersion]:
-    """All versions that hold this definition, by name and version."""
-    query = _VERSION + "WHERE b.definition_digest = ? ORDER BY e.name, v.version"
-    return [_version(row) for row in connection.execute(query, (digest,))]
+    """Return all versions with this definition, by name and version."""
+    query = _SELECT_VERSION + "WHERE b.definition_digest = ? ORDER BY e.name, v.version"
+    return [_decode_version(row) for row in connection.execute(query, (digest,))]
 
 
 def put_labels(connection: sqlite3.Connection, name: str, labels: Sequence[str], version: int) -> EnvironmentVersion:
-    """Set or move labels."""
+    """Set labels on a version, or move them to it.
+
+    Raises:
+        EnvironmentUnknownError: there is no such version.
+    """
     found = get_version(connection, VersionReference(name=name, version=version))
     environment = _environment_id(connection, name)
     for label in labels:
@@ -249,34 +275,42 @@ def put_labels(connection: sqlite3.Connection, name: str, labels: Sequence[str],
 
 
 def delete_label(connection: sqlite3.Connection, name: str, label: str) -> None:
-    """Take a label away. Raises EnvironmentUnknownError."""
+    """Delete a label.
+
+    Raises:
+        EnvironmentUnknownError: there is no such environment or label.
+    """
     environment = _environment_id(connection, name)
     query = "DELETE FROM labels WHERE environment = ? AND label = ?"
     if not connection.execute(query, (environment, label)).rowcount:
-        raise _no_label(connection, environment, VersionReference(name=name, label=label))
+        raise _unknown_label_error(connection, environment, VersionReference(name=name, label=label))
 
 
 def set_archived(connection: sqlite3.Connection, name: str, version: int | None, archived: bool) -> None:
-    """Hide an environment, or one version of it, or bring it back.
+    """Archive or restore an environment, or one version of it.
 
-    A version of a hidden environment comes back alone: the others stay archived. An environment comes back with what
-    was visible of it before; one that is not hidden, or of which nothing would be seen, with all its versions.
+    Restoring a version of an archived environment restores that version only: the others become archived one by one.
+    Restoring an environment restores the versions that were visible before; if it was not archived, or none would be
+    visible, all of its versions.
+
+    Raises:
+        EnvironmentUnknownError: there is no such environment or version.
     """
     environment = _environment_id(connection, name)
     if version is not None:
         get_version(connection, VersionReference(name=name, version=version))
-        if not archived and _hide_environment(connection, environment, False):
+        if not archived and _mark_environment(connection, environment, False):
             connection.execute("UPDATE versions SET archived = 1 WHERE environment = ?", (environment,))
         query = "UPDATE versions SET archived = ? WHERE environment = ? AND version = ?"
         connection.execute(query, (archived, environment, version))
         return
-    changed = _hide_environment(connection, environment, archived)
+    changed = _mark_environment(connection, environment, archived)
     if not archived and not (changed and _latest_number(connection, environment)):
         connection.execute("UPDATE versions SET archived = 0 WHERE environment = ?", (environment,))
 
 
-def _hide_environment(connection: sqlite3.Connection, environment: int, archived: bool) -> bool:
-    """Whether it was otherwise before."""
+def _mark_environment(connection: sqlite3.Connection, environment: int, archived: bool) -> bool:
+    """Set the archived mark and return whether that changed it."""
     query = "UPDATE environments SET archived = ? WHERE id = ? AND archived <> ?"
     return connection.execute(query, (archived, environment, archived)).rowcount > 0
 
@@ -295,13 +329,13 @@ def _environment_id(connection: sqlite3.Connection, name: str, *, add: bool = Fa
         connection.execute(query, (name, utc_now()))
     row = connection.execute("SELECT id FROM environments WHERE name = ?", (name,)).fetchone()
     if row is None:
-        raise _unknown(connection, name)
+        raise _unknown_name_error(connection, name)
     return int(row["id"])
 
 
-def _unknown(connection: sqlite3.Connection, name: str) -> EnvironmentUnknownError:
-    near = [row["name"] for row in connection.execute("SELECT name FROM environments ORDER BY id DESC LIMIT 1000")]
-    close = difflib.get_close_matches(name, near, n=1)
+def _unknown_name_error(connection: sqlite3.Connection, name: str) -> EnvironmentUnknownError:
+    names = [row["name"] for row in connection.execute("SELECT name FROM environments ORDER BY id DESC LIMIT 1000")]
+    close = difflib.get_close_matches(name, names, n=1)
     return EnvironmentUnknownError(
         f"No environment is registered as {name!r}",
         hint=f"Did you mean {close[0]!r}? `roost env list` shows what there is."
@@ -317,7 +351,7 @@ def _latest_number(connection: sqlite3.Connection, environment: int) -> int | No
     return latest
 
 
-def _version(row: sqlite3.Row) -> EnvironmentVersion:
+def _decode_version(row: sqlite3.Row) -> EnvironmentVersion:
     return EnvironmentVersion(
         name=row["name"],
         version=row["version"],

@@ -1,4 +1,7 @@
-"""Generations: the n-th result for a definition on a platform, exactly one of them current."""
+"""Generations: the numbered locks of a definition on a platform, exactly one of them current.
+
+Numbers begin with 1 and have no gaps. Each function is (part of) one transaction.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ class GenerationUnknownError(LookupFailedError):
 
 
 def add_generation(connection: sqlite3.Connection, new: NewGeneration, lock: Lock) -> Generation:
-    """Number the lock as the next generation and make it current."""
+    """Store the lock, number it as the next generation and make that current."""
     digest = put_lock(connection, lock)
     row = connection.execute(
         "SELECT coalesce(max(number), 0) AS last FROM generations WHERE definition_digest = ? AND platform = ?",
@@ -61,7 +64,7 @@ def add_generation(connection: sqlite3.Connection, new: NewGeneration, lock: Loc
 def complete_base(
     connection: sqlite3.Connection, generation: Generation, base_digest: str, steps_digest: str | None
 ) -> Generation:
-    """Write the base of a generation that had none; the first one that was written stays."""
+    """Write the base of a generation without one, and return the generation; a base that is recorded already stays."""
     key = (generation.definition_digest, generation.platform, generation.number)
     connection.execute(
         "UPDATE generations SET base_digest = ?, steps_digest = ? "
@@ -69,7 +72,7 @@ def complete_base(
         (base_digest, steps_digest, *key),
     )
     row = connection.execute(f"{_SELECT} WHERE definition_digest = ? AND platform = ? AND number = ?", key).fetchone()
-    return _generation(row) if row else generation
+    return _decode_generation(row) if row else generation
 
 
 def _clear_current(connection: sqlite3.Connection, definition_digest: str, platform: str) -> None:
@@ -83,7 +86,7 @@ def promote(connection: sqlite3.Connection, definition_digest: str, platform: st
     """Make an existing generation the current one.
 
     Raises:
-        GenerationUnknownError: there is none of that number.
+        GenerationUnknownError: there is no generation of that number.
     """
     if find_generation(connection, definition_digest, platform, number) is None:
         raise GenerationUnknownError(
@@ -105,81 +108,82 @@ def promote(connection: sqlite3.Connection, definition_digest: str, platform: st
 def roll_back(
     connection: sqlite3.Connection, definition_digest: str, platform: str, number: int | None = None
 ) -> tuple[Generation, Generation]:
-    """Make ``number`` the current generation, or the one before the current one; what was current, and what is now.
+    """Make ``number`` the current generation, or the one before the current one. Return the generation that was
+    current, and the one that is now.
 
     Raises:
-        GenerationUnknownError: there is no such generation, or none before the current one.
+        GenerationUnknownError: there is no generation of that number, or none before the current one.
     """
     before = find_current_generation(connection, definition_digest, platform)
     rows = connection.execute(
         "SELECT number FROM generations WHERE definition_digest = ? AND platform = ? ORDER BY number",
         (definition_digest, platform),
     ).fetchall()
-    there = [int(row["number"]) for row in rows]
-    wanted = number if number is not None else max((n for n in there if before and n < before.number), default=None)
-    if before is None or wanted not in there:
-        raise _no_way_back(platform, there, before, number)
-    assert wanted is not None  # it is among those that are there
-    after = promote(connection, definition_digest, platform, wanted)
+    numbers = [int(row["number"]) for row in rows]
+    target = number if number is not None else max((n for n in numbers if before and n < before.number), default=None)
+    if before is None or target not in numbers:
+        raise _rollback_error(platform, numbers, before, number)
+    assert target is not None  # it is one of the numbers
+    after = promote(connection, definition_digest, platform, target)
     return msgspec.structs.replace(before, current=before.number == after.number), after
 
 
-def _no_way_back(
-    platform: str, there: list[int], before: Generation | None, number: int | None
+def _rollback_error(
+    platform: str, numbers: list[int], before: Generation | None, number: int | None
 ) -> GenerationUnknownError:
     if before is None:
         message = f"There is no generation for {platform.removesuffix(HOST_SCOPE)} on this machine"
         return GenerationUnknownError(message, hint="`roost build` makes the first one.")
-    plain = platform.removesuffix(HOST_SCOPE)
-    message = f"There is no generation {number} for {plain} on this machine"
+    shown_platform = platform.removesuffix(HOST_SCOPE)
+    message = f"There is no generation {number} for {shown_platform} on this machine"
     if number is None:
-        message = f"Generation {before.number} for {plain} is the first: there is none before it"
+        message = f"Generation {before.number} for {shown_platform} is the first: there is none before it"
     return GenerationUnknownError(
         message,
-        hint=f"Generations here: {', '.join(map(str, there))}; {before.number} is current. --to names one.",
-        fields={"platform": plain, "generation": number, "generations": there, "current": before.number},
+        hint=f"Generations here: {', '.join(map(str, numbers))}; {before.number} is current. --to names one.",
+        fields={"platform": shown_platform, "generation": number, "generations": numbers, "current": before.number},
     )
 
 
 def find_generation(
     connection: sqlite3.Connection, definition_digest: str, platform: str, number: int
 ) -> Generation | None:
-    """The generation of that number."""
+    """Return the generation of that number."""
     row = connection.execute(
         f"{_SELECT} WHERE definition_digest = ? AND platform = ? AND number = ?",
         (definition_digest, platform, number),
     ).fetchone()
-    return _generation(row) if row else None
+    return _decode_generation(row) if row else None
 
 
 def find_current_generation(connection: sqlite3.Connection, definition_digest: str, platform: str) -> Generation | None:
-    """The current generation of a definition on a platform."""
+    """Return the current generation of a definition on a platform."""
     row = connection.execute(
         f"{_SELECT} WHERE definition_digest = ? AND platform = ? AND current = 1", (definition_digest, platform)
     ).fetchone()
-    return _generation(row) if row else None
+    return _decode_generation(row) if row else None
 
 
 def list_generations(connection: sqlite3.Connection, definition_digest: str) -> list[Generation]:
-    """All generations of a definition, by platform and number."""
+    """Return all generations of a definition, by platform and number."""
     rows = connection.execute(f"{_SELECT} WHERE definition_digest = ? ORDER BY platform, number", (definition_digest,))
-    return [_generation(row) for row in rows]
+    return [_decode_generation(row) for row in rows]
 
 
 def list_generations_of_lock(connection: sqlite3.Connection, lock_digest: str) -> list[Generation]:
-    """All generations that chose this lock, the oldest first."""
+    """Return all generations with this lock, the oldest first."""
     rows = connection.execute(f"{_SELECT} WHERE lock_digest = ? ORDER BY created, number", (lock_digest,))
-    return [_generation(row) for row in rows]
+    return [_decode_generation(row) for row in rows]
 
 
-def _generation(row: sqlite3.Row) -> Generation:
+def _decode_generation(row: sqlite3.Row) -> Generation:
     fields = dict(row)
     fields["current"] = bool(fields["current"])
     return Generation(**fields)
 
 
 class GenerationTable(Queries):
-    """``index.generations``."""
+    """``index.generations``: the locks of definitions, numbered by platform."""
 
     find_current = Read(find_current_generation)
     find = Read(find_generation)

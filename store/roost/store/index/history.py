@@ -1,4 +1,4 @@
-"""What happened: events, and how long steps took."""
+"""Events in their order, and durations of steps for estimates."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from roost.model.records import Estimate, Event
 from roost.store.clock import utc_now
 from roost.store.index.queries import Queries, Read, Write
 
-_SAMPLES = 15
-"""Latest executions of a step that an estimate is the median of."""
+_ESTIMATE_SAMPLES = 15
+"""Number of executions of a step, the latest ones, whose median is the estimate."""
 
 
 def append_event(connection: sqlite3.Connection, kind: str, fields: Mapping[str, object] | None = None) -> Event:
-    """Number and keep an event."""
+    """Store an event under the next number."""
     time, body = utc_now(), msgspec.json.encode(fields or {})
     cursor = connection.execute("INSERT INTO events (time, kind, fields) VALUES (?, ?, ?)", (time, kind, body))
     assert cursor.lastrowid is not None  # an INSERT that did not raise has a row
@@ -25,7 +25,7 @@ def append_event(connection: sqlite3.Connection, kind: str, fields: Mapping[str,
 
 
 def list_events_since(connection: sqlite3.Connection, seq: int, limit: int = 1000) -> list[Event]:
-    """Events after number ``seq``, in order. If the first is not ``seq + 1``, those between were pruned."""
+    """Return the events after number ``seq``, in order. If the first is not ``seq + 1``, those between were pruned."""
     rows = connection.execute(
         "SELECT seq, time, kind, fields FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
     )
@@ -41,32 +41,32 @@ def list_events_since(connection: sqlite3.Connection, seq: int, limit: int = 100
 
 
 def find_last_event(connection: sqlite3.Connection) -> int:
-    """The number that was given last; 0 before the first."""
+    """Return the highest number that an event ever had; 0 before the first event."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
     return int(row["seq"]) if row else 0
 
 
 def prune_events(connection: sqlite3.Connection, keep: int) -> int:
-    """Forget all but the latest ``keep``; how many went."""
+    """Delete all events except the latest ``keep``, and return how many."""
     return connection.execute("DELETE FROM events WHERE seq <= ?", (find_last_event(connection) - keep,)).rowcount
 
 
 def record_duration(connection: sqlite3.Connection, step: str, seconds: float, bytes: int | None = None) -> None:
-    """Keep what a step took; only the latest executions of each step are kept."""
+    """Store the duration of a step, and its bytes if it moved any; only the latest executions of a step are stored."""
     connection.execute("INSERT INTO durations (step, seconds, bytes) VALUES (?, ?, ?)", (step, seconds, bytes))
     connection.execute(
         "DELETE FROM durations WHERE step = ? AND id <= "
         "(SELECT id FROM durations WHERE step = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
-        (step, step, _SAMPLES),
+        (step, step, _ESTIMATE_SAMPLES),
     )
 
 
 def estimate_durations(connection: sqlite3.Connection, steps: Iterable[str]) -> dict[str, Estimate]:
-    """For each step the medians of its latest executions; ``None`` and 0 samples where there was none."""
-    return {step: _estimate(connection, step) for step in steps}
+    """Return for each step the medians of its latest executions; ``None`` and 0 samples if there were none."""
+    return {step: _estimate_step(connection, step) for step in steps}
 
 
-def _estimate(connection: sqlite3.Connection, step: str) -> Estimate:
+def _estimate_step(connection: sqlite3.Connection, step: str) -> Estimate:
     rows = connection.execute("SELECT seconds, bytes FROM durations WHERE step = ?", (step,)).fetchall()
     sizes = [row["bytes"] for row in rows if row["bytes"] is not None]
     return Estimate(
@@ -78,7 +78,7 @@ def _estimate(connection: sqlite3.Connection, step: str) -> Estimate:
 
 
 class EventTable(Queries):
-    """``index.events``."""
+    """``index.events``: the numbered events."""
 
     append = Write(append_event)
     list_since = Read(list_events_since)
@@ -87,7 +87,7 @@ class EventTable(Queries):
 
 
 class DurationTable(Queries):
-    """``index.durations``."""
+    """``index.durations``: durations of steps."""
 
     record = Write(record_duration)
     estimate = Read(estimate_durations)

@@ -1,7 +1,7 @@
-"""Base images and images: what went into them, and where they were put.
+"""Base images and images: their content, and the engines and registries that have them.
 
-A row in ``images`` says what an image is made of. Whether it may be used is for the ``artifacts`` row and for the
-engine or registry that has it.
+A row in ``images`` records the content of an image. Whether the image may be used depends on its row in ``artifacts``
+and on the engine or registry that has it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from roost.model.records import BaseRecord, ImageRecord
 from roost.store.clock import utc_now
 from roost.store.index.queries import Queries, Read, Scan, Write
 
-_BASE = msgspec.json.Decoder(BaseRecord)
-_IMAGE = msgspec.json.Decoder(ImageRecord)
+_BASE_DECODER = msgspec.json.Decoder(BaseRecord)
+_IMAGE_DECODER = msgspec.json.Decoder(ImageRecord)
 
 
 def put_base(connection: sqlite3.Connection, base: BaseRecord) -> None:
-    """Keep a base; what is known later (where a registry has it) takes the place of what was known before."""
+    """Store a base; a later record of the same digest replaces it (it may name a registry in addition)."""
     connection.execute(
         "INSERT OR REPLACE INTO bases (digest, created, record) VALUES (?, ?, ?)",
         (base.digest, utc_now(), msgspec.json.encode(base)),
@@ -27,13 +27,14 @@ def put_base(connection: sqlite3.Connection, base: BaseRecord) -> None:
 
 
 def find_base(connection: sqlite3.Connection, digest: str) -> BaseRecord | None:
-    """The base of that config digest."""
+    """Return the base of that config digest."""
     row = connection.execute("SELECT record FROM bases WHERE digest = ?", (digest,)).fetchone()
-    return _BASE.decode(row["record"]) if row else None
+    return _BASE_DECODER.decode(row["record"]) if row else None
 
 
 def put_image(connection: sqlite3.Connection, image: ImageRecord) -> ImageRecord:
-    """Keep an image; the places of an earlier row of the same content stay known."""
+    """Store an image and return its record. An earlier row of the same content passes its places and its creation time
+    on."""
     before = find_image(connection, image.key)
     if before is not None and before.config_digest == image.config_digest:
         image = msgspec.structs.replace(image, places={**before.places, **image.places}, created=before.created)
@@ -54,14 +55,16 @@ def put_image(connection: sqlite3.Connection, image: ImageRecord) -> ImageRecord
 
 
 def find_image(connection: sqlite3.Connection, key: str) -> ImageRecord | None:
-    """The image of that key."""
+    """Return the image of that key."""
     row = connection.execute("SELECT record FROM images WHERE key = ?", (key,)).fetchone()
-    return _IMAGE.decode(row["record"]) if row else None
+    return _IMAGE_DECODER.decode(row["record"]) if row else None
 
 
 def list_images(connection: sqlite3.Connection) -> list[ImageRecord]:
-    """All of them, the latest first."""
-    return [_IMAGE.decode(row["record"]) for row in connection.execute("SELECT * FROM images ORDER BY created DESC")]
+    """Return all images, the latest first."""
+    return [
+        _IMAGE_DECODER.decode(row["record"]) for row in connection.execute("SELECT * FROM images ORDER BY created DESC")
+    ]
 
 
 class BaseTable(Queries):
@@ -72,7 +75,7 @@ class BaseTable(Queries):
 
 
 class ImageTable(Queries):
-    """``index.images``, by image key."""
+    """``index.images``: images, by their image key."""
 
     put = Write(put_image)
     find = Read(find_image)

@@ -1,7 +1,7 @@
-"""The index: what roost knows, in SQLite. Every method is one transaction or one snapshot, and one hop to a thread.
+"""The index: all records of roost, in SQLite. Every method is one transaction or one snapshot, and one hop to a thread.
 
-Any method may raise ``StoreFullError`` (a write, on a full disk: nothing of it is kept), ``IndexDamagedError`` or
-``StoreError``. Methods that change something return when it is on the disk.
+Any method may raise ``StoreFullError`` (a write on a full disk, of which nothing is stored), ``IndexDamagedError`` or
+``StoreError``. Methods that write return when the change is on the disk.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from roost.store.index.where_used import PackageTable
 
 
 class Index(Queries):
-    """One object a table family, and the transactions that span families as methods of the index itself.
+    """One object per table family; transactions that span families are methods of the index itself.
 
-    ``database`` is for queries that are declared nowhere (tests have some), not for other callers.
+    ``database`` runs queries that no class declares, such as those of tests; callers use the objects.
     """
 
     load_facts = Read(transactions.load_facts)
-    publish_prefix = Write(transactions.publish_rows)
+    publish_prefix = Write(transactions.publish_prefix)
     publish_image = Write(transactions.publish_image)
     register_locked = Write(transactions.register_locked)
     begin_run = Write(transactions.begin_run)
     end_run = Write(transactions.end_run)
-    end_runs = Write(transactions.end_runs)
-    end_builds = Write(transactions.end_builds)
+    fail_open_builds = Write(transactions.fail_open_builds)
+    end_open_runs = Write(transactions.end_open_runs)
     wait_for_writes = Write(transactions.wait_for_writes)
 
     def __init__(self, database: Database) -> None:
@@ -57,7 +57,7 @@ class Index(Queries):
 
     @classmethod
     async def open(cls, path: str) -> Index:
-        """Open or make the index at ``path``; raises as ``Database.open``."""
+        """Open or create the index at ``path``. Raises as ``Database.open``."""
         return cls(await Database.open(path))
 
     async def close(self) -> None:

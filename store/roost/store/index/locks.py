@@ -1,4 +1,7 @@
-"""Locks by their digest. Each function is (part of) one transaction."""
+"""Locks by their digest. Each function is (part of) one transaction.
+
+A module of its own since generations, images and environments all store the lock they refer to.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from roost.store.index.queries import Queries, Read, Scan, Write
 
 
 def put_lock(connection: sqlite3.Connection, lock: Lock) -> str:
-    """Keep a lock; its digest. The first body of a digest stays: others differ at most in where things come from."""
+    """Store a lock and return its digest. The first body of a digest is kept: later ones differ at most in the
+    locations of packages."""
     digest = lock_digest(lock)
     if has_lock(connection, digest):
         return digest
@@ -28,18 +32,18 @@ def put_lock(connection: sqlite3.Connection, lock: Lock) -> str:
 
 
 def find_lock(connection: sqlite3.Connection, digest: str) -> Lock | None:
-    """The lock of that digest."""
+    """Return the lock of that digest."""
     row = connection.execute("SELECT body FROM locks WHERE digest = ?", (digest,)).fetchone()
     return msgspec.json.decode(zlib.decompress(row["body"]), type=Lock) if row else None
 
 
 def has_lock(connection: sqlite3.Connection, digest: str) -> bool:
-    """Whether the lock's body is here, without reading it."""
+    """Return whether a lock is stored, without reading its body."""
     return connection.execute("SELECT 1 FROM locks WHERE digest = ?", (digest,)).fetchone() is not None
 
 
 class LockTable(Queries):
-    """``index.locks``."""
+    """``index.locks``: locks, with the packages that each one holds."""
 
     put = Write(put_lock)
     find = Scan(find_lock)

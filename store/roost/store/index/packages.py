@@ -1,8 +1,9 @@
-"""Which locks hold which packages: written in the transaction that keeps a lock, so that it never differs from them.
+"""Which locks hold which packages. Written in the transaction that stores a lock, so that both always agree.
 
-``contents`` has one row for each lock and package, ``package_names`` and ``packages`` the names and versions once. Its
-key begins with the lock's *span*, the lock's number divided by 128: keeping a lock touches the few pages of its span,
-where a key that begins with the package would touch one page for each package; a search looks into every span once.
+``contents`` has one row for each lock and package; ``package_names`` and ``packages`` have each name and version once.
+The key of ``contents`` begins with the lock's *span*, the lock's number divided by 128: storing a lock touches the few
+pages of its span, whereas a key that begins with the package would touch one page for each package. A search looks into
+every span once.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from roost.model.package_uses import Package
 from roost.model.syntax.pip_lines import normalise_name
 
 SPAN_BITS = 7
-"""A span is 2 to this power locks, by their numbers."""
+"""A span holds 2 to this power locks, by their numbers."""
 
 _ADD_NAME = "INSERT INTO package_names (name) VALUES (?) ON CONFLICT (name) DO NOTHING"
 _ADD_PACKAGE = """
@@ -32,38 +33,36 @@ _ADD_CONTENT = """
 """
 
 
-class _CondaNames(msgspec.Struct):
+class _CondaName(msgspec.Struct):
     name: str
     version: str
     build: str
 
 
-class _WheelNames(msgspec.Struct):
+class _WheelName(msgspec.Struct):
     name: str
     version: str
 
 
-class _Names(msgspec.Struct):
-    """Of a lock's body what is needed here: its records are large."""
+class _LockedNames(msgspec.Struct):
+    """The names and versions in a lock's body, without its large records."""
 
-    conda: tuple[_CondaNames, ...] = ()
-    wheels: tuple[_WheelNames, ...] = ()
-
-
-_BODY = msgspec.json.Decoder(_Names)
+    conda: tuple[_CondaName, ...] = ()
+    wheels: tuple[_WheelName, ...] = ()
 
 
-def packages_of(lock: Lock | _Names) -> list[Package]:
-    """The packages of a lock, each once. A name that is no longer a name when it is normalised stays as it is."""
-    conda = (
-        Package(kind="conda", name=each.name.lower(), version=each.version, build=each.build) for each in lock.conda
-    )
-    wheels = (Package(kind="pip", name=normalise_name(each.name), version=each.version) for each in lock.wheels)
+_BODY = msgspec.json.Decoder(_LockedNames)
+
+
+def packages_of(lock: Lock | _LockedNames) -> list[Package]:
+    """Return the packages of a lock, each once. A name that can't be normalised stays as it is."""
+    conda = (Package(kind="conda", name=one.name.lower(), version=one.version, build=one.build) for one in lock.conda)
+    wheels = (Package(kind="pip", name=normalise_name(wheel.name), version=wheel.version) for wheel in lock.wheels)
     return list(dict.fromkeys([*conda, *wheels]))
 
 
-def add_contents(connection: sqlite3.Connection, lock_id: int, lock: Lock | _Names) -> None:
-    """Note what a lock that was just kept holds. Most of its packages are known from other locks."""
+def add_contents(connection: sqlite3.Connection, lock_id: int, lock: Lock | _LockedNames) -> None:
+    """Record the packages of a lock that was just stored. Most of them are known from other locks."""
     packages = packages_of(lock)
     names = [normalise_name(package.name) for package in packages]
     count = Counter(names)
@@ -71,7 +70,7 @@ def add_contents(connection: sqlite3.Connection, lock_id: int, lock: Lock | _Nam
         (lock_id >> SPAN_BITS, lock_id, count[name] > 1, name, each.kind, each.name, each.version, each.build)
         for each, name in zip(packages, names, strict=True)
     ]
-    cursor = connection.cursor()  # one for all: making them takes as long as using them
+    cursor = connection.cursor()  # one for all statements: creating a cursor takes as long as using it
     new = [row for row in rows if cursor.execute(_ADD_CONTENT, row).rowcount == 0]
     cursor.executemany(_ADD_NAME, [(row[3],) for row in new])
     cursor.executemany(_ADD_PACKAGE, [(*row[4:], row[3]) for row in new])
@@ -79,6 +78,6 @@ def add_contents(connection: sqlite3.Connection, lock_id: int, lock: Lock | _Nam
 
 
 def fill_contents(connection: sqlite3.Connection) -> None:
-    """Note what all locks hold: the rest of the migration to schema 5, for locks that were kept before it."""
+    """Record the packages of all locks: the part of the migration to schema 5 for locks stored before it."""
     for row in connection.execute("SELECT id, body FROM locks ORDER BY id"):
         add_contents(connection, row["id"], _BODY.decode(zlib.decompress(row["body"])))

@@ -1,4 +1,4 @@
-"""Builds and runs: one row each, with its whole record as JSON."""
+"""Builds and runs: one row each, with the whole record as JSON beside the columns that are searched."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RecordUnknownError(LookupFailedError):
 
 
 def insert_record(connection: sqlite3.Connection, record: BuildRecord | RunRecord) -> None:
-    """Keep a new build or run."""
+    """Insert a new build or run."""
     connection.execute(
         f"INSERT INTO {_TABLES[type(record)]} (id, state, definition_digest, lock_digest, created, record) "
         "VALUES (?, ?, ?, ?, ?, ?)",
@@ -45,10 +45,10 @@ def insert_record(connection: sqlite3.Connection, record: BuildRecord | RunRecor
 def update_record(
     connection: sqlite3.Connection, kind: type[Record], record_id: str, fields: Mapping[str, object]
 ) -> Record:
-    """Change fields of a build or run; what it is afterwards.
+    """Change fields of a build or run, and return the changed record.
 
     Raises:
-        RecordUnknownError: there is none of that id.
+        RecordUnknownError: there is no record of that id.
         msgspec.ValidationError: a value is not of its field's type.
     """
     found = find_record(connection, kind, record_id)
@@ -68,13 +68,13 @@ def update_record(
 
 
 def find_record(connection: sqlite3.Connection, kind: type[Record], record_id: str) -> Record | None:
-    """The build or run of that id."""
+    """Return the build or run of that id."""
     row = connection.execute(f"SELECT record FROM {_TABLES[kind]} WHERE id = ?", (record_id,)).fetchone()
     return msgspec.json.decode(row["record"], type=kind) if row else None
 
 
 def list_records(connection: sqlite3.Connection, kind: type[Record], limit: int, before: str | None) -> list[Record]:
-    """The latest ``limit`` builds or runs, newest first; with ``before``, those that are older than that one."""
+    """Return the latest ``limit`` builds or runs, newest first; with ``before``, those older than that one."""
     table = _TABLES[kind]
     rows = connection.execute(
         f"SELECT record FROM {table} "
@@ -85,10 +85,10 @@ def list_records(connection: sqlite3.Connection, kind: type[Record], limit: int,
 
 
 def list_records_in(connection: sqlite3.Connection, kind: type[Record], states: Iterable[str]) -> list[Record]:
-    """The builds or runs in one of these states, the oldest first."""
-    wanted = tuple(states)
-    marks = ", ".join("?" * len(wanted))
-    rows = connection.execute(f"SELECT record FROM {_TABLES[kind]} WHERE state IN ({marks}) ORDER BY number", wanted)
+    """Return the builds or runs in one of these states, the oldest first."""
+    values = tuple(states)
+    marks = ", ".join("?" * len(values))
+    rows = connection.execute(f"SELECT record FROM {_TABLES[kind]} WHERE state IN ({marks}) ORDER BY number", values)
     return [msgspec.json.decode(row["record"], type=kind) for row in rows]
 
 
@@ -105,31 +105,31 @@ class _RecordTable(Queries, Generic[Record]):
         await self.database.write(insert_record, record)
 
     async def update(self, record_id: str, **fields: object) -> Record:
-        """Change fields of a record and return what it is then. Raises ``RecordUnknownError``."""
+        """Change fields of a record and return the changed record. Raises: RecordUnknownError."""
         return await self.database.write(update_record, self._kind, record_id, fields)
 
     async def find(self, record_id: str) -> Record | None:
-        """Return the record with that id."""
+        """Return the record of that id."""
         return await self.database.read(find_record, self._kind, record_id)
 
     async def list_page(self, limit: int = 100, before: str | None = None) -> list[Record]:
-        """Return the newest first; ``before`` is the id of the last one of the page before."""
+        """Return ``limit`` records, newest first; ``before`` is the id of the last record of the previous page."""
         return await self.database.scan(list_records, self._kind, limit, before)
 
     async def list_open(self) -> list[Record]:
-        """Return those that have not ended, the oldest first."""
+        """Return the records that have not ended, the oldest first."""
         return await self.database.read(list_records_in, self._kind, self._open_states)
 
 
 class BuildTable(_RecordTable[BuildRecord]):
-    """``index.builds``."""
+    """``index.builds``: builds and their states."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database, BuildRecord, OPEN_BUILD_STATES)
 
 
 class RunTable(_RecordTable[RunRecord]):
-    """``index.runs``. The begin and end of a run are transactions of the index itself: each has an event."""
+    """``index.runs``: runs and their states. ``Index.begin_run`` and ``Index.end_run`` also write their events."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database, RunRecord, OPEN_RUN_STATES)

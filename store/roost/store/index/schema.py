@@ -1,10 +1,11 @@
-"""The tables of the index, and how an older index becomes this one.
+"""The tables of the index, and the migrations from older schemas.
 
-The number lies in SQLite's ``user_version``. Version 0 is an empty file; ``MIGRATIONS[n]`` leads from n - 1 to n, each
-in one transaction with the number, so an interrupted migration begins again. A number above ours is refused.
+The schema's number is SQLite's ``user_version``. 0 is an empty file. ``MIGRATIONS[n]`` leads from n - 1 to n, in one
+transaction together with the number, so an interrupted migration begins again. An index with a greater number than
+``SCHEMA_VERSION`` is refused.
 
-Digests are text as everywhere else. Canonical forms and lock bodies are compressed with zlib. Builds, runs, events and
-layers keep their record as JSON beside the columns that are searched: a field that is added later needs no migration.
+Digests are text. Canonical forms and lock bodies are compressed with zlib. Builds, runs, events and layers store their
+record as JSON beside the columns that are searched: a field that is added later needs no migration.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ CREATE TABLE definitions (
     canonical BLOB NOT NULL,
     created TEXT NOT NULL
 );
--- Where a definition was seen, the latest sighting with the largest id. '' stands for no name or no path.
+-- Where a definition was seen; the latest sighting has the largest id. '' stands for no name or no path.
 CREATE TABLE sightings (
     id INTEGER PRIMARY KEY,
     definition INTEGER NOT NULL REFERENCES definitions (id),
@@ -72,7 +73,7 @@ CREATE TABLE artifacts (
     guards BLOB NOT NULL,
     build_id TEXT
 );
--- One ready artifact for one content: a second publisher of the same lock can't become ready.
+-- One ready artifact for one content: the artifact of a second publisher of the same lock can't become ready.
 CREATE UNIQUE INDEX artifacts_ready ON artifacts (kind, key) WHERE state = 'ready';
 CREATE TABLE leases (
     id TEXT PRIMARY KEY,
@@ -126,7 +127,7 @@ CREATE TABLE labels (
     PRIMARY KEY (name, label),
     FOREIGN KEY (name, version) REFERENCES environments (name, version)
 ) WITHOUT ROWID;
--- AUTOINCREMENT: a number that was pruned is never given again.
+-- AUTOINCREMENT: the number of a pruned event is never used again.
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     time TEXT NOT NULL,
@@ -143,7 +144,7 @@ CREATE INDEX durations_step ON durations (step, id);
 """
 
 _SECOND = """
--- Layers of images that were written here: what went in, what came out. One key, one layer: see index_layers.
+-- Layers of images that were written on this machine, one per key: see layers.py.
 CREATE TABLE layers (
     key TEXT PRIMARY KEY,
     digest TEXT NOT NULL,
@@ -155,13 +156,13 @@ CREATE INDEX layers_digest ON layers (digest);
 """
 
 _THIRD = """
--- Base images, and what docker steps made on top of one: all that assembling an image needs. See index_images.
+-- Base images, and results of docker steps on top of one, with all that assembling an image needs: see images.py.
 CREATE TABLE bases (
     digest TEXT PRIMARY KEY,
     created TEXT NOT NULL,
     record BLOB NOT NULL
 ) WITHOUT ROWID;
--- Images that were made or pulled here, by image key.
+-- Images that were built or pulled on this machine, by image key.
 CREATE TABLE images (
     key TEXT PRIMARY KEY,
     config_digest TEXT NOT NULL,
@@ -175,7 +176,7 @@ CREATE INDEX images_definition ON images (definition_digest);
 """
 
 _FOURTH = """
--- The first tables for these were never written to.
+-- The first tables for these were never written to, so nothing is copied.
 DROP TABLE labels;
 DROP TABLE environments;
 CREATE TABLE environments (
@@ -184,7 +185,7 @@ CREATE TABLE environments (
     created TEXT NOT NULL,
     archived INTEGER NOT NULL DEFAULT 0
 );
--- What a version is: its whole definition and settings, with the defaults that it was digested with.
+-- Content of versions: whole definition and settings, with the defaults at the time of their digests.
 CREATE TABLE bodies (
     id INTEGER PRIMARY KEY,
     digest TEXT NOT NULL UNIQUE,
@@ -215,7 +216,7 @@ CREATE INDEX labels_version ON labels (environment, version);
 """
 
 _FIFTH = """
--- Which lock holds which package: see index_packages. A name is that of both worlds, by PEP 503; `spelled` is conda's.
+-- Which lock holds which package: see packages.py. Names of conda and pip are one by PEP 503; `spelled` is conda's.
 CREATE TABLE package_names (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE
@@ -229,8 +230,8 @@ CREATE TABLE packages (
     build TEXT NOT NULL,
     UNIQUE (name, kind, spelled, version, build)
 );
--- Spans of locks first: one lock's packages go into a few pages, and not into one for each package. `several` is 1
--- where the lock holds more than this one under the name. No foreign keys: they would cost a search for every row.
+-- Spans of locks first: one lock's packages go into a few pages, not into one for each package. `several` is 1 if the
+-- lock holds more than this package under the name. No foreign keys: they would cost a search for every row.
 CREATE TABLE contents (
     span INTEGER NOT NULL,
     name INTEGER NOT NULL,
@@ -239,8 +240,9 @@ CREATE TABLE contents (
     several INTEGER NOT NULL,
     PRIMARY KEY (span, name, lock, package)
 ) WITHOUT ROWID;
--- What refers to a lock, counted: adding these up is quicker than finding the rows. `current`: of `generations`.
--- `versions`: of environments, whose definitions have this lock alone; `shared`: bodies here that have others too.
+-- Counts of rows that refer to a lock: adding these up is faster than finding the rows. `current` counts the current
+-- generations; `versions` the versions of environments whose definition has this lock alone; `shared` the bodies with
+-- this lock and others.
 CREATE TABLE lock_uses (
     lock INTEGER PRIMARY KEY,
     generations INTEGER NOT NULL,
@@ -253,7 +255,7 @@ CREATE TABLE lock_uses (
 );
 CREATE INDEX lock_uses_images ON lock_uses (lock) WHERE images > 0;
 CREATE INDEX lock_uses_prefixes ON lock_uses (lock) WHERE prefixes > 0;
--- The definitions of environments (by their bodies) that a lock is a result of, by whichever generation.
+-- The bodies of environments whose definition has this lock as a result, in any generation.
 CREATE TABLE lock_bodies (
     lock INTEGER NOT NULL,
     body INTEGER NOT NULL,
@@ -321,7 +323,7 @@ CREATE TRIGGER bodies_added AFTER INSERT ON bodies BEGIN
         FROM generations AS g JOIN locks AS l ON l.digest = g.lock_digest
         WHERE g.definition_digest = NEW.definition_digest;
 END;
--- Counted anew and not added to: a row that replaces another fires no trigger for the one that goes.
+-- Counted anew instead of added to: a row that replaces another fires no trigger for the deleted one.
 CREATE TRIGGER images_added AFTER INSERT ON images BEGIN
     UPDATE lock_uses SET images = (SELECT count(*) FROM images WHERE lock_digest = NEW.lock_digest)
         WHERE lock = (SELECT id FROM locks WHERE digest = NEW.lock_digest);
@@ -357,15 +359,17 @@ MIGRATIONS: dict[int, str] = {1: _FIRST, 2: _SECOND, 3: _THIRD, 4: _FOURTH, 5: _
 
 
 def statements(script: str) -> list[str]:
-    """The single statements of a script (``executescript`` would commit before it runs). A ``;`` ends one, but within a
-    trigger; none in a text."""
+    """Split a script into its statements, since ``executescript`` would commit before it runs.
+
+    A ``;`` ends a statement, except within a trigger. No string literal in a script may contain one.
+    """
     without_comments = "\n".join(line for line in script.splitlines() if not line.lstrip().startswith("--"))
-    found, begun = [], ""
+    complete, pending = [], ""
     for part in without_comments.split(";"):
-        begun += part
-        if sqlite3.complete_statement(f"{begun};"):
-            found.append(begun.strip())
-            begun = ""
+        pending += part
+        if sqlite3.complete_statement(f"{pending};"):
+            complete.append(pending.strip())
+            pending = ""
         else:
-            begun += ";"
-    return [statement for statement in found if statement]
+            pending += ";"
+    return [statement for statement in complete if statement]

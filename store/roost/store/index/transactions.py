@@ -1,7 +1,7 @@
-"""Transactions that span several table families, and the one snapshot of a plan.
+"""Transactions that span several table families, and the snapshot that a plan is made from.
 
-The commit point of publishing a prefix or an image, the begin and end of a run, a version with its lock, and the end of
-what a daemon that died left open.
+In this order: the facts of a plan; the commit points of publishing a prefix and an image; a version with its lock; the
+begin and end of a run; recovery of what a dead daemon left open. ``Index`` offers each as a method.
 """
 
 from __future__ import annotations
@@ -61,17 +61,23 @@ def load_facts(
     return IndexFacts(
         known=found is not None or is_known(connection, definition_digest),
         generation=found,
-        lock_known=found is not None,  # the schema lets no generation refer to a lock that is not there
+        lock_known=found is not None,  # a foreign key: every generation refers to a stored lock
         artifact=artifacts.find_ready_artifact(connection, "prefix", found.lock_digest) if found else None,
         estimates=estimate_durations(connection, steps),
     )
 
 
-def publish_rows(
+def publish_prefix(
     connection: sqlite3.Connection, artifact: Artifact, lock: Lock, generation: NewGeneration | None
 ) -> Artifact:
-    """Make the artifact ready together with its lock and generation. If another one of the same key became ready
-    meanwhile, that one is returned, the generation points at the lock as well, and ours stays ``building``."""
+    """Make a prefix ready, store its lock, and add its generation: the commit point of publishing.
+
+    If another artifact of the same key became ready meanwhile, return that one; the generation is added all the same,
+    and ``artifact`` stays ``building``.
+
+    Raises:
+        StoreError: the row of ``artifact`` no longer exists.
+    """
     put_lock(connection, lock)
     if generation is not None:
         add_generation(connection, generation, lock)
@@ -97,44 +103,30 @@ def publish_image(
     lock: Lock,
     generation: NewGeneration | Generation | None,
 ) -> tuple[Artifact | None, Generation | None]:
-    """One transaction: the lock, the generation (a new one, or one that gets its base), the image, and with
-    ``artifact`` that the engine has it."""
+    """Record a complete image with its lock and generation: the commit point of an image.
+
+    A ``NewGeneration`` is numbered, with the base of the image; a ``Generation`` without a base gets that of the image.
+    ``artifact``, if given, records that the engine has the image. Return the artifact and the generation as stored.
+    """
     put_lock(connection, lock)
-    numbered = _resolve_generation(connection, generation, image, lock)
-    put_image(connection, image)
-    ready = _make_ready(connection, artifact) if artifact is not None else None
-    failpoint("image.in-transaction")
-    return ready, numbered
-
-
-def _resolve_generation(
-    connection: sqlite3.Connection, generation: NewGeneration | Generation | None, image: ImageRecord, lock: Lock
-) -> Generation | None:
+    stored: Generation | None
     if isinstance(generation, NewGeneration):
-        whole = msgspec.structs.replace(generation, base_digest=image.base_digest, steps_digest=image.steps_digest)
-        return add_generation(connection, whole, lock)
-    if generation is not None and generation.base_digest is None:
-        return complete_base(connection, generation, image.base_digest, image.steps_digest)
-    return generation
-
-
-def _make_ready(connection: sqlite3.Connection, artifact: Artifact) -> Artifact:
-    """The one row of a key; an image that was lost and made again keeps its id."""
-    there = artifacts.find_ready_artifact(connection, artifact.kind, artifact.key)
-    if there is not None:
-        connection.execute(
-            "UPDATE artifacts SET path = ?, bytes = ?, last_used = ? WHERE id = ?",
-            (artifact.path, artifact.bytes, artifact.last_used, there.id),
-        )
-        return msgspec.structs.replace(there, path=artifact.path, bytes=artifact.bytes, last_used=artifact.last_used)
-    artifacts.insert_ready(connection, artifact)
-    return artifact
+        new = msgspec.structs.replace(generation, base_digest=image.base_digest, steps_digest=image.steps_digest)
+        stored = add_generation(connection, new, lock)
+    elif generation is not None and generation.base_digest is None:
+        stored = complete_base(connection, generation, image.base_digest, image.steps_digest)
+    else:
+        stored = generation
+    put_image(connection, image)
+    ready = artifacts.put_ready_artifact(connection, artifact) if artifact is not None else None
+    failpoint("image.in-transaction")
+    return ready, stored
 
 
 def register_locked(
     connection: sqlite3.Connection, new: NewVersion, generation: NewGeneration, lock: Lock
 ) -> Registered:
-    """Register ``new`` with the lock that came along as its first generation; one that is there stays current."""
+    """Register ``new``, and make ``lock`` the first generation of its definition if that has none on the platform."""
     registered = register_version(connection, new)
     query = "SELECT 1 FROM generations WHERE definition_digest = ? AND platform = ?"
     if connection.execute(query, (generation.definition_digest, generation.platform)).fetchone() is None:
@@ -151,8 +143,7 @@ def begin_run(
     kind: str,
     fields: Mapping[str, object],
 ) -> tuple[RunRecord, Event]:
-    """Keep a new run, the definition (as it was ``seen``) and the canonical settings that it runs in, and the event
-    ``kind`` that tells of it."""
+    """Insert a new run with its definition (as it was ``seen``), its canonical settings and the event ``kind``."""
     if not is_last_sighting(connection, seen.digest, seen.name, seen.source):
         record_sighting(connection, seen.digest, seen.canonical, seen.name, seen.source)
     put_settings(connection, run.settings_digest, settings)
@@ -163,8 +154,11 @@ def begin_run(
 def end_run(
     connection: sqlite3.Connection, run_id: str, end: Mapping[str, object], kind: str, fields: Mapping[str, object]
 ) -> tuple[RunRecord, Event | None]:
-    """Change a run to one that is over, and keep the event that tells of it; one that is over stays as it is, and
-    tells nothing. Raises as ``update_record``."""
+    """Write the end of a run and the event ``kind``. A run that has ended already stays as it is, without an event.
+
+    Raises:
+        RecordUnknownError: there is no run of that id.
+    """
     found = find_record(connection, RunRecord, run_id)
     if found is not None and found.state not in OPEN_RUN_STATES:
         return found, None
@@ -172,11 +166,11 @@ def end_run(
 
 
 def wait_for_writes(connection: sqlite3.Connection) -> None:
-    """An empty transaction: when it is over, all that were begun before it are."""
+    """Run an empty transaction. Once it has ended, all transactions that were begun before it have ended too."""
 
 
-def end_builds(connection: sqlite3.Connection, error: Mapping[str, object]) -> list[str]:
-    """Fail what a daemon that is gone was building, and end the leases of builds; the ids of those builds."""
+def fail_open_builds(connection: sqlite3.Connection, error: Mapping[str, object]) -> list[str]:
+    """Fail the builds that a dead daemon left open, end the leases of builds, and return the ids of those builds."""
     open_builds = list_records_in(connection, BuildRecord, OPEN_BUILD_STATES)
     for build in open_builds:
         fields = {"state": "failed", "ended": utc_now(), "error": dict(error)}
@@ -186,8 +180,8 @@ def end_builds(connection: sqlite3.Connection, error: Mapping[str, object]) -> l
     return [build.id for build in open_builds]
 
 
-def end_runs(connection: sqlite3.Connection, outcomes: Mapping[str, Mapping[str, object]]) -> None:
-    """Write what became of runs, by id; a run that has ended in the meantime keeps its end."""
+def end_open_runs(connection: sqlite3.Connection, outcomes: Mapping[str, Mapping[str, object]]) -> None:
+    """Write the ends of open runs, by run id; a run that has ended in the meantime keeps its end."""
     for run in list_records_in(connection, RunRecord, OPEN_RUN_STATES):
         if run.id in outcomes:
             update_record(connection, RunRecord, run.id, outcomes[run.id])

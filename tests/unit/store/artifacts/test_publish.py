@@ -249,7 +249,7 @@ async def test_order_of_sync_and_commit(store, lock_of, fill, monkeypatch, tmp_p
         f"fill {artifact.path}",
         f"syncfs {artifact.path}",
         f"sync-folder {store.layout.prefixes}",
-        "commit publish_rows",
+        "commit publish_prefix",
     ]
 
 
