@@ -20,7 +20,8 @@ import docker
 from tests.support.images import engines as docker_parts
 from tests.support.roost_process import Roost
 
-from roost.daemon.engines.docker.options import ContainerSpec, container_body
+from roost.daemon.engines.docker.options import container_body
+from roost.daemon.engines.docker.values import ContainerSpec
 
 COMMAND = ["python", "-c", "pass"]
 

@@ -16,10 +16,9 @@ from tests.support.images import debian as debian_parts
 from tests.support.images import engines as docker_parts
 from tests.support.roost_process import Roost
 
-from roost.daemon.engines.docker.address import DockerConfig
 from roost.daemon.engines.docker.engine import DockerEngine
-from roost.daemon.engines.docker.errors import ImageMissingError, ImagePlatformError
-from roost.daemon.engines.docker.options import ContainerArgumentError, ContainerSpec
+from roost.daemon.engines.docker.errors import ContainerArgumentError, ImageMissingError, ImagePlatformError
+from roost.daemon.engines.docker.values import ContainerSpec, DockerConfig
 
 
 def _definition(roost: Roost, image: str, *arguments: str) -> None:

@@ -12,11 +12,11 @@ import pytest
 from tests.support.roost_process import Roost
 
 from roost.daemon.engines.docker import containers as docker_containers
-from roost.daemon.engines.docker.address import DockerConfig
-from roost.daemon.engines.docker.containers import PROBE, DockerContainers
+from roost.daemon.engines.docker.containers import DockerContainers
 from roost.daemon.engines.docker.engine import DockerEngine
 from roost.daemon.engines.docker.errors import EngineError
-from roost.daemon.engines.docker.labels import ROOT_LABEL, root_name
+from roost.daemon.engines.docker.labels import PROBE_LABEL, ROOT_LABEL, root_name
+from roost.daemon.engines.docker.values import DockerConfig
 from roost.daemon.runs import sweep as container_sweep
 from roost.daemon.runs.sweep import ContainerSweep
 
@@ -52,7 +52,7 @@ async def test_what_another_daemon_of_the_root_left_is_removed_and_nothing_else(
         _container(client, base_image, str(tmp_path), org_roost_run="over"),
     ]
     kept = [
-        _container(client, base_image, str(tmp_path), org_roost_probe=containers.mark),
+        _container(client, base_image, str(tmp_path), org_roost_probe=containers.probe_mark),
         _container(client, base_image, str(tmp_path), org_roost_run="open"),
         _container(client, base_image, "/another", org_roost_probe="another"),
     ]
@@ -97,18 +97,18 @@ async def test_what_looks_into_an_image_carries_the_root_and_is_swept_where_it_s
     containers: DockerContainers, base_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     seen: list[str] = []
-    is_file, mark = docker_containers._is_file, containers.mark
+    is_file, mark = docker_containers.is_file_in_container, containers.probe_mark
 
     def looked(api: docker.APIClient, container: str, path: str) -> bool:
         labels = api.inspect_container(container)["Config"]["Labels"]
-        assert labels == {ROOT_LABEL: root_name(str(tmp_path)), PROBE: mark}
+        assert labels == {ROOT_LABEL: root_name(str(tmp_path)), PROBE_LABEL: mark}
         seen.append(container)
         return is_file(api, container, path)
 
     def busy(*_: object, **__: object) -> None:
         raise docker.errors.APIError("device or resource busy")
 
-    monkeypatch.setattr(docker_containers, "_is_file", looked)
+    monkeypatch.setattr(docker_containers, "is_file_in_container", looked)
     with monkeypatch.context() as patch:
         patch.setattr(docker.APIClient, "remove_container", busy)
         assert await containers.find_in_image(base_image, ("/bin/sh",), ()) == "/bin/sh"

@@ -13,9 +13,9 @@ from tests.support.images.registries import Registries
 from tests.support.pip_index import PipIndex
 from tests.support.roost_process import Roost
 
-from roost.daemon.engines.docker.address import DockerConfig
 from roost.daemon.engines.docker.engine import DockerEngine
 from roost.daemon.engines.docker.ids import config_reference
+from roost.daemon.engines.docker.values import DockerConfig
 from roost.daemon.jobs.progress import Silent
 
 BASE = "roost-test/base:bookworm"
@@ -54,15 +54,15 @@ async def test_an_image_is_known_by_its_config_whatever_the_engine_calls_it(
 ):
     engine = DockerEngine(DockerConfig(host=containerd_docker_host), str(tmp_path))
     assert (await engine.facts()).containerd
-    image = await engine.image(BASE)
+    image = await engine.images.find(BASE)
     assert image is not None
     assert image.id != client.images.get(BASE).id
-    exported = await engine.export(image.id, str(tmp_path), image.diff_ids)
+    exported = await engine.images.export(image.id, str(tmp_path), image.diff_ids)
     assert sorted(exported.layers) == sorted(image.diff_ids), "the plain tars, though the store has them compressed"
-    assert await engine.image(image.id) is not None
-    assert (await engine.image(client.images.get(BASE).id) or image).id == image.id
+    assert await engine.images.find(image.id) is not None
+    assert (await engine.images.find(client.images.get(BASE).id) or image).id == image.id
     made = await engine.build_steps(image.id, ["RUN echo made > /made"], progress=Silent())
-    above = await engine.image(made)
+    above = await engine.images.find(made)
     assert above is not None
     assert (above.id, above.diff_ids[:1]) == (made, image.diff_ids)
     assert await engine.containers.find_in_image(made, ("/made",), ()) == "/made"

@@ -21,11 +21,11 @@ from tests.support.images import engines as docker_parts
 from tests.support.images.debian import missing
 from tests.support.images.registries import free_port
 
-from roost.daemon.engines.docker.address import DEFAULT_URL, ContextMissingError, DockerConfig, find_engine
+from roost.daemon.engines.docker.address import DEFAULT_URL, find_engine
 from roost.daemon.engines.docker.containers import FrameDecoder
 from roost.daemon.engines.docker.engine import DockerEngine
-from roost.daemon.engines.docker.errors import EngineUnreachableError
-from roost.daemon.engines.docker.options import ContainerSpec
+from roost.daemon.engines.docker.errors import ContextMissingError, EngineUnreachableError
+from roost.daemon.engines.docker.values import ContainerSpec, DockerConfig
 from roost.daemon.jobs.progress import Silent
 from roost.model.errors import InvalidRequestError
 
@@ -78,7 +78,7 @@ def _listening(*options: str) -> Iterator[tuple[Path, int]]:
 async def _talk(engine: DockerEngine, folder: Path) -> None:
     """Everything that goes over the wire differently: calls, streams both ways, and what BuildKit needs."""
     image = docker_parts.BASE
-    assert await engine.image(image) is not None
+    assert await engine.images.find(image) is not None
     command = ["sh", "-c", "echo got $(cat); exit 3"]
     containers = engine.containers
     container = await containers.create(ContainerSpec(image=image, command=command, cwd=str(folder), user="0:0"))

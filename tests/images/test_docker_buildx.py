@@ -16,10 +16,10 @@ from tests.support.images.machines import machine
 from tests.support.pip_index import PipIndex
 from tests.support.roost_process import Roost
 
-from roost.daemon.engines.docker.address import DockerConfig
 from roost.daemon.engines.docker.buildx import BuildxOutput, buildx_environment, read_lines
 from roost.daemon.engines.docker.engine import DockerEngine
 from roost.daemon.engines.docker.errors import BuildKitOldError, EngineError, EngineFullError
+from roost.daemon.engines.docker.values import DockerConfig
 from roost.daemon.jobs.progress import Silent
 
 BASE = "roost-test/base:bookworm"
@@ -68,15 +68,15 @@ def _now() -> str:
 
 async def test_steps_that_need_buildkit_run_on_a_base_that_is_known_by_its_id_alone(connect: Make, host: str):
     engine, said = connect(host), Lines()
-    base = await engine.image(BASE)
+    base = await engine.images.find(BASE)
     assert base is not None
     made = await engine.build_steps(base.id, [_now(), CACHED], labels={"org.roost.test": 'x"\ny'}, progress=said)
-    image = await engine.image(made)
+    image = await engine.images.find(made)
     assert image is not None
     assert image.labels == {"org.roost.test": 'x"\ny'}
     assert image.diff_ids[: len(base.diff_ids)] == base.diff_ids
     assert "cached" in said.lines, "what the command says stands there as it said it"
-    again = await engine.image(BASE)
+    again = await engine.images.find(BASE)
     assert again is not None
     assert again.tags == base.tags, "the name that BuildKit needed is gone"
 
@@ -89,10 +89,10 @@ async def test_a_base_without_a_name_outlives_the_build_on_it(connect: Make, doc
     builds = zip((engine, others), steps, strict=True)
     both = await asyncio.gather(*(each.build_steps(below, its, progress=Silent()) for each, its in builds))
     assert len(set(both)) == 2
-    image = await engine.image(below)
+    image = await engine.images.find(below)
     assert image is not None
     assert image.tags == (f"roost/base:{below.removeprefix('sha256:')}",)
-    await engine.untag(image.tags[0])
+    await engine.images.untag(image.tags[0])
 
 
 async def test_here_documents_work_where_the_engine_knows_them_and_are_refused_clearly_elsewhere(
@@ -194,7 +194,7 @@ async def test_the_arguments_that_tell_the_platform_are_set(
 async def test_a_rebuild_runs_every_step_anew(connect: Make, host: str):
     engine = connect(host)
     steps = ["RUN --mount=type=cache,target=/c date +%N > /made"]
-    base = await engine.image(BASE)
+    base = await engine.images.find(BASE)
     assert base is not None
     first = await engine.build_steps(base.id, steps, progress=Silent())
     assert await engine.build_steps(base.id, steps, progress=Silent()) == first
@@ -228,7 +228,7 @@ async def test_a_rebuild_begins_with_the_base_that_the_registry_has_now_and_keep
         await engine.build_dockerfile(text, fresh=True, progress=said)
         assert "newer" in said.lines
         assert len([line for line in said.lines if "can't be pulled" in line]) == 2
-        await engine.untag(reference)
+        await engine.images.untag(reference)
 
 
 def test_a_dockerfile_with_a_cache_becomes_an_image_that_packages_go_on(
@@ -267,8 +267,8 @@ def test_nothing_around_steers_it():
 def test_a_full_disk_is_told_though_more_is_said_after_it():
     output = BuildxOutput(Silent())
     for line in ("#5 0.1 cp: error writing: No space left on device", "#5 0.2 bye", "ERROR: failed to solve: exit 1"):
-        output.take(line)
-    assert isinstance(output.error("`RUN --mount`"), EngineFullError)
+        output.read_line(line)
+    assert isinstance(output.failure("`RUN --mount`"), EngineFullError)
 
 
 async def test_lines_of_any_length_are_taken():

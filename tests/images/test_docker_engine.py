@@ -16,9 +16,7 @@ import pytest
 from tests.support.images.contexts import LIST, TOLD, tricky_context
 
 from roost.daemon.engines.docker import client
-from roost.daemon.engines.docker.address import DockerConfig
-from roost.daemon.engines.docker.archive import LayerFile, LayerFileMissingError
-from roost.daemon.engines.docker.client import pieces
+from roost.daemon.engines.docker.client import split_body
 from roost.daemon.engines.docker.engine import DockerEngine
 from roost.daemon.engines.docker.errors import (
     BuildKitMissingError,
@@ -26,7 +24,9 @@ from roost.daemon.engines.docker.errors import (
     EngineError,
     EngineUnreachableError,
     ImageMissingError,
+    LayerFileMissingError,
 )
+from roost.daemon.engines.docker.values import DockerConfig, LayerFile
 from roost.daemon.jobs.progress import Silent
 from roost.store.sources.files import LocalFiles
 
@@ -47,7 +47,7 @@ async def engine(docker_host: str, tmp_path: Path) -> AsyncIterator[DockerEngine
 
 
 async def _id(engine: DockerEngine, reference: str) -> str:
-    image = await engine.image(reference)
+    image = await engine.images.find(reference)
     assert image is not None
     return image.id
 
@@ -60,13 +60,13 @@ async def test_the_engine_tells_what_it_is(engine: DockerEngine):
 
 
 async def test_an_image_is_there_or_not(engine: DockerEngine, base_image: str):
-    image = await engine.image(base_image)
+    image = await engine.images.find(base_image)
     assert image is not None
     assert image.id.startswith("sha256:")
     assert len(image.diff_ids) == 1
     assert base_image in image.tags
-    assert await engine.image(image.id) == image
-    assert await engine.image("roost-test/none:1") is None
+    assert await engine.images.find(image.id) == image
+    assert await engine.images.find("roost-test/none:1") is None
 
 
 async def test_steps_are_run_and_labelled(engine: DockerEngine, base_image: str):
@@ -74,11 +74,11 @@ async def test_steps_are_run_and_labelled(engine: DockerEngine, base_image: str)
     base = await _id(engine, base_image)
     steps = [f"ENV NOW={time.time_ns()}", "ENV GREETING='a \"b'", 'RUN echo "$GREETING" > /greeting && cat /greeting']
     made = await engine.build_steps(base, steps, labels={"org.roost.test": 'x"\ny'}, progress=lines)
-    image = await engine.image(made)
+    image = await engine.images.find(made)
     assert image is not None
     assert image.labels == {"org.roost.test": 'x"\ny'}
     assert 'GREETING=a "b' in image.variables
-    assert image.diff_ids[:1] == ((await engine.image(base)) or image).diff_ids
+    assert image.diff_ids[:1] == ((await engine.images.find(base)) or image).diff_ids
     assert 'a "b' in lines.lines
 
 
@@ -158,11 +158,11 @@ async def test_a_context_goes_over_in_blocks_whatever_its_lines(
     sent: list[int] = []
 
     def counted(body):
-        for piece in pieces(body):
+        for piece in split_body(body):
             sent.append(len(piece))
             yield piece
 
-    monkeypatch.setattr(client, "pieces", counted)
+    monkeypatch.setattr(client, "split_body", counted)
     for name, content in (("lines", b"\n" * 3_000_000), ("one", b"x" * 3_000_000)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "data").write_bytes(content)
@@ -209,35 +209,35 @@ def _config(diff_ids: list[str]) -> bytes:
 async def test_only_layers_that_the_engine_lacks_are_loaded_and_they_come_out_again(
     engine: DockerEngine, base_image: str, tmp_path: Path
 ):
-    base = await engine.image(base_image)
+    base = await engine.images.find(base_image)
     assert base is not None
     own = _layer(tmp_path, "own", str(time.time_ns()).encode())
     layers = [LayerFile(base.diff_ids[0]), own]
     config = _config([*base.diff_ids, own.diff_id])
-    loaded = await engine.load(config, layers, tags=["roost-test/loaded:1"], base=base.id, progress=Silent())
+    loaded = await engine.images.load(config, layers, tags=["roost-test/loaded:1"], base=base.id, progress=Silent())
     assert loaded == f"sha256:{hashlib.sha256(config).hexdigest()}"
-    image = await engine.image("roost-test/loaded:1")
+    image = await engine.images.find("roost-test/loaded:1")
     assert image is not None
     assert image.diff_ids == (*base.diff_ids, own.diff_id)
-    assert image.id in [each.id for each in await engine.images("org.roost.lock=x")]
+    assert image.labels["org.roost.lock"] == "x"
     out = tmp_path / "out"
     out.mkdir()
-    exported = await engine.export(loaded, str(out), {own.diff_id})
+    exported = await engine.images.export(loaded, str(out), {own.diff_id})
     assert exported.config == config
     assert list(exported.layers) == [own.diff_id]
     with tarfile.open(exported.layers[own.diff_id]) as archive:
         assert archive.getnames() == ["own"]
     assert [path.name for path in out.iterdir()] == [Path(exported.layers[own.diff_id]).name]
-    await engine.untag("roost-test/loaded:1")
-    await engine.untag("roost-test/loaded:1")
-    assert await engine.image(loaded) is None
+    await engine.images.untag("roost-test/loaded:1")
+    await engine.images.untag("roost-test/loaded:1")
+    assert await engine.images.find(loaded) is None
 
 
 async def test_a_base_layer_that_is_nowhere_is_named(engine: DockerEngine, tmp_path: Path):
     own = _layer(tmp_path, "own", b"1")
     missing = f"sha256:{'0' * 64}"
     with pytest.raises(LayerFileMissingError) as caught:
-        await engine.load(
+        await engine.images.load(
             _config([missing, own.diff_id]), [LayerFile(missing), own], tags=[], base=None, progress=Silent()
         )
     assert caught.value.fields == {"diff_ids": [missing]}
@@ -245,12 +245,12 @@ async def test_a_base_layer_that_is_nowhere_is_named(engine: DockerEngine, tmp_p
 
 async def test_an_image_that_no_registry_gives_is_missing(engine: DockerEngine):
     with pytest.raises((ImageMissingError, EngineError), match=r"ulling 127\.0\.0\.1:1/none:1"):
-        await engine.pull("127.0.0.1:1/none:1", None, Silent())
+        await engine.images.pull("127.0.0.1:1/none:1", None, Silent())
 
 
 async def test_an_engine_that_is_away_is_unreachable(tmp_path: Path):
     engine = DockerEngine(DockerConfig(host=f"unix://{tmp_path}/none.sock"), str(tmp_path))
     with pytest.raises(EngineUnreachableError) as caught:
-        await engine.image("a")
+        await engine.images.find("a")
     assert caught.value.retryable
     engine.close()

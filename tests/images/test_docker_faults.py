@@ -16,9 +16,9 @@ import pytest
 from tests.support.images import engines as docker_parts
 from tests.support.roost_process import Roost
 
-from roost.daemon.engines.docker.address import DockerConfig
 from roost.daemon.engines.docker.engine import DockerEngine
 from roost.daemon.engines.docker.errors import EngineFullError
+from roost.daemon.engines.docker.values import DockerConfig
 from roost.daemon.jobs.progress import Silent
 
 SMALL = "300m"
@@ -142,10 +142,10 @@ def small_engine(engine_folder: Path) -> Path:
 
 async def test_a_full_disk_in_the_engine_is_named_and_the_next_build_works(small_engine: Path, tmp_path: Path):
     engine = DockerEngine(DockerConfig(host=_host(small_engine)), str(tmp_path))
-    base = await engine.image(_image(small_engine))
+    base = await engine.images.find(_image(small_engine))
     assert base is not None
     with pytest.raises(EngineFullError, match="full"):
         await engine.build_steps(base.id, ["RUN dd if=/dev/zero of=/big bs=1M count=400"], progress=Silent())
     made = await engine.build_steps(base.id, ["RUN echo small > /small"], progress=Silent())
-    assert await engine.image(made) is not None
+    assert await engine.images.find(made) is not None
     engine.close()

@@ -8,9 +8,10 @@ import docker
 import pytest
 from tests.support.roost_process import Roost
 
-from roost.daemon.engines.docker.address import DockerConfig
 from roost.daemon.engines.docker.engine import DockerEngine
-from roost.daemon.engines.docker.options import ContainerArgumentError, ContainerSpec, container_body
+from roost.daemon.engines.docker.errors import ContainerArgumentError
+from roost.daemon.engines.docker.options import container_body
+from roost.daemon.engines.docker.values import ContainerSpec, DockerConfig
 
 
 def _spec(image: str, folder: Path, *arguments: str) -> ContainerSpec:

@@ -10,7 +10,8 @@ import docker
 from tests.support.images.machines import Machine, forget, of_this_test, write_definition
 from tests.support.pip_index import PipIndex
 
-from roost.daemon.engines.docker.archive import LayerFile, docker_archive
+from roost.daemon.engines.docker.archive import docker_archive
+from roost.daemon.engines.docker.values import LayerFile
 from roost.daemon.images.config import image_config, no_base
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.layers.grouping import Layer, LayerContent

@@ -109,7 +109,7 @@ class Bases:
         had = await self._had(base)
         if all(had):
             return True
-        if await (await self._engines.docker()).image(base.digest) is not None:
+        if await (await self._engines.docker()).images.find(base.digest) is not None:
             return True
         _, shared = await self._nearest(base)
         return all(had[shared:])
@@ -125,7 +125,7 @@ class Bases:
         if isinstance(answer, BaseRecord):
             await self._index.bases.put(answer)
             return answer
-        image = await (await self._engines.docker()).image(text)
+        image = await (await self._engines.docker()).images.find(text)
         if image is None and isinstance(answer, Unknown):
             raise BaseUnreachableError(
                 f"the base image {text} is not in the engine, and its registry can't say: {answer.reason.message}",
@@ -146,7 +146,7 @@ class Bases:
         """The base image ``digest``: the engine's, or what ``text`` names if it is still that one. ``None``: it is not,
         or nobody can say."""
         with suppress(CodedError):
-            image = await (await self._engines.docker()).image(digest)
+            image = await (await self._engines.docker()).images.find(digest)
             if image is not None:
                 return await self.read_from_engine(image.id, image.diff_ids)
         with suppress(CodedError):
@@ -178,7 +178,7 @@ class Bases:
         if there is not None and there.config:
             return there
         async with self.staging_folder() as folder:
-            exported = await (await self._engines.docker()).export(image_id, folder, ())
+            exported = await (await self._engines.docker()).images.export(image_id, folder, ())
         base = BaseRecord(
             digest=image_id, config=exported.config, layers=tuple(BaseLayer(diff_id=diff_id) for diff_id in diff_ids)
         )
@@ -193,12 +193,12 @@ class Bases:
         engine = await self._engines.docker()
         await self.ensure_loaded(below, progress)
         made = await engine.build_steps(below.digest, steps, platform=platform, fresh=fresh, progress=progress)
-        image = await engine.image(made)
+        image = await engine.images.find(made)
         if image is None:
             raise PrunedError("The engine ran the docker steps, and does not have what they made", hint="Try again.")
         new = image.diff_ids[count_shared_layers(image.diff_ids, (layer.diff_id for layer in below.layers)) :]
         async with self.staging_folder() as folder:
-            exported = await engine.export(made, folder, new)
+            exported = await engine.images.export(made, folder, new)
             kept = [await self._keep(exported.layers[diff_id], diff_id) for diff_id in new]
         shared = below.layers[: len(image.diff_ids) - len(new)]
         base = BaseRecord(
@@ -241,7 +241,7 @@ class Bases:
         )
         if base.context is not None:
             await self._check_context(base)
-        image = await engine.image(made)
+        image = await engine.images.find(made)
         if image is None:
             raise PrunedError("The engine built the Dockerfile, and does not have what it made", hint="Try again.")
         check_platform("what the Dockerfile makes", image.platform, platform)
@@ -270,9 +270,9 @@ class Bases:
         Raises BaseLostError where nobody has a layer, LayerFileMissingError, and the engine's errors.
         """
         engine = await self._engines.docker()
-        if await engine.image(base.digest) is not None:
+        if await engine.images.find(base.digest) is not None:
             return
-        from roost.daemon.engines.docker.archive import LayerFile
+        from roost.daemon.engines.docker.values import LayerFile
 
         below, shared = await self._nearest(base)
         whole = (await engine.facts()).containerd
@@ -280,7 +280,7 @@ class Bases:
             base = await self._with_blobs(base, folder, progress) if whole else base
             files = await self.layer_files(base, folder, skip=0 if whole else shared)
             layers = [LayerFile(diff_id=layer.diff_id, path=files.get(layer.diff_id)) for layer in base.layers]
-            await engine.load(base.config, layers, tags=[], base=below, progress=progress)
+            await engine.images.load(base.config, layers, tags=[], base=below, progress=progress)
 
     async def _with_blobs(self, base: BaseRecord, folder: str, progress: Progress) -> BaseRecord:
         """For a store that takes whole images only, what the engine alone has is taken out of it, once for a base."""
@@ -297,7 +297,7 @@ class Bases:
         under = [base.below, below.below if below else None]
         found: tuple[str | None, int] = (None, 0)
         for candidate in dict.fromkeys(digest for digest in (*under, *known) if digest is not None):
-            image = await engine.image(candidate)
+            image = await engine.images.find(candidate)
             shared = count_shared_layers(wanted, image.diff_ids) if image is not None else 0
             found = (candidate, shared) if shared > found[1] else found
         return found
@@ -329,11 +329,11 @@ class Bases:
         if not lost:
             return list(image.layers)
         engine = await self._engines.docker()
-        holders = [d for d in (image.digest, image.below) if d is not None and await engine.image(d) is not None]
+        holders = [d for d in (image.digest, image.below) if d is not None and await engine.images.find(d) is not None]
         if not holders:
             raise _lost(lost[0])
         progress.log(f"Taking {len(lost)} layers of the image out of the engine")
-        exported = await engine.export(holders[0], folder, lost)
+        exported = await engine.images.export(holders[0], folder, lost)
         for diff_id in lost:
             if diff_id not in exported.layers:
                 raise _lost(diff_id)

@@ -35,7 +35,7 @@ class ImagePuller:
             await self._fetch(image, reference, platform, progress)
             return
         try:
-            pulled = await (await self._engines.docker()).pull(str(reference), asked, progress)
+            pulled = await (await self._engines.docker()).images.pull(str(reference), asked, progress)
         except EngineError as error:
             progress.log(f"The engine can't fetch {reference}, so roost does: {error.message}")
             await self._fetch(image, reference, platform, progress)

@@ -25,7 +25,7 @@ from roost.store.store import Store
 from roost.wire.plans import Reason
 
 if TYPE_CHECKING:
-    from roost.daemon.engines.docker.engine import EngineImage
+    from roost.daemon.engines.docker.values import EngineImage
 
 _ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
@@ -54,7 +54,7 @@ class UnmodifiedBases:
         id."""
         own = parse_image_id(text)
         try:
-            image = await (await self._engines.docker()).image(own or text)
+            image = await (await self._engines.docker()).images.find(own or text)
         except ServiceUnreachableError:
             if own is not None:
                 raise
@@ -85,7 +85,7 @@ class UnmodifiedBases:
 
     async def find_in_engine(self, digest: str) -> BaseRecord | None:
         """The engine's image of that id. Raises the engine's errors."""
-        image = await (await self._engines.docker()).image(digest)
+        image = await (await self._engines.docker()).images.find(digest)
         return await self._kept(digest, image) if image is not None else None
 
     async def _kept(self, text: str, image: EngineImage) -> BaseRecord:
@@ -129,7 +129,7 @@ class UnmodifiedBases:
 
         Raises BaseInvalidError, BaseMissingError, and the errors of engine and registry."""
         engine = await self._engines.docker()
-        if await engine.image(base.digest) is not None:
+        if await engine.images.find(base.digest) is not None:
             return
         if base.reference is None:
             await self._bases.ensure_loaded(base, progress)

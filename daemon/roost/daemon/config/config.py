@@ -1,8 +1,8 @@
-"""What is in force, and where each setting came from.
+"""The settings in effect, and the line that each comes from.
 
-``config.toml`` is found by ``ROOST_CONFIG``, else in platformdirs' user config folder; a file that is named and
-missing is an error, one that nobody named may be absent. Nothing else configures the daemon: no other variable and no
-other tool's file.
+``config.toml`` is found by ``ROOST_CONFIG``, else in platformdirs' user config folder. A file that ``ROOST_CONFIG``
+names must exist; the default file may be absent. Nothing else configures the daemon: no other variable, and no other
+tool's file.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ else:
     import tomli as tomllib
 
 KeyPath = tuple[str, ...]
+"""Names of the tables and the key, outermost first: ``("conda", "channels")``."""
 
 
 class ConfigError(CodedError):
-    """``config.toml`` can't be read or says something that is no setting; ``location`` names the line."""
+    """``config.toml`` can't be read or has an invalid setting; ``location`` names the line."""
 
     code = "config-invalid"
     exit_status = 5
@@ -48,13 +49,13 @@ class ConfigError(CodedError):
 
 @dataclass(frozen=True)
 class Config:
-    """The settings in force. ``lines`` has the line of every key that the file sets."""
+    """The settings in effect. ``lines``: the line of every key that the file sets."""
 
     settings: ConfigFile = field(default_factory=ConfigFile)
     path: str | None = None
-    """The file that was read; ``None`` where there is none."""
+    """Path of the file that was read; ``None`` if there is none."""
     expected_path: str = ""
-    """Where the file is, or would be."""
+    """Path of the file, whether it exists or not."""
     lines: Mapping[KeyPath, int] = field(default_factory=dict)
 
     @property
@@ -94,84 +95,79 @@ class Config:
         return self.settings.daemon
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One setting as documentation shows it. ``name`` is dotted, as in ``conda.channels``."""
-
-    name: str
-    kind: str
-    default: object
-    description: str
-
-
 def find_config_path(environ: Mapping[str, str] | None = None) -> str:
-    """Where the config file is, or would be; absolute."""
-    named = (os.environ if environ is None else environ).get("ROOST_CONFIG")
-    return os.path.abspath(named) if named else os.path.join(platformdirs.user_config_dir("roost"), "config.toml")
+    """Return the absolute path of the config file, whether it exists or not."""
+    path = (os.environ if environ is None else environ).get("ROOST_CONFIG")
+    return os.path.abspath(path) if path else os.path.join(platformdirs.user_config_dir("roost"), "config.toml")
 
 
 def load_config(environ: Mapping[str, str] | None = None) -> Config:
-    """Read the config file. Raises ``ConfigError`` with the file and line of what is wrong."""
+    """Read the config file. Raises: ConfigError, with the file and the line, if it is invalid."""
     path = find_config_path(environ)
     try:
         with open(path, "rb") as stream:
             data = stream.read()
     except FileNotFoundError:
         if (os.environ if environ is None else environ).get("ROOST_CONFIG"):
-            raise _error(path, None, "ROOST_CONFIG names a file that does not exist") from None
+            raise _config_error(path, None, "ROOST_CONFIG names a file that does not exist") from None
         return Config(expected_path=path)
     except OSError as error:
-        raise _error(path, None, f"The config file can't be read: {error.strerror}") from error
+        raise _config_error(path, None, f"The config file can't be read: {error.strerror}") from error
     return parse_config(data, path)
 
 
 def parse_config(data: bytes, path: str) -> Config:
-    """The settings that ``data`` (the content of ``path``) makes. Raises ``ConfigError``."""
+    """Return the settings in ``data``, the content of ``path``. Raises: ConfigError if it is invalid."""
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
         content = tomllib.loads(text)
     except UnicodeDecodeError as error:
-        raise _error(path, data[: error.start].count(b"\n") + 1, "The config file is not UTF-8") from error
+        line = data[: error.start].count(b"\n") + 1
+        raise _config_error(path, line, "The config file is not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        raise _error(path, _line_of_syntax_error(str(error)), f"The config file is not TOML: {error}") from error
+        match = re.search(r"at line (\d+)", str(error))
+        line_of_error = int(match[1]) if match else None
+        raise _config_error(path, line_of_error, f"The config file is not TOML: {error}") from error
     lines = dict(find_key_lines(text))
-    return Config(settings=_convert(content, path, lines), path=path, expected_path=path, lines=lines)
+    return Config(settings=_convert_content(content, path, lines), path=path, expected_path=path, lines=lines)
 
 
-def _convert(content: dict[str, object], path: str, lines: Mapping[KeyPath, int]) -> ConfigFile:
-    _refuse_unknown(ConfigFile, content, (), path, lines)
+def _convert_content(content: dict[str, object], path: str, lines: Mapping[KeyPath, int]) -> ConfigFile:
+    _check_unknown_keys(ConfigFile, content, (), path, lines)
     try:
         return msgspec.convert(content, ConfigFile)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
         key = tuple(re.split(r"[.\[]", where.strip("`.")))
-        named = f"`{'.'.join(key)}`: " if any(key) else ""
-        raise _error(path, _nearest_line(lines, key), f"{named}{what}") from error
+        prefix = f"`{'.'.join(key)}`: " if any(key) else ""
+        raise _config_error(path, _nearest_line(lines, key), f"{prefix}{what}") from error
 
 
-def _refuse_unknown(
-    kind: type[Section], content: Mapping[str, object], at: KeyPath, path: str, lines: Mapping[KeyPath, int]
+def _check_unknown_keys(
+    section: type[Section], content: Mapping[str, object], table: KeyPath, path: str, lines: Mapping[KeyPath, int]
 ) -> None:
-    """msgspec refuses unknown keys as well, but names only the table that they are in."""
-    known = {item.name: item.type for item in msgspec.structs.fields(kind)}
+    """Raise ConfigError for an unknown key; msgspec would name only the table that contains it."""
+    types = {item.name: item.type for item in msgspec.structs.fields(section)}
     for key, value in content.items():
-        if key not in known:
-            raise _unknown((*at, key), known, path, lines)
-        section = known[key]
-        if isinstance(section, type) and issubclass(section, Section) and isinstance(value, dict):
-            _refuse_unknown(section, value, (*at, key), path, lines)
+        if key not in types:
+            raise _unknown_key_error((*table, key), types, path, lines)
+        inner = types[key]
+        if isinstance(inner, type) and issubclass(inner, Section) and isinstance(value, dict):
+            _check_unknown_keys(inner, value, (*table, key), path, lines)
 
 
-def _unknown(key: KeyPath, known: Mapping[str, object], path: str, lines: Mapping[KeyPath, int]) -> ConfigError:
+def _unknown_key_error(
+    key: KeyPath, known: Mapping[str, object], path: str, lines: Mapping[KeyPath, int]
+) -> ConfigError:
     from difflib import get_close_matches  # only an error needs it
 
     near = get_close_matches(key[-1], known, n=1)
     hint = f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(sorted(known))}."
-    return _error(path, _nearest_line(lines, key), f"`{'.'.join(key)}` is no setting", hint)
+    return _config_error(path, _nearest_line(lines, key), f"`{'.'.join(key)}` is no setting", hint)
 
 
 def _nearest_line(lines: Mapping[KeyPath, int], key: KeyPath) -> int | None:
-    """The line of ``key``, or of the closest thing that contains it or that it contains."""
+    """Return the line of ``key``, or of the closest key or table that contains it or that it contains."""
     for length in range(len(key), 0, -1):
         inside = [line for path, line in lines.items() if path[:length] == key[:length]]
         if inside:
@@ -179,15 +175,10 @@ def _nearest_line(lines: Mapping[KeyPath, int], key: KeyPath) -> int | None:
     return None
 
 
-def _line_of_syntax_error(text: str) -> int | None:
-    found = re.search(r"at line (\d+)", text)
-    return int(found[1]) if found else None
-
-
-def _error(path: str, line: int | None, message: str, hint: str = "") -> ConfigError:
-    where = Location(path=path, line=line)
+def _config_error(path: str, line: int | None, message: str, hint: str = "") -> ConfigError:
+    location = Location(path=path, line=line)
     return ConfigError(
-        f"{message[:1].upper()}{message[1:]}.", hint=hint or "Mend the file; CONFIG.md lists all.", location=where
+        f"{message[:1].upper()}{message[1:]}.", hint=hint or "Mend the file; CONFIG.md lists all.", location=location
     )
 
 
@@ -199,8 +190,8 @@ _MULTILINE = re.compile(r'"""|\'\'\'')
 
 
 def find_key_lines(text: str) -> Iterator[tuple[KeyPath, int]]:
-    """The dotted path of each key of valid TOML and the line, from 1, that sets it. Keys of inline tables have
-    none of their own."""
+    """Yield the path of each key of valid TOML with the line, from 1, that sets it. Keys in inline tables are left
+    out."""
     table: KeyPath = ()
     inside = False
     for number, line in enumerate(text.split("\n"), 1):
@@ -209,13 +200,13 @@ def find_key_lines(text: str) -> Iterator[tuple[KeyPath, int]]:
         if quoted:
             continue
         if header := _HEADER.match(line):
-            table = _key_path(header[1])
+            table = _split_key(header[1])
         elif assignment := _ASSIGNMENT.match(line):
-            yield (*table, *_key_path(assignment[1])), number
+            yield (*table, *_split_key(assignment[1])), number
 
 
-def _key_path(key: str) -> KeyPath:
-    """``a."b.c"`` as TOML itself takes it apart."""
+def _split_key(key: str) -> KeyPath:
+    """Split ``a."b.c"`` as TOML does."""
     try:
         node: object = tomllib.loads(f"{key} = 0")
     except tomllib.TOMLDecodeError:  # a line inside an array that looked like a header
@@ -225,65 +216,3 @@ def _key_path(key: str) -> KeyPath:
         [(name, node)] = node.items()
         parts.append(name)
     return tuple(parts)
-
-
-def list_settings(kind: type[Section] = ConfigFile, at: str = "") -> Iterator[Setting]:
-    """Every setting there is, for documentation and for the test that all have a description."""
-    hints = msgspec.inspect.type_info(kind)
-    assert isinstance(hints, msgspec.inspect.StructType)
-    for item in hints.fields:
-        name = f"{at}{item.name}"
-        if isinstance(item.type, msgspec.inspect.StructType) and issubclass(item.type.cls, Section):
-            yield from list_settings(item.type.cls, f"{name}.")
-        else:
-            yield _setting(name, item)
-
-
-def _setting(name: str, item: msgspec.inspect.Field) -> Setting:
-    metadata = item.type.extra_json_schema if isinstance(item.type, msgspec.inspect.Metadata) else None
-    description = str((metadata or {}).get("description", ""))
-    return Setting(name=name, kind=_kind(item.type), default=field_default(item), description=description)
-
-
-def field_default(item: msgspec.inspect.Field) -> object:
-    """The default of a field; every setting has one."""
-    return item.default if item.default_factory is msgspec.NODEFAULT else item.default_factory()
-
-
-def _kind(kind: msgspec.inspect.Type) -> str:
-    if isinstance(kind, msgspec.inspect.Metadata):
-        return _kind(kind.type)
-    if isinstance(kind, msgspec.inspect.UnionType):
-        return " or ".join(_kind(each) for each in kind.types)
-    if isinstance(kind, msgspec.inspect.LiteralType):
-        return " or ".join(f'`"{value}"`' for value in kind.values)
-    if isinstance(kind, msgspec.inspect.DictType) and isinstance(kind.value_type, msgspec.inspect.StructType):
-        return "table of tables"
-    return _KINDS.get(type(kind).__name__, type(kind).__name__)
-
-
-_KINDS = {
-    "StrType": "string",
-    "IntType": "integer",
-    "FloatType": "number",
-    "BoolType": "boolean",
-    "NoneType": "absent",
-    "VarTupleType": "list of strings",
-    "DictType": "table of lists",
-}
-
-
-def effective_settings(config: Config) -> Iterator[tuple[str, object, str]]:
-    """Name, value and origin of every setting, as ``roost doctor`` shows them."""
-    for setting in list_settings():
-        path = tuple(setting.name.split("."))
-        value: object = config.settings
-        for part in path:
-            value = getattr(value, part)
-        yield setting.name, value, _origin(config, path)
-
-
-def _origin(config: Config, path: KeyPath) -> str:
-    """A table counts as set where its first key is."""
-    lines = [line for key, line in config.lines.items() if key[: len(path)] == path]
-    return f"{config.path}:{min(lines)}" if lines else "default"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from roost.daemon.config.config import Setting, list_settings
+from roost.daemon.config.settings import Setting, list_settings
 
 HEAD = """# Configuration
 

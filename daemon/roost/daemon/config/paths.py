@@ -1,4 +1,4 @@
-"""Where this daemon lives, and what of its caller's variables it keeps."""
+"""Paths of this daemon, and the variables that it removes from its environment."""
 
 from __future__ import annotations
 
@@ -21,24 +21,30 @@ _AMBIENT = re.compile(
 
 
 class SocketPathError(StoreRefusedError):
-    """The socket's path is too long for the system, or its folder is not ours alone."""
+    """The socket's path is too long for the system, or others can access its folder."""
 
     code = "socket-path"
 
 
 def find_root(environ: Mapping[str, str] | None = None) -> str:
-    """The root folder: ``ROOST_HOME``, else platformdirs' user data folder. Absolute; symlinks are left alone, so
-    that the client computes the same path without looking at the disk."""
-    named = (os.environ if environ is None else environ).get("ROOST_HOME")
-    return os.path.abspath(named) if named else platformdirs.user_data_dir("roost")
+    """Return the root folder: ``ROOST_HOME``, else platformdirs' user data folder.
+
+    The path is absolute. Symlinks are not resolved, so that the client computes the same path without disk access.
+    """
+    path = (os.environ if environ is None else environ).get("ROOST_HOME")
+    return os.path.abspath(path) if path else platformdirs.user_data_dir("roost")
 
 
 def socket_path(root: str, environ: Mapping[str, str] | None = None, uid: int | None = None) -> str:
-    """The socket of ``root``: ``ROOST_SOCKET``, else inside the root, else, where that is too long, under ``/tmp`` by
-    the root's digest. Raises ``SocketPathError`` where ``ROOST_SOCKET`` is too long."""
-    named = (os.environ if environ is None else environ).get("ROOST_SOCKET")
-    if named:
-        return _checked_length(os.path.abspath(named))
+    """Return the path of the socket of ``root``.
+
+    It is ``ROOST_SOCKET``, else in the root, else, if that path is too long, under ``/tmp`` by the root's digest.
+
+    Raises: SocketPathError if ``ROOST_SOCKET`` is too long.
+    """
+    path = (os.environ if environ is None else environ).get("ROOST_SOCKET")
+    if path:
+        return _check_socket_path(os.path.abspath(path))
     inside = os.path.join(root, "roost.sock")
     if len(os.fsencode(inside)) <= SOCKET_LIMIT:
         return inside
@@ -46,7 +52,7 @@ def socket_path(root: str, environ: Mapping[str, str] | None = None, uid: int | 
     return f"/tmp/roost-{os.getuid() if uid is None else uid}/{digest}.sock"
 
 
-def _checked_length(path: str) -> str:
+def _check_socket_path(path: str) -> str:
     length = len(os.fsencode(path))
     if length > SOCKET_LIMIT:
         raise SocketPathError(
@@ -58,9 +64,11 @@ def _checked_length(path: str) -> str:
 
 
 def sanitize_environment(environ: MutableMapping[str, str]) -> list[str]:
-    """Take out what other tools would read and what belongs to whoever happened to start the daemon. Proxies,
-    ``SSL_*``, locale and folders stay. Returns the names that went."""
-    gone = sorted(name for name in environ if _AMBIENT.match(name))
-    for name in gone:
+    """Remove variables that other tools would read, and that depend on who started the daemon; return their names.
+
+    Proxies, ``SSL_*``, locale and folders stay.
+    """
+    removed = sorted(name for name in environ if _AMBIENT.match(name))
+    for name in removed:
         del environ[name]
-    return gone
+    return removed

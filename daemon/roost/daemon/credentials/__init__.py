@@ -1,0 +1,9 @@
+"""Credentials: found for one request, masked in everything that is stored, and never stored themselves.
+
+Reading order: ``substitution`` (``${NAME}`` in URLs), ``auth_files`` and ``host`` (credentials for channels and package
+indexes), ``request`` (credentials for registries that belong to one request), ``redaction`` (text for logs).
+
+Imports ``config``, the model and the wire types.
+
+Doors: auth_files, host, redaction, request, substitution.
+"""

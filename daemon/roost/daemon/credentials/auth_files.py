@@ -1,4 +1,4 @@
-"""Files of credentials that other tools keep: a netrc, and the JSON of rattler and pixi. Read when they are needed."""
+"""Credential files of other tools: a netrc, and the JSON of rattler and pixi. They are read for each request."""
 
 from __future__ import annotations
 
@@ -12,47 +12,53 @@ from urllib.parse import quote
 
 from roost.model.errors import InvalidRequestError
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^\s/?#\"'<>`()]+)")
+_URL_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^\s/?#\"'<>`()]+)")
 log = logging.getLogger(__name__)
 AuthEntry = dict[str, Any]
+"""One host's credentials in rattler's file: a kind (``BasicHTTP``, ``BearerToken``, ``CondaToken``) to its value."""
 NETRC_PATH = "~/.netrc"
 AUTH_FILE_PATH = "~/.rattler/credentials.json"
 
 
 class AuthFileError(InvalidRequestError):
-    """rattler's file of credentials can't be read, or is not what its tools write."""
+    """rattler's credential file can't be read, or is not in the form that its tools write."""
 
     code = "auth-file-invalid"
 
 
 def read_netrc(path: str) -> dict[str, str]:
-    """Host to ``user:password``, both percent-encoded. Blocks. Nothing where there is no such file.
+    """Return host to ``user:password``, both percent-encoded; nothing if there is no such file. Blocks.
 
-    A ``default`` entry is left out: it would go to every channel. One that can't be read is logged and left alone, for
-    most of what roost fetches is public.
+    A ``default`` entry is ignored: it would be sent to every channel. A file that can't be read is logged and ignored,
+    since most of what roost fetches is public.
     """
     try:
         hosts = netrc(os.path.expanduser(path)).hosts
     except FileNotFoundError:
         return {}
     except (OSError, NetrcParseError, UnicodeDecodeError) as error:
-        said = error.msg if isinstance(error, NetrcParseError) else type(error).__name__
-        log.warning("%s can't be read (%s): nothing in it counts", path, said)
+        reason = error.msg if isinstance(error, NetrcParseError) else type(error).__name__
+        log.warning("%s can't be read (%s): nothing in it counts", path, reason)
         return {}
-    named = {host: entry for host, entry in hosts.items() if host != "default"}
     return {
-        host.lower(): encode_userinfo(login or account, password) for host, (login, account, password) in named.items()
+        host.lower(): encode_userinfo(login or account, password)
+        for host, (login, account, password) in hosts.items()
+        if host != "default"
     }
 
 
 def encode_userinfo(user: str | None, password: str | None) -> str:
-    """``user:password`` as it stands in a URL."""
+    """Return ``user:password``, percent-encoded as in a URL."""
     return f"{quote(user or '', safe='')}:{quote(password or '', safe='')}"
 
 
 def load_auth_entries(configured: str | None) -> dict[str, AuthEntry]:
-    """Host (``*.host`` for all below it) to its entry in rattler's file: the one that the config names, else its own
-    place. Blocks. Raises AuthFileError for the one that was named; the other, if it can't be read, is logged."""
+    """Return the entries of the configured auth file, else of rattler's default one. Blocks.
+
+    Keys are hosts; ``*.host`` stands for all hosts below it. A default file that can't be read is logged and ignored.
+
+    Raises: AuthFileError if the configured file can't be read.
+    """
     if configured is not None:
         return read_auth_file(configured)
     try:
@@ -63,11 +69,14 @@ def load_auth_entries(configured: str | None) -> dict[str, AuthEntry]:
 
 
 def read_auth_file(path: str) -> dict[str, AuthEntry]:
-    """The entries that hold what is sent over HTTP: others (of S3) are left out. Blocks. Raises AuthFileError."""
+    """Return the entries whose credentials are sent over HTTP; those for S3 are left out. Blocks.
+
+    Raises: AuthFileError if the file can't be read or is not rattler's JSON.
+    """
     try:
         with open(os.path.expanduser(path), "rb") as stream:
             entries = json.load(stream)
-        return {host: entry for host, entry in entries.items() if _is_known(entry)}
+        return {host: entry for host, entry in entries.items() if _is_http_entry(entry)}
     except OSError as error:
         raise AuthFileError(f"The auth file {path} can't be read: {error.strerror}") from None
     except (ValueError, AttributeError, KeyError, TypeError):
@@ -77,17 +86,17 @@ def read_auth_file(path: str) -> dict[str, AuthEntry]:
         ) from None
 
 
-def _is_known(entry: AuthEntry) -> bool:
-    """Raises AttributeError, KeyError or TypeError for what is no entry at all."""
+def _is_http_entry(entry: AuthEntry) -> bool:
+    """Return whether ``entry`` is for HTTP. Raises: AttributeError, KeyError or TypeError if it is not an entry."""
     kind = next(iter(entry.keys()), None)
     if kind == "BasicHTTP":
         return all(isinstance(entry[kind][name], str) for name in ("username", "password"))
     return kind in ("BearerToken", "CondaToken")
 
 
-def access_hint(place: str) -> str:
-    """What to do where ``place`` (a text with a URL) refuses access: every way there is to give credentials."""
-    match = _URL.search(place)
+def access_hint(location: str) -> str:
+    """Return the hint for ``location`` (text with a URL) that denies access: all ways to provide credentials."""
+    match = _URL_AUTHORITY.search(location)
     host = match.group(1).rpartition("@")[2] if match else ""
     table = f'[credentials."{host}"]' if host else "[credentials]"
     return (

@@ -1,4 +1,4 @@
-"""Takes credentials out of text before it is logged."""
+"""Redaction of credentials in text before it is logged."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def redact(text: str) -> str:
-    """``text`` with every credential that looks like one replaced by ``***``."""
+    """Return ``text`` with ``***`` in place of everything that looks like a credential."""
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return text
 
 
 def redact_value(value: T) -> T:
-    """``value``, plain JSON, with every string in it redacted; the same object where nothing had to go."""
+    """Return ``value``, plain JSON, with every string redacted; the same object if nothing changes."""
     text = msgspec.json.encode(value).decode()
     clean = redact(text)
     return value if clean == text else cast("T", msgspec.json.decode(clean))
 
 
 class RedactingFormatter(logging.Formatter):
-    """Redacts the whole of a record, its traceback too, so that no caller can forget to."""
+    """Formatter that redacts complete records, tracebacks included, so that no caller can forget to."""
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))

@@ -1,6 +1,7 @@
-"""Credentials for registries that one request brought with it: seen by what is asked for it, and by nothing else.
+"""Credentials for registries that belong to one request, in a context variable.
 
-A context variable carries them: tasks that the request starts see them, other requests do not. Nothing is kept.
+Tasks that the request starts see them; other requests do not, and nothing stores them. Separate because the registry
+engine imports it and needs nothing else of this package.
 """
 
 from __future__ import annotations
@@ -9,19 +10,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_given: ContextVar[Mapping[str, str] | None] = ContextVar("_given", default=None)
+_current: ContextVar[Mapping[str, str] | None] = ContextVar("_current", default=None)
 
 
 @contextmanager
 def request_credentials(credentials: Mapping[str, str]) -> Iterator[None]:
-    """Within: host to ``user:password``."""
-    token = _given.set(credentials or None)
+    """Make ``credentials`` (host to ``user:password``) available to the code and the tasks in the block."""
+    token = _current.set(credentials or None)
     try:
         yield
     finally:
-        _given.reset(token)
+        _current.reset(token)
 
 
 def find_request_credentials(host: str) -> str | None:
-    """``user:password`` for ``host``, if the request brought any."""
-    return (_given.get() or {}).get(host)
+    """Return the request's ``user:password`` for ``host``, if it has any."""
+    return (_current.get() or {}).get(host)

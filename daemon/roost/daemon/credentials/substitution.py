@@ -1,13 +1,13 @@
-"""``${NAME}`` in channels and indexes: filled in for the engines, and put back before anything is kept. Pure.
+"""``${NAME}`` in channels and indexes: substituted for the engines, and masked again before anything is stored. Pure.
 
-The values come from the client with the request, are often tokens, and never enter a lock: a URL in it names the
-variable, and whoever fetches from it later needs one of that name.
+The values come from the client with the request and are often tokens. They never enter a lock: a URL in a lock has the
+variable's name, and fetching from it later needs a variable of that name.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -19,98 +19,117 @@ from roost.model.locks.lock import Lock
 T = TypeVar("T")
 _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _REGISTRY = "docker://"
-"""In front of a registry's host, where credentials are told apart by the place that they are for."""
-# A shorter value could stand in a URL by chance, and says nothing.
-_TELLING = 4
+"""Prefix of a registry's host among the keys of credentials."""
+_MASKED_LENGTH = 4
+"""Characters that a value must have to be masked: a shorter one could be in a URL by chance, and is not a secret."""
 
 
 class VariableMissingError(InvalidDefinitionError):
-    """The definition or its lock names variables that are not given; ``fields["variables"]`` lists them."""
+    """The definition or its lock uses variables that the request does not set; ``fields["variables"]`` lists them."""
 
     code = "variable-missing"
 
 
 def require_variables(definition: Definition, environ: Mapping[str, str]) -> None:
-    """Raises VariableMissingError where a channel, an index or a requirement names a variable that is not there."""
-    written = msgspec.json.encode([definition.conda, definition.pip]).decode()
-    _require(set(_NAME.findall(written)), environ, "the definition")
+    """Raise VariableMissingError if a channel, an index or a requirement uses a variable that is not in ``environ``."""
+    _require_names([msgspec.json.encode([definition.conda, definition.pip]).decode()], environ, "the definition")
 
 
 def registry_credentials(
     credentials: Mapping[str, str], environ: Mapping[str, str], *, all_needed: bool
 ) -> dict[str, str]:
-    """Host to ``user:password`` of the registries that the definition refers to. Those whose variables are not given
-    are left out, or raise VariableMissingError where they are ``all_needed``."""
-    hosts = {place.removeprefix(_REGISTRY): text for place, text in credentials.items() if place.startswith(_REGISTRY)}
+    """Return host to ``user:password`` of the registries in the definition's ``credentials``.
+
+    Registries whose variables are missing are left out, unless ``all_needed``.
+
+    Raises: VariableMissingError if a variable is missing and ``all_needed``.
+    """
+    hosts = {key.removeprefix(_REGISTRY): text for key, text in credentials.items() if key.startswith(_REGISTRY)}
     if all_needed:
-        _require({n for value in hosts.values() for n in _NAME.findall(value)}, environ, "the definition")
-    given = {host: text for host, text in hosts.items() if set(_NAME.findall(text)) <= set(environ)}
-    return {host: _NAME.sub(lambda match: environ[match[1]], text) for host, text in given.items()}
+        _require_names(hosts.values(), environ, "the definition")
+    complete = {host: text for host, text in hosts.items() if set(_NAME.findall(text)) <= set(environ)}
+    return {host: _substitute_text(text, environ) for host, text in complete.items()}
 
 
 def substitute_credentials(credentials: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """``user:${TOKEN}``, as it stood in a URL, with the token, but for registries. Raises VariableMissingError."""
-    credentials = {place: value for place, value in credentials.items() if not place.startswith(_REGISTRY)}
-    _require({n for value in credentials.values() for n in _NAME.findall(value)}, environ, "the definition")
-    return {place: _NAME.sub(lambda match: environ[match[1]], value) for place, value in credentials.items()}
+    """Return the definition's ``credentials``, except those for registries, with the values of variables in them.
+
+    ``credentials``: origin to the userinfo in its URL, for example ``user:${TOKEN}``.
+
+    Raises: VariableMissingError if a variable is missing.
+    """
+    others = {key: text for key, text in credentials.items() if not key.startswith(_REGISTRY)}
+    _require_names(others.values(), environ, "the definition")
+    return {key: _substitute_text(text, environ) for key, text in others.items()}
 
 
 def mask_text(text: str, environ: Mapping[str, str]) -> str:
-    """``text`` with ``${NAME}`` in the place of the values; the longest first, for one may be a part of another."""
+    """Return ``text`` with ``${NAME}`` in place of values, longest first, since one may be a part of another."""
     for name, value in sorted(environ.items(), key=lambda pair: -len(pair[1])):
-        text = text.replace(value, f"${{{name}}}") if len(value) >= _TELLING else text
+        text = text.replace(value, f"${{{name}}}") if len(value) >= _MASKED_LENGTH else text
     return text
 
 
 def mask(lock: Lock, environ: Mapping[str, str]) -> Lock:
-    """``lock`` with ``${NAME}`` in its URLs in the place of the values."""
-    return _with_urls(lock, {url: mask_text(url, environ) for url in _urls(lock)}) if environ else lock
+    """Return ``lock`` with ``${NAME}`` in place of values in its URLs."""
+    return _replace_urls(lock, {url: mask_text(url, environ) for url in _lock_urls(lock)}) if environ else lock
 
 
-def mask_struct(told: T, environ: Mapping[str, str]) -> T:
-    """``told``, a struct of the wire, with ``${NAME}`` in its texts in the place of the values."""
-    before = msgspec.json.encode(told).decode()
+def mask_struct(struct: T, environ: Mapping[str, str]) -> T:
+    """Return ``struct``, of the wire types, with ``${NAME}`` in place of values in its texts."""
+    before = msgspec.json.encode(struct).decode()
     text = mask_text(before, {name: msgspec.json.encode(value).decode()[1:-1] for name, value in environ.items()})
-    return told if text == before else msgspec.json.decode(text, type=type(told))
+    return struct if text == before else msgspec.json.decode(text, type=type(struct))
 
 
 def substitute(lock: Lock, environ: Mapping[str, str]) -> Lock:
-    """The opposite of ``mask``, for the engines alone. Raises VariableMissingError."""
-    urls = [url for url in _urls(lock) if "${" in url]
+    """Return ``lock`` with values in place of ``${NAME}``, for the engines only; the opposite of ``mask``.
+
+    Raises: VariableMissingError if a variable is missing.
+    """
+    urls = [url for url in _lock_urls(lock) if "${" in url]
     if not urls:
         return lock
-    _require({name for url in urls for name in _NAME.findall(url)}, environ, "the lock")
-    return _with_urls(lock, {url: _NAME.sub(lambda match: environ[match[1]], url) for url in urls})
+    _require_names(urls, environ, "the lock")
+    return _replace_urls(lock, {url: _substitute_text(url, environ) for url in urls})
 
 
-def map_masked_urls(kept: Lock, revealed: Lock) -> dict[str, str]:
-    """The channels of ``kept`` that name variables in their paths, to those of ``revealed``, and the same of wheels:
-    for the engines, which keep the latter from rattler and uv, for what these are given they write down."""
-    found: dict[str, str] = {}
-    for named, real in zip(kept.conda, revealed.conda, strict=True):
-        if named.url != real.url and named.url.split("/")[2] == real.url.split("/")[2]:
-            found[named.url.rsplit("/", 2)[0]] = real.url.rsplit("/", 2)[0]
-    for wheel, other in zip(kept.wheels, revealed.wheels, strict=True):
-        if wheel.url and other.url and wheel.url != other.url:
-            found[wheel.url] = other.url
-    return found
+def map_masked_urls(masked: Lock, substituted: Lock) -> dict[str, str]:
+    """Return the masked to the substituted URLs of channels and wheels whose paths differ in the two locks.
+
+    Engines that write down what they are given (rattler, uv) get masked URLs, and fetch from the substituted ones.
+    """
+    urls: dict[str, str] = {}
+    for package, other in zip(masked.conda, substituted.conda, strict=True):
+        if package.url != other.url and package.url.split("/")[2] == other.url.split("/")[2]:
+            urls[package.url.rsplit("/", 2)[0]] = other.url.rsplit("/", 2)[0]
+    for wheel, other_wheel in zip(masked.wheels, substituted.wheels, strict=True):
+        if wheel.url and other_wheel.url and wheel.url != other_wheel.url:
+            urls[wheel.url] = other_wheel.url
+    return urls
 
 
-def _require(names: set[str], environ: Mapping[str, str], whose: str) -> None:
+def _substitute_text(text: str, environ: Mapping[str, str]) -> str:
+    return _NAME.sub(lambda match: environ[match[1]], text)
+
+
+def _require_names(texts: Iterable[str], environ: Mapping[str, str], owner: str) -> None:
+    """Raise VariableMissingError if a text uses a variable that is not in ``environ``. ``owner`` is for the message."""
+    names = {name for text in texts for name in _NAME.findall(text)}
     missing = sorted(names - set(environ))
     if missing:
         raise VariableMissingError(
-            f"{whose} uses {', '.join(missing)}, which no variable of the environment gives",
+            f"{owner} uses {', '.join(missing)}, which no variable of the environment gives",
             hint="Set it where roost is called: " + " ".join(f"{name}=…" for name in missing) + " roost …",
             fields={"variables": sorted(names)},
         )
 
 
-def _urls(lock: Lock) -> list[str]:
+def _lock_urls(lock: Lock) -> list[str]:
     return [p.url for p in lock.conda] + [w.url for w in lock.wheels if w.url is not None]
 
 
-def _with_urls(lock: Lock, changed: Mapping[str, str]) -> Lock:
+def _replace_urls(lock: Lock, changed: Mapping[str, str]) -> Lock:
     conda = tuple(msgspec.structs.replace(p, url=changed.get(p.url, p.url)) for p in lock.conda)
     wheels = tuple(msgspec.structs.replace(w, url=changed.get(w.url or "", w.url)) for w in lock.wheels)
     return msgspec.structs.replace(lock, conda=conda, wheels=wheels)

@@ -15,8 +15,8 @@ from roost.store.disk.layout import Layout
 
 if TYPE_CHECKING:
     from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
-    from roost.daemon.engines.docker.address import DockerConfig
     from roost.daemon.engines.docker.engine import DockerEngine
+    from roost.daemon.engines.docker.values import DockerConfig
     from roost.daemon.engines.registry.engine import Registry
     from roost.daemon.engines.registry.http import RegistryConfig
     from roost.daemon.engines.uv.engine import PipConfig, PipEngine
@@ -78,7 +78,6 @@ class Engines:
                 self._docker = await asyncio.to_thread(self._make_docker)
             if (config := self._changed_config("docker")) is not None:
                 self._docker.configure(_docker_config(config))
-                self._docker.credentials = config.registries.credentials
         return self._docker
 
     def _changed_config(self, engine: str) -> Config | None:
@@ -93,9 +92,7 @@ class Engines:
         from roost.daemon.engines.docker.engine import DockerEngine
 
         labels = {ROOT_LABEL: root_name(self._layout.root)}
-        engine = DockerEngine(_docker_config(self.config), self._layout.stage, labels)
-        engine.credentials = self.config.registries.credentials
-        return engine
+        return DockerEngine(_docker_config(self.config), self._layout.stage, labels)
 
     def _make_conda(self) -> CondaEngine:
         from roost.daemon.engines.conda.engine import CondaEngine
@@ -139,9 +136,9 @@ def _conda_config(config: Config) -> CondaConfig:
 
 
 def _docker_config(config: Config) -> DockerConfig:
-    from roost.daemon.engines.docker.address import DockerConfig
+    from roost.daemon.engines.docker.values import DockerConfig
 
-    return DockerConfig(host=config.docker.host, context=config.docker.context)
+    return DockerConfig(config.docker.host, config.docker.context, config.registries.credentials)
 
 
 def _pip_config(config: Config) -> PipConfig:

@@ -145,11 +145,11 @@ class ImageBuilds:
     async def in_engine(self, image: ImageRecord) -> bool:
         """Whether the engine has it under its name; a name that was taken away is given again."""
         engine = await self._engines.docker()
-        found = await engine.image(image.config_digest)
+        found = await engine.images.find(image.config_digest)
         if found is None:
             return False
         if image.name not in found.tags:
-            await engine.tag(image.config_digest, image.name)
+            await engine.images.tag(image.config_digest, image.name)
         return True
 
     async def _check_interpreter(self, wanted: ImageRequest, image: str) -> None:
@@ -226,12 +226,12 @@ class ImageBuilds:
             await self.bases.ensure_loaded(assembled.whole, progress)
         failpoint("image.brought")
         engine = await self._engines.docker()
-        image = await engine.image(assembled.whole.digest)
+        image = await engine.images.find(assembled.whole.digest)
         if image is None:
             raise _pruned()
         await self._check_interpreter(wanted, image.id)
         try:
-            await engine.tag(image.id, engine_reference(wanted.name, wanted.key))
+            await engine.images.tag(image.id, engine_reference(wanted.name, wanted.key))
         except LookupFailedError as error:
             raise _pruned() from error
 
@@ -269,7 +269,7 @@ class ImageBuilds:
         )
 
     async def _artifact(self, image: ImageRecord) -> Artifact:
-        found = await (await self._engines.docker()).image(image.config_digest)
+        found = await (await self._engines.docker()).images.find(image.config_digest)
         now = utc_now()
         return Artifact(
             id=f"i-{secrets.token_hex(8)}",
@@ -300,7 +300,7 @@ class ImageBuilds:
         async with progress.acquire_slot(self._turns):
             await self._puller.pull(whole, platform, platform, progress)
             failpoint("image.pulled")
-            await (await self._engines.docker()).tag(whole.digest, image.name)
+            await (await self._engines.docker()).images.tag(whole.digest, image.name)
         await progress.record(self._store.index)
         await self._store.index.bases.put(whole)
         if not wanted.as_it_is:

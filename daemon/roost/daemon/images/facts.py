@@ -85,7 +85,7 @@ class ImageProbe:
             return msgspec.structs.replace(facts, engine=No())
         facts = msgspec.structs.replace(facts, id=artifact.id, interpreter=kept.interpreter)
         try:
-            image = await (await self._engines.docker()).image(kept.config_digest)
+            image = await (await self._engines.docker()).images.find(kept.config_digest)
         except ServiceUnreachableError as error:
             return msgspec.structs.replace(facts, engine=_unknown(error))
         if image is None:
@@ -165,7 +165,7 @@ class ImageProbe:
             if isinstance(found, Unknown):  # what the engine has under the name may be years old
                 return found
             if found is None:  # as when it is settled: then the engine's counts
-                image = await (await self._engines.docker()).image(text)
+                image = await (await self._engines.docker()).images.find(text)
                 return Yes(image.id) if image is not None else No()
         except CodedError as error:
             return _unknown(error)

@@ -51,6 +51,6 @@ class ImageInterpreters:
     async def _look(self, image: str, names: Sequence[str], variables: Sequence[str] | None) -> str | None:
         engine = await self._engines.docker()
         if variables is None:
-            there = await engine.image(image)
+            there = await engine.images.find(image)
             variables = there.variables if there is not None else ()
         return await engine.containers.find_in_image(image, names, variables)

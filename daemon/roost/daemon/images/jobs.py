@@ -16,7 +16,7 @@ from roost.daemon.config.schema import RegistriesSettings
 from roost.daemon.decision.facts import Facts, ImageLocation, Request, short_digest
 from roost.daemon.decision.images import follows_moved_base, has_docker_steps, is_unmodified, preferred_location
 from roost.daemon.definitions.resolved import TargetedDefinition
-from roost.daemon.engines.docker.archive import LayerFileMissingError
+from roost.daemon.engines.docker.errors import LayerFileMissingError
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.builds import ImageBuilds
 from roost.daemon.images.interpreters import named_interpreter

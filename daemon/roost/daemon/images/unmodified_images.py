@@ -139,9 +139,9 @@ class UnmodifiedImages:
     async def _in_engine(self, found: UnmodifiedImage, resolved: TargetedDefinition) -> UnmodifiedImage:
         engine, own = await self._engines.docker(), parse_image_id(found.reference)
         try:
-            named = image = await engine.image(own or found.reference)
+            named = image = await engine.images.find(own or found.reference)
             if found.digest is not None and (named is None or named.id != found.digest):
-                image = await engine.image(found.digest)
+                image = await engine.images.find(found.digest)
         except ServiceUnreachableError as error:
             return msgspec.structs.replace(found, unknown=Reason(code="engine-unknown", message=error.message))
         found = msgspec.structs.replace(found, retagged=named is not None and named.id != found.digest and own is None)

@@ -63,7 +63,7 @@ async def _in_engine(work: Services, images: Iterable[ImageRecord]) -> dict[str,
     try:
         engine = await work.engines.docker()
         for image in images:
-            seen = await engine.image(image.config_digest)
+            seen = await engine.images.find(image.config_digest)
             if seen is not None:
                 found[image.config_digest] = seen.bytes
     except ServiceUnreachableError:

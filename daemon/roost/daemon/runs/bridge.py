@@ -17,7 +17,7 @@ from roost.wire.runs import Frame
 
 if TYPE_CHECKING:  # the SDK is loaded when an engine is first used
     from roost.daemon.engines.docker.containers import DockerContainers
-    from roost.daemon.engines.docker.streams import ContainerStreams
+    from roost.daemon.engines.docker.values import ContainerStreams
 
 CHUNK = 2**16
 

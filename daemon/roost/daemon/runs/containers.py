@@ -41,8 +41,7 @@ from roost.wire.runs import RunRequest, RunUpdate, Terminal
 
 if TYPE_CHECKING:  # the SDK is loaded when an engine is first used
     from roost.daemon.engines.docker.containers import DockerContainers
-    from roost.daemon.engines.docker.engine import EngineFacts
-    from roost.daemon.engines.docker.options import ContainerSpec
+    from roost.daemon.engines.docker.values import ContainerSpec, EngineFacts
 
 log = logging.getLogger(__name__)
 ATTACH_SECONDS = 60.0
@@ -139,7 +138,7 @@ class DockerRuns:
 
     def _spec(self, run_id: str, launch: ContainerLaunch, request: RunRequest, engine: EngineFacts) -> ContainerSpec:
         """Raises ImagePlatformError. Blocks."""
-        from roost.daemon.engines.docker.options import ContainerSpec
+        from roost.daemon.engines.docker.values import ContainerSpec
 
         _check_platform(launch, engine.platform)
         terminal = {"TERM": request.terminal.kind} if request.terminal else {}

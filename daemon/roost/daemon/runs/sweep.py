@@ -15,7 +15,8 @@ from roost.daemon.engines.docker.labels import ROOT_LABEL, RUN_LABEL, root_name
 from roost.model.errors import CodedError
 
 if TYPE_CHECKING:  # the SDK is loaded when an engine is first used
-    from roost.daemon.engines.docker.containers import DockerContainers, EngineContainer
+    from roost.daemon.engines.docker.containers import DockerContainers
+    from roost.daemon.engines.docker.values import EngineContainer
 
 AGAIN_SECONDS = 60.0
 """Until what could not be removed is tried again."""
@@ -73,9 +74,9 @@ class ContainerSweep:
         with suppress(CodedError):  # it is away
             engine = await self._engine()
             if not self._asked:
-                self._left |= await self._unwanted(engine.mark)
+                self._left |= await self._unwanted(engine.probe_mark)
                 self._asked = True
-            self._left |= engine.take_left()
+            self._left |= engine.pop_unremoved()
             for container in list(self._left):
                 with suppress(CodedError):
                     await engine.remove(container)
@@ -84,7 +85,7 @@ class ContainerSweep:
 
     async def _unwanted(self, mark: str) -> set[str]:
         """``mark``: of this daemon, which sees to what it looks into itself."""
-        from roost.daemon.engines.docker.containers import PROBE
+        from roost.daemon.engines.docker.labels import PROBE_LABEL
 
-        others = [each for each in await self.mine() if each.labels.get(PROBE) != mark]
+        others = [each for each in await self.mine() if each.labels.get(PROBE_LABEL) != mark]
         return {each.id for each in others if not await self._wanted(each.labels.get(RUN_LABEL, ""))}

@@ -14,8 +14,9 @@ from typing import Literal
 
 import msgspec
 
-from roost.daemon.config.config import Config, effective_settings, load_config
+from roost.daemon.config.config import Config, load_config
 from roost.daemon.config.paths import socket_path
+from roost.daemon.config.settings import effective_settings
 from roost.daemon.credentials.redaction import redact, redact_value
 from roost.model.errors import CodedError
 from roost.store.disk.root import find_file_system

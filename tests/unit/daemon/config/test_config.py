@@ -6,16 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from roost.daemon.config.config import (
-    ConfigError,
-    effective_settings,
-    find_config_path,
-    find_key_lines,
-    list_settings,
-    load_config,
-    parse_config,
-)
+from roost.daemon.config.config import ConfigError, find_config_path, find_key_lines, load_config, parse_config
 from roost.daemon.config.docs import render_markdown
+from roost.daemon.config.settings import effective_settings, list_settings
 
 REPOSITORY = Path(__file__).parents[4]
 

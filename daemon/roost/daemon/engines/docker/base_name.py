@@ -1,6 +1,6 @@
-"""A name for a base image while BuildKit builds on it: unlike the classic builder, it takes no ids after ``FROM``.
+"""Temporary names for base images: BuildKit, unlike the classic builder, accepts no ids after ``FROM``.
 
-(``sha256:…`` is read as the image ``docker.io/library/sha256`` with the tag ``…``, and asked for in that registry.)
+BuildKit reads ``sha256:…`` as the image ``docker.io/library/sha256`` with the tag ``…``, and asks that registry for it.
 """
 
 from __future__ import annotations
@@ -8,44 +8,45 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
 from roost.daemon.engines.docker.ids import config_reference
+from roost.daemon.engines.docker.images import DockerImages
 from roost.model.errors import CodedError
 
-if TYPE_CHECKING:
-    from roost.daemon.engines.docker.engine import DockerEngine
-
 TEMPORARY_REPOSITORY = "roost/building"
-"""Repository of names that go with the build: each has its own, for others build on the same base, in other daemons
-too, and take away theirs."""
+"""Repository of temporary names. Each build has a name of its own, since others, in other daemons too, may build on the
+same base and remove theirs."""
 
 
 @contextlib.asynccontextmanager
-async def temporary_base_name(engine: DockerEngine, image_id: str) -> AsyncIterator[str]:
-    """A name for the image while the block lasts; in containerd's store the one that it has there for good.
+async def temporary_base_name(images: DockerImages, image_id: str) -> AsyncIterator[str]:
+    """Provide a name of the image for the duration of the block; in containerd's store its permanent name.
 
-    Raises ImageMissingError."""
-    if (await engine.facts()).containerd:
+    Raises: ImageMissingError if the engine does not have the image.
+    """
+    if await images.named_by_config():
         name = config_reference(image_id)
-        await engine.tag(image_id, name)
+        await images.tag(image_id, name)
         yield name
         return
     name = f"{TEMPORARY_REPOSITORY}:{secrets.token_hex(16)}"
-    await engine.tag(image_id, name)
+    await images.tag(image_id, name)
     try:
         yield name
     finally:
-        await _taken_away(engine, image_id, name)
+        await _remove_name(images, image_id, name)
 
 
-async def _taken_away(engine: DockerEngine, image_id: str, name: str) -> None:
-    """An image goes with its last name: one that has none for good gets one. A name that stays harms nobody, so
-    whatever hinders this is not why a build fails."""
+async def _remove_name(images: DockerImages, image_id: str, name: str) -> None:
+    """Remove a temporary name, but not the image.
+
+    The engine deletes an image together with its last name, so one without a permanent name gets one first. A name that
+    stays is harmless: errors must not fail the build.
+    """
     with contextlib.suppress(CodedError):
-        image = await engine.image(image_id)
+        image = await images.find(image_id)
         if image is None:
             return
         if all(tag.startswith(f"{TEMPORARY_REPOSITORY}:") for tag in image.tags):
-            await engine.tag(image_id, config_reference(image_id))
-        await engine.untag(name)
+            await images.tag(image_id, config_reference(image_id))
+        await images.untag(name)

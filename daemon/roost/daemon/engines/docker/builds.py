@@ -12,80 +12,79 @@ from typing import IO
 
 from roost.daemon.engines.docker.client import DockerClient, EngineRequest, Json
 from roost.daemon.engines.docker.context import dockerfile_name, pack_context
-from roost.daemon.engines.docker.errors import FULL, engine_failed
+from roost.daemon.engines.docker.errors import FULL, engine_error
 from roost.daemon.jobs.progress import Progress
 
 RUNNING_STEPS = "running the docker steps"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_OWN = ("Removing intermediate container", "--->", "Step ")
-"""What the builder itself says, and not a command."""
+_BUILDER_PREFIXES = ("Removing intermediate container", "--->", "Step ")
+"""Beginnings of lines that the builder itself prints, and not a command."""
 
 
 @dataclass(frozen=True)
 class DockerBuild:
-    """What to build. ``context`` is an absolute folder; ``labels`` go into the image."""
+    """A Dockerfile to build: its ``text``, an absolute ``context`` folder, and ``labels`` for the image."""
 
     text: str
     context: str | None = None
     platform: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     fresh: bool = False
-    """Run every step, though the engine remembers what it made before."""
+    """Run every step, even if the engine has its result cached."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """With the credentials for what the text builds on; the docker command has its own."""
+    """Headers with credentials for the parent images; the docker command of BuildKit builds has its own."""
 
 
-async def classic_build(client: DockerClient, building: DockerBuild, stage: str, progress: Progress) -> str:
-    """The id of the image that was built. Cancelling makes the engine stop."""
-    name = await asyncio.to_thread(dockerfile_name, building.context, building.text)
-    params = {"dockerfile": name, "rm": "1", "forcerm": "1", "labels": json.dumps(dict(building.labels))}
-    if building.fresh:
+async def classic_build(client: DockerClient, build: DockerBuild, stage: str, progress: Progress) -> str:
+    """Build and return the id of the image. Cancelling stops the build in the engine.
+
+    Raises: EngineError if a step fails; EngineFullError, ContextUnreadableError, StoreFullError.
+    """
+    name = await asyncio.to_thread(dockerfile_name, build.context, build.text)
+    params = {"dockerfile": name, "rm": "1", "forcerm": "1", "labels": json.dumps(dict(build.labels))}
+    if build.fresh:
         params["nocache"] = "1"
-    if building.platform:
-        params["platform"] = building.platform
-    tell = _BuildProgress(progress)
-    headers = {"Content-Type": "application/x-tar", **building.headers}
+    if build.platform:
+        params["platform"] = build.platform
+    output = _BuildOutput(progress)
+    headers = {"Content-Type": "application/x-tar", **build.headers}
     with tempfile.TemporaryFile(dir=stage) as packed:
-        ask = EngineRequest("/build", RUNNING_STEPS, params, headers, lambda: _packed(building, name, packed, stage))
-        await client.stream(ask, tell)
-    if tell.image is None:
-        raise engine_failed("it named no result", RUNNING_STEPS)
-    return tell.image
 
+        def body() -> IO[bytes]:
+            pack_context(build.context, build.text, name, packed, stage)
+            packed.seek(0)
+            return packed
 
-def _packed(building: DockerBuild, name: str, packed: IO[bytes], stage: str) -> IO[bytes]:
-    """The context as a tar, with the Dockerfile in it. Blocks."""
-    pack_context(building.context, building.text, name, packed, stage)
-    packed.seek(0)
-    return packed
+        await client.stream(EngineRequest("/build", RUNNING_STEPS, params, headers, body), output.read_message)
+    if output.image is None:
+        raise engine_error("it named no result", RUNNING_STEPS)
+    return output.image
 
 
 def strip_colours(text: str) -> str:
-    """What a command says, without its colours."""
+    """Return ``text`` without terminal colour sequences."""
     return _COLOUR.sub("", text)
 
 
-class _BuildProgress:
-    """Logs what the builder says, and keeps the id of the result."""
+class _BuildOutput:
+    """Logs the builder's messages and stores the id of the result."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._telling = ""
-        """The line that says why: the last one, or the one that tells of a full disk."""
+        self._cause = ""
+        """The line to report if the build fails: the last one of a command, or the first one about a full disk."""
         self.image: str | None = None
 
-    def __call__(self, message: Json) -> None:
+    def read_message(self, message: Json) -> None:
+        """Process one message of the builder. Raises: EngineError if it reports a failure."""
         if "error" in message:
-            raise engine_failed(
-                f"{message['error']} ({self._telling})" if self._telling else message["error"], RUNNING_STEPS
-            )
+            text = f"{message['error']} ({self._cause})" if self._cause else message["error"]
+            raise engine_error(text, RUNNING_STEPS)
         if "ID" in (message.get("aux") or {}):
             self.image = message["aux"]["ID"]
         for line in strip_colours(str(message.get("stream", ""))).splitlines():
-            if line.strip():
-                self._take(line.rstrip())
-
-    def _take(self, line: str) -> None:
-        self._progress.log(line)
-        if FULL not in self._telling.lower() and not line.lstrip().startswith(_OWN):
-            self._telling = line.strip()
+            if not line.strip():
+                continue
+            self._progress.log(line.rstrip())
+            if FULL not in self._cause.lower() and not line.lstrip().startswith(_BUILDER_PREFIXES):
+                self._cause = line.strip()

@@ -1,7 +1,7 @@
-"""Builds that need BuildKit: the engine's API has it only for the docker command line, which must have buildx.
+"""Builds that need BuildKit: the engine offers it only to the docker command line, which must have buildx.
 
-The engine's own BuildKit is used, whatever builder the user has chosen for other work: buildx gets a folder of
-settings of its own, and none of the variables that steer it. Docker's config is the user's, for its credentials.
+The engine's own BuildKit is used, whichever builder the user has selected for other work: buildx gets a settings folder
+of its own and none of the variables that configure it. Docker's config is the user's, for its credentials.
 """
 
 from __future__ import annotations
@@ -18,39 +18,45 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from roost.daemon.engines.docker.address import Address
 from roost.daemon.engines.docker.builds import RUNNING_STEPS, DockerBuild, strip_colours
 from roost.daemon.engines.docker.context import EMPTY_IGNORE_FILE, prepare_context
-from roost.daemon.engines.docker.errors import FULL, BuildKitMissingError, BuildKitOldError, engine_failed
+from roost.daemon.engines.docker.errors import FULL, BuildKitMissingError, BuildKitOldError, engine_error
 from roost.daemon.jobs.progress import Progress
 from roost.model.errors import CodedError
 
 END_SECONDS = 10.0
+"""Seconds that the docker command has to end after SIGTERM."""
 _PIECE = 1 << 16
-_LONGEST = 1 << 14
+_LINE_LIMIT = 1 << 14
 """Characters of one line that are shown."""
-_STEERING = re.compile(r"(?:DOCKER_(?!CONFIG$)|BUILDX_|BUILDKIT_|SOURCE_DATE_EPOCH$)")
-_SAID = re.compile(r"#\d+ \d+\.\d+ ?(.*)")
-"""What a step's own command says, in buildx's plain form of progress."""
-_PLACE = re.compile(r"Dockerfile:(\d+)$")
-_FAILED = re.compile(r"ERROR: (?:failed to solve: )?(.*)")
+_CONFIGURING = re.compile(r"(?:DOCKER_(?!CONFIG$)|BUILDX_|BUILDKIT_|SOURCE_DATE_EPOCH$)")
+_STEP_OUTPUT = re.compile(r"#\d+ \d+\.\d+ ?(.*)")
+"""Output of a step's own command in buildx's plain form of progress."""
+_FAILED_LINE = re.compile(r"Dockerfile:(\d+)$")
+_FAILURE = re.compile(r"ERROR: (?:failed to solve: )?(.*)")
 
 
-async def buildx_build(address: Address, building: DockerBuild, why: str, stage: str, progress: Progress) -> str:
-    """The id of the image that was built. Raises BuildKitMissingError, EngineError; cancelling ends the command, on
-    which the engine stops the work."""
-    docker = await _command(why)
-    with _folder(stage) as folder:
-        context = await asyncio.to_thread(_prepare, folder, building, stage)
+async def buildx_build(address: Address, build: DockerBuild, why: str, stage: str, progress: Progress) -> str:
+    """Build with buildx and return the id of the image. ``why``: the reason that the build needs BuildKit.
+
+    Cancelling ends the command, on which the engine stops the build.
+
+    Raises: BuildKitMissingError if there is no docker command with buildx; BuildKitOldError, EngineError,
+    EngineFullError, ContextUnreadableError, StoreFullError.
+    """
+    docker = await _find_docker(why)
+    with _temporary_folder(stage) as folder:
+        context = await asyncio.to_thread(_write_inputs, folder, build, stage)
         words = [docker, *_global_options(address), "buildx", "build", "--builder=default", "--load"]
         words += ["--progress=plain", f"--iidfile={folder}/id", f"--file={folder}/Dockerfile"]
-        words += [f"--label={name}={value}" for name, value in building.labels.items()]
-        words += [f"--platform={building.platform}"] if building.platform else []
-        words += ["--no-cache"] if building.fresh else []
-        await _run([*words, context], folder, why, progress)
-        return await asyncio.to_thread(_read, os.path.join(folder, "id"))
+        words += [f"--label={name}={value}" for name, value in build.labels.items()]
+        words += [f"--platform={build.platform}"] if build.platform else []
+        words += ["--no-cache"] if build.fresh else []
+        await _run_buildx([*words, context], folder, why, progress)
+        return await asyncio.to_thread(_read_id, os.path.join(folder, "id"))
 
 
-async def _command(why: str) -> str:
+async def _find_docker(why: str) -> str:
     docker = shutil.which("docker")
-    if docker is None or await _status([docker, "buildx", "version"]) != 0:
+    if docker is None or await _exit_status([docker, "buildx", "version"]) != 0:
         lacks = "there is no docker command" if docker is None else "the docker command here has no buildx"
         raise BuildKitMissingError(
             f"The Dockerfile needs BuildKit ({why}), and {lacks}",
@@ -59,7 +65,7 @@ async def _command(why: str) -> str:
     return docker
 
 
-async def _status(words: list[str]) -> int:
+async def _exit_status(words: list[str]) -> int:
     quiet = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(*words, stdin=quiet, stdout=quiet, stderr=quiet)
     return await process.wait()
@@ -76,13 +82,15 @@ def _global_options(address: Address) -> list[str]:
 
 
 def buildx_environment(folder: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """The daemon's own variables without those that steer docker or buildx. Attestations would make an index of an
-    image: its digest would not be that of the image."""
-    kept = {name: value for name, value in environ.items() if not _STEERING.match(name)}
-    return {**kept, "BUILDX_CONFIG": os.path.join(folder, "buildx"), "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+    """Return the daemon's variables without those that configure docker or buildx, and with roost's own.
+
+    Attestations are off: they would make an index of the image, whose digest is not the image's.
+    """
+    passed = {name: value for name, value in environ.items() if not _CONFIGURING.match(name)}
+    return {**passed, "BUILDX_CONFIG": os.path.join(folder, "buildx"), "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
 
 
-async def _run(words: list[str], folder: str, why: str, progress: Progress) -> None:
+async def _run_buildx(words: list[str], folder: str, why: str, progress: Progress) -> None:
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *words,
@@ -96,66 +104,66 @@ async def _run(words: list[str], folder: str, why: str, progress: Progress) -> N
     try:
         assert process.stdout is not None
         async for line in read_lines(process.stdout):
-            output.take(line)
+            output.read_line(line)
         status = await process.wait()
     except BaseException:
-        await asyncio.shield(_end(process))
+        await asyncio.shield(_end_process(process))
         raise
     if status != 0:
-        raise output.error(why)
+        raise output.failure(why)
 
 
 async def read_lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
-    """Lines as they come, of any length; what is beyond the longest that is shown is dropped."""
+    """Yield lines of any length as they arrive, truncated to the length that is shown."""
     rest = b""
     while data := await stream.read(_PIECE):
-        *whole, rest = (rest + data).split(b"\n")
-        for line in whole:
-            yield line[:_LONGEST].decode(errors="replace")
-        rest = rest[:_LONGEST]
+        *complete, rest = (rest + data).split(b"\n")
+        for line in complete:
+            yield line[:_LINE_LIMIT].decode(errors="replace")
+        rest = rest[:_LINE_LIMIT]
     if rest:
         yield rest.decode(errors="replace")
 
 
 class BuildxOutput:
-    """What buildx says: logged as it comes, and kept as far as it tells why a build failed."""
+    """Output of buildx: logs each line, and finds the cause of a failure."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._telling = ""
-        """The last line of a command, or the one that tells of a full disk."""
-        self._failed = ""
+        self._cause = ""
+        """The last line of a command, or the first one about a full disk."""
+        self._failure = ""
         self._line: int | None = None
 
-    def take(self, line: str) -> None:
-        """One line, without its end."""
+    def read_line(self, line: str) -> None:
+        """Process one line, without its line end."""
         line = strip_colours(line).rstrip()
-        said = _SAID.match(line)
-        shown = said[1] if said else line
+        step = _STEP_OUTPUT.match(line)
+        shown = step[1] if step else line
         if shown.strip():
             self._progress.log(shown)
-        if said and shown.strip() and FULL not in self._telling.lower():
-            self._telling = shown.strip()
-        if place := _PLACE.match(line):
-            self._line = int(place[1])
-        elif failed := _FAILED.match(line):
-            self._failed = failed[1]
+        if step and shown.strip() and FULL not in self._cause.lower():
+            self._cause = shown.strip()
+        if failed_line := _FAILED_LINE.match(line):
+            self._line = int(failed_line[1])
+        elif failure := _FAILURE.match(line):
+            self._failure = failure[1]
 
-    def error(self, why: str) -> CodedError:
-        """Why the build failed; ``why`` it needed BuildKit."""
-        text = self._failed or self._telling or "buildx said nothing"
+    def failure(self, why: str) -> CodedError:
+        """Return the error of the failed build. ``why``: the reason that it needed BuildKit."""
+        text = self._failure or self._cause or "buildx said nothing"
         if "unknown instruction" in text and "here-document" in why:
             return BuildKitOldError(
                 f"The Docker engine's BuildKit knows no here-documents, and the Dockerfile has one: {text}",
                 hint="Docker 23 and newer know them; or begin the Dockerfile with `# syntax=docker/dockerfile:1`.",
             )
         place = f"line {self._line}: " if self._line is not None else ""
-        told = f" ({self._telling})" if self._telling and self._telling not in text else ""
-        return engine_failed(f"{place}{text}{told}", RUNNING_STEPS)
+        cause = f" ({self._cause})" if self._cause and self._cause not in text else ""
+        return engine_error(f"{place}{text}{cause}", RUNNING_STEPS)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """The command and its plugin."""
+async def _end_process(process: asyncio.subprocess.Process) -> None:
+    """End the command and its plugin: SIGTERM to its session, then SIGKILL."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(asyncio.TimeoutError):
@@ -166,7 +174,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 @contextlib.contextmanager
-def _folder(stage: str) -> Iterator[str]:
+def _temporary_folder(stage: str) -> Iterator[str]:
     folder = tempfile.mkdtemp(prefix="buildx-", dir=stage)
     try:
         yield folder
@@ -174,15 +182,15 @@ def _folder(stage: str) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _prepare(folder: str, building: DockerBuild, stage: str) -> str:
-    """The context that goes along with what is made in ``folder``."""
+def _write_inputs(folder: str, build: DockerBuild, stage: str) -> str:
+    """Write buildx's settings folder, Dockerfile and ignore file into ``folder``; return the context folder."""
     os.mkdir(os.path.join(folder, "buildx"))
-    for name, text in (("Dockerfile", building.text), ("Dockerfile.dockerignore", EMPTY_IGNORE_FILE)):
+    for name, text in (("Dockerfile", build.text), ("Dockerfile.dockerignore", EMPTY_IGNORE_FILE)):
         with open(os.path.join(folder, name), "w", encoding="utf-8") as stream:
             stream.write(text)
-    return prepare_context(building.context, os.path.join(folder, "context"), stage)
+    return prepare_context(build.context, os.path.join(folder, "context"), stage)
 
 
-def _read(path: str) -> str:
+def _read_id(path: str) -> str:
     with open(path, encoding="ascii") as stream:
         return stream.read().strip()

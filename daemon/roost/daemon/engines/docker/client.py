@@ -1,7 +1,7 @@
-"""The Docker SDK in threads of its own: plain calls, and streams of progress that can be broken off.
+"""The Docker SDK in a thread pool: plain calls, and streamed responses that can be cancelled.
 
-A cancelled call is waited for (they are short); a cancelled stream has its connection cut, which is what tells the
-engine to stop a build or a pull.
+A cancelled call is awaited (calls are short). A cancelled stream has its connection cut, which makes the engine stop a
+build or a pull.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ import requests
 from docker.errors import create_api_error_from_http_exception
 from docker.types import CancellableStream
 
-from roost.daemon.engines.docker.address import Address, DockerConfig, find_engine
-from roost.daemon.engines.docker.errors import translate, unreachable
+from roost.daemon.engines.docker.address import Address, find_engine
+from roost.daemon.engines.docker.errors import unreachable_error
+from roost.daemon.engines.docker.translation import translate_error
+from roost.daemon.engines.docker.values import DockerConfig, EngineFacts
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -30,12 +32,12 @@ THREADS = 8
 PIECE = 1 << 20
 """Bytes of a file that are sent at once."""
 CALL_SECONDS = 60.0
-"""Of silence, for a call that no stream answers."""
+"""Seconds without a byte after which a plain call fails; streams have no such limit."""
 
 
 @dataclass(frozen=True)
 class EngineRequest:
-    """A request that is answered by a stream. ``body`` is made in the thread."""
+    """A request whose response is a stream. ``doing`` describes it for errors; ``body`` is called in the thread."""
 
     path: str
     doing: str
@@ -45,72 +47,89 @@ class EngineRequest:
 
 
 class DockerClient:
-    """One engine at a time, connected to when first asked for something."""
+    """Connection to the configured engine, opened at the first request."""
 
     def __init__(self, config: DockerConfig) -> None:
-        self._config = config
+        self.config = config
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="docker")
-        self._making = threading.Lock()
+        self._connect_lock = threading.Lock()
         self._api: docker.APIClient | None = None
         self._address: Address | None = None
+        self._facts: tuple[str, EngineFacts] | None = None
 
     def configure(self, config: DockerConfig) -> None:
-        """Go by another config from now on."""
-        if config != self._config:
-            self._config, self._api, self._address = config, None, None
+        """Use ``config`` from the next request on."""
+        if (config.host, config.context) != (self.config.host, self.config.context):
+            self._api, self._address = None, None
+        self.config = config
 
     def close(self) -> None:
-        """Let go of connections and threads."""
+        """Close connections and threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._api is not None:
             self._api.close()
 
     async def address(self) -> Address:
-        """The engine's address. Raises what ``find_engine`` raises."""
+        """Return the engine's address. Raises: the errors of ``find_engine``."""
         known = self._address
-        return known if known is not None else await self._in_thread(self._find)
+        return known if known is not None else await self._run_in_thread(self._find_address)
+
+    async def facts(self) -> EngineFacts:
+        """Return the engine's version and properties, requested once for each address.
+
+        Raises: EngineUnreachableError.
+        """
+        address = await self.address()
+        if self._facts is None or self._facts[0] != address.url:
+            self._facts = address.url, await self.call(_read_facts, "asking what it is")
+        return self._facts[1]
 
     async def call(self, action: Callable[[docker.APIClient], T], doing: str) -> T:
-        """``action`` in a thread; ``doing`` is said if it fails. Raises errors of the roost tree only."""
-        return await asyncio.shield(self._in_thread(lambda: self._guarded(action, doing)))
+        """Run ``action`` in a thread. ``doing`` describes it for errors. Raises: errors of the roost tree only."""
+        return await asyncio.shield(self._run_in_thread(lambda: self._run_translated(action, doing)))
 
-    async def stream(self, ask: EngineRequest, each: Callable[[Json], None]) -> None:
-        """POST and hand each JSON object of the answer to ``each``, in a thread. Cutting off is cancelling."""
-        await self.exchange(ask, lambda response: _objects(response, each))
+    async def stream(self, request: EngineRequest, each: Callable[[Json], None]) -> None:
+        """Send a POST request and call ``each`` in a thread with each JSON object of the response.
 
-    async def exchange(self, ask: EngineRequest, read: Callable[[requests.Response], T], method: str = "POST") -> T:
-        """A request whose answer ``read`` reads as it comes, in a thread; cancelling cuts the connection."""
-        cut = _Cut()
+        Cancelling cuts the connection.
+        """
+        await self.exchange(request, lambda response: _read_objects(response, each))
+
+    async def exchange(self, request: EngineRequest, read: Callable[[requests.Response], T], method: str = "POST") -> T:
+        """Send a request and read its response with ``read``, in a thread. Cancelling cuts the connection."""
+        cut = _ConnectionCut()
         work = asyncio.ensure_future(
-            self._in_thread(lambda: self._guarded(lambda api: _exchange(api, method, ask, read, cut), ask.doing))
+            self._run_in_thread(
+                lambda: self._run_translated(lambda api: _exchange(api, method, request, read, cut), request.doing)
+            )
         )
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
-            cut.now()
+            cut.cut()
             with contextlib.suppress(Exception):
                 await work
             raise
 
-    async def _in_thread(self, action: Callable[[], T]) -> T:
+    async def _run_in_thread(self, action: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, action)
 
-    def _guarded(self, action: Callable[[docker.APIClient], T], doing: str) -> T:
-        address = self._find()
+    def _run_translated(self, action: Callable[[docker.APIClient], T], doing: str) -> T:
+        address = self._find_address()
         try:
-            return action(self._connected(address))
+            return action(self._connect(address))
         except Exception as error:
-            raise translate(error, address.url, doing) from error
+            raise translate_error(error, address.url, doing) from error
 
-    def _find(self) -> Address:
+    def _find_address(self) -> Address:
         if self._address is None:
-            self._address = find_engine(self._config)
+            self._address = find_engine(self.config)
         return self._address
 
-    def _connected(self, address: Address) -> docker.APIClient:
-        with self._making:
+    def _connect(self, address: Address) -> docker.APIClient:
+        with self._connect_lock:
             if self._api is None:
-                _knock(address)
+                _check_socket(address)
                 self._api = _Api(
                     base_url=address.url, tls=address.tls or False, timeout=int(CALL_SECONDS), use_ssh_client=True
                 )
@@ -118,8 +137,11 @@ class DockerClient:
 
 
 class _Api(docker.APIClient):
-    """The SDK, by the engine's address alone: ``REQUESTS_CA_BUNDLE`` would replace a context's own authority, and
-    ``HTTP_PROXY`` lead elsewhere than the streams of our own go."""
+    """The SDK's client without requests' environment variables.
+
+    ``REQUESTS_CA_BUNDLE`` would replace the authority of a Docker context, and ``HTTP_PROXY`` would lead elsewhere than
+    the streams that roost opens itself.
+    """
 
     @property
     def trust_env(self) -> bool:
@@ -127,36 +149,54 @@ class _Api(docker.APIClient):
 
     @trust_env.setter
     def trust_env(self, _: bool) -> None:
-        """requests sets it for each session."""
+        """Ignore the assignment that requests makes for each session."""
 
 
-def _knock(address: Address) -> None:
-    """The SDK tries again and again, and leaves a socket open each time: look first whether anybody is there."""
+def _check_socket(address: Address) -> None:
+    """Raise EngineUnreachableError if nobody listens on a local socket.
+
+    The SDK would retry many times and leak a socket each time.
+    """
     if address.local:
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
             try:
                 connection.connect(address.url.removeprefix("unix://"))
             except OSError as error:
-                raise unreachable(address.url, error.strerror or str(error)) from error
+                raise unreachable_error(address.url, error.strerror or str(error)) from error
 
 
-class _Cut:
-    """Cuts a response's connection, from another thread, before or after it has come."""
+def _read_facts(api: docker.APIClient) -> EngineFacts:
+    version, info = api.version(), api.info()
+    return EngineFacts(
+        version=version["Version"],
+        api=version["ApiVersion"],
+        os=version["Os"],
+        architecture=version["Arch"],
+        driver=info.get("Driver", ""),
+        containerd=["driver-type", "io.containerd.snapshotter.v1"] in (info.get("DriverStatus") or []),
+        rootless=any("rootless" in option for option in info.get("SecurityOptions") or []),
+    )
+
+
+class _ConnectionCut:
+    """Cuts a response's connection from another thread, whether the response has arrived yet or not."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._response: requests.Response | None = None
-        self.asked = False
+        self.requested = False
 
-    def take(self, response: requests.Response) -> None:
+    def attach(self, response: requests.Response) -> None:
+        """Set the response to cut; cut it at once if that was requested before."""
         with self._lock:
             self._response = response
-            if self.asked:
+            if self.requested:
                 self._close()
 
-    def now(self) -> None:
+    def cut(self) -> None:
+        """Cut the connection now, or as soon as there is a response."""
         with self._lock:
-            self.asked = True
+            self.requested = True
             self._close()
 
     def _close(self) -> None:
@@ -166,41 +206,41 @@ class _Cut:
 
 
 def _exchange(
-    api: docker.APIClient, method: str, ask: EngineRequest, read: Callable[[requests.Response], T], cut: _Cut
+    api: docker.APIClient,
+    method: str,
+    request: EngineRequest,
+    read: Callable[[requests.Response], T],
+    cut: _ConnectionCut,
 ) -> T:
-    url = f"{api.base_url}/v{api.api_version}{ask.path}"
-    body = ask.body() if ask.body else None
-    data = _until(pieces(body), cut) if isinstance(body, Iterator) else body
+    url = f"{api.base_url}/v{api.api_version}{request.path}"
+    body = request.body() if request.body else None
+    data = _until_cut(split_body(body), cut) if isinstance(body, Iterator) else body
     response = api.request(
-        method, url, params=dict(ask.params), headers=dict(ask.headers), data=data, stream=True, timeout=None
+        method, url, params=dict(request.params), headers=dict(request.headers), data=data, stream=True, timeout=None
     )
-    cut.take(response)
+    cut.attach(response)
     with contextlib.closing(response):
-        _check(response)
+        try:
+            response.raise_for_status()
+        except requests.HTTPError as error:
+            raise create_api_error_from_http_exception(error) from error
         return read(response)
 
 
-def _check(response: requests.Response) -> None:
-    try:
-        response.raise_for_status()
-    except requests.HTTPError as error:
-        raise create_api_error_from_http_exception(error) from error
-
-
-def pieces(body: Iterator[bytes]) -> Iterator[bytes]:
-    """A file in blocks: it would give its lines, of a byte or of all that it holds."""
+def split_body(body: Iterator[bytes]) -> Iterator[bytes]:
+    """Return ``body`` in pieces; a file in blocks, since iterating it would yield lines of any size."""
     read = getattr(body, "read", None)
     return body if read is None else iter(lambda: read(PIECE), b"")
 
 
-def _until(chunks: Iterable[bytes], cut: _Cut) -> Iterator[bytes]:
+def _until_cut(chunks: Iterable[bytes], cut: _ConnectionCut) -> Iterator[bytes]:
     for chunk in chunks:
-        if cut.asked:
+        if cut.requested:
             raise ConnectionAbortedError("broken off")
         yield chunk
 
 
-def _objects(response: requests.Response, each: Callable[[Json], None]) -> None:
+def _read_objects(response: requests.Response, each: Callable[[Json], None]) -> None:
     for line in response.iter_lines():
         if line.strip():
             each(json.loads(line))

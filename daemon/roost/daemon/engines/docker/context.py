@@ -1,7 +1,7 @@
-"""A build context on its way to an engine: the files that its digest covers, and no others.
+"""Build contexts as they are sent to an engine: the files that the context's digest covers, and no others.
 
 What is ignored is decided in one place (``LocalFiles.context_names``), never by a builder or a library with rules of
-its own: else two contexts of one digest would make different layers, and what is ignored might get into them.
+its own. Otherwise two contexts with one digest could produce different layers, and ignored files could get into them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import io
 import os
 import stat
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import IO
 
 from roost.daemon.engines.docker.errors import ContextUnreadableError
@@ -20,39 +20,43 @@ from roost.store.sources.files import LocalFiles
 
 DOCKERFILE = "Dockerfile"
 OWN_DOCKERFILE = ".roost.Dockerfile"
-"""Beside the files of a context whose own Dockerfile is another one."""
+"""Name of the Dockerfile in a context whose own Dockerfile has another text."""
 IGNORE = ".dockerignore"
 EMPTY_IGNORE_FILE = "# What is ignored is not here.\n"
-"""As ``Dockerfile.dockerignore`` beside a Dockerfile: BuildKit takes it for the context's rules."""
+"""Text of ``Dockerfile.dockerignore`` beside a Dockerfile: BuildKit uses it instead of the context's own rules."""
 
 
 def dockerfile_name(context: str | None, text: str) -> str:
-    """What the Dockerfile is called in the tar. Blocks."""
-    return DOCKERFILE if context is None or _is_own(context, text) else OWN_DOCKERFILE
+    """Return the name of the Dockerfile in the tar. Blocks."""
+    return DOCKERFILE if context is None or _has_dockerfile(context, text) else OWN_DOCKERFILE
 
 
 def pack_context(context: str | None, text: str, name: str, target: IO[bytes], stage: str) -> None:
-    """Write the tar of a context, with ``text`` as its Dockerfile ``name``. Blocks.
+    """Write the tar of a context, with ``text`` as its Dockerfile ``name``, to ``target``. Blocks.
 
-    Raises ContextUnreadableError, StoreFullError.
+    Raises: ContextUnreadableError if a file can't be read; StoreFullError if the disk is full.
     """
-    with _named(context, stage), tarfile.open(fileobj=target, mode="w") as archive:
+    with _translated_disk_errors(context, stage), tarfile.open(fileobj=target, mode="w") as archive:
         if context is None:
             _add_text(archive, name, text.encode())
-        elif name == DOCKERFILE:
-            _add_all(archive, context, LocalFiles().context_names(context))
+            return
+        if name == DOCKERFILE:
+            names = LocalFiles().context_names(context)
         else:
-            _add_all(
-                archive, context, [each for each in LocalFiles().seen_names(context) if each not in (name, IGNORE)]
-            )
-            _add_text(archive, IGNORE, _hiding(context))
+            names = [each for each in LocalFiles().seen_names(context) if each not in (name, IGNORE)]
+        for each in names:
+            _add_file(archive, context, each)
+        if name != DOCKERFILE:
+            _add_text(archive, IGNORE, _ignore_rules(context))
             _add_text(archive, name, text.encode())
 
 
 def prepare_context(context: str | None, folder: str, stage: str) -> str:
-    """A folder that BuildKit may have whole: the context itself where it ignores nothing, else ``folder``, made anew.
-    Blocks; raises as ``pack_context``."""
-    with _named(context, stage):
+    """Return a folder that BuildKit may send completely: the context itself if it ignores nothing, else ``folder``.
+
+    ``folder`` is created with links to the context's files. Blocks. Raises: as ``pack_context``.
+    """
+    with _translated_disk_errors(context, stage):
         if context is None:
             os.mkdir(folder)
         elif not os.path.lexists(os.path.join(context, IGNORE)):
@@ -63,8 +67,8 @@ def prepare_context(context: str | None, folder: str, stage: str) -> str:
 
 
 @contextlib.contextmanager
-def _named(context: str | None, stage: str) -> Iterator[None]:
-    """The errors of the disk, which are none of the engine's."""
+def _translated_disk_errors(context: str | None, stage: str) -> Iterator[None]:
+    """Translate OSError of this machine's disk, which must not be reported as the engine's."""
     try:
         yield
     except OSError as error:
@@ -76,7 +80,7 @@ def _named(context: str | None, stage: str) -> Iterator[None]:
         ) from error
 
 
-def _is_own(context: str, text: str) -> bool:
+def _has_dockerfile(context: str, text: str) -> bool:
     path = os.path.join(context, DOCKERFILE)
     try:
         return not os.path.islink(path) and LocalFiles().read(path) == text.encode()
@@ -84,18 +88,13 @@ def _is_own(context: str, text: str) -> bool:
         return False
 
 
-def _hiding(context: str) -> bytes:
-    """The rules of the context and one more: the builder reads a Dockerfile that is ignored, and then takes it away."""
+def _ignore_rules(context: str) -> bytes:
+    """Return the context's rules and one for ``OWN_DOCKERFILE``, which the builder then reads and leaves out."""
     try:
         rules = LocalFiles().read(os.path.join(context, IGNORE))
     except FileNotFoundError:
         rules = IGNORE.encode()
     return rules + f"\n{OWN_DOCKERFILE}\n".encode()
-
-
-def _add_all(archive: tarfile.TarFile, context: str, names: Iterable[str]) -> None:
-    for name in names:
-        _add(archive, context, name)
 
 
 def _add_text(archive: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -104,9 +103,9 @@ def _add_text(archive: tarfile.TarFile, name: str, data: bytes) -> None:
     archive.addfile(info, io.BytesIO(data))
 
 
-def _add(archive: tarfile.TarFile, root: str, name: str) -> None:
-    """As Docker sends it: with its mode and its time, owned by root, and a link as a link."""
-    path = os.path.join(root, name)
+def _add_file(archive: tarfile.TarFile, context: str, name: str) -> None:
+    """Add a file, link or folder as Docker sends it: with its mode and mtime, owned by root, links as links."""
+    path = os.path.join(context, name)
     status = os.lstat(path)
     info = tarfile.TarInfo(name)
     info.mode, info.mtime = stat.S_IMODE(status.st_mode), int(status.st_mtime)

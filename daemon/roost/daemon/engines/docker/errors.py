@@ -1,9 +1,6 @@
-"""What can go wrong with a Docker engine, and the one place that turns its library's errors into ours."""
+"""Errors of the Docker engine, importable without its SDK; ``translation`` turns the SDK's errors into these."""
 
 from __future__ import annotations
-
-from docker import errors
-from requests import exceptions
 
 from roost.model.errors import (
     BuildError,
@@ -15,30 +12,37 @@ from roost.model.errors import (
 )
 
 FULL = "no space left on device"
+"""Text by which an engine's report of a full disk is recognised, in lower case."""
 NEEDS_BUILDKIT = "requires buildkit"
-"""What the classic builder says of a flag that it knows by name only."""
+"""Text with which the classic builder refuses a flag that it knows by name only, in lower case."""
 
 
 class EngineUnreachableError(ServiceUnreachableError):
-    """The engine does not answer: not started, stopped meanwhile, or not ours to talk to."""
+    """The engine does not answer: not started, stopped meanwhile, or not accessible to this user."""
 
     code = "engine-unreachable"
 
 
 class EngineError(BuildError):
-    """The engine refused or failed."""
+    """The engine refused a request or failed."""
 
     code = "engine-failed"
 
 
 class EngineFullError(StoreFullError):
-    """The disk of the engine is full."""
+    """The engine's disk is full."""
 
     code = "engine-full"
 
 
+class ContextMissingError(LookupFailedError):
+    """There is no Docker context of the name in roost's config."""
+
+    code = "docker-context-missing"
+
+
 class ImageMissingError(LookupFailedError):
-    """The engine has no such image, or no registry gives it."""
+    """The engine has no such image, or no registry serves it."""
 
     code = "image-missing"
 
@@ -50,19 +54,32 @@ class ImagePlatformError(InvalidDefinitionError):
 
 
 class ImageInterpreterMissingError(InvalidDefinitionError):
-    """The image has nothing at the path of the interpreter."""
+    """The image has no file at the interpreter's path."""
 
     code = "interpreter-missing"
 
 
+class LayerFileMissingError(BuildError):
+    """The engine needs a layer whose file is not on this machine; ``fields["diff_ids"]`` lists the missing ones."""
+
+    code = "layer-file-missing"
+    retryable = True
+
+
+class StepInvalidError(InvalidDefinitionError):
+    """A docker step is not exactly one instruction; ``fields["step"]`` counts from 1."""
+
+    code = "docker-step-invalid"
+
+
 class BuildKitMissingError(BuildError):
-    """A Dockerfile needs BuildKit, and there is no docker command line that has it."""
+    """A Dockerfile needs BuildKit, and no docker command with buildx is installed."""
 
     code = "buildkit-missing"
 
 
 class BuildKitOldError(BuildError):
-    """The engine's BuildKit does not know what the Dockerfile asks of it."""
+    """The engine's BuildKit does not support what the Dockerfile uses."""
 
     code = "buildkit-old"
 
@@ -74,8 +91,42 @@ class ContextUnreadableError(BuildError):
     retryable = True
 
 
-def unreachable(address: str, why: str) -> EngineUnreachableError:
-    """The engine at ``address`` does not answer."""
+class ContainerArgumentError(InvalidDefinitionError):
+    """A value in ``[container]`` is not supported, can't be parsed, or names something that the engine lacks."""
+
+    code = "container-argument"
+
+
+class CommandStartError(EngineError):
+    """The command can't be started in the container. ``status`` is the exit status of shells: 126 or 127."""
+
+    code = "command-not-started"
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message, hint="Name a command that is in the image.", fields={"status": status})
+        self.status = status
+
+
+class GpusMissingError(EngineError):
+    """GPUs were requested, and the engine's machine provides none to containers."""
+
+    code = "gpus-missing"
+
+
+class ContainerGoneError(EngineError):
+    """The container no longer exists: somebody else or a prune removed it."""
+
+    code = "container-gone"
+
+
+class MountError(EngineError):
+    """The engine can't see a folder of this machine."""
+
+    code = "mount-failed"
+
+
+def unreachable_error(address: str, why: str) -> EngineUnreachableError:
+    """Return the error for an engine at ``address`` that does not answer because of ``why``."""
     return EngineUnreachableError(
         f"The Docker engine at {address} does not answer: {why}",
         hint="Start it (`systemctl start docker`), or name another under [docker] in roost's config, and try again.",
@@ -83,8 +134,8 @@ def unreachable(address: str, why: str) -> EngineUnreachableError:
     )
 
 
-def engine_failed(text: str, doing: str) -> CodedError:
-    """What the engine itself said while ``doing``."""
+def engine_error(text: str, doing: str) -> CodedError:
+    """Return the error for ``text`` that the engine reported while ``doing``: EngineFullError or EngineError."""
     text = " ".join(text.split())
     if FULL in text.lower():
         return EngineFullError(
@@ -92,32 +143,3 @@ def engine_failed(text: str, doing: str) -> CodedError:
             hint="`docker system df` shows what takes the space; free some, and try again.",
         )
     return EngineError(f"The Docker engine failed while {doing}: {text}")
-
-
-def translate(error: Exception, address: str, doing: str) -> CodedError:
-    """``error``, of the SDK or of what it is made of, as one of ours."""
-    if isinstance(error, CodedError):
-        return error
-    if isinstance(error, errors.NotFound):
-        return ImageMissingError(
-            f"{doing[:1].upper()}{doing[1:]}: {error.explanation or error}", hint="Check its name and its registry."
-        )
-    if isinstance(error, errors.APIError):
-        return engine_failed(str(error.explanation or error), doing)
-    if isinstance(error, (exceptions.ConnectionError, exceptions.Timeout, OSError)):
-        return unreachable(address, _innermost(error))
-    if isinstance(error, (errors.DockerException, exceptions.RequestException)):
-        return unreachable(address, _innermost(error)) if _connecting(error) else engine_failed(str(error), doing)
-    return EngineError(f"The Docker engine failed while {doing}: {type(error).__name__}: {error}")
-
-
-def _connecting(error: Exception) -> bool:
-    """The SDK hides a failure to connect in the text of a general exception."""
-    return "Error while fetching server API version" in str(error)
-
-
-def _innermost(error: BaseException) -> str:
-    """The last cause says it best."""
-    while error.__cause__ is not None or error.__context__ is not None:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    return str(getattr(error, "strerror", None) or error)

@@ -9,9 +9,11 @@ import hashlib
 import os
 
 ROOT_LABEL = "org.roost.root"
-"""The root whose daemon made the container: :func:`root_name`."""
+"""The root whose daemon created the container: :func:`root_name`."""
 RUN_LABEL = "org.roost.run"
 """Id of the run that the container belongs to."""
+PROBE_LABEL = "org.roost.probe"
+"""On a container that is created to look into an image and never started; its value identifies the creator."""
 
 
 def root_name(root: str) -> str:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from roost.daemon.engines.docker.options import ContainerArgumentError, ContainerSpec, container_body
+from roost.daemon.engines.docker.errors import ContainerArgumentError
+from roost.daemon.engines.docker.options import container_body
+from roost.daemon.engines.docker.values import ContainerSpec
 
 
 def _body(*arguments: str) -> dict[str, Any]:
