@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from roost.daemon.builds.builds import BuildJob
+from roost.daemon.builds.job import BuildJob
 from roost.daemon.decision.facts import Request
 from roost.daemon.runs.starts import ATTEMPTS, EnvironmentGoneError, ready
 from roost.daemon.services import SERVICES

@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from roost.daemon.builds.records import BuildRecords
+from roost.daemon.builds.history import BuildHistory
 from roost.daemon.jobs.events import Events
 from roost.daemon.workspace.local_content import keep
 from roost.model.definition import Definition, Pip, PipItem
@@ -155,7 +155,7 @@ async def test_full_while_the_index_is_written(small):
 async def test_how_a_build_ended_is_recorded_once_there_is_space(small):
     store = await Store.open(small)
     events = Events(store.index, keep=10)
-    records = BuildRecords(store.index, events)
+    records = BuildHistory(store.index, events)
     build = BuildRecord(
         id="b1", definition_digest="sha256:d", platform="linux-64", state="building", created="2026-01-01"
     )

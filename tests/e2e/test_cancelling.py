@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from tests.support.pip_index import PipIndex
 
-from roost.daemon.builds.builds import BuildJob
+from roost.daemon.builds.job import BuildJob
 from roost.daemon.config.config import Config
 from roost.daemon.config.schema import ConfigFile, PipSettings
 from roost.daemon.decision.facts import Request
@@ -93,7 +93,7 @@ async def work(pip_index: PipIndex) -> AsyncIterator[Services]:
 
 async def job(work: Services, folder: Path, *, rebuild: bool = False) -> BuildJob:
     what = EnvironmentSelector(cwd=str(folder), file="requirements.txt")
-    resolved = await work.resolver.resolve(what)
+    resolved = (await work.resolver.resolve(what)).for_prefix()
     return BuildJob(resolved=resolved, request=Request(definition=resolved.definition, rebuild=rebuild), what=what)
 
 
@@ -104,7 +104,7 @@ async def told(work: Services, asked: BuildJob) -> list[str]:
 
 async def check_nothing_is_left(work: Services) -> None:
     """Every build has its end, and rows and content fit."""
-    while work.builds.under_way:  # its end was told; what keeps its log may have a line to write
+    while work.builds.running:  # its end was told; what keeps its log may have a line to write
         await asyncio.sleep(0.001)
     assert {build.state for build in await work.store.index.builds.list_page(1000)} <= {"succeeded", "cancelled"}
     artifacts = await work.store.index.artifacts.list_all()

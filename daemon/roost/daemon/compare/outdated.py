@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from roost.daemon.builds.history import list_versions_sharing
 from roost.daemon.compare.diff import lock_diff
-from roost.daemon.compare.rollback import moved_with
 from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.resolved import TargetedDefinition, target_definition
 from roost.daemon.jobs.reporter import BuildProgress
@@ -42,7 +42,7 @@ async def find_outdated(work: Services, asked: OutdatedRequest, publish: Callabl
         solved_digest=lock_digest(solved),
         outdated=bool(differences.packages or differences.provider),
         lock=differences,
-        environments=await moved_with(work, resolved.digest),
+        environments=await list_versions_sharing(work.store.index, resolved.digest),
         reasons=await _elsewhere(work, resolved, asked.what, generation),
     )
 

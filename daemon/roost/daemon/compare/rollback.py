@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from roost.daemon.builds.history import list_versions_sharing
 from roost.daemon.compare.diff import lock_diff
 from roost.daemon.compare.operands import lineages
 from roost.daemon.definitions.resolved import ResolvedDefinition
@@ -39,7 +40,7 @@ async def roll_back(work: Services, asked: RollbackRequest) -> RollbackResponse:
         work.launches
     ):  # no plan file is left behind that names the one that was current
         before, after = await work.store.index.generations.roll_back(resolved.digest, lineage, asked.to)
-    moved = await moved_with(work, resolved.digest)
+    moved = await list_versions_sharing(work.store.index, resolved.digest)
     fields = {"definition_digest": resolved.digest, "platform": lineage, "environments": moved}
     await work.events.append("generation-promoted", **fields, before=before.number, after=after.number)
     return RollbackResponse(
@@ -51,11 +52,6 @@ async def roll_back(work: Services, asked: RollbackRequest) -> RollbackResponse:
         ready=await _ready(work, after),
         lock=await _difference(work, before, after),
     )
-
-
-async def moved_with(work: Services, digest: str) -> list[str]:
-    """``NAME:VERSION`` of all that share the definition, and so its current generation."""
-    return [f"{each.name}:{each.version}" for each in await work.store.index.environments.list_by_definition(digest)]
 
 
 async def _lineage(work: Services, resolved: ResolvedDefinition, platform: str | None) -> str:

@@ -36,7 +36,7 @@ from roost.daemon.images.interpreters import ImageInterpreters
 from roost.daemon.images.requests import INTERPRETER, Assembled, ImageRequest, ImageResult, PullRequest, key_of
 from roost.daemon.images.scripts import script_steps
 from roost.daemon.jobs.events import Events
-from roost.daemon.jobs.reporter import BuildProgress
+from roost.daemon.jobs.reporter import BuildProgress, BuildReporter
 from roost.daemon.jobs.shared_task import SharedTask, SharedTasks, relay
 from roost.daemon.layers.grouping import LAYER_LIMIT, LayerContent, layer_count
 from roost.daemon.oci.answers import Unknown, Yes
@@ -48,7 +48,6 @@ from roost.model.records import Artifact, BaseLayer, BaseRecord, ImageLayer, Ima
 from roost.store.clock import utc_now
 from roost.store.failpoints import failpoint
 from roost.store.store import Store
-from roost.wire.builds import Message
 
 
 class ImageWrongError(BuildError):
@@ -72,21 +71,21 @@ class ImageBuilds:
         self._flights: SharedTasks[ImageResult] = SharedTasks()
         self._turns = asyncio.Semaphore(concurrency)
 
-    async def ensure(self, wanted: ImageRequest, tell: Callable[[Message], None]) -> ImageResult:
+    async def ensure(self, wanted: ImageRequest, reporter: BuildReporter) -> ImageResult:
         """The image of ``wanted.key``, where it is wanted."""
 
         async def start(flight: SharedTask[ImageResult]) -> ImageResult:
-            return await self._find_or_make(BuildProgress(flight.publish), wanted)
+            return await self._find_or_make(BuildProgress(flight.publish), wanted, reporter)
 
-        return await self._fly((wanted.key, wanted.load, wanted.push), start, wanted, tell)
+        return await self._fly((wanted.key, wanted.load, wanted.push), start, wanted, reporter)
 
-    async def pull(self, wanted: PullRequest, tell: Callable[[Message], None]) -> ImageResult:
+    async def pull(self, wanted: PullRequest, reporter: BuildReporter) -> ImageResult:
         """The image of a registry, in the engine."""
 
         async def start(flight: SharedTask[ImageResult]) -> ImageResult:
             return await self._pull(BuildProgress(flight.publish), wanted)
 
-        return await self._fly(("pull", wanted.place.digest), start, wanted, tell)
+        return await self._fly(("pull", wanted.place.digest), start, wanted, reporter)
 
     async def stop(self) -> None:
         await self._flights.cancel_all()
@@ -96,10 +95,10 @@ class ImageBuilds:
         key: tuple[object, ...],
         start: Callable[[SharedTask[ImageResult]], object],
         wanted: ImageRequest | PullRequest,
-        tell: Callable[[Message], None],
+        reporter: BuildReporter,
     ) -> ImageResult:
         async with self._flights.join(key, start) as (flight, listener, _):  # type: ignore[arg-type]
-            relaying = asyncio.create_task(relay(listener, tell))
+            relaying = asyncio.create_task(relay(listener, reporter.publish))
             try:
                 ready = await flight.outcome()
             finally:
@@ -113,13 +112,15 @@ class ImageBuilds:
         return msgspec.structs.replace(ready, generation=generation)
 
     # ---------------------------------------------------------------- making
-    async def _find_or_make(self, progress: BuildProgress, wanted: ImageRequest) -> ImageResult:
+    async def _find_or_make(
+        self, progress: BuildProgress, wanted: ImageRequest, reporter: BuildReporter
+    ) -> ImageResult:
         there = await self._store.index.images.find(wanted.key)
         if wanted.load and wanted.push is None and there is not None and await self.in_engine(there):
             return await self._reuse(there, wanted)
         async with progress.acquire_slot(self._turns):
             assembled = await self._kept(there) or await self._assemble(progress, wanted)
-            wanted.proven()
+            reporter.lock_installs.set()
             failpoint("image.assembled")
             if wanted.load:
                 await self._load(assembled, wanted, progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 import msgspec
@@ -21,7 +21,7 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.builds import ImageBuilds
 from roost.daemon.images.interpreters import named_interpreter
 from roost.daemon.images.requests import ImageRequest, ImageResult, PullRequest
-from roost.daemon.jobs.reporter import BuildProgress
+from roost.daemon.jobs.reporter import BuildProgress, BuildReporter
 from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.daemon.oci.platforms import image_platform, parse_platform
 from roost.daemon.oci.registries import list_locations
@@ -30,7 +30,7 @@ from roost.model.errors import InvalidRequestError, LookupFailedError, ServiceUn
 from roost.model.locks.lock import Lock, lock_digest
 from roost.model.records import BaseRecord, Generation, NewGeneration
 from roost.store.store import Store
-from roost.wire.builds import BuildResult, Message
+from roost.wire.builds import BuildResult
 from roost.wire.plans import ArtifactView, Reason
 
 LOST = (BaseLostError, LayerFileMissingError, PrunedError)
@@ -66,8 +66,6 @@ class ImageJob(msgspec.Struct, frozen=True, kw_only=True):
     """An older generation was asked for: nothing else will do."""
     push: str | None = None
     """The location of the registry that it is for; ``None``: the engine's."""
-    proven: Callable[[], None]
-    """Called once all packages of the lock are known to install."""
     credentials: Mapping[str, str] = {}
     environ: Mapping[str, str] = {}
 
@@ -108,11 +106,11 @@ class ImageJobs:
         self._images = images
         self._launches = launches
 
-    async def make(self, job: ImageJob, tell: Callable[[Message], None]) -> BuildResult:
+    async def make(self, job: ImageJob, reporter: BuildReporter) -> BuildResult:
         """The image, ready. Raises what settling, assembling, loading, pushing and pulling raise."""
         started, reasons = time.monotonic(), list[Reason]()
         digest = lock_digest(job.lock)
-        ready = await self._ready(job, tell, reasons)
+        ready = await self._ready(job, reporter, reasons)
         number = ready.generation.number if ready.generation else None
         artifact = ready.artifact.id if ready.artifact else None
         await self._index.builds.update(job.build_id, generation=number, artifact_id=artifact)
@@ -127,21 +125,21 @@ class ImageJobs:
             reasons=[*reasons, *([_shared(digest)] if ready.reused else [])],
         )
 
-    async def _ready(self, job: ImageJob, tell: Callable[[Message], None], reasons: list[Reason]) -> ImageResult:
+    async def _ready(self, job: ImageJob, reporter: BuildReporter, reasons: list[Reason]) -> ImageResult:
         planned = job.pulls and job.push is None and job.facts.lock_digest == lock_digest(job.lock)
         place = preferred_location(job.facts.image) if planned else None
         if place is not None:
-            return await self._pulled(job, place, tell)
+            return await self._pulled(job, place, reporter)
         try:
-            return await self._built(job, tell, reasons)
+            return await self._built(job, reporter, reasons)
         except LOST as error:
-            BuildProgress(tell).log(f"{error.message}. Was it pruned meanwhile? Once more")
+            BuildProgress(reporter.publish).log(f"{error.message}. Was it pruned meanwhile? Once more")
             text = f"{error.message}: it was pruned meanwhile, and made once more"
             reasons.append(Reason(code="pruned-meanwhile", message=text))
-            return await self._built(job, tell, reasons)
+            return await self._built(job, reporter, reasons)
 
-    async def _built(self, job: ImageJob, tell: Callable[[Message], None], reasons: list[Reason]) -> ImageResult:
-        progress = BuildProgress(tell)
+    async def _built(self, job: ImageJob, reporter: BuildReporter, reasons: list[Reason]) -> ImageResult:
+        progress = BuildProgress(reporter.publish)
         settled = await self._settled(job, progress, reasons)
         if job.push is not None and (named := named_interpreter(job.resolved)) is not None:
             text = f"Whether the image has {named} is looked for where it is run: a push needs no engine"
@@ -149,10 +147,10 @@ class ImageJobs:
         await progress.record(self._index)
         wanted = await self._wanted(job, settled)
         async with self._moving(wanted.generation, job):
-            return await self._images.ensure(wanted, tell)
+            return await self._images.ensure(wanted, reporter)
 
-    async def _pulled(self, job: ImageJob, place: ImageLocation, tell: Callable[[Message], None]) -> ImageResult:
-        generation = job.generation or _new(job)
+    async def _pulled(self, job: ImageJob, place: ImageLocation, reporter: BuildReporter) -> ImageResult:
+        generation = job.generation or new_generation(job.resolved, job.request)
         wanted = PullRequest(
             place=place,
             lock=job.lock,
@@ -162,7 +160,7 @@ class ImageJobs:
             as_it_is=job.as_it_is,
         )
         async with self._moving(generation, job):
-            return await self._images.pull(wanted, tell)
+            return await self._images.pull(wanted, reporter)
 
     def _moving(self, generation: object, job: ImageJob) -> AbstractAsyncContextManager[None]:
         """Where a definition's current generation moves, no plan file is left behind that names the old one."""
@@ -258,7 +256,6 @@ class ImageJobs:
             load=job.push is None,
             scripts=job.push is None or await self._engine_answers(),
             push=job.push,
-            proven=job.proven,
             as_it_is=job.as_it_is,
             platform=job.asked,
             credentials=job.credentials,
@@ -276,9 +273,9 @@ class ImageJobs:
         await self._images.stop()
 
 
-def _new(job: ImageJob) -> NewGeneration:
-    resolved = job.resolved
-    as_of = format_as_of(job.request.as_of)
+def new_generation(resolved: TargetedDefinition, request: Request) -> NewGeneration:
+    """Return the next generation of ``resolved``, as it is to be recorded."""
+    as_of = format_as_of(request.as_of)
     return NewGeneration(definition_digest=resolved.digest, platform=resolved.generation_scope, as_of=as_of)
 
 
@@ -286,9 +283,9 @@ def _of(job: ImageJob, settled: ResolvedBase) -> NewGeneration | Generation:
     """A generation that has no base yet gets this one; one that has another stays as it is, and a new one begins."""
     generation = job.generation
     if generation is None:
-        return _new(job)
+        return new_generation(job.resolved, job.request)
     same = (generation.base_digest, generation.steps_digest) == (settled.base_digest, settled.steps_digest)
-    return generation if same or generation.base_digest is None else _new(job)
+    return generation if same or generation.base_digest is None else new_generation(job.resolved, job.request)
 
 
 def image_view(ready: ImageResult) -> ArtifactView:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -41,8 +41,6 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     """An engine is there to run link scripts."""
     push: str | None = None
     """To the registry at this location."""
-    proven: Callable[[], None]
-    """Called once all packages are in layers."""
     as_it_is: bool = False
     """The base itself, byte for byte."""
     platform: str | None = None

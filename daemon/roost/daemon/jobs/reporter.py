@@ -34,6 +34,15 @@ async def acquire_slot(
         yield
 
 
+class BuildReporter:
+    """Where the parts of one build report: messages for its readers, and a milestone for the build itself."""
+
+    def __init__(self, publish: Callable[[Message], None]) -> None:
+        self.publish = publish
+        self.lock_installs = asyncio.Event()
+        """Milestone: all packages of the lock are known to install, before the whole result is ready."""
+
+
 class BuildProgress:
     """A ``Progress`` that publishes messages and records how long the finished steps took."""
 

@@ -32,27 +32,31 @@ class PublishResult(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...] = ()
 
 
-class Offering:
-    """Giving one's own lock, beside the rest of a build that goes on: the registry is waited for no longer than needed.
+class LockPublication:
+    """Publishes a lock that was solved here, beside the rest of a build that goes on: the registry is waited for no
+    longer than needed.
 
-    It ends with the ``with`` block: nothing is left running behind a build that failed."""
+    Publishing begins when ``installs`` is set, and with ``outcome`` at the latest. It ends with the ``with`` block:
+    nothing keeps running behind a build that failed.
+    """
 
-    def __init__(self, offer: Callable[[], Coroutine[Any, Any, PublishResult]]) -> None:
-        self._offer = offer
+    def __init__(self, publish: Callable[[], Coroutine[Any, Any, PublishResult]], installs: asyncio.Event) -> None:
+        self._publish = publish
+        self._installs = installs
         self._task: asyncio.Task[PublishResult] | None = None
 
-    def begin(self) -> None:
-        """Begin, if that was not done: the lock is proven."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._offer())
-
     async def outcome(self) -> PublishResult:
-        """What came of it; begun now if it was not before."""
-        self.begin()
+        """Return the result of publishing."""
         assert self._task is not None
+        self._installs.set()
         return await self._task
 
-    async def __aenter__(self) -> Offering:
+    async def _run(self) -> PublishResult:
+        await self._installs.wait()
+        return await self._publish()
+
+    async def __aenter__(self) -> LockPublication:
+        self._task = asyncio.create_task(self._run())
         return self
 
     async def __aexit__(self, *_: object) -> None:

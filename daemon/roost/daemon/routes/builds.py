@@ -9,8 +9,8 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from roost.daemon.builds import log
-from roost.daemon.builds.builds import BuildJob
+from roost.daemon.builds.history import read_log
+from roost.daemon.builds.job import BuildJob
 from roost.daemon.config.dates import parse_as_of
 from roost.daemon.credentials.substitution import registry_credentials
 from roost.daemon.decision.decide import choose_target
@@ -103,7 +103,7 @@ async def start_build(call: Call[BuildRequest]) -> web.StreamResponse | Reply:
 
 async def list_builds(call: Call[None]) -> BuildsResponse:
     page = call.query(PageQuery)
-    await call.app[SERVICES].builds.records.catch_up()
+    await call.app[SERVICES].builds.history.catch_up()
     return BuildsResponse(builds=await call.app[SERVICES].store.index.builds.list_page(page.limit, page.before))
 
 
@@ -123,7 +123,7 @@ async def _log_of(work: Services, build: BuildRecord, follow: bool) -> AsyncIter
         async for message in listener.messages():
             yield message
         return
-    for message in await log.read(log.log_path(work.store.layout, build.id)):
+    for message in await read_log(work.store.layout, build.id):
         yield message
 
 
@@ -136,7 +136,7 @@ async def cancel_build(call: Call[None]) -> BuildResponse:
 
 
 async def _build(work: Services, build_id: str) -> BuildRecord:
-    await work.builds.records.catch_up()
+    await work.builds.history.catch_up()
     build = await work.store.index.builds.find(build_id)
     if build is None:
         raise LookupFailedError(f"No build has the id {build_id!r}", hint="`roost builds list` shows the latest ones.")

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from roost.daemon.builds.builds import BuildJob
 from roost.daemon.builds.credentials import require_unattended_credentials
+from roost.daemon.builds.job import BuildJob
 from roost.daemon.config.ids import new_id
 from roost.daemon.decision.facts import IMAGE_TARGETS, Request
 from roost.daemon.definitions.editables import editable_warnings

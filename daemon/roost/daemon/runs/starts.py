@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from roost.daemon.builds.builds import BuildJob
+from roost.daemon.builds.job import BuildJob
 from roost.daemon.decision.facts import IMAGE_TARGETS
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.launch.prepare import interpreter_launch, prefix_launch

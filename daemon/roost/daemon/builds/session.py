@@ -1,0 +1,271 @@
+"""One build from first to last, in reading order: plan, lock, produce, record, report."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from roost.daemon.builds.credentials import download_credentials
+from roost.daemon.builds.history import (
+    BuildHistory,
+    list_versions_sharing,
+    plan_message,
+    shared_prefix_reason,
+)
+from roost.daemon.builds.job import BuildJob
+from roost.daemon.config.dates import parse_as_of
+from roost.daemon.credentials.request import request_credentials
+from roost.daemon.credentials.substitution import mask_struct, registry_credentials
+from roost.daemon.decision.facts import Facts
+from roost.daemon.engines.engine_set import Engines
+from roost.daemon.images.jobs import ImageJob, ImageJobs, new_generation
+from roost.daemon.jobs.reporter import BuildProgress, BuildReporter, acquire_slot
+from roost.daemon.jobs.shared_task import SharedTask
+from roost.daemon.jobs.views import artifact_view, as_coded_error, build_failure_body
+from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
+from roost.daemon.locks.shared_locks import LockPublication, PublishResult
+from roost.daemon.locks.solve import solve_lock
+from roost.daemon.oci.target_platforms import local_platform, split_platform
+from roost.daemon.planning.planner import Planner, PlanWithFacts
+from roost.daemon.prefixes.builds import PrefixBuilds, PrefixRequest, PrefixResult
+from roost.model.errors import BuildCancelledError, CodedError, LookupFailedError
+from roost.model.locks.lock import Lock, lock_digest
+from roost.model.records import Generation
+from roost.store.cancellation import finish_despite_cancel
+from roost.store.store import Store
+from roost.wire.builds import BuildResult, Message
+from roost.wire.plans import Reason
+
+
+@dataclass(frozen=True)
+class SessionParts:
+    """The parts that every build uses."""
+
+    store: Store
+    engines: Engines
+    planner: Planner
+    launches: LaunchFolder
+    prefixes: PrefixBuilds
+    images: ImageJobs
+    history: BuildHistory
+    generation_slots: WeakValueDictionary[tuple[str, str], asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    """Held by the build that gives a definition its next generation, by definition digest and scope."""
+
+
+class BuildSession:
+    """One build that is running. ``run`` is called once."""
+
+    def __init__(self, parts: SessionParts, task: SharedTask[BuildResult], job: BuildJob) -> None:
+        self._parts = parts
+        self._index = parts.store.index
+        self._locks = parts.planner.shared_locks
+        self._task = task
+        self._job = job
+        self._reporter = BuildReporter(task.publish)
+        self.build = job.new_record()
+
+    async def run(self, planned: PlanWithFacts | None) -> BuildResult:
+        """Build. The first message is ``build``; the last is ``result`` or ``error``, whatever happens.
+
+        ``planned``: the plan of the request that began the build; ``None`` if another build has ended since.
+        """
+        self._task.publish(Message(event="build", id=self.build.id, source=self._job.resolved.source))
+        try:
+            return await self._run_recorded(planned)
+        except asyncio.CancelledError:
+            error: CodedError = BuildCancelledError("The build was cancelled", hint="Nothing half-made was kept.")
+            self._publish_error(error)
+            raise error from None
+        except Exception as failure:
+            error = as_coded_error(failure)
+            self._publish_error(error)
+            raise error from failure
+
+    async def _run_recorded(self, planned: PlanWithFacts | None) -> BuildResult:
+        """Build, from the row that says that it began to the row that says how it ended."""
+        started, job, history = time.monotonic(), self._job, self._parts.history
+        planned = planned or await self._plan()
+        try:
+            await _complete(history.begin(self.build, job.resolved))
+            self._task.publish(plan_message(planned, job.resolved))
+            result = await self._build(planned)
+        except BaseException as error:
+            await _complete(self._record_failure(error, started))
+            raise
+        with suppress(asyncio.CancelledError):  # too late: it is ready
+            await _complete(history.end(self.build, "succeeded", started))
+        self._task.publish(Message(event="result", result=result))
+        return result
+
+    # -------------------------------------------------------------------- plan
+    async def _plan(self) -> PlanWithFacts:
+        return await self._parts.planner.plan(self._job.resolved, self._job.request, self._job.what)
+
+    async def _build(self, planned: PlanWithFacts) -> BuildResult:
+        """Lock and produce. Builds that add a generation to a definition go one at a time: a definition keeps the lock
+        that it was given first, and two requests for a new generation get two numbers."""
+        job = self._job
+        if planned.facts.generation is not None and not job.new_generation:
+            return await self._lock_and_produce(planned)
+        slot = self._parts.generation_slots.setdefault(job.generation_key, asyncio.Lock())
+        async with acquire_slot(slot, self._task.publish):
+            if not job.new_generation and await self._index.generations.find_current(*job.generation_key) is not None:
+                planned = await self._plan()  # another build finished first
+            return await self._lock_and_produce(planned)
+
+    async def _lock_and_produce(self, planned: PlanWithFacts) -> BuildResult:
+        job, facts = self._job, planned.facts
+        lock, is_solved = await self._lock(facts)
+        moves_current = job.new_generation or (job.what.lock is not None and facts.generation is None)
+        if is_solved:
+            result, reasons = await self._produce_and_publish(planned, lock, moves_current=moves_current)
+        else:
+            result = await self._produce(planned, lock, moves_current=moves_current)
+            reasons = await self._locks.standing(job.resolved, job.what, facts)
+        if job.new_generation:
+            moved = await list_versions_sharing(self._index, job.resolved.digest)
+            result = msgspec.structs.replace(result, moved=moved)
+        return msgspec.structs.replace(result, reasons=[*result.reasons, *reasons])
+
+    # -------------------------------------------------------------------- lock
+    async def _lock(self, facts: Facts) -> tuple[Lock, bool]:
+        """Return the lock to build, and whether it was solved for here.
+
+        In this order: 1. the lock of the generation; 2. a lock that somebody shared; 3. a new solve, unless somebody
+        shared a lock meanwhile. A new generation is always solved for.
+        """
+        job = self._job
+        progress = BuildProgress(self._task.publish, job.what.environ)
+        if job.new_generation:
+            return await self._solve(progress), True
+        if facts.generation is not None:
+            lock = await self._index.locks.find(facts.generation.lock_digest)
+            if lock is not None:
+                return lock, False
+        if shared := await self._locks.take(job.resolved, job.what, progress):
+            return shared, False
+        if job.what.lock is not None:
+            raise LookupFailedError(
+                f"No registry has lock {job.what.lock} any more", hint="Try again, or leave it out."
+            )
+        solved = await self._solve(progress)
+        if shared := await self._locks.take(job.resolved, job.what, progress, fresh=True):
+            return shared, False
+        return solved, True
+
+    async def _solve(self, progress: BuildProgress) -> Lock:
+        job = self._job
+        solve = msgspec.structs.replace(
+            self._parts.planner.solve_job(job.resolved, job.what),
+            as_of=parse_as_of(job.request.as_of),
+            allow_builds=split_platform(job.resolved.platform)[0] == split_platform(local_platform({}))[0],
+        )
+        lock = await solve_lock(self._parts.engines, solve, progress)
+        await progress.record(self._index)
+        return lock
+
+    # ----------------------------------------------------------------- produce
+    async def _produce_and_publish(
+        self, planned: PlanWithFacts, lock: Lock, *, moves_current: bool
+    ) -> tuple[BuildResult, tuple[Reason, ...]]:
+        """Produce from a lock that was solved for here, and publish the lock once its packages are known to install;
+        if another machine's lock was published first, that is adopted as the current generation."""
+        async with LockPublication(partial(self._publish_lock, lock), self._reporter.lock_installs) as publication:
+            result = await self._produce(planned, lock, moves_current=moves_current)
+            published = await publication.outcome()
+        if published.instead is not None:
+            result = await self._produce(planned, published.instead, moves_current=True)
+        return result, published.reasons
+
+    async def _publish_lock(self, lock: Lock) -> PublishResult:
+        job = self._job
+        progress = BuildProgress(self._task.publish, job.what.environ)
+        return await self._locks.offer(job.resolved, job.what, lock, progress, rebuild=job.new_generation)
+
+    async def _produce(self, planned: PlanWithFacts, lock: Lock, *, moves_current: bool) -> BuildResult:
+        await self._index.builds.update(self.build.id, state="building", lock_digest=lock_digest(lock))
+        if self._job.resolved.is_image:
+            return await self._produce_image(planned, lock)
+        return await self._produce_prefix(planned, lock, moves_current=moves_current)
+
+    async def _produce_prefix(self, planned: PlanWithFacts, lock: Lock, *, moves_current: bool) -> BuildResult:
+        job, started, digest = self._job, time.monotonic(), lock_digest(lock)
+        adds = planned.facts.generation is None or job.new_generation
+        request = PrefixRequest(
+            lock=lock,
+            build_id=self.build.id,
+            generation=new_generation(job.resolved, job.request) if adds else None,
+            credentials=await download_credentials(self._parts.engines, job.resolved, job.what.environ, lock),
+            environ=job.what.environ,
+        )
+        # While the current generation of a definition moves, no launch plan may remain that names the old one.
+        async with invalidate_launch_plans(self._parts.launches) if moves_current else nullcontext():
+            prefix = await self._parts.prefixes.ensure(request, self._task.publish)
+            generation = await self._record_generation(planned.facts, request, prefix)
+        await self._index.builds.update(self.build.id, generation=generation.number, artifact_id=prefix.artifact.id)
+        return BuildResult(
+            id=self.build.id,
+            state="not-needed" if prefix.reused else "succeeded",
+            definition_digest=job.resolved.digest,
+            lock_digest=digest,
+            generation=generation.number,
+            artifacts=[artifact_view(prefix.artifact)],
+            seconds=round(time.monotonic() - started, 3),
+            reasons=[*planned.plan.reasons, *([shared_prefix_reason(digest)] if prefix.reused else [])],
+        )
+
+    async def _record_generation(self, facts: Facts, request: PrefixRequest, prefix: PrefixResult) -> Generation:
+        """Return the generation of ``prefix``: 1. the one that was requested; 2. the one that was recorded with the
+        prefix; 3. a new one, if the prefix was ready already or was built for somebody else."""
+        generations = self._index.generations
+        if request.generation is None:
+            assert facts.generation is not None
+            return facts.generation
+        if prefix.recorded == request.generation:
+            recorded = await generations.find_current(*self._job.generation_key)
+            assert recorded is not None
+            return recorded
+        return await generations.add(request.generation, request.lock)
+
+    async def _produce_image(self, planned: PlanWithFacts, lock: Lock) -> BuildResult:
+        job, environ = self._job, self._job.what.environ
+        image = ImageJob(
+            resolved=job.resolved,
+            request=job.request,
+            facts=planned.facts,
+            pulls=planned.plan.action == "pull-image",
+            lock=lock,
+            defaults=job.resolved.defaults,
+            build_id=self.build.id,
+            anew=job.new_generation,
+            exact=job.pinned,
+            push=job.push,
+            credentials=await download_credentials(self._parts.engines, job.resolved, environ, lock),
+            environ=environ,
+        )
+        with request_credentials(registry_credentials(job.resolved.parsed.credentials, environ, all_needed=True)):
+            result = await self._parts.images.make(image, self._reporter)
+        return msgspec.structs.replace(result, reasons=[*planned.plan.reasons, *result.reasons])
+
+    # ------------------------------------------------------- record and report
+    async def _record_failure(self, error: BaseException, started: float) -> None:
+        cancelled = isinstance(error, asyncio.CancelledError)
+        failure = BuildCancelledError("The build was cancelled") if cancelled else as_coded_error(error)
+        body = mask_struct(build_failure_body(failure), self._job.what.environ)
+        await self._parts.history.end(self.build, "cancelled" if cancelled else "failed", started, body)
+
+    def _publish_error(self, error: CodedError) -> None:
+        body = mask_struct(build_failure_body(error), self._job.what.environ)
+        self._task.publish(Message(event="error", error=body))
+
+
+async def _complete(step: Coroutine[object, object, None]) -> None:
+    """Run ``step`` to its end even if the build is cancelled meanwhile."""
+    await finish_despite_cancel(asyncio.create_task(step))
