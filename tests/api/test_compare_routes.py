@@ -7,7 +7,7 @@ import hashlib
 from typing import Any
 
 from roost.daemon.oci.target_platforms import local_platform
-from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, Provider, lock_digest
+from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, Provider, digest_lock
 from roost.model.records import Generation, NewGeneration
 
 HERE = local_platform({})
@@ -104,7 +104,7 @@ async def test_two_generations_of_one_version(served: Any) -> None:
     for version in ("1", "2"):
         await add(served, digest, HERE, lock_of(a=version))
     old = {"cwd": "/tmp", "environment": "train", "generation": 1}
-    for side in (old, {"cwd": "/tmp", "environment": "train", "lock": lock_digest(lock_of(a="1"))}):
+    for side in (old, {"cwd": "/tmp", "environment": "train", "lock": digest_lock(lock_of(a="1"))}):
         body = {"cwd": "/tmp", "before": side, "after": "train"}
         status, answer = await served.request("POST", "/v1/diffs", json=body)
         assert (status, answer["definition"], answer["before"]["generation"]) == (200, [], 1)
@@ -168,7 +168,7 @@ async def test_two_who_go_back_at_once_go_back_twice(served: Any) -> None:
     kinds = [event.kind for event in await served.store.index.events.list_since(0)]
     assert kinds.count("generation-promoted") == 2
     current = await served.store.index.generations.find_current(digest, HERE)
-    assert current.lock_digest == lock_digest(lock_of(a="1"))
+    assert current.lock_digest == digest_lock(lock_of(a="1"))
 
 
 async def test_pages_of_versions_know_what_the_last_one_shown_changed(served: Any) -> None:

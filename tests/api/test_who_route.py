@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel, lock_digest
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel, digest_lock
 from roost.model.records import NewGeneration, RunRecord
 
 NOW = "2026-01-01T00:00:00Z"
@@ -37,7 +37,7 @@ async def filled(served: Any) -> Any:
     await index.runs.insert(
         RunRecord(
             id="r1", state="succeeded", target="local", command=("python",), cwd="/", definition_digest="sha256:d",
-            settings_digest="s", created=NOW, lock_digest=lock_digest(lock("1.26.3")), environment_name="train",
+            settings_digest="s", created=NOW, lock_digest=digest_lock(lock("1.26.3")), environment_name="train",
             environment_version=2,
         )
     )  # fmt: skip

@@ -71,7 +71,7 @@ async def plans(store, number, path):
     async def fill(prefix):
         python = os.path.join(prefix, "python")
         await asyncio.to_thread(shutil.copy, sys.executable, python)
-        return Filled(guards=(FileStamp(path=python, identity=stamp(python)),) * 5)
+        return Filled(stamps=(FileStamp(path=python, identity=stamp(python)),) * 5)
 
     await store.artifacts.publish_prefix(lock=lock, generation=new, build_id="b", fill=fill)
     seconds = []

@@ -26,8 +26,8 @@ from bench_index import NOW, PLATFORM
 from bench_who import new_lock
 from tests.bench.measuring import Served, folder, in_turns, line, served
 
+from roost.model.canonical.form import canonicalise_definition, canonicalise_settings, digest_bytes
 from roost.model.definition import Conda, Defaults, Definition, Pip, PipItem, Settings
-from roost.model.forms.canonical import canonical, digest_of, settings_canonical
 from roost.model.records import EnvironmentBody, NewGeneration
 from roost.store.store import Store
 
@@ -50,8 +50,8 @@ def name_of(environment):
 
 def environments(connection, start, stop, versions):
     settings = Settings(variables={"OMP_NUM_THREADS": "4"})
-    form = settings_canonical(settings)
-    digest = digest_of(form)
+    form = canonicalise_settings(settings)
+    digest = digest_bytes(form)
     connection.execute("INSERT OR IGNORE INTO settings VALUES (?, ?, ?)", (digest, zlib.compress(form), NOW))
     for environment in range(start, stop):
         row = (environment + 1, name_of(environment), NOW)
@@ -63,15 +63,15 @@ def environments(connection, start, stop, versions):
 
 def add_version(connection, environment, version, settings, settings_digest, number):
     content = definition(environment, version)
-    form = canonical(content, Defaults())
+    form = canonicalise_definition(content, Defaults())
     body = msgspec.json.encode(EnvironmentBody(definition=content, settings=settings), order="sorted")
     connection.execute(
         "INSERT INTO definitions (digest, canonical, created) VALUES (?, ?, ?)",
-        (digest_of(form), zlib.compress(form, 1), NOW),
+        (digest_bytes(form), zlib.compress(form, 1), NOW),
     )
     connection.execute(
         "INSERT INTO bodies VALUES (?, ?, ?, ?, ?)",
-        (number, digest_of(body), digest_of(form), settings_digest, zlib.compress(body, 1)),
+        (number, digest_bytes(body), digest_bytes(form), settings_digest, zlib.compress(body, 1)),
     )
     row = (environment + 1, version, number, NOW)
     connection.execute("INSERT INTO versions VALUES (?, ?, ?, 'system-managed', ?, 0, NULL)", row)
@@ -84,7 +84,7 @@ async def fill(root, count, versions):
         for start in range(0, count, 50):
             await store.index.database.write(environments, start, min(count, start + 50), versions)
         for version in (1, versions):
-            digest = digest_of(canonical(definition(count // 2, version), Defaults()))
+            digest = digest_bytes(canonicalise_definition(definition(count // 2, version), Defaults()))
             new = NewGeneration(definition_digest=digest, platform=PLATFORM)
             await store.index.generations.add(new, new_lock(random.Random(version), version, 200))
         print(f"filled {count:,} environments in {time.perf_counter() - began:.0f} s", file=sys.stderr)

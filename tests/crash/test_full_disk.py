@@ -13,7 +13,7 @@ from roost.daemon.jobs.events import Events
 from roost.daemon.workspace.local_content import keep
 from roost.model.definition import Definition, Pip, PipItem
 from roost.model.errors import StoreFullError
-from roost.model.locks.lock import CondaPackage, CondaPython, Lock, lock_digest
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock, digest_lock
 from roost.model.records import BuildRecord, NewGeneration
 from roost.store.artifacts.publish import Filled
 from roost.store.disk.layout import Layout
@@ -102,7 +102,7 @@ async def test_full_at_the_commit(small):
         await store.artifacts.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=filling)
     facts = await store.index.load_facts("sha256:d", "linux-64")
     assert (facts.generation, facts.artifact) == (None, None)
-    assert await store.index.locks.find(lock_digest(lock)) is None
+    assert await store.index.locks.find(digest_lock(lock)) is None
     assert (os.listdir(store.layout.prefixes), os.listdir(store.layout.trash)) == ([], [])
     os.unlink(f"{small}/other")
     artifact = await store.artifacts.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=fill)

@@ -13,10 +13,10 @@ from tests.support.conda_tools import engine, solve
 
 from roost.daemon.engines.conda.activation import compute_activation
 from roost.daemon.engines.conda.errors import ActivationError
-from roost.model.records import Change
+from roost.model.records import VariableChange
 
 
-def replay(changes: tuple[Change, ...], environ: Mapping[str, str]) -> dict[str, str]:
+def replay(changes: tuple[VariableChange, ...], environ: Mapping[str, str]) -> dict[str, str]:
     """The changes made on an environment, as clients make them."""
     result = dict(environ)
     for change in changes:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from roost.model.canonical.form import digest_definition
 from roost.model.definition import (
     Base,
     Conda,
@@ -26,12 +27,10 @@ from roost.model.definition import (
     Settings,
     Spark,
 )
-from roost.model.forms.canonical import definition_digest
-from roost.model.readers.read import read
-from roost.model.readers.source import Source
-from roost.model.syntax.pip_lines import read_line
-from roost.model.writers.parts import ExportSource
-from roost.model.writers.write import write
+from roost.model.readers.read import read_definition
+from roost.model.readers.source import DefinitionSource
+from roost.model.syntax.pip_lines import parse_pip_line
+from roost.model.writers.write import ExportSource, write_export
 from roost.store.sources.files import LocalFiles
 
 CORPUS = Path(__file__).parents[3] / "shared/corpus"
@@ -134,7 +133,7 @@ def loaded(azure, *folders: Path) -> list[dict]:
     for environment in environments:
         for member in environment["python"].get("condaDependencies", {}).get("dependencies", []):
             if isinstance(member, dict):
-                member["pip"] = [read_line(text).text for text in member["pip"]]
+                member["pip"] = [parse_pip_line(text).text for text in member["pip"]]
         for secret in ("username", "password"):
             environment["docker"]["baseImageRegistry"][secret] = None
     return environments
@@ -142,7 +141,7 @@ def loaded(azure, *folders: Path) -> list[dict]:
 
 def exported(definition: Definition, settings: Settings, name: str | None, folder: Path) -> None:
     folder.mkdir(parents=True)
-    for file, content in write(
+    for file, content in write_export(
         "azure", ExportSource(definition=definition, settings=settings, name=name)
     ).files.items():
         (folder / file).write_bytes(content)
@@ -152,11 +151,11 @@ def assert_both_ways(azure, folders: list[Path], tmp_path: Path) -> None:
     """Azure reads of what roost wrote what it read of the original, and so does roost."""
     written = []
     for number, folder in enumerate(folders):
-        parsed = read(Source(path=str(folder)), LocalFiles())
+        parsed = read_definition(DefinitionSource(path=str(folder)), LocalFiles())
         written.append(tmp_path / f"written{number}")
         exported(parsed.definition, parsed.settings, parsed.name, written[-1])
-        again = read(Source(path=str(written[-1])), LocalFiles())
-        assert definition_digest(again.definition, Defaults()) == definition_digest(parsed.definition, Defaults())
+        again = read_definition(DefinitionSource(path=str(written[-1])), LocalFiles())
+        assert digest_definition(again.definition, Defaults()) == digest_definition(parsed.definition, Defaults())
         assert (again.settings, again.name) == (parsed.settings, parsed.name)
     for before, after in zip(loaded(azure, *folders), loaded(azure, *written), strict=True):
         assert after == before
@@ -167,12 +166,12 @@ def test_what_azure_saved_survives(azure, tmp_path):
     folders = [tmp_path / name for name in ("plain", "full", "built")]
     assert (folders[2] / "BaseDockerfile").exists()
     assert_both_ways(azure, folders, tmp_path)
-    full = read(Source(path=str(folders[1])), LocalFiles()).definition
+    full = read_definition(DefinitionSource(path=str(folders[1])), LocalFiles()).definition
     assert full.base is not None
     assert (full.base.image, full.base.platform) == ("r.example/a/b:1", "linux/arm64")
     assert full.r is not None
     assert full.r.cran == ("dplyr=1.0 @ https://cran.example",)
-    built = read(Source(path=str(folders[2])), LocalFiles())
+    built = read_definition(DefinitionSource(path=str(folders[2])), LocalFiles())
     assert built.settings.interpreter == "/opt/python"
 
 

@@ -15,7 +15,7 @@ from blockbuster import blockbuster_ctx
 from tests.support.conda_tools import FORGE, SECOND, engine, http_channel, named, solve
 
 from roost.daemon.engines.conda.errors import ChannelMissingError, PackageDigestMismatchError, SolveError
-from roost.model.syntax.specs import MatchSpecError
+from roost.model.syntax.match_specs import MatchSpecError
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from tests.support.launching import ASKED, LaunchRoot, settled_identity
 from roost.daemon.definitions.stamps import is_stable, is_unchanged, stamp, stamp_in_prefix
 from roost.daemon.launch.folder import LaunchFolder, find_tools
 from roost.daemon.launch.plan import plan_key
-from roost.model.records import Change, FileStamp
+from roost.model.records import FileStamp, VariableChange
 from roost.store.sources.discover import script_of
 
 PRINT = ("python", "-c", "import sys; print(sys.prefix)")
@@ -331,12 +331,12 @@ def test_a_folder_named_like_a_key_is_not_taken_for_one(root):
 
 def test_activation_and_then_variables_are_replayed(roots):
     changes = (
-        Change(name="PATH", action="prepend", value=str(roots.prefix / "bin")),
-        Change(name="A", action="set", value="it's `x` $HOME\nline"),
-        Change(name="B", action="unset"),
-        Change(name="C", action="append", value="tail", separator=";"),
-        Change(name="D", action="prepend", value="head"),
-        Change(name="E", action="set", value="activation"),
+        VariableChange(name="PATH", action="prepend", value=str(roots.prefix / "bin")),
+        VariableChange(name="A", action="set", value="it's `x` $HOME\nline"),
+        VariableChange(name="B", action="unset"),
+        VariableChange(name="C", action="append", value="tail", separator=";"),
+        VariableChange(name="D", action="prepend", value="head"),
+        VariableChange(name="E", action="set", value="activation"),
     )
     roots.leave(list(PRINT), changes=changes, variables={"E": "variable"})
     show = "import os; print([os.environ.get(n) for n in 'ABCDE'])"

@@ -1,7 +1,7 @@
 """Digests that must never change: ``vectors.json`` holds files, their canonical forms and their digests, spelled out.
 
 A vector that fails here is not to be mended by writing the new digest into it. A change of the canonical form needs a
-new format number, and the old one must stay readable (``roost.model.forms.canonical``).
+new format number, and the old one must stay readable (``roost.model.canonical.form``).
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from roost.model.definition import Defaults, Definition, Settings
-from roost.model.forms.canonical import (
-    canonical,
-    definition_digest,
-    from_canonical,
-    settings_canonical,
-    settings_digest,
+from roost.model.canonical.form import (
+    canonicalise_definition,
+    canonicalise_settings,
+    digest_definition,
+    digest_settings,
+    parse_canonical,
 )
-from roost.model.readers.read import read
-from roost.model.readers.source import Source
+from roost.model.definition import Defaults, Definition, Settings
+from roost.model.readers.read import read_definition
+from roost.model.readers.source import DefinitionSource
 from roost.store.sources.files import LocalFiles
 
 VECTORS = json.loads((Path(__file__).parent / "vectors.json").read_text(encoding="utf-8"))
@@ -35,7 +35,7 @@ def parsed(vector: dict, folder: Path) -> tuple[Definition, Settings]:
     for name, content in vector["files"].items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content.encode())
-    read_one = read(Source(path=os.path.normpath(folder / vector["read"])), LocalFiles())
+    read_one = read_definition(DefinitionSource(path=os.path.normpath(folder / vector["read"])), LocalFiles())
     return read_one.definition, read_one.settings
 
 
@@ -43,11 +43,11 @@ def parsed(vector: dict, folder: Path) -> tuple[Definition, Settings]:
 def test_the_digest_is_what_it_always_was(vector, tmp_path):
     definition, settings = parsed(vector, tmp_path)
     defaults = msgspec.convert(vector.get("defaults", {}), Defaults)
-    form = canonical(definition, defaults)
-    assert from_canonical(form) == vector["canonical"]
-    assert definition_digest(definition, defaults) == vector["digest"]
-    assert json.loads(settings_canonical(settings)) == vector["settings"]
-    assert settings_digest(settings) == vector["settings_digest"]
+    form = canonicalise_definition(definition, defaults)
+    assert parse_canonical(form) == vector["canonical"]
+    assert digest_definition(definition, defaults) == vector["digest"]
+    assert json.loads(canonicalise_settings(settings)) == vector["settings"]
+    assert digest_settings(settings) == vector["settings_digest"]
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])

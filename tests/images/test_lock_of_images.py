@@ -18,7 +18,7 @@ from roost.daemon.locks.attest import LockJob, judge, vouch
 from roost.daemon.locks.solve import SolveJob, solve_lock
 from roost.daemon.oci.target_platforms import local_platform
 from roost.model.definition import Base, Defaults, Definition, Pip, PipItem
-from roost.model.locks.lock import lock_digest
+from roost.model.locks.lock import digest_lock
 from roost.store.disk.layout import Layout
 
 DIGEST = "sha256:" + "d" * 64
@@ -57,7 +57,7 @@ async def test_the_lock_of_a_pip_only_image_can_be_taken_by_others(engines: Engi
     pip_index.wheel("greet", "2.0", "needed>=1", "more")
     pip_index.wheel("more", "1.0")
     taken = await vouch(engines, shared, job, {}, Silent(), builds=False)
-    assert lock_digest(taken) == lock_digest(lock)
+    assert digest_lock(taken) == digest_lock(lock)
     assert [(w.name, w.version) for w in taken.wheels] == [("greet", "1.0"), ("needed", "1.5")]
     extra = msgspec.structs.replace(
         lock.wheels[0], name="more", version="1.0", file_name="more-1.0-py3-none-any.whl",

@@ -24,7 +24,7 @@ from roost.daemon.locks.artifact import SharedLock, decode, encode, lock_descrip
 from roost.daemon.oci.answers import Yes
 from roost.daemon.oci.manifests import OCI_MANIFEST, Manifest, parse_manifest
 from roost.daemon.oci.references import Reference
-from roost.model.locks.lock import Lock, lock_digest
+from roost.model.locks.lock import Lock, digest_lock
 
 ENVIRONMENT = """name: shared
 channels: [conda-forge]
@@ -280,7 +280,7 @@ async def push(client: Registry, reference: Reference, shared: SharedLock) -> No
 
 
 def decode_digest(shared: SharedLock) -> str:
-    return lock_digest(shared.lock)
+    return digest_lock(shared.lock)
 
 
 def _elsewhere(lock: Lock) -> Lock:

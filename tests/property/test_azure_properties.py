@@ -13,13 +13,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from roost.model.definition import Defaults, Parsed
+from roost.model.canonical.form import canonicalise_definition, canonicalise_settings
+from roost.model.definition import Defaults, ReadResult
 from roost.model.errors import InvalidDefinitionError
-from roost.model.forms.canonical import canonical, settings_canonical
-from roost.model.readers.read import read
-from roost.model.readers.source import Source
-from roost.model.writers.parts import ExportSource
-from roost.model.writers.write import write
+from roost.model.readers.read import read_definition
+from roost.model.readers.source import DefinitionSource
+from roost.model.writers.write import ExportSource, write_export
 from roost.store.sources.files import LocalFiles
 
 FULL: dict[str, Any] = {
@@ -90,11 +89,11 @@ def changed(form: Any, place: tuple[Any, ...], value: Any) -> None:
         form[last] = value
 
 
-def loaded(folder: Path, files: dict[str, bytes]) -> Parsed:
+def loaded(folder: Path, files: dict[str, bytes]) -> ReadResult:
     folder.mkdir()
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    return read(Source(path=str(folder)), LocalFiles())
+    return read_definition(DefinitionSource(path=str(folder)), LocalFiles())
 
 
 @hypothesis_settings(max_examples=300)
@@ -120,9 +119,11 @@ def assert_survives(base: Path, form: Any) -> InvalidDefinitionError | None:
     except InvalidDefinitionError as error:
         return error
     exported = ExportSource(definition=parsed.definition, settings=parsed.settings, name=parsed.name)
-    again = loaded(base / "two", write("azure", exported).files)
-    assert canonical(again.definition, Defaults()) == canonical(parsed.definition, Defaults())
-    assert settings_canonical(again.settings) == settings_canonical(parsed.settings)
+    again = loaded(base / "two", write_export("azure", exported).files)
+    assert canonicalise_definition(again.definition, Defaults()) == canonicalise_definition(
+        parsed.definition, Defaults()
+    )
+    assert canonicalise_settings(again.settings) == canonicalise_settings(parsed.settings)
     assert again.name == parsed.name
-    assert write("roost", exported).files["roost.toml"].startswith(b"name" if parsed.name else b"")
+    assert write_export("roost", exported).files["roost.toml"].startswith(b"name" if parsed.name else b"")
     return None

@@ -9,11 +9,11 @@ import random
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from roost.model.definition import Defaults, Parsed
-from roost.model.forms.canonical import canonical, definition_digest, settings_digest
-from roost.model.forms.differences import differences, similarity
-from roost.model.readers.read import read
-from roost.model.readers.source import Source
+from roost.model.canonical.differences import find_differences, measure_similarity
+from roost.model.canonical.form import canonicalise_definition, digest_definition, digest_settings
+from roost.model.definition import Defaults, ReadResult
+from roost.model.readers.read import read_definition
+from roost.model.readers.source import DefinitionSource
 from roost.store.sources.files import LocalFiles
 
 DEFAULTS = Defaults()
@@ -43,13 +43,13 @@ contents = st.fixed_dictionaries(
 )
 
 
-def parsed(text: str | bytes, path: str = "/project/environment.yml") -> Parsed:
+def parsed(text: str | bytes, path: str = "/project/environment.yml") -> ReadResult:
     data = text if isinstance(text, bytes) else text.encode()
-    return read(Source(path=path, data=data), LocalFiles())
+    return read_definition(DefinitionSource(path=path, data=data), LocalFiles())
 
 
 def digest(text: str | bytes, path: str = "/project/environment.yml") -> str:
-    return definition_digest(parsed(text, path).definition, DEFAULTS)
+    return digest_definition(parsed(text, path).definition, DEFAULTS)
 
 
 def plain(content: dict) -> str:
@@ -165,8 +165,8 @@ def test_variables_move_the_settings_digest_only(content):
     text = Style(random.Random(0)).file(content)
     with_more = Style(random.Random(0)).file({**content, "variables": {**content["variables"], "NEW": "1"}})
     one, other = parsed(text), parsed(with_more)
-    assert settings_digest(one.settings) != settings_digest(other.settings)
-    assert definition_digest(one.definition, DEFAULTS) == definition_digest(other.definition, DEFAULTS)
+    assert digest_settings(one.settings) != digest_settings(other.settings)
+    assert digest_definition(one.definition, DEFAULTS) == digest_definition(other.definition, DEFAULTS)
 
 
 @given(contents)
@@ -196,11 +196,11 @@ def test_requirements_mean_the_same_in_every_file_and_split_over_files(lines, da
 
 @given(contents, contents)
 def test_differences_are_empty_for_equals_only_and_turn_round(one, other):
-    first, second = (canonical(parsed(plain(content)).definition, DEFAULTS) for content in (one, other))
-    there, back = differences(first, second), differences(second, first)
+    first, second = (canonicalise_definition(parsed(plain(content)).definition, DEFAULTS) for content in (one, other))
+    there, back = find_differences(first, second), find_differences(second, first)
     assert bool(there) == bool(back) == (first != second)
-    assert 0 <= similarity(first, second) == similarity(second, first) <= 1
-    assert similarity(first, first) == 1
+    assert 0 <= measure_similarity(first, second) == measure_similarity(second, first) <= 1
+    assert measure_similarity(first, first) == 1
     assert all(entry["before"] != entry["after"] for entry in there)
 
 
@@ -211,5 +211,5 @@ def test_credentials_never_reach_the_digest(url, secret):
     with_secret, without = (json.dumps({"channels": [u], "dependencies": [u + "::six"]}) for u in (carried, bare))
     read_one = parsed(with_secret)
     assert digest(with_secret) == digest(without)
-    assert secret.encode() not in canonical(read_one.definition, DEFAULTS)
+    assert secret.encode() not in canonicalise_definition(read_one.definition, DEFAULTS)
     assert secret in "".join(read_one.credentials.values())

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roost.model.canonical.form import canonicalise_definition, canonicalise_settings, select_effective_defaults
 from roost.model.definition import (
     Base,
     Conda,
@@ -23,10 +24,9 @@ from roost.model.definition import (
     Spark,
 )
 from roost.model.errors import InvalidDefinitionError
-from roost.model.forms.canonical import canonical, counting_defaults, settings_canonical
-from roost.model.readers.document import read_document, to_document
-from roost.model.readers.read import read
-from roost.model.readers.source import Source
+from roost.model.readers.read import read_definition, read_document
+from roost.model.readers.source import DefinitionSource
+from roost.model.writers.document import to_document
 from roost.store.sources.files import LocalFiles
 
 CORPUS = Path(__file__).parents[3] / "shared/corpus/files"
@@ -84,7 +84,9 @@ settings = st.builds(
     Settings,
     variables=st.dictionaries(words, texts, max_size=3),
     container=st.builds(ContainerSettings, shm_size=st.none() | st.just("2g"), arguments=several),
-    kept=st.dictionaries(st.just("azure"), st.dictionaries(words, texts | st.booleans() | st.just({"x": ["y"]}))),
+    passthrough=st.dictionaries(
+        st.just("azure"), st.dictionaries(words, texts | st.booleans() | st.just({"x": ["y"]}))
+    ),
 )
 
 
@@ -99,8 +101,8 @@ configs = st.builds(
 def assert_same(definition: Definition, given_settings: Settings) -> None:
     document = json.loads(json.dumps(to_document(definition, given_settings, "train")))
     again = read_document(document, LocalFiles(), "/project/<train>")
-    assert canonical(again.definition, DEFAULTS) == canonical(definition, DEFAULTS)
-    assert settings_canonical(again.settings) == settings_canonical(given_settings)
+    assert canonicalise_definition(again.definition, DEFAULTS) == canonicalise_definition(definition, DEFAULTS)
+    assert canonicalise_settings(again.settings) == canonicalise_settings(given_settings)
     assert again.name == "train"
     assert (again.definition.base is None) == (definition.base is None)
 
@@ -120,11 +122,13 @@ def test_the_config_where_it_is_read_changes_nothing(
     definition: Definition, given_settings: Settings, before: Defaults, now: Defaults
 ) -> None:
     """Written whole, or only with what the config of now would say otherwise."""
-    counting = counting_defaults(definition, before)
-    for own in (counting, counting.beside(counting_defaults(definition, now))):
+    counting = select_effective_defaults(definition, before)
+    for own in (counting, counting.beside(select_effective_defaults(definition, now))):
         document = json.loads(json.dumps(to_document(definition, given_settings, "train", own)))
         again = read_document(document, LocalFiles(), "/project/<train>")
-        assert canonical(again.definition, again.defaults.over(now)) == canonical(definition, before)
+        assert canonicalise_definition(again.definition, again.defaults.over(now)) == canonicalise_definition(
+            definition, before
+        )
         assert (again.definition.base is None) == (definition.base is None)
         assert "u:p@" not in str(document.get("defaults"))
 
@@ -134,7 +138,7 @@ def test_nothing_of_real_files_is_lost() -> None:
     count = 0
     for path in sorted(p for p in CORPUS.rglob("*") if p.is_file()):
         try:
-            parsed = read(Source(path=str(path)), LocalFiles())
+            parsed = read_definition(DefinitionSource(path=str(path)), LocalFiles())
         except InvalidDefinitionError:
             continue
         assert_same(parsed.definition, parsed.settings)

@@ -5,8 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roost.model.locks.differences import applied, lock_differences, packages_of, plain_order, reversed_change
-from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel, lock_digest
+from roost.model.locks.differences import (
+    applied,
+    compare_locks,
+    compare_versions_naturally,
+    index_packages,
+    reversed_change,
+)
+from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel, digest_lock
 
 NAMES = st.sampled_from(["a", "b", "numpy", "python", "six", "x-y"])
 VERSIONS = st.sampled_from(["1", "1.0", "1.9", "1.10", "2.0rc1", "2.0", "2021.09", "odd-version", "1!3"])
@@ -50,18 +56,18 @@ LOCKS = st.builds(
 
 @given(LOCKS)
 def test_nothing_differs_from_itself(lock: Lock) -> None:
-    found = lock_differences(lock, lock, plain_order)
+    found = compare_locks(lock, lock, compare_versions_naturally)
     assert (found.packages, found.provider, found.bytes) == ((), None, 0)
-    assert found.unchanged == len(packages_of(lock))
+    assert found.unchanged == len(index_packages(lock))
 
 
 @given(LOCKS, LOCKS)
 def test_applying_the_changes_leads_from_one_to_the_other(before: Lock, after: Lock) -> None:
-    found = lock_differences(before, after, plain_order)
-    reached, wanted = applied(packages_of(before), found.packages), packages_of(after)
+    found = compare_locks(before, after, compare_versions_naturally)
+    reached, wanted = applied(index_packages(before), found.packages), index_packages(after)
     assert {key: _content(view) for key, view in reached.items()} == {k: _content(v) for k, v in wanted.items()}
     counts = [sum(c.change == kind for c in found.packages) for kind in ("added", "removed")]
-    assert len(packages_of(before)) + counts[0] - counts[1] == len(wanted)
+    assert len(index_packages(before)) + counts[0] - counts[1] == len(wanted)
 
 
 def _content(view: object) -> tuple[object, ...]:
@@ -70,12 +76,12 @@ def _content(view: object) -> tuple[object, ...]:
 
 @given(LOCKS, LOCKS)
 def test_the_way_back_is_the_same_way_reversed(before: Lock, after: Lock) -> None:
-    there = lock_differences(before, after, plain_order).packages
-    back = lock_differences(after, before, plain_order).packages
+    there = compare_locks(before, after, compare_versions_naturally).packages
+    back = compare_locks(after, before, compare_versions_naturally).packages
     assert back == tuple(map(reversed_change, there))
 
 
 @given(LOCKS, LOCKS)
 def test_equal_digests_differ_in_nothing_and_other_digests_in_something(before: Lock, after: Lock) -> None:
-    found = lock_differences(before, after, plain_order)
-    assert (lock_digest(before) == lock_digest(after)) == (not found.packages and found.provider is None)
+    found = compare_locks(before, after, compare_versions_naturally)
+    assert (digest_lock(before) == digest_lock(after)) == (not found.packages and found.provider is None)

@@ -12,12 +12,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roost.model.definition import Defaults, Parsed
+from roost.model.canonical.form import canonicalise_definition, parse_canonical
+from roost.model.definition import Defaults, ReadResult
 from roost.model.errors import InvalidDefinitionError
-from roost.model.forms.canonical import canonical, from_canonical
-from roost.model.readers.read import FORMATS, read
-from roost.model.readers.source import Source
-from roost.model.readers.toml_places import TomlText
+from roost.model.readers.read import FORMATS, read_definition
+from roost.model.readers.source import DefinitionSource
+from roost.model.readers.toml_text import TomlText
 from roost.model.syntax.urls import strip_credentials
 from roost.store.sources.files import LocalFiles
 
@@ -68,7 +68,7 @@ PIECES += [
 def reads(name: str, data: bytes, format: str | None = None) -> None:
     refusal, parsed = None, None
     try:
-        parsed = read(Source(path="/nowhere/" + name, data=data, format=format), LocalFiles())
+        parsed = read_definition(DefinitionSource(path="/nowhere/" + name, data=data, format=format), LocalFiles())
     except InvalidDefinitionError as error:
         refusal = error
     if parsed is None:
@@ -76,9 +76,9 @@ def reads(name: str, data: bytes, format: str | None = None) -> None:
         assert refusal.message
         assert refusal.location is not None, refusal.message
         return
-    msgspec.json.decode(msgspec.json.encode(parsed), type=Parsed)  # every field is of its type
-    form = canonical(parsed.definition, Defaults())
-    assert from_canonical(form)["format"] == 1
+    msgspec.json.decode(msgspec.json.encode(parsed), type=ReadResult)  # every field is of its type
+    form = canonicalise_definition(parsed.definition, Defaults())
+    assert parse_canonical(form)["format"] == 1
 
 
 @st.composite

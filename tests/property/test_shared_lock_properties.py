@@ -26,7 +26,7 @@ from roost.daemon.locks.verify_offline import LockExpectation, check_provided, m
 from roost.daemon.oci.manifests import Manifest, parse_manifest
 from roost.daemon.oci.references import parse_reference
 from roost.model.definition import PipItem
-from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, RemoteInput, Wheel, lock_digest
+from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, RemoteInput, Wheel, digest_lock
 
 FORGE = "https://conda.anaconda.org/conda-forge"
 DEFINITION = "sha256:" + "d" * 64
@@ -274,7 +274,7 @@ def test_what_is_pushed_is_read_back_and_is_the_same_on_every_machine() -> None:
     descriptor = lock_descriptor(manifest)
     data = {each.digest: content for each, content in artifact.blobs}[descriptor.digest]
     assert decode(data) == SHARED
-    assert manifest.annotations["org.roost.lock"] == lock_digest(LOCK)
+    assert manifest.annotations["org.roost.lock"] == digest_lock(LOCK)
     assert encode(decode(data)) == artifact
     other = msgspec.structs.replace(manifest, artifact_type="application/vnd.other")
     for strange in (other, msgspec.structs.replace(manifest, layers=()), msgspec.structs.replace(

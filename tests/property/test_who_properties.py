@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roost.model.definition import Definition, Settings
-from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel, lock_digest
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel, digest_lock
 from roost.model.package_uses import UsePage
 from roost.model.records import Artifact, EnvironmentBody, ImageRecord, NewGeneration, NewVersion, RunRecord
 from roost.model.syntax.pip_lines import normalise_name
@@ -107,21 +107,21 @@ class Indexed:
         images.put_image(
             self.connection,
             ImageRecord(
-                key=f"{key}-{lock_digest(self.chosen(number))}", config_digest=f"sha256:c{self.made}",
-                definition_digest="sha256:d", lock_digest=lock_digest(self.chosen(number)), platform="linux-64",
+                key=f"{key}-{digest_lock(self.chosen(number))}", config_digest=f"sha256:c{self.made}",
+                definition_digest="sha256:d", lock_digest=digest_lock(self.chosen(number)), platform="linux-64",
                 base_digest="sha256:b", name=f"roost/x:{key}",
             ),
         )  # fmt: skip
 
     def do_prefix(self, number):
-        key = lock_digest(self.chosen(number))
+        key = digest_lock(self.chosen(number))
         made = Artifact(id=f"p{self.made}", kind="prefix", key=key, platform="", state="building", path=f"/{self.made}")
         artifacts.insert_building(self.connection, made, "b")
         if artifacts.find_ready_artifact(self.connection, "prefix", key) is None:
             artifacts.mark_ready(self.connection, made)
 
     def do_delete(self, number):
-        found = artifacts.find_ready_artifact(self.connection, "prefix", lock_digest(self.chosen(number)))
+        found = artifacts.find_ready_artifact(self.connection, "prefix", digest_lock(self.chosen(number)))
         if found and number % 2:
             artifacts.delete_artifact_row(self.connection, found.id)
         elif found:
@@ -133,7 +133,7 @@ class Indexed:
             RunRecord(
                 id=f"r{self.made}", state="running", target="local", command=("x",), cwd="/", created=NOW,
                 definition_digest="sha256:d", settings_digest="sha256:s", environment_name="m", environment_version=1,
-                lock_digest=None if number is None else lock_digest(self.chosen(number)),
+                lock_digest=None if number is None else digest_lock(self.chosen(number)),
             ),
         )  # fmt: skip
 
@@ -141,7 +141,7 @@ class Indexed:
         """A run learns its lock after it was written down."""
         row = self.connection.execute("SELECT id FROM runs LIMIT 1").fetchone()
         if row:
-            fields = {"lock_digest": lock_digest(self.chosen(number)), "state": "succeeded"}
+            fields = {"lock_digest": digest_lock(self.chosen(number)), "state": "succeeded"}
             records.update_record(self.connection, RunRecord, row["id"], fields)
 
 

@@ -11,26 +11,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roost.model.canonical.form import canonicalise_definition, canonicalise_settings
 from roost.model.definition import (
     Base,
     Conda,
     ContainerSettings,
     Defaults,
     Definition,
-    Parsed,
     Pip,
     PipItem,
     Python,
     R,
+    ReadResult,
     Settings,
     Spark,
 )
 from roost.model.errors import CodedError
-from roost.model.forms.canonical import canonical, settings_canonical
-from roost.model.readers.read import read
-from roost.model.readers.source import Source
-from roost.model.writers.parts import ExportSource, Written
-from roost.model.writers.write import FORMATS, write
+from roost.model.readers.read import read_definition
+from roost.model.readers.source import DefinitionSource
+from roost.model.writers.write import EXPORT_FORMATS, ExportedFiles, ExportSource, write_export
 from roost.store.sources.files import LocalFiles
 
 CORPUS = Path(__file__).parents[3] / "shared/corpus"
@@ -122,23 +121,23 @@ kept = st.sampled_from(
 )
 
 
-def again(written: Written) -> Parsed:
+def again(written: ExportedFiles) -> ReadResult:
     """What the reader makes of what was written."""
     folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
     try:
         for name, content in {**written.files, **dict.fromkeys(written.copies, WHEEL)}.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
-        return read(Source(path=str(folder / next(iter(written.files)))), LocalFiles())
+        return read_definition(DefinitionSource(path=str(folder / next(iter(written.files)))), LocalFiles())
     finally:
         shutil.rmtree(folder)
 
 
 def assert_same(format: str, definition: Definition, settings: Settings) -> None:
     exported = ExportSource(definition=definition, settings=settings, name="train")
-    parsed = again(write(format, exported))
-    assert canonical(parsed.definition, DEFAULTS) == canonical(definition, DEFAULTS)
-    assert settings_canonical(parsed.settings) == settings_canonical(settings)
+    parsed = again(write_export(format, exported))
+    assert canonicalise_definition(parsed.definition, DEFAULTS) == canonicalise_definition(definition, DEFAULTS)
+    assert canonicalise_settings(parsed.settings) == canonicalise_settings(settings)
     assert parsed.name == "train"
 
 
@@ -150,15 +149,15 @@ def of(definition: Definition, **fields: object) -> Settings:
 
 @given(azure_definitions, variables, containers, kept)
 def test_azures_folder_loses_nothing(definition, given_variables, container, given_kept):
-    settings = of(definition, variables=given_variables, container=container, kept=given_kept)
+    settings = of(definition, variables=given_variables, container=container, passthrough=given_kept)
     if "docker" in given_kept.get("azure", {}).get("null", []) and definition.base is None:
         container = ContainerSettings()  # what was null and is null again
     if definition.base is not None and definition.base.image and "docker" in given_kept.get("azure", {}):
         address = given_kept["azure"]["docker"].get("baseImageRegistry", {}).get("address")
         if address:  # its place is in front of the image: another image forgets it
             return
-    parsed = again(write("azure", ExportSource(definition=definition, settings=settings, name="train")))
-    assert canonical(parsed.definition, DEFAULTS) == canonical(definition, DEFAULTS)
+    parsed = again(write_export("azure", ExportSource(definition=definition, settings=settings, name="train")))
+    assert canonicalise_definition(parsed.definition, DEFAULTS) == canonicalise_definition(definition, DEFAULTS)
     assert parsed.settings.variables == given_variables
     assert parsed.settings.container == settings.container
     assert parsed.settings.interpreter == settings.interpreter
@@ -180,31 +179,33 @@ def test_azures_yaml_loses_nothing_that_it_can_say(definition, given_variables):
 
 @given(azure_definitions, variables, containers, kept)
 def test_roosts_own_file_loses_nothing(definition, given_variables, container, given_kept):
-    assert_same("roost", definition, of(definition, variables=given_variables, container=container, kept=given_kept))
+    assert_same(
+        "roost", definition, of(definition, variables=given_variables, container=container, passthrough=given_kept)
+    )
 
 
 @pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")
 @pytest.mark.parametrize("format", ["azure", "conda", "azure-v2", "roost"])
 def test_real_files_come_back_the_same_or_with_a_word_on_what_is_lost(format):
-    assert format in FORMATS
+    assert format in EXPORT_FORMATS
     same = changed = 0
     for path in sorted(path for path in CORPUS.rglob("*") if path.is_file()):
         try:
-            parsed = read(Source(path=str(path)), LocalFiles())
+            parsed = read_definition(DefinitionSource(path=str(path)), LocalFiles())
             exported = ExportSource(definition=parsed.definition, settings=parsed.settings, name=parsed.name or "x")
-            written = write(format, exported)
+            written = write_export(format, exported)
         except CodedError:
             continue
         if any(item.path or item.digest for item in parsed.definition.pip.requirements if item.kind != "requirements"):
             continue  # what lies beside it is not in the corpus
         if any(copy.folder for copy in written.copies.values()):
             continue
-        digest = canonical(again(written).definition, DEFAULTS)
+        digest = canonicalise_definition(again(written).definition, DEFAULTS)
         lost = [warning.code for warning in written.warnings if warning.code in ("export-lossy", "export-changed")]
         if lost:
             changed += 1
         else:
-            assert digest == canonical(parsed.definition, DEFAULTS), path
+            assert digest == canonicalise_definition(parsed.definition, DEFAULTS), path
             same += 1
     assert same > 80
     assert (changed == 0) == (format == "roost")

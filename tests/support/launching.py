@@ -14,7 +14,7 @@ from pathlib import Path
 from roost.daemon.definitions.stamps import stamp
 from roost.daemon.launch.folder import LaunchFolder, find_tools
 from roost.daemon.launch.plan import LaunchPlan, config_path, plan_key
-from roost.model.records import Change, FileStamp
+from roost.model.records import FileStamp, VariableChange
 
 LAUNCHER = Path(__file__).parents[2] / "client" / "bin" / "roost"
 ASKED = 99
@@ -83,8 +83,8 @@ class LaunchRoot:
             "guards": self.guards(),
             "lease": str(self.lease),
             "changes": (
-                Change(name="PATH", action="prepend", value=str(self.prefix / "bin")),
-                Change(name="CONDA_PREFIX", action="set", value=str(self.prefix)),
+                VariableChange(name="PATH", action="prepend", value=str(self.prefix / "bin")),
+                VariableChange(name="CONDA_PREFIX", action="set", value=str(self.prefix)),
             ),
             "variables": {},
             "python": str(self.python),

@@ -14,7 +14,7 @@ import sys
 import traceback
 
 from roost.model.errors import BuildError
-from roost.model.locks.lock import CondaPackage, CondaPython, Lock, lock_digest
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock, digest_lock
 from roost.model.records import BuildRecord, NewGeneration
 from roost.store.artifacts.publish import Filled
 from roost.store.store import Store
@@ -56,12 +56,12 @@ async def recover(store):
 
 
 async def delete(store):
-    ready = await store.index.artifacts.find_ready("prefix", lock_digest(lock_of("a")))
+    ready = await store.index.artifacts.find_ready("prefix", digest_lock(lock_of("a")))
     assert await store.artifacts.delete(ready.id)
 
 
 async def retire(store):
-    ready = await store.index.artifacts.find_ready("prefix", lock_digest(lock_of("a")))
+    ready = await store.index.artifacts.find_ready("prefix", digest_lock(lock_of("a")))
     assert await store.artifacts.retire_prefix(ready.id)
 
 
@@ -82,7 +82,7 @@ async def churn(store):
     signal.setitimer(signal.ITIMER_REAL, float(os.environ["CHURN_SECONDS"]))
     while True:
         for name in "abc":
-            ready = await store.index.artifacts.find_ready("prefix", lock_digest(lock_of(name)))
+            ready = await store.index.artifacts.find_ready("prefix", digest_lock(lock_of(name)))
             if ready is None:
                 await publish(store, name)
             else:

@@ -1,6 +1,6 @@
 """What a user wrote, parsed: the definition (what is built) and the settings (how it is run).
 
-These are plain values. Readers (``roost.model.readers``) make them from files, ``roost.model.forms.canonical`` writes
+These are plain values. Readers (``roost.model.readers``) make them from files, ``roost.model.canonical.form`` writes
 them in their canonical form, engines execute them. Fields that affect no build (absolute paths, where a line stood)
 are marked "not digested"; all others are.
 """
@@ -126,7 +126,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     container: ContainerSettings = ContainerSettings()
     interpreter: str | None = None
     """Of a user-managed definition: ``Definition.python.interpreter``, which is a setting and not part of a build."""
-    kept: dict[str, dict[str, Any]] = {}
+    passthrough: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict, name="kept")
     """By tool (``azure``), what its file says and roost does not act on: JSON values without nulls or credentials. They
     survive until the environment is exported to that tool's format again."""
 
@@ -139,7 +139,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     location: Location | None = None
 
 
-class Input(msgspec.Struct, frozen=True, kw_only=True):
+class InputFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file that was read for a definition (or looked for and not there: ``digest`` is ``None``)."""
 
     path: str
@@ -154,7 +154,7 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     index: str = "pypi"
 
 
-class OwnDefaults(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DefaultOverrides(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Defaults that a definition brings along, and that go before those of a machine."""
 
     channels: tuple[str, ...] = ()
@@ -169,21 +169,21 @@ class OwnDefaults(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             index=self.index or defaults.index,
         )
 
-    def beside(self, other: OwnDefaults) -> OwnDefaults:
+    def beside(self, other: DefaultOverrides) -> DefaultOverrides:
         """What is said here and not the same in ``other``."""
-        return OwnDefaults(
+        return DefaultOverrides(
             channels=self.channels if self.channels != other.channels else (),
             base_image=self.base_image if self.base_image != other.base_image else None,
             index=self.index if self.index != other.index else None,
         )
 
 
-class Parsed(msgspec.Struct, frozen=True, kw_only=True):
+class ReadResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a reader makes of one source."""
 
     definition: Definition
     settings: Settings = Settings()
-    defaults: OwnDefaults = OwnDefaults()
+    defaults: DefaultOverrides = DefaultOverrides()
     name: str | None = None
     """The environment's name as the file gives it; never digested."""
     format: str = ""
@@ -191,9 +191,9 @@ class Parsed(msgspec.Struct, frozen=True, kw_only=True):
     path: str | None = None
     """Absolute path of the file."""
     warnings: tuple[Notice, ...] = ()
-    places: dict[str, Location] = {}
+    locations: dict[str, Location] = {}
     """Match spec, as in the definition, to where it was written."""
-    inputs: tuple[Input, ...] = ()
+    inputs: tuple[InputFile, ...] = ()
     """Every file that was read, the first is the source itself."""
     credentials: dict[str, str] = {}
     """``scheme://host[:port]`` to ``user:password`` or ``/t/TOKEN``, for the engines' use in this request only: never

@@ -13,7 +13,7 @@ import msgspec
 
 from roost.model.errors import InvalidRequestError
 
-LONGEST = 128
+MAX_LENGTH = 128
 LATEST = "latest"
 """The label that roost keeps on the highest version that is not archived."""
 CURATED_PREFIX = "Roost-"
@@ -64,7 +64,7 @@ def check_name(name: str, kind: str = "name of an environment") -> str:
     if fault := _fault(name):
         raise NameInvalidError(
             f"{_shown(name)} can't be the {kind}: {fault}",
-            hint=f"Use up to {LONGEST} letters, digits, '.', '_' and '-', a letter or digit first.",
+            hint=f"Use up to {MAX_LENGTH} letters, digits, '.', '_' and '-', a letter or digit first.",
         )
     return name
 
@@ -101,10 +101,10 @@ def is_reserved(name: str) -> bool:
     return name.lower().startswith(CURATED_PREFIX.lower())
 
 
-def name_from(text: str | None) -> str:
+def derive_name(text: str | None) -> str:
     """A name that may be registered, from what a file or folder is called: what no name may hold becomes ``-``."""
     plain = unicodedata.normalize("NFKD", text or "").encode("ascii", "ignore").decode()
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._")[:LONGEST]
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._")[:MAX_LENGTH]
     name = name.rstrip("-._")
     if is_reserved(name):
         name = name[len(CURATED_PREFIX) :].lstrip("-._")
@@ -119,8 +119,8 @@ def _split(text: str) -> tuple[str, str, str]:
 def _fault(name: str) -> str | None:
     if not name:
         return "it is empty"
-    if len(name) > LONGEST:
-        return f"it has {len(name):,} characters, and {LONGEST} are the most"
+    if len(name) > MAX_LENGTH:
+        return f"it has {len(name):,} characters, and {MAX_LENGTH} are the most"
     odd = next((character for character in name if not re.match(r"[A-Za-z0-9._-]", character)), None)
     if odd is not None:
         called = unicodedata.name(odd, "no name")

@@ -67,7 +67,7 @@ class ImageUse(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     config_digest: str
     lock_digest: str
-    places: tuple[str, ...]
+    registry_references: tuple[str, ...] = msgspec.field(name="places")
     """References in registries."""
     packages: tuple[Package, ...]
 

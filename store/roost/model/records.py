@@ -15,7 +15,7 @@ BuildState = Literal["queued", "solving", "building", "succeeded", "failed", "ca
 RunState = Literal["queued", "preparing", "running", "succeeded", "failed", "cancelled", "lost"]
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class VariableChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One change to an environment variable that activation makes."""
 
     name: str
@@ -49,8 +49,8 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     """Of ``bytes``, those that other names link to (the package cache, other prefixes)."""
     created: str = ""
     last_used: str = ""
-    activation: tuple[Change, ...] = ()
-    guards: tuple[FileStamp, ...] = ()
+    activation: tuple[VariableChange, ...] = ()
+    stamps: tuple[FileStamp, ...] = ()
     """What a hit checks for drift."""
 
 
@@ -152,7 +152,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, object] = {}
 
 
-class Known(msgspec.Struct, frozen=True, kw_only=True):
+class KnownDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """A definition that was seen before, for the nearest miss."""
 
     digest: str
@@ -185,7 +185,7 @@ class IndexFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 EnvironmentKind = Literal["system-managed", "user-managed", "curated"]
-CuratedRows = Literal["without", "with", "only"]
+CuratedFilter = Literal["without", "with", "only"]
 """Whether a list holds curated environments."""
 
 
@@ -235,7 +235,7 @@ class EnvironmentVersion(msgspec.Struct, frozen=True, kw_only=True):
     origin: str | None = None
 
 
-class Registered(msgspec.Struct, frozen=True, kw_only=True):
+class RegistrationResult(msgspec.Struct, frozen=True, kw_only=True):
     """``created`` is false where the version was there already."""
 
     version: EnvironmentVersion
@@ -266,7 +266,7 @@ class LayerRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """``name version`` of each package in it."""
     scripts: tuple[str, ...] = ()
     """Names of those with a link script."""
-    activation: tuple[Change, ...] = ()
+    activation: tuple[VariableChange, ...] = ()
     """In the layer that belongs to no package: what activating the environment changes."""
 
 
@@ -278,7 +278,7 @@ class BaseLayer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of the compressed blob."""
     size: int = 0
     media_type: str = ""
-    kept: bool = False
+    stored: bool = msgspec.field(default=False, name="kept")
     """The blob is ``layers/<64 hex of digest>.tar.gz``; else it is in the registry of the base's ``reference``."""
 
 
@@ -322,7 +322,7 @@ class ImageRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """From the bottom, the base's too."""
     interpreter: str | None = None
     """Path in the image, where roost put it there. The user's own is a setting, and another one for each definition."""
-    places: dict[str, str] = {}
+    registry_digests: dict[str, str] = msgspec.field(default_factory=dict, name="places")
     """Reference in a registry to the manifest's digest there."""
 
 

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roost.model.names import (
-    LONGEST,
+    MAX_LENGTH,
     NameInvalidError,
     VersionReference,
     check_name,
     check_new_label,
     check_new_name,
-    name_from,
+    derive_name,
     parse_reference,
 )
 
@@ -70,15 +70,15 @@ def test_latest_is_no_label_of_people() -> None:
 
 @given(st.text(max_size=300))
 def test_whatever_a_folder_is_called_a_name_comes_of_it(text: str) -> None:
-    name = name_from(text)
+    name = derive_name(text)
     assert check_new_name(name) == name
-    assert name_from(name) == name
-    assert len(name) <= LONGEST
+    assert derive_name(name) == name
+    assert len(name) <= MAX_LENGTH
 
 
 def test_names_stay_as_near_as_they_can() -> None:
-    assert name_from("train") == "train"
-    assert name_from("My Project (2)") == "My-Project-2"
-    assert name_from("Größe") == "Groe"
-    assert name_from("Roost-Minimal") == "Minimal"
-    assert name_from(None) == name_from("///") == "environment"
+    assert derive_name("train") == "train"
+    assert derive_name("My Project (2)") == "My-Project-2"
+    assert derive_name("Größe") == "Groe"
+    assert derive_name("Roost-Minimal") == "Minimal"
+    assert derive_name(None) == derive_name("///") == "environment"

@@ -230,7 +230,7 @@ class Bases:
         await self._index.layers.put(
             LayerRecord(key=f"steps:{diff_id}", diff_id=diff_id, digest=digest, size=size, stamp=stamp)
         )
-        return BaseLayer(diff_id=diff_id, digest=digest, size=size, media_type=OCI_LAYER_GZIP, kept=True)
+        return BaseLayer(diff_id=diff_id, digest=digest, size=size, media_type=OCI_LAYER_GZIP, stored=True)
 
     async def _dockerfile(self, base: Base, platform: str, progress: Progress, *, fresh: bool) -> BaseRecord:
         text = base.dockerfile if base.dockerfile is not None else await self._text_of(base)
@@ -312,7 +312,7 @@ class Bases:
                 continue
             if layer.digest is None or not there:
                 raise _lost(layer.diff_id)
-            if layer.kept:
+            if layer.stored:
                 found[layer.diff_id] = blob_path(self._layout, layer.digest)
                 continue
             path = os.path.join(folder, layer.digest.removeprefix("sha256:"))
@@ -367,7 +367,7 @@ def _text_in(context: str, path: str) -> str:
 def _can_be_had(layer: BaseLayer, base: BaseRecord, layout: Layout) -> bool:
     if layer.digest is None:
         return False
-    if not layer.kept:
+    if not layer.stored:
         return base.reference is not None
     try:
         return os.stat(blob_path(layout, layer.digest)).st_size == layer.size

@@ -169,7 +169,7 @@ class ImagePusher:
         self, image: BaseRecord, layer: BaseLayer, descriptor: Descriptor, repository: Reference, folder: str
     ) -> int:
         registry = await self._engines.registry()
-        if layer.kept:
+        if layer.stored:
             return await registry.push_blob(repository, blob_path(self._layout, descriptor.digest), descriptor)
         origin = parse_reference(image.reference or "")
         if origin.host == repository.host and await registry.mount_blob(

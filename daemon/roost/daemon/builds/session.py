@@ -36,7 +36,7 @@ from roost.daemon.oci.target_platforms import local_platform, split_platform
 from roost.daemon.planning.planner import Planner, PlanWithFacts
 from roost.daemon.prefixes.builds import PrefixBuilds, PrefixRequest, PrefixResult
 from roost.model.errors import BuildCancelledError, CodedError, LookupFailedError
-from roost.model.locks.lock import Lock, lock_digest
+from roost.model.locks.lock import Lock, digest_lock
 from roost.model.records import Generation
 from roost.store.cancellation import finish_despite_cancel
 from roost.store.store import Store
@@ -190,13 +190,13 @@ class BuildSession:
         return await self._locks.offer(job.resolved, job.what, lock, progress, rebuild=job.new_generation)
 
     async def _produce(self, planned: PlanWithFacts, lock: Lock, *, moves_current: bool) -> BuildResult:
-        await self._index.builds.update(self.build.id, state="building", lock_digest=lock_digest(lock))
+        await self._index.builds.update(self.build.id, state="building", lock_digest=digest_lock(lock))
         if self._job.resolved.is_image:
             return await self._produce_image(planned, lock)
         return await self._produce_prefix(planned, lock, moves_current=moves_current)
 
     async def _produce_prefix(self, planned: PlanWithFacts, lock: Lock, *, moves_current: bool) -> BuildResult:
-        job, started, digest = self._job, time.monotonic(), lock_digest(lock)
+        job, started, digest = self._job, time.monotonic(), digest_lock(lock)
         adds = planned.facts.generation is None or job.new_generation
         request = PrefixRequest(
             lock=lock,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from roost.model.canonical.differences import find_differences
+from roost.model.canonical.form import canonicalise_definition, canonicalise_settings
 from roost.model.errors import LookupFailedError
-from roost.model.forms.canonical import canonical, settings_canonical
-from roost.model.forms.differences import differences
 from roost.model.names import NameInvalidError, parse_reference
 from roost.model.records import EnvironmentBody, EnvironmentVersion
 from roost.store.index.index import Index
@@ -23,8 +23,11 @@ async def since_origin(index: Index, version: EnvironmentVersion, body: Environm
         return []
     before = await index.environments.load_body(first.name, first.version)
     found = [
-        *differences(canonical(before.definition, before.defaults), canonical(body.definition, body.defaults)),
-        *differences(settings_canonical(before.settings), settings_canonical(body.settings)),
+        *find_differences(
+            canonicalise_definition(before.definition, before.defaults),
+            canonicalise_definition(body.definition, body.defaults),
+        ),
+        *find_differences(canonicalise_settings(before.settings), canonicalise_settings(body.settings)),
     ]
     return [Difference(**each) for each in found]
 

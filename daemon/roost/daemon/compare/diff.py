@@ -6,7 +6,7 @@ import asyncio
 
 import msgspec
 
-from roost.model.locks.differences import LockDifferences, lock_differences
+from roost.model.locks.differences import LockDifferences, compare_locks
 from roost.model.locks.lock import Lock
 from roost.wire.compare import LockDiff, PackageChangeView
 from roost.wire.plans import Difference
@@ -28,4 +28,4 @@ async def lock_diff(before: Lock, after: Lock) -> LockDiff:
 def _differences(before: Lock, after: Lock) -> LockDifferences:
     from roost.daemon.engines.conda.versions import compare_versions
 
-    return lock_differences(before, after, compare_versions)
+    return compare_locks(before, after, compare_versions)

@@ -13,7 +13,7 @@ from roost.daemon.definitions.resolved import ResolvedDefinition, target_definit
 from roost.daemon.services import Services
 from roost.model.errors import CodedError, LookupFailedError
 from roost.model.locks.lock import Lock
-from roost.model.names import NameInvalidError, name_from, parse_reference
+from roost.model.names import NameInvalidError, derive_name, parse_reference
 from roost.model.records import HOST_SCOPE, EnvironmentVersion, Generation, RunRecord
 from roost.store.index.environments import EnvironmentUnknownError
 from roost.wire.compare import Side, SideView
@@ -99,7 +99,7 @@ async def _before(work: Services, cwd: str, new: Compared, platform: str | None)
                 f"{view.title} is the first version of {view.name}", hint="Name two sides: `roost env diff A B`."
             )
         return await find_side(work, cwd, EnvironmentSelector(cwd=cwd, environment=_named(older[0])), platform)
-    return await _latest(work, cwd, name_from(view.name), view.title, platform)
+    return await _latest(work, cwd, derive_name(view.name), view.title, platform)
 
 
 async def _as_it_is_now(work: Services, cwd: str, ran: Compared, platform: str | None) -> Compared:

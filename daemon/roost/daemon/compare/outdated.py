@@ -12,7 +12,7 @@ from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.locks.solve import solve_lock
 from roost.daemon.services import Services
 from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError
-from roost.model.locks.lock import Lock, lock_digest
+from roost.model.locks.lock import Lock, digest_lock
 from roost.model.records import Generation
 from roost.wire.builds import Message
 from roost.wire.compare import OutdatedRequest, OutdatedView
@@ -39,7 +39,7 @@ async def find_outdated(work: Services, asked: OutdatedRequest, publish: Callabl
         platform=resolved.platform,
         generation=generation.number,
         lock_digest=generation.lock_digest,
-        solved_digest=lock_digest(solved),
+        solved_digest=digest_lock(solved),
         outdated=bool(differences.packages or differences.provider),
         lock=differences,
         environments=await list_versions_sharing(work.store.index, resolved.digest),

@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion
 
 from roost.model.errors import InvalidRequestError
 from roost.model.package_uses import Package
-from roost.model.syntax.specs import is_package_file, split_match_spec
+from roost.model.syntax.match_specs import is_package_file, split_match_spec
 
 _NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
 _EXAMPLES = "'numpy', 'numpy<1.26.4', 'numpy==1.26.*', 'pillow>=9,<10.0.1'"

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import msgspec
 
-from roost.model.forms.differences import differences
+from roost.model.canonical.differences import find_differences
 from roost.model.records import EnvironmentVersion
 from roost.store.index.definitions import CanonicalForms
 from roost.store.index.index import Index
@@ -36,5 +36,5 @@ def _between(before: CanonicalForms, after: CanonicalForms) -> list[Difference]:
         Difference(**each)
         for old, new in zip(before, after, strict=True)
         if old != new
-        for each in differences(old, new)
+        for each in find_differences(old, new)
     ]

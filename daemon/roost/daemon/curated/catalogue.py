@@ -22,13 +22,14 @@ from roost.daemon.curated.portability import fault_of
 from roost.daemon.oci.manifests import EMPTY_JSON, OCI_EMPTY, OCI_MANIFEST, Descriptor, ImageIndex, Manifest, describe
 from roost.daemon.oci.references import Reference
 from roost.daemon.oci.references import parse_reference as parse_image_reference
+from roost.model.canonical.form import canonicalise_definition, canonicalise_settings, digest_bytes
 from roost.model.definition import Defaults, Definition, Settings
 from roost.model.errors import CodedError
-from roost.model.forms.canonical import canonical, digest_of, settings_canonical
 from roost.model.names import CURATED_PREFIX, NameInvalidError, check_name
-from roost.model.readers.document import read_document, to_document
+from roost.model.readers.read import read_document
 from roost.model.records import EnvironmentBody, NewVersion
 from roost.model.syntax.urls import strip_credentials
+from roost.model.writers.document import to_document
 
 FORMAT = 1
 REPOSITORY = "catalogue"
@@ -155,13 +156,13 @@ def curated_version(
     name: str, number: int, definition: Definition, settings: Settings, defaults: Defaults, origin: str
 ) -> NewVersion:
     """What the index needs to register a curated version."""
-    form, run = canonical(definition, defaults), settings_canonical(settings)
+    form, run = canonicalise_definition(definition, defaults), canonicalise_settings(settings)
     return NewVersion(
         name=name,
         number=number,
         body=EnvironmentBody(definition=definition, settings=settings, defaults=defaults),
-        definition_digest=digest_of(form),
-        settings_digest=digest_of(run),
+        definition_digest=digest_bytes(form),
+        settings_digest=digest_bytes(run),
         canonical=form,
         settings_canonical=run,
         kind="curated",
@@ -181,8 +182,8 @@ def entry_of(name: str, version: int, body: EnvironmentBody) -> CatalogueEntry:
     return CatalogueEntry(
         name=name,
         version=version,
-        definition_digest=digest_of(canonical(body.definition, body.defaults)),
-        settings_digest=digest_of(settings_canonical(body.settings)),
+        definition_digest=digest_bytes(canonicalise_definition(body.definition, body.defaults)),
+        settings_digest=digest_bytes(canonicalise_settings(body.settings)),
         document=msgspec.json.decode(msgspec.json.encode(to_document(body.definition, body.settings))),
         defaults=defaults,
     )

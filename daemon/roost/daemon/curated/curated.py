@@ -30,7 +30,7 @@ from roost.daemon.jobs.events import Events
 from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.model.errors import CodedError, InvalidDefinitionError, InvalidRequestError, LookupFailedError
 from roost.model.names import CURATED_PREFIX, VersionReference
-from roost.model.records import EnvironmentBody, EnvironmentVersion, NewVersion, Registered
+from roost.model.records import EnvironmentBody, EnvironmentVersion, NewVersion, RegistrationResult
 from roost.store.index.environments import VersionTakenError
 from roost.store.store import Store
 
@@ -108,7 +108,7 @@ class Curated:
             await self._events.append("curated-synced", registries=list(locations), added=names)
         return synced
 
-    async def _register(self, new: Sequence[NewVersion]) -> list[Registered]:
+    async def _register(self, new: Sequence[NewVersion]) -> list[RegistrationResult]:
         try:
             async with invalidate_launch_plans(self._launches):
                 return await self._index.environments.register_all(new)

@@ -12,8 +12,8 @@ from functools import cache
 
 from roost.daemon.curated.catalogue import NoFiles, curated_version
 from roost.model.definition import Defaults
-from roost.model.readers.read import read
-from roost.model.readers.source import Source
+from roost.model.readers.read import read_definition
+from roost.model.readers.source import DefinitionSource
 from roost.model.records import NewVersion
 
 ORIGIN = "roost"
@@ -36,6 +36,6 @@ def shipped_names() -> frozenset[str]:
 def _version(name: str, file: str) -> NewVersion:
     path = os.path.join(FOLDER, name, file)
     with open(path, "rb") as stream:
-        parsed = read(Source(path=path, data=stream.read(), format="roost"), NoFiles())
+        parsed = read_definition(DefinitionSource(path=path, data=stream.read(), format="roost"), NoFiles())
     number = int(file.removesuffix(".toml"))
     return curated_version(name, number, parsed.definition, parsed.settings, Defaults(), ORIGIN)

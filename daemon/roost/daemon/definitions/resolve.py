@@ -16,13 +16,12 @@ from roost.daemon.definitions.resolved import (
     ResolvedDefinition,
     TargetedDefinition,
 )
-from roost.model.definition import Base, ContainerSettings, Defaults, Definition, Parsed, Python, Settings
+from roost.model.canonical.form import canonicalise_definition, canonicalise_settings, digest_bytes
+from roost.model.definition import Base, ContainerSettings, Defaults, Definition, Python, ReadResult, Settings
 from roost.model.errors import InvalidRequestError, LookupFailedError
-from roost.model.forms.canonical import canonical, digest_of, settings_canonical
 from roost.model.names import parse_reference
-from roost.model.readers.document import read_document
-from roost.model.readers.read import CONTEXT_FILES, read
-from roost.model.readers.source import Source
+from roost.model.readers.read import CONTEXT_FILES, read_definition, read_document
+from roost.model.readers.source import DefinitionSource
 from roost.model.records import EnvironmentVersion, FileStamp, RunRecord
 from roost.store.sources.discover import DiscoveredFile, discover, discover_in
 from roost.store.store import Store
@@ -80,11 +79,13 @@ async def resolve_version(
     """Return the definition and the settings of a registered version."""
     body = await store.index.environments.load_body(version.name, version.version)
     return ResolvedDefinition(
-        parsed=Parsed(definition=body.definition, settings=body.settings, name=version.name, format=ENVIRONMENT_FORMAT),
+        parsed=ReadResult(
+            definition=body.definition, settings=body.settings, name=version.name, format=ENVIRONMENT_FORMAT
+        ),
         digest=version.definition_digest,
-        canonical=canonical(body.definition, body.defaults),
+        canonical=canonicalise_definition(body.definition, body.defaults),
         settings_digest=version.settings_digest,
-        settings_canonical=settings_canonical(body.settings),
+        settings_canonical=canonicalise_settings(body.settings),
         source=SourceView(path=None, format=ENVIRONMENT_FORMAT, name=version.name),
         warnings=[],
         guards=(),
@@ -122,18 +123,18 @@ def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: W
         found = _find_file(selector, files)
         data = selector.text.encode() if selector.text is not None else None
         path, absent = found.path, found.absent
-        parsed = read(Source(path=path, data=data, format=found.format), files)
+        parsed = read_definition(DefinitionSource(path=path, data=data, format=found.format), files)
     parsed = _with_absolute_interpreter(parsed, os.path.dirname(path) if path else selector.cwd)
     defaults = parsed.defaults.over(defaults)
-    form = canonical(parsed.definition, defaults)
-    settings = settings_canonical(parsed.settings)
+    form = canonicalise_definition(parsed.definition, defaults)
+    settings = canonicalise_settings(parsed.settings)
     is_sent = selector.text is not None or selector.document is not None
     folder_name = os.path.basename(os.path.dirname(path)) or None if path else None
     return ResolvedDefinition(
         parsed=parsed,
-        digest=digest_of(form),
+        digest=digest_bytes(form),
         canonical=form,
-        settings_digest=digest_of(settings),
+        settings_digest=digest_bytes(settings),
         settings_canonical=settings,
         source=SourceView(path=path, format=parsed.format, name=parsed.name or folder_name),
         warnings=[msgspec.convert(msgspec.to_builtins(notice), WarningView) for notice in parsed.warnings],
@@ -143,13 +144,13 @@ def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: W
     )
 
 
-def _parsed_image(reference: str) -> Parsed:
+def _parsed_image(reference: str) -> ReadResult:
     name = reference.rpartition("/")[2].partition("@")[0].partition(":")[0]
     definition = Definition(base=Base(image=reference), python=Python(user_managed=True))
-    return Parsed(definition=definition, name=name, format=IMAGE_FORMAT)
+    return ReadResult(definition=definition, name=name, format=IMAGE_FORMAT)
 
 
-def _with_absolute_interpreter(parsed: Parsed, folder: str) -> Parsed:
+def _with_absolute_interpreter(parsed: ReadResult, folder: str) -> ReadResult:
     """Resolve a relative path of a user-managed interpreter against ``folder``, which the file lies in, so that the
     definition means the same wherever it is used from. An interpreter in an image is looked up in the image."""
     definition, interpreter = parsed.definition, parsed.definition.python.interpreter
@@ -203,7 +204,7 @@ async def resolve_run(store: Store, run: RunRecord) -> TargetedDefinition:
     settings = Settings(variables=run.variables, container=recorded.container, interpreter=recorded.interpreter)
     name, version = run.environment_name, run.environment_version
     return TargetedDefinition(
-        parsed=Parsed(definition=_definition_from_run(run), settings=settings, format=RUN_FORMAT),
+        parsed=ReadResult(definition=_definition_from_run(run), settings=settings, format=RUN_FORMAT),
         digest=run.definition_digest,
         canonical=known.canonical if known else b"{}",
         settings_digest=run.settings_digest,

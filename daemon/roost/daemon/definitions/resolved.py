@@ -8,7 +8,7 @@ from roost.daemon.decision.decide import choose_target
 from roost.daemon.decision.facts import IMAGE_TARGETS, Request
 from roost.daemon.definitions.editables import has_editables
 from roost.daemon.oci.target_platforms import local_platform, target_image_platform
-from roost.model.definition import Defaults, Definition, Input, Parsed, Settings
+from roost.model.definition import Defaults, Definition, InputFile, ReadResult, Settings
 from roost.model.records import HOST_SCOPE, FileStamp
 from roost.wire.plans import SourceView
 from roost.wire.protocol import WarningView
@@ -26,7 +26,7 @@ RUN_FORMAT = "run"
 class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """A request's definition with its digest, its settings and the state of the files that it was read from."""
 
-    parsed: Parsed
+    parsed: ReadResult
     digest: str
     canonical: bytes
     settings_digest: str
@@ -54,7 +54,7 @@ class ResolvedDefinition(msgspec.Struct, frozen=True, kw_only=True):
         return self.parsed.settings
 
     @property
-    def inputs(self) -> tuple[Input, ...]:
+    def inputs(self) -> tuple[InputFile, ...]:
         return self.parsed.inputs
 
     def for_prefix(self) -> TargetedDefinition:

@@ -8,10 +8,9 @@ from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.planning.locking import lock_for
 from roost.daemon.services import Services
 from roost.daemon.workspace import local_content
-from roost.model.locks.lock import Lock, lock_digest
+from roost.model.locks.lock import Lock, digest_lock
 from roost.model.readers.source import MissingFileError
-from roost.model.writers.parts import Copy, ExportImpossibleError, ExportSource
-from roost.model.writers.write import export_format, write
+from roost.model.writers.write import ExportImpossibleError, ExportSource, FileCopy, find_export_format, write_export
 from roost.store.sources.files import LocalFiles
 from roost.wire.exchange import CopyView, ExportRequest, ExportResponse
 from roost.wire.protocol import WarningView
@@ -24,7 +23,7 @@ async def export_environment(work: Services, request: ExportRequest) -> ExportRe
     raises where a lock is needed and there is none yet.
     """
     resolved = await work.resolver.resolve(request.what)
-    chosen = export_format(request.format)
+    chosen = find_export_format(request.format)
     lock = await _lock(work, resolved, request) if chosen.locked else None
     located = await local_content.locate(work.store.layout, resolved)
     exported = ExportSource(
@@ -34,14 +33,14 @@ async def export_environment(work: Services, request: ExportRequest) -> ExportRe
         defaults=resolved.defaults,
         lock=lock,
     )
-    written = write(request.format, exported)
+    written = write_export(request.format, exported)
     return ExportResponse(
         files={name: content.decode() for name, content in written.files.items()},
         copies={name: await asyncio.to_thread(_copy, name, copy) for name, copy in written.copies.items()},
         folder=chosen.folder,
         absent=[name for name in chosen.parts if name not in written.files],
         definition_digest=resolved.digest,
-        lock_digest=lock_digest(lock) if lock else None,
+        lock_digest=digest_lock(lock) if lock else None,
         source=resolved.source.path,
         warnings=[
             *resolved.warnings,
@@ -56,7 +55,7 @@ async def _lock(work: Services, resolved: ResolvedDefinition, request: ExportReq
     return (await lock_for(work, resolved, request.what, request.platform)).lock
 
 
-def _copy(name: str, copy: Copy) -> CopyView:
+def _copy(name: str, copy: FileCopy) -> CopyView:
     if copy.path is None:
         raise ExportImpossibleError(
             f"The store of this machine does not have what {name} is to be a copy of ({copy.digest})",

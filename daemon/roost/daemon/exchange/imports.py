@@ -21,13 +21,13 @@ from roost.daemon.jobs.progress import Silent
 from roost.daemon.locks.solve import solve_lock
 from roost.daemon.services import Services
 from roost.daemon.workspace.versions import new_version
-from roost.model.definition import Defaults, Parsed, PipItem
+from roost.model.canonical.form import canonicalise_definition, canonicalise_settings, digest_bytes
+from roost.model.definition import Defaults, PipItem, ReadResult
 from roost.model.errors import CodedError, InvalidRequestError, Location
-from roost.model.forms.canonical import canonical, digest_of, settings_canonical
 from roost.model.locks.lock import Lock
-from roost.model.names import check_new_label, check_new_name, name_from
+from roost.model.names import check_new_label, check_new_name, derive_name
 from roost.model.readers.read import CONTEXT_FILES
-from roost.model.records import NewGeneration, Registered
+from roost.model.records import NewGeneration, RegistrationResult
 from roost.store.cancellation import finish_thread_despite_cancel
 from roost.store.disk.file_ops import remove_tree
 from roost.store.sources import conda_environments
@@ -43,7 +43,7 @@ LOCK_FORMATS = ("conda-lock", "explicit", "pixi-lock")
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it."""
 
-    registered: Registered
+    registered: RegistrationResult
     resolved: ResolvedDefinition
     source: str
     """Absolute path of what was read."""
@@ -104,13 +104,13 @@ async def _import_archive(work: Services, request: ImportRequest, archive: str) 
         await asyncio.to_thread(remove_tree, stage)
 
 
-def _resolved_of(parsed: Parsed, defaults: Defaults, source: SourceView) -> ResolvedDefinition:
-    form, settings = canonical(parsed.definition, defaults), settings_canonical(parsed.settings)
+def _resolved_of(parsed: ReadResult, defaults: Defaults, source: SourceView) -> ResolvedDefinition:
+    form, settings = canonicalise_definition(parsed.definition, defaults), canonicalise_settings(parsed.settings)
     return ResolvedDefinition(
         parsed=parsed,
-        digest=digest_of(form),
+        digest=digest_bytes(form),
         canonical=form,
-        settings_digest=digest_of(settings),
+        settings_digest=digest_bytes(settings),
         settings_canonical=settings,
         source=source,
         warnings=[msgspec.convert(msgspec.to_builtins(notice), WarningView) for notice in parsed.warnings],
@@ -221,7 +221,7 @@ def _told_of(error: CodedError, archive: str, stage: str) -> CodedError:
 async def _register(work: Services, request: ImportRequest, resolved: ResolvedDefinition, source: str) -> Imported:
     if await work.store.index.definitions.find(resolved.digest) is None:
         await work.planner.check_specs(resolved)
-    name = request.name if request.name is not None else name_from(resolved.source.name or os.path.basename(source))
+    name = request.name if request.name is not None else derive_name(resolved.source.name or os.path.basename(source))
     new = new_version(resolved, check_new_name(name), labels=tuple(request.labels), origin=source)
     lock = await _lock_of(work, resolved, request)
     if isinstance(lock, WarningView):

@@ -43,7 +43,7 @@ from roost.daemon.oci.answers import Unknown, Yes
 from roost.daemon.oci.platforms import image_platform
 from roost.daemon.oci.references import Reference, digest_of, parse_reference
 from roost.model.errors import BuildError, CodedError, LookupFailedError, ServiceUnreachableError
-from roost.model.locks.lock import lock_digest
+from roost.model.locks.lock import digest_lock
 from roost.model.records import Artifact, BaseLayer, BaseRecord, ImageLayer, ImageRecord
 from roost.store.clock import utc_now
 from roost.store.failpoints import failpoint
@@ -173,7 +173,7 @@ class ImageBuilds:
         clear = has_environment(top.config)
         _check_depth(len(top.layers), layer_count(wanted.lock, clear=clear))
         content = await self._layers(progress, wanted, clear=clear) if wanted.adds else LayerContent()
-        lock = lock_digest(wanted.lock) if wanted.adds else None
+        lock = digest_lock(wanted.lock) if wanted.adds else None
         settled = wanted.settled
         labels = image_labels(wanted.definition_digest, lock, key, settled.base_digest, settled.steps_digest)
         config = image_config(BaseImage(config=top.config), content, labels=labels, created=created_of(wanted.lock))
@@ -237,7 +237,7 @@ class ImageBuilds:
             raise _pruned() from error
 
     async def _push(self, assembled: Assembled, wanted: ImageRequest, progress: BuildProgress) -> PushedImage:
-        tags = [key_tag(wanted.key), definition_tag(wanted.definition_digest, lock_digest(wanted.lock))]
+        tags = [key_tag(wanted.key), definition_tag(wanted.definition_digest, digest_lock(wanted.lock))]
         repository = image_repository(wanted.push or "")
         whole = await self.plain.with_blobs(assembled.whole, image_platform(wanted.lock.platform))
         top = None if wanted.as_it_is else wanted.settled.top
@@ -252,14 +252,14 @@ class ImageBuilds:
             key=wanted.key,
             config_digest=assembled.whole.digest,
             definition_digest=wanted.definition_digest,
-            lock_digest=lock_digest(wanted.lock),
+            lock_digest=digest_lock(wanted.lock),
             platform=wanted.lock.platform,
             base_digest=settled.base_digest,
             steps_digest=settled.steps_digest,
             name=engine_reference(wanted.name, wanted.key),
             layers=assembled.layers,
             interpreter=INTERPRETER if wanted.adds else None,
-            places={pushed.reference: pushed.manifest_digest} if pushed else {},
+            registry_digests={pushed.reference: pushed.manifest_digest} if pushed else {},
         )
         await self._store.index.bases.put(assembled.whole)
         artifact = await self._artifact(image) if wanted.load else None
@@ -336,7 +336,7 @@ def _described(wanted: PullRequest, pushed: PushedImage, labels: Mapping[str, st
     """Raises ImageWrongError where the image is not one of this lock, is not on the base that the generation keeps, or
     contradicts its own key. One that is taken as it is bears no labels: it is the base that the generation keeps, or
     that of the first who pushed it."""
-    digest = lock_digest(wanted.lock)
+    digest = digest_lock(wanted.lock)
     base, steps = labels.get(LABEL_BASE, ""), labels.get(LABEL_STEPS)
     if wanted.as_it_is:
         kept = wanted.generation.base_digest if wanted.generation is not None else None
@@ -359,7 +359,7 @@ def _described(wanted: PullRequest, pushed: PushedImage, labels: Mapping[str, st
         steps_digest=steps,
         name=engine_reference(wanted.name, key),
         interpreter=INTERPRETER if wanted.lock.conda else None,
-        places={pushed.reference: pushed.manifest_digest},
+        registry_digests={pushed.reference: pushed.manifest_digest},
     )
 
 
@@ -368,7 +368,7 @@ def _asked(wanted: PullRequest) -> str | None:
     kept = wanted.generation
     if kept is None or kept.base_digest is None:
         return None
-    return key_of(lock_digest(wanted.lock), wanted.lock.platform, kept.base_digest, kept.steps_digest)
+    return key_of(digest_lock(wanted.lock), wanted.lock.platform, kept.base_digest, kept.steps_digest)
 
 
 def _kept_layer(layer: object) -> BaseLayer:
@@ -376,7 +376,7 @@ def _kept_layer(layer: object) -> BaseLayer:
 
     assert isinstance(layer, Layer)
     return BaseLayer(
-        diff_id=layer.diff_id, digest=layer.digest, size=layer.size, media_type=layer.media_type, kept=True
+        diff_id=layer.diff_id, digest=layer.digest, size=layer.size, media_type=layer.media_type, stored=True
     )
 
 

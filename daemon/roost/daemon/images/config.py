@@ -17,7 +17,7 @@ from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, Layer, LayerContent
 from roost.daemon.oci.manifests import OCI_CONFIG, OCI_MANIFEST, Descriptor
 from roost.daemon.oci.platforms import parse_platform
 from roost.model.locks.lock import Lock
-from roost.model.records import Change
+from roost.model.records import VariableChange
 
 CREATED = "1980-01-01T00:00:00Z"
 OWN_LABELS = "org.roost."
@@ -78,7 +78,7 @@ def image_config(
     return _encode(whole)
 
 
-def activated(variables: Sequence[str], changes: Iterable[Change]) -> list[str]:
+def activated(variables: Sequence[str], changes: Iterable[VariableChange]) -> list[str]:
     """``NAME=value`` lines after ``changes``, in their order, new names last."""
     found = dict(line.partition("=")[::2] for line in variables)
     for change in changes:
@@ -88,7 +88,7 @@ def activated(variables: Sequence[str], changes: Iterable[Change]) -> list[str]:
     return [f"{name}={value}" for name, value in found.items()]
 
 
-def _value(change: Change, found: Mapping[str, str]) -> str:
+def _value(change: VariableChange, found: Mapping[str, str]) -> str:
     before = found.get(change.name, _DEFAULT_PATH if change.name == "PATH" else "")
     if change.action == "prepend":
         return change.separator.join([change.value, before] if before else [change.value])

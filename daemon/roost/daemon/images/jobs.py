@@ -27,7 +27,7 @@ from roost.daemon.oci.platforms import image_platform, parse_platform
 from roost.daemon.oci.registries import list_locations
 from roost.model.definition import Base, Defaults
 from roost.model.errors import InvalidRequestError, LookupFailedError, ServiceUnreachableError
-from roost.model.locks.lock import Lock, lock_digest
+from roost.model.locks.lock import Lock, digest_lock
 from roost.model.records import BaseRecord, Generation, NewGeneration
 from roost.store.store import Store
 from roost.wire.builds import BuildResult
@@ -73,7 +73,7 @@ class ImageJob(msgspec.Struct, frozen=True, kw_only=True):
     def generation(self) -> Generation | None:
         """The one that the image is for, if there is one already."""
         kept = None if self.anew else self.facts.generation
-        return kept if kept is not None and kept.lock_digest == lock_digest(self.lock) else None
+        return kept if kept is not None and kept.lock_digest == digest_lock(self.lock) else None
 
     @property
     def platform(self) -> str:
@@ -109,7 +109,7 @@ class ImageJobs:
     async def make(self, job: ImageJob, reporter: BuildReporter) -> BuildResult:
         """The image, ready. Raises what settling, assembling, loading, pushing and pulling raise."""
         started, reasons = time.monotonic(), list[Reason]()
-        digest = lock_digest(job.lock)
+        digest = digest_lock(job.lock)
         ready = await self._ready(job, reporter, reasons)
         number = ready.generation.number if ready.generation else None
         artifact = ready.artifact.id if ready.artifact else None
@@ -126,7 +126,7 @@ class ImageJobs:
         )
 
     async def _ready(self, job: ImageJob, reporter: BuildReporter, reasons: list[Reason]) -> ImageResult:
-        planned = job.pulls and job.push is None and job.facts.lock_digest == lock_digest(job.lock)
+        planned = job.pulls and job.push is None and job.facts.lock_digest == digest_lock(job.lock)
         place = preferred_location(job.facts.image) if planned else None
         if place is not None:
             return await self._pulled(job, place, reporter)

@@ -11,7 +11,7 @@ from roost.daemon.bases.push import PushedImage
 from roost.daemon.decision.facts import ImageLocation
 from roost.daemon.images.config import image_key
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
-from roost.model.locks.lock import CondaPython, Lock, lock_digest
+from roost.model.locks.lock import CondaPython, Lock, digest_lock
 from roost.model.records import Artifact, BaseRecord, Generation, ImageLayer, ImageRecord, NewGeneration
 
 INTERPRETER = f"{PREFIX_IN_IMAGE}/bin/python"
@@ -19,7 +19,7 @@ INTERPRETER = f"{PREFIX_IN_IMAGE}/bin/python"
 
 def key_of(digest: str, platform: str, base_digest: str, steps_digest: str | None) -> str:
     """The image key for a lock's digest; a lock of nothing adds nothing, so it does not count."""
-    nothing = digest == lock_digest(Lock(platform=platform, provider=CondaPython()))
+    nothing = digest == digest_lock(Lock(platform=platform, provider=CondaPython()))
     return image_key(None if nothing else digest, base_digest, steps_digest)
 
 
@@ -56,7 +56,7 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         settled = self.settled
-        return key_of(lock_digest(self.lock), self.lock.platform, settled.base_digest, settled.steps_digest)
+        return key_of(digest_lock(self.lock), self.lock.platform, settled.base_digest, settled.steps_digest)
 
 
 class PullRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ from roost.daemon.oci.platforms import image_platform, parse_platform
 from roost.daemon.oci.references import parse_reference
 from roost.model.definition import Base
 from roost.model.errors import ServiceUnreachableError
-from roost.model.locks.lock import CondaPython, Lock, lock_digest
+from roost.model.locks.lock import CondaPython, Lock, digest_lock
 from roost.model.records import BaseRecord
 from roost.store.store import Store
 from roost.wire.plans import Action, ArtifactView, PlanView, Reason, Step
@@ -94,7 +94,7 @@ class UnmodifiedImages:
             parse_reference(text)
         estimates = await self._index.durations.estimate(list(IMAGE_STEP_KINDS))
         facts = msgspec.structs.replace(
-            facts, lock_digest=lock_digest(nothing_on_top(resolved.platform)), estimates=estimates
+            facts, lock_digest=digest_lock(nothing_on_top(resolved.platform)), estimates=estimates
         )
         facts = await self._with_base(facts, resolved, text, exact=exact)
         image = await self._in_engine(await self._found(facts, resolved, text), resolved)

@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from roost.daemon.definitions.stamps import ABSENT, STAT_FORMAT
-from roost.model.records import Change, FileStamp
+from roost.model.records import FileStamp, VariableChange
 
 FORMAT = "1"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -55,7 +55,7 @@ class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
     guards: tuple[FileStamp, ...]
     """Files of the prefix."""
     lease: str
-    changes: tuple[Change, ...]
+    changes: tuple[VariableChange, ...]
     variables: Mapping[str, str]
     python: str | None
 
@@ -158,7 +158,7 @@ def _full_stamps_first(guard: FileStamp) -> tuple[bool, str]:
     return not _is_full_stamp(guard), guard.path
 
 
-def _change_line(change: Change) -> str:
+def _change_line(change: VariableChange) -> str:
     name, value, separator = change.name, _quote(change.value), _quote(change.separator)
     if change.action == "unset":
         return f"unset {name}"

@@ -20,7 +20,7 @@ def find_drift(prefix: Artifact) -> Reason | None:
 
     Called on every hit. Blocking, some 10 µs for each guard.
     """
-    for guard in prefix.guards:
+    for guard in prefix.stamps:
         if not is_unchanged(guard):
             state = "is gone" if stamp(guard.path) == ABSENT else "was changed since the prefix was built"
             return Reason(code="prefix-drifted", message=f"{guard.path} {state}")

@@ -18,7 +18,7 @@ import msgspec
 
 from roost.daemon.oci.manifests import OCI_LAYER_GZIP, Descriptor
 from roost.model.locks.lock import CondaPackage, Lock, Wheel
-from roost.model.records import Change
+from roost.model.records import VariableChange
 
 PREFIX_IN_IMAGE = "/opt/roost/env"
 LAYER_FORMAT = 1
@@ -72,7 +72,7 @@ class LayerContent(msgspec.Struct, frozen=True, kw_only=True):
 
     layers: tuple[Layer, ...] = ()
     """From the bottom to the top."""
-    activation: tuple[Change, ...] = ()
+    activation: tuple[VariableChange, ...] = ()
     """What activating the environment changes, for the image's variables."""
     scripts: tuple[str, ...] = ()
     """Packages with a post-link script, which an engine has to run as a last step, dependencies first."""

@@ -19,7 +19,7 @@ from roost.daemon.layers.link import IMAGE_ROOT, StagedPackages, scripts_in
 from roost.daemon.layers.tar import LayerEntry
 from roost.daemon.layers.wheels import install_wheel
 from roost.model.locks.lock import CondaPackage, Lock
-from roost.model.records import Change
+from roost.model.records import VariableChange
 from roost.store.cancellation import finish_thread_despite_cancel
 from roost.store.disk.file_ops import translate_full_disk
 
@@ -109,7 +109,7 @@ class Stage:
             return False
         return scripts_in(self._packages[part.name], self._conda_entries[part.name])
 
-    async def activation(self) -> tuple[Change, ...]:
+    async def activation(self) -> tuple[VariableChange, ...]:
         """What activating the environment changes, in terms of the path in the image."""
         changes = await compute_activation(self._prefix, _USER)
         return tuple(

@@ -12,7 +12,7 @@ import msgspec
 from roost.daemon.oci.manifests import EMPTY_JSON, OCI_EMPTY, OCI_MANIFEST, Descriptor, Manifest, describe
 from roost.daemon.oci.references import Reference, parse_reference
 from roost.model.errors import BuildError
-from roost.model.locks.lock import LOCK_FORMAT, HostPython, Lock, Wheel, lock_digest
+from roost.model.locks.lock import LOCK_FORMAT, HostPython, Lock, Wheel, digest_lock
 
 LOCK_TYPE = "application/vnd.roost.lock.v1+json"
 WHEEL_TYPE = "application/vnd.roost.wheel.v1+zip"
@@ -102,7 +102,7 @@ def encode(shared: SharedLock) -> LockArtifact:
         layers=(body, *(descriptor for descriptor, _ in wheels)),
         annotations={
             "org.roost.definition": shared.definition_digest,
-            "org.roost.lock": lock_digest(shared.lock),
+            "org.roost.lock": digest_lock(shared.lock),
             "org.roost.platform": shared.platform,
         },
     )

@@ -29,7 +29,7 @@ from roost.daemon.oci.target_platforms import split_platform
 from roost.model.definition import PipItem
 from roost.model.errors import BuildError, InvalidDefinitionError
 from roost.model.locks.lock import CondaPackage, Lock, Wheel
-from roost.model.syntax.specs import spec_name
+from roost.model.syntax.match_specs import spec_name
 
 if TYPE_CHECKING:
     from roost.daemon.engines.conda.engine import CondaEngine

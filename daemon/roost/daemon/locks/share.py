@@ -43,7 +43,7 @@ from roost.daemon.oci.manifests import OCI_MANIFEST, Manifest, parse_manifest
 from roost.daemon.oci.references import Reference
 from roost.daemon.oci.registries import RegistryLocation, list_locations
 from roost.model.errors import CodedError, ServiceUnreachableError
-from roost.model.locks.lock import Lock, lock_digest
+from roost.model.locks.lock import Lock, digest_lock
 from roost.model.records import Generation
 from roost.store.index.index import Index
 from roost.wire.plans import Reason
@@ -68,7 +68,7 @@ class RegistryLock(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lock_digest(self) -> str:
-        return lock_digest(self.shared.lock)
+        return digest_lock(self.shared.lock)
 
     @property
     def reason(self) -> Reason:
@@ -252,7 +252,7 @@ class LockRegistry:
                 await (await self._engines.pip()).keep_built(path)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        if lock_digest(lock) != found.lock_digest:
+        if digest_lock(lock) != found.lock_digest:
             raise LockUntrustedError("The registry's lock is not what its channels make of it", hint=HINT)
         return lock
 
@@ -292,10 +292,10 @@ class LockRegistry:
     async def _tell(self, job: LockJob, lock: Lock, offer: Offer) -> None:
         fields = {"definition_digest": job.definition_digest, "platform": job.solve.platform}
         if offer.pushed is not None:
-            await self._events.append("lock-pushed", **fields, lock_digest=lock_digest(lock), reference=offer.pushed)
+            await self._events.append("lock-pushed", **fields, lock_digest=digest_lock(lock), reference=offer.pushed)
         elif offer.theirs is not None:
             other = offer.theirs.lock_digest
-            await self._events.append("lock-found", **fields, lock_digest=other, instead_of=lock_digest(lock))
+            await self._events.append("lock-found", **fields, lock_digest=other, instead_of=digest_lock(lock))
         elif offer.reason is not None:
             reason = offer.reason
             await self._events.append("lock-not-pushed", **fields, code=reason.code, message=reason.message)
@@ -304,7 +304,7 @@ class LockRegistry:
         local = unshareable(shared.lock) or await _own_fault(shared, job)
         if local is not None:
             return Offer(reason=Reason(code="lock-not-shared", message=f"This lock stays on this machine: {local}"))
-        reference, digest = _reference(place, job), lock_digest(shared.lock)
+        reference, digest = _reference(place, job), digest_lock(shared.lock)
         first = await self._ask(place, job, mirrored=False)
         if isinstance(first, Unknown):
             return Offer(reason=_unknown(place, first.reason.message))
@@ -353,7 +353,7 @@ class LockRegistry:
             return None
         if isinstance(answer, Unknown):
             raise ServiceUnreachableError(answer.reason.message)
-        return answer.value if answer.value.lock_digest != lock_digest(shared.lock) else None
+        return answer.value if answer.value.lock_digest != digest_lock(shared.lock) else None
 
 
 async def _own_fault(shared: SharedLock, job: LockJob) -> str | None:

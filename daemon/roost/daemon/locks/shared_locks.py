@@ -17,7 +17,7 @@ from roost.daemon.locks.attest import LockJob
 from roost.daemon.locks.share import LockRegistry, RegistryComparison, RegistryLock
 from roost.daemon.locks.solve import SolveJob
 from roost.model.errors import CodedError
-from roost.model.locks.lock import Lock, lock_digest
+from roost.model.locks.lock import Lock, digest_lock
 from roost.model.records import Generation
 from roost.wire.plans import EnvironmentSelector, Reason
 
@@ -199,6 +199,6 @@ async def _instead(share: LockRegistry, theirs: RegistryLock, job: LockJob, prog
         taken = await _taken(share, theirs, job, progress)
     except CodedError as error:
         return PublishResult(reasons=(Reason(code=error.code, message=error.message),))
-    digest = short_digest(lock_digest(taken))
+    digest = short_digest(digest_lock(taken))
     text = f"Lock {digest} was shared first: it is taken, and the one that was solved here is kept"
     return PublishResult(instead=taken, reasons=(Reason(code="lock-shared-registry", message=text),))

@@ -18,7 +18,7 @@ from roost.daemon.oci.target_platforms import split_platform
 from roost.model.definition import Defaults, Definition
 from roost.model.errors import CodedError, InvalidDefinitionError
 from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, RemoteInput, Wheel
-from roost.model.syntax.specs import spec_name
+from roost.model.syntax.match_specs import spec_name
 
 
 class PlatformMissingError(InvalidDefinitionError):

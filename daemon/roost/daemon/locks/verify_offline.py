@@ -34,7 +34,7 @@ from packaging.version import InvalidVersion, Version
 from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
 from roost.model.definition import PipItem
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
-from roost.model.syntax.specs import spec_name
+from roost.model.syntax.match_specs import spec_name
 from roost.model.syntax.urls import strip_credentials
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -30,9 +30,9 @@ from roost.daemon.oci.references import parse_reference
 from roost.daemon.oci.target_platforms import format_platform
 from roost.model.definition import Base, Defaults, Definition
 from roost.model.errors import LookupFailedError
-from roost.model.locks.lock import Lock, lock_digest
+from roost.model.locks.lock import Lock, digest_lock
 from roost.model.records import Artifact, Generation
-from roost.model.syntax.specs import MatchSpecError
+from roost.model.syntax.match_specs import MatchSpecError
 from roost.store.store import Store
 from roost.wire.plans import EnvironmentSelector, PlanView
 
@@ -161,7 +161,7 @@ class Planner:
             try:
                 conda.check_specs([spec])
             except MatchSpecError as error:
-                error.location = resolved.parsed.places.get(spec)
+                error.location = resolved.parsed.locations.get(spec)
                 raise
 
     async def _interpreter(self, resolved: TargetedDefinition, what: EnvironmentSelector) -> dict[str, object]:
@@ -206,7 +206,7 @@ class Planner:
 
     async def _solved(self, facts: Facts, resolved: TargetedDefinition, what: EnvironmentSelector) -> Facts:
         lock = await solve_lock(self._engines, self.solve_job(resolved, what), Silent())
-        digest = lock_digest(lock)
+        digest = digest_lock(lock)
         prefix = await self._store.index.artifacts.find_ready("prefix", digest)
         return msgspec.structs.replace(
             facts,

@@ -17,7 +17,7 @@ from roost.daemon.launch.prepare import find_drift
 from roost.daemon.locks.missing_packages import explain_loss
 from roost.daemon.prefixes.fill import fill_prefix
 from roost.model.errors import CodedError
-from roost.model.locks.lock import Lock, lock_digest
+from roost.model.locks.lock import Lock, digest_lock
 from roost.model.records import Artifact, NewGeneration
 from roost.store.artifacts.publish import Filled
 from roost.store.store import Store
@@ -62,7 +62,7 @@ class PrefixBuilds:
         async def start(flight: SharedTask[PrefixResult]) -> PrefixResult:
             return await self._find_or_publish(flight, wanted)
 
-        async with self._flights.join(lock_digest(wanted.lock), start) as (flight, listener, _):
+        async with self._flights.join(digest_lock(wanted.lock), start) as (flight, listener, _):
             relaying = asyncio.create_task(relay(listener, tell))
             try:
                 return await flight.outcome()
@@ -74,7 +74,7 @@ class PrefixBuilds:
         await self._flights.cancel_all()
 
     async def _find_or_publish(self, flight: SharedTask[PrefixResult], wanted: PrefixRequest) -> PrefixResult:
-        there = await self._store.index.artifacts.find_ready("prefix", lock_digest(wanted.lock))
+        there = await self._store.index.artifacts.find_ready("prefix", digest_lock(wanted.lock))
         if there is not None:
             if await asyncio.to_thread(find_drift, there) is None:
                 return PrefixResult(artifact=there, reused=True)

@@ -45,7 +45,7 @@ async def fill_prefix(
     from roost.daemon.engines.conda.activation import compute_activation
 
     changes = await compute_activation(prefix)
-    return Filled(activation=changes, guards=await asyncio.to_thread(guards_of, prefix, lock)), changed
+    return Filled(activation=changes, stamps=await asyncio.to_thread(guards_of, prefix, lock)), changed
 
 
 async def _compile(engines: Engines, lock: Lock, prefix: str, python: str, progress: Progress) -> None:

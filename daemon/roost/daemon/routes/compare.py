@@ -17,9 +17,9 @@ from roost.daemon.jobs.views import error_body
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.server.streams import send_messages
 from roost.daemon.services import SERVICES, Services
+from roost.model.canonical.differences import find_differences
+from roost.model.canonical.form import canonicalise_settings
 from roost.model.errors import CodedError
-from roost.model.forms.canonical import settings_canonical
-from roost.model.forms.differences import differences
 from roost.wire.builds import Message
 from roost.wire.compare import (
     DiffRequest,
@@ -39,7 +39,7 @@ async def diffs(call: Call[DiffRequest]) -> DiffResponse:
     before, after = await find_sides(call.app[SERVICES], body.cwd, body.before, body.after, body.platform)
     definition = await asyncio.to_thread(_differences, before.resolved.canonical, after.resolved.canonical)
     settings = await asyncio.to_thread(
-        _differences, settings_canonical(before.resolved.settings), settings_canonical(after.resolved.settings)
+        _differences, canonicalise_settings(before.resolved.settings), canonicalise_settings(after.resolved.settings)
     )
     lock = await lock_diff(before.lock, after.lock) if before.lock and after.lock else None
     return DiffResponse(
@@ -54,7 +54,7 @@ async def diffs(call: Call[DiffRequest]) -> DiffResponse:
 
 
 def _differences(before: bytes, after: bytes) -> list[Difference]:
-    return [Difference(**each) for each in differences(before, after)] if before != after else []
+    return [Difference(**each) for each in find_differences(before, after)] if before != after else []
 
 
 async def outdated(call: Call[OutdatedRequest]) -> web.StreamResponse:

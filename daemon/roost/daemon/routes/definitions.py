@@ -9,10 +9,9 @@ from roost.daemon.definitions.resolved import ResolvedDefinition, target_definit
 from roost.daemon.planning.locking import lock_for
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
-from roost.model.definition import Input
-from roost.model.locks.formats import write_lock
-from roost.model.locks.lock import lock_digest
-from roost.model.writers.parts import find_index_options
+from roost.model.definition import InputFile
+from roost.model.locks.formats import find_index_options, write_lock
+from roost.model.locks.lock import digest_lock
 from roost.wire.plans import (
     DigestRequest,
     EnvironmentSelector,
@@ -31,7 +30,7 @@ class DigestResponse(msgspec.Struct, kw_only=True):
     definition_digest: str
     canonical: dict[str, object]
     source: SourceView
-    inputs: list[Input]
+    inputs: list[InputFile]
     warnings: list[WarningView]
 
 
@@ -93,7 +92,7 @@ async def locks(call: Call[LockRequest]) -> LockResponse:
             indexes=find_index_options(resolved.definition.pip.requirements) if locked.lock.wheels else (),
         ),
         definition_digest=resolved.digest,
-        lock_digest=lock_digest(locked.lock),
+        lock_digest=digest_lock(locked.lock),
         generation=locked.generation,
     )
 

@@ -9,10 +9,10 @@ import msgspec
 from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES
-from roost.model.definition import Defaults, Notice, Parsed
+from roost.model.canonical.form import select_effective_defaults
+from roost.model.definition import Defaults, Notice, ReadResult
 from roost.model.errors import InvalidRequestError
-from roost.model.forms.canonical import counting_defaults
-from roost.model.readers.document import to_document
+from roost.model.writers.document import to_document
 from roost.store.sources.conda_environments import find_prefix
 from roost.store.sources.conda_prefixes import read_prefix
 from roost.wire.plans import EnvironmentSelector, SourceView
@@ -53,8 +53,8 @@ async def documents(call: Call[ReadRequest]) -> ReadResponse:
 
 
 def _of_resolved(resolved: ResolvedDefinition, now: Defaults) -> ReadResponse:
-    counting = counting_defaults(resolved.definition, now)
-    own = counting_defaults(resolved.definition, resolved.defaults).beside(counting)
+    counting = select_effective_defaults(resolved.definition, now)
+    own = select_effective_defaults(resolved.definition, resolved.defaults).beside(counting)
     return ReadResponse(
         name=resolved.source.name,
         document=to_document(resolved.definition, resolved.settings, defaults=own),
@@ -65,7 +65,7 @@ def _of_resolved(resolved: ResolvedDefinition, now: Defaults) -> ReadResponse:
 
 def _of_prefix(what: EnvironmentSelector, prefix: str, exact: bool) -> ReadResponse:
     path = find_prefix(prefix, what.cwd, what.environ)
-    parsed: Parsed = read_prefix(path, exact=exact)
+    parsed: ReadResult = read_prefix(path, exact=exact)
     return ReadResponse(
         name=parsed.name,
         document=to_document(parsed.definition, parsed.settings),

@@ -14,11 +14,11 @@ from roost.daemon.credentials.host import dropped_credentials_warnings
 from roost.daemon.jobs.views import generation_view
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
-from roost.model.definition import OwnDefaults
-from roost.model.forms.canonical import counting_defaults
+from roost.model.canonical.form import select_effective_defaults
+from roost.model.definition import DefaultOverrides
 from roost.model.names import NameInvalidError, VersionReference, check_label, check_name, check_new_name
-from roost.model.readers.document import definition_document, settings_document, to_document
-from roost.model.records import CuratedRows, EnvironmentBody, EnvironmentVersion
+from roost.model.records import CuratedFilter, EnvironmentBody, EnvironmentVersion
+from roost.model.writers.document import definition_to_document, settings_to_document, to_document
 from roost.wire.environments import (
     ArchiveRequest,
     DocumentResponse,
@@ -40,7 +40,7 @@ class ListQuery(msgspec.Struct, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     after: str = ""
     archived: bool = False
-    curated: CuratedRows = "without"
+    curated: CuratedFilter = "without"
 
 
 class VersionsQuery(msgspec.Struct, kw_only=True):
@@ -156,8 +156,8 @@ async def environment_view(work: Services, version: EnvironmentVersion) -> Envir
         labels=list(version.labels),
         kind=version.kind,
         definition_digest=version.definition_digest,
-        definition=definition_document(body.definition, await _own_defaults(work, body)),
-        settings={"variables": {}, **settings_document(body.settings)},
+        definition=definition_to_document(body.definition, await _own_defaults(work, body)),
+        settings={"variables": {}, **settings_to_document(body.settings)},
         settings_digest=version.settings_digest,
         created=version.created,
         archived=version.archived,
@@ -167,11 +167,11 @@ async def environment_view(work: Services, version: EnvironmentVersion) -> Envir
     )
 
 
-async def _own_defaults(work: Services, body: EnvironmentBody) -> OwnDefaults:
+async def _own_defaults(work: Services, body: EnvironmentBody) -> DefaultOverrides:
     """What a version was digested with and the config of now would not give: who sends it back says it too."""
     await work.reloader.refresh()
-    now = counting_defaults(body.definition, work.planner.defaults)
-    return counting_defaults(body.definition, body.defaults).beside(now)
+    now = select_effective_defaults(body.definition, work.planner.defaults)
+    return select_effective_defaults(body.definition, body.defaults).beside(now)
 
 
 def _check_renamed(version: EnvironmentVersion, new: str) -> None:

@@ -81,7 +81,7 @@ def _row(image: ImageRecord, there: dict[str, int] | None) -> ImageRow:
         created=image.created,
         in_engine=None if there is None else image.config_digest in there,
         bytes=(there or {}).get(image.config_digest),
-        places=image.places,
+        places=image.registry_digests,
     )
 
 

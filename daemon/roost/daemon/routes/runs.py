@@ -96,7 +96,7 @@ async def _leave_plan(
         config=config.path,
         inputs=(*resolved.guards, config),
         absent=resolved.absent,
-        guards=prefix.guards,
+        guards=prefix.stamps,
         lease=prefix.lease_path,
         changes=prefix.activation,
         variables=launch.variables,

@@ -12,7 +12,7 @@ from roost.daemon.services import SERVICES
 from roost.daemon.workspace.local_content import keep_wheel
 from roost.daemon.workspace.stored_wheels import read_given_wheel
 from roost.model.errors import InvalidRequestError
-from roost.model.syntax.wheel_references import wheel_reference
+from roost.model.syntax.wheel_references import format_wheel_reference
 
 
 class AddWheelRequest(msgspec.Struct, kw_only=True):
@@ -38,7 +38,7 @@ async def add_wheel(call: Call[AddWheelRequest]) -> WheelView:
     wheel = await asyncio.to_thread(read_given_wheel, path)
     await keep_wheel(call.app[SERVICES].store.layout, path, wheel.digest)
     return WheelView(
-        requirement=wheel_reference(wheel.digest, wheel.file_name),
+        requirement=format_wheel_reference(wheel.digest, wheel.file_name),
         digest=wheel.digest,
         file_name=wheel.file_name,
         name=wheel.name,

@@ -24,7 +24,7 @@ from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import DaemonStoppingError, Lifecycle
 from roost.daemon.jobs.views import as_coded_error, error_body
 from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError, StoreError
-from roost.model.records import Change, Known, RunRecord, RunState
+from roost.model.records import KnownDefinition, RunRecord, RunState, VariableChange
 from roost.store.clock import utc_now
 from roost.store.disk.run_folders import RunExit, open_supervisor, read_outcome
 from roost.store.store import Store
@@ -117,7 +117,9 @@ class Runs:
         )
         await asyncio.to_thread(os.makedirs, self.folder(run.id), 0o700, exist_ok=True)
         source = resolved.source
-        seen = Known(digest=resolved.digest, canonical=resolved.canonical, name=source.name, source=source.path)
+        seen = KnownDefinition(
+            digest=resolved.digest, canonical=resolved.canonical, name=source.name, source=source.path
+        )
         keep = partial(self._store.index.begin_run, run, seen, resolved.settings_canonical)
         return await self._events.record_with(keep, "run-created", run=run.id, command=list(run.command))
 
@@ -382,11 +384,14 @@ def replay(environ: Mapping[str, str], launch: Launch, variables: Mapping[str, s
     """``environ`` after activation, the settings' variables and then ``variables``."""
     result = dict(environ)
     for change in launch.changes:
-        _apply(result, Change(name=change.name, action=change.action, value=change.value, separator=change.separator))
+        _apply(
+            result,
+            VariableChange(name=change.name, action=change.action, value=change.value, separator=change.separator),
+        )
     return {**result, **launch.variables, **variables}
 
 
-def _apply(environ: dict[str, str], change: Change) -> None:
+def _apply(environ: dict[str, str], change: VariableChange) -> None:
     if change.action == "unset":
         environ.pop(change.name, None)
     elif change.action == "set" or not environ.get(change.name):

@@ -15,9 +15,9 @@ from roost.daemon.oci.platforms import image_platform
 from roost.daemon.planning.planner import PlanWithFacts
 from roost.daemon.runs.containers import ContainerLaunch
 from roost.daemon.services import Services
+from roost.model.canonical.form import canonicalise_settings, digest_bytes
 from roost.model.definition import ContainerSettings
 from roost.model.errors import CodedError
-from roost.model.forms.canonical import digest_of, settings_canonical
 from roost.model.records import RunRecord
 from roost.wire.runs import ContainerOptions, Launch, RunRequest
 
@@ -42,12 +42,12 @@ def with_options(resolved: TargetedDefinition, options: ContainerOptions) -> Tar
         shm_size=options.shm_size or own.shm_size, arguments=options.arguments or own.arguments
     )
     settings = msgspec.structs.replace(resolved.settings, container=container)
-    form = settings_canonical(settings)
+    form = canonicalise_settings(settings)
     return msgspec.structs.replace(
         resolved,
         parsed=msgspec.structs.replace(resolved.parsed, settings=settings),
         settings_canonical=form,
-        settings_digest=digest_of(form),
+        settings_digest=digest_bytes(form),
     )
 
 

@@ -24,7 +24,7 @@ from roost.model.definition import Base, Definition, PipItem
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.source import MissingFileError
 from roost.model.syntax.pip_lines import split_extras
-from roost.model.syntax.wheel_references import is_wheel_reference, unknown_wheel
+from roost.model.syntax.wheel_references import is_wheel_reference, unknown_wheel_error
 from roost.store.disk.file_ops import (
     FULL_DISK_ERRNOS,
     remove_tree,
@@ -153,7 +153,7 @@ def _located(layout: Layout, strict: bool, item: PipItem) -> PipItem:
     if os.path.exists(place):
         return msgspec.structs.replace(item, path=place)
     if strict:
-        raise unknown_wheel(item)
+        raise unknown_wheel_error(item)
     return item
 
 

@@ -14,14 +14,14 @@ from roost.daemon.workspace import local_content
 from roost.model.definition import Definition
 from roost.model.errors import InvalidRequestError
 from roost.model.locks.lock import Lock
-from roost.model.names import check_new_label, check_new_name, name_from, parse_reference
+from roost.model.names import check_new_label, check_new_name, derive_name, parse_reference
 from roost.model.records import (
     EnvironmentBody,
     EnvironmentKind,
     EnvironmentVersion,
     NewGeneration,
     NewVersion,
-    Registered,
+    RegistrationResult,
 )
 from roost.store.store import Store
 
@@ -38,7 +38,7 @@ class EnvironmentVersions:
 
     async def register(
         self, resolved: ResolvedDefinition, name: str | None, labels: Sequence[str] = (), origin: str | None = None
-    ) -> Registered:
+    ) -> RegistrationResult:
         """Make ``resolved`` the next version of ``name`` (by default what its file says, or its folder), unless it is
         one already. Raises NameInvalidError, InvalidRequestError where there is no name."""
         chosen = check_new_name(name if name is not None else _own_name(resolved))
@@ -46,7 +46,7 @@ class EnvironmentVersions:
         new = new_version(resolved, chosen, labels=checked, origin=origin and str(parse_reference(origin)))
         return await self.add(new)
 
-    async def add(self, new: NewVersion, locked: tuple[NewGeneration, Lock] | None = None) -> Registered:
+    async def add(self, new: NewVersion, locked: tuple[NewGeneration, Lock] | None = None) -> RegistrationResult:
         """Register ``new``, and keep the local things that it refers to. ``locked``: the lock that came along with it.
 
         No plan file is left behind that names the version which was the latest. Raises what ``kept_files.keep`` does.
@@ -63,7 +63,7 @@ class EnvironmentVersions:
         """``resolved`` as a version of an environment, registered now where a run uses it for the first time."""
         if resolved.environment is not None or resolved.parsed.format == "run":
             return resolved
-        name = name_from(resolved.source.name)
+        name = derive_name(resolved.source.name)
         version = await self._store.index.environments.find_same(name, resolved.digest, resolved.settings_digest)
         if version is None:
             version = (await self.add(new_version(resolved, name, by_hand=False))).version
@@ -92,7 +92,7 @@ class EnvironmentVersions:
         kind = "environment-archived" if archived else "environment-restored"
         await self._events.append(kind, name=name, version=version)
 
-    async def _tell(self, registered: Registered) -> None:
+    async def _tell(self, registered: RegistrationResult) -> None:
         version = registered.version
         if registered.created:
             await self._events.append(
@@ -139,4 +139,4 @@ def _own_name(resolved: ResolvedDefinition) -> str:
         raise InvalidRequestError(
             "The definition has no name of its own", hint="Give one: `roost env register --name NAME …`."
         )
-    return name_from(resolved.source.name)
+    return derive_name(resolved.source.name)

@@ -1,7 +1,7 @@
 """What differs between two locks: packages added, removed, up, down, rebuilt. Pure.
 
 What a version is, and which of two is the later one, differs between conda and pip: pip's are compared by PEP 440, and
-how conda's are is for the caller to give (the conda engine knows; ``plain_order`` where there is none).
+how conda's are is for the caller to give (the conda engine knows; ``compare_versions_naturally`` where there is none).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from roost.model.locks.lock import CondaPackage, HostPython, Lock, Wheel
 
-Order = Callable[[str, str], int]
+VersionComparison = Callable[[str, str], int]
 """Below 0 where the first version is the earlier one, above 0 where it is the later, 0 where they are equal."""
 PackageKind = Literal["conda", "pip"]
 ChangeKind = Literal["added", "removed", "up", "down", "rebuilt"]
@@ -69,13 +69,13 @@ class LockDifferences(msgspec.Struct, frozen=True, kw_only=True):
     provider: ProviderChange | None = None
 
 
-Packages = Mapping[tuple[PackageKind, str], PackageView]
+PackageIndex = Mapping[tuple[PackageKind, str], PackageView]
 
 
-def lock_differences(before: Lock, after: Lock, conda_order: Order) -> LockDifferences:
+def compare_locks(before: Lock, after: Lock, conda_order: VersionComparison) -> LockDifferences:
     """What leads from ``before`` to ``after``, by kind and name."""
-    old, new = packages_of(before), packages_of(after)
-    orders: dict[PackageKind, Order] = {"conda": conda_order, "pip": pip_order}
+    old, new = index_packages(before), index_packages(after)
+    orders: dict[PackageKind, VersionComparison] = {"conda": conda_order, "pip": compare_pip_versions}
     changes = tuple(
         change
         for key in sorted({*old, *new})
@@ -89,13 +89,13 @@ def lock_differences(before: Lock, after: Lock, conda_order: Order) -> LockDiffe
     )
 
 
-def packages_of(lock: Lock) -> Packages:
+def index_packages(lock: Lock) -> PackageIndex:
     """The packages of a lock by kind and name."""
     conda: dict[tuple[PackageKind, str], PackageView] = {("conda", p.name): _of_conda(p) for p in lock.conda}
     return {**conda, **{("pip", wheel.name): _of_pip(wheel) for wheel in lock.wheels}}
 
 
-def applied(packages: Packages, changes: Iterable[PackageChange]) -> Packages:
+def applied(packages: PackageIndex, changes: Iterable[PackageChange]) -> PackageIndex:
     """``packages`` after ``changes``."""
     result = dict(packages)
     for change in changes:
@@ -117,16 +117,16 @@ def reversed_change(change: PackageChange) -> PackageChange:
     )
 
 
-def pip_order(first: str, second: str) -> int:
-    """By PEP 440; versions that are none by ``plain_order``."""
+def compare_pip_versions(first: str, second: str) -> int:
+    """By PEP 440; versions that are none by ``compare_versions_naturally``."""
     try:
         left, right = Version(first), Version(second)
     except InvalidVersion:
-        return plain_order(first, second)
+        return compare_versions_naturally(first, second)
     return (left > right) - (left < right)
 
 
-def plain_order(first: str, second: str) -> int:
+def compare_versions_naturally(first: str, second: str) -> int:
     """Numbers by their value, everything else as text."""
     left, right = _parts(first), _parts(second)
     return (left > right) - (left < right)
@@ -158,7 +158,7 @@ def _of_pip(wheel: Wheel) -> PackageView:
 
 
 def _change(
-    key: tuple[PackageKind, str], before: PackageView | None, after: PackageView | None, order: Order
+    key: tuple[PackageKind, str], before: PackageView | None, after: PackageView | None, order: VersionComparison
 ) -> PackageChange | None:
     found = _change_of(before, after, order)
     if found is None:
@@ -166,7 +166,7 @@ def _change(
     return PackageChange(kind=key[0], name=key[1], change=found, before=before, after=after)
 
 
-def _change_of(before: PackageView | None, after: PackageView | None, order: Order) -> ChangeKind | None:
+def _change_of(before: PackageView | None, after: PackageView | None, order: VersionComparison) -> ChangeKind | None:
     if before is None or after is None:
         return "added" if after is not None else "removed"
     if _content(before) == _content(after):

@@ -8,15 +8,17 @@ says where that is, or names the wheel by its URL.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import yaml
 
+from roost.model.canonical.form import expand_channels
+from roost.model.definition import PipItem
 from roost.model.errors import CodedError, InvalidRequestError
-from roost.model.forms.canonical import expand_channels
-from roost.model.locks.lock import CondaPackage, Lock, Wheel, lock_digest
+from roost.model.locks.lock import CondaPackage, Lock, Wheel, digest_lock
 
+_INDEX_OPTIONS = ("--index-url", "--extra-index-url", "--no-index", "--find-links")
 _ALIAS = "https://conda.anaconda.org/"
 
 
@@ -43,7 +45,7 @@ def write_conda_lock(lock: Lock, channels: Sequence[str], indexes: Sequence[str]
     packages = [_conda_lock_package(package, subdir) for package in lock.conda]
     packages += [_conda_lock_wheel(wheel, subdir, by_url=bool(indexes)) for wheel in lock.wheels]
     metadata = {
-        "content_hash": {subdir: lock_digest(lock).removeprefix("sha256:")},
+        "content_hash": {subdir: digest_lock(lock).removeprefix("sha256:")},
         "channels": [{"url": channel, "used_env_vars": []} for channel in channels],
         "platforms": [subdir],
         "sources": [],
@@ -55,7 +57,7 @@ def write_pixi_lock(lock: Lock, channels: Sequence[str], indexes: Sequence[str] 
     """pixi.lock format 6, one environment ``default``."""
     members: list[dict[str, str]] = [{"conda": package.url} for package in lock.conda]
     members += [{"pypi": wheel.url or ""} for wheel in lock.wheels]
-    urls = index_urls(indexes)
+    urls = find_index_urls(indexes)
     default = {
         "channels": [{"url": _channel_url(channel)} for channel in expand_channels(channels)],
         **({"indexes": urls} if urls else {}),
@@ -70,14 +72,30 @@ def write_explicit(lock: Lock, channels: Sequence[str] = (), indexes: Sequence[s
     lines = [f"# platform: {_subdir(lock)}", "@EXPLICIT"]
     lines += [package.url + _fragment(package) for package in lock.conda]
     lines += [f"# pip {option}" for option in indexes]
-    lines += [f"# pip {wheel_requirement(wheel, digest=True)}" for wheel in lock.wheels]
+    lines += [f"# pip {format_wheel_requirement(wheel, digest=True)}" for wheel in lock.wheels]
     return "\n".join(lines) + "\n"
 
 
-def index_urls(indexes: Sequence[str]) -> list[str]:
+def find_index_urls(indexes: Sequence[str]) -> list[str]:
     """Of pip's options, the URLs of indexes."""
     named = (option.partition(" ") for option in indexes)
     return [url for name, _, url in named if name in ("--index-url", "--extra-index-url")]
+
+
+def find_index_options(items: Iterable[PipItem]) -> list[str]:
+    """pip's options in ``items`` that say where to look, each once; folders of this machine are left out."""
+    found: dict[str, None] = {}
+    for item in items:
+        if item.kind == "option" and item.digest is None and item.text.partition(" ")[0] in _INDEX_OPTIONS:
+            found[item.text] = None
+        found.update(dict.fromkeys(find_index_options(item.items)))
+    return list(found)
+
+
+def find_remote_lists(items: Iterable[PipItem]) -> list[str]:
+    """The ``-r`` and ``-c`` URLs in ``items``, whose own options nobody has read."""
+    here = [item.text for item in items if item.kind in ("requirements", "constraints") and item.path is None]
+    return here + [text for item in items for text in find_remote_lists(item.items)]
 
 
 def check_portable(lock: Lock) -> None:
@@ -139,7 +157,7 @@ def _pixi_wheel(wheel: Wheel) -> dict[str, Any]:
     return {**content, "requires_dist": list(wheel.requires)} if wheel.requires else content
 
 
-def wheel_requirement(wheel: Wheel, *, digest: bool = False) -> str:
+def format_wheel_requirement(wheel: Wheel, *, digest: bool = False) -> str:
     """``name==version`` as pip takes it; by URL where no index has it."""
     place = f"=={wheel.version}" if wheel.kind == "index" else f" @ {wheel.url}"
     return f"{wheel.name}{place}" + (f" --hash=sha256:{wheel.sha256}" if digest and wheel.sha256 else "")

@@ -1,6 +1,6 @@
 """The packages that a solve chose for one definition and platform, and the key to their content.
 
-``Lock`` is what is stored and shared; ``lock_digest`` names the *content* of a prefix, so it covers what is linked
+``Lock`` is what is stored and shared; ``digest_lock`` names the *content* of a prefix, so it covers what is linked
 (file names and sha256s, the Python provider, editable folders) and not where it came from (URLs, mirrors, licences).
 """
 
@@ -90,8 +90,8 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     format: int = LOCK_FORMAT
 
 
-def canonical_lock(lock: Lock) -> bytes:
-    """The bytes that ``lock_digest`` covers: order of packages, URLs and repodata play no part."""
+def canonicalise_lock(lock: Lock) -> bytes:
+    """The bytes that ``digest_lock`` covers: order of packages, URLs and repodata play no part."""
     content = {
         "format": lock.format,
         "platform": lock.platform,
@@ -102,6 +102,6 @@ def canonical_lock(lock: Lock) -> bytes:
     return msgspec.json.encode(content, order="sorted")
 
 
-def lock_digest(lock: Lock) -> str:
+def digest_lock(lock: Lock) -> str:
     """``sha256:`` of the canonical lock: the strong key, one for each content of a prefix."""
-    return "sha256:" + hashlib.sha256(canonical_lock(lock)).hexdigest()
+    return "sha256:" + hashlib.sha256(canonicalise_lock(lock)).hexdigest()

@@ -6,22 +6,21 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
-from roost.model.definition import Base, ContainerSettings, Defaults, Definition, Parsed, Python, R, Settings, Spark
+from roost.model.canonical.form import digest_definition
+from roost.model.definition import Base, ContainerSettings, Defaults, Definition, Python, R, ReadResult, Settings, Spark
 from roost.model.errors import InvalidDefinitionError, Location
-from roost.model.forms.azure import (
+from roost.model.readers.conda import read_environment
+from roost.model.readers.source import ReadContext, decode_text
+from roost.model.readers.yaml_nodes import YamlNode, parse_yaml
+from roost.model.syntax.azure import (
     CONDA_FILE,
     CONDA_NAME,
     DOCKER_FILE,
     JSON_FILE,
-    cleaned,
-    cran_text,
-    is_reference,
-    kept_of,
+    extract_passthrough,
+    format_cran_package,
 )
-from roost.model.forms.canonical import definition_digest
-from roost.model.readers.conda import read_environment
-from roost.model.readers.source import Reading, decode
-from roost.model.readers.yaml_nodes import Item, compose
+from roost.model.syntax.secret_keys import drop_secrets, is_variable_reference
 
 _KNOWN = (
     *("name", "version", "python", "docker", "spark", "environmentVariables", "inferencingStackVersion"),
@@ -39,7 +38,7 @@ class ContradictionError(InvalidDefinitionError):
     code = "definition-contradicts-itself"
 
 
-def read_v1(reading: Reading, root: Item) -> Parsed:
+def read_v1(reading: ReadContext, root: YamlNode) -> ReadResult:
     """The SDK's environment, JSON or YAML. Raises ``InvalidDefinitionError``."""
     for key, (place, _) in root.pairs("an Azure environment").items():
         if key not in _KNOWN:
@@ -48,14 +47,16 @@ def read_v1(reading: Reading, root: Item) -> Parsed:
     return reading.parsed(definition, "azure", settings=settings, name=root.value("name").optional("'name'"))
 
 
-def read_run_configuration(reading: Reading, root: Item) -> Parsed:
+def read_run_configuration(reading: ReadContext, root: YamlNode) -> ReadResult:
     """The environment of a run configuration; its variables and container options count. Raises
     ``InvalidDefinitionError``."""
     environment = root.value("environment")
     outer = reading.path
     if environment.kind == "scalar":
         reading.path = reading.beside(environment.text("'environment'"), outer)
-        environment = compose(decode(reading.load(reading.path, environment.location), reading.path), reading.path)
+        environment = parse_yaml(
+            decode_text(reading.load(reading.path, environment.location), reading.path), reading.path
+        )
     if _names_one_elsewhere(environment):
         environment.fail(
             "This run configuration names an environment of an Azure workspace and does not hold it",
@@ -71,12 +72,12 @@ def read_run_configuration(reading: Reading, root: Item) -> Parsed:
     return reading.parsed(definition, "azure-run", settings=_of_run(root, settings), name=name)
 
 
-def _names_one_elsewhere(environment: Item) -> bool:
+def _names_one_elsewhere(environment: YamlNode) -> bool:
     keys = set(environment.pairs("'environment'"))
     return bool(keys) and keys <= {"name", "version"} and environment.value("name").kind != "null"
 
 
-def _of_run(root: Item, settings: Settings) -> Settings:
+def _of_run(root: YamlNode, settings: Settings) -> Settings:
     """What the run says goes before what the environment says."""
     docker = root.value("docker")
     own = _container(docker) if docker.kind == "mapping" else ContainerSettings()
@@ -84,11 +85,13 @@ def _of_run(root: Item, settings: Settings) -> Settings:
         shm_size=own.shm_size or settings.container.shm_size, arguments=own.arguments or settings.container.arguments
     )
     variables = {**settings.variables, **_variables(root.value("environmentVariables"))}
-    return Settings(variables=variables, container=container, interpreter=settings.interpreter, kept=settings.kept)
+    return Settings(
+        variables=variables, container=container, interpreter=settings.interpreter, passthrough=settings.passthrough
+    )
 
 
 class _Environment:
-    def __init__(self, reading: Reading, root: Item) -> None:
+    def __init__(self, reading: ReadContext, root: YamlNode) -> None:
         self.reading, self.root = reading, root
         self.python, self.docker = root.value("python"), root.value("docker")
         managed = self.python.value("userManagedDependencies")
@@ -121,7 +124,7 @@ class _Environment:
             variables={**variables, **_variables(self.root.value("environmentVariables"))},
             container=_container(self.docker),
             interpreter=definition.python.interpreter if self.user_managed else None,
-            kept={"azure": kept} if kept else {},
+            passthrough={"azure": kept} if kept else {},
         )
 
     def _kept(self, base: Base | None) -> dict[str, Any]:
@@ -143,7 +146,7 @@ class _Environment:
             registry["address"] = self.docker.value("baseImageRegistry").value("address").text("'address'")
         if not self.saved and isinstance(raw.get("python"), dict):
             raw["python"].pop("condaDependenciesFile", None)  # it was read; who reads the export has another place
-        kept = kept_of(cleaned(raw, self.reading.clean, dropped), platform_said=base is not None)
+        kept = extract_passthrough(drop_secrets(raw, self.reading.clean, dropped), has_platform=base is not None)
         return {**kept, "layout": self.layout} if self.layout else kept
 
     def _warn_idle(self, definition: Definition) -> None:
@@ -160,7 +163,7 @@ class _Environment:
         """From the one place that names any; two places must agree."""
         found = [made for made in (self._inline(), self._named_file(), self._saved_file()) if made is not None]
         for other, _, place in found[1:]:
-            if definition_digest(other, Defaults()) != definition_digest(found[0][0], Defaults()):
+            if digest_definition(other, Defaults()) != digest_definition(found[0][0], Defaults()):
                 raise ContradictionError(
                     f"The packages here are not those of {found[0][2]}", hint=_KEEP_ONE, location=place
                 )
@@ -198,14 +201,14 @@ class _Environment:
         return self._file(path, None) if self.saved or not (own or named) else None
 
     def _file(self, path: str, location: Location | None) -> _Found:
-        root = compose(decode(self.reading.load(path, location or self.python.location), path), path)
+        root = parse_yaml(decode_text(self.reading.load(path, location or self.python.location), path), path)
         outer, self.reading.path = self.reading.path, path
         try:
             return self._read(root)
         finally:
             self.reading.path = outer
 
-    def _read(self, item: Item) -> _Found:
+    def _read(self, item: YamlNode) -> _Found:
         definition, settings, name = read_environment(self.reading, item)
         self.layout = _layout(item, name)
         return definition, settings.variables, item.location
@@ -253,13 +256,13 @@ class _Environment:
         for name in (DOCKER_FILE, "Dockerfile"):
             path = self._beside(name)
             if self.reading.files.exists(path):
-                text = decode(self.reading.load(path, None), path)
+                text = decode_text(self.reading.load(path, None), path)
                 self.reading.whole(text, f"the file {name}", Location(path=path))
                 found.append((text, f"the file {name}", Location(path=path, line=1, column=1)))
         return found
 
 
-def _layout(item: Item, name: str | None) -> dict[str, Any]:
+def _layout(item: YamlNode, name: str | None) -> dict[str, Any]:
     """What a conda file's author chose and nothing hangs on: its name, and where its pip section stands."""
     members = item.value("dependencies").items("'dependencies'") if item.kind == "mapping" else []
     pip = next((place for place, member in enumerate(members) if member.kind == "mapping"), len(members) - 1)
@@ -270,7 +273,7 @@ def _layout(item: Item, name: str | None) -> dict[str, Any]:
 _Found = tuple[Definition, dict[str, str], Location]
 
 
-def _image(reading: Reading, docker: Item) -> str | None:
+def _image(reading: ReadContext, docker: YamlNode) -> str | None:
     """The reference with its registry in front. Of credentials only references are taken (``${VARIABLE}``), for this
     request; others stay where Docker keeps them."""
     image = docker.value("baseImage").optional("'baseImage'")
@@ -278,7 +281,7 @@ def _image(reading: Reading, docker: Item) -> str | None:
     address = (registry.value("address").optional("'address'") or "").rstrip("/")
     user, password = (registry.value(key).optional(f"'{key}'") for key in ("username", "password"))
     named = f"{address}/{image}" if address and image else image
-    if named and is_reference(user) and is_reference(password):
+    if named and is_variable_reference(user) and is_variable_reference(password):
         reading.credentials[f"docker://{_host_of(named)}"] = f"{user}:{password}"
     return named
 
@@ -289,12 +292,12 @@ def _host_of(reference: str) -> str:
     return first if slash and (set(".:[") & set(first) or first == "localhost") else "docker.io"
 
 
-def _platform(item: Item) -> str | None:
+def _platform(item: YamlNode) -> str | None:
     parts = [item.value(key).optional(f"'{key}'") for key in ("os", "architecture")]
     return "/".join(part.lower() for part in parts if part) or None
 
 
-def _spark(reading: Reading, item: Item) -> Spark:
+def _spark(reading: ReadContext, item: YamlNode) -> Spark:
     repositories = [
         reading.clean(one.text("a repository")) for one in item.value("repositories").items("'repositories'")
     ]
@@ -305,11 +308,11 @@ def _spark(reading: Reading, item: Item) -> Spark:
     return Spark(repositories=tuple(repositories), packages=tuple(packages))
 
 
-def _r(reading: Reading, item: Item) -> R | None:
+def _r(reading: ReadContext, item: YamlNode) -> R | None:
     if item.kind == "null":
         return None
     cran = [
-        cran_text(
+        format_cran_package(
             member.value("name").text("'name'"),
             member.value("version").optional("'version'"),
             reading.clean(member.value("repository").optional("'repository'") or "") or None,
@@ -327,15 +330,15 @@ def _r(reading: Reading, item: Item) -> R | None:
     )
 
 
-def _texts(reading: Reading, item: Item, key: str) -> tuple[str, ...]:
+def _texts(reading: ReadContext, item: YamlNode, key: str) -> tuple[str, ...]:
     return tuple(reading.clean(member.text("a package")) for member in item.value(key).items(f"'{key}'"))
 
 
-def _variables(item: Item) -> dict[str, str]:
+def _variables(item: YamlNode) -> dict[str, str]:
     pairs = item.pairs("'environmentVariables'")
     return {key: value.optional(f"variable {key!r}") or "" for key, (_, value) in pairs.items()}
 
 
-def _container(docker: Item) -> ContainerSettings:
+def _container(docker: YamlNode) -> ContainerSettings:
     arguments = tuple(member.text("an argument") for member in docker.value("arguments").items("'arguments'"))
     return ContainerSettings(shm_size=docker.value("shmSize").optional("'shmSize'"), arguments=arguments)

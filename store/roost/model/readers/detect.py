@@ -7,10 +7,10 @@ import re
 from typing import Literal
 
 from roost.model.errors import InvalidDefinitionError, Location
-from roost.model.readers.explicit import MARK
-from roost.model.readers.pyproject import BLOCK
+from roost.model.readers.explicit import EXPLICIT_MARK
+from roost.model.readers.pyproject import SCRIPT_BLOCK
 from roost.model.readers.source import EncodingError
-from roost.model.readers.yaml_nodes import Item
+from roost.model.readers.yaml_nodes import YamlNode
 
 Syntax = Literal["toml", "yaml", "requirements", "explicit", "pep723", "dockerfile", "json"]
 _YAML_KEY = re.compile(r"""(?:[\w$][\w $.-]*|"[^"]*"|'[^']*')\s*:(?:\s|$)|-\s+\S|---|%YAML|<<<<|\{%|\{""")
@@ -34,9 +34,9 @@ def detect_syntax(path: str, text: str) -> Syntax:
     name = posixpath.basename(path).lower()
     if name.endswith(".toml"):
         return "toml"
-    if name.endswith(".py") or BLOCK.search(text):
+    if name.endswith(".py") or SCRIPT_BLOCK.search(text):
         return "pep723"
-    if MARK.search(text):
+    if EXPLICIT_MARK.search(text):
         return "explicit"
     if name.endswith((".yml", ".yaml", ".lock", ".json", ".runconfig")):
         return "yaml"
@@ -56,7 +56,7 @@ def _by_first_line(text: str) -> Syntax:
     return "yaml" if _YAML_KEY.match(line) else "requirements"
 
 
-def detect_yaml(root: Item) -> str:
+def detect_yaml(root: YamlNode) -> str:
     """Which of the YAML formats: ``conda`` unless the keys say otherwise. Raises :class:`FormatUnreadError`."""
     if root.kind != "mapping":
         return "conda"
@@ -75,18 +75,18 @@ def detect_yaml(root: Item) -> str:
     return "azure-v2" if keys & {"image", "build", "conda_file", "docker"} or _names_schema(root) else "conda"
 
 
-def _check_known_by_sight(root: Item, keys: set[str]) -> None:
+def _check_known_by_sight(root: YamlNode, keys: set[str]) -> None:
     if "build_dependencies" in keys:
-        raise unread("an MLflow python_env", root.location)
+        raise format_unread_error("an MLflow python_env", root.location)
     if "dependencies" in keys:
         return
     if "environment" not in keys and len({key.lower() for key in keys} & _RUN_CONFIGURATION) > 1:
-        raise unread("an Azure run configuration of an early form", root.location)
+        raise format_unread_error("an Azure run configuration of an early form", root.location)
     if {"configuration", "packages"} <= keys:
-        raise unread("a list of Spark dependencies", root.location)
+        raise format_unread_error("a list of Spark dependencies", root.location)
 
 
-def _is_run_configuration(root: Item, keys: set[str]) -> bool:
+def _is_run_configuration(root: YamlNode, keys: set[str]) -> bool:
     """By a second key of its own, or by an environment as only Azure's SDK writes it."""
     if "environment" not in keys or "dependencies" in keys:
         return False
@@ -98,16 +98,16 @@ def _is_run_configuration(root: Item, keys: set[str]) -> bool:
     return len(keys & _RUN_CONFIGURATION) > 1 or any(_SDK & set(_keys(section)) for section in sections)
 
 
-def _keys(item: Item) -> list[str]:
+def _keys(item: YamlNode) -> list[str]:
     return list(item.pairs("a section")) if item.kind == "mapping" else []
 
 
-def _names_schema(root: Item) -> bool:
+def _names_schema(root: YamlNode) -> bool:
     schema = root.value("$schema")
     return schema.kind == "scalar" and "environment.schema.json" in schema.text("'$schema'")
 
 
-def unread(what: str, location: Location) -> FormatUnreadError:
+def format_unread_error(what: str, location: Location) -> FormatUnreadError:
     return FormatUnreadError(
         f"This is {what}, which roost does not read yet",
         hint="Name a conda environment file, requirements.txt, pyproject.toml, lock file or roost.toml.",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
-from roost.model.definition import Conda, Definition, Parsed, Pip, PipItem
+from roost.model.definition import Conda, Definition, Pip, PipItem, ReadResult
 from roost.model.errors import InvalidDefinitionError, Location
-from roost.model.readers.requirements import Line, read_lines
-from roost.model.readers.source import Reading
-from roost.model.syntax.specs import PACKAGE_SUFFIXES
+from roost.model.readers.requirements import read_requirement_lines
+from roost.model.readers.source import ReadContext
+from roost.model.syntax.match_specs import PACKAGE_SUFFIXES
+from roost.model.syntax.pip_lines import LogicalLine
 
-MARK = re.compile(r"^\s*@EXPLICIT\s*$", re.MULTILINE)
+EXPLICIT_MARK = re.compile(r"^\s*@EXPLICIT\s*$", re.MULTILINE)
 _PIP = re.compile(r"#\s*pip\s+(?=\S)")
 _PLATFORM = re.compile(r"#\s*platform:\s*(\S+)\s*$")
 _DIGEST = re.compile(r"(?:sha256:)?[0-9a-fA-F]{64}|(?:md5:)?[0-9a-fA-F]{32}")
@@ -23,7 +24,7 @@ class ExplicitError(InvalidDefinitionError):
     code = "explicit-invalid"
 
 
-def read_explicit(reading: Reading, text: str) -> Parsed:
+def read_explicit(reading: ReadContext, text: str) -> ReadResult:
     """An explicit list. Raises ``InvalidDefinitionError``."""
     urls: list[str] = []
     items: list[PipItem] = []
@@ -31,7 +32,7 @@ def read_explicit(reading: Reading, text: str) -> Parsed:
     for number, raw in enumerate(text.split("\n"), start=1):
         line, location = raw.strip(), Location(path=reading.path, line=number, column=1)
         if pip := _PIP.match(line):
-            items += read_lines(reading, [Line(line[pip.end() :], location)], reading.path)
+            items += read_requirement_lines(reading, [LogicalLine(line[pip.end() :], location)], reading.path)
         elif told := _PLATFORM.match(line):
             platform = told.group(1)
         elif line and not line.startswith("#") and line != "@EXPLICIT":
@@ -51,7 +52,7 @@ def normalise_fragment(digest: str) -> str:
     return f"sha256:{digest}" if len(digest) == 64 else digest
 
 
-def _url(reading: Reading, line: str, location: Location) -> str:
+def _url(reading: ReadContext, line: str, location: Location) -> str:
     place, _, digest = reading.clean(line).partition("#")
     if digest and not _DIGEST.fullmatch(digest):
         raise ExplicitError(

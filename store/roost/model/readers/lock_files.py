@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from roost.model.definition import Conda, Definition, Parsed, Pip, PipItem
+from roost.model.definition import Conda, Definition, Pip, PipItem, ReadResult
 from roost.model.errors import Location
 from roost.model.readers.explicit import normalise_fragment
-from roost.model.readers.requirements import Line, read_lines
-from roost.model.readers.source import Reading
-from roost.model.readers.yaml_nodes import Item
+from roost.model.readers.requirements import read_requirement_lines
+from roost.model.readers.source import ReadContext
+from roost.model.readers.yaml_nodes import YamlNode
+from roost.model.syntax.pip_lines import LogicalLine
 from roost.model.syntax.urls import strip_credentials
 
 MARKERS = {
@@ -32,7 +33,7 @@ class _Entry(NamedTuple):
     location: Location
 
 
-def read_conda_lock(reading: Reading, root: Item) -> Parsed:
+def read_conda_lock(reading: ReadContext, root: YamlNode) -> ReadResult:
     """conda-lock's unified lock file. Raises ``InvalidDefinitionError``."""
     version = root.value("version")
     if version.text("'version'") != "1":
@@ -51,12 +52,12 @@ def read_conda_lock(reading: Reading, root: Item) -> Parsed:
     return _parsed(reading, conda, pip, "conda-lock")
 
 
-def read_pixi_lock(reading: Reading, root: Item) -> Parsed:
+def read_pixi_lock(reading: ReadContext, root: YamlNode) -> ReadResult:
     """The default environment of a pixi.lock. Raises ``InvalidDefinitionError``."""
     version = root.value("version")
     if version.text("'version'") != "6":
         version.fail(f"pixi.lock format {version.text('version')} is not read; expected 6", _HINT)
-    known: dict[str, Item] = {}
+    known: dict[str, YamlNode] = {}
     for package in root.value("packages").items("'packages'"):
         for manager in ("conda", "pypi"):
             if (url := package.value(manager)).kind != "null":
@@ -76,10 +77,10 @@ def read_pixi_lock(reading: Reading, root: Item) -> Parsed:
 
 
 def _pixi_member(
-    reading: Reading,
-    known: dict[str, Item],
+    reading: ReadContext,
+    known: dict[str, YamlNode],
     platform: str,
-    member: Item,
+    member: YamlNode,
     urls: list[str],
     pip: list[_Entry],
     own: set[str],
@@ -94,13 +95,13 @@ def _pixi_member(
     pip.append(_Entry(platform, _pixi_line(place.text("a package"), package, own), place.location))
 
 
-def _url(reading: Reading, place: Item, digests: Item) -> str:
+def _url(reading: ReadContext, place: YamlNode, digests: YamlNode) -> str:
     url = reading.clean(place.text("'url'")).partition("#")[0]
     digest = digests.value("sha256").optional("'sha256'") or digests.value("md5").optional("'md5'")
     return url + ("#" + normalise_fragment(digest) if digest else "")
 
 
-def _conda_lock_line(package: Item) -> str:
+def _conda_lock_line(package: YamlNode) -> str:
     """An index's file goes by name and digest, so that any mirror will do; what came from a URL by that."""
     name, url = package.value("name").text("'name'"), package.value("url").text("'url'")
     digest = package.value("hash").value("sha256").optional("'sha256'")
@@ -110,7 +111,7 @@ def _conda_lock_line(package: Item) -> str:
     return f"{name}{place}" + (f" --hash=sha256:{digest}" if digest else "")
 
 
-def _pixi_line(url: str, package: Item, own: set[str]) -> str:
+def _pixi_line(url: str, package: YamlNode, own: set[str]) -> str:
     """pixi tells no index file from another URL: all go by name and digest but what only a URL can name, and what lies
     on the host of an index of the file (``own``): another machine would look for the name elsewhere."""
     digest = package.value("sha256").optional("'sha256'")
@@ -125,19 +126,19 @@ def _host(url: str) -> str:
     return strip_credentials(url)[0].partition("://")[2].partition("/")[0].lower()
 
 
-def _parsed(reading: Reading, conda: dict[str, list[str]], pip: list[_Entry], format: str) -> Parsed:
+def _parsed(reading: ReadContext, conda: dict[str, list[str]], pip: list[_Entry], format: str) -> ReadResult:
     explicit = {platform: tuple(urls) for platform, urls in conda.items() if urls}
     items = _requirements(reading, pip, frozenset(conda))
     return reading.parsed(Definition(conda=Conda(explicit=explicit), pip=Pip(requirements=items)), format)
 
 
-def _requirements(reading: Reading, pip: list[_Entry], platforms: frozenset[str]) -> tuple[PipItem, ...]:
+def _requirements(reading: ReadContext, pip: list[_Entry], platforms: frozenset[str]) -> tuple[PipItem, ...]:
     """Each line once, with a marker where not every platform of the file has it."""
     having: dict[str, list[_Entry]] = {}
     for entry in pip:
         having.setdefault(entry.line, []).append(entry)
-    lines = [Line(_marked(line, entries, platforms), entries[0].location) for line, entries in having.items()]
-    return tuple(read_lines(reading, lines, reading.path))
+    lines = [LogicalLine(_marked(line, entries, platforms), entries[0].location) for line, entries in having.items()]
+    return tuple(read_requirement_lines(reading, lines, reading.path))
 
 
 def _marked(line: str, entries: list[_Entry], platforms: frozenset[str]) -> str:

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from roost.model.definition import Definition, Parsed, Pip, PipItem, Python
+from roost.model.definition import Definition, Pip, PipItem, Python, ReadResult
 from roost.model.errors import InvalidDefinitionError, Location
-from roost.model.readers.requirements import Line, read_lines
-from roost.model.readers.source import Reading
-from roost.model.readers.toml_places import TomlText
-from roost.model.syntax.pip_lines import normalise_name
+from roost.model.readers.requirements import read_requirement_lines
+from roost.model.readers.source import ReadContext
+from roost.model.readers.toml_text import TomlText
+from roost.model.syntax.pip_lines import LogicalLine, normalise_name
 
-BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+SCRIPT_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 """The reference expression of PEP 723."""
 
 
@@ -28,7 +28,7 @@ class ScriptMetadataError(InvalidDefinitionError):
     code = "script-metadata-invalid"
 
 
-def read_pyproject(reading: Reading, toml: TomlText) -> Parsed:
+def read_pyproject(reading: ReadContext, toml: TomlText) -> ReadResult:
     """``[project]`` and ``[dependency-groups]``. Raises ``InvalidDefinitionError``."""
     data = toml.data
     if "project" not in data and "dependency-groups" not in data:
@@ -54,7 +54,7 @@ def read_pyproject(reading: Reading, toml: TomlText) -> Parsed:
     return _parsed(reading, toml, list(unique.values()), requires, ("project", "requires-python"), "pyproject")
 
 
-def read_script(reading: Reading, text: str) -> Parsed:
+def read_script(reading: ReadContext, text: str) -> ReadResult:
     """A script with PEP 723 metadata. Raises ``InvalidDefinitionError``."""
     block = script_block(text, reading.path)
     if block is None:
@@ -78,7 +78,7 @@ def read_script(reading: Reading, text: str) -> Parsed:
 
 def script_block(text: str, path: str) -> tuple[str, int] | None:
     """The TOML of the ``script`` block and the line where it begins. Two blocks are an error (PEP 723)."""
-    blocks = [match for match in BLOCK.finditer(text) if match["type"] == "script"]
+    blocks = [match for match in SCRIPT_BLOCK.finditer(text) if match["type"] == "script"]
     if len(blocks) > 1:
         raise ScriptMetadataError(
             f"{path} holds {len(blocks)} '# /// script' blocks; expected one",
@@ -116,12 +116,12 @@ def strings(toml: TomlText, value: object, keys: tuple[str, ...]) -> Sequence[st
     return value
 
 
-def _items(reading: Reading, toml: TomlText, value: object, *keys: str) -> Iterator[PipItem]:
+def _items(reading: ReadContext, toml: TomlText, value: object, *keys: str) -> Iterator[PipItem]:
     for text in strings(toml, value, keys):
-        yield from read_lines(reading, [Line(text, toml.place(*keys, value=text))], reading.path)
+        yield from read_requirement_lines(reading, [LogicalLine(text, toml.place(*keys, value=text))], reading.path)
 
 
-def _group(reading: Reading, toml: TomlText, name: str, above: tuple[str, ...]) -> list[PipItem]:
+def _group(reading: ReadContext, toml: TomlText, name: str, above: tuple[str, ...]) -> list[PipItem]:
     """A dependency group; ``{include-group = …}`` within it is followed (PEP 735)."""
     keys = ("dependency-groups", name)
     if name in above:
@@ -147,8 +147,8 @@ def _known_group(toml: TomlText, name: str, keys: tuple[str, ...]) -> str:
 
 
 def _parsed(
-    reading: Reading, toml: TomlText, items: list[PipItem], requires: object, keys: tuple[str, ...], format: str
-) -> Parsed:
+    reading: ReadContext, toml: TomlText, items: list[PipItem], requires: object, keys: tuple[str, ...], format: str
+) -> ReadResult:
     python = Python(requires=read_requires(toml, requires, keys))
     name = toml.table("project").get("name") if format == "pyproject" else None
     if name is not None and not isinstance(name, str):

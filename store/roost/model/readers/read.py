@@ -1,7 +1,7 @@
-"""Readers: from a file of any known format to a definition and its settings.
+"""The door of the readers: read a file of any known format into a definition and its settings.
 
-``read`` tells the format by content and parses; every error has its place. Nothing of a package or a project is run,
-and the disk is seen only through the :class:`Files` that is passed in.
+``read_definition`` detects the format by content and parses it; every error has its location. No code of a package or
+a project is run, and the disk is seen only through the :class:`FileAccess` that is passed in.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ import json
 import posixpath
 import re
 from collections.abc import Callable
+from typing import Any
 
-from roost.model.definition import Parsed
+from roost.model.canonical.form import digest_bytes
+from roost.model.definition import ReadResult
 from roost.model.errors import Location
 from roost.model.readers.azure import read_v2
 from roost.model.readers.azure_sdk import read_run_configuration, read_v1
 from roost.model.readers.conda import read_conda
-from roost.model.readers.detect import FormatUnreadError, check_text, detect_syntax, detect_yaml, unread
+from roost.model.readers.detect import FormatUnreadError, check_text, detect_syntax, detect_yaml, format_unread_error
 from roost.model.readers.docker import read_context, read_dockerfile
 from roost.model.readers.explicit import read_explicit
 from roost.model.readers.lock_files import read_conda_lock, read_pixi_lock
 from roost.model.readers.pyproject import read_pyproject, read_script
 from roost.model.readers.requirements import read_requirements
 from roost.model.readers.roost_file import read_roost
-from roost.model.readers.source import Files, MissingFileError, Reading, Source, decode, digest_of
-from roost.model.readers.toml_places import TomlText
-from roost.model.readers.yaml_nodes import Item, compose
+from roost.model.readers.source import DefinitionSource, FileAccess, ReadContext, decode_text
+from roost.model.readers.toml_text import TomlText
+from roost.model.readers.yaml_nodes import YamlNode, parse_yaml
 
-__all__ = ["Files", "FormatUnreadError", "MissingFileError", "Source", "detect", "read"]
-
-_YAML: dict[str, Callable[[Reading, Item], Parsed]] = {
+_YAML: dict[str, Callable[[ReadContext, YamlNode], ReadResult]] = {
     "conda": read_conda,
     "conda-lock": read_conda_lock,
     "pixi-lock": read_pixi_lock,
@@ -37,7 +37,7 @@ _YAML: dict[str, Callable[[Reading, Item], Parsed]] = {
     "azure-run": read_run_configuration,
     "azure-v2": read_v2,
 }
-_TEXT: dict[str, Callable[[Reading, str], Parsed]] = {
+_TEXT: dict[str, Callable[[ReadContext, str], ReadResult]] = {
     "requirements": read_requirements,
     "explicit": read_explicit,
     "pep723": read_script,
@@ -46,40 +46,49 @@ _TEXT: dict[str, Callable[[Reading, str], Parsed]] = {
 FORMATS = (*_YAML, *_TEXT, "roost", "pyproject", "context")
 
 
-def read(source: Source, files: Files) -> Parsed:
+def read_definition(source: DefinitionSource, files: FileAccess) -> ReadResult:
     """Parse ``source``. Raises a ``InvalidDefinitionError`` that says where, what and what was expected."""
     path = source.path or "/<text>"
-    reading = Reading(files, path)
+    reading = ReadContext(files, path)
     if source.data is None and files.is_folder(path):
         return _read_folder(reading, path)
     data = source.data if source.data is not None else reading.load(path, None)
-    reading.remember(path, digest_of(data))
-    text = decode(data, path)
+    reading.remember(path, digest_bytes(data))
+    text = decode_text(data, path)
     check_text(text, path)
     return _read_text(reading, text, source.format)
 
 
-def detect(source: Source, files: Files) -> str:
+def read_document(document: dict[str, Any], files: FileAccess, path: str) -> ReadResult:
+    """Read a definition and its settings from a document in the shape of ``roost.toml`` (``writers.document`` writes
+    it). ``path`` is the name that errors give the document; local files are looked up beside it.
+
+    Raises: InvalidDefinitionError if the document is invalid.
+    """
+    return read_roost(ReadContext(files, path), TomlText.of(document, path))
+
+
+def detect_format(source: DefinitionSource, files: FileAccess) -> str:
     """The format of ``source``: one of ``FORMATS``. Raises ``InvalidDefinitionError`` where it can't be read."""
     if source.format:
         return source.format
     path = source.path or "/<text>"
     if source.data is None and files.is_folder(path):
         return "context"
-    text = decode(source.data if source.data is not None else Reading(files, path).load(path, None), path)
+    text = decode_text(source.data if source.data is not None else ReadContext(files, path).load(path, None), path)
     syntax = detect_syntax(path, text)
     if syntax == "yaml":
-        return detect_yaml(compose(_as_yaml(text), path))
+        return detect_yaml(parse_yaml(_as_yaml(text), path))
     return _toml_format(TomlText(text, path)) if syntax == "toml" else syntax
 
 
-def _read_text(reading: Reading, text: str, format: str | None) -> Parsed:
+def _read_text(reading: ReadContext, text: str, format: str | None) -> ReadResult:
     syntax = format or detect_syntax(reading.path, text)
     if syntax in _TEXT:
         return _TEXT[syntax](reading, text)
     if syntax in ("toml", "roost", "pyproject"):
         return _read_toml(reading, TomlText(text, reading.path), format)
-    root = compose(_as_yaml(text), reading.path)
+    root = parse_yaml(_as_yaml(text), reading.path)
     return _YAML[format if format in _YAML else detect_yaml(root)](reading, root)
 
 
@@ -93,7 +102,7 @@ def _as_yaml(text: str) -> str:
     return _PAIR.sub(lambda pair: pair[1] + json.loads(f'"\\u{pair[2]}\\u{pair[3]}"'), text.replace("\t", " "))
 
 
-def _read_toml(reading: Reading, toml: TomlText, format: str | None) -> Parsed:
+def _read_toml(reading: ReadContext, toml: TomlText, format: str | None) -> ReadResult:
     nested = "roost" in toml.table("tool")
     if (format or _toml_format(toml)) == "roost":
         return read_roost(reading, toml, ("tool", "roost") if nested else ())
@@ -106,7 +115,7 @@ def _toml_format(toml: TomlText) -> str:
         return "roost"
     project = toml.data.get("project")
     if "workspace" in toml.data or (isinstance(project, dict) and "channels" in project):
-        raise unread("a pixi manifest", toml.place())
+        raise format_unread_error("a pixi manifest", toml.place())
     if posixpath.basename(toml.path) == "pyproject.toml" or {"project", "dependency-groups"} & set(toml.data):
         return "pyproject"
     return "roost"
@@ -116,12 +125,12 @@ CONTEXT_FILES = ("azureml_environment.json", "Dockerfile")
 """What makes a folder one that is read whole, before any environment file in it."""
 
 
-def _read_folder(reading: Reading, folder: str) -> Parsed:
+def _read_folder(reading: ReadContext, folder: str) -> ReadResult:
     """A build context, or the folder that Azure's ``save_to_directory`` writes."""
     stored = posixpath.join(folder, CONTEXT_FILES[0])
     if reading.files.exists(stored):
         reading.path = stored
-        return _read_text(reading, decode(reading.load(stored, None), stored), "azure")
+        return _read_text(reading, decode_text(reading.load(stored, None), stored), "azure")
     if reading.files.exists(posixpath.join(folder, CONTEXT_FILES[1])):
         return read_context(reading, folder)
     raise FormatUnreadError(

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
-from roost.model.definition import Definition, Parsed, Pip, PipItem
+from roost.model.definition import Definition, Pip, PipItem, ReadResult
 from roost.model.errors import Location
-from roost.model.readers.source import MissingFileError, Reading, decode
-from roost.model.syntax.pip_lines import PipLine, RequirementError, path_of, read_line
-from roost.model.syntax.wheel_references import read_wheel_reference
+from roost.model.readers.source import MissingFileError, ReadContext, decode_text
+from roost.model.syntax.pip_lines import (
+    LogicalLine,
+    PipLine,
+    RequirementError,
+    parse_pip_line,
+    split_logical_lines,
+    strip_file_scheme,
+)
+from roost.model.syntax.wheel_references import parse_wheel_reference
 
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_COMMENT = re.compile(r"(?:^|\s+)#.*$")
 _DIGEST_KINDS = {"wheel": "file", "source": "tree", "editable": "build"}
 
 
@@ -23,44 +28,23 @@ class CircularRequirementsError(MissingFileError):
     code = "requirements-circular"
 
 
-class Line(NamedTuple):
-    """A logical line and where it begins."""
-
-    text: str
-    location: Location
-
-
-def read_requirements(reading: Reading, text: str) -> Parsed:
+def read_requirements(reading: ReadContext, text: str) -> ReadResult:
     """A requirements file. Raises ``InvalidDefinitionError``."""
-    items = tuple(read_lines(reading, logical_lines(text, reading.path), reading.path))
+    items = tuple(read_requirement_lines(reading, split_logical_lines(text, reading.path), reading.path))
     return reading.parsed(Definition(pip=Pip(requirements=items)), "requirements")
 
 
-def logical_lines(text: str, path: str) -> Iterator[Line]:
-    """Continuations joined, comments and empty lines gone. (pip joins first: a comment ends with its own line.)"""
-    parts: list[str] = []
-    start = 1
-    for number, line in enumerate([*text.split("\n"), ""], start=1):
-        start = start if parts else number
-        if line.endswith("\\") and not line.lstrip().startswith("#"):
-            parts.append(line[:-1])
-            continue
-        joined = _COMMENT.sub("", "".join([*parts, line]))
-        parts = []
-        if joined.strip():
-            column = len(joined) - len(joined.lstrip()) + 1
-            yield Line(joined.strip(), Location(path=path, line=start, column=column))
-
-
-def read_lines(reading: Reading, lines: Iterable[Line], origin: str, above: tuple[str, ...] = ()) -> Iterator[PipItem]:
+def read_requirement_lines(
+    reading: ReadContext, lines: Iterable[LogicalLine], origin: str, above: tuple[str, ...] = ()
+) -> Iterator[PipItem]:
     """The items of a list that stands in the file ``origin``; ``above`` are the files that include it."""
     for line in lines:
         yield _read_item(reading, line, origin, above)
 
 
-def _read_item(reading: Reading, line: Line, origin: str, above: tuple[str, ...]) -> PipItem:
+def _read_item(reading: ReadContext, line: LogicalLine, origin: str, above: tuple[str, ...]) -> PipItem:
     try:
-        read = read_line(reading.clean(line.text))
+        read = parse_pip_line(reading.clean(line.text))
     except RequirementError as error:
         error.location = _shifted(line.location, error.column)
         raise
@@ -70,10 +54,10 @@ def _read_item(reading: Reading, line: Line, origin: str, above: tuple[str, ...]
     return _located(reading, read, line.location, origin, above)
 
 
-def _located(reading: Reading, read: PipLine, location: Location, origin: str, above: tuple[str, ...]) -> PipItem:
+def _located(reading: ReadContext, read: PipLine, location: Location, origin: str, above: tuple[str, ...]) -> PipItem:
     if not read.target or (_REMOTE.match(read.target) and not read.target.startswith("file:")):
         return PipItem(kind=read.kind, text=read.text, location=location)
-    if kept := read_wheel_reference(read.target):
+    if kept := parse_wheel_reference(read.target):
         return PipItem(kind=read.kind, text=read.text, digest=kept.digest, location=location)
     if "${" in read.target:
         raise MissingFileError(
@@ -81,7 +65,7 @@ def _located(reading: Reading, read: PipLine, location: Location, origin: str, a
             hint="Write the path out, relative to this file.",
             location=location,
         )
-    path = reading.beside(path_of(read.target), origin)
+    path = reading.beside(strip_file_scheme(read.target), origin)
     if read.kind in ("requirements", "constraints"):
         return _nested(reading, read, path, location, (*above, origin))
     digest = reading.digest(_DIGEST_KINDS.get(read.kind, "tree"), path, location)
@@ -97,13 +81,13 @@ def _named(read: PipLine, path: str) -> str:
     return name + read.text.removeprefix(written)
 
 
-def _nested(reading: Reading, read: PipLine, path: str, location: Location, above: tuple[str, ...]) -> PipItem:
+def _nested(reading: ReadContext, read: PipLine, path: str, location: Location, above: tuple[str, ...]) -> PipItem:
     if path in above:
         raise CircularRequirementsError(
             f"{read.target} is included by itself", hint="Take one of the -r or -c lines out.", location=location
         )
-    text = decode(reading.load(path, location), path)
-    items = tuple(read_lines(reading, logical_lines(text, path), path, above))
+    text = decode_text(reading.load(path, location), path)
+    items = tuple(read_requirement_lines(reading, split_logical_lines(text, path), path, above))
     return PipItem(kind=read.kind, text=path.rpartition("/")[2], items=items, path=path, location=location)
 
 

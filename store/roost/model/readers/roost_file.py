@@ -16,24 +16,25 @@ from roost.model.definition import (
     Base,
     Conda,
     ContainerSettings,
+    DefaultOverrides,
     Definition,
-    OwnDefaults,
-    Parsed,
     Pip,
     PipItem,
     Python,
     R,
+    ReadResult,
     Settings,
     Spark,
 )
 from roost.model.errors import Location
-from roost.model.forms.azure import cleaned
 from roost.model.readers.conda import normalise_channels, read_spec
 from roost.model.readers.docker import context_digest
 from roost.model.readers.pyproject import read_requires, strings
-from roost.model.readers.requirements import Line, read_lines
-from roost.model.readers.source import Reading, decode
-from roost.model.readers.toml_places import TomlText
+from roost.model.readers.requirements import read_requirement_lines
+from roost.model.readers.source import ReadContext, decode_text
+from roost.model.readers.toml_text import TomlText
+from roost.model.syntax.pip_lines import LogicalLine
+from roost.model.syntax.secret_keys import drop_secrets
 
 Shape = Literal["text", "texts", "flag", "entries", "lists", "text or table"]
 SECTIONS: dict[str, dict[str, Shape]] = {
@@ -80,17 +81,17 @@ class KeptDockerfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     text: str
 
 
-def read_roost(reading: Reading, toml: TomlText, above: tuple[str, ...] = ()) -> Parsed:
+def read_roost(reading: ReadContext, toml: TomlText, above: tuple[str, ...] = ()) -> ReadResult:
     """The table at ``above`` (``()`` or ``("tool", "roost")``). Raises ``InvalidDefinitionError``."""
     return _RoostFile(reading, toml, above).parsed()
 
 
 class _RoostFile:
-    def __init__(self, reading: Reading, toml: TomlText, above: tuple[str, ...]) -> None:
+    def __init__(self, reading: ReadContext, toml: TomlText, above: tuple[str, ...]) -> None:
         self.reading, self.toml, self.above = reading, toml, above
         self.data = toml.table(*above)
 
-    def parsed(self) -> Parsed:
+    def parsed(self) -> ReadResult:
         self._check_keys(self.data, (), ["name", *SECTIONS, "kept"])
         name = self._shaped(self.data["name"], ("name",), "text") if "name" in self.data else None
         sections = {section: self._section(section) for section in SECTIONS}
@@ -101,17 +102,17 @@ class _RoostFile:
             variables=sections["variables"],
             container=_struct(ContainerSettings, container),
             interpreter=python.interpreter if python.user_managed else None,
-            kept=self._kept(self.data.get("kept", {})),
+            passthrough=self._kept(self.data.get("kept", {})),
         )
         parsed = self.reading.parsed(definition, "roost", settings=settings, name=name)
         return msgspec.structs.replace(parsed, defaults=self._defaults(sections["defaults"]))
 
-    def _defaults(self, table: dict[str, Any]) -> OwnDefaults:
+    def _defaults(self, table: dict[str, Any]) -> DefaultOverrides:
         """What stands in the digest where the sections above say nothing; else it is the config's."""
         image = self.reading.whole(table.get("base_image", ""), "the base image", self._at("defaults", "base_image"))
         index = self.reading.clean(table.get("index", ""))
         channels = tuple(self.reading.clean(channel) for channel in table.get("channels", []))
-        return OwnDefaults(channels=channels, base_image=image or None, index=index or None)
+        return DefaultOverrides(channels=channels, base_image=image or None, index=index or None)
 
     def _definition(self, sections: dict[str, dict[str, Any]]) -> Definition:
         system = sections["system"]
@@ -135,7 +136,7 @@ class _RoostFile:
         def dropped(key: str) -> None:
             self.reading.warn("credentials-unread", f"{key!r} is not kept: credentials are not for files")
 
-        kept: dict[str, dict[str, Any]] = cleaned(tables, self.reading.clean, dropped)
+        kept: dict[str, dict[str, Any]] = drop_secrets(tables, self.reading.clean, dropped)
         return kept
 
     def _cleaned(self, table: dict[str, Any]) -> dict[str, Any]:
@@ -236,7 +237,7 @@ class _RoostFile:
             text = text.replace("\r\n", "\n")
         else:
             path = self.reading.beside(text, self.reading.path)
-            text, place = decode(self.reading.load(path, place), path), Location(path=path)
+            text, place = decode_text(self.reading.load(path, place), path), Location(path=path)
         return self.reading.whole(text, "the Dockerfile", place)
 
     def _conda(self, table: dict[str, Any]) -> Conda:
@@ -256,8 +257,8 @@ class _RoostFile:
     def _requirement(self, entry: str | dict[str, Any]) -> Iterable[PipItem]:
         if isinstance(entry, dict):
             return [self._known(self._struct(PipItem, entry, "pip", "requirements"))]
-        line = Line(entry.strip(), self._at("pip", "requirements", value=entry))
-        return read_lines(self.reading, [line] if line.text else [], self.reading.path)
+        line = LogicalLine(entry.strip(), self._at("pip", "requirements", value=entry))
+        return read_requirement_lines(self.reading, [line] if line.text else [], self.reading.path)
 
     def _known(self, item: PipItem) -> PipItem:
         """An item that a document spells out. A local thing's name becomes a file's in exports: it must not climb."""

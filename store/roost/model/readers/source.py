@@ -10,15 +10,16 @@ from typing import Protocol
 
 import msgspec
 
-from roost.model.definition import Base, Definition, Input, Notice, Parsed, Settings
+from roost.model.canonical.form import digest_bytes
+from roost.model.definition import Base, Definition, InputFile, Notice, ReadResult, Settings
 from roost.model.errors import InvalidDefinitionError, Location
-from roost.model.syntax.urls import strip_credentials, written_credentials
+from roost.model.syntax.urls import find_written_credentials, strip_credentials
 
 BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 """What decides a project's metadata, and so the digest of an editable install."""
 
 
-class Files(Protocol):
+class FileAccess(Protocol):
     """The files that a definition refers to; the readers' only sight of the disk. Paths are absolute."""
 
     def read(self, path: str) -> bytes:
@@ -43,7 +44,7 @@ class Files(Protocol):
         """The same for a Docker build context, without what its ``.dockerignore`` leaves out; raises ``OSError``."""
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
+class DefinitionSource(msgspec.Struct, frozen=True, kw_only=True):
     """What to read: a file, or text that a client sent. ``path`` is absolute; local things are looked for beside it."""
 
     path: str | None = None
@@ -71,22 +72,22 @@ class CredentialsWrittenError(InvalidDefinitionError):
     code = "credentials-written"
 
 
-class Reading:
+class ReadContext:
     """One reading of one source; nested files add to it."""
 
-    def __init__(self, files: Files, path: str) -> None:
+    def __init__(self, files: FileAccess, path: str) -> None:
         self.files = files
         self.path = path
         self.warnings: list[Notice] = []
-        self.inputs: dict[str, Input] = {}
+        self.inputs: dict[str, InputFile] = {}
         self.credentials: dict[str, str] = {}
-        self.places: dict[str, Location] = {}
+        self.locations: dict[str, Location] = {}
 
     def warn(self, code: str, message: str, location: Location | None = None) -> None:
         self.warnings.append(Notice(code=code, message=message, location=location))
 
     def remember(self, path: str, digest: str | None) -> None:
-        self.inputs.setdefault(path, Input(path=path, digest=digest))
+        self.inputs.setdefault(path, InputFile(path=path, digest=digest))
 
     def clean(self, text: str) -> str:
         """``text`` without the credentials in it, which are kept apart."""
@@ -101,7 +102,7 @@ class Reading:
         ``what`` it is called; ``location`` without a line: that of a file which holds nothing else. Raises
         :class:`CredentialsWrittenError`.
         """
-        if (found := written_credentials(text)) is None:
+        if (found := find_written_credentials(text)) is None:
             return text
         line, place = found
         raise CredentialsWrittenError(
@@ -123,7 +124,7 @@ class Reading:
             data = self.files.read(path)
         except OSError as error:
             raise self._missing(path, location, error) from None
-        self.remember(path, digest_of(data))
+        self.remember(path, digest_bytes(data))
         return data
 
     def digest(self, kind: str, path: str, location: Location | None) -> str:
@@ -148,19 +149,19 @@ class Reading:
         for name in BUILD_FILES:
             path = posixpath.join(folder, name)
             if self.files.exists(path):
-                content.update(f"{name} {digest_of(self.load(path, location))}\n".encode())
+                content.update(f"{name} {digest_bytes(self.load(path, location))}\n".encode())
             else:
                 self.remember(path, None)
         return "sha256:" + content.hexdigest()
 
     def parsed(
         self, definition: Definition, format: str, *, settings: Settings | None = None, name: str | None = None
-    ) -> Parsed:
+    ) -> ReadResult:
         """What was read. Raises :class:`CredentialsWrittenError`: no reader lets a text of the base by unseen."""
         base = definition.base or Base()
         for text in (base.image, base.dockerfile, *base.steps, base.platform, definition.inference_stack):
             self.whole(text or "", "the base image", Location(path=self.path))
-        return Parsed(
+        return ReadResult(
             definition=definition,
             settings=settings or Settings(),
             name=name,
@@ -169,7 +170,7 @@ class Reading:
             warnings=tuple(self.warnings),
             inputs=tuple(self.inputs.values()),
             credentials=self.credentials,
-            places=self.places,
+            locations=self.locations,
         )
 
     def _missing(self, path: str, location: Location | None, error: OSError) -> MissingFileError:
@@ -183,10 +184,6 @@ class Reading:
         )
 
 
-def digest_of(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -196,7 +193,7 @@ _MARKS = (
 )
 
 
-def decode(data: bytes, path: str) -> str:
+def decode_text(data: bytes, path: str) -> str:
     """The text of a file: UTF-8, or what its byte-order mark says; line ends are ``\\n``. Raises ``EncodingError``."""
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
     try:

@@ -31,15 +31,15 @@ class YamlError(InvalidDefinitionError):
     code = "yaml-invalid"
 
 
-class Item:
+class YamlNode:
     """A node: a scalar, a list, a mapping or null, and its place."""
 
-    def __init__(self, node: yaml.Node | None, path: str, within: Item | None = None) -> None:
+    def __init__(self, node: yaml.Node | None, path: str, within: YamlNode | None = None) -> None:
         """``within``: the mapping that lacks this, where ``node`` is ``None``."""
         self.node = node
         self.path = path
         self._within = within
-        self._known: dict[str, tuple[Item, Item]] | None = None
+        self._known: dict[str, tuple[YamlNode, YamlNode]] | None = None
 
     @property
     def location(self) -> Location:
@@ -72,15 +72,15 @@ class Item:
             self.fail(f"{what} is {text!r}; expected true or false")
         return text == "true"
 
-    def items(self, what: str) -> list[Item]:
+    def items(self, what: str) -> list[YamlNode]:
         """The members of a list; none of null."""
         if self.kind == "null":
             return []
         if not isinstance(self.node, yaml.SequenceNode):
             self.fail(f"{what} is {self.described()}; expected a list")
-        return [Item(node, self.path) for node in self.node.value]
+        return [YamlNode(node, self.path) for node in self.node.value]
 
-    def pairs(self, what: str) -> dict[str, tuple[Item, Item]]:
+    def pairs(self, what: str) -> dict[str, tuple[YamlNode, YamlNode]]:
         """Key to (key, value) of a mapping, merges (``<<``) worked in; none of null."""
         if self.kind == "null":
             return {}
@@ -90,10 +90,10 @@ class Item:
             self._known = dict(self._pairs(what))
         return self._known
 
-    def value(self, key: str) -> Item:
+    def value(self, key: str) -> YamlNode:
         """The value of a key of this mapping (or of null), or null. Raises :class:`YamlError` for what is neither."""
         pair = self.pairs(f"what holds {key!r}").get(key)
-        return pair[1] if pair else Item(None, self.path, within=self)
+        return pair[1] if pair else YamlNode(None, self.path, within=self)
 
     def plain(self) -> Any:  # noqa: ANN401 - JSON values
         """The value as JSON has it: plain scalars by YAML 1.2's core schema, of numbers what JSON can say."""
@@ -111,13 +111,13 @@ class Item:
     def fail(self, message: str, hint: str = "") -> NoReturn:
         raise YamlError(message, hint=hint, location=self.location)
 
-    def _pairs(self, what: str) -> Iterator[tuple[str, tuple[Item, Item]]]:
+    def _pairs(self, what: str) -> Iterator[tuple[str, tuple[YamlNode, YamlNode]]]:
         assert isinstance(self.node, yaml.MappingNode)
-        own = [(Item(key, self.path), Item(value, self.path)) for key, value in self.node.value]
+        own = [(YamlNode(key, self.path), YamlNode(value, self.path)) for key, value in self.node.value]
         for key, value in own:
             if _is_merge(key):
                 yield from _merged(value, what)
-        seen: dict[str, Item] = {}
+        seen: dict[str, YamlNode] = {}
         for key, value in own:
             name = "" if key.kind == "null" else key.text(f"a key of {what}")
             if name in seen and not _is_merge(key):
@@ -142,17 +142,17 @@ def _typed(node: yaml.ScalarNode) -> Any:  # noqa: ANN401 - JSON values
     return float(text) if re.fullmatch(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,15}", text) else text
 
 
-def _is_merge(key: Item) -> bool:
+def _is_merge(key: YamlNode) -> bool:
     return isinstance(key.node, yaml.ScalarNode) and _is_plain(key.node) and key.node.value == "<<"
 
 
-def _merged(value: Item, what: str) -> Iterator[tuple[str, tuple[Item, Item]]]:
+def _merged(value: YamlNode, what: str) -> Iterator[tuple[str, tuple[YamlNode, YamlNode]]]:
     """Of several merged mappings the earlier one wins (YAML 1.1 merge type), so they are yielded last first."""
     for source in reversed(value.items("<<")) if value.kind == "list" else [value]:
         yield from source.pairs(what).items()
 
 
-def compose(text: str, path: str) -> Item:
+def parse_yaml(text: str, path: str) -> YamlNode:
     """The one document of ``text``. Raises :class:`YamlError` with the place."""
     try:
         documents = list(yaml.compose_all(text, Loader=Loader))
@@ -162,10 +162,10 @@ def compose(text: str, path: str) -> Item:
         raise _unreadable(str(error), error, text, path) from None
     documents = [node for node in documents if node is not None]
     if len(documents) > 1:
-        Item(documents[1], path).fail(
+        YamlNode(documents[1], path).fail(
             "A second YAML document begins here; expected one", "Keep one document in the file, or split it in two."
         )
-    root = Item(documents[0] if documents else None, path)
+    root = YamlNode(documents[0] if documents else None, path)
     _Expansion(path, _MOST_ADDED + 4 * len(text)).measure(root.node, 0)
     return root
 
@@ -198,13 +198,13 @@ class _Expansion:
             size, height = size + inner, max(height, below + 1)
             if size > self._most:
                 message = "This node comes to too much once its aliases (*name) are worked in"
-                Item(node, self._path).fail(message, "Write out what is meant, with fewer aliases.")
+                YamlNode(node, self._path).fail(message, "Write out what is meant, with fewer aliases.")
         self._open.remove(id(node))
         self._known[id(node)] = size, height
         return size, height
 
     def _nests(self, node: yaml.Node) -> NoReturn:
-        Item(node, self._path).fail("This node holds itself or nests too deep")
+        YamlNode(node, self._path).fail("This node holds itself or nests too deep")
 
 
 def _children(node: yaml.Node) -> Iterator[yaml.Node]:

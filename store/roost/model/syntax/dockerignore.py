@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from roost.model.errors import InvalidDefinitionError, Location
 
 Rule = tuple[bool, "re.Pattern[str]"]
-NAME = ".dockerignore"
+DOCKERIGNORE = ".dockerignore"
 _TOKEN = re.compile(r"\*\*/?|\[(?:\^|(?!\^))(?:(?:\\.|[^\\\]-])(?:-(?:\\.|[^\\\]-]))?)+\]|\\.|.", re.S)
 _ITEM = re.compile(r"(\\.|[^\\])(?:-(\\.|[^\\]))?", re.S)
 _SPECIAL = re.compile(r"[*?\[\]\\]")
@@ -26,7 +26,7 @@ class DockerignoreError(InvalidDefinitionError):
     code = "dockerignore-invalid"
 
 
-def ignored_by(text: str, path: str = NAME) -> Callable[[str], bool]:
+def parse_dockerignore(text: str, path: str = DOCKERIGNORE) -> Callable[[str], bool]:
     """A predicate over paths relative to the context (``/`` between parts). ``path`` is where the text is from.
 
     Raises DockerignoreError.

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
 
 from roost.model.definition import PipKind
-from roost.model.errors import InvalidDefinitionError
-from roost.model.syntax.wheel_references import SCHEME, read_wheel_reference
+from roost.model.errors import InvalidDefinitionError, Location
+from roost.model.syntax.wheel_references import SCHEME, parse_wheel_reference
 
-EXPECTED = "a requirement such as 'six==1.16.0', a path, a URL or an option of pip's requirements file format"
-ARCHIVES = (".whl", ".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
+EXPECTED_REQUIREMENT = (
+    "a requirement such as 'six==1.16.0', a path, a URL or an option of pip's requirements file format"
+)
+ARCHIVE_SUFFIXES = (".whl", ".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
 _NESTED: dict[str, PipKind] = {"--requirement": "requirements", "--constraint": "constraints", "--editable": "editable"}
 _SHORT = {"-r": "--requirement", "-c": "--constraint", "-e": "--editable", "-i": "--index-url", "-f": "--find-links"}
 _SETTINGS = "--index-url --extra-index-url --find-links --no-binary --only-binary --trusted-host --use-feature"
@@ -29,6 +32,7 @@ _URL = re.compile(r"(?:(?:git|hg|svn|bzr)\+|(?:https?|ftp|ssh|git)://)", re.IGNO
 _NAMED = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?P<extras>\[[^\]]*\])?\s*(?P<rest>.*)", re.DOTALL
 )
+_COMMENT = re.compile(r"(?:^|\s+)#.*$")
 _MARKER = re.compile(r"\"[^\"]*\"|'[^']*'|[<>=!~]+|[()]|[^\s<>=!~()\"']+")
 
 
@@ -38,8 +42,15 @@ class RequirementError(InvalidDefinitionError):
     code = "requirement-invalid"
 
     def __init__(self, message: str, column: int = 0) -> None:
-        super().__init__(message, hint=f"Expected {EXPECTED}.")
+        super().__init__(message, hint=f"Expected {EXPECTED_REQUIREMENT}.")
         self.column = column
+
+
+class LogicalLine(NamedTuple):
+    """A logical line and where it begins."""
+
+    text: str
+    location: Location
 
 
 class PipLine(NamedTuple):
@@ -59,8 +70,24 @@ def normalise_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def split_logical_lines(text: str, path: str) -> Iterator[LogicalLine]:
+    """Continuations joined, comments and empty lines gone. (pip joins first: a comment ends with its own line.)"""
+    parts: list[str] = []
+    start = 1
+    for number, line in enumerate([*text.split("\n"), ""], start=1):
+        start = start if parts else number
+        if line.endswith("\\") and not line.lstrip().startswith("#"):
+            parts.append(line[:-1])
+            continue
+        joined = _COMMENT.sub("", "".join([*parts, line]))
+        parts = []
+        if joined.strip():
+            column = len(joined) - len(joined.lstrip()) + 1
+            yield LogicalLine(joined.strip(), Location(path=path, line=start, column=column))
+
+
 @lru_cache(maxsize=4096)
-def read_line(line: str) -> PipLine:
+def parse_pip_line(line: str) -> PipLine:
     """The meaning of one logical line (continuations joined, comment removed). Raises :class:`RequirementError`."""
     line = line.strip()
     if line.startswith("-"):
@@ -150,14 +177,14 @@ def _quoted(token: str) -> str:
 
 def _is_local(body: str) -> bool:
     place = split_extras(_split_marker(body)[0])[0]
-    if body.startswith("file:") or place.startswith((".", "/", "~/")) or place.endswith(ARCHIVES):
+    if body.startswith("file:") or place.startswith((".", "/", "~/")) or place.endswith(ARCHIVE_SUFFIXES):
         return " @ " not in body
     return "/" in place and "@" not in place and ";" not in place
 
 
 def _local(body: str, options: str) -> PipLine:
     place, marker = _split_marker(body)
-    path, extras = split_extras(path_of(place))
+    path, extras = split_extras(strip_file_scheme(place))
     kind: PipKind = "wheel" if path.endswith(".whl") else "source"
     name = path.rstrip("/").rpartition("/")[2]
     return PipLine(kind, _with_marker(name + extras, marker) + options, path)
@@ -167,13 +194,13 @@ def _kept_wheel(body: str, options: str) -> PipLine:
     """A wheel of the store, by content."""
     place, marker = _split_marker(body)
     target, extras = split_extras(place)
-    found = read_wheel_reference(target)
+    found = parse_wheel_reference(target)
     if found is None:
         raise RequirementError(f"{target!r} names no wheel by its content as in {SCHEME}sha256:<64 hex>/<name>.whl")
     return PipLine("wheel", _with_marker(found.file_name + extras, marker) + options, target)
 
 
-def path_of(place: str) -> str:
+def strip_file_scheme(place: str) -> str:
     """``file:../x#egg=y&subdirectory=z`` as the path it means."""
     if not place.startswith("file:"):
         return place
@@ -188,7 +215,7 @@ def _named(body: str, options: str) -> PipLine:
     _check(body)
     match = _NAMED.fullmatch(body)
     if match is None:
-        raise RequirementError(f"{body!r} is no requirement; expected {EXPECTED}")
+        raise RequirementError(f"{body!r} is no requirement; expected {EXPECTED_REQUIREMENT}")
     name = normalise_name(match["name"]) + _extras((match["extras"] or "[]")[1:-1])
     if match["rest"].startswith("@"):
         return _direct(name, match["rest"][1:].strip(), options)

@@ -32,7 +32,7 @@ def strip_credentials(text: str) -> tuple[str, dict[str, str]]:
     return _URL.sub(lambda match: _clean(match["scheme"], match["rest"], found), text), found
 
 
-def written_credentials(text: str) -> tuple[int, str] | None:
+def find_written_credentials(text: str) -> tuple[int, str] | None:
     """The line of a script (a Dockerfile's, a docker step's) that has the first secret written out in a URL, and the
     place that it is for. What a shell or Docker puts in when the script runs (``$TOKEN``, ``$(cat …)``) is no secret.
     """

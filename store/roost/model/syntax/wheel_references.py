@@ -30,12 +30,12 @@ class WheelReference(NamedTuple):
     file_name: str
 
 
-def wheel_reference(digest: str, file_name: str) -> str:
+def format_wheel_reference(digest: str, file_name: str) -> str:
     """The text that stands for it in requirements."""
     return f"{SCHEME}{digest}/{file_name}"
 
 
-def read_wheel_reference(text: str) -> WheelReference | None:
+def parse_wheel_reference(text: str) -> WheelReference | None:
     """What ``text`` (without extras, marker and options) refers to; ``None`` where it is no reference."""
     match = _REFERENCE.fullmatch(text)
     return WheelReference(match[1], match[2]) if match else None
@@ -46,7 +46,7 @@ def is_wheel_reference(item: PipItem) -> bool:
     return item.kind == "wheel" and item.path is None and item.digest is not None
 
 
-def is_kept(item: PipItem) -> bool:
+def is_stored_wheel(item: PipItem) -> bool:
     """Whether a line's wheel lies where a store keeps wheels by content, and so can be named by that."""
     if item.kind != "wheel" or item.digest is None:
         return False
@@ -54,7 +54,7 @@ def is_kept(item: PipItem) -> bool:
     return item.path is None or folder in item.path
 
 
-def unknown_wheel(item: PipItem) -> WheelUnknownError:
+def unknown_wheel_error(item: PipItem) -> WheelUnknownError:
     """The error for a reference to a wheel that this store does not have."""
     return WheelUnknownError(
         f"The store of this machine has no wheel {item.text} with {item.digest}",

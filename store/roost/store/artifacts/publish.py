@@ -19,8 +19,8 @@ from contextlib import suppress
 import msgspec
 
 from roost.model.errors import StoreError
-from roost.model.locks.lock import Lock, lock_digest
-from roost.model.records import Artifact, Change, FileStamp, NewGeneration
+from roost.model.locks.lock import Lock, digest_lock
+from roost.model.records import Artifact, FileStamp, NewGeneration, VariableChange
 from roost.store.cancellation import finish_despite_cancel, finish_thread_despite_cancel
 from roost.store.clock import utc_now
 from roost.store.disk.file_ops import (
@@ -41,8 +41,8 @@ from roost.store.index.index import Index
 class Filled(msgspec.Struct, frozen=True, kw_only=True):
     """What ``fill`` found out about the prefix that it filled."""
 
-    activation: tuple[Change, ...] = ()
-    guards: tuple[FileStamp, ...] = ()
+    activation: tuple[VariableChange, ...] = ()
+    stamps: tuple[FileStamp, ...] = ()
 
 
 Fill = Callable[[str], Awaitable[Filled]]
@@ -57,7 +57,7 @@ async def publish_prefix(
         StoreFullError: the disk is full; nothing half-made is left.
         Whatever ``fill`` raises, cancellation too: its content is in the trash and its row is gone by then.
     """
-    key = lock_digest(lock)
+    key = digest_lock(lock)
     ready = await index.artifacts.find_ready("prefix", key)
     if ready is not None:
         return await index.publish_prefix(ready, lock, generation)
@@ -115,7 +115,7 @@ async def _finish(
             shared_bytes=shared,
             last_used=utc_now(),
             activation=filled.activation,
-            guards=filled.guards,
+            stamps=filled.stamps,
         )
         ready = await index.publish_prefix(complete, lock, generation)
         failpoint("publish.committed")

@@ -10,7 +10,7 @@ import sqlite3
 
 import msgspec
 
-from roost.model.records import Artifact, Change, FileStamp, Lease
+from roost.model.records import Artifact, FileStamp, Lease, VariableChange
 from roost.store.clock import utc_now
 from roost.store.index.queries import Queries, Read, Scan, Write
 
@@ -87,7 +87,7 @@ def mark_ready(connection: sqlite3.Connection, artifact: Artifact) -> None:
             artifact.shared_bytes,
             artifact.last_used,
             msgspec.json.encode(artifact.activation),
-            msgspec.json.encode(artifact.guards),
+            msgspec.json.encode(artifact.stamps),
             artifact.id,
         ),
     )
@@ -143,8 +143,8 @@ def list_artifacts(connection: sqlite3.Connection) -> list[Artifact]:
 
 def _decode_artifact(row: sqlite3.Row) -> Artifact:
     fields = dict(row)
-    fields["activation"] = msgspec.json.decode(fields["activation"], type=tuple[Change, ...])
-    fields["guards"] = msgspec.json.decode(fields["guards"], type=tuple[FileStamp, ...])
+    fields["activation"] = msgspec.json.decode(fields["activation"], type=tuple[VariableChange, ...])
+    fields["stamps"] = msgspec.json.decode(fields.pop("guards"), type=tuple[FileStamp, ...])
     return Artifact(**fields)
 
 

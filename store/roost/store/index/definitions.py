@@ -6,7 +6,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
 
-from roost.model.records import Known
+from roost.model.records import KnownDefinition
 from roost.store.clock import utc_now
 from roost.store.index.queries import Queries, Read, Scan, Write
 
@@ -51,7 +51,7 @@ def is_known(connection: sqlite3.Connection, digest: str) -> bool:
     return connection.execute("SELECT 1 FROM definitions WHERE digest = ?", (digest,)).fetchone() is not None
 
 
-def find_definition(connection: sqlite3.Connection, digest: str) -> Known | None:
+def find_definition(connection: sqlite3.Connection, digest: str) -> KnownDefinition | None:
     """Return a definition with its last sighting."""
     row = connection.execute(_SELECT_SIGHTING + "WHERE d.digest = ? ORDER BY s.id DESC LIMIT 1", (digest,)).fetchone()
     return _decode_sighting(row) if row else None
@@ -59,7 +59,7 @@ def find_definition(connection: sqlite3.Connection, digest: str) -> Known | None
 
 def list_candidates(
     connection: sqlite3.Connection, name: str | None = None, source: str | None = None, limit: int = 1000
-) -> list[Known]:
+) -> list[KnownDefinition]:
     """Return candidates for the nearest definition: the last ten of the same path, then the last ten of the same name,
     then the latest of all. Each definition once, ``limit`` in total."""
     rows: list[sqlite3.Row] = []
@@ -74,8 +74,8 @@ def list_candidates(
     return [_decode_sighting(row) for row in list(by_digest.values())[:limit]]
 
 
-def _decode_sighting(row: sqlite3.Row) -> Known:
-    return Known(
+def _decode_sighting(row: sqlite3.Row) -> KnownDefinition:
+    return KnownDefinition(
         digest=row["digest"],
         canonical=zlib.decompress(row["canonical"]),
         name=row["name"] or None,

@@ -14,16 +14,16 @@ from collections.abc import Sequence
 
 import msgspec
 
+from roost.model.canonical.form import digest_bytes
 from roost.model.errors import CodedError, LookupFailedError
-from roost.model.forms.canonical import digest_of
 from roost.model.names import CURATED_PREFIX, LATEST, VersionReference
 from roost.model.records import (
-    CuratedRows,
+    CuratedFilter,
     EnvironmentBody,
     EnvironmentRow,
     EnvironmentVersion,
     NewVersion,
-    Registered,
+    RegistrationResult,
 )
 from roost.store.clock import utc_now
 from roost.store.failpoints import failpoint
@@ -67,7 +67,7 @@ class VersionTakenError(CodedError):
     http_status = 409
 
 
-def register_version(connection: sqlite3.Connection, new: NewVersion) -> Registered:
+def register_version(connection: sqlite3.Connection, new: NewVersion) -> RegistrationResult:
     """Number ``new`` as the next version, unless a version of its name has the same content, and set its labels.
 
     Raises:
@@ -84,10 +84,10 @@ def register_version(connection: sqlite3.Connection, new: NewVersion) -> Registe
     for label in new.labels:
         _put_label(connection, environment, label, number)
     reference = VersionReference(name=new.name, version=number)
-    return Registered(version=get_version(connection, reference), created=found is None)
+    return RegistrationResult(version=get_version(connection, reference), created=found is None)
 
 
-def register_versions(connection: sqlite3.Connection, new: Sequence[NewVersion]) -> list[Registered]:
+def register_versions(connection: sqlite3.Connection, new: Sequence[NewVersion]) -> list[RegistrationResult]:
     """Register all of ``new``, or none of them if one raises."""
     return [register_version(connection, each) for each in new]
 
@@ -145,7 +145,7 @@ def _insert_version(connection: sqlite3.Connection, environment: int, new: NewVe
 
 def _body_id(connection: sqlite3.Connection, new: NewVersion) -> int:
     encoded = msgspec.json.encode(new.body, order="sorted")
-    digest = digest_of(encoded)
+    digest = digest_bytes(encoded)
     connection.execute(
         "INSERT INTO bodies (digest, definition_digest, settings_digest, body) VALUES (?, ?, ?, ?) "
         "ON CONFLICT (digest) DO NOTHING",
@@ -230,7 +230,7 @@ def list_environments(
     after: str = "",
     *,
     archived: bool = False,
-    curated: CuratedRows = "without",
+    curated: CuratedFilter = "without",
 ) -> list[EnvironmentRow]:
     """Return the environments whose names follow ``after``, by name, each with its latest version. ``archived``:
     include archived ones."""

@@ -37,7 +37,9 @@ def put_image(connection: sqlite3.Connection, image: ImageRecord) -> ImageRecord
     on."""
     before = find_image(connection, image.key)
     if before is not None and before.config_digest == image.config_digest:
-        image = msgspec.structs.replace(image, places={**before.places, **image.places}, created=before.created)
+        image = msgspec.structs.replace(
+            image, registry_digests={**before.registry_digests, **image.registry_digests}, created=before.created
+        )
     image = msgspec.structs.replace(image, created=image.created or utc_now())
     connection.execute(
         "INSERT OR REPLACE INTO images (key, config_digest, definition_digest, lock_digest, created, record) "

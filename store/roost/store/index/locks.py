@@ -10,7 +10,7 @@ import zlib
 
 import msgspec
 
-from roost.model.locks.lock import Lock, lock_digest
+from roost.model.locks.lock import Lock, digest_lock
 from roost.store.clock import utc_now
 from roost.store.index.packages import add_contents
 from roost.store.index.queries import Queries, Read, Scan, Write
@@ -19,7 +19,7 @@ from roost.store.index.queries import Queries, Read, Scan, Write
 def put_lock(connection: sqlite3.Connection, lock: Lock) -> str:
     """Store a lock and return its digest. The first body of a digest is kept: later ones differ at most in the
     locations of packages."""
-    digest = lock_digest(lock)
+    digest = digest_lock(lock)
     if has_lock(connection, digest):
         return digest
     added = connection.execute(

@@ -20,10 +20,10 @@ from roost.model.records import (
     Generation,
     ImageRecord,
     IndexFacts,
-    Known,
+    KnownDefinition,
     NewGeneration,
     NewVersion,
-    Registered,
+    RegistrationResult,
     RunRecord,
 )
 from roost.store.clock import utc_now
@@ -125,7 +125,7 @@ def publish_image(
 
 def register_locked(
     connection: sqlite3.Connection, new: NewVersion, generation: NewGeneration, lock: Lock
-) -> Registered:
+) -> RegistrationResult:
     """Register ``new``, and make ``lock`` the first generation of its definition if that has none on the platform."""
     registered = register_version(connection, new)
     query = "SELECT 1 FROM generations WHERE definition_digest = ? AND platform = ?"
@@ -138,7 +138,7 @@ def register_locked(
 def begin_run(
     connection: sqlite3.Connection,
     run: RunRecord,
-    seen: Known,
+    seen: KnownDefinition,
     settings: bytes,
     kind: str,
     fields: Mapping[str, object],

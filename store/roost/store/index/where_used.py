@@ -294,7 +294,7 @@ class _Search:
             name=image.name,
             config_digest=image.config_digest,
             lock_digest=image.lock_digest,
-            places=tuple(image.places),
+            registry_references=tuple(image.registry_digests),
             packages=self._packages(row["lock"]),
         )
 

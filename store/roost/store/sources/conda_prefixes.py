@@ -17,11 +17,11 @@ from typing import Any
 
 import msgspec
 
-from roost.model.definition import Conda, Definition, Parsed, Pip, Settings
+from roost.model.definition import Conda, Definition, Pip, ReadResult, Settings
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.conda import normalise_channels, read_spec
-from roost.model.readers.source import Reading
-from roost.model.syntax.specs import MatchSpecError, spec_name
+from roost.model.readers.source import ReadContext
+from roost.model.syntax.match_specs import MatchSpecError, spec_name
 from roost.model.syntax.urls import strip_credentials
 from roost.store.sources.files import LocalFiles
 from roost.store.sources.installed_pip import read_installed
@@ -60,13 +60,13 @@ class _Record(msgspec.Struct, kw_only=True):
         return f"{self.name}={self.version}={self.build}" if self.build else self.pin
 
 
-def read_prefix(prefix: str, *, exact: bool = False) -> Parsed:
+def read_prefix(prefix: str, *, exact: bool = False) -> ReadResult:
     """The environment at ``prefix`` as a definition: what was asked for where that is recorded, else every package by
     version. ``exact``: every package by version and build. Blocking.
 
     Raises PrefixRecordError. What can't be had elsewhere is a warning.
     """
-    reading = Reading(LocalFiles(), posixpath.join(prefix, "conda-meta"))
+    reading = ReadContext(LocalFiles(), posixpath.join(prefix, "conda-meta"))
     records = {record.name: record for record in _records(reading, prefix) if not _is_pips(record)}
     conda = Conda(channels=_channels(reading, records.values()), dependencies=_specs(reading, prefix, records, exact))
     owned = frozenset(name for record in records.values() for name in record.files)
@@ -80,7 +80,7 @@ def _name(prefix: str) -> str:
     return "base" if os.path.isdir(os.path.join(prefix, "condabin")) else os.path.basename(prefix)
 
 
-def _records(reading: Reading, prefix: str) -> Iterator[_Record]:
+def _records(reading: ReadContext, prefix: str) -> Iterator[_Record]:
     folder = os.path.join(prefix, "conda-meta")
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(".json"))
@@ -107,7 +107,7 @@ def _is_pips(record: _Record) -> bool:
     return record.channel in ("pypi", "<develop>") or record.build == "pypi_0"
 
 
-def _specs(reading: Reading, prefix: str, records: dict[str, _Record], exact: bool) -> tuple[str, ...]:
+def _specs(reading: ReadContext, prefix: str, records: dict[str, _Record], exact: bool) -> tuple[str, ...]:
     if exact:
         return tuple(_spec(reading, record.exact, record) for record in records.values())
     requested = {name: spec for name, spec in _requested(reading, prefix, records).items() if name in records}
@@ -119,7 +119,7 @@ def _specs(reading: Reading, prefix: str, records: dict[str, _Record], exact: bo
     return tuple(_spec(reading, spec, records[name]) for name, spec in requested.items())
 
 
-def _spec(reading: Reading, spec: str, record: _Record) -> str:
+def _spec(reading: ReadContext, spec: str, record: _Record) -> str:
     """A spec that can't be taken is the package's version instead: a file that was named by its URL, mostly."""
     place = Location(path=reading.path)
     try:
@@ -132,7 +132,7 @@ def _spec(reading: Reading, spec: str, record: _Record) -> str:
     return read_spec(reading, record.pin, place)
 
 
-def _requested(reading: Reading, prefix: str, records: dict[str, _Record]) -> dict[str, str]:
+def _requested(reading: ReadContext, prefix: str, records: dict[str, _Record]) -> dict[str, str]:
     """Name to spec, as the last transaction left them: from the history, else from what the records say."""
     path = os.path.join(prefix, "conda-meta", "history")
     asked: dict[str, str] = {}
@@ -178,7 +178,7 @@ def _name_of(spec: str) -> str:
     return spec_name(spec)
 
 
-def _channels(reading: Reading, records: Iterable[_Record]) -> tuple[str, ...]:
+def _channels(reading: ReadContext, records: Iterable[_Record]) -> tuple[str, ...]:
     """Where the packages came from, the place of most of them first."""
     counted = Counter(channel for record in records if (channel := _channel(record)) is not None)
     return normalise_channels([reading.clean(channel) for channel, _ in counted.most_common()])
@@ -195,7 +195,7 @@ def _channel(record: _Record) -> str | None:
     return alias["name"] if alias and not alias["name"].startswith("t/") else base.rstrip("/") or None
 
 
-def _variables(reading: Reading, prefix: str) -> dict[str, str]:
+def _variables(reading: ReadContext, prefix: str) -> dict[str, str]:
     """What ``conda env config vars set`` keeps in ``conda-meta/state``."""
     path = os.path.join(prefix, "conda-meta", "state")
     if not os.path.exists(path):

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from roost.model.errors import InvalidDefinitionError, Location, LookupFailedError
-from roost.model.readers.pyproject import BLOCK
-from roost.model.readers.source import EncodingError, decode
-from roost.model.readers.toml_places import TomlError, TomlText
+from roost.model.readers.pyproject import SCRIPT_BLOCK
+from roost.model.readers.source import EncodingError, decode_text
+from roost.model.readers.toml_text import TomlError, TomlText
 from roost.store.sources.files import resolved
 
 PYPROJECT = "pyproject.toml"
@@ -143,7 +143,7 @@ class _Search:
 def _pyproject_rank(data: bytes, path: str) -> int | None:
     """A file that is no TOML goes by its look: the reader then says what is wrong with it."""
     try:
-        toml = TomlText(decode(data, path), path)
+        toml = TomlText(decode_text(data, path), path)
         nested, project = "roost" in toml.table("tool"), bool({"project", "dependency-groups"} & set(toml.data))
     except (TomlError, EncodingError):
         text = data.decode("utf-8", "replace")
@@ -155,10 +155,10 @@ def _pyproject_rank(data: bytes, path: str) -> int | None:
 def _has_metadata(path: str) -> bool:
     try:
         with open(path, "rb") as file:
-            text = decode(file.read(), path)
+            text = decode_text(file.read(), path)
     except (OSError, EncodingError):
         return False
-    return any(match["type"] == "script" for match in BLOCK.finditer(text))
+    return any(match["type"] == "script" for match in SCRIPT_BLOCK.finditer(text))
 
 
 def _upwards(folder: str) -> Iterator[str]:

@@ -10,8 +10,8 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
-from roost.model.syntax.dockerignore import NAME as DOCKERIGNORE
-from roost.model.syntax.dockerignore import ignored_by
+from roost.model.syntax.dockerignore import DOCKERIGNORE as DOCKERIGNORE
+from roost.model.syntax.dockerignore import parse_dockerignore
 
 _VERSION_CONTROL = frozenset((".git", ".hg", ".svn"))
 _CACHES = frozenset(("__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"))
@@ -151,7 +151,7 @@ def _dockerignore(path: str) -> Callable[[str], bool]:
             text = file.read().decode(errors="surrogateescape")
     except FileNotFoundError:
         return lambda name: False
-    return ignored_by(text, place)
+    return parse_dockerignore(text, place)
 
 
 def _digest(root: str, names: Iterable[str]) -> str:

@@ -13,19 +13,19 @@ import msgspec
 
 from roost.model.definition import PipItem
 from roost.model.errors import InvalidDefinitionError, Location
-from roost.model.readers.requirements import Line, read_lines
-from roost.model.readers.source import Reading
-from roost.model.syntax.pip_lines import normalise_name
+from roost.model.readers.requirements import read_requirement_lines
+from roost.model.readers.source import ReadContext
+from roost.model.syntax.pip_lines import LogicalLine, normalise_name
 from roost.model.syntax.urls import strip_credentials
 
 
-def read_installed(reading: Reading, prefix: str, owned: frozenset[str]) -> tuple[PipItem, ...]:
+def read_installed(reading: ReadContext, prefix: str, owned: frozenset[str]) -> tuple[PipItem, ...]:
     """Every distribution in ``prefix`` whose files are not ``owned`` by conda packages (paths relative to ``prefix``).
 
     Each by its version, or by the place that it was installed from (PEP 610). One from a folder or file that is gone
     is left out with a warning.
     """
-    lines: dict[str, Line] = {}
+    lines: dict[str, LogicalLine] = {}
     for folder, name in _metadata_folders(prefix):
         relative = posixpath.join(posixpath.relpath(folder, prefix), name)
         if f"{relative}/METADATA" in owned or f"{relative}/PKG-INFO" in owned or relative in owned:
@@ -35,9 +35,9 @@ def read_installed(reading: Reading, prefix: str, owned: frozenset[str]) -> tupl
     return tuple(item for name in sorted(lines) for item in _item(reading, lines[name]))
 
 
-def _item(reading: Reading, line: Line) -> list[PipItem]:
+def _item(reading: ReadContext, line: LogicalLine) -> list[PipItem]:
     try:
-        return list(read_lines(reading, [line], line.location.path))
+        return list(read_requirement_lines(reading, [line], line.location.path))
     except InvalidDefinitionError as error:
         told = strip_credentials(f"{line.text!r} is left out: {error.message}")[0]
         reading.warn("package-missing", told, line.location)
@@ -63,12 +63,12 @@ def _site_packages(prefix: str) -> Iterator[str]:
             yield folder
 
 
-def _line(reading: Reading, path: str) -> tuple[str, Line] | None:
+def _line(reading: ReadContext, path: str) -> tuple[str, LogicalLine] | None:
     place = Location(path=path)
     if path.endswith(".egg-link"):
         folder = reading.load(path, None).decode("utf-8", "replace").splitlines()[:1]
         name = normalise_name(os.path.basename(path).removesuffix(".egg-link"))
-        return (name, Line(f"-e {folder[0].strip()}", place)) if folder else None
+        return (name, LogicalLine(f"-e {folder[0].strip()}", place)) if folder else None
     candidates = (posixpath.join(path, "METADATA"), posixpath.join(path, "PKG-INFO"), path)
     told = next((candidate for candidate in candidates if os.path.isfile(candidate)), None)
     if told is None:
@@ -80,10 +80,10 @@ def _line(reading: Reading, path: str) -> tuple[str, Line] | None:
     if not name or not version:
         reading.warn("package-missing", f"{path} names no package and version: it is left out", place)
         return None
-    return name, Line(_origin(reading, path, name) or f"{name}=={version}", place)
+    return name, LogicalLine(_origin(reading, path, name) or f"{name}=={version}", place)
 
 
-def _origin(reading: Reading, path: str, name: str) -> str | None:
+def _origin(reading: ReadContext, path: str, name: str) -> str | None:
     """The line for what ``direct_url.json`` says (PEP 610); ``None`` where an index had it."""
     told = os.path.join(path, "direct_url.json")
     if not os.path.isfile(told):

@@ -11,7 +11,7 @@ from roost.daemon.images.config import image_key
 from roost.daemon.images.requests import key_of
 from roost.daemon.images.scripts import script_steps
 from roost.daemon.oci.references import parse_reference
-from roost.model.locks.lock import CondaPackage, CondaPython, Lock, lock_digest
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock, digest_lock
 
 KEY = "sha256:" + "0123456789abcdef" * 4
 OTHER = "sha256:" + "ab" * 32
@@ -42,7 +42,7 @@ def test_tags_of_registries_are_tags() -> None:
 
 
 def test_a_lock_of_nothing_plays_no_part_in_the_key() -> None:
-    nothing = lock_digest(Lock(platform="linux-64", provider=CondaPython()))
+    nothing = digest_lock(Lock(platform="linux-64", provider=CondaPython()))
     assert key_of(nothing, "linux-64", OTHER, None) == image_key(None, OTHER, None)
     assert key_of(KEY, "linux-64", OTHER, None) == image_key(KEY, OTHER, None)
 

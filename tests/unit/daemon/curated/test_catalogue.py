@@ -19,9 +19,9 @@ from roost.daemon.curated.catalogue import (
     with_entry,
 )
 from roost.daemon.curated.portability import fault_of, portable
+from roost.model.canonical.form import canonicalise_definition
 from roost.model.definition import Base, Conda, Defaults, Definition, Pip, PipItem, Python, Settings
 from roost.model.errors import Location
-from roost.model.forms.canonical import canonical
 from roost.model.records import EnvironmentBody
 
 HERE = "registry.example.org/team"
@@ -105,12 +105,12 @@ WHOLE = Definition(
 def test_files_that_a_definition_was_written_in_travel_with_it() -> None:
     defaults = Defaults(channels=("mine",), base_image="debian:13", index="https://i.example/simple")
     travelling = portable(WHOLE)
-    assert canonical(travelling, defaults) == canonical(WHOLE, defaults)
+    assert canonicalise_definition(travelling, defaults) == canonicalise_definition(WHOLE, defaults)
     assert b"/home/me" not in msgspec.json.encode(travelling)
     assert fault_of(travelling, Settings()) is None
     made = entry_of("Roost-Whole", 1, EnvironmentBody(definition=travelling, defaults=defaults))
     (new,) = versions_of(decode(encode(Catalogue(entries=(made,))).blobs[1][1], HERE), HERE)
-    assert new.canonical == canonical(WHOLE, defaults)
+    assert new.canonical == canonicalise_definition(WHOLE, defaults)
     assert (new.body.defaults, new.kind, new.origin, new.number) == (defaults, "curated", HERE, 1)
 
 

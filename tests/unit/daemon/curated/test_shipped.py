@@ -13,8 +13,8 @@ import pytest
 
 from roost.daemon.curated.catalogue import Catalogue, check_curated_name, entry_of, versions_of
 from roost.daemon.curated.shipped import FOLDER, shipped, shipped_names
+from roost.model.canonical.form import digest_settings
 from roost.model.definition import Settings
-from roost.model.forms.canonical import settings_digest
 
 RELEASED = {
     ("Roost-Minimal", 1): "sha256:fb608fef3927165e4d0f2fd4b8f851e416f4fa9bc9c196e9f39f63f1dba90380",
@@ -25,7 +25,7 @@ RELEASED = {
 
 def test_what_was_released_is_as_it_was() -> None:
     assert {(new.name, new.number): new.definition_digest for new in shipped()} == RELEASED
-    assert {new.settings_digest for new in shipped()} == {settings_digest(Settings())}
+    assert {new.settings_digest for new in shipped()} == {digest_settings(Settings())}
 
 
 def test_numbers_count_from_one_under_reserved_names() -> None:

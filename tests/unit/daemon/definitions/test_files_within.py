@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from roost.daemon.definitions.files import FilesWithin
-from roost.model.definition import Parsed
-from roost.model.readers.read import read
-from roost.model.readers.source import Source
+from roost.model.definition import ReadResult
+from roost.model.readers.read import read_definition
+from roost.model.readers.source import DefinitionSource
 from roost.store.sources.files import LocalFiles
 
 
@@ -17,8 +17,8 @@ class OutsideError(Exception):
     """A path leads out."""
 
 
-def seen(path: Path, folder: Path) -> Parsed:
-    return read(Source(path=str(path)), FilesWithin(str(folder), OutsideError))
+def seen(path: Path, folder: Path) -> ReadResult:
+    return read_definition(DefinitionSource(path=str(path)), FilesWithin(str(folder), OutsideError))
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from roost.daemon.images.config import (
 from roost.daemon.layers.grouping import Layer, LayerContent
 from roost.daemon.oci.manifests import DOCKER_LAYER_GZIP, OCI_LAYER_GZIP, Descriptor, parse_manifest
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock
-from roost.model.records import Change
+from roost.model.records import VariableChange
 
 LAYER = Layer(diff_id="sha256:" + "1" * 64, digest="sha256:" + "2" * 64, size=9, path="/x", packages=("numpy 2.1",))
 BASE = {
@@ -35,9 +35,9 @@ BASE = {
     "history": [{"created_by": "ENV x", "empty_layer": True}],
 }
 CHANGES = (
-    Change(name="PATH", action="prepend", value="/opt/roost/env/bin"),
-    Change(name="CONDA_PREFIX", action="set", value="/opt/roost/env"),
-    Change(name="LANG", action="unset"),
+    VariableChange(name="PATH", action="prepend", value="/opt/roost/env/bin"),
+    VariableChange(name="CONDA_PREFIX", action="set", value="/opt/roost/env"),
+    VariableChange(name="LANG", action="unset"),
 )
 
 
@@ -91,13 +91,13 @@ def test_no_base_is_an_image_of_its_platform() -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (Change(name="A", action="append", value="z", separator=";"), ["A=1;z", "B="]),
-        (Change(name="B", action="prepend", value="z"), ["A=1", "B=z"]),
-        (Change(name="C", action="unset"), ["A=1", "B="]),
-        (Change(name="C", action="append", value="a=b"), ["A=1", "B=", "C=a=b"]),
+        (VariableChange(name="A", action="append", value="z", separator=";"), ["A=1;z", "B="]),
+        (VariableChange(name="B", action="prepend", value="z"), ["A=1", "B=z"]),
+        (VariableChange(name="C", action="unset"), ["A=1", "B="]),
+        (VariableChange(name="C", action="append", value="a=b"), ["A=1", "B=", "C=a=b"]),
     ],
 )
-def test_changes_of_variables(change: Change, expected: list[str]) -> None:
+def test_changes_of_variables(change: VariableChange, expected: list[str]) -> None:
     assert activated(["A=1", "B="], [change]) == expected
 
 

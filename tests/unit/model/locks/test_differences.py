@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.model.locks.differences import lock_differences, pip_order, plain_order
+from roost.model.locks.differences import compare_locks, compare_pip_versions, compare_versions_naturally
 from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel
 
 
@@ -31,7 +31,7 @@ def lock(*packages: CondaPackage | Wheel, host: str | None = None) -> Lock:
 
 
 def said(before: Lock, after: Lock) -> dict[tuple[str, str], str]:
-    return {(c.kind, c.name): c.change for c in lock_differences(before, after, plain_order).packages}
+    return {(c.kind, c.name): c.change for c in compare_locks(before, after, compare_versions_naturally).packages}
 
 
 def test_each_kind_of_change_is_named() -> None:
@@ -64,16 +64,18 @@ def test_other_bytes_under_the_same_name_are_a_rebuild_and_another_place_is_none
 
 def test_bytes_to_fetch_where_all_are_known() -> None:
     before = lock(conda("a", "1"), wheel("w", "1"))
-    found = lock_differences(before, lock(conda("a", "2", size=7), wheel("w", "1"), wheel("x", "1")), plain_order)
+    found = compare_locks(
+        before, lock(conda("a", "2", size=7), wheel("w", "1"), wheel("x", "1")), compare_versions_naturally
+    )
     assert (found.bytes, found.unchanged) == (12, 1)
-    assert lock_differences(before, lock(conda("a", "2", size=0)), plain_order).bytes is None
+    assert compare_locks(before, lock(conda("a", "2", size=0)), compare_versions_naturally).bytes is None
 
 
 def test_another_python_of_this_machine_is_told() -> None:
-    found = lock_differences(lock(host="3.11.7"), lock(host="3.12.1"), plain_order)
+    found = compare_locks(lock(host="3.11.7"), lock(host="3.12.1"), compare_versions_naturally)
     assert found.provider is not None
     assert (found.provider.before, found.provider.after) == ("3.11.7 (/p)", "3.12.1 (/p)")
-    assert lock_differences(lock(host="3.11.7"), lock(host="3.11.7"), plain_order).provider is None
+    assert compare_locks(lock(host="3.11.7"), lock(host="3.11.7"), compare_versions_naturally).provider is None
 
 
 @pytest.mark.parametrize(
@@ -81,5 +83,5 @@ def test_another_python_of_this_machine_is_told() -> None:
     [("1.9", "1.10"), ("1.0rc1", "1.0"), ("1.0", "1.0.post1"), ("2024.9", "1!1"), ("not-1-version", "not-2-version")],
 )
 def test_pip_versions_by_pep_440(earlier: str, later: str) -> None:
-    assert pip_order(earlier, later) < 0 < pip_order(later, earlier)
-    assert pip_order(earlier, earlier) == 0
+    assert compare_pip_versions(earlier, later) < 0 < compare_pip_versions(later, earlier)
+    assert compare_pip_versions(earlier, earlier) == 0

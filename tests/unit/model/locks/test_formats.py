@@ -7,8 +7,8 @@ from rattler import LockFile
 from roost.model.errors import InvalidRequestError
 from roost.model.locks.formats import FORMATS, LockNotPortableError, write_lock
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
-from roost.model.readers.read import read
-from roost.model.readers.source import Source
+from roost.model.readers.read import read_definition
+from roost.model.readers.source import DefinitionSource
 from roost.store.sources.files import LocalFiles
 
 SHA = [f"{number:064x}" for number in range(4)]
@@ -40,7 +40,7 @@ LOCK = Lock(
 @pytest.mark.parametrize("format", FORMATS)
 def test_what_is_written_is_read_back_to_the_same_packages(format):
     text = write_lock(LOCK, format, channels=["conda-forge"])
-    parsed = read(Source(path="/x/lock.yml", data=text.encode()), LocalFiles())
+    parsed = read_definition(DefinitionSource(path="/x/lock.yml", data=text.encode()), LocalFiles())
     assert parsed.format == {"pixi": "pixi-lock"}.get(format, format)
     assert parsed.definition.conda.explicit == {
         "linux-64": tuple(f"{item.url}#sha256:{item.sha256}" for item in LOCK.conda)

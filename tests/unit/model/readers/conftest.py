@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from roost.model.definition import Parsed
+from roost.model.definition import ReadResult
 from roost.model.errors import InvalidDefinitionError
-from roost.model.readers.read import read
-from roost.model.readers.source import Source
+from roost.model.readers.read import read_definition
+from roost.model.readers.source import DefinitionSource
 from roost.store.sources.files import LocalFiles
 
-Parse = Callable[..., Parsed]
+Parse = Callable[..., ReadResult]
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
 def parse(write: Callable[[str, str | bytes], Path]) -> Parse:
     """Read ``content`` as the file ``name``."""
 
-    def parse(content: str | bytes, name: str = "environment.yml", format: str | None = None) -> Parsed:
-        return read(Source(path=str(write(name, content)), format=format), LocalFiles())
+    def parse(content: str | bytes, name: str = "environment.yml", format: str | None = None) -> ReadResult:
+        return read_definition(DefinitionSource(path=str(write(name, content)), format=format), LocalFiles())
 
     return parse
 

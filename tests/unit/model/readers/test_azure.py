@@ -6,10 +6,10 @@ import pytest
 
 from roost.model.errors import InvalidDefinitionError
 from roost.model.readers.detect import FormatUnreadError
-from roost.model.readers.read import detect, read
-from roost.model.readers.source import Source
-from roost.model.writers.parts import ExportSource
-from roost.model.writers.write import write as write_format
+from roost.model.readers.read import detect_format, read_definition
+from roost.model.readers.source import DefinitionSource
+from roost.model.writers.write import ExportSource
+from roost.model.writers.write import write_export as write_format
 from roost.store.sources.files import LocalFiles
 
 CONDA = "name: inner\nchannels: [conda-forge]\ndependencies: [python=3.8, {pip: [six]}]\n"
@@ -32,7 +32,7 @@ def test_cli_v2_keeps_what_only_azure_acts_on(parse):
     about = "version: 3\ndescription: d\ntags: {tokenizer: bert, token: t}\nos_type: linux\n"
     served = "inference_config: {liveness_route: {path: /, port: 1}, x: null}\n"
     parsed = parse(f"$schema: https://h/environment.schema.json\nimage: a\n{about}{served}")
-    assert parsed.settings.kept["azure-v2"] == {
+    assert parsed.settings.passthrough["azure-v2"] == {
         "version": 3,
         "description": "d",
         "tags": {"tokenizer": "bert"},
@@ -90,7 +90,7 @@ def test_the_sdks_folder_finds_the_conda_file_beside_the_json(write, tmp_path):
     saved = {**SDK, "python": {"userManagedDependencies": False, "condaDependencies": None}}
     write("azureml_environment.json", json.dumps(saved))
     write("conda_dependencies.yml", CONDA)
-    parsed = read(Source(path=str(tmp_path)), LocalFiles())
+    parsed = read_definition(DefinitionSource(path=str(tmp_path)), LocalFiles())
     assert parsed.definition.conda.dependencies == ("python=3.8",)
     assert [entry.path.rpartition("/")[2] for entry in parsed.inputs][-1] == "conda_dependencies.yml"
 
@@ -139,14 +139,14 @@ def test_dockerfiles_and_contexts(parse, write, tmp_path):
     parsed = parse("# syntax=docker/dockerfile:1\nFROM a\r\nRUN b\n", "Dockerfile")
     assert parsed.format == "dockerfile"
     assert parsed.definition.base.dockerfile == "# syntax=docker/dockerfile:1\nFROM a\nRUN b\n"
-    folder = read(Source(path=str(tmp_path)), LocalFiles())
+    folder = read_definition(DefinitionSource(path=str(tmp_path)), LocalFiles())
     assert folder.format == "context"
     assert folder.definition.base.context_path == str(tmp_path)
 
 
 def test_a_folder_without_anything_is_refused(tmp_path):
     with pytest.raises(InvalidDefinitionError, match="no environment file, no Dockerfile"):
-        read(Source(path=str(tmp_path)), LocalFiles())
+        read_definition(DefinitionSource(path=str(tmp_path)), LocalFiles())
 
 
 @pytest.mark.parametrize(
@@ -170,9 +170,9 @@ def test_a_folder_without_anything_is_refused(tmp_path):
 )
 def test_formats_are_told_by_content(write, content, name, format):
     path = write(name, content)
-    assert detect(Source(path=str(path)), LocalFiles()) == format
-    assert detect(Source(path="/elsewhere/" + name, data=content.encode()), LocalFiles()) == format
-    assert detect(Source(path=str(path), format="roost"), LocalFiles()) == "roost"
+    assert detect_format(DefinitionSource(path=str(path)), LocalFiles()) == format
+    assert detect_format(DefinitionSource(path="/elsewhere/" + name, data=content.encode()), LocalFiles()) == format
+    assert detect_format(DefinitionSource(path=str(path), format="roost"), LocalFiles()) == "roost"
 
 
 def test_the_base_images_registry_stands_in_front_and_its_password_is_left_where_docker_keeps_it(parse):

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from roost.model.canonical.form import canonicalise_settings, digest_settings
 from roost.model.definition import Settings
 from roost.model.errors import InvalidDefinitionError
-from roost.model.forms.azure import is_secret
-from roost.model.forms.canonical import settings_canonical, settings_digest
-from roost.model.readers.read import detect, read
-from roost.model.readers.source import Source
+from roost.model.readers.read import detect_format, read_definition
+from roost.model.readers.source import DefinitionSource
+from roost.model.syntax.secret_keys import is_secret_key
 from roost.store.sources.files import LocalFiles
 
 CORPUS = Path(__file__).parents[5] / "shared/corpus"
@@ -75,7 +75,7 @@ def saved(write, tmp_path):
             write("conda_dependencies.yml", conda)
         if dockerfile is not None:
             write(called, dockerfile)
-        return read(Source(path=str(tmp_path)), LocalFiles())
+        return read_definition(DefinitionSource(path=str(tmp_path)), LocalFiles())
 
     return saved
 
@@ -92,7 +92,7 @@ def test_every_section_is_read_or_kept(saved):
     assert definition.spark.repositories == ("https://m.example",)
     assert definition.base is not None
     assert definition.base.image == "r.example/a/b:1"
-    assert parsed.settings.kept == {
+    assert parsed.settings.passthrough == {
         "azure": {
             "version": "7",
             "assetId": "azureml://x",
@@ -132,18 +132,18 @@ def test_no_credential_is_kept_and_each_is_named(saved):
     ],
 )
 def test_credentials_are_told_by_their_words(key, secret):
-    assert is_secret(key) == secret
+    assert is_secret_key(key) == secret
 
 
 def test_a_plain_environment_keeps_nothing(saved):
     parsed = saved({"name": "a", "version": None, "docker": {"baseImage": "a", "baseDockerfile": None}, "r": None})
-    assert parsed.settings.kept == {}
+    assert parsed.settings.passthrough == {}
 
 
 def test_what_is_kept_counts_in_the_settings_and_whose_version_it_was_does_not(saved):
-    plain, other = Settings(), Settings(kept={"azure": {"version": "7", "assetId": "x"}})
-    assert settings_canonical(other) == settings_canonical(plain)
-    assert settings_digest(Settings(kept={"azure": {"docker": {"enabled": True}}})) != settings_digest(plain)
+    plain, other = Settings(), Settings(passthrough={"azure": {"version": "7", "assetId": "x"}})
+    assert canonicalise_settings(other) == canonicalise_settings(plain)
+    assert digest_settings(Settings(passthrough={"azure": {"docker": {"enabled": True}}})) != digest_settings(plain)
 
 
 def test_the_dockerfile_beside_the_json_is_the_base(saved):
@@ -184,7 +184,7 @@ def test_json_is_read_as_json(write, tmp_path):
     told = {**FULL, "environmentVariables": {"A": "\U0001f600 \\ud83d\\ude00 é / \t"}}
     write("azureml_environment.json", json.dumps(told, indent="\t").replace(": ", ":\t"))
     write("conda_dependencies.yml", CONDA)
-    parsed = read(Source(path=str(tmp_path)), LocalFiles())
+    parsed = read_definition(DefinitionSource(path=str(tmp_path)), LocalFiles())
     assert parsed.name == "full"
     assert parsed.settings.variables == told["environmentVariables"]
 
@@ -198,7 +198,7 @@ def test_files_that_agree_and_a_named_file_that_was_saved_beside_are_fine(saved)
     assert saved({**FULL, "python": inline}).definition.conda.dependencies == ("python=3.8",)
     named = saved({**FULL, "python": {"condaDependenciesFile": "train_dependencies.yml"}})
     assert named.definition.conda.dependencies == ("python=3.8",)
-    assert named.settings.kept["azure"]["python"] == {"condaDependenciesFile": "train_dependencies.yml"}
+    assert named.settings.passthrough["azure"]["python"] == {"condaDependenciesFile": "train_dependencies.yml"}
 
 
 def test_user_managed_packages_survive_and_are_not_needed(saved, tmp_path):
@@ -227,8 +227,8 @@ docker: {useDocker: true, shmSize: 4g}
 def test_a_run_configurations_environment(write):
     write("aml_config/conda.yml", CONDA)
     path = write("aml_config/x.runconfig", RUN)
-    assert detect(Source(path=str(path)), LocalFiles()) == "azure-run"
-    parsed = read(Source(path=str(path)), LocalFiles())
+    assert detect_format(DefinitionSource(path=str(path)), LocalFiles()) == "azure-run"
+    parsed = read_definition(DefinitionSource(path=str(path)), LocalFiles())
     assert (parsed.format, parsed.name, parsed.path) == ("azure-run", "inner", str(path))
     assert parsed.definition.conda.dependencies == ("python=3.8",)
     assert parsed.settings.variables == {"A": "1", "B": "3"}
@@ -239,7 +239,9 @@ def test_a_run_configurations_environment(write):
 
 def test_a_run_configuration_may_name_the_environments_file(write):
     write("environment.yml", "name: e\npython: {userManagedDependencies: true}\n")
-    parsed = read(Source(path=str(write("x.runconfig", "target: a\nenvironment: environment.yml\n"))), LocalFiles())
+    parsed = read_definition(
+        DefinitionSource(path=str(write("x.runconfig", "target: a\nenvironment: environment.yml\n"))), LocalFiles()
+    )
     assert parsed.definition.python.user_managed
     assert parsed.path is not None
     assert parsed.path.endswith("x.runconfig")
@@ -270,7 +272,7 @@ def test_azures_own_reader_finds_the_same_in_real_files():
         )
         if path is None or row["name"] == "default-environment":  # an early form: Azure reads nothing of it
             continue
-        definition = read(Source(path=str(path)), LocalFiles()).definition
+        definition = read_definition(DefinitionSource(path=str(path)), LocalFiles()).definition
         assert (definition.base.image if definition.base else None) == row["baseImage"], name
         assert (len(definition.conda.dependencies), len(definition.pip.requirements)) == (
             int(row["n_conda"]),

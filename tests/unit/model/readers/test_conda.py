@@ -183,9 +183,9 @@ def test_bytes_that_are_no_text_have_their_place(refused):
 
 
 def test_a_missing_source_is_a_definition_error(tmp_path):
-    from roost.model.readers.read import read
-    from roost.model.readers.source import Source
+    from roost.model.readers.read import read_definition
+    from roost.model.readers.source import DefinitionSource
     from roost.store.sources.files import LocalFiles
 
     with pytest.raises(InvalidDefinitionError, match="can't be read"):
-        read(Source(path=str(tmp_path / "none.yml")), LocalFiles())
+        read_definition(DefinitionSource(path=str(tmp_path / "none.yml")), LocalFiles())

@@ -10,13 +10,13 @@ import pytest
 from rattler import MatchSpec
 from rattler.exceptions import InvalidMatchSpecError
 
-from roost.model.definition import Defaults, Parsed
+from roost.model.canonical.form import digest_definition
+from roost.model.definition import Defaults, ReadResult
 from roost.model.errors import InvalidDefinitionError
-from roost.model.forms.canonical import definition_digest
 from roost.model.readers.detect import FormatUnreadError
-from roost.model.readers.read import read
-from roost.model.readers.source import Source
-from roost.model.syntax.specs import spec_name, to_rattler
+from roost.model.readers.read import read_definition
+from roost.model.readers.source import DefinitionSource
+from roost.model.syntax.match_specs import spec_name, to_rattler
 from roost.store.sources.files import LocalFiles
 
 CORPUS = Path(__file__).parents[5] / "shared" / "corpus"
@@ -61,8 +61,8 @@ def table(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def read_one(name: str) -> Parsed:
-    return read(Source(path=str(CORPUS / "files" / name)), Beside())
+def read_one(name: str) -> ReadResult:
+    return read_definition(DefinitionSource(path=str(CORPUS / "files" / name)), Beside())
 
 
 def refusal(name: str) -> InvalidDefinitionError | None:
@@ -158,7 +158,7 @@ def test_every_other_file_is_read_and_digested_the_same_twice():
     for row in table("index.tsv"):
         if row["kind"] in skipped or refusal(row["file"]):
             continue
-        digests = {definition_digest(read_one(row["file"]).definition, Defaults()) for _ in range(2)}
+        digests = {digest_definition(read_one(row["file"]).definition, Defaults()) for _ in range(2)}
         assert len(digests) == 1
         count += 1
     assert count > 185

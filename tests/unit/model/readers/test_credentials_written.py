@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from roost.model.readers.read import read
-from roost.model.readers.source import CredentialsWrittenError, Source
+from roost.model.readers.read import read_definition
+from roost.model.readers.source import CredentialsWrittenError, DefinitionSource
 from roost.store.sources.files import LocalFiles
 
 SECRET = "hunter2"
@@ -40,7 +40,7 @@ def test_it_is_refused_where_it_stands(tmp_path: Path, files: dict[str, str], pl
         if name != ".":
             (tmp_path / name).write_text(text)
     with pytest.raises(CredentialsWrittenError) as caught:
-        read(Source(path=str(tmp_path / next(iter(files)))), LocalFiles())
+        read_definition(DefinitionSource(path=str(tmp_path / next(iter(files)))), LocalFiles())
     assert f"{caught.value.location}:".startswith(f"{tmp_path}/{place}:")
     assert "h.example" in caught.value.message
     assert SECRET not in f"{caught.value.message} {caught.value.hint} {caught.value.fields}"

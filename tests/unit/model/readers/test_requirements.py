@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.model.readers.source import digest_of
+from roost.model.canonical.form import digest_bytes
 
 
 def items(parse, text):
@@ -67,7 +67,7 @@ def test_local_things_go_by_name_and_digest(parse, write, tmp_path):
     write("project/src/a.py", "a = 1\n")
     lines = "./wheels/x-1.0-py3-none-any.whl[b,a]\nfile:project#egg=p\n-e ./project[dev]\n-f wheels\n"
     wheel, source, editable, links = items(parse, lines)
-    assert (wheel.kind, wheel.text, wheel.digest) == ("wheel", "x-1.0-py3-none-any.whl[a,b]", digest_of(b"wheel"))
+    assert (wheel.kind, wheel.text, wheel.digest) == ("wheel", "x-1.0-py3-none-any.whl[a,b]", digest_bytes(b"wheel"))
     assert (source.kind, source.text, source.path) == ("source", "project", str(tmp_path / "project"))
     assert (editable.kind, editable.text, editable.path) == ("editable", "project[dev]", str(tmp_path / "project"))
     assert (links.kind, links.text, links.path) == ("option", "--find-links", str(tmp_path / "wheels"))

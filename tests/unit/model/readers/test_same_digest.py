@@ -6,16 +6,16 @@ import itertools
 
 import pytest
 
+from roost.model.canonical.form import digest_definition
 from roost.model.definition import Defaults
-from roost.model.forms.canonical import definition_digest
-from roost.model.readers.read import read
-from roost.model.readers.source import Source
+from roost.model.readers.read import read_definition
+from roost.model.readers.source import DefinitionSource
 from roost.store.sources.files import LocalFiles
 
 
 def digest(path: str, text: str) -> str:
-    parsed = read(Source(path=f"/nowhere/{path}", data=text.encode()), LocalFiles())
-    return definition_digest(parsed.definition, Defaults())
+    parsed = read_definition(DefinitionSource(path=f"/nowhere/{path}", data=text.encode()), LocalFiles())
+    return digest_definition(parsed.definition, Defaults())
 
 
 CONDA_AND_PIP = {

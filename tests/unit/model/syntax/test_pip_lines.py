@@ -7,9 +7,9 @@ from roost.model.syntax.pip_lines import (
     RequirementError,
     normalise_marker,
     normalise_name,
-    path_of,
-    read_line,
+    parse_pip_line,
     split_extras,
+    strip_file_scheme,
 )
 
 FILE = "x-1-py3-none-any.whl"
@@ -42,7 +42,7 @@ KEPT = f"roost-wheel:sha256:{'0a' * 32}/{FILE}"
     ],
 )
 def test_lines(line, read):
-    assert read_line(line) == read
+    assert parse_pip_line(line) == read
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_markers(marker, normal):
     ],
 )
 def test_file_urls(url, path):
-    assert path_of(url) == path
+    assert strip_file_scheme(url) == path
 
 
 def test_extras():
@@ -89,7 +89,7 @@ def test_extras():
 @pytest.mark.parametrize("line", ["foo bar", "==1", "foo>=", "foo ; nonsense", "-r", "foo[", "@ https://h"])
 def test_what_is_no_line_is_refused(line):
     with pytest.raises(RequirementError) as caught:
-        read_line(line)
+        parse_pip_line(line)
     assert 0 <= caught.value.column <= len(line)
     assert "Expected" in caught.value.hint
 
@@ -106,4 +106,4 @@ def test_what_is_no_line_is_refused(line):
 )
 def test_a_reference_to_a_wheel_that_is_none(line):
     with pytest.raises(RequirementError, match="names no wheel by its content"):
-        read_line(line)
+        parse_pip_line(line)

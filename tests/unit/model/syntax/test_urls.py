@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.model.syntax.urls import strip_credentials, written_credentials
+from roost.model.syntax.urls import find_written_credentials, strip_credentials
 
 
 @pytest.mark.parametrize(
@@ -54,4 +54,4 @@ def test_secrets_are_taken_out_and_handed_on(text, clean, found):
     ],
 )
 def test_what_a_script_has_written_out(text: str, found: tuple[int, str] | None) -> None:
-    assert written_credentials(text) == found
+    assert find_written_credentials(text) == found

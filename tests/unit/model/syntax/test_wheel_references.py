@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from roost.model.definition import Defaults, Parsed, PipItem
-from roost.model.forms.canonical import definition_digest
-from roost.model.readers.document import read_document, to_document
-from roost.model.readers.read import read
-from roost.model.readers.source import Source
-from roost.model.syntax.wheel_references import is_kept, is_wheel_reference, read_wheel_reference, wheel_reference
+from roost.model.canonical.form import digest_definition
+from roost.model.definition import Defaults, PipItem, ReadResult
+from roost.model.readers.read import read_definition, read_document
+from roost.model.readers.source import DefinitionSource
+from roost.model.syntax.wheel_references import (
+    format_wheel_reference,
+    is_stored_wheel,
+    is_wheel_reference,
+    parse_wheel_reference,
+)
+from roost.model.writers.document import to_document
 from roost.store.sources.files import LocalFiles
 
 NAME = "given-1.0-py3-none-any.whl"
@@ -31,19 +36,19 @@ def wheel(tmp_path: Path) -> Path:
     return path
 
 
-def parsed(wheel: Path, name: str, line: str) -> Parsed:
+def parsed(wheel: Path, name: str, line: str) -> ReadResult:
     text = FORMATS[name].format(line=line)
-    return read(Source(path=str(wheel.parent / name), data=text.encode()), LocalFiles())
+    return read_definition(DefinitionSource(path=str(wheel.parent / name), data=text.encode()), LocalFiles())
 
 
-def digest(parsed: Parsed) -> str:
-    return definition_digest(parsed.definition, Defaults())
+def digest(parsed: ReadResult) -> str:
+    return digest_definition(parsed.definition, Defaults())
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_it_has_the_digest_of_its_path(wheel: Path, name: str) -> None:
     content = LocalFiles().file_digest(str(wheel))
-    by_content = parsed(wheel, name, wheel_reference(content, NAME))
+    by_content = parsed(wheel, name, format_wheel_reference(content, NAME))
     assert digest(by_content) == digest(parsed(wheel, name, f"file://{wheel}"))
     [item] = by_content.definition.pip.requirements
     assert (item.kind, item.text, item.digest, item.path) == ("wheel", NAME, content, None)
@@ -53,7 +58,7 @@ def test_it_has_the_digest_of_its_path(wheel: Path, name: str) -> None:
 
 @pytest.mark.parametrize("rest", ["", "[a,b]", ' ; python_version < "4"', '[a] ; os_name == "posix"'])
 def test_the_document_of_one_is_the_line_again(wheel: Path, rest: str) -> None:
-    line = wheel_reference(LocalFiles().file_digest(str(wheel)), NAME) + rest
+    line = format_wheel_reference(LocalFiles().file_digest(str(wheel)), NAME) + rest
     before = parsed(wheel, "requirements.txt", line)
     document = to_document(before.definition, before.settings)
     assert document["pip"] == {"requirements": [line]}
@@ -66,6 +71,6 @@ def test_what_is_a_reference(wheel: Path) -> None:
     kept = PipItem(kind="wheel", text=NAME, digest=content, path=f"/root/wheels/given/{'0' * 64}/{NAME}")
     other = PipItem(kind="wheel", text=NAME, digest=content, path=f"/home/wheels/given/{NAME}")
     assert [is_wheel_reference(each) for each in (item, kept, other)] == [True, False, False]
-    assert [is_kept(each) for each in (item, kept, other)] == [True, True, False]
-    assert read_wheel_reference(wheel_reference(content, NAME)) == (content, NAME)
-    assert read_wheel_reference(f"roost-wheel:{content}/../{NAME}") is None
+    assert [is_stored_wheel(each) for each in (item, kept, other)] == [True, True, False]
+    assert parse_wheel_reference(format_wheel_reference(content, NAME)) == (content, NAME)
+    assert parse_wheel_reference(f"roost-wheel:{content}/../{NAME}") is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from roost.model.locks.lock import CondaPython, Lock, lock_digest
+from roost.model.locks.lock import CondaPython, Lock, digest_lock
 from roost.model.records import Artifact, BaseLayer, BaseRecord, ImageRecord, NewGeneration
 
 LOCK = Lock(platform="linux-64", provider=CondaPython())
@@ -23,7 +23,7 @@ def image(**changes):
         "key": "sha256:k",
         "config_digest": "sha256:c",
         "definition_digest": "sha256:d",
-        "lock_digest": lock_digest(LOCK),
+        "lock_digest": digest_lock(LOCK),
         "platform": "linux-64",
         "base_digest": BASE,
         "name": "roost/train:0123456789ab",
@@ -37,7 +37,7 @@ def artifact(**changes):
 
 
 async def test_a_base_comes_back_as_it_went_in_and_later_knowledge_wins(index):
-    layer = BaseLayer(diff_id="sha256:1", digest="sha256:2", size=3, media_type="m", kept=True)
+    layer = BaseLayer(diff_id="sha256:1", digest="sha256:2", size=3, media_type="m", stored=True)
     kept = BaseRecord(digest=BASE, config=b'{"os":"linux"}\x00', layers=(layer,))
     await index.bases.put(kept)
     assert await index.bases.find(BASE) == kept
@@ -65,10 +65,10 @@ async def test_a_generation_that_had_a_prefix_only_gets_its_base_and_keeps_the_f
 
 
 async def test_an_image_that_was_lost_and_made_again_is_one_artifact_and_its_places_add_up(index):
-    await index.publish_image(artifact(), image(places={"a/i:k": "sha256:m"}), LOCK, NEW)
+    await index.publish_image(artifact(), image(registry_digests={"a/i:k": "sha256:m"}), LOCK, NEW)
     again = artifact(id="i-2", path="roost/other:0123456789ab", bytes=7)
-    ready, _ = await index.publish_image(again, image(places={"b/i:k": "sha256:n"}), LOCK, None)
+    ready, _ = await index.publish_image(again, image(registry_digests={"b/i:k": "sha256:n"}), LOCK, None)
     assert (ready.id, ready.path, ready.bytes) == ("i-1", "roost/other:0123456789ab", 7)
-    assert (await index.images.find("sha256:k")).places == {"a/i:k": "sha256:m", "b/i:k": "sha256:n"}
+    assert (await index.images.find("sha256:k")).registry_digests == {"a/i:k": "sha256:m", "b/i:k": "sha256:n"}
     other = await index.images.put(image(config_digest="sha256:new"))
-    assert other.places == {}, "a registry has the other content"
+    assert other.registry_digests == {}, "a registry has the other content"

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from roost.model.errors import BuildError, StoreFullError
-from roost.model.locks.lock import lock_digest
-from roost.model.records import Change, FileStamp, NewGeneration
+from roost.model.locks.lock import digest_lock
+from roost.model.records import FileStamp, NewGeneration, VariableChange
 from roost.store.artifacts.publish import Filled
 from roost.store.failpoints import TRACE
 
@@ -30,7 +30,7 @@ async def test_published_prefix_is_ready_with_lock_and_generation(store, lock_of
     assert facts.artifact == artifact
     assert facts.lock_known
     assert facts.generation.number == 1
-    assert facts.generation.lock_digest == lock_digest(lock) == artifact.key
+    assert facts.generation.lock_digest == digest_lock(lock) == artifact.key
     assert await store.index.locks.find(artifact.key) == lock
     assert os.path.isfile(artifact.lease_path)
     assert artifact.bytes >= 50_000
@@ -39,8 +39,11 @@ async def test_published_prefix_is_ready_with_lock_and_generation(store, lock_of
 
 async def test_what_fill_found_is_kept(store, lock_of):
     filled = Filled(
-        activation=(Change(name="PATH", action="prepend", value="/x/bin"), Change(name="Y", action="unset")),
-        guards=(FileStamp(path="/x/bin/python", identity="1:2:3:4:5"), FileStamp(path="/x/no", identity="absent")),
+        activation=(
+            VariableChange(name="PATH", action="prepend", value="/x/bin"),
+            VariableChange(name="Y", action="unset"),
+        ),
+        stamps=(FileStamp(path="/x/bin/python", identity="1:2:3:4:5"), FileStamp(path="/x/no", identity="absent")),
     )
 
     async def fill(path):
@@ -48,7 +51,7 @@ async def test_what_fill_found_is_kept(store, lock_of):
 
     artifact = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
     found = await store.index.artifacts.find(artifact.id)
-    assert (found.activation, found.guards) == (filled.activation, filled.guards)
+    assert (found.activation, found.stamps) == (filled.activation, filled.stamps)
 
 
 async def test_path_is_short_and_names_the_lock(store, lock_of, fill):
@@ -64,7 +67,7 @@ async def test_while_it_is_filled_it_is_leased_and_no_plan_has_it(store, lock_of
     seen = {}
 
     async def fill(path):
-        seen["ready"] = await store.index.artifacts.find_ready("prefix", lock_digest(lock))
+        seen["ready"] = await store.index.artifacts.find_ready("prefix", digest_lock(lock))
         seen["artifacts"] = await store.index.artifacts.list_all()
         seen["leases"] = await store.index.leases.list_active()
         seen["deleted"] = await store.artifacts.delete(seen["artifacts"][0].id)
@@ -136,8 +139,8 @@ async def test_cancelled_at_any_moment_it_is_whole_or_gone(store, lock_of, fill)
         finished = task.done()
         task.cancel()
         await asyncio.wait([task])
-        ready = await store.index.artifacts.find_ready("prefix", lock_digest(lock))
-        rows = [a for a in await store.index.artifacts.list_all() if a.key == lock_digest(lock)]
+        ready = await store.index.artifacts.find_ready("prefix", digest_lock(lock))
+        rows = [a for a in await store.index.artifacts.list_all() if a.key == digest_lock(lock)]
         assert rows == ([ready] if ready else [])
         assert [os.path.isdir(a.path) for a in rows] == [True] * len(rows)
         outcomes.add(bool(ready))
@@ -187,7 +190,7 @@ async def test_cancelled_while_committing_it_ends_whole(store, lock_of, fill, mo
     task = asyncio.create_task(store.artifacts.publish_prefix(lock=lock, generation=NEW, build_id="b", fill=fill))
     await asyncio.wait([task])
     assert task.cancelled()
-    ready = await store.index.artifacts.find_ready("prefix", lock_digest(lock))
+    ready = await store.index.artifacts.find_ready("prefix", digest_lock(lock))
     assert os.path.isfile(os.path.join(ready.path, "bin", "python"))
 
 
@@ -213,7 +216,7 @@ async def test_two_of_one_lock_share_a_prefix(store, lock_of, fill):
     assert [a.id for a in await store.index.artifacts.list_all()] == [first.id]
     names = os.path.basename(first.path)
     assert left_over(store) == ([names, names + ".lease"], [], [])
-    generations = await store.index.generations.list_by_lock(lock_digest(lock))
+    generations = await store.index.generations.list_by_lock(digest_lock(lock))
     assert sorted((g.definition_digest, g.number) for g in generations) == [
         ("sha256:d", 1),
         ("sha256:d", 2),

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from roost.model.canonical.form import canonicalise_definition, canonicalise_settings, digest_bytes
 from roost.model.definition import Defaults, Definition, Pip, PipItem, Settings
-from roost.model.forms.canonical import canonical, digest_of, settings_canonical
 from roost.model.names import VersionReference
-from roost.model.records import EnvironmentBody, NewVersion, Registered
+from roost.model.records import EnvironmentBody, NewVersion, RegistrationResult
 from roost.store.index.environments import EnvironmentUnknownError, VersionTakenError
 from roost.store.index.index import Index
 
@@ -26,12 +26,12 @@ async def index(tmp_path: Path) -> AsyncIterator[Index]:
 def new(name: str, requirement: str, *, variable: str = "1", **fields: object) -> NewVersion:
     definition = Definition(pip=Pip(requirements=(PipItem(kind="requirement", text=requirement),)))
     settings = Settings(variables={"A": variable})
-    form, run = canonical(definition, Defaults()), settings_canonical(settings)
+    form, run = canonicalise_definition(definition, Defaults()), canonicalise_settings(settings)
     return NewVersion(
         name=name,
         body=EnvironmentBody(definition=definition, settings=settings),
-        definition_digest=digest_of(form),
-        settings_digest=digest_of(run),
+        definition_digest=digest_bytes(form),
+        settings_digest=digest_bytes(run),
         canonical=form,
         settings_canonical=run,
         kind="system-managed",
@@ -44,7 +44,7 @@ async def find(index: Index, name: str, version: int | None = None, label: str |
     return (await index.environments.get(reference)).version
 
 
-def number(registered: Registered) -> tuple[int, bool]:
+def number(registered: RegistrationResult) -> tuple[int, bool]:
     return registered.version.version, registered.created
 
 

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from roost.model.errors import StoreError
-from roost.model.locks.lock import HostPython, Lock, Wheel, lock_digest
-from roost.model.records import BuildRecord, Known, LayerRecord, NewGeneration, RunRecord
+from roost.model.locks.lock import HostPython, Lock, Wheel, digest_lock
+from roost.model.records import BuildRecord, KnownDefinition, LayerRecord, NewGeneration, RunRecord
 from roost.store.disk.root import RootFormatError
 from roost.store.index import generations
 from roost.store.index.database import IndexDamagedError
@@ -104,9 +104,9 @@ async def test_settings_and_locks_come_back(index):
     await index.definitions.put_settings("sha256:s", b'{"variables":{}}')
     await index.definitions.put_settings("sha256:s", b"other")
     assert await index.definitions.find_settings("sha256:s") == b'{"variables":{}}'
-    assert await index.locks.put(lock) == lock_digest(lock)
-    assert await index.locks.find(lock_digest(lock)) == lock
-    assert await index.locks.contains(lock_digest(lock)) is True
+    assert await index.locks.put(lock) == digest_lock(lock)
+    assert await index.locks.find(digest_lock(lock)) == lock
+    assert await index.locks.contains(digest_lock(lock)) is True
     assert await index.locks.find("sha256:no") is None
     assert await index.locks.contains("sha256:no") is False
 
@@ -129,7 +129,7 @@ async def test_generations_one_current_and_promotion(index, lock_of):
         ("osx-arm64", 1, True),
     ]
     assert (await index.generations.add(new, lock_of("d"))).number == 4
-    assert len(await index.generations.list_by_lock(lock_digest(lock_of("a")))) == 2
+    assert len(await index.generations.list_by_lock(digest_lock(lock_of("a")))) == 2
     with pytest.raises(GenerationUnknownError) as caught:
         await index.generations.promote("sha256:d", "linux-64", 9)
     assert caught.value.exit_status == 7
@@ -160,7 +160,7 @@ async def test_no_generation_without_its_lock(index, lock_of):
 
     with pytest.raises(StoreError, match="FOREIGN KEY"):
         await index.database.write(forget)
-    assert await index.locks.contains(lock_digest(lock_of("a")))
+    assert await index.locks.contains(digest_lock(lock_of("a")))
 
 
 async def test_1000_generations_from_many_tasks_number_without_a_gap(index, lock_of):
@@ -182,7 +182,7 @@ async def test_a_failing_transaction_leaves_nothing(index, lock_of):
     with pytest.raises(ValueError, match="in the middle"):
         await index.database.write(half)
     assert (await index.generations.find_current("sha256:d", "linux-64")).number == 1
-    assert await index.locks.find(lock_digest(lock_of("b"))) is None
+    assert await index.locks.find(digest_lock(lock_of("b"))) is None
     assert (await index.generations.add(new, lock_of("c"))).number == 2
 
 
@@ -217,7 +217,7 @@ async def test_runs_are_updated_and_paged(index):
     ]
 
 
-SEEN = Known(digest="sha256:d", canonical=b"d", name="train", source="/w/environment.yml")
+SEEN = KnownDefinition(digest="sha256:d", canonical=b"d", name="train", source="/w/environment.yml")
 
 
 async def test_a_run_begins_with_what_it_runs_in_and_its_event_or_not_at_all(index):

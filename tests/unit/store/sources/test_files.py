@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.model.syntax.dockerignore import DockerignoreError, ignored_by
+from roost.model.syntax.dockerignore import DockerignoreError, parse_dockerignore
 from roost.store.sources.files import LARGEST, LocalFiles
 
 FILES = LocalFiles()
@@ -131,7 +131,7 @@ def test_reading_and_looking(folder):
     ],
 )
 def test_dockerignore(rules, out, kept):
-    ignored = ignored_by(rules)
+    ignored = parse_dockerignore(rules)
     assert [path for path in out if not ignored(path)] == []
     assert [path for path in kept if ignored(path)] == []
 

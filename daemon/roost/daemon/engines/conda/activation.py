@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from roost.daemon.engines.conda.errors import ActivationError
 from roost.daemon.engines.conda.scripts import SYSTEM_PATH, find_shell, run_captured
-from roost.model.records import Change
+from roost.model.records import VariableChange
 
 _SENTINEL = "/roost/was/here/before"
 _SEPARATORS = (":", ";", ",", " ")
@@ -31,7 +31,7 @@ command -p env -0 > "$out"
 """
 
 
-async def compute_activation(prefix: str, ambient: Mapping[str, str] | None = None) -> tuple[Change, ...]:
+async def compute_activation(prefix: str, ambient: Mapping[str, str] | None = None) -> tuple[VariableChange, ...]:
     """Return the changes that activating ``prefix`` makes, in the order in which to make them.
 
     A conda prefix sets PATH, ``CONDA_PREFIX`` and its like, the variables of ``conda-meta/state`` and
@@ -43,14 +43,14 @@ async def compute_activation(prefix: str, ambient: Mapping[str, str] | None = No
     Raises:
         ActivationError: if a script ends the shell that sources it.
     """
-    bin_folder = Change(name="PATH", action="prepend", value=os.path.join(prefix, "bin"))
+    bin_folder = VariableChange(name="PATH", action="prepend", value=os.path.join(prefix, "bin"))
     if await asyncio.to_thread(os.path.isfile, os.path.join(prefix, "pyvenv.cfg")):
-        virtual = Change(name="VIRTUAL_ENV", action="set", value=prefix)
-        return (virtual, bin_folder, Change(name="PYTHONHOME", action="unset"))
+        virtual = VariableChange(name="VIRTUAL_ENV", action="set", value=prefix)
+        return (virtual, bin_folder, VariableChange(name="PYTHONHOME", action="unset"))
     fixed = {"CONDA_PREFIX": prefix, "CONDA_DEFAULT_ENV": prefix, "CONDA_SHLVL": "1"}
     fixed |= await asyncio.to_thread(_read_variables, prefix)
     scripts = sorted(await asyncio.to_thread(glob.glob, f"{glob.escape(prefix)}/etc/conda/activate.d/*.sh"))
-    changes = [bin_folder, *(Change(name=name, action="set", value=value) for name, value in fixed.items())]
+    changes = [bin_folder, *(VariableChange(name=name, action="set", value=value) for name, value in fixed.items())]
     if scripts:
         changes += await _script_changes(prefix, scripts, fixed, os.environ if ambient is None else ambient)
     return tuple(changes)
@@ -77,7 +77,7 @@ def _read_json(path: str) -> dict[str, object]:
 
 async def _script_changes(
     prefix: str, scripts: Sequence[str], fixed: Mapping[str, str], ambient: Mapping[str, str]
-) -> list[Change]:
+) -> list[VariableChange]:
     """Run the scripts twice, the second time with a marker in each variable that they touch.
 
     The position of the marker shows whether a script replaces a variable, prepends to it or appends to it.
@@ -93,7 +93,7 @@ async def _script_changes(
         _derive_change(name, base.get(name, _SENTINEL), after[name], again.get(name, "")) for name in sorted(touched)
     ]
     unset = {name for name in {**base, **marked} if name not in again} - touched - _SHELL_VARIABLES
-    return changes + [Change(name=name, action="unset") for name in sorted(unset)]
+    return changes + [VariableChange(name=name, action="unset") for name in sorted(unset)]
 
 
 def _find_unset_names(scripts: Sequence[str]) -> set[str]:
@@ -106,19 +106,19 @@ def _find_unset_names(scripts: Sequence[str]) -> set[str]:
     return names
 
 
-def _derive_change(name: str, before: str, alone: str, again: str) -> Change:
+def _derive_change(name: str, before: str, alone: str, again: str) -> VariableChange:
     """Return the change of one variable.
 
     ``alone`` is its value after the first run; ``again`` its value after the second run, which began with ``before``.
     """
     start, found, end = again.partition(before)
     if not found:
-        return Change(name=name, action="set", value=alone)
+        return VariableChange(name=name, action="set", value=alone)
     if not end and start[-1:] in _SEPARATORS:
-        return Change(name=name, action="prepend", value=start[:-1], separator=start[-1:])
+        return VariableChange(name=name, action="prepend", value=start[:-1], separator=start[-1:])
     if not start and end[:1] in _SEPARATORS:
-        return Change(name=name, action="append", value=end[1:], separator=end[:1])
-    return Change(name=name, action="set", value=alone)
+        return VariableChange(name=name, action="append", value=end[1:], separator=end[:1])
+    return VariableChange(name=name, action="set", value=alone)
 
 
 async def _source_scripts(prefix: str, scripts: Sequence[str], base: Mapping[str, str]) -> dict[str, str]:

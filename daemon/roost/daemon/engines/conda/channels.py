@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from roost.daemon.credentials.substitution import VariableMissingError, mask_text
-from roost.model.syntax.specs import is_package_file
+from roost.model.syntax.match_specs import is_package_file
 from roost.model.syntax.urls import strip_credentials
 
 ALIAS = "https://conda.anaconda.org"

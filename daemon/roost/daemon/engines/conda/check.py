@@ -11,7 +11,7 @@ from roost.daemon.engines.conda.explicit import parse_explicit
 from roost.daemon.engines.conda.records import to_records
 from roost.daemon.engines.conda.translation import translate_errors
 from roost.model.locks.lock import CondaPackage
-from roost.model.syntax.specs import is_package_file, spec_name, to_rattler
+from roost.model.syntax.match_specs import is_package_file, spec_name, to_rattler
 
 
 def find_matches(

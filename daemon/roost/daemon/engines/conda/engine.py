@@ -52,7 +52,7 @@ from roost.daemon.engines.conda.translation import translate_errors
 from roost.daemon.jobs.progress import Progress, Silent
 from roost.model.errors import CodedError
 from roost.model.locks.lock import CondaPackage
-from roost.model.syntax.specs import to_rattler
+from roost.model.syntax.match_specs import to_rattler
 from roost.model.syntax.urls import strip_credentials
 from roost.store.cancellation import finish_thread_despite_cancel
 

@@ -8,7 +8,7 @@ from rattler import MatchSpec
 
 from roost.daemon.engines.conda.channels import ChannelRoutes, canonical_urls, split_channel
 from roost.daemon.engines.conda.translation import translate_errors
-from roost.model.syntax.specs import MatchSpecError, is_package_file, to_rattler
+from roost.model.syntax.match_specs import MatchSpecError, is_package_file, to_rattler
 
 
 def parse_spec(spec: str, text: str) -> MatchSpec:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from rattler import BuildString, MatchSpec, PackageRecord, Version
 from rattler.exceptions import InvalidMatchSpecError, InvalidVersionError, InvalidVersionSpecError
 
-from roost.model.locks.differences import plain_order
-from roost.model.syntax.specs import MatchSpecError, to_rattler
+from roost.model.locks.differences import compare_versions_naturally
+from roost.model.syntax.match_specs import MatchSpecError, to_rattler
 
 _INVALID = (InvalidMatchSpecError, InvalidVersionError, InvalidVersionSpecError)
 
@@ -24,7 +24,7 @@ def compare_versions(first: str, second: str) -> int:
     try:
         left, right = Version(first), Version(second)
     except Exception:  # rattler has no public class for the error; a channel may list invalid versions
-        return plain_order(first, second)
+        return compare_versions_naturally(first, second)
     return (left > right) - (left < right)
 
 

@@ -17,8 +17,7 @@ from roost.daemon.engines.uv.process import Secrets
 from roost.model.definition import PipItem
 from roost.model.errors import CodedError, InvalidDefinitionError, Location
 from roost.model.locks.lock import RemoteInput
-from roost.model.readers.requirements import logical_lines
-from roost.model.syntax.pip_lines import RequirementError, read_line
+from roost.model.syntax.pip_lines import RequirementError, parse_pip_line, split_logical_lines
 
 _LIMIT = 10 * 1024 * 1024
 _DEPTH = 20
@@ -173,12 +172,12 @@ class RemoteFiles:
         if url not in self._content:
             self._content[url] = await self._fetcher.text(url)
         text = self._content[url].decode("utf-8-sig", "replace").replace("\r\n", "\n")
-        return [_item(line.text, line.location, url) for line in logical_lines(text, url)]
+        return [_item(line.text, line.location, url) for line in split_logical_lines(text, url)]
 
 
 def _item(text: str, location: Location, url: str) -> PipItem:
     try:
-        line = read_line(text)
+        line = parse_pip_line(text)
     except RequirementError as error:
         error.location = location
         raise

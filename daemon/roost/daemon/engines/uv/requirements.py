@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 
 from roost.model.definition import PipItem
 from roost.model.errors import InvalidDefinitionError, Location
-from roost.model.syntax.wheel_references import is_wheel_reference, unknown_wheel
+from roost.model.syntax.wheel_references import is_wheel_reference, unknown_wheel_error
 
 
 class PipOptionError(InvalidDefinitionError):
@@ -253,7 +253,7 @@ def _egg(url: str) -> tuple[str, str]:
 
 def _path_of(item: PipItem) -> str:
     if is_wheel_reference(item):
-        raise unknown_wheel(item)
+        raise unknown_wheel_error(item)
     if item.path is None:
         raise PipVariableError(
             f"{item.text} names no folder that roost knows", location=item.location, hint="Write its path out."

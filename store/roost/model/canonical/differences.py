@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-Difference = dict[str, Any]
+FieldDifference = dict[str, Any]
 
 
-def differences(before: bytes, after: bytes) -> list[Difference]:
+def find_differences(before: bytes, after: bytes) -> list[FieldDifference]:
     """``{"field", "before", "after"}`` for each field that differs; what is absent is ``None``.
 
     Fields are named as ``conda.dependencies[1]``; the index is that of the later form, or of the earlier one for what
@@ -21,14 +21,14 @@ def differences(before: bytes, after: bytes) -> list[Difference]:
     return list(_compare("", msgspec.json.decode(before), msgspec.json.decode(after)))
 
 
-def similarity(first: bytes, second: bytes) -> float:
+def measure_similarity(first: bytes, second: bytes) -> float:
     """From 0 (nothing in common) to 1 (equal): shared fields over all fields, order within lists left aside."""
     left, right = _tokens(first), _tokens(second)
     shared, total = sum((left & right).values()), sum((left | right).values())
     return shared / total if total else 1.0
 
 
-def _compare(field: str, before: Any, after: Any) -> Iterator[Difference]:  # noqa: ANN401 - JSON values
+def _compare(field: str, before: Any, after: Any) -> Iterator[FieldDifference]:  # noqa: ANN401 - JSON values
     if before == after:
         return
     if isinstance(before, dict) and isinstance(after, dict):
@@ -48,7 +48,7 @@ def _is_list(value: Any) -> bool:  # noqa: ANN401 - JSON values
     return value is None or isinstance(value, list)
 
 
-def _compare_lists(field: str, before: list[Any], after: list[Any]) -> Iterator[Difference]:
+def _compare_lists(field: str, before: list[Any], after: list[Any]) -> Iterator[FieldDifference]:
     old, new = [_text(value) for value in before], [_text(value) for value in after]
     if (places := _in_place(old, new)) is not None:
         for place in places:
@@ -71,7 +71,7 @@ def _in_place(old: list[str], new: list[str]) -> list[int] | None:
 
 def _replaced(
     field: str, before: list[Any], after: list[Any], old: tuple[int, int], new: tuple[int, int]
-) -> Iterator[Difference]:
+) -> Iterator[FieldDifference]:
     for offset in range(max(old[1] - old[0], new[1] - new[0])):
         here, there = old[0] + offset, new[0] + offset
         gone, come = here < old[1], there < new[1]

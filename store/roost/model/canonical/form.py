@@ -16,31 +16,16 @@ from typing import Any
 
 import msgspec
 
-from roost.model.definition import Base, Defaults, Definition, OwnDefaults, PipItem, R, Settings
-from roost.model.forms.differences import differences, similarity
+from roost.model.definition import Base, DefaultOverrides, Defaults, Definition, PipItem, R, Settings
 from roost.model.syntax.pip_lines import normalise_marker, split_extras
 from roost.model.syntax.urls import strip_credentials
-
-__all__ = [
-    "FORMAT",
-    "canonical",
-    "counting_defaults",
-    "definition_digest",
-    "differences",
-    "digest_of",
-    "expand_channels",
-    "from_canonical",
-    "settings_canonical",
-    "settings_digest",
-    "similarity",
-]
 
 FORMAT = 1
 _DEFAULTS = ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")
 Form = dict[str, Any]
 
 
-def canonical(definition: Definition, defaults: Defaults) -> bytes:
+def canonicalise_definition(definition: Definition, defaults: Defaults) -> bytes:
     """The canonical form: everything that can change a build, and nothing else."""
     form: Form = {"format": FORMAT}
     for name, section in _SECTIONS.items():
@@ -49,30 +34,30 @@ def canonical(definition: Definition, defaults: Defaults) -> bytes:
     return msgspec.json.encode(form, order="sorted")
 
 
-def definition_digest(definition: Definition, defaults: Defaults) -> str:
+def digest_definition(definition: Definition, defaults: Defaults) -> str:
     """``sha256:`` of the canonical form."""
-    return digest_of(canonical(definition, defaults))
+    return digest_bytes(canonicalise_definition(definition, defaults))
 
 
-def counting_defaults(definition: Definition, defaults: Defaults) -> OwnDefaults:
+def select_effective_defaults(definition: Definition, defaults: Defaults) -> DefaultOverrides:
     """Those of ``defaults`` that are in the canonical form, since ``definition`` says nothing in their place: with them
     it has the same digest on any machine. Without credentials."""
     index = defaults.index if _takes_index(definition) else None
-    return OwnDefaults(
+    return DefaultOverrides(
         channels=tuple(strip_credentials(each)[0] for each in defaults.channels) if _takes_channels(definition) else (),
         base_image=None if _own_base(definition) else defaults.base_image,
         index=index and strip_credentials(index)[0],
     )
 
 
-def settings_canonical(settings: Settings) -> bytes:
+def canonicalise_settings(settings: Settings) -> bytes:
     """The canonical form of settings. Variables count by name and value; the container's arguments in order."""
     container = {"shm_size": settings.container.shm_size, "arguments": list(settings.container.arguments)}
     content = {
         "variables": settings.variables,
         "container": _said(container),
         "interpreter": settings.interpreter,
-        "kept": _said({tool: _without_identity(kept) for tool, kept in settings.kept.items()}),
+        "kept": _said({tool: _without_identity(kept) for tool, kept in settings.passthrough.items()}),
     }
     return msgspec.json.encode({"format": FORMAT, **_said(content)}, order="sorted")
 
@@ -82,17 +67,17 @@ def _without_identity(kept: Form) -> Form:
     return {key: value for key, value in kept.items() if key not in ("version", "assetId", "layout")}
 
 
-def settings_digest(settings: Settings) -> str:
+def digest_settings(settings: Settings) -> str:
     """``sha256:`` of the settings' canonical form."""
-    return digest_of(settings_canonical(settings))
+    return digest_bytes(canonicalise_settings(settings))
 
 
-def digest_of(form: bytes) -> str:
+def digest_bytes(form: bytes) -> str:
     """``sha256:`` and 64 hex digits."""
     return "sha256:" + hashlib.sha256(form).hexdigest()
 
 
-def from_canonical(form: bytes) -> Form:
+def parse_canonical(form: bytes) -> Form:
     """What a canonical form says. Raises ``ValueError`` for one of an unknown format number."""
     content: Form = msgspec.json.decode(form)
     if content.get("format") != FORMAT:

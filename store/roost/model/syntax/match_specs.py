@@ -21,7 +21,7 @@ _PAIR = re.compile(r"""(\w+)\s*=\s*("[^"]*"|'[^']*'|[^\s,"']+)""")
 _ANACONDA = "https://repo.anaconda.com/pkgs/"
 _UNKNOWN_KEYS = ("name", "features", "optional", "target")  # of conda; without meaning in a modern channel
 _DIGEST_LENGTHS = {"md5": 32, "sha256": 64}
-EXPECTED = "a conda match spec such as 'numpy', 'numpy>=1.26,<2' or 'conda-forge::numpy=1.26=py311*'"
+EXPECTED_SPEC = "a conda match spec such as 'numpy', 'numpy>=1.26,<2' or 'conda-forge::numpy=1.26=py311*'"
 
 
 class MatchSpecError(InvalidDefinitionError):
@@ -30,7 +30,7 @@ class MatchSpecError(InvalidDefinitionError):
     code = "match-spec-invalid"
 
 
-class Parts(NamedTuple):
+class MatchSpecParts(NamedTuple):
     """A match spec taken apart: ``channel::name rest[bracket]``."""
 
     channel: str
@@ -54,13 +54,13 @@ def normalise_match_spec(text: str) -> str:
     return f"{channel + '::' if channel else ''}{name}{joint}{rest}{f'[{_even(bracket)}]' if bracket else ''}"
 
 
-def split_match_spec(spec: str) -> Parts:
+def split_match_spec(spec: str) -> MatchSpecParts:
     """The parts of a spec that is no package file; the name in lower case, white space round operators gone."""
     head, bracket = _split_bracket(" ".join(spec.split()))
     channel, _, body = head.rpartition("::")
     match = _NAME.match(body.strip())
     name = match.group() if match else ""
-    return Parts(channel.strip(), name.lower(), _tight(body.strip()[len(name) :]), bracket.strip())
+    return MatchSpecParts(channel.strip(), name.lower(), _tight(body.strip()[len(name) :]), bracket.strip())
 
 
 def spec_name(spec: str) -> str:
@@ -142,7 +142,7 @@ def _check_text(spec: str) -> None:
         (r"(?<=\s)--\w+", "the option"),
     ):
         if found := re.search(pattern, spec):
-            raise MatchSpecError(f"Match spec {spec!r} holds {what} {found.group()!r}; expected {EXPECTED}")
+            raise MatchSpecError(f"Match spec {spec!r} holds {what} {found.group()!r}; expected {EXPECTED_SPEC}")
 
 
 def _check_name(spec: str, name: str) -> None:
@@ -150,10 +150,10 @@ def _check_name(spec: str, name: str) -> None:
         return
     if not name or "*" in name or name.endswith("@"):
         raise MatchSpecError(
-            f"Match spec {spec!r} names no single package; expected {EXPECTED}",
+            f"Match spec {spec!r} names no single package; expected {EXPECTED_SPEC}",
             hint="Name the package that you need.",
         )
-    raise MatchSpecError(f"Match spec {spec!r} has no valid package name ({name!r}); expected {EXPECTED}")
+    raise MatchSpecError(f"Match spec {spec!r} has no valid package name ({name!r}); expected {EXPECTED_SPEC}")
 
 
 def _channel(channel: str) -> str:
@@ -180,7 +180,7 @@ def _exact_of_regex(spec: str, rest: str) -> str:
     literal = re.fullmatch(r"\^([\w.\\]+)\$", rest)
     if literal is None:
         raise MatchSpecError(
-            f"Match spec {spec!r} holds a regular expression; expected {EXPECTED}",
+            f"Match spec {spec!r} holds a regular expression; expected {EXPECTED_SPEC}",
             hint="Say the versions with operators: 'numpy>=1.8,<2'.",
         )
     return "==" + literal.group(1).replace("\\", "")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rattler import MatchSpec
 
-from roost.model.syntax.specs import MatchSpecError, normalise_match_spec, spec_name, to_rattler
+from roost.model.syntax.match_specs import MatchSpecError, normalise_match_spec, spec_name, to_rattler
 
 ROWS = Path(__file__).parents[4] / "shared" / "corpus" / "match-specs.tsv"
 

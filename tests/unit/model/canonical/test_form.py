@@ -3,6 +3,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from roost.model.canonical.differences import find_differences, measure_similarity
+from roost.model.canonical.form import (
+    canonicalise_definition,
+    canonicalise_settings,
+    digest_definition,
+    digest_settings,
+    expand_channels,
+    parse_canonical,
+)
 from roost.model.definition import (
     Base,
     Conda,
@@ -17,22 +26,13 @@ from roost.model.definition import (
     Spark,
 )
 from roost.model.errors import Location
-from roost.model.forms.canonical import (
-    canonical,
-    definition_digest,
-    expand_channels,
-    from_canonical,
-    settings_canonical,
-    settings_digest,
-)
-from roost.model.forms.differences import differences, similarity
 
 DEFAULTS = Defaults()
 PATH = "/somewhere/requirements.txt"
 
 
 def form(definition: Definition, defaults: Defaults = DEFAULTS):
-    return from_canonical(canonical(definition, defaults))
+    return parse_canonical(canonicalise_definition(definition, defaults))
 
 
 def requirements(*items: PipItem):
@@ -40,7 +40,7 @@ def requirements(*items: PipItem):
 
 
 def test_nothing_but_the_defaults_is_spelled_out():
-    assert canonical(Definition(), DEFAULTS) == (
+    assert canonicalise_definition(Definition(), DEFAULTS) == (
         b'{"base":{"image":"debian:12-slim"},"conda":{"channels":["conda-forge"]},"format":1}'
     )
 
@@ -97,7 +97,7 @@ def test_defaults_count_where_they_are_used_and_only_there():
         conda=Conda(channels=("c",)),
         pip=Pip(requirements=(nested, PipItem(kind="requirement", text="six"))),
     )
-    assert canonical(said, other) == canonical(said, DEFAULTS)
+    assert canonicalise_definition(said, other) == canonicalise_definition(said, DEFAULTS)
 
 
 def test_an_explicit_list_has_no_channels():
@@ -113,9 +113,9 @@ def test_no_secret_gets_into_the_form_wherever_it_stood():
         base=Base(steps=(step,)), conda=Conda(channels=("https://u:secret@h/c",)), spark=Spark(repositories=packages)
     )
     defaults = Defaults(index="https://u:secret@h/simple", channels=("https://u:secret@h/c",))
-    assert b"secret" not in canonical(definition, defaults)
+    assert b"secret" not in canonicalise_definition(definition, defaults)
     plain = Definition(pip=Pip(requirements=(PipItem(kind="requirement", text="six"),)))
-    assert b"secret" not in canonical(plain, defaults)
+    assert b"secret" not in canonicalise_definition(plain, defaults)
 
 
 def test_user_managed_leaves_python_packages_and_the_interpreter_out():
@@ -174,31 +174,31 @@ def test_conda_s_own_channels():
         "https://repo.anaconda.com/pkgs/free",
     )
     spelled = Definition(conda=Conda(channels=(main, r)))
-    assert definition_digest(Definition(conda=Conda(channels=("defaults",))), DEFAULTS) == definition_digest(
+    assert digest_definition(Definition(conda=Conda(channels=("defaults",))), DEFAULTS) == digest_definition(
         spelled, DEFAULTS
     )
 
 
 def test_settings_have_a_digest_of_their_own():
     settings = Settings(variables={"B": "2", "A": "1"}, container=ContainerSettings(shm_size="2g"), interpreter="/p")
-    assert settings_canonical(settings) == (
+    assert canonicalise_settings(settings) == (
         b'{"container":{"shm_size":"2g"},"format":1,"interpreter":"/p","variables":{"A":"1","B":"2"}}'
     )
-    assert settings_canonical(Settings()) == b'{"format":1}'
+    assert canonicalise_settings(Settings()) == b'{"format":1}'
     one, other = Settings(variables={"A": "1"}), Settings(variables={"A": "2"})
-    assert settings_digest(one) != settings_digest(other)
-    assert settings_digest(one).startswith("sha256:")
+    assert digest_settings(one) != digest_settings(other)
+    assert digest_settings(one).startswith("sha256:")
 
 
 def test_a_form_of_an_unknown_format_is_refused():
     with pytest.raises(ValueError, match="format 2"):
-        from_canonical(b'{"format":2}')
+        parse_canonical(b'{"format":2}')
 
 
 def shown(before, after):
     return [
         (d["field"], d["before"], d["after"])
-        for d in differences(canonical(before, DEFAULTS), canonical(after, DEFAULTS))
+        for d in find_differences(canonicalise_definition(before, DEFAULTS), canonicalise_definition(after, DEFAULTS))
     ]
 
 
@@ -228,13 +228,15 @@ def test_an_insertion_in_front_is_one_difference():
 
 
 def test_similarity_orders_candidates():
-    target = canonical(conda("python=3.11", "numpy", "scipy"), DEFAULTS)
-    near = canonical(conda("python=3.11", "numpy", "pandas"), DEFAULTS)
-    far = canonical(Definition(base=Base(image="x"), conda=Conda(channels=("y",), dependencies=("z",))), DEFAULTS)
-    assert similarity(target, target) == 1.0
-    assert 0 < similarity(target, near) < 1
-    assert similarity(target, far) == 0
-    assert similarity(target, near) == similarity(near, target)
+    target = canonicalise_definition(conda("python=3.11", "numpy", "scipy"), DEFAULTS)
+    near = canonicalise_definition(conda("python=3.11", "numpy", "pandas"), DEFAULTS)
+    far = canonicalise_definition(
+        Definition(base=Base(image="x"), conda=Conda(channels=("y",), dependencies=("z",))), DEFAULTS
+    )
+    assert measure_similarity(target, target) == 1.0
+    assert 0 < measure_similarity(target, near) < 1
+    assert measure_similarity(target, far) == 0
+    assert measure_similarity(target, near) == measure_similarity(near, target)
 
 
 def test_fields_that_are_not_digested_are_known():
@@ -253,7 +255,7 @@ def test_fields_that_are_not_digested_are_known():
         "Spark": {"repositories", "packages"},
         "R": {"version", "cran", "bioconductor", "github", "urls", "snapshot"},
         "Definition": {"base", "conda", "pip", "python", "system", "spark", "r", "inference_stack"},
-        "Settings": {"variables", "container", "interpreter", "kept"},
+        "Settings": {"variables", "container", "interpreter", "passthrough"},
         "ContainerSettings": {"shm_size", "arguments"},
     }
     for kind in (Base, Conda, Pip, PipItem, Python, Spark, R, Definition, Settings, ContainerSettings):
