@@ -39,17 +39,17 @@ class ImageBuildDetails:
     @property
     def status(self) -> str:
         """``Running``, ``Succeeded``, ``Failed`` or ``Canceled``."""
-        return "Succeeded" if self.id is None else BUILD_STATUSES.get(self._fetch_record(self.id)["state"], "Running")
+        return "Succeeded" if self.id is None else BUILD_STATUSES.get(self._fetch_build(self.id)["state"], "Running")
 
-    def _fetch_record(self, build_id: str) -> Json:
+    def _fetch_build(self, build_id: str) -> Json:
         build: Json = self._workspace._request("GET", path_to("builds", build_id))["build"]
         return build
 
     def get_log(self) -> str:
         """Return the lines of the log so far."""
-        return "".join(f"{line}\n" for line in _format_lines(self._stream_messages(follow=False)))
+        return "".join(f"{line}\n" for line in _format_lines(self._stream_log(follow=False)))
 
-    def _stream_messages(self, *, follow: bool) -> Iterator[Json]:
+    def _stream_log(self, *, follow: bool) -> Iterator[Json]:
         if self.id is None:
             return
         target = path_to("builds", self.id, "logs", follow=int(follow))
@@ -60,10 +60,10 @@ class ImageBuildDetails:
         """Wait until the build has ended and return this object. ``show_output``: print its log to standard output.
         Raises ``BuildFailedError`` (or the error that ended the build) unless ``raise_on_error`` is false."""
         stream = sys.stdout if show_output else None
-        printed = print_messages(self._stream_messages(follow=True), stream)
+        printed = print_messages(self._stream_log(follow=True), stream)
         while self.status == "Running":  # the daemon stopped meanwhile: the next one knows how the build ended
             time.sleep(POLL_SECONDS)
-            printed += print_messages(self._stream_messages(follow=True), stream, printed)
+            printed += print_messages(self._stream_log(follow=True), stream, printed)
         if raise_on_error:
             self._raise_failure()
         return self
@@ -71,7 +71,7 @@ class ImageBuildDetails:
     def _raise_failure(self) -> None:
         if self.id is None:
             return
-        record = self._fetch_record(self.id)
+        record = self._fetch_build(self.id)
         if record["state"] == "succeeded":
             return
         if record.get("error"):

@@ -110,6 +110,15 @@ def translate_errors() -> Iterator[None]:
         raise error_from_body(error.body) from None
 
 
+@contextmanager
+def translate_decode_errors(path: str) -> Iterator[None]:
+    """Raise ``UnicodeDecodeError`` for the file at ``path`` as ``DefinitionError``."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise definition_error(f"The file is no UTF-8: {error.reason}", "Save it as UTF-8.", path) from None
+
+
 def usage_error(message: str, hint: str = "", **fields: object) -> UsageError:
     """Return the error for wrong arguments."""
     return UsageError({"code": "usage", "message": message, "hint": hint, "exit_status": 2, "fields": fields})

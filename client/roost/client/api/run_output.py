@@ -39,17 +39,17 @@ class RunOutput:
         while not self._follow_output():
             time.sleep(POLL_SECONDS)
         self._print(self._decoder.decode(b"", final=True))
-        record = self._fetch_record()
+        record = self._fetch_run()
         self._print_title("Execution Summary")
         self._print(f"RunId: {self._id}\nState: {record['state']}, exit status {record['exit_status']}\n")
 
-    def _fetch_record(self) -> Json:
+    def _fetch_run(self) -> Json:
         return self._workspace._request("GET", path_to("runs", self._id))
 
     def _wait_for_environment(self) -> str:
         """Wait until the environment is ready, printing the logs of its builds. Return the run's state after that."""
         interval = POLL_SECONDS
-        while (record := self._fetch_record())["state"] in ("queued", "preparing"):
+        while (record := self._fetch_run())["state"] in ("queued", "preparing"):
             if not self._follow_build(record["definition_digest"]):
                 time.sleep(interval)
                 interval = min(2 * interval, LONGEST_POLL_SECONDS)
@@ -89,7 +89,7 @@ class RunOutput:
         except RoostError as error:
             if not error.retryable:
                 raise
-        return self._fetch_record()["state"] in ENDED_STATES
+        return self._fetch_run()["state"] in ENDED_STATES
 
     def _print_title(self, text: str) -> None:
         self._print(f"\n{text}\n{'=' * len(text)}\n")

@@ -12,7 +12,7 @@ from roost.client.api import directory_format
 from roost.client.api.configurations.text import extract_environment, serialize
 from roost.client.api.documents import apply_document
 from roost.client.api.environment import Environment
-from roost.client.api.errors import definition_error, unsupported_error, usage_error
+from roost.client.api.errors import translate_decode_errors, unsupported_error, usage_error
 from roost.client.api.references import EnvironmentOrReference, EnvironmentReference
 from roost.client.api.selectors import export_selector
 
@@ -42,11 +42,8 @@ def locate(path: str, name: str | None, *, new: bool = False) -> str:
 
 def read_text(path: str) -> str:
     """Return the text of a file. Raises: DefinitionError if it is not UTF-8; OSError."""
-    with open(path, encoding="utf-8-sig") as file:
-        try:
-            return file.read()
-        except UnicodeDecodeError as error:
-            raise definition_error(f"The file is no UTF-8: {error.reason}", "Save it as UTF-8.", path) from None
+    with open(path, encoding="utf-8-sig") as file, translate_decode_errors(path):
+        return file.read()
 
 
 def read_environment(value: Json | str | None, text: str, path: str) -> EnvironmentOrReference | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from roost.client.api.errors import DefinitionError, definition_error
+from roost.client.api.errors import DefinitionError, definition_error, translate_decode_errors
 
 KEYS = ("name", "channels", "dependencies", "prefix", "variables")
 
@@ -45,11 +45,8 @@ class CondaFile:
 
 def read(path: str) -> CondaFile:
     """Read the file at ``path``. Raises ``DefinitionError``, ``OSError``."""
-    with open(path, encoding="utf-8-sig") as file:
-        try:
-            return parse(file.read(), path)
-        except UnicodeDecodeError as error:
-            raise definition_error(f"The file is no UTF-8: {error.reason}", "Save it as UTF-8.", path) from None
+    with open(path, encoding="utf-8-sig") as file, translate_decode_errors(path):
+        return parse(file.read(), path)
 
 
 def parse(text: str, path: str) -> CondaFile:
