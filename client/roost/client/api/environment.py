@@ -53,7 +53,7 @@ class Environment(EnvironmentDescription):
     @staticmethod
     def from_pip_requirements(name: str, file_path: Path, pip_version: str | None = None) -> Environment:
         """Return an environment from a requirements file. ``pip_version``: add conda's pip of this version, and with it
-        conda's Python. Raises ``OSError``."""
+        conda's Python. Raises ``DefinitionError``, ``OSError``."""
         environment = Environment(name)
         dependencies = read_requirements(file_path)
         if pip_version:

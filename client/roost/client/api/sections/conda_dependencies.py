@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from roost.client.api.errors import usage_error
+from roost.client.api.errors import translate_decode_errors, usage_error
 from roost.client.api.sections import conda_file, pip_lines
 from roost.client.api.sections.pip_lines import package_name
 
@@ -234,9 +234,9 @@ class CondaDependencies:
 
 
 def read_requirements(path: str | os.PathLike[str]) -> CondaDependencies:
-    """Read a requirements file. Raises ``OSError``."""
+    """Read a requirements file. Raises: DefinitionError if it is not UTF-8; OSError."""
     dependencies = CondaDependencies()
-    with open(path, encoding="utf-8-sig") as file:
+    with open(path, encoding="utf-8-sig") as file, translate_decode_errors(os.path.abspath(path)):
         dependencies.set_pip_requirements(pip_lines.logical_lines(file.read()))
     dependencies._folder = os.path.dirname(os.path.abspath(path))
     return dependencies

@@ -7,7 +7,7 @@ import os
 from enum import Enum
 from typing import Protocol
 
-from roost.client.api.errors import unsupported_error, usage_error
+from roost.client.api.errors import translate_decode_errors, unsupported_error, usage_error
 
 logger = logging.getLogger("roost")
 BASES = ("base_image", "base_dockerfile", "build_context")
@@ -212,7 +212,7 @@ def _dockerfile_text(value: str | os.PathLike[str] | TextFile) -> str:
     if not isinstance(value, (str, os.PathLike)):
         return value.read()
     if os.path.isfile(value):
-        with open(value, encoding="utf-8") as file:
+        with open(value, encoding="utf-8") as file, translate_decode_errors(os.path.abspath(value)):
             return file.read()
     text = os.fspath(value)
     if len(text.split()) < 2:

@@ -11,6 +11,7 @@ import pytest
 from roost.client import (
     CondaDependencies,
     ContainerRegistry,
+    DefinitionError,
     DockerBuildContext,
     DockerConfiguration,
     DockerSection,
@@ -134,6 +135,13 @@ def test_one_base_takes_the_place_of_another_and_says_so(caplog: pytest.LogCaptu
     assert (section.base_image, section.base_dockerfile) == (None, None)
     section.base_image = "debian"
     assert section.build_context is None
+
+
+def test_a_dockerfile_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "Dockerfile"
+    path.write_bytes(b"FROM debian\nLABEL x=caf\xe9\n")
+    with pytest.raises(DefinitionError, match="no UTF-8"):
+        DockerSection().base_dockerfile = path
 
 
 def document(**attributes: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from roost.client import CondaDependencies, DefinitionError, UsageError
+from roost.client import CondaDependencies, DefinitionError, Environment, UsageError
 from roost.client.api.sections.pip_lines import StructuredLine
 
 DATA = json.loads((Path(__file__).parent / "azureml_conda_dependencies.json").read_text())
@@ -148,6 +148,14 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"name: \xff\xfe\n")
     with pytest.raises(DefinitionError, match="no UTF-8"):
         CondaDependencies(path)
+
+
+def test_requirements_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "requirements.txt"
+    path.write_bytes(b"six  # caf\xe9\n")
+    with pytest.raises(DefinitionError, match="no UTF-8") as caught:
+        Environment.from_pip_requirements("x", path)
+    assert caught.value.location == {"path": str(path), "line": None, "column": None}
 
 
 def test_saving_goes_to_a_file_in_a_folder_that_is_there(tmp_path: Path) -> None:
