@@ -1,9 +1,9 @@
-"""Environments from Python: make one, register it, run in it, and come back to exactly what a run used.
+"""Environments from Python: create one, register it, run in it, and use again exactly what a run used.
 
     python examples/using_environments.py
 
-It is the flow that Azure ML's notebook "using environments" shows, with the imports changed. The first run fetches
-Python and scikit-learn from conda-forge; the daemon starts by itself.
+This is the flow of Azure ML's notebook "using environments" with changed imports. The first run downloads Python and
+scikit-learn from conda-forge. The daemon starts by itself.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from roost.client import CondaDependencies, Environment, Experiment, Run, Script
 IRIS = Path(__file__).resolve().parent / "iris"
 
 
-def described() -> Environment:
-    """A description: nothing is registered or built by it."""
+def make_environment() -> Environment:
+    """Return a description; nothing is registered or built yet."""
     dependencies = CondaDependencies.create(python_version="3.11", conda_packages=["scikit-learn"])
     dependencies.add_channel("conda-forge")
     environment = Environment("iris")
@@ -28,7 +28,7 @@ def described() -> Environment:
 
 
 def train(workspace: Workspace, environment: Environment) -> Run:
-    """Run the script; what building the environment and training say is shown as it happens."""
+    """Run the script, printing the logs of the build and the training as they arrive."""
     config = ScriptRunConfig(source_directory=IRIS, script="train.py", environment=environment)
     run = Experiment(workspace, "iris").submit(config)
     run.wait_for_completion(show_output=True)
@@ -37,24 +37,24 @@ def train(workspace: Workspace, environment: Environment) -> Run:
 
 def main() -> None:
     workspace = Workspace.from_config()
-    registered = described().register(workspace)
+    registered = make_environment().register(workspace)
     Environment.label(workspace, registered.name, version=str(registered.version), labels=["tried"])
     for name, environment in Environment.list(workspace).items():
         print(f"{environment.kind}: {name}:{environment.version} {environment.labels}")
 
     run = train(workspace, registered)
 
-    # Years later: the version and the generation that the run used, whatever channels offer by then.
+    # Also years later: the version and the generation that the run used, whatever the channels contain then.
     used = run.get_environment()
     print(f"the run used {used.asset_id}, {used.definition_digest}")
     train(workspace, used)
 
-    # What was fetched can be changed, and is the next version then.
+    # A fetched environment can be changed, and registered as the next version.
     used.environment_variables["OMP_NUM_THREADS"] = "1"
     print(f"changed: {used.register(workspace).asset_id}")
     print(f"cloned: {registered.clone('iris-copy').register(workspace).asset_id}")
 
-    # As files that people edit, in the layout of Azure's SDK.
+    # As files that can be edited, in the layout of Azure's SDK.
     with tempfile.TemporaryDirectory() as folder:
         registered.save_to_directory(folder, overwrite=True)
         loaded = Environment.load_from_directory(folder)

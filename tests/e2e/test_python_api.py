@@ -1,4 +1,4 @@
-"""The Python API with a real daemon: the flow of Azure's notebook "using environments", and what is roost's."""
+"""The Python API with a real daemon: the flow of Azure's notebook "using environments", and roost's additions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.pip_index import PipIndex
-from tests.support.python_api import described, own, script
+from tests.support.python_api import make_environment, own_names, write_script
 from tests.support.roost_process import Roost
 
 from roost.client import (
@@ -52,7 +52,7 @@ def test_the_flow_of_the_notebook(
     assert list(environments["myenv"].python.conda_dependencies.pip_packages) == ["greet==1.0"]
 
     fetched = Environment.get(workspace=workspace, name="myenv", version="1")
-    source = ScriptRunConfig(source_directory=script(roost), script="hello.py", arguments=["--n", 3])
+    source = ScriptRunConfig(source_directory=write_script(roost), script="hello.py", arguments=["--n", 3])
     source.run_config.target = "local"
     source.run_config.environment = fetched
     run = Experiment(workspace=workspace, name="flow").submit(source)
@@ -79,7 +79,7 @@ def test_the_flow_of_the_notebook(
     assert used.register(workspace).version == "2"
     assert Environment.get(workspace, "myenv").version == "2"
     again = Experiment(workspace, "flow").submit(
-        ScriptRunConfig(script(roost), "hello.py", environment=Environment.get(workspace, "myenv"))
+        ScriptRunConfig(write_script(roost), "hello.py", environment=Environment.get(workspace, "myenv"))
     )
     again.wait_for_completion()
     assert capsys.readouterr().out == ""
@@ -91,7 +91,7 @@ def test_the_flow_of_the_notebook(
 
 
 def test_a_description_that_is_not_registered_is_registered_by_its_run(workspace: Workspace, roost: Roost) -> None:
-    config = ScriptRunConfig(script(roost), "hello.py", environment=described("fresh"))
+    config = ScriptRunConfig(write_script(roost), "hello.py", environment=make_environment("fresh"))
     run = Experiment(workspace, "e").submit(config)
     run.wait_for_completion()
     assert run.get_details()["runDefinition"]["environment"] == {"name": "fresh", "version": 1}
@@ -102,8 +102,8 @@ def test_a_description_that_is_not_registered_is_registered_by_its_run(workspace
 
 
 def test_a_runs_environment_brings_back_its_generation(workspace: Workspace, roost: Roost, pip_index: PipIndex) -> None:
-    described("drift", "greet<3").register(workspace)
-    config = ScriptRunConfig(script(roost), "hello.py", environment=EnvironmentReference("drift"))
+    make_environment("drift", "greet<3").register(workspace)
+    config = ScriptRunConfig(write_script(roost), "hello.py", environment=EnvironmentReference("drift"))
     first = Experiment(workspace, "e").submit(config)
     first.wait_for_completion()
     pip_index.wheel("greet", "2.5")
@@ -111,7 +111,7 @@ def test_a_runs_environment_brings_back_its_generation(workspace: Workspace, roo
     second = Experiment(workspace, "e").submit(config)
     second.wait_for_completion()
     back = Experiment(workspace, "e").submit(
-        ScriptRunConfig(script(roost), "hello.py", environment=first.get_environment())
+        ScriptRunConfig(write_script(roost), "hello.py", environment=first.get_environment())
     )
     back.wait_for_completion()
     said = [run.get_details_with_logs()["logFiles"][LOG_NAME] for run in (first, second, back, first.rerun())]
@@ -121,9 +121,9 @@ def test_a_runs_environment_brings_back_its_generation(workspace: Workspace, roo
 
 
 def test_a_runs_generation_counts_only_on_its_own_platform(workspace: Workspace, roost: Roost) -> None:
-    """A prefix on a Python of this machine and an image count generations apart."""
-    described("both").register(workspace)
-    config = ScriptRunConfig(script(roost), "hello.py", environment=EnvironmentReference("both"))
+    """A prefix on a Python of this machine and an image have separate generations."""
+    make_environment("both").register(workspace)
+    config = ScriptRunConfig(write_script(roost), "hello.py", environment=EnvironmentReference("both"))
     run = Experiment(workspace, "e").submit(config)
     run.wait_for_completion()
     what = {"cwd": str(roost.folder), "environment": "both:1"}
@@ -141,7 +141,7 @@ def test_a_runs_generation_counts_only_on_its_own_platform(workspace: Workspace,
 def test_what_a_run_used_is_made_again_where_its_prefix_is_gone(
     workspace: Workspace, roost: Roost, pip_index: PipIndex
 ) -> None:
-    config = ScriptRunConfig(script(roost), "hello.py", environment=described("old", "greet<3"))
+    config = ScriptRunConfig(write_script(roost), "hello.py", environment=make_environment("old", "greet<3"))
     first = Experiment(workspace, "e").submit(config)
     first.wait_for_completion()
     pip_index.wheel("greet", "2.5")
@@ -150,7 +150,7 @@ def test_what_a_run_used_is_made_again_where_its_prefix_is_gone(
         if path.is_dir():
             shutil.rmtree(path)
     old = first.get_environment()
-    again = Experiment(workspace, "e").submit(ScriptRunConfig(script(roost), "hello.py", environment=old))
+    again = Experiment(workspace, "e").submit(ScriptRunConfig(write_script(roost), "hello.py", environment=old))
     again.wait_for_completion()
     assert again.get_details_with_logs()["logFiles"][LOG_NAME] == "hello 2.0 None\n"
     one, other = (run.get_details()["roost"] for run in (first, again))
@@ -163,15 +163,17 @@ def test_what_is_no_configuration_or_has_no_meaning_is_not_submitted(workspace: 
     with pytest.raises(UsageError, match="can't be submitted"):
         experiment.submit(RunConfig("hello.py"))  # type: ignore[arg-type]
     with pytest.raises(UnsupportedError, match="tags"):
-        experiment.submit(ScriptRunConfig(script(roost), "hello.py", environment=described()), tags={"a": "b"})
+        experiment.submit(
+            ScriptRunConfig(write_script(roost), "hello.py", environment=make_environment()), tags={"a": "b"}
+        )
     with pytest.raises(UsageError, match="name of an experiment"):
         Experiment(workspace, " ")
     assert list(experiment.get_runs()) == []
 
 
 def test_a_failing_run_raises_and_tells_how_it_ended(workspace: Workspace, roost: Roost) -> None:
-    folder = script(roost, "import sys\nprint('so far')\nsys.exit(3)\n")
-    run = Experiment(workspace, "e").submit(ScriptRunConfig(folder, "hello.py", environment=described()))
+    folder = write_script(roost, "import sys\nprint('so far')\nsys.exit(3)\n")
+    run = Experiment(workspace, "e").submit(ScriptRunConfig(folder, "hello.py", environment=make_environment()))
     with pytest.raises(RunFailedError, match="exit status 3") as caught:
         run.wait_for_completion()
     assert caught.value.fields == {"run": run.id, "status": "Failed", "exit_status": 3}
@@ -184,19 +186,19 @@ def test_a_run_whose_environment_cant_be_made_says_why(
     workspace: Workspace, roost: Roost, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = Experiment(workspace, "e").submit(
-        ScriptRunConfig(script(roost), "hello.py", environment=described("none", "absent-package"))
+        ScriptRunConfig(write_script(roost), "hello.py", environment=make_environment("none", "absent-package"))
     )
     with pytest.raises(RunFailedError, match="absent-package") as caught:
         run.wait_for_completion(show_output=True)
     assert caught.value.fields["error"]["code"]
     assert "absent-package" in capsys.readouterr().out
     with pytest.raises(BuildFailedError, match="absent-package"):
-        described("none", "absent-package").build_local(workspace)
+        make_environment("none", "absent-package").build_local(workspace)
 
 
 def test_a_run_is_cancelled(workspace: Workspace, roost: Roost) -> None:
-    folder = script(roost, "import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
-    run = Experiment(workspace, "e").submit(ScriptRunConfig(folder, "hello.py", environment=described()))
+    folder = write_script(roost, "import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
+    run = Experiment(workspace, "e").submit(ScriptRunConfig(folder, "hello.py", environment=make_environment()))
     while run.get_status() != "Running":
         pass
     assert run.exit_status is None
@@ -210,7 +212,9 @@ def test_a_daemon_that_dies_while_a_run_is_followed_costs_nothing(
     workspace: Workspace, roost: Roost, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = "import time\nfor n in range(30):\n    print('line', n, flush=True)\n    time.sleep(0.1)\n"
-    run = Experiment(workspace, "e").submit(ScriptRunConfig(script(roost, code), "hello.py", environment=described()))
+    run = Experiment(workspace, "e").submit(
+        ScriptRunConfig(write_script(roost, code), "hello.py", environment=make_environment())
+    )
     while not run._fetch_output():
         pass
     pid = workspace.get_details()["pid"]
@@ -227,7 +231,9 @@ def test_a_daemon_that_dies_while_it_builds_leaves_no_one_waiting(
     workspace: Workspace, roost: Roost, pip_index: PipIndex, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pip_index.hanging.add("greet-1.0-py3-none-any.whl")
-    run = Experiment(workspace, "e").submit(ScriptRunConfig(script(roost), "hello.py", environment=described()))
+    run = Experiment(workspace, "e").submit(
+        ScriptRunConfig(write_script(roost), "hello.py", environment=make_environment())
+    )
     pid = workspace.get_details()["pid"]
     killer = threading.Timer(1, os.kill, (pid, signal.SIGKILL))
     killer.start()
@@ -243,8 +249,8 @@ def test_a_daemon_that_dies_while_it_builds_leaves_no_one_waiting(
 
 
 def test_an_interrupt_ends_the_waiting_and_not_the_run(workspace: Workspace, roost: Roost) -> None:
-    folder = script(roost, "import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
-    run = Experiment(workspace, "e").submit(ScriptRunConfig(folder, "hello.py", environment=described()))
+    folder = write_script(roost, "import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
+    run = Experiment(workspace, "e").submit(ScriptRunConfig(folder, "hello.py", environment=make_environment()))
     code = (
         "import sys; from roost.client import Workspace\n"
         "try: Workspace.from_config().get_run(sys.argv[1]).wait_for_completion(show_output=True)\n"
@@ -265,7 +271,7 @@ def test_an_interrupt_ends_the_waiting_and_not_the_run(workspace: Workspace, roo
 
 def test_many_threads_register_one_workspace(workspace: Workspace) -> None:
     def register(number: int) -> int:
-        environment = described("many")
+        environment = make_environment("many")
         environment.environment_variables["N"] = str(number)
         return int(environment.register(workspace).version or 0)
 
@@ -277,11 +283,11 @@ def test_many_threads_register_one_workspace(workspace: Workspace) -> None:
 
 def test_variables_and_commands_of_a_run_configuration(workspace: Workspace, roost: Roost) -> None:
     config = RunConfig(script="hello.py")
-    config.environment, config.target = described(), "local"
+    config.environment, config.target = make_environment(), "local"
     config.environment_variables["WORD"] = "now"
-    run = Experiment(workspace, "e").submit(ScriptRunConfig(script(roost), run_config=config))
+    run = Experiment(workspace, "e").submit(ScriptRunConfig(write_script(roost), run_config=config))
     run.wait_for_completion()
-    shell = ScriptRunConfig(script(roost), command="python hello.py $WORD; echo done", run_config=config)
+    shell = ScriptRunConfig(write_script(roost), command="python hello.py $WORD; echo done", run_config=config)
     words = Experiment(workspace, "e").submit(shell)
     words.wait_for_completion()
     assert run.get_details_with_logs()["logFiles"][LOG_NAME] == "hello 1.0 now\n"
@@ -289,7 +295,7 @@ def test_variables_and_commands_of_a_run_configuration(workspace: Workspace, roo
 
 
 def test_a_user_managed_environment_is_used_as_it_is(workspace: Workspace, roost: Roost) -> None:
-    config = ScriptRunConfig(script(roost, "import sys; print(sys.executable)"), "hello.py")
+    config = ScriptRunConfig(write_script(roost, "import sys; print(sys.executable)"), "hello.py")
     config.run_config.environment.python.user_managed_dependencies = True
     config.run_config.environment.python.interpreter_path = sys.executable
     config.run_config.environment.python.conda_dependencies = CondaDependencies.create(pip_packages=["greet"])
@@ -305,16 +311,16 @@ def test_a_user_managed_environment_is_used_as_it_is(workspace: Workspace, roost
     assert list(used.python.conda_dependencies.pip_packages) == ["greet"], "kept, though nothing installs it"
 
 
-def test_the_file_in_the_source_folder_counts_where_no_environment_is_named(workspace: Workspace, roost: Roost) -> None:
+def test_without_an_environment_the_file_in_the_source_folder_is_used(workspace: Workspace, roost: Roost) -> None:
     roost.write("project/requirements.txt", "greet==2.0\n")
-    run = Experiment(workspace, "e").submit(ScriptRunConfig(script(roost), "hello.py"))
+    run = Experiment(workspace, "e").submit(ScriptRunConfig(write_script(roost), "hello.py"))
     run.wait_for_completion()
     assert run.get_environment().name == "project"
 
 
 def test_labels_and_versions(workspace: Workspace) -> None:
-    described("train").register(workspace)
-    described("train", "greet==2.0").register(workspace)
+    make_environment("train").register(workspace)
+    make_environment("train", "greet==2.0").register(workspace)
     Environment.label(workspace, "train", "1", ["best", "tried"])
     assert Environment.get(workspace, "train", label="best").version == "1"
     assert Environment.get(workspace, "train", version=1).labels == ["best", "tried"]
@@ -348,12 +354,12 @@ def test_labels_and_versions(workspace: Workspace) -> None:
 
 
 def test_a_clone_is_registered_under_its_own_name_with_the_same_digest(workspace: Workspace) -> None:
-    first = described().register(workspace)
+    first = make_environment().register(workspace)
     copy = first.clone("copy")
     assert (copy.name, copy.version, copy.asset_id) == ("copy", None, None)
     registered = copy.register(workspace)
     assert (registered.version, registered.definition_digest) == ("1", first.definition_digest)
-    assert own(workspace) == ["copy", "train"]
+    assert own_names(workspace) == ["copy", "train"]
 
 
 def test_a_curated_one_is_listed_cloned_and_changed_into_ones_own(workspace: Workspace, roost: Roost) -> None:
@@ -378,18 +384,18 @@ def test_a_curated_one_is_listed_cloned_and_changed_into_ones_own(workspace: Wor
 @pytest.mark.parametrize("name", ["", "a/b", "..", "Roost-mine", "x" * 10_000, "tr\u0430in"])
 def test_wrong_names_are_refused(workspace: Workspace, name: str) -> None:
     with pytest.raises(UsageError):
-        described(name or "x").clone(name).register(workspace)
-    assert own(workspace) == []
+        make_environment(name or "x").clone(name).register(workspace)
+    assert own_names(workspace) == []
 
 
 def test_building_tells_what_happens(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
-    build = described().build_local(workspace)
+    build = make_environment().build_local(workspace)
     assert (build.status, "ready after" in capsys.readouterr().out) == ("Succeeded", True)
     assert "installing pip packages …" in build.get_log()
-    again = described().build_local(workspace)
+    again = make_environment().build_local(workspace)
     assert (again.id, again.status, again.get_log()) == (None, "Succeeded", "")
     with pytest.raises(UsageError, match="platform='Windows'"):
-        described().build_local(workspace, platform="Windows")
+        make_environment().build_local(workspace, platform="Windows")
 
 
 def test_the_workspace_is_the_one_of_this_root(workspace: Workspace, roost: Roost, tmp_path: Path) -> None:
@@ -410,8 +416,8 @@ def test_the_workspace_is_the_one_of_this_root(workspace: Workspace, roost: Roos
 
 
 def test_a_changed_variable_changes_no_default(workspace: Workspace, roost: Roost) -> None:
-    """Fetched, changed and registered under another config, it is the same to build."""
-    described("train").register(workspace)
+    """A version that is fetched, changed and registered under another config has the same definition digest."""
+    make_environment("train").register(workspace)
     roost.config.write_text(roost.config.read_text() + '[base]\nimage = "debian:13"\n')
     fetched = Environment.get(workspace, "train")
     fetched.environment_variables = {"COLOUR": "green"}

@@ -1,4 +1,4 @@
-"""The example of the Python API: it runs, and it is typed as mypy's strictest reader wants it."""
+"""The example of the Python API runs, and passes mypy in strict mode."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Environment("x").no_such_attribute
 
 
 def mypy(path: Path) -> subprocess.CompletedProcess[str]:
-    """As a user would run it: elsewhere, and without a configuration."""
+    """Run mypy as a user would: in another folder, without a configuration."""
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-incremental", path.name]
     return subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
 

@@ -1,4 +1,4 @@
-"""The Python API and files: what definitions say survives every way in and out."""
+"""The Python API and files: nothing of a definition is lost on any way in and out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.support.pip_index import PipIndex, wheel_bytes
-from tests.support.python_api import described, script
+from tests.support.python_api import make_environment, write_script
 from tests.support.roost_process import Roost
 
 from roost.client import (
@@ -139,7 +139,7 @@ def test_a_folder_of_azures_is_loaded_changed_and_registered(workspace: Workspac
 
 
 def test_a_folder_that_was_saved_is_edited_loaded_and_the_next_version(workspace: Workspace, roost: Roost) -> None:
-    made = described("saved")
+    made = make_environment("saved")
     made.docker.base_dockerfile = "FROM debian:12-slim\nRUN true\n"
     made.databricks.jar_libraries.append(JarLibrary("dbfs:/x.jar"))
     made.environment_variables["A"] = "1"
@@ -168,7 +168,7 @@ def test_a_folder_that_was_saved_is_edited_loaded_and_the_next_version(workspace
 
 @pytest.mark.parametrize("origin", ["Roost-Minimal", "train"])
 def test_a_clone_that_is_saved_keeps_its_own_name(workspace: Workspace, roost: Roost, origin: str) -> None:
-    described("train").register(workspace)
+    make_environment("train").register(workspace)
     clone = Environment.get(workspace, origin).clone("mine")
     clone.save_to_directory("saved")
     loaded = Environment.load_from_directory("saved")
@@ -191,7 +191,7 @@ def test_a_clone_that_is_saved_keeps_its_own_name(workspace: Workspace, roost: R
 
 def test_a_run_configuration_is_saved_and_loaded(workspace: Workspace, roost: Roost) -> None:
     config = RunConfig("hello.py", ["--n", 3])
-    config.target, config.environment = "local", described("within")
+    config.target, config.environment = "local", make_environment("within")
     config.environment.docker.base_dockerfile = "FROM debian:12-slim\nRUN true\n"
     config.environment_variables["WORD"] = "010"
     config.docker.shm_size = "1g"
@@ -225,7 +225,7 @@ def test_a_run_configuration_of_azures_is_loaded_and_run(workspace: Workspace, r
         "history: {outputCollection: true}\ndocker: {useDocker: false, shmSize: }\ncommand: ''\n",
     )
     config = RunConfig.load("project", "mine")
-    run = Experiment(workspace, "e").submit(ScriptRunConfig(script(roost), run_config=config))
+    run = Experiment(workspace, "e").submit(ScriptRunConfig(write_script(roost), run_config=config))
     run.wait_for_completion()
     assert run.get_details_with_logs()["logFiles"][LOG_NAME] == "hello 2.0 --n 3 x\n"
     assert run.get_environment().name == "e1"
@@ -318,11 +318,11 @@ def test_variables_of_the_definition_come_from_this_process(
 
 def test_a_wrong_definition_is_refused_with_what_is_wrong(workspace: Workspace) -> None:
     with pytest.raises(DefinitionError, match="six="):
-        described("wrong", "six=1").register(workspace)
+        make_environment("wrong", "six=1").register(workspace)
     with pytest.raises(NotFoundError):
         workspace.get_run("r-none")
     with pytest.raises(DefinitionError):
-        described("wrong", "./none-1.0-py3-none-any.whl").register(workspace)
+        make_environment("wrong", "./none-1.0-py3-none-any.whl").register(workspace)
 
 
 def test_a_private_wheel_is_kept_though_its_file_goes(workspace: Workspace, roost: Roost) -> None:
@@ -332,7 +332,7 @@ def test_a_private_wheel_is_kept_though_its_file_goes(workspace: Workspace, roos
     line = Environment.add_private_pip_wheel(workspace, name)
     assert Environment.add_private_pip_wheel(workspace, str(path), exist_ok=True) == line
     path.unlink()
-    environment = described("private", line)
+    environment = make_environment("private", line)
     assert environment.build_local(workspace).status == "Succeeded"
     assert environment.python.conda_dependencies is not None
     environment.python.conda_dependencies.remove_pip_package("private")
@@ -344,7 +344,7 @@ def test_a_private_wheel_is_kept_though_its_file_goes(workspace: Workspace, roos
 def test_a_conda_environment_of_this_machine_by_name_and_by_path(
     conda_roost: Roost, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = described("made")
+    made = make_environment("made")
     made.python.conda_dependencies = CondaDependencies.create(
         conda_packages=["dated=2.0"], pip_packages=["greet==1.0"], python_version="3.11"
     )
@@ -358,7 +358,7 @@ def test_a_conda_environment_of_this_machine_by_name_and_by_path(
     assert named.python.conda_dependencies is not None
     assert any(spec.startswith("dated") for spec in named.python.conda_dependencies.conda_packages)
     assert list(named.python.conda_dependencies.pip_packages) == ["greet==1.0"]
-    folder = script(conda_roost, "import greet; print(greet.value)")
+    folder = write_script(conda_roost, "import greet; print(greet.value)")
     run = Experiment(workspace, "e").submit(ScriptRunConfig(folder, "hello.py", environment=named))
     run.wait_for_completion()
     assert run.get_details_with_logs()["logFiles"][LOG_NAME] == "1.0\n"

@@ -132,7 +132,7 @@ def test_an_image_that_brings_its_own_python_is_used_as_it_is(
 def test_the_image_of_what_a_run_used_on_a_python_of_this_machine(
     workspace: Workspace, roost: Roost, base_image: str
 ) -> None:
-    """Its prefix and its image count generations apart: that of the run is none of the image's."""
+    """Prefix and image have separate generations: the image has none with the number of the run's."""
     roost.config.write_text(f'{roost.config.read_text()}[base]\nimage = "{base_image}"\n')
     environment = Environment("here")
     environment.python.conda_dependencies = CondaDependencies.create(pip_packages=["greet"])
@@ -162,7 +162,7 @@ def test_a_run_whose_image_is_being_made_is_cancelled(
     pip_index.hanging.clear()
 
 
-def test_how_a_container_starts_is_of_the_run_where_the_environment_is_registered_or_a_file(
+def test_container_options_are_the_runs_if_the_environment_is_registered(
     workspace: Workspace, roost: Roost, python_image: str
 ) -> None:
     made = Environment.from_docker_image("own", python_image)

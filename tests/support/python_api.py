@@ -1,4 +1,4 @@
-"""What the tests of the Python API share."""
+"""Factories for tests of the Python API."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from roost.client import CondaDependencies, Environment, Workspace
 HELLO = "import greet, os, sys\nprint('hello', greet.value, *sys.argv[1:], os.environ.get('WORD'))\n"
 
 
-def described(name: str = "train", *packages: str) -> Environment:
+def make_environment(name: str = "train", *packages: str) -> Environment:
+    """Return an environment with pip ``packages`` that is not registered."""
     environment = Environment(name)
     environment.python.conda_dependencies = CondaDependencies.create(pip_packages=packages or ("greet==1.0",))
     return environment
 
 
-def own(workspace: Workspace) -> list[str]:
-    """The names of those that are not curated."""
+def own_names(workspace: Workspace) -> list[str]:
+    """Return the names of the registered environments that are not curated."""
     return sorted(name for name in workspace.environments if not name.startswith("Roost-"))
 
 
-def script(roost: Roost, text: str = HELLO) -> Path:
+def write_script(roost: Roost, text: str = HELLO) -> Path:
+    """Write ``hello.py`` and return its folder."""
     return roost.write("project/hello.py", text).parent

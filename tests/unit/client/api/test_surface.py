@@ -1,4 +1,4 @@
-"""The Python API has the names that Azure's has: those were listed by introspection of ``azureml-core``."""
+"""The Python API has the names of Azure's SDK, which were listed by introspection of ``azureml-core``."""
 
 from __future__ import annotations
 
@@ -38,11 +38,15 @@ WHOLE = (
     "DockerConfiguration",
     "ContainerRegistry",
 )
-"""All that these have; of the other classes, which reach far beyond environments, what roost has."""
+"""Classes that have every name of Azure's. The others reach far beyond environments: those have some."""
 ABSENT = {
-    "CondaDependencies": {"sdk_origin_url"},  # there is no SDK of Azure's to get from anywhere
+    "CondaDependencies": {"sdk_origin_url"},  # there is no SDK of Azure to download
 }
-MADE: dict[str, tuple[object, ...]] = {"Environment": ("x",), "EnvironmentReference": ("x",), "ScriptRunConfig": (".",)}
+ARGUMENTS: dict[str, tuple[object, ...]] = {
+    "Environment": ("x",),
+    "EnvironmentReference": ("x",),
+    "ScriptRunConfig": (".",),
+}
 
 
 def parameters(call: object) -> list[str]:
@@ -54,8 +58,8 @@ def parameters(call: object) -> list[str]:
 def test_every_name_and_parameter_of_azures_class_is_there(name: str) -> None:
     ours, azure = getattr(roost.client, name), CLASSES[name]
     absent = ABSENT.get(name, set())
-    made = _made(name)
-    lacking = {n for n in (*azure["methods"], *azure["attributes"]) if not (hasattr(ours, n) or _has(made, n))}
+    made = _make(name)
+    lacking = {n for n in (*azure["methods"], *azure["attributes"]) if not (hasattr(ours, n) or n in dir(made))}
     assert lacking == absent
     for method, wanted in azure["methods"].items():
         if method not in absent:
@@ -65,7 +69,7 @@ def test_every_name_and_parameter_of_azures_class_is_there(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["Run", "Experiment", "Workspace", "RunConfiguration", "ImageBuildDetails"])
-def test_what_other_classes_share_with_azures_takes_its_parameters_in_the_same_order(name: str) -> None:
+def test_methods_shared_with_azures_classes_have_parameters_in_its_order(name: str) -> None:
     ours, azure = getattr(roost.client, name), CLASSES[name]
     shared = [method for method in azure["methods"] if callable(getattr(ours, method, None))]
     assert shared or name == "RunConfiguration"
@@ -75,7 +79,7 @@ def test_what_other_classes_share_with_azures_takes_its_parameters_in_the_same_o
         assert own == [p for p in wanted if p in own], method
 
 
-def test_a_script_run_config_takes_all_of_azures_parameters_in_the_same_order() -> None:
+def test_a_script_run_config_has_all_of_azures_parameters_in_order() -> None:
     assert parameters(roost.client.ScriptRunConfig) == CLASSES["ScriptRunConfig"]["parameters"]
 
 
@@ -99,12 +103,12 @@ def test_the_notebooks_names_of_runs_and_workspaces_are_there() -> None:
 
 @pytest.mark.parametrize("name", sorted({*WHOLE} - {"DockerImageDetails", "CondaDependencies", "EnvironmentReference"}))
 def test_an_attribute_that_is_none_is_refused_and_not_kept_in_silence(name: str) -> None:
-    made = _made(name)
+    made = _make(name)
     with pytest.raises(AttributeError):
         made.base_imgae = "x"
 
 
-def test_importing_the_package_imports_nothing_else_and_a_name_imports_its_module() -> None:
+def test_the_package_imports_nothing_until_a_name_is_used() -> None:
     code = (
         "import sys; before = set(sys.modules); import roost.client; print(sorted(set(sys.modules) - before));"
         "assert 'Environment' in dir(roost.client); from roost.client import RunConfig, RunConfiguration, paths;"
@@ -133,9 +137,5 @@ def test_every_public_method_and_property_says_what_it_means() -> None:
     assert silent == []
 
 
-def _made(name: str) -> Any:
-    return getattr(roost.client, name)(*MADE.get(name, ()))
-
-
-def _has(made: object, name: str) -> bool:
-    return name in dir(made)
+def _make(name: str) -> Any:
+    return getattr(roost.client, name)(*ARGUMENTS.get(name, ()))

@@ -1,4 +1,4 @@
-"""What a script's configuration says, before anything is asked of the daemon."""
+"""Run configurations and documents, before anything is sent to the daemon."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_target_is_the_named_one_or_a_container_where_one_is_asked_for() -> 
         ScriptRunConfig(".", "a.py", compute_target=3)
 
 
-def test_a_run_configuration_describes_an_environment_once_something_is_said_of_it() -> None:
+def test_a_run_configuration_describes_an_environment_once_it_is_not_empty() -> None:
     config = ScriptRunConfig(".", "a.py")
     assert config.run_config.described is None
     config.run_config.environment.python.user_managed_dependencies = True

@@ -1,4 +1,4 @@
-"""Run configurations as text: nothing is resolved that is not asked for, and the environment alone is in its place."""
+"""The text of run configurations: scalars stay texts, and the extracted environment keeps its position."""
 
 from __future__ import annotations
 

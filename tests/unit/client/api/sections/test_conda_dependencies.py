@@ -1,4 +1,4 @@
-"""``CondaDependencies`` does what Azure's does (recorded from ``azureml-core``), except where that is a fault."""
+"""``CondaDependencies`` behaves as Azure's (recorded from ``azureml-core``), except for faults of that."""
 
 from __future__ import annotations
 
