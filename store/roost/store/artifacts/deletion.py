@@ -1,9 +1,14 @@
-"""Deleting a prefix, in the order that is safe at every instant.
+"""The delete protocol of a prefix, safe at every instant:
 
-    the lease file's exclusive lock  →  ``deleting`` in a transaction  →  unlink the lease file  →  rename into the
-    trash  →  remove  →  drop the row
+1. take the exclusive lock of the lease file
+2. set the row to ``deleting`` in a transaction
+3. unlink the lease file
+4. rename the prefix into the trash
+5. delete it there
+6. delete the row
 
-A process that still finds the lease file and locks it finds its prefix whole, or finds the path gone and turns back.
+A process that still finds the lease file and locks it either finds its prefix complete, or finds that the path no
+longer exists and asks the daemon again.
 """
 
 from __future__ import annotations
@@ -22,7 +27,8 @@ from roost.store.index.index import Index
 
 
 async def delete_prefix(layout: Layout, index: Index, artifact: Artifact) -> bool:
-    """Delete it; ``False`` if it is in use, or pinned, leased or being built. Once begun it goes on to the end."""
+    """Delete a prefix. Return ``False`` if it is in use, pinned, leased or being built. Once begun, the deletion is
+    completed even if the caller is cancelled."""
     return await finish_despite_cancel(asyncio.create_task(_delete(layout, index, artifact)))
 
 
@@ -31,14 +37,14 @@ async def _delete(layout: Layout, index: Index, artifact: Artifact) -> bool:
         descriptor = await asyncio.to_thread(try_lock_exclusively, artifact.lease_path)
         if descriptor is None:
             return False
-    except FileNotFoundError:  # an earlier deletion came that far, or somebody took the file away
+    except FileNotFoundError:  # an earlier deletion was interrupted after step 3, or the file was deleted from outside
         descriptor = None
     try:
         failpoint("delete.locked")
         if not await index.artifacts.mark_deleting(artifact.id):
             return False
         failpoint("delete.marked")
-        await asyncio.to_thread(_remove, layout, artifact)
+        await asyncio.to_thread(_remove_content, layout, artifact)
         await index.artifacts.delete(artifact.id)
         failpoint("delete.dropped")
         return True
@@ -47,7 +53,7 @@ async def _delete(layout: Layout, index: Index, artifact: Artifact) -> bool:
             os.close(descriptor)
 
 
-def _remove(layout: Layout, artifact: Artifact) -> None:
+def _remove_content(layout: Layout, artifact: Artifact) -> None:
     with suppress(FileNotFoundError):
         os.unlink(artifact.lease_path)
     operation("unlink", artifact.lease_path)

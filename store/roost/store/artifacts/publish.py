@@ -1,10 +1,13 @@
-"""The publish protocol: a prefix is servable only after its content is complete, synced and in place.
+"""The publish protocol: a prefix is served only after its content is complete, synced and in place.
 
-    building row + lease  →  folder and lease file  →  fill  →  syncfs  →  sync the parent  →  one transaction:
-    ready + lock + generation
+1. insert a ``building`` row and the lease of its build
+2. create the lease file and the folder
+3. fill the folder
+4. syncfs, then sync the parent folder
+5. one transaction: the row becomes ``ready``, with its lock and its generation
 
-A crash between any two of these leaves a ``building`` row, which no plan picks and recovery removes. A ``fill`` that
-fails or is cancelled is cleaned up at once, in the other order: content away, then the row.
+A crash between any two steps leaves a ``building`` row, which no plan uses and recovery deletes. If filling fails or is
+cancelled, the content is deleted at once, and then the row.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ from roost.store.index.index import Index
 
 
 class Filled(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``fill`` found out about the prefix that it filled."""
+    """Result of filling a prefix: its activation, and stamps of files that it depends on."""
 
     activation: tuple[VariableChange, ...] = ()
     stamps: tuple[FileStamp, ...] = ()
@@ -51,20 +54,20 @@ Fill = Callable[[str], Awaitable[Filled]]
 async def publish_prefix(
     layout: Layout, index: Index, *, lock: Lock, generation: NewGeneration | None, build_id: str, fill: Fill
 ) -> Artifact:
-    """Make the prefix of ``lock`` under a path that was never used, or return the one that is ready already.
+    """Create the prefix of ``lock`` under a path that was never used before, or return the one that is ready already.
 
     Raises:
-        StoreFullError: the disk is full; nothing half-made is left.
-        Whatever ``fill`` raises, cancellation too: its content is in the trash and its row is gone by then.
+        StoreFullError: the disk is full; nothing incomplete is left.
+        Any exception of ``fill``, cancellation too: the content and its row are deleted by then.
     """
     key = digest_lock(lock)
     ready = await index.artifacts.find_ready("prefix", key)
     if ready is not None:
         return await index.publish_prefix(ready, lock, generation)
-    artifact = _announced(layout, lock.platform, key)
+    artifact = _new_artifact(layout, lock.platform, key)
     try:
-        await finish_despite_cancel(asyncio.create_task(_begin(index, artifact, build_id)))
-        await finish_thread_despite_cancel(_make_place, artifact)
+        await finish_despite_cancel(asyncio.create_task(_insert_building(index, artifact, build_id)))
+        await finish_thread_despite_cancel(_create_folder, artifact)
         filled = await fill(artifact.path)
         failpoint("publish.filled")
     except BaseException as error:
@@ -72,10 +75,10 @@ async def publish_prefix(
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise full_disk_error(layout.root) from error
         raise
-    return await finish_despite_cancel(asyncio.create_task(_finish(layout, index, artifact, lock, generation, filled)))
+    return await finish_despite_cancel(asyncio.create_task(_commit(layout, index, artifact, lock, generation, filled)))
 
 
-def _announced(layout: Layout, platform: str, key: str) -> Artifact:
+def _new_artifact(layout: Layout, platform: str, key: str) -> Artifact:
     path, now = layout.new_prefix(key), utc_now()
     return Artifact(
         id=f"p-{secrets.token_hex(8)}",
@@ -90,13 +93,13 @@ def _announced(layout: Layout, platform: str, key: str) -> Artifact:
     )
 
 
-async def _begin(index: Index, artifact: Artifact, build_id: str) -> None:
+async def _insert_building(index: Index, artifact: Artifact, build_id: str) -> None:
     failpoint("publish.begin")
     await index.artifacts.insert_building(artifact, build_id)
     failpoint("publish.announced")
 
 
-def _make_place(artifact: Artifact) -> None:
+def _create_folder(artifact: Artifact) -> None:
     with translate_full_disk(artifact.path):
         create_lease(artifact.lease_path)
         failpoint("publish.leased")
@@ -104,7 +107,7 @@ def _make_place(artifact: Artifact) -> None:
     failpoint("publish.placed")
 
 
-async def _finish(
+async def _commit(
     layout: Layout, index: Index, artifact: Artifact, lock: Lock, generation: NewGeneration | None, filled: Filled
 ) -> Artifact:
     try:
@@ -122,7 +125,7 @@ async def _finish(
     except BaseException:
         await _discard(layout, index, artifact)
         raise
-    if ready.id != artifact.id:  # somebody else's became ready first
+    if ready.id != artifact.id:  # another build of the same lock became ready first
         await _discard(layout, index, artifact)
     return ready
 
@@ -133,33 +136,33 @@ def _make_durable(layout: Layout, path: str) -> tuple[int, int]:
         failpoint("publish.synced")
         sync_folder(layout.prefixes)
         failpoint("publish.parent-synced")
-        return measure_tree(path)  # after the sync: before it some file systems have not allocated anything yet
+        return measure_tree(path)  # after the sync: before it, some file systems have not allocated blocks yet
 
 
 async def _discard(layout: Layout, index: Index, artifact: Artifact) -> None:
-    """Take away what was begun, unless it became ready after all (a cancellation that came too late).
+    """Delete what was begun, unless it became ready after all (a cancellation that came too late).
 
-    Works on a full disk: nothing is written to the index before the content is gone.
+    Works on a full disk: nothing is written to the index before the content is deleted.
     """
     with suppress(StoreError):
         await index.wait_for_writes()
     found = await index.artifacts.find(artifact.id)
     if found is None or found.state == "ready":
-        return  # without a row nothing was made either: the row comes first
+        return  # without a row nothing was created either: the row comes first
     failpoint("discard.begin")
     await asyncio.to_thread(discard_content, layout, artifact.path)
     failpoint("discard.removed")
-    with suppress(StoreError):  # a row that stays behind is `building`: recovery drops it
+    with suppress(StoreError):  # a row that is left is `building`: recovery deletes it
         await index.artifacts.delete(artifact.id)
 
 
 def discard_content(layout: Layout, path: str) -> None:
-    """Remove a prefix that nothing may use, with its lease file: in one step out of the way, then byte by byte."""
+    """Delete a prefix that nothing may use, and its lease file. It is moved into the trash first, in one step."""
     with suppress(FileNotFoundError):
         os.unlink(layout.lease_of(path))
     try:
         moved = move_to_trash(path, layout.trash)
-    except OSError:  # a disk so full that a folder can't grow by a name
+    except OSError:  # on a full disk, a folder may not have room for one more name
         moved = path
     if moved is not None:
         remove_tree(moved)

@@ -1,6 +1,6 @@
-"""What happens before a store is served: the effects of ``reconcile``, and the end of what a dead daemon left open.
+"""Recovery before a store is served: the effects of ``reconcile``, and the end of what a dead daemon left open.
 
-Each step may be interrupted and done again. Recovery never makes anything servable.
+Every step may be interrupted and repeated. Recovery never makes an artifact ready.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from roost.store.disk.run_folders import read_outcome
 from roost.store.failpoints import failpoint
 from roost.store.index.index import Index
 
-_LEASE = ".lease"
+_LEASE_SUFFIX = ".lease"
 
 DAEMON_STOPPED: dict[str, object] = {
     "code": "daemon-stopped",
@@ -34,43 +34,44 @@ DAEMON_STOPPED: dict[str, object] = {
     "location": None,
     "exit_status": 4,
 }
-"""The error body of builds that a daemon left open."""
+"""Error body of builds that a dead daemon left open."""
 
 
 class RecoveryReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What recovery found and did."""
+    """Result of a recovery."""
 
     actions: tuple[Action, ...] = ()
     failed_builds: tuple[str, ...] = ()
     ended_runs: dict[str, str] = {}
-    """Run to its state now: ``succeeded``, ``failed``, ``lost`` …"""
+    """Run id to the state it has now: ``succeeded``, ``failed``, ``lost`` …"""
     live_runs: tuple[str, ...] = ()
-    """Runs whose supervisor is alive."""
+    """Ids of runs whose supervisor is alive, or that are in a container."""
 
 
 async def recover(layout: Layout, index: Index) -> RecoveryReport:
-    """Make rows and content fit, empty ``stage/``, ``trash/`` and ``launch/``, end open builds, settle open runs."""
+    """Make rows and content agree, empty ``stage/``, ``trash/`` and ``launch/``, fail open builds, end open runs whose
+    processes have ended."""
     await asyncio.to_thread(empty_folder, layout.launch)
     failpoint("recover.launch-wiped")
-    actions = await _reconcile(layout, index)
-    await _drop_stray_layers(layout, index)
+    actions = await _reconcile_prefixes(layout, index)
+    await _delete_stray_layers(layout, index)
     await asyncio.to_thread(_empty_leftovers, layout)
     failed = await index.fail_open_builds(DAEMON_STOPPED)
     failpoint("recover.builds-ended")
-    ended, live = await _settle_runs(layout, index)
+    ended, live = await _end_finished_runs(layout, index)
     failpoint("recover.done")
     return RecoveryReport(actions=tuple(actions), failed_builds=tuple(failed), ended_runs=ended, live_runs=tuple(live))
 
 
 def empty_folder(path: str) -> None:
-    """Remove everything in a folder, not the folder."""
+    """Delete everything in a folder, but not the folder."""
     for name in list_names(path):
         remove_tree(os.path.join(path, name))
 
 
-async def _drop_stray_layers(layout: Layout, index: Index) -> None:
-    """Blobs that were put in place and whose row was not committed any more. (A row without its blob is found out when
-    the layer is wanted.)"""
+async def _delete_stray_layers(layout: Layout, index: Index) -> None:
+    """Delete blobs that were moved into place without a committed row. (A row without its blob is noticed when the
+    layer is used.)"""
     known = [layer.digest for layer in await index.layers.list_all()]
     await asyncio.to_thread(lambda: delete_blobs(layout, find_stray_blobs(layout, known)))
     failpoint("recover.layers-swept")
@@ -81,25 +82,25 @@ def _empty_leftovers(layout: Layout) -> None:
     failpoint("recover.stage-emptied")
     empty_folder(layout.trash)
     failpoint("recover.trash-emptied")
-    remove_tree(os.path.join(layout.wheels, "tmp"))  # what an engine was asked: there may be tokens in URLs
+    remove_tree(os.path.join(layout.wheels, "tmp"))  # scratch files of uv: their URLs may contain tokens
     failpoint("recover.scratch-removed")
 
 
-async def _reconcile(layout: Layout, index: Index) -> list[Action]:
+async def _reconcile_prefixes(layout: Layout, index: Index) -> list[Action]:
     artifacts = [artifact for artifact in await index.artifacts.list_all() if artifact.kind == "prefix"]
     protected = set(await index.pins.list_all()) | {
         lease.subject for lease in await index.leases.list_active() if not lease.holder.startswith("build:")
     }
-    listing = await asyncio.to_thread(_list, layout)
+    listing = await asyncio.to_thread(_list_prefixes, layout)
     failpoint("recover.listed")
-    actions = reconcile([_row(artifact, protected) for artifact in artifacts], listing)
+    actions = reconcile([_reconcile_row(artifact, protected) for artifact in artifacts], listing)
     for action in actions:
-        await _apply(layout, index, action)
+        await _apply_action(layout, index, action)
         failpoint(f"recover.{action.do}")
     return actions
 
 
-def _row(artifact: Artifact, protected: set[str]) -> Row:
+def _reconcile_row(artifact: Artifact, protected: set[str]) -> Row:
     return Row(
         id=artifact.id,
         name=os.path.basename(artifact.path),
@@ -108,18 +109,18 @@ def _row(artifact: Artifact, protected: set[str]) -> Row:
     )
 
 
-def _list(layout: Layout) -> Listing:
+def _list_prefixes(layout: Layout) -> Listing:
     names = list_names(layout.prefixes)
-    leases = {name.removesuffix(_LEASE) for name in names if name.endswith(_LEASE)}
+    leases = {name.removesuffix(_LEASE_SUFFIX) for name in names if name.endswith(_LEASE_SUFFIX)}
     held = {name for name in leases if is_held(layout.lease_of(os.path.join(layout.prefixes, name)))}
     return Listing(
-        prefixes=frozenset(name for name in names if not name.endswith(_LEASE)),
+        prefixes=frozenset(name for name in names if not name.endswith(_LEASE_SUFFIX)),
         leases=frozenset(leases),
         held=frozenset(held),
     )
 
 
-async def _apply(layout: Layout, index: Index, action: Action) -> None:
+async def _apply_action(layout: Layout, index: Index, action: Action) -> None:
     path = os.path.join(layout.prefixes, action.name)
     if action.do == "discard":
         await asyncio.to_thread(discard_content, layout, path)
@@ -136,16 +137,20 @@ def _restore_lease(path: str) -> None:
         create_lease(path)
 
 
-async def _settle_runs(layout: Layout, index: Index) -> tuple[dict[str, str], list[str]]:
-    """Runs that ended without a daemon get their end; those that are alive stay open; the others are lost."""
+async def _end_finished_runs(layout: Layout, index: Index) -> tuple[dict[str, str], list[str]]:
+    """Write the end of runs that ended without a daemon; those that are alive stay open; the others are lost."""
     changes: dict[str, dict[str, object]] = {}
     live: list[str] = []
     for run in await index.runs.list_open():
-        found = await asyncio.to_thread(read_outcome, layout.run_folder(run.id))
-        if found.state == "running" or run.target == "docker":  # only the engine knows of a container
+        outcome = await asyncio.to_thread(read_outcome, layout.run_folder(run.id))
+        if outcome.state == "running" or run.target == "docker":  # only the engine knows the state of a container
             live.append(run.id)
             continue
-        changes[run.id] = {"state": found.state, "exit_status": found.exit_status, "ended": found.ended or utc_now()}
+        changes[run.id] = {
+            "state": outcome.state,
+            "exit_status": outcome.exit_status,
+            "ended": outcome.ended or utc_now(),
+        }
     if changes:
         await index.end_open_runs(changes)
     return {run_id: str(fields["state"]) for run_id, fields in changes.items()}, live

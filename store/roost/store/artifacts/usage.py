@@ -1,4 +1,4 @@
-"""What the disk is used for: the rows of ``roost cache df``."""
+"""Disk usage of artifacts: the rows of ``roost cache df``."""
 
 from __future__ import annotations
 
@@ -15,25 +15,28 @@ from roost.store.index.index import Index
 
 
 async def list_usage(index: Index, *, measure: bool = False) -> list[UsageRow]:
-    """One row an artifact, the oldest first. Sizes are those of the time it was published; ``measure`` walks the
-    prefixes again, which takes about 0.1 s each, and tells what is shared with other names now."""
+    """Return one row per artifact, the oldest first.
+
+    Sizes are those at the time of publishing. ``measure`` walks every prefix again, which takes about 0.1 s each, and
+    reports what is shared with other names now.
+    """
     artifacts = await index.artifacts.list_all()
     pins = set(await index.pins.list_all())
     leases: dict[str, list[str]] = {}
     for lease in await index.leases.list_active(utc_now()):
         leases.setdefault(lease.subject, []).append(f"lease:{lease.id}")
-    held = await asyncio.to_thread(find_holders, [a.lease_path for a in artifacts if a.lease_path])
+    holders = await asyncio.to_thread(find_holders, [a.lease_path for a in artifacts if a.lease_path])
     rows = []
     for artifact in artifacts:
         subjects = (artifact.id, artifact.key)
-        by_index = [name for subject in subjects for name in leases.get(subject, ())]
-        by_pin = ["pin"] if pins & set(subjects) else []
-        protected = (*held.get(artifact.lease_path, ()), *by_index, *by_pin)
-        rows.append(await asyncio.to_thread(_row, artifact, protected, measure))
+        lease_protections = [name for subject in subjects for name in leases.get(subject, ())]
+        pin_protections = ["pin"] if pins & set(subjects) else []
+        protected = (*holders.get(artifact.lease_path, ()), *lease_protections, *pin_protections)
+        rows.append(await asyncio.to_thread(_usage_row, artifact, protected, measure))
     return rows
 
 
-def _row(artifact: Artifact, protected: tuple[str, ...], measure: bool) -> UsageRow:
+def _usage_row(artifact: Artifact, protected: tuple[str, ...], measure: bool) -> UsageRow:
     row = UsageRow(
         kind=artifact.kind,
         id=artifact.id,
