@@ -17,5 +17,5 @@ Read in this order, lowest first; a module imports only what stands before it:
 
 It may import ``transport``, ``terminal`` (texts), ``export_files``, ``errors`` and ``paths`` of the client.
 
-Doors: builds, environment, errors, image_details, references, workspace.
+Doors: builds, connection, directory_format, environment, errors, image_details, references, selectors, workspace.
 """

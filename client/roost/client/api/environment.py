@@ -102,7 +102,7 @@ class Environment(EnvironmentDescription):
         Nothing in it is executed. Raises ``NotFoundError``, ``DefinitionError``."""
         request = {"what": {"cwd": os.getcwd(), "environ": conda_variables()}, "prefix": conda_environment_name}
         answer = directory_format.request_document(request, conda_environment_name)
-        environment = _environment_from_document(answer, name)
+        environment = environment_from_document(answer["document"], answer["name"] or name)
         environment.name = check_name(name)
         return environment
 
@@ -113,7 +113,7 @@ class Environment(EnvironmentDescription):
         folder = os.path.abspath(path)
         directory_format.check_directory(folder)
         answer = directory_format.request_document({"what": {"cwd": os.getcwd(), "file": folder}}, folder)
-        return _environment_from_document(answer, os.path.basename(folder))
+        return environment_from_document(answer["document"], answer["name"] or os.path.basename(folder))
 
     def save_to_directory(self, path: Path, overwrite: bool = False) -> None:
         """Write the environment to a new folder as files that can be edited, and that Azure's SDK reads too.
@@ -281,8 +281,7 @@ class Environments(Mapping[str, Environment]):
 
 def environment_from_view(view: Mapping[str, Any], run_id: str | None = None) -> Environment:
     """Return the object for a ``wire.EnvironmentView``. ``run_id``: the run in whose generation it is used."""
-    environment = Environment(view["name"])
-    apply_document(environment, {**view["definition"], **view["settings"]})
+    environment = environment_from_document({**view["definition"], **view["settings"]}, view["name"])
     environment.version = str(view["version"])
     environment._origin = Origin(
         name=view["name"],
@@ -296,11 +295,16 @@ def environment_from_view(view: Mapping[str, Any], run_id: str | None = None) ->
     return environment
 
 
-def _environment_from_document(answer: Mapping[str, Any], name: str) -> Environment:
-    """Return the object for an answer of ``POST /v1/documents``. ``name``: used if the answer contains none."""
-    environment = Environment(answer["name"] or name)
-    apply_document(environment, answer["document"])
+def environment_from_document(document: Mapping[str, Any], name: str) -> Environment:
+    """Return the object for a document that the daemon read, such as the answer of ``POST /v1/documents``."""
+    environment = Environment(name)
+    apply_document(environment, document)
     return environment
+
+
+def is_empty(environment: Environment) -> bool:
+    """Return whether ``environment`` is as it was created: nothing but its name is set."""
+    return not to_document(environment)
 
 
 def _environment_on_image(name: str, conda_specification: Path | None, pip_requirements: Path | None) -> Environment:

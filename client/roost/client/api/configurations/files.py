@@ -10,8 +10,7 @@ import yaml
 
 from roost.client.api import directory_format
 from roost.client.api.configurations.text import extract_environment, serialize
-from roost.client.api.documents import apply_document
-from roost.client.api.environment import Environment
+from roost.client.api.environment import environment_from_document
 from roost.client.api.errors import translate_decode_errors, unsupported_error, usage_error
 from roost.client.api.references import EnvironmentOrReference, EnvironmentReference
 from roost.client.api.selectors import export_selector
@@ -57,9 +56,8 @@ def read_environment(value: Json | str | None, text: str, path: str) -> Environm
         return EnvironmentReference(name, value.get("version")) if name else None
     selector = {"cwd": os.getcwd(), "file": os.path.abspath(path), "text": extract_environment(text)}
     answer = directory_format.request_document({"what": selector}, path, ignored_warnings=("run-unread",))
-    environment = Environment(answer["name"] if name or isinstance(value, str) else _project_name(path))
-    apply_document(environment, answer["document"])
-    return environment
+    has_name = name or isinstance(value, str)
+    return environment_from_document(answer["document"], answer["name"] if has_name else _project_name(path))
 
 
 def _project_name(path: str) -> str:

@@ -9,8 +9,7 @@ from typing import Generic, TypeVar
 from roost.client.api.configurations import files
 from roost.client.api.configurations.text import parse
 from roost.client.api.connection import WorkspaceConnection
-from roost.client.api.documents import to_document
-from roost.client.api.environment import Environment
+from roost.client.api.environment import Environment, is_empty
 from roost.client.api.errors import unsupported_error, usage_error
 from roost.client.api.references import EnvironmentOrReference, EnvironmentReference
 from roost.client.api.sections.conda_dependencies import CondaDependencies
@@ -122,8 +121,9 @@ class RunConfiguration:
     def described(self) -> EnvironmentOrReference | None:
         """The environment, or the reference to one; ``None`` if the environment is empty."""
         known = self._environment
-        is_empty = isinstance(known, Environment) and known.name == UNNAMED and not to_document(known)
-        return None if is_empty else known
+        if isinstance(known, Environment) and known.name == UNNAMED and is_empty(known):
+            return None
+        return known
 
     @staticmethod
     def load(path: str | os.PathLike[str], name: str | None = None) -> RunConfiguration:
