@@ -7,16 +7,19 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from tests.support.images.catalogues import entry
 from tests.support.images.fault_registry import FaultRegistry, OneEngine, digest, fault_registry
 
-from roost.daemon.bases.bases import Bases, ResolvedBase
+from roost.daemon.bases.bases import Bases
+from roost.daemon.bases.materialize import BaseLoader
 from roost.daemon.bases.naming import content_tag
 from roost.daemon.bases.push import ImagePusher
-from roost.daemon.bases.step_sharing import StepShare
+from roost.daemon.bases.resolve import ResolvedBase
+from roost.daemon.bases.step_sharing import StepRegistry
 from roost.daemon.config.config import Config
 from roost.daemon.config.schema import ConfigFile, RegistriesSettings
 from roost.daemon.config.source import ConfigSource
@@ -30,7 +33,6 @@ from roost.daemon.oci.answers import No, Yes
 from roost.daemon.oci.manifests import OCI_MANIFEST, describe
 from roost.daemon.oci.references import parse_reference
 from roost.model.records import BaseLayer, BaseRecord
-from roost.store.disk.layout import Layout
 
 CONFIG = b'{"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}'
 MANIFEST = json.dumps(
@@ -84,7 +86,7 @@ async def test_the_host_itself_is_asked_where_that_is_meant(
 
 async def test_an_image_that_a_mirror_lacks_is_not_pushed_over(host: FaultRegistry, engines: Engines) -> None:
     host.manifests["one"] = MANIFEST
-    there = await ImagePusher(engines, NOTHING, NOTHING).find(parse_reference(f"{host.host}/team/a:one"))
+    there = await ImagePusher(engines, NOTHING).find(parse_reference(f"{host.host}/team/a:one"))
     assert there is not None
     assert there.digest == digest(CONFIG)
 
@@ -92,12 +94,16 @@ async def test_an_image_that_a_mirror_lacks_is_not_pushed_over(host: FaultRegist
 class OneBase:
     """An image whose only layer lies in a registry of another name."""
 
+    @property
+    def layers(self) -> OneBase:
+        return self
+
     @asynccontextmanager
-    async def folder(self) -> AsyncIterator[str]:
+    async def staging_folder(self) -> AsyncIterator[str]:
         with tempfile.TemporaryDirectory() as folder:
             yield folder
 
-    async def complete(self, image: BaseRecord, folder: str, progress: Progress) -> list[BaseLayer]:
+    async def complete_layers(self, image: BaseRecord, folder: str, progress: Progress) -> list[BaseLayer]:
         return list(image.layers)
 
 
@@ -111,7 +117,7 @@ async def test_a_layer_that_only_a_mirror_has_is_sent(
         image = BaseRecord(
             digest=digest(CONFIG), config=CONFIG, layers=(below,), reference=f"{origin.host}/b@{digest(b'any')}"
         )
-        pusher = ImagePusher(engines, cast("Bases", OneBase()), cast("Layout", NOTHING))
+        pusher = ImagePusher(engines, cast("BaseLoader", OneBase()))
         repository = parse_reference(f"{host.host}/x")
         pushed = await pusher.push(image, repository, ["one"], Silent())
     assert pushed.digest == digest(CONFIG)
@@ -124,7 +130,8 @@ async def test_what_steps_made_is_not_offered_late_where_only_a_mirror_lacks_it(
     top = BaseRecord(digest=digest(CONFIG), config=CONFIG, layers=())
     host.manifests[content_tag(top.digest)] = MANIFEST
     settings = ConfigFile(registries=RegistriesSettings(workspace=f"{host.host}/team"))
-    share = StepShare(NOTHING, NOTHING, engines, NOTHING, ConfigSource(Config(settings=settings)))
+    bases = cast("Bases", SimpleNamespace(resolver=None, loader=None))
+    share = StepRegistry(NOTHING, engines, bases, ConfigSource(Config(settings=settings)))
     settled = ResolvedBase(top=top, base_digest=top.digest)
     shared = await share.publish_missing(settled, digest(b"definition"), "linux-64", "linux/amd64", Silent())
     assert shared.reason is None

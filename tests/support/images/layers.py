@@ -18,9 +18,10 @@ from tests.support.channel.conda_file import write_conda
 
 from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
 from roost.daemon.engines.uv.engine import PipConfig, PipEngine
-from roost.daemon.images.config import image_config, image_manifest, no_base
+from roost.daemon.images.config import image_config, no_base
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, Layer, LayerContent
 from roost.daemon.layers.writer import write_layers
+from roost.daemon.oci.manifests import image_manifest
 from roost.daemon.oci.platforms import image_platform
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
 from roost.store.store import Store

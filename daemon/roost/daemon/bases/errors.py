@@ -1,4 +1,4 @@
-"""What can go wrong with the images that environments are put on, and with those in an engine that others clear."""
+"""Errors of base images and of the images built on them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class BaseMissingError(LookupFailedError):
 
 
 class BaseLostError(BaseMissingError):
-    """The engine alone had a layer of the base image, and has it no more."""
+    """A layer of the base image existed only in the engine, and no longer exists there."""
 
 
 class BaseUnreachableError(ServiceUnreachableError):
-    """The base's registry can't say, and the engine does not have the base image."""
+    """The base's registry gives no answer, and the engine does not have the base image."""
 
     code = "base-unreachable"
 
@@ -28,26 +28,38 @@ class BasePlatformError(InvalidDefinitionError):
 
 
 class BaseInvalidError(BuildError):
-    """The registry has something under the base's name that is no image."""
+    """The registry has something under the base's name that is not an image, or not the expected one."""
 
     code = "base-invalid"
 
 
 class TooManyLayersError(BuildError):
-    """With the base's layers there would be more than an engine takes."""
+    """The base's layers and the environment's together are more than an engine accepts."""
 
     code = "too-many-layers"
 
 
 class ContextChangedError(BuildError):
-    """The build context changed while it was being built from."""
+    """The build context changed during the build."""
 
     code = "context-changed"
     retryable = True
 
 
 class PrunedError(BuildError):
-    """What was just made in the engine, or brought into it, is not there any more."""
+    """An image that was just built in the engine, or loaded into it, no longer exists there."""
 
     code = "pruned"
     retryable = True
+
+
+class RegistryUnknownError(ServiceUnreachableError):
+    """The registry can't report what it has, so nothing is pushed over it."""
+
+    code = "registry-unknown"
+
+
+class StepsUnknownError(ServiceUnreachableError):
+    """Whether a registry has the result of docker steps, or a generation's base, could not be determined."""
+
+    code = "registry-unknown"

@@ -1,170 +1,185 @@
-"""What docker steps and Dockerfiles made, shared by way of the workspace's registry: steps never come out the same
-again, and an engine alone keeps nothing for long.
+"""Results of docker steps and Dockerfiles, shared through the workspace's registry.
 
-In the repository ``<registry>/steps`` a result has a tag of its content, and the first one of a definition and platform
-a tag of those, as locks have: another machine takes that one and does not run the steps again. A rebuild's result gets
-the tag of its content alone.
+Steps never produce the same result twice, and an engine alone does not store it for long. In the repository
+``<registry>/steps`` a result has a tag for its content, and the first result of a definition and platform a tag for
+those, like locks: other machines use the first result and do not run the steps again. The result of a rebuild gets the
+tag for its content only.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from roost.daemon.bases.bases import Bases, ResolvedBase
+from roost.daemon.bases.bases import Bases
+from roost.daemon.bases.errors import StepsUnknownError
 from roost.daemon.bases.naming import LABEL_BASE, content_tag, image_repository, steps_repository, steps_tag
 from roost.daemon.bases.push import ImagePusher
+from roost.daemon.bases.resolve import ResolvedBase
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.answers import Answer, No, Unknown, Yes
 from roost.daemon.oci.manifests import Manifest, parse_manifest
 from roost.daemon.oci.references import Reference
-from roost.daemon.oci.registries import list_locations
-from roost.model.errors import CodedError, ServiceUnreachableError
+from roost.daemon.oci.registries import find_workspace_location, list_locations
+from roost.model.errors import CodedError
 from roost.model.records import BaseRecord, Generation
-from roost.store.disk.layout import Layout
 from roost.store.index.index import Index
 from roost.wire.plans import Reason
 
 ANNOTATION_BASE = LABEL_BASE
-"""Of the manifest: the config digest of the base that the steps ran on; none for a whole Dockerfile."""
+"""Annotation of a manifest: the config digest of the base that the steps ran on; absent for a complete Dockerfile."""
 
 
 class StepShareResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of offering a result."""
+    """Result of publishing a result of docker steps."""
 
-    settled: ResolvedBase
-    """Another machine's, where that was there first."""
+    resolved: ResolvedBase
+    """The published result, or another machine's if that was first."""
     reason: Reason | None = None
 
 
-class StepsUnknownError(ServiceUnreachableError):
-    """Whether a registry has what docker steps made, or a generation's base, could not be found out."""
+class StepRegistry:
+    """Results of docker steps in the registries in effect."""
 
-    code = "registry-unknown"
-
-
-class StepShare:
-    """Results of steps in the registries that are in force."""
-
-    def __init__(self, index: Index, layout: Layout, engines: Engines, bases: Bases, config: ConfigSource) -> None:
+    def __init__(self, index: Index, engines: Engines, bases: Bases, config: ConfigSource) -> None:
         self._index = index
         self._engines = engines
-        self._bases = bases
-        self._pusher = ImagePusher(engines, bases, layout)
+        self._resolver = bases.resolver
+        self._pusher = ImagePusher(engines, bases.loader)
         self._config = config
 
     async def find_first(
         self, definition_digest: str, platform: str, image_platform: str, *, mirrored: bool = True
     ) -> ResolvedBase | None:
-        """What somebody made of this definition first; ``None``: nobody did, or nobody can say. Not ``mirrored``: as
-        the registries themselves have it, which mirrors may not yet.
+        """Return the first result of a definition; ``None`` if there is none, or no registry answers.
 
-        Raises BaseInvalidError, BasePlatformError."""
-        for repository in self._repositories():
-            reference = repository.with_tag(steps_tag(definition_digest, platform))
-            found = await self._manifest(reference, mirrored=mirrored)
-            if isinstance(found, Yes):
-                return await self._settled(*found.value, image_platform, mirrored=mirrored)
+        Not ``mirrored``: ask the registries themselves; mirrors may not have it yet.
+
+        Raises: BaseInvalidError, BasePlatformError.
+        """
+        for location in list_locations(self._config.registries):
+            reference = steps_repository(location.location).with_tag(steps_tag(definition_digest, platform))
+            answer = await self._find_manifest(reference, mirrored=mirrored)
+            if isinstance(answer, Yes):
+                return await self._record_result(*answer.value, image_platform, mirrored=mirrored)
         return None
 
     async def find_recorded(
         self, generation: Generation, image_platform: str, *, stepped: bool = True
     ) -> ResolvedBase | None:
-        """What a generation keeps, from a registry that has it; ``None``: none has. Not ``stepped``: that is its base.
+        """Return the result that ``generation`` records, from a registry; ``None`` if no registry has it.
 
-        Raises StepsUnknownError where one can't say: what can't be made again must not be made again for that."""
+        Not ``stepped``: the generation has no docker steps, so that the result is its base.
+
+        Raises: StepsUnknownError if a registry gives no answer: a result that can't be reproduced must not be replaced
+        because of that.
+        """
         digest, unknown = generation.steps_digest or generation.base_digest or "", None
-        for reference in self._contents(digest):
-            found = await self._manifest(reference)
-            if isinstance(found, Yes):
-                settled = await self._settled(*found.value, image_platform)
-                if settled is not None and settled.top.digest == digest:
+        for reference in self._content_references(digest):
+            answer = await self._find_manifest(reference)
+            if isinstance(answer, Yes):
+                resolved = await self._record_result(*answer.value, image_platform)
+                if resolved is not None and resolved.top.digest == digest:
                     assert generation.base_digest is not None
                     return msgspec.structs.replace(
-                        settled, base_digest=generation.base_digest, steps_digest=generation.steps_digest
+                        resolved, base_digest=generation.base_digest, steps_digest=generation.steps_digest
                     )
-            unknown = found.reason if isinstance(found, Unknown) else unknown
+            unknown = answer.reason if isinstance(answer, Unknown) else unknown
         if unknown is not None:
-            raise _unknown(generation, unknown.message, stepped=stepped)
+            raise _steps_unknown_error(generation, unknown.message, stepped=stepped)
         return None
 
-    async def has(self, digest: str) -> Answer[None]:
-        """Whether a registry has the result ``digest``."""
+    async def has_content(self, digest: str) -> Answer[None]:
+        """Return whether a registry has the result ``digest``."""
         unknown: Answer[None] = No()
-        for reference in self._contents(digest):
-            found = await self._manifest(reference)
-            if isinstance(found, Yes):
+        for reference in self._content_references(digest):
+            answer = await self._find_manifest(reference)
+            if isinstance(answer, Yes):
                 return Yes(None)
-            unknown = found if isinstance(found, Unknown) else unknown
+            unknown = answer if isinstance(answer, Unknown) else unknown
         return unknown
 
-    async def offer(
+    async def publish_first(
+        self, resolved: ResolvedBase, definition_digest: str, platform: str, image_platform: str, progress: Progress
+    ) -> StepShareResult:
+        """Push a result of this machine as the first one of its definition; another machine's takes precedence.
+
+        A failure becomes the ``reason`` and is not raised: the result is complete here.
+        """
+        tags = [steps_tag(definition_digest, platform), content_tag(resolved.top.digest)]
+        return await self._publish(resolved, tags, definition_digest, platform, image_platform, progress)
+
+    async def publish_rebuild(
+        self, resolved: ResolvedBase, definition_digest: str, platform: str, image_platform: str, progress: Progress
+    ) -> StepShareResult:
+        """Push a later result of this machine, which other machines do not use by themselves. Failures: as above."""
+        tags = [content_tag(resolved.top.digest)]
+        return await self._publish(resolved, tags, definition_digest, platform, image_platform, progress)
+
+    async def publish_missing(
+        self, resolved: ResolvedBase, definition_digest: str, platform: str, image_platform: str, progress: Progress
+    ) -> StepShareResult:
+        """Push a recorded result that could not be pushed when it was produced.
+
+        It is pushed as the first one only if the workspace reports that there is none. The returned result is always
+        ``resolved``, even if another machine publishes a first one meanwhile. Failures: as in ``publish_first``.
+        """
+        workspace = find_workspace_location(self._config.registries)
+        if workspace is None:
+            return StepShareResult(resolved=resolved)
+        repository = steps_repository(workspace.location)
+        content = repository.with_tag(content_tag(resolved.top.digest))
+        if not isinstance(await self._find_manifest(content, mirrored=False), No):
+            return StepShareResult(resolved=resolved)
+        first = repository.with_tag(steps_tag(definition_digest, platform))
+        has_no_first = isinstance(await self._find_manifest(first, mirrored=False), No)
+        publish = self.publish_first if has_no_first else self.publish_rebuild
+        shared = await publish(resolved, definition_digest, platform, image_platform, progress)
+        return msgspec.structs.replace(shared, resolved=resolved)
+
+    async def _publish(
         self,
-        settled: ResolvedBase,
+        resolved: ResolvedBase,
+        tags: list[str],
         definition_digest: str,
         platform: str,
         image_platform: str,
         progress: Progress,
-        *,
-        own: bool,
     ) -> StepShareResult:
-        """Push a result that was made here. ``own``: it is a later one, which nobody takes unasked. Fails into
-        ``reason``, never by raising: what is ready here is ready."""
-        place = next((each for each in list_locations(self._config.registries) if each.kind == "workspace"), None)
-        if place is None:
-            return StepShareResult(settled=settled)
-        repository, content = steps_repository(place.location), content_tag(settled.top.digest)
-        tags = [content] if own else [steps_tag(definition_digest, platform), content]
-        noted = {ANNOTATION_BASE: settled.base_digest} if settled.steps_digest else {}
+        """Push ``resolved`` under ``tags`` to the workspace, if there is one.
+
+        If another machine's result has the first tag meanwhile, return that one.
+        """
+        workspace = find_workspace_location(self._config.registries)
+        if workspace is None:
+            return StepShareResult(resolved=resolved)
+        repository = steps_repository(workspace.location)
+        annotations = {ANNOTATION_BASE: resolved.base_digest} if resolved.steps_digest else {}
         try:
-            pushed = await self._pusher.push(settled.top, repository, tags, progress, annotations=noted)
-            if pushed.digest != settled.top.digest:
-                return await self._instead(settled, definition_digest, platform, image_platform)
+            pushed = await self._pusher.push(resolved.top, repository, tags, progress, annotations=annotations)
+            if pushed.digest != resolved.top.digest:
+                other = await self.find_first(definition_digest, platform, image_platform, mirrored=False)
+                if other is None:
+                    return StepShareResult(resolved=resolved)
+                text = "Another machine shared what the docker steps made first: that is taken"
+                return StepShareResult(resolved=other, reason=Reason(code="steps-shared", message=text))
         except CodedError as error:
             progress.log(f"What the docker steps made is not shared: {error.message}")
             text = f"What the docker steps made is on this machine alone: {error.message}"
-            return StepShareResult(settled=settled, reason=Reason(code="steps-not-pushed", message=text))
+            return StepShareResult(resolved=resolved, reason=Reason(code="steps-not-pushed", message=text))
         text = f"What the docker steps made is kept as {pushed.reference}"
-        return StepShareResult(settled=settled, reason=Reason(code="steps-pushed", message=text))
+        return StepShareResult(resolved=resolved, reason=Reason(code="steps-pushed", message=text))
 
-    async def publish_missing(
-        self, settled: ResolvedBase, definition_digest: str, platform: str, image_platform: str, progress: Progress
-    ) -> StepShareResult:
-        """Push a result that a generation keeps, where that could not be done when it was made: as the first one only
-        where the workspace says that there is none. Nobody else's takes its place."""
-        place = next((each for each in list_locations(self._config.registries) if each.kind == "workspace"), None)
-        if place is None:
-            return StepShareResult(settled=settled)
-        repository = steps_repository(place.location)
-        there = await self._manifest(repository.with_tag(content_tag(settled.top.digest)), mirrored=False)
-        if not isinstance(there, No):
-            return StepShareResult(settled=settled)
-        first = await self._manifest(repository.with_tag(steps_tag(definition_digest, platform)), mirrored=False)
-        own = not isinstance(first, No)
-        shared = await self.offer(settled, definition_digest, platform, image_platform, progress, own=own)
-        return msgspec.structs.replace(shared, settled=settled)
-
-    async def _instead(
-        self, settled: ResolvedBase, definition_digest: str, platform: str, image_platform: str
-    ) -> StepShareResult:
-        """Somebody else's reached the registry meanwhile."""
-        theirs = await self.find_first(definition_digest, platform, image_platform, mirrored=False)
-        if theirs is None:
-            return StepShareResult(settled=settled)
-        text = "Another machine shared what the docker steps made first: that is taken"
-        return StepShareResult(settled=theirs, reason=Reason(code="steps-shared", message=text))
-
-    def _repositories(self) -> list[Reference]:
-        return [steps_repository(place.location) for place in list_locations(self._config.registries)]
-
-    def _contents(self, digest: str) -> list[Reference]:
-        """Where ``digest`` may be: on its own, or beside the images that were put on it."""
-        named = [place.location for place in list_locations(self._config.registries)]
-        repositories = [of(each) for each in named for of in (steps_repository, image_repository)]
+    def _content_references(self, digest: str) -> list[Reference]:
+        """Return the references at which the result ``digest`` may be: its own, and beside images built on it."""
+        locations = [each.location for each in list_locations(self._config.registries)]
+        repositories = [name(each) for each in locations for name in (steps_repository, image_repository)]
         return [repository.with_tag(content_tag(digest)) for repository in repositories]
 
-    async def _manifest(self, reference: Reference, *, mirrored: bool = True) -> Answer[tuple[Reference, Manifest]]:
+    async def _find_manifest(
+        self, reference: Reference, *, mirrored: bool = True
+    ) -> Answer[tuple[Reference, Manifest]]:
         answer = await (await self._engines.registry()).manifest(reference, mirrored=mirrored)
         if not isinstance(answer, Yes):
             return answer
@@ -173,11 +188,11 @@ class StepShare:
             return No()
         return Yes((reference.with_digest(answer.value.digest), document))
 
-    async def _settled(
+    async def _record_result(
         self, reference: Reference, document: Manifest, image_platform: str, *, mirrored: bool = True
     ) -> ResolvedBase | None:
-        """Recorded, so that the next time asks nobody."""
-        found = await self._bases.find_in_registry(reference, image_platform, mirrored=mirrored)
+        """Return a result in a registry, and record it, so that the registry is not asked again."""
+        found = await self._resolver.find_in_registry(reference, image_platform, mirrored=mirrored)
         if not isinstance(found, BaseRecord):
             return None
         below = document.annotations.get(ANNOTATION_BASE)
@@ -188,11 +203,11 @@ class StepShare:
         return ResolvedBase(top=top, base_digest=below, steps_digest=top.digest)
 
 
-def _unknown(generation: Generation, why: str, *, stepped: bool) -> StepsUnknownError:
+def _steps_unknown_error(generation: Generation, why: str, *, stepped: bool) -> StepsUnknownError:
     number = generation.number
     what = f"What the docker steps of generation {number} made" if stepped else f"The base image of generation {number}"
-    anew = "runs them again" if stepped else "takes what the base's name stands for now"
+    remedy = "runs them again" if stepped else "takes what the base's name stands for now"
     return StepsUnknownError(
         f"{what} is not here, and whether a registry has it is not known: {why}",
-        hint=f"Try again when it can be asked; `roost build --rebuild` {anew}, as a new generation.",
+        hint=f"Try again when it can be asked; `roost build --rebuild` {remedy}, as a new generation.",
     )

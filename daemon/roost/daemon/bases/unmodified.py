@@ -1,43 +1,41 @@
-"""Base images that nothing is put on: taken as they are, found where a user of Docker would find them.
+"""Base images that nothing is put on: used unmodified, and found as a user of Docker would find them.
 
-Such an image is known by the digest of its config like any base. Where only that is wanted the engine tells it; the
-config itself and the layers' blobs are fetched or taken out when somebody pushes it.
+Such an image is identified by the digest of its config like any base. If only the digest is needed, the engine reports
+it; the config and the layers' blobs are fetched or exported when somebody pushes the image.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING
 
 from roost.daemon.bases.bases import Bases
 from roost.daemon.bases.errors import BaseMissingError, BasePlatformError
 from roost.daemon.bases.pull import ImagePuller
+from roost.daemon.bases.resolve import FoundBase
+from roost.daemon.engines.docker.errors import ImagePlatformError
+from roost.daemon.engines.docker.values import EngineImage
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.answers import Unknown
 from roost.daemon.oci.platforms import same_platform
 from roost.daemon.oci.references import parse_reference
 from roost.daemon.oci.target_platforms import can_run
-from roost.model.errors import CodedError, ServiceUnreachableError
+from roost.model.errors import ServiceUnreachableError
 from roost.model.records import BaseLayer, BaseRecord, Generation
 from roost.store.store import Store
-from roost.wire.plans import Reason
-
-if TYPE_CHECKING:
-    from roost.daemon.engines.docker.values import EngineImage
 
 _ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
 def parse_image_id(text: str) -> str | None:
-    """``sha256:…`` where ``text`` is an image's id and no reference."""
-    found = _ID.fullmatch(text)
-    return f"sha256:{found[1]}" if found else None
+    """Return ``sha256:…`` if ``text`` is an image's id; ``None`` if it is a reference."""
+    match = _ID.fullmatch(text)
+    return f"sha256:{match[1]}" if match else None
 
 
 class UnmodifiedBases:
-    """Finds them, keeps them, brings them into the engine."""
+    """Finds unmodified bases, records them, and loads them into the engine."""
 
     def __init__(self, store: Store, engines: Engines, bases: Bases) -> None:
         self._index = store.index
@@ -45,33 +43,42 @@ class UnmodifiedBases:
         self._bases = bases
         self._puller = ImagePuller(engines, bases)
 
-    async def find(self, text: str, platform: str, asked: str | None) -> BaseRecord | Unknown | None:
-        """What ``text`` names: the engine's image, as for Docker, else its registry's; ``None``: nobody has it.
-        ``platform``: the one that it is for, and ``asked`` if the definition names it. Where it does not, an image of
-        another platform in the engine is one that somebody pulled for another purpose: the registry's comes first.
+    async def find(self, text: str, platform: str, requested_platform: str | None) -> BaseRecord | Unknown | None:
+        """Return the image that ``text`` names; ``None`` if nobody has it.
 
-        Raises ImagePlatformError, BasePlatformError, BaseInvalidError; ServiceUnreachableError where ``text`` is an
-        id."""
-        own = parse_image_id(text)
+        The engine's takes precedence, as for Docker, then its registry's. ``platform``: the one that the image is used
+        for; ``requested_platform``: the one that the definition names, if any. If it names none, an image of another
+        platform in the engine was pulled for another purpose: the registry's takes precedence.
+
+        Raises: ImagePlatformError if the engine's is for another platform than the requested one, or can't run;
+        BasePlatformError, BaseInvalidError; ServiceUnreachableError if ``text`` is an id and the engine is unreachable.
+        """
+        image_id = parse_image_id(text)
         try:
-            image = await (await self._engines.docker()).images.find(own or text)
+            image = await (await self._engines.docker()).images.find(image_id or text)
         except ServiceUnreachableError:
-            if own is not None:
+            if image_id is not None:
                 raise
             image = None
-        if image is not None and asked and not same_platform(image.platform, asked):
-            raise _wrong_platform(text, image.platform, f"{asked} is asked for", asked)
-        if image is not None and (own is not None or same_platform(image.platform, platform)):
-            return await self._kept(text, image)
-        if own is not None:
-            return await self._index.bases.find(own)
-        return await self._of_registry(text, platform, image)
+        if image is not None and requested_platform and not same_platform(image.platform, requested_platform):
+            what = f"{requested_platform} is asked for"
+            raise _image_platform_error(text, image.platform, what, requested_platform)
+        if image is not None and (image_id is not None or same_platform(image.platform, platform)):
+            return await self._record_of(text, image)
+        if image_id is not None:
+            return await self._index.bases.find(image_id)
+        return await self._find_in_registry(text, platform, image)
 
-    async def _of_registry(self, text: str, platform: str, other: EngineImage | None) -> BaseRecord | Unknown | None:
-        """``other``: what the engine has of another platform, which is better than none if it can be run. Raises
-        ImagePlatformError where it can't: a generation would keep it."""
+    async def _find_in_registry(
+        self, text: str, platform: str, other: EngineImage | None
+    ) -> BaseRecord | Unknown | None:
+        """Return the registry's image, else ``other``: the engine's for another platform, if that can be run.
+
+        Raises: ImagePlatformError if ``other`` can't be run: a generation would record it; BasePlatformError,
+        BaseInvalidError.
+        """
         try:
-            found = await self._bases.find_in_registry(parse_reference(text), platform)
+            found = await self._bases.resolver.find_in_registry(parse_reference(text), platform)
         except BasePlatformError:
             if other is None:
                 raise
@@ -80,36 +87,44 @@ class UnmodifiedBases:
             return found
         if not await asyncio.to_thread(can_run, other.platform, platform):
             why = f", and its registry can't say whether it has another: {found.reason.message}" if found else ""
-            raise _wrong_platform(text, other.platform, f"this is {platform}{why}", platform)
-        return await self._kept(text, other)
+            raise _image_platform_error(text, other.platform, f"this is {platform}{why}", platform)
+        return await self._record_of(text, other)
 
     async def find_in_engine(self, digest: str) -> BaseRecord | None:
-        """The engine's image of that id. Raises the engine's errors."""
+        """Return the engine's image with this id. Raises: the engine's errors."""
         image = await (await self._engines.docker()).images.find(digest)
-        return await self._kept(digest, image) if image is not None else None
+        return await self._record_of(digest, image) if image is not None else None
 
-    async def _kept(self, text: str, image: EngineImage) -> BaseRecord:
+    async def _record_of(self, text: str, image: EngineImage) -> BaseRecord:
+        """Return the recorded image, else a record without its config and blobs."""
         layers = tuple(BaseLayer(diff_id=diff_id) for diff_id in image.diff_ids)
-        own = BaseRecord(digest=image.id, config=b"", layers=layers, reference=_origin(text, image.repo_digests))
-        return await self._index.bases.find(image.id) or own
+        reference = _find_origin(text, image.repo_digests)
+        new = BaseRecord(digest=image.id, config=b"", layers=layers, reference=reference)
+        return await self._index.bases.find(image.id) or new
 
-    async def resolve(
-        self, text: str, platform: str, asked: str | None, reasons: list[Reason], *, fresh: bool
-    ) -> BaseRecord:
-        """The image for a new generation. ``fresh``: what its registry says counts, as for any base, and not what the
-        engine has under that name; ``reasons`` tell where it can't say.
+    async def resolve(self, text: str, platform: str, requested_platform: str | None, *, fresh: bool) -> FoundBase:
+        """Return the image for a new generation.
 
-        Raises BaseMissingError, BaseUnreachableError and what ``find`` raises."""
-        own = parse_image_id(text)
-        found = await self.find(text, platform, asked) if own is not None or not fresh else None
+        ``fresh``: its registry's takes precedence, as for other bases, over what the engine has under the name.
+
+        Raises: BaseMissingError if nobody has it; BaseUnreachableError if its registry gives no answer and the engine
+        does not have it; the errors of ``find``.
+        """
+        image_id = parse_image_id(text)
+        found = await self.find(text, platform, requested_platform) if image_id is not None or not fresh else None
         if isinstance(found, BaseRecord):
-            return found
-        if own is not None:
-            raise BaseMissingError(f"The engine does not have the image {own}", hint="Bring it into the engine again.")
-        return await self._bases.resolve_image(text, platform, reasons)
+            return FoundBase(record=found)
+        if image_id is not None:
+            raise BaseMissingError(
+                f"The engine does not have the image {image_id}", hint="Bring it into the engine again."
+            )
+        return await self._bases.resolver.resolve_image(text, platform)
 
     async def load_recorded(self, generation: Generation, text: str) -> BaseRecord:
-        """The image that a generation keeps. Raises BaseMissingError where it is nowhere any more."""
+        """Return the image that ``generation`` records. ``text``: the name of the base, for the error.
+
+        Raises: BaseMissingError if it no longer exists anywhere.
+        """
         assert generation.base_digest is not None
         base = await self._index.bases.find(generation.base_digest)
         if base is not None and base.reference is not None:
@@ -117,50 +132,53 @@ class UnmodifiedBases:
         found = await self.find_in_engine(generation.base_digest)
         if found is not None:
             return found
-        if base is not None and base.config and await self._bases.is_available(base):
+        if base is not None and base.config and await self._bases.loader.is_available(base):
             return base
         raise BaseMissingError(
             f"Generation {generation.number} keeps {generation.base_digest}, which was in the engine alone and is gone",
             hint=f"Bring it into the engine again, or take what {text} names now with `roost build --rebuild`.",
         )
 
-    async def ensure_loaded(self, base: BaseRecord, asked: str | None, platform: str, progress: Progress) -> None:
-        """Make sure that the engine has it: pulled where a registry has it.
+    async def ensure_loaded(
+        self, base: BaseRecord, requested_platform: str | None, platform: str, progress: Progress
+    ) -> None:
+        """Pull the image into the engine if a registry has it, else load it; do nothing if the engine has it.
 
-        Raises BaseInvalidError, BaseMissingError, and the errors of engine and registry."""
+        Raises: BaseInvalidError, BaseMissingError, and the errors of engine and registry.
+        """
         engine = await self._engines.docker()
         if await engine.images.find(base.digest) is not None:
             return
         if base.reference is None:
-            await self._bases.ensure_loaded(base, progress)
+            await self._bases.loader.ensure_loaded(base, progress)
         else:
-            await self._puller.pull(base, asked, platform, progress)
+            await self._puller.pull(base, requested_platform, platform, progress)
 
     async def with_blobs(self, base: BaseRecord, platform: str) -> BaseRecord:
-        """The same with its config, and with the blobs of its layers where a registry tells them. Raises the engine's
-        errors."""
+        """Return ``base`` with its config, and with the blobs of its layers if a registry has it.
+
+        Raises: the engine's errors.
+        """
         if base.config:
             return base
         if base.reference is not None:
-            found = await self._bases.find_in_registry(parse_reference(base.reference), platform)
+            found = await self._bases.resolver.find_in_registry(parse_reference(base.reference), platform)
             if isinstance(found, BaseRecord) and found.digest == base.digest:
                 await self._index.bases.put(found)
                 return found
-        return await self._bases.read_from_engine(base.digest, [layer.diff_id for layer in base.layers])
+        return await self._bases.resolver.read_from_engine(base.digest, [layer.diff_id for layer in base.layers])
 
 
-def _wrong_platform(text: str, found: str, but: str, wanted: str) -> CodedError:
-    from roost.daemon.engines.docker.errors import ImagePlatformError
-
+def _image_platform_error(text: str, found: str, what: str, wanted: str) -> ImagePlatformError:
     return ImagePlatformError(
-        f"The engine's {text} is for {found}, and {but}",
+        f"The engine's {text} is for {found}, and {what}",
         hint=f"`docker pull --platform {wanted} {text}` fetches the other.",
     )
 
 
-def _origin(text: str, repo_digests: tuple[str, ...]) -> str | None:
-    """Where the engine had it from, of the repository that was named."""
-    named = [parse_reference(each) for each in repo_digests]
+def _find_origin(text: str, repo_digests: tuple[str, ...]) -> str | None:
+    """Return the reference with digest that the engine pulled the image by, of the repository that ``text`` names."""
+    references = [parse_reference(each) for each in repo_digests]
     if parse_image_id(text) is None:
-        named = [each for each in named if each.name == parse_reference(text).name]
-    return str(named[0]) if named else None
+        references = [each for each in references if each.name == parse_reference(text).name]
+    return str(references[0]) if references else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
@@ -27,7 +27,8 @@ from roost.daemon.bases.naming import (
     key_tag,
 )
 from roost.daemon.bases.pull import ImagePuller
-from roost.daemon.bases.push import ImagePusher, PushedImage, read_registry_image
+from roost.daemon.bases.push import ImagePusher, PushedImage
+from roost.daemon.bases.registry_images import RegistryImage, read_registry_image
 from roost.daemon.bases.unmodified import UnmodifiedBases
 from roost.daemon.credentials.substitution import substitute
 from roost.daemon.engines.engine_set import Engines
@@ -65,7 +66,7 @@ class ImageBuilds:
         self._events = events
         self.bases = bases
         self.plain = UnmodifiedBases(store, engines, bases)
-        self.pusher = ImagePusher(engines, bases, store.layout)
+        self.pusher = ImagePusher(engines, bases.loader)
         self._puller = ImagePuller(engines, bases)
         self._interpreters = ImageInterpreters(engines)
         self._flights: SharedTasks[ImageResult] = SharedTasks()
@@ -135,7 +136,7 @@ class ImageBuilds:
         if image is None or whole is None:
             return None
         try:
-            if not await self.bases.is_available(whole):
+            if not await self.bases.loader.is_available(whole):
                 return None
         except (
             ServiceUnreachableError
@@ -212,7 +213,9 @@ class ImageBuilds:
         below = len(wanted.settled.top.layers)
         _check_depth(below, len(assembled.layers) - below + len(content.scripts))
         steps = script_steps(wanted.lock, content.scripts, assembled.whole.config)
-        whole = await self.bases.run_steps(assembled.whole, steps, image_platform(wanted.lock.platform), progress)
+        whole = await self.bases.resolver.run_steps(
+            assembled.whole, steps, image_platform(wanted.lock.platform), progress
+        )
         new = whole.layers[len(assembled.layers) :]
         more = tuple(ImageLayer(diff_id=layer.diff_id, size=layer.size) for layer in new)
         return Assembled(whole=whole, layers=assembled.layers + more)
@@ -224,7 +227,7 @@ class ImageBuilds:
             platform = image_platform(wanted.lock.platform)
             await self.plain.ensure_loaded(assembled.whole, wanted.platform, platform, progress)
         else:
-            await self.bases.ensure_loaded(assembled.whole, progress)
+            await self.bases.loader.ensure_loaded(assembled.whole, progress)
         failpoint("image.brought")
         engine = await self._engines.docker()
         image = await engine.images.find(assembled.whole.digest)
@@ -291,12 +294,12 @@ class ImageBuilds:
         answer = await read_registry_image(self._engines, reference)
         if isinstance(answer, Unknown) or not isinstance(answer, Yes):
             raise ImageWrongError(f"{reference} was there, and is not any more", hint="Try again.")
-        pushed, labels, _ = answer.value
-        image = _described(wanted, pushed, labels)
-        exact = reference.with_digest(pushed.manifest_digest)
+        found = answer.value
+        image = _described(wanted, found)
+        exact = reference.with_digest(found.manifest_digest)
         platform = image_platform(wanted.lock.platform)
-        whole = await self.bases.find_in_registry(exact, platform)
-        if not isinstance(whole, BaseRecord) or whole.digest != pushed.digest:
+        whole = await self.bases.resolver.find_in_registry(exact, platform)
+        if not isinstance(whole, BaseRecord) or whole.digest != found.digest:
             raise ImageWrongError(f"{exact} can't be read any more", hint="Try again.")
         async with progress.acquire_slot(self._turns):
             await self._puller.pull(whole, platform, platform, progress)
@@ -313,6 +316,7 @@ class ImageBuilds:
         image = msgspec.structs.replace(image, layers=layers)
         artifact = await self._artifact(image)
         ready, generation = await self._store.index.publish_image(artifact, image, wanted.lock, wanted.generation)
+        pushed = PushedImage(reference=found.reference, digest=found.digest, manifest_digest=found.manifest_digest)
         return ImageResult(
             image=image, artifact=ready, generation=generation, recorded=wanted.generation, pushed=pushed
         )
@@ -326,23 +330,25 @@ class ImageBuilds:
             return
         with suppress(CodedError):
             reference = repository.with_tag(content_tag(digest))
-            found = await self.bases.find_in_registry(reference, image_platform(image.platform))
+            found = await self.bases.resolver.find_in_registry(reference, image_platform(image.platform))
             if isinstance(found, BaseRecord) and found.digest == digest:
                 below = image.base_digest if image.steps_digest else None
                 await self._store.index.bases.put(msgspec.structs.replace(found, below=below))
 
 
-def _described(wanted: PullRequest, pushed: PushedImage, labels: Mapping[str, str]) -> ImageRecord:
+def _described(wanted: PullRequest, pushed: RegistryImage) -> ImageRecord:
     """Raises ImageWrongError where the image is not one of this lock, is not on the base that the generation keeps, or
     contradicts its own key. One that is taken as it is bears no labels: it is the base that the generation keeps, or
     that of the first who pushed it."""
     digest = digest_lock(wanted.lock)
-    base, steps = labels.get(LABEL_BASE, ""), labels.get(LABEL_STEPS)
+    base, steps = pushed.labels.get(LABEL_BASE, ""), pushed.labels.get(LABEL_STEPS)
     if wanted.as_it_is:
         kept = wanted.generation.base_digest if wanted.generation is not None else None
         base, steps = kept or pushed.digest, None
     key = key_of(digest, wanted.lock.platform, base, steps)
-    said = key_of(digest, wanted.lock.platform, pushed.digest, None) if wanted.as_it_is else labels.get(LABEL_KEY)
+    said = (
+        key_of(digest, wanted.lock.platform, pushed.digest, None) if wanted.as_it_is else pushed.labels.get(LABEL_KEY)
+    )
     asked = _asked(wanted)
     if said != key or (asked is not None and asked != key) or pushed.digest != wanted.place.digest:
         raise ImageWrongError(

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, Layer, LayerContent
-from roost.daemon.oci.manifests import OCI_CONFIG, OCI_MANIFEST, Descriptor
+from roost.daemon.oci.manifests import Descriptor
 from roost.daemon.oci.platforms import parse_platform
 from roost.model.locks.lock import Lock
 from roost.model.records import VariableChange
@@ -131,23 +131,6 @@ def packages_told(config: bytes) -> list[tuple[str, ...]]:
         elif what != _NO_PACKAGE:
             found[number] = tuple(what.split(", "))
     return found
-
-
-def image_manifest(config: bytes, layers: Iterable[Descriptor], annotations: Mapping[str, str] | None = None) -> bytes:
-    """The OCI manifest of an image: ``layers`` are the base's and those of the lock, lowest first."""
-    return _encode(
-        {
-            "schemaVersion": 2,
-            "mediaType": OCI_MANIFEST,
-            "config": {
-                "mediaType": OCI_CONFIG,
-                "digest": "sha256:" + hashlib.sha256(config).hexdigest(),
-                "size": len(config),
-            },
-            "layers": [{"mediaType": each.media_type, "digest": each.digest, "size": each.size} for each in layers],
-            **({"annotations": dict(annotations)} if annotations else {}),
-        }
-    )
 
 
 def image_key(lock_digest: str | None, base_digest: str | None, steps_digest: str | None) -> str:

@@ -11,8 +11,8 @@ import msgspec
 
 from roost.daemon.bases.bases import Bases
 from roost.daemon.bases.naming import LABEL_KEY, definition_tag, image_repository, key_tag
-from roost.daemon.bases.push import PushedImage, read_registry_image
-from roost.daemon.bases.step_sharing import StepShare
+from roost.daemon.bases.registry_images import RegistryImage, read_registry_image
+from roost.daemon.bases.step_sharing import StepRegistry
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.decision.facts import BasePolicy, Facts, ImageFacts, ImageLocation
 from roost.daemon.decision.images import IMAGE_STEP_KINDS
@@ -38,7 +38,7 @@ class ImageProbe:
         self._index = store.index
         self._engines = engines
         self._bases = bases
-        self.steps = StepShare(store.index, store.layout, engines, bases, config)
+        self.steps = StepRegistry(store.index, engines, bases, config)
         self._config = config
         self._frozen = EditableFolders()
 
@@ -98,11 +98,11 @@ class ImageProbe:
         digest = generation.steps_digest or generation.base_digest or ""
         top = await self._index.bases.find(digest)
         try:
-            if top is not None and await self._bases.is_available(top):
+            if top is not None and await self._bases.loader.is_available(top):
                 return True
         except ServiceUnreachableError:
             return True  # not known to be gone: the build will see
-        return not isinstance(await self.steps.has(digest), No)
+        return not isinstance(await self.steps.has_content(digest), No)
 
     async def _unmade(self, definition_digest: str, lock_digest: str) -> ImageFacts:
         """No base is known here: somebody else may have made an image of this definition and lock."""
@@ -134,18 +134,18 @@ class ImageProbe:
             )
         if not isinstance(answer, Yes):
             return answer
-        pushed, labels, size = answer.value
+        image = answer.value
         return Yes(
             ImageLocation(
-                reference=pushed.reference,
-                digest=pushed.digest,
-                manifest_digest=pushed.manifest_digest,
-                bytes=size,
-                key=labels.get(LABEL_KEY),
+                reference=image.reference,
+                digest=image.digest,
+                manifest_digest=image.manifest_digest,
+                bytes=image.bytes,
+                key=image.labels.get(LABEL_KEY),
             )
         )
 
-    async def _asked(self, reference: Reference) -> Answer[tuple[PushedImage, dict[str, str], int]]:
+    async def _asked(self, reference: Reference) -> Answer[RegistryImage]:
         try:
             return await read_registry_image(self._engines, reference)
         except CodedError as error:
@@ -161,7 +161,7 @@ class ImageProbe:
         if reference.digest is not None:
             return None
         try:
-            found = await self._bases.find_in_registry(reference, image_platform(resolved.platform))
+            found = await self._bases.resolver.find_in_registry(reference, image_platform(resolved.platform))
             if isinstance(found, Unknown):  # what the engine has under the name may be years old
                 return found
             if found is None:  # as when it is settled: then the engine's counts

@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 import msgspec
 
-from roost.daemon.bases.bases import ResolvedBase
 from roost.daemon.bases.errors import BaseLostError, PrunedError
-from roost.daemon.bases.step_sharing import StepShare
+from roost.daemon.bases.resolve import ResolvedBase
+from roost.daemon.bases.step_sharing import StepRegistry
 from roost.daemon.config.dates import format_as_of
 from roost.daemon.config.schema import RegistriesSettings
 from roost.daemon.decision.facts import Facts, ImageLocation, Request, short_digest
@@ -98,7 +98,7 @@ class ImageJobs:
     """Makes images for builds."""
 
     def __init__(
-        self, store: Store, engines: Engines, images: ImageBuilds, launches: LaunchFolder, steps: StepShare
+        self, store: Store, engines: Engines, images: ImageBuilds, launches: LaunchFolder, steps: StepRegistry
     ) -> None:
         self._index = store.index
         self._steps = steps
@@ -174,7 +174,7 @@ class ImageJobs:
             top = await self._plain(job, generation, reasons)
             return ResolvedBase(top=top, base_digest=top.digest)
         if generation is not None and generation.base_digest is not None and not follows_moved_base(job.facts):
-            kept = await self._images.bases.load_recorded(generation)
+            kept = await self._images.bases.resolver.load_recorded(generation)
             stepped = has_docker_steps(job.resolved.definition)
             if kept is None and not stepped:
                 return await self._base_again(job, generation)
@@ -201,7 +201,7 @@ class ImageJobs:
 
         Raises StepsUnknownError where a registry may have it, GenerationGoneError where none has."""
         digest, text = generation.base_digest or "", job.base.image or job.defaults.base_image
-        found = await self._images.bases.find_unchanged(digest, text, job.platform)
+        found = await self._images.bases.resolver.find_unchanged(digest, text, job.platform)
         if found is not None:
             return ResolvedBase(top=found, base_digest=digest)
         kept = await self._steps.find_recorded(generation, job.platform, stepped=False)
@@ -225,16 +225,16 @@ class ImageJobs:
                 text = "What these docker steps made is shared already: that is taken, and they do not run again"
                 reasons.append(Reason(code="steps-shared", message=text))
                 return theirs
-        settled = await self._images.bases.resolve(
-            definition, job.defaults, job.platform, progress, reasons, fresh=job.request.rebuild
+        settled = await self._images.bases.resolver.resolve(
+            definition, job.defaults, job.platform, progress, fresh=job.request.rebuild
         )
+        reasons += settled.reasons
         if not has_docker_steps(definition):
             return settled
-        shared = await self._steps.offer(
-            settled, resolved.digest, resolved.platform, job.platform, progress, own=not first
-        )
+        publish = self._steps.publish_first if first else self._steps.publish_rebuild
+        shared = await publish(settled, resolved.digest, resolved.platform, job.platform, progress)
         reasons += [shared.reason] if shared.reason else []
-        return shared.settled
+        return shared.resolved
 
     async def _plain(self, job: ImageJob, generation: Generation | None, reasons: list[Reason]) -> BaseRecord:
         """What the generation keeps, and never what its tag names by now, unless a new one is begun."""
@@ -242,7 +242,9 @@ class ImageJobs:
         if generation is not None and not moved:
             return await self._images.plain.load_recorded(generation, text)
         fresh = moved or job.request.rebuild
-        return await self._images.plain.resolve(text, job.platform, job.asked, reasons, fresh=fresh)
+        found = await self._images.plain.resolve(text, job.platform, job.asked, fresh=fresh)
+        reasons += found.reasons
+        return found.record
 
     async def _wanted(self, job: ImageJob, settled: ResolvedBase) -> ImageRequest:
         return ImageRequest(

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from roost.daemon.bases.bases import ResolvedBase
 from roost.daemon.bases.push import PushedImage
+from roost.daemon.bases.resolve import ResolvedBase
 from roost.daemon.decision.facts import ImageLocation
 from roost.daemon.images.config import image_key
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE

@@ -1,8 +1,6 @@
-"""Names and documents of OCI registries: references, descriptors, manifests, indexes, platforms. Pure.
+"""Answers of a registry: yes, no, or unknown. Pure.
 
-Sources: OCI image specification 1.1 (descriptor.md, manifest.md, image-index.md), OCI distribution specification 1.1,
-Docker's reference grammar (distribution/reference) and its rule for what is a host (``splitDockerDomain``), Docker
-image manifest V2 schema 2. Docker's and OCI's types are read alike, since registries hold both.
+Separate because decisions and plans use them and need no other part of the package.
 """
 
 from __future__ import annotations
@@ -17,23 +15,23 @@ Value = TypeVar("Value")
 
 
 class Yes(msgspec.Struct, Generic[Value], frozen=True):
-    """It is there."""
+    """The registry has it."""
 
     value: Value
 
 
 class No(msgspec.Struct, frozen=True):
-    """The registry said, in so many words, that it is not there."""
+    """The registry explicitly reported that it does not have it."""
 
     reason: Reason | None = None
-    """Where there is more to say: an image that is there for other platforms only."""
+    """Set if there is more to report, for example an image that exists for other platforms only."""
 
 
 class Unknown(msgspec.Struct, frozen=True):
-    """Neither: refused, broken, too slow, or not to be believed. Never to be taken for ``No``."""
+    """Neither: the registry refused, failed, timed out, or sent an implausible answer. Never treated as ``No``."""
 
     reason: Reason
 
 
 Answer = Yes[Value] | No | Unknown
-"""What asking a registry gives: ``Answer[int]`` and so on."""
+"""Result of asking a registry: ``Answer[int]`` and so on."""

@@ -1,18 +1,17 @@
-"""Names and documents of OCI registries: references, descriptors, manifests, indexes, platforms. Pure.
+"""Manifests and indexes of registries, and the descriptors in them. Pure.
 
 Sources: OCI image specification 1.1 (descriptor.md, manifest.md, image-index.md), OCI distribution specification 1.1,
-Docker's reference grammar (distribution/reference) and its rule for what is a host (``splitDockerDomain``), Docker
-image manifest V2 schema 2. Docker's and OCI's types are read alike, since registries hold both.
+Docker image manifest V2 schema 2. Docker's and OCI's types are read alike, since registries hold both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from roost.daemon.oci.platforms import _ARM_ORDER, Platform, _normal, parse_platform
-from roost.daemon.oci.references import _DIGEST, digest_of
+from roost.daemon.oci.platforms import Platform, compatible_platforms, normalize_platform, parse_platform
+from roost.daemon.oci.references import digest_of, is_digest
 from roost.model.errors import ServiceUnreachableError
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -30,30 +29,31 @@ INDEX_TYPES = (OCI_INDEX, DOCKER_INDEX)
 EMPTY_JSON = b"{}"
 """Content of the ``OCI_EMPTY`` descriptor."""
 MANIFEST_LIMIT = 4 * 1024 * 1024
-"""Bytes; the distribution specification asks registries to take manifests up to 4 MiB; clients need read no more."""
+"""Bytes. The distribution specification requires registries to accept manifests of up to 4 MiB; clients need not read
+more."""
 
 
 class ManifestInvalidError(ServiceUnreachableError):
-    """A document from a registry that is no manifest or index of a type that is known."""
+    """A document from a registry is not a manifest or index of a known type."""
 
     code = "manifest-invalid"
     retryable = False
 
 
 class Descriptor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Type, digest and size of something a registry holds."""
+    """Type, digest and size (bytes) of a blob or manifest."""
 
     media_type: str = msgspec.field(name="mediaType")
     digest: str
     size: int
     annotations: dict[str, str] = {}
     platform: Platform | None = None
-    """In an index only."""
+    """Set in an index only."""
     artifact_type: str | None = msgspec.field(name="artifactType", default=None)
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An image (or other artifact): a config and layers, lowest first."""
+    """Manifest of an image or another artifact: a config and layers, lowest first."""
 
     schema_version: int = msgspec.field(name="schemaVersion")
     media_type: str = msgspec.field(name="mediaType", default="")
@@ -64,7 +64,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ImageIndex(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Manifests for several platforms."""
+    """Index of manifests for several platforms."""
 
     schema_version: int = msgspec.field(name="schemaVersion")
     media_type: str = msgspec.field(name="mediaType", default="")
@@ -73,68 +73,69 @@ class ImageIndex(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def describe(data: bytes, media_type: str) -> Descriptor:
-    """The descriptor of ``data``."""
+    """Return the descriptor of ``data``."""
     return Descriptor(media_type=media_type, digest=digest_of(data), size=len(data))
 
 
 def parse_manifest(data: bytes, media_type: str = "") -> Manifest | ImageIndex:
-    """A manifest or index of OCI's or Docker's type. ``media_type`` is what the server called it, if anything.
+    """Parse a manifest or index of OCI's or Docker's type. ``media_type``: the server's Content-Type, if any.
 
-    Raises ManifestInvalidError, also where the document could be taken for both (CVE-2021-41190) or contradicts
+    Raises: ManifestInvalidError if the document is invalid, could be read as both (CVE-2021-41190), or contradicts
     ``media_type``.
     """
     if len(data) > MANIFEST_LIMIT:
         raise ManifestInvalidError(f"the manifest is larger than {MANIFEST_LIMIT} bytes")
-    said = media_type.partition(";")[0].strip().lower()
+    served_type = media_type.partition(";")[0].strip().lower()
+    document: Manifest | ImageIndex
     try:
         fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-        kind = _document_type(fields, said)
-        document = _decode(data, kind)
+        kind = _document_type(fields, served_type)
+        if kind in INDEX_TYPES:
+            document = msgspec.json.decode(data, type=ImageIndex)
+        else:
+            document = msgspec.json.decode(data, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ManifestInvalidError(f"what should be a manifest is none: {error}") from error
-    _check_descriptors(document)
+    descriptors = document.manifests if isinstance(document, ImageIndex) else (document.config, *document.layers)
+    for each in descriptors:
+        if not is_digest(each.digest) or each.size < 0:
+            raise ManifestInvalidError(f"the manifest has a descriptor without digest or size: {each.digest[:80]!r}")
     return msgspec.structs.replace(document, media_type=kind)
 
 
-def _decode(data: bytes, kind: str) -> Manifest | ImageIndex:
-    if kind in INDEX_TYPES:
-        return msgspec.json.decode(data, type=ImageIndex)
-    return msgspec.json.decode(data, type=Manifest)
-
-
-def _document_type(fields: dict[str, msgspec.Raw], said: str) -> str:
+def _document_type(fields: dict[str, msgspec.Raw], served_type: str) -> str:
     own = msgspec.json.decode(fields["mediaType"], type=str) if "mediaType" in fields else ""
     known = (*MANIFEST_TYPES, *INDEX_TYPES)
-    if own and said in known and own != said:
-        raise ManifestInvalidError(f"the manifest calls itself {own}, and the registry calls it {said}")
+    if own and served_type in known and own != served_type:
+        raise ManifestInvalidError(f"the manifest calls itself {own}, and the registry calls it {served_type}")
     if "manifests" in fields and ("layers" in fields or "config" in fields):
         raise ManifestInvalidError("the document is a manifest and an index at once")
-    kind = own or (said if said in known else "") or (OCI_INDEX if "manifests" in fields else OCI_MANIFEST)
+    kind = own or (served_type if served_type in known else "")
+    kind = kind or (OCI_INDEX if "manifests" in fields else OCI_MANIFEST)
     if kind not in known or msgspec.json.decode(fields.get("schemaVersion", msgspec.Raw(b"0"))) != 2:
         raise ManifestInvalidError(f"manifests of type {kind} and schema version 2 alone are read; this is another")
     return kind
 
 
-def _check_descriptors(document: Manifest | ImageIndex) -> None:
-    inside = document.manifests if isinstance(document, ImageIndex) else (document.config, *document.layers)
-    for each in inside:
-        if not _DIGEST.fullmatch(each.digest) or each.size < 0:
-            raise ManifestInvalidError(f"the manifest has a descriptor without digest or size: {each.digest[:80]!r}")
-
-
 def choose_platform(index: ImageIndex, platform: str) -> Descriptor | None:
-    """The entry of ``index`` for ``platform``: the same, else for ARM the next older variant that it still runs
-    (containerd's order). Entries that are not for a platform (attestations) are never taken."""
-    wanted = parse_platform(platform)
-    for candidate in _compatible(wanted):
+    """Return the entry of ``index`` for ``platform``, else for ARM that of the next older variant; ``None``: neither.
+
+    Entries without a platform (attestations) are never chosen.
+    """
+    for candidate in compatible_platforms(parse_platform(platform)):
         for entry in index.manifests:
-            if entry.platform is not None and _normal(entry.platform) == candidate:
+            if entry.platform is not None and normalize_platform(entry.platform) == candidate:
                 return entry
     return None
 
 
-def _compatible(wanted: Platform) -> Iterable[Platform]:
-    yield wanted
-    if wanted.architecture == "arm" and wanted.variant in _ARM_ORDER:
-        for older in _ARM_ORDER[_ARM_ORDER.index(wanted.variant) + 1 :]:
-            yield msgspec.structs.replace(wanted, variant=older)
+def image_manifest(config: bytes, layers: Iterable[Descriptor], annotations: Mapping[str, str] | None = None) -> bytes:
+    """Return the OCI manifest of an image. ``layers``: all of its layers, lowest first."""
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": {"mediaType": OCI_CONFIG, "digest": digest_of(config), "size": len(config)},
+        "layers": [{"mediaType": each.media_type, "digest": each.digest, "size": each.size} for each in layers],
+        **({"annotations": dict(annotations)} if annotations else {}),
+    }
+    return msgspec.json.encode(manifest, order="sorted")

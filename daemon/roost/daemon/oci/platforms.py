@@ -1,13 +1,13 @@
-"""Names and documents of OCI registries: references, descriptors, manifests, indexes, platforms. Pure.
+"""Platforms of images, and the conda subdirs that they correspond to. Pure.
 
-Sources: OCI image specification 1.1 (descriptor.md, manifest.md, image-index.md), OCI distribution specification 1.1,
-Docker's reference grammar (distribution/reference) and its rule for what is a host (``splitDockerDomain``), Docker
-image manifest V2 schema 2. Docker's and OCI's types are read alike, since registries hold both.
+Sources: OCI image specification 1.1 (image-index.md), containerd's package ``platforms`` (other spellings, and the
+order of ARM variants).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import msgspec
 
@@ -15,7 +15,7 @@ from roost.daemon.oci.references import ReferenceInvalidError
 
 
 class Platform(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an image runs on, in Go's words."""
+    """Platform of an image, in Go's names."""
 
     os: str
     architecture: str
@@ -34,6 +34,7 @@ _ARCHITECTURES = {
     "armhf": ("arm", "v7"),
     "armel": ("arm", "v6"),
 }
+"""Other spellings of an architecture to Go's name and the variant that they imply."""
 _SUBDIRS = {
     "linux-64": "linux/amd64",
     "linux-32": "linux/386",
@@ -44,27 +45,24 @@ _SUBDIRS = {
     "linux-riscv64": "linux/riscv64",
     "linux-s390x": "linux/s390x",
 }
-_ARM_ORDER = ("v8", "v7", "v6", "v5")
+"""Conda subdir to image platform."""
+_ARM_VARIANTS = ("v8", "v7", "v6", "v5")
+"""Variants of ARM, newest first: each runs images of those after it."""
 
 
 def parse_platform(text: str) -> Platform:
-    """``os/architecture[/variant]``, with other names of the same thing brought to one (containerd's ``platforms``).
+    """Parse ``os/architecture[/variant]`` and normalize it (containerd's ``platforms``).
 
-    Raises ReferenceInvalidError.
+    Raises: ReferenceInvalidError if ``text`` is not a platform.
     """
     parts = text.lower().split("/")
     if len(parts) not in (2, 3) or not all(re.fullmatch(r"[a-z0-9_.-]+", part) for part in parts):
         raise ReferenceInvalidError(f"{text!r} is no platform", hint="Write it like linux/amd64 or linux/arm64.")
-    return _normal(Platform(os=parts[0], architecture=parts[1], variant=parts[2] if len(parts) == 3 else ""))
+    return normalize_platform(Platform(os=parts[0], architecture=parts[1], variant=parts[2] if len(parts) == 3 else ""))
 
 
-def same_platform(one: str, other: str) -> bool:
-    """Whether two platforms are the same, under whichever names; the processor's variant does not count."""
-    first, second = parse_platform(one), parse_platform(other)
-    return (first.os, first.architecture) == (second.os, second.architecture)
-
-
-def _normal(platform: Platform) -> Platform:
+def normalize_platform(platform: Platform) -> Platform:
+    """Return ``platform`` with Go's name of the architecture, and without a variant that is the default."""
     architecture, implied = _ARCHITECTURES.get(platform.architecture, (platform.architecture, ""))
     variant = platform.variant or implied
     if architecture == "arm64" and variant in ("8", "v8"):
@@ -76,9 +74,25 @@ def _normal(platform: Platform) -> Platform:
     return Platform(os=platform.os, architecture=architecture, variant=variant)
 
 
+def same_platform(one: str, other: str) -> bool:
+    """Return whether two platforms are equal in any spelling; the variant of the architecture is ignored."""
+    first, second = parse_platform(one), parse_platform(other)
+    return (first.os, first.architecture) == (second.os, second.architecture)
+
+
+def compatible_platforms(platform: Platform) -> Iterator[Platform]:
+    """Yield ``platform``, and for ARM the older variants whose images it runs, newest first (containerd's order)."""
+    yield platform
+    if platform.architecture == "arm" and platform.variant in _ARM_VARIANTS:
+        for older in _ARM_VARIANTS[_ARM_VARIANTS.index(platform.variant) + 1 :]:
+            yield msgspec.structs.replace(platform, variant=older)
+
+
 def image_platform(conda_platform: str) -> str:
-    """The image platform of a conda subdir, with or without ``+cuda…``. Raises ReferenceInvalidError if there is none:
-    containers are Linux."""
+    """Return the image platform of a conda subdir, with or without ``+cuda…``.
+
+    Raises: ReferenceInvalidError if there is none: containers are Linux.
+    """
     subdir = conda_platform.partition("+")[0]
     if subdir not in _SUBDIRS:
         raise ReferenceInvalidError(
@@ -88,7 +102,10 @@ def image_platform(conda_platform: str) -> str:
 
 
 def conda_platform(platform: str) -> str:
-    """The conda subdir of an image platform (``linux/amd64`` → ``linux-64``). Raises ReferenceInvalidError."""
+    """Return the conda subdir of an image platform (``linux/amd64`` → ``linux-64``).
+
+    Raises: ReferenceInvalidError if conda has no packages for it.
+    """
     wanted = str(parse_platform(platform))
     for subdir, name in _SUBDIRS.items():
         if name == wanted:

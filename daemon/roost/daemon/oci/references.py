@@ -1,8 +1,7 @@
-"""Names and documents of OCI registries: references, descriptors, manifests, indexes, platforms. Pure.
+"""References to images, and digests. Pure.
 
-Sources: OCI image specification 1.1 (descriptor.md, manifest.md, image-index.md), OCI distribution specification 1.1,
-Docker's reference grammar (distribution/reference) and its rule for what is a host (``splitDockerDomain``), Docker
-image manifest V2 schema 2. Docker's and OCI's types are read alike, since registries hold both.
+Sources: Docker's reference grammar (distribution/reference) and its rule for what is a host (``splitDockerDomain``),
+OCI distribution specification 1.1, OCI image specification 1.1 (descriptor.md).
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}", re.ASCII)
 
 
 class ReferenceInvalidError(InvalidDefinitionError):
-    """Text that names no image."""
+    """Text is not a valid image reference, digest or platform."""
 
     code = "reference-invalid"
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
-    """A repository on a host, and of it a tag, a digest, both (the digest holds) or neither (``latest``)."""
+    """A repository on a host, with a tag, a digest, both (the digest takes precedence) or neither (``latest``)."""
 
     host: str
-    """With the port where one was given."""
+    """With the port, if one is given."""
     repository: str
     tag: str | None = None
     digest: str | None = None
@@ -51,28 +50,28 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tag_or_digest(self) -> str:
-        """What stands behind ``/manifests/``: digest, else tag, else ``latest``."""
+        """Last part of the manifest's URL: the digest, else the tag, else ``latest``."""
         return self.digest or self.tag or DEFAULT_TAG
 
     def with_tag(self, tag: str) -> Reference:
-        """Another tag of the same repository. Raises ReferenceInvalidError."""
+        """Return the reference to ``tag`` in the same repository. Raises: ReferenceInvalidError if it is invalid."""
         if not _TAG.fullmatch(tag):
             raise ReferenceInvalidError(f"{tag!r} is no tag", hint="Up to 128 of A-Z a-z 0-9 _ . and -.")
         return Reference(host=self.host, repository=self.repository, tag=tag)
 
     def with_digest(self, digest: str) -> Reference:
-        """Exactly one document of the same repository. Raises ReferenceInvalidError."""
+        """Return the reference to ``digest`` in the same repository. Raises: ReferenceInvalidError if it is invalid."""
         check_digest(digest)
         return Reference(host=self.host, repository=self.repository, digest=digest)
 
     def __str__(self) -> str:
-        """In full; ``parse_reference`` reads it back as the same."""
+        """Return the complete reference; ``parse_reference`` parses it to an equal one."""
         tag = f":{self.tag}" if self.tag else ""
         return self.name + tag + (f"@{self.digest}" if self.digest else "")
 
 
 def parse_reference(text: str) -> Reference:
-    """What ``docker pull`` would take ``text`` for. Raises ReferenceInvalidError with what is wrong."""
+    """Parse ``text`` as ``docker pull`` does. Raises: ReferenceInvalidError, with the fault, if it is invalid."""
     rest, at, digest = text.partition("@")
     if at:
         check_digest(digest, text)
@@ -85,27 +84,30 @@ def parse_reference(text: str) -> Reference:
     if not _HOST.fullmatch(host):
         raise _invalid(text, f"{host!r} is no host")
     if not _REPOSITORY.fullmatch(repository):
-        raise _invalid(text, _fault_of_repository(repository))
+        raise _invalid(text, _repository_fault(repository))
     if len(repository) > _NAME_LIMIT:
         raise _invalid(text, f"the name is longer than {_NAME_LIMIT} characters")
     return Reference(host=host, repository=repository, tag=tag, digest=digest or None)
 
 
-def _fault_of_repository(repository: str) -> str:
+def _repository_fault(repository: str) -> str:
     if repository != repository.lower():
         return f"repository {repository!r} has upper case letters"
     return f"{repository!r} is no repository" if repository else "no repository is named"
 
 
 def _split_tag(rest: str) -> tuple[str, str | None]:
-    """A colon behind the last slash is a tag's; before it, a port's."""
+    """Split a tag off: a colon after the last slash begins a tag, one before it a port."""
     head, colon, tag = rest.rpartition(":")
     return (head, tag) if colon and "/" not in tag else (rest, None)
 
 
 def split_host(name: str) -> tuple[str, str]:
-    """Host and repository of a name without tag and digest, as Docker tells them apart: the first part is a host
-    where it has a dot, a colon or an upper case letter, or is ``localhost``; else the host is Docker's own."""
+    """Split a name without tag and digest into host and repository.
+
+    Docker's rule: the first part is a host if it has a dot, a colon or an upper case letter, or is ``localhost``; else
+    the host is Docker's own.
+    """
     first, slash, rest = name.partition("/")
     is_host = bool(slash) and (any(c in first for c in ".:[") or first == "localhost" or first != first.lower())
     host, repository = (first, rest) if is_host else (DEFAULT_HOST, name)
@@ -117,7 +119,7 @@ def split_host(name: str) -> tuple[str, str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether ``host`` (with or without port) can only be this machine: such a registry is talked to over http."""
+    """Return whether ``host`` (with or without port) can only be this machine; such registries use plain http."""
     name = re.sub(r":\d+$", "", host).strip("[]").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -128,7 +130,7 @@ def is_loopback(host: str) -> bool:
 
 
 def familiar_name(reference: Reference) -> str:
-    """The short form that people write (``debian:12``)."""
+    """Return the short form that people write (``debian:12``)."""
     name = reference.name
     if reference.host == DEFAULT_HOST:
         # a first part that looks like a host must keep the real one in front
@@ -144,18 +146,28 @@ def _invalid(text: str, fault: str) -> ReferenceInvalidError:
 
 
 def check_digest(digest: str, text: str | None = None) -> str:
-    """``digest`` if it is one (``sha256:`` and 64 lower-case hex digits, or sha512). Raises ReferenceInvalidError."""
-    if not _DIGEST.fullmatch(digest):
+    """Return ``digest`` if it is valid. ``text``: the reference to show in the error.
+
+    Raises: ReferenceInvalidError if it is not.
+    """
+    if not is_digest(digest):
         raise _invalid(text or digest, f"{digest!r} is no digest")
     return digest
 
 
+def is_digest(text: str) -> bool:
+    """Return whether ``text`` is ``sha256:`` and 64 lower-case hex digits, or ``sha512:`` and 128."""
+    return _DIGEST.fullmatch(text) is not None
+
+
 def digest_of(data: bytes) -> str:
-    """``sha256:…`` of ``data``."""
+    """Return ``sha256:…`` of ``data``."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def digest_like(wanted: str, data: bytes) -> str:
-    """The digest of ``data`` by the algorithm that ``wanted`` names; by sha256, which differs from it, where that is
-    none of the specification's."""
-    return "sha512:" + hashlib.sha512(data).hexdigest() if wanted.startswith("sha512:") else digest_of(data)
+def digest_like(expected: str, data: bytes) -> str:
+    """Return the digest of ``data`` by the algorithm of the digest ``expected``.
+
+    An algorithm that is not in the specification gives a sha256, which is never equal to ``expected``.
+    """
+    return "sha512:" + hashlib.sha512(data).hexdigest() if expected.startswith("sha512:") else digest_of(data)

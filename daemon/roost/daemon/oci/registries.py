@@ -1,7 +1,7 @@
-"""Which registries are in force: those of ``config.toml``, and those that ``roost registry add`` put beside them.
+"""The registries in effect: those of ``config.toml``, and those that ``roost registry add`` added.
 
-What was added lies in ``registries.json`` in the root, which only the daemon writes, whole, by rename. The config file
-is its owner's: roost never writes into it.
+Added ones are in ``registries.json`` in the root, which only the daemon writes, completely, by rename. The config file
+belongs to its owner: roost never writes to it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import msgspec
 
 from roost.daemon.config.config import Config
 from roost.daemon.config.schema import RegistriesSettings
-from roost.daemon.locks.artifact import lock_repository
-from roost.daemon.oci.references import is_loopback
+from roost.daemon.oci.references import is_loopback, parse_reference
 from roost.model.errors import InvalidRequestError, LookupFailedError, StoreError
 
 RegistryKind = Literal["workspace", "catalogue"]
 LOCATIONS_FILE = "registries.json"
+_ANY_REPOSITORY = "locks"
+"""A repository name: a location is valid if repositories below it are."""
 
 
 class RegistryFileError(StoreError):
@@ -30,19 +31,23 @@ class RegistryFileError(StoreError):
 
 
 class RegistryLocation(msgspec.Struct, frozen=True, kw_only=True):
-    """One registry: where it is, and what for. ``insecure``: over plain http. ``origin``: who named it."""
+    """Location and purpose of a registry. ``insecure``: over plain http. ``origin``: where it is configured."""
 
     location: str
+    """``HOST[:PORT][/PREFIX]``."""
     kind: RegistryKind
     insecure: bool = False
     origin: Literal["config", "added"] = "added"
 
 
 def normalize_location(text: str) -> str:
-    """``HOST[:PORT][/PREFIX]`` in its one spelling (a name without a host is Docker's). Raises InvalidRequestError."""
+    """Return ``HOST[:PORT][/PREFIX]`` in its canonical spelling; a name without a host is on Docker's registry.
+
+    Raises: InvalidRequestError if ``text`` is not a valid location.
+    """
     bare = text.strip().removeprefix("https://").removeprefix("http://").rstrip("/")
     try:
-        reference = lock_repository(bare)
+        reference = parse_reference(f"{bare}/{_ANY_REPOSITORY}")
     except Exception as error:
         raise InvalidRequestError(
             f"{text!r} names no registry", hint="Write it like registry.example.org/team, without a tag."
@@ -52,32 +57,37 @@ def normalize_location(text: str) -> str:
 
 
 def list_locations(settings: RegistriesSettings, added: tuple[RegistryLocation, ...] = ()) -> list[RegistryLocation]:
-    """The workspace first, then the catalogues, each once."""
+    """Return the workspace first, then the catalogues, each once. ``added``: those whose origin is ``added``."""
     found: dict[tuple[str, str], RegistryLocation] = {}
-    own = {(place.location, place.kind) for place in added}
-    for kind, locations in _named(settings):
-        for text in locations:
+    added_keys = {(each.location, each.kind) for each in added}
+    workspace = (settings.workspace,) if settings.workspace else ()
+    configured: tuple[tuple[RegistryKind, tuple[str, ...]], ...]
+    configured = ("workspace", workspace), ("catalogue", tuple(settings.catalogues))
+    for kind, texts in configured:
+        for text in texts:
             location = normalize_location(text)
             host = location.partition("/")[0]
-            plain = host in settings.insecure or is_loopback(host)
-            origin: Literal["config", "added"] = "added" if (location, kind) in own else "config"
-            found.setdefault(
-                (location, kind), RegistryLocation(location=location, kind=kind, insecure=plain, origin=origin)
+            entry = RegistryLocation(
+                location=location,
+                kind=kind,
+                insecure=host in settings.insecure or is_loopback(host),
+                origin="added" if (location, kind) in added_keys else "config",
             )
+            found.setdefault((location, kind), entry)
     return list(found.values())
 
 
-def _named(settings: RegistriesSettings) -> tuple[tuple[RegistryKind, tuple[str, ...]], ...]:
-    workspace = (settings.workspace,) if settings.workspace else ()
-    return ("workspace", workspace), ("catalogue", tuple(settings.catalogues))
+def find_workspace_location(settings: RegistriesSettings) -> RegistryLocation | None:
+    """Return the workspace's registry, if there is one."""
+    return next((each for each in list_locations(settings) if each.kind == "workspace"), None)
 
 
 def merge_added(config: Config, added: tuple[RegistryLocation, ...]) -> Config:
-    """``config`` with what was added; a workspace that the config file names stays."""
+    """Return ``config`` with the added registries; a workspace in the config file takes precedence."""
     settings = config.settings.registries
-    workspace = next((place.location for place in added if place.kind == "workspace"), None)
-    catalogues = [place.location for place in added if place.kind == "catalogue"]
-    insecure = [place.location.partition("/")[0] for place in added if place.insecure]
+    workspace = next((each.location for each in added if each.kind == "workspace"), None)
+    catalogues = [each.location for each in added if each.kind == "catalogue"]
+    insecure = [each.location.partition("/")[0] for each in added if each.insecure]
     merged = msgspec.structs.replace(
         settings,
         workspace=settings.workspace or workspace,
@@ -88,7 +98,7 @@ def merge_added(config: Config, added: tuple[RegistryLocation, ...]) -> Config:
 
 
 def read_added_locations(root: str) -> tuple[RegistryLocation, ...]:
-    """What was added. Blocks. Raises RegistryFileError."""
+    """Return the added registries. Blocks. Raises: RegistryFileError if the file can't be read."""
     path = os.path.join(root, LOCATIONS_FILE)
     try:
         with open(path, "rb") as file:
@@ -102,7 +112,7 @@ def read_added_locations(root: str) -> tuple[RegistryLocation, ...]:
 
 
 def write_added_locations(root: str, added: tuple[RegistryLocation, ...]) -> None:
-    """Keep ``added``. Blocks."""
+    """Store ``added``. Blocks."""
     descriptor, temporary = tempfile.mkstemp(dir=root, prefix=".registries-")
     try:
         with open(descriptor, "wb") as file:
@@ -116,25 +126,28 @@ def write_added_locations(root: str, added: tuple[RegistryLocation, ...]) -> Non
 
 
 def add_location(
-    settings: RegistriesSettings, added: tuple[RegistryLocation, ...], place: RegistryLocation
+    settings: RegistriesSettings, added: tuple[RegistryLocation, ...], new: RegistryLocation
 ) -> tuple[RegistryLocation, ...]:
-    """``added`` with ``place``. Raises InvalidRequestError where there is a workspace already."""
-    if place.kind == "workspace" and settings.workspace and normalize_location(settings.workspace) != place.location:
+    """Return ``added`` with ``new``. Raises: InvalidRequestError if ``new`` is a second workspace."""
+    if new.kind == "workspace" and settings.workspace and normalize_location(settings.workspace) != new.location:
         raise InvalidRequestError(
             f"The workspace's registry is {settings.workspace}, and there is one only",
             hint="Remove that first (`roost registry remove`, or the config file's workspace).",
         )
-    others = tuple(each for each in added if (each.location, each.kind) != (place.location, place.kind))
-    return (*others, place)
+    others = tuple(each for each in added if (each.location, each.kind) != (new.location, new.kind))
+    return (*others, new)
 
 
 def remove_location(
     settings: RegistriesSettings, added: tuple[RegistryLocation, ...], location: str
 ) -> tuple[RegistryLocation, ...]:
-    """``added`` without ``location``. Raises LookupFailedError, InvalidRequestError for one of the config file."""
+    """Return ``added`` without ``location``.
+
+    Raises: InvalidRequestError if the config file names it; LookupFailedError if there is no such registry.
+    """
     left = tuple(each for each in added if each.location != location)
     if len(left) < len(added):
         return left
-    if any(place.location == location for place in list_locations(settings)):
+    if any(each.location == location for each in list_locations(settings)):
         raise InvalidRequestError(f"{location} is in the config file", hint="Take it out of [registries] there.")
     raise LookupFailedError(f"There is no registry {location}", hint="`roost registry list` shows them.")

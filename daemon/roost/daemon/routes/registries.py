@@ -77,7 +77,7 @@ async def list_registries(call: Call[None]) -> RegistriesResponse:
 async def add_registry(call: Call[AddRegistryRequest]) -> RegistriesResponse:
     work, body = call.app[SERVICES], call.body
     place = RegistryLocation(location=normalize_location(body.location), kind=body.kind, insecure=body.insecure)
-    await work.reloader.change_registries(partial(add_location, place=place))
+    await work.reloader.change_registries(partial(add_location, new=place))
     await work.events.append("registry-added", location=place.location, registry_kind=place.kind)
     return RegistriesResponse(registries=await work.reloader.list_registries())
 

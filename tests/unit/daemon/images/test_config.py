@@ -15,12 +15,11 @@ from roost.daemon.images.config import (
     has_environment,
     image_config,
     image_key,
-    image_manifest,
     no_base,
     packages_told,
 )
 from roost.daemon.layers.grouping import Layer, LayerContent
-from roost.daemon.oci.manifests import DOCKER_LAYER_GZIP, OCI_LAYER_GZIP, Descriptor, parse_manifest
+from roost.daemon.oci.manifests import DOCKER_LAYER_GZIP, OCI_LAYER_GZIP, Descriptor, image_manifest, parse_manifest
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock
 from roost.model.records import VariableChange
 

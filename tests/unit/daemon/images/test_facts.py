@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from roost.daemon.bases.push import PushedImage
+from roost.daemon.bases.registry_images import RegistryImage
 from roost.daemon.config.config import Config
 from roost.daemon.config.schema import ConfigFile, RegistriesSettings
 from roost.daemon.config.source import ConfigSource
@@ -20,8 +20,14 @@ KEY = "sha256:" + "1" * 64
 
 
 async def test_a_registry_that_says_once_which_image_it_has_is_not_asked_again(monkeypatch: pytest.MonkeyPatch):
-    there = PushedImage(reference="reg:5000/team/images:t", digest="sha256:c", manifest_digest="sha256:m")
-    answers: list[Answer[Any]] = [Yes((there, {"org.roost.image": KEY}, 9))]
+    there = RegistryImage(
+        reference="reg:5000/team/images:t",
+        digest="sha256:c",
+        manifest_digest="sha256:m",
+        labels={"org.roost.image": KEY},
+        bytes=9,
+    )
+    answers: list[Answer[Any]] = [Yes(there)]
 
     async def asked(*_: object) -> Answer[Any]:
         return answers.pop() if answers else Unknown(Reason(code="registry-unreachable", message="no"))
@@ -29,7 +35,7 @@ async def test_a_registry_that_says_once_which_image_it_has_is_not_asked_again(m
     monkeypatch.setattr(image_facts, "read_registry_image", asked)
     store: Any = SimpleNamespace(index=None, layout=None)
     engines: Any = SimpleNamespace(config=None)
-    bases: Any = None
+    bases: Any = SimpleNamespace(resolver=None, loader=None)
     settings = ConfigFile(registries=RegistriesSettings(workspace="reg:5000/team"))
     image_probe = ImageProbe(store, engines, bases, ConfigSource(Config(settings=settings)))
     facts = await image_probe._unmade("sha256:" + "d" * 64, "sha256:" + "e" * 64)
