@@ -56,6 +56,30 @@ class Session:
         """Yield the objects of an NDJSON answer. Closing the iterator closes the stream."""
         yield from self._stream(method, lambda: self.daemon.lines(method, target, body))
 
+    def messages(self, target: str, body: Json) -> Generator[Json, None, None]:
+        """POST a request and yield the messages of its stream (``wire.Message``).
+
+        Missing variables are added as by ``request``. Closing the iterator closes the stream.
+        Raises: ClientError if the daemon refuses, or if a message is an error.
+        """
+        while True:
+            try:
+                yield from self._messages_once(target, body)
+            except ClientError as error:
+                completed = add_missing_variables(body, error)
+                if completed is None:
+                    raise
+                body = completed
+            else:
+                return
+
+    def _messages_once(self, target: str, body: Json) -> Generator[Json, None, None]:
+        with closing(self.lines("POST", target, body)) as lines:
+            for message in lines:
+                if message.get("event") == "error":
+                    raise ClientError(message["error"])
+                yield message
+
     def chunks(self, target: str) -> Generator[bytes, None, None]:
         """Yield the bytes of the answer to a GET as they arrive."""
         yield from self._stream("GET", lambda: self.daemon.chunks(target))

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from roost.client import paths
+from roost.client.errors import ClientError
 from roost.client.transport import autostart
 from roost.client.transport.connection import PROTOCOL, AnswerInterruptedError, Daemon
 from roost.client.transport.session import Session
@@ -108,3 +109,31 @@ def test_a_daemon_that_dies_while_it_is_looked_for_is_none(flaky: Flaky):
     assert autostart.find_serving(Daemon(paths.socket_path())) == json.loads(VERSION)
     flaky.dying = True
     assert autostart.find_serving(Daemon(paths.socket_path())) is None
+
+
+def test_a_stream_of_messages_reaches_the_next_daemon_if_this_one_stopped_before(flaky: Flaky) -> None:
+    """A daemon may end between two requests of one command; nothing was asked of it yet."""
+    session, flaky.faults = Session(), 0
+    session._daemon = Daemon("/nonexistent/roost.sock")
+    assert list(session.messages("/v1/builds", {})) == [{"n": 1}, {"n": 2}]
+    assert flaky.asked == ["POST /v1/builds"]
+
+
+def test_an_error_in_a_stream_of_messages_is_raised(flaky: Flaky) -> None:
+    flaky.faults, flaky.body = 0, b'{"event": "plan"}\n{"event": "error", "error": {"code": "solve-failed"}}\n'
+    messages = Session().messages("/v1/builds", {})
+    assert next(messages) == {"event": "plan"}
+    with pytest.raises(ClientError) as caught:
+        next(messages)
+    assert caught.value.code == "solve-failed"
+
+
+def test_a_stream_of_messages_is_asked_for_again_with_the_variables_it_lacked(
+    flaky: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "1")
+    flaky.faults = 0
+    flaky.body = b'{"event": "error", "error": {"code": "variable-missing", "fields": {"variables": ["TOKEN"]}}}\n'
+    with pytest.raises(ClientError):
+        list(Session().messages("/v1/builds", {"what": {}}))
+    assert len(flaky.asked) == 2
