@@ -15,17 +15,33 @@ from roost.client.version import VERSION
 Handler = Callable[[Context], int]
 LAUNCH_COMMANDS = ("run", "exec", "shell")
 TRAILING_COMMAND = ("run", "exec")
+"""Commands whose last arguments are a command line of its own."""
+MODULES = {
+    "execution.launches": ("run", "exec", "shell"),
+    "execution.plans": ("plan", "digest", "lock"),
+    "execution.builds": ("build", "builds"),
+    "execution.runs": ("runs",),
+    "environments.family": ("env",),
+    "administration.images": ("image",),
+    "administration.registries": ("registry",),
+    "environments.curated": ("curated",),
+    "administration.events": ("events",),
+    "administration.cache": ("cache",),
+    "administration.daemon": ("daemon", "doctor"),
+    "completion": ("completion",),
+}
+"""The modules of this package that add the commands, in the order of ``--help``. They are imported by name."""
 
 
-class Formatter(argparse.RawDescriptionHelpFormatter):
-    """Keeps examples as they are written."""
+class ExampleFormatter(argparse.RawDescriptionHelpFormatter):
+    """Leaves examples as they are written."""
 
 
-class Parser(argparse.ArgumentParser):
-    """Its errors are the client's own, so that they look like all others, in JSON too."""
+class CommandParser(argparse.ArgumentParser):
+    """Raises its errors as ClientError, so that they look like all others, in JSON too."""
 
     def error(self, message: str) -> NoReturn:
-        """Raises ``ClientError`` with exit status 2."""
+        """Raises: ClientError with exit status 2."""
         raise usage_error(message[:1].upper() + message[1:], f"See `{self.prog} --help`.")
 
 
@@ -35,8 +51,8 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 def add_command(
     subparsers: Subparsers, name: str, handler: Handler, text: str, example: str
 ) -> argparse.ArgumentParser:
-    """One command with ``--json``, ``-q`` and an example."""
-    parser = _add(subparsers, name, text, example)
+    """Add a command with ``--json``, ``-q`` and an example."""
+    parser = _add_parser(subparsers, name, text, example)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="print results and errors only")
     parser.set_defaults(handler=handler)
@@ -44,57 +60,43 @@ def add_command(
 
 
 def add_family(subparsers: Subparsers, name: str, text: str, example: str) -> Subparsers:
-    """A command that has commands of its own."""
-    return _add(subparsers, name, text, example).add_subparsers(metavar="COMMAND", required=True)
+    """Add a command that has commands of its own."""
+    return _add_parser(subparsers, name, text, example).add_subparsers(metavar="COMMAND", required=True)
 
 
-def _add(subparsers: Subparsers, name: str, text: str, example: str) -> argparse.ArgumentParser:
+def _add_parser(subparsers: Subparsers, name: str, text: str, example: str) -> argparse.ArgumentParser:
     return subparsers.add_parser(
         name,
         help=text,
         description=text,
         epilog=f"Example:\n  {example}",
-        formatter_class=Formatter,
+        formatter_class=ExampleFormatter,
         allow_abbrev=False,
     )
-
-
-MODULES = {
-    "execution.launching": ("run", "exec", "shell"),
-    "execution.planning": ("plan", "digest", "lock"),
-    "execution.building": ("build", "builds"),
-    "execution.history": ("runs",),
-    "environments.environments": ("env",),
-    "services.images": ("image",),
-    "services.registries": ("registry",),
-    "environments.curated": ("curated",),
-    "services.events": ("events", "cache"),
-    "services.daemon": ("daemon", "doctor"),
-    "completion": ("completion",),
-}
-"""Which module of this package adds which commands, in the order of ``--help``."""
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The command line: the part of it that knows ``command``, or the whole. Importing all of it takes longer than
-    most commands do."""
-    parser = Parser(
+    """Return the parser of ``command`` with its siblings of the same module, or of all commands.
+
+    Importing all modules takes longer than most commands do.
+    """
+    parser = CommandParser(
         prog="roost",
         description="Gives every script the environment it asks for.",
         epilog="Example:\n  roost run train.py",
-        formatter_class=Formatter,
+        formatter_class=ExampleFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    parser.add_argument("--version", action=_VersionAction, nargs=0, help="print the version")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    known = [module for module, commands in MODULES.items() if command in commands]
-    for module in known or MODULES:
+    needed = [module for module, commands in MODULES.items() if command in commands]
+    for module in needed or MODULES:
         import_module(f"roost.client.cli.{module}").add(subparsers)
     return parser
 
 
-class _Version(argparse.Action):
-    """Prints it and ends."""
+class _VersionAction(argparse.Action):
+    """Prints the version and exits."""
 
     def __call__(self, parser: argparse.ArgumentParser, *ignored: object) -> None:
         print(f"roost {VERSION}")
@@ -102,8 +104,10 @@ class _Version(argparse.Action):
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The options; raises ``SystemExit`` as argparse does. What follows the first word that is no option of ``run`` or
-    ``exec`` is the command's, whatever it looks like."""
+    """Parse a command line; ``command`` of the result holds the trailing command of ``run`` and ``exec``.
+
+    Raises: SystemExit after ``--help`` and ``--version`` or without arguments; ClientError for wrong usage.
+    """
     parser = build_parser(arguments[0] if arguments else None)
     if not arguments:
         parser.print_help(sys.stderr)
@@ -117,8 +121,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def split_command(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """roost's own words, and the command."""
-    valued = _valued_options(_parser_of(parser, arguments[0]))
+    """Split the arguments of ``run`` and ``exec`` into roost's own and the trailing command.
+
+    The command begins at ``--`` or at the first word that is neither an option nor the value of one. Whatever follows
+    belongs to the command, even if it looks like an option.
+    """
+    actions = commands_of(parser)[arguments[0]]._actions
+    valued_options = {name for action in actions if action.nargs != 0 for name in action.option_strings}
     position = 1
     while position < len(arguments):
         word = arguments[position]
@@ -126,21 +135,13 @@ def split_command(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> 
             return list(arguments[:position]), list(arguments[position + 1 :])
         if not word.startswith("-") or word == "-":
             break
-        position += 2 if word in valued else 1
+        position += 2 if word in valued_options else 1
     return list(arguments[:position]), list(arguments[position:])
 
 
 def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """The commands right below ``parser``."""
+    """Return the commands directly below ``parser``."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             return dict(action.choices)
     return {}
-
-
-def _parser_of(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
-    return commands_of(parser)[name]
-
-
-def _valued_options(parser: argparse.ArgumentParser) -> set[str]:
-    return {name for action in parser._actions if action.nargs != 0 for name in action.option_strings}

@@ -1,4 +1,4 @@
-"""WHAT to run in: the same options on every command that needs an environment."""
+"""Options that select an environment: the same on every command that needs one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from roost.client.cli.context import Context
 from roost.client.errors import usage_error
 
 
-def add_what(parser: argparse.ArgumentParser, *, many_targets: bool = False, results: bool = True) -> None:
-    """The options of CONTRACT's WHAT. Without ``results``: a definition only, and none of what was made of it."""
+def add_selector_options(
+    parser: argparse.ArgumentParser, *, many_targets: bool = False, definition_only: bool = False
+) -> None:
+    """Add the options of WHAT. ``definition_only``: without those that select a target or an earlier result."""
     group = parser.add_argument_group("WHAT", "without -e, -f and --image: the nearest environment file upwards")
     one = group.add_mutually_exclusive_group()
     one.add_argument("-e", "-n", dest="environment", metavar="NAME[:VERSION|@LABEL]", help="a registered environment")
     one.add_argument("-f", dest="file", metavar="PATH", help="an environment file, or a folder with one")
     one.add_argument("--image", metavar="REF", help="a container image that brings its own Python")
-    if not results:
+    if definition_only:
         parser.set_defaults(generation=None, lock=None, ignore_image=False)
         return
     group.add_argument("--generation", type=int, metavar="N", help="an older result of it, by its number")
@@ -30,36 +32,36 @@ def add_what(parser: argparse.ArgumentParser, *, many_targets: bool = False, res
     group.add_argument("-t", dest="target", metavar="TARGET", help="where it shall run (auto)", **action)
 
 
-def what(context: Context, command: Sequence[str] = ()) -> dict[str, Any]:
-    """``wire.What`` of the options, without what is not said."""
+def build_selector(context: Context, command: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the ``wire.EnvironmentSelector`` of the options, without empty fields."""
     options = context.options
-    said = {
-        "cwd": utf8(working_folder(), "The working folder"),
-        "file": utf8(options.file, "-f") if options.file is not None else None,
+    fields = {
+        "cwd": require_utf8(working_folder(), "The working folder"),
+        "file": require_utf8(options.file, "-f") if options.file is not None else None,
         "environment": options.environment,
         "image": options.image,
         "generation": options.generation,
         "lock": options.lock,
-        "command": [readable(word) for word in command],
+        "command": [replace_undecodable(word) for word in command],
     }
-    result = {name: value for name, value in said.items() if value not in (None, [])}
-    return {**result, "ignore_image": True} if options.ignore_image else result
+    selector = {name: value for name, value in fields.items() if value not in (None, [])}
+    return {**selector, "ignore_image": True} if options.ignore_image else selector
 
 
-def utf8(text: str, name: str) -> str:
-    """``text``, which goes over the wire as it is. Raises ``ClientError`` where its bytes are no UTF-8."""
-    if readable(text) != text:
-        raise usage_error(f"{name} is no UTF-8: {readable(text)}", "Rename it.")
+def require_utf8(text: str, name: str) -> str:
+    """Return ``text``, which the wire carries unchanged. Raises: ClientError if its bytes are not UTF-8."""
+    if replace_undecodable(text) != text:
+        raise usage_error(f"{name} is no UTF-8: {replace_undecodable(text)}", "Rename it.")
     return text
 
 
-def readable(text: str) -> str:
-    """``text`` for people: bytes that are no UTF-8 show as replacement characters."""
+def replace_undecodable(text: str) -> str:
+    """Return ``text`` with replacement characters for bytes that are not UTF-8."""
     return os.fsencode(text).decode("utf-8", "replace")
 
 
 def working_folder() -> str:
-    """Raises ``ClientError`` where it was removed meanwhile."""
+    """Return the working folder. Raises: ClientError if it no longer exists."""
     try:
         return os.getcwd()
     except FileNotFoundError as error:

@@ -12,9 +12,9 @@ import pytest
 
 from roost.client.cli import main
 from roost.client.cli.context import Context
-from roost.client.cli.execution import planning
+from roost.client.cli.execution import plans
 from roost.client.cli.parser import MODULES, build_parser, commands_of, parse, split_command
-from roost.client.cli.selector import what
+from roost.client.cli.selector import build_selector
 from roost.client.errors import ClientError
 from roost.wire.plans import EnvironmentSelector
 
@@ -60,7 +60,7 @@ WANTED = ["run", "exec", "shell", "plan", "build", "digest", "lock"]
 def test_what_is_the_same_everywhere_and_fits_the_wire(command):
     said = ["-f", "x.yml", "--generation", "3", "--lock", "sha256:1", "--ignore-image", "-t", "local"]
     options = parse([command, *said, *(["--", "c"] if command in ("run", "exec") else [])])
-    asked = what(Context(options), ["c"])
+    asked = build_selector(Context(options), ["c"])
     struct = msgspec.convert(asked, EnvironmentSelector)
     assert struct == EnvironmentSelector(
         cwd=os.getcwd(), file="x.yml", generation=3, lock="sha256:1", ignore_image=True, command=["c"]
@@ -112,15 +112,15 @@ def test_help_ends_well_and_nothing_at_all_does_not(capsys):
     ],
 )
 def test_the_name_of_a_lock_tells_its_format(output: str | None, found: str) -> None:
-    assert planning._format(None, output) == found
-    assert planning._format("pixi", output) == "pixi"
+    assert plans._lock_format(None, output) == found
+    assert plans._lock_format("pixi", output) == "pixi"
 
 
 @pytest.mark.parametrize("output", ["x.bogus", "lock", "uv.lock", "conda-lock.yml.bak"])
 def test_a_name_that_tells_no_format_is_refused(output: str) -> None:
     with pytest.raises(ClientError, match="tells no format"):
-        planning._format(None, output)
-    assert planning._format("explicit", output) == "explicit"
+        plans._lock_format(None, output)
+    assert plans._lock_format("explicit", output) == "explicit"
 
 
 def test_a_part_of_the_command_line_is_that_part_of_the_whole() -> None:

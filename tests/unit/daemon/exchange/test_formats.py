@@ -11,6 +11,6 @@ from roost.wire.exchange import ExportFormat
 
 def test_every_place_knows_the_same_formats():
     assert set(get_args(ExportFormat)) == set(exchange.FORMATS) == set(EXPORT_FORMATS)
-    assert set(exchange.FOLDERS) == {name for name, format in EXPORT_FORMATS.items() if format.folder}
-    for file, format in exchange.BY_NAME.items():
+    assert set(exchange.FOLDER_FORMATS) == {name for name, format in EXPORT_FORMATS.items() if format.folder}
+    for file, format in exchange.FORMATS_BY_NAME.items():
         assert file.replace(".yaml", ".yml") == EXPORT_FORMATS[format].file

@@ -8,16 +8,16 @@ import sys
 from typing import Any
 
 from roost.client.cli.context import Context
-from roost.client.cli.environments.changes import as_before
+from roost.client.cli.environments.registration import format_registered
 from roost.client.cli.parser import Subparsers, add_command
-from roost.client.cli.selector import add_what, utf8, what, working_folder
+from roost.client.cli.selector import add_selector_options, build_selector, require_utf8, working_folder
 from roost.client.errors import usage_error
 from roost.client.transport.variables import conda_variables
 
 Json = dict[str, Any]
 FORMATS = ("azure", "azure-v2", "conda", "conda-builds", "conda-lock", "explicit", "pixi", "requirements", "roost")
-FOLDERS = ("azure", "azure-v2")
-BY_NAME = {
+FOLDER_FORMATS = ("azure", "azure-v2")
+FORMATS_BY_NAME = {
     "environment.yml": "conda",
     "environment.yaml": "conda",
     "conda-lock.yml": "conda-lock",
@@ -26,16 +26,11 @@ BY_NAME = {
     "explicit.txt": "explicit",
     "roost.toml": "roost",
 }
-"""What a file's name says of its format."""
+"""The format by the file's name."""
 
 
 def add(family: Subparsers) -> None:
-    """The two commands."""
-    _add_import(family)
-    _add_export(family)
-
-
-def _add_import(family: Subparsers) -> None:
+    """Add ``env import`` and ``env export``."""
     about = "Register what a file, folder, archive or conda environment holds; nothing of it is run."
     command = add_command(family, "import", import_command, about, "roost env import saved_environment/ --name train")
     command.add_argument("path", nargs="?", metavar="PATH", help="a file, a folder, or a .tar or .zip archive")
@@ -44,9 +39,6 @@ def _add_import(family: Subparsers) -> None:
     command.add_argument("--exact", action="store_true", help=exact)
     command.add_argument("--name", metavar="NAME", help="else as the file says, or as its folder is called")
     command.add_argument("--label", action="append", default=[], metavar="LABEL", help="put a label on it")
-
-
-def _add_export(family: Subparsers) -> None:
     about = "Write an environment in another tool's format; what that can't say is warned about."
     example = "roost env export train:3 --format conda-lock -o conda-lock.yml"
     command = add_command(family, "export", export_command, about, example)
@@ -57,7 +49,7 @@ def _add_export(family: Subparsers) -> None:
     )
     command.add_argument("--platform", metavar="P", help="of formats made of a lock: such as linux-64 or osx-arm64")
     command.add_argument("--force", action="store_true", help="overwrite files that are there")
-    add_what(command)
+    add_selector_options(command)
 
 
 def import_command(context: Context) -> int:
@@ -66,11 +58,15 @@ def import_command(context: Context) -> int:
         raise usage_error("Name one thing to import: PATH, or --prefix.", "As in: roost env import environment.yml")
     if options.exact and options.prefix is None:
         raise usage_error("--exact goes with --prefix.", "A file says itself how exact it is.")
-    request: Json = {"cwd": utf8(working_folder(), "The working folder"), "name": options.name, "labels": options.label}
+    request: Json = {
+        "cwd": require_utf8(working_folder(), "The working folder"),
+        "name": options.name,
+        "labels": options.label,
+    }
     if options.path is not None:
-        request["path"] = utf8(options.path, "PATH")
+        request["path"] = require_utf8(options.path, "PATH")
     else:
-        prefix = utf8(options.prefix, "--prefix")
+        prefix = require_utf8(options.prefix, "--prefix")
         request.update({"prefix": prefix, "exact": options.exact, "environ": conda_variables()})
     answer = context.request("POST", "/v1/imports", {key: value for key, value in request.items() if value is not None})
     context.note_warnings(answer.get("warnings", []))
@@ -78,29 +74,27 @@ def import_command(context: Context) -> int:
         context.print_json(answer)
         return 0
     context.note(f"read {answer['source']} ({answer['format']})")
-    environment = answer["environment"]
-    version = f"{environment['name']}:{environment['version']}"
-    context.print(version + as_before(answer))
+    context.print(format_registered(answer))
     return 0
 
 
 def export_command(context: Context) -> int:
     options = context.options
     if options.reference is not None:
-        named = (options.environment, options.file, options.image)
-        if any(value is not None for value in named):
+        others = (options.environment, options.file, options.image)
+        if any(value is not None for value in others):
             raise usage_error("NAME and -e, -f or --image each name an environment.", "Give one of them.")
         options.environment = options.reference
-    format = _format(options)
-    request = {"what": what(context), "format": format, "platform": options.platform}
+    format = _export_format(options)
+    request = {"what": build_selector(context), "format": format, "platform": options.platform}
     answer = context.request("POST", "/v1/exports", {key: value for key, value in request.items() if value is not None})
     context.note_warnings(answer.get("warnings", []))
     if options.output in (None, "-"):
-        _print(context, answer)
+        _print_export(context, answer)
         return 0
-    from roost.client.export_files import write_export  # with what it needs to stage files
+    from roost.client.export_files import write_export  # imports tempfile, which only a written export needs
 
-    written = write_export(answer, utf8(options.output, "-o"), force=options.force)
+    written = write_export(answer, require_utf8(options.output, "-o"), force=options.force)
     if context.json:
         context.print_json({**answer, "written": written})
     else:
@@ -109,17 +103,18 @@ def export_command(context: Context) -> int:
     return 0
 
 
-def _format(options: argparse.Namespace) -> str:
+def _export_format(options: argparse.Namespace) -> str:
+    """Return the format of ``--format``, else of the file's name. Raises: ClientError if there is none."""
     output = options.output
-    told = options.format or BY_NAME.get(os.path.basename(output or ""))
-    if told is None:
+    chosen = options.format or FORMATS_BY_NAME.get(os.path.basename(output or ""))
+    if chosen is None:
         raise usage_error("No format is named.", f"Name one with --format: {', '.join(FORMATS)}.")
-    if told in FOLDERS and output in (None, "-") and not options.json:
-        raise usage_error(f"The format {told} is a folder.", "Name one with -o, as in -o saved_environment.")
-    return str(told)
+    if chosen in FOLDER_FORMATS and output in (None, "-") and not options.json:
+        raise usage_error(f"The format {chosen} is a folder.", "Name one with -o, as in -o saved_environment.")
+    return str(chosen)
 
 
-def _print(context: Context, answer: Json) -> None:
+def _print_export(context: Context, answer: Json) -> None:
     if context.json:
         context.print_json(answer)
         return

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from roost.client.cli.context import Context
+from roost.client.cli.paging import MAX_ROWS, row_limit
 from roost.client.cli.parser import Subparsers, add_command
 from roost.client.errors import usage_error
 from roost.client.terminal.text import format_count, format_table, format_time, short_digest
@@ -18,13 +18,11 @@ ABOUT = """What holds a package: environments, generations, images, prefixes and
 Versions are said as conda or pip say them, and looked for among conda's packages and pip's. A project may have another
 name in each: conda's pytorch is pip's torch, so ask for both. An environment that was never solved holds nothing yet.
 """
-MANY = 10**9
-PAGE = 1000
-"""Rows that the daemon tells in one answer."""
+MAX_LIMIT = 10**9
 
 
 def add(family: Subparsers) -> None:
-    """``env who``."""
+    """Add ``env who``."""
     parser = add_command(family, "who", who_command, "Where a package is used.", "roost env who 'pillow>=9,<10.0.1'")
     parser.description = ABOUT
     parser.add_argument("package", metavar="PACKAGE[SPEC]")
@@ -32,49 +30,46 @@ def add(family: Subparsers) -> None:
     for kind in ("conda", "pip"):
         about = f"{kind}'s packages only"
         one.add_argument(f"--{kind}", dest="kind", action="store_const", const=kind, help=about)
-    parser.add_argument("--limit", type=_limit, default=100, metavar="N", help="list so many of each at most (100)")
-
-
-def _limit(text: str) -> int:
-    if not text.isdecimal() or not text.isascii() or not 1 <= int(text) <= MANY:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 to {MANY}")
-    return int(text)
+    limit = "list so many of each at most (100)"
+    parser.add_argument("--limit", type=row_limit(MAX_LIMIT), default=100, metavar="N", help=limit)
 
 
 def who_command(context: Context) -> int:
-    """0 whether or not anything holds it."""
+    """Return 0 whether or not the package is used."""
     options = context.options
     if not options.package.strip():
         raise usage_error("The package has no name.", "Write something like 'numpy<1.26.4'.")
-    answer = _answer(context, min(options.limit, PAGE))
+    answer = _request_uses(context, min(options.limit, MAX_ROWS))
     for kind in TABLES:
-        _complete(context, answer, kind)
-    context.print_json(answer) if context.json else context.print("\n".join(_lines(answer)))
+        _request_rest(context, answer, kind)
+    context.print_json(answer) if context.json else context.print("\n".join(_use_lines(answer)))
     return 0
 
 
-def _answer(context: Context, limit: int, **place: str) -> Json:
+def _request_uses(context: Context, limit: int, **page: str) -> Json:
     options = context.options
-    world = {"kind": options.kind} if options.kind else {}
-    query = {"package": options.package, "limit": limit, **world, **place}
+    kind = {"kind": options.kind} if options.kind else {}
+    query = {"package": options.package, "limit": limit, **kind, **page}
     return context.request("GET", f"/v1/who?{urlencode(query)}")
 
 
-def _complete(context: Context, answer: Json, kind: str) -> None:
-    """As many of a kind as are asked for, page by page."""
+def _request_rest(context: Context, answer: Json, kind: str) -> None:
+    """Request the rest of a kind, page by page, up to the limit."""
     rows = answer[kind]
     while kind in answer["next"] and len(rows) < context.options.limit:
-        limit = min(PAGE, context.options.limit - len(rows))
-        page = _answer(context, limit, listed=kind, before=answer["next"].pop(kind))
-        rows += page[kind]
-        answer["next"] |= page["next"]
+        limit = min(MAX_ROWS, context.options.limit - len(rows))
+        following = _request_uses(context, limit, listed=kind, before=answer["next"].pop(kind))
+        rows += following[kind]
+        answer["next"] |= following["next"]
 
 
-def _lines(answer: Json) -> list[str]:
+def _use_lines(answer: Json) -> list[str]:
     counts = answer["counts"]
     if not counts["locks"]:
-        return _nothing(answer)
-    lines = [f"{answer['package']} is in {_counted(counts)}"]
+        nothing = [f"nothing here contains {answer['package']}"]
+        others = [f"  of that name there are: {_packages_text(answer['others'][:10])}"] if answer["others"] else []
+        return nothing + others
+    lines = [f"{answer['package']} is in {_counts_text(counts)}"]
     for kind, (heads, row) in TABLES.items():
         if answer[kind]:
             lines += ["", format_table(heads, map(row, answer[kind]))]
@@ -83,57 +78,49 @@ def _lines(answer: Json) -> list[str]:
     return lines
 
 
-def _counted(counts: Json) -> str:
-    generations = f"{format_count(counts['generations'], 'generation')} ({counts['current_generations']} current)"
-    others = [format_count(counts[f"{noun}s"], noun) for noun in ("environment", "image")]
-    prefixes, runs = format_count(counts["prefixes"], "prefix"), format_count(counts["runs"], "run")
-    return ", ".join([others[0], generations, others[1], prefixes, runs])
+def _counts_text(counts: Json) -> str:
+    parts = [
+        format_count(counts["environments"], "environment"),
+        f"{format_count(counts['generations'], 'generation')} ({counts['current_generations']} current)",
+        format_count(counts["images"], "image"),
+        format_count(counts["prefixes"], "prefix"),
+        format_count(counts["runs"], "run"),
+    ]
+    return ", ".join(parts)
 
 
-def _nothing(answer: Json) -> list[str]:
-    lines = [f"nothing here contains {answer['package']}"]
-    if answer["others"]:
-        lines.append(f"  of that name there are: {_said(answer['others'][:10])}")
-    return lines
-
-
-def _said(packages: Sequence[Json]) -> str:
+def _packages_text(packages: Sequence[Json]) -> str:
     return ", ".join(dict.fromkeys(f"{each['name']} {each['version']} ({each['kind']})" for each in packages))
 
 
-def _environment(row: Json) -> tuple[object, ...]:
-    archived = " (archived)" if row["archived"] else ""
-    return f"{row['name']}:{row['version']}{archived}", _said(row["packages"]), "yes" if row["current"] else "no"
+def _environment_row(row: Json) -> tuple[object, ...]:
+    version = f"{row['name']}:{row['version']}{' (archived)' if row['archived'] else ''}"
+    return version, _packages_text(row["packages"]), "yes" if row["current"] else "no"
 
 
-def _generation(row: Json) -> tuple[object, ...]:
+def _generation_row(row: Json) -> tuple[object, ...]:
     number = f"{row['number']}{' (current)' if row['current'] else ''}"
     platform = row["platform"] + (", this machine only" if row["host"] else "")
-    return (
-        short_digest(row["definition_digest"]),
-        platform,
-        number,
-        short_digest(row["lock_digest"]),
-        _said(row["packages"]),
-    )
+    definition, lock = short_digest(row["definition_digest"]), short_digest(row["lock_digest"])
+    return definition, platform, number, lock, _packages_text(row["packages"])
 
 
-def _image(row: Json) -> tuple[object, ...]:
-    return row["name"], short_digest(row["config_digest"]), _said(row["packages"]), " ".join(row["places"])
+def _image_row(row: Json) -> tuple[object, ...]:
+    return row["name"], short_digest(row["config_digest"]), _packages_text(row["packages"]), " ".join(row["places"])
 
 
-def _prefix(row: Json) -> tuple[object, ...]:
-    return row["path"], _said(row["packages"]), format_time(row["last_used"])
+def _prefix_row(row: Json) -> tuple[object, ...]:
+    return row["path"], _packages_text(row["packages"]), format_time(row["last_used"])
 
 
-def _run(row: Json) -> tuple[object, ...]:
-    return row["id"], row["state"], row["environment"], _said(row["packages"]), format_time(row["created"])
+def _run_row(row: Json) -> tuple[object, ...]:
+    return row["id"], row["state"], row["environment"], _packages_text(row["packages"]), format_time(row["created"])
 
 
 TABLES = {
-    "environments": (("ENVIRONMENT", "PACKAGE", "CURRENT"), _environment),
-    "generations": (("DEFINITION", "PLATFORM", "GENERATION", "LOCK", "PACKAGE"), _generation),
-    "images": (("IMAGE", "DIGEST", "PACKAGE", "REGISTRIES"), _image),
-    "prefixes": (("PREFIX", "PACKAGE", "LAST USED"), _prefix),
-    "runs": (("RUN", "STATE", "ENVIRONMENT", "PACKAGE", "CREATED"), _run),
+    "environments": (("ENVIRONMENT", "PACKAGE", "CURRENT"), _environment_row),
+    "generations": (("DEFINITION", "PLATFORM", "GENERATION", "LOCK", "PACKAGE"), _generation_row),
+    "images": (("IMAGE", "DIGEST", "PACKAGE", "REGISTRIES"), _image_row),
+    "prefixes": (("PREFIX", "PACKAGE", "LAST USED"), _prefix_row),
+    "runs": (("RUN", "STATE", "ENVIRONMENT", "PACKAGE", "CREATED"), _run_row),
 }

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from roost.client.cli.environments.changes import change_lines, lock_lines, summary
+from roost.client.cli.environments.changes import change_lines, lock_lines, summarize_changes
 
 CHANGES = [
     {"field": "conda.dependencies[1]", "before": "numpy=1.26", "after": "numpy=2.1"},
@@ -46,10 +46,10 @@ def test_what_stands_in_the_place_of_another_thing_came_and_that_went() -> None:
 
 
 def test_a_summary_is_short_and_keeps_the_values_of_settings_to_itself() -> None:
-    assert summary(CHANGES[:1] + CHANGES[3:]) == "conda.dependencies: numpy=1.26 -> numpy=2.1; variables.A"
-    assert summary(CHANGES).endswith("; and 1 more")
-    assert summary([]) == "nothing"
-    assert summary(None) == " "
+    assert summarize_changes(CHANGES[:1] + CHANGES[3:]) == "conda.dependencies: numpy=1.26 -> numpy=2.1; variables.A"
+    assert summarize_changes(CHANGES).endswith("; and 1 more")
+    assert summarize_changes([]) == "nothing"
+    assert summarize_changes(None) == " "
 
 
 def test_packages_in_columns_below_their_counts() -> None:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from roost.client.cli.environments import where_used
+from roost.client.cli.paging import MAX_ROWS, row_limit
 
 KINDS = ("environments", "generations", "images", "prefixes", "runs")
 
@@ -42,8 +43,8 @@ class Daemon:
 )
 def test_as_many_as_are_asked_for(there: int, wanted: int, limits: list[int], more: bool) -> None:
     daemon: Any = Daemon(there, wanted)
-    answer = where_used._answer(daemon, min(wanted, where_used.PAGE))
-    where_used._complete(daemon, answer, "environments")
+    answer = where_used._request_uses(daemon, min(wanted, MAX_ROWS))
+    where_used._request_rest(daemon, answer, "environments")
     assert answer["environments"] == list(range(min(there, wanted)))
     assert daemon.limits == limits
     assert ("environments" in answer["next"]) is more
@@ -52,4 +53,4 @@ def test_as_many_as_are_asked_for(there: int, wanted: int, limits: list[int], mo
 @pytest.mark.parametrize("text", ["0", "-1", "x", "1" * 20, "²"])
 def test_what_is_no_limit_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="expected a number"):
-        where_used._limit(text)
+        row_limit(where_used.MAX_LIMIT)(text)

@@ -1,4 +1,4 @@
-"""``plan``, ``digest`` and ``lock``: what would happen, and why. They change nothing."""
+"""``plan``, ``digest`` and ``lock``: what would happen, and why. They build nothing."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from typing import Any
 
 from roost.client.cli.context import Context
 from roost.client.cli.parser import Subparsers, add_command
-from roost.client.cli.selector import add_what, what
+from roost.client.cli.selector import add_selector_options, build_selector
 from roost.client.errors import usage_error
 from roost.client.terminal.text import format_duration, format_size, paint
 
 Json = dict[str, Any]
-FORMATS = {".yml": "conda-lock", ".yaml": "conda-lock", ".txt": "explicit", "pixi.lock": "pixi"}
-"""What a lock is written as, by the file's extension or name."""
+LOCK_FORMATS = {".yml": "conda-lock", ".yaml": "conda-lock", ".txt": "explicit", "pixi.lock": "pixi"}
+"""The format of a lock by the file's extension or name."""
 
 
 def add(subparsers: Subparsers) -> None:
-    """The three commands."""
+    """Add ``plan``, ``digest`` and ``lock``."""
     plan = add_command(
         subparsers, "plan", plan_command, "The decision for each target; changes nothing.", "roost plan -t local"
     )
-    add_what(plan, many_targets=True)
+    add_selector_options(plan, many_targets=True)
     plan.add_argument("--solve", action="store_true", help="solve if no lock is known, to say what would be built")
-    shown = add_command(
+    digest = add_command(
         subparsers,
         "digest",
         digest_command,
         "The definition digest and what went into it.",
         "roost digest -f environment.yml",
     )
-    add_what(shown)
-    shown.add_argument("--canonical", action="store_true", help="print the canonical form, which is what is digested")
+    add_selector_options(digest)
+    digest.add_argument("--canonical", action="store_true", help="print the canonical form, which is what is digested")
     lock = add_command(
         subparsers, "lock", lock_command, "The lock, in a format of other tools.", "roost lock -o conda-lock.yml"
     )
-    add_what(lock)
+    add_selector_options(lock)
     lock.add_argument("--platform", metavar="P", help="such as linux-64, osx-arm64 or linux-64+cuda12")
     lock.add_argument(
         "--format", choices=("conda-lock", "pixi", "explicit"), help="without it, told by the file's name"
@@ -47,7 +47,7 @@ def add(subparsers: Subparsers) -> None:
 
 
 def plan_command(context: Context) -> int:
-    request: Json = {"what": what(context), "targets": context.options.target or ["auto"]}
+    request: Json = {"what": build_selector(context), "targets": context.options.target or ["auto"]}
     request.update({"solve": True} if context.options.solve else {})
     answer = context.request("POST", "/v1/plans", request)
     context.note_source(answer.get("source"))
@@ -58,38 +58,34 @@ def plan_command(context: Context) -> int:
     for plan in answer["plans"]:
         context.print("\n".join(_plan_lines(plan)))
     context.print(f"definition  {answer['definition_digest']}")
-    managed = all(plan["action"] == "use-interpreter" for plan in answer["plans"])
-    unlocked = "none: roost installs nothing" if managed else "not known yet"
-    context.print(f"lock        {answer['lock_digest'] or unlocked}")
+    is_user_managed = all(plan["action"] == "use-interpreter" for plan in answer["plans"])
+    no_lock = "none: roost installs nothing" if is_user_managed else "not known yet"
+    context.print(f"lock        {answer['lock_digest'] or no_lock}")
     return 0
 
 
 def _plan_lines(plan: Json) -> Iterator[str]:
     artifact = plan.get("artifact") or {}
-    place = artifact.get("path") or artifact.get("reference")
+    location = artifact.get("path") or artifact.get("reference")
     action = paint(plan["action"], "bold", sys.stdout)
-    yield f"{plan['target']} ({plan['platform']}): {action}" + (f" {place}" if place else "")
+    yield f"{plan['target']} ({plan['platform']}): {action}" + (f" {location}" if location else "")
     for reason in plan["reasons"]:
         yield f"  why    {reason['message']} [{reason['code']}]"
     for step in plan["steps"]:
-        known = [format_duration(step["seconds"])] if step.get("seconds") is not None else []
-        known += [format_size(step["bytes"])] if step.get("bytes") is not None else []
-        yield f"  step   {step['kind']}" + (f" ({', '.join(known)})" if known else "")
-    yield from _nearest_lines(plan.get("nearest"))
-
-
-def _nearest_lines(nearest: Json | None) -> Iterator[str]:
-    if nearest is None:
-        return
-    place = nearest.get("source") or nearest.get("name")
-    yield f"  near   {nearest['definition_digest']}" + (f" ({place})" if place else "") + ", which differs in"
-    for difference in nearest["differences"]:
-        before, after = (json.dumps(difference.get(key), ensure_ascii=False) for key in ("before", "after"))
-        yield f"           {difference['field']}: {before} -> {after}"
+        estimates = [format_duration(step["seconds"])] if step.get("seconds") is not None else []
+        estimates += [format_size(step["bytes"])] if step.get("bytes") is not None else []
+        yield f"  step   {step['kind']}" + (f" ({', '.join(estimates)})" if estimates else "")
+    nearest = plan.get("nearest")
+    if nearest is not None:
+        origin = nearest.get("source") or nearest.get("name")
+        yield f"  near   {nearest['definition_digest']}" + (f" ({origin})" if origin else "") + ", which differs in"
+        for difference in nearest["differences"]:
+            before, after = (json.dumps(difference.get(key), ensure_ascii=False) for key in ("before", "after"))
+            yield f"           {difference['field']}: {before} -> {after}"
 
 
 def digest_command(context: Context) -> int:
-    answer = context.request("POST", "/v1/digests", {"what": what(context)})
+    answer = context.request("POST", "/v1/digests", {"what": build_selector(context)})
     context.note_warnings(answer.get("warnings", []))
     if context.json:
         context.print_json(answer)
@@ -105,8 +101,8 @@ def _digest_lines(answer: Json) -> Iterator[str]:
     source = answer.get("source") or {}
     if source.get("path"):
         yield f"  read   {source['path']} ({source.get('format')})"
-    for found in answer.get("inputs", []):
-        yield f"  input  {found['path']} {found['digest']}"
+    for each in answer.get("inputs", []):
+        yield f"  input  {each['path']} {each['digest']}"
     for name, value in sorted(answer["canonical"].items()):
         if value not in (None, [], {}, ""):
             yield f"  {name} = {json.dumps(value, ensure_ascii=False)}"
@@ -114,11 +110,11 @@ def _digest_lines(answer: Json) -> Iterator[str]:
 
 def lock_command(context: Context) -> int:
     options = context.options
-    request: Json = {"what": what(context), "format": _format(options.format, options.output)}
+    request: Json = {"what": build_selector(context), "format": _lock_format(options.format, options.output)}
     request.update({"platform": options.platform} if options.platform else {})
     answer = context.request("POST", "/v1/locks", request)
     if options.output:
-        _write(options.output, answer["text"])
+        _write_lock(options.output, answer["text"])
         context.note(f"wrote {options.output} ({answer['lock_digest']})")
     if context.json:
         context.print_json(answer)
@@ -127,12 +123,16 @@ def lock_command(context: Context) -> int:
     return 0
 
 
-def _format(named: str | None, output: str | None) -> str:
-    """What is asked for, else what the file's name tells; what is no plain file (``/dev/stdout``) has no such name."""
-    if named or output is None or (os.path.exists(output) and not os.path.isfile(output)):
-        return named or "conda-lock"
+def _lock_format(requested: str | None, output: str | None) -> str:
+    """Return the requested format, else the one of the file's name, else conda-lock.
+
+    The name of anything but a plain file (``/dev/stdout``) says nothing.
+    Raises: ClientError if the name has no format.
+    """
+    if requested or output is None or (os.path.exists(output) and not os.path.isfile(output)):
+        return requested or "conda-lock"
     name = os.path.basename(output).lower()
-    found = FORMATS.get(name) or FORMATS.get(os.path.splitext(name)[1])
+    found = LOCK_FORMATS.get(name) or LOCK_FORMATS.get(os.path.splitext(name)[1])
     if found is None:
         raise usage_error(
             f"-o {output}: the name tells no format.",
@@ -141,7 +141,7 @@ def _format(named: str | None, output: str | None) -> str:
     return found
 
 
-def _write(path: str, text: str) -> None:
+def _write_lock(path: str, text: str) -> None:
     try:
         with open(path, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)

@@ -1,4 +1,4 @@
-"""``registry``: where locks and images are shared."""
+"""``registry``: the registries in which locks and images are shared."""
 
 from __future__ import annotations
 
@@ -10,82 +10,85 @@ from roost.client.cli.parser import Subparsers, add_command, add_family
 from roost.client.terminal.text import format_table
 
 Json = dict[str, Any]
-UNREACHABLE = 6
-NONE = "no registry is used: `roost registry add --workspace HOST/PREFIX` names one to share locks and images in"
+UNREACHABLE_STATUS = 6
+NO_REGISTRY = "no registry is used: `roost registry add --workspace HOST/PREFIX` names one to share locks and images in"
 
 
 def add(subparsers: Subparsers) -> None:
-    """The family of ``registry``."""
+    """Add the family ``registry``."""
     family = add_family(subparsers, "registry", "Where locks and images are shared.", "roost registry list")
     adding = add_command(
         family,
         "add",
-        add_registry,
+        add_registry_command,
         "Use a registry: to look things up in, or with --workspace to share in as well.",
         "roost registry add --workspace registry.example.org/team",
     )
     adding.add_argument("location", metavar="HOST[:PORT][/PREFIX]")
     adding.add_argument("--workspace", action="store_true", help="read and write; there is one such at the most")
     adding.add_argument("--insecure", action="store_true", help="talk to the host over plain http")
-    add_command(family, "list", list_registries, "The registries in the order they are asked.", "roost registry list")
+    add_command(family, "list", list_command, "The registries in the order they are asked.", "roost registry list")
     testing = add_command(
-        family, "test", test_registries, "Try what may be done with each, or with one.", "roost registry test"
+        family, "test", test_command, "Try what may be done with each, or with one.", "roost registry test"
     )
     testing.add_argument("location", nargs="?", metavar="HOST[:PORT][/PREFIX]")
     removing = add_command(
         family,
         "remove",
-        remove_registry,
+        remove_command,
         "No longer use a registry that was added; nothing in it is touched.",
         "roost registry remove registry.example.org/team",
     )
     removing.add_argument("location", metavar="HOST[:PORT][/PREFIX]")
 
 
-def add_registry(context: Context) -> int:
+def add_registry_command(context: Context) -> int:
     options = context.options
     kind = "workspace" if options.workspace else "catalogue"
     body = {"location": options.location, "kind": kind, "insecure": options.insecure}
-    return _show(context, context.request("POST", "/v1/registries", body))
+    return _print_registries(context, context.request("POST", "/v1/registries", body))
 
 
-def list_registries(context: Context) -> int:
-    return _show(context, context.request("GET", "/v1/registries"))
+def list_command(context: Context) -> int:
+    return _print_registries(context, context.request("GET", "/v1/registries"))
 
 
-def remove_registry(context: Context) -> int:
-    return _show(context, context.request("DELETE", f"/v1/registries?location={quote(context.options.location)}"))
+def remove_command(context: Context) -> int:
+    location = quote(context.options.location)
+    return _print_registries(context, context.request("DELETE", f"/v1/registries?location={location}"))
 
 
-def _show(context: Context, answer: Json) -> int:
+def _print_registries(context: Context, answer: Json) -> int:
     if context.json:
         context.print_json(answer)
         return 0
-    rows = [(each["location"], each["kind"], _over(each), each["origin"]) for each in answer["registries"]]
+    rows = [
+        (each["location"], each["kind"], "http" if each["insecure"] else "https", each["origin"])
+        for each in answer["registries"]
+    ]
     if not rows:
-        context.note(NONE)
+        context.note(NO_REGISTRY)
     context.print(format_table(("REGISTRY", "KIND", "OVER", "FROM"), rows))
     return 0
 
 
-def _over(place: Json) -> str:
-    return "http" if place["insecure"] else "https"
-
-
-def test_registries(context: Context) -> int:
+def test_command(context: Context) -> int:
     body = {"location": context.options.location} if context.options.location else {}
     answer = context.request("POST", "/v1/registries/test", body)
     if context.json:
         context.print_json(answer)
     else:
         if not answer["tests"]:
-            context.note(NONE)
-        rows = [(t["location"], t["kind"], t["read"]["answer"], t["write"]["answer"], _why(t)) for t in answer["tests"]]
+            context.note(NO_REGISTRY)
+        rows = [
+            (test["location"], test["kind"], test["read"]["answer"], test["write"]["answer"], _failure(test))
+            for test in answer["tests"]
+        ]
         context.print(format_table(("REGISTRY", "KIND", "READ", "WRITE", "WHY"), rows))
-    return 0 if all(test["ok"] for test in answer["tests"]) else UNREACHABLE
+    return 0 if all(test["ok"] for test in answer["tests"]) else UNREACHABLE_STATUS
 
 
-def _why(test: Json) -> str:
-    """The first thing that stands in the way; writing does not matter where it is only read."""
+def _failure(test: Json) -> str:
+    """Return the first reason for a failure; writing counts only in a workspace's registry."""
     answers = [test["read"], *([test["write"]] if test["kind"] == "workspace" else [])]
     return next((each["reason"]["message"] for each in answers if each.get("reason")), "")

@@ -1,4 +1,4 @@
-"""``daemon`` and ``doctor``."""
+"""``daemon`` and ``doctor``: the daemon's process, its log, and checks of this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
 def add(subparsers: Subparsers) -> None:
-    """The family of ``daemon``, and ``doctor``."""
+    """Add the family ``daemon``, and ``doctor``."""
     family = add_family(subparsers, "daemon", "The daemon; the other commands start it.", "roost daemon status")
     add_command(family, "start", start_command, "Start it, if it is not there.", "roost daemon start")
     add_command(family, "stop", stop_command, "Stop it; detached runs go on.", "roost daemon stop")
@@ -38,14 +38,14 @@ def add(subparsers: Subparsers) -> None:
 
 
 def start_command(context: Context) -> int:
-    return _show(context, autostart.find_serving(context.session.daemon) or {})
+    return _print_status(context, autostart.find_serving(context.session.daemon) or {})
 
 
 def status_command(context: Context) -> int:
-    """Starts nothing."""
+    """Return 5 if no daemon runs. None is started."""
     version = autostart.find_serving(Daemon(paths.socket_path()))
     if version is not None:
-        return _show(context, version)
+        return _print_status(context, version)
     if context.json:
         context.print_json({"running": False, "socket": paths.socket_path(), "root": paths.root()})
     else:
@@ -53,7 +53,7 @@ def status_command(context: Context) -> int:
     return 5
 
 
-def _show(context: Context, version: Json) -> int:
+def _print_status(context: Context, version: Json) -> int:
     if context.json:
         context.print_json({"running": True, "socket": paths.socket_path(), **version})
     else:
@@ -79,36 +79,31 @@ def logs_command(context: Context) -> int:
         with open(path, encoding="utf-8", errors="replace") as file:
             lines = [line.rstrip("\n") for line in deque(file, maxlen=context.options.count)]
     except OSError as error:
-        raise unreachable_error(
-            f"{path}: {error.strerror}", "There is no log before the daemon's first start."
-        ) from error
+        hint = "There is no log before the daemon's first start."
+        raise unreachable_error(f"{path}: {error.strerror}", hint) from error
     context.print_json({"path": path, "lines": lines}) if context.json else context.print("\n".join(lines))
     return 0
 
 
 def doctor_command(context: Context) -> int:
-    """Ends with 1 where a check found an error."""
+    """Return 1 if a check found an error."""
     answer = context.request("GET", "/v1/doctor")
-    if context.json:
-        context.print_json(answer)
-    else:
-        _show_checks(context, answer)
+    context.print_json(answer) if context.json else _print_checks(context, answer)
     return 1 if any(check["state"] == "error" for check in answer["checks"]) else 0
 
 
-def _show_checks(context: Context, answer: Json) -> None:
+def _print_checks(context: Context, answer: Json) -> None:
     for check in answer["checks"]:
-        context.print(
-            f"{paint(check['state'], COLOURS[check['state']], sys.stdout)}  {check['name']}: {check['message']}"
-        )
+        state = paint(check["state"], COLOURS[check["state"]], sys.stdout)
+        context.print(f"{state}  {check['name']}: {check['message']}")
         if check["state"] != "ok" and check.get("hint"):
             context.print(f"  {check['hint']}")
-    rows = ((item["name"], _text(item["value"]), item["origin"]) for item in answer["settings"])
+    rows = ((setting["name"], _setting_text(setting["value"]), setting["origin"]) for setting in answer["settings"])
     context.print(format_table(("SETTING", "VALUE", "FROM"), rows))
 
 
-def _text(value: object) -> str | None:
-    """As the config file writes it, and nothing for what is empty."""
+def _setting_text(value: object) -> str | None:
+    """Return a value as the config file writes it, ``None`` if it is empty."""
     if value in (None, [], {}):
         return None
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

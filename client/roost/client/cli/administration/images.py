@@ -1,24 +1,23 @@
-"""``image``: what an image is, which there are, and moving them between engine and registry."""
+"""``image``: details of images, the list of images, push and pull."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from typing import Any
 
 from roost.client.cli.context import Context
-from roost.client.cli.execution.building import build
+from roost.client.cli.execution.builds import run_build
 from roost.client.cli.parser import Subparsers, add_command, add_family
-from roost.client.cli.selector import add_what, what
+from roost.client.cli.selector import add_selector_options, build_selector
 from roost.client.errors import client_error
 from roost.client.terminal.text import format_size, format_table, short_digest
 
 Json = dict[str, Any]
-NOT_FOUND = 7
+NOT_FOUND_STATUS = 7
 
 
 def add(subparsers: Subparsers) -> None:
-    """The family of ``image``."""
+    """Add the family ``image``."""
     family = add_family(subparsers, "image", "Images: details, push and pull.", "roost image show")
     show = add_command(
         family, "show", show_command, "What the image of an environment is, and where.", "roost image show --json"
@@ -34,29 +33,26 @@ def add(subparsers: Subparsers) -> None:
         family, "pull", pull_command, "Bring the image from a registry into the engine.", "roost image pull"
     )
     for parser in (show, push, pull):
-        _add_what(parser)
+        add_selector_options(parser)
+        parser.set_defaults(target="docker")
     add_command(family, "list", list_command, "Images that were made or pulled here.", "roost image list --json")
 
 
-def _add_what(parser: argparse.ArgumentParser) -> None:
-    add_what(parser)
-    parser.set_defaults(target="docker")
-
-
 def show_command(context: Context) -> int:
-    answer = context.request("POST", "/v1/images/show", {"what": what(context), "target": context.options.target})
+    request = {"what": build_selector(context), "target": context.options.target}
+    answer = context.request("POST", "/v1/images/show", request)
     if context.json:
         context.print_json(answer)
     else:
-        context.print("\n".join(_lines(answer)))
+        context.print("\n".join(_detail_lines(answer)))
     return 0
 
 
-def _lines(answer: Json) -> Iterator[str]:
-    shown = {
+def _detail_lines(answer: Json) -> Iterator[str]:
+    fields = {
         "image": answer["image"],
-        "in engine": _known(answer["exists_in_engine"]),
-        "in registry": _known(answer["exists_in_registry"]),
+        "in engine": _yes_no_unknown(answer["exists_in_engine"]),
+        "in registry": _yes_no_unknown(answer["exists_in_registry"]),
         "registry": answer["registry"],
         "repository": answer["repository"],
         "digest": answer["digest"],
@@ -68,16 +64,16 @@ def _lines(answer: Json) -> Iterator[str]:
         "generation": answer["generation"],
         "platform": answer["platform"],
     }
-    width = max(map(len, shown))
-    yield from (f"{name.ljust(width)}  {value}" for name, value in shown.items() if value is not None)
+    width = max(map(len, fields))
+    yield from (f"{name.ljust(width)}  {value}" for name, value in fields.items() if value is not None)
     yield from (f"{'dockerfile'.ljust(width)}  {line}" for line in answer["dockerfile"].splitlines())
     for layer in answer["layers"]:
         packages = ", ".join(layer.get("packages", [])) or "of the base, or of no package"
         yield f"{'layer'.ljust(width)}  {short_digest(layer['diff_id'])} {format_size(layer.get('size'))} {packages}"
 
 
-def _known(answer: bool | None) -> str:
-    return "not known" if answer is None else "yes" if answer else "no"
+def _yes_no_unknown(value: bool | None) -> str:
+    return "not known" if value is None else "yes" if value else "no"
 
 
 def list_command(context: Context) -> int:
@@ -92,7 +88,7 @@ def list_command(context: Context) -> int:
             short_digest(image["digest"]),
             image["platform"],
             format_size(image["bytes"]) if image["bytes"] is not None else None,
-            _known(image["in_engine"]),
+            _yes_no_unknown(image["in_engine"]),
             " ".join(image["places"]),
         )
         for image in answer["images"]
@@ -102,12 +98,12 @@ def list_command(context: Context) -> int:
 
 
 def push_command(context: Context) -> int:
-    result = build(context, {"what": what(context), "target": context.options.target, "push": True})
-    return _print(context, result)
+    result = run_build(context, {"what": build_selector(context), "target": context.options.target, "push": True})
+    return _print_artifacts(context, result)
 
 
 def pull_command(context: Context) -> int:
-    request = {"what": what(context), "target": context.options.target}
+    request = {"what": build_selector(context), "target": context.options.target}
     plan = context.request("POST", "/v1/plans", {"what": request["what"], "targets": [request["target"]]})["plans"][0]
     codes = [reason["code"] for reason in plan["reasons"]]
     if plan["action"] == "build-image" and "build-cheaper" not in codes:
@@ -115,12 +111,12 @@ def pull_command(context: Context) -> int:
             "image-missing",
             "No registry is known to have the image: " + "; ".join(reason["message"] for reason in plan["reasons"]),
             "`roost build -t docker` makes it; `roost image push`, on a machine that has it, shares it.",
-            NOT_FOUND,
+            NOT_FOUND_STATUS,
         )
-    return _print(context, build(context, request))
+    return _print_artifacts(context, run_build(context, request))
 
 
-def _print(context: Context, result: Json) -> int:
+def _print_artifacts(context: Context, result: Json) -> int:
     if context.json:
         context.print_json({"build": result})
         return 0

@@ -1,63 +1,64 @@
-"""``env diff``, ``outdated`` and ``rollback``: what differs, what would change, and the way back."""
+"""``env diff``, ``env outdated`` and ``env rollback``: what differs, what would change, and return to a generation."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
 from roost.client.cli.context import Context
 from roost.client.cli.environments.changes import change_lines, lock_lines
 from roost.client.cli.parser import Subparsers, add_command
-from roost.client.cli.selector import add_what, what, working_folder
+from roost.client.cli.selector import add_selector_options, build_selector, working_folder
 from roost.client.errors import ClientError, unreachable_error, usage_error
 from roost.client.terminal.progress import ProgressDisplay
 from roost.client.terminal.text import format_time, paint, short_digest
-from roost.client.transport.variables import add_missing_variables
 
 Json = dict[str, Any]
-SIDE = "NAME[:VERSION|@LABEL]|PATH|RUN"
-DIFF = """What differs between two versions, files or runs: by definition, by settings and by lock.
+OPERAND = "NAME[:VERSION|@LABEL]|PATH|RUN"
+DIFF_ABOUT = """What differs between two versions, files or runs: by definition, by settings and by lock.
 
 One argument is compared with what it came from: a version with the one before it, a file with the latest version of
 its environment; of a run is said what changed in its environment since. None at all: the nearest environment file."""
 
 
 def add(family: Subparsers) -> None:
-    """The three commands."""
+    """Add ``env diff``, ``env outdated`` and ``env rollback``."""
     diff = add_command(family, "diff", diff_command, "What differs between two.", "roost env diff train:1 train:2")
-    diff.description = DIFF
-    diff.add_argument("sides", nargs="*", metavar=SIDE, help="at most two; what has a / is a path")
+    diff.description = DIFF_ABOUT
+    diff.add_argument("operands", nargs="*", metavar=OPERAND, help="at most two; what has a / is a path")
     diff.add_argument("--platform", metavar="P", help="whose locks to compare; this machine's without it")
     about = "What a fresh solve would change; builds nothing and keeps nothing."
     outdated = add_command(family, "outdated", outdated_command, about, "roost env outdated train")
     outdated.add_argument("reference", nargs="?", metavar="NAME[:VERSION|@LABEL]", help="the same as -e")
-    add_what(outdated)
+    add_selector_options(outdated)
     for parser in (diff, outdated):
         parser.add_argument("--exit-code", action="store_true", help="end with status 1 where something differs")
     about = "Make an older generation the current one."
     rollback = add_command(family, "rollback", rollback_command, about, "roost env rollback train --to 2")
     rollback.add_argument("reference", metavar="NAME[:VERSION|@LABEL]|PATH")
-    rollback.add_argument("--to", type=_number, metavar="N", help="without it, the one before the current one")
+    to = "without it, the one before the current one"
+    rollback.add_argument("--to", type=_parse_generation, metavar="N", help=to)
     rollback.add_argument("--platform", metavar="P", help="whose generations, where there are several")
 
 
-def _number(text: str) -> int:
+def _parse_generation(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no generation: they count from 1")
     return int(text)
 
 
 def diff_command(context: Context) -> int:
+    """Return 1 if the operands differ and ``--exit-code`` is given."""
     options = context.options
-    if len(options.sides) > 2:
-        raise usage_error(f"{len(options.sides)} are too many to compare.", "Name two, as in train:1 train:2.")
-    before, after = ([None, None, *options.sides] if len(options.sides) != 2 else options.sides)[-2:]
-    asked = {"cwd": working_folder(), "before": before, "after": after, "platform": options.platform}
-    answer = context.request("POST", "/v1/diffs", {key: value for key, value in asked.items() if value is not None})
+    if len(options.operands) > 2:
+        raise usage_error(f"{len(options.operands)} are too many to compare.", "Name two, as in train:1 train:2.")
+    before, after = [None, None, *options.operands][-2:]  # a single operand is compared with what it came from
+    request = {"cwd": working_folder(), "before": before, "after": after, "platform": options.platform}
+    answer = context.request("POST", "/v1/diffs", {key: value for key, value in request.items() if value is not None})
     context.note_warnings(answer.get("warnings", []))
     context.print_json(answer) if context.json else context.print("\n".join(_diff_lines(answer)))
     return int(answer["differ"] and options.exit_code)
@@ -72,96 +73,87 @@ def _diff_lines(answer: Json) -> Iterator[str]:
         yield from (f"  {line}" for line in change_lines(changes, sys.stdout))
     if answer["lock"] is not None:
         yield from lock_lines(answer["lock"], sys.stdout)
-    for missing in dict.fromkeys(side["lock_missing"] for side in (before, after) if side.get("lock_missing")):
-        yield f"packages: not compared: {missing}"
+    missing_locks = (operand["lock_missing"] for operand in (before, after) if operand.get("lock_missing"))
+    for reason in dict.fromkeys(missing_locks):
+        yield f"packages: not compared: {reason}"
 
 
 def outdated_command(context: Context) -> int:
+    """Return 1 if a fresh solve differs and ``--exit-code`` is given."""
     options = context.options
     if options.reference is not None and (options.environment or options.file or options.image):
         raise usage_error("NAME and -e, -f or --image each name an environment.", "Give one of them.")
     options.environment = options.reference or options.environment
-    found = _outdated(context, {"what": what(context), "target": options.target})
-    context.print_json({"outdated": found}) if context.json else context.print("\n".join(_outdated_lines(found)))
-    return int(found["outdated"] and options.exit_code)
+    outdated = _request_outdated(context, {"what": build_selector(context), "target": options.target})
+    if context.json:
+        context.print_json({"outdated": outdated})
+    else:
+        context.print("\n".join(_outdated_lines(outdated)))
+    return int(outdated["outdated"] and options.exit_code)
 
 
-def _outdated(context: Context, request: Json) -> Json:
-    """The solve, shown as it happens, and what came of it."""
+def _request_outdated(context: Context, request: Json) -> Json:
+    """Show the progress of the solve and return its result (``wire.OutdatedView``)."""
     display = context.display = ProgressDisplay(sys.stderr, quiet=context.quiet)
     try:
-        with closing(_messages(context, request)) as messages:
+        with closing(context.session.messages("/v1/outdated", request)) as messages:
             for message in messages:
                 if message.get("outdated") is not None:
-                    found: Json = message["outdated"]
-                    return found
+                    outdated: Json = message["outdated"]
+                    return outdated
                 display.show(message)
     finally:
         display.close()
     raise unreachable_error("The daemon broke off before the solve ended.", "Run the command again.")
 
 
-def _messages(context: Context, request: Json) -> Generator[Json, None, None]:
-    while True:
-        try:
-            yield from _stream(context, request)
-        except ClientError as error:
-            again = add_missing_variables(request, error)
-            if again is None:
-                raise
-            request = again
-        else:
-            return
-
-
-def _stream(context: Context, request: Json) -> Generator[Json, None, None]:
-    with closing(context.session.daemon.lines("POST", "/v1/outdated", request)) as lines:
-        for message in lines:
-            if message.get("event") == "error":
-                raise ClientError(message["error"])
-            yield message
-
-
-def _outdated_lines(found: Json) -> Iterator[str]:
-    current = f"generation {found['generation']} ({short_digest(found['lock_digest'])})"
-    if not found["outdated"]:
-        yield f"{current} is what a fresh solve for {found['platform']} would choose"
+def _outdated_lines(outdated: Json) -> Iterator[str]:
+    current = f"generation {outdated['generation']} ({short_digest(outdated['lock_digest'])})"
+    platform = outdated["platform"]
+    if not outdated["outdated"]:
+        yield f"{current} is what a fresh solve for {platform} would choose"
     else:
-        yield f"{current} -> a fresh solve for {found['platform']} ({short_digest(found['solved_digest'])})"
-        yield from lock_lines(found["lock"], sys.stdout)
-        named = ", ".join(found["environments"])
-        yield "`roost build --rebuild` would make that the next generation" + (f" of {named}" if named else "")
-    yield from (reason["message"] for reason in found["reasons"])
+        yield f"{current} -> a fresh solve for {platform} ({short_digest(outdated['solved_digest'])})"
+        yield from lock_lines(outdated["lock"], sys.stdout)
+        names = ", ".join(outdated["environments"])
+        yield "`roost build --rebuild` would make that the next generation" + (f" of {names}" if names else "")
+    yield from (reason["message"] for reason in outdated["reasons"])
 
 
 def rollback_command(context: Context) -> int:
+    """Roll back the environment that the reference names, or else the file at that path."""
     reference = context.options.reference
-    path = "/" in reference or reference in (".", "..")
+    is_path = "/" in reference or reference in (".", "..")
     try:
-        answer = _roll_back(context, "file" if path else "environment")
+        answer = _request_rollback(context, "file" if is_path else "environment")
     except ClientError as error:
-        no_name = error.body["code"] in ("environment-unknown", "name-invalid")
-        if path or not no_name or not os.path.exists(reference):
+        is_no_name = error.code in ("environment-unknown", "name-invalid")
+        if is_path or not is_no_name or not os.path.exists(reference):
             raise
-        answer = _roll_back(context, "file")
+        answer = _request_rollback(context, "file")
     context.print_json(answer) if context.json else context.print("\n".join(_rollback_lines(answer)))
     return 0
 
 
-def _roll_back(context: Context, key: str) -> Json:
+def _request_rollback(context: Context, field: str) -> Json:
+    """``field``: the field of the selector for the reference."""
     options = context.options
-    what = {"cwd": working_folder(), key: options.reference}
-    asked = {"what": what, "to": options.to, "platform": options.platform}
-    return context.request("POST", "/v1/rollbacks", {name: value for name, value in asked.items() if value is not None})
+    selector = {"cwd": working_folder(), field: options.reference}
+    request = {"what": selector, "to": options.to, "platform": options.platform}
+    sent = {name: value for name, value in request.items() if value is not None}
+    return context.request("POST", "/v1/rollbacks", sent)
 
 
 def _rollback_lines(answer: Json) -> Iterator[str]:
     before, after = answer["before"], answer["after"]
-    place = answer["platform"] + (", on this machine only" if after["host"] else "")
+    scope = answer["platform"] + (", on this machine only" if after["host"] else "")
     moved = before["number"] != after["number"]
-    said = f"is current again for {place}; it was {before['number']}" if moved else f"was current already for {place}"
+    if moved:
+        outcome = f"is current again for {scope}; it was {before['number']}"
+    else:
+        outcome = f"was current already for {scope}"
     lock = short_digest(after["lock_digest"])
-    yield f"generation {after['number']} of {format_time(after['created'])} ({lock}) {said}"
+    yield f"generation {after['number']} of {format_time(after['created'])} ({lock}) {outcome}"
     if moved and answer["environments"]:
         yield f"moved: {', '.join(answer['environments'])}"
     if answer["lock"] is not None:

@@ -1,0 +1,67 @@
+"""``cache``: the artifacts on disk, their size, and whether they are what their packages say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from roost.client.cli.context import Context
+from roost.client.cli.parser import Subparsers, add_command, add_family
+from roost.client.terminal.text import format_count, format_size, format_table, format_time
+
+Json = dict[str, Any]
+
+
+def add(subparsers: Subparsers) -> None:
+    """Add the family ``cache``."""
+    family = add_family(subparsers, "cache", "What roost keeps on disk.", "roost cache df")
+    add_command(family, "df", usage_command, "How much room everything takes, and what protects it.", "roost cache df")
+    about = "Compare every file of every prefix with its package."
+    verify = add_command(family, "verify", verify_command, about, "roost cache verify --repair")
+    verify.add_argument("--repair", action="store_true", help="mend the caches and build anew what differs")
+
+
+def usage_command(context: Context) -> int:
+    answer = context.request("GET", "/v1/artifacts")
+    if context.json:
+        context.print_json(answer)
+        return 0
+    heads = ("KIND", "ID", "SIZE", "SHARED", "LAST USED", "PROTECTED BY")
+    rows = (
+        (
+            row["kind"],
+            row["id"],
+            format_size(row["bytes"]),
+            format_size(row["shared_bytes"]),
+            format_time(row.get("last_used")),
+            " ".join(row.get("protected_by") or []),
+        )
+        for row in answer["artifacts"]
+    )
+    context.print(format_table(heads, rows))
+    # Files that several artifacts or the caches share count once, and are deleted with the last that has them.
+    totals = answer["totals"]
+    total, unshared = format_size(totals["bytes"]), format_size(totals["own_bytes"])
+    context.print(f"{format_count(totals['artifacts'], 'artifact')}, {total}, {unshared} of it unshared")
+    return 0
+
+
+def verify_command(context: Context) -> int:
+    """Return 1 if something differs and was not repaired."""
+    answer = context.request("POST", "/v1/verify", {"repair": context.options.repair})
+    context.print_json(answer) if context.json else _print_findings(context, answer)
+    return int(bool(answer["findings"]) and not context.options.repair)
+
+
+def _print_findings(context: Context, answer: Json) -> None:
+    for finding in answer["findings"]:
+        context.print(f"{finding['path']}: {format_count(finding['count'], 'file')} not as packaged")
+        for path in finding["files"]:
+            context.print(f"  {path}")
+        if finding["replaced_by"]:
+            context.print(f"  built anew at {finding['replaced_by']}")
+    for name in answer["packages"]:
+        context.print(f"{name} was changed in the package cache too, and is fetched anew")
+    differing = len(answer["findings"]) or "none"
+    context.print(f"{format_count(answer['prefixes'], 'prefix')} compared, {differing} with differences")
+    if answer["findings"] and not context.options.repair:
+        context.print("`roost cache verify --repair` mends them.")

@@ -1,0 +1,172 @@
+"""``run``, ``exec`` and ``shell``: commands in an environment, which is built first if necessary."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from roost.client.cli.context import Context
+from roost.client.cli.execution.builds import run_build
+from roost.client.cli.execution.follow import (
+    ATTEMPTS,
+    detached_environ,
+    follow_run,
+    prefix_gone_error,
+    terminal_field,
+)
+from roost.client.cli.parser import Subparsers, add_command
+from roost.client.cli.selector import add_selector_options, build_selector, replace_undecodable, require_utf8
+from roost.client.errors import usage_error
+from roost.client.launch import activate, shells
+
+Json = dict[str, Any]
+
+
+def add(subparsers: Subparsers) -> None:
+    """Add ``run``, ``exec`` and ``shell``."""
+    run = add_command(
+        subparsers,
+        "run",
+        run_command,
+        "Run a command in its environment, and record the run.",
+        "roost run train.py --epochs 3",
+    )
+    run.usage = (
+        "roost run [WHAT] [-t TARGET] [--var K=V]… [--secret NAME]… [--experiment NAME] [--detach] [--] COMMAND…"
+    )
+    add_selector_options(run)
+    run.add_argument("--var", action="append", default=[], metavar="K=V", help="a variable for the command")
+    run.add_argument(
+        "--secret",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a variable whose value is never kept (in a container, docker inspect shows it while that lives)",
+    )
+    run.add_argument("--experiment", metavar="NAME", help="what the run belongs to")
+    run.add_argument("--detach", action="store_true", help="print the run's id and do not wait")
+    execute = add_command(
+        subparsers,
+        "exec",
+        exec_command,
+        "Become a command in its environment; nothing is recorded.",
+        "roost exec -- python -V",
+    )
+    execute.usage = "roost exec [WHAT] [--] COMMAND…"
+    add_selector_options(execute)
+    shell = add_command(
+        subparsers, "shell", shell_command, "An interactive shell in the environment.", "roost shell -f environment.yml"
+    )
+    add_selector_options(shell)
+
+
+def exec_command(context: Context) -> int:
+    command = _typed_command(context)
+    launch, _ = _request_launch(context, command)
+
+    def become_command() -> NoReturn:
+        environ = activate.activated_environment(launch, os.environ)
+        activate.replace_process(activate.resolve_command(command, launch.get("python"), environ), environ)
+
+    return _start(launch, become_command)
+
+
+def shell_command(context: Context) -> int:
+    launch, source = _request_launch(context, [])
+    context.note_source(source)
+    name = str(source.get("name") or "roost")
+
+    def become_shell() -> NoReturn:
+        program = os.environ.get("SHELL") or "/bin/sh"
+        environ = activate.activated_environment(launch, os.environ, {"ROOST_PROMPT": name})
+        command, environ = shells.shell_command_line(program, launch, environ, name)
+        activate.replace_process(activate.resolve_command(command, None, environ), environ)
+
+    return _start(launch, become_shell)
+
+
+def _typed_command(context: Context) -> list[str]:
+    command: list[str] = context.options.command
+    if not command or not command[0]:
+        raise usage_error("No command was given.", "Name one, as in `roost exec -- python -V`.")
+    return command
+
+
+def _start(launch: Json, begin: Callable[[], NoReturn]) -> int:
+    """Hold the lease and begin. Return a shell's exit status if the command can't be started."""
+    try:
+        activate.hold_lease(launch["lease"])
+        begin()
+    except activate.LeaseGoneError as error:
+        raise prefix_gone_error() from error
+    except activate.CommandError as error:
+        print(f"roost: {error}\n  {error.hint}", file=sys.stderr)
+        return error.status
+
+
+def _request_launch(context: Context, command: Sequence[str]) -> tuple[Json, Json]:
+    """Return how to start (``wire.Launch``) and which definition was chosen; build first if necessary."""
+    selector = build_selector(context, command)
+    target = "local" if context.options.target == "auto" else context.options.target
+    request = {"what": selector, "target": target}
+    for _ in range(ATTEMPTS):
+        answer = context.request("POST", "/v1/exec", request)
+        if answer["launch"] is not None:
+            return answer["launch"], answer["source"]
+        context.note_source(answer.get("source"))
+        context.note_warnings(answer.get("warnings", []))
+        run_build(context, request)
+    raise prefix_gone_error()
+
+
+def run_command(context: Context) -> int:
+    options = context.options
+    command = _typed_command(context)
+    selector = build_selector(context, command)
+    if options.detach:
+        words = [require_utf8(word, "A word of a detached run's command") for word in command]
+    else:
+        words = [replace_undecodable(word) for word in command]
+    request = {"what": selector, "command": words, "target": options.target, **_run_fields(context)}
+    for _ in range(ATTEMPTS):
+        answer = context.request("POST", "/v1/runs", request)
+        context.note_source(answer.get("source"))
+        context.note_warnings(answer.get("warnings", []))
+        if answer["run"] is None:
+            run_build(context, {"what": selector, "target": options.target})
+            continue
+        status = follow_run(context, answer, request, command)
+        if status is not None:
+            return status
+    raise prefix_gone_error()
+
+
+def _run_fields(context: Context) -> Json:
+    """Return the fields of the request for a run that come from options and from this process."""
+    options = context.options
+    secrets = {name: _secret_value(name) for name in options.secret}
+    fields: Json = {"variables": dict(map(_parse_variable, options.var)), "secrets": secrets}
+    fields.update({"experiment": options.experiment} if options.experiment else {})
+    if options.detach:
+        return {**fields, "detach": True, "environ_of_client": detached_environ(context)}
+    if options.target == "local":  # the command inherits the secrets: their values need not be sent
+        return {**fields, "secrets": dict.fromkeys(secrets, "")}
+    return {**fields, **terminal_field()}
+
+
+def _parse_variable(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise usage_error(f"--var {text}: not of the form K=V.", "Write it as in `--var EPOCHS=3`.")
+    return name, value
+
+
+def _secret_value(name: str) -> str:
+    value = os.environ.get(name)
+    if value is None:
+        raise usage_error(
+            f"--secret {name}: there is no such variable.", f"Set {name} first; roost passes its value on."
+        )
+    return value
