@@ -13,12 +13,14 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blockbuster import blockbuster_ctx
 from tests.support.conda_tools import engine, solve
 from tests.support.pip_index import PipIndex, backend_files, sdist_bytes, wheel_bytes
 
+from roost.daemon.engines.conda.platforms import BASELINE_GLIBC
 from roost.daemon.engines.host_python import engine as host_python
 from roost.daemon.engines.host_python.errors import InterpreterChangedError
 from roost.daemon.engines.uv.engine import PipConfig, PipEngine
@@ -28,6 +30,7 @@ from roost.daemon.engines.uv.errors import (
     IndexUnreachableError,
     LockNeedsBuildError,
     PipUnsatisfiableError,
+    RemoteLineError,
     UrlGoneError,
     UvCrashedError,
     UvFailedError,
@@ -36,9 +39,9 @@ from roost.daemon.engines.uv.errors import (
     WheelDigestMismatchError,
     WheelMissingError,
 )
-from roost.daemon.engines.uv.fetch import RemoteLineError
-from roost.daemon.engines.uv.lock import PipLock
-from roost.daemon.engines.uv.prefix import altered_files, installed_files
+from roost.daemon.engines.uv.prefix import find_altered_wheel_files, find_dist_info, read_record
+from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts
+from roost.daemon.jobs.progress import Progress
 from roost.model.definition import PipItem
 from roost.model.errors import StoreFullError
 from roost.model.locks.lock import HostPython
@@ -85,9 +88,11 @@ class Bench:
     async def remake(self, **more: object) -> None:
         self.engine = await asyncio.to_thread(self.make, **more)  # type: ignore[arg-type]
 
-    async def lock(self, *lines: str | PipItem, **more: object) -> PipLock:
+    async def lock(self, *lines: str | PipItem, progress: Progress | None = None, **more: Any) -> PipLock:
         items = [line if isinstance(line, PipItem) else item(line) for line in lines]
-        return await self.engine.lock(items, **{"python": self.host, "platform": PLATFORM, **more})  # type: ignore[arg-type]
+        python = more.pop("python", None) or await self.engine.inspect_python(self.host)
+        request = PipLockRequest(items=items, python=python, platform=PLATFORM, glibc=BASELINE_GLIBC, **more)
+        return await self.engine.lock(request, progress)
 
     async def prefix(self, name: str, locked: PipLock, **more: object) -> Path:
         prefix = self.root / name
@@ -176,11 +181,12 @@ async def test_installed_files_and_an_edit_in_place(bench: Bench) -> None:
     prefix = await bench.prefix("one", locked)
     leaf = locked.wheels[0]
     module = next(prefix.glob("lib/python3*/site-packages/leaf.py"))
-    assert str(module) in await asyncio.to_thread(installed_files, str(prefix), leaf)
+    recorded = await asyncio.to_thread(lambda: read_record(find_dist_info(str(prefix), leaf) or ""))
+    assert str(module) in [path for path, _ in recorded]
     assert await bench.engine.repair_cache(locked.wheels) == []
 
     module.write_text("value = 'edited'\n")
-    assert await asyncio.to_thread(altered_files, str(prefix), leaf) == [str(module)]
+    assert await asyncio.to_thread(find_altered_wheel_files, str(prefix), leaf) == [str(module)]
     assert await bench.engine.repair_cache(locked.wheels) == ["leaf"]
     mended = await bench.prefix("two", locked)
     assert output(mended, "import leaf; print(leaf.value)") == "1.0"
@@ -274,7 +280,7 @@ async def test_wheels_beside_real_conda_packages(bench: Bench, channels_folder: 
     conda = await asyncio.to_thread(engine, bench.root, channels_folder)
     packages = await solve(conda, "python=3.11", "numpy=1.26", "pip")
     python = next(package for package in packages if package.name == "python")
-    facts = bench.engine.conda_python(python.version)
+    facts = PythonFacts(version=python.version)
     bench.index.wheel("numpy", "2.0")
     bench.index.wheel("frames", "1.0", "numpy>=1.20")
     provided = await conda.find_distributions(packages)
@@ -754,7 +760,9 @@ async def test_the_default_index(bench: Bench) -> None:
     wheels = str(bench.root / "wheels")
     engine = await asyncio.to_thread(PipEngine, os.path.join(wheels, "uv"), wheels, PipConfig())
     try:
-        locked = await engine.lock([item("six==1.16.0")], python=engine.conda_python("3.11.5"), platform=PLATFORM)
+        python = PythonFacts(version="3.11.5")
+        request = PipLockRequest(items=[item("six==1.16.0")], python=python, platform=PLATFORM, glibc=BASELINE_GLIBC)
+        locked = await engine.lock(request)
     except IndexUnreachableError:
         pytest.skip("the default index can't be reached from here")
     assert [(wheel.name, wheel.version) for wheel in locked.wheels] == [("six", "1.16.0")]

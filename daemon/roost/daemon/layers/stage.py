@@ -77,7 +77,9 @@ class Stage:
             self._conda_entries = await asyncio.to_thread(self._list, listed)
         wheels = [wheel for wheel in self._fetched.wheels if ("wheel", wheel.name) in wanted]
         if wheels:
-            self._wheel_paths = await self._pip.wheel_files(wheels, progress=self._progress, credentials=credentials)
+            self._wheel_paths = await self._pip.fetch_wheel_files(
+                wheels, progress=self._progress, credentials=credentials
+            )
 
     def _list(self, packages: list[CondaPackage]) -> dict[str, list[LayerEntry]]:
         site = self._python[1] if self._python else ""

@@ -21,6 +21,7 @@ from roost.daemon.credentials.substitution import mask, substitute
 from roost.daemon.decision.images import adds_packages
 from roost.daemon.engines.conda.platforms import BASELINE_GLIBC
 from roost.daemon.engines.engine_set import Engines
+from roost.daemon.engines.uv.request import PipLockRequest, PythonFacts
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
 from roost.daemon.locks.solve import SolveJob, conda_specs, with_credentials
@@ -164,16 +165,16 @@ async def _of_indexes(
     provided = await conda.find_distributions(lock.conda, credentials=_secrets(conda, job))
     check_provided(left, provided)
     try:
-        chosen = await pip.lock(
-            pinned(solve.definition.pip.requirements, lock, wheels),
-            python=pip.conda_python(python.version),
+        request = PipLockRequest(
+            items=pinned(solve.definition.pip.requirements, lock, wheels),
+            python=PythonFacts(version=python.version),
             platform=solve.platform,
+            glibc=solve.definition.system.get("glibc", BASELINE_GLIBC),
             provided=provided,
             credentials=solve.credentials,
             variables=solve.environ,
-            glibc=solve.definition.system.get("glibc", BASELINE_GLIBC),
-            progress=progress,
         )
+        chosen = await pip.lock(request, progress)
     except BuildError as error:
         if error.code not in ("pip-unsatisfiable", "pip-conda-conflict", "lock-needs-build", "digest-mismatch"):
             raise
@@ -196,16 +197,16 @@ async def _with_older_files(
     if not other:
         return listed
     solve = job.solve
-    found = await pip.listed(
-        solve.definition.pip.requirements,
-        other,
-        python=pip.conda_python(python),
+    request = PipLockRequest(
+        items=solve.definition.pip.requirements,
+        python=PythonFacts(version=python),
         platform=solve.platform,
+        glibc=solve.definition.system.get("glibc", BASELINE_GLIBC),
         credentials=solve.credentials,
         variables=solve.environ,
         index=solve.defaults.index,
-        glibc=solve.definition.system.get("glibc", BASELINE_GLIBC),
     )
+    found = await pip.list_digests(request, other)
     return {
         name: {**fields, "sha256s": " ".join((fields["sha256s"], *found.get(name, ())))}
         for name, fields in listed.items()

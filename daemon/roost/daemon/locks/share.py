@@ -249,7 +249,7 @@ class LockRegistry:
             wheels = await self._fetch_wheels(found, folder)
             lock = await vouch(self._engines, found.shared, job, wheels, progress, builds=builds)
             for path in wheels.values():
-                await (await self._engines.pip()).keep_built(path)
+                await (await self._engines.pip()).store_built_wheel(path)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         if digest_lock(lock) != found.lock_digest:
@@ -321,7 +321,7 @@ class LockRegistry:
     ) -> Offer:
         registry, artifact = await self._engines.registry(), encode(shared)
         for descriptor, wheel in artifact.wheels:
-            path = await (await self._engines.pip()).kept_path(wheel)
+            path = await (await self._engines.pip()).stored_wheel_path(wheel)
             await registry.push_blob(reference, path, descriptor)
         for descriptor, data in artifact.blobs:
             await registry.push_blob(reference, data, descriptor)

@@ -13,11 +13,13 @@ from roost.daemon.credentials.substitution import mask, require_variables
 from roost.daemon.decision.images import adds_packages
 from roost.daemon.engines.conda.platforms import BASELINE_GLIBC, baseline_packages
 from roost.daemon.engines.engine_set import Engines
+from roost.daemon.engines.host_python.engine import find_interpreter
+from roost.daemon.engines.uv.request import PipLockRequest, PythonFacts
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.target_platforms import split_platform
 from roost.model.definition import Defaults, Definition
 from roost.model.errors import CodedError, InvalidDefinitionError
-from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, RemoteInput, Wheel
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock, RemoteInput, Wheel
 from roost.model.syntax.match_specs import spec_name
 
 
@@ -72,9 +74,8 @@ async def _for_image(engines: Engines, job: SolveJob, progress: Progress) -> Loc
     here; nothing at all where the base brings its own Python."""
     if not adds_packages(job.definition):
         return Lock(platform=job.platform, provider=CondaPython())
-    pip = await engines.pip()
     with suppress(CodedError):  # no Python here fits: conda's newest that does
-        minor = (await pip.find_interpreter(job.definition.python.requires)).version.rpartition(".")[0]
+        minor = (await find_interpreter(job.definition.python.requires)).version.rpartition(".")[0]
         job = msgspec.structs.replace(job, beside=(f"python {minor}.*",))
     return await _with_conda(engines, job, progress)
 
@@ -149,36 +150,36 @@ async def _wheels_beside(
     written = [*job.definition.conda.channels, *job.definition.conda.dependencies]
     secrets = conda.channel_credentials(written, job.environ, job.credentials)
     provided = await conda.find_distributions(packages, credentials=secrets)
-    locked = await pip.lock(
-        job.definition.pip.requirements,
-        python=pip.conda_python(python.version),
+    request = PipLockRequest(
+        items=job.definition.pip.requirements,
+        python=PythonFacts(version=python.version),
         platform=job.platform,
+        glibc=job.definition.system.get("glibc", BASELINE_GLIBC),
         provided=provided,
         as_of=job.as_of,
         allow_builds=job.allow_builds,
         credentials=job.credentials,
         variables=job.environ,
         index=job.defaults.index,
-        glibc=job.definition.system.get("glibc", BASELINE_GLIBC),
         editables_as_wheels=job.image,
-        progress=progress,
     )
+    locked = await pip.lock(request, progress)
     return tuple(locked.wheels), tuple(locked.inputs)
 
 
 async def _with_host_python(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
     pip = await engines.pip()
-    interpreter: HostPython = await pip.find_interpreter(job.definition.python.requires)
-    locked = await pip.lock(
-        job.definition.pip.requirements,
-        python=interpreter,
+    interpreter = await find_interpreter(job.definition.python.requires)
+    request = PipLockRequest(
+        items=job.definition.pip.requirements,
+        python=await pip.inspect_python(interpreter),
         platform=job.platform,
-        provided={},
+        glibc=BASELINE_GLIBC,
         as_of=job.as_of,
         allow_builds=job.allow_builds,
         credentials=job.credentials,
         variables=job.environ,
         index=job.defaults.index,
-        progress=progress,
     )
+    locked = await pip.lock(request, progress)
     return Lock(platform=job.platform, provider=interpreter, wheels=tuple(locked.wheels), inputs=tuple(locked.inputs))

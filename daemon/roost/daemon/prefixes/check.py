@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from roost.daemon.engines.conda.cache import file_digest
-from roost.daemon.engines.uv.prefix import altered_files
+from roost.daemon.engines.uv.prefix import find_altered_wheel_files
 from roost.model.locks.lock import Lock
 
 
@@ -40,7 +40,7 @@ def altered(prefix: str, lock: Lock) -> list[str]:
     found = set(_altered_conda(prefix))
     for wheel in lock.wheels:
         if wheel.kind != "editable":
-            found.update(altered_files(prefix, wheel))
+            found.update(find_altered_wheel_files(prefix, wheel))
     return sorted(found)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from roost.daemon.engines.conda.errors import PackageDigestMismatchError, PackageMissingError, PostLinkError
-from roost.daemon.engines.uv.errors import WheelDigestMismatchError, gone
+from roost.daemon.engines.uv.errors import WheelDigestMismatchError
+from roost.daemon.engines.uv.translation import url_gone
 from roost.daemon.locks.missing_packages import explain_loss
 from roost.daemon.runs.reruns import RunUnrepeatableError, check_repeatable, interpreter_changes
 from roost.model.errors import BuildError, CodedError
@@ -30,7 +31,7 @@ LOCK = Lock(platform="linux-64", provider=CondaPython(), conda=(SIX,), wheels=(T
     [
         (PackageMissingError("x", fields={"file_name": SIX.file_name}), SIX),
         (PackageMissingError("x", fields={"url": SIX.url}), SIX),
-        (gone(TOY.url or ""), TOY),
+        (url_gone(TOY.url or ""), TOY),
         (PackageDigestMismatchError("x", fields={"url": SIX.url}), SIX),
         (WheelDigestMismatchError("x", fields={"package": "toy"}), TOY),
         (WheelDigestMismatchError("toy-2.whl: expected …, and what came is …"), TOY),

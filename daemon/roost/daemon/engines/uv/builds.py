@@ -1,6 +1,8 @@
-"""Building wheels from sources: sdists, folders and git commits. This runs code of the package, so it is done only
-where that was asked for, in a copy of the source: a build must not leave its traces in somebody's folder, whose
-content the definition's digest covers."""
+"""Build wheels from sources: sdists, folders and git commits.
+
+A build runs code of the package, so it is done only on request, and in a copy of the source: it must not leave files in
+the user's folder, whose content is part of the definition's digest.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,15 @@ import glob
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from roost.daemon.engines.uv.errors import LockNeedsBuildError, WheelBuildError, WheelDigestMismatchError, translate
+from roost.daemon.engines.uv.errors import LockNeedsBuildError, WheelBuildError, WheelDigestMismatchError
 from roost.daemon.engines.uv.fetch import Fetcher
-from roost.daemon.engines.uv.process import Process, Secrets
+from roost.daemon.engines.uv.process import UvProcess
 from roost.daemon.engines.uv.pylock import Archive
+from roost.daemon.engines.uv.secrets import Secrets
+from roost.daemon.engines.uv.translation import translate_failure
 from roost.daemon.engines.uv.wheels import StoredWheel, WheelStore
 from roost.daemon.jobs.progress import Progress
 from roost.model.definition import PipItem
@@ -26,7 +30,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_LEFT_OUT = shutil.ignore_patterns(
+_NOT_COPIED = shutil.ignore_patterns(
     "__pycache__",
     ".venv",
     "venv",
@@ -40,20 +44,25 @@ _LEFT_OUT = shutil.ignore_patterns(
 )
 
 
-class Builder:
-    """Builds for one request. ``interpreter`` runs the builds; ``target`` says what a wheel is good for (it is part
-    of what a source's wheel is remembered under); ``index`` are uv's options for finding build requirements."""
+class WheelBuilder:
+    """Builds wheels for one request.
+
+    ``interpreter`` runs the builds. ``target`` names the Python and platform that a wheel fits; it is part of the key
+    under which the wheel of a source is recorded. ``index_options`` are uv's options for finding build requirements.
+
+    Its methods raise WheelBuildError if a build fails, and the errors of fetching.
+    """
 
     def __init__(
         self,
-        process: Process,
+        process: UvProcess,
         store: WheelStore,
         secrets: Secrets,
         fetcher: Fetcher,
         *,
         interpreter: str,
         target: str,
-        index: Callable[[], Sequence[str]],
+        index_options: Sequence[str],
         progress: Progress,
     ) -> None:
         self._process = process
@@ -62,39 +71,42 @@ class Builder:
         self._fetcher = fetcher
         self._interpreter = interpreter
         self._target = target
-        self._index = index
+        self._index_options = index_options
         self._progress = progress
 
-    async def local(self, item: PipItem) -> StoredWheel:
-        """The wheel of a local folder or sdist. Raises WheelBuildError, DigestMismatchError (changed meanwhile)."""
+    async def build_local(self, item: PipItem) -> StoredWheel:
+        """Return the wheel of a local folder or sdist.
+
+        Raises WheelDigestMismatchError if the source changed since the definition was read.
+        """
         key = f"{item.digest or item.path} {self._target}"
-        known = await asyncio.to_thread(self._store.built_from, key) if item.digest else None
+        known = await asyncio.to_thread(self._store.find_built, key) if item.digest else None
         if known is not None:
             return known
-        async with self._process.folder() as folder:
+        async with self._process.temporary_folder() as folder:
             source = await asyncio.to_thread(_copy_source, item, folder)
             return await self._build(source, folder, key if item.digest else None)
 
-    async def sdist(self, archive: Archive) -> tuple[StoredWheel, str]:
-        """The wheel of an sdist, and the sdist's ``sha256:…``."""
+    async def build_sdist(self, archive: Archive) -> tuple[StoredWheel, str]:
+        """Return the wheel of an sdist, and the digest (``sha256:…``) of the sdist."""
         if archive.sha256:
-            known = await asyncio.to_thread(self._store.built_from, f"{archive.sha256} {self._target}")
+            known = await asyncio.to_thread(self._store.find_built, f"{archive.sha256} {self._target}")
             if known is not None:
                 return known, f"sha256:{archive.sha256}"
-        async with self._process.folder() as folder:
+        async with self._process.temporary_folder() as folder:
             path = archive.path or os.path.join(folder, archive.file_name)
             sha256 = archive.sha256
             if archive.url is not None:
-                sha256 = await self._fetcher.file(archive.url, path, archive.sha256)
+                sha256 = await self._fetcher.fetch_file(archive.url, path, archive.sha256)
             return await self._build(path, folder, f"{sha256} {self._target}"), f"sha256:{sha256}"
 
-    async def git(self, repository: str, commit: str, subdirectory: str | None) -> StoredWheel:
-        """The wheel of a commit."""
+    async def build_commit(self, repository: str, commit: str, subdirectory: str | None) -> StoredWheel:
+        """Return the wheel of a git commit."""
         key = f"git {repository} {commit} {subdirectory or ''} {self._target}"
-        known = await asyncio.to_thread(self._store.built_from, key)
+        known = await asyncio.to_thread(self._store.find_built, key)
         if known is not None:
             return known
-        async with self._process.folder() as folder:
+        async with self._process.temporary_folder() as folder:
             source = os.path.join(folder, "source")
             await self._checkout(repository, commit, source, folder)
             return await self._build(os.path.join(source, subdirectory or ""), folder, key)
@@ -108,7 +120,7 @@ class Builder:
         for step in steps:
             outcome = await self._process.run(step, folder, secrets=self._secrets, program="git")
             if outcome.status != 0:
-                raise translate(f"error: git failed: {outcome.stderr}", outcome.status, "fetching")
+                raise translate_failure(f"error: git failed: {outcome.stderr}", outcome.status, "fetching")
 
     async def _build(self, source: str, folder: str, key: str | None) -> StoredWheel:
         out = os.path.join(folder, "out")
@@ -116,19 +128,19 @@ class Builder:
         self._progress.start("build-wheels")
         self._progress.log(f"building a wheel of {os.path.basename(source.rstrip('/'))}")
         outcome = await self._process.run(
-            [*arguments, *self._index(), source], folder, secrets=self._secrets, on_line=self._progress.log
+            [*arguments, *self._index_options, source], folder, secrets=self._secrets, on_line=self._progress.log
         )
         if outcome.status != 0:
-            raise _build_failed(source, outcome.stderr, outcome.status)
+            raise _build_error(source, outcome.stderr, outcome.status)
         self._progress.finish("build-wheels")
         wheels = await asyncio.to_thread(glob.glob, os.path.join(glob.escape(out), "*.whl"))
         if len(wheels) != 1:
             raise WheelBuildError(f"Building {os.path.basename(source)} made {len(wheels)} wheels instead of one")
-        return await asyncio.to_thread(self._store.keep, wheels[0], built=True, source_key=key)
+        return await asyncio.to_thread(self._store.add, wheels[0], built=True, source_key=key)
 
 
-def _build_failed(source: str, stderr: str, status: int) -> Exception:
-    error = translate(stderr, status, "building")
+def _build_error(source: str, stderr: str, status: int) -> Exception:
+    error = translate_failure(stderr, status, "building")
     if error.code in ("uv-failed", "wheel-build-failed"):
         tail = " | ".join(line.strip() for line in stderr.splitlines()[-6:] if line.strip())
         return WheelBuildError(
@@ -139,28 +151,33 @@ def _build_failed(source: str, stderr: str, status: int) -> Exception:
 
 
 def _copy_source(item: PipItem, folder: str) -> str:
-    """A private copy of a local source, compared with what the definition's digest covers."""
+    """Copy a local source into ``folder``; return the path of the copy. Blocks.
+
+    Raises WheelDigestMismatchError if the copy does not have the digest that the definition recorded.
+    """
     path = item.path or ""
     target = os.path.join(folder, "src", os.path.basename(path.rstrip("/")))
     if not os.path.isdir(path):
         os.makedirs(os.path.dirname(target))
         return str(shutil.copy(path, target))
-    shutil.copytree(path, target, symlinks=True, ignore=_LEFT_OUT)
+    shutil.copytree(path, target, symlinks=True, ignore=_NOT_COPIED)
     if item.digest is not None and LocalFiles().tree_digest(target) != item.digest:
-        raise changed_meanwhile(item)
+        raise source_changed(item)
     return target
 
 
-def changed_meanwhile(item: PipItem) -> WheelDigestMismatchError:
-    """A local thing is not what it was when the definition was read."""
+def source_changed(item: PipItem) -> WheelDigestMismatchError:
+    """Return the error for a local file or folder that changed since the definition was read."""
     return WheelDigestMismatchError(
         f"{item.path} changed while it was being locked", location=item.location, hint="Try again."
     )
 
 
-def static_project(folder: str) -> dict[str, Any] | None:
-    """The ``[project]`` table where it says everything that a lock needs (PEP 621, nothing dynamic): no code has to
-    run for it. Blocks."""
+def read_static_project(folder: str) -> dict[str, Any] | None:
+    """Return the ``[project]`` table of a folder if no code has to run to lock it; otherwise ``None``. Blocks.
+
+    That is so if it states version and dependencies statically (PEP 621).
+    """
     try:
         with open(os.path.join(folder, "pyproject.toml"), "rb") as file:
             project = tomllib.load(file).get("project")
@@ -172,8 +189,8 @@ def static_project(folder: str) -> dict[str, Any] | None:
     return None if dynamic & {"version", "dependencies", "optional-dependencies"} else project
 
 
-def needs_build(item: PipItem, what: str) -> LockNeedsBuildError:
-    """Locking ``item`` would run its code."""
+def build_needed(item: PipItem, what: str) -> LockNeedsBuildError:
+    """Return the error for ``item``, which can't be locked without running its code; ``what`` is its name."""
     return LockNeedsBuildError(
         f"{what} has to be built before it can be locked, and locking alone runs no code of a package",
         location=item.location,

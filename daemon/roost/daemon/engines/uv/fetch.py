@@ -1,4 +1,4 @@
-"""What roost fetches itself: remote requirements files (their digest belongs to the lock) and sdists to build."""
+"""Downloads by roost itself: remote requirements files (their digest is part of the lock), sdists and wheels."""
 
 from __future__ import annotations
 
@@ -12,136 +12,140 @@ from urllib.parse import urljoin
 import aiohttp
 
 from roost.daemon.credentials.auth_files import access_hint
-from roost.daemon.engines.uv.errors import IndexDeniedError, IndexUnreachableError, WheelDigestMismatchError, gone
-from roost.daemon.engines.uv.process import Secrets
+from roost.daemon.engines.uv.errors import (
+    IndexDeniedError,
+    IndexUnreachableError,
+    RemoteLineError,
+    WheelDigestMismatchError,
+)
+from roost.daemon.engines.uv.secrets import Secrets
+from roost.daemon.engines.uv.translation import url_gone
 from roost.model.definition import PipItem
-from roost.model.errors import CodedError, InvalidDefinitionError, Location
+from roost.model.errors import CodedError, Location
 from roost.model.locks.lock import RemoteInput
 from roost.model.syntax.pip_lines import RequirementError, parse_pip_line, split_logical_lines
 
-_LIMIT = 10 * 1024 * 1024
-_DEPTH = 20
+_TEXT_LIMIT = 10 * 1024 * 1024
+"""Bytes of a requirements file."""
+_MOST_NESTED = 20
 _SIZE_SECONDS = 10.0
-_SIZES_AT_ONCE = 16
-
-
-class RemoteLineError(InvalidDefinitionError):
-    """A requirements file behind a URL asks for something of this machine."""
-
-    code = "remote-requirements"
+_SIZES_CONCURRENCY = 16
 
 
 class Fetcher:
-    """Downloads with the request's credentials. ``timeout`` in seconds is for each read."""
+    """Downloads with the credentials of a request. ``timeout`` in seconds applies to each read.
+
+    Its methods raise IndexUnreachableError, IndexDeniedError and UrlGoneError unless they say otherwise.
+    """
 
     def __init__(self, secrets: Secrets, timeout: int) -> None:
         self._secrets = secrets
         self._timeout = aiohttp.ClientTimeout(total=None, connect=timeout, sock_read=timeout)
 
-    async def text(self, url: str) -> bytes:
-        """The content of a small file. Raises IndexUnreachableError, IndexDeniedError."""
+    async def fetch_text(self, url: str) -> bytes:
+        """Return the content of a small file. Raises RemoteLineError if it is larger than 10 MiB."""
         chunks: list[bytes] = []
-        await self._stream(url, chunks.append, limit=_LIMIT)
+        await self._stream(url, chunks.append, limit=_TEXT_LIMIT)
         return b"".join(chunks)
 
-    async def file(self, url: str, path: str, sha256: str) -> str:
-        """Download ``url`` to ``path``; its sha256 (64 hex), checked where ``sha256`` gives one."""
+    async def fetch_file(self, url: str, path: str, sha256: str) -> str:
+        """Download ``url`` to ``path``; return its sha256 (64 hex digits).
+
+        Raises WheelDigestMismatchError if ``sha256`` is not empty and differs.
+        """
         digest = hashlib.sha256()
         file = await asyncio.to_thread(open, path, "wb")
 
-        def take(chunk: bytes) -> None:
+        def write(chunk: bytes) -> None:
             digest.update(chunk)
             file.write(chunk)
 
         try:
-            await self._stream(url, take, limit=None)
+            await self._stream(url, write, limit=None)
         finally:
             await asyncio.to_thread(file.close)
         if sha256 and digest.hexdigest() != sha256:
-            raise _mismatch(os.path.basename(path), sha256, digest.hexdigest())
+            name, found = os.path.basename(path), digest.hexdigest()
+            raise WheelDigestMismatchError(
+                f"{name}: expected sha256:{sha256}, and what came is sha256:{found}",
+                hint="The index or a cache on the way is wrong; try again, or use another index.",
+                fields={"package": name, "expected": f"sha256:{sha256}", "found": f"sha256:{found}"},
+            )
         return digest.hexdigest()
 
-    async def sizes(self, urls: Sequence[str]) -> dict[str, int]:
-        """Bytes of each file as its server tells; one that does not tell is left out. Raises nothing: it can wait."""
+    async def fetch_sizes(self, urls: Sequence[str]) -> dict[str, int]:
+        """Return the size in bytes of each file whose server reports one. Raises nothing: sizes are optional."""
         if not urls:
             return {}
-        context = await asyncio.to_thread(_certificates)
+        context = await asyncio.to_thread(_load_certificates)
         timeout = aiohttp.ClientTimeout(total=_SIZE_SECONDS)
-        connector = aiohttp.TCPConnector(ssl=context, limit_per_host=_SIZES_AT_ONCE)
+        connector = aiohttp.TCPConnector(ssl=context, limit_per_host=_SIZES_CONCURRENCY)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector, trust_env=True) as session:
-            found = await asyncio.gather(*(self._size(session, url) for url in urls))
+            found = await asyncio.gather(*(self._fetch_size(session, url) for url in urls))
         return {url: size for url, size in zip(urls, found, strict=True) if size}
 
-    async def _size(self, session: aiohttp.ClientSession, url: str) -> int:
+    async def _fetch_size(self, session: aiohttp.ClientSession, url: str) -> int:
         headers = {**(self._secrets.headers(url) or {}), "Accept-Encoding": "identity"}
         try:
-            async with session.head(self._secrets.reveal(url), headers=headers, allow_redirects=True) as response:
+            async with session.head(self._secrets.substitute(url), headers=headers, allow_redirects=True) as response:
                 return int(response.headers.get("Content-Length", 0)) if response.status == 200 else 0
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError):
             return 0
 
-    async def knock(self, url: str) -> None:
-        """Raise IndexDeniedError where ``url`` refuses access; whatever else it answers is for others to judge."""
+    async def check_access(self, url: str) -> None:
+        """Raise IndexDeniedError if ``url`` refuses access; every other answer, and none, is ignored."""
         try:
-            await self._stream(url, lambda chunk: None, limit=_LIMIT)
+            await self._stream(url, lambda chunk: None, limit=_TEXT_LIMIT)
         except IndexDeniedError:
             raise
         except CodedError:
             return
 
-    async def _stream(self, url: str, take: Callable[[bytes], object], *, limit: int | None) -> None:
+    async def _stream(self, url: str, write: Callable[[bytes], object], *, limit: int | None) -> None:
         headers = self._secrets.headers(url)
-        context = await asyncio.to_thread(_certificates)
+        context = await asyncio.to_thread(_load_certificates)
         connector = aiohttp.TCPConnector(ssl=context)
         try:
             async with (
                 aiohttp.ClientSession(timeout=self._timeout, connector=connector, trust_env=True) as session,
-                session.get(self._secrets.reveal(url), headers=headers) as response,
+                session.get(self._secrets.substitute(url), headers=headers) as response,
             ):
-                self._check(url, response.status)
-                await _take_all(url, response, take, limit)
+                _check_status(url, response.status)
+                await _read_body(url, response, write, limit)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            raise self._unreachable(url, error) from error
-
-    def _check(self, url: str, status: int) -> None:
-        if status in (401, 403):
-            raise IndexDeniedError(f"{url} refuses access (HTTP {status})", hint=access_hint(url))
-        if status in (404, 410):
-            raise gone(url)
-        if status != 200:
-            raise IndexUnreachableError(f"{url} answers HTTP {status}", hint="Check the URL, then try again.")
-
-    def _unreachable(self, url: str, error: Exception) -> CodedError:
-        said = self._secrets.redact(str(error)) or type(error).__name__
-        return IndexUnreachableError(f"{url} can't be fetched: {said}", hint="Check the network, then try again.")
+            reason = self._secrets.redact(str(error)) or type(error).__name__
+            raise IndexUnreachableError(
+                f"{url} can't be fetched: {reason}", hint="Check the network, then try again."
+            ) from error
 
 
-async def _take_all(
-    url: str, response: aiohttp.ClientResponse, take: Callable[[bytes], object], limit: int | None
+def _check_status(url: str, status: int) -> None:
+    if status in (401, 403):
+        raise IndexDeniedError(f"{url} refuses access (HTTP {status})", hint=access_hint(url))
+    if status in (404, 410):
+        raise url_gone(url)
+    if status != 200:
+        raise IndexUnreachableError(f"{url} answers HTTP {status}", hint="Check the URL, then try again.")
+
+
+async def _read_body(
+    url: str, response: aiohttp.ClientResponse, write: Callable[[bytes], object], limit: int | None
 ) -> None:
     total = 0
     async for chunk in response.content.iter_chunked(1 << 20):
         total += len(chunk)
         if limit is not None and total > limit:
             raise RemoteLineError(f"{url} is larger than {limit} bytes: no requirements file", hint="Check the URL.")
-        await asyncio.to_thread(take, chunk)
+        await asyncio.to_thread(write, chunk)
 
 
-def _certificates() -> ssl.SSLContext:
-    """The system's certificates, as uv has them from SSL_CERT_FILE and SSL_CERT_DIR."""
+def _load_certificates() -> ssl.SSLContext:
+    """Return the system's certificates; as for uv, SSL_CERT_FILE and SSL_CERT_DIR override them. Blocks."""
     return ssl.create_default_context()
 
 
-def _mismatch(name: str, expected: str, found: str) -> WheelDigestMismatchError:
-    return WheelDigestMismatchError(
-        f"{name}: expected sha256:{expected}, and what came is sha256:{found}",
-        hint="The index or a cache on the way is wrong; try again, or use another index.",
-        fields={"package": name, "expected": f"sha256:{expected}", "found": f"sha256:{found}"},
-    )
-
-
 class RemoteFiles:
-    """Puts the lines of remote ``-r`` and ``-c`` files in their place, and notes what each file held."""
+    """Replaces remote ``-r`` and ``-c`` files by their lines, and records the digest of each file."""
 
     def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher
@@ -149,33 +153,36 @@ class RemoteFiles:
 
     @property
     def inputs(self) -> list[RemoteInput]:
-        """Every URL that was read, with the sha256 of its content."""
+        """Every URL that was read, with the sha256 (hex) of its content."""
         return [
             RemoteInput(url=url, sha256=hashlib.sha256(content).hexdigest())
             for url, content in sorted(self._content.items())
         ]
 
     async def expand(self, items: Sequence[PipItem], depth: int = 0) -> list[PipItem]:
-        """``items`` with the content of every remote file in ``items`` of its own."""
-        return [await self._one(item, depth) for item in items]
+        """Return ``items`` with the lines of every remote file as its own ``items``, nested files too.
 
-    async def _one(self, item: PipItem, depth: int) -> PipItem:
+        Raises RemoteLineError if a file includes itself or names something of this machine.
+        """
+        return [await self._expand_item(item, depth) for item in items]
+
+    async def _expand_item(self, item: PipItem, depth: int) -> PipItem:
         if item.kind not in ("requirements", "constraints"):
             return item
         if item.path is not None or item.items:
-            return _with_items(item, await self.expand(item.items, depth))
-        if depth > _DEPTH:
+            return _replace_items(item, await self.expand(item.items, depth))
+        if depth > _MOST_NESTED:
             raise RemoteLineError(f"{item.text} includes itself", location=item.location, hint="Take one -r out.")
-        return _with_items(item, await self.expand(await self._lines(item.text), depth + 1))
+        return _replace_items(item, await self.expand(await self._read_lines(item.text), depth + 1))
 
-    async def _lines(self, url: str) -> list[PipItem]:
+    async def _read_lines(self, url: str) -> list[PipItem]:
         if url not in self._content:
-            self._content[url] = await self._fetcher.text(url)
+            self._content[url] = await self._fetcher.fetch_text(url)
         text = self._content[url].decode("utf-8-sig", "replace").replace("\r\n", "\n")
-        return [_item(line.text, line.location, url) for line in split_logical_lines(text, url)]
+        return [_parse_line(line.text, line.location, url) for line in split_logical_lines(text, url)]
 
 
-def _item(text: str, location: Location, url: str) -> PipItem:
+def _parse_line(text: str, location: Location, url: str) -> PipItem:
     try:
         line = parse_pip_line(text)
     except RequirementError as error:
@@ -192,5 +199,5 @@ def _item(text: str, location: Location, url: str) -> PipItem:
     return PipItem(kind=line.kind, text=line.text, location=location)
 
 
-def _with_items(item: PipItem, items: Sequence[PipItem]) -> PipItem:
+def _replace_items(item: PipItem, items: Sequence[PipItem]) -> PipItem:
     return PipItem(kind=item.kind, text=item.text, items=tuple(items), path=item.path, location=item.location)

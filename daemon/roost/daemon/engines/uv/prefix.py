@@ -1,4 +1,4 @@
-"""What uv made of a prefix: where a wheel's files lie, whether they are what they were, and the word to keep out."""
+"""The files of wheels in a prefix: where they are, whether they are unchanged, and the mark against changing them."""
 
 from __future__ import annotations
 
@@ -11,49 +11,47 @@ import re
 
 from roost.model.locks.lock import Wheel
 
-_WORD = (
+_INSTEAD = (
     "This prefix belongs to roost and is shared by everything that has the same lock; what is installed here by hand "
     "is lost without notice. Add the package to the environment file instead: the next `roost run` has it."
 )
 
 
-def site_packages(prefix: str) -> list[str]:
-    """The folders that wheels are installed into."""
+def find_site_packages(prefix: str) -> list[str]:
+    """Return the ``site-packages`` folders of ``prefix``. Blocks."""
     return sorted(glob.glob(os.path.join(glob.escape(prefix), "lib", "python3*", "site-packages")))
 
 
-def dist_info(prefix: str, wheel: Wheel) -> str | None:
-    """The ``.dist-info`` folder of ``wheel`` in ``prefix``."""
-    for folder in site_packages(prefix):
+def find_dist_info(prefix: str, wheel: Wheel) -> str | None:
+    """Return the ``.dist-info`` folder of ``wheel`` in ``prefix``, if there is one. Blocks."""
+    for folder in find_site_packages(prefix):
         for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*.dist-info"))):
             name, _, version = os.path.basename(path).removesuffix(".dist-info").rpartition("-")
-            if _normal(name) == wheel.name and (wheel.kind == "editable" or version == wheel.version):
+            if normalize_name(name) == wheel.name and (wheel.kind == "editable" or version == wheel.version):
                 return path
     return None
 
 
-def _normal(name: str) -> str:
+def normalize_name(name: str) -> str:
+    """Return the name of a distribution as PEP 503 normalizes it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def installed_files(prefix: str, wheel: Wheel) -> list[str]:
-    """Absolute paths of the files that ``wheel`` has in ``prefix``, by its RECORD. Blocks."""
-    return [path for path, _ in _record(prefix, wheel)]
+def find_altered_wheel_files(prefix: str, wheel: Wheel) -> list[str]:
+    """Return the files of ``wheel`` in ``prefix`` that no longer exist or do not have the sha256 of its RECORD.
 
-
-def altered_files(prefix: str, wheel: Wheel) -> list[str]:
-    """Files of ``wheel`` in ``prefix`` that are gone or are not what its RECORD says (sha256). Blocks."""
-    return [path for path, digest in _record(prefix, wheel) if digest and digest_of(path) != digest]
-
-
-def _record(prefix: str, wheel: Wheel) -> list[tuple[str, str]]:
-    """Path and digest (``sha256=…`` as RECORD writes it, or nothing) of each file."""
-    folder = dist_info(prefix, wheel)
-    return read_record(folder) if folder else []
+    Blocks: reads every file.
+    """
+    folder = find_dist_info(prefix, wheel)
+    rows = read_record(folder) if folder else []
+    return [path for path, digest in rows if digest and record_digest(path) != digest]
 
 
 def read_record(folder: str) -> list[tuple[str, str]]:
-    """The rows of the RECORD in a ``.dist-info`` folder, with absolute paths."""
+    """Return the absolute path and the digest of each file in the RECORD of a ``.dist-info`` folder. Blocks.
+
+    A digest is ``sha256=…`` as RECORD has it, or empty. Without a RECORD there are no files.
+    """
     base = os.path.dirname(folder)
     try:
         with open(os.path.join(folder, "RECORD"), encoding="utf-8", newline="") as file:
@@ -63,8 +61,11 @@ def read_record(folder: str) -> list[tuple[str, str]]:
     return [(os.path.normpath(os.path.join(base, row[0])), row[1] if len(row) > 1 else "") for row in rows]
 
 
-def digest_of(path: str) -> str | None:
-    """``sha256=<urlsafe base64 without padding>`` of a file (the binary distribution format's way to write it)."""
+def record_digest(path: str) -> str | None:
+    """Return the digest of a file as RECORD has it, or ``None`` if the file can't be read. Blocks.
+
+    It is ``sha256=<urlsafe base64 without padding>``. Source: PyPA's binary distribution format.
+    """
     try:
         with open(path, "rb") as file:
             digest = hashlib.sha256(file.read()).digest()
@@ -73,12 +74,12 @@ def digest_of(path: str) -> str | None:
     return "sha256=" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def freeze(prefix: str) -> None:
-    """Write ``EXTERNALLY-MANAGED`` (PEP 668) into a virtual environment, with a word on what to do instead.
+def mark_venv(prefix: str) -> None:
+    """Write ``EXTERNALLY-MANAGED`` (PEP 668) into a virtual environment, with what to do instead. Blocks.
 
-    A virtual environment shares its standard library, where installers look, with the host: here the mark is for
-    people. It gets no ``conda-meta``, by which some libraries would take it for a conda prefix.
+    Installers look for it in the standard library, which a virtual environment shares with the host, so here the mark
+    is only for people. There is no ``conda-meta``, by which some libraries would take it for a conda prefix.
     """
     for folder in glob.glob(os.path.join(glob.escape(prefix), "lib", "python3*")):
         with open(os.path.join(folder, "EXTERNALLY-MANAGED"), "w", encoding="utf-8") as file:
-            file.write(f"[externally-managed]\nError = {_WORD}\n")
+            file.write(f"[externally-managed]\nError = {_INSTEAD}\n")

@@ -1,7 +1,7 @@
-"""From a definition's pip lines to what uv reads. Pure: local things are resolved by the caller.
+"""Translate a definition's pip lines for uv. Pure: the caller resolves local files and folders.
 
-uv takes most of what pip takes; what it does not, or what would have a wheel installed unseen, is refused here with
-the line it stands on. Options are global, as in pip: one ``--extra-index-url`` counts for every line.
+uv accepts most of what pip accepts; what it does not accept, or what would install a wheel without locking it, is
+refused here with the line it is on. Options are global, as in pip: one ``--extra-index-url`` applies to every line.
 """
 
 from __future__ import annotations
@@ -16,25 +16,14 @@ import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from roost.daemon.engines.uv.errors import PipOptionError, PipVariableError
 from roost.model.definition import PipItem
-from roost.model.errors import InvalidDefinitionError, Location
+from roost.model.errors import Location
 from roost.model.syntax.wheel_references import is_wheel_reference, unknown_wheel_error
 
 
-class PipOptionError(InvalidDefinitionError):
-    """An option that uv does not have, or an option without its value."""
-
-    code = "pip-option"
-
-
-class PipVariableError(InvalidDefinitionError):
-    """``${NAME}`` in a pip line, and no such variable."""
-
-    code = "pip-variable"
-
-
-class Translated(msgspec.Struct, kw_only=True):
-    """What uv is given. ``credentials`` were taken out of URLs (``scheme://host`` to ``user:password``)."""
+class UvInputs(msgspec.Struct, kw_only=True):
+    """Lines and options for uv."""
 
     requirements: list[str] = []
     constraints: list[str] = []
@@ -46,145 +35,153 @@ class Translated(msgspec.Struct, kw_only=True):
     pre: bool = False
     insecure_hosts: list[str] = []
     credentials: dict[str, str] = {}
+    """Taken out of URLs: ``scheme://host`` to ``user:password``."""
     digests: dict[str, set[str]] = {}
-    """Name to the digests (``sha256:…``) that its lines allow; what uv chose must be one of them."""
+    """Name to the digests (``sha256:…``) that its lines allow; the locked wheel must have one of them."""
     require_digests: bool = False
     ignored: list[str] = []
-    """Options that have no effect here; the reader warned of those that it did not know."""
+    """Options that have no effect here; the reader of the definition warned of those that it did not know."""
     origins: dict[str, PipItem] = {}
-    """Name to the line that asked for it by URL or path."""
+    """Name to the line that requests it by URL or path."""
 
     def requirements_text(self, default_index: str | None) -> str:
-        """A requirements file. URLs of indexes are in here and not among the arguments: a file has a mode."""
+        """Return the text of a requirements file. It has the URLs of indexes, because other users can see arguments."""
         index = self.index_url or default_index
         lines = [f"--index-url {index}"] if index else []
         lines += [f"--extra-index-url {url}" for url in self.extra_index_urls]
-        lines += [f"--find-links {place}" for place in self.find_links]
+        lines += [f"--find-links {location}" for location in self.find_links]
         lines += ["--no-index"] if self.no_index else []
         return "\n".join([*lines, *self.requirements, ""])
 
-    def arguments(self) -> list[str]:
-        """uv's own options for what was asked."""
+    def options(self) -> list[str]:
+        """Return the options for uv's command line."""
         pre = ["--prerelease", "allow"] if self.pre else []
         return pre + [part for host in self.insecure_hosts for part in ("--allow-insecure-host", host)]
 
 
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _LINE_OPTION = re.compile(r"\s(--?[A-Za-z][\w-]*)(?:[=\s]+(\S+))?")
-_VALUED = {"--index-url", "--extra-index-url", "--find-links", "--trusted-host", "--no-binary", "--only-binary"}
+_VALUE_OPTIONS = {"--index-url", "--extra-index-url", "--find-links", "--trusted-host", "--no-binary", "--only-binary"}
 _ALIASES = {"-i": "--index-url", "--pypi-url": "--index-url", "-f": "--find-links"}
 
 
-class Translator:
-    """One pass over the items. ``resolve`` gives the URL of the wheel for a local wheel or source, ``reveal`` puts a
-    token or a signature back into a URL."""
+class RequirementsTranslator:
+    """Translates the items of a definition in one pass.
+
+    ``resolve`` returns the URL of the wheel for a local wheel or source; ``substitute`` puts a token or a signature
+    back into a URL.
+    """
 
     def __init__(
         self,
         variables: Mapping[str, str],
         resolve: Callable[[PipItem], str],
-        reveal: Callable[[str], str] = str,
+        substitute: Callable[[str], str] = str,
     ) -> None:
         self._variables = variables
         self._resolve = resolve
-        self._reveal = reveal
-        self.out = Translated()
+        self._substitute = substitute
+        self.out = UvInputs()
 
-    def add(self, items: Iterable[PipItem], *, constrain: bool = False) -> Translated:
-        """Take in ``items``; nested local files with them. Raises InvalidDefinitionError where a line can't be
-        taken."""
+    def add(self, items: Iterable[PipItem], *, constrain: bool = False) -> UvInputs:
+        """Translate ``items``, those of nested files included, into :attr:`out`; return it.
+
+        With ``constrain`` they are constraints. Raises InvalidDefinitionError if a line can't be translated.
+        """
         for item in items:
-            self._one(item, constrain)
+            self._add_item(item, constrain)
         return self.out
 
-    def _one(self, item: PipItem, constrain: bool) -> None:
+    def _add_item(self, item: PipItem, constrain: bool) -> None:
         if item.kind in ("requirements", "constraints"):
             self.add(item.items, constrain=constrain or item.kind == "constraints")
         elif item.kind == "option":
-            self._option(item)
+            self._add_option(item)
         else:
-            (self.out.constraints if constrain else self.out.requirements).append(self._line(item))
+            (self.out.constraints if constrain else self.out.requirements).append(self._translate_line(item))
 
-    def _line(self, item: PipItem) -> str:
-        body, digests = self._take_digests(item, self._expand(item.text, item.location))
+    def _translate_line(self, item: PipItem) -> str:
+        body, digests = self._split_digests(item, self._expand_variables(item.text, item.location))
         if item.kind == "editable":
-            return f"-e {folder_url(_path_of(item))}{extras_of(body)}"
+            return f"-e {path_url(_require_path(item))}{find_extras(body)}"
         if item.kind in ("wheel", "source"):
-            return self._local(item, body, digests)
-        line = self._url(item, body) if item.kind == "url" else body
-        self._allow(name_of(line), digests)
+            return self._translate_local(item, body, digests)
+        line = self._translate_url(item, body) if item.kind == "url" else body
+        self._allow_digests(requirement_name(line), digests)
         return line
 
-    def _local(self, item: PipItem, body: str, digests: set[str]) -> str:
-        _path_of(item)
+    def _translate_local(self, item: PipItem, body: str, digests: set[str]) -> str:
+        _require_path(item)
         url = self._resolve(item)
         name = canonicalize_name(posixpath.basename(url).split("-")[0])
         self.out.origins[name] = item
-        self._allow(name, digests)
+        self._allow_digests(name, digests)
         _, _, marker = body.partition(" ;")
-        return f"{name}{extras_of(body)} @ {url}" + (f" ; {marker.strip()}" if marker else "")
+        return f"{name}{find_extras(body)} @ {url}" + (f" ; {marker.strip()}" if marker else "")
 
-    def _take_digests(self, item: PipItem, text: str) -> tuple[str, set[str]]:
-        """The line without its ``--hash`` options, and the digests that these allow (``sha256:…``)."""
+    def _split_digests(self, item: PipItem, text: str) -> tuple[str, set[str]]:
+        """Return the line without its ``--hash`` options, and the digests (``sha256:…``) that these allow."""
         options = list(_LINE_OPTION.finditer(text))
         if not options:
             return text, set()
         for option in options:
             if option.group(1) != "--hash":
-                raise _refused(f"the option {option.group(1)} behind a requirement", item.location)
+                raise _unsupported(f"the option {option.group(1)} behind a requirement", item.location)
         body = text[: options[0].start()].strip().rstrip("\\").strip()
         digests = {(option.group(2) or "").lower() for option in options}
         if not any(digest.startswith("sha256:") for digest in digests):
-            raise _refused("a digest that is not sha256", item.location)
+            raise _unsupported("a digest that is not sha256", item.location)
         return body, digests
 
-    def _allow(self, name: str | None, digests: set[str]) -> None:
+    def _allow_digests(self, name: str | None, digests: set[str]) -> None:
         if name is not None and digests:
             self.out.digests.setdefault(name, set()).update(digests)
 
-    def _url(self, item: PipItem, text: str) -> str:
-        """A direct URL as PEP 508 writes it, its credentials aside."""
+    def _translate_url(self, item: PipItem, text: str) -> str:
+        """Return a direct URL in the form of PEP 508, without credentials."""
         name, separator, rest = text.partition(" @ ")
         url, _, marker = (rest if separator else text).partition(" ;")
-        url, named = _egg(self._strip(url.strip()))
+        url, named = _split_egg(self._strip_login(url.strip()))
         head = name if separator else named
         if head:
             self.out.origins[canonicalize_name(head.split("[")[0].strip())] = item
         return (f"{head} @ {url}" if head else url) + (f" ; {marker.strip()}" if marker else "")
 
-    def _option(self, item: PipItem) -> None:
-        text = self._expand(item.text, item.location)
+    def _add_option(self, item: PipItem) -> None:
+        text = self._expand_variables(item.text, item.location)
         words = shlex.split(text.replace("=", " ", 1) if re.match(r"--[a-z-]+=", text) else text)
         option, values = _ALIASES.get(words[0], words[0]), words[1:] or ([item.path] if item.path else [])
         if option in ("--no-index", "--pre", "--require-hashes"):
-            self._flag(option)
-        elif option not in _VALUED:
+            self._set_flag(option)
+        elif option not in _VALUE_OPTIONS:
             self.out.ignored.append(option)
         elif len(values) != 1:
             raise PipOptionError(f"{option} wants one value", location=item.location, hint="See pip's manual.")
         else:
-            self._valued(option, values[0], item)
+            self._set_value(option, values[0], item)
 
-    def _flag(self, option: str) -> None:
+    def _set_flag(self, option: str) -> None:
         self.out.no_index |= option == "--no-index"
         self.out.pre |= option == "--pre"
         self.out.require_digests |= option == "--require-hashes"
 
-    def _valued(self, option: str, value: str, item: PipItem) -> None:
+    def _set_value(self, option: str, value: str, item: PipItem) -> None:
         if option == "--index-url":
-            self.out.index_url = self._strip(value)
+            self.out.index_url = self._strip_login(value)
         elif option == "--extra-index-url":
-            self.out.extra_index_urls.append(self._strip(value))
+            self.out.extra_index_urls.append(self._strip_login(value))
         elif option == "--find-links":
-            self.out.find_links.append(self._place(value, item))
+            self.out.find_links.append(self._resolve_links(value, item))
         elif option == "--trusted-host":
             self.out.insecure_hosts.append(value)
         else:
-            self._binary(option, value.split(","))
+            self._restrict_binaries(option, value.split(","))
 
-    def _binary(self, option: str, names: list[str]) -> None:
-        """As in pip a later option wins over an earlier one. Wheels are preferred anyway, so that ``--only-binary``
-        only takes back what ``--no-binary`` said."""
+    def _restrict_binaries(self, option: str, names: list[str]) -> None:
+        """Apply ``--no-binary`` or ``--only-binary``; as in pip, a later option overrides an earlier one.
+
+        Wheels are preferred anyway, so ``--only-binary`` only cancels an earlier ``--no-binary``.
+        """
         for name in names:
             if name == ":none:":
                 self.out.no_binary.clear() if option == "--no-binary" else None
@@ -193,23 +190,24 @@ class Translator:
             elif name == ":all:":
                 self.out.no_binary.clear()
             else:
-                self.out.no_binary = [kept for kept in self.out.no_binary if kept != name]
+                self.out.no_binary = [other for other in self.out.no_binary if other != name]
 
-    def _place(self, value: str, item: PipItem) -> str:
+    def _resolve_links(self, value: str, item: PipItem) -> str:
+        """Return the URL or the absolute path of ``--find-links``; a relative path starts at the file's folder."""
         if "://" in value:
-            return self._strip(value)
+            return self._strip_login(value)
         base = posixpath.dirname(item.location.path) if item.location else "/"
         return item.path or posixpath.normpath(posixpath.join(base, value))
 
-    def _strip(self, url: str) -> str:
-        """``url`` without user and password, which are kept for the netrc file."""
+    def _strip_login(self, url: str) -> str:
+        """Return ``url`` without user and password, which are recorded for the netrc file."""
         bare, pair = split_credentials(url)
         if pair is not None:
             split = urlsplit(bare.removeprefix("git+"))
             self.out.credentials[f"{split.scheme}://{split.netloc}"] = pair
-        return self._reveal(bare)
+        return self._substitute(bare)
 
-    def _expand(self, text: str, location: Location | None) -> str:
+    def _expand_variables(self, text: str, location: Location | None) -> str:
         def value(match: re.Match[str]) -> str:
             if match.group(1) not in self._variables:
                 raise PipVariableError(
@@ -223,7 +221,7 @@ class Translator:
 
 
 def split_credentials(url: str) -> tuple[str, str | None]:
-    """``https://user:password@host/`` → (``https://host/``, ``user:password``). ssh URLs keep their user."""
+    """Split ``https://user:password@host/`` into ``https://host/`` and ``user:password``; ssh URLs keep their user."""
     split = urlsplit(url)
     userinfo, at, host = split.netloc.rpartition("@")
     if not at or "ssh" in split.scheme:
@@ -231,19 +229,19 @@ def split_credentials(url: str) -> tuple[str, str | None]:
     return urlunsplit((split.scheme, host, split.path, split.query, split.fragment)), userinfo
 
 
-def folder_url(path: str) -> str:
-    """``file://`` for a folder or a file."""
+def path_url(path: str) -> str:
+    """Return the ``file://`` URL of a folder or a file."""
     return f"file://{quote(path)}"
 
 
-def extras_of(text: str) -> str:
-    """``[a,b]`` of ``./thing[a,b]`` or ``-e .[a]``; empty where there is none."""
+def find_extras(text: str) -> str:
+    """Return ``[a,b]`` of ``./thing[a,b]`` or ``-e .[a]``; empty if there is none."""
     found = re.search(r"\[[\w\s,.-]+\]\s*(?=$|;)", text.strip())
     return found.group(0).strip().replace(" ", "") if found else ""
 
 
-def _egg(url: str) -> tuple[str, str]:
-    """pip's ``#egg=name&subdirectory=x`` apart: the URL with what is left of its fragment, and the name."""
+def _split_egg(url: str) -> tuple[str, str]:
+    """Split pip's ``#egg=name&subdirectory=x``: return the URL with the rest of its fragment, and the name."""
     split = urlsplit(url)
     parts = [part for part in split.fragment.split("&") if part]
     name = next((part[4:] for part in parts if part.startswith("egg=")), "")
@@ -251,7 +249,8 @@ def _egg(url: str) -> tuple[str, str]:
     return urlunsplit((split.scheme, split.netloc, split.path, split.query, rest)), name
 
 
-def _path_of(item: PipItem) -> str:
+def _require_path(item: PipItem) -> str:
+    """Return the path of a local item. Raises InvalidDefinitionError if it has none."""
     if is_wheel_reference(item):
         raise unknown_wheel_error(item)
     if item.path is None:
@@ -261,15 +260,15 @@ def _path_of(item: PipItem) -> str:
     return item.path
 
 
-def name_of(body: str) -> str | None:
-    """The normalised name of a requirement (PEP 508); ``None`` where it is none."""
+def requirement_name(body: str) -> str | None:
+    """Return the normalized name of a requirement; ``None`` if ``body`` is not valid by PEP 508."""
     try:
         return canonicalize_name(Requirement(body).name)
     except InvalidRequirement:
         return None
 
 
-def _refused(what: str, location: Location | None) -> PipOptionError:
+def _unsupported(what: str, location: Location | None) -> PipOptionError:
     return PipOptionError(
         f"{what} can't be used: roost installs pip packages with uv, which has nothing like it",
         location=location,

@@ -1,7 +1,8 @@
-"""What conda provides, as uv sees it: wheels that hold nothing but a name and a version.
+"""Stub wheels for what conda provides: they contain nothing but a name and a version.
 
-A stub is a constraint by URL (uv, unlike pip, takes these): the resolver can choose nothing else for that name, checks
-everybody's requirements against its version, and fetches no metadata of the real package. Stubs never get into a lock.
+A stub is a constraint by URL (uv, unlike pip, accepts these): the resolver can choose nothing else for that name,
+checks all requirements against its version, and fetches no metadata of the real package. Stubs never get into a lock.
+A module of its own because it depends on nothing else of the engine.
 """
 
 from __future__ import annotations
@@ -17,27 +18,24 @@ _WHEEL = "Wheel-Version: 1.0\nGenerator: roost\nRoot-Is-Purelib: true\nTag: py3-
 
 
 def write_stubs(folder: str, provided: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Stub wheels for ``provided`` under ``folder``: constraint lines, and the names whose version PEP 440 does not
-    know (nothing can be checked against these; they are left out of the resolution)."""
+    """Write stub wheels for ``provided`` (name to version) below ``folder``.
+
+    Returns constraint lines, and the names whose version is not valid by PEP 440: nothing can be checked against
+    these, so they must be excluded from the resolution.
+    """
     os.makedirs(folder, exist_ok=True)
     lines, excluded = [], []
     for name, version in sorted(provided.items()):
-        normal = _normal(version)
-        if normal is None:
+        try:
+            normalized = str(Version(version))
+        except InvalidVersion:
             excluded.append(name)
-        else:
-            lines.append(f"{name} @ file://{quote(_write(folder, name, normal))}")
+            continue
+        lines.append(f"{name} @ file://{quote(_write_stub(folder, name, normalized))}")
     return lines, excluded
 
 
-def _normal(version: str) -> str | None:
-    try:
-        return str(Version(version))
-    except InvalidVersion:
-        return None
-
-
-def _write(folder: str, name: str, version: str) -> str:
+def _write_stub(folder: str, name: str, version: str) -> str:
     stem = f"{name.replace('-', '_')}-{version}"
     path = os.path.join(folder, f"{stem}-py3-none-any.whl")
     with zipfile.ZipFile(path, "w") as wheel:

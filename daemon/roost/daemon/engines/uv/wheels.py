@@ -1,13 +1,12 @@
 """The wheels that only this store has: those given as files and those built here, each under its sha256.
 
-``given/<sha256>/<file name>`` and ``built/<sha256>/<file name>``; ``built/sources/<key>`` says which wheel a source
-became, so that it is built once. A folder that exists is complete: it is filled in a temporary place on the same file
-system, synced, and renamed.
+They are ``given/<sha256>/<file name>`` and ``built/<sha256>/<file name>``; ``built/sources/<key>`` records the wheel
+that was built from a source, so that it is built once. A folder that exists is complete: it is filled at a temporary
+path on the same file system, synced, and renamed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
@@ -26,56 +25,61 @@ class StoredWheel(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     size: int
     built: bool
+    """Whether it was built here; otherwise it was given as a file."""
 
     @property
-    def place(self) -> str:
-        """Its path below the wheels folder."""
+    def relative_path(self) -> str:
+        """Path below the root of the store."""
         return os.path.join("built" if self.built else "given", self.sha256, self.file_name)
 
 
 class WheelStore:
-    """Blocking; callers use a thread."""
+    """The wheels below ``root``. All methods block."""
 
     def __init__(self, root: str) -> None:
         self._root = root
 
-    def path(self, kept: StoredWheel) -> str:
-        """Absolute path of a kept wheel."""
-        return os.path.join(self._root, kept.place)
+    def path(self, stored: StoredWheel) -> str:
+        """Return the absolute path of a stored wheel."""
+        return os.path.join(self._root, stored.relative_path)
 
-    def keep(self, path: str, *, built: bool, source_key: str | None = None) -> StoredWheel:
-        """Copy the wheel at ``path`` into the store."""
-        folder = self._temporary()
+    def add(self, path: str, *, built: bool, source_key: str | None = None) -> StoredWheel:
+        """Copy the wheel at ``path`` into the store; record that it was built from ``source_key``, if given."""
+        folder = make_temporary_folder(self._root)
         try:
             copy = os.path.join(folder, os.path.basename(path))
-            sha256 = _copy(path, copy)
-            kept = StoredWheel(file_name=os.path.basename(path), sha256=sha256, size=os.stat(copy).st_size, built=built)
-            _publish(folder, os.path.dirname(self.path(kept)))
-            if not os.path.exists(self.path(kept)):  # the same content is there under another name
-                os.rename(copy, self.path(kept))
-                _sync_folder(os.path.dirname(self.path(kept)))
+            sha256 = _copy_synced(path, copy)
+            size = os.stat(copy).st_size
+            stored = StoredWheel(file_name=os.path.basename(path), sha256=sha256, size=size, built=built)
+            os.chmod(folder, 0o755)
+            publish_folder(folder, os.path.dirname(self.path(stored)))
+            if not os.path.exists(self.path(stored)):  # the folder had the same content under another file name
+                os.rename(copy, self.path(stored))
+                sync_path(os.path.dirname(self.path(stored)))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         if source_key is not None:
-            self._remember(source_key, kept)
-        return kept
+            self._record_source(source_key, stored)
+        return stored
 
-    def built_from(self, source_key: str) -> StoredWheel | None:
-        """The wheel that a source became earlier."""
+    def find_built(self, source_key: str) -> StoredWheel | None:
+        """Return the wheel that was built from a source earlier, if it still exists."""
         try:
             with open(self._source_path(source_key), "rb") as file:
-                kept = msgspec.json.decode(file.read(), type=StoredWheel)
+                stored = msgspec.json.decode(file.read(), type=StoredWheel)
         except (OSError, msgspec.DecodeError):
             return None
-        return kept if os.path.exists(self.path(kept)) else None
+        return stored if os.path.exists(self.path(stored)) else None
 
-    def locked(self, wheel: Wheel) -> str:
-        """The path of a locked wheel that is kept here, checked against its sha256.
+    def verified_path(self, wheel: Wheel) -> str:
+        """Return the path of a locked wheel that was given or built, after checking its sha256.
 
-        Raises WheelMissingError, DigestMismatchError.
+        Raises:
+            WheelMissingError: if it no longer exists.
+            WheelDigestMismatchError: if it is damaged; it is deleted then.
         """
-        kept = StoredWheel(file_name=wheel.file_name, sha256=wheel.sha256, size=wheel.size, built=wheel.kind == "built")
-        path = self.path(kept)
+        built = wheel.kind == "built"
+        path = self.path(StoredWheel(file_name=wheel.file_name, sha256=wheel.sha256, size=wheel.size, built=built))
         if not os.path.exists(path):
             raise WheelMissingError(
                 f"{wheel.file_name} (sha256 {wheel.sha256[:12]}…), which only this store kept, is gone",
@@ -92,26 +96,22 @@ class WheelStore:
             )
         return path
 
-    def _temporary(self) -> str:
-        os.makedirs(os.path.join(self._root, "tmp"), exist_ok=True)
-        return tempfile.mkdtemp(dir=os.path.join(self._root, "tmp"))
-
     def _source_path(self, key: str) -> str:
         return os.path.join(self._root, "built", "sources", hashlib.sha256(key.encode()).hexdigest())
 
-    def _remember(self, key: str, kept: StoredWheel) -> None:
+    def _record_source(self, key: str, stored: StoredWheel) -> None:
         path = self._source_path(key)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
         with open(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(kept))
+            file.write(msgspec.json.encode(stored))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
 
 
 def file_sha256(path: str) -> str:
-    """64 hex digits."""
+    """Return the sha256 of a file: 64 hex digits. Blocks."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):
@@ -119,8 +119,8 @@ def file_sha256(path: str) -> str:
     return digest.hexdigest()
 
 
-def _copy(source: str, target: str) -> str:
-    """Copy and sync; the sha256 of what was copied."""
+def _copy_synced(source: str, target: str) -> str:
+    """Copy and sync a file; return the sha256 of its content."""
     digest = hashlib.sha256()
     with open(source, "rb") as reader, open(target, "wb") as writer:
         while chunk := reader.read(1 << 20):
@@ -131,22 +131,28 @@ def _copy(source: str, target: str) -> str:
     return digest.hexdigest()
 
 
-def _publish(folder: str, target: str) -> None:
-    """Rename ``folder`` to ``target``; who comes second finds the same content there."""
-    if os.path.isdir(target):
-        return
+def make_temporary_folder(root: str) -> str:
+    """Create a temporary folder on the file system of the store at ``root``. Blocks."""
+    os.makedirs(os.path.join(root, "tmp"), exist_ok=True)
+    return tempfile.mkdtemp(dir=os.path.join(root, "tmp"))
+
+
+def publish_folder(folder: str, target: str) -> None:
+    """Rename ``folder``, whose files are synced, to ``target``, and sync its parent. Blocks.
+
+    If ``target`` exists, another process was faster and has published the same content.
+    """
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    os.chmod(folder, 0o755)
-    with contextlib.suppress(FileExistsError):
-        try:
-            os.rename(folder, target)
-        except OSError:
-            if not os.path.isdir(target):
-                raise
-    _sync_folder(os.path.dirname(target))
+    try:
+        os.rename(folder, target)
+    except OSError:
+        if not os.path.isdir(target):
+            raise
+    sync_path(os.path.dirname(target))
 
 
-def _sync_folder(path: str) -> None:
+def sync_path(path: str) -> None:
+    """Sync a file or a folder to disk. Blocks."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Secrets, and the environment that uv gets."""
+"""The environment that uv gets, and what a cancelled start leaves open."""
 
 from __future__ import annotations
 
@@ -13,38 +13,9 @@ from pathlib import Path
 import pytest
 
 from roost.daemon.engines.uv import process as uv_process
-from roost.daemon.engines.uv.process import Process, Secrets
+from roost.daemon.engines.uv.process import UvProcess
+from roost.daemon.engines.uv.secrets import Secrets
 from roost.daemon.engines.uv.terminal import open_terminal
-
-
-def test_secrets_are_taken_out_of_text_in_each_of_their_forms() -> None:
-    secrets = Secrets({"https://h": "user:p%40ss", "https://t": "/t/tokentoken", "https://s/x": "?sig=abcdef"})
-    text = "user:p%40ss p@ss https://t/t/tokentoken/simple https://s/x?sig=abcdef"
-    redacted = secrets.redact(text)
-    assert not any(word in redacted for word in ("p%40ss", "p@ss", "tokentoken", "abcdef"))
-
-
-def test_tokens_and_signatures_come_and_go() -> None:
-    secrets = Secrets({"https://t": "/t/abc", "https://s/x.whl": "?sig=1"})
-    for bare, full in {
-        "https://t/simple": "https://t/t/abc/simple",
-        "https://s/x.whl#a": "https://s/x.whl?sig=1#a",
-        "https://other/simple": "https://other/simple",
-        "https://tt/simple": "https://tt/simple",
-    }.items():
-        assert secrets.reveal(bare) == full
-        assert secrets.conceal(full) == bare
-
-
-def test_netrc_quotes_and_names_each_host_once() -> None:
-    text = Secrets({"//h": "other:p", "https://h:8443": "some%20body:p%22q", "//own:1": "a:b"}).netrc()
-    assert text == 'machine h login "some body" password "p\\"q"\nmachine own login a password b\n'
-
-
-def test_credentials_of_a_host_count_where_a_url_has_none_of_its_own() -> None:
-    secrets = Secrets({"//h": "a:b", "//h:2": "c:d", "https://h": "e:f"})
-    urls = ("https://h/x", "http://h/x", "https://h:2/x", "https://h:3/x", "https://other/x")
-    assert [secrets.pair(url) for url in urls] == [("e", "f"), ("a", "b"), ("c", "d"), ("a", "b"), None]
 
 
 async def test_uv_gets_a_scrubbed_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,8 +26,8 @@ async def test_uv_gets_a_scrubbed_environment(tmp_path: Path, monkeypatch: pytes
         monkeypatch.setenv(name, "ambient")
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
     monkeypatch.setenv("SSL_CERT_FILE", str(script))
-    process = Process(str(script), str(tmp_path / "cache"), str(tmp_path / "tmp"), timeout=7, retries=1)
-    async with process.folder() as folder:
+    process = UvProcess(str(script), str(tmp_path / "cache"), str(tmp_path / "tmp"), timeout=7, retries=1)
+    async with process.temporary_folder() as folder:
         outcome = await process.run(["x"], folder, secrets=Secrets({"https://h": "u:p"}))
         lines = outcome.stdout.splitlines()
         assert os.path.join(folder, "cwd") in lines
@@ -82,14 +53,16 @@ def test_the_systems_certificates_are_trusted_where_there_are_any(
         (file if there == "file" else folder / "one.pem").touch()
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
     monkeypatch.setenv("SSL_CERT_DIR", str(folder))
-    environ = Process("uv", "/cache", str(tmp_path), timeout=7, retries=1)._environ(str(tmp_path), Secrets({}))
+    environ = UvProcess("uv", "/cache", str(tmp_path), timeout=7, retries=1)._make_environment(
+        str(tmp_path), Secrets({})
+    )
     assert ("UV_SYSTEM_CERTS" in environ) == wanted
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="only Linux tells which descriptors are open")
 async def test_a_cancellation_leaves_no_descriptor_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even one that comes while a slow machine opens them."""
-    process = Process("/bin/true", str(tmp_path / "cache"), str(tmp_path / "scratch"))
+    process = UvProcess("/bin/true", str(tmp_path / "cache"), str(tmp_path / "scratch"))
     opening = threading.Event()
 
     def open_slowly() -> tuple[int, int]:
@@ -98,7 +71,7 @@ async def test_a_cancellation_leaves_no_descriptor_open(tmp_path: Path, monkeypa
         return open_terminal()
 
     async def run() -> None:
-        async with process.folder() as folder:
+        async with process.temporary_folder() as folder:
             await process.run([], folder, secrets=Secrets({}), on_frame=lambda frame: None)
 
     await run()

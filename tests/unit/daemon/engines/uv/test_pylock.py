@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from roost.daemon.engines.uv.choose import uv_platform
-from roost.daemon.engines.uv.pylock import parse, render, without_credentials
+from roost.daemon.engines.uv.pylock import parse_pylock, render_pylock, without_credentials
+from roost.daemon.engines.uv.resolve import uv_platform
 from roost.daemon.engines.uv.stubs import write_stubs
 from roost.daemon.engines.uv.wheels import WheelStore
 from roost.model.locks.lock import Wheel
@@ -42,7 +42,7 @@ wheels = [{ url = "file:///links/f%20x-1-py3-none-any.whl", hashes = { sha256 = 
 
 
 def test_every_kind_of_source_is_read() -> None:
-    a, b, c, d, e, f = parse(TEXT)
+    a, b, c, d, e, f = parse_pylock(TEXT)
     assert a.wheel is not None
     assert (a.wheel.url, a.wheel.file_name, a.wheel.size) == (
         "https://x.example/a-1.0%2Bcpu-py3-none-any.whl",
@@ -67,7 +67,7 @@ def test_what_is_rendered_reads_back() -> None:
         (Wheel(name="c", version="3", kind="url", url="https://x.example/c.whl", sha256="cc"), None),
         (Wheel(name="d", version="4", kind="editable", path="/project/d"), None),
     ]
-    a, b, c, d = parse(render(wheels))
+    a, b, c, d = parse_pylock(render_pylock(wheels))
     assert a.wheel is not None
     assert a.wheel.file_name == 'a"-1-py3-none-any.whl'
     assert b.wheel is not None
@@ -113,11 +113,11 @@ def test_a_wheel_is_kept_once_under_its_sha256(tmp_path: Path) -> None:
     store = WheelStore(str(tmp_path / "wheels"))
     made = tmp_path / "a-1-py3-none-any.whl"
     made.write_bytes(b"content")
-    first = store.keep(str(made), built=True, source_key="source")
-    assert store.keep(str(made), built=True) == first
-    assert store.built_from("source") == first
-    assert store.built_from("another") is None
+    first = store.add(str(made), built=True, source_key="source")
+    assert store.add(str(made), built=True) == first
+    assert store.find_built("source") == first
+    assert store.find_built("another") is None
     assert Path(store.path(first)).read_bytes() == b"content"
     assert os.listdir(tmp_path / "wheels" / "tmp") == []
     Path(store.path(first)).unlink()
-    assert store.built_from("source") is None
+    assert store.find_built("source") is None

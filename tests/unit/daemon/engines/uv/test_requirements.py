@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from roost.daemon.engines.uv.errors import PipOptionError, PipVariableError
 from roost.daemon.engines.uv.requirements import (
-    PipOptionError,
-    PipVariableError,
-    Translated,
-    Translator,
-    extras_of,
+    RequirementsTranslator,
+    UvInputs,
+    find_extras,
     split_credentials,
 )
 from roost.model.definition import PipItem
@@ -18,8 +17,8 @@ from roost.model.errors import Location
 WHERE = Location(path="/project/requirements.txt", line=3, column=1)
 
 
-def translate(*items: PipItem, **variables: str) -> Translated:
-    return Translator(variables, lambda item: "file:///store/mine-1.0-py3-none-any.whl").add(items)
+def translate(*items: PipItem, **variables: str) -> UvInputs:
+    return RequirementsTranslator(variables, lambda item: "file:///store/mine-1.0-py3-none-any.whl").add(items)
 
 
 def requirement(text: str) -> PipItem:
@@ -62,7 +61,7 @@ def test_options_hold_for_all_lines() -> None:
         "--find-links /project/links",
         "a",
     ]
-    assert out.arguments() == ["--prerelease", "allow", "--allow-insecure-host", "two.example:8080"]
+    assert out.options() == ["--prerelease", "allow", "--allow-insecure-host", "two.example:8080"]
     assert out.ignored == ["--prefer-binary"]
 
 
@@ -171,7 +170,7 @@ def test_local_things() -> None:
     ("text", "extras"), [(".", ""), (".[a, b]", "[a,b]"), ("x.whl[a] ; extra == 'b'", "[a]"), ("a[0-9]b", "")]
 )
 def test_extras(text: str, extras: str) -> None:
-    assert extras_of(text) == extras
+    assert find_extras(text) == extras
 
 
 def test_split_credentials() -> None:

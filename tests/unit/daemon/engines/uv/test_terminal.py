@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from roost.daemon.engines.uv.install import InstallProgress
-from roost.daemon.engines.uv.terminal import TerminalLines, bars, is_drawing
+from roost.daemon.engines.uv.terminal import TerminalLines, is_drawing, parse_bars
 from roost.model.locks.lock import Wheel
 
 
@@ -30,7 +30,7 @@ def test_lines_are_cut_wherever_the_chunks_end() -> None:
     for size in (1, 3, len(data)):
         frames = TerminalLines()
         lines = [line for at in range(0, len(data), size) for line in frames.feed(data[at : at + size])]
-        assert [*lines, frames.rest()] == ["Using x", "numpy ---- 1.00 MiB/2.00 MiB", "error: é"]
+        assert [*lines, frames.flush()] == ["Using x", "numpy ---- 1.00 MiB/2.00 MiB", "error: é"]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_lines_are_cut_wherever_the_chunks_end() -> None:
     ],
 )
 def test_bars_are_numbers(line: str, expected: list[tuple[str, int, int]]) -> None:
-    assert bars(line) == expected
+    assert parse_bars(line) == expected
     assert is_drawing(line) == bool(expected)
 
 
@@ -58,13 +58,13 @@ def test_decoration_is_no_line() -> None:
 def test_downloads_add_up_and_never_go_back() -> None:
     wheels = [Wheel(name="a", version="1", size=2048), Wheel(name="b", version="1", size=1024)]
     steps = Steps()
-    told = InstallProgress(steps, wheels)
-    told.begin()
+    installation = InstallProgress(steps, wheels)
+    installation.start()
     for frame in ("a --- 1.00 KiB/2.00 KiB", "a --- 1.50 KiB/2.00 KiB b --- 512 B/1.00 KiB", "b --- 600 B/1.00 KiB"):
-        told.frame(frame)
-    told.line("Prepared 2 packages in 1s")
-    told.line("Installed 2 packages in 7ms")
-    told.end()
+        installation.add_frame(frame)
+    installation.add_line("Prepared 2 packages in 1s")
+    installation.add_line("Installed 2 packages in 7ms")
+    installation.finish()
     downloads = [step for step in steps.seen if step[1] == "download"]
     assert downloads[0] == ("start", "download", 2048)
     assert downloads[-1] == ("finish", "download")

@@ -5,6 +5,12 @@ from __future__ import annotations
 import pytest
 
 from roost.daemon.engines.uv import errors
+from roost.daemon.engines.uv.translation import (
+    conda_conflict,
+    extract_explanation,
+    find_needed_builds,
+    translate_failure,
+)
 from roost.model.errors import StoreFullError
 
 DNS = """error: Failed to download `numpy @ https://x.example/numpy-1.26.4-py3-none-any.whl`
@@ -67,7 +73,7 @@ hint: Wheels are required for `docopt`\
     ],
 )
 def test_each_failure_has_its_error(stderr: str, expected: type[Exception], word: str) -> None:
-    error = errors.translate(stderr, 1, "locking")
+    error = translate_failure(stderr, 1, "locking")
     assert type(error) is expected
     assert word in error.message
     assert "error:" not in error.message
@@ -75,14 +81,14 @@ def test_each_failure_has_its_error(stderr: str, expected: type[Exception], word
 
 
 def test_a_signal_is_a_crash() -> None:
-    error = errors.translate(MISMATCH, -9, "installing")
+    error = translate_failure(MISMATCH, -9, "installing")
     assert isinstance(error, errors.UvCrashedError)
     assert "signal 9" in error.message
 
 
 @pytest.mark.parametrize("text", [UNSATISFIABLE, ONLY])
 def test_a_conflict_names_conda_and_pip(text: str) -> None:
-    error = errors.conflict(errors.explanation(text), {"numpy": "1.26.4", "scipy-stubs": "1", "python": "3.11"})
+    error = conda_conflict(extract_explanation(text), {"numpy": "1.26.4", "scipy-stubs": "1", "python": "3.11"})
     assert error is not None
     assert "conda provides numpy 1.26.4" in error.message
     assert "scipy>=1.18.1 (which needs numpy>=2.0.0,<2.8)" in error.message
@@ -91,27 +97,27 @@ def test_a_conflict_names_conda_and_pip(text: str) -> None:
 
 def test_what_the_provided_version_allows_is_no_culprit() -> None:
     text = "Because you require a>=1 and b==2 depends on a<1, we can conclude that nothing fits."
-    error = errors.conflict(text, {"a": "1.5"})
+    error = conda_conflict(text, {"a": "1.5"})
     assert error is not None
     assert error.fields["pip"] == ["b==2 (which needs a<1)"]
 
 
 def test_a_failure_about_other_things_is_no_conflict() -> None:
-    assert errors.conflict(errors.explanation(UNSATISFIABLE), {"pandas": "2.0", "num": "1"}) is None
+    assert conda_conflict(extract_explanation(UNSATISFIABLE), {"pandas": "2.0", "num": "1"}) is None
 
 
 def test_everyday_words_are_no_packages() -> None:
     text = "Because a==1 has no wheels with a matching tag and you require a==1, the requirements of pip do not fit."
-    assert errors.conflict(text, {"pip": "24.0", "wheels": "1"}) is None
+    assert conda_conflict(text, {"pip": "24.0", "wheels": "1"}) is None
 
 
 def test_uvs_own_hint_is_handed_on() -> None:
     said = "\nhint: Pre-releases are available for `a` in the requested range (try: `--prerelease=allow`)"
-    error = errors.translate(f"error: No solution found when resolving dependencies{said}", 1, "locking")
+    error = translate_failure(f"error: No solution found when resolving dependencies{said}", 1, "locking")
     assert error.hint.endswith("(try: `--pre` in the requirements)")
 
 
 def test_needed_builds_are_named() -> None:
-    assert errors.needs_build(SOURCES) == {"docopt"}
-    assert errors.needs_build("error: Building source distributions is disabled") == set()
-    assert errors.needs_build(UNSATISFIABLE) is None
+    assert find_needed_builds(SOURCES) == {"docopt"}
+    assert find_needed_builds("error: Building source distributions is disabled") == set()
+    assert find_needed_builds(UNSATISFIABLE) is None

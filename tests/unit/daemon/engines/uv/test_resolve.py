@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roost.daemon.engines.uv.choose import parse_digests
+from roost.daemon.engines.uv.resolve import parse_digests
 
 A, B = "a" * 64, "b" * 64
 

@@ -1,0 +1,281 @@
+"""Let uv choose versions and wheels for one request; no code of a package runs unless a build is allowed.
+
+Wheels come first: everything is resolved with building disabled, and only a package for which uv finds no wheel is
+admitted by name (if builds are allowed at all), so that allowing builds changes nothing for the others. As with pip,
+all indexes are equal and the best version wins (uv's ``unsafe-best-match``): lines written for pip must mean what they
+mean there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Set
+from datetime import timezone
+
+from packaging.utils import canonicalize_name
+
+from roost.daemon.engines.host_python import interpreters
+from roost.daemon.engines.uv.builds import build_needed
+from roost.daemon.engines.uv.errors import LockNeedsBuildError, PipUnsatisfiableError
+from roost.daemon.engines.uv.fetch import Fetcher
+from roost.daemon.engines.uv.process import UvProcess
+from roost.daemon.engines.uv.pylock import PylockPackage, parse_pylock
+from roost.daemon.engines.uv.request import PipLockRequest
+from roost.daemon.engines.uv.requirements import UvInputs, requirement_name
+from roost.daemon.engines.uv.secrets import Secrets
+from roost.daemon.engines.uv.stubs import write_stubs
+from roost.daemon.engines.uv.translation import (
+    conda_conflict,
+    extract_explanation,
+    find_conflicting_url,
+    find_needed_builds,
+    translate_failure,
+    url_conflict,
+)
+from roost.daemon.jobs.progress import Progress
+from roost.daemon.oci.target_platforms import split_platform
+from roost.model.definition import PipItem
+
+_TARGETS = {
+    "osx-64": "x86_64-apple-darwin",
+    "osx-arm64": "aarch64-apple-darwin",
+    "win-64": "x86_64-pc-windows-msvc",
+}
+_LINUX_MACHINES = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}
+_KNOWN_GLIBCS = ((2, 17), (2, 28), *((2, minor) for minor in range(31, 41)))
+"""Those that uv has a platform for."""
+_MOST_BUILDS = 100
+_MISSING_EXTRA = re.compile(r"The package `([A-Za-z0-9._-]+) @ file://\S*/provided/\S+` does not have an extra named")
+
+
+def uv_platform(platform: str, glibc: str, host_libc: str | None) -> str | None:
+    """Return uv's name for ``platform`` with the baseline ``glibc``; ``None`` if the host's own tags must be used.
+
+    ``host_libc`` is that of a Python of this machine (``None`` for conda's): the baseline is assumed there too, so
+    that two machines choose the same wheels, unless the machine has less.
+    """
+    subdir, _ = split_platform(platform)
+    if subdir in _TARGETS:
+        return _TARGETS[subdir] if host_libc is None else None
+    baseline = _parse_glibc(glibc)
+    if subdir not in _LINUX_MACHINES or (host_libc is not None and _parse_glibc(host_libc) < baseline):
+        return None
+    fitting = [known for known in _KNOWN_GLIBCS if known <= baseline]
+    major, minor = fitting[-1] if fitting else _KNOWN_GLIBCS[0]
+    return f"{_LINUX_MACHINES[subdir]}-manylinux_{major}_{minor}"
+
+
+def _parse_glibc(text: str) -> tuple[int, int]:
+    found = re.search(r"(\d+)\.(\d+)", text)
+    return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
+
+
+class Resolver:
+    """Resolves one request. ``folder`` is its private temporary folder, ``inputs`` are its translated lines."""
+
+    def __init__(
+        self,
+        process: UvProcess,
+        folder: str,
+        request: PipLockRequest,
+        inputs: UvInputs,
+        secrets: Secrets,
+        progress: Progress,
+    ) -> None:
+        self._process = process
+        self._folder = folder
+        self._request = request
+        self._inputs = inputs
+        self._secrets = secrets
+        self._progress = progress
+        self._unstubbed: set[str] = set()
+        """Names that conda provides and whose extras are requested: no stub, but the metadata of the version that conda
+        has says what the extras need."""
+
+    async def resolve(self) -> list[PylockPackage]:
+        """Return uv's choice, without what conda provides.
+
+        The first resolution allows no builds; then the packages without a wheel are admitted one by one.
+
+        Raises:
+            LockNeedsBuildError: if a package must be built and builds are not allowed.
+            ConflictError, PipUnsatisfiableError, and the other errors of the translation.
+        """
+        admitted: set[str] = set()
+        await self._check_index_access()
+        while True:
+            arguments = await asyncio.to_thread(self._write_inputs)
+            outcome = await self._process.run(
+                [*arguments, *self._binary_options(admitted)],
+                self._folder,
+                secrets=self._secrets,
+                on_line=self._log_line,
+            )
+            if outcome.status != 0:
+                self._admit_builds(admitted, outcome.stderr, outcome.status)
+            elif extras := find_missing_extras(outcome.stderr) & set(self._request.provided) - self._unstubbed:
+                self._unstubbed |= extras
+            else:
+                return self._without_provided(parse_pylock(outcome.stdout))
+
+    async def list_digests(self) -> dict[str, frozenset[str]]:
+        """Return, by name, the sha256s (hex) of all files that the indexes list for the chosen version.
+
+        Dependencies are ignored.
+        """
+        written = await asyncio.to_thread(self._write_inputs)
+        arguments = [word for word in written if word not in ("--format", "pylock.toml")]
+        arguments += ["--no-deps", "--no-annotate", "--generate-hashes", "--only-binary", ":all:"]
+        outcome = await self._process.run(arguments, self._folder, secrets=self._secrets)
+        if outcome.status != 0:
+            raise self._explain_failure(outcome.stderr, outcome.status)
+        return parse_digests(outcome.stdout)
+
+    async def _check_index_access(self) -> None:
+        """Request one package from each index.
+
+        If all indexes are equal, uv treats an index that refuses access as one that lacks the package, and would
+        silently lock the package of another index.
+        """
+        inputs = self._inputs
+        names = (requirement_name(line) for line in inputs.requirements if not line.startswith("-"))
+        name = next((name for name in names if name), None)
+        if name is None or inputs.no_index:
+            return
+        for index in [inputs.index_url or self._request.index, *inputs.extra_index_urls]:
+            if index is not None and index.startswith("http"):
+                await Fetcher(self._secrets, self._process.timeout).check_access(f"{index.rstrip('/')}/{name}/")
+
+    def _log_line(self, line: str) -> None:
+        """Log a line of uv, unless it is about a failure.
+
+        The error reports a failure; or it is none: the first resolution of a build has to fail, and if a stub lacks an
+        extra, the next resolution goes without the stub.
+        """
+        if not line.lstrip().startswith(("error:", "cause:", "hint:", "And ")) and not find_missing_extras(line):
+            self._progress.log(line)
+
+    def _admit_builds(self, admitted: set[str], stderr: str, status: int) -> None:
+        """Add the packages that need a build to ``admitted``, or raise the error for the failure."""
+        named = find_needed_builds(stderr)
+        if named is None:
+            raise self._explain_failure(stderr, status)
+        # A refusal to build without a name can only be about what is requested by URL and is not a wheel.
+        sources = {name for name, item in self._inputs.origins.items() if item.kind == "url"}
+        new = {canonicalize_name(name) for name in named or sources} - admitted
+        if not self._request.allow_builds:
+            raise self.build_refused(new)
+        if not new or len(admitted) > _MOST_BUILDS:
+            raise self._explain_failure(stderr, status)
+        admitted |= new
+
+    def build_refused(self, names: Set[str]) -> LockNeedsBuildError:
+        """Return the error for packages that must be built although builds are not allowed."""
+        origins = self._inputs.origins
+        item = next((origins[name] for name in sorted(names) if name in origins), None)
+        text = ", ".join(sorted(names)) or "a package given by URL"
+        if item is not None or not names:
+            return build_needed(item or PipItem(kind="url", text=text), text)
+        return LockNeedsBuildError(
+            f"{text} has no wheel for Python {self._request.python.version} on {self._request.platform}, "
+            "and locking alone builds nothing: that would run its code",
+            hint="`roost build` tries to build it from its source; or choose a version that has a wheel.",
+            fields={"package": text},
+        )
+
+    def _explain_failure(self, stderr: str, status: int) -> Exception:
+        provided, conflicting = self._request.provided, find_conflicting_url(stderr)
+        if conflicting is not None and conflicting in provided:
+            urls = [line[2:] for line in stderr.splitlines() if line.startswith("- ") and "/provided/" not in line]
+            return url_conflict(conflicting, provided[conflicting], ", ".join(urls) or conflicting)
+        if missing := sorted(name for name in self._unstubbed if f"{name}=={provided[name]}" in stderr):
+            return _extras_unknown(missing[0], provided[missing[0]])
+        error = translate_failure(stderr, status, "locking")
+        if isinstance(error, PipUnsatisfiableError):
+            return conda_conflict(extract_explanation(stderr), provided) or error
+        return error
+
+    def _write_inputs(self) -> list[str]:
+        """Write the files that uv reads; return the command line that names them. Blocks."""
+        provided, inputs = self._request.provided, self._inputs
+        stubbed = {name: version for name, version in provided.items() if name not in self._unstubbed}
+        stubs, excluded = write_stubs(os.path.join(self._folder, "provided"), stubbed)
+        fixed = [f"{name}=={provided[name]}" for name in sorted(self._unstubbed)]
+        constraints = [*stubs, *fixed, *inputs.constraints]
+        requirements = self._write_private("requirements.in", inputs.requirements_text(self._request.index))
+        arguments = ["pip", "compile", "--format", "pylock.toml", "--no-header", "--no-sources", requirements]
+        if constraints:
+            arguments += ["-c", self._write_private("constraints.txt", "\n".join([*constraints, ""]))]
+        if excluded:
+            arguments += ["--excludes", self._write_private("excludes.txt", "\n".join([*excluded, ""]))]
+        return arguments + self._resolution_options()
+
+    def _write_private(self, name: str, text: str) -> str:
+        path = os.path.join(self._folder, name)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def _resolution_options(self) -> list[str]:
+        python, request = self._request.python, self._request
+        options = ["--index-strategy", "unsafe-best-match", "--preview-features", "pylock", *self._inputs.options()]
+        options += ["--python", python.executable or interpreters.own_interpreter()]
+        if python.executable is None:
+            options += ["--python-version", python.version]
+        target = uv_platform(request.platform, request.glibc, python.libc if python.executable else None)
+        if target is not None:
+            options += ["--python-platform", target]
+        if request.as_of is not None:
+            options += ["--exclude-newer", request.as_of.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")]
+        return options
+
+    def _binary_options(self, admitted: set[str]) -> list[str]:
+        """Return the options that allow wheels only, except for ``admitted`` and the lines' own ``--no-binary``."""
+        requested = set(self._inputs.no_binary)
+        if ":all:" in requested:
+            if not self._request.allow_builds:
+                raise self.build_refused({"everything (--no-binary :all:)"})
+            return ["--no-binary", ":all:"]
+        names = sorted(admitted | (requested if self._request.allow_builds else set()))
+        return ["--only-binary", ":all:", *(part for name in names for part in ("--no-binary", name))]
+
+    def _without_provided(self, chosen: list[PylockPackage]) -> list[PylockPackage]:
+        """Return uv's choice without the stubs. Raises ConflictError if a package of conda would be overwritten."""
+        provided = self._request.provided
+        stubs = os.path.join(self._folder, "provided") + os.sep
+        for package in chosen:
+            is_stub = package.direct is not None and (package.direct.path or "").startswith(stubs)
+            if package.name in provided and not is_stub and package.name not in self._unstubbed:
+                raise url_conflict(package.name, provided[package.name], package.folder or _describe_source(package))
+        return [package for package in chosen if package.name not in provided]
+
+
+def find_missing_extras(stderr: str) -> set[str]:
+    """Return the names of the stubs of which uv did not find a requested extra."""
+    return {canonicalize_name(name) for name in _MISSING_EXTRA.findall(stderr)}
+
+
+def _extras_unknown(name: str, version: str) -> PipUnsatisfiableError:
+    return PipUnsatisfiableError(
+        f"An extra of {name} is asked for; conda provides {name} {version}, and no index has that version to say what "
+        "its extras need",
+        hint=f"Name what the extra needs in its place, or leave {name} to pip.",
+        fields={"package": name, "version": version},
+    )
+
+
+def parse_digests(text: str) -> dict[str, frozenset[str]]:
+    """Return name to sha256s (hex) of a requirements file that uv wrote with hashes."""
+    found: dict[str, frozenset[str]] = {}
+    for line in text.replace("\\\n", " ").splitlines():
+        if match := re.match(r"([A-Za-z0-9._-]+)==", line):
+            found[canonicalize_name(match[1])] = frozenset(re.findall(r"--hash=sha256:([0-9a-f]{64})", line))
+    return found
+
+
+def _describe_source(package: PylockPackage) -> str:
+    archive = package.direct or package.wheel or package.sdist
+    source = (archive.url or archive.path) if archive else (package.git or ("another place",))[0]
+    return f"{package.name} from {source}"
