@@ -123,10 +123,10 @@ def test_the_config_where_it_is_read_changes_nothing(
 ) -> None:
     """Written whole, or only with what the config of now would say otherwise."""
     counting = select_effective_defaults(definition, before)
-    for own in (counting, counting.beside(select_effective_defaults(definition, now))):
+    for own in (counting, counting.without(select_effective_defaults(definition, now))):
         document = json.loads(json.dumps(to_document(definition, given_settings, "train", own)))
         again = read_document(document, LocalFiles(), "/project/<train>")
-        assert canonicalise_definition(again.definition, again.defaults.over(now)) == canonicalise_definition(
+        assert canonicalise_definition(again.definition, again.defaults.apply_to(now)) == canonicalise_definition(
             definition, before
         )
         assert (again.definition.base is None) == (definition.base is None)

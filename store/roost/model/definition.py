@@ -1,8 +1,7 @@
-"""What a user wrote, parsed: the definition (what is built) and the settings (how it is run).
+"""A parsed definition (what is built) and its settings (how it is run), as plain values.
 
-These are plain values. Readers (``roost.model.readers``) make them from files, ``roost.model.canonical.form`` writes
-them in their canonical form, engines execute them. Fields that affect no build (absolute paths, where a line stood)
-are marked "not digested"; all others are.
+Readers (``roost.model.readers``) parse them from files, ``roost.model.canonical.form`` writes them in canonical form,
+engines execute them. Every field is part of the digest, except those marked "not digested" (absolute paths, locations).
 """
 
 from __future__ import annotations
@@ -13,33 +12,36 @@ import msgspec
 
 from roost.model.errors import Location
 
+BASELINE_GLIBC = "2.28"
+"""The glibc that packages for Linux may depend on, wheels too, unless ``[system]`` states another."""
+
 
 class Base(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The image below everything. At most one of ``image``, ``dockerfile`` and ``context`` is set."""
+    """The base image. At most one of ``image``, ``dockerfile`` and ``context`` is set."""
 
     image: str | None = None
     """Reference as written (tag or digest)."""
     dockerfile: str | None = None
-    """The Dockerfile's text, line endings normalised."""
+    """Text of the Dockerfile, with normalised line endings."""
     context: str | None = None
     """``sha256:`` of the build context's content."""
     context_path: str | None = None
-    """Absolute folder of the build context; not digested."""
+    """Absolute path of the build context; not digested."""
     steps: tuple[str, ...] = ()
-    """Instructions on top of the base, in order."""
+    """Dockerfile instructions that run on top of the base, in order."""
     platform: str | None = None
-    """``linux/amd64`` and the like."""
+    """OCI platform, such as ``linux/amd64``."""
 
 
 class Conda(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The conda part. ``channels`` empty means the configured default."""
+    """The conda section. Empty ``channels`` mean the configured default."""
 
     channels: tuple[str, ...] = ()
-    """In order of priority; credentials taken out; ``${VAR}`` left as written."""
+    """In order of priority, without credentials; ``${VAR}`` is left as written."""
     dependencies: tuple[str, ...] = ()
     """Match specs, lexically normalised, in order."""
     explicit: dict[str, tuple[str, ...]] = {}
-    """Conda subdir to package URLs (``#sha256:…`` or ``#md5`` behind each), from explicit specs and lock files."""
+    """Conda subdir to package URLs (each followed by ``#sha256:…`` or ``#md5``), from explicit lists and lock files."""
 
 
 PipKind = Literal["requirement", "option", "requirements", "constraints", "wheel", "source", "editable", "url"]
@@ -52,28 +54,28 @@ class PipItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``requirement``: PEP 508 by name; ``option``: ``--index-url …``; ``requirements``/``constraints``: a nested
     ``-r`` or ``-c``; ``wheel``, ``source``: a local file or folder; ``editable``: ``-e``; ``url``: direct or git."""
     text: str
-    """The line, lexically normalised and without credentials; for a local thing its file name (with extras)."""
+    """The line, lexically normalised and without credentials; for a local file or folder its name (with extras)."""
     digest: str | None = None
-    """``sha256:`` of a local thing's content (editable: of its build files)."""
+    """``sha256:`` of the content of a local file or folder (of ``editable``: of its build files)."""
     items: tuple[PipItem, ...] = ()
     """The lines of a nested local file."""
     path: str | None = None
-    """Absolute path of a local thing; digested for ``editable`` only."""
+    """Absolute path of a local file or folder; digested for ``editable`` only."""
     location: Location | None = None
-    """Where it was written; not digested."""
+    """Where the line was written; not digested."""
 
 
 class Pip(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The pip part, in order."""
+    """The pip section, in order."""
 
     requirements: tuple[PipItem, ...] = ()
 
 
 class Python(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who provides Python."""
+    """The provider of Python."""
 
     user_managed: bool = False
-    """True: roost installs nothing and uses ``interpreter``."""
+    """If true, roost installs nothing and uses ``interpreter``."""
     interpreter: str = "python"
     """Path or name of the interpreter of a user-managed definition."""
     requires: str | None = None
@@ -81,14 +83,14 @@ class Python(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Spark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Spark packages as ``group:artifact:version``, and where they come from."""
+    """Spark packages as ``group:artifact:version``, and the repositories that they come from."""
 
     repositories: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
 
 
 class R(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The R section; kept and digested."""
+    """The R section, which is stored and digested; roost installs nothing from it."""
 
     version: str | None = None
     cran: tuple[str, ...] = ()
@@ -99,40 +101,40 @@ class R(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything that affects a build. ``base`` is ``None`` where the file names no base (the configured default)."""
+    """Everything that affects a build. If ``base`` is ``None``, the configured default applies."""
 
     base: Base | None = None
     conda: Conda = Conda()
     pip: Pip = Pip()
     python: Python = Python()
     system: dict[str, str] = {}
-    """What packages may count on beyond the baseline: ``cuda``, ``glibc``, ``linux``, ``archspec``."""
+    """Virtual packages that exist beyond the baseline: ``cuda``, ``glibc``, ``linux``, ``archspec``."""
     spark: Spark = Spark()
     r: R | None = None
     inference_stack: str | None = None
 
 
 class ContainerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a container is started."""
+    """Options for starting a container."""
 
     shm_size: str | None = None
     arguments: tuple[str, ...] = ()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What shapes a run and not a build."""
+    """Everything that affects a run but not a build."""
 
     variables: dict[str, str] = {}
     container: ContainerSettings = ContainerSettings()
     interpreter: str | None = None
-    """Of a user-managed definition: ``Definition.python.interpreter``, which is a setting and not part of a build."""
+    """``Definition.python.interpreter`` of a user-managed definition: there it is a setting and not part of a build."""
     passthrough: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict, name="kept")
-    """By tool (``azure``), what its file says and roost does not act on: JSON values without nulls or credentials. They
-    survive until the environment is exported to that tool's format again."""
+    """By tool (``azure``), the part of its file that roost does not act on: JSON values without nulls or credentials.
+    They survive until the environment is exported to that tool's format again. The key in files is ``kept``."""
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """Something in a file that roost does not use, and where."""
+    """A warning about something in a file that roost does not use."""
 
     code: str
     message: str
@@ -140,14 +142,14 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InputFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that was read for a definition (or looked for and not there: ``digest`` is ``None``)."""
+    """A file that was read for a definition; ``digest`` is ``None`` if it was looked for and does not exist."""
 
     path: str
     digest: str | None
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
-    """Configured defaults that the canonical form spells out."""
+    """Configured defaults, which the canonical form spells out."""
 
     channels: tuple[str, ...] = ("conda-forge",)
     base_image: str = "debian:12-slim"
@@ -155,22 +157,22 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DefaultOverrides(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Defaults that a definition brings along, and that go before those of a machine."""
+    """Defaults in a definition, which take precedence over the configured ones. Empty values override nothing."""
 
     channels: tuple[str, ...] = ()
     base_image: str | None = None
     index: str | None = None
 
-    def over(self, defaults: Defaults) -> Defaults:
-        """``defaults``, but for what is said here."""
+    def apply_to(self, defaults: Defaults) -> Defaults:
+        """Return ``defaults`` with these overrides."""
         return Defaults(
             channels=self.channels or defaults.channels,
             base_image=self.base_image or defaults.base_image,
             index=self.index or defaults.index,
         )
 
-    def beside(self, other: DefaultOverrides) -> DefaultOverrides:
-        """What is said here and not the same in ``other``."""
+    def without(self, other: DefaultOverrides) -> DefaultOverrides:
+        """Return the overrides that differ from those in ``other``."""
         return DefaultOverrides(
             channels=self.channels if self.channels != other.channels else (),
             base_image=self.base_image if self.base_image != other.base_image else None,
@@ -179,22 +181,22 @@ class DefaultOverrides(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
 
 class ReadResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reader makes of one source."""
+    """The result of reading one source."""
 
     definition: Definition
     settings: Settings = Settings()
     defaults: DefaultOverrides = DefaultOverrides()
     name: str | None = None
-    """The environment's name as the file gives it; never digested."""
+    """Name of the environment in the file; never digested."""
     format: str = ""
-    """``conda``, ``requirements``, ``pep723``, ``pyproject``, ``explicit``, ``conda-lock``, ``roost``."""
+    """One of ``readers.read.READ_FORMATS``, or the name of another origin."""
     path: str | None = None
-    """Absolute path of the file."""
+    """Absolute path of the source."""
     warnings: tuple[Notice, ...] = ()
     locations: dict[str, Location] = {}
     """Match spec, as in the definition, to where it was written."""
     inputs: tuple[InputFile, ...] = ()
-    """Every file that was read, the first is the source itself."""
+    """Every file that was read; the first is the source itself."""
     credentials: dict[str, str] = {}
-    """``scheme://host[:port]`` to ``user:password`` or ``/t/TOKEN``, for the engines' use in this request only: never
+    """``scheme://host[:port]`` to ``user:password`` or ``/t/TOKEN``, for the engines in this request only: never
     stored, logged or digested."""

@@ -1,9 +1,9 @@
-"""The one exception tree of roost.
+"""The exception tree of the daemon, the store and the model.
 
-Every refusal has a stable ``code``, says whether trying again may help (``retryable``), which exit status the
-command line ends with, and where the fault lies. Engines translate foreign errors into these at their edge;
-the daemon turns them into responses in one place. Modules define a subclass beside the code that raises it when
-callers must tell it apart; the families here fix the exit status.
+Every error has a stable ``code``, the exit status of the command line, whether a retry may help (``retryable``), and
+the location of the fault. Engines translate foreign errors into these at their boundary; the daemon turns them into
+responses in one place. A module defines a subclass beside the code that raises it if callers must distinguish it; the
+families here fix the exit status. (The Python API's public ``RoostError`` is a class of the client.)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
-    """A place in a file. ``line`` and ``column`` count from 1; ``None`` where the format gives none."""
+    """A location in a file. ``line`` and ``column`` count from 1 and are ``None`` if the format gives none."""
 
     path: str
     line: int | None = None
@@ -26,7 +26,7 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CodedError(Exception):
-    """What happened (``message``), what to do (``hint``), where (``location``), and structured ``fields``."""
+    """Base of all errors: what happened (``message``), what to do (``hint``), where, and structured ``fields``."""
 
     code: ClassVar[str] = "internal"
     exit_status: ClassVar[int] = 1
@@ -49,7 +49,7 @@ class CodedError(Exception):
 
 
 class InvalidRequestError(CodedError):
-    """The request itself is wrong: options that exclude each other, a name that is none."""
+    """The request is not valid: options exclude each other, or a name is not a valid name."""
 
     code = "usage"
     exit_status = 2
@@ -57,7 +57,7 @@ class InvalidRequestError(CodedError):
 
 
 class InvalidDefinitionError(CodedError):
-    """A definition is wrong; ``location`` names the place."""
+    """A definition is not valid; ``location`` says where."""
 
     code = "definition-invalid"
     exit_status = 3
@@ -73,7 +73,7 @@ class BuildError(CodedError):
 
 
 class BuildCancelledError(BuildError):
-    """Nobody wanted the build any more."""
+    """The build was cancelled: it had no subscribers left."""
 
     code = "build-cancelled"
     exit_status = 130
@@ -81,7 +81,7 @@ class BuildCancelledError(BuildError):
 
 
 class ServiceUnreachableError(CodedError):
-    """A target, engine, channel, index or registry can't be reached."""
+    """A target, engine, channel, index or registry cannot be reached."""
 
     code = "unreachable"
     exit_status = 6
@@ -90,7 +90,7 @@ class ServiceUnreachableError(CodedError):
 
 
 class LookupFailedError(CodedError):
-    """Nothing of that name or digest is known."""
+    """Nothing with that name or digest exists."""
 
     code = "not-found"
     exit_status = 7
@@ -98,21 +98,22 @@ class LookupFailedError(CodedError):
 
 
 class StoreError(CodedError):
-    """The store on disk can't be used as it is."""
+    """The store on disk cannot be used in its current state."""
 
     code = "store"
     http_status = 500
 
 
 class StoreRefusedError(StoreError):
-    """The root can't be opened at all: read-only, in use, too long, of an unknown format, on a network file system."""
+    """The root cannot be opened: it is read-only, in use, of an unknown format or on a network file system, or its path
+    is too long."""
 
     code = "store-refused"
     exit_status = 5
 
 
 class StoreFullError(StoreError):
-    """No space left; nothing half-made is kept."""
+    """No space is left on the device; partial content has been removed."""
 
     code = "store-full"
     http_status = 507

@@ -1,7 +1,7 @@
-"""Names of environments, labels, and references to versions: ``NAME``, ``NAME:VERSION``, ``NAME@LABEL``. Pure.
+"""Names of environments, labels, and references to versions: ``NAME``, ``NAME:VERSION``, ``NAME@LABEL``.
 
-Names are ASCII on purpose: no two of them look alike, none climbs out of a folder, and each can stand in a path, an
-image tag and a shell word as it is.
+Names are ASCII on purpose: no two look alike, none escapes its folder, and each can be used unquoted in a path, an
+image tag and a shell command.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from roost.model.errors import InvalidRequestError
 
 MAX_LENGTH = 128
 LATEST = "latest"
-"""The label that roost keeps on the highest version that is not archived."""
+"""The label that roost maintains on the highest version that is not archived."""
 CURATED_PREFIX = "Roost-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_SHOWN = 60
+_MAX_QUOTED = 60
 
 
 class NameInvalidError(InvalidRequestError):
-    """A name, label or version that is none."""
+    """A name, label or version is not valid."""
 
     code = "name-invalid"
 
 
 class VersionReference(msgspec.Struct, frozen=True, kw_only=True):
-    """Which version of which environment; neither version nor label: the latest."""
+    """A reference to a version of an environment; the latest one if it has neither version nor label."""
 
     name: str
     version: int | None = None
@@ -41,52 +41,58 @@ class VersionReference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_reference(text: str) -> VersionReference:
-    """``NAME``, ``NAME:VERSION`` or ``NAME@LABEL``. Raises NameInvalidError."""
-    name, mark, rest = _split(text)
+    """Parse ``NAME``, ``NAME:VERSION`` or ``NAME@LABEL``. Raises: NameInvalidError if ``text`` is not a reference."""
+    mark = re.search(r"[:@]", text)
+    name, rest = (text[: mark.start()], text[mark.end() :]) if mark else (text, "")
     check_name(name)
-    if mark == ":":
+    if mark is None:
+        return VersionReference(name=name)
+    if mark[0] == ":":
         return VersionReference(name=name, version=parse_version(rest))
-    return VersionReference(name=name, label=check_label(rest)) if mark else VersionReference(name=name)
+    return VersionReference(name=name, label=check_label(rest))
 
 
 def parse_version(text: str) -> int:
-    """A version's number, from 1. Raises NameInvalidError."""
+    """Parse the number of a version, from 1. Raises: NameInvalidError if ``text`` is not such a number."""
     if not re.fullmatch(r"[1-9][0-9]{0,17}", text):
         raise NameInvalidError(
-            f"{_shown(text)} is no version; expected a number from 1",
+            f"{_quote(text)} is no version; expected a number from 1",
             hint="Write NAME:VERSION as in train:3, or NAME@LABEL for a label.",
         )
     return int(text)
 
 
 def check_name(name: str, kind: str = "name of an environment") -> str:
-    """``name``, if it may be one. Raises NameInvalidError, which says what is wrong with it."""
-    if fault := _fault(name):
+    """Return ``name`` if it is a valid name. Raises: NameInvalidError if it is not; the message gives the reason."""
+    if fault := _find_name_fault(name):
         raise NameInvalidError(
-            f"{_shown(name)} can't be the {kind}: {fault}",
+            f"{_quote(name)} can't be the {kind}: {fault}",
             hint=f"Use up to {MAX_LENGTH} letters, digits, '.', '_' and '-', a letter or digit first.",
         )
     return name
 
 
 def check_new_name(name: str) -> str:
-    """``name``, if people may register it: those of curated environments are roost's. Raises NameInvalidError."""
+    """Return ``name`` if users may register it.
+
+    Raises: NameInvalidError if it is not valid, or is reserved for curated environments.
+    """
     check_name(name)
     if is_reserved(name):
         raise NameInvalidError(
-            f"{_shown(name)} can't be registered: {CURATED_PREFIX!r} begins the names of curated environments",
+            f"{_quote(name)} can't be registered: {CURATED_PREFIX!r} begins the names of curated environments",
             hint="Choose another name; `roost env clone` makes an ordinary environment from a curated one.",
         )
     return name
 
 
 def check_label(label: str) -> str:
-    """``label``, if it may be one. Raises NameInvalidError."""
+    """Return ``label`` if it is a valid label. Raises: NameInvalidError if it is not."""
     return check_name(label, "label of an environment")
 
 
 def check_new_label(label: str) -> str:
-    """``label``, if people may set it. Raises NameInvalidError."""
+    """Return ``label`` if users may set it. Raises: NameInvalidError if it is not valid, or is maintained by roost."""
     check_label(label)
     if label.lower() == LATEST:
         raise NameInvalidError(
@@ -97,26 +103,21 @@ def check_new_label(label: str) -> str:
 
 
 def is_reserved(name: str) -> bool:
-    """Whether ``name`` is one for curated environments, however its letters are written."""
+    """Whether ``name`` is reserved for curated environments, regardless of case."""
     return name.lower().startswith(CURATED_PREFIX.lower())
 
 
 def derive_name(text: str | None) -> str:
-    """A name that may be registered, from what a file or folder is called: what no name may hold becomes ``-``."""
-    plain = unicodedata.normalize("NFKD", text or "").encode("ascii", "ignore").decode()
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._")[:MAX_LENGTH]
+    """Derive a name that users may register from the name of a file or folder; invalid characters become ``-``."""
+    ascii_text = unicodedata.normalize("NFKD", text or "").encode("ascii", "ignore").decode()
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", ascii_text).strip("-._")[:MAX_LENGTH]
     name = name.rstrip("-._")
     if is_reserved(name):
         name = name[len(CURATED_PREFIX) :].lstrip("-._")
     return name if name and not is_reserved(name) else "environment"
 
 
-def _split(text: str) -> tuple[str, str, str]:
-    found = re.search(r"[:@]", text)
-    return (text[: found.start()], found[0], text[found.end() :]) if found else (text, "", "")
-
-
-def _fault(name: str) -> str | None:
+def _find_name_fault(name: str) -> str | None:
     if not name:
         return "it is empty"
     if len(name) > MAX_LENGTH:
@@ -128,5 +129,5 @@ def _fault(name: str) -> str | None:
     return None if _NAME.fullmatch(name) else f"it begins with {name[0]!r}"
 
 
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
+def _quote(text: str) -> str:
+    return repr(text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…")

@@ -1,4 +1,7 @@
-"""What holds a package, as values. Times are RFC 3339 UTC strings, digests ``sha256:…``."""
+"""Where a package is used, as values. Times are RFC 3339 UTC strings, digests are ``sha256:…``.
+
+The same structs are the wire format of ``roost who``.
+"""
 
 from __future__ import annotations
 
@@ -6,53 +9,54 @@ from typing import Literal
 
 import msgspec
 
-PackageKind = Literal["conda", "pip"]
+from roost.model.locks.lock import PackageKind
+
 UseKind = Literal["environments", "generations", "images", "prefixes", "runs"]
 
 
 class Package(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One version of a package that some lock holds."""
+    """A version of a package that is in some lock."""
 
     kind: PackageKind
     name: str
-    """Of conda as its channel has it, of pip by PEP 503."""
+    """A conda package's name as in its channel; a pip package's name normalised by PEP 503."""
     version: str
     build: str = ""
-    """Of conda."""
+    """Build string of a conda package."""
 
 
 class UseCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many of each hold the package; environments are versions of them, each counted once."""
+    """How many of each kind hold the package. ``environments`` counts versions of environments, each once."""
 
     locks: int = 0
     environments: int = 0
     generations: int = 0
     current_generations: int = 0
-    """Of ``generations``."""
+    """How many of ``generations`` are current."""
     images: int = 0
     prefixes: int = 0
     runs: int = 0
 
 
 class EnvironmentUse(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of an environment, one of whose generations holds the package."""
+    """A version of an environment with a generation that holds the package."""
 
     name: str
     version: int
     archived: bool
     current: bool
-    """Whether a current generation does; else only older ones do, which runs may still refer to."""
+    """Whether a current generation holds it; else only older ones do, which runs may still refer to."""
     packages: tuple[Package, ...]
-    """In that current generation, else in the newest one."""
+    """The packages in that current generation, else in the newest one."""
 
 
 class GenerationUse(msgspec.Struct, frozen=True, kw_only=True):
-    """A generation, current or not, whose lock holds it."""
+    """A generation, current or not, whose lock holds the package."""
 
     definition_digest: str
     platform: str
     host: bool
-    """Whether it stays on this machine: it is on a Python, or has an editable folder, of its own."""
+    """Whether it is bound to this machine, by a host Python or an editable folder."""
     number: int
     current: bool
     lock_digest: str
@@ -61,7 +65,7 @@ class GenerationUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImageUse(msgspec.Struct, frozen=True, kw_only=True):
-    """An image that was made or pulled here; whether an engine or registry still has it is for them to say."""
+    """An image that was built or pulled here; the engine or registry may have deleted it since."""
 
     key: str
     name: str
@@ -73,7 +77,7 @@ class ImageUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PrefixUse(msgspec.Struct, frozen=True, kw_only=True):
-    """A prefix that is ready."""
+    """A ready prefix that holds the package."""
 
     id: str
     path: str
@@ -83,7 +87,7 @@ class PrefixUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunUse(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that was in a lock that holds it; ``environment`` is ``NAME:VERSION``."""
+    """A run whose lock holds the package."""
 
     id: str
     state: str
@@ -96,21 +100,21 @@ class RunUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UsePage(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows of one kind that come after a page of them: ``before`` is the ``Uses.next`` of that page."""
+    """A request for the rows of one kind after a page of them: ``before`` is the ``Uses.next`` of that page."""
 
     kind: UseKind
     before: str
 
 
 class Uses(msgspec.Struct, frozen=True, kw_only=True):
-    """How many of each, and the first of them, those of the newest locks first; or one more ``UsePage`` of a kind."""
+    """The counts of each kind and the first rows, those of the newest locks first; or a further page of one kind."""
 
     counts: UseCounts | None = UseCounts()
-    """``None`` where a part was asked for: all were counted for the first page."""
+    """``None`` on a further page: the counts came with the first page."""
     environments: tuple[EnvironmentUse, ...] = ()
     generations: tuple[GenerationUse, ...] = ()
     images: tuple[ImageUse, ...] = ()
     prefixes: tuple[PrefixUse, ...] = ()
     runs: tuple[RunUse, ...] = ()
     next: dict[UseKind, str] = {}
-    """By kind, where there are more of it: what a ``UsePage`` of them begins with."""
+    """By kind, if there are more rows: the ``before`` of the next ``UsePage``."""

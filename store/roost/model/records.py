@@ -1,4 +1,7 @@
-"""What the index remembers, as values. Times are RFC 3339 UTC strings, sizes bytes, digests ``sha256:…``."""
+"""Rows of the index as values. Times are RFC 3339 UTC strings, sizes are bytes, digests are ``sha256:…``.
+
+``name=`` gives the key in stored JSON if it differs from the attribute.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ from roost.model.definition import Defaults, Definition, Settings
 
 ArtifactKind = Literal["prefix", "image"]
 ArtifactState = Literal["building", "ready", "retired", "deleting"]
-"""``retired``: found broken; no plan picks it any more, and it goes when nobody uses it."""
+"""``retired``: found broken. No plan selects it any more, and it is deleted once it is not in use."""
 BuildState = Literal["queued", "solving", "building", "succeeded", "failed", "cancelled", "joined", "not-needed"]
 RunState = Literal["queued", "preparing", "running", "succeeded", "failed", "cancelled", "lost"]
 
 
 class VariableChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One change to an environment variable that activation makes."""
+    """A change of an environment variable by activation."""
 
     name: str
     action: Literal["set", "unset", "prepend", "append"]
@@ -25,15 +28,18 @@ class VariableChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class FileStamp(msgspec.Struct, frozen=True, kw_only=True):
-    """A path whose state a warm start checks. ``identity`` is ``device:inode:size:mtime:ctime`` as ``stat -L`` of GNU
-    coreutils prints ``%d:%i:%s:%.9Y:%.9Z``, ``device:inode`` for a folder, or ``absent``."""
+    """A path and the state that a warm start expects of it.
+
+    ``identity`` is ``device:inode:size:mtime:ctime`` as ``stat -L`` of GNU coreutils prints ``%d:%i:%s:%.9Y:%.9Z``,
+    ``device:inode`` for a folder, or ``absent``.
+    """
 
     path: str
     identity: str
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
-    """A prefix or an image. ``key`` is the lock digest (prefix) or the image key."""
+    """A prefix or an image. ``key`` is the lock digest of a prefix, or the image key."""
 
     id: str
     kind: ArtifactKind
@@ -41,17 +47,17 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     platform: str
     state: ArtifactState
     path: str
-    """Absolute prefix path, or the image reference."""
+    """Absolute path of the prefix, or the image reference."""
     lease_path: str = ""
     """Absolute path of the prefix's lease file."""
     bytes: int = 0
     shared_bytes: int = 0
-    """Of ``bytes``, those that other names link to (the package cache, other prefixes)."""
+    """The part of ``bytes`` that other hard links share (the package cache, other prefixes)."""
     created: str = ""
     last_used: str = ""
     activation: tuple[VariableChange, ...] = ()
     stamps: tuple[FileStamp, ...] = ()
-    """What a hit checks for drift."""
+    """Files that a cache hit checks for drift."""
 
 
 HOST_SCOPE = "+host"
@@ -60,7 +66,7 @@ machine or hold an editable folder of it."""
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
-    """The n-th result for a definition on a platform of this machine."""
+    """The n-th solve of a definition for a platform on this machine."""
 
     definition_digest: str
     platform: str
@@ -74,7 +80,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewGeneration(msgspec.Struct, frozen=True, kw_only=True):
-    """What a generation is before the index numbers it."""
+    """A generation that the index has not numbered yet."""
 
     definition_digest: str
     platform: str
@@ -84,7 +90,7 @@ class NewGeneration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BuildRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution of a build."""
+    """A build: queued, in progress or ended."""
 
     id: str
     definition_digest: str
@@ -103,7 +109,7 @@ class BuildRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution of a command."""
+    """A run of a command: queued, in progress or ended."""
 
     id: str
     state: RunState
@@ -120,7 +126,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     generation: int | None = None
     artifact_id: str | None = None
     interpreter: dict[str, object] | None = None
-    """User-managed: ``path``, ``version``, ``mtime``."""
+    """``path``, ``version`` and ``mtime`` of the interpreter of a user-managed environment."""
     experiment: str | None = None
     rerun_of: str | None = None
     """The run that this one repeats."""
@@ -135,7 +141,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """What past executions of a step took: ``seconds`` and ``bytes`` are medians over the latest ones."""
+    """Duration and size of a step, as medians over its latest executions."""
 
     step: str
     seconds: float | None
@@ -144,7 +150,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened, numbered without a gap."""
+    """An event, numbered without gaps."""
 
     seq: int
     time: str
@@ -153,7 +159,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KnownDefinition(msgspec.Struct, frozen=True, kw_only=True):
-    """A definition that was seen before, for the nearest miss."""
+    """A definition that was used before, as a candidate for the nearest miss."""
 
     digest: str
     canonical: bytes
@@ -162,7 +168,7 @@ class KnownDefinition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """Temporary protection of ``subject`` (an artifact's id, or a lock digest) until ``expires``."""
+    """Temporary protection of ``subject`` (the id of an artifact, or a lock digest) until ``expires``."""
 
     id: str
     subject: str
@@ -171,14 +177,14 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IndexFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan for one definition and platform needs of the index, read in one go."""
+    """Everything that a plan for one definition and platform reads from the index, in one query."""
 
     known: bool
-    """Whether the definition was ever seen."""
+    """Whether the definition was used before."""
     generation: Generation | None = None
-    """The current one."""
+    """The current generation."""
     lock_known: bool = False
-    """Whether the lock's body is here."""
+    """Whether the lock of the generation is stored here."""
     artifact: Artifact | None = None
     """The ready prefix of that lock."""
     estimates: dict[str, Estimate] = {}
@@ -186,21 +192,21 @@ class IndexFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 EnvironmentKind = Literal["system-managed", "user-managed", "curated"]
 CuratedFilter = Literal["without", "with", "only"]
-"""Whether a list holds curated environments."""
+"""Whether a list includes curated environments."""
 
 
 class EnvironmentBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What a version of an environment is: all that is needed to plan, build and export it, whatever the config says
-    by then."""
+    """The content of a version of an environment: all that is needed to plan, build and export it, independent of the
+    configuration at that time."""
 
     definition: Definition
     settings: Settings = Settings()
     defaults: Defaults = Defaults()
-    """What the definition digest was made with."""
+    """The defaults that are part of the definition digest."""
 
 
 class NewVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """What a version is before the index numbers it. The digests are of the canonical forms."""
+    """A version that the index has not numbered yet. The digests are those of the canonical forms."""
 
     name: str
     body: EnvironmentBody
@@ -210,13 +216,13 @@ class NewVersion(msgspec.Struct, frozen=True, kw_only=True):
     settings_canonical: bytes
     kind: EnvironmentKind
     labels: tuple[str, ...] = ()
-    """To set on it, whether it is new or not."""
+    """Labels to set on the version, whether it is new or exists already."""
     by_hand: bool = True
-    """Somebody asked for it by name: what of it is archived is brought back."""
+    """Whether a user registers it by name: then an archived version or environment is restored."""
     number: int | None = None
-    """Of a curated version, which its catalogue numbers. Of others ``None``: one more than the highest."""
+    """The number of a curated version, from its catalogue; ``None`` for others, which get the next number."""
     origin: str | None = None
-    """``NAME:VERSION`` that it was cloned or edited from, or where it was imported from."""
+    """``NAME:VERSION`` that it was cloned or edited from, or the source of an import."""
 
 
 class EnvironmentVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,84 +235,85 @@ class EnvironmentVersion(msgspec.Struct, frozen=True, kw_only=True):
     created: str
     kind: EnvironmentKind = "system-managed"
     labels: tuple[str, ...] = ()
-    """``latest`` among them."""
+    """Includes ``latest``."""
     archived: bool = False
-    """This version, or its environment."""
+    """Whether this version or its environment is archived."""
     origin: str | None = None
 
 
 class RegistrationResult(msgspec.Struct, frozen=True, kw_only=True):
-    """``created`` is false where the version was there already."""
+    """The registered version; ``created`` is false if it existed already."""
 
     version: EnvironmentVersion
     created: bool
 
 
 class EnvironmentRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One environment in a list: its latest version, and how many there are."""
+    """An environment in a list: its latest version and the number of versions."""
 
     latest: EnvironmentVersion
     versions: int
 
 
 class LayerRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A layer of images that was written here once; its blob is ``layers/<64 hex of digest>.tar.gz``."""
+    """An image layer that this machine wrote; its blob is ``layers/<64 hex of digest>.tar.gz``."""
 
     key: str
-    """``sha256:`` over everything that its bytes depend on."""
+    """``sha256:`` over all inputs of the layer."""
     diff_id: str
-    """Digest of the tar archive, the same on every machine."""
+    """Digest of the uncompressed tar archive; the same on every machine."""
     digest: str
-    """Digest of the blob, which is compressed: another machine may have another one."""
+    """Digest of the compressed blob; it may differ between machines."""
     size: int
-    """Of the blob."""
+    """Bytes of the blob."""
     stamp: int
-    """The blob's mtime in ns when it was written: while it and the size hold, the blob is not read again."""
+    """mtime of the blob in ns when it was written: while its mtime and size are unchanged, it is not read again."""
     packages: tuple[str, ...] = ()
-    """``name version`` of each package in it."""
+    """``name version`` of each package in the layer."""
     scripts: tuple[str, ...] = ()
-    """Names of those with a link script."""
+    """Names of the packages that have a link script."""
     activation: tuple[VariableChange, ...] = ()
-    """In the layer that belongs to no package: what activating the environment changes."""
+    """Changes by activating the environment; only in the layer that belongs to no package."""
 
 
 class BaseLayer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A layer of a base image. Without ``digest`` only the engine has it."""
+    """A layer of a base image. If ``digest`` is ``None``, only the engine has the layer."""
 
     diff_id: str
     digest: str | None = None
-    """Of the compressed blob."""
+    """Digest of the compressed blob."""
     size: int = 0
     media_type: str = ""
     stored: bool = msgspec.field(default=False, name="kept")
-    """The blob is ``layers/<64 hex of digest>.tar.gz``; else it is in the registry of the base's ``reference``."""
+    """Whether the blob is ``layers/<64 hex of digest>.tar.gz``; else the registry of the base's ``reference`` has
+    it."""
 
 
 class BaseRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A base image, or what docker steps made on one."""
+    """A base image, or the result of docker steps on one."""
 
     digest: str
-    """Of the config: the same in every engine and registry."""
+    """Digest of the config; the same in every engine and registry."""
     config: bytes
     layers: tuple[BaseLayer, ...]
     """From the bottom."""
     reference: str | None = None
-    """``host/repository@sha256:…`` of the manifest, where a registry has it."""
+    """``host/repository@sha256:…`` of the manifest, if a registry has it."""
     below: str | None = None
     """The ``digest`` of the base that docker steps ran on."""
 
 
 class ImageLayer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A layer of an image as ``roost image show`` tells of it."""
+    """A layer of an image, as ``roost image show`` displays it."""
 
     diff_id: str
     size: int = 0
     packages: tuple[str, ...] = ()
-    """``name version``; none in layers of the base."""
+    """``name version`` of each package; empty for layers of the base."""
 
 
 class ImageRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An image that was made or pulled here. Whether an engine or a registry still has it is for them to say."""
+    """An image that was built or pulled here. Only the engine or registry knows whether it still has the image."""
 
     key: str
     config_digest: str
@@ -319,15 +326,15 @@ class ImageRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     steps_digest: str | None = None
     created: str = ""
     layers: tuple[ImageLayer, ...] = ()
-    """From the bottom, the base's too."""
+    """From the bottom, including those of the base."""
     interpreter: str | None = None
-    """Path in the image, where roost put it there. The user's own is a setting, and another one for each definition."""
+    """Path in the image, if roost installed it. A user's own interpreter is a setting and may differ by definition."""
     registry_digests: dict[str, str] = msgspec.field(default_factory=dict, name="places")
-    """Reference in a registry to the manifest's digest there."""
+    """Reference in a registry to the digest of the manifest there."""
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of ``roost cache df``."""
+    """A row of ``roost cache df``."""
 
     kind: ArtifactKind
     id: str
@@ -335,7 +342,7 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     shared_bytes: int
     last_used: str
     protected_by: tuple[str, ...] = ()
-    """``process:<pid>`` (has the lease file open), ``process:unknown``, ``lease:<id>``, ``pin``."""
+    """``process:<pid>`` (a process that holds the lease file open), ``process:unknown``, ``lease:<id>`` or ``pin``."""
     state: ArtifactState = "ready"
     path: str = ""
     key: str = ""

@@ -125,7 +125,7 @@ def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: W
         path, absent = found.path, found.absent
         parsed = read_definition(DefinitionSource(path=path, data=data, format=found.format), files)
     parsed = _with_absolute_interpreter(parsed, os.path.dirname(path) if path else selector.cwd)
-    defaults = parsed.defaults.over(defaults)
+    defaults = parsed.defaults.apply_to(defaults)
     form = canonicalise_definition(parsed.definition, defaults)
     settings = canonicalise_settings(parsed.settings)
     is_sent = selector.text is not None or selector.document is not None

@@ -19,7 +19,6 @@ from packaging.requirements import Requirement
 
 from roost.daemon.credentials.substitution import mask, substitute
 from roost.daemon.decision.images import adds_packages
-from roost.daemon.engines.conda.platforms import BASELINE_GLIBC
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.uv.request import PipLockRequest, PythonFacts
 from roost.daemon.jobs.progress import Progress
@@ -27,7 +26,7 @@ from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
 from roost.daemon.locks.solve import SolveJob, conda_specs, with_credentials
 from roost.daemon.locks.verify_offline import LockExpectation, check_provided, verify, vouched
 from roost.daemon.oci.target_platforms import split_platform
-from roost.model.definition import PipItem
+from roost.model.definition import BASELINE_GLIBC, PipItem
 from roost.model.errors import BuildError, InvalidDefinitionError
 from roost.model.locks.lock import CondaPackage, Lock, Wheel
 from roost.model.syntax.match_specs import spec_name

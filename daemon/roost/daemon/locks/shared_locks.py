@@ -17,7 +17,7 @@ from roost.daemon.locks.attest import LockJob
 from roost.daemon.locks.share import LockRegistry, RegistryComparison, RegistryLock
 from roost.daemon.locks.solve import SolveJob
 from roost.model.errors import CodedError
-from roost.model.locks.lock import Lock, digest_lock
+from roost.model.locks.lock import Lock, digest_lock, sum_sizes
 from roost.model.records import Generation
 from roost.wire.plans import EnvironmentSelector, Reason
 
@@ -183,8 +183,7 @@ def _refused(error: CodedError) -> Reason:
 
 
 def _with_found(facts: Facts, found: RegistryLock) -> Facts:
-    lock = found.shared.lock
-    size = sum(package.size for package in lock.conda) + sum(wheel.size for wheel in lock.wheels)
+    size = sum_sizes(found.shared.lock)
     return msgspec.structs.replace(facts, shared_lock=found.reason, lock_digest=found.lock_digest, lock_bytes=size)
 
 

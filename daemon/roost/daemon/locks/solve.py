@@ -11,13 +11,13 @@ import msgspec
 from roost.daemon.credentials.host import find_config_variables, find_solve_urls
 from roost.daemon.credentials.substitution import mask, require_variables
 from roost.daemon.decision.images import adds_packages
-from roost.daemon.engines.conda.platforms import BASELINE_GLIBC, baseline_packages
+from roost.daemon.engines.conda.platforms import baseline_packages
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.host_python.engine import find_interpreter
 from roost.daemon.engines.uv.request import PipLockRequest, PythonFacts
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.target_platforms import split_platform
-from roost.model.definition import Defaults, Definition
+from roost.model.definition import BASELINE_GLIBC, Defaults, Definition
 from roost.model.errors import CodedError, InvalidDefinitionError
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, RemoteInput, Wheel
 from roost.model.syntax.match_specs import spec_name

@@ -30,7 +30,7 @@ from roost.daemon.oci.references import parse_reference
 from roost.daemon.oci.target_platforms import format_platform
 from roost.model.definition import Base, Defaults, Definition
 from roost.model.errors import LookupFailedError
-from roost.model.locks.lock import Lock, digest_lock
+from roost.model.locks.lock import digest_lock, sum_sizes
 from roost.model.records import Artifact, Generation
 from roost.model.syntax.match_specs import MatchSpecError
 from roost.store.store import Store
@@ -211,7 +211,7 @@ class Planner:
         return msgspec.structs.replace(
             facts,
             lock_digest=digest,
-            lock_bytes=lock_bytes(lock),
+            lock_bytes=sum_sizes(lock),
             prefix=prefix,
             prefix_drift=await asyncio.to_thread(find_drift, prefix) if prefix else None,
         )
@@ -245,8 +245,3 @@ def check_image(definition: Definition) -> None:
     if base.image is not None:
         parse_reference(base.image)
     parse_steps(base.steps)
-
-
-def lock_bytes(lock: Lock) -> int:
-    """Bytes of everything that the lock names, as far as it is known."""
-    return sum(package.size for package in lock.conda) + sum(wheel.size for wheel in lock.wheels)

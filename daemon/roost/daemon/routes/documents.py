@@ -54,7 +54,7 @@ async def documents(call: Call[ReadRequest]) -> ReadResponse:
 
 def _of_resolved(resolved: ResolvedDefinition, now: Defaults) -> ReadResponse:
     counting = select_effective_defaults(resolved.definition, now)
-    own = select_effective_defaults(resolved.definition, resolved.defaults).beside(counting)
+    own = select_effective_defaults(resolved.definition, resolved.defaults).without(counting)
     return ReadResponse(
         name=resolved.source.name,
         document=to_document(resolved.definition, resolved.settings, defaults=own),

@@ -171,7 +171,7 @@ async def _own_defaults(work: Services, body: EnvironmentBody) -> DefaultOverrid
     """What a version was digested with and the config of now would not give: who sends it back says it too."""
     await work.reloader.refresh()
     now = select_effective_defaults(body.definition, work.planner.defaults)
-    return select_effective_defaults(body.definition, body.defaults).beside(now)
+    return select_effective_defaults(body.definition, body.defaults).without(now)
 
 
 def _check_renamed(version: EnvironmentVersion, new: str) -> None:

@@ -12,7 +12,8 @@ from roost.daemon.compare.package_specs import meant, parse_package_spec
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES
 from roost.model.errors import InvalidRequestError
-from roost.model.package_uses import Package, PackageKind, UseKind, UsePage, Uses
+from roost.model.locks.lock import PackageKind
+from roost.model.package_uses import Package, UseKind, UsePage, Uses
 
 
 class WhoQuery(msgspec.Struct, kw_only=True):

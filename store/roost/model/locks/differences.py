@@ -1,7 +1,7 @@
-"""What differs between two locks: packages added, removed, up, down, rebuilt. Pure.
+"""Differences between two locks: packages added, removed, upgraded, downgraded, rebuilt.
 
-What a version is, and which of two is the later one, differs between conda and pip: pip's are compared by PEP 440, and
-how conda's are is for the caller to give (the conda engine knows; ``compare_versions_naturally`` where there is none).
+conda and pip order versions differently: pip's are compared by PEP 440, and the caller passes the comparison of conda's
+(the conda engine has one; ``compare_versions_naturally`` is a substitute).
 """
 
 from __future__ import annotations
@@ -13,37 +13,29 @@ from typing import Literal
 import msgspec
 from packaging.version import InvalidVersion, Version
 
-from roost.model.locks.lock import CondaPackage, HostPython, Lock, Wheel
+from roost.model.locks.lock import HostPython, Lock, PackageKind
 
 VersionComparison = Callable[[str, str], int]
-"""Below 0 where the first version is the earlier one, above 0 where it is the later, 0 where they are equal."""
-PackageKind = Literal["conda", "pip"]
+"""Negative if the first version is earlier, positive if it is later, 0 if they are equal."""
 ChangeKind = Literal["added", "removed", "up", "down", "rebuilt"]
-_OPPOSITE: dict[ChangeKind, ChangeKind] = {
-    "added": "removed",
-    "removed": "added",
-    "up": "down",
-    "down": "up",
-    "rebuilt": "rebuilt",
-}
 
 
 class PackageView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A package of a lock, as far as it can differ."""
+    """The properties of a package in a lock that can differ."""
 
     version: str
     build: str = ""
-    """Of a conda package: its build string."""
+    """Build string of a conda package."""
     file_name: str = ""
     sha256: str = ""
     size: int | None = None
-    """Bytes to fetch, where that is known."""
+    """Bytes to fetch, if known."""
     place: str | None = None
-    """Of an editable install: the folder."""
+    """Folder of an editable installation."""
 
 
 class PackageChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One package that differs. ``rebuilt``: the same version, made of something else."""
+    """A package that differs. ``rebuilt``: the same version with other content."""
 
     kind: PackageKind
     name: str
@@ -53,19 +45,20 @@ class PackageChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProviderChange(msgspec.Struct, frozen=True, kw_only=True):
-    """Who provides Python, where that differs: ``conda``, or the version of this machine's Python and its path."""
+    """A change of the provider of Python: ``conda``, or the version of this machine's Python and its path."""
 
     before: str
     after: str
 
 
 class LockDifferences(msgspec.Struct, frozen=True, kw_only=True):
-    """All that differs between two locks; ``bytes`` is what one fetches who has the first and wants the second."""
+    """All differences between two locks."""
 
     packages: tuple[PackageChange, ...]
     unchanged: int
+    """Number of packages that do not differ."""
     bytes: int | None
-    """``None`` where a size is not known."""
+    """Bytes to fetch to get from the first lock to the second; ``None`` if a size is not known."""
     provider: ProviderChange | None = None
 
 
@@ -73,52 +66,49 @@ PackageIndex = Mapping[tuple[PackageKind, str], PackageView]
 
 
 def compare_locks(before: Lock, after: Lock, conda_order: VersionComparison) -> LockDifferences:
-    """What leads from ``before`` to ``after``, by kind and name."""
+    """Return the changes from ``before`` to ``after``, sorted by kind and name."""
     old, new = index_packages(before), index_packages(after)
     orders: dict[PackageKind, VersionComparison] = {"conda": conda_order, "pip": compare_pip_versions}
-    changes = tuple(
-        change
-        for key in sorted({*old, *new})
-        if (change := _change(key, old.get(key), new.get(key), orders[key[0]])) is not None
-    )
+    changes: list[PackageChange] = []
+    for kind, name in sorted({*old, *new}):
+        views = old.get((kind, name)), new.get((kind, name))
+        if (change := _find_change(*views, orders[kind])) is not None:
+            changes.append(PackageChange(kind=kind, name=name, change=change, before=views[0], after=views[1]))
+    provider = None
+    if before.provider != after.provider:
+        provider = ProviderChange(before=_format_provider(before), after=_format_provider(after))
     return LockDifferences(
-        packages=changes,
+        packages=tuple(changes),
         unchanged=len({*old, *new}) - len(changes),
-        bytes=_bytes(change.after for change in changes),
-        provider=_provider(before, after),
+        bytes=_sum_fetched_bytes(change.after for change in changes),
+        provider=provider,
     )
 
 
 def index_packages(lock: Lock) -> PackageIndex:
-    """The packages of a lock by kind and name."""
-    conda: dict[tuple[PackageKind, str], PackageView] = {("conda", p.name): _of_conda(p) for p in lock.conda}
-    return {**conda, **{("pip", wheel.name): _of_pip(wheel) for wheel in lock.wheels}}
-
-
-def applied(packages: PackageIndex, changes: Iterable[PackageChange]) -> PackageIndex:
-    """``packages`` after ``changes``."""
-    result = dict(packages)
-    for change in changes:
-        if change.after is None:
-            del result[change.kind, change.name]
-        else:
-            result[change.kind, change.name] = change.after
-    return result
-
-
-def reversed_change(change: PackageChange) -> PackageChange:
-    """The way back."""
-    return PackageChange(
-        kind=change.kind,
-        name=change.name,
-        change=_OPPOSITE[change.change],
-        before=change.after,
-        after=change.before,
-    )
+    """Return the packages of ``lock`` by kind and name."""
+    packages: dict[tuple[PackageKind, str], PackageView] = {}
+    for package in lock.conda:
+        packages["conda", package.name] = PackageView(
+            version=package.version,
+            build=package.build,
+            file_name=package.file_name,
+            sha256=package.sha256,
+            size=package.size or None,
+        )
+    for wheel in lock.wheels:
+        packages["pip", wheel.name] = PackageView(
+            version=wheel.version,
+            file_name=wheel.file_name,
+            sha256=wheel.sha256,
+            size=wheel.size or None,
+            place=wheel.path,
+        )
+    return packages
 
 
 def compare_pip_versions(first: str, second: str) -> int:
-    """By PEP 440; versions that are none by ``compare_versions_naturally``."""
+    """Compare by PEP 440; if one is not a valid version, with ``compare_versions_naturally``."""
     try:
         left, right = Version(first), Version(second)
     except InvalidVersion:
@@ -127,70 +117,35 @@ def compare_pip_versions(first: str, second: str) -> int:
 
 
 def compare_versions_naturally(first: str, second: str) -> int:
-    """Numbers by their value, everything else as text."""
-    left, right = _parts(first), _parts(second)
+    """Compare numbers by value and everything else as text."""
+    left, right = _split_version(first), _split_version(second)
     return (left > right) - (left < right)
 
 
-def _parts(version: str) -> list[tuple[int, int, str]]:
-    found = re.findall(r"\d+|[^\W\d]+", version)
-    return [(1, int(part), "") if part.isdecimal() else (0, 0, part.lower()) for part in found]
+def _split_version(version: str) -> list[tuple[int, int, str]]:
+    parts = re.findall(r"\d+|[^\W\d]+", version)
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part.lower()) for part in parts]
 
 
-def _of_conda(package: CondaPackage) -> PackageView:
-    return PackageView(
-        version=package.version,
-        build=package.build,
-        file_name=package.file_name,
-        sha256=package.sha256,
-        size=package.size or None,
-    )
-
-
-def _of_pip(wheel: Wheel) -> PackageView:
-    return PackageView(
-        version=wheel.version,
-        file_name=wheel.file_name,
-        sha256=wheel.sha256,
-        size=wheel.size or None,
-        place=wheel.path,
-    )
-
-
-def _change(
-    key: tuple[PackageKind, str], before: PackageView | None, after: PackageView | None, order: VersionComparison
-) -> PackageChange | None:
-    found = _change_of(before, after, order)
-    if found is None:
-        return None
-    return PackageChange(kind=key[0], name=key[1], change=found, before=before, after=after)
-
-
-def _change_of(before: PackageView | None, after: PackageView | None, order: VersionComparison) -> ChangeKind | None:
+def _find_change(before: PackageView | None, after: PackageView | None, order: VersionComparison) -> ChangeKind | None:
     if before is None or after is None:
         return "added" if after is not None else "removed"
-    if _content(before) == _content(after):
+    if _content_key(before) == _content_key(after):
         return None
-    compared = order(before.version, after.version)
-    return "up" if compared < 0 else "down" if compared > 0 else "rebuilt"
+    result = order(before.version, after.version)
+    return "up" if result < 0 else "down" if result > 0 else "rebuilt"
 
 
-def _content(package: PackageView) -> tuple[str, ...]:
-    """What the lock digest covers of it; a size may be known to one lock and not to the other."""
+def _content_key(package: PackageView) -> tuple[str, ...]:
+    """Return what the lock digest covers. The size is left out: only one of the locks may know it."""
     return package.version, package.build, package.file_name, package.sha256, package.place or ""
 
 
-def _bytes(packages: Iterable[PackageView | None]) -> int | None:
+def _sum_fetched_bytes(packages: Iterable[PackageView | None]) -> int | None:
     sizes = [package.size for package in packages if package is not None and package.place is None]
     return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
-def _provider(before: Lock, after: Lock) -> ProviderChange | None:
-    if before.provider == after.provider:
-        return None
-    return ProviderChange(before=_provider_text(before), after=_provider_text(after))
-
-
-def _provider_text(lock: Lock) -> str:
+def _format_provider(lock: Lock) -> str:
     provider = lock.provider
     return f"{provider.version} ({provider.executable})" if isinstance(provider, HostPython) else "conda"

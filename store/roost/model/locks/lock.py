@@ -1,7 +1,7 @@
-"""The packages that a solve chose for one definition and platform, and the key to their content.
+"""The packages that a solve selected for one definition and platform, and the digest of their content.
 
-``Lock`` is what is stored and shared; ``digest_lock`` names the *content* of a prefix, so it covers what is linked
-(file names and sha256s, the Python provider, editable folders) and not where it came from (URLs, mirrors, licences).
+A ``Lock`` is stored and shared. The lock digest identifies the *content* of a prefix: it covers what is linked (file
+names and sha256s, the Python provider, editable folders) and not where it came from (URLs, mirrors, licences).
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Literal
 import msgspec
 
 LOCK_FORMAT = 1
+PackageKind = Literal["conda", "pip"]
 
 
 class CondaPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One conda record. ``record`` is the channel's own repodata record, needed to write ``conda-meta``."""
+    """A conda package. ``record`` is the channel's repodata record, which is needed to write ``conda-meta``."""
 
     name: str
     version: str
@@ -24,7 +25,7 @@ class CondaPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     file_name: str
     url: str
     sha256: str
-    """64 hex digits; empty only where an explicit file gave an md5 alone and nothing was fetched yet."""
+    """64 hex digits; empty only if an explicit file gave just an md5 and the package was not fetched yet."""
     size: int = 0
     record: dict[str, object] = {}
 
@@ -33,65 +34,66 @@ WheelKind = Literal["index", "url", "local", "built", "editable"]
 
 
 class Wheel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One distribution that uv installs."""
+    """A distribution that uv installs."""
 
     name: str
-    """PEP 503 normalised."""
+    """Normalised by PEP 503."""
     version: str
     kind: WheelKind = "index"
     file_name: str = ""
     url: str | None = None
-    """Where it was found (no credentials); ``None`` for built and local wheels, which the store keeps by sha256."""
+    """Where it was found, without credentials; ``None`` for built and local wheels, which the store holds by sha256."""
     sha256: str = ""
     size: int = 0
     origin: str | None = None
-    """For ``built``: the sdist or the folder's content (``sha256:…``), or the git commit it was built from."""
+    """Source of a ``built`` wheel: the content of the sdist or folder (``sha256:…``), or the git commit."""
     path: str | None = None
-    """For ``editable``: the absolute folder."""
+    """Absolute folder of an ``editable`` installation."""
     folder: str | None = None
-    """For ``built`` in place of an editable install (images): the folder, which held what ``origin`` digests."""
+    """Of a wheel ``built`` in place of an editable installation (for images): the folder, whose content had the digest
+    ``origin``."""
     requires: tuple[str, ...] = ()
-    """Names of the distributions that it needs, where known."""
+    """Names of the distributions that it requires, if known."""
 
 
 class HostPython(msgspec.Struct, frozen=True, kw_only=True, tag="host", tag_field="kind"):
-    """A Python of this machine; such a lock stays on this machine."""
+    """A Python of this machine. A lock with it is bound to this machine."""
 
     version: str
     """``X.Y.Z``"""
     executable: str
-    """Absolute, symlinks resolved."""
+    """Absolute path with symlinks resolved."""
 
 
 class CondaPython(msgspec.Struct, frozen=True, kw_only=True, tag="conda", tag_field="kind"):
-    """Python, if there is any, comes from the conda packages."""
+    """Python, if any, is one of the conda packages."""
 
 
 Provider = HostPython | CondaPython
 
 
 class RemoteInput(msgspec.Struct, frozen=True, kw_only=True):
-    """A URL in ``-r`` or ``-c`` and the digest of what it held when the lock was made."""
+    """A URL in ``-r`` or ``-c`` and the digest of its content when the lock was made."""
 
     url: str
     sha256: str
 
 
 class Lock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything that a prefix is made of, for one platform."""
+    """The complete content of a prefix for one platform."""
 
     platform: str
     provider: Provider
     conda: tuple[CondaPackage, ...] = ()
     wheels: tuple[Wheel, ...] = ()
     system: dict[str, str] = {}
-    """Virtual packages that the solve assumed (``__glibc`` …); a machine without them refuses the prefix."""
+    """Virtual packages that the solve assumed (``__glibc`` …); a machine without them rejects the prefix."""
     inputs: tuple[RemoteInput, ...] = ()
     format: int = LOCK_FORMAT
 
 
 def canonicalise_lock(lock: Lock) -> bytes:
-    """The bytes that ``digest_lock`` covers: order of packages, URLs and repodata play no part."""
+    """Return the bytes that the lock digest covers: independent of the order of packages, URLs and repodata."""
     content = {
         "format": lock.format,
         "platform": lock.platform,
@@ -103,5 +105,10 @@ def canonicalise_lock(lock: Lock) -> bytes:
 
 
 def digest_lock(lock: Lock) -> str:
-    """``sha256:`` of the canonical lock: the strong key, one for each content of a prefix."""
+    """Return ``sha256:`` of the canonical lock: the strong key, one for each content of a prefix."""
     return "sha256:" + hashlib.sha256(canonicalise_lock(lock)).hexdigest()
+
+
+def sum_sizes(lock: Lock) -> int:
+    """Return the bytes of all packages in ``lock`` whose size is known."""
+    return sum(package.size for package in lock.conda) + sum(wheel.size for wheel in lock.wheels)

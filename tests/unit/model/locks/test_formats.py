@@ -5,7 +5,7 @@ import pytest
 from rattler import LockFile
 
 from roost.model.errors import InvalidRequestError
-from roost.model.locks.formats import FORMATS, LockNotPortableError, write_lock
+from roost.model.locks.formats import LOCK_FILE_FORMATS, LockNotPortableError, write_lock
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
 from roost.model.readers.read import read_definition
 from roost.model.readers.source import DefinitionSource
@@ -37,7 +37,7 @@ LOCK = Lock(
 )
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", LOCK_FILE_FORMATS)
 def test_what_is_written_is_read_back_to_the_same_packages(format):
     text = write_lock(LOCK, format, channels=["conda-forge"])
     parsed = read_definition(DefinitionSource(path="/x/lock.yml", data=text.encode()), LocalFiles())
@@ -82,7 +82,7 @@ def test_an_explicit_list_keeps_an_md5_where_there_is_no_more():
     assert write_lock(lock, "explicit").splitlines()[-1].endswith(f"x-1.10-0.conda#{MD5}")
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", LOCK_FILE_FORMATS)
 def test_wheels_of_this_machine_only_are_refused(format):
     wheel = Wheel(name="mine", version="1", kind="built", sha256=SHA[0])
     lock = msgspec.structs.replace(LOCK, wheels=(wheel,))

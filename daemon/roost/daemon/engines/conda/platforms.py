@@ -11,9 +11,8 @@ import re
 from collections.abc import Mapping
 
 from roost.daemon.engines.conda.errors import MachineLacksError, PlatformUnknownError, SystemInvalidError
+from roost.model.definition import BASELINE_GLIBC
 
-BASELINE_GLIBC = "2.28"
-"""The glibc that packages for Linux may count on, wheels too, unless ``[system]`` states another."""
 _LINUX = {"__unix": "0", "__linux": "4.18", "__glibc": BASELINE_GLIBC}
 _BASELINES: dict[str, dict[str, str]] = {
     "linux-64": {**_LINUX, "__archspec": "x86_64"},
