@@ -16,7 +16,7 @@ from roost.daemon.definitions.stamps import is_stable, is_unchanged, stamp, stam
 from roost.daemon.launch.folder import LaunchFolder, find_tools
 from roost.daemon.launch.plan import plan_key
 from roost.model.records import FileStamp, VariableChange
-from roost.store.sources.discover import script_of
+from roost.store.sources.discover import find_script
 
 PRINT = ("python", "-c", "import sys; print(sys.prefix)")
 SHELLS = [path for path in ("/bin/dash", "/bin/bash") if os.path.exists(path)]
@@ -492,7 +492,7 @@ def test_commands_with_one_key_name_one_script():
     for command in ([word, *rest] for word in words for rest in rests):
         key = plan_key(command=command)
         if key is not None:
-            assert scripts.setdefault(key, script_of(command)) == script_of(command), command
+            assert scripts.setdefault(key, find_script(command)) == find_script(command), command
     assert scripts["@exec"] is None
     assert scripts["@script/x.py"] == "x.py"
 

@@ -53,7 +53,7 @@ def tricky_context(folder: Path, text: str) -> str:
     os.chmod(folder / "kept" / "run", 0o750)
     (folder / ".dockerignore").write_text(RULES)
     (folder / "Dockerfile").write_text(text)
-    covered = LocalFiles().context_names(str(folder))
+    covered = LocalFiles().list_context(str(folder))
     above = {"data", "private/a"}  # folders that are there for what is in them
     assert covered == sorted({*SEEN.splitlines(), "Dockerfile"} - above)
     return str(folder)

@@ -18,7 +18,7 @@ def export(files: dict[str, str], folder: bool = True, **copies: dict[str, objec
 
 def copy_of(path: Path, *, digest: str | None = None) -> dict[str, object]:
     if path.is_dir():
-        names = LocalFiles().context_names(str(path))
+        names = LocalFiles().list_context(str(path))
         return {"path": str(path), "digest": "sha256:0", "folder": True, "names": names}
     content = hashlib.sha256(path.read_bytes()).hexdigest()
     return {"path": str(path), "digest": digest or f"sha256:{content}", "folder": False}

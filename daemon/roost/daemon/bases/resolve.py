@@ -243,7 +243,7 @@ async def _read_dockerfile(context: str) -> str:
 def _read_covered_file(context: str, path: str) -> str:
     """Return the text of ``path``; if it is a link, its target must be covered by the context's digest too. Blocks."""
     target = os.path.relpath(os.path.realpath(path), os.path.realpath(context))
-    if os.path.islink(path) and target not in LocalFiles().context_names(context):
+    if os.path.islink(path) and target not in LocalFiles().list_context(context):
         raise InvalidDefinitionError(
             f"{path} leads to {target}, which is no part of the build context",
             hint="Put the Dockerfile itself into the folder; Docker follows no link out of it either.",

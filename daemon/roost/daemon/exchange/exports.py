@@ -68,7 +68,7 @@ def _copy(name: str, copy: FileCopy) -> CopyView:
 def _names(folder: str, *, context: bool) -> list[str]:
     files = LocalFiles()
     try:
-        names = files.context_names(folder) if context else files.tree_names(folder)
+        names = files.list_context(folder) if context else files.list_tree(folder)
         "".join(names).encode()
     except OSError as error:
         raise MissingFileError(

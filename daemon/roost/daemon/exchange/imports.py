@@ -32,7 +32,7 @@ from roost.store.cancellation import finish_thread_despite_cancel
 from roost.store.disk.file_ops import remove_tree
 from roost.store.sources import conda_environments
 from roost.store.sources.conda_prefixes import read_prefix
-from roost.store.sources.files import resolved as resolved_path
+from roost.store.sources.files import resolve_path as resolved_path
 from roost.wire.exchange import ImportRequest
 from roost.wire.plans import EnvironmentSelector, SourceView
 from roost.wire.protocol import WarningView
@@ -82,7 +82,7 @@ async def import_environment(work: Services, request: ImportRequest) -> Imported
 
 async def _import_prefix(work: Services, request: ImportRequest, text: str) -> Imported:
     prefix = await asyncio.to_thread(conda_environments.find_prefix, text, request.cwd, request.environ)
-    parsed = await asyncio.to_thread(read_prefix, prefix, exact=request.exact)
+    parsed = await asyncio.to_thread(read_prefix, prefix, pinned=request.exact)
     source = SourceView(path=prefix, format=parsed.format, name=parsed.name)
     return await _register(work, request, _resolved_of(parsed, work.planner.defaults, source), prefix)
 

@@ -65,7 +65,7 @@ def _of_resolved(resolved: ResolvedDefinition, now: Defaults) -> ReadResponse:
 
 def _of_prefix(what: EnvironmentSelector, prefix: str, exact: bool) -> ReadResponse:
     path = find_prefix(prefix, what.cwd, what.environ)
-    parsed: ReadResult = read_prefix(path, exact=exact)
+    parsed: ReadResult = read_prefix(path, pinned=exact)
     return ReadResponse(
         name=parsed.name,
         document=to_document(parsed.definition, parsed.settings),

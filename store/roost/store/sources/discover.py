@@ -1,4 +1,4 @@
-"""Which environment file a command runs with when none is named."""
+"""Search for the environment file of a command that names none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from roost.model.errors import InvalidDefinitionError, Location, LookupFailedErr
 from roost.model.readers.pyproject import SCRIPT_BLOCK
 from roost.model.readers.source import EncodingError, decode_text
 from roost.model.readers.toml_text import TomlError, TomlText
-from roost.store.sources.files import resolved
+from roost.store.sources.files import resolve_path
 
 PYPROJECT = "pyproject.toml"
 _RANKS: tuple[tuple[str, ...], ...] = (
@@ -22,14 +22,15 @@ _RANKS: tuple[tuple[str, ...], ...] = (
     ("requirements.txt",),
     (PYPROJECT,),
 )
-"""Names in order of rank. ``pyproject.toml`` has the first with ``[tool.roost]``, the last with PEP 621 tables."""
+"""File names in order of rank. ``pyproject.toml`` has the first rank with ``[tool.roost]``, the last with tables of PEP
+621 or 735 only."""
 _FORMATS = {"roost.toml": "roost", "requirements.txt": "requirements"}
-_PYTHON = re.compile(r"python(?:\d+(?:\.\d+)?)?t?")
-_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
+_PYTHON_NAME = re.compile(r"python(?:\d+(?:\.\d+)?)?t?")
+_OPTIONS_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 
 
 class NoDefinitionError(LookupFailedError):
-    """There is no environment file from the working folder upwards."""
+    """There is no environment file in the working folder or above it."""
 
     code = "definition-not-found"
 
@@ -41,31 +42,34 @@ class AmbiguousDefinitionError(InvalidDefinitionError):
 
 
 class DiscoveredFile(msgspec.Struct, frozen=True, kw_only=True):
-    """The chosen file, and all that the choice hung on."""
+    """The chosen file, and everything that the choice depended on."""
 
     path: str
     format: str | None = None
-    """``None``: to be told by content."""
+    """``None``: to be detected from the content."""
     absent: tuple[str, ...] = ()
-    """Paths that are not there and would or could have been chosen, or would have made the choice ambiguous."""
+    """Paths of missing files that would or could have been chosen, or would have made the choice ambiguous."""
     consulted: tuple[str, ...] = ()
-    """Files that are there and were passed over for what they hold (a ``pyproject.toml``, the script)."""
+    """Existing files that were not chosen because of their content (a ``pyproject.toml``, the script)."""
 
 
 def discover(cwd: str, command: Sequence[str]) -> DiscoveredFile:
-    """The script that ``command`` names if it carries PEP 723 metadata, else the nearest environment file upwards.
+    """Return the script that ``command`` names if it has PEP 723 metadata, else the nearest environment file in
+    ``cwd`` or above it. Blocking: reads files.
 
-    Raises :class:`NoDefinitionError`, :class:`AmbiguousDefinitionError`. Blocking: reads files.
+    Raises:
+        NoDefinitionError: there is no environment file.
+        AmbiguousDefinitionError: the nearest folder with environment files has two of the same rank.
     """
-    search = _Search()
-    script = script_of(command)
+    search = _FolderSearch()
+    script = find_script(command)
     if script is not None:
-        path = resolved(os.path.join(cwd, script))
-        if _has_metadata(path):
+        path = resolve_path(os.path.join(cwd, script))
+        if _has_script_metadata(path):
             return DiscoveredFile(path=path, format="pep723")
         (search.consulted if os.path.isfile(path) else search.absent).append(path)
-    for folder in _upwards(os.path.normpath(cwd)):
-        if (found := search.look(folder)) is not None:
+    for folder in _iterate_parents(os.path.normpath(cwd)):
+        if (found := search.find_in(folder)) is not None:
             return found
     raise NoDefinitionError(
         f"There is no environment file in {cwd} or above it",
@@ -74,18 +78,22 @@ def discover(cwd: str, command: Sequence[str]) -> DiscoveredFile:
 
 
 def discover_in(folder: str) -> DiscoveredFile | None:
-    """The environment file of ``folder`` alone, by the same ranks. Raises :class:`AmbiguousDefinitionError`."""
-    return _Search().look(os.path.normpath(folder))
+    """Return the environment file of ``folder`` alone, by the same ranks.
+
+    Raises:
+        AmbiguousDefinitionError: two files have the same rank.
+    """
+    return _FolderSearch().find_in(os.path.normpath(folder))
 
 
-def script_of(command: Sequence[str]) -> str | None:
-    """The script of ``x.py …`` or ``python [options] x.py …``."""
+def find_script(command: Sequence[str]) -> str | None:
+    """Return the script of ``x.py …`` or ``python [options] x.py …``."""
     if not command:
         return None
     first, *rest = command
     if first.endswith(".py"):
         return first
-    if not _PYTHON.fullmatch(os.path.basename(first)):
+    if not _PYTHON_NAME.fullmatch(os.path.basename(first)):
         return None
     words = iter(rest)
     for word in words:
@@ -93,55 +101,62 @@ def script_of(command: Sequence[str]) -> str | None:
             return word if word.endswith(".py") else None
         if word in ("-m", "-c", "-") or word[:2] in ("-m", "-c"):
             return None
-        if word in _WITH_VALUE:
+        if word in _OPTIONS_WITH_VALUE:
             next(words, None)
     return None
 
 
-class _Search:
+class _FolderSearch:
+    """Search of one folder after the other, which records the files that the choice depends on."""
+
     def __init__(self) -> None:
         self.absent: list[str] = []
         self.consulted: list[str] = []
 
-    def look(self, folder: str) -> DiscoveredFile | None:
-        """The folder's file of the highest rank."""
-        pyproject = self._pyproject(os.path.join(folder, PYPROJECT))
+    def find_in(self, folder: str) -> DiscoveredFile | None:
+        """Return the folder's file of the highest rank.
+
+        Raises:
+            AmbiguousDefinitionError: two files have that rank.
+        """
+        pyproject_rank = self._read_pyproject(os.path.join(folder, PYPROJECT))
         for rank, names in enumerate(_RANKS):
-            there = [name for name in names if self._is_there(folder, name, pyproject == rank)]
-            if len(there) > 1:
-                raise _ambiguous(folder, there)
-            if there:
-                return self._found(folder, there[0], rank)
+            present = [name for name in names if self._is_present(folder, name, pyproject_rank == rank)]
+            if len(present) > 1:
+                raise _ambiguous_error(folder, present)
+            if present:
+                return self._discovered_file(folder, present[0], rank)
         return None
 
-    def _is_there(self, folder: str, name: str, is_pyproject: bool) -> bool:
+    def _is_present(self, folder: str, name: str, is_pyproject_rank: bool) -> bool:
         if name == PYPROJECT:
-            return is_pyproject
+            return is_pyproject_rank
         path = os.path.join(folder, name)
         if os.path.isfile(path):
             return True
         self.absent.append(path)
         return False
 
-    def _found(self, folder: str, name: str, rank: int) -> DiscoveredFile:
+    def _discovered_file(self, folder: str, name: str, rank: int) -> DiscoveredFile:
         path = os.path.join(folder, name)
         format = ("roost" if rank == 0 else "pyproject") if name == PYPROJECT else _FORMATS.get(name)
         consulted = tuple(other for other in self.consulted if other != path)
         return DiscoveredFile(path=path, format=format, absent=tuple(self.absent), consulted=consulted)
 
-    def _pyproject(self, path: str) -> int | None:
-        """The rank of a ``pyproject.toml``; ``None`` where it is absent or says nothing of an environment."""
+    def _read_pyproject(self, path: str) -> int | None:
+        """Return the rank of a ``pyproject.toml``, ``None`` if it is absent or describes no environment."""
         if not os.path.isfile(path):
             self.absent.append(path)
             return None
         self.consulted.append(path)
         with open(path, "rb") as file:
             data = file.read()
-        return _pyproject_rank(data, path)
+        return _rank_pyproject(data, path)
 
 
-def _pyproject_rank(data: bytes, path: str) -> int | None:
-    """A file that is no TOML goes by its look: the reader then says what is wrong with it."""
+def _rank_pyproject(data: bytes, path: str) -> int | None:
+    """Return the rank of the content of a ``pyproject.toml``. Invalid TOML is searched for table headers: the reader
+    then reports the error."""
     try:
         toml = TomlText(decode_text(data, path), path)
         nested, project = "roost" in toml.table("tool"), bool({"project", "dependency-groups"} & set(toml.data))
@@ -152,7 +167,7 @@ def _pyproject_rank(data: bytes, path: str) -> int | None:
     return 0 if nested else len(_RANKS) - 1 if project else None
 
 
-def _has_metadata(path: str) -> bool:
+def _has_script_metadata(path: str) -> bool:
     try:
         with open(path, "rb") as file:
             text = decode_text(file.read(), path)
@@ -161,16 +176,17 @@ def _has_metadata(path: str) -> bool:
     return any(match["type"] == "script" for match in SCRIPT_BLOCK.finditer(text))
 
 
-def _upwards(folder: str) -> Iterator[str]:
+def _iterate_parents(folder: str) -> Iterator[str]:
+    """Yield ``folder`` and every folder above it."""
     while True:
         yield folder
-        above = os.path.dirname(folder)
-        if above == folder:
+        parent = os.path.dirname(folder)
+        if parent == folder:
             return
-        folder = above
+        folder = parent
 
 
-def _ambiguous(folder: str, names: list[str]) -> AmbiguousDefinitionError:
+def _ambiguous_error(folder: str, names: list[str]) -> AmbiguousDefinitionError:
     return AmbiguousDefinitionError(
         f"{' and '.join(names)} both lie in {folder}, and neither comes before the other",
         hint=f"Name one with -f, for example -f {names[0]}, or remove the other.",

@@ -1,4 +1,4 @@
-"""The readers' sight of the disk: content and digests of local things, never their times or places."""
+"""File access for readers: content and digests of local files and folders, independent of their times and paths."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from roost.model.syntax.dockerignore import parse_dockerignore
 
 _VERSION_CONTROL = frozenset((".git", ".hg", ".svn"))
 _CACHES = frozenset(("__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"))
-_BUILDS = frozenset((".venv", "venv", ".tox", ".nox", ".eggs", "node_modules", ".DS_Store"))
-_LEFT_OUT = _VERSION_CONTROL | _CACHES | _BUILDS
-_LEFT_OUT_AT_TOP = frozenset(("build", "dist"))
-_FOR_THE_BUILDER = ("Dockerfile", DOCKERIGNORE)
-"""Docker sends them though they are ignored; what ignores them keeps them from the steps alone."""
-_CHUNK = 1 << 20
-LARGEST = 64 << 20
-"""Bytes of a file that is read whole: no definition is as large, and who reads a model or a device is lost."""
+_BUILD_FOLDERS = frozenset((".venv", "venv", ".tox", ".nox", ".eggs", "node_modules", ".DS_Store"))
+_EXCLUDED = _VERSION_CONTROL | _CACHES | _BUILD_FOLDERS
+_EXCLUDED_AT_TOP = frozenset(("build", "dist"))
+_BUILDER_FILES = ("Dockerfile", DOCKERIGNORE)
+"""Docker sends these files even if they are ignored; ignoring them only hides them from the steps."""
+_CHUNK_BYTES = 1 << 20
+MAX_FILE_BYTES = 64 << 20
+"""Limit for files that are read as a whole: no definition is as large, but a model that was named by mistake is."""
 
 
 class LocalFiles:
     """Implements ``roost.model.readers.Files`` on the file system. Blocking: call it in a thread."""
 
     def read(self, path: str) -> bytes:
-        with _open(path) as file:
-            data = file.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise OSError(errno.EFBIG, f"it is larger than {LARGEST >> 20} MiB")
+        with _open_regular(path) as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise OSError(errno.EFBIG, f"it is larger than {MAX_FILE_BYTES >> 20} MiB")
         return data
 
     def file_digest(self, path: str) -> str:
-        with _open(path) as file:
-            return "sha256:" + _content(file).hexdigest()
+        with _open_regular(path) as file:
+            return "sha256:" + _hash_content(file).hexdigest()
 
     def exists(self, path: str) -> bool:
         return os.path.exists(path)
@@ -46,67 +46,73 @@ class LocalFiles:
         return os.path.isdir(path)
 
     def resolve(self, path: str) -> str:
-        return resolved(path)
+        return resolve_path(path)
 
     def tree_digest(self, path: str) -> str:
-        """A Python project's folder, without what version control, caches and builds leave in it."""
-        return _digest(path, _walk(path, "", _no_source))
+        """Return the digest of a Python project's folder, without files of version control, caches and builds."""
+        return _digest_tree(path, _walk_names(path, "", _is_left_out))
 
     def tree_stamp(self, path: str) -> str:
-        """What tells without reading them that the same files are as they were: digests their names and stats."""
+        """Return a stamp that changes if any file in the tree changes: a digest of names and stats, without content."""
         stamp = hashlib.sha256()
-        for name in sorted(_walk(path, "", _no_source), key=os.fsencode):
+        for name in sorted(_walk_names(path, "", _is_left_out), key=os.fsencode):
             status = os.lstat(os.path.join(path, name))
             fields = (status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             stamp.update(os.fsencode(name) + b"\0" + repr(fields).encode())
         return stamp.hexdigest()
 
     def context_digest(self, path: str) -> str:
-        """Folders count too: ``COPY`` makes empty ones. Raises DockerignoreError."""
-        return _digest(path, self.context_names(path))
+        """Return the digest of a build context. It includes folders, since ``COPY`` copies empty ones.
 
-    def context_names(self, path: str) -> list[str]:
-        """What ``context_digest`` covers, a folder before what is in it; this and nothing else may go to a builder."""
-        return sorted(_walk(path, "", _context_rule(path), folders=True), key=os.fsencode)
+        Raises:
+            DockerignoreError: the ``.dockerignore`` is not valid.
+        """
+        return _digest_tree(path, self.list_context(path))
 
-    def seen_names(self, path: str) -> list[str]:
-        """What docker steps see of that: no Dockerfile or ``.dockerignore`` that is itself ignored."""
-        ignored = _dockerignore(path)
-        return [name for name in self.context_names(path) if name not in _FOR_THE_BUILDER or not ignored(name)]
+    def list_context(self, path: str) -> list[str]:
+        """Return the names that ``context_digest`` covers, a folder before its content. A builder gets only these."""
+        return sorted(_walk_names(path, "", _context_filter(path), folders=True), key=os.fsencode)
 
-    def tree_names(self, path: str) -> list[str]:
-        """What ``tree_digest`` covers, relative to ``path``, in an order; raises ``OSError``."""
-        return sorted(_walk(path, "", _no_source))
+    def list_visible_context(self, path: str) -> list[str]:
+        """Return the names of a context that docker steps see: without a Dockerfile or ``.dockerignore`` that is itself
+        ignored."""
+        ignored = _dockerignore_filter(path)
+        return [name for name in self.list_context(path) if name not in _BUILDER_FILES or not ignored(name)]
+
+    def list_tree(self, path: str) -> list[str]:
+        """Return the names that ``tree_digest`` covers, relative to ``path``, sorted. Raises: OSError."""
+        return sorted(_walk_names(path, "", _is_left_out))
 
     def copy_file(self, path: str, target: str) -> None:
-        """Make ``target``, new, with the content of ``path``, its mode and its times; raises ``OSError``."""
-        with _open(path) as file, open(target, "xb") as copy:
-            shutil.copyfileobj(file, copy, _CHUNK)
+        """Copy a file with its mode and times to ``target``, which must not exist. Raises: OSError."""
+        with _open_regular(path) as file, open(target, "xb") as copy:
+            shutil.copyfileobj(file, copy, _CHUNK_BYTES)
             status = os.fstat(file.fileno())
-        _like(target, status)
+        _copy_metadata(target, status)
 
     def copy_tree(self, path: str, target: str) -> None:
-        """Make the folder ``target``, new, with what ``tree_digest`` of ``path`` covers; raises ``OSError``."""
-        self._copy(path, target, _walk(path, "", _no_source))
+        """Copy the files that ``tree_digest`` covers to the new folder ``target``. Raises: OSError."""
+        self._copy(path, target, _walk_names(path, "", _is_left_out))
 
     def copy_context(self, path: str, target: str) -> None:
-        """The same of what ``context_digest`` covers."""
-        self._copy(path, target, self.context_names(path))
+        """Copy the files that ``context_digest`` covers to the new folder ``target``. Raises: OSError."""
+        self._copy(path, target, self.list_context(path))
 
     def link_context(self, path: str, target: str) -> None:
-        """The same of ``seen_names``; its files are links where the system lets us."""
-        self._copy(path, target, self.seen_names(path), self._link_file)
+        """Copy the names of ``list_visible_context`` to the new folder ``target``, as hard links if the system allows
+        them. Raises: OSError."""
+        self._copy(path, target, self.list_visible_context(path), self._link_file)
 
     def _link_file(self, path: str, target: str) -> None:
         try:
             os.link(path, target, follow_symlinks=False)
-        except OSError:  # another file system, or somebody else's file
+        except OSError:  # another file system, or a file of another user
             self.copy_file(path, target)
 
     def _copy(
         self, root: str, target: str, names: Iterable[str], copy_file: Callable[[str, str], None] | None = None
     ) -> None:
-        """The times of a folder are set after what is in it came there."""
+        """Copy in reverse order of names: the times of a folder are set after its content is complete."""
         os.mkdir(target)
         for name in sorted(names, key=os.fsencode, reverse=True):
             source, copy = os.path.join(root, name), os.path.join(target, name)
@@ -114,77 +120,86 @@ class LocalFiles:
             os.makedirs(os.path.dirname(copy), exist_ok=True)
             if stat.S_ISDIR(status.st_mode):
                 os.makedirs(copy, exist_ok=True)
-                _like(copy, status)
+                _copy_metadata(copy, status)
             elif stat.S_ISLNK(status.st_mode):
                 os.symlink(os.readlink(source), copy)
             else:
                 (copy_file or self.copy_file)(source, copy)
 
 
-def _like(copy: str, status: os.stat_result) -> None:
-    """Give ``copy`` the mode and the times of what it is a copy of; its owner may always read it."""
+def _copy_metadata(copy: str, status: os.stat_result) -> None:
+    """Set the mode and the times of the original on a copy, which its owner can always read."""
     least = stat.S_IRWXU if stat.S_ISDIR(status.st_mode) else stat.S_IRUSR
     os.chmod(copy, stat.S_IMODE(status.st_mode) | least)
     os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def resolved(path: str) -> str:
-    """Links are followed only where ``..`` makes them count: elsewhere a path stays as people know it."""
+def resolve_path(path: str) -> str:
+    """Normalise a path. Links are resolved only if the path has a ``..``, whose meaning depends on them; any other path
+    stays as the user wrote it."""
     return os.path.realpath(path) if ".." in path.split("/") else os.path.normpath(path)
 
 
-def _no_source(name: str) -> bool:
+def _is_left_out(name: str) -> bool:
     first, last = name.partition("/")[0], name.rpartition("/")[2]
-    return last in _LEFT_OUT or last.endswith((".pyc", ".egg-info")) or (first == name and name in _LEFT_OUT_AT_TOP)
+    return last in _EXCLUDED or last.endswith((".pyc", ".egg-info")) or (first == name and name in _EXCLUDED_AT_TOP)
 
 
-def _context_rule(path: str) -> Callable[[str], bool]:
-    ignored = _dockerignore(path)
-    return lambda name: name not in _FOR_THE_BUILDER and ignored(name)
+def _context_filter(path: str) -> Callable[[str], bool]:
+    ignored = _dockerignore_filter(path)
+    return lambda name: name not in _BUILDER_FILES and ignored(name)
 
 
-def _dockerignore(path: str) -> Callable[[str], bool]:
-    """What the ``.dockerignore`` of the context ``path`` leaves out. Raises DockerignoreError."""
-    place = os.path.join(path, DOCKERIGNORE)
+def _dockerignore_filter(path: str) -> Callable[[str], bool]:
+    """Return whether a name is ignored by the ``.dockerignore`` of a context.
+
+    Raises:
+        DockerignoreError: the file is not valid.
+    """
+    ignore_file = os.path.join(path, DOCKERIGNORE)
     try:
-        with _open(place) as file:
+        with _open_regular(ignore_file) as file:
             text = file.read().decode(errors="surrogateescape")
     except FileNotFoundError:
         return lambda name: False
-    return parse_dockerignore(text, place)
+    return parse_dockerignore(text, ignore_file)
 
 
-def _digest(root: str, names: Iterable[str]) -> str:
-    """Each field with its length before it, so that no two trees have one text."""
+def _digest_tree(root: str, names: Iterable[str]) -> str:
+    """Return a digest of names and content; each field is preceded by its length, so that no two trees have the same
+    input."""
     total = hashlib.sha256(b"roost tree 1\n")
     for name in sorted(names, key=os.fsencode):
-        for field in (os.fsencode(name), *_entry(os.path.join(root, name))):
+        for field in (os.fsencode(name), *_digest_entry(os.path.join(root, name))):
             total.update(len(field).to_bytes(8, "big") + field)
     return "sha256:" + total.hexdigest()
 
 
-def _walk(root: str, folder: str, left_out: Callable[[str], bool], *, folders: bool = False) -> Iterator[str]:
-    """Files and links below ``root``. An ignored folder of a context is still walked: a ``!`` rule may keep a part."""
+def _walk_names(root: str, folder: str, is_left_out: Callable[[str], bool], *, folders: bool = False) -> Iterator[str]:
+    """Yield the files and links below ``root``, with ``folders`` also folders.
+
+    An ignored folder of a context is still walked: a ``!`` rule may include a part of it.
+    """
     with os.scandir(os.path.join(root, folder)) as entries:
         for entry in entries:
             name = f"{folder}/{entry.name}" if folder else entry.name
-            out = left_out(name)
+            left_out = is_left_out(name)
             if entry.is_dir(follow_symlinks=False):
-                if folders or not out:
-                    yield from _walk(root, name, left_out, folders=folders)
-                if folders and not out:
+                if folders or not left_out:
+                    yield from _walk_names(root, name, is_left_out, folders=folders)
+                if folders and not left_out:
                     yield name
-            elif not out and _counts(entry):
+            elif not left_out and _is_file_or_link(entry):
                 yield name
 
 
-def _counts(entry: os.DirEntry[str]) -> bool:
-    """Sockets, pipes and devices are no content."""
+def _is_file_or_link(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry has content: not a socket, a pipe or a device."""
     return entry.is_symlink() or entry.is_file(follow_symlinks=False)
 
 
-def _entry(path: str) -> tuple[bytes, bytes]:
-    """What a file is (``file``, ``executable``, ``folder``, ``link``), and its digest or where it points."""
+def _digest_entry(path: str) -> tuple[bytes, bytes]:
+    """Return the kind of an entry (``file``, ``executable``, ``folder``, ``link``), and its digest or link target."""
     status = os.lstat(path)
     if stat.S_ISLNK(status.st_mode):
         return b"link", os.fsencode(os.readlink(path))
@@ -192,18 +207,22 @@ def _entry(path: str) -> tuple[bytes, bytes]:
         return b"folder", b""
     kind = b"executable" if status.st_mode & 0o111 else b"file"
     with open(path, "rb") as file:
-        return kind, _content(file).digest()
+        return kind, _hash_content(file).digest()
 
 
-def _content(file: BinaryIO) -> hashlib._Hash:
+def _hash_content(file: BinaryIO) -> hashlib._Hash:
     content = hashlib.sha256()
-    while chunk := file.read(_CHUNK):
+    while chunk := file.read(_CHUNK_BYTES):
         content.update(chunk)
     return content
 
 
-def _open(path: str) -> BinaryIO:
-    """Nothing without an end (a device, a pipe), and without waiting for somebody to write."""
+def _open_regular(path: str) -> BinaryIO:
+    """Open a regular file for reading. ``O_NONBLOCK``: opening a pipe must not wait for a writer.
+
+    Raises:
+        OSError: the file can't be opened, or is a device or a pipe, which may have no end.
+    """
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)

@@ -1,4 +1,4 @@
-"""What pip (or uv) installed in a prefix, as lines of a requirements list: from dist-info folders, nothing is run."""
+"""Packages that pip or uv installed in a prefix, as lines of a requirements file: read from dist-info folders."""
 
 from __future__ import annotations
 
@@ -20,39 +20,40 @@ from roost.model.syntax.urls import strip_credentials
 
 
 def read_installed(reading: ReadContext, prefix: str, owned: frozenset[str]) -> tuple[PipItem, ...]:
-    """Every distribution in ``prefix`` whose files are not ``owned`` by conda packages (paths relative to ``prefix``).
+    """Return every distribution in ``prefix`` whose files are not ``owned`` by conda packages (paths relative to
+    ``prefix``).
 
-    Each by its version, or by the place that it was installed from (PEP 610). One from a folder or file that is gone
-    is left out with a warning.
+    Each is pinned to its version, or to its origin (PEP 610). One from a folder or file that no longer exists is left
+    out with a warning.
     """
     lines: dict[str, LogicalLine] = {}
-    for folder, name in _metadata_folders(prefix):
+    for folder, name in _find_metadata(prefix):
         relative = posixpath.join(posixpath.relpath(folder, prefix), name)
         if f"{relative}/METADATA" in owned or f"{relative}/PKG-INFO" in owned or relative in owned:
             continue
-        if line := _line(reading, posixpath.join(folder, name)):
+        if line := _requirement_line(reading, posixpath.join(folder, name)):
             lines[line[0]] = line[1]
-    return tuple(item for name in sorted(lines) for item in _item(reading, lines[name]))
+    return tuple(item for name in sorted(lines) for item in _read_item(reading, lines[name]))
 
 
-def _item(reading: ReadContext, line: LogicalLine) -> list[PipItem]:
+def _read_item(reading: ReadContext, line: LogicalLine) -> list[PipItem]:
     try:
         return list(read_requirement_lines(reading, [line], line.location.path))
     except InvalidDefinitionError as error:
-        told = strip_credentials(f"{line.text!r} is left out: {error.message}")[0]
-        reading.warn("package-missing", told, line.location)
+        message = strip_credentials(f"{line.text!r} is left out: {error.message}")[0]
+        reading.warn("package-missing", message, line.location)
         return []
 
 
-def _metadata_folders(prefix: str) -> Iterator[tuple[str, str]]:
-    """The site-packages folder and the name of each dist-info or egg-info in it."""
-    for folder in _site_packages(prefix):
+def _find_metadata(prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield the site-packages folder and the name of each dist-info, egg-info or egg-link in it."""
+    for folder in _find_site_packages(prefix):
         for name in sorted(os.listdir(folder)):
             if name.endswith((".dist-info", ".egg-info", ".egg-link")):
                 yield folder, name
 
 
-def _site_packages(prefix: str) -> Iterator[str]:
+def _find_site_packages(prefix: str) -> Iterator[str]:
     lib = os.path.join(prefix, "lib")
     versions = sorted(os.listdir(lib)) if os.path.isdir(lib) else []
     candidates = [os.path.join(lib, name, "site-packages") for name in versions if name.startswith("python3")]
@@ -63,47 +64,47 @@ def _site_packages(prefix: str) -> Iterator[str]:
             yield folder
 
 
-def _line(reading: ReadContext, path: str) -> tuple[str, LogicalLine] | None:
-    place = Location(path=path)
+def _requirement_line(reading: ReadContext, path: str) -> tuple[str, LogicalLine] | None:
+    location = Location(path=path)
     if path.endswith(".egg-link"):
         folder = reading.load(path, None).decode("utf-8", "replace").splitlines()[:1]
         name = normalise_name(os.path.basename(path).removesuffix(".egg-link"))
-        return (name, LogicalLine(f"-e {folder[0].strip()}", place)) if folder else None
+        return (name, LogicalLine(f"-e {folder[0].strip()}", location)) if folder else None
     candidates = (posixpath.join(path, "METADATA"), posixpath.join(path, "PKG-INFO"), path)
-    told = next((candidate for candidate in candidates if os.path.isfile(candidate)), None)
-    if told is None:
-        reading.warn("package-missing", f"{path} holds no metadata: pip does not know that package either", place)
+    metadata = next((candidate for candidate in candidates if os.path.isfile(candidate)), None)
+    if metadata is None:
+        reading.warn("package-missing", f"{path} holds no metadata: pip does not know that package either", location)
         return None
-    text = reading.load(told, None).decode("utf-8", "replace")
+    text = reading.load(metadata, None).decode("utf-8", "replace")
     headers = HeaderParser().parsestr(text)
     name, version = normalise_name(headers.get("Name", "")), headers.get("Version", "")
     if not name or not version:
-        reading.warn("package-missing", f"{path} names no package and version: it is left out", place)
+        reading.warn("package-missing", f"{path} names no package and version: it is left out", location)
         return None
-    return name, LogicalLine(_origin(reading, path, name) or f"{name}=={version}", place)
+    return name, LogicalLine(_direct_url_line(reading, path, name) or f"{name}=={version}", location)
 
 
-def _origin(reading: ReadContext, path: str, name: str) -> str | None:
-    """The line for what ``direct_url.json`` says (PEP 610); ``None`` where an index had it."""
-    told = os.path.join(path, "direct_url.json")
-    if not os.path.isfile(told):
+def _direct_url_line(reading: ReadContext, path: str, name: str) -> str | None:
+    """Return the line for the origin in ``direct_url.json`` (PEP 610), ``None`` if the package came from an index."""
+    record = os.path.join(path, "direct_url.json")
+    if not os.path.isfile(record):
         return None
     try:
-        direct: Any = msgspec.json.decode(reading.load(told, None))
+        direct: Any = msgspec.json.decode(reading.load(record, None))
         url = str(direct["url"])
     except (msgspec.MsgspecError, KeyError, TypeError):
         reading.warn(
-            "origin-unread", f"{told} does not say where it came from: its version is taken", Location(path=told)
+            "origin-unread", f"{record} does not say where it came from: its version is taken", Location(path=record)
         )
         return None
-    below = f"#subdirectory={direct['subdirectory']}" if direct.get("subdirectory") else ""
+    fragment = f"#subdirectory={direct['subdirectory']}" if direct.get("subdirectory") else ""
     if isinstance(direct.get("vcs_info"), dict):
         vcs = direct["vcs_info"]
-        return f"{name} @ {vcs.get('vcs', 'git')}+{url}@{vcs.get('commit_id', '')}{below}"
+        return f"{name} @ {vcs.get('vcs', 'git')}+{url}@{vcs.get('commit_id', '')}{fragment}"
     if not url.startswith("file:"):
-        return f"{name} @ {url}{below}"
-    place = unquote(url.removeprefix("file://").removeprefix("localhost"))
+        return f"{name} @ {url}{fragment}"
+    path_in_url = unquote(url.removeprefix("file://").removeprefix("localhost"))
     folder = direct.get("dir_info")
     if direct.get("subdirectory"):
-        place = posixpath.join(place, str(direct["subdirectory"]))
-    return f"-e {place}" if isinstance(folder, dict) and folder.get("editable") else place
+        path_in_url = posixpath.join(path_in_url, str(direct["subdirectory"]))
+    return f"-e {path_in_url}" if isinstance(folder, dict) and folder.get("editable") else path_in_url

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from roost.store.sources.conda_environments import PrefixUnknownError, find_prefix, known_prefixes
+from roost.store.sources.conda_environments import PrefixUnknownError, find_prefix, list_prefixes
 from roost.store.sources.conda_prefixes import PrefixRecordError, read_prefix
 
 FORGE = "https://conda.anaconda.org/conda-forge/linux-64"
@@ -100,7 +100,7 @@ def test_warnings_tell_no_secrets(prefix):
 
 def test_exact_names_versions_and_builds(prefix):
     prefix.history("# update specs: ['python']")
-    assert read_prefix(str(prefix.path), exact=True).definition.conda.dependencies == ("python=3.11.1=0",)
+    assert read_prefix(str(prefix.path), pinned=True).definition.conda.dependencies == ("python=3.11.1=0",)
 
 
 def test_channels_come_from_the_records_without_their_secrets(prefix):
@@ -194,7 +194,7 @@ def test_the_first_place_of_conda_wins(tmp_path):
     assert find_prefix("x", "/", variables) == told
     first = make(tmp_path / "b" / "x")
     assert find_prefix("x", "/", variables) == first
-    assert set(known_prefixes(str(home), variables)) == {listed, own, in_home, told, first}
+    assert set(list_prefixes(str(home), variables)) == {listed, own, in_home, told, first}
 
 
 def test_base_is_the_installation(tmp_path):

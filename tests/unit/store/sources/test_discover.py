@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.store.sources.discover import AmbiguousDefinitionError, NoDefinitionError, discover, discover_in, script_of
+from roost.store.sources.discover import AmbiguousDefinitionError, NoDefinitionError, discover, discover_in, find_script
 
 PROJECT = "[project]\nname = 'p'\n"
 ROOST = "[tool.roost]\n"
@@ -123,7 +123,7 @@ def test_folders_and_dockerfiles_are_no_candidates(tmp_path):
     ],
 )
 def test_the_script_of_a_command(command, script):
-    assert script_of(command) == script
+    assert find_script(command) == script
 
 
 def test_one_folder_alone(tmp_path):

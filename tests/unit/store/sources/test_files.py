@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from roost.model.syntax.dockerignore import DockerignoreError, parse_dockerignore
-from roost.store.sources.files import LARGEST, LocalFiles
+from roost.store.sources.files import MAX_FILE_BYTES, LocalFiles
 
 FILES = LocalFiles()
 
@@ -147,7 +147,7 @@ def test_what_is_no_pattern_is_refused_with_its_place(folder, line):
 def test_names_of_any_bytes_are_ignored(folder):
     os.mkdir(os.fsencode(folder) + b"/\xff")
     (folder / ".dockerignore").write_bytes(b"\xff\n")
-    assert not [name for name in FILES.context_names(str(folder)) if "\udcff" in name]
+    assert not [name for name in FILES.list_context(str(folder)) if "\udcff" in name]
 
 
 def test_steps_see_of_a_context_what_counts_and_no_dockerfile_that_is_ignored(folder, tmp_path):
@@ -157,7 +157,7 @@ def test_steps_see_of_a_context_what_counts_and_no_dockerfile_that_is_ignored(fo
         (folder / name).write_text(name)
     (folder / "link").symlink_to("data/sub/x")
     (folder / ".dockerignore").write_text("**\n!data/keep\n!link\n!Data\n")
-    assert FILES.context_names(str(folder)) == [".dockerignore", "Data", "Dockerfile", "data/keep", "link"]
+    assert FILES.list_context(str(folder)) == [".dockerignore", "Data", "Dockerfile", "data/keep", "link"]
     FILES.link_context(str(folder), str(tmp_path / "seen"))
     seen = sorted(str(path.relative_to(tmp_path / "seen")) for path in (tmp_path / "seen").rglob("*"))
     assert seen == ["Data", "data", "data/keep", "link"]
@@ -167,7 +167,7 @@ def test_steps_see_of_a_context_what_counts_and_no_dockerfile_that_is_ignored(fo
 def test_what_has_no_end_or_is_far_too_large_is_not_read_whole(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with open(tmp_path / "model.bin", "wb") as file:
-        file.truncate(LARGEST + 1)
+        file.truncate(MAX_FILE_BYTES + 1)
     for path, said in (
         ("/dev/zero", "no regular file"),
         (str(tmp_path / "pipe"), "no regular file"),
@@ -176,13 +176,13 @@ def test_what_has_no_end_or_is_far_too_large_is_not_read_whole(tmp_path):
     ):
         with pytest.raises(OSError, match=said):
             FILES.read(path)
-    os.truncate(tmp_path / "model.bin", LARGEST)
-    assert len(FILES.read(str(tmp_path / "model.bin"))) == LARGEST
+    os.truncate(tmp_path / "model.bin", MAX_FILE_BYTES)
+    assert len(FILES.read(str(tmp_path / "model.bin"))) == MAX_FILE_BYTES
 
 
 def test_a_wheel_of_any_size_counts_by_its_content(tmp_path):
     with open(tmp_path / "a.whl", "wb") as file:
-        file.truncate(LARGEST + 1)
+        file.truncate(MAX_FILE_BYTES + 1)
     before = FILES.file_digest(str(tmp_path / "a.whl"))
     with open(tmp_path / "a.whl", "r+b") as file:
         file.write(b"x")

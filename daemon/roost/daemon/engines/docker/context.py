@@ -1,6 +1,6 @@
 """Build contexts as they are sent to an engine: the files that the context's digest covers, and no others.
 
-What is ignored is decided in one place (``LocalFiles.context_names``), never by a builder or a library with rules of
+What is ignored is decided in one place (``LocalFiles.list_context``), never by a builder or a library with rules of
 its own. Otherwise two contexts with one digest could produce different layers, and ignored files could get into them.
 """
 
@@ -41,9 +41,9 @@ def pack_context(context: str | None, text: str, name: str, target: IO[bytes], s
             _add_text(archive, name, text.encode())
             return
         if name == DOCKERFILE:
-            names = LocalFiles().context_names(context)
+            names = LocalFiles().list_context(context)
         else:
-            names = [each for each in LocalFiles().seen_names(context) if each not in (name, IGNORE)]
+            names = [each for each in LocalFiles().list_visible_context(context) if each not in (name, IGNORE)]
         for each in names:
             _add_file(archive, context, each)
         if name != DOCKERFILE:
