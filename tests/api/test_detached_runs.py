@@ -14,7 +14,7 @@ import pytest
 
 from roost.daemon.builds.job import BuildJob
 from roost.daemon.decision.facts import Request
-from roost.daemon.runs.starts import ATTEMPTS, EnvironmentGoneError, ready
+from roost.daemon.runs.starts import ATTEMPTS, EnvironmentGoneError, make_ready
 from roost.daemon.services import SERVICES
 from roost.model.definition import Definition
 from roost.model.errors import StoreFullError
@@ -66,9 +66,9 @@ async def test_a_failure_that_cant_be_written_is_looked_for_later(
 
     with monkeypatch.context() as patch:
         patch.setattr(asyncio, "create_subprocess_exec", no_process)
-        patch.setattr(runs, "fail", full)
+        patch.setattr(runs.records, "fail", full)
         _, answer = await served.request("POST", "/v1/runs", json=request(tmp_path))
-        await asyncio.gather(*runs._starting.values())
+        await asyncio.gather(*runs.starts._tasks.values())
     assert (await ended(served, answer["run"]["id"]))["state"] == "lost"
 
 
@@ -90,9 +90,9 @@ async def test_what_is_taken_away_before_it_is_used_is_made_again_but_not_for_ev
         return planned if planned > taken else None
 
     if taken < ATTEMPTS:
-        assert await ready(work, job, launch_of) == taken + 1
+        assert await make_ready(work.builds, work.planner, job, launch_of) == taken + 1
         return
     with pytest.raises(EnvironmentGoneError) as caught:
-        await ready(work, job, launch_of)
+        await make_ready(work.builds, work.planner, job, launch_of)
     assert caught.value.retryable
     assert len(waited) == ATTEMPTS

@@ -75,15 +75,15 @@ async def test_an_end_that_cant_be_written_is_asked_for_again(
 ):
     """The container stays until then: nobody else knows how the run ended."""
     (parts, post), there = work, []
-    settle = parts.runs.settle
+    end = parts.runs.records.end
 
     async def full(run_id: str, outcome: Any) -> Any:
         there.append(await asyncio.to_thread(_containers, client, run_id))
         if len(there) < 3:
             raise StoreFullError("No space is left")
-        return await settle(run_id, outcome)
+        return await end(run_id, outcome)
 
-    monkeypatch.setattr(parts.runs, "settle", full)
+    monkeypatch.setattr(parts.runs.records, "end", full)
     run_id = await post(_detached(base_image, tmp_path, "echo said; exit 3"))
 
     async def over() -> bool:
@@ -92,7 +92,7 @@ async def test_an_end_that_cant_be_written_is_asked_for_again(
     await _until(over)
     assert (await parts.runs.get(run_id)).exit_status == 3
     assert there == [1, 1, 1]
-    assert (Path(parts.runs.folder(run_id)) / "output").read_text() == "said\n"
+    assert (Path(parts.runs.records.folder(run_id)) / "output").read_text() == "said\n"
 
     async def gone() -> bool:
         return not await asyncio.to_thread(_containers, client, run_id)
@@ -113,8 +113,8 @@ async def test_a_run_that_is_cancelled_in_the_moment_that_it_starts_ends(
     start = engine.start
 
     async def cancelled_first(container: str) -> None:
-        [run_id] = parts.containers._containers
-        await parts.containers.cancel(run_id)
+        [run_id] = parts.runs.containers._containers
+        await parts.runs.containers.cancel(run_id)
         await asyncio.sleep(0.2)
         await start(container)
 

@@ -21,7 +21,6 @@ from roost.daemon.launch.plan import Tools
 from roost.daemon.locks.share import LockRegistry
 from roost.daemon.planning.planner import Planner
 from roost.daemon.prefixes.builds import PrefixBuilds
-from roost.daemon.runs.containers import DockerRuns
 from roost.daemon.runs.runs import Runs
 from roost.daemon.workspace.resolver import EnvironmentResolver
 from roost.daemon.workspace.versions import EnvironmentVersions
@@ -42,7 +41,6 @@ class Services:
     builds: Builds
     prefixes: PrefixBuilds
     runs: Runs
-    containers: DockerRuns
     launches: LaunchFolder
     lifecycle: Lifecycle
     share: LockRegistry
@@ -53,7 +51,6 @@ class Services:
     async def stop(self) -> None:
         """Cancel builds and let go of runs, which go on."""
         await self.builds.stop()
-        await self.containers.stop()
         await self.runs.stop()
         await self.engines.close()
 
@@ -80,7 +77,8 @@ def create_services(
     prefixes = PrefixBuilds(store, engines, events, launches, config.builds.concurrency)
     image_builds = ImageBuilds(store, engines, events, planner.bases, config.builds.concurrency)
     images = ImageJobs(store, engines, image_builds, launches, planner.image_probe.steps)
-    runs = Runs(store, events, lifecycle, socket)
+    builds = Builds(store, engines, planner, events, launches, prefixes, images)
+    runs = Runs(store, engines, events, lifecycle, builds, planner, socket)
     return Services(
         store=store,
         config=source,
@@ -88,10 +86,9 @@ def create_services(
         resolver=EnvironmentResolver(store, runs, source, reloader),
         engines=engines,
         planner=planner,
-        builds=Builds(store, engines, planner, events, launches, prefixes, images),
+        builds=builds,
         prefixes=prefixes,
         runs=runs,
-        containers=DockerRuns(store, engines, runs, lifecycle),
         launches=launches,
         lifecycle=lifecycle,
         share=share,

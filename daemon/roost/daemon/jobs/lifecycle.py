@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 
 from roost.model.errors import CodedError
@@ -30,6 +30,30 @@ class DaemonStoppingError(CodedError):
     exit_status = 5
     http_status = 503
     retryable = True
+
+
+class BackgroundTasks:
+    """Tasks that nobody awaits, referred to until they end: the event loop itself keeps no task alive."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        """Run ``work`` in the background."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def wait(self) -> None:
+        """Wait until all that run now have ended, however they end."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def cancel(self) -> None:
+        """Cancel all, and wait for their ends."""
+        for task in self._tasks:
+            task.cancel()
+        await self.wait()
 
 
 class Lifecycle:

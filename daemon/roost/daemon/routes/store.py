@@ -67,7 +67,7 @@ async def _with_containers(work: Services, row: UsageRow) -> UsageRow:
     if kept is None:
         return row
     with suppress(ServiceUnreachableError):
-        holders = (await work.containers.in_use()).get(kept.config_digest, ())
+        holders = (await work.runs.containers.find_images_in_use()).get(kept.config_digest, ())
         return msgspec.structs.replace(row, protected_by=(*row.protected_by, *holders))
     return row
 

@@ -73,8 +73,7 @@ async def _begin_work(app: web.Application) -> None:
     app[SERVICES] = work
     lifecycle.on_stop(work.stop)
     await work.curated.ship()
-    await work.runs.adopt()
-    await work.containers.adopt()
+    await work.runs.reattach()
 
 
 def _events(store: Store, config: Config, lifecycle: Lifecycle) -> Events:

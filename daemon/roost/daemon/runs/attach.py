@@ -1,7 +1,7 @@
 """The stream between a client and its container, over the connection of a request that asked for an upgrade.
 
-Frames both ways: one byte of kind, three zeros, four bytes of length (big-endian), data. Kinds 1 and 2 are output and
-errors exactly as Docker frames them, so that those pass as they are.
+Frames in both directions: one byte of kind, three zeros, four bytes of length (big-endian), data. Kinds 1 and 2 are
+standard output and standard error exactly as Docker frames them, so that those are passed on unchanged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from roost.wire.protocol import ErrorBody
 from roost.wire.runs import Frame
 
 FRAME_LIMIT = 2**20
-"""Bytes of one frame of a client."""
+"""Bytes of one frame of a client, at most."""
 
 
 class UpgradeNeededError(InvalidRequestError):
@@ -33,11 +33,12 @@ class Channel:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._rest = b""
-        """Of a frame that has not come in full."""
+        self._incomplete = b""
+        """Start of a frame whose rest has not come yet."""
 
     async def receive(self) -> tuple[int, bytes] | None:
-        """The next frame; ``None`` when the client has gone."""
+        """Return kind and data of the next frame; ``None`` if the client closed the connection or a frame is too
+        long."""
         try:
             head = await self._reader.readexactly(8)
             size = int.from_bytes(head[4:], "big")
@@ -45,15 +46,16 @@ class Channel:
         except (asyncio.IncompleteReadError, OSError):
             return None
 
-    async def pass_on(self, framed: bytes) -> None:
-        """Bytes that carry frames already, cut anywhere: only whole ones go on, since others may be sent between."""
-        data = self._rest + framed
-        end = whole_frames(data)
-        self._rest = data[end:]
+    async def send_framed(self, framed: bytes) -> None:
+        """Send bytes that are framed already and cut anywhere. Only whole frames are sent, since other frames may be
+        sent between them."""
+        data = self._incomplete + framed
+        end = find_whole_frames(data)
+        self._incomplete = data[end:]
         await self._write(data[:end])
 
     async def send(self, kind: int, data: bytes) -> None:
-        """One frame."""
+        """Send one frame."""
         await self._write(bytes([kind, 0, 0, 0]) + len(data).to_bytes(4, "big") + data)
 
     async def _write(self, data: bytes) -> None:
@@ -67,8 +69,8 @@ class Channel:
         await self.send(Frame.ERROR, msgspec.json.encode(body))
 
 
-def whole_frames(data: bytes) -> int:
-    """Bytes of ``data``, which begins with a frame, up to the end of the last one that is there in full."""
+def find_whole_frames(data: bytes) -> int:
+    """Return where the last complete frame of ``data`` ends; ``data`` begins with a frame."""
     end = 0
     while len(data) - end >= 8:
         following = end + 8 + int.from_bytes(data[end + 4 : end + 8], "big")
@@ -79,8 +81,8 @@ def whole_frames(data: bytes) -> int:
 
 
 @asynccontextmanager
-async def upgraded(request: web.Request) -> AsyncIterator[tuple[web.StreamResponse, Channel]]:
-    """Answer 101 and take the connection over from the HTTP server. It gets it back, closed, at the end.
+async def upgrade_connection(request: web.Request) -> AsyncIterator[tuple[web.StreamResponse, Channel]]:
+    """Answer 101 and take the connection over from the HTTP server, which gets it back, closed, at the end.
 
     Raises UpgradeNeededError.
     """

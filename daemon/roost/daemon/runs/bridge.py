@@ -1,7 +1,7 @@
-"""The bridge between an attached client and its container: input, output, signals and the window's size.
+"""The bridge between an attached client and its container: input, output, signals and the size of the terminal.
 
 bridge = Bridge(engine, container, streams, channel, at_terminal=…)
-status = await bridge.run(status_of)    # raises ClientGoneError
+status = await bridge.run(wait_exit)    # raises ClientGoneError
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ CHUNK = 2**16
 
 
 class ClientGoneError(Exception):
-    """It closed its stream before the command ended."""
+    """The client closed its stream before the command ended."""
 
 
 class Bridge:
-    """Passes everything both ways, for one run. Neither way waits for the other, and signals wait for none."""
+    """Passes everything in both directions, for one run. Neither direction waits for the other, and signals wait for
+    none."""
 
     def __init__(
         self,
@@ -45,16 +46,17 @@ class Bridge:
         self._at_terminal = at_terminal
 
     async def resize(self, rows: int, columns: int) -> None:
-        """Give the container's terminal that size, if the engine is there."""
+        """Set the size of the container's terminal, if the engine is reachable."""
         with suppress(CodedError):
             await self._engine.resize(self._container, rows, columns)
 
-    async def run(self, status_of: Callable[[str], Awaitable[int]]) -> int:
-        """Until the command ends: its exit status, which ``status_of`` gets of the container once that says no more.
+    async def run(self, wait_exit: Callable[[str], Awaitable[int]]) -> int:
+        """Pass everything on until the command ends, and return its exit status. ``wait_exit`` is awaited for it, with
+        the container's id, once the output has ended.
 
-        Raises ClientGoneError where the client goes first, and what ``status_of`` raises.
+        Raises ClientGoneError if the client leaves first, and what ``wait_exit`` raises.
         """
-        up, down = asyncio.create_task(self._upstream()), asyncio.create_task(self._downstream(status_of))
+        up, down = asyncio.create_task(self._upstream()), asyncio.create_task(self._downstream(wait_exit))
         try:
             await asyncio.wait([up, down], return_when=asyncio.FIRST_COMPLETED)
             if not down.done():
@@ -65,48 +67,49 @@ class Bridge:
                 task.cancel()
             await asyncio.wait([up, down])
 
-    async def _downstream(self, status_of: Callable[[str], Awaitable[int]]) -> int:
-        """What the command prints. A terminal's stream has no frames of its own."""
-        while chunk := await self._printed():
+    async def _downstream(self, wait_exit: Callable[[str], Awaitable[int]]) -> int:
+        """Send what the command prints. A terminal's stream has no frames of its own."""
+        while chunk := await self._read_output():
             try:
                 if self._at_terminal:
                     await self._channel.send(Frame.STDOUT, chunk)
                 else:
-                    await self._channel.pass_on(chunk)
+                    await self._channel.send_framed(chunk)
             except ConnectionError as error:
                 raise ClientGoneError from error
-        return await status_of(self._container)
+        return await wait_exit(self._container)
 
-    async def _printed(self) -> bytes:
-        """Empty at the end, also of a stream that breaks off: an engine may restart under a container."""
+    async def _read_output(self) -> bytes:
+        """Return the next output, empty at the end. A stream that breaks off has ended too: an engine may restart under
+        a container."""
         try:
             return await self._streams.reader.read(CHUNK)
         except OSError:
             return b""
 
     async def _upstream(self) -> None:
-        """What the client sends; returns when it has gone. Input waits for the command in a task of its own, for all
-        else must not: a command that reads nothing can still be interrupted."""
-        typed: asyncio.Queue[bytes] = asyncio.Queue()
-        feeding = asyncio.create_task(self._feed(typed))
+        """Pass on what the client sends until it leaves. Input waits for the command in a task of its own, since
+        nothing else may wait: a command that reads nothing can still be interrupted."""
+        input_queue: asyncio.Queue[bytes] = asyncio.Queue()
+        feeding = asyncio.create_task(self._feed(input_queue))
         try:
             while (frame := await self._channel.receive()) is not None:
                 kind, data = frame
                 if kind in (Frame.STDIN, Frame.STDIN_END):
-                    typed.put_nowait(data)
+                    input_queue.put_nowait(data)
                 elif kind == Frame.RESIZE:
                     await self.resize(*map(int, data.split()))
                 elif kind == Frame.SIGNAL:
-                    with suppress(CodedError):  # the engine is away for a moment: the command goes on
+                    with suppress(CodedError):  # the engine is unreachable for a moment: the command goes on
                         await self._engine.kill(self._container, data.decode("ascii"))
         finally:
             feeding.cancel()
             await asyncio.wait([feeding])
 
-    async def _feed(self, typed: asyncio.Queue[bytes]) -> None:
-        """Hand the command its input as it takes it, and let the client know; empty is the end. What the command does
-        not read any more is let go."""
-        while data := await typed.get():
+    async def _feed(self, input_queue: asyncio.Queue[bytes]) -> None:
+        """Write input as the command reads it, and acknowledge it to the client; empty input is the end. What the
+        command does not read any more is dropped."""
+        while data := await input_queue.get():
             with suppress(OSError):
                 self._streams.writer.write(data)
                 await self._streams.writer.drain()

@@ -1,14 +1,14 @@
-"""Runs in containers of a Docker engine: target ``docker``.
+"""Runs as containers of a Docker engine: target ``docker``.
 
-The daemon creates, starts, waits for and removes the container and is the bridge between it and the client. A container
-carries the root's and the run's label, so that a daemon that comes later knows it: it takes up again what is running,
-records what ended meanwhile, and removes what nobody wants any more. A run whose container is gone is lost.
+The daemon creates, starts, waits for and removes the container, and is the bridge between it and the client. A
+container carries the root's and the run's label, so that a later daemon knows it: it reattaches to what is running,
+records what ended meanwhile, and removes what nobody needs any more. A run whose container no longer exists is lost.
 
-    runs.begin(run_id, launch, request)               # foreground: the container is being made from now on
-    await runs.attach(run_id, channel)                # the client's stream, to the end of the run
-    await runs.detached(run, launch, request)         # starts it; its output goes to <root>/runs/<id>/output
-    await runs.cancel(run_id) · await runs.adopt() · await runs.stop()
-    await runs.in_use() -> {image id: ("container:<12 hex>", …)}    # images that nothing may remove
+    runs.prepare(run_id, launch, request)           # foreground: the container is being created from now on
+    await runs.attach(run_id, channel)              # the client's stream, to the end of the run
+    await runs.start_detached(run, launch, request) # starts it; its output goes to <root>/runs/<id>/output
+    await runs.cancel(run_id) · await runs.reattach() · await runs.stop()
+    await runs.find_images_in_use() -> {image id: ("container:<12 hex>", …)}    # images that must not be removed
 """
 
 from __future__ import annotations
@@ -16,208 +16,199 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from roost.daemon.engines.docker.labels import ROOT_LABEL, RUN_LABEL, root_name
+from roost.daemon.engines.docker.labels import RUN_LABEL, root_name
 from roost.daemon.engines.engine_set import Engines
-from roost.daemon.jobs.lifecycle import Lifecycle
+from roost.daemon.jobs.lifecycle import BackgroundTasks, Lifecycle
 from roost.daemon.jobs.views import error_body
-from roost.daemon.oci.target_platforms import can_run
 from roost.daemon.runs.attach import Channel
 from roost.daemon.runs.bridge import Bridge, ClientGoneError
-from roost.daemon.runs.runs import OVER, Runs
+from roost.daemon.runs.container_specs import ContainerLaunch, container_spec
+from roost.daemon.runs.records import RunRecords
+from roost.daemon.runs.states import ENDED, LOST, NEVER_ATTACHED, exit_from_status, observation_from_container
 from roost.daemon.runs.sweep import ContainerSweep
-from roost.model.definition import ContainerSettings as ContainerSettings
 from roost.model.errors import CodedError, LookupFailedError, ServiceUnreachableError, StoreError
 from roost.model.records import RunRecord
-from roost.store.disk.run_folders import RunExit
-from roost.store.store import Store
-from roost.wire.runs import RunRequest, RunUpdate, Terminal
+from roost.wire.runs import RunRequest, Terminal
 
 if TYPE_CHECKING:  # the SDK is loaded when an engine is first used
     from roost.daemon.engines.docker.containers import DockerContainers
-    from roost.daemon.engines.docker.values import ContainerSpec, EngineFacts
 
 log = logging.getLogger(__name__)
 ATTACH_SECONDS = 60.0
-"""So long a container waits for the client that asked for it."""
+"""How long a container waits for the client that requested it."""
 END_SECONDS = 10.0
-"""Between asking a command to end and ending it, as `docker stop` does."""
+"""Between asking a command to end and killing it, as `docker stop` does."""
 AWAY_SECONDS = 30.0
-"""So long an engine may take to come back before a run is left for later."""
+"""How long an engine may take to come back before a run is left for later."""
 AWAY_STEP = 0.5
 AGAIN_SECONDS = 30.0
 """Until the engine is asked again about runs that are still open."""
 SETTLE_SECONDS = 2.0
-"""A container's output ends this long before it has ended, at the most."""
-
-
-class ContainerLaunch(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is needed to start a command in an image that the engine has."""
-
-    image: str
-    """Its id."""
-    interpreter: str | None = None
-    """Path in the image of what ``python`` means in a command; ``None``: what the image's PATH says."""
-    variables: dict[str, str] = {}
-    """The settings'; the activation of roost's own images is in the image itself."""
-    container: ContainerSettings = ContainerSettings()
-    platform: str | None = None
-    built_for: str | None = None
-    """The image's platform, where it is known."""
-    lock_digest: str | None = None
-    generation: int | None = None
-    artifact: str | None = None
+"""A container's output ends this long before the container does, at the most."""
 
 
 class NotAttachableError(LookupFailedError):
-    """Nothing that waits for a client runs under this id."""
+    """No container of this run waits for a client, or is known at all."""
 
     code = "run-not-attachable"
 
 
 @dataclass(frozen=True)
-class _Made:
-    """A container that is being made for a client."""
+class PendingContainer:
+    """A container that is being created, or waits, for a client that is to attach."""
 
     task: asyncio.Task[str]
+    """Creates the container; its id."""
     timer: asyncio.TimerHandle
     terminal: Terminal | None
 
 
-class DockerRuns:
-    """Containers of one root, from their making to their end."""
+class ContainerRuns:
+    """The containers of one root, from their creation to their end."""
 
-    def __init__(self, store: Store, engines: Engines, runs: Runs, lifecycle: Lifecycle) -> None:
-        self._store = store
+    def __init__(self, records: RunRecords, engines: Engines, lifecycle: Lifecycle, root: str) -> None:
+        self._records = records
         self._engines = engines
-        self._runs = runs
         self._lifecycle = lifecycle
-        self._made: dict[str, _Made] = {}
-        """Until a client attaches."""
+        self._root_label = root_name(root)
+        self._pending: dict[str, PendingContainer] = {}
+        """By run id, until a client attaches."""
         self._containers: dict[str, str] = {}
+        """Run id to container id."""
         self._followed: set[str] = set()
         """Runs whose end somebody here waits for."""
-        self._again: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._retry: asyncio.Task[None] | None = None
+        self._background = BackgroundTasks()
         self._attached: set[asyncio.Task[None]] = set()
-        self._root = root_name(store.layout.root)
-        self._sweep = ContainerSweep(self._engine, store.layout.root, self._is_wanted)
+        self._sweep = ContainerSweep(self._engine, root, self._is_needed)
 
     async def _engine(self) -> DockerContainers:
         return (await self._engines.docker()).containers
 
-    def begin(self, run_id: str, launch: ContainerLaunch, request: RunRequest) -> None:
-        """Make the container while the run is being recorded and the client gets ready to attach."""
+    # -------------------------------------------------- foreground: a client attaches
+    def prepare(self, run_id: str, launch: ContainerLaunch, request: RunRequest) -> None:
+        """Create the container while the run is being recorded and the client gets ready to attach."""
         task = asyncio.create_task(self._create(run_id, launch, request))
-        timer = asyncio.get_running_loop().call_later(ATTACH_SECONDS, self._expired, run_id)
-        self._made[run_id] = _Made(task, timer, request.terminal)
+        timer = asyncio.get_running_loop().call_later(ATTACH_SECONDS, self._on_timeout, run_id)
+        self._pending[run_id] = PendingContainer(task, timer, request.terminal)
         self._followed.add(run_id)
 
-    def _expired(self, run_id: str) -> None:
-        """A client that never comes leaves no container."""
-        made = self._made.pop(run_id, None)
-        if made is not None:
-            self._spawn(self._abandon(run_id, made))
+    def _on_timeout(self, run_id: str) -> None:
+        """Remove the container of a client that never came."""
+        pending = self._pending.pop(run_id, None)
+        if pending is not None:
+            self._background.spawn(self._abandon(run_id, pending))
 
-    async def _abandon(self, run_id: str, made: _Made) -> None:
-        await self._discard(run_id, made)
-        await self._runs.settle(run_id, RunExit(state="failed", exit_status=125))
+    async def _abandon(self, run_id: str, pending: PendingContainer) -> None:
+        await self._discard(run_id, pending)
+        await self._records.end(run_id, NEVER_ATTACHED)
         self._followed.discard(run_id)
 
     async def _create(self, run_id: str, launch: ContainerLaunch, request: RunRequest) -> str:
         engine = await self._engines.docker()
-        spec = await asyncio.to_thread(self._spec, run_id, launch, request, await engine.facts())
+        facts = await engine.facts()
+        spec = await asyncio.to_thread(container_spec, run_id, launch, request, facts, self._root_label)
         container = self._containers[run_id] = await engine.containers.create(spec)
         return container
 
-    def _spec(self, run_id: str, launch: ContainerLaunch, request: RunRequest, engine: EngineFacts) -> ContainerSpec:
-        """Raises ImagePlatformError. Blocks."""
-        from roost.daemon.engines.docker.values import ContainerSpec
-
-        _check_platform(launch, engine.platform)
-        terminal = {"TERM": request.terminal.kind} if request.terminal else {}
-        return ContainerSpec(
-            image=launch.image,
-            command=container_command(request.command, launch.interpreter, request.what.cwd),
-            cwd=request.what.cwd,
-            user="0:0" if engine.rootless else f"{os.getuid()}:{os.getgid()}",  # rootless: its root is this user
-            variables={**terminal, **launch.variables, **request.variables, **request.secrets},
-            labels={ROOT_LABEL: self._root, RUN_LABEL: run_id},
-            console=(request.terminal.rows, request.terminal.columns) if request.terminal else None,
-            stdin=not request.detach,
-            keep_output=request.detach,
-            shm_size=launch.container.shm_size,
-            arguments=launch.container.arguments,
-            name=f"roost-{run_id}",
-            platform=launch.platform,
-        )
-
-    def expect(self, run_id: str) -> None:
-        """Raises NotAttachableError where no container waits for the client of ``run_id``."""
-        if run_id not in self._made:
+    def require_pending(self, run_id: str) -> None:
+        """Raise NotAttachableError if no container waits for the client of ``run_id``."""
+        if run_id not in self._pending:
             raise NotAttachableError(
                 f"Run {run_id} has no container that waits for a client", hint="Start another run."
             )
 
     async def attach(self, run_id: str, channel: Channel) -> None:
-        """Bridge the client and the container to the end; failures are told on the channel.
+        """Bridge the client and the container to the end; failures are sent on the channel.
 
         Raises NotAttachableError.
         """
-        self.expect(run_id)
-        made = self._made.pop(run_id)
-        made.timer.cancel()
-        bridge = asyncio.create_task(self._attach(run_id, made, channel))
-        self._attached.add(bridge)
-        bridge.add_done_callback(self._attached.discard)
-        await asyncio.wait([bridge])
+        self.require_pending(run_id)
+        pending = self._pending.pop(run_id)
+        pending.timer.cancel()
+        attached = asyncio.create_task(self._run_attached(run_id, pending, channel))
+        self._attached.add(attached)
+        attached.add_done_callback(self._attached.discard)
+        await asyncio.wait([attached])
 
-    async def _attach(self, run_id: str, made: _Made, channel: Channel) -> None:
+    async def _run_attached(self, run_id: str, pending: PendingContainer, channel: Channel) -> None:
         try:
             with self._lifecycle.hold("run"):
-                await self._foreground(run_id, await asyncio.shield(made.task), made, channel)
+                await self._start_and_bridge(run_id, await asyncio.shield(pending.task), pending, channel)
         except ClientGoneError:
-            await self._end(run_id, made)
+            await self._on_client_gone(run_id, pending)
         except CodedError as error:
-            await self._failed(run_id, made, error)
+            await self._on_failure(run_id, pending, error)
             with suppress(ConnectionError):
                 await channel.send_error(error_body(error))
         finally:
             self._followed.discard(run_id)
 
-    async def _foreground(self, run_id: str, container: str, made: _Made, channel: Channel) -> None:
+    async def _start_and_bridge(self, run_id: str, container: str, pending: PendingContainer, channel: Channel) -> None:
         engine = await self._engine()
         streams = await engine.attach(container)
         try:
             await engine.start(container)
-            recorded = asyncio.create_task(self._started(run_id))
+            recording = asyncio.create_task(self._record_running(run_id))
             try:
-                bridge = Bridge(engine, container, streams, channel, at_terminal=made.terminal is not None)
-                if made.terminal:
-                    await bridge.resize(made.terminal.rows, made.terminal.columns)
-                status = await bridge.run(self._status)
+                bridge = Bridge(engine, container, streams, channel, at_terminal=pending.terminal is not None)
+                if pending.terminal:
+                    await bridge.resize(pending.terminal.rows, pending.terminal.columns)
+                status = await bridge.run(self._wait_exit)
             finally:
-                await asyncio.wait([recorded])  # before the end is: it would be undone
+                await asyncio.wait([recording])  # before the end is recorded: this would undo it
         finally:
             streams.close()
-        await self._over(run_id, container, status)
+        await self._on_exit(run_id, container, status)
         with suppress(ConnectionError):
             await channel.send_exit(status)
 
-    async def _started(self, run_id: str) -> None:
+    async def _on_failure(self, run_id: str, pending: PendingContainer, error: CodedError) -> None:
+        """Record a run that could not start, or whose engine became unreachable. Without an engine nobody knows how a
+        started command ended: that run stays open until an engine answers."""
+        has_started = (await self._records.get(run_id)).state == "running"
+        if isinstance(error, ServiceUnreachableError) and has_started:
+            self._schedule_retry()
+            return
+        self._background.spawn(self._discard(run_id, pending))
         try:
-            await self._runs.update(run_id, RunUpdate(state="running"))
+            await self._records.fail(run_id, error, exit_status=getattr(error, "status", 125))
+        except StoreError as unwritten:
+            log.warning("That run %s failed is not recorded yet: %s", run_id, unwritten.message)
+            self._schedule_retry()
+
+    async def _on_client_gone(self, run_id: str, pending: PendingContainer) -> None:
+        """End the command, with SIGHUP first, as a terminal that closes sends it."""
+        self._records.request_cancel(run_id)
+        try:
+            container = await pending.task
+            await self._on_exit(run_id, container, await self._stop_container(container, "SIGHUP"))
+        except ServiceUnreachableError:
+            self._schedule_retry()  # the command goes on without the client, or ended: the engine will know
+        except CodedError:
+            await self._discard(run_id, pending)
+            await self._records.end(run_id, LOST)
+
+    async def _discard(self, run_id: str, pending: PendingContainer) -> None:
+        with suppress(CodedError):
+            await self._sweep.remove(await pending.task)
+        self._containers.pop(run_id, None)
+
+    # ---------------------------------------------------------- from start to exit
+    async def _record_running(self, run_id: str) -> None:
+        try:
+            await self._records.mark_running(run_id)
         except StoreError as error:  # it runs all the same, and its end may find room
             log.warning("That run %s runs is not recorded: %s", run_id, error.message)
 
-    async def _status(self, container: str) -> int:
-        """The exit status. An engine that restarts under a container is waited for."""
+    async def _wait_exit(self, container: str) -> int:
+        """Return the exit status, after waiting for an engine that restarts under the container."""
         engine, deadline = await self._engine(), None
         while True:
             try:
@@ -229,50 +220,20 @@ class DockerRuns:
                     raise
             await asyncio.sleep(AWAY_STEP)
 
-    async def _over(self, run_id: str, container: str, status: int) -> None:
-        """Record the end; the container goes while whoever waits is told. Where the end can't be written now, the
-        container stays: it knows how the run ended, and is asked again."""
+    async def _on_exit(self, run_id: str, container: str, status: int) -> None:
+        """Record the end; the container is removed in the background. If the end can't be written now, the container
+        stays: it knows how the run ended, and is asked again."""
         try:
-            await self._runs.settle(run_id, RunExit(state="succeeded" if status == 0 else "failed", exit_status=status))
+            await self._records.end(run_id, exit_from_status(status))
         except StoreError as error:
             log.warning("How run %s ended is not recorded yet: %s", run_id, error.message)
-            self._look_again()
+            self._schedule_retry()
             return
         self._containers.pop(run_id, None)
-        self._spawn(self._sweep.remove(container))
+        self._background.spawn(self._sweep.remove(container))
 
-    async def _failed(self, run_id: str, made: _Made, error: CodedError) -> None:
-        """It could not start, or the engine went away under it. Without an engine nobody knows how it ended: that run
-        stays open until an engine says."""
-        began = (await self._runs.get(run_id)).state == "running"
-        if isinstance(error, ServiceUnreachableError) and began:
-            self._look_again()
-            return
-        self._spawn(self._discard(run_id, made))
-        try:
-            await self._runs.fail(run_id, error, exit_status=getattr(error, "status", 125))
-        except StoreError as unwritten:
-            log.warning("That run %s failed is not recorded yet: %s", run_id, unwritten.message)
-            self._look_again()
-
-    async def _discard(self, run_id: str, made: _Made) -> None:
-        with suppress(CodedError):
-            await self._sweep.remove(await made.task)
-        self._containers.pop(run_id, None)
-
-    async def _end(self, run_id: str, made: _Made) -> None:
-        """The client has gone: the command is told (as by a terminal that closes), then ended."""
-        self._runs.note_cancelled(run_id)
-        try:
-            container = await made.task
-            await self._over(run_id, container, await self._ended(container, "SIGHUP"))
-        except ServiceUnreachableError:
-            self._look_again()  # it goes on without the client, or went: the engine will know
-        except CodedError:
-            await self._discard(run_id, made)
-            await self._runs.settle(run_id, RunExit(state="lost"))
-
-    async def _ended(self, container: str, signal: str) -> int:
+    async def _stop_container(self, container: str, signal: str) -> int:
+        """Ask the command to end with ``signal``, kill it if it does not, and return its exit status."""
         engine = await self._engine()
         await engine.kill(container, signal)
         try:
@@ -281,13 +242,12 @@ class DockerRuns:
             await engine.kill(container, "SIGKILL")
             return await engine.wait(container)
 
-    async def detached(self, run: RunRecord, launch: ContainerLaunch, request: RunRequest) -> None:
-        """Start it; the rest happens by itself. Raises what the engine raises."""
+    # ------------------------------------------------------- detached: nobody attaches
+    async def start_detached(self, run: RunRecord, launch: ContainerLaunch, request: RunRequest) -> None:
+        """Start the container, and follow it to its end in the background. Raises what the engine raises."""
         self._followed.add(run.id)
         try:
-            await self._store.index.runs.update(
-                run.id, lock_digest=launch.lock_digest, generation=launch.generation, artifact_id=launch.artifact
-            )
+            await self._records.record_placement(run.id, launch)
             container = await self._create(run.id, launch, request)
             try:
                 await (await self._engine()).start(container)
@@ -297,41 +257,42 @@ class DockerRuns:
         except BaseException:
             self._followed.discard(run.id)
             raise
-        await self._started(run.id)
-        self._spawn(self._follow(run.id, container, output=True))
+        await self._record_running(run.id)
+        self._background.spawn(self._follow(run.id, container, with_output=True))
 
-    async def _follow(self, run_id: str, container: str, *, output: bool) -> None:
-        """To the end of a run that no client is attached to."""
+    async def _follow(self, run_id: str, container: str, *, with_output: bool) -> None:
+        """Wait for the end of a run that no client is attached to, and record it."""
         self._containers[run_id] = container
         self._followed.add(run_id)
+        wait = partial(self._wait_exit_with_output, run_id) if with_output else self._wait_exit
         with self._lifecycle.hold("run"):
             try:
-                status = await self._status_with_output(run_id, container) if output else await self._status(container)
-                await self._over(run_id, container, status)
+                await self._on_exit(run_id, container, await wait(container))
             except ServiceUnreachableError:
-                self._look_again()  # the run stays open until the engine says
+                self._schedule_retry()  # the run stays open until the engine answers
             except CodedError:
-                await self._runs.settle(run_id, RunExit(state="lost"))
+                await self._records.end(run_id, LOST)
             finally:
                 self._followed.discard(run_id)
 
-    async def _status_with_output(self, run_id: str, container: str) -> int:
-        """The output is read again where it ended before the command: the engine was away meanwhile."""
-        ending = asyncio.create_task(self._status(container))
+    async def _wait_exit_with_output(self, run_id: str, container: str) -> int:
+        """Return the exit status after storing the output. The output is read again if it ended before the command: the
+        engine was away meanwhile."""
+        exiting = asyncio.create_task(self._wait_exit(container))
         try:
-            await self._keep_output(run_id, container)
-            done, _ = await asyncio.wait([ending], timeout=SETTLE_SECONDS)
-            status = await ending
+            await self._store_output(run_id, container)
+            done, _ = await asyncio.wait([exiting], timeout=SETTLE_SECONDS)
+            status = await exiting
             if not done:
-                await self._keep_output(run_id, container)
+                await self._store_output(run_id, container)
             return status
         finally:
-            ending.cancel()
+            exiting.cancel()
 
-    async def _keep_output(self, run_id: str, container: str) -> None:
-        """From its first byte on: the engine has all of it, however often the daemon was away."""
+    async def _store_output(self, run_id: str, container: str) -> None:
+        """Write the output from its first byte on: the engine has all of it, however often the daemon was away."""
         engine = await self._engine()
-        path = os.path.join(self._runs.folder(run_id), "output")
+        path = os.path.join(self._records.folder(run_id), "output")
         try:
             target = await asyncio.to_thread(open, path, "wb", 0)
             try:
@@ -344,105 +305,89 @@ class DockerRuns:
         except OSError as error:
             log.warning("The output of run %s is not all kept: %s", run_id, error)
 
-    async def cancel(self, run_id: str) -> None:
-        """Ask the command to end, and end it if it does not. The state changes when it has ended.
+    # --------------------------------------------------------------------- cancel
+    def is_supervised(self, run_id: str) -> bool:
+        """Whether the run has a container that is known here."""
+        return run_id in self._containers
 
-        Raises NotAttachableError where it has no container yet or any more.
+    async def cancel(self, run_id: str) -> None:
+        """Ask the command to end, and kill it if it does not. The state changes when it has ended.
+
+        Raises NotAttachableError if it has no container yet or any more.
         """
         container = self._containers.get(run_id)
         if container is None:
             raise NotAttachableError(f"Run {run_id} has no container", hint="It has not started yet, or it is over.")
-        self._runs.note_cancelled(run_id)
-        self._spawn(self._cancelled(run_id, container))
+        self._records.request_cancel(run_id)
+        self._background.spawn(self._stop_until_ended(run_id, container))
 
-    async def _cancelled(self, run_id: str, container: str) -> None:
-        """Until it is over: one that is just about to start takes no signal yet."""
+    async def _stop_until_ended(self, run_id: str, container: str) -> None:
+        """Repeat until the run has ended: a container that is just about to start takes no signal yet."""
         with suppress(CodedError):
             while self._containers.get(run_id) == container:
-                await self._ended(container, "SIGTERM")
+                await self._stop_container(container, "SIGTERM")
                 await asyncio.sleep(AWAY_STEP)
 
-    async def adopt(self) -> None:
-        """At start: see to the runs that a daemon before this one left open. The engine is asked only if there are."""
-        if await self._unfollowed():
-            self._spawn(self._take_up())
+    # ------------------------------------------------------------------- reattach
+    async def reattach(self) -> None:
+        """Look after the open runs of an earlier daemon, in the background. The engine is asked only if there are
+        any."""
+        if await self._list_unfollowed():
+            self._background.spawn(self._reattach_open())
 
-    async def _unfollowed(self) -> list[RunRecord]:
-        """Open runs whose end nobody here waits for."""
-        open_runs = [run for run in await self._store.index.runs.list_open() if run.target == "docker"]
-        return [run for run in open_runs if run.id not in self._followed and not self._runs.is_starting(run.id)]
+    async def _list_unfollowed(self) -> list[RunRecord]:
+        """Return the open runs whose end nobody here waits for."""
+        open_runs = [run for run in await self._records.list_open() if run.target == "docker"]
+        return [run for run in open_runs if run.id not in self._followed and run.id not in self._records.starting]
 
-    async def _take_up(self) -> None:
+    async def _reattach_open(self) -> None:
         try:
-            found = {each.labels.get(RUN_LABEL): each for each in await self._sweep.mine()}
-            for run in await self._unfollowed():
+            found = {each.labels.get(RUN_LABEL): each for each in await self._sweep.find_all()}
+            for run in await self._list_unfollowed():
                 container = found.get(run.id)
-                if container is None or container.state == "created":
-                    await self._runs.settle(run.id, RunExit(state="lost"))
+                observation = observation_from_container(container.state if container is not None else None)
+                if container is None or observation.state != "running":
+                    await self._records.end(run.id, observation)
                 else:
                     self._followed.add(run.id)
-                    self._spawn(self._follow(run.id, container.id, output=run.detached))
+                    self._background.spawn(self._follow(run.id, container.id, with_output=run.detached))
         except CodedError:
-            self._look_again()  # no engine, no answer: they stay open
+            self._schedule_retry()  # no engine, no answer: they stay open
             return
         await self._sweep.run()
 
-    def _look_again(self) -> None:
-        """Later, for the runs that stay open until the engine answers, or until there is room to write how they
-        ended."""
-        if self._again is None or self._again.done():
-            self._again = asyncio.create_task(self._later())
+    def _schedule_retry(self) -> None:
+        """Ask again later about the runs that stay open until the engine answers, or until there is room to write how
+        they ended."""
+        if self._retry is None or self._retry.done():
+            self._retry = asyncio.create_task(self._reattach_later())
 
-    async def _later(self) -> None:
+    async def _reattach_later(self) -> None:
         await asyncio.sleep(AGAIN_SECONDS)
-        self._spawn(self._take_up())
+        self._background.spawn(self._reattach_open())
 
-    async def _is_wanted(self, run_id: str) -> bool:
-        if run_id in self._made or run_id in self._containers:
+    # ----------------------------------------------------------- images and sweep
+    async def _is_needed(self, run_id: str) -> bool:
+        """Whether the container of a run must stay."""
+        if run_id in self._pending or run_id in self._containers:
             return True
-        run = await self._store.index.runs.find(run_id)
-        return run is not None and run.state not in OVER
+        run = await self._records.find(run_id)
+        return run is not None and run.state not in ENDED
 
-    async def in_use(self) -> Mapping[str, tuple[str, ...]]:
-        """Image ids to what runs in them: containers of anybody's that were made from them. Raises the engine's."""
+    async def find_images_in_use(self) -> Mapping[str, tuple[str, ...]]:
+        """Return image ids and what runs in them: containers of anybody that were created from them. Raises what the
+        engine raises."""
         found: dict[str, list[str]] = {}
         for container in await (await self._engine()).find():
             found.setdefault(container.image, []).append(f"container:{container.id[:12]}")
         return {image: tuple(names) for image, names in found.items()}
 
     async def stop(self) -> None:
-        """Let go; containers go on, and the next daemon takes them up."""
+        """Let go of the containers; they go on, and the next daemon reattaches to them."""
         await self._sweep.stop()
-        again = [self._again] if self._again is not None else []
-        tasks = [*again, *self._attached, *self._tasks, *(made.task for made in self._made.values())]
+        retrying = [self._retry] if self._retry is not None else []
+        tasks = [*retrying, *self._attached, *(pending.task for pending in self._pending.values())]
         for task in tasks:
             task.cancel()
+        await self._background.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _spawn(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-
-def _check_platform(launch: ContainerLaunch, engine: str) -> None:
-    """Else the command would end with the kernel's "exec format error" alone. Raises ImagePlatformError. Blocks."""
-    from roost.daemon.engines.docker.errors import ImagePlatformError
-
-    if launch.built_for is None or can_run(launch.built_for, engine):
-        return
-    raise ImagePlatformError(
-        f"The image is for {launch.built_for}, and the engine's machine runs {engine}",
-        hint="Run it on a machine of that platform, or let this one emulate it (binfmt_misc and qemu-user-static). "
-        "`roost image push` takes it to a registry as it is.",
-    )
-
-
-def container_command(command: list[str], interpreter: str | None, cwd: str) -> list[str]:
-    """``python`` is the image's interpreter, and ``x.py`` a script for it; all else is as it is. Blocks (one stat)."""
-    python = interpreter or "python"
-    if command[0] in ("python", "python3"):
-        return [interpreter or command[0], *command[1:]]
-    if command[0].endswith(".py") and os.path.isfile(os.path.join(cwd, command[0])):
-        return [python, *command]
-    return list(command)

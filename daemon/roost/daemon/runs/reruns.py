@@ -1,4 +1,4 @@
-"""Running again what a run ran: what was recorded of it, and a word on what is no longer as it was then."""
+"""Running again what a recorded run ran, and a warning about an interpreter that changed since."""
 
 from __future__ import annotations
 
@@ -19,35 +19,36 @@ _COMPARED = ("version", "executable", "mtime")
 
 
 class RunUnrepeatableError(LookupFailedError):
-    """Nothing was recorded that could be run again."""
+    """The run recorded nothing that could be run again."""
 
     code = "run-unrepeatable"
 
 
 def check_repeatable(run: RunRecord) -> None:
-    """Raise RunUnrepeatableError where neither a lock nor an image nor an interpreter was recorded."""
-    if run.lock_digest is None and used_image(run) is None and own_interpreter(run) is None:
+    """Raise RunUnrepeatableError if neither a lock nor an image nor an interpreter was recorded."""
+    if run.lock_digest is None and used_image(run) is None and find_own_interpreter(run) is None:
         raise RunUnrepeatableError(
             f"Run {run.id} recorded neither a lock nor an interpreter: it never started",
             hint="Start it anew with `roost run`; `roost runs show` has its command and folder.",
         )
 
 
-def own_interpreter(run: RunRecord) -> Interpreter | None:
-    """The interpreter of this machine that a run used as it was."""
+def find_own_interpreter(run: RunRecord) -> Interpreter | None:
+    """Return the user-managed interpreter of this machine that a run used."""
     used = run.interpreter
     return used if used and run.lock_digest is None and used_image(run) is None and used.get("path") else None
 
 
-def say_what_changed(
+def warn_of_changes(
     run: RunRecord, resolved: TargetedDefinition, planned: PlanWithFacts
 ) -> tuple[TargetedDefinition, PlanWithFacts]:
-    """Both with what there is to say, before it runs and in its record, of an interpreter that is not as it was."""
-    before, now = own_interpreter(run), planned.facts.interpreter
-    changes = interpreter_changes(before, now) if before is not None and now is not None else {}
+    """Return both arguments; if the interpreter changed since ``run``, with a warning for the new run and with the
+    changes for its record."""
+    before, now = find_own_interpreter(run), planned.facts.interpreter
+    changes = find_interpreter_changes(before, now) if before is not None and now is not None else {}
     if not changes or now is None:
         return resolved, planned
-    warning = WarningView(code="interpreter-changed", message=_sentence(run, now, changes))
+    warning = WarningView(code="interpreter-changed", message=_changes_text(run, now, changes))
     found = {**now, "changed_since": {"run": run.id, **changes}}
     return (
         msgspec.structs.replace(resolved, warnings=[*resolved.warnings, warning]),
@@ -55,8 +56,8 @@ def say_what_changed(
     )
 
 
-def interpreter_changes(before: Interpreter, now: Interpreter) -> dict[str, dict[str, object]]:
-    """``{"version": {"before", "after"}, …}`` of what was recorded then and differs now."""
+def find_interpreter_changes(before: Interpreter, now: Interpreter) -> dict[str, dict[str, object]]:
+    """Return ``{"version": {"before", "after"}, …}`` of what was recorded then and differs now."""
     return {
         name: {"before": before[name], "after": now[name]}
         for name in _COMPARED
@@ -64,26 +65,26 @@ def interpreter_changes(before: Interpreter, now: Interpreter) -> dict[str, dict
     }
 
 
-def explain_missing(run: RunRecord, error: CodedError) -> CodedError:
-    """``error``, which planning raised, with what to do about an interpreter that is gone."""
-    if own_interpreter(run) is not None and error.code == "interpreter-missing":
+def add_missing_interpreter_hint(run: RunRecord, error: CodedError) -> CodedError:
+    """Return ``error``, which planning raised, with a hint what to do if the interpreter no longer exists."""
+    if find_own_interpreter(run) is not None and error.code == "interpreter-missing":
         name = f"{run.environment_name}:{run.environment_version}" if run.environment_version else "its environment"
         error.hint = f"Run {run.id} used it: put a Python there again, or run {name} anew with an interpreter that is."
     return error
 
 
-def _sentence(run: RunRecord, now: Interpreter, changes: Mapping[str, Mapping[str, object]]) -> str:
-    return f"{now['path']} is not as run {run.id} used it: {', '.join(_told(changes))}"
+def _changes_text(run: RunRecord, now: Interpreter, changes: Mapping[str, Mapping[str, object]]) -> str:
+    return f"{now['path']} is not as run {run.id} used it: {', '.join(_describe_changes(changes))}"
 
 
-def _told(changes: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
+def _describe_changes(changes: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
     for name, change in changes.items():
-        before, after = (_shown(name, change[when]) for when in ("before", "after"))
+        before, after = (_format_change(name, change[when]) for when in ("before", "after"))
         what = {"version": "Python", "executable": "it led to", "mtime": "changed on disk, from"}[name]
         yield f"{what} {before} then, {after} now" if name != "mtime" else f"{what} {before} to {after}"
 
 
-def _shown(name: str, value: object) -> str:
+def _format_change(name: str, value: object) -> str:
     if name != "mtime" or not isinstance(value, (int, float)):
         return str(value)
     return datetime.fromtimestamp(value, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,40 +1,50 @@
-"""How a run starts in what a plan found ready, and those that get ready and start by themselves."""
+"""How a run starts in what a plan found ready, and detached runs, whose environment is made ready first."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
 
+from roost.daemon.builds.builds import Builds
 from roost.daemon.builds.job import BuildJob
 from roost.daemon.decision.facts import IMAGE_TARGETS
 from roost.daemon.definitions.resolved import TargetedDefinition
+from roost.daemon.jobs.lifecycle import BackgroundTasks, Lifecycle
+from roost.daemon.jobs.views import as_coded_error
 from roost.daemon.launch.prepare import interpreter_launch, prefix_launch
 from roost.daemon.oci.platforms import image_platform
-from roost.daemon.planning.planner import PlanWithFacts
-from roost.daemon.runs.containers import ContainerLaunch
-from roost.daemon.services import Services
+from roost.daemon.planning.planner import Planner, PlanWithFacts
+from roost.daemon.runs.container_specs import ContainerLaunch
+from roost.daemon.runs.containers import ContainerRuns
+from roost.daemon.runs.processes import ProcessRuns
+from roost.daemon.runs.records import RunRecords
+from roost.daemon.runs.states import WITHDRAWN
 from roost.model.canonical.form import canonicalise_settings, digest_bytes
 from roost.model.definition import ContainerSettings
 from roost.model.errors import CodedError
 from roost.model.records import RunRecord
 from roost.wire.runs import ContainerOptions, Launch, RunRequest
 
-L = TypeVar("L", Launch, ContainerLaunch)
+log = logging.getLogger(__name__)
+AnyLaunch = TypeVar("AnyLaunch", Launch, ContainerLaunch)
 ATTEMPTS = 3
-"""What was made ready may be collected, or found damaged, before it is used; not for ever."""
+"""A ready prefix or image may be deleted, or found damaged, before it is used; not for ever."""
 
 
 class EnvironmentGoneError(CodedError):
-    """What was made ready for a run was taken away before it began, again and again."""
+    """The environment of a run was deleted before the run began, again and again."""
 
     code = "environment-gone"
     retryable = True
 
 
 def with_options(resolved: TargetedDefinition, options: ContainerOptions) -> TargetedDefinition:
-    """``resolved`` with the settings of one run, which are recorded with it: those of its environment stay."""
+    """Return ``resolved`` with the container options of one run, which are recorded with the run; its environment keeps
+    its own settings."""
     if options == ContainerOptions():
         return resolved
     own = resolved.settings.container
@@ -52,7 +62,7 @@ def with_options(resolved: TargetedDefinition, options: ContainerOptions) -> Tar
 
 
 def local_launch(resolved: TargetedDefinition, planned: PlanWithFacts) -> Launch | None:
-    """How to start in a prefix or with an interpreter; ``None`` where there is none yet."""
+    """Return how to start in a prefix or with an interpreter; ``None`` if there is none yet."""
     facts = planned.facts
     if planned.plan.action == "use-interpreter":
         return interpreter_launch(resolved, str((facts.interpreter or {})["path"]))
@@ -62,10 +72,10 @@ def local_launch(resolved: TargetedDefinition, planned: PlanWithFacts) -> Launch
 
 
 def container_launch(resolved: TargetedDefinition, planned: PlanWithFacts) -> ContainerLaunch | None:
-    """How to start in a container; ``None`` where there is no image yet."""
+    """Return how to start in a container; ``None`` if there is no image yet."""
     image = planned.unmodified_image
     if image is None:
-        return _built_launch(resolved, planned)
+        return _built_image_launch(resolved, planned)
     if image.id is None or planned.unrecorded:
         return None
     facts = planned.facts
@@ -82,8 +92,8 @@ def container_launch(resolved: TargetedDefinition, planned: PlanWithFacts) -> Co
     )
 
 
-def _built_launch(resolved: TargetedDefinition, planned: PlanWithFacts) -> ContainerLaunch | None:
-    """In an image that roost made, if the engine has it."""
+def _built_image_launch(resolved: TargetedDefinition, planned: PlanWithFacts) -> ContainerLaunch | None:
+    """Return how to start in an image that roost built; ``None`` if the engine does not have it."""
     facts, artifact = planned.facts, planned.plan.artifact
     if planned.plan.action != "reuse-image" or artifact is None or artifact.digest is None:
         return None
@@ -99,27 +109,92 @@ def _built_launch(resolved: TargetedDefinition, planned: PlanWithFacts) -> Conta
     )
 
 
-async def start_detached(work: Services, run: RunRecord, body: RunRequest, job: BuildJob) -> None:
-    """Make it ready if need be, then hand it to its supervisor or to the engine. Raises whatever keeps it from
-    starting."""
-    with work.lifecycle.hold("detached run"):
-        if run.target not in IMAGE_TARGETS:
-            await work.runs.start_detached(run, await ready(work, job, local_launch), body)
-            return
-        launch = await ready(work, job, container_launch)
-        work.runs.note_handed_over(run.id)
-        await work.containers.detached(run, launch, body)
-
-
-async def ready(work: Services, job: BuildJob, launch_of: Callable[[TargetedDefinition, PlanWithFacts], L | None]) -> L:
-    """How to start in what ``job`` asks for, which is made first where it must be. Raises what building raises, and
-    EnvironmentGoneError."""
+async def make_ready(
+    builds: Builds,
+    planner: Planner,
+    job: BuildJob,
+    launch_of: Callable[[TargetedDefinition, PlanWithFacts], AnyLaunch | None],
+) -> AnyLaunch:
+    """Return how to start in the environment of ``job``, which is built first if necessary. Raises what building
+    raises, and EnvironmentGoneError."""
     for _ in range(ATTEMPTS):
-        await work.builds.wait(job)
-        launch = launch_of(job.resolved, await work.planner.plan(job.resolved, job.request, job.what))
+        await builds.wait(job)
+        launch = launch_of(job.resolved, await planner.plan(job.resolved, job.request, job.what))
         if launch is not None:
             return launch
     raise EnvironmentGoneError(
         f"What was made ready for the run was taken away before it began, {ATTEMPTS} times",
         hint="Try again; `roost events` tells what is removed.",
     )
+
+
+class DetachedStarts:
+    """Detached runs until a supervisor or an engine has them."""
+
+    def __init__(
+        self,
+        records: RunRecords,
+        processes: ProcessRuns,
+        containers: ContainerRuns,
+        builds: Builds,
+        planner: Planner,
+        lifecycle: Lifecycle,
+    ) -> None:
+        self._records = records
+        self._processes = processes
+        self._containers = containers
+        self._builds = builds
+        self._planner = planner
+        self._lifecycle = lifecycle
+        self._background = BackgroundTasks()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def begin(self, run: RunRecord, request: RunRequest, job: BuildJob) -> None:
+        """Make the environment of ``run`` ready and start it, in the background."""
+        self._records.starting.add(run.id)
+        task = self._tasks[run.id] = self._background.spawn(self._start(run, request, job))
+        task.add_done_callback(lambda _task: self._hand_over(run.id))
+
+    def _hand_over(self, run_id: str) -> None:
+        """The run belongs to its supervisor or its engine from now on, to cancel too."""
+        self._tasks.pop(run_id, None)
+        self._records.starting.discard(run_id)
+
+    def is_starting(self, run_id: str) -> bool:
+        """Whether the environment is being made ready, so that ``withdraw`` keeps the run from starting."""
+        return run_id in self._tasks
+
+    async def withdraw(self, run_id: str) -> RunRecord:
+        """Keep a run from starting, and record that it was cancelled."""
+        self._tasks[run_id].cancel()
+        return await self._records.end(run_id, WITHDRAWN)
+
+    async def _start(self, run: RunRecord, request: RunRequest, job: BuildJob) -> None:
+        """Start the run; whatever prevents that is recorded, since whoever waits for the run would wait for ever."""
+        try:
+            with self._lifecycle.hold("detached run"):
+                await self._make_ready_and_start(run, request, job)
+        except Exception as error:
+            if not isinstance(error, CodedError):
+                log.exception("Run %s could not be started", run.id)
+            await self._record_failure(run.id, as_coded_error(error, "run"))
+
+    async def _make_ready_and_start(self, run: RunRecord, request: RunRequest, job: BuildJob) -> None:
+        if run.target not in IMAGE_TARGETS:
+            launch = await make_ready(self._builds, self._planner, job, local_launch)
+            await self._processes.start_detached(run, launch, request)
+            return
+        in_image = await make_ready(self._builds, self._planner, job, container_launch)
+        self._hand_over(run.id)
+        await self._containers.start_detached(run, in_image, request)
+
+    async def _record_failure(self, run_id: str, error: CodedError) -> None:
+        try:
+            await self._records.fail(run_id, error)
+        except CodedError as unwritten:
+            log.warning("That run %s failed is not recorded yet: %s", run_id, unwritten.message)
+            self._processes.check_later(run_id)
+
+    async def stop(self) -> None:
+        """Wait until the runs that can't start any more are recorded as failed; their builds are cancelled before."""
+        await self._background.wait()

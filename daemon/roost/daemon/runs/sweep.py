@@ -1,7 +1,7 @@
-"""Containers of this root that nobody wants any more: removed now, and later where the engine can't do it now.
+"""Containers of this root that nobody needs any more: removed now, or later if the engine can't do it now.
 
-A container carries the root's label, and the run's; one that was made only to look into an image carries the mark of
-the daemon that made it. A daemon that comes later asks once what one before it left.
+A container carries the root's label and the run's; one that was created only to look into an image carries the mark of
+the daemon that created it. A later daemon asks once for what an earlier one left.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from roost.daemon.engines.docker.labels import ROOT_LABEL, RUN_LABEL, root_name
+from roost.daemon.engines.docker.labels import PROBE_LABEL, ROOT_LABEL, RUN_LABEL, root_name
 from roost.model.errors import CodedError
 
 if TYPE_CHECKING:  # the SDK is loaded when an engine is first used
@@ -19,73 +19,72 @@ if TYPE_CHECKING:  # the SDK is loaded when an engine is first used
     from roost.daemon.engines.docker.values import EngineContainer
 
 AGAIN_SECONDS = 60.0
-"""Until what could not be removed is tried again."""
+"""Until another attempt to remove what could not be removed."""
 
 
 class ContainerSweep:
-    """Removes containers. ``wanted`` tells of a run by its id whether its container is."""
+    """Removes containers. ``is_needed`` answers for the id of a run whether its container must stay."""
 
     def __init__(
         self,
         engine: Callable[[], Awaitable[DockerContainers]],
         root: str,
-        wanted: Callable[[str], Awaitable[bool]],
+        is_needed: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._engine = engine
-        self._root = root_name(root)
-        self._wanted = wanted
-        self._left: set[str] = set()
-        """Ids of those that are to go."""
-        self._asked = False
-        """Whether the engine has told what daemons before this one left."""
-        self._again: asyncio.Task[None] | None = None
+        self._root_label = root_name(root)
+        self._is_needed = is_needed
+        self._doomed: set[str] = set()
+        """Ids of containers to remove."""
+        self._has_listed = False
+        """Whether the engine has listed what earlier daemons left."""
+        self._retry: asyncio.Task[None] | None = None
 
-    async def mine(self) -> list[EngineContainer]:
-        """All of this root. Raises the engine's errors."""
-        return await (await self._engine()).find(f"{ROOT_LABEL}={self._root}")
+    async def find_all(self) -> list[EngineContainer]:
+        """Return all containers of this root. Raises the engine's errors."""
+        return await (await self._engine()).find(f"{ROOT_LABEL}={self._root_label}")
 
     async def remove(self, container: str) -> None:
-        """Remove it, and what else is left; later where that can't be done now."""
-        self._left.add(container)
+        """Remove ``container`` and what else is to be removed; retry later if that can't be done now."""
+        self._doomed.add(container)
         await self.run()
 
     async def run(self) -> None:
-        """Remove what is left; later where that can't be done now."""
-        if not await self._done() and self._again is None:
-            self._again = asyncio.create_task(self._later())
+        """Remove what is to be removed; retry later if that can't be done now."""
+        if not await self._try_remove() and self._retry is None:
+            self._retry = asyncio.create_task(self._retry_until_done())
 
     async def stop(self) -> None:
-        """Leave what is left to the next daemon."""
-        if self._again is not None:
-            self._again.cancel()
-            await asyncio.gather(self._again, return_exceptions=True)
+        """Leave the rest to the next daemon."""
+        if self._retry is not None:
+            self._retry.cancel()
+            await asyncio.gather(self._retry, return_exceptions=True)
 
-    async def _later(self) -> None:
+    async def _retry_until_done(self) -> None:
         try:
             done = False
             while not done:
                 await asyncio.sleep(AGAIN_SECONDS)
-                done = await self._done()
+                done = await self._try_remove()
         finally:
-            self._again = None
+            self._retry = None
 
-    async def _done(self) -> bool:
-        """Whether nothing is left, after one try."""
-        with suppress(CodedError):  # it is away
+    async def _try_remove(self) -> bool:
+        """Try once to remove everything; return whether nothing is left."""
+        with suppress(CodedError):  # the engine is unreachable
             engine = await self._engine()
-            if not self._asked:
-                self._left |= await self._unwanted(engine.probe_mark)
-                self._asked = True
-            self._left |= engine.pop_unremoved()
-            for container in list(self._left):
+            if not self._has_listed:
+                self._doomed |= await self._list_unneeded(engine.probe_mark)
+                self._has_listed = True
+            self._doomed |= engine.pop_unremoved()
+            for container in list(self._doomed):
                 with suppress(CodedError):
                     await engine.remove(container)
-                    self._left.discard(container)
-        return self._asked and not self._left
+                    self._doomed.discard(container)
+        return self._has_listed and not self._doomed
 
-    async def _unwanted(self, mark: str) -> set[str]:
-        """``mark``: of this daemon, which sees to what it looks into itself."""
-        from roost.daemon.engines.docker.labels import PROBE_LABEL
-
-        others = [each for each in await self.mine() if each.labels.get(PROBE_LABEL) != mark]
-        return {each.id for each in others if not await self._wanted(each.labels.get(RUN_LABEL, ""))}
+    async def _list_unneeded(self, mark: str) -> set[str]:
+        """Return the containers of ended runs and of other daemons' probes. ``mark``: this daemon's, which removes the
+        containers of its own probes itself."""
+        others = [each for each in await self.find_all() if each.labels.get(PROBE_LABEL) != mark]
+        return {each.id for each in others if not await self._is_needed(each.labels.get(RUN_LABEL, ""))}

@@ -8,7 +8,7 @@ from roost.daemon.engines.conda.errors import PackageDigestMismatchError, Packag
 from roost.daemon.engines.uv.errors import WheelDigestMismatchError
 from roost.daemon.engines.uv.translation import url_gone
 from roost.daemon.locks.missing_packages import explain_loss
-from roost.daemon.runs.reruns import RunUnrepeatableError, check_repeatable, interpreter_changes
+from roost.daemon.runs.reruns import RunUnrepeatableError, check_repeatable, find_interpreter_changes
 from roost.model.errors import BuildError, CodedError
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
 from roost.model.records import RunRecord
@@ -64,10 +64,10 @@ THEN = {"path": "/p/python", "version": "3.11.7", "mtime": 1.0, "executable": "/
 
 
 def test_changes_of_an_interpreter() -> None:
-    assert interpreter_changes(THEN, dict(THEN)) == {}
-    assert interpreter_changes(THEN, {**THEN, "mtime": 2.0}) == {"mtime": {"before": 1.0, "after": 2.0}}
+    assert find_interpreter_changes(THEN, dict(THEN)) == {}
+    assert find_interpreter_changes(THEN, {**THEN, "mtime": 2.0}) == {"mtime": {"before": 1.0, "after": 2.0}}
     old = {name: THEN[name] for name in ("path", "version", "mtime")}
-    assert interpreter_changes(old, THEN) == {}, "what was not recorded then is no change"
+    assert find_interpreter_changes(old, THEN) == {}, "what was not recorded then is no change"
 
 
 def test_what_recorded_nothing_can_not_be_run_again() -> None:

@@ -1,0 +1,242 @@
+"""Runs as processes of this machine: supervised by the client that started them, or detached by a process of their own.
+
+Every supervisor holds a lock and leaves an exit file in the run's folder (``store.disk.run_folders``), so that a daemon
+that was away learns what happened meanwhile. The daemon watches supervisors by pidfd and never supervises itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+
+import msgspec
+
+from roost.daemon.jobs.lifecycle import BackgroundTasks, DaemonStoppingError, Lifecycle
+from roost.daemon.runs.records import RunRecords, run_over_error
+from roost.daemon.runs.states import ENDED, observation_from_report
+from roost.model.errors import StoreError
+from roost.model.records import RunRecord
+from roost.store.disk.run_folders import RunExit, open_supervisor, read_outcome
+from roost.wire.environments import ChangeView
+from roost.wire.runs import Launch, RunRequest, RunUpdate
+
+log = logging.getLogger(__name__)
+_FOLLOW_SECONDS = 0.2
+"""Between two looks at a run's output, only while somebody follows it."""
+_CHUNK = 2**16
+
+
+class ProcessRuns:
+    """Starts detached runs, and watches those that are alive."""
+
+    def __init__(self, records: RunRecords, lifecycle: Lifecycle, socket: str) -> None:
+        self._records = records
+        self._lifecycle = lifecycle
+        self._socket = socket
+        self._background = BackgroundTasks()
+        self._supervisors: dict[str, int] = {}
+        """Run id to pidfd."""
+        self._foreground: set[str] = set()
+        self._orphans: set[str] = set()
+        """Runs without a supervisor that may go on or have left an exit file: checked when somebody asks for them."""
+
+    def is_supervised(self, run_id: str) -> bool:
+        """Whether a supervisor of the run is being watched."""
+        return run_id in self._supervisors
+
+    async def get(self, run_id: str) -> RunRecord:
+        """Return the run as it is by now. Raises LookupFailedError."""
+        if run_id in self._orphans:
+            await self._check_orphan(run_id)
+        return await self._records.get(run_id)
+
+    async def start_detached(self, run: RunRecord, launch: Launch, request: RunRequest) -> None:
+        """Start the supervisor, which outlives the daemon. Raises OSError if the system has no room for a process."""
+        spec = {
+            "command": list(run.command),
+            "cwd": run.cwd,
+            "environ": apply_activation(request.environ_of_client, launch, {**request.variables, **request.secrets}),
+            "lease": launch.lease,
+            "python": launch.python,
+            "socket": self._socket,
+            "run_id": run.id,
+        }
+        await self._records.record_placement(run.id, launch)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "roost.client.launch.supervise",
+            self._records.folder(run.id),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._watch_pid(run.id, process.pid)
+        await _write_spec(process, msgspec.json.encode(spec))
+
+    async def report(self, run_id: str, update: RunUpdate) -> RunRecord:
+        """Record what a supervisor reports. Raises RunOverError, LookupFailedError, StoreError."""
+        run = await self.get(run_id)
+        reported = observation_from_report(update)
+        found = self._records.observe(run, reported)
+        if found is None and reported.state == "running":
+            raise run_over_error(run)
+        if found is None:
+            return run
+        if found.state != "running":
+            return await self._end(run_id, found)
+        run = await self._records.mark_running(run_id)
+        if update.pid is not None:
+            self._unwatch(run_id)
+            self._watch_pid(run_id, update.pid, foreground=not run.detached)
+        return run
+
+    def expect_supervisor(self, run_id: str, pid: int) -> None:
+        """Watch process ``pid``, which is to supervise the run and may end before it has begun."""
+        self._watch_pid(run_id, pid, foreground=True)
+
+    def ask_to_end(self, run_id: str) -> None:
+        """Ask the supervisor to end its command (SIGTERM); the state changes when it has."""
+        self._records.request_cancel(run_id)
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._supervisors[run_id], signal.SIGTERM)
+
+    def _watch_pid(self, run_id: str, pid: int, *, foreground: bool = False) -> None:
+        if run_id in self._supervisors or not hasattr(os, "pidfd_open"):
+            return
+        try:
+            descriptor = os.pidfd_open(pid)
+        except OSError:
+            self._background.spawn(self._check(run_id))
+        else:
+            self._watch(run_id, descriptor, foreground=foreground)
+
+    def _watch(self, run_id: str, descriptor: int, *, foreground: bool) -> None:
+        """Learn of the supervisor's end by a pidfd: no polling, and no confusion if the pid is used again.
+
+        Only foreground runs keep the daemon from being idle: a detached one does not need it.
+        """
+        self._supervisors[run_id] = descriptor
+        if foreground:
+            self._foreground.add(run_id)
+            self._lifecycle.acquire("run")
+        asyncio.get_running_loop().add_reader(descriptor, self._on_exit, run_id)
+
+    def _on_exit(self, run_id: str) -> None:
+        self._unwatch(run_id)
+        self._background.spawn(self._check(run_id))
+
+    def _unwatch(self, run_id: str) -> None:
+        descriptor = self._supervisors.pop(run_id, None)
+        if descriptor is None:
+            return
+        asyncio.get_running_loop().remove_reader(descriptor)
+        os.close(descriptor)
+        if run_id in self._foreground:
+            self._foreground.discard(run_id)
+            self._lifecycle.release("run")
+
+    async def _check(self, run_id: str) -> None:
+        """Record what a supervisor that has ended left: an exit file, a command that goes on, or nothing."""
+        run = await self.get(run_id)
+        if run.state in ENDED:
+            return
+        observation = await asyncio.to_thread(read_outcome, self._records.folder(run_id))
+        if observation.state == "running":
+            self._orphans.add(run_id)
+        else:
+            await self._end(run_id, observation)
+
+    async def _end(self, run_id: str, observation: RunExit) -> RunRecord:
+        if run_id in self._foreground:  # its client may do other things yet
+            self._unwatch(run_id)
+        return await self._records.end(run_id, observation)
+
+    def check_later(self, run_id: str) -> None:
+        """Check the run when somebody asks for it: how it ended could not be written now."""
+        self._orphans.add(run_id)
+
+    async def check_orphans(self) -> None:
+        """Check all runs without a supervisor, before all runs are listed."""
+        for run_id in list(self._orphans):
+            await self.get(run_id)
+
+    async def _check_orphan(self, run_id: str) -> None:
+        self._orphans.discard(run_id)
+        try:
+            await self._check(run_id)
+        except StoreError as error:  # its end can't be written now: the run is reported as it is recorded
+            log.warning("How run %s ended is not recorded yet: %s", run_id, error.message)
+            self._orphans.add(run_id)
+
+    async def reattach(self) -> None:
+        """Watch the supervisors again that outlived the last daemon."""
+        for run in await self._records.list_open():
+            descriptor = await asyncio.to_thread(open_supervisor, self._records.folder(run.id))
+            if descriptor is None and run.target == "local":
+                self._orphans.add(run.id)
+            elif descriptor is not None:
+                self._watch(run.id, descriptor, foreground=not run.detached)
+
+    async def output(self, run_id: str, *, follow: bool) -> AsyncIterator[bytes]:
+        """Yield the raw output of a detached run: what there is, or with ``follow`` until it ends. Raises
+        DaemonStoppingError rather than hold up the stop."""
+        path, offset = os.path.join(self._records.folder(run_id), "output"), 0
+        while True:
+            has_ended = (await self.get(run_id)).state in ENDED
+            while chunk := await asyncio.to_thread(_read_at, path, offset):
+                offset += len(chunk)
+                yield chunk
+            if has_ended or not follow:
+                return
+            if self._lifecycle.is_stopping:
+                raise DaemonStoppingError("The daemon is stopping", hint="Follow again: the run goes on.")
+            await asyncio.sleep(_FOLLOW_SECONDS)
+
+    async def stop(self) -> None:
+        """Watch no more; detached runs go on."""
+        await self._background.wait()
+        for run_id in list(self._supervisors):
+            self._unwatch(run_id)
+
+
+async def _write_spec(process: asyncio.subprocess.Process, data: bytes) -> None:
+    """Send the supervisor its instructions. If it ended before it read them, its pidfd shows that."""
+    assert process.stdin is not None
+    process.stdin.write(data)
+    with suppress(BrokenPipeError, ConnectionResetError):
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+def _read_at(path: str, offset: int) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            return file.read(_CHUNK)
+    except FileNotFoundError:
+        return b""
+
+
+def apply_activation(environ: Mapping[str, str], launch: Launch, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return ``environ`` after activation, the settings' variables and then ``variables``."""
+    result = dict(environ)
+    for change in launch.changes:
+        _apply_change(result, change)
+    return {**result, **launch.variables, **variables}
+
+
+def _apply_change(environ: dict[str, str], change: ChangeView) -> None:
+    if change.action == "unset":
+        environ.pop(change.name, None)
+    elif change.action == "set" or not environ.get(change.name):
+        environ[change.name] = change.value
+    else:
+        parts = [change.value, environ[change.name]]
+        environ[change.name] = change.separator.join(parts if change.action == "prepend" else reversed(parts))

@@ -1,0 +1,177 @@
+"""The rows, events and folders of runs, from the first moment to the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from functools import partial
+from typing import Protocol
+
+import msgspec
+
+from roost.daemon.config.ids import new_id
+from roost.daemon.definitions.resolved import TargetedDefinition
+from roost.daemon.jobs.events import Events
+from roost.daemon.jobs.lifecycle import BackgroundTasks
+from roost.daemon.jobs.views import error_body
+from roost.daemon.runs.states import ENDED, final_exit, observe
+from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError, StoreError
+from roost.model.records import KnownDefinition, RunRecord
+from roost.store.clock import utc_now
+from roost.store.disk.run_folders import RunExit
+from roost.store.store import Store
+from roost.wire.runs import RunRequest
+
+log = logging.getLogger(__name__)
+
+
+class RunOverError(InvalidRequestError):
+    """The run has ended; nothing about it changes any more."""
+
+    code = "run-over"
+    http_status = 409
+
+
+def run_over_error(run: RunRecord) -> RunOverError:
+    """Return the error for a request that needs an open run."""
+    hint = f"Nothing is left to end: `roost runs show {run.id}` tells how it went."
+    return RunOverError(f"Run {run.id} has ended ({run.state})", hint=hint)
+
+
+class RunPlacement(Protocol):
+    """What a run is given to run in: a ``Launch``, or a container's."""
+
+    @property
+    def lock_digest(self) -> str | None: ...
+    @property
+    def generation(self) -> int | None: ...
+    @property
+    def artifact(self) -> str | None: ...
+
+
+class RunRecords:
+    """Records runs. Which process or container a run is belongs to ``processes`` and ``containers``."""
+
+    def __init__(self, store: Store, events: Events) -> None:
+        self._store = store
+        self._events = events
+        self._background = BackgroundTasks()
+        self._cancel_requested: set[str] = set()
+        self.starting: set[str] = set()
+        """Detached runs whose environment is being made ready: no supervisor and no engine has them yet."""
+
+    def folder(self, run_id: str) -> str:
+        """Return ``<root>/runs/<id>``."""
+        return self._store.layout.run_folder(run_id)
+
+    async def create(
+        self,
+        request: RunRequest,
+        resolved: TargetedDefinition,
+        placement: RunPlacement | None,
+        interpreter: Mapping[str, object] | None,
+        *,
+        run_id: str | None = None,
+        target: str = "local",
+        rerun_of: str | None = None,
+    ) -> RunRecord:
+        """Record a run that is about to start."""
+        name, version = resolved.environment or (resolved.source.name, None)
+        run = RunRecord(
+            id=run_id or new_id("r"),
+            state="preparing",
+            target=target,
+            command=tuple(request.command),
+            cwd=request.what.cwd,
+            definition_digest=resolved.digest,
+            settings_digest=resolved.settings_digest,
+            created=utc_now(),
+            platform=resolved.generation_scope,
+            environment_name=name,
+            environment_version=version,
+            lock_digest=placement.lock_digest if placement else None,
+            generation=placement.generation if placement else None,
+            artifact_id=placement.artifact if placement else None,
+            interpreter=dict(interpreter) if interpreter else None,
+            experiment=request.experiment,
+            rerun_of=rerun_of,
+            variables={**resolved.settings.variables, **request.variables},
+            secrets=tuple(sorted(request.secrets)),
+            detached=request.detach,
+        )
+        await asyncio.to_thread(os.makedirs, self.folder(run.id), 0o700, exist_ok=True)
+        source = resolved.source
+        seen = KnownDefinition(
+            digest=resolved.digest, canonical=resolved.canonical, name=source.name, source=source.path
+        )
+        begin = partial(self._store.index.begin_run, run, seen, resolved.settings_canonical)
+        return await self._events.record_with(begin, "run-created", run=run.id, command=list(run.command))
+
+    async def find(self, run_id: str) -> RunRecord | None:
+        return await self._store.index.runs.find(run_id)
+
+    async def get(self, run_id: str) -> RunRecord:
+        """Return the run. Raises LookupFailedError."""
+        run = await self.find(run_id)
+        if run is None:
+            raise LookupFailedError(f"No run has the id {run_id!r}", hint="`roost runs list` shows the latest ones.")
+        return run
+
+    async def list_open(self) -> list[RunRecord]:
+        """Return the runs that have not ended, as far as they are recorded."""
+        return await self._store.index.runs.list_open()
+
+    async def record_placement(self, run_id: str, placement: RunPlacement) -> None:
+        """Record what a detached run runs in, which was not known when it was created."""
+        await self._store.index.runs.update(
+            run_id, lock_digest=placement.lock_digest, generation=placement.generation, artifact_id=placement.artifact
+        )
+
+    async def mark_running(self, run_id: str) -> RunRecord:
+        """Record that the command runs. Raises RunOverError, LookupFailedError, StoreError."""
+        run = await self.get(run_id)
+        if run.state in ENDED:
+            raise run_over_error(run)
+        await self._store.index.runs.update(run_id, state="running", started=utc_now())
+        return await self.get(run_id)
+
+    def request_cancel(self, run_id: str) -> None:
+        """Note that the run was asked to end: a failure from now on is recorded as ``cancelled``."""
+        self._cancel_requested.add(run_id)
+
+    def observe(self, run: RunRecord, observation: RunExit) -> RunExit | None:
+        """Return what ``observation`` means for ``run``; ``None`` if it has ended already. See ``states.observe``."""
+        return observe(run.state, observation, cancel_requested=run.id in self._cancel_requested)
+
+    async def end(self, run_id: str, observation: RunExit) -> RunRecord:
+        """Record how a run ended, or that nobody knows; one that has ended already stays as it is.
+
+        Prefixes that only waited for its end are deleted in the background. Raises StoreError.
+        """
+        found = final_exit(observation, cancel_requested=run_id in self._cancel_requested)
+        end = {"state": found.state, "exit_status": found.exit_status, "ended": found.ended or utc_now()}
+        write = partial(self._store.index.end_run, run_id, end)
+        fields = {"run": run_id, "state": found.state, "exit_status": found.exit_status}
+        run = await self._events.record_with(write, "run-ended", **fields)
+        self._cancel_requested.discard(run_id)
+        self._background.spawn(self._sweep_prefixes())
+        return run
+
+    async def fail(self, run_id: str, error: CodedError, *, exit_status: int = 125) -> None:
+        """Record that a run never started, because of ``error``. Raises StoreError."""
+        body = msgspec.to_builtins(error_body(error))
+        end = {"state": "failed", "ended": utc_now(), "exit_status": exit_status, "error": body}
+        write = partial(self._store.index.end_run, run_id, end)
+        await self._events.record_with(write, "run-ended", run=run_id, state="failed", code=error.code)
+
+    async def _sweep_prefixes(self) -> None:
+        """Delete retired prefixes that the run was the last to use; the next end or start tries again."""
+        try:
+            await self._store.artifacts.sweep_retired()
+        except StoreError as error:
+            log.warning("A retired prefix could not be removed: %s", error.message)
+
+    async def stop(self) -> None:
+        await self._background.wait()
