@@ -1,4 +1,7 @@
-"""What every command works with: its options, the daemon, and the two output streams."""
+"""What every command works with: its options, the daemon, and the two output streams.
+
+Apart from ``main``, because the modules of the commands need it and ``main`` needs them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The command line: parse, run the command, report errors, and return the exit status."""
+"""The command line: parse, run the command, report errors, and return the exit status.
+
+Apart from ``parser``, which the modules of the commands import.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a request takes from this process's environment variables."""
+"""What a request takes from this process's environment variables.
+
+Apart from ``session``, which needs the first of the two functions only.
+"""
 
 from __future__ import annotations
 
