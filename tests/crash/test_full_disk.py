@@ -10,7 +10,7 @@ import pytest
 
 from roost.daemon.builds.history import BuildHistory
 from roost.daemon.jobs.events import Events
-from roost.daemon.workspace.local_content import keep
+from roost.daemon.workspace.local_content import store_local_content
 from roost.model.definition import Definition, Pip, PipItem
 from roost.model.errors import StoreFullError
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, digest_lock
@@ -229,11 +229,11 @@ async def test_full_while_keeping_what_a_version_refers_to(small, tmp_path, kind
     with open(f"{small}/other", "wb") as stream:
         stream.write(b"x" * (SIZE // 2))
     with pytest.raises(StoreFullError) as caught:
-        await keep(layout, definition)
+        await store_local_content(layout, definition)
     assert small in caught.value.message
     assert os.listdir(layout.stage) == []
     places = [f"{layout.wheels}/given", layout.snapshots]
     assert [name for place in places if os.path.isdir(place) for name in os.listdir(place)] == []
     os.unlink(f"{small}/other")
-    kept = await keep(layout, definition)
-    assert await keep(layout, kept) == kept
+    kept = await store_local_content(layout, definition)
+    assert await store_local_content(layout, kept) == kept

@@ -44,7 +44,7 @@ class Services:
     launches: LaunchFolder
     lifecycle: Lifecycle
     share: LockRegistry
-    workspace: EnvironmentVersions
+    versions: EnvironmentVersions
     curated: Curated
     events: Events
 
@@ -92,7 +92,7 @@ def create_services(
         launches=launches,
         lifecycle=lifecycle,
         share=share,
-        workspace=EnvironmentVersions(store, events, launches),
+        versions=EnvironmentVersions(store, events, launches),
         curated=Curated(store, engines, events, launches),
         events=events,
     )

@@ -7,7 +7,7 @@ import asyncio
 from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.planning.locking import lock_for
 from roost.daemon.services import Services
-from roost.daemon.workspace import local_content
+from roost.daemon.workspace.local_content import locate_stored_wheels
 from roost.model.locks.lock import Lock, digest_lock
 from roost.model.readers.source import MissingFileError
 from roost.model.writers.write import ExportImpossibleError, ExportSource, FileCopy, find_export_format, write_export
@@ -25,7 +25,7 @@ async def export_environment(work: Services, request: ExportRequest) -> ExportRe
     resolved = await work.resolver.resolve(request.what)
     chosen = find_export_format(request.format)
     lock = await _lock(work, resolved, request) if chosen.locked else None
-    located = await local_content.locate(work.store.layout, resolved)
+    located = await locate_stored_wheels(work.store.layout, resolved)
     exported = ExportSource(
         definition=located.definition,
         settings=located.settings,

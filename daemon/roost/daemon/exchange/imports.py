@@ -20,7 +20,7 @@ from roost.daemon.exchange.archives import ArchiveRefusedError, is_archive, unpa
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.locks.solve import solve_lock
 from roost.daemon.services import Services
-from roost.daemon.workspace.versions import new_version
+from roost.daemon.workspace.versions import make_new_version
 from roost.model.canonical.form import canonicalise_definition, canonicalise_settings, digest_bytes
 from roost.model.definition import Defaults, PipItem, ReadResult
 from roost.model.errors import CodedError, InvalidRequestError, Location
@@ -222,14 +222,14 @@ async def _register(work: Services, request: ImportRequest, resolved: ResolvedDe
     if await work.store.index.definitions.find(resolved.digest) is None:
         await work.planner.check_specs(resolved)
     name = request.name if request.name is not None else derive_name(resolved.source.name or os.path.basename(source))
-    new = new_version(resolved, check_new_name(name), labels=tuple(request.labels), origin=source)
+    new = make_new_version(resolved, check_new_name(name), labels=tuple(request.labels), origin=source)
     lock = await _lock_of(work, resolved, request)
     if isinstance(lock, WarningView):
         resolved.warnings.append(lock)
     if not isinstance(lock, Lock):
-        return Imported(registered=await work.workspace.add(new), resolved=resolved, source=source)
+        return Imported(registered=await work.versions.add(new), resolved=resolved, source=source)
     generation = NewGeneration(definition_digest=resolved.digest, platform=resolved.for_prefix().generation_scope)
-    registered = await work.workspace.add(new, (generation, lock))
+    registered = await work.versions.add(new, (generation, lock))
     return Imported(registered=registered, resolved=resolved, source=source)
 
 

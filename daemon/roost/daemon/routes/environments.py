@@ -69,7 +69,7 @@ async def register(call: Call[RegisterRequest]) -> RegisterResponse:
     resolved = await work.resolver.resolve(body.what)
     if await work.store.index.definitions.find(resolved.digest) is None:
         await work.planner.check_specs(resolved)
-    registered = await work.workspace.register(resolved, body.name, body.labels, body.origin)
+    registered = await work.versions.register(resolved, body.name, body.labels, body.origin)
     return RegisterResponse(
         environment=await environment_view(work, registered.version),
         created=registered.created,
@@ -114,29 +114,29 @@ async def versions(call: Call[None]) -> VersionsResponse:
 
 
 async def put_label(call: Call[LabelRequest]) -> EnvironmentSummary:
-    workspace = call.app[SERVICES].workspace
-    return _summary(await workspace.label(check_name(call.path("name")), [call.path("label")], call.body.version))
+    versions = call.app[SERVICES].versions
+    return _summary(await versions.set_labels(check_name(call.path("name")), [call.path("label")], call.body.version))
 
 
 async def put_labels(call: Call[LabelsRequest]) -> EnvironmentSummary:
-    workspace, body = call.app[SERVICES].workspace, call.body
-    return _summary(await workspace.label(check_name(call.path("name")), body.labels, body.version))
+    versions, body = call.app[SERVICES].versions, call.body
+    return _summary(await versions.set_labels(check_name(call.path("name")), body.labels, body.version))
 
 
 async def drop_label(call: Call[None]) -> dict[str, str]:
-    await call.app[SERVICES].workspace.unlabel(check_name(call.path("name")), call.path("label"))
+    await call.app[SERVICES].versions.remove_label(check_name(call.path("name")), call.path("label"))
     return {"dropped": call.path("label")}
 
 
 async def archive(call: Call[ArchiveRequest]) -> dict[str, str]:
     name = check_name(call.path("name"))
-    await call.app[SERVICES].workspace.archive(name, call.body.version, archived=True)
+    await call.app[SERVICES].versions.set_archived(name, call.body.version, archived=True)
     return {"archived": _hidden(name, call.body.version)}
 
 
 async def restore(call: Call[ArchiveRequest]) -> dict[str, str]:
     name = check_name(call.path("name"))
-    await call.app[SERVICES].workspace.archive(name, call.body.version, archived=False)
+    await call.app[SERVICES].versions.set_archived(name, call.body.version, archived=False)
     return {"restored": _hidden(name, call.body.version)}
 
 

@@ -148,7 +148,7 @@ async def _start_process(
         return _build_first(resolved)
     if launch is None:
         await _require_credentials(services, resolved, body, planned)
-    resolved = await services.workspace.recorded(resolved)
+    resolved = await services.versions.ensure_registered(resolved)
     records = services.runs.records
     run = await records.create(body, resolved, launch, planned.facts.interpreter, rerun_of=rerun_of)
     if body.detach:
@@ -172,7 +172,7 @@ async def _start_container(
         return _build_first(resolved)
     if launch is None:
         await _require_credentials(services, resolved, body, planned)
-    resolved = with_options(await services.workspace.recorded(resolved), body.container)
+    resolved = with_options(await services.versions.ensure_registered(resolved), body.container)
     if launch is not None and not body.detach:
         services.runs.containers.prepare(run_id, launch, body)
     run = await services.runs.records.create(

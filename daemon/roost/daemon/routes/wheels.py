@@ -9,8 +9,8 @@ import msgspec
 
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES
-from roost.daemon.workspace.local_content import keep_wheel
-from roost.daemon.workspace.stored_wheels import read_given_wheel
+from roost.daemon.workspace.local_content import store_wheel
+from roost.daemon.workspace.stored_wheels import read_wheel
 from roost.model.errors import InvalidRequestError
 from roost.model.syntax.wheel_references import format_wheel_reference
 
@@ -35,8 +35,8 @@ async def add_wheel(call: Call[AddWheelRequest]) -> WheelView:
     path = call.body.path
     if not os.path.isabs(path) or "\0" in path:
         raise InvalidRequestError(f"{path!r} is no absolute path", hint="Send the path of the wheel's file.")
-    wheel = await asyncio.to_thread(read_given_wheel, path)
-    await keep_wheel(call.app[SERVICES].store.layout, path, wheel.digest)
+    wheel = await asyncio.to_thread(read_wheel, path)
+    await store_wheel(call.app[SERVICES].store.layout, path, wheel.digest)
     return WheelView(
         requirement=format_wheel_reference(wheel.digest, wheel.file_name),
         digest=wheel.digest,

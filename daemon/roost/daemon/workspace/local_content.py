@@ -1,10 +1,12 @@
-"""What registered versions refer to on this machine, kept by content: a version must be buildable years later.
+"""Copies of the local files and folders that registered versions refer to, so that a version can be built years later.
 
-A local wheel goes to ``wheels/given/<sha256>/<file name>`` and is referred to by its content from then on; a source, a
-folder of links or a build context goes to ``snapshots/<digest>/<name>``, and the version points there. Paths count in
-no digest, so that nothing else changes. Only an editable install stays tied to its folder, for that is what it is.
-What is there under its name is whole: it is copied in ``stage/``, compared with its digest, synced and renamed; a copy
-that was cut short is swept with the stage.
+A local wheel is copied to ``wheels/given/<sha256>/<file name>``, and the version refers to it by content from then on,
+wherever the root may lie. A source, a folder of links or a build context is copied to ``snapshots/<digest>/<name>``,
+and the version holds that path. Paths count in no digest, so the digests of the version stay the same. Only an editable
+install stays tied to its folder, because that is its purpose.
+
+Every copy that exists under its name is complete: it is made in ``stage/``, compared with its digest, synced, and then
+renamed. Recovery deletes copies that a crash left in ``stage/``.
 """
 
 from __future__ import annotations
@@ -13,14 +15,14 @@ import asyncio
 import os
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 
 import msgspec
 
 from roost.daemon.definitions.resolved import ResolvedDefinition
-from roost.model.definition import Base, Definition, PipItem
+from roost.model.definition import Definition, PipItem
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.source import MissingFileError
 from roost.model.syntax.pip_lines import split_extras
@@ -38,141 +40,144 @@ from roost.store.failpoints import failpoint
 from roost.store.sources.files import LocalFiles
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
-KEPT_KINDS = ("wheel", "source", "option")
-"""Of pip lines: those whose content is kept."""
+_STORED_KINDS = ("wheel", "source", "option")
+"""Kinds of pip lines whose local content is stored."""
 
 
 class LocalChangedError(InvalidDefinitionError):
-    """A local thing is not what it was when the definition was read."""
+    """A local file or folder changed after the definition was read."""
 
     code = "local-changed"
     retryable = True
 
 
-class _Thing:
-    """One local thing: where it is kept, what it was called, how it is copied and digested."""
+class _LocalContent:
+    """One local file or folder: where it lies, its digest, and its place in the store."""
 
-    def __init__(self, place: str, path: str | None, digest: str, location: Location | None, *, context: bool) -> None:
-        self.place, self.path, self.digest, self.location = place, path, digest, location
-        self.context = context
+    def __init__(
+        self, stored_path: str, path: str, digest: str, location: Location | None = None, *, is_context: bool = False
+    ) -> None:
+        self.stored_path, self.path, self.digest, self.location = stored_path, path, digest, location
+        self.is_context = is_context
 
     def copy(self, target: str) -> None:
-        """Copy it to ``target``, which is new. Raises OSError."""
-        files, path = LocalFiles(), self.path or ""
-        copy = files.copy_file if not os.path.isdir(path) else files.copy_context if self.context else files.copy_tree
-        copy(path, target)
+        """Copy it to ``target``, which does not exist yet. Raises OSError."""
+        files = LocalFiles()
+        if not os.path.isdir(self.path):
+            files.copy_file(self.path, target)
+        elif self.is_context:
+            files.copy_context(self.path, target)
+        else:
+            files.copy_tree(self.path, target)
 
-    def digest_of(self, copy: str) -> str:
-        """The digest of a copy."""
+    def digest_copy(self, copy: str) -> str:
+        """Return the digest of a copy, computed as the digest of the original was."""
         files = LocalFiles()
         if not os.path.isdir(copy):
             return files.file_digest(copy)
-        return files.context_digest(copy) if self.context else files.tree_digest(copy)
+        return files.context_digest(copy) if self.is_context else files.tree_digest(copy)
 
 
-async def keep(layout: Layout, definition: Definition) -> Definition:
-    """``definition`` with its local things kept in the store, and pointing there. One stat for each that is kept.
+async def store_local_content(layout: Layout, definition: Definition) -> Definition:
+    """Store the local files and folders of ``definition``, and return the definition that refers to the copies.
 
-    Raises MissingFileError, LocalChangedError, StoreFullError.
+    Costs one stat for each that is stored already. Raises MissingFileError, LocalChangedError, StoreFullError, and
+    InvalidDefinitionError if a digest is not valid.
     """
     base = definition.base
     if not definition.pip.requirements and (base is None or base.context is None):
         return definition
-    return await asyncio.to_thread(_keep, layout, definition)
+    return await asyncio.to_thread(_store_definition_content, layout, definition)
 
 
-async def locate(layout: Layout, resolved: ResolvedDefinition) -> ResolvedDefinition:
-    """``resolved`` with the paths of the store's wheels that it refers to by their content.
+async def store_wheel(layout: Layout, path: str, digest: str) -> None:
+    """Store the wheel at ``path``, whose content has ``digest``. Raises what :func:`store_local_content` raises."""
+    wheel = _LocalContent(_wheel_path(layout, _safe_name(path), digest, None), path, digest)
+    await asyncio.to_thread(_store, layout, wheel)
 
-    One that is missing is left to the pip engine where ``resolved`` is a registered version, whose prefix may be ready.
-    Raises WheelUnknownError.
+
+async def locate_stored_wheels(layout: Layout, resolved: ResolvedDefinition) -> ResolvedDefinition:
+    """Return ``resolved`` with the paths of the stored wheels that it refers to by content.
+
+    A missing wheel of a registered version is left to the pip engine, since a ready prefix may make it unnecessary.
+    Raises WheelUnknownError if a wheel of any other definition is missing.
     """
-    if not any(is_wheel_reference(item) for item in _all(resolved.definition.pip.requirements)):
+    if not any(is_wheel_reference(item) for item in _leaf_items(resolved.definition.pip.requirements)):
         return resolved
-    strict = resolved.environment is None
-    found = await asyncio.to_thread(_each, resolved.definition, partial(_located, layout, strict))
-    return msgspec.structs.replace(resolved, parsed=msgspec.structs.replace(resolved.parsed, definition=found))
+    locate = partial(_locate_wheel, layout, may_be_missing=resolved.environment is not None)
+    located = await asyncio.to_thread(_map_pip_items, resolved.definition, locate)
+    return msgspec.structs.replace(resolved, parsed=msgspec.structs.replace(resolved.parsed, definition=located))
 
 
-async def keep_wheel(layout: Layout, path: str, digest: str) -> None:
-    """Keep the wheel at ``path``, whose content has ``digest``. Raises as :func:`keep`."""
-    place = _given(layout, _name(path), digest, None)
-    await asyncio.to_thread(_keep_thing, layout, _Thing(place, path, digest, None, context=False))
-
-
-def _keep(layout: Layout, definition: Definition) -> Definition:
-    definition = _each(definition, partial(_kept, layout))
+def _store_definition_content(layout: Layout, definition: Definition) -> Definition:
+    definition = _map_pip_items(definition, partial(_store_pip_item, layout))
     base = definition.base
     if base is None or base.context is None or base.context_path is None:
         return definition
-    return msgspec.structs.replace(definition, base=_kept_base(layout, base))
+    stored_path = _snapshot_path(layout, base.context_path, base.context, None)
+    _store(layout, _LocalContent(stored_path, base.context_path, base.context, is_context=True))
+    return msgspec.structs.replace(definition, base=msgspec.structs.replace(base, context_path=stored_path))
 
 
-def _kept_base(layout: Layout, base: Base) -> Base:
-    path, digest = base.context_path or "", base.context or ""
-    thing = _Thing(_snapshot(layout, path, digest, None), path, digest, None, context=True)
-    return msgspec.structs.replace(base, context_path=_keep_thing(layout, thing))
-
-
-def _each(definition: Definition, change: Callable[[PipItem], PipItem]) -> Definition:
-    items = tuple(_changed(item, change) for item in definition.pip.requirements)
-    pip = msgspec.structs.replace(definition.pip, requirements=items)
-    return msgspec.structs.replace(definition, pip=pip)
-
-
-def _changed(item: PipItem, change: Callable[[PipItem], PipItem]) -> PipItem:
-    """``item``, and the lines of a nested file, each as ``change`` makes it."""
-    if item.items:
-        inner = tuple(_changed(each, change) for each in item.items)
-        return msgspec.structs.replace(item, items=inner)
-    return change(item)
-
-
-def _all(items: tuple[PipItem, ...]) -> list[PipItem]:
-    return [inner for item in items for inner in (_all(item.items) if item.items else [item])]
-
-
-def _kept(layout: Layout, item: PipItem) -> PipItem:
-    """A wheel is found by its content alone from now on, wherever the root may lie."""
-    if item.kind not in KEPT_KINDS or item.path is None or item.digest is None:
+def _store_pip_item(layout: Layout, item: PipItem) -> PipItem:
+    if item.kind not in _STORED_KINDS or item.path is None or item.digest is None:
         return item
     if item.kind == "wheel":
-        place = _given(layout, _name(item.path), item.digest, item.location)
-        _keep_thing(layout, _Thing(place, item.path, item.digest, item.location, context=False))
-        return msgspec.structs.replace(item, path=None)
-    place = _snapshot(layout, item.path, item.digest, item.location)
-    thing = _Thing(place, item.path, item.digest, item.location, context=False)
-    return msgspec.structs.replace(item, path=_keep_thing(layout, thing))
+        stored_path, path = _wheel_path(layout, _safe_name(item.path), item.digest, item.location), None
+    else:
+        stored_path = path = _snapshot_path(layout, item.path, item.digest, item.location)
+    _store(layout, _LocalContent(stored_path, item.path, item.digest, item.location))
+    return msgspec.structs.replace(item, path=path)
 
 
-def _located(layout: Layout, strict: bool, item: PipItem) -> PipItem:
+def _locate_wheel(layout: Layout, item: PipItem, *, may_be_missing: bool) -> PipItem:
     if not is_wheel_reference(item):
         return item
     name = split_extras(re.split(r" (?:;|--)", item.text)[0])[0].rpartition("/")[2]
-    place = _given(layout, name, item.digest or "", item.location)
-    if os.path.exists(place):
-        return msgspec.structs.replace(item, path=place)
-    if strict:
-        raise unknown_wheel_error(item)
-    return item
+    path = _wheel_path(layout, name, item.digest or "", item.location)
+    if os.path.exists(path):
+        return msgspec.structs.replace(item, path=path)
+    if may_be_missing:
+        return item
+    raise unknown_wheel_error(item)
 
 
-def _given(layout: Layout, name: str, digest: str, location: Location | None) -> str:
-    """Where the pip engine has the wheels that were given to it."""
-    return os.path.join(layout.wheels, "given", _hex(digest, location), name)
+def _map_pip_items(definition: Definition, change: Callable[[PipItem], PipItem]) -> Definition:
+    """Apply ``change`` to every pip line, those of nested files included."""
+
+    def map_item(item: PipItem) -> PipItem:
+        if item.items:
+            return msgspec.structs.replace(item, items=tuple(map_item(inner) for inner in item.items))
+        return change(item)
+
+    items = tuple(map_item(item) for item in definition.pip.requirements)
+    return msgspec.structs.replace(definition, pip=msgspec.structs.replace(definition.pip, requirements=items))
 
 
-def _snapshot(layout: Layout, path: str, digest: str, location: Location | None) -> str:
-    return os.path.join(layout.snapshots, _hex(digest, location), _name(path))
+def _leaf_items(items: Iterable[PipItem]) -> Iterator[PipItem]:
+    for item in items:
+        if item.items:
+            yield from _leaf_items(item.items)
+        else:
+            yield item
 
 
-def _name(path: str) -> str:
-    """The last name of a path that somebody else may have written: never one that leads elsewhere."""
+def _wheel_path(layout: Layout, name: str, digest: str, location: Location | None) -> str:
+    """Return where the pip engine looks for a wheel that was added by hand."""
+    return os.path.join(layout.wheels, "given", _digest_hex(digest, location), name)
+
+
+def _snapshot_path(layout: Layout, path: str, digest: str, location: Location | None) -> str:
+    return os.path.join(layout.snapshots, _digest_hex(digest, location), _safe_name(path))
+
+
+def _safe_name(path: str) -> str:
+    """Return the last name of a path from an untrusted source; never a name that leads to another folder."""
     name = os.path.basename(os.path.normpath(path))
     return "content" if name in ("", ".", "..") else name
 
 
-def _hex(digest: str, location: Location | None) -> str:
+def _digest_hex(digest: str, location: Location | None) -> str:
     match = _DIGEST.fullmatch(digest)
     if match is None:
         raise InvalidDefinitionError(
@@ -181,50 +186,53 @@ def _hex(digest: str, location: Location | None) -> str:
     return match[1]
 
 
-def _keep_thing(layout: Layout, thing: _Thing) -> str:
-    """Where ``thing`` is kept, copied now if it is not there."""
-    if os.path.lexists(thing.place):
-        return thing.place
+def _store(layout: Layout, content: _LocalContent) -> None:
+    """Copy ``content`` to its place in the store unless it is there already."""
+    if os.path.lexists(content.stored_path):
+        return
     stage = os.path.join(layout.stage, f"kept-{secrets.token_hex(6)}")
     try:
         with translate_full_disk(layout.root):
-            _fill(thing, stage)
-            _publish(layout, stage, thing.place)
+            _copy_and_verify(content, stage)
+            _publish_copy(stage, content.stored_path)
     finally:
         remove_tree(stage)
-    return thing.place
 
 
-def _fill(thing: _Thing, stage: str) -> None:
+def _copy_and_verify(content: _LocalContent, stage: str) -> None:
     try:
-        thing.copy(stage)
+        content.copy(stage)
     except OSError as error:
         if error.errno in FULL_DISK_ERRNOS:
             raise
         raise MissingFileError(
-            f"{thing.path} can't be kept: {error.strerror or error}",
+            f"{content.path} can't be kept: {error.strerror or error}",
             hint="Put it there again: what a version refers to is kept with it.",
-            location=thing.location,
-            fields={"path": thing.path},
+            location=content.location,
+            fields={"path": content.path},
         ) from None
     failpoint("keep.copied")
-    if thing.digest_of(stage) != thing.digest:
+    if content.digest_copy(stage) != content.digest:
         raise LocalChangedError(
-            f"{thing.path} changed while it was being kept", hint="Try again.", location=thing.location
+            f"{content.path} changed while it was being kept", hint="Try again.", location=content.location
         )
     sync_filesystem(stage)
     failpoint("keep.synced")
 
 
-def _publish(layout: Layout, stage: str, place: str) -> None:
-    """Who comes second finds the same content there, and leaves it."""
-    folder = os.path.dirname(place)
+def _publish_copy(stage: str, stored_path: str) -> None:
+    """Rename a verified copy to its place.
+
+    If two requests store the same content at once, the second finds the place taken. What is there has the same digest,
+    so it stays.
+    """
+    folder = os.path.dirname(stored_path)
     os.makedirs(folder, exist_ok=True)
     with suppress(FileExistsError):
         try:
-            rename(stage, place)
+            rename(stage, stored_path)
         except OSError:
-            if not os.path.isdir(place):
+            if not os.path.isdir(stored_path):
                 raise
     failpoint("keep.placed")
     sync_folder(folder)

@@ -13,7 +13,7 @@ from roost.daemon.definitions.files import WatchedFiles
 from roost.daemon.definitions.resolve import check_selector, resolve, resolve_environment, resolve_run
 from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
 from roost.daemon.runs.runs import Runs
-from roost.daemon.workspace.local_content import locate
+from roost.daemon.workspace.local_content import locate_stored_wheels
 from roost.store.store import Store
 from roost.wire.plans import EnvironmentSelector
 
@@ -39,8 +39,10 @@ class EnvironmentResolver:
             return await resolve_run(self._store, await self._runs.get(selector.run))
         file = self._reloader.file
         if selector.environment is not None:
-            return await locate(self._store.layout, await resolve_environment(self._store, selector, file))
-        return await locate(self._store.layout, await resolve(selector, self._config.defaults, file, files))
+            resolved = await resolve_environment(self._store, selector, file)
+        else:
+            resolved = await resolve(selector, self._config.defaults, file, files)
+        return await locate_stored_wheels(self._store.layout, resolved)
 
     async def pin(self, resolved: TargetedDefinition, selector: EnvironmentSelector) -> EnvironmentSelector:
         """Return ``selector`` with the generation of the run in ``generation_of``, if ``resolved`` has the definition

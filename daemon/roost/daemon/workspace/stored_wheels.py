@@ -1,4 +1,7 @@
-"""Wheels that people give: whether a file is one, and what it says of itself. Nothing in it is run (DESIGN, 2.8)."""
+"""Checks of a wheel before it is stored: that the file is a wheel, and that its metadata match its name.
+
+Nothing in the wheel is executed.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,13 @@ _METADATA_LIMIT = 16 << 20
 
 
 class WheelInvalidError(InvalidRequestError):
-    """A file is no wheel."""
+    """A file is not a valid wheel."""
 
     code = "wheel-invalid"
 
 
 class UploadedWheel(msgspec.Struct, frozen=True, kw_only=True):
-    """A wheel as its file name and its metadata agree on it."""
+    """A wheel whose file name and metadata agree, and the digest of its content."""
 
     name: str
     version: str
@@ -33,41 +36,44 @@ class UploadedWheel(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
 
 
-def read_given_wheel(path: str) -> UploadedWheel:
-    """What the file at ``path`` (absolute) is, by the binary distribution format (PyPA specifications, "Binary
-    distribution format"). Blocks. Raises LookupFailedError, WheelInvalidError."""
+def read_wheel(path: str) -> UploadedWheel:
+    """Return name, version and digest of the wheel at ``path`` (absolute). Blocking.
+
+    Raises: LookupFailedError if there is no file; WheelInvalidError if the file is not a wheel by the binary
+    distribution format (PyPA specifications, "Binary distribution format").
+    """
     file_name = os.path.basename(path)
     try:
         name, version, _, _ = parse_wheel_filename(file_name)
     except (InvalidWheelFilename, InvalidVersion) as error:
-        _refuse(path, str(error))
+        _raise_invalid(path, str(error))
     try:
         digest = LocalFiles().file_digest(path)
-        said = _metadata(path)
+        in_metadata = _read_metadata(path)
     except FileNotFoundError:
         raise LookupFailedError(f"There is no {path}", hint="Name a wheel's file.") from None
     except (OSError, zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, RuntimeError) as error:
-        _refuse(path, f"it can't be read: {error}")
-    if said != (name, version):
-        _refuse(path, f"its METADATA says {said[0]} {said[1]}")
+        _raise_invalid(path, f"it can't be read: {error}")
+    if in_metadata != (name, version):
+        _raise_invalid(path, f"its METADATA says {in_metadata[0]} {in_metadata[1]}")
     return UploadedWheel(name=name, version=str(version), file_name=file_name, digest=digest)
 
 
-def _metadata(path: str) -> tuple[str, Version]:
-    """Name and version in ``*.dist-info/METADATA``."""
+def _read_metadata(path: str) -> tuple[str, Version]:
+    """Return name and version from ``*.dist-info/METADATA``."""
     with zipfile.ZipFile(path) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
         found = [name for name in entries if name.count("/") == 1 and name.endswith(".dist-info/METADATA")]
         if len(found) != 1 or found[0].replace("METADATA", "WHEEL") not in entries:
-            _refuse(path, "it has not one .dist-info folder with METADATA and WHEEL")
+            _raise_invalid(path, "it has not one .dist-info folder with METADATA and WHEEL")
         if entries[found[0]].file_size > _METADATA_LIMIT:
-            _refuse(path, "its METADATA is too large")
+            _raise_invalid(path, "its METADATA is too large")
         headers = HeaderParser().parsestr(archive.read(found[0]).decode())
     try:
         return canonicalize_name(headers.get("Name", "")), Version(headers.get("Version", ""))
     except InvalidVersion:
-        _refuse(path, "its METADATA has no version")
+        _raise_invalid(path, "its METADATA has no version")
 
 
-def _refuse(path: str, why: str) -> NoReturn:
-    raise WheelInvalidError(f"{path} is no wheel: {why}", hint="`python -m build --wheel` makes one of a project.")
+def _raise_invalid(path: str, reason: str) -> NoReturn:
+    raise WheelInvalidError(f"{path} is no wheel: {reason}", hint="`python -m build --wheel` makes one of a project.")

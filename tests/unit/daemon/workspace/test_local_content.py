@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from roost.daemon.workspace.local_content import LocalChangedError, keep, keep_wheel
+from roost.daemon.workspace.local_content import LocalChangedError, store_local_content, store_wheel
 from roost.model.definition import Base, Definition, Pip, PipItem
 from roost.model.errors import InvalidDefinitionError
 from roost.model.readers.source import MissingFileError
@@ -49,29 +49,29 @@ def changed(item: PipItem) -> PipItem:
 
 async def test_what_changed_since_it_was_read_is_not_kept(layout: Layout, wheel: PipItem) -> None:
     with pytest.raises(LocalChangedError) as caught:
-        await keep(layout, of(changed(wheel)))
+        await store_local_content(layout, of(changed(wheel)))
     assert wheel.path is not None
     assert wheel.path in caught.value.message
     assert kept_names(layout) == []
 
 
 async def test_what_changed_after_it_was_kept_is_not_looked_at(layout: Layout, wheel: PipItem) -> None:
-    kept = await keep(layout, of(wheel))
-    assert await keep(layout, of(changed(wheel))) == kept
+    kept = await store_local_content(layout, of(wheel))
+    assert await store_local_content(layout, of(changed(wheel))) == kept
     assert kept_names(layout) == [NAME]
 
 
 async def test_what_is_gone_is_named(layout: Layout, wheel: PipItem) -> None:
     os.unlink(wheel.path or "")
     with pytest.raises(MissingFileError, match=NAME):
-        await keep(layout, of(wheel))
+        await store_local_content(layout, of(wheel))
 
 
 @pytest.mark.parametrize("digest", ["sha256:../../../etc", "sha256:", "md5:" + "0" * 32, "sha256:" + "0" * 63])
 async def test_digests_that_lead_elsewhere(layout: Layout, wheel: PipItem, digest: str) -> None:
     bad = PipItem(kind="wheel", text=NAME, digest=digest, path=wheel.path)
     with pytest.raises(InvalidDefinitionError, match="is no digest"):
-        await keep(layout, of(bad))
+        await store_local_content(layout, of(bad))
     assert kept_names(layout) == []
 
 
@@ -83,14 +83,16 @@ async def test_names_that_lead_elsewhere(
     monkeypatch.chdir(tmp_path / "folder/deep/er")
     source = PipItem(kind="source", text="x", digest="sha256:" + "0" * 64, path=path.format(tmp_path))
     with pytest.raises(InvalidDefinitionError):
-        await keep(layout, of(source))
+        await store_local_content(layout, of(source))
     assert kept_names(layout) == []
 
 
 async def test_one_content_under_two_names_is_kept_under_both(layout: Layout, wheel: PipItem, tmp_path: Path) -> None:
     other = tmp_path / "x-1-1-py3-none-any.whl"
     shutil.copy(wheel.path or "", other)
-    await keep(layout, of(wheel, PipItem(kind="wheel", text=other.name, digest=wheel.digest, path=str(other))))
+    await store_local_content(
+        layout, of(wheel, PipItem(kind="wheel", text=other.name, digest=wheel.digest, path=str(other)))
+    )
     assert kept_names(layout) == sorted([NAME, other.name])
 
 
@@ -100,7 +102,7 @@ async def test_many_at_once_leave_one(layout: Layout, wheel: PipItem, tmp_path: 
     for number in range(50):
         (folder / str(number)).write_text(str(number))
     source = PipItem(kind="source", text="source", digest=LocalFiles().tree_digest(str(folder)), path=str(folder))
-    results = await asyncio.gather(*(keep(layout, of(wheel, source)) for _ in range(8)))
+    results = await asyncio.gather(*(store_local_content(layout, of(wheel, source)) for _ in range(8)))
     assert len({result.pip.requirements for result in results}) == 1
     place = results[0].pip.requirements[1].path or ""
     assert LocalFiles().tree_digest(place) == source.digest
@@ -116,7 +118,7 @@ async def test_modes_times_links_and_read_only_folders_are_kept(layout: Layout, 
     os.utime(context / "sub" / "run", (1, 1))
     (context / "sub").chmod(0o500)
     base = Base(context=LocalFiles().context_digest(str(context)), context_path=str(context))
-    kept = await keep(layout, Definition(base=base))
+    kept = await store_local_content(layout, Definition(base=base))
     assert kept.base is not None
     place = Path(kept.base.context_path or "")
     assert place != context
@@ -134,14 +136,16 @@ async def test_editable_folders_and_remote_things_stay_what_they_are(layout: Lay
         PipItem(kind="requirements", text="https://h/x.txt"),
         PipItem(kind="option", text="--find-links https://h/w"),
     )
-    assert await keep(layout, of(*items)) == of(*items)
+    assert await store_local_content(layout, of(*items)) == of(*items)
 
 
 async def test_a_path_that_ends_in_dots_is_kept_under_its_folders_name(layout: Layout, tmp_path: Path) -> None:
     (tmp_path / "source" / "inner").mkdir(parents=True)
     (tmp_path / "source" / "file").write_text("x")
     digest = LocalFiles().tree_digest(str(tmp_path / "source"))
-    kept = await keep(layout, of(PipItem(kind="source", text="x", digest=digest, path=f"{tmp_path}/source/inner/..")))
+    kept = await store_local_content(
+        layout, of(PipItem(kind="source", text="x", digest=digest, path=f"{tmp_path}/source/inner/.."))
+    )
     place = kept.pip.requirements[0].path or ""
     assert LocalFiles().tree_digest(place) == digest
     assert place == f"{layout.snapshots}/{digest.removeprefix('sha256:')}/source"
@@ -149,4 +153,4 @@ async def test_a_path_that_ends_in_dots_is_kept_under_its_folders_name(layout: L
 
 async def test_a_wheel_that_changed_while_it_was_given(layout: Layout, wheel: PipItem) -> None:
     with pytest.raises(LocalChangedError):
-        await keep_wheel(layout, changed(wheel).path or "", wheel.digest or "")
+        await store_wheel(layout, changed(wheel).path or "", wheel.digest or "")
