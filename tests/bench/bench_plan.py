@@ -28,7 +28,7 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.planning.planner import Planner
 from roost.model.locks.lock import CondaPython, Lock
 from roost.model.records import FileStamp, NewGeneration
-from roost.store.artifacts.publish import Filled
+from roost.store.artifacts.publish import FillResult
 from roost.store.disk.layout import Layout
 from roost.store.store import Store
 from roost.wire.plans import EnvironmentSelector
@@ -71,7 +71,7 @@ async def plans(store, number, path):
     async def fill(prefix):
         python = os.path.join(prefix, "python")
         await asyncio.to_thread(shutil.copy, sys.executable, python)
-        return Filled(stamps=(FileStamp(path=python, identity=stamp(python)),) * 5)
+        return FillResult(stamps=(FileStamp(path=python, identity=stamp(python)),) * 5)
 
     await store.artifacts.publish_prefix(lock=lock, generation=new, build_id="b", fill=fill)
     seconds = []

@@ -15,7 +15,7 @@ from roost.model.definition import Definition, Pip, PipItem
 from roost.model.errors import StoreFullError
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, digest_lock
 from roost.model.records import BuildRecord, NewGeneration
-from roost.store.artifacts.publish import Filled
+from roost.store.artifacts.publish import FillResult
 from roost.store.disk.layout import Layout
 from roost.store.disk.root import RootReadOnlyError
 from roost.store.sources.files import LocalFiles
@@ -66,7 +66,7 @@ def write_for_ever(stream):
 async def fill(path):
     with open(f"{path}/file", "wb") as stream:
         stream.write(b"x" * 100_000)
-    return Filled()
+    return FillResult()
 
 
 async def overfill(path):

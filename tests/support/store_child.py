@@ -16,7 +16,7 @@ import traceback
 from roost.model.errors import BuildError
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, digest_lock
 from roost.model.records import BuildRecord, NewGeneration
-from roost.store.artifacts.publish import Filled
+from roost.store.artifacts.publish import FillResult
 from roost.store.store import Store
 
 FILES = 20
@@ -34,7 +34,7 @@ async def fill(path):
     for number in range(FILES):
         with open(f"{path}/{number}", "w") as stream:
             stream.write("content\n" * 100)
-    return Filled()
+    return FillResult()
 
 
 async def publish(store, name="a"):

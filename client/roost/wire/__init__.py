@@ -1,0 +1,13 @@
+"""The types of the protocol between client and daemon: HTTP/1.1 with JSON over a Unix socket.
+
+Described once, for the daemon and for the slow paths of the client; the hot path (``roost exec`` of a known
+environment) imports none of these modules. Streams are NDJSON, one ``Message`` per line. Times are RFC 3339 UTC, sizes
+are bytes, digests are ``sha256:`` and 64 hex digits. The names of fields are the protocol: they never change.
+
+Read ``protocol`` first, then ``plans`` (the ``EnvironmentSelector`` of most requests), then ``environments``,
+``builds``, ``runs``, ``compare`` and ``exchange``, which are independent subjects.
+
+May import nothing else of roost.
+
+Doors: builds, compare, environments, exchange, plans, protocol, runs.
+"""

@@ -1,8 +1,4 @@
-"""What goes over the socket: HTTP/1.1 with JSON, described once, for the daemon and for the client's slow paths.
-
-The hot path (``roost exec`` of a known environment) does not import this module. Streams are NDJSON, one ``Message``
-a line. Times are RFC 3339 UTC, sizes bytes, digests ``sha256:`` and 64 hex digits.
-"""
+"""Builds: their request, their result, and the lines of their stream."""
 
 from __future__ import annotations
 
@@ -15,17 +11,22 @@ from roost.wire.protocol import ErrorBody, WarningView
 
 
 class BuildRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Make an environment ready on a target. ``rebuild``: solve again, for a new generation."""
+
     what: EnvironmentSelector
     target: str = "auto"
     rebuild: bool = False
     as_of: str | None = None
-    """RFC 3339 date or time; implies a new generation."""
+    """RFC 3339 date or time: use only packages published until then; implies a new generation."""
     detach: bool = False
+    """Answer as soon as the build has an id; it goes on without the client."""
     push: bool = False
-    """An image for the workspace's registry, whether or not there is an engine."""
+    """Build an image for the workspace's registry, whether or not there is an engine."""
 
 
 class BuildResult(msgspec.Struct, kw_only=True):
+    """Result of a build. ``id`` is null if nothing had to be built."""
+
     id: str | None
     state: Literal["succeeded", "failed", "cancelled", "joined", "not-needed"]
     definition_digest: str
@@ -35,11 +36,11 @@ class BuildResult(msgspec.Struct, kw_only=True):
     seconds: float
     reasons: list[Reason] = []
     moved: list[str] = []
-    """Of a build that was asked for anew: ``NAME:VERSION`` of each environment that is on the new generation now."""
+    """``NAME:VERSION`` of each environment that a rebuild moved to a new generation."""
 
 
 class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One line of a build's stream. ``event`` tells which fields are there; the last is ``result`` or ``error``."""
+    """One line of a build's stream. ``event`` determines the fields; the last line is ``result`` or ``error``."""
 
     event: Literal["build", "plan", "step", "progress", "log", "heartbeat", "result", "error"]
     id: str | None = None

@@ -1,7 +1,4 @@
-"""What goes over the socket for comparing and for going back: diffs, what a fresh solve would change, rollbacks.
-
-As ``roost.wire.plans``, whose types it is made of.
-"""
+"""Comparison and rollback: diffs, changes that a fresh solve would make, return to an earlier generation."""
 
 from __future__ import annotations
 
@@ -15,29 +12,32 @@ from roost.wire.plans import Difference, EnvironmentSelector, Reason
 from roost.wire.protocol import WarningView
 
 Side = str | EnvironmentSelector
-"""A text as people write it (``NAME[:VERSION|@LABEL]``, a path, the id of a run), or a ``EnvironmentSelector``."""
+"""A text as users write it (``NAME[:VERSION|@LABEL]``, a path, the id of a run), or an ``EnvironmentSelector``."""
 PackageChangeKind = Literal["added", "removed", "up", "down", "rebuilt"]
 
 
 class DiffRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Two sides. Without ``before``: what ``after`` came from (a version: the one before it; a file: the latest version
-    of its environment). A run alone, as ``after``, is compared with its environment as it is now. Without both: the
-    nearest environment file, as ``after``."""
+    """Compare two sides.
+
+    Without ``before``, ``after`` is compared with its origin: a version with the previous one, a file with the latest
+    version of its environment. A run alone, as ``after``, is compared with its environment as it is now. Without both
+    sides, ``after`` is the nearest environment file.
+    """
 
     cwd: str
     """Absolute working folder of the client."""
     before: Side | None = None
     after: Side | None = None
     platform: str | None = None
-    """Of the locks; ``None``: this machine's, or the one that there is."""
+    """Platform of the locks; ``None``: this machine's, or the only one with a lock."""
 
 
 class SideView(msgspec.Struct, kw_only=True):
-    """What a side turned out to be."""
+    """A side of a comparison, resolved."""
 
     kind: Literal["version", "file", "run", "document"]
     title: str
-    """For people: ``train:2``, ``./environment.yml``, ``run r20260102-…``."""
+    """Text for users: ``train:2``, ``./environment.yml``, ``run r20260102-…``."""
     definition_digest: str
     settings_digest: str
     name: str | None = None
@@ -45,11 +45,11 @@ class SideView(msgspec.Struct, kw_only=True):
     path: str | None = None
     run: str | None = None
     platform: str | None = None
-    """Of its lock."""
+    """Platform of the lock."""
     generation: int | None = None
     lock_digest: str | None = None
     lock_missing: str | None = None
-    """Why it has no lock to compare."""
+    """Why there is no lock to compare."""
 
 
 class PackageState(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -60,13 +60,13 @@ class PackageState(msgspec.Struct, kw_only=True, omit_defaults=True):
     file_name: str = ""
     sha256: str = ""
     size: int | None = None
-    """Bytes to fetch, where that is known."""
+    """Bytes to download, if known."""
     place: str | None = None
-    """Of an editable install: the folder."""
+    """Folder of an editable install."""
 
 
 class PackageChangeView(msgspec.Struct, kw_only=True):
-    """A package that differs; ``rebuilt``: the same version, made of something else."""
+    """A package that differs; ``rebuilt``: the same version from another file."""
 
     kind: Literal["conda", "pip"]
     name: str
@@ -76,20 +76,20 @@ class PackageChangeView(msgspec.Struct, kw_only=True):
 
 
 class LockDiff(msgspec.Struct, kw_only=True):
-    """What differs between two locks."""
+    """Differences between two locks."""
 
     platform: str
     packages: list[PackageChangeView]
     unchanged: int
-    """How many packages are the same."""
+    """Number of packages that are the same."""
     bytes: int | None
-    """To fetch, for one who has the first and wants the second; ``None``: not all sizes are known."""
+    """Bytes to download for a machine that has the first lock's packages; ``None``: not all sizes are known."""
     provider: Difference | None = None
-    """Who provides Python: ``conda``, or version and path of this machine's."""
+    """Change of the provider of Python: ``conda``, or version and path of a Python of this machine."""
 
 
 class DiffResponse(msgspec.Struct, kw_only=True):
-    """``lock`` is ``None`` where a side has none (its ``lock_missing`` says why)."""
+    """``lock`` is ``None`` if a side has no lock; its ``lock_missing`` has the reason."""
 
     before: SideView
     after: SideView
@@ -101,55 +101,55 @@ class DiffResponse(msgspec.Struct, kw_only=True):
 
 
 class OutdatedRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What would a fresh solve of ``what`` change? Nothing is built and nothing is kept."""
+    """Find out what a fresh solve would change. Nothing is built and nothing is stored."""
 
     what: EnvironmentSelector
     target: str = "auto"
 
 
 class OutdatedView(msgspec.Struct, kw_only=True):
-    """The current generation against what a solve of now would choose."""
+    """The current generation, compared with a solve of now."""
 
     definition_digest: str
     platform: str
     generation: int
     lock_digest: str
-    """Of the current generation."""
+    """Digest of the current generation's lock."""
     solved_digest: str
-    """Of the lock that was solved for, and is kept nowhere."""
+    """Digest of the lock of the fresh solve, which is not stored."""
     outdated: bool
     lock: LockDiff
     environments: list[str]
-    """``NAME:VERSION`` of each that a rebuild would move."""
+    """``NAME:VERSION`` of each environment that a rebuild would move."""
     reasons: list[Reason] = []
-    """What registries have for it: another machine's lock (``lock-elsewhere``), or ``registry-unknown``."""
+    """Locks in registries: another machine's lock (``lock-elsewhere``), or ``registry-unknown``."""
 
 
 class OutdatedMessage(Message, kw_only=True, omit_defaults=True):
-    """One line of the stream; the last has ``outdated`` (event ``result``) or ``error``."""
+    """One line of the stream; the last line has ``outdated`` (event ``result``) or ``error``."""
 
     outdated: OutdatedView | None = None
 
 
 class RollbackRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Make another generation of ``what`` the current one: number ``to``, or the one before the current one."""
+    """Make another generation the current one: number ``to``, or the one before the current one."""
 
     what: EnvironmentSelector
     to: int | None = None
     platform: str | None = None
-    """Which generations, where there are several platforms; ``linux-64+host`` for those of this machine alone."""
+    """Platform of the generations, if there are several; ``linux-64+host`` for those that are for this machine only."""
 
 
 class RollbackResponse(msgspec.Struct, kw_only=True):
-    """What was current and what is now."""
+    """The generation that was current, and the one that is now."""
 
     definition_digest: str
     platform: str
     before: GenerationView
     after: GenerationView
     environments: list[str]
-    """``NAME:VERSION`` of each that moved: all that have this definition."""
+    """``NAME:VERSION`` of each environment that moved: all versions with this definition."""
     ready: bool | None
-    """Whether the prefix of the new one is here; else it is built from its lock when it is used. ``None``: it is one of
-    images, which engines have."""
+    """Whether the prefix of the new generation exists; otherwise it is built from its lock when it is used. ``None``:
+    the generation is of images, which engines hold."""
     lock: LockDiff | None

@@ -1,8 +1,4 @@
-"""What goes over the socket: HTTP/1.1 with JSON, described once, for the daemon and for the client's slow paths.
-
-The hot path (``roost exec`` of a known environment) does not import this module. Streams are NDJSON, one ``Message``
-a line. Times are RFC 3339 UTC, sizes bytes, digests ``sha256:`` and 64 hex digits.
-"""
+"""Registered environments: versions, labels, generations, archiving."""
 
 from __future__ import annotations
 
@@ -24,18 +20,18 @@ class ChangeView(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class RegisterRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Make ``what`` the next version of an environment."""
+    """Register ``what`` as the next version of an environment."""
 
     what: EnvironmentSelector
     name: str | None = None
-    """``None``: as the file says, or as its folder is called."""
+    """``None``: the name in the file, or the name of its folder."""
     labels: list[str] = []
     origin: str | None = None
-    """``NAME:VERSION`` that it was made from."""
+    """``NAME:VERSION`` that it was cloned or edited from."""
 
 
 class GenerationView(msgspec.Struct, kw_only=True):
-    """One result of a definition on one platform; ``as_of`` and ``created`` are moments (RFC 3339)."""
+    """One lock of a definition on one platform; ``as_of`` and ``created`` are times (RFC 3339)."""
 
     number: int
     lock_digest: str
@@ -45,11 +41,11 @@ class GenerationView(msgspec.Struct, kw_only=True):
     as_of: str | None = None
     base_digest: str | None = None
     host: bool = False
-    """It is on a Python of this machine, or has a folder of it, and stays here."""
+    """It uses a Python or a folder of this machine, and can't be used on another one."""
 
 
 class EnvironmentView(msgspec.Struct, kw_only=True):
-    """One version of an environment, whole."""
+    """One version of an environment, with its definition and settings."""
 
     name: str
     version: int
@@ -64,14 +60,14 @@ class EnvironmentView(msgspec.Struct, kw_only=True):
     archived: bool
     generations: list[GenerationView]
     origin: str | None = None
-    """``NAME:VERSION`` that it was cloned or edited from, where it was imported from, or of a curated one the registry
-    that it is from, or ``roost``."""
+    """``NAME:VERSION`` that it was cloned or edited from, the path that it was imported from, or for a curated
+    environment its registry, or ``roost``."""
     differences: list[Difference] | None = None
-    """From the version that ``origin`` names, in definition and settings; ``None`` where it names none."""
+    """Differences in definition and settings from the version that ``origin`` names; ``None`` if it names none."""
 
 
 class RegisterResponse(msgspec.Struct, kw_only=True):
-    """``created`` is false where the same definition and settings are a version of that name already."""
+    """``created`` is false if a version of that name already has the same definition and settings."""
 
     environment: EnvironmentView
     created: bool
@@ -90,46 +86,46 @@ class EnvironmentSummary(msgspec.Struct, kw_only=True):
     created: str
     archived: bool
     versions: int | None = None
-    """How many versions its environment has, in a list of environments."""
+    """Number of versions of its environment, in a list of environments."""
     origin: str | None = None
-    """As of ``EnvironmentView``."""
+    """As in ``EnvironmentView``."""
     changes: list[Difference] | None = None
-    """In a list of versions: what it changed in the one before it; ``None`` for the first."""
+    """In a list of versions: differences from the previous version; ``None`` for the first."""
 
 
 class EnvironmentsResponse(msgspec.Struct, kw_only=True):
-    """By name, each with its latest version."""
+    """Environments by name, each with its latest version."""
 
     environments: list[EnvironmentSummary]
     next: str | None = None
-    """Ask for those ``after`` this name; ``None``: there are no more."""
+    """Request the next page with ``after`` set to this name; ``None``: this is the last page."""
 
 
 class VersionsResponse(msgspec.Struct, kw_only=True):
-    """The newest first."""
+    """Versions, the newest first."""
 
     versions: list[EnvironmentSummary]
     next: int | None = None
-    """Ask for those ``before`` this version; ``None``: there are no more."""
+    """Request the next page with ``before`` set to this version; ``None``: this is the last page."""
 
 
 VersionNumber = Annotated[int, msgspec.Meta(ge=1, lt=10**18)]
 
 
 class LabelRequest(msgspec.Struct, kw_only=True):
-    """The version that the label goes to, wherever it is now."""
+    """Set a label on a version, or move it there from another version."""
 
     version: VersionNumber
 
 
 class LabelsRequest(LabelRequest, kw_only=True):
-    """As ``LabelRequest``, for several at once."""
+    """As ``LabelRequest``, for several labels at once."""
 
     labels: list[str]
 
 
 class ArchiveRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What to hide, or to bring back."""
+    """Archive or restore an environment, or one version."""
 
     version: VersionNumber | None = None
     """``None``: the whole environment."""

@@ -1,4 +1,4 @@
-"""What goes over the wire to import and export environments."""
+"""Import of environments from files and conda environments, and export to other tools' formats."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ExportFormat = Literal[
 
 
 class ImportRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Register what ``path`` holds, or the conda environment that ``prefix`` names."""
+    """Register the definition in ``path``, or the conda environment that ``prefix`` names."""
 
     cwd: str
     """Absolute working folder of the client."""
@@ -25,36 +25,36 @@ class ImportRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     prefix: str | None = None
     """A conda environment of this machine, by path (with a ``/``) or by name."""
     exact: bool = False
-    """Of ``prefix``: every package by version and build, and not what was asked for."""
+    """For ``prefix``: every package by version and build, instead of the requested specs."""
     name: str | None = None
-    """``None``: as the file says, or as it or its folder is called."""
+    """``None``: the name in the file, or the name of the file or its folder."""
     labels: list[str] = []
     environ: dict[str, str] = {}
-    """The client's variables that say where conda's environments are, and values for ``${VAR}`` in the definition."""
+    """The client's variables from which conda environments are located, and values for ``${VAR}`` in the definition."""
 
 
 class ImportResponse(msgspec.Struct, kw_only=True):
-    """``created`` is false where the same definition and settings are a version of that name already."""
+    """``created`` is false if a version of that name already has the same definition and settings."""
 
     environment: EnvironmentView
     created: bool
     source: str
-    """What was read: a path."""
+    """Path of the file or environment that was read."""
     format: str
     warnings: list[WarningView] = []
 
 
 class ExportRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Write ``what`` in another tool's format."""
+    """Return ``what`` in another tool's format."""
 
     what: EnvironmentSelector
     format: ExportFormat
     platform: str | None = None
-    """Of formats that are made of a lock; ``None``: this machine's."""
+    """Platform, for formats made from a lock; ``None``: this machine's."""
 
 
 class CopyView(msgspec.Struct, kw_only=True):
-    """A file or folder that goes along as it is."""
+    """A file or folder that the export contains unchanged."""
 
     path: str
     """Absolute, on this machine."""
@@ -62,19 +62,19 @@ class CopyView(msgspec.Struct, kw_only=True):
     """``sha256:`` of a file's content."""
     folder: bool
     names: list[str] = []
-    """Of a folder, what goes along: files, links and folders, relative to it; what counts in no digest stays behind."""
+    """Files, links and folders of a folder to copy, relative to it: those that its digest covers."""
 
 
 class ExportResponse(msgspec.Struct, kw_only=True):
-    """Nothing is written yet: that is for who asked."""
+    """Content of the export. The daemon writes no file: the client does."""
 
     files: dict[str, str]
-    """Relative path to text. The first is the one to name when importing it."""
+    """Relative path to text. The first path is the one to import."""
     copies: dict[str, CopyView]
     folder: bool
-    """Whether the format is a folder always."""
+    """Whether the format always is a folder."""
     absent: list[str] = []
-    """Parts that the format may have and this export has not: left by an older one, they would be read with it."""
+    """Parts that the format may have and this export lacks. Left by an older export, they would be read with it."""
     definition_digest: str
     lock_digest: str | None = None
     source: str | None = None

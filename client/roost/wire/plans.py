@@ -1,8 +1,4 @@
-"""What goes over the socket: HTTP/1.1 with JSON, described once, for the daemon and for the client's slow paths.
-
-The hot path (``roost exec`` of a known environment) does not import this module. Streams are NDJSON, one ``Message``
-a line. Times are RFC 3339 UTC, sizes bytes, digests ``sha256:`` and 64 hex digits.
-"""
+"""Selection of an environment, and plans: what a target would do to make it ready."""
 
 from __future__ import annotations
 
@@ -14,69 +10,89 @@ from roost.wire.protocol import WarningView
 
 
 class EnvironmentSelector(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """WHAT to run in. At most one of ``file``, ``environment``, ``image`` and ``document``; none: search upwards from
-    ``cwd``."""
+    """Selection of the environment to run in.
+
+    At most one of ``file``, ``environment``, ``image`` and ``document``; with none of them, the nearest environment
+    file in ``cwd`` or above it is used.
+    """
 
     cwd: str
     """Absolute working folder of the client."""
     file: str | None = None
     """``-f``: absolute, or relative to ``cwd``."""
     text: str | None = None
-    """The definition's text, where it is not what ``file`` holds on disk (an editor's buffer, standard input)."""
+    """The definition's text, if it is not the content of ``file`` on disk (an editor's buffer, standard input)."""
     environment: str | None = None
     """``-e``: ``NAME``, ``NAME:VERSION`` or ``NAME@LABEL``."""
     image: str | None = None
+    """``--image``: the reference of a container image that has its own Python."""
     run: str | None = None
-    """A run's id: what it used. To build just that, ``lock`` and ``generation`` are the run's own."""
+    """A run's id: the environment that it used. To build exactly that, send its ``lock`` and ``generation`` too."""
     document: dict[str, object] | None = None
-    """A definition in the shape of ``roost.toml``, in the place of a file; local things lie relative to ``cwd``."""
+    """A definition in the shape of ``roost.toml``, in place of a file; local paths are relative to ``cwd``."""
     command: list[str] = []
     """The command that will run, for a script that carries PEP 723 metadata."""
     generation: int | None = None
+    """Number of a generation, in place of the current one."""
     lock: str | None = None
+    """Digest of a lock."""
     generation_of: str | None = None
-    """A run's id: in the very generation that it recorded, where plans, builds and runs of ``environment`` are for the
-    same platform; on another, which counts its own generations, in the current one."""
+    """A run's id: plans, builds and runs of ``environment`` use the generation that the run recorded, if they are for
+    the same platform; on another platform, which numbers its own generations, the current one."""
     ignore_image: bool = False
     environ: dict[str, str] = {}
-    """Values for ``${VAR}`` in the definition; never kept. Asked for by an error of code ``variable-missing`` whose
+    """Values for ``${VAR}`` in the definition; never stored. An error of code ``variable-missing`` requests them: its
     ``fields["variables"]`` lists the names."""
 
 
 class PlanRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Plan for each target, without building. ``solve``: solve for the sizes if there is no lock yet."""
+
     what: EnvironmentSelector
     targets: list[str] = msgspec.field(default_factory=lambda: ["auto"])
     solve: bool = False
 
 
 class DigestRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Return the definition's digest and its canonical form."""
+
     what: EnvironmentSelector
 
 
 class LockRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Return the lock of a definition on a platform, in another tool's format."""
+
     what: EnvironmentSelector
     platform: str | None = None
     format: Literal["conda-lock", "pixi", "explicit"] = "conda-lock"
 
 
 class Reason(msgspec.Struct, kw_only=True):
+    """Why a plan has its action."""
+
     code: str
     message: str
 
 
 class Step(msgspec.Struct, kw_only=True):
+    """A step of a plan, with estimates if there were earlier executions."""
+
     kind: str
     seconds: float | None = None
     bytes: int | None = None
 
 
 class Difference(msgspec.Struct, kw_only=True):
+    """A field with different values in two definitions or settings."""
+
     field: str
     before: object = None
     after: object = None
 
 
 class Nearest(msgspec.Struct, kw_only=True):
+    """The most similar definition that is known, with its differences."""
+
     definition_digest: str
     differences: list[Difference]
     name: str | None = None
@@ -87,6 +103,8 @@ Action = Literal["use-interpreter", "reuse-prefix", "reuse-image", "pull-image",
 
 
 class ArtifactView(msgspec.Struct, kw_only=True):
+    """A prefix or an image."""
+
     kind: Literal["prefix", "image"]
     id: str
     path: str | None = None
@@ -97,6 +115,8 @@ class ArtifactView(msgspec.Struct, kw_only=True):
 
 
 class PlanView(msgspec.Struct, kw_only=True):
+    """What one target would do, and why."""
+
     target: str
     platform: str
     action: Action
@@ -107,7 +127,7 @@ class PlanView(msgspec.Struct, kw_only=True):
 
 
 class SourceView(msgspec.Struct, kw_only=True):
-    """Which definition was chosen."""
+    """The source of the definition that was chosen."""
 
     path: str | None
     format: str
@@ -115,6 +135,8 @@ class SourceView(msgspec.Struct, kw_only=True):
 
 
 class PlanResponse(msgspec.Struct, kw_only=True):
+    """Plans, in the order of the requested targets."""
+
     definition_digest: str
     lock_digest: str | None
     plans: list[PlanView]

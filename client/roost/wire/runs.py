@@ -1,8 +1,4 @@
-"""What goes over the socket: HTTP/1.1 with JSON, described once, for the daemon and for the client's slow paths.
-
-The hot path (``roost exec`` of a known environment) does not import this module. Streams are NDJSON, one ``Message``
-a line. Times are RFC 3339 UTC, sizes bytes, digests ``sha256:`` and 64 hex digits.
-"""
+"""Runs: starting a command in a prefix or a container, its state, and the frames of an attached container."""
 
 from __future__ import annotations
 
@@ -17,6 +13,8 @@ from roost.wire.protocol import ErrorBody, WarningView
 
 
 class ExecRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Request the launch of an environment, without recording a run."""
+
     what: EnvironmentSelector
     target: str = "local"
 
@@ -30,7 +28,10 @@ class Terminal(msgspec.Struct, kw_only=True):
 
 
 class Frame(IntEnum):
-    """Kinds of the frames of ``POST /v1/runs/{id}/attach``: one byte of kind, three zeros, four of length, data."""
+    """Kinds of the frames of ``POST /v1/runs/{id}/attach``.
+
+    A frame is one byte with its kind, three zero bytes, four bytes with the length, and the data.
+    """
 
     STDIN = 0
     STDOUT = 1
@@ -39,7 +40,7 @@ class Frame(IntEnum):
     RESIZE = 17
     """``ROWS COLUMNS``."""
     SIGNAL = 18
-    """``SIGTERM`` and the like."""
+    """Name of a signal, such as ``SIGTERM``."""
     EXIT = 19
     """The command's exit status; the last frame."""
     ERROR = 20
@@ -49,31 +50,33 @@ class Frame(IntEnum):
 
 
 class ContainerOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How the container of one run starts, over what its environment says; what is not said is as it says."""
+    """Options of the container of one run. Each overrides that of the environment; a missing one leaves it."""
 
     shm_size: str | None = None
-    """Such as ``2g``."""
+    """Size of ``/dev/shm``, such as ``2g``."""
     arguments: tuple[str, ...] = ()
 
 
 class RunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Record a run and start it, or let the client start it."""
+
     what: EnvironmentSelector
     command: list[str]
     target: str = "auto"
     variables: dict[str, str] = {}
     secrets: dict[str, str] = {}
-    """Name to value; the value is handed to the process of a detached run or to the container, and kept nowhere."""
+    """Name to value. A value is passed to the process of a detached run or to the container, and not stored."""
     experiment: str | None = None
     detach: bool = False
     environ_of_client: dict[str, str] = {}
-    """The client's own variables, for a detached run only; never kept."""
+    """The client's own variables, for a detached run only; never stored."""
     terminal: Terminal | None = None
-    """Of a client that runs at one, for a container; ``None``: output and errors stay apart."""
+    """The client's terminal, for a container; ``None``: standard output and standard error stay separate."""
     container: ContainerOptions = ContainerOptions()
 
 
 class RunUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What the supervisor of a run tells: that it started, or how it ended."""
+    """Report of a run's supervisor: the command has started, or how it ended."""
 
     state: Literal["running", "succeeded", "failed", "cancelled"]
     pid: int | None = None
@@ -81,11 +84,11 @@ class RunUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Launch(msgspec.Struct, kw_only=True):
-    """All that is needed to start a command in a prefix."""
+    """Everything that is needed to start a command in a prefix."""
 
     prefix: str
     lease: str | None
-    """File to hold a shared ``flock`` on; it must still exist once the lock is held, else ask again."""
+    """File to hold a shared ``flock`` on. If it no longer exists once the lock is held, request the launch again."""
     changes: list[ChangeView]
     variables: dict[str, str]
     """The settings' variables; applied after ``changes``, before ``--var``."""
@@ -94,11 +97,11 @@ class Launch(msgspec.Struct, kw_only=True):
     generation: int | None
     artifact: str | None
     python: str | None = None
-    """Absolute path of the interpreter: what ``python`` means in a command."""
+    """Absolute path of the interpreter that ``python`` in a command stands for."""
 
 
 class ExecResponse(msgspec.Struct, kw_only=True):
-    """``launch`` is ``None`` (status 202) where something must be built first: ``POST /v1/builds``, then ask again."""
+    """``launch`` is ``None`` (status 202) if a build must come first: ``POST /v1/builds``, then request it again."""
 
     launch: Launch | None
     source: SourceView
@@ -106,6 +109,8 @@ class ExecResponse(msgspec.Struct, kw_only=True):
 
 
 class RunView(msgspec.Struct, kw_only=True):
+    """A recorded run."""
+
     id: str
     state: Literal["queued", "preparing", "running", "succeeded", "failed", "cancelled", "lost"]
     exit_status: int | None
@@ -124,7 +129,7 @@ class RunView(msgspec.Struct, kw_only=True):
     secrets: list[str] = []
     experiment: str | None = None
     rerun_of: str | None = None
-    """The run that this one repeats."""
+    """Id of the run that this run repeats."""
     detached: bool = False
     created: str = ""
     interpreter: dict[str, object] | None = None
@@ -132,13 +137,13 @@ class RunView(msgspec.Struct, kw_only=True):
 
 
 class RunResponse(msgspec.Struct, kw_only=True):
-    """``launch`` is ``None`` for detached runs (the daemon starts those) and where something must be built first."""
+    """``launch`` is ``None`` for detached runs, which the daemon starts, and if a build must come first."""
 
     run: RunView | None
     launch: Launch | None
     folder: str | None
-    """Where the supervisor locks ``lock`` and writes ``exit``."""
+    """Folder in which the supervisor locks ``lock`` and writes ``exit``."""
     source: SourceView
     warnings: list[WarningView] = []
     attach: bool = False
-    """The run is in a container: ``POST /v1/runs/{id}/attach`` starts it."""
+    """Whether the run is in a container, which ``POST /v1/runs/{id}/attach`` starts."""

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock
-from roost.store.artifacts.publish import Filled
+from roost.store.artifacts.publish import FillResult
 from roost.store.store import Store
 
 
@@ -47,10 +47,10 @@ def lock_of() -> Callable[[str], Lock]:
 def fill() -> Callable[[str], object]:
     """Fills a prefix with one file of a known size."""
 
-    async def write(path: str) -> Filled:
+    async def write(path: str) -> FillResult:
         os.mkdir(os.path.join(path, "bin"))
         with open(os.path.join(path, "bin", "python"), "wb") as stream:
             stream.write(b"x" * 50_000)
-        return Filled()
+        return FillResult()
 
     return write

@@ -11,7 +11,7 @@ from blockbuster import BlockingError, blockbuster_ctx
 
 from roost.model.errors import BuildError
 from roost.model.records import NewGeneration, RunRecord
-from roost.store.artifacts.publish import Filled
+from roost.store.artifacts.publish import FillResult
 from roost.store.disk.file_ops import list_names
 from roost.store.store import Store
 
@@ -19,7 +19,7 @@ from roost.store.store import Store
 async def use(root, lock_of):
     async def fill(path):
         await asyncio.to_thread(shutil.copytree, os.path.dirname(__file__), f"{path}/lib")
-        return Filled()
+        return FillResult()
 
     async def failing(path):
         raise BuildError("x")

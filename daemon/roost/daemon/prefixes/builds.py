@@ -19,7 +19,7 @@ from roost.daemon.prefixes.fill import fill_prefix
 from roost.model.errors import CodedError
 from roost.model.locks.lock import Lock, digest_lock
 from roost.model.records import Artifact, NewGeneration
-from roost.store.artifacts.publish import Filled
+from roost.store.artifacts.publish import FillResult
 from roost.store.store import Store
 from roost.wire.builds import Message
 
@@ -96,7 +96,7 @@ class PrefixBuilds:
         progress = BuildProgress(flight.publish, wanted.environ)
         changed: set[str] = set()
 
-        async def fill(prefix: str) -> Filled:
+        async def fill(prefix: str) -> FillResult:
             lock = substitute(wanted.lock, wanted.environ)
             places = map_masked_urls(wanted.lock, lock)
             try:

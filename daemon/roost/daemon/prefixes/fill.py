@@ -12,7 +12,7 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Progress
 from roost.model.locks.lock import HostPython, Lock
 from roost.model.records import FileStamp
-from roost.store.artifacts.publish import Filled
+from roost.store.artifacts.publish import FillResult
 
 
 async def fill_prefix(
@@ -22,7 +22,7 @@ async def fill_prefix(
     progress: Progress,
     credentials: Mapping[str, str],
     places: Mapping[str, str] | None = None,
-) -> tuple[Filled, list[str]]:
+) -> tuple[FillResult, list[str]]:
     """Link, install and compile everything in ``lock`` under ``prefix``; what activation does is worked out last.
 
     ``places`` are what ``map_masked_urls`` says of the lock. Also returns the names of packages that had been changed
@@ -45,7 +45,7 @@ async def fill_prefix(
     from roost.daemon.engines.conda.activation import compute_activation
 
     changes = await compute_activation(prefix)
-    return Filled(activation=changes, stamps=await asyncio.to_thread(guards_of, prefix, lock)), changed
+    return FillResult(activation=changes, stamps=await asyncio.to_thread(guards_of, prefix, lock)), changed
 
 
 async def _compile(engines: Engines, lock: Lock, prefix: str, python: str, progress: Progress) -> None:

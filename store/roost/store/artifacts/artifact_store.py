@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from roost.model.errors import LookupFailedError
 from roost.model.locks.lock import Lock
 from roost.model.records import Artifact, NewGeneration, UsageRow
 from roost.store.artifacts.deletion import delete_prefix
-from roost.store.artifacts.publish import Filled, publish_prefix
+from roost.store.artifacts.publish import Fill, publish_prefix
 from roost.store.artifacts.usage import list_usage
 from roost.store.disk.layout import Layout
 from roost.store.index.index import Index
@@ -33,7 +31,7 @@ class ArtifactStore:
         lock: Lock,
         generation: NewGeneration | None,
         build_id: str,
-        fill: Callable[[str], Awaitable[Filled]],
+        fill: Fill,
     ) -> Artifact:
         """Return the ready prefix of ``lock``, filled by ``fill(path)`` if there was none. With ``generation``, the
         lock becomes the current generation in the same transaction.

@@ -41,14 +41,15 @@ from roost.store.failpoints import failpoint
 from roost.store.index.index import Index
 
 
-class Filled(msgspec.Struct, frozen=True, kw_only=True):
+class FillResult(msgspec.Struct, frozen=True, kw_only=True):
     """Result of filling a prefix: its activation, and stamps of files that it depends on."""
 
     activation: tuple[VariableChange, ...] = ()
     stamps: tuple[FileStamp, ...] = ()
 
 
-Fill = Callable[[str], Awaitable[Filled]]
+Fill = Callable[[str], Awaitable[FillResult]]
+"""Fills the empty folder at a path with the content of a prefix."""
 
 
 async def publish_prefix(
@@ -108,7 +109,7 @@ def _create_folder(artifact: Artifact) -> None:
 
 
 async def _commit(
-    layout: Layout, index: Index, artifact: Artifact, lock: Lock, generation: NewGeneration | None, filled: Filled
+    layout: Layout, index: Index, artifact: Artifact, lock: Lock, generation: NewGeneration | None, filled: FillResult
 ) -> Artifact:
     try:
         total, shared = await asyncio.to_thread(_make_durable, layout, artifact.path)

@@ -1,0 +1,9 @@
+"""Definitions on this machine's disk: search for environment files, file access for readers, conda environments.
+
+Read ``discover`` (the search from a working folder upwards) and ``files`` (``LocalFiles``, which readers and digests
+use) first; ``conda_environments`` finds conda environments, ``conda_prefixes`` with ``installed_pip`` reads one.
+
+May import ``roost.model`` and its readers.
+
+Doors: conda_environments, conda_prefixes, discover, files.
+"""

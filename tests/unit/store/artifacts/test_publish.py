@@ -12,7 +12,7 @@ import pytest
 from roost.model.errors import BuildError, StoreFullError
 from roost.model.locks.lock import digest_lock
 from roost.model.records import FileStamp, NewGeneration, VariableChange
-from roost.store.artifacts.publish import Filled
+from roost.store.artifacts.publish import FillResult
 from roost.store.failpoints import TRACE
 
 NEW = NewGeneration(definition_digest="sha256:d", platform="linux-64")
@@ -38,7 +38,7 @@ async def test_published_prefix_is_ready_with_lock_and_generation(store, lock_of
 
 
 async def test_what_fill_found_is_kept(store, lock_of):
-    filled = Filled(
+    filled = FillResult(
         activation=(
             VariableChange(name="PATH", action="prepend", value="/x/bin"),
             VariableChange(name="Y", action="unset"),
@@ -72,7 +72,7 @@ async def test_while_it_is_filled_it_is_leased_and_no_plan_has_it(store, lock_of
         seen["leases"] = await store.index.leases.list_active()
         seen["deleted"] = await store.artifacts.delete(seen["artifacts"][0].id)
         seen["content"] = os.listdir(path)
-        return Filled()
+        return FillResult()
 
     artifact = await store.artifacts.publish_prefix(lock=lock, generation=NEW, build_id="b7", fill=fill)
     assert seen["ready"] is None
@@ -266,7 +266,7 @@ async def test_hard_links_count_as_shared(store, lock_of, tmp_path):
         with open(os.path.join(path, "own"), "wb") as stream:
             stream.write(b"x" * 8_192)
         os.link(os.path.join(path, "own"), os.path.join(path, "twice"))
-        return Filled()
+        return FillResult()
 
     artifact = await store.artifacts.publish_prefix(lock=lock_of("a"), generation=None, build_id="b", fill=fill)
     folder = os.stat(artifact.path).st_blocks * 512
