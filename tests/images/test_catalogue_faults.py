@@ -24,8 +24,8 @@ from roost.daemon.curated.catalogue import (
 )
 from roost.daemon.curated.registry import CatalogueBusyError, CatalogueRegistry, Published
 from roost.daemon.engines.engine_set import Engines
-from roost.daemon.engines.registry.engine import Registry
-from roost.daemon.engines.registry.http import RegistryConfig
+from roost.daemon.engines.registry.engine import RegistryClient
+from roost.daemon.engines.registry.values import RegistryConfig
 from roost.model.errors import ServiceUnreachableError
 
 LOOK, WRITE = f"GET /manifests/{TAG}", f"PUT /manifests/{TAG}"
@@ -34,7 +34,7 @@ LOOK, WRITE = f"GET /manifests/{TAG}", f"PUT /manifests/{TAG}"
 @pytest.fixture
 async def catalogues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CatalogueRegistry]:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    client = Registry(RegistryConfig(retries=0, timeout=2.0))
+    client = RegistryClient(RegistryConfig(retries=0, timeout=2.0))
     yield CatalogueRegistry(cast("Engines", OneEngine(client)))
     await client.close()
 

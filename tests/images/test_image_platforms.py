@@ -18,8 +18,8 @@ from tests.support.images.registries import Registries, RegistryProcess, registr
 from tests.support.pip_index import PipIndex
 from tests.support.roost_process import Roost
 
-from roost.daemon.engines.registry.engine import Registry
-from roost.daemon.engines.registry.http import RegistryConfig
+from roost.daemon.engines.registry.engine import RegistryClient
+from roost.daemon.engines.registry.values import RegistryConfig
 from roost.daemon.oci.manifests import OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST, Descriptor, describe
 from roost.daemon.oci.references import parse_reference
 from roost.daemon.oci.target_platforms import can_run
@@ -67,7 +67,7 @@ def arm_layer() -> tuple[bytes, str]:
 @pytest.fixture
 async def arm_base(registries: Registries) -> str:
     """A base image for arm64 in the global registry."""
-    client = Registry(RegistryConfig())
+    client = RegistryClient(RegistryConfig())
     reference = parse_reference(f"{registries.catalogue.host}/far:1")
     layer, diff_id = arm_layer()
     run = {"Env": ["PATH=/usr/bin:/bin"]}

@@ -18,8 +18,8 @@ from tests.support.images.registries import Registries, RegistryProcess
 from tests.support.pip_index import PipIndex, wheel_bytes
 from tests.support.roost_process import Roost
 
-from roost.daemon.engines.registry.engine import Registry
-from roost.daemon.engines.registry.http import RegistryConfig
+from roost.daemon.engines.registry.engine import RegistryClient
+from roost.daemon.engines.registry.values import RegistryConfig
 from roost.daemon.locks.artifact import SharedLock, decode, encode, lock_descriptor, lock_repository, lock_tag
 from roost.daemon.oci.answers import Yes
 from roost.daemon.oci.manifests import OCI_MANIFEST, Manifest, parse_manifest
@@ -259,12 +259,12 @@ def test_a_definition_on_a_python_of_this_machine_is_shared_with_nobody(
 
 @pytest.fixture
 async def client() -> object:
-    made = Registry(RegistryConfig(retries=0))
+    made = RegistryClient(RegistryConfig(retries=0))
     yield made
     await made.close()
 
 
-async def fetch(client: Registry, reference: Reference) -> SharedLock:
+async def fetch(client: RegistryClient, reference: Reference) -> SharedLock:
     found = await client.manifest(reference)
     assert isinstance(found, Yes)
     manifest = parse_manifest(found.value.data)
@@ -272,7 +272,7 @@ async def fetch(client: Registry, reference: Reference) -> SharedLock:
     return decode(await client.read_blob(reference, lock_descriptor(manifest), 1 << 26))
 
 
-async def push(client: Registry, reference: Reference, shared: SharedLock) -> None:
+async def push(client: RegistryClient, reference: Reference, shared: SharedLock) -> None:
     artifact = encode(shared)
     for descriptor, data in artifact.blobs:
         await client.push_blob(reference, data, descriptor)
@@ -301,7 +301,7 @@ def _other_wheel(lock: Lock) -> Lock:
 
 @pytest.mark.parametrize("poison", [_elsewhere, _other_bytes, _other_wheel])
 async def test_a_poisoned_lock_is_refused_and_nothing_of_it_is_used(
-    machine: Machine, registries: Registries, client: Registry, poison: Callable[[Lock], Lock]
+    machine: Machine, registries: Registries, client: RegistryClient, poison: Callable[[Lock], Lock]
 ) -> None:
     text = ENVIRONMENT.replace("  - six\n", "")
     first = machine(team(registries.workspace))

@@ -26,8 +26,8 @@ from roost.daemon.config.source import ConfigSource
 from roost.daemon.curated.catalogue import Catalogue
 from roost.daemon.curated.registry import CatalogueRegistry
 from roost.daemon.engines.engine_set import Engines
-from roost.daemon.engines.registry.engine import Registry
-from roost.daemon.engines.registry.http import RegistryConfig
+from roost.daemon.engines.registry.engine import RegistryClient
+from roost.daemon.engines.registry.values import RegistryConfig
 from roost.daemon.jobs.progress import Progress, Silent
 from roost.daemon.oci.answers import No, Yes
 from roost.daemon.oci.manifests import OCI_MANIFEST, describe
@@ -63,7 +63,7 @@ async def engines(
     host: FaultRegistry, mirror: FaultRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Engines]:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    client = Registry(RegistryConfig(retries=0, timeout=2.0, mirrors={host.host: (mirror.host,)}))
+    client = RegistryClient(RegistryConfig(retries=0, timeout=2.0, mirrors={host.host: (mirror.host,)}))
     yield cast("Engines", OneEngine(client))
     await client.close()
 

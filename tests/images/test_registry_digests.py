@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 from tests.support.images.fault_registry import FaultRegistry, digest
 
-from roost.daemon.engines.registry.engine import FetchedManifest, Registry
+from roost.daemon.engines.registry.engine import RegistryClient
 from roost.daemon.engines.registry.errors import BlobDigestError
-from roost.daemon.engines.registry.http import RegistryConfig
+from roost.daemon.engines.registry.values import FetchedManifest, RegistryConfig
 from roost.daemon.oci.answers import Answer, Unknown, Yes
 from roost.daemon.oci.manifests import OCI_MANIFEST, Descriptor
 from roost.daemon.oci.references import Reference, parse_reference
@@ -28,9 +28,9 @@ def long_digest(data: bytes) -> str:
 
 
 @pytest.fixture
-async def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Registry]:
+async def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RegistryClient]:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    made = Registry(RegistryConfig(retries=0, timeout=1.0))
+    made = RegistryClient(RegistryConfig(retries=0, timeout=1.0))
     yield made
     await made.close()
 
@@ -56,7 +56,7 @@ def refused(answer: Answer[FetchedManifest]) -> bool:
 @pytest.mark.parametrize("named", [digest, long_digest])
 @pytest.mark.parametrize("said", [digest(MANIFEST), long_digest(MANIFEST), "", None])
 async def test_a_manifest_is_what_its_digest_says(
-    server: FaultRegistry, client: Registry, named: Callable[[bytes], str], said: str | None
+    server: FaultRegistry, client: RegistryClient, named: Callable[[bytes], str], said: str | None
 ) -> None:
     sends(server, MANIFEST, said)
     found = await client.manifest(ref(server, named(MANIFEST)))
@@ -68,7 +68,7 @@ async def test_a_manifest_is_what_its_digest_says(
 
 @pytest.mark.parametrize("said", [digest(OTHER), long_digest(OTHER), "sha384:00", "nonsense"])
 async def test_a_registry_that_says_another_digest_than_it_sends_is_not_believed(
-    server: FaultRegistry, client: Registry, said: str
+    server: FaultRegistry, client: RegistryClient, said: str
 ) -> None:
     sends(server, MANIFEST, said)
     for each in (parse_reference(f"{server.host}/x:one"), ref(server, digest(MANIFEST))):
@@ -76,7 +76,7 @@ async def test_a_registry_that_says_another_digest_than_it_sends_is_not_believed
 
 
 async def test_a_manifest_by_tag_has_the_digest_that_its_registry_goes_by(
-    server: FaultRegistry, client: Registry
+    server: FaultRegistry, client: RegistryClient
 ) -> None:
     sends(server, MANIFEST, long_digest(MANIFEST))
     reference = parse_reference(f"{server.host}/x:one")
@@ -88,7 +88,7 @@ async def test_a_manifest_by_tag_has_the_digest_that_its_registry_goes_by(
 
 @pytest.mark.parametrize("named", [digest, long_digest])
 async def test_a_small_blob_is_what_its_digest_says(
-    server: FaultRegistry, client: Registry, named: Callable[[bytes], str]
+    server: FaultRegistry, client: RegistryClient, named: Callable[[bytes], str]
 ) -> None:
     wanted = Descriptor(media_type="x", digest=named(b"content"), size=7)
     reference = parse_reference(f"{server.host}/x:one")

@@ -24,7 +24,7 @@ from tests.support.images.fault_registry import (
 )
 
 from roost.daemon.engines.registry import engine
-from roost.daemon.engines.registry.engine import Registry
+from roost.daemon.engines.registry.engine import RegistryClient
 from roost.daemon.engines.registry.errors import (
     BlobDigestError,
     BlobMissingError,
@@ -34,7 +34,7 @@ from roost.daemon.engines.registry.errors import (
     RepositoryMissingError,
     TagMovedError,
 )
-from roost.daemon.engines.registry.http import RegistryConfig
+from roost.daemon.engines.registry.values import RegistryConfig
 from roost.daemon.oci.answers import No, Unknown, Yes
 from roost.daemon.oci.manifests import OCI_MANIFEST, Descriptor, describe
 from roost.daemon.oci.references import Reference, parse_reference
@@ -51,9 +51,9 @@ async def server() -> AsyncIterator[FaultRegistry]:
 
 
 @pytest.fixture
-async def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Registry]:
+async def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RegistryClient]:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    made = Registry(RegistryConfig(retries=1, timeout=0.5, patience=1.5, chunk=64 * 1024))
+    made = RegistryClient(RegistryConfig(retries=1, timeout=0.5, patience=1.5, chunk=64 * 1024))
     yield made
     await made.close()
 
@@ -111,7 +111,7 @@ async def endless(request: web.Request) -> web.StreamResponse:
     ],
 )
 async def test_what_is_neither_yes_nor_no_is_unknown(
-    server: FaultRegistry, client: Registry, fault: Callable[..., object], code: str
+    server: FaultRegistry, client: RegistryClient, fault: Callable[..., object], code: str
 ) -> None:
     server.faults["GET /manifests/one"] = fault  # type: ignore[assignment]
     answer = await client.manifest(ref(server))
@@ -121,7 +121,7 @@ async def test_what_is_neither_yes_nor_no_is_unknown(
 
 
 async def test_404_is_no_from_a_registry_and_unknown_from_anything_else(
-    server: FaultRegistry, client: Registry
+    server: FaultRegistry, client: RegistryClient
 ) -> None:
     assert await client.manifest(ref(server, "absent")) == No()
     assert await client.has_blob(ref(server), "sha256:" + "1" * 64) == No()
@@ -138,12 +138,12 @@ async def test_404_is_no_from_a_registry_and_unknown_from_anything_else(
 
 
 async def test_a_registry_that_is_gone_behind_its_address_lacks_nothing(
-    server: FaultRegistry, client: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: FaultRegistry, client: RegistryClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What an ingress says whose registry is away."""
     assert isinstance(await client.manifest(ref(server)), Yes)
     blob = describe(b"data", "x")
-    monkeypatch.setattr(engine, "_BELIEVED", 0.0)
+    monkeypatch.setattr(engine, "_TRUST_SECONDS", 0.0)
 
     async def nobody(request: web.Request) -> web.Response:
         return web.Response(status=404, text="<html>default backend - 404</html>", content_type="text/html")
@@ -163,14 +163,16 @@ async def test_a_registry_that_is_gone_behind_its_address_lacks_nothing(
     assert isinstance(away, Unknown)
 
 
-async def test_whether_a_registry_is_there_is_asked_once_for_many(server: FaultRegistry, client: Registry) -> None:
+async def test_whether_a_registry_is_there_is_asked_once_for_many(
+    server: FaultRegistry, client: RegistryClient
+) -> None:
     blobs = [digest(str(number).encode()) for number in range(20)]
     server.faults["HEAD "] = status(404)
     assert await asyncio.gather(*(client.has_blob(ref(server), blob) for blob in blobs)) == [No()] * 20
     assert server.count("GET", "/v2/") == 1
 
 
-async def test_retry_after_is_heeded_in_seconds_and_as_a_date(server: FaultRegistry, client: Registry) -> None:
+async def test_retry_after_is_heeded_in_seconds_and_as_a_date(server: FaultRegistry, client: RegistryClient) -> None:
     server.faults["GET /manifests/one"] = times(1, status(429, Retry_After="1"), server.honest)
     started = time.monotonic()
     assert isinstance(await client.manifest(ref(server)), Yes)
@@ -180,14 +182,14 @@ async def test_retry_after_is_heeded_in_seconds_and_as_a_date(server: FaultRegis
     assert isinstance(await client.manifest(ref(server)), Yes)
 
 
-async def test_a_broken_moment_is_tried_again(server: FaultRegistry, client: Registry) -> None:
+async def test_a_broken_moment_is_tried_again(server: FaultRegistry, client: RegistryClient) -> None:
     for fault in (status(502), cut):
         server.faults["GET /manifests/one"] = times(1, fault, server.honest)
         assert isinstance(await client.manifest(ref(server)), Yes)
 
 
 async def test_a_redirect_to_another_host_gets_no_credentials(
-    server: FaultRegistry, client: Registry, tmp_path: Path
+    server: FaultRegistry, client: RegistryClient, tmp_path: Path
 ) -> None:
     data = os.urandom(1000)
     pair = base64.b64encode(b"somebody:secret").decode()
@@ -213,7 +215,7 @@ async def test_a_redirect_to_another_host_gets_no_credentials(
 
 
 async def test_tokens_are_asked_for_with_the_scope_and_sent_only_to_the_registry(
-    server: FaultRegistry, client: Registry, tmp_path: Path
+    server: FaultRegistry, client: RegistryClient, tmp_path: Path
 ) -> None:
     pair = base64.b64encode(b"somebody:secret").decode()
     (tmp_path / "config.json").write_text(json.dumps({"auths": {server.host: {"auth": pair}}}))
@@ -245,14 +247,14 @@ async def test_tokens_are_asked_for_with_the_scope_and_sent_only_to_the_registry
         assert "secret" not in denied.reason.message
 
 
-async def test_a_token_is_not_fetched_in_the_clear(server: FaultRegistry, client: Registry) -> None:
+async def test_a_token_is_not_fetched_in_the_clear(server: FaultRegistry, client: RegistryClient) -> None:
     server.faults["GET "] = status(401, WWW_Authenticate='Bearer realm="http://tokens.example/",service="x"')
     answer = await client.manifest(ref(server))
     assert isinstance(answer, Unknown)
     assert answer.reason.code == "registry-credentials"
 
 
-async def test_an_identity_token_is_exchanged(server: FaultRegistry, client: Registry, tmp_path: Path) -> None:
+async def test_an_identity_token_is_exchanged(server: FaultRegistry, client: RegistryClient, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"auths": {server.host: {"identitytoken": "long-lived"}}}))
 
     async def token(request: web.Request) -> web.Response:
@@ -271,7 +273,7 @@ async def test_an_identity_token_is_exchanged(server: FaultRegistry, client: Reg
 
 
 async def test_a_truncated_blob_is_gone_on_with_where_it_broke_off(
-    server: FaultRegistry, client: Registry, tmp_path: Path
+    server: FaultRegistry, client: RegistryClient, tmp_path: Path
 ) -> None:
     data = os.urandom(3_000_000)
     server.blobs[digest(data)] = data
@@ -285,7 +287,7 @@ async def test_a_truncated_blob_is_gone_on_with_where_it_broke_off(
 
 
 async def test_a_later_try_goes_on_with_what_an_earlier_one_left(
-    server: FaultRegistry, client: Registry, tmp_path: Path
+    server: FaultRegistry, client: RegistryClient, tmp_path: Path
 ) -> None:
     data = os.urandom(2_000_000)
     server.faults["GET "] = truncated(data, 1_000_000)
@@ -304,7 +306,7 @@ async def test_a_later_try_goes_on_with_what_an_earlier_one_left(
 
 @pytest.mark.parametrize("size", [0, 1, 500, 1001, 5000])
 async def test_other_bytes_than_the_digest_says_are_never_kept(
-    server: FaultRegistry, client: Registry, tmp_path: Path, size: int
+    server: FaultRegistry, client: RegistryClient, tmp_path: Path, size: int
 ) -> None:
     good, sent = os.urandom(1000), os.urandom(size)
     server.blobs[digest(good)] = sent
@@ -314,7 +316,7 @@ async def test_other_bytes_than_the_digest_says_are_never_kept(
 
 
 async def test_a_blob_that_is_not_there_is_missing_and_nothing_else(
-    server: FaultRegistry, client: Registry, tmp_path: Path
+    server: FaultRegistry, client: RegistryClient, tmp_path: Path
 ) -> None:
     with pytest.raises(BlobMissingError):
         await client.fetch_blob(ref(server), describe(b"none", "x"), str(tmp_path / "blob"))
@@ -338,7 +340,7 @@ def _led_to(server: FaultRegistry, origin: str, pair: str) -> Callable[[web.Requ
 
 
 async def test_an_upload_is_led_to_another_host_without_credentials_and_never_in_the_clear(
-    server: FaultRegistry, client: Registry, tmp_path: Path
+    server: FaultRegistry, client: RegistryClient, tmp_path: Path
 ) -> None:
     data = os.urandom(100_000)
     pair = base64.b64encode(b"somebody:secret").decode()
@@ -370,14 +372,14 @@ async def test_an_upload_is_led_to_another_host_without_credentials_and_never_in
     assert isinstance(denied, Unknown)
 
 
-async def test_nothing_is_pushed_over_what_is_not_known(server: FaultRegistry, client: Registry) -> None:
+async def test_nothing_is_pushed_over_what_is_not_known(server: FaultRegistry, client: RegistryClient) -> None:
     server.faults["HEAD "] = status(500)
     with pytest.raises(RegistryError):
         await client.push_blob(ref(server), b"data", describe(b"data", "x"))
     assert server.count("POST") == 0
 
 
-async def test_a_repository_that_must_be_made_first_is_told_so(server: FaultRegistry, client: Registry) -> None:
+async def test_a_repository_that_must_be_made_first_is_told_so(server: FaultRegistry, client: RegistryClient) -> None:
     async def unnamed(request: web.Request) -> web.Response:
         return web.json_response({"errors": [{"code": "NAME_UNKNOWN", "message": "no such repository"}]}, status=404)
 
@@ -404,7 +406,7 @@ async def test_a_repository_that_must_be_made_first_is_told_so(server: FaultRegi
 
 
 async def test_a_tag_that_names_something_else_after_it_was_written_is_told(
-    server: FaultRegistry, client: Registry
+    server: FaultRegistry, client: RegistryClient
 ) -> None:
     async def swallow(request: web.Request) -> web.Response:
         return web.Response(status=201)
@@ -417,7 +419,7 @@ async def test_a_tag_that_names_something_else_after_it_was_written_is_told(
         await client.push_manifest(ref(server, "two"), MANIFEST, OCI_MANIFEST)
 
 
-async def test_a_server_without_tls_or_with_a_strange_certificate_is_not_trusted(client: Registry) -> None:
+async def test_a_server_without_tls_or_with_a_strange_certificate_is_not_trusted(client: RegistryClient) -> None:
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"this is no TLS\r\n")
         writer.close()
@@ -432,7 +434,7 @@ async def test_a_server_without_tls_or_with_a_strange_certificate_is_not_trusted
     assert answer.reason.code in ("registry-tls", "registry-unreachable")
 
 
-async def test_memory_does_not_grow_with_a_blob(server: FaultRegistry, client: Registry, tmp_path: Path) -> None:
+async def test_memory_does_not_grow_with_a_blob(server: FaultRegistry, client: RegistryClient, tmp_path: Path) -> None:
     import tracemalloc
 
     data = os.urandom(1 << 20) * 64

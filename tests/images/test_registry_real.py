@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from tests.support.images.registries import Registries, RegistryProcess, free_port, registry
 
-from roost.daemon.engines.registry.engine import Registry
+from roost.daemon.engines.registry.engine import RegistryClient
 from roost.daemon.engines.registry.errors import BlobDigestError, BlobMissingError, RegistryError
-from roost.daemon.engines.registry.http import RegistryConfig
+from roost.daemon.engines.registry.values import RegistryConfig
 from roost.daemon.oci.answers import No, Unknown, Yes
 from roost.daemon.oci.manifests import OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST, Descriptor, describe
 from roost.daemon.oci.references import Reference, parse_reference
@@ -23,8 +23,8 @@ SECRET = "$2y$04$IME7Jjb31qSvsOR8TPpPbeZ0A6WLN4QPOsn7GGKLHZQn3oVKx/UMq"
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[Registry]:
-    made = Registry(RegistryConfig(chunk=1 << 20, retries=1))
+async def client() -> AsyncIterator[RegistryClient]:
+    made = RegistryClient(RegistryConfig(chunk=1 << 20, retries=1))
     yield made
     await made.close()
 
@@ -46,7 +46,7 @@ def manifest(*layers: Descriptor, config: Descriptor) -> bytes:
     return json.dumps(content).encode()
 
 
-async def test_an_image_goes_there_and_back(client: Registry, registries: Registries, tmp_path: Path) -> None:
+async def test_an_image_goes_there_and_back(client: RegistryClient, registries: Registries, tmp_path: Path) -> None:
     ref = at(registries.workspace, "team/image:one")
     blob = os.urandom(3 << 20 | 17)
     source = tmp_path / "layer"
@@ -70,7 +70,9 @@ async def test_an_image_goes_there_and_back(client: Registry, registries: Regist
     assert not (tmp_path / "fetched.partial").exists()
 
 
-async def test_a_blob_is_mounted_from_another_repository_and_not_sent(client: Registry, registries: Registries) -> None:
+async def test_a_blob_is_mounted_from_another_repository_and_not_sent(
+    client: RegistryClient, registries: Registries
+) -> None:
     blob = os.urandom(100_000)
     layer = describe(blob, OCI_LAYER_GZIP)
     assert await client.push_blob(at(registries.workspace, "base"), blob, layer) == len(blob)
@@ -81,7 +83,7 @@ async def test_a_blob_is_mounted_from_another_repository_and_not_sent(client: Re
     assert await client.push_blob(at(registries.workspace, "team/a"), b"other", other, mount_from="base") == 5
 
 
-async def test_an_index_is_led_to_the_platform_asked_for(client: Registry, registries: Registries) -> None:
+async def test_an_index_is_led_to_the_platform_asked_for(client: RegistryClient, registries: Registries) -> None:
     ref = at(registries.workspace, "multi:latest")
     config = describe(b"{}", "application/vnd.oci.image.config.v1+json")
     await client.push_blob(ref, b"{}", config)
@@ -104,7 +106,7 @@ async def test_an_index_is_led_to_the_platform_asked_for(client: Registry, regis
 
 async def test_mirrors_are_asked_in_place_of_the_host_and_never_written_to(registries: Registries) -> None:
     mirror, dead = registries.catalogue, f"127.0.0.1:{free_port()}"
-    client = Registry(RegistryConfig(mirrors={"example.org": (dead, f"{mirror.host}/copies")}, retries=0))
+    client = RegistryClient(RegistryConfig(mirrors={"example.org": (dead, f"{mirror.host}/copies")}, retries=0))
     try:
         blob = describe(b"{}", "application/json")
         await client.push_blob(at(mirror, "copies/team/a"), b"{}", blob)
@@ -119,7 +121,7 @@ async def test_mirrors_are_asked_in_place_of_the_host_and_never_written_to(regis
 
 
 async def test_a_password_comes_from_docker_s_config_or_helper_each_time(
-    client: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: RegistryClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with registry(users={"somebody": SECRET}) as locked:
         ref, blob = at(locked, "team/a"), describe(b"{}", "x")
@@ -155,7 +157,7 @@ def _helper(folder: Path, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
 
 
 async def test_a_registry_that_is_down_is_unknown_and_its_content_is_there_again_afterwards(
-    client: Registry, registries: Registries
+    client: RegistryClient, registries: Registries
 ) -> None:
     ref, blob = at(registries.workspace, "team/a"), describe(b"content", "x")
     await client.push_blob(ref, b"content", blob)
@@ -169,7 +171,9 @@ async def test_a_registry_that_is_down_is_unknown_and_its_content_is_there_again
     assert await client.has_blob(ref, blob.digest) == Yes(7)
 
 
-async def test_what_has_another_digest_is_not_taken_by_the_registry(client: Registry, registries: Registries) -> None:
+async def test_what_has_another_digest_is_not_taken_by_the_registry(
+    client: RegistryClient, registries: Registries
+) -> None:
     ref = at(registries.workspace, "team/a")
     wrong = Descriptor(media_type="x", digest="sha256:" + "1" * 64, size=4)
     with pytest.raises(BlobDigestError):
@@ -179,7 +183,7 @@ async def test_what_has_another_digest_is_not_taken_by_the_registry(client: Regi
     assert await client.has_blob(ref, wrong.digest) == No()
 
 
-async def test_a_probe_tells_what_may_be_done(client: Registry, registries: Registries) -> None:
+async def test_a_probe_tells_what_may_be_done(client: RegistryClient, registries: Registries) -> None:
     probe = await client.probe(at(registries.workspace, "team/locks"))
     assert (probe.read, probe.write) == (Yes(None), Yes(None))
     nobody = await client.probe(parse_reference(f"127.0.0.1:{free_port()}/team/locks"))

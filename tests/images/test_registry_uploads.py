@@ -22,9 +22,9 @@ from tests.support.images.fault_registry import (
 )
 
 from roost.daemon.engines.registry import upload
-from roost.daemon.engines.registry.engine import Registry
+from roost.daemon.engines.registry.engine import RegistryClient
 from roost.daemon.engines.registry.errors import BlobDigestError, RegistryError
-from roost.daemon.engines.registry.http import RegistryConfig
+from roost.daemon.engines.registry.values import RegistryConfig
 from roost.daemon.oci.manifests import describe
 from roost.daemon.oci.references import Reference, parse_reference
 
@@ -34,9 +34,9 @@ WANTED = describe(DATA, "x")
 
 
 @pytest.fixture
-async def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Registry]:
+async def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RegistryClient]:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    made = Registry(RegistryConfig(retries=1, timeout=0.5, patience=1.5, chunk=CHUNK))
+    made = RegistryClient(RegistryConfig(retries=1, timeout=0.5, patience=1.5, chunk=CHUNK))
     yield made
     await made.close()
 
@@ -50,7 +50,7 @@ def patches(server: FaultRegistry) -> list[str | None]:
     return [headers.get("Content-Range") for method, _, headers in server.requests if method == "PATCH"]
 
 
-async def test_a_blob_goes_in_one_piece_as_docker_sends_it(server: FaultRegistry, client: Registry) -> None:
+async def test_a_blob_goes_in_one_piece_as_docker_sends_it(server: FaultRegistry, client: RegistryClient) -> None:
     assert await client.push_blob(ref(server), DATA, WANTED) == len(DATA)
     assert server.blobs[WANTED.digest] == DATA
     assert patches(server) == [None]
@@ -58,13 +58,13 @@ async def test_a_blob_goes_in_one_piece_as_docker_sends_it(server: FaultRegistry
     assert sent["Content-Length"] == str(len(DATA))
 
 
-async def test_an_empty_blob_needs_no_patch(server: FaultRegistry, client: Registry) -> None:
+async def test_an_empty_blob_needs_no_patch(server: FaultRegistry, client: RegistryClient) -> None:
     assert await client.push_blob(ref(server), b"", describe(b"", "x")) == 0
     assert server.blobs[digest(b"")] == b""
     assert patches(server) == []
 
 
-async def test_a_registry_that_takes_no_parts_gets_none(server: FaultRegistry, client: Registry) -> None:
+async def test_a_registry_that_takes_no_parts_gets_none(server: FaultRegistry, client: RegistryClient) -> None:
     server.faults["PATCH "] = whole_only(server)
     assert await client.push_blob(ref(server), DATA, WANTED) == len(DATA)
     assert server.blobs[WANTED.digest] == DATA
@@ -72,7 +72,7 @@ async def test_a_registry_that_takes_no_parts_gets_none(server: FaultRegistry, c
 
 @pytest.mark.parametrize("number", [200, 201, 202, 204])
 async def test_every_status_that_registries_take_a_blob_with_will_do(
-    server: FaultRegistry, client: Registry, number: int
+    server: FaultRegistry, client: RegistryClient, number: int
 ) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         response = await server.honest(request)
@@ -85,7 +85,7 @@ async def test_every_status_that_registries_take_a_blob_with_will_do(
 
 
 async def test_a_range_that_never_grows_is_not_believed_of_what_was_taken(
-    server: FaultRegistry, client: Registry
+    server: FaultRegistry, client: RegistryClient
 ) -> None:
     """Also where there are parts, since a proxy takes no more at once."""
     server.faults["PATCH "] = stuck(server, at_most(server, CHUNK))
@@ -94,7 +94,7 @@ async def test_a_range_that_never_grows_is_not_believed_of_what_was_taken(
     assert patches(server) == [None, "0-65535", "65536-131071", "131072-196607", "196608-199999"]
 
 
-async def test_a_proxy_that_takes_little_at_once_gets_parts(server: FaultRegistry, client: Registry) -> None:
+async def test_a_proxy_that_takes_little_at_once_gets_parts(server: FaultRegistry, client: RegistryClient) -> None:
     server.faults["PATCH "] = at_most(server, CHUNK)
     await client.push_blob(ref(server), DATA, WANTED)
     assert server.blobs[WANTED.digest] == DATA
@@ -104,7 +104,9 @@ async def test_a_proxy_that_takes_little_at_once_gets_parts(server: FaultRegistr
         await client.push_blob(ref(server), DATA, WANTED)
 
 
-async def test_an_upload_that_breaks_off_goes_on_where_the_registry_is(server: FaultRegistry, client: Registry) -> None:
+async def test_an_upload_that_breaks_off_goes_on_where_the_registry_is(
+    server: FaultRegistry, client: RegistryClient
+) -> None:
     server.faults["PATCH "] = times(1, broken_off(server, 110_000), server.honest)
     sent = await client.push_blob(ref(server), DATA, WANTED)
     assert server.blobs[WANTED.digest] == DATA
@@ -114,7 +116,7 @@ async def test_an_upload_that_breaks_off_goes_on_where_the_registry_is(server: F
 
 
 async def test_one_that_arrived_before_the_connection_broke_is_not_sent_again(
-    server: FaultRegistry, client: Registry
+    server: FaultRegistry, client: RegistryClient
 ) -> None:
     server.faults["PATCH "] = times(1, broken_off(server, len(DATA)), server.honest)
     assert await client.push_blob(ref(server), DATA, WANTED) == len(DATA)
@@ -122,7 +124,7 @@ async def test_one_that_arrived_before_the_connection_broke_is_not_sent_again(
     assert patches(server) == [None]
 
 
-async def test_one_that_can_t_be_gone_on_with_begins_anew(server: FaultRegistry, client: Registry) -> None:
+async def test_one_that_can_t_be_gone_on_with_begins_anew(server: FaultRegistry, client: RegistryClient) -> None:
     server.faults["PATCH "] = times(1, broken_off(server, 110_000), whole_only(server))
     await client.push_blob(ref(server), DATA, WANTED)
     assert server.blobs[WANTED.digest] == DATA
@@ -133,7 +135,7 @@ async def test_one_that_can_t_be_gone_on_with_begins_anew(server: FaultRegistry,
 @pytest.mark.parametrize("told", ["0-0", "0-9999", "0-300000", "nonsense"])
 @pytest.mark.parametrize("heeded", [True, False])
 async def test_a_status_that_tells_lies_costs_a_new_upload_and_no_more(
-    server: FaultRegistry, client: Registry, told: str, *, heeded: bool
+    server: FaultRegistry, client: RegistryClient, told: str, *, heeded: bool
 ) -> None:
     """Whether the registry heeds ``Content-Range`` or puts everything behind what it has."""
 
@@ -152,7 +154,9 @@ async def test_a_status_that_tells_lies_costs_a_new_upload_and_no_more(
     assert server.count("POST", "/blobs/uploads/") == 2
 
 
-async def test_a_connection_that_brings_nothing_is_not_tried_for_ever(server: FaultRegistry, client: Registry) -> None:
+async def test_a_connection_that_brings_nothing_is_not_tried_for_ever(
+    server: FaultRegistry, client: RegistryClient
+) -> None:
     server.faults["PATCH "] = cut
     with pytest.raises(RegistryError, match="can't be reached") as caught:
         await client.push_blob(ref(server), DATA, WANTED)
@@ -162,9 +166,9 @@ async def test_a_connection_that_brings_nothing_is_not_tried_for_ever(server: Fa
 
 @pytest.mark.parametrize(("much", "done"), [(10_000, True), (30_000, False)])
 async def test_tries_that_bring_the_blob_on_are_not_counted(
-    server: FaultRegistry, client: Registry, monkeypatch: pytest.MonkeyPatch, much: int, *, done: bool
+    server: FaultRegistry, client: RegistryClient, monkeypatch: pytest.MonkeyPatch, much: int, *, done: bool
 ) -> None:
-    monkeypatch.setattr(upload, "_MUCH", much)
+    monkeypatch.setattr(upload, "_PROGRESS_BYTES", much)
     server.faults["PATCH "] = times(9, broken_off(server, 20_000), server.honest)
     if done:
         await client.push_blob(ref(server), DATA, WANTED)
@@ -175,7 +179,7 @@ async def test_tries_that_bring_the_blob_on_are_not_counted(
 
 
 async def test_a_registry_that_counts_another_digest_is_told_of_at_once(
-    server: FaultRegistry, client: Registry
+    server: FaultRegistry, client: RegistryClient
 ) -> None:
     server.faults["PUT "] = status(400)
     with pytest.raises(BlobDigestError):
@@ -183,7 +187,7 @@ async def test_a_registry_that_counts_another_digest_is_told_of_at_once(
     assert patches(server) == [None]
 
 
-async def test_an_upload_that_the_registry_forgot_begins_anew(server: FaultRegistry, client: Registry) -> None:
+async def test_an_upload_that_the_registry_forgot_begins_anew(server: FaultRegistry, client: RegistryClient) -> None:
     data = os.urandom(100_000)
 
     async def forget(request: web.Request) -> web.StreamResponse:

@@ -15,8 +15,8 @@ from roost.daemon.curated.catalogue import (
     encode,
     entry_of,
 )
-from roost.daemon.engines.registry.engine import Registry
-from roost.daemon.engines.registry.http import RegistryConfig
+from roost.daemon.engines.registry.engine import RegistryClient
+from roost.daemon.engines.registry.values import RegistryConfig
 from roost.daemon.oci.manifests import EMPTY_JSON, OCI_EMPTY, OCI_INDEX, OCI_MANIFEST, describe
 from roost.model.definition import Conda, Definition, Settings
 from roost.model.records import EnvironmentBody
@@ -180,7 +180,7 @@ def _manifest(data: bytes, kind: str, layer_kind: str) -> Json:
 
 
 async def _put(location: str, blobs: list[bytes], manifest: bytes, media_type: str) -> None:
-    registry = Registry(RegistryConfig(retries=0))
+    registry = RegistryClient(RegistryConfig(retries=0))
     reference = catalogue_reference(location)
     try:
         for blob in blobs:

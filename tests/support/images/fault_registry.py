@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from roost.daemon.engines.registry.engine import Registry
+from roost.daemon.engines.registry.engine import RegistryClient
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OCI = "application/vnd.oci.image.manifest.v1+json"
@@ -25,10 +25,10 @@ def digest(data: bytes) -> str:
 class OneEngine:
     """Of all engines, a client of registries."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: RegistryClient) -> None:
         self._registry = registry
 
-    async def registry(self) -> Registry:
+    async def registry(self) -> RegistryClient:
         return self._registry
 
 

@@ -1,4 +1,4 @@
-"""Writes ``daemon/CONFIG.md``: ``python -m roost.daemon.config.docs > daemon/CONFIG.md``. A test compares them."""
+"""Documentation of the settings: ``python -m roost.daemon.config.docs > daemon/CONFIG.md``. A test compares the two."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ An example:
 
 
 def render_markdown() -> str:
-    """The whole of ``CONFIG.md``."""
-    return HEAD + "".join(_rows()) + EXAMPLE
+    """Return the text of ``CONFIG.md``."""
+    return HEAD + "".join(_table_rows()) + EXAMPLE
 
 
-def _rows() -> Iterator[str]:
+def _table_rows() -> Iterator[str]:
     for setting in list_settings():
-        yield f"| `{setting.name}` | {setting.kind} | {_default(setting)} | {setting.description} |\n"
+        yield f"| `{setting.name}` | {setting.kind} | {_format_default(setting)} | {setting.description} |\n"
 
 
-def _default(setting: Setting) -> str:
+def _format_default(setting: Setting) -> str:
     return "absent" if setting.default is None else f"`{msgspec.json.encode(setting.default).decode()}`"
 
 

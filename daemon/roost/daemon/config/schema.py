@@ -1,9 +1,9 @@
 """Every setting of the daemon: its name, type, default and meaning, once.
 
-``config.toml`` is this tree in TOML. The description of each field is what ``roost doctor`` and ``CONFIG.md`` say;
-a test fails on a setting without one. Times are seconds, ages days, sizes bytes. What changes a solve is either written
-into the digest (channels, base image, index) or only says how to reach the same content (mirrors): there is no setting
-that would give two machines other content under one digest.
+``config.toml`` is this tree in TOML. ``roost doctor`` and ``CONFIG.md`` show the description of each field; a test
+fails if a setting has none. Times are in seconds, ages in days, sizes in bytes. A setting that changes a solve is part
+of the digest (channels, base image, index), or only changes how the same content is reached (mirrors): no setting gives
+two machines different content under one digest.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ NonNegative = Annotated[float, Meta(ge=0)]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What all tables have in common: an unknown key is an error."""
+    """Base class of all tables: an unknown key is an error."""
 
 
 class BaseSettings(Section, frozen=True, kw_only=True):
-    """`[base]`: the image below everything."""
+    """`[base]`: the default base image."""
 
     image: Annotated[str, Meta(description="Base image of a definition that names none; written into the digest.")] = (
         "debian:12-slim"
@@ -30,7 +30,7 @@ class BaseSettings(Section, frozen=True, kw_only=True):
 
 
 class CondaSettings(Section, frozen=True, kw_only=True):
-    """`[conda]`: where conda packages come from."""
+    """`[conda]`: sources of conda packages."""
 
     channels: Annotated[
         tuple[str, ...],
@@ -53,7 +53,7 @@ class CondaSettings(Section, frozen=True, kw_only=True):
 
 
 class PipSettings(Section, frozen=True, kw_only=True):
-    """`[pip]`: where wheels come from."""
+    """`[pip]`: sources of wheels."""
 
     index_url: Annotated[
         str | None,
@@ -84,7 +84,7 @@ VariableName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class RegistryCredentials(Section, frozen=True, kw_only=True):
-    """`[registries.credentials."HOST"]`: where the credentials of one registry are, and never they themselves."""
+    """`[registries.credentials."HOST"]`: the source of one registry's credentials, never the credentials themselves."""
 
     username_variable: Annotated[VariableName | None, Meta(description="Variable with the user's name.")] = None
     password_variable: Annotated[VariableName | None, Meta(description="Variable with the password or token.")] = None
@@ -100,13 +100,13 @@ class RegistryCredentials(Section, frozen=True, kw_only=True):
         variables = (self.username_variable, self.password_variable)
         if (variables[0] is None) != (variables[1] is None):
             raise ValueError("username_variable and password_variable go together")
-        named = [way for way in (variables[0], self.helper, self.docker_config) if way is not None]
-        if len(named) != 1:
+        sources = [source for source in (variables[0], self.helper, self.docker_config) if source is not None]
+        if len(sources) != 1:
             raise ValueError("expected one of username_variable and password_variable, helper, or docker_config")
 
 
 class RegistriesSettings(Section, frozen=True, kw_only=True):
-    """`[registries]`: where images come from and go to."""
+    """`[registries]`: registries that images and locks are read from and written to."""
 
     workspace: Annotated[
         str | None,
@@ -140,7 +140,7 @@ class RegistriesSettings(Section, frozen=True, kw_only=True):
 
 
 class CacheSettings(Section, frozen=True, kw_only=True):
-    """`[cache]`: how much disk is kept, and how long."""
+    """`[cache]`: size and age limits of what is stored on disk."""
 
     budget_bytes: Annotated[
         int, Meta(ge=0, description="Bytes that prefixes, packages and wheels may take together; 0: no bound.")
@@ -154,7 +154,7 @@ class CacheSettings(Section, frozen=True, kw_only=True):
 
 
 class BuildsSettings(Section, frozen=True, kw_only=True):
-    """`[builds]`: how much happens at a time."""
+    """`[builds]`: concurrency of builds."""
 
     concurrency: Annotated[
         PositiveInt, Meta(description="Builds that link or install at the same time; others wait.")
@@ -162,7 +162,7 @@ class BuildsSettings(Section, frozen=True, kw_only=True):
 
 
 class NetworkSettings(Section, frozen=True, kw_only=True):
-    """`[network]`: when to give a server up."""
+    """`[network]`: time limits, retries and credential sources of downloads."""
 
     download_timeout_seconds: Annotated[
         float, Meta(gt=0, description="Seconds without a byte after which a download is given up.")
@@ -184,7 +184,7 @@ class NetworkSettings(Section, frozen=True, kw_only=True):
 
 
 class DaemonSettings(Section, frozen=True, kw_only=True):
-    """`[daemon]`: the process itself."""
+    """`[daemon]`: the daemon process."""
 
     idle_exit_seconds: Annotated[
         NonNegative,
@@ -213,7 +213,7 @@ class WatchSettings(Section, frozen=True, kw_only=True):
 
 
 class HostCredentials(Section, frozen=True, kw_only=True):
-    """`[credentials."HOST"]`: where the credentials of one host are, and never they themselves."""
+    """`[credentials."HOST"]`: the source of one host's credentials, never the credentials themselves."""
 
     username: Annotated[str | None, Meta(description="The user, which is no secret.")] = None
     username_variable: Annotated[VariableName | None, Meta(description="Variable with the user's name.")] = None
@@ -230,7 +230,7 @@ class HostCredentials(Section, frozen=True, kw_only=True):
 
 
 class ConfigFile(Section, frozen=True, kw_only=True):
-    """The whole of ``config.toml``."""
+    """The complete ``config.toml``."""
 
     base: BaseSettings = BaseSettings()
     conda: CondaSettings = CondaSettings()
@@ -252,6 +252,6 @@ class ConfigFile(Section, frozen=True, kw_only=True):
     watch: WatchSettings = WatchSettings()
 
     def __post_init__(self) -> None:
-        wrong = next((host for host in self.credentials if not host or set(host) & set("/@ ")), None)
-        if wrong is not None:
-            raise ValueError(f"[credentials] names {wrong!r}; expected a host, with its port if need be")
+        invalid = next((host for host in self.credentials if not host or set(host) & set("/@ ")), None)
+        if invalid is not None:
+            raise ValueError(f"[credentials] names {invalid!r}; expected a host, with its port if need be")

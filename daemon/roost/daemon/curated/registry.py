@@ -34,7 +34,7 @@ from roost.daemon.oci.manifests import OCI_MANIFEST, parse_manifest
 from roost.model.errors import LookupFailedError, ServiceUnreachableError
 
 if TYPE_CHECKING:
-    from roost.daemon.engines.registry.engine import FetchedManifest
+    from roost.daemon.engines.registry.values import FetchedManifest
 
 Check = Callable[[Catalogue, str], Awaitable[object]]
 _TRIES = 12

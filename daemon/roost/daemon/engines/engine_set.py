@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
     from roost.daemon.engines.docker.engine import DockerEngine
     from roost.daemon.engines.docker.values import DockerConfig
-    from roost.daemon.engines.registry.engine import Registry
-    from roost.daemon.engines.registry.http import RegistryConfig
+    from roost.daemon.engines.registry.engine import RegistryClient
+    from roost.daemon.engines.registry.values import RegistryConfig
     from roost.daemon.engines.uv.engine import PipConfig, PipEngine
 
 
@@ -34,7 +34,7 @@ class Engines:
         self._conda: CondaEngine | None = None
         self._pip: PipEngine | None = None
         self._docker: DockerEngine | None = None
-        self._registry: Registry | None = None
+        self._registry: RegistryClient | None = None
         self._making = asyncio.Lock()
 
     async def conda(self) -> CondaEngine:
@@ -53,7 +53,7 @@ class Engines:
                 self._pip.configure(_pip_config(config))
         return self._pip
 
-    async def registry(self) -> Registry:
+    async def registry(self) -> RegistryClient:
         """The client of all registries."""
         async with self._making:
             if self._registry is None:
@@ -67,10 +67,10 @@ class Engines:
         if self._registry is not None:
             await self._registry.close()
 
-    def _make_registry(self) -> Registry:
-        from roost.daemon.engines.registry.engine import Registry
+    def _make_registry(self) -> RegistryClient:
+        from roost.daemon.engines.registry.engine import RegistryClient
 
-        return Registry(_registry_config(self.config))
+        return RegistryClient(_registry_config(self.config))
 
     async def docker(self) -> DockerEngine:
         async with self._making:
@@ -151,7 +151,7 @@ def _pip_config(config: Config) -> PipConfig:
 
 
 def _registry_config(config: Config) -> RegistryConfig:
-    from roost.daemon.engines.registry.http import RegistryConfig
+    from roost.daemon.engines.registry.values import RegistryConfig
 
     settings, network = config.registries, config.network
     return RegistryConfig(

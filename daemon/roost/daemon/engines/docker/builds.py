@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import IO
 
-from roost.daemon.engines.docker.client import DockerClient, EngineRequest, Json
+from roost.daemon.engines.docker.client import DockerClient, EngineRequest
 from roost.daemon.engines.docker.context import dockerfile_name, pack_context
 from roost.daemon.engines.docker.errors import FULL, engine_error
+from roost.daemon.engines.docker.values import Json
 from roost.daemon.jobs.progress import Progress
 
 RUNNING_STEPS = "running the docker steps"

@@ -24,10 +24,9 @@ from docker.types import CancellableStream
 from roost.daemon.engines.docker.address import Address, find_engine
 from roost.daemon.engines.docker.errors import unreachable_error
 from roost.daemon.engines.docker.translation import translate_error
-from roost.daemon.engines.docker.values import DockerConfig, EngineFacts
+from roost.daemon.engines.docker.values import DockerConfig, EngineFacts, Json
 
 T = TypeVar("T")
-Json = dict[str, Any]
 THREADS = 8
 PIECE = 1 << 20
 """Bytes of a file that are sent at once."""

@@ -17,7 +17,7 @@ from docker import errors
 from docker.utils import parse_repository_tag
 
 from roost.daemon.engines.docker.archive import docker_archive, read_archive
-from roost.daemon.engines.docker.client import DockerClient, EngineRequest, Json
+from roost.daemon.engines.docker.client import DockerClient, EngineRequest
 from roost.daemon.engines.docker.errors import (
     ImageMissingError,
     ImagePlatformError,
@@ -25,7 +25,7 @@ from roost.daemon.engines.docker.errors import (
     engine_error,
 )
 from roost.daemon.engines.docker.ids import config_reference, find_config_digest, with_id_or_name
-from roost.daemon.engines.docker.values import EngineImage, LayerFile, SavedImage
+from roost.daemon.engines.docker.values import EngineImage, Json, LayerFile, SavedImage
 from roost.daemon.engines.registry.credentials import find_login, pull_header
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.references import digest_of, parse_reference

@@ -18,9 +18,8 @@ from docker.utils import parse_bytes, parse_devices
 from docker.utils.ports import build_port_bindings
 
 from roost.daemon.engines.docker.errors import ContainerArgumentError
-from roost.daemon.engines.docker.values import ContainerSpec
+from roost.daemon.engines.docker.values import ContainerSpec, Json
 
-Json = dict[str, Any]
 HOME = "/home/roost"
 """HOME in a container: an in-memory file system that the user owns, since images don't know the uid of the user."""
 NO_OUTPUT: Json = {"Type": "none", "Config": {}}

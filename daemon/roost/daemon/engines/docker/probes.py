@@ -1,4 +1,7 @@
-"""Files in an image, found through a container that is created and never started."""
+"""Files in an image, found through a container that is created and never started.
+
+Separate from ``containers``, whose class holds one operation per method.
+"""
 
 from __future__ import annotations
 

@@ -6,10 +6,14 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
 from roost.daemon.config.schema import RegistryCredentials
+
+Json = dict[str, Any]
+"""A JSON object of the engine's API."""
 
 
 @dataclass(frozen=True)

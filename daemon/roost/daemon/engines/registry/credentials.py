@@ -1,7 +1,8 @@
-"""Whose credentials a registry is shown: references only, looked up when they are asked for and forgotten.
+"""Credentials for registries: looked up when a registry requests them, and not stored.
 
-In order: those that the request's definition refers to (``${VARIABLE}`` in Azure's ``baseImageRegistry``), what the
-config refers to for the host (``[registries.credentials]``), Docker's own config and credential helpers.
+Sources, in order of precedence: those that the request's definition refers to (``${VARIABLE}`` in Azure's
+``baseImageRegistry``), those that the config refers to for the host (``[registries.credentials]``), Docker's own config
+and credential helpers.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from roost.daemon.engines.registry.errors import CredentialsError
 from roost.daemon.oci.references import DEFAULT_HOST
 
 CredentialSources = Mapping[str, RegistryCredentials]
+"""Registry host to the source of its credentials in roost's config."""
 _HELPER_SECONDS = 30.0
 _TOKEN_USER = "<token>"
-"""The user of an identity token (Docker's credential helper protocol)."""
+"""User name that marks an identity token (Docker's credential helper protocol)."""
 
 
 class RegistryLogin(NamedTuple):
@@ -35,6 +37,7 @@ class RegistryLogin(NamedTuple):
 
     @property
     def basic(self) -> str:
+        """Value of the ``Authorization`` header for basic authentication."""
         pair = f"{self.username}:{self.password}".encode()
         return "Basic " + base64.b64encode(pair).decode()
 
@@ -43,13 +46,16 @@ class RegistryLogin(NamedTuple):
 
 
 async def find_login(host: str, sources: CredentialSources) -> RegistryLogin | None:
-    """Those for ``host``; ``None``: nobody has any. Raises CredentialsError where they can't be read."""
-    own = find_request_credentials(host)
-    if own is not None:
-        username, _, password = own.partition(":")
+    """Return the credentials for ``host``; ``None`` if no source has any. ``sources``: those in the config.
+
+    Raises: CredentialsError if they can't be read.
+    """
+    of_request = find_request_credentials(host)
+    if of_request is not None:
+        username, _, password = of_request.partition(":")
         return RegistryLogin(username=username, password=password)
     try:
-        return await asyncio.wait_for(asyncio.to_thread(_look_up, host, sources.get(host)), _HELPER_SECONDS)
+        return await asyncio.wait_for(asyncio.to_thread(_read_login, host, sources.get(host)), _HELPER_SECONDS)
     except asyncio.TimeoutError:
         raise CredentialsError(
             f"The credential helper gave no answer for {host} in {_HELPER_SECONDS:.0f} s",
@@ -57,42 +63,45 @@ async def find_login(host: str, sources: CredentialSources) -> RegistryLogin | N
         ) from None
 
 
-def pull_header(host: str, credentials: RegistryLogin | None) -> dict[str, str]:
-    """The same for a request to the engine (Docker Engine API, "Authentication")."""
-    return {"X-Registry-Auth": _encoded(_fields(host, credentials))} if credentials is not None else {}
+def pull_header(host: str, login: RegistryLogin | None) -> dict[str, str]:
+    """Return the header with the credentials of a pull by the engine (Docker Engine API, "Authentication")."""
+    return {"X-Registry-Auth": _encode_header(_header_fields(host, login))} if login is not None else {}
 
 
-def build_header(found: Mapping[str, RegistryLogin]) -> dict[str, str]:
-    """Those for all registries that a build may ask ("Build an image")."""
-    fields = {_server(host): _fields(host, credentials) for host, credentials in found.items()}
-    return {"X-Registry-Config": _encoded(fields)} if fields else {}
+def build_header(logins: Mapping[str, RegistryLogin]) -> dict[str, str]:
+    """Return the header with the credentials for all registries that a build may use ("Build an image")."""
+    fields = {_server_address(host): _header_fields(host, login) for host, login in logins.items()}
+    return {"X-Registry-Config": _encode_header(fields)} if fields else {}
 
 
-def _fields(host: str, credentials: RegistryLogin) -> dict[str, str]:
-    server = {"serveraddress": _server(host)}
-    if credentials.identity_token:
-        return {"identitytoken": credentials.identity_token, **server}
-    return {"username": credentials.username, "password": credentials.password, **server}
+def _header_fields(host: str, login: RegistryLogin) -> dict[str, str]:
+    server = {"serveraddress": _server_address(host)}
+    if login.identity_token:
+        return {"identitytoken": login.identity_token, **server}
+    return {"username": login.username, "password": login.password, **server}
 
 
-def _encoded(fields: Mapping[str, object]) -> str:
+def _encode_header(fields: Mapping[str, object]) -> str:
     header = docker_auth.encode_header(fields)
     return header.decode() if isinstance(header, bytes) else str(header)
 
 
-def _server(host: str) -> str:
-    """Docker's own registry goes by an older name."""
+def _server_address(host: str) -> str:
+    """Return Docker's key of a host; that of its own registry is an older URL."""
     return str(docker_auth.INDEX_URL) if host == DEFAULT_HOST else host
 
 
-def _look_up(host: str, source: RegistryCredentials | None) -> RegistryLogin | None:
-    """Blocks."""
+def _read_login(host: str, source: RegistryCredentials | None) -> RegistryLogin | None:
+    """Read the credentials of ``host`` from the config's source, else from Docker's. Blocks."""
     if source is not None and source.password_variable is not None:
-        return _of_variables(host, source)
+        return _read_variables(host, source)
     try:
-        entry = _of_helper(host, source.helper) if source and source.helper else _of_docker(host, source)
-    except Exception as error:  # the SDK's errors, and whatever a broken file makes it raise
-        # The text of a helper's failure may hold what it was about to tell.
+        if source is not None and source.helper:
+            entry = _ask_helper(host, source.helper)
+        else:
+            entry = _read_docker_config(host, source)
+    except Exception as error:  # the SDK's errors, and whatever a damaged file makes it raise
+        # The text of a helper's failure may contain the credentials.
         raise CredentialsError(
             f"The credentials for {host} can't be read ({type(error).__name__})",
             hint="See `docker login`, and [registries.credentials] in roost's config.",
@@ -105,7 +114,7 @@ def _look_up(host: str, source: RegistryCredentials | None) -> RegistryLogin | N
     return None
 
 
-def _of_variables(host: str, source: RegistryCredentials) -> RegistryLogin:
+def _read_variables(host: str, source: RegistryCredentials) -> RegistryLogin:
     names = (source.username_variable or "", source.password_variable or "")
     missing = [name for name in names if not os.environ.get(name)]
     if missing:
@@ -117,11 +126,11 @@ def _of_variables(host: str, source: RegistryCredentials) -> RegistryLogin:
     return RegistryLogin(username=os.environ[names[0]], password=os.environ[names[1]])
 
 
-def _of_helper(host: str, helper: str) -> dict[str, Any]:
-    """``docker-credential-<helper> get``."""
+def _ask_helper(host: str, helper: str) -> dict[str, Any]:
+    """Return the entry that ``docker-credential-<helper> get`` prints; empty if it has none."""
     try:
         store: Any = docker_helpers.Store(helper)
-        found = store.get(_server(host))
+        found = store.get(_server_address(host))
     except docker_helpers.CredentialsNotFound:
         return {}
     if found["Username"] == _TOKEN_USER:
@@ -129,11 +138,11 @@ def _of_helper(host: str, helper: str) -> dict[str, Any]:
     return {"username": found["Username"], "password": found["Secret"]}
 
 
-def _of_docker(host: str, source: RegistryCredentials | None) -> dict[str, Any]:
-    """What Docker's config has: the one that is named, else the user's own."""
+def _read_docker_config(host: str, source: RegistryCredentials | None) -> dict[str, Any]:
+    """Return the entry in the Docker config that the config names, else in the user's own; empty if there is none."""
     path = source.docker_config if source is not None else None
     if path is not None:
         path = os.path.expanduser(path)
         path = os.path.join(path, "config.json") if os.path.isdir(path) else path
-        os.stat(path)  # the SDK takes a missing one for an empty one
+        os.stat(path)  # the SDK treats a missing file like an empty one
     return docker_auth.load_config(config_path=path).resolve_authconfig(host) or {}

@@ -1,4 +1,4 @@
-"""Fetching a blob: streamed to a file beside its place, resumed where it broke off, and renamed when it is right."""
+"""Download of a blob: streamed to a partial file, resumed after a broken connection, verified, and renamed."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from yarl import URL
 
 from roost.daemon.engines.registry.auth import RegistryAccess
 from roost.daemon.engines.registry.errors import BlobDigestError, BlobMissingError, RegistryError
-from roost.daemon.engines.registry.http import Transport, raise_for_status
+from roost.daemon.engines.registry.http import Transport
+from roost.daemon.engines.registry.translation import raise_for_status
 from roost.daemon.oci.manifests import Descriptor
 
 _BLOCK = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
-_MOST_TRIES = 20
-"""However far each came: a server that sends one byte at a time is not waited for."""
+_TRIES = 20
+"""Limit of tries, even if each makes progress: a server must not send one byte at a time forever."""
 
 
 class Download:
-    """One blob on its way to ``path``; ``path`` + ``.partial`` is what a later try goes on with."""
+    """Download of one blob to ``path``; a later download resumes from ``path`` + ``.partial``."""
 
     def __init__(
         self, transport: Transport, access: RegistryAccess, url: URL, descriptor: Descriptor, path: str
@@ -31,18 +32,23 @@ class Download:
         self._transport = transport
         self._access = access
         self._url = url
-        self._wanted = descriptor
+        self._descriptor = descriptor
         self._path = path
         self._partial = path + ".partial"
         self._digest = hashlib.new(descriptor.digest.partition(":")[0])
-        self._have = 0
+        self._received = 0
+        """Bytes in the partial file."""
 
     async def run(self) -> None:
-        """Raises BlobMissingError, BlobDigestError (nothing is kept then), RegistryError and its kind."""
-        file = await asyncio.to_thread(self._open)
+        """Download the blob.
+
+        Raises: BlobMissingError if the registry does not have it; BlobDigestError if its digest or size is wrong (the
+        partial file is deleted then); RegistryError and its subclasses.
+        """
+        file = await asyncio.to_thread(self._open_partial)
         try:
-            await self._fill(file)
-            await asyncio.to_thread(self._check)
+            await self._fetch_all(file)
+            await asyncio.to_thread(self._check_digest)
         except BlobDigestError:
             await asyncio.to_thread(os.unlink, self._partial)
             raise
@@ -50,71 +56,73 @@ class Download:
             await asyncio.to_thread(file.close)
         await asyncio.to_thread(os.replace, self._partial, self._path)
 
-    def _open(self) -> BinaryIO:
-        """The file to append to, with what an earlier try left in it digested."""
+    def _open_partial(self) -> BinaryIO:
+        """Open the partial file for appending, and digest what an earlier download left in it."""
         file = open(self._partial, "a+b")  # noqa: SIM115 - closed by ``run``
         file.seek(0)
         while block := file.read(_BLOCK):
-            self._take_in(block)
-        if self._have > self._wanted.size:
-            self._begin_again(file)
+            self._add_to_digest(block)
+        if self._received > self._descriptor.size:
+            self._restart(file)
         return file
 
-    def _take_in(self, block: bytes) -> None:
+    def _add_to_digest(self, block: bytes) -> None:
         self._digest.update(block)
-        self._have += len(block)
+        self._received += len(block)
 
-    def _begin_again(self, file: BinaryIO) -> None:
+    def _restart(self, file: BinaryIO) -> None:
         file.truncate(0)
         file.seek(0)
         self._digest = hashlib.new(self._digest.name)
-        self._have = 0
+        self._received = 0
 
-    async def _fill(self, file: BinaryIO) -> None:
-        """Ask till it is all there; a try that brings nothing new counts against ``retries``."""
+    async def _fetch_all(self, file: BinaryIO) -> None:
+        """Send requests until the blob is complete; those without progress count against ``retries``."""
         fruitless = 0
-        for _ in range(_MOST_TRIES):
-            if self._have == self._wanted.size:
+        for _ in range(_TRIES):
+            if self._received == self._descriptor.size:
                 return
-            before, failure = self._have, None
+            before, failure = self._received, None
             try:
-                await self._some(file)
+                await self._fetch_rest(file)
             except RegistryError as error:
                 if not error.retryable:
                     raise
                 failure = error
-            fruitless = 0 if self._have > before else fruitless + 1
-            if fruitless > self._transport.config.retries or (failure is None and self._have <= before):
-                raise failure or self._short()
-        if self._have != self._wanted.size:
-            raise self._short()
+            fruitless = 0 if self._received > before else fruitless + 1
+            if fruitless > self._transport.config.retries or (failure is None and self._received <= before):
+                raise failure or self._incomplete_error()
+        if self._received != self._descriptor.size:
+            raise self._incomplete_error()
 
-    def _short(self) -> BlobDigestError:
+    def _incomplete_error(self) -> BlobDigestError:
+        host, descriptor = self._access.host, self._descriptor
         return BlobDigestError(
-            f"Registry {self._access.host} sent {self._have} of the {self._wanted.size} bytes of {self._wanted.digest}",
+            f"Registry {host} sent {self._received} of the {descriptor.size} bytes of {descriptor.digest}",
             hint="The registry's copy is damaged: push it again from where it was made.",
-            fields={"digest": self._wanted.digest, "bytes": self._have},
+            fields={"digest": descriptor.digest, "bytes": self._received},
         )
 
-    async def _some(self, file: BinaryIO) -> None:
-        headers = {"Range": f"bytes={self._have}-"} if self._have else {}
+    async def _fetch_rest(self, file: BinaryIO) -> None:
+        headers = {"Range": f"bytes={self._received}-"} if self._received else {}
         async with self._transport.open(self._access, "GET", self._url, headers=headers) as response:
             if response.status == 404:
-                raise BlobMissingError(f"Registry {self._access.host} has no blob {self._wanted.digest}")
-            if response.status == 416:  # it has no more than this
-                raise self._short()
+                raise BlobMissingError(f"Registry {self._access.host} has no blob {self._descriptor.digest}")
+            if response.status == 416:  # the registry has no more bytes than the partial file
+                raise self._incomplete_error()
             if response.status not in (200, 206):
-                raise_for_status(self._access.host, response.status, f"fetching {self._wanted.digest[:19]}…")
-            if self._have and not self._goes_on(response):
-                await asyncio.to_thread(self._begin_again, file)
-            await self._stream(response, file)
+                raise_for_status(self._access.host, response.status, f"fetching {self._descriptor.digest[:19]}…")
+            if self._received and not self._continues(response):
+                await asyncio.to_thread(self._restart, file)
+            await self._write_body(response, file)
 
-    def _goes_on(self, response: aiohttp.ClientResponse) -> bool:
+    def _continues(self, response: aiohttp.ClientResponse) -> bool:
+        """Return whether the response begins at the end of the partial file."""
         match = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
-        return response.status == 206 and match is not None and int(match[1]) == self._have
+        return response.status == 206 and match is not None and int(match[1]) == self._received
 
-    async def _stream(self, response: aiohttp.ClientResponse, file: BinaryIO) -> None:
-        """Write in blocks of some size, since each costs a change of thread; what came before a break is kept."""
+    async def _write_body(self, response: aiohttp.ClientResponse, file: BinaryIO) -> None:
+        """Write the body in large blocks, since each costs a change of thread; data before a failure is written too."""
         waiting = bytearray()
         try:
             async for piece in response.content.iter_chunked(_BLOCK):
@@ -126,20 +134,21 @@ class Download:
             await asyncio.to_thread(self._write, file, bytes(waiting))
 
     def _write(self, file: BinaryIO, block: bytes) -> None:
-        if self._have + len(block) > self._wanted.size:
+        host, descriptor = self._access.host, self._descriptor
+        if self._received + len(block) > descriptor.size:
             raise BlobDigestError(
-                f"Registry {self._access.host} sends more than the {self._wanted.size} bytes of {self._wanted.digest}",
+                f"Registry {host} sends more than the {descriptor.size} bytes of {descriptor.digest}",
                 hint="The registry or something on the way is wrong.",
             )
         file.write(block)
         file.flush()
-        self._take_in(block)
+        self._add_to_digest(block)
 
-    def _check(self) -> None:
+    def _check_digest(self) -> None:
         found = f"{self._digest.name}:{self._digest.hexdigest()}"
-        if found != self._wanted.digest:
+        if found != self._descriptor.digest:
             raise BlobDigestError(
-                f"Registry {self._access.host} sent {found} for {self._wanted.digest}",
+                f"Registry {self._access.host} sent {found} for {self._descriptor.digest}",
                 hint="The registry or something on the way is wrong; nothing of it was kept.",
-                fields={"digest": self._wanted.digest, "found": found},
+                fields={"digest": self._descriptor.digest, "found": found},
             )

@@ -1,4 +1,7 @@
-"""What can go wrong with a registry. All but ``BlobMissingError`` leave open whether the registry has the thing."""
+"""Errors of registries, importable without the HTTP library; ``translation`` raises them.
+
+All but ``BlobMissingError`` leave open whether the registry has what was requested.
+"""
 
 from __future__ import annotations
 
@@ -6,78 +9,78 @@ from roost.model.errors import LookupFailedError, ServiceUnreachableError
 
 
 class RegistryError(ServiceUnreachableError):
-    """A registry could not be asked, or gave no answer that can be believed."""
+    """A registry could not be reached, or sent an implausible answer."""
 
     code = "registry-unreachable"
 
 
 class RegistryTimeoutError(RegistryError):
-    """No byte for too long."""
+    """The registry sent no byte for too long."""
 
     code = "registry-timeout"
 
 
 class RegistryTlsError(RegistryError):
-    """Its certificate is not to be trusted, or it speaks no TLS."""
+    """The registry's certificate is not trusted, or it does not support TLS."""
 
     code = "registry-tls"
     retryable = False
 
 
 class RegistryDeniedError(RegistryError):
-    """401 or 403, after the credentials that there are."""
+    """401 or 403 with the available credentials."""
 
     code = "registry-denied"
     retryable = False
 
 
 class RegistryBusyError(RegistryError):
-    """429, and asked to wait for longer than is waited."""
+    """429, with a longer wait than the client accepts."""
 
     code = "registry-busy"
 
 
 class RegistryBrokenError(RegistryError):
-    """5xx, again and again."""
+    """5xx, after all retries."""
 
     code = "registry-broken"
 
 
 class NotRegistryError(RegistryError):
-    """Something answers there, but not as the OCI distribution specification says."""
+    """The server's answers do not follow the OCI distribution specification."""
 
     code = "registry-invalid"
     retryable = False
 
 
 class CredentialsError(RegistryError):
-    """Docker's config or one of its credential helpers fails, or the credentials would travel in the clear."""
+    """Docker's config or a credential helper fails, or credentials would be sent unencrypted."""
 
     code = "registry-credentials"
     retryable = False
 
 
 class BlobDigestError(RegistryError):
-    """What came is not what its digest or size says."""
+    """Received or sent data does not have the expected digest or size."""
 
     code = "digest-mismatch"
     retryable = False
 
 
 class BlobMissingError(LookupFailedError):
-    """The registry says that it has no such blob."""
+    """The registry reports that it does not have the blob."""
 
     code = "blob-missing"
 
 
 class RepositoryMissingError(RegistryError):
-    """404 to who writes: some registries want a repository, or what it lies in, to be made before."""
+    """404 for a write: some registries require that a repository, or its project, is created first."""
 
     code = "repository-missing"
     retryable = False
 
 
 class TagMovedError(RegistryError):
-    """A tag that was just written names something else: somebody wrote it at the same time."""
+    """A tag that was just written names another manifest: somebody wrote it at the same time."""
 
     code = "tag-moved"

@@ -1,7 +1,7 @@
-"""Sending a blob: asked for first, mounted where it can be, else in one stream that is gone on with where it broke off.
+"""Upload of a blob: mounted from another repository if possible, else sent as a stream that resumes after a failure.
 
 OCI distribution specification 1.1, "Pushing a blob in chunks" and "Mounting a blob from another repository". One PATCH
-takes all of it, as docker and podman send it: chunks are what registries do differently.
+sends the complete blob, as docker and podman do: registries differ in their treatment of chunks.
 """
 
 from __future__ import annotations
@@ -17,20 +17,24 @@ from yarl import URL
 
 from roost.daemon.engines.registry.auth import RegistryAccess
 from roost.daemon.engines.registry.errors import BlobDigestError, BlobMissingError, NotRegistryError, RegistryError
-from roost.daemon.engines.registry.http import Body, Transport, raise_for_status, raise_for_write_status
+from roost.daemon.engines.registry.http import Body, Transport
+from roost.daemon.engines.registry.translation import raise_for_status, raise_for_write_status
 from roost.daemon.oci.references import Reference
 
-_BLOCK = 256 * 1024
-_MUCH = 16 * 1024 * 1024
-"""Bytes that a try must have brought to count as none."""
-_NO_PARTS = frozenset({400, 405, 411, 501})
-"""Statuses with which registries refuse to go on."""
+_READ_BLOCK = 256 * 1024
+_PROGRESS_BYTES = 16 * 1024 * 1024
+"""Bytes of progress that reset the count of tries."""
+_RESUME_REFUSALS = frozenset({400, 405, 411, 501})
+"""Statuses with which registries refuse to resume an upload."""
 _RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
 
 
 class BlobSource:
-    """What is sent: bytes, or a file, which is open while the context is. Read in blocks, so that memory does not grow
-    with the blob, and without a position, so that a body that nobody reads to its end leaves nothing behind."""
+    """Content of a blob: bytes, or a file that is open during the ``async with`` block.
+
+    It is read in blocks, so that memory does not grow with the blob, and without a file position, so that a body that
+    is not read to its end has no effect on the next one.
+    """
 
     def __init__(self, source: str | bytes, size: int) -> None:
         self._source = source
@@ -38,7 +42,7 @@ class BlobSource:
         self.size = size
 
     async def __aenter__(self) -> BlobSource:
-        """Raises BlobDigestError where there are more or fewer bytes; the registry checks the digest."""
+        """Open the file. Raises: BlobDigestError if its size is wrong; the registry checks the digest."""
         found = await asyncio.to_thread(self._open) if isinstance(self._source, str) else len(self._source)
         if found != self.size:
             await self.__aexit__()
@@ -55,12 +59,12 @@ class BlobSource:
             self._file = -1
 
     async def blocks(self, offset: int, length: int) -> AsyncIterator[bytes]:
-        """``length`` bytes from ``offset``."""
+        """Yield ``length`` bytes from ``offset`` on."""
         if isinstance(self._source, bytes):
             yield self._source[offset : offset + length]
             return
         end = offset + length
-        while offset < end and (block := await asyncio.to_thread(self._read, offset, min(_BLOCK, end - offset))):
+        while offset < end and (block := await asyncio.to_thread(self._read, offset, min(_READ_BLOCK, end - offset))):
             offset += len(block)
             yield block
 
@@ -69,7 +73,7 @@ class BlobSource:
 
 
 class Upload:
-    """One blob on its way to ``reference``'s repository."""
+    """Upload of one blob to ``reference``'s repository."""
 
     def __init__(
         self, transport: Transport, access: RegistryAccess, reference: Reference, source: BlobSource, digest: str
@@ -81,29 +85,33 @@ class Upload:
         self._digest = digest
         self._doing = f"sending {digest[:19]}… to {reference.name}"
         self.sent = 0
-        """Bytes that really went over."""
-        self._most = source.size
-        """Bytes that are sent at once."""
-        self._resumes = True
-        """Whether what broke off is gone on with."""
+        """Bytes that were sent, repeated ones included."""
+        self._request_limit = source.size
+        """Bytes that are sent in one request."""
+        self._may_resume = True
+        """Whether an upload is resumed after a failure."""
         self._resumed = False
+        """Whether this upload was resumed."""
 
     async def run(self, mount_from: str | None) -> int:
-        """Send it. Raises RegistryError and its kind; BlobDigestError where the registry counts another digest."""
+        """Send the blob, or mount it from the repository ``mount_from``; return the bytes that were sent.
+
+        Raises: BlobDigestError if the registry computes another digest; RegistryError and its subclasses.
+        """
         location = await self._begin(mount_from)
         if location is None:
             return 0
         tries = 0
         while True:
             try:
-                await self._finish(await self._send(location))
-            except BlobMissingError as error:  # the registry lost the upload: a new one, from the beginning
+                await self._finish(await self._send_content(location))
+            except BlobMissingError as error:  # the registry lost the upload: begin a new one
                 failure: RegistryError = NotRegistryError(error.message, hint="Try again.")
             except RegistryError as error:
-                # one that was gone on with and does not add up: the registry had less, or more, than it said
+                # A wrong digest of a resumed upload: the registry had fewer, or more, bytes than it reported.
                 if not error.retryable and not (self._resumed and isinstance(error, BlobDigestError)):
                     raise
-                self._resumes, self._resumed = error.retryable and self._resumes, False
+                self._may_resume, self._resumed = error.retryable and self._may_resume, False
                 failure = error
             else:
                 return self.sent
@@ -113,15 +121,18 @@ class Upload:
             location = await self._begin(None) or location
 
     async def mount(self, mount_from: str) -> bool:
-        """Whether the registry takes it from another of its repositories; where not, the upload is given back."""
+        """Mount the blob from the registry's repository ``mount_from``, and return whether that succeeded.
+
+        If it did not, the upload that was begun is cancelled.
+        """
         location = await self._begin(mount_from)
         if location is None:
             return True
         async with self._transport.open(self._access, "DELETE", location):
-            return False  # one that can't be given back is collected by the registry
+            return False  # the registry collects an upload that can't be cancelled
 
     async def _begin(self, mount_from: str | None) -> URL | None:
-        """Where to send to; ``None`` where the registry took it from another of its repositories."""
+        """Begin an upload and return its URL; ``None`` if the registry mounted the blob from ``mount_from``."""
         url = self._transport.url(self._reference.host, f"/v2/{self._reference.repository}/blobs/uploads/")
         if mount_from is not None:
             url = url.with_query({"mount": self._digest, "from": mount_from})
@@ -129,58 +140,65 @@ class Upload:
             if response.status == 201 and mount_from is not None:
                 return None
             if response.status != 202:
-                place = self._reference
-                await raise_for_write_status(place.host, place.repository, response, self._doing)
-            return self._location(response)
+                await raise_for_write_status(self._reference.host, self._reference.repository, response, self._doing)
+            return self._next_location(response)
 
-    def _location(self, response: aiohttp.ClientResponse) -> URL:
-        """Where it goes on: maybe on another host, which gets no credentials. Raises NotRegistryError."""
+    def _next_location(self, response: aiohttp.ClientResponse) -> URL:
+        """Return the URL for the next request, possibly on another host, which gets no credentials.
+
+        Raises: NotRegistryError if the response has none.
+        """
         location = response.headers.get("Location")
         if location is None:
             raise NotRegistryError(f"Registry {self._reference.host} does not say where to go on while {self._doing}")
-        return self._transport.next_place(self._reference.host, response.url, location)
+        return self._transport.resolve_location(self._reference.host, response.url, location)
 
-    async def _send(self, location: URL) -> URL:
-        """Send all of it; where to finish. Gone on with only where the registry has more than when it was begun with:
-        else the failure is raised, and a new upload is the way."""
+    async def _send_content(self, location: URL) -> URL:
+        """Send the complete blob and return the URL at which to finish.
+
+        After a failure the upload is resumed only if the registry has more bytes than before the request; otherwise the
+        failure is raised, and a new upload is needed.
+        """
         offset = tries = 0
         while offset < self._source.size:
-            length = min(self._most, self._source.size - offset)
+            length = min(self._request_limit, self._source.size - offset)
             try:
                 location = await self._patch(location, offset, length)
-                offset += length  # not what ``Range`` says: Amazon's stays at the end of the first part
+                offset += length  # not by ``Range``: Amazon's stays at the end of the first part
             except RegistryError as error:
-                if not error.retryable or not self._resumes:
+                if not error.retryable or not self._may_resume:
                     raise
-                location, reached = await self._reached(location, error)
-                tries = 0 if reached >= offset + _MUCH else tries + 1
+                location, reached = await self._find_reached(location, error)
+                tries = 0 if reached >= offset + _PROGRESS_BYTES else tries + 1
                 if not offset < reached <= self._source.size or tries > self._transport.config.retries:
                     raise
                 offset, self._resumed = reached, True
         return location
 
     async def _patch(self, location: URL, offset: int, length: int) -> URL:
-        """Where to go on. All of a blob goes as docker sends it, without ``Content-Range``, since some registries take
-        it in no other way (Google's)."""
+        """Send ``length`` bytes from ``offset`` and return the URL for the next request.
+
+        A complete blob is sent without ``Content-Range``, like docker does: Google's registry accepts nothing else.
+        """
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
         if length < self._source.size:
             headers["Content-Range"] = f"{offset}-{offset + length - 1}"
-        body = self._counted(offset, length)
+        body = self._counted_body(offset, length)
         async with self._transport.open(
             self._access, "PATCH", location, headers=headers, body=body, retries=0
         ) as response:
-            if response.status == 413 and self._most > self._transport.config.chunk:
-                self._most = self._transport.config.chunk
+            if response.status == 413 and self._request_limit > self._transport.config.chunk:
+                self._request_limit = self._transport.config.chunk
                 raise RegistryError(f"Registry {self._reference.host} takes no {length} bytes at once")
-            if response.status == 416 or (offset and response.status in _NO_PARTS):
+            if response.status == 416 or (offset and response.status in _RESUME_REFUSALS):
                 raise RegistryError(
                     f"Registry {self._reference.host} does not go on with a blob that broke off", hint="Try again."
                 )
             if response.status not in (200, 201, 202, 204):
                 raise_for_status(self._reference.host, response.status, self._doing)
-            return self._location(response)
+            return self._next_location(response)
 
-    def _counted(self, offset: int, length: int) -> Body:
+    def _counted_body(self, offset: int, length: int) -> Body:
         async def blocks() -> AsyncIterator[bytes]:
             async for block in self._source.blocks(offset, length):
                 self.sent += len(block)
@@ -188,14 +206,21 @@ class Upload:
 
         return blocks
 
-    async def _reached(self, location: URL, failure: RegistryError) -> tuple[URL, int]:
-        """How far a broken upload came, and where to go on. Raises ``failure`` where the registry can't tell."""
+    async def _find_reached(self, location: URL, failure: RegistryError) -> tuple[URL, int]:
+        """Return the URL for the next request and the offset that a broken upload reached.
+
+        Raises: ``failure`` if the registry does not report the offset.
+        """
         async with self._transport.open(self._access, "GET", location) as response:
             if response.status not in (200, 202, 204) or "Range" not in response.headers:
                 raise failure
-            return self._location(response), _reached(response)
+            # The offset after the last byte that the registry has: ``Range: 0-N``. ``0-0`` also means no bytes.
+            match = _RANGE.fullmatch(response.headers["Range"])
+            last = int(match[1]) if match is not None else 0
+            return self._next_location(response), last + 1 if last else 0
 
     async def _finish(self, location: URL) -> None:
+        """Close the upload with the blob's digest. Raises: BlobDigestError if the registry computes another one."""
         query = "&".join(part for part in (location.raw_query_string, f"digest={quote(self._digest, safe='')}") if part)
         url = URL(f"{location.origin()}{location.raw_path}?{query}", encoded=True)
         async with self._transport.open(
@@ -209,10 +234,3 @@ class Upload:
                 )
             if response.status not in (201, 204):
                 raise_for_status(self._reference.host, response.status, self._doing)
-
-
-def _reached(response: aiohttp.ClientResponse) -> int:
-    """The offset behind the last byte that the registry has (``Range: 0-N``; ``0-0`` is also said of nothing)."""
-    match = _RANGE.fullmatch(response.headers["Range"])
-    last = int(match[1]) if match is not None else 0
-    return last + 1 if last else 0

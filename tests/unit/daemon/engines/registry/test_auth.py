@@ -9,7 +9,7 @@ from yarl import URL
 
 from roost.daemon.engines.registry.auth import parse_challenges, proxy_for
 from roost.daemon.engines.registry.credentials import RegistryLogin
-from roost.daemon.engines.registry.http import retry_after
+from roost.daemon.engines.registry.http import parse_retry_after
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -52,7 +52,7 @@ def test_challenges_are_taken_apart(headers: list[str], expected: list[tuple[str
     ],
 )
 def test_when_to_come_again(value: str, seconds: float | None) -> None:
-    assert retry_after(value, NOW) == seconds
+    assert parse_retry_after(value, NOW) == seconds
 
 
 def test_credentials_are_not_shown() -> None:

@@ -1,0 +1,103 @@
+"""Translation of aiohttp's errors, and of HTTP statuses, to the errors of registries."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import aiohttp
+import msgspec
+
+from roost.daemon.engines.registry.errors import (
+    BlobMissingError,
+    NotRegistryError,
+    RegistryBrokenError,
+    RegistryBusyError,
+    RegistryDeniedError,
+    RegistryError,
+    RegistryTimeoutError,
+    RegistryTlsError,
+    RepositoryMissingError,
+)
+
+_ERROR_BODY_LIMIT = 64 * 1024
+_BLOB_ERROR_CODES = frozenset({"BLOB_UNKNOWN", "BLOB_UPLOAD_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"})
+
+
+@contextmanager
+def translate_errors(host: str) -> Iterator[None]:
+    """Translate aiohttp's errors in the block to errors about ``host``.
+
+    Other ``OSError`` pass: the disk that a body is written to may be full.
+    """
+    try:
+        yield
+    except asyncio.TimeoutError as error:
+        raise RegistryTimeoutError(
+            f"Registry {host} sent nothing for too long", hint="Try again; see `roost registry test`."
+        ) from error
+    except (aiohttp.ClientSSLError, ssl.SSLError) as error:
+        raise RegistryTlsError(
+            f"Registry {host} can't be trusted: {_first_line(error)}",
+            hint="Mend its certificate, or SSL_CERT_FILE; `insecure` in [registries] is for plain http.",
+        ) from error
+    except (aiohttp.ClientError, ConnectionError) as error:
+        raise RegistryError(
+            f"Registry {host} can't be reached: {_first_line(error)}",
+            hint="Check the name and the network; see `roost registry test`.",
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+
+
+class _ErrorEntry(msgspec.Struct):
+    code: str = ""
+    message: str | None = None
+
+
+class _ErrorBody(msgspec.Struct):
+    errors: list[_ErrorEntry]
+
+
+async def read_error_codes(response: aiohttp.ClientResponse) -> list[str] | None:
+    """Return the codes in an error body of the distribution specification; ``None`` if the body is not one."""
+    try:
+        data = await response.content.read(_ERROR_BODY_LIMIT)
+        return [entry.code for entry in msgspec.json.decode(data, type=_ErrorBody).errors]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+async def raise_for_write_status(host: str, repository: str, response: aiohttp.ClientResponse, doing: str) -> NoReturn:
+    """Raise the error for an unexpected response to a write into ``repository``.
+
+    404 means that the repository does not exist, unless the error codes are about a blob.
+    """
+    if response.status == 404 and _BLOB_ERROR_CODES.isdisjoint(await read_error_codes(response) or ()):
+        raise RepositoryMissingError(
+            f"Registry {host} has no repository {repository}, or lets nobody write there (HTTP 404), while {doing}",
+            hint="Some registries want it (ECR) or its project (Harbor) to be made first; or mend the prefix in "
+            "`workspace` under [registries] in roost's config.",
+            fields={"repository": repository},
+        )
+    raise_for_status(host, response.status, doing)
+
+
+def raise_for_status(host: str, status: int, doing: str) -> NoReturn:
+    """Raise the error for an unexpected status while ``doing``."""
+    if status in (401, 403):
+        raise RegistryDeniedError(
+            f"Registry {host} denies access (HTTP {status}) while {doing}", hint=f"`docker login {host}`."
+        )
+    if status == 429:
+        raise RegistryBusyError(f"Registry {host} asks for more patience (HTTP 429) while {doing}", hint="Try later.")
+    if status >= 500:
+        raise RegistryBrokenError(f"Registry {host} is broken (HTTP {status}) while {doing}", hint="Try again later.")
+    if status == 404:
+        raise BlobMissingError(f"Registry {host} has nothing there (HTTP 404) while {doing}")
+    raise NotRegistryError(f"Registry {host} answers HTTP {status} while {doing}, which is out of place")
