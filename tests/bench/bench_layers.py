@@ -25,7 +25,7 @@ from tests.support.images.layers import Place, extract, in_chroot, lock_of, plac
 
 from roost.daemon.layers import writer
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, LayerContent
-from roost.daemon.layers.tar import LayerEntry, Packed, pack
+from roost.daemon.layers.tar import LayerEntry, PackedLayer, pack_layer
 from roost.daemon.prefixes.bytecode import compile_prefix
 from roost.model.locks.lock import Lock
 
@@ -42,14 +42,14 @@ spent: list[float] = []
 """Seconds that each layer took to pack: files read, archived, compressed, digested, written and synced."""
 
 
-def timed_pack(entries: Iterable[LayerEntry], path: str, stop: threading.Event) -> Packed:
+def timed_pack(entries: Iterable[LayerEntry], path: str, stop: threading.Event) -> PackedLayer:
     started = time.perf_counter()
-    packed = pack(entries, path, stop)
+    packed = pack_layer(entries, path, stop)
     spent.append(time.perf_counter() - started)
     return packed
 
 
-writer.pack = timed_pack  # type: ignore[assignment]
+writer.pack_layer = timed_pack  # type: ignore[assignment]
 
 
 def channel() -> Path:
@@ -144,7 +144,9 @@ async def memory(folder: Path) -> None:
         block = os.urandom(1 << 20)
         for _ in range(2048):
             stream.write(block)
-    await asyncio.to_thread(pack, [LayerEntry(name="large", source=str(folder / "large"))], str(folder / "b"), EVENT)
+    await asyncio.to_thread(
+        pack_layer, [LayerEntry(name="large", source=str(folder / "large"))], str(folder / "b"), EVENT
+    )
     print(f"and after one file of 2 GB: {peak():.0f} MB")
 
 

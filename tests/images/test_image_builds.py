@@ -15,7 +15,7 @@ from roost.daemon.engines.docker.values import LayerFile
 from roost.daemon.images.config import image_config, no_base
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.layers.grouping import Layer, LayerContent
-from roost.daemon.layers.tar import LayerEntry, pack
+from roost.daemon.layers.tar import LayerEntry, pack_layer
 
 VERSION = "import six, sys; print(six.__version__, sys.prefix)"
 
@@ -134,7 +134,9 @@ def test_a_base_for_another_platform_and_one_that_is_nowhere_are_refused(new_mac
 def test_a_base_of_too_many_layers_is_refused_before_any_is_written(
     new_machine: Machine, client: docker.DockerClient, tmp_path: Path
 ):
-    packed = pack([LayerEntry(name="word", data=of_this_test().encode())], str(tmp_path / "layer"), threading.Event())
+    packed = pack_layer(
+        [LayerEntry(name="word", data=of_this_test().encode())], str(tmp_path / "layer"), threading.Event()
+    )
     layer = Layer(diff_id=packed.diff_id, digest=packed.digest, size=packed.size, path=str(tmp_path / "layer"))
     config = image_config(no_base("linux/amd64"), LayerContent(layers=(layer,) * 123))
     name = f"roost-test/deep:{of_this_test()}"

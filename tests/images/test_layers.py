@@ -19,10 +19,10 @@ from tests.support.images import engines as docker_parts
 from tests.support.images.layers import OURS, extract, in_chroot, lock_of, make_channel, oci_layout, place
 
 from roost.daemon.images.config import activated
+from roost.daemon.layers.conda_packages import StageBrokenError, StagedPackages
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, LayerContent
-from roost.daemon.layers.link import StageBrokenError, StagedPackages
 from roost.daemon.layers.tar import FIXED_TIME
-from roost.daemon.layers.writer import LinkScriptsError, NotForImagesError, verify_layers
+from roost.daemon.layers.writer import LinkScriptsError, NotForImagesError
 from roost.model.locks.lock import CondaPackage, HostPython, Lock, Wheel
 
 SPECS = ("python=3.11", "greeting", "placed", "activated", "six", "joblib", "numpy=1.26", "sqlite")
@@ -318,7 +318,7 @@ async def test_a_damaged_blob_is_noticed_and_written_again(short_folder: Path, c
         stamp = path.stat().st_mtime_ns
         path.write_bytes(broken)
         os.utime(path, ns=(stamp, stamp))  # as a disk does that lies
-        bad = await verify_layers(there.store.layout, there.store.index)
+        bad = await there.delete_damaged_layers()
         assert [layer.digest for layer in bad] == [content.layers[0].digest]
         assert not path.exists()
         assert (await there.write(lock), path.read_bytes()) == (content, whole)

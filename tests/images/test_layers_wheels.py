@@ -92,14 +92,14 @@ async def test_a_wheel_is_fetched_once_and_another_platforms_too(
 ) -> None:
     wheel = offered(index, full_wheel("cp311-cp311-manylinux_2_28_aarch64"))
     async with place(short_folder / "r", channel) as there:
-        first = await there.pip.wheel_files([wheel])
-        second = await there.pip.wheel_files([wheel])
+        first = await there.pip.fetch_wheel_files([wheel])
+        second = await there.pip.fetch_wheel_files([wheel])
         path = Path(first[wheel.sha256])
         assert first == second
         assert path.parent == Path(there.store.layout.wheels, "fetched", wheel.sha256)
         assert index.asked[f"/files/{wheel.file_name}"] == 1
         path.write_bytes(path.read_bytes() + b"x")  # damaged: fetched anew
-        await there.pip.wheel_files([wheel])
+        await there.pip.fetch_wheel_files([wheel])
         assert hashlib.sha256(path.read_bytes()).hexdigest() == wheel.sha256
         assert index.asked[f"/files/{wheel.file_name}"] == 2
         content = await there.write(lock_of(await python(there), [wheel]))
@@ -111,14 +111,14 @@ async def test_what_an_index_sends_is_checked(short_folder: Path, channel: Path,
     index.files[wheel.file_name] = wheel_bytes("tool", "1.0")[1]
     async with place(short_folder / "r", channel) as there:
         with pytest.raises(WheelDigestMismatchError, match=r"tool-1\.0"):
-            await there.pip.wheel_files([wheel])
+            await there.pip.fetch_wheel_files([wheel])
         index.files[wheel.file_name] = full_wheel()[1]
         index.truncated.add(wheel.file_name)
         with pytest.raises(IndexUnreachableError):
-            await there.pip.wheel_files([wheel])
+            await there.pip.fetch_wheel_files([wheel])
         assert not Path(there.store.layout.wheels, "fetched", wheel.sha256).exists()
         index.truncated.clear()
-        assert await there.pip.wheel_files([wheel])
+        assert await there.pip.fetch_wheel_files([wheel])
 
 
 async def test_a_wheel_that_is_none_is_an_error_with_its_name(

@@ -13,10 +13,10 @@ from roost.daemon.layers.grouping import (
     LARGE,
     LARGE_LAYERS,
     LayerPackage,
-    Unit,
-    arrange,
-    by_dependency,
+    LayerUnit,
+    arrange_layers,
     layer_key,
+    sort_by_dependency,
 )
 from roost.model.locks.lock import CondaPackage
 
@@ -34,7 +34,7 @@ PARTS = st.dictionaries(NAMES, st.tuples(SIZES, KINDS), min_size=1, max_size=150
 )
 
 
-def keys(units: list[Unit]) -> list[str]:
+def keys(units: list[LayerUnit]) -> list[str]:
     return [layer_key(unit, "3.11.7") for unit in units]
 
 
@@ -42,15 +42,15 @@ def keys(units: list[Unit]) -> list[str]:
 def test_the_order_of_packages_is_of_no_matter_and_all_are_there_once(parts, random):
     shuffled = list(parts)
     random.shuffle(shuffled)
-    units = arrange(parts)
-    assert keys(arrange(shuffled)) == keys(units)
+    units = arrange_layers(parts)
+    assert keys(arrange_layers(shuffled)) == keys(units)
     assert sorted(p.name for unit in units for p in unit.parts) == sorted(p.name for p in parts)
     assert len(units) <= LARGE_LAYERS + sum(GROUPS.values()) <= 59
 
 
 @given(PARTS)
 def test_heavy_layers_lie_below_and_wheels_are_lighter_than_they_are(parts):
-    large = [unit.parts[0] for unit in arrange(parts) if not unit.name.startswith("group:")]
+    large = [unit.parts[0] for unit in arrange_layers(parts) if not unit.name.startswith("group:")]
     magnitudes = [math.frexp(p.size)[1] - 3 * (p.kind == "wheel") for p in large]
     assert magnitudes == sorted(magnitudes, reverse=True)
     assert all(p.size >= LARGE for p in large)
@@ -58,7 +58,7 @@ def test_heavy_layers_lie_below_and_wheels_are_lighter_than_they_are(parts):
 
 @given(PARTS)
 def test_small_wheels_lie_on_top_and_small_conda_packages_above_all_that_is_heavier(parts):
-    units = arrange(parts)
+    units = arrange_layers(parts)
     kinds = [unit.name.rpartition(":")[0] for unit in units]
     assert kinds == sorted(kinds, key=lambda kind: kind == "group:wheel")
     if "group:conda" in kinds:
@@ -71,8 +71,8 @@ def test_small_wheels_lie_on_top_and_small_conda_packages_above_all_that_is_heav
 def test_a_new_version_of_like_size_moves_one_layer_and_no_other(parts, data):
     chosen = data.draw(st.sampled_from(parts))
     newer = msgspec.structs.replace(chosen, version="2.0", identity=("other",))
-    before = arrange(parts)
-    after = arrange([newer if p is chosen else p for p in parts])
+    before = arrange_layers(parts)
+    after = arrange_layers([newer if p is chosen else p for p in parts])
     assert [unit.name for unit in before] == [unit.name for unit in after]
     moved = [unit for unit, old, new in zip(before, keys(before), keys(after), strict=True) if old != new]
     assert [chosen in unit.parts for unit in moved] == [True]
@@ -82,7 +82,7 @@ def test_a_new_version_of_like_size_moves_one_layer_and_no_other(parts, data):
 def test_a_small_package_more_or_less_moves_its_group_alone(parts, name, size, kind):
     without = [p for p in parts if p.name != name]
     before, after = (dict(zip((u.name for u in units), keys(units), strict=True)) for units in (
-        arrange(without), arrange([*without, part(name, size, kind=kind)])
+        arrange_layers(without), arrange_layers([*without, part(name, size, kind=kind)])
     ))  # fmt: skip
     changed = {unit for unit in before.keys() | after.keys() if before.get(unit) != after.get(unit)}
     assert len(changed) == 1
@@ -96,7 +96,7 @@ def test_what_is_needed_comes_before_what_needs_it(names, data):
         needs = data.draw(st.lists(st.sampled_from(names[:number] or [name]), max_size=3, unique=True))
         depends = [f"{need} >=1" for need in needs if need != name]
         packages.append(package(name, depends))
-    order = [each.name for each in by_dependency(data.draw(st.permutations(packages)))]
+    order = [each.name for each in sort_by_dependency(data.draw(st.permutations(packages)))]
     assert sorted(order) == sorted(names)
     for each in packages:
         for spec in each.record["depends"]:
@@ -111,4 +111,4 @@ def package(name, depends):
 
 
 def test_a_cycle_is_cut():
-    assert [p.name for p in by_dependency([package("b", ["a"]), package("a", ["b"])])] == ["b", "a"]
+    assert [p.name for p in sort_by_dependency([package("b", ["a"]), package("a", ["b"])])] == ["b", "a"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -19,11 +20,14 @@ from tests.support.channel.conda_file import write_conda
 from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
 from roost.daemon.engines.uv.engine import PipConfig, PipEngine
 from roost.daemon.images.config import image_config, no_base
+from roost.daemon.jobs.progress import Progress
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, Layer, LayerContent
-from roost.daemon.layers.writer import write_layers
+from roost.daemon.layers.writer import LayerRequest, delete_layers, write_layers
 from roost.daemon.oci.manifests import image_manifest
 from roost.daemon.oci.platforms import image_platform
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
+from roost.model.records import LayerRecord
+from roost.store.disk.layer_files import is_intact
 from roost.store.store import Store
 
 OURS = PREFIX_IN_IMAGE.lstrip("/")
@@ -38,9 +42,20 @@ class Place:
     async def solve(self, *specs: str, platform: str = "linux-64") -> list[CondaPackage]:
         return await self.conda.solve(channels=["conda-forge"], specs=specs, platform=platform, system={})
 
-    async def write(self, lock: Lock, **options: Any) -> LayerContent:
+    async def write(self, lock: Lock, progress: Progress | None = None, **options: Any) -> LayerContent:
         layout, index = self.store.layout, self.store.index
-        return await write_layers(lock, conda=self.conda, pip=self.pip, layout=layout, index=index, **options)
+        request = LayerRequest(lock=lock, **options)
+        return await write_layers(
+            request, conda=self.conda, pip=self.pip, layout=layout, index=index, progress=progress
+        )
+
+    async def delete_damaged_layers(self) -> list[LayerRecord]:
+        """Read every stored blob; delete the layers that are damaged and return their records."""
+        layout, index = self.store.layout, self.store.index
+        records = await index.layers.list_all()
+        damaged = await asyncio.to_thread(lambda: [r for r in records if not is_intact(layout, r, thorough=True)])
+        await delete_layers(layout, index, damaged)
+        return damaged
 
 
 @contextlib.asynccontextmanager

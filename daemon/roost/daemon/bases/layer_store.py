@@ -55,7 +55,7 @@ class LayerStore:
 
     async def store_layer(self, tar: str, diff_id: str) -> BaseLayer:
         """Compress the layer in the file ``tar`` and store it."""
-        from roost.daemon.layers.compression import compress_tar
+        from roost.daemon.layers.tar import compress_tar
 
         stop = threading.Event()
         try:

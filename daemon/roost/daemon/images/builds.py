@@ -39,7 +39,7 @@ from roost.daemon.images.scripts import script_steps
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.reporter import BuildProgress, BuildReporter
 from roost.daemon.jobs.shared_task import SharedTask, SharedTasks, relay
-from roost.daemon.layers.grouping import LAYER_LIMIT, LayerContent, layer_count
+from roost.daemon.layers.grouping import LAYER_LIMIT, LayerContent, count_layers
 from roost.daemon.oci.answers import Unknown, Yes
 from roost.daemon.oci.platforms import image_platform
 from roost.daemon.oci.references import Reference, digest_of, parse_reference
@@ -172,7 +172,7 @@ class ImageBuilds:
             layers = tuple(ImageLayer(diff_id=layer.diff_id, size=layer.size) for layer in top.layers)
             return Assembled(whole=top, layers=layers)
         clear = has_environment(top.config)
-        _check_depth(len(top.layers), layer_count(wanted.lock, clear=clear))
+        _check_depth(len(top.layers), count_layers(wanted.lock, clear=clear))
         content = await self._layers(progress, wanted, clear=clear) if wanted.adds else LayerContent()
         lock = digest_lock(wanted.lock) if wanted.adds else None
         settled = wanted.settled
@@ -191,19 +191,22 @@ class ImageBuilds:
         return await self._scripted(assembled, content, wanted, progress) if content.scripts else assembled
 
     async def _layers(self, progress: BuildProgress, wanted: ImageRequest, *, clear: bool) -> LayerContent:
-        from roost.daemon.layers.writer import write_layers
+        from roost.daemon.layers.writer import LayerRequest, write_layers
 
-        return await write_layers(
-            wanted.lock,
+        request = LayerRequest(
+            lock=wanted.lock,
             fetched=substitute(wanted.lock, wanted.environ),
+            credentials=wanted.credentials,
+            run_scripts=wanted.scripts,
+            clear=clear,
+        )
+        return await write_layers(
+            request,
             conda=await self._engines.conda(),
             pip=await self._engines.pip(),
             layout=self._store.layout,
             index=self._store.index,
             progress=progress,
-            credentials=wanted.credentials,
-            run_scripts=wanted.scripts,
-            clear=clear,
         )
 
     async def _scripted(

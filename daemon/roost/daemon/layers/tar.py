@@ -1,9 +1,9 @@
-"""A layer's tar archive, written, compressed and digested in one pass, byte for byte the same everywhere.
+"""Write a layer's tar archive: packed, compressed and digested in one pass, byte for byte the same everywhere.
 
 Headers are POSIX ustar (POSIX.1-2017, pax, "ustar Interchange Format"), with a pax header before those that it can't
 hold: a name or link of more than 100 bytes or beyond ASCII, a file of 8 GiB or more. ``tarfile`` writes the same at a
-quarter of the speed. Owner 0, modes 0644 and 0755, no time of now. Compressed by ISA-L, at least three times as fast
-as zlib; its bytes depend on the processor, and nothing is keyed on them.
+quarter of the speed. The owner is 0, modes are 0644 and 0755, and the current time is never used. ISA-L compresses at
+least three times as fast as zlib; its bytes depend on the processor, so nothing may be keyed on them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from typing import Literal
 import msgspec
 from isal import isal_zlib
 
+from roost.model.errors import BuildCancelledError
+from roost.store.disk.file_ops import translate_full_disk
+
 FIXED_TIME = 315_532_800
-"""1980-01-01: the time of everything that has none of its own. Zip archives know no earlier one."""
+"""1980-01-01: the time of everything without a time of its own; the earliest that zip archives can hold."""
 
 _BLOCK = 512
 _CHUNK = 1 << 20
@@ -29,7 +32,7 @@ _USTAR_TIME = 8**11
 
 
 class StoppedError(Exception):
-    """Nobody wants the layer any more."""
+    """Writing was stopped, because the layer is no longer needed."""
 
 
 class LayerEntry(msgspec.Struct, kw_only=True):
@@ -39,30 +42,36 @@ class LayerEntry(msgspec.Struct, kw_only=True):
     """Relative to the root of the image, no slash at either end."""
     kind: Literal["file", "link", "folder"] = "file"
     source: str = ""
-    """Where a file's content is …"""
+    """Path of a file with the content …"""
     data: bytes | None = None
-    """… or the content."""
+    """… or the content itself."""
     target: str = ""
-    """Of a link."""
+    """Of a symbolic link."""
     executable: bool = False
     time: int = FIXED_TIME
     """Seconds since 1970."""
 
 
-class Packed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a written layer is."""
+class PackedLayer(msgspec.Struct, frozen=True, kw_only=True):
+    """Digests and size of a written layer."""
 
     diff_id: str
+    """``sha256:`` of the tar archive."""
     digest: str
+    """``sha256:`` of the compressed blob."""
     size: int
+    """Of the compressed blob, in bytes."""
 
 
 class LayerArchive:
-    """Takes entries and writes the compressed archive to ``path``. At most a few MiB are held at a time. Blocks."""
+    """Writes entries into a compressed archive at ``path``, holding at most a few MiB in memory. Blocks.
+
+    ``stop`` ends it with StoppedError.
+    """
 
     def __init__(self, path: str, stop: threading.Event) -> None:
         self._stop = stop
-        self._file = open(path, "xb")  # noqa: SIM115 - closed by `finish` and by `abandon`
+        self._file = open(path, "xb")  # noqa: SIM115 - closed by `finish` and by `close`
         self._buffer = bytearray()
         self._tar, self._blob = hashlib.sha256(), hashlib.sha256()
         self._gzip = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
@@ -70,11 +79,11 @@ class LayerArchive:
     def add(self, entry: LayerEntry) -> None:
         """Append an entry. Raises ``OSError``, ``StoppedError``."""
         if entry.kind == "folder":
-            self._write(_headers(entry.name + "/", b"5", 0, 0o755, entry.time))
+            self._write(_make_headers(entry.name + "/", b"5", 0, 0o755, entry.time))
         elif entry.kind == "link":
-            self._write(_headers(entry.name, b"2", 0, 0o777, entry.time, entry.target))
+            self._write(_make_headers(entry.name, b"2", 0, 0o777, entry.time, entry.target))
         elif entry.data is not None:
-            self._write(_headers(entry.name, b"0", len(entry.data), _mode(entry), entry.time))
+            self._write(_make_headers(entry.name, b"0", len(entry.data), _file_mode(entry), entry.time))
             self._write(entry.data)
             self._write(bytes(-len(entry.data) % _BLOCK))
         else:
@@ -83,7 +92,7 @@ class LayerArchive:
     def _add_file(self, entry: LayerEntry) -> None:
         with open(entry.source, "rb", buffering=0) as stream:
             size = os.fstat(stream.fileno()).st_size
-            self._write(_headers(entry.name, b"0", size, _mode(entry), entry.time))
+            self._write(_make_headers(entry.name, b"0", size, _file_mode(entry), entry.time))
             left = size
             while left:
                 chunk = stream.read(min(left, _CHUNK))
@@ -103,45 +112,70 @@ class LayerArchive:
             raise StoppedError
         data, self._buffer = self._buffer, bytearray()
         self._tar.update(data)
-        self._put(self._gzip.compress(data))
+        self._write_blob(self._gzip.compress(data))
 
-    def _put(self, data: bytes) -> None:
+    def _write_blob(self, data: bytes) -> None:
         self._blob.update(data)
         self._file.write(data)
 
-    def finish(self) -> Packed:
-        """End the archive and sync the file."""
+    def finish(self) -> PackedLayer:
+        """Complete the archive and sync the file."""
         self._write(bytes(2 * _BLOCK))
         self._flush()
-        self._put(self._gzip.flush())
+        self._write_blob(self._gzip.flush())
         self._file.flush()
         os.fsync(self._file.fileno())
         size = self._file.tell()
         self._file.close()
-        return Packed(diff_id=f"sha256:{self._tar.hexdigest()}", digest=f"sha256:{self._blob.hexdigest()}", size=size)
+        return PackedLayer(
+            diff_id=f"sha256:{self._tar.hexdigest()}", digest=f"sha256:{self._blob.hexdigest()}", size=size
+        )
 
-    def abandon(self) -> None:
-        """Let go of the file as it is."""
+    def close(self) -> None:
+        """Close the file, complete or not."""
         self._file.close()
 
 
-def pack(entries: Iterable[LayerEntry], path: str, stop: threading.Event) -> Packed:
-    """Write ``entries``, sorted and with all folders above them, as a new file at ``path``.
+def pack_layer(entries: Iterable[LayerEntry], path: str, stop: threading.Event) -> PackedLayer:
+    """Write ``entries``, sorted and with all folders above them, as a new file at ``path``. Blocks.
 
-    Of two entries of one name the later counts. Raises ``OSError``, ``StoppedError``. Blocks.
+    Of two entries with the same name the later one is used. Raises ``OSError``; ``StoppedError`` once ``stop`` is set.
     """
     archive = LayerArchive(path, stop)
     try:
-        for entry in completed(entries):
+        for entry in complete_entries(entries):
             archive.add(entry)
         return archive.finish()
     finally:
-        archive.abandon()
+        archive.close()
 
 
-def completed(entries: Iterable[LayerEntry]) -> list[LayerEntry]:
-    """``entries`` in the order of their names, and an entry for every folder that has none: an engine gives a folder
-    without one a mode of its own making."""
+def compress_tar(source: str, target: str, stop: threading.Event) -> PackedLayer:
+    """Compress the tar archive ``source``, which an engine made, to the new file ``target``, and sync it. Blocks.
+
+    Raises ``StoreFullError``, ``OSError``; ``BuildCancelledError`` once ``stop`` is set.
+    """
+    tar, blob, gzip = hashlib.sha256(), hashlib.sha256(), isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
+    with translate_full_disk(target), open(source, "rb", buffering=0) as stream, open(target, "xb") as out:
+        while data := stream.read(_CHUNK):
+            if stop.is_set():
+                raise BuildCancelledError("the layer is not wanted any more")
+            tar.update(data)
+            blob.update(packed := gzip.compress(data))
+            out.write(packed)
+        blob.update(packed := gzip.flush())
+        out.write(packed)
+        out.flush()
+        os.fsync(out.fileno())
+        size = out.tell()
+    return PackedLayer(diff_id=f"sha256:{tar.hexdigest()}", digest=f"sha256:{blob.hexdigest()}", size=size)
+
+
+def complete_entries(entries: Iterable[LayerEntry]) -> list[LayerEntry]:
+    """Return ``entries`` in the order of their names, with an entry for every folder above them.
+
+    An engine chooses the mode of a folder without an entry.
+    """
     found = {entry.name: entry for entry in entries}
     for name in list(found):
         folder = name.rpartition("/")[0]
@@ -151,29 +185,31 @@ def completed(entries: Iterable[LayerEntry]) -> list[LayerEntry]:
     return [found[name] for name in sorted(found, key=lambda name: name.split("/"))]
 
 
-def _mode(entry: LayerEntry) -> int:
+def _file_mode(entry: LayerEntry) -> int:
     return 0o755 if entry.executable else 0o644
 
 
-def _headers(name: str, kind: bytes, size: int, mode: int, time: int, link: str = "") -> bytes:
+def _make_headers(name: str, kind: bytes, size: int, mode: int, time: int, link: str = "") -> bytes:
+    """Return the ustar header of an entry, after a pax header if that can't hold it."""
     raw_name, raw_link = os.fsencode(name), os.fsencode(link)
     time = min(max(time, 0), _USTAR_TIME - 1)
-    records = _pax_record("path", raw_name) + _pax_record("linkpath", raw_link)
+    records = _pax_text("path", raw_name) + _pax_text("linkpath", raw_link)
     if size >= _USTAR_SIZE:
-        records += _record(b"size", str(size).encode())
-    header = _ustar(raw_name, kind, size if size < _USTAR_SIZE else 0, mode, time, raw_link)
+        records += _pax_record(b"size", str(size).encode())
+    header = _ustar_header(raw_name, kind, size if size < _USTAR_SIZE else 0, mode, time, raw_link)
     if not records:
         return header
-    before = _ustar(b"././@PaxHeader", b"x", len(records), 0o644, 0, b"")
+    before = _ustar_header(b"././@PaxHeader", b"x", len(records), 0o644, 0, b"")
     return before + records + bytes(-len(records) % _BLOCK) + header
 
 
-def _pax_record(key: str, value: bytes) -> bytes:
-    return b"" if len(value) <= 100 and value.isascii() else _record(key.encode(), value)
+def _pax_text(key: str, value: bytes) -> bytes:
+    """Return the record of a text, or nothing if the ustar header can hold it."""
+    return b"" if len(value) <= 100 and value.isascii() else _pax_record(key.encode(), value)
 
 
-def _record(key: bytes, value: bytes) -> bytes:
-    """``LENGTH KEY=VALUE\\n``, where the length counts its own digits."""
+def _pax_record(key: bytes, value: bytes) -> bytes:
+    """Return ``LENGTH KEY=VALUE\\n``; the length includes its own digits."""
     rest = b" " + key + b"=" + value + b"\n"
     length = len(rest)
     while len(str(length)) + len(rest) != length:
@@ -181,7 +217,7 @@ def _record(key: bytes, value: bytes) -> bytes:
     return str(length).encode() + rest
 
 
-def _ustar(name: bytes, kind: bytes, size: int, mode: int, time: int, link: bytes) -> bytes:
+def _ustar_header(name: bytes, kind: bytes, size: int, mode: int, time: int, link: bytes) -> bytes:
     fields = (
         name[:100].ljust(100, b"\0"),
         b"%07o\0" % mode,

@@ -1,6 +1,7 @@
 """Locked wheels as entries of layers, installed by PyPA's ``installer`` for the path in the image.
 
-Each into a folder of its own: whose a file is needs no finding out, and no interpreter of the target is needed.
+Each is installed into a folder of its own, so that the owner of a file is known; no interpreter of the target is
+needed.
 """
 
 from __future__ import annotations
@@ -17,21 +18,21 @@ from installer.exceptions import InstallerError
 from installer.sources import WheelFile
 
 from roost.daemon.engines.uv.errors import WheelCorruptError
+from roost.daemon.layers.conda_packages import IMAGE_ROOT
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
-from roost.daemon.layers.link import IMAGE_ROOT
 from roost.daemon.layers.tar import LayerEntry
 from roost.model.locks.lock import Wheel
 
-_SCRIPTS = f"{IMAGE_ROOT}/bin"
+_SCRIPTS_FOLDER = f"{IMAGE_ROOT}/bin"
 
 
 def install_wheel(wheel: Wheel, path: str, folder: str, site: str) -> list[LayerEntry]:
-    """Install the wheel at ``path`` into ``folder``, as if that were the root of the image; what it has there.
+    """Install the wheel at ``path`` into ``folder``, as if that were the root of the image; return its entries.
 
-    Raises WheelCorruptError, ``OSError``. Blocks.
+    ``site`` is the path of ``site-packages`` in the prefix. Raises WheelCorruptError, ``OSError``. Blocks.
     """
     destination = SchemeDictionaryDestination(
-        _scheme(wheel, site), interpreter=f"{PREFIX_IN_IMAGE}/bin/python", script_kind="posix", destdir=folder
+        _install_scheme(wheel, site), interpreter=f"{PREFIX_IN_IMAGE}/bin/python", script_kind="posix", destdir=folder
     )
     try:
         with WheelFile.open(Path(path)) as source:
@@ -42,11 +43,11 @@ def install_wheel(wheel: Wheel, path: str, folder: str, site: str) -> list[Layer
             hint="Ask its publisher, or choose another version.",
             fields={"packages": [wheel.name]},
         ) from error
-    return _entries(folder)
+    return _list_entries(folder)
 
 
-def _scheme(wheel: Wheel, site: str) -> dict[str, str]:
-    """Where a wheel's parts go in a conda prefix (the ``posix_prefix`` scheme of ``sysconfig``)."""
+def _install_scheme(wheel: Wheel, site: str) -> dict[str, str]:
+    """Return the paths for the parts of a wheel in a conda prefix (``sysconfig``'s scheme ``posix_prefix``)."""
     library = posixpath.join(PREFIX_IN_IMAGE, site)
     version = posixpath.basename(posixpath.dirname(site))
     return {
@@ -58,14 +59,14 @@ def _scheme(wheel: Wheel, site: str) -> dict[str, str]:
     }
 
 
-def _entries(folder: str) -> list[LayerEntry]:
+def _list_entries(folder: str) -> list[LayerEntry]:
     found = []
     for parent, _, names in os.walk(os.path.join(folder, IMAGE_ROOT)):
         for name in names:
             source = os.path.join(parent, name)
             mode = os.lstat(source).st_mode
             target = os.path.relpath(source, folder)
-            # pip and uv make every script executable, whatever the archive says of it
-            executable = bool(mode & stat.S_IXUSR) or os.path.dirname(target) == _SCRIPTS
+            # pip and uv make every script executable, whatever its mode in the archive.
+            executable = bool(mode & stat.S_IXUSR) or os.path.dirname(target) == _SCRIPTS_FOLDER
             found.append(LayerEntry(name=target, source=source, executable=executable))
     return found

@@ -1,9 +1,9 @@
-"""A lock's packages as layers of an image: kept ones are taken, the others linked, compiled, packed and kept.
+"""Write a lock's packages as layers of an image: stored layers are reused, the others linked, compiled and packed.
 
-A layer's key covers all that its bytes depend on, so that a package is packed once for each Python, whatever images
+A layer's key covers everything that its bytes depend on, so a package is packed once for each Python, whatever images
 it is in. A blob is written in ``stage/``, synced, renamed to ``layers/<sha256>.tar.gz``, and then its row is
-committed, one layer at a time: who is killed in between goes on with what was committed. Files that no row knows go at
-the next start of the store.
+committed, one layer at a time: after a crash, a build continues with the committed layers. Files without a row are
+deleted when the store is opened.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from roost.daemon.engines.conda.engine import CondaEngine
 from roost.daemon.engines.uv.engine import PipEngine
 from roost.daemon.jobs.progress import Progress, Silent
 from roost.daemon.layers.bytecode import Compiler, find_compiler
+from roost.daemon.layers.conda_packages import mark_entries
 from roost.daemon.layers.grouping import (
     CLEARING,
     OPAQUE,
@@ -27,18 +28,17 @@ from roost.daemon.layers.grouping import (
     TOP,
     Layer,
     LayerContent,
-    Unit,
-    arrange,
-    by_dependency,
-    clearing,
+    LayerUnit,
+    arrange_layers,
+    clearing_unit,
+    find_python,
     layer_key,
-    parts_of,
-    python_of,
-    top_of,
+    layer_packages,
+    sort_by_dependency,
+    top_unit,
 )
-from roost.daemon.layers.link import marks
 from roost.daemon.layers.stage import Stage
-from roost.daemon.layers.tar import LayerEntry, Packed, StoppedError, pack
+from roost.daemon.layers.tar import LayerEntry, PackedLayer, StoppedError, pack_layer
 from roost.daemon.oci.target_platforms import local_platform, split_platform
 from roost.model.errors import BuildError, StoreError
 from roost.model.locks.lock import HostPython, Lock
@@ -49,7 +49,7 @@ from roost.store.disk.layer_files import blob_path, delete_blobs, is_intact, pla
 from roost.store.disk.layout import Layout
 from roost.store.index.index import Index
 
-_AT_ONCE = max(1, min(4, os.cpu_count() or 1))
+_CONCURRENCY = max(1, min(4, os.cpu_count() or 1))
 
 
 class NotForImagesError(BuildError):
@@ -59,41 +59,46 @@ class NotForImagesError(BuildError):
 
 
 class LinkScriptsError(BuildError):
-    """Packages have link scripts, and no engine is there to run them."""
+    """Packages have post-link scripts, and there is no engine to run them."""
 
     code = "link-scripts"
 
 
+class LayerRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A lock to be written as layers."""
+
+    lock: Lock
+    fetched: Lock | None = None
+    """``lock`` with the URLs that are really requested, if those contain secrets, which must not get into a layer."""
+    credentials: Mapping[str, str] = {}
+    """By origin, for channels and indexes."""
+    run_scripts: bool = False
+    """Whether the caller will run the scripts of ``LayerContent.scripts`` in an engine; otherwise they are refused."""
+    clear: bool = False
+    """Whether the base has an environment, which the lowest layer must hide."""
+
+
 async def write_layers(
-    lock: Lock,
+    request: LayerRequest,
     *,
     conda: CondaEngine,
     pip: PipEngine,
     layout: Layout,
     index: Index,
     progress: Progress | None = None,
-    credentials: Mapping[str, str] | None = None,
-    fetched: Lock | None = None,
-    run_scripts: bool = False,
-    clear: bool = False,
 ) -> LayerContent:
-    """The layers that ``lock`` adds to an image, each complete and kept under ``layout.layers``.
-
-    ``fetched`` is ``lock`` with the URLs that are really asked, where those hold what nobody may keep: they get into
-    no layer. ``run_scripts`` says that the caller will run the link scripts of ``LayerContent.scripts`` in an engine;
-    else a package that has one is refused. ``clear``: below them lies one that hides the environment of the base.
+    """Return the layers that a lock adds to an image, each complete and stored under ``layout.layers``.
 
     Raises:
-        NotForImagesError: its Python is one of this machine, or it has an editable install.
-        LinkScriptsError: see above; no layer is lost by it.
+        NotForImagesError: if the lock's Python is one of this machine, or it has an editable install.
+        LinkScriptsError: if a package has a post-link script and nobody will run it; the layers are stored anyway.
         StoreFullError, and what linking, fetching and installing raise.
     """
-    _check(lock)
-    if not lock.conda:
+    _check_lock(request.lock)
+    if not request.lock.conda:
         return LayerContent()
-    writing = _Writing(lock, fetched or lock, conda, pip, layout, index, progress or Silent(), credentials or {}, clear)
-    content = await writing.run()
-    if content.scripts and not run_scripts:
+    content = await _LayerWriter(request, conda, pip, layout, index, progress or Silent()).write()
+    if content.scripts and not request.run_scripts:
         raise LinkScriptsError(
             f"{', '.join(content.scripts)}: has a script to be run after linking, and there is no engine to run it",
             hint="Build the image where a Docker engine is, or leave the package out.",
@@ -102,7 +107,7 @@ async def write_layers(
     return content
 
 
-def _check(lock: Lock) -> None:
+def _check_lock(lock: Lock) -> None:
     if isinstance(lock.provider, HostPython):
         raise NotForImagesError(
             f"The lock uses {lock.provider.executable} of this machine, which an image has not",
@@ -115,64 +120,69 @@ def _check(lock: Lock) -> None:
             hint="`roost build -t docker --rebuild` takes a wheel of what the folder holds.",
             fields={"packages": editable},
         )
-    if lock.wheels and python_of(lock) is None:
+    if lock.wheels and find_python(lock) is None:
         raise NotForImagesError("The lock has wheels and no Python among its conda packages")
 
 
-class _Planned(msgspec.Struct, frozen=True):
-    unit: Unit
+class _LayerPlan(msgspec.Struct, frozen=True):
+    unit: LayerUnit
     key: str
 
 
-class _Writing:
-    """One call of :func:`write_layers`."""
+class _LayerWriter:
+    """Writes the layers of one request."""
 
     def __init__(
         self,
-        lock: Lock,
-        fetched: Lock,
+        request: LayerRequest,
         conda: CondaEngine,
         pip: PipEngine,
         layout: Layout,
         index: Index,
         progress: Progress,
-        credentials: Mapping[str, str],
-        clear: bool,
     ) -> None:
-        self._lock = lock
-        self._fetched = fetched
+        self._request = request
+        self._lock = request.lock
         self._conda = conda
         self._pip = pip
         self._layout = layout
         self._index = index
         self._progress = progress
-        self._credentials = credentials
-        self._clear = clear
-        self._python = python_of(lock)
+        self._python = find_python(request.lock)
         self._stop = threading.Event()
-        self._done = 0
+        self._written = 0
 
-    async def run(self) -> LayerContent:
-        foreign = await asyncio.to_thread(self._foreign_compiler)
-        planned = self._plan(foreign)
-        kept = await kept_layers(self._layout, self._index, [each.key for each in planned])
-        missing = [each for each in planned if each.key not in kept]
+    async def write(self) -> LayerContent:
+        """Return all layers, after writing those that are not stored."""
+        foreign = await asyncio.to_thread(self._find_foreign_compiler)
+        plans = self._plan_layers(foreign)
+        keys = [plan.key for plan in plans]
+        stored = await load_layers(self._layout, self._index, keys)
+        missing = [plan for plan in plans if plan.key not in stored]
         if missing:
-            kept |= await self._write(missing, foreign)
-        await self._index.layers.touch([each.key for each in planned])
-        return self._content(planned, [kept[each.key] for each in planned])
-
-    def _content(self, planned: Sequence[_Planned], found: Sequence[LayerRecord]) -> LayerContent:
-        scripts = {name for layer in found for name in layer.scripts}
+            stored |= await self._write_missing(missing, foreign)
+        await self._index.layers.touch(keys)
+        records = [stored[key] for key in keys]
+        scripts = {name for record in records for name in record.scripts}
         return LayerContent(
-            layers=tuple(_layer(self._layout, each, layer) for each, layer in zip(planned, found, strict=True)),
-            activation=found[-1].activation,
-            scripts=tuple(package.name for package in by_dependency(self._lock.conda) if package.name in scripts),
+            layers=tuple(self._to_layer(plan, record) for plan, record in zip(plans, records, strict=True)),
+            activation=records[-1].activation,
+            scripts=tuple(package.name for package in sort_by_dependency(self._lock.conda) if package.name in scripts),
         )
 
-    # ---------------------------------------------------------------- what there is to do
-    def _foreign_compiler(self) -> Compiler | None:
-        """The Python that stands in for one that does not run on this machine."""
+    def _to_layer(self, plan: _LayerPlan, record: LayerRecord) -> Layer:
+        return Layer(
+            diff_id=record.diff_id,
+            digest=record.digest,
+            size=record.size,
+            path=blob_path(self._layout, record.digest),
+            packages=record.packages,
+            clears=plan.unit.name == CLEARING,
+        )
+
+    # ---------------------------------------------------------------- planning
+    def _find_foreign_compiler(self) -> Compiler | None:
+        """Return the Python that replaces one that does not run on this machine."""
         if self._python is None or self._is_native():
             return None
         found = find_compiler(self._python[0], self._conda.packages_dir)
@@ -184,71 +194,77 @@ class _Writing:
         return found
 
     def _is_native(self) -> bool:
+        """Whether the lock's Python runs on this machine."""
         return split_platform(self._lock.platform)[0] == split_platform(local_platform({}))[0]
 
-    def _plan(self, foreign: Compiler | None) -> list[_Planned]:
-        parts = parts_of(self._lock)
-        compiles = "itself" if self._is_native() else foreign.version if foreign else "none"
+    def _plan_layers(self, foreign: Compiler | None) -> list[_LayerPlan]:
+        """Return all layers of the lock, from the bottom to the top."""
+        packages = layer_packages(self._lock)
         version, site = self._python or ("", "")
-        # What compiles counts by its version: the same one gives the same bytes wherever it runs.
-        python = f"{version} {site} {version if compiles == 'itself' else compiles}"
-        units = [*([clearing()] if self._clear else []), *arrange(parts), top_of(parts)]
-        return [_Planned(unit, layer_key(unit, python)) for unit in units]
+        # The compiler counts by its version: the same version writes the same bytes on every platform.
+        compiler_version = version if self._is_native() else foreign.version if foreign else "none"
+        python = f"{version} {site} {compiler_version}"
+        clearing = [clearing_unit()] if self._request.clear else []
+        units = [*clearing, *arrange_layers(packages), top_unit(packages)]
+        return [_LayerPlan(unit, layer_key(unit, python)) for unit in units]
 
-    # ---------------------------------------------------------------- doing it
-    async def _write(self, missing: Sequence[_Planned], foreign: Compiler | None) -> dict[str, LayerRecord]:
+    # ---------------------------------------------------------------- writing
+    async def _write_missing(self, missing: Sequence[_LayerPlan], foreign: Compiler | None) -> dict[str, LayerRecord]:
+        """Fill a stage and write ``missing`` from it; return their records by key."""
         folder = os.path.join(self._layout.stage, f"image-{secrets.token_hex(6)}")
-        stage = Stage(folder, self._lock, self._fetched, self._conda, self._pip, self._progress, self._credentials)
+        fetched, credentials = self._request.fetched or self._lock, self._request.credentials
+        stage = Stage(folder, self._lock, fetched, self._conda, self._pip, self._progress, credentials)
         compiler = stage.own_compiler() if self._is_native() else foreign
         try:
-            await asyncio.to_thread(_make, folder)
-            wanted = {(part.kind, part.name) for each in missing if each.unit.name != TOP for part in each.unit.parts}
-            if any(each.unit.name != CLEARING for each in missing):
-                await stage.fill(wanted)
-            return await self._write_all(missing, stage, compiler, folder)
+            await asyncio.to_thread(_make_folder, folder)
+            parts = {(part.kind, part.name) for plan in missing if plan.unit.name != TOP for part in plan.unit.parts}
+            if any(plan.unit.name != CLEARING for plan in missing):
+                await stage.fill(parts)
+            return await self._write_concurrently(missing, stage, compiler, folder)
         finally:
             self._stop.set()
             await finish_thread_despite_cancel(remove_tree, folder)
 
-    async def _write_all(
-        self, missing: Sequence[_Planned], stage: Stage, compiler: Compiler | None, folder: str
+    async def _write_concurrently(
+        self, missing: Sequence[_LayerPlan], stage: Stage, compiler: Compiler | None, folder: str
     ) -> dict[str, LayerRecord]:
         self._progress.start("layers", len(missing))
-        turns = asyncio.Semaphore(_AT_ONCE)
+        slots = asyncio.Semaphore(_CONCURRENCY)
 
-        async def one(each: _Planned) -> LayerRecord:
-            async with turns:
-                layer = await self._write_one(each, stage, compiler, folder)
-            self._done += 1
-            self._progress.advance("layers", self._done, len(missing))
-            return layer
+        async def write_in_slot(plan: _LayerPlan) -> LayerRecord:
+            async with slots:
+                record = await self._write_layer(plan, stage, compiler, folder)
+            self._written += 1
+            self._progress.advance("layers", self._written, len(missing))
+            return record
 
-        tasks = [asyncio.ensure_future(one(each)) for each in missing]
+        tasks = [asyncio.ensure_future(write_in_slot(plan)) for plan in missing]
         try:
-            written = await asyncio.gather(*tasks)
+            records = await asyncio.gather(*tasks)
         except BaseException:
             self._stop.set()
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)  # none may write into a stage that is removed
+            await asyncio.gather(*tasks, return_exceptions=True)  # none may write into a stage that is being deleted
             raise
         self._progress.finish("layers")
-        return {layer.key: layer for layer in written}
+        return {record.key: record for record in records}
 
-    async def _write_one(self, each: _Planned, stage: Stage, compiler: Compiler | None, folder: str) -> LayerRecord:
-        is_top = each.unit.name == TOP
-        parts = () if is_top else each.unit.parts
+    async def _write_layer(self, plan: _LayerPlan, stage: Stage, compiler: Compiler | None, folder: str) -> LayerRecord:
+        """Pack one layer, put its blob in place and commit its row."""
+        is_top = plan.unit.name == TOP
+        parts = () if is_top else plan.unit.parts
         entries: list[LayerEntry] = []
         for part in parts:
             entries += await stage.entries(part, compiler)
         if is_top:
-            entries += marks(self._lock, self._python[1] if self._python else None)
-        if each.unit.name == CLEARING:
+            entries += mark_entries(self._lock, self._python[1] if self._python else None)
+        if plan.unit.name == CLEARING:
             entries.append(LayerEntry(name=f"{PREFIX_IN_IMAGE.lstrip('/')}/{OPAQUE}", data=b""))
-        blob = os.path.join(folder, f"{each.key.removeprefix('sha256:')}.tar.gz")
-        packed = await finish_thread_despite_cancel(_packed, entries, blob, self._stop)
-        layer = LayerRecord(
-            key=each.key,
+        blob = os.path.join(folder, f"{plan.key.removeprefix('sha256:')}.tar.gz")
+        packed = await finish_thread_despite_cancel(_pack_translated, entries, blob, self._stop)
+        record = LayerRecord(
+            key=plan.key,
             diff_id=packed.diff_id,
             digest=packed.digest,
             size=packed.size,
@@ -257,66 +273,48 @@ class _Writing:
             scripts=tuple(part.name for part in parts if stage.has_script(part)),
             activation=await stage.activation() if is_top else (),
         )
-        # A cancellation in between would leave a blob that no row knows.
-        return await finish_despite_cancel(asyncio.create_task(self._keep(layer, blob)))
+        # A cancellation between the blob and its row would leave a blob without a row.
+        return await finish_despite_cancel(asyncio.create_task(self._store_layer(record, blob)))
 
-    async def _keep(self, layer: LayerRecord, blob: str) -> LayerRecord:
-        stamp = await asyncio.to_thread(place_blob, self._layout, blob, layer.digest)
-        kept = msgspec.structs.replace(layer, stamp=stamp)
+    async def _store_layer(self, record: LayerRecord, blob: str) -> LayerRecord:
+        stamp = await asyncio.to_thread(place_blob, self._layout, blob, record.digest)
+        stored = msgspec.structs.replace(record, stamp=stamp)
         try:
-            await self._index.layers.put(kept)
+            await self._index.layers.put(stored)
         except StoreError:
-            if layer.digest not in {row.digest for row in await self._index.layers.list_all()}:
-                await asyncio.to_thread(delete_blobs, self._layout, [layer.digest])
+            if record.digest not in {row.digest for row in await self._index.layers.list_all()}:
+                await asyncio.to_thread(delete_blobs, self._layout, [record.digest])
             raise
-        return kept
+        return stored
 
 
-def _make(folder: str) -> None:
+def _make_folder(folder: str) -> None:
     with translate_full_disk(folder):
         os.mkdir(folder, 0o700)
 
 
-def _packed(entries: Sequence[LayerEntry], blob: str, stop: threading.Event) -> Packed:
+def _pack_translated(entries: Sequence[LayerEntry], blob: str, stop: threading.Event) -> PackedLayer:
+    """Run :func:`pack_layer` with its errors translated."""
     try:
         with translate_full_disk(blob):
-            return pack(entries, blob, stop)
+            return pack_layer(entries, blob, stop)
     except StoppedError:
         raise BuildError("The layer is not wanted any more") from None
     except OSError as error:
         raise BuildError(f"A layer could not be written: {error}", hint="Try again.") from error
 
 
-def _layer(layout: Layout, planned: _Planned, kept: LayerRecord) -> Layer:
-    return Layer(
-        diff_id=kept.diff_id,
-        digest=kept.digest,
-        size=kept.size,
-        path=blob_path(layout, kept.digest),
-        packages=kept.packages,
-        clears=planned.unit.name == CLEARING,
-    )
-
-
-async def kept_layers(layout: Layout, index: Index, keys: Sequence[str]) -> dict[str, LayerRecord]:
-    """Key to layer, for those that are kept and whole; those that are not are forgotten and taken away."""
+async def load_layers(layout: Layout, index: Index, keys: Sequence[str]) -> dict[str, LayerRecord]:
+    """Return the stored layers among ``keys``, by key; damaged ones are deleted."""
     found = await index.layers.find(keys)
-    whole = await asyncio.to_thread(lambda: {key for key, layer in found.items() if is_intact(layout, layer)})
-    await _forget(layout, index, [layer for key, layer in found.items() if key not in whole])
-    return {key: layer for key, layer in found.items() if key in whole}
+    intact = await asyncio.to_thread(lambda: {key for key, record in found.items() if is_intact(layout, record)})
+    await delete_layers(layout, index, [record for key, record in found.items() if key not in intact])
+    return {key: record for key, record in found.items() if key in intact}
 
 
-async def verify_layers(layout: Layout, index: Index, *, repair: bool = True) -> list[LayerRecord]:
-    """Read every kept blob; those that are not what they were, forgotten and taken away if ``repair``."""
-    layers = await index.layers.list_all()
-    bad = await asyncio.to_thread(lambda: [layer for layer in layers if not is_intact(layout, layer, thorough=True)])
-    if repair:
-        await _forget(layout, index, bad)
-    return bad
-
-
-async def _forget(layout: Layout, index: Index, layers: Sequence[LayerRecord]) -> None:
-    if layers:
-        digests = [layer.digest for layer in layers]
+async def delete_layers(layout: Layout, index: Index, records: Sequence[LayerRecord]) -> None:
+    """Delete layers: their rows, then their blobs."""
+    if records:
+        digests = [record.digest for record in records]
         await index.layers.delete(digests)
         await asyncio.to_thread(delete_blobs, layout, digests)

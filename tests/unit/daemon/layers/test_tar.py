@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from roost.daemon.layers import tar
-from roost.daemon.layers.tar import FIXED_TIME, LayerEntry, StoppedError, completed, pack
+from roost.daemon.layers.tar import FIXED_TIME, LayerEntry, StoppedError, complete_entries, pack_layer
 
 
 def packed(folder: Path, entries: list[LayerEntry], name: str = "a") -> tuple[tar.Packed, bytes]:
     path = folder / name
-    made = pack(entries, str(path), threading.Event())
+    made = pack_layer(entries, str(path), threading.Event())
     return made, path.read_bytes()
 
 
@@ -88,7 +88,7 @@ def test_order_and_clock_are_of_no_matter(tmp_path: Path) -> None:
 
 
 def test_every_folder_above_has_an_entry_before_what_is_in_it(tmp_path: Path) -> None:
-    found = completed(
+    found = complete_entries(
         [LayerEntry(name="a-b/x", data=b""), LayerEntry(name="a/z/y", data=b""), LayerEntry(name="a/z.d", data=b"")]
     )
     names = [entry.name for entry in found]
@@ -97,7 +97,7 @@ def test_every_folder_above_has_an_entry_before_what_is_in_it(tmp_path: Path) ->
 
 
 def test_the_later_of_two_entries_counts(tmp_path: Path) -> None:
-    found = completed([LayerEntry(name="x", data=b"1"), LayerEntry(name="x", data=b"2")])
+    found = complete_entries([LayerEntry(name="x", data=b"1"), LayerEntry(name="x", data=b"2")])
     assert [entry.data for entry in found] == [b"2"]
 
 
@@ -105,17 +105,17 @@ def test_a_stop_ends_it(tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(StoppedError):
-        pack([LayerEntry(name="x", data=b"1")], str(tmp_path / "a"), stop)
+        pack_layer([LayerEntry(name="x", data=b"1")], str(tmp_path / "a"), stop)
 
 
 def test_a_file_that_is_shorter_than_it_says_is_an_error(tmp_path: Path) -> None:
     source = "/sys/devices/system/cpu/online"  # the kernel gives such files the size of a page
     with pytest.raises(OSError, match="became shorter"):
-        pack([LayerEntry(name="x", source=source)], str(tmp_path / "a"), threading.Event())
+        pack_layer([LayerEntry(name="x", source=source)], str(tmp_path / "a"), threading.Event())
 
 
 def test_a_file_of_eight_gibibytes_says_its_size() -> None:
-    header = tar._headers("x", b"0", 9 << 30, 0o644, 0)
+    header = tar._make_headers("x", b"0", 9 << 30, 0o644, 0)
     with tarfile.open(fileobj=io.BytesIO(header + bytes(1024)), mode="r:") as archive:
         member = archive.next()
     assert member is not None
