@@ -1,4 +1,4 @@
-"""The lock of a pip-only image has conda's Python, and so others can take it: judged and vouched for like any other."""
+"""The lock of a pip-only image has conda's Python, and so others can adopt it: it is checked like any other."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from roost.daemon.config.config import parse_config
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Silent
-from roost.daemon.locks.artifact import LockUntrustedError, SharedLock, unshareable
-from roost.daemon.locks.attest import LockJob, judge, vouch
+from roost.daemon.locks.artifact import LockUntrustedError, SharedLock, find_local_part
+from roost.daemon.locks.attest import attest
+from roost.daemon.locks.expectation import LockJob, verify_offline
 from roost.daemon.locks.solve import SolveJob, solve_lock
 from roost.daemon.oci.target_platforms import local_platform
 from roost.model.definition import Base, Defaults, Definition, Pip, PipItem
@@ -47,16 +48,16 @@ async def test_the_lock_of_a_pip_only_image_can_be_taken_by_others(engines: Engi
         pip=Pip(requirements=(PipItem(kind="requirement", text="greet"),)),
     )
     defaults = Defaults(index=pip_index.url)
-    solve = SolveJob(definition=definition, defaults=defaults, platform=local_platform({}), image=True)
+    solve = SolveJob(definition=definition, defaults=defaults, platform=local_platform({}), is_image=True)
     job = LockJob(definition_digest=DIGEST, solve=solve)
     lock = await solve_lock(engines, solve, Silent())
-    assert unshareable(lock) is None
+    assert find_local_part(lock) is None
     assert {"python", "pip"} <= {package.name for package in lock.conda}
     shared = SharedLock(definition_digest=DIGEST, platform=solve.platform, lock=lock)
-    await judge(shared, job, builds=False)
+    await verify_offline(shared, job, allow_built=False)
     pip_index.wheel("greet", "2.0", "needed>=1", "more")
     pip_index.wheel("more", "1.0")
-    taken = await vouch(engines, shared, job, {}, Silent(), builds=False)
+    taken = await attest(engines, shared, job, {}, Silent(), allow_built=False)
     assert digest_lock(taken) == digest_lock(lock)
     assert [(w.name, w.version) for w in taken.wheels] == [("greet", "1.0"), ("needed", "1.5")]
     extra = msgspec.structs.replace(
@@ -65,7 +66,7 @@ async def test_the_lock_of_a_pip_only_image_can_be_taken_by_others(engines: Engi
     )  # fmt: skip
     strange = msgspec.structs.replace(shared, lock=msgspec.structs.replace(lock, wheels=(*lock.wheels, extra)))
     with pytest.raises(LockUntrustedError, match="nothing asks for"):
-        await vouch(engines, strange, job, {}, Silent(), builds=False)
+        await attest(engines, strange, job, {}, Silent(), allow_built=False)
     fewer = msgspec.structs.replace(shared, lock=msgspec.structs.replace(lock, wheels=lock.wheels[:1]))
     with pytest.raises(LockUntrustedError, match="needed"):
-        await vouch(engines, fewer, job, {}, Silent(), builds=False)
+        await attest(engines, fewer, job, {}, Silent(), allow_built=False)

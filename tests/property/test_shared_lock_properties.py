@@ -18,11 +18,17 @@ from roost.daemon.locks.artifact import (
     SharedLock,
     decode,
     encode,
+    find_local_part,
     lock_descriptor,
     lock_tag,
-    unshareable,
 )
-from roost.daemon.locks.verify_offline import LockExpectation, check_provided, marker_environment, verify, vouched
+from roost.daemon.locks.verify_offline import (
+    LockExpectation,
+    check_provided,
+    check_wheels_listed,
+    marker_environment,
+    verify,
+)
 from roost.daemon.oci.manifests import Manifest, parse_manifest
 from roost.daemon.oci.references import parse_reference
 from roost.model.definition import PipItem
@@ -119,7 +125,7 @@ def test_the_lock_of_a_definition_is_taken_and_what_conda_must_provide_is_named(
 SDIST = f"sha256:{'1' * 64}"
 SOURCES = msgspec.structs.replace(
     WANTED,
-    builds=True,
+    allow_built=True,
     items=(
         *WANTED.items,
         PipItem(kind="source", text="folder", digest=SDIST, path="/x/folder"),
@@ -187,7 +193,7 @@ POISONS: dict[str, Callable[[], object]] = {
     ),
     "a built wheel of nobody's repository": lambda: judged(
         with_wheel("greet", kind="built", url=None, origin="git+https://evil.example/x@abc"),
-        msgspec.structs.replace(WANTED, builds=True),
+        msgspec.structs.replace(WANTED, allow_built=True),
     ),
     "wheels without a pip section": lambda: judged(LOCK, msgspec.structs.replace(WANTED, items=(), constraints=())),
     "a remote file that nobody named": lambda: judged(
@@ -242,7 +248,7 @@ def test_no_changed_field_of_a_package_leads_out_of_the_channels(number: int, fi
 
 def test_indexes_have_the_last_word_on_wheels() -> None:
     listed = {w.name: {"version": w.version, "sha256s": w.sha256, "url": w.url or ""} for w in LOCK.wheels}
-    vouched(LOCK, listed)
+    check_wheels_listed(LOCK, listed)
     for changed in (
         {**listed, "greet": {**listed["greet"], "sha256s": "0" * 64}},
         {**listed, "greet": {**listed["greet"], "version": "1.6"}},
@@ -251,7 +257,7 @@ def test_indexes_have_the_last_word_on_wheels() -> None:
         {k: v for k, v in listed.items() if k != "greet"},
     ):
         with pytest.raises(LockUntrustedError):
-            vouched(LOCK, changed)
+            check_wheels_listed(LOCK, changed)
 
 
 digests = st.from_regex(r"\Asha256:[0-9a-f]{64}\Z")
@@ -296,7 +302,7 @@ def test_a_lock_of_a_later_roost_is_told_from_a_poisoned_one() -> None:
 
 
 def test_what_others_can_t_use_is_shared_with_nobody() -> None:
-    assert unshareable(LOCK) is None
+    assert find_local_part(LOCK) is None
     host = HostPython(version="3.11.5", executable="/usr/bin/python3")
     for lock, word in (
         (msgspec.structs.replace(LOCK, provider=host), "Python"),
@@ -306,7 +312,7 @@ def test_what_others_can_t_use_is_shared_with_nobody() -> None:
         (with_conda("numpy", sha256=""), "sha256"),
         (with_conda("numpy", url="file:///srv/numpy.conda"), "folder"),
     ):
-        assert word in (unshareable(lock) or "")
+        assert word in (find_local_part(lock) or "")
 
 
 def test_markers_see_the_lock_s_python_and_platform() -> None:

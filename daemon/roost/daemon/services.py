@@ -18,7 +18,7 @@ from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.launch.folder import LaunchFolder
 from roost.daemon.launch.plan import Tools
-from roost.daemon.locks.share import LockRegistry
+from roost.daemon.locks.registry import LockRegistry
 from roost.daemon.planning.planner import Planner
 from roost.daemon.prefixes.builds import PrefixBuilds
 from roost.daemon.runs.runs import Runs

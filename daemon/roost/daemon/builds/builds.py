@@ -64,7 +64,9 @@ class Builds:
         planned = await self._plan(job)
         if job.is_satisfied_by(planned):
             yield plan_message(planned, job.resolved)
-            reasons = await self._parts.planner.shared_locks.standing(job.resolved, job.what, planned.facts)
+            reasons = await self._parts.planner.shared_locks.compare_or_publish(
+                job.resolved, job.what, planned.facts.generation
+            )
             yield Message(event="result", result=not_needed_result(planned, job.resolved, reasons))
             return
         async with self._join(job, planned, ended) as (_, listener, joined):

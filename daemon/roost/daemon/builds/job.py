@@ -57,7 +57,7 @@ class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_satisfied_by(self, planned: PlanWithFacts) -> bool:
         """Whether ``planned`` leaves nothing to build, push or record."""
-        return self.push is None and planned.plan.action not in BUILD_ACTIONS and not planned.unrecorded
+        return self.push is None and planned.plan.action not in BUILD_ACTIONS and not planned.is_unrecorded
 
     def new_record(self) -> BuildRecord:
         """Return the record of a build of this job that begins now."""

@@ -31,7 +31,7 @@ from roost.daemon.jobs.shared_task import SharedTask
 from roost.daemon.jobs.views import artifact_view, as_coded_error, build_failure_body
 from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.daemon.locks.shared_locks import LockPublication, PublishResult
-from roost.daemon.locks.solve import solve_lock
+from roost.daemon.locks.solve import create_solve_job, solve_lock
 from roost.daemon.oci.target_platforms import local_platform, split_platform
 from roost.daemon.planning.planner import Planner, PlanWithFacts
 from roost.daemon.prefixes.builds import PrefixBuilds, PrefixRequest, PrefixResult
@@ -128,7 +128,7 @@ class BuildSession:
             result, reasons = await self._produce_and_publish(planned, lock, moves_current=moves_current)
         else:
             result = await self._produce(planned, lock, moves_current=moves_current)
-            reasons = await self._locks.standing(job.resolved, job.what, facts)
+            reasons = await self._locks.compare_or_publish(job.resolved, job.what, facts.generation)
         if job.new_generation:
             moved = await list_versions_sharing(self._index, job.resolved.digest)
             result = msgspec.structs.replace(result, moved=moved)
@@ -149,21 +149,21 @@ class BuildSession:
             lock = await self._index.locks.find(facts.generation.lock_digest)
             if lock is not None:
                 return lock, False
-        if shared := await self._locks.take(job.resolved, job.what, progress):
+        if shared := await self._locks.adopt(job.resolved, job.what, progress):
             return shared, False
         if job.what.lock is not None:
             raise LookupFailedError(
                 f"No registry has lock {job.what.lock} any more", hint="Try again, or leave it out."
             )
         solved = await self._solve(progress)
-        if shared := await self._locks.take(job.resolved, job.what, progress, fresh=True):
+        if shared := await self._locks.adopt(job.resolved, job.what, progress, fresh=True):
             return shared, False
         return solved, True
 
     async def _solve(self, progress: BuildProgress) -> Lock:
         job = self._job
         solve = msgspec.structs.replace(
-            self._parts.planner.solve_job(job.resolved, job.what),
+            create_solve_job(job.resolved, job.what),
             as_of=parse_as_of(job.request.as_of),
             allow_builds=split_platform(job.resolved.platform)[0] == split_platform(local_platform({}))[0],
         )
@@ -180,14 +180,15 @@ class BuildSession:
         async with LockPublication(partial(self._publish_lock, lock), self._reporter.lock_installs) as publication:
             result = await self._produce(planned, lock, moves_current=moves_current)
             published = await publication.outcome()
-        if published.instead is not None:
-            result = await self._produce(planned, published.instead, moves_current=True)
+        if published.replacement is not None:
+            result = await self._produce(planned, published.replacement, moves_current=True)
         return result, published.reasons
 
     async def _publish_lock(self, lock: Lock) -> PublishResult:
         job = self._job
         progress = BuildProgress(self._task.publish, job.what.environ)
-        return await self._locks.offer(job.resolved, job.what, lock, progress, rebuild=job.new_generation)
+        publish = self._locks.publish_rebuild if job.new_generation else self._locks.publish_first
+        return await publish(job.resolved, job.what, lock, progress)
 
     async def _produce(self, planned: PlanWithFacts, lock: Lock, *, moves_current: bool) -> BuildResult:
         await self._index.builds.update(self.build.id, state="building", lock_digest=digest_lock(lock))

@@ -9,7 +9,7 @@ from roost.daemon.compare.diff import lock_diff
 from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.resolved import TargetedDefinition, target_definition
 from roost.daemon.jobs.reporter import BuildProgress
-from roost.daemon.locks.solve import solve_lock
+from roost.daemon.locks.solve import create_solve_job, solve_lock
 from roost.daemon.services import Services
 from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError
 from roost.model.locks.lock import Lock, digest_lock
@@ -51,7 +51,7 @@ async def _solve(
     work: Services, resolved: TargetedDefinition, what: EnvironmentSelector, progress: BuildProgress
 ) -> Lock:
     try:
-        return await solve_lock(work.engines, work.planner.solve_job(resolved, what), progress)
+        return await solve_lock(work.engines, create_solve_job(resolved, what), progress)
     except CodedError as error:
         if error.code == "lock-needs-build":
             error.hint = (
@@ -66,11 +66,11 @@ async def _elsewhere(
 ) -> list[Reason]:
     """What registries have for it. That they can't say, or that theirs is a wrong one, is no reason not to answer."""
     try:
-        standing = await work.planner.shared_locks.elsewhere(resolved, what, generation)
+        comparison = await work.planner.shared_locks.compare(resolved, what, generation)
     except CodedError as error:
         return [Reason(code=error.code, message=error.message)]
-    told = standing.reason is not None and standing.reason.code in ("lock-elsewhere", "registry-unknown")
-    return [standing.reason] if standing.reason is not None and told else []
+    told = comparison.reason is not None and comparison.reason.code in ("lock-elsewhere", "registry-unknown")
+    return [comparison.reason] if comparison.reason is not None and told else []
 
 
 async def _current(work: Services, resolved: TargetedDefinition) -> Generation:

@@ -47,7 +47,14 @@ class ImageLocation(msgspec.Struct, frozen=True, kw_only=True):
     """In a registry: the image key that the image's label states."""
 
 
-class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
+class RegistryAnswers(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether registries have an image: the workspace's registry (``None``: it was not asked) and the catalogues."""
+
+    workspace: Answer[ImageLocation] | None = None
+    catalogues: tuple[Answer[ImageLocation], ...] = ()
+
+
+class ImageFacts(RegistryAnswers, frozen=True, kw_only=True):
     """What is known about the image of a generation. An answer of ``None`` means that the question was not asked."""
 
     key: str | None = None
@@ -57,8 +64,6 @@ class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
     interpreter: str | None = None
     """Path of the Python in the image, if known."""
     engine: Answer[ImageLocation] | None = None
-    workspace: Answer[ImageLocation] | None = None
-    catalogues: tuple[Answer[ImageLocation], ...] = ()
     repeatable: bool = True
     """Whether a build gives the same artifact again: there are no docker steps, or their result is stored."""
     base_policy: BasePolicy = "pin"

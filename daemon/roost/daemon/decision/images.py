@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from roost.daemon.decision.facts import Facts, ImageFacts, ImageLocation, Request, short_digest
+from roost.daemon.decision.facts import Facts, ImageFacts, ImageLocation, RegistryAnswers, Request, short_digest
 from roost.daemon.decision.lock import (
     chosen_lock_reason,
     estimated_step,
@@ -19,6 +19,7 @@ from roost.daemon.decision.lock import (
 )
 from roost.daemon.oci.answers import Unknown, Yes
 from roost.model.definition import Definition
+from roost.model.records import Generation
 from roost.wire.plans import Action, ArtifactView, PlanView, Reason, Step
 
 IMAGE_STEP_KINDS = ("base", "docker-steps", "layers", "load", "pull")
@@ -56,11 +57,11 @@ def _choose_action(request: Request, facts: Facts) -> tuple[Action, list[Reason]
         return "build-image", [new_generation_reason(request, facts)], None
     if facts.lock_digest is None:
         return "build-image", [missing_lock_reason(facts)], None
-    reasons = [chosen_lock_reason(facts), *image.editable_reasons, *base_reasons(facts)]
+    reasons = [chosen_lock_reason(facts), *image.editable_reasons, *base_reasons(facts.generation, image)]
     if image.key is None:
         text = "No image was made of this lock on this machine"
         return "build-image", [*reasons, Reason(code="image-unknown", message=text), *unanswered_reasons(image)], None
-    if follows_moved_base(facts):
+    if follows_moved_base(facts.generation, image):
         return "build-image", reasons, None
     if isinstance(image.engine, Yes):
         ready = image.engine.value
@@ -75,48 +76,48 @@ def _choose_action(request: Request, facts: Facts) -> tuple[Action, list[Reason]
     return "pull-image", [*reasons, location_reason(location, image)], location
 
 
-def preferred_location(image: ImageFacts) -> ImageLocation | None:
+def preferred_location(image: RegistryAnswers) -> ImageLocation | None:
     """Return the image in the workspace's registry, else in the first catalogue that has it."""
     answers = (image.workspace, *image.catalogues)
     return next((answer.value for answer in answers if isinstance(answer, Yes)), None)
 
 
-def location_reason(location: ImageLocation, image: ImageFacts) -> Reason:
+def location_reason(location: ImageLocation, image: RegistryAnswers) -> Reason:
     """Return that a registry has the image, for the preferred location of ``image``."""
     code = "image-in-registry" if isinstance(image.workspace, Yes) else "image-in-catalogue"
     return Reason(code=code, message=f"{location.reference} has it")
 
 
-def unanswered_reasons(image: ImageFacts) -> Iterator[Reason]:
+def unanswered_reasons(image: RegistryAnswers) -> Iterator[Reason]:
     """Yield a reason for each registry that did not say whether it has the image."""
     for answer in (image.workspace, *image.catalogues):
         if isinstance(answer, Unknown):
             yield Reason(code="registry-unknown", message=answer.reason.message)
 
 
-def follows_moved_base(facts: Facts) -> bool:
+def follows_moved_base(generation: Generation | None, image: ImageFacts) -> bool:
     """Whether the base's tag names another image than it did for the generation, and the policy asks for a new
     generation on that."""
-    return facts.image.base_policy == "follow" and _moved_base(facts) is not None
+    return image.base_policy == "follow" and _moved_base(generation, image) is not None
 
 
-def _moved_base(facts: Facts) -> str | None:
+def _moved_base(generation: Generation | None, image: ImageFacts) -> str | None:
     """Return the digest that the base's tag names now, if it is another than the generation's."""
-    recorded = facts.generation.base_digest if facts.generation else None
-    current = facts.image.current_base
+    recorded = generation.base_digest if generation else None
+    current = image.current_base
     if recorded is None or not isinstance(current, Yes) or current.value == recorded:
         return None
     return current.value
 
 
-def base_reasons(facts: Facts) -> Iterator[Reason]:
+def base_reasons(generation: Generation | None, image: ImageFacts) -> Iterator[Reason]:
     """Yield a reason if the base's tag moved, or if what it names now is unknown."""
-    moved, current = _moved_base(facts), facts.image.current_base
+    moved, current = _moved_base(generation, image), image.current_base
     if isinstance(current, Unknown):
         text = f"What the base's tag names now is not known: {current.reason.message}"
         yield Reason(code="base-unknown", message=text)
-    if moved is not None and facts.generation is not None:
-        follows, number = follows_moved_base(facts), facts.generation.number
+    if moved is not None and generation is not None:
+        follows, number = follows_moved_base(generation, image), generation.number
         then = "a new generation follows it" if follows else f"generation {number} keeps the base that it has"
         yield Reason(code="base-moved", message=f"The base's tag names {short_digest(moved)} now: {then}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from roost.daemon.definitions.resolved import ResolvedDefinition
-from roost.daemon.planning.locking import lock_for
+from roost.daemon.planning.locking import find_or_solve_lock
 from roost.daemon.services import Services
 from roost.daemon.workspace.local_content import locate_stored_wheels
 from roost.model.locks.lock import Lock, digest_lock
@@ -52,7 +52,10 @@ async def export_environment(work: Services, request: ExportRequest) -> ExportRe
 async def _lock(work: Services, resolved: ResolvedDefinition, request: ExportRequest) -> Lock | None:
     if resolved.definition.python.user_managed:
         return None
-    return (await lock_for(work, resolved, request.what, request.platform)).lock
+    locked = await find_or_solve_lock(
+        work.planner, work.store.index, work.engines, resolved, request.what, request.platform
+    )
+    return locked.lock
 
 
 def _copy(name: str, copy: FileCopy) -> CopyView:

@@ -18,7 +18,7 @@ from roost.daemon.definitions.files import FilesWithin
 from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.exchange.archives import ArchiveRefusedError, is_archive, unpack
 from roost.daemon.jobs.progress import Silent
-from roost.daemon.locks.solve import solve_lock
+from roost.daemon.locks.solve import create_solve_job, solve_lock
 from roost.daemon.services import Services
 from roost.daemon.workspace.versions import make_new_version
 from roost.model.canonical.form import canonicalise_definition, canonicalise_settings, digest_bytes
@@ -239,7 +239,7 @@ async def _lock_of(work: Services, resolved: ResolvedDefinition, request: Import
         return None
     what = EnvironmentSelector(cwd=request.cwd, environ=request.environ)
     try:
-        return await solve_lock(work.engines, work.planner.solve_job(resolved.for_prefix(), what), Silent())
+        return await solve_lock(work.engines, create_solve_job(resolved.for_prefix(), what), Silent())
     except CodedError as error:
         message = f"The lock has no generation yet, which its first build makes: {error.message}"
         return WarningView(code="lock-unresolved", message=message)

@@ -34,7 +34,7 @@ from roost.daemon.credentials.substitution import substitute
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.config import BaseImage, created_of, has_environment, image_config, packages_told
 from roost.daemon.images.interpreters import ImageInterpreters
-from roost.daemon.images.requests import INTERPRETER, Assembled, ImageRequest, ImageResult, PullRequest, key_of
+from roost.daemon.images.requests import INTERPRETER, Assembled, ImageRequest, ImageResult, PullRequest, image_key_of
 from roost.daemon.images.scripts import script_steps
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.reporter import BuildProgress, BuildReporter
@@ -348,9 +348,11 @@ def _described(wanted: PullRequest, pushed: RegistryImage) -> ImageRecord:
     if wanted.as_it_is:
         kept = wanted.generation.base_digest if wanted.generation is not None else None
         base, steps = kept or pushed.digest, None
-    key = key_of(digest, wanted.lock.platform, base, steps)
+    key = image_key_of(digest, wanted.lock.platform, base, steps)
     said = (
-        key_of(digest, wanted.lock.platform, pushed.digest, None) if wanted.as_it_is else pushed.labels.get(LABEL_KEY)
+        image_key_of(digest, wanted.lock.platform, pushed.digest, None)
+        if wanted.as_it_is
+        else pushed.labels.get(LABEL_KEY)
     )
     asked = _asked(wanted)
     if said != key or (asked is not None and asked != key) or pushed.digest != wanted.place.digest:
@@ -377,7 +379,7 @@ def _asked(wanted: PullRequest) -> str | None:
     kept = wanted.generation
     if kept is None or kept.base_digest is None:
         return None
-    return key_of(digest_lock(wanted.lock), wanted.lock.platform, kept.base_digest, kept.steps_digest)
+    return image_key_of(digest_lock(wanted.lock), wanted.lock.platform, kept.base_digest, kept.steps_digest)
 
 
 def _kept_layer(layer: object) -> BaseLayer:

@@ -76,6 +76,10 @@ class ImageJob(msgspec.Struct, frozen=True, kw_only=True):
         return kept if kept is not None and kept.lock_digest == digest_lock(self.lock) else None
 
     @property
+    def follows_moved_base(self) -> bool:
+        return follows_moved_base(self.facts.generation, self.facts.image)
+
+    @property
     def platform(self) -> str:
         return image_platform(self.resolved.platform)
 
@@ -173,7 +177,7 @@ class ImageJobs:
         if job.as_it_is:
             top = await self._plain(job, generation, reasons)
             return ResolvedBase(top=top, base_digest=top.digest)
-        if generation is not None and generation.base_digest is not None and not follows_moved_base(job.facts):
+        if generation is not None and generation.base_digest is not None and not job.follows_moved_base:
             kept = await self._images.bases.resolver.load_recorded(generation)
             stepped = has_docker_steps(job.resolved.definition)
             if kept is None and not stepped:
@@ -238,7 +242,10 @@ class ImageJobs:
 
     async def _plain(self, job: ImageJob, generation: Generation | None, reasons: list[Reason]) -> BaseRecord:
         """What the generation keeps, and never what its tag names by now, unless a new one is begun."""
-        text, moved = job.base.image or job.defaults.base_image, follows_moved_base(job.facts)
+        text, moved = (
+            job.base.image or job.defaults.base_image,
+            job.follows_moved_base,
+        )
         if generation is not None and not moved:
             return await self._images.plain.load_recorded(generation, text)
         fresh = moved or job.request.rebuild

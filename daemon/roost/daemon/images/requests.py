@@ -17,10 +17,15 @@ from roost.model.records import Artifact, BaseRecord, Generation, ImageLayer, Im
 INTERPRETER = f"{PREFIX_IN_IMAGE}/bin/python"
 
 
-def key_of(digest: str, platform: str, base_digest: str, steps_digest: str | None) -> str:
-    """The image key for a lock's digest; a lock of nothing adds nothing, so it does not count."""
-    nothing = digest == digest_lock(Lock(platform=platform, provider=CondaPython()))
-    return image_key(None if nothing else digest, base_digest, steps_digest)
+def empty_lock(platform: str) -> Lock:
+    """Return the lock of an unmodified image: it has no packages, and makes the image's generations like all others."""
+    return Lock(platform=platform, provider=CondaPython())
+
+
+def image_key_of(lock_digest: str, platform: str, base_digest: str, steps_digest: str | None) -> str:
+    """Return the image key for a lock, a base and the result of docker steps; an empty lock does not count."""
+    is_empty = lock_digest == digest_lock(empty_lock(platform))
+    return image_key(None if is_empty else lock_digest, base_digest, steps_digest)
 
 
 class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +61,7 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         settled = self.settled
-        return key_of(digest_lock(self.lock), self.lock.platform, settled.base_digest, settled.steps_digest)
+        return image_key_of(digest_lock(self.lock), self.lock.platform, settled.base_digest, settled.steps_digest)
 
 
 class PullRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,8 +1,8 @@
-"""A lock as an OCI artifact: its types, its tag, and its bytes. Pure.
+"""A lock as an OCI artifact: its media types, its tag and its bytes. Pure.
 
-In the repository ``<registry>/locks`` each definition and platform has one tag, derived from both, whose manifest names
-the lock as its first layer and then, as blobs, the wheels that no index has. There is no time and no machine in it, so
-two machines that chose alike write the same bytes.
+In the repository ``<registry>/locks`` each definition and platform has one tag, derived from both. The manifest under
+the tag names the lock as its first layer and then, as blobs, the wheels that no index has. No time and no machine is in
+it, so that two machines that chose the same packages write the same bytes.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ REPOSITORY = "locks"
 LOCK_LIMIT = 64 * 1024 * 1024
 """Bytes; a lock of a thousand packages has about two million."""
 TITLE = "org.opencontainers.image.title"
+HINT = "Nothing of it was used; have the registry's lock looked at, or make another with `roost build --rebuild`."
 _REBUILD_DIGITS = 16
 
 
 class LockUntrustedError(BuildError):
-    """A lock from a registry that is not what the definition asks for; nothing of it is used."""
+    """A lock from a registry is not what the definition asks for; nothing of it is used."""
 
     code = "lock-poisoned"
 
 
 class LockNewerError(BuildError):
-    """A lock from a registry in a format of a later version of roost."""
+    """A lock from a registry has the format of a later version of roost."""
 
     code = "lock-format"
 
 
 class SharedLock(msgspec.Struct, frozen=True, kw_only=True):
-    """A lock, and what it is the lock of."""
+    """A lock, with the definition and the platform that it is for."""
 
     definition_digest: str
     platform: str
@@ -45,32 +46,39 @@ class SharedLock(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LockArtifact(msgspec.Struct, frozen=True, kw_only=True):
-    """What is pushed: the manifest and the small blobs. ``wheels`` are pushed from their files, first."""
+    """What is pushed: the wheels from their files first, then the small blobs, then the manifest."""
 
     manifest: bytes
     blobs: tuple[tuple[Descriptor, bytes], ...]
     wheels: tuple[tuple[Descriptor, Wheel], ...] = ()
 
 
+class _Format(msgspec.Struct):
+    format: int = 0
+
+
 def lock_repository(location: str) -> Reference:
-    """Where the locks of a registry (``registry.example.org/team``) are. Raises ReferenceInvalidError."""
+    """Return the repository of locks of a registry (``registry.example.org/team``). Raises ReferenceInvalidError."""
     return parse_reference(f"{location}/{REPOSITORY}")
 
 
 def lock_tag(definition_digest: str, platform: str, rebuild: str | None = None) -> str:
-    """The tag of a definition's lock on a platform; with ``rebuild`` (a lock digest) that of a later generation, which
-    nobody takes unasked. ``+`` is no character of tags, and ``.`` is none of platforms."""
+    """Return the tag of a definition's lock on a platform; with ``rebuild``, a lock digest, the tag of a later
+    generation, which is adopted only on request.
+
+    ``+`` is not allowed in tags; it becomes ``.``, which does not occur in platforms.
+    """
     tag = f"{definition_digest.removeprefix('sha256:')}-{platform.replace('+', '.')}"
     return f"{tag}-{rebuild.removeprefix('sha256:')[:_REBUILD_DIGITS]}" if rebuild else tag
 
 
-def travelling(lock: Lock) -> tuple[Wheel, ...]:
-    """The wheels that no index has, and which therefore go with the lock."""
+def enclosed_wheels(lock: Lock) -> tuple[Wheel, ...]:
+    """Return the wheels that no index has, which therefore are pushed with the lock."""
     return tuple(wheel for wheel in lock.wheels if wheel.kind == "built")
 
 
-def unshareable(lock: Lock) -> str | None:
-    """Why this lock is of use on this machine only; ``None`` where others can take it."""
+def find_local_part(lock: Lock) -> str | None:
+    """Return why the lock is of use on this machine only; ``None`` if other machines can use it."""
     if isinstance(lock.provider, HostPython):
         return "its Python is one of this machine"
     for wheel in lock.wheels:
@@ -89,10 +97,13 @@ def unshareable(lock: Lock) -> str | None:
 
 
 def encode(shared: SharedLock) -> LockArtifact:
-    """The bytes to push."""
+    """Return the bytes to push."""
     data = msgspec.json.encode(shared, order="sorted")
     body = describe(data, LOCK_TYPE)
-    wheels = [(_wheel_descriptor(wheel), wheel) for wheel in sorted(travelling(shared.lock), key=lambda w: w.sha256)]
+    wheels = [
+        (_wheel_descriptor(wheel), wheel)
+        for wheel in sorted(enclosed_wheels(shared.lock), key=lambda wheel: wheel.sha256)
+    ]
     config = describe(EMPTY_JSON, OCI_EMPTY)
     manifest = Manifest(
         schema_version=2,
@@ -123,15 +134,17 @@ def _wheel_descriptor(wheel: Wheel) -> Descriptor:
 
 
 def lock_descriptor(manifest: Manifest) -> Descriptor:
-    """Where in an artifact the lock is. Raises LockPoisonedError for one that is none of ours."""
-    found = [layer for layer in manifest.layers if layer.media_type == LOCK_TYPE]
-    if manifest.artifact_type != LOCK_TYPE or len(found) != 1 or found[0].size > LOCK_LIMIT:
+    """Return the descriptor of the lock in an artifact. Raises LockUntrustedError if it is not the artifact of a
+    lock."""
+    layers = [layer for layer in manifest.layers if layer.media_type == LOCK_TYPE]
+    if manifest.artifact_type != LOCK_TYPE or len(layers) != 1 or layers[0].size > LOCK_LIMIT:
         raise LockUntrustedError("What the registry has under the lock's tag is no lock", hint=HINT)
-    return found[0]
+    return layers[0]
 
 
 def decode(data: bytes) -> SharedLock:
-    """Raises LockPoisonedError, LockNewerError."""
+    """Return the lock from its bytes. Raises LockUntrustedError if they are not a lock, LockNewerError if the format
+    is a later one."""
     try:
         number = msgspec.json.decode(data, type=_Format).format
         if number > LOCK_FORMAT:
@@ -142,10 +155,3 @@ def decode(data: bytes) -> SharedLock:
         return msgspec.json.decode(data, type=SharedLock)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise LockUntrustedError(f"The registry's lock can't be read: {error}", hint=HINT) from error
-
-
-class _Format(msgspec.Struct):
-    format: int = 0
-
-
-HINT = "Nothing of it was used; have the registry's lock looked at, or make another with `roost build --rebuild`."

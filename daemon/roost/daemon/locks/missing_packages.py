@@ -1,4 +1,4 @@
-"""A kept lock whose packages can no longer be had as they were: which one, where it was, and what to do."""
+"""Errors for a stored lock whose packages are no longer available as they were: which one, where, and what to do."""
 
 from __future__ import annotations
 
@@ -6,59 +6,60 @@ from roost.model.errors import BuildError, CodedError
 from roost.model.locks.lock import CondaPackage, Lock, Wheel
 
 Package = CondaPackage | Wheel
-_GONE = ("package-missing", "url-gone")
-_OTHER = "digest-mismatch"
+_MISSING_CODES = ("package-missing", "url-gone")
+_CHANGED_CODE = "digest-mismatch"
 
 
-class PackageLostError(BuildError):
-    """Nobody has a package of the lock any more."""
+class LockedPackageMissingError(BuildError):
+    """A package of the lock no longer exists at its source."""
 
     code = "package-missing"
 
 
-class PackageOtherError(BuildError):
-    """What there is under a package's name is something else than the lock says."""
+class LockedPackageChangedError(BuildError):
+    """The source of a package now has other bytes than the lock states."""
 
     code = "digest-mismatch"
 
 
-def explain_loss(error: CodedError, lock: Lock) -> CodedError:
-    """``error``, which building from ``lock`` raised, in terms of the lock's package; others stay as they are."""
+def explain_missing_package(error: CodedError, lock: Lock) -> CodedError:
+    """Return an error about the package of ``lock`` that ``error``, which a build from the lock raised, is about;
+    ``error`` itself if it is about none."""
     if folder := next((w for w in lock.wheels if w.path and f"file://{w.path}" in error.message), None):
-        return _folder_gone(folder, error)
-    package = _package(error, lock) if error.code in (*_GONE, _OTHER) else None
+        return _missing_folder_error(folder, error)
+    package = _find_package(error, lock) if error.code in (*_MISSING_CODES, _CHANGED_CODE) else None
     if package is None:
         return error
     where = package.url or "the place that it came from"
-    fields = {**error.fields, **_fields(package), "detail": error.message}
-    if error.code == _OTHER:
-        return PackageOtherError(
+    fields = {**error.fields, **_package_fields(package), "detail": error.message}
+    if error.code == _CHANGED_CODE:
+        return LockedPackageChangedError(
             f"{package.name} {package.version} is not what the lock says: {where} holds other bytes now",
-            hint=f"{_back(package)}. Nothing of what came was used.",
+            hint=f"{_restore_hint(package)}. Nothing of what came was used.",
             fields=fields,
         )
-    return PackageLostError(
+    return LockedPackageMissingError(
         f"{package.name} {package.version} can't be had any more: there is nothing at {where}",
-        hint=f"{_back(package)}; `roost build --rebuild` makes a new generation without it.",
+        hint=f"{_restore_hint(package)}; `roost build --rebuild` makes a new generation without it.",
         fields=fields,
     )
 
 
-def _folder_gone(wheel: Wheel, error: CodedError) -> PackageLostError:
-    return PackageLostError(
+def _missing_folder_error(wheel: Wheel, error: CodedError) -> LockedPackageMissingError:
+    return LockedPackageMissingError(
         f"{wheel.name} {wheel.version} is an editable install of {wheel.path}, where nothing can be installed from now",
         hint="Bring that folder back as it was, or make a new generation: `roost build --rebuild`.",
         fields={"package": wheel.name, "version": wheel.version, "path": wheel.path, "detail": error.message},
     )
 
 
-def _back(package: Package) -> str:
-    kind = "into its channel or a mirror of it (conda.mirrors in the config)"
-    place = kind if isinstance(package, CondaPackage) else "at that address"
+def _restore_hint(package: Package) -> str:
+    channel = "into its channel or a mirror of it (conda.mirrors in the config)"
+    place = channel if isinstance(package, CondaPackage) else "at that address"
     return f"Put {package.file_name} (sha256:{package.sha256}) back {place} and try again"
 
 
-def _fields(package: Package) -> dict[str, object]:
+def _package_fields(package: Package) -> dict[str, object]:
     return {
         "package": package.name,
         "version": package.version,
@@ -68,13 +69,13 @@ def _fields(package: Package) -> dict[str, object]:
     }
 
 
-def _package(error: CodedError, lock: Lock) -> Package | None:
-    """By what the engines tell: a URL, a file's name, or the distribution's."""
-    said = {error.fields.get(name) for name in ("url", "file_name", "package")}
+def _find_package(error: CodedError, lock: Lock) -> Package | None:
+    """Find the package by what engines report: a URL, the name of a file, or the name of the distribution."""
+    reported = {error.fields.get(name) for name in ("url", "file_name", "package")}
     everything: tuple[Package, ...] = (*lock.conda, *lock.wheels)
     for package in everything:
-        if said & {package.url, package.file_name} - {None, ""}:
+        if reported & {package.url, package.file_name} - {None, ""}:
             return package
-    named = [package for package in everything if package.name in said]
+    named = [package for package in everything if package.name in reported]
     named = named or [package for package in everything if package.file_name and package.file_name in error.message]
     return named[0] if named else None

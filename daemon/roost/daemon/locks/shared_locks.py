@@ -1,4 +1,4 @@
-"""What a plan or a build has to do with shared locks: taking the first one, and giving one's own."""
+"""Shared locks as plans and builds use them: looking up and adopting the first one, and publishing one's own."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from typing import Any
 
 import msgspec
 
-from roost.daemon.decision.facts import Facts, short_digest
+from roost.daemon.decision.facts import short_digest
 from roost.daemon.decision.images import is_unmodified
 from roost.daemon.definitions.editables import has_editables
+from roost.daemon.definitions.resolve import is_pinned
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.jobs.progress import Progress
-from roost.daemon.locks.attest import LockJob
-from roost.daemon.locks.share import LockRegistry, RegistryComparison, RegistryLock
-from roost.daemon.locks.solve import SolveJob
+from roost.daemon.locks.expectation import LockJob
+from roost.daemon.locks.registry import LockRegistry, LookupResult, RegistryComparison, RegistryLock
+from roost.daemon.locks.solve import create_solve_job
 from roost.model.errors import CodedError
 from roost.model.locks.lock import Lock, digest_lock, sum_sizes
 from roost.model.records import Generation
 from roost.wire.plans import EnvironmentSelector, Reason
 
-_STANDING_SECONDS = 5.0
-MakeJob = Callable[[TargetedDefinition, EnvironmentSelector], SolveJob]
+_COMPARISON_SECONDS = 5.0
 
 
 class PublishResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of offering a lock: another's to take in its place, and what there is to say."""
+    """Result of publishing a lock that was solved here."""
 
-    instead: Lock | None = None
+    replacement: Lock | None = None
+    """Another machine's lock, which was published first and is adopted instead."""
     reasons: tuple[Reason, ...] = ()
 
 
@@ -66,116 +67,117 @@ class LockPublication:
 
 
 class SharedLocks:
-    """Looks and offers for definitions whose locks others can use: not for those on a Python of this machine."""
+    """Looks up and publishes the locks of definitions for which other machines' locks are of use."""
 
-    def __init__(self, share: LockRegistry | None, solve_job: MakeJob) -> None:
-        self._share = share
-        self._solve_job = solve_job
+    def __init__(self, registry: LockRegistry | None) -> None:
+        self._registry = registry
 
-    def _job(self, resolved: TargetedDefinition, what: EnvironmentSelector) -> tuple[LockRegistry, LockJob] | None:
-        if self._share is None or not self._share.configured or resolved.generation_scope != resolved.platform:
+    def _job(self, resolved: TargetedDefinition, selector: EnvironmentSelector) -> tuple[LockRegistry, LockJob] | None:
+        """Return what to look for and where; ``None`` if no other machine can have a lock of use here: results rest on
+        this machine, sources of an editable install count in no digest, the definition is user-managed or has no
+        packages, or one generation is requested."""
+        if self._registry is None or not self._registry.is_configured:
             return None
-        if has_editables(resolved.definition.pip.requirements):
-            return None  # sources count in no digest: nobody else's lock is for these
-        if resolved.definition.python.user_managed or what.generation is not None or what.lock is not None:
+        if resolved.generation_scope != resolved.platform or has_editables(resolved.definition.pip.requirements):
             return None
-        if is_unmodified(resolved.definition):
-            return None  # a lock of nothing says nothing
-        return self._share, LockJob(definition_digest=resolved.digest, solve=self._solve_job(resolved, what))
+        if resolved.definition.python.user_managed or is_unmodified(resolved.definition) or is_pinned(selector):
+            return None
+        solve = create_solve_job(resolved, selector)
+        return self._registry, LockJob(definition_digest=resolved.digest, solve=solve)
 
-    async def standing(
-        self, resolved: TargetedDefinition, what: EnvironmentSelector, facts: Facts
+    async def look_up(self, resolved: TargetedDefinition, selector: EnvironmentSelector) -> LookupResult:
+        """Return what registries have for a definition without a generation here. Raises LockUntrustedError."""
+        job = self._job(resolved, selector)
+        return await job[0].look_up(job[1]) if job is not None else LookupResult()
+
+    async def find(self, resolved: TargetedDefinition, selector: EnvironmentSelector) -> RegistryLock | None:
+        """Return the lock that ``selector`` names by its digest; ``None`` if no registry has it.
+
+        Raises LockUntrustedError, ServiceUnreachableError if a registry does not answer.
+        """
+        job = self._job(resolved, msgspec.structs.replace(selector, lock=None))
+        return await job[0].find(job[1], selector.lock) if job is not None and selector.lock is not None else None
+
+    def known_difference(self, generation: Generation) -> Reason | None:
+        """Return the difference from another machine's lock that the last comparison found. Nobody is asked."""
+        return self._registry.known_difference(generation) if self._registry is not None else None
+
+    async def compare(
+        self, resolved: TargetedDefinition, selector: EnvironmentSelector, generation: Generation
+    ) -> RegistryComparison:
+        """Compare the lock of ``generation`` with the registries'; nothing is pushed or adopted.
+
+        Raises LockUntrustedError, VariableMissingError.
+        """
+        job = self._job(resolved, selector)
+        return await job[0].compare(job[1], generation) if job is not None else RegistryComparison()
+
+    async def compare_or_publish(
+        self, resolved: TargetedDefinition, selector: EnvironmentSelector, generation: Generation | None
     ) -> tuple[Reason, ...]:
-        """What there is to say of the current generation's lock and the registries': another machine's lock is told
-        and never taken unasked; one that could not be shared when it was made is shared now. Never fails, and takes
-        five seconds at most."""
-        if facts.generation is None or not facts.generation.current:
+        """Return reasons about the lock of ``generation``, if that is current, and the registries.
+
+        Another machine's lock is reported and adopted only on request; a lock that could not be published when it was
+        made is published now. Never raises a CodedError, and takes five seconds at most.
+        """
+        if generation is None or not generation.current:
             return ()
         try:
-            asked = self._job(resolved, what)
-            if asked is None:
+            job = self._job(resolved, selector)
+            if job is None:
                 return ()
-            stands = await asyncio.wait_for(asked[0].stand(asked[1], facts.generation), _STANDING_SECONDS)
+            registry, lock_job = job
+            comparing = registry.compare_or_publish(lock_job, generation)
+            comparison = await asyncio.wait_for(comparing, _COMPARISON_SECONDS)
         except asyncio.TimeoutError:
-            text = f"What the registries have was not known after {_STANDING_SECONDS:.0f} s"
+            text = f"What the registries have was not known after {_COMPARISON_SECONDS:.0f} s"
             return (Reason(code="registry-unknown", message=text),)
         except CodedError as error:
-            return (_refused(error),)
-        return (stands.reason,) if stands.reason is not None else ()
+            return (Reason(code=error.code, message=f"{error.message}. {error.hint}"),)
+        return (comparison.reason,) if comparison.reason is not None else ()
 
-    def remembered(self, generation: Generation) -> Reason | None:
-        """What the last look said of another machine's lock; nobody is asked."""
-        return self._share.remembered(generation) if self._share is not None else None
-
-    async def elsewhere(
-        self, resolved: TargetedDefinition, what: EnvironmentSelector, generation: Generation
-    ) -> RegistryComparison:
-        """How the lock of ``generation`` stands to that of the registries; nothing is pushed or taken.
-
-        Raises LockPoisonedError, VariableMissingError.
-        """
-        asked = self._job(resolved, what)
-        return await asked[0].stand(asked[1], generation, push=False) if asked is not None else RegistryComparison()
-
-    async def facts(self, facts: Facts, resolved: TargetedDefinition, what: EnvironmentSelector) -> Facts:
-        """``facts`` of a definition that has no generation here, with what the registries say of it.
-
-        Raises LockPoisonedError.
-        """
-        asked = self._job(resolved, what)
-        if asked is None:
-            return facts
-        looked = await asked[0].look(asked[1])
-        facts = msgspec.structs.replace(facts, registry_unknown=looked.unknown)
-        return _with_found(facts, looked.found) if looked.found is not None else facts
-
-    async def named(self, facts: Facts, resolved: TargetedDefinition, what: EnvironmentSelector) -> Facts | None:
-        """``facts`` with the lock that ``what`` names and that is not known here; ``None``: no registry has it.
-
-        Raises LockPoisonedError, ServiceUnreachableError where a registry can't say.
-        """
-        found = await self._named(resolved, what)
-        return _with_found(facts, found) if found is not None else None
-
-    async def _named(self, resolved: TargetedDefinition, what: EnvironmentSelector) -> RegistryLock | None:
-        asked = self._job(resolved, msgspec.structs.replace(what, lock=None))
-        return await asked[0].find(asked[1], what.lock) if asked is not None and what.lock is not None else None
-
-    async def take(
-        self, resolved: TargetedDefinition, what: EnvironmentSelector, progress: Progress, *, fresh: bool = False
+    async def adopt(
+        self, resolved: TargetedDefinition, selector: EnvironmentSelector, progress: Progress, *, fresh: bool = False
     ) -> Lock | None:
-        """The lock that somebody gave this definition first, or the one that ``what`` names, ready to be built from.
-        ``fresh``: ask again.
+        """Return the first lock that was published for this definition, or the one that ``selector`` names, attested
+        and ready to be built from; ``None`` if there is none. ``fresh``: ask again even if that was done just now.
 
-        Raises LockPoisonedError, and what asking channels and indexes raises.
+        Raises LockUntrustedError, and what asking channels and indexes raises.
         """
-        asked = self._job(resolved, msgspec.structs.replace(what, lock=None))
-        if asked is None:
+        job = self._job(resolved, msgspec.structs.replace(selector, lock=None))
+        if job is None:
             return None
-        share, job = asked
-        if what.lock is not None:
-            found = await share.find(job, what.lock)
+        registry, lock_job = job
+        if selector.lock is not None:
+            found = await registry.find(lock_job, selector.lock)
         else:
-            found = (await share.look(job, fresh=fresh)).found
-        return await _taken(share, found, job, progress) if found is not None else None
+            found = (await registry.look_up(lock_job, fresh=fresh)).found
+        if found is None:
+            return None
+        progress.log(found.reason.message)
+        return await registry.adopt(found, lock_job, progress)
 
-    async def offer(
-        self, resolved: TargetedDefinition, what: EnvironmentSelector, lock: Lock, progress: Progress, *, rebuild: bool
+    async def publish_first(
+        self, resolved: TargetedDefinition, selector: EnvironmentSelector, lock: Lock, progress: Progress
     ) -> PublishResult:
-        """Give a lock that was solved here to the others. Never fails: what is ready here is ready."""
-        asked = self._job(resolved, what)
-        if asked is None:
+        """Publish a lock that was solved here, as the first one of its definition. Never raises a CodedError of the
+        registry: what is ready here is ready."""
+        job = self._job(resolved, selector)
+        if job is None:
             return PublishResult()
-        share, job = asked
-        offer = await share.offer(job, lock, rebuild=rebuild)
-        if offer.theirs is not None:
-            return await _instead(share, offer.theirs, job, progress)
-        if offer.pushed is not None:
-            return PublishResult(reasons=(Reason(code="lock-pushed", message=f"The lock is shared as {offer.pushed}"),))
-        if offer.reason is None:
+        registry, lock_job = job
+        return await _conclude(registry, lock_job, await registry.publish_first(lock_job, lock), progress)
+
+    async def publish_rebuild(
+        self, resolved: TargetedDefinition, selector: EnvironmentSelector, lock: Lock, progress: Progress
+    ) -> PublishResult:
+        """Publish the lock of a new generation, beside the first one if there is one. Never raises a CodedError of the
+        registry."""
+        job = self._job(resolved, selector)
+        if job is None:
             return PublishResult()
-        progress.log(offer.reason.message)
-        return PublishResult(reasons=(offer.reason,))
+        registry, lock_job = job
+        return await _conclude(registry, lock_job, await registry.publish_rebuild(lock_job, lock), progress)
 
 
 def _refused(error: CodedError) -> Reason:
@@ -195,9 +197,10 @@ async def _taken(share: LockRegistry, found: RegistryLock, job: LockJob, progres
 async def _instead(share: LockRegistry, theirs: RegistryLock, job: LockJob, progress: Progress) -> PublishResult:
     """Somebody else's reached the registry meanwhile."""
     try:
-        taken = await _taken(share, theirs, job, progress)
+        progress.log(push.remote_lock.reason.message)
+        replacement = await registry.adopt(push.remote_lock, job, progress)
     except CodedError as error:
         return PublishResult(reasons=(Reason(code=error.code, message=error.message),))
-    digest = short_digest(digest_lock(taken))
+    digest = short_digest(digest_lock(replacement))
     text = f"Lock {digest} was shared first: it is taken, and the one that was solved here is kept"
-    return PublishResult(instead=taken, reasons=(Reason(code="lock-shared-registry", message=text),))
+    return PublishResult(replacement=replacement, reasons=(Reason(code="lock-shared-registry", message=text),))

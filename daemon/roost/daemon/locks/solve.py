@@ -1,4 +1,4 @@
-"""From a definition to a lock, for one platform: the engines choose, and nothing of a package runs."""
+"""From a definition to a lock for one platform: the engines choose the packages, and run no code of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from roost.daemon.credentials.host import find_config_variables, find_solve_urls
-from roost.daemon.credentials.substitution import mask, require_variables
+from roost.daemon.credentials.substitution import mask, require_variables, substitute_credentials
 from roost.daemon.decision.images import adds_packages
 from roost.daemon.engines.conda.platforms import baseline_packages
 from roost.daemon.engines.engine_set import Engines
@@ -21,6 +21,7 @@ from roost.model.definition import BASELINE_GLIBC, Defaults, Definition
 from roost.model.errors import CodedError, InvalidDefinitionError
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, RemoteInput, Wheel
 from roost.model.syntax.match_specs import spec_name
+from roost.wire.plans import EnvironmentSelector
 
 
 class PlatformMissingError(InvalidDefinitionError):
@@ -30,34 +31,51 @@ class PlatformMissingError(InvalidDefinitionError):
 
 
 class SolveJob(msgspec.Struct, frozen=True, kw_only=True):
-    """What to lock, and under which conditions. ``credentials`` and ``environ`` are for the engines alone."""
+    """What to lock, and under which conditions. ``credentials`` and ``environ`` go to the engines only."""
 
     definition: Definition
     defaults: Defaults
     platform: str
     as_of: datetime | None = None
     allow_builds: bool = False
-    """Whether wheels may be built from source, which runs code of theirs."""
+    """Whether wheels may be built from source, which runs the code of their build backends."""
     credentials: Mapping[str, str] = {}
     environ: Mapping[str, str] = {}
-    image: bool = False
-    """For an image: no Python and no folder of this machine is in it."""
-    beside: tuple[str, ...] = ()
-    """Match specs beside the definition's own."""
+    is_image: bool = False
+    """Whether the lock is for an image, which contains no Python and no folder of this machine."""
+    extra_specs: tuple[str, ...] = ()
+    """Match specs in addition to the definition's own."""
+
+
+def create_solve_job(resolved: TargetedDefinition, selector: EnvironmentSelector) -> SolveJob:
+    """Return what the engines need to lock ``resolved``, with the environment of the client. Raises
+    VariableMissingError."""
+    return SolveJob(
+        definition=resolved.definition,
+        defaults=resolved.defaults,
+        platform=resolved.platform,
+        credentials=substitute_credentials(resolved.parsed.credentials, selector.environ),
+        environ=selector.environ,
+        is_image=resolved.is_image,
+    )
 
 
 async def solve_lock(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
-    """The packages for ``job``. Raises the engines' errors, all of the roost tree, and VariableMissingError."""
+    """Return the lock of ``job``. Raises the engines' errors and VariableMissingError."""
     require_variables(job.definition, job.environ)
     job = await with_credentials(engines, job)
-    conda = job.definition.conda.dependencies or job.definition.conda.explicit
-    without = _for_image if job.image else _with_host_python
-    lock = await (_with_conda if conda else without)(engines, job, progress)
+    if job.definition.conda.dependencies or job.definition.conda.explicit:
+        lock = await _solve_with_conda(engines, job, progress)
+    elif job.is_image:
+        lock = await _solve_for_image(engines, job, progress)
+    else:
+        lock = await _solve_with_host_python(engines, job, progress)
     return mask(lock, job.environ)
 
 
 async def with_credentials(engines: Engines, job: SolveJob) -> SolveJob:
-    """``job`` with the credentials that are not its own; a variable that only these come from fills in no URL.
+    """Return ``job`` with the credentials of the config and other sources added. Variables that only such credentials
+    come from are removed: they must not fill in URLs.
 
     Raises VariableMissingError, KeyringError, AuthFileError.
     """
@@ -69,23 +87,23 @@ async def with_credentials(engines: Engines, job: SolveJob) -> SolveJob:
     return msgspec.structs.replace(job, credentials={**found, **job.credentials}, environ=environ)
 
 
-async def _for_image(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
-    """No conda packages are named: conda's Python, of the minor version that a prefix of this definition would have
-    here; nothing at all where the base brings its own Python."""
+async def _solve_for_image(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
+    """Lock a definition without conda packages for an image: with conda's Python, of the minor version that a prefix of
+    this definition would have here; with nothing at all if the base has its own Python."""
     if not adds_packages(job.definition):
         return Lock(platform=job.platform, provider=CondaPython())
-    with suppress(CodedError):  # no Python here fits: conda's newest that does
+    with suppress(CodedError):  # no Python here fits: then conda's newest that does
         minor = (await find_interpreter(job.definition.python.requires)).version.rpartition(".")[0]
-        job = msgspec.structs.replace(job, beside=(f"python {minor}.*",))
-    return await _with_conda(engines, job, progress)
+        job = msgspec.structs.replace(job, extra_specs=(f"python {minor}.*",))
+    return await _solve_with_conda(engines, job, progress)
 
 
-async def _with_conda(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
-    packages = await _conda_packages(engines, job, progress)
+async def _solve_with_conda(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
+    packages = await _choose_conda_packages(engines, job, progress)
     wheels: tuple[Wheel, ...] = ()
     inputs: tuple[RemoteInput, ...] = ()
     if job.definition.pip.requirements:
-        wheels, inputs = await _wheels_beside(engines, job, packages, progress)
+        wheels, inputs = await _choose_wheels(engines, job, packages, progress)
     return Lock(
         platform=job.platform,
         provider=CondaPython(),
@@ -96,7 +114,7 @@ async def _with_conda(engines: Engines, job: SolveJob, progress: Progress) -> Lo
     )
 
 
-async def _conda_packages(engines: Engines, job: SolveJob, progress: Progress) -> list[CondaPackage]:
+async def _choose_conda_packages(engines: Engines, job: SolveJob, progress: Progress) -> list[CondaPackage]:
     conda = await engines.conda()
     subdir, _ = split_platform(job.platform)
     explicit = job.definition.conda.explicit
@@ -110,9 +128,11 @@ async def _conda_packages(engines: Engines, job: SolveJob, progress: Progress) -
         return await conda.resolve_explicit(
             listed, job.platform, credentials=job.credentials, variables=job.environ, progress=progress
         )
+    is_bare_image = job.is_image and not job.definition.conda.dependencies
+    extra_specs = job.extra_specs or (("python",) if is_bare_image else ())
     return await conda.solve(
         channels=job.definition.conda.channels or job.defaults.channels,
-        specs=[*conda_specs(job.definition), *(job.beside or _any_python(job))],
+        specs=[*conda_specs(job.definition), *extra_specs],
         platform=job.platform,
         system=job.definition.system,
         as_of=job.as_of,
@@ -122,12 +142,9 @@ async def _conda_packages(engines: Engines, job: SolveJob, progress: Progress) -
     )
 
 
-def _any_python(job: SolveJob) -> tuple[str, ...]:
-    return ("python",) if job.image and not job.definition.conda.dependencies else ()
-
-
 def conda_specs(definition: Definition) -> list[str]:
-    """The match specs that are solved for: as conda does, ``pip`` is added where there is a pip section without it."""
+    """Return the match specs that are solved for: the definition's own, ``pip`` if there are pip packages (as conda
+    does), and the Python that the definition requires."""
     specs = list(definition.conda.dependencies)
     names = {spec_name(spec) for spec in specs}
     if definition.pip.requirements and "pip" not in names:
@@ -137,7 +154,7 @@ def conda_specs(definition: Definition) -> list[str]:
     return specs
 
 
-async def _wheels_beside(
+async def _choose_wheels(
     engines: Engines, job: SolveJob, packages: list[CondaPackage], progress: Progress
 ) -> tuple[tuple[Wheel, ...], tuple[RemoteInput, ...]]:
     python = next((package for package in packages if package.name == "python"), None)
@@ -161,13 +178,13 @@ async def _wheels_beside(
         credentials=job.credentials,
         variables=job.environ,
         index=job.defaults.index,
-        editables_as_wheels=job.image,
+        editables_as_wheels=job.is_image,
     )
     locked = await pip.lock(request, progress)
     return tuple(locked.wheels), tuple(locked.inputs)
 
 
-async def _with_host_python(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
+async def _solve_with_host_python(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
     pip = await engines.pip()
     interpreter = await find_interpreter(job.definition.python.requires)
     request = PipLockRequest(
@@ -183,3 +200,8 @@ async def _with_host_python(engines: Engines, job: SolveJob, progress: Progress)
     )
     locked = await pip.lock(request, progress)
     return Lock(platform=job.platform, provider=interpreter, wheels=tuple(locked.wheels), inputs=tuple(locked.inputs))
+
+
+def package_bytes(lock: Lock) -> int:
+    """Return the size of all packages and wheels of the lock in bytes; those of unknown size count as nothing."""
+    return sum(package.size for package in lock.conda) + sum(wheel.size for wheel in lock.wheels)

@@ -1,21 +1,21 @@
-"""Whether a lock from a registry may be used: it must be what the definition itself could have given. Pure.
+"""Whether a lock from a registry may be used: it must be a lock that the definition itself could have given. Pure.
 
-Whoever can write to a registry can put anything under a lock's tag. So nothing of a fetched lock counts until this says
-yes, and its errors name the first thing that is wrong:
+Whoever can write to a registry can put anything under a lock's tag. So nothing of a fetched lock counts until
+``verify`` accepts it; errors name the first thing that is wrong:
 
-1. It says of itself that it is the lock of this definition and platform, in a format that is known.
+1. The lock states that it is for this definition and platform, in a known format.
 2. Every package has a sha256, is for this platform, and its parts agree (name, version, build, file name, URL).
 3. Every conda package lies in a channel that the definition or the config names (or is one of the files that the
    definition lists, with its digest), and is needed: by a spec, or by another package.
-4. Every match spec is satisfied, by the engine's own judgement (``matches``).
-5. Every pip requirement is satisfied by a wheel, or left for conda's packages (what ``verify`` returns). A wheel behind
-   a URL has the URL of a line of the definition; a wheel given as a file has a digest of one; a built wheel has an
-   origin that a line can have given (what an index's source became must be asked for by something), and is taken
-   from the workspace's own registry only: its bytes can't be judged.
+4. Every match spec is satisfied, by the engine's own rules (``matches``).
+5. Every pip requirement is satisfied by a wheel, or left to conda's packages (the result of ``verify``). A wheel from a
+   URL has the URL of a line of the definition; a wheel given as a file has the digest of one; a built wheel has an
+   origin that a line can have given (some line must ask for what was built from an index's source), and is accepted
+   from the workspace's own registry only: its bytes can't be checked.
 
-Wheels of an index lie on other hosts than the index and are listed there, so that their URL proves nothing: the pip
-engine asks the definition's own indexes for exactly these versions before anything is installed (``vouched``), and the
-conda engine asks the channels whether they list each package with this sha256.
+Wheels of an index lie on other hosts than the index and are listed there, so that their URL proves nothing: ``attest``
+has the pip engine ask the definition's own indexes for exactly these versions before anything is installed
+(``check_wheels_listed``), and the conda engine ask the channels whether they list each package with this sha256.
 """
 
 from __future__ import annotations
@@ -45,238 +45,243 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 class LockExpectation(msgspec.Struct, frozen=True, kw_only=True):
-    """What the definition and the config say."""
+    """What the definition and the config allow and require of a lock."""
 
     definition_digest: str
     platform: str
     subdir: str
     channels: tuple[str, ...]
-    """Canonical URLs of all channels, those that specs name among them."""
+    """Canonical URLs of all channels, including those that specs name."""
     specs: tuple[str, ...] = ()
     explicit: dict[str, str] | None = None
-    """URL to ``sha256`` or ``md5`` (hex, or empty) of each file that the definition lists, where it does."""
+    """URL to ``sha256`` or ``md5`` (hex, or empty) of each file that the definition lists; ``None`` if it has specs."""
     items: tuple[PipItem, ...] = ()
-    """The pip lines, those of nested local files in their place; of constraints apart."""
+    """The pip lines, those of nested local files in their place."""
     constraints: tuple[PipItem, ...] = ()
     remote: tuple[str, ...] = ()
     """URLs in ``-r`` and ``-c``."""
     variables: Mapping[str, str] = {}
-    builds: bool = False
-    """Whether wheels that somebody built are taken."""
+    allow_built: bool = False
+    """Whether wheels that were built by another machine are accepted."""
 
 
 Matches = Callable[[str, CondaPackage], bool]
 """Whether a package satisfies a match spec."""
 
 
-def verify(shared: SharedLock, wanted: LockExpectation, matches: Matches) -> tuple[Requirement, ...]:
-    """The pip requirements that conda's packages have to satisfy. Raises LockPoisonedError."""
+def verify(shared: SharedLock, expected: LockExpectation, matches: Matches) -> tuple[Requirement, ...]:
+    """Return the pip requirements that conda's packages have to satisfy. Raises LockUntrustedError."""
     lock = shared.lock
-    _identity(shared, wanted)
-    _each_once([package.name for package in lock.conda])
-    _each_once([wheel.name for wheel in lock.wheels])
+    _check_identity(shared, expected)
+    _check_unique([package.name for package in lock.conda])
+    _check_unique([wheel.name for wheel in lock.wheels])
     for package in lock.conda:
-        _conda_package(package, wanted)
+        _check_conda_package(package, expected)
     for wheel in lock.wheels:
-        _wheel(wheel, wanted)
-    if lock.wheels and not (wanted.items or wanted.remote):
-        raise _poisoned(f"it has {lock.wheels[0].file_name}, and the definition has no pip packages")
-    _specs(lock, wanted, matches)
-    _needed(lock, wanted)
-    _built_places(lock, wanted)
-    _inputs(lock, wanted)
-    return tuple(_requirements(lock, wanted))
+        _check_wheel(wheel, expected)
+    if lock.wheels and not (expected.items or expected.remote):
+        raise _untrusted(f"it has {lock.wheels[0].file_name}, and the definition has no pip packages")
+    _check_specs(lock, expected, matches)
+    _check_needed(lock, expected)
+    _check_built_origins(lock, expected)
+    _check_inputs(lock, expected)
+    return tuple(_unmet_requirements(lock, expected))
 
 
-def check_provided(left: Iterable[Requirement], provided: Mapping[str, str]) -> None:
-    """Raise LockPoisonedError where one of ``left`` is not met by conda's packages (``provided``: name to version)."""
-    for requirement in left:
+def check_provided(requirements: Iterable[Requirement], provided: Mapping[str, str]) -> None:
+    """Raise LockUntrustedError if conda's packages (``provided``: name to version) do not satisfy a requirement."""
+    for requirement in requirements:
         version = provided.get(canonicalize_name(requirement.name))
         if version is None or not requirement.specifier.contains(version, prereleases=True):
-            raise _poisoned(f"{requirement} is satisfied by none of its packages")
+            raise _untrusted(f"{requirement} is satisfied by none of its packages")
 
 
-def vouched(lock: Lock, listed: Mapping[str, Mapping[str, str]]) -> None:
-    """Raise LockPoisonedError where an index does not vouch for a wheel. ``listed``: what the definition's own lines
-    give with the lock's versions, as name to version, sha256, url (``sha256s``: all that the index lists)."""
+def check_wheels_listed(lock: Lock, listed: Mapping[str, Mapping[str, str]]) -> None:
+    """Raise LockUntrustedError if an index does not list a wheel of the lock.
+
+    ``listed``: what the definition's own lines give with the lock's versions, as name to ``version``, ``url`` and
+    ``sha256s`` (of all files that the index lists, separated by spaces).
+    """
     names = {wheel.name for wheel in lock.wheels}
     if names != set(listed):
         strange, missing = sorted(names - set(listed)), sorted(set(listed) - names)
         what = f"{strange[0]}, which nothing asks for" if strange else f"no {missing[0]}, which is needed"
-        raise _poisoned(f"it has {what}")
+        raise _untrusted(f"it has {what}")
     for wheel in lock.wheels:
         found = listed[wheel.name]
         if found["version"] != wheel.version or wheel.sha256 not in found["sha256s"].split():
-            raise _poisoned(f"{wheel.file_name} with sha256 {wheel.sha256[:12]}… is not what the indexes list")
-        if wheel.url and found.get("url") and _origin(wheel.url) != _origin(found["url"]):
-            raise _poisoned(f"{wheel.file_name} comes from {_origin(wheel.url)}, not from the index's own place")
+            raise _untrusted(f"{wheel.file_name} with sha256 {wheel.sha256[:12]}… is not what the indexes list")
+        if wheel.url and found.get("url") and _host_url(wheel.url) != _host_url(found["url"]):
+            raise _untrusted(f"{wheel.file_name} comes from {_host_url(wheel.url)}, not from the index's own place")
 
 
-def _poisoned(what: str) -> LockUntrustedError:
+def _untrusted(what: str) -> LockUntrustedError:
     return LockUntrustedError(f"The registry's lock is not to be trusted: {what}", hint=HINT)
 
 
-def _identity(shared: SharedLock, wanted: LockExpectation) -> None:
-    if shared.definition_digest != wanted.definition_digest:
-        raise _poisoned(f"it is that of another definition ({shared.definition_digest[:19]}…)")
-    if shared.platform != wanted.platform or shared.lock.platform != wanted.platform:
-        raise _poisoned(f"it is for {shared.lock.platform}, and {wanted.platform} was asked for")
+def _check_identity(shared: SharedLock, expected: LockExpectation) -> None:
+    if shared.definition_digest != expected.definition_digest:
+        raise _untrusted(f"it is that of another definition ({shared.definition_digest[:19]}…)")
+    if shared.platform != expected.platform or shared.lock.platform != expected.platform:
+        raise _untrusted(f"it is for {shared.lock.platform}, and {expected.platform} was asked for")
     if not isinstance(shared.lock.provider, CondaPython):
-        raise _poisoned("it is for a Python of another machine")
+        raise _untrusted("it is for a Python of another machine")
     if shared.format != shared.lock.format:
-        raise _poisoned("it has two formats")
+        raise _untrusted("it has two formats")
 
 
-def _each_once(names: Sequence[str]) -> None:
+def _check_unique(names: Sequence[str]) -> None:
     twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
     if twice is not None:
-        raise _poisoned(f"it has {twice} twice")
+        raise _untrusted(f"it has {twice} twice")
 
 
-def _conda_package(package: CondaPackage, wanted: LockExpectation) -> None:
+def _check_conda_package(package: CondaPackage, expected: LockExpectation) -> None:
     match = _FILE.fullmatch(package.file_name)
     if match is None or match["name"].lower() != package.name or match["build"] != package.build:
-        raise _poisoned(f"{package.file_name[:100]!r} is not the file of {package.name[:100]} {package.version[:100]}")
+        raise _untrusted(f"{package.file_name[:100]!r} is not the file of {package.name[:100]} {package.version[:100]}")
     for version in (package.version, package.record.get("version", package.version)):
-        if _even(str(version)) != _even(match["version"]):
-            raise _poisoned(f"{package.file_name} is not of version {version}")
+        if _normalized_version(str(version)) != _normalized_version(match["version"]):
+            raise _untrusted(f"{package.file_name} is not of version {version}")
     if not _SHA256.fullmatch(package.sha256):
-        raise _poisoned(f"{package.file_name} has no sha256")
-    if package.subdir not in (wanted.subdir, "noarch"):
-        raise _poisoned(f"{package.file_name} is for {package.subdir}")
-    _record(package)
-    _place(package, wanted)
+        raise _untrusted(f"{package.file_name} has no sha256")
+    if package.subdir not in (expected.subdir, "noarch"):
+        raise _untrusted(f"{package.file_name} is for {package.subdir}")
+    _check_record(package)
+    _check_channel(package, expected)
 
 
-def _even(version: str) -> str:
-    """rattler drops leading zeros (``2021.09``) and lowers case."""
+def _normalized_version(version: str) -> str:
+    """Return a version without leading zeros and in lower case: rattler drops and lowers them (``2021.09``)."""
     return re.sub(r"(?<!\d)0+(?=\d)", "", version).lower()
 
 
-def _record(package: CondaPackage) -> None:
-    """What of the channel's record goes into ``conda-meta`` must not say something else."""
+def _check_record(package: CondaPackage) -> None:
+    """Check that the fields of the channel's record, which goes into ``conda-meta``, do not differ from the lock's."""
     fields = {"name": package.name, "build": package.build, "subdir": package.subdir}
     for key, value in {**fields, "sha256": package.sha256}.items():
         if package.record.get(key, value) != value:
-            raise _poisoned(f"{package.file_name} has a record with another {key}")
+            raise _untrusted(f"{package.file_name} has a record with another {key}")
 
 
-def _place(package: CondaPackage, wanted: LockExpectation) -> None:
-    if wanted.explicit is not None:
-        digest = wanted.explicit.get(package.url)
+def _check_channel(package: CondaPackage, expected: LockExpectation) -> None:
+    if expected.explicit is not None:
+        digest = expected.explicit.get(package.url)
         if digest is None or (len(digest) == 64 and digest != package.sha256):
-            raise _poisoned(f"{package.url} is not in the definition's list")
+            raise _untrusted(f"{package.url} is not in the definition's list")
         if len(digest) == 32 and package.record.get("md5") != digest:
-            raise _poisoned(f"{package.file_name} has not the md5 of the definition's list")
+            raise _untrusted(f"{package.file_name} has not the md5 of the definition's list")
         return
-    if package.url not in {f"{channel}/{package.subdir}/{package.file_name}" for channel in wanted.channels}:
-        raise _poisoned(f"{package.url} lies in no channel of the definition ({', '.join(wanted.channels)})")
+    if package.url not in {f"{channel}/{package.subdir}/{package.file_name}" for channel in expected.channels}:
+        raise _untrusted(f"{package.url} lies in no channel of the definition ({', '.join(expected.channels)})")
 
 
-def _specs(lock: Lock, wanted: LockExpectation, matches: Matches) -> None:
-    if wanted.explicit is not None:
-        missing = set(wanted.explicit) - {package.url for package in lock.conda}
+def _check_specs(lock: Lock, expected: LockExpectation, matches: Matches) -> None:
+    if expected.explicit is not None:
+        missing = set(expected.explicit) - {package.url for package in lock.conda}
         if missing:
-            raise _poisoned(f"it lacks {sorted(missing)[0]}")
+            raise _untrusted(f"it lacks {sorted(missing)[0]}")
         return
     by_name = {package.name: package for package in lock.conda}
-    for spec in wanted.specs:
+    for spec in expected.specs:
         package = by_name.get(spec_name(spec))
         if package is None or not matches(spec, package):
             found = f"{package.version} {package.build}" if package else "none"
-            raise _poisoned(f"{spec!r} is asked for, and it has {found}")
+            raise _untrusted(f"{spec!r} is asked for, and it has {found}")
 
 
-def _needed(lock: Lock, wanted: LockExpectation) -> None:
-    """Nothing is in it that neither a spec nor a package asks for."""
-    if wanted.explicit is not None:
+def _check_needed(lock: Lock, expected: LockExpectation) -> None:
+    """Check that the lock contains no package that neither a spec nor another package asks for."""
+    if expected.explicit is not None:
         return
     by_name = {package.name: package for package in lock.conda}
-    waiting = [spec_name(spec) for spec in wanted.specs]
+    waiting = [spec_name(spec) for spec in expected.specs]
     reached: set[str] = set()
     while waiting:
         name = waiting.pop()
         if name in by_name and name not in reached:
             reached.add(name)
-            waiting += _depends(by_name[name])
+            waiting += _dependencies(by_name[name])
     strange = sorted(set(by_name) - reached)
     if strange:
-        raise _poisoned(f"it has {strange[0]}, which nothing asks for")
+        raise _untrusted(f"it has {strange[0]}, which nothing asks for")
 
 
-def _depends(package: CondaPackage) -> list[str]:
+def _dependencies(package: CondaPackage) -> list[str]:
     depends = package.record.get("depends", [])
     if not isinstance(depends, list) or not all(isinstance(each, str) for each in depends):
-        raise _poisoned(f"the record of {package.file_name} can't be read")
+        raise _untrusted(f"the record of {package.file_name} can't be read")
     return [spec_name(each) for each in depends]
 
 
-def _inputs(lock: Lock, wanted: LockExpectation) -> None:
+def _check_inputs(lock: Lock, expected: LockExpectation) -> None:
     for each in lock.inputs:
         if not _SHA256.fullmatch(each.sha256):
-            raise _poisoned(f"{each.url} has no sha256")
-    if lock.inputs and not wanted.remote:
-        raise _poisoned(f"it was made with {lock.inputs[0].url}, which the definition does not name")
+            raise _untrusted(f"{each.url} has no sha256")
+    if lock.inputs and not expected.remote:
+        raise _untrusted(f"it was made with {lock.inputs[0].url}, which the definition does not name")
 
 
-def _wheel(wheel: Wheel, wanted: LockExpectation) -> None:
+def _check_wheel(wheel: Wheel, expected: LockExpectation) -> None:
     try:
         name, version, _, _ = parse_wheel_filename(wheel.file_name)
     except InvalidWheelFilename:
-        raise _poisoned(f"{wheel.file_name[:100]!r} is no wheel") from None
+        raise _untrusted(f"{wheel.file_name[:100]!r} is no wheel") from None
     if "/" in wheel.file_name or name != wheel.name or str(version) != wheel.version:
-        raise _poisoned(f"{wheel.file_name} is not the wheel of {wheel.name} {wheel.version}")
+        raise _untrusted(f"{wheel.file_name} is not the wheel of {wheel.name} {wheel.version}")
     if not _SHA256.fullmatch(wheel.sha256):
-        raise _poisoned(f"{wheel.file_name} has no sha256")
+        raise _untrusted(f"{wheel.file_name} has no sha256")
     if wheel.path is not None or wheel.folder is not None or wheel.kind == "editable":
-        raise _poisoned(f"{wheel.name} is a folder of another machine")
-    _source(wheel, wanted)
+        raise _untrusted(f"{wheel.name} is a folder of another machine")
+    _check_wheel_source(wheel, expected)
 
 
-def _source(wheel: Wheel, wanted: LockExpectation) -> None:
+def _check_wheel_source(wheel: Wheel, expected: LockExpectation) -> None:
     if wheel.kind in ("index", "url"):
         split = urlsplit(wheel.url or "")
         if split.scheme not in _SCHEMES or posixpath.basename(unquote(split.path)) != wheel.file_name:
-            raise _poisoned(f"{wheel.url} is no place of {wheel.file_name}")
-    if wheel.kind == "url" and _bare(wheel.url or "") not in _urls(wanted):
-        raise _poisoned(f"{wheel.url} is on no line of the definition")
-    if wheel.kind == "local" and f"sha256:{wheel.sha256}" not in {i.digest for i in wanted.items if i.kind == "wheel"}:
-        raise _poisoned(f"{wheel.file_name} is none of the files that the definition names")
+            raise _untrusted(f"{wheel.url} is no place of {wheel.file_name}")
+    if wheel.kind == "url" and _strip_url(wheel.url or "") not in _line_urls(expected):
+        raise _untrusted(f"{wheel.url} is on no line of the definition")
+    if wheel.kind == "local" and f"sha256:{wheel.sha256}" not in {
+        i.digest for i in expected.items if i.kind == "wheel"
+    }:
+        raise _untrusted(f"{wheel.file_name} is none of the files that the definition names")
     if wheel.kind == "built":
-        _built(wheel, wanted)
+        _check_built_wheel(wheel, expected)
 
 
-def _built(wheel: Wheel, wanted: LockExpectation) -> None:
-    if not wanted.builds:
-        raise _poisoned(f"{wheel.file_name} was built by somebody, and the registry is not the workspace's own")
+def _check_built_wheel(wheel: Wheel, expected: LockExpectation) -> None:
+    if not expected.allow_built:
+        raise _untrusted(f"{wheel.file_name} was built by somebody, and the registry is not the workspace's own")
     if wheel.url is not None:
-        raise _poisoned(f"{wheel.file_name} was built, and has a URL")
+        raise _untrusted(f"{wheel.file_name} was built, and has a URL")
     origin = wheel.origin or ""
     if origin and not origin.startswith("git+") and not re.fullmatch(r"sha256:[0-9a-f]{64}", origin):
-        raise _poisoned(f"{wheel.file_name} was built from {origin[:100]!r}")
+        raise _untrusted(f"{wheel.file_name} was built from {origin[:100]!r}")
 
 
-def _built_places(lock: Lock, wanted: LockExpectation) -> None:
-    """Each wheel that was built of a folder or a commit has a line of its own that names that."""
+def _check_built_origins(lock: Lock, expected: LockExpectation) -> None:
+    """Check that each wheel that was built from a folder or a commit has a line of its own that names that."""
     built = [wheel for wheel in lock.wheels if wheel.kind == "built"]
-    unnamed = [item.text for item in wanted.items if _is_unnamed_source(item)]
+    unnamed = [item.text for item in expected.items if _is_unnamed_source(item)]
     if built and unnamed:
-        raise _poisoned(f"what {unnamed[0]!r} became can't be told (NAME @ URL can)")
-    lines = [_repository(_url_of(item, wanted)) for item in wanted.items if item.kind == "url"]
-    lines += [_FOLDER for item in wanted.items if item.kind == "source"]
+        raise _untrusted(f"what {unnamed[0]!r} became can't be told (NAME @ URL can)")
+    lines = [_repository_url(_line_url(item, expected)) for item in expected.items if item.kind == "url"]
+    lines += [_FOLDER for item in expected.items if item.kind == "source"]
     for wheel in built:
-        place = _built_of(wheel)
+        place = _built_origin(wheel)
         if place is not None and place not in lines:
-            raise _poisoned(f"{wheel.file_name} was built from something that the definition does not name")
+            raise _untrusted(f"{wheel.file_name} was built from something that the definition does not name")
         if place is not None:
             lines.remove(place)
 
 
-def _built_of(wheel: Wheel) -> str | None:
-    """The folder or repository; ``None`` for an archive, whose digest is the origin."""
+def _built_origin(wheel: Wheel) -> str | None:
+    """Return the folder or the repository; ``None`` for an archive, whose digest is the origin."""
     if wheel.origin is None:
         return _FOLDER
-    return _repository(wheel.origin.rpartition("@")[0]) if wheel.origin.startswith("git+") else None
+    return _repository_url(wheel.origin.rpartition("@")[0]) if wheel.origin.startswith("git+") else None
 
 
 def _is_unnamed_source(item: PipItem) -> bool:
@@ -284,72 +289,74 @@ def _is_unnamed_source(item: PipItem) -> bool:
     return item.kind == "url" and " @ " not in place and not place.partition("#")[0].endswith(".whl")
 
 
-def _repository(url: str) -> str:
-    """A repository without what is wanted of it (``@main``)."""
-    head, slash, last = _bare(url).removeprefix("git+").rpartition("/")
+def _repository_url(url: str) -> str:
+    """Return a repository's URL without the revision (``@main``)."""
+    head, slash, last = _strip_url(url).removeprefix("git+").rpartition("/")
     return f"{head}{slash}{last.partition('@')[0].removesuffix('.git')}"
 
 
-def _urls(wanted: LockExpectation) -> set[str]:
-    return {_bare(_url_of(item, wanted)) for item in (*wanted.items, *wanted.constraints) if item.kind == "url"}
+def _line_urls(expected: LockExpectation) -> set[str]:
+    return {
+        _strip_url(_line_url(item, expected)) for item in (*expected.items, *expected.constraints) if item.kind == "url"
+    }
 
 
-def _url_of(item: PipItem, wanted: LockExpectation) -> str:
-    text = _VARIABLE.sub(lambda match: wanted.variables.get(match[1], match[0]), item.text)
+def _line_url(item: PipItem, expected: LockExpectation) -> str:
+    text = _VARIABLE.sub(lambda match: expected.variables.get(match[1], match[0]), item.text)
     _, separator, rest = text.partition(" @ ")
     return (rest if separator else text).partition(" ;")[0].partition(" --")[0].strip()
 
 
-def _bare(url: str) -> str:
+def _strip_url(url: str) -> str:
     return strip_credentials(url)[0].partition("#")[0]
 
 
-def _origin(url: str) -> str:
+def _host_url(url: str) -> str:
     split = urlsplit(url)
     return f"{split.scheme}://{split.netloc.rpartition('@')[2]}"
 
 
-def _requirements(lock: Lock, wanted: LockExpectation) -> Iterable[Requirement]:
-    """Check each line against the wheels; give those for which there is none."""
+def _unmet_requirements(lock: Lock, expected: LockExpectation) -> Iterable[Requirement]:
+    """Check each line against the wheels; yield the requirements for which there is no wheel."""
     wheels = {wheel.name: wheel for wheel in lock.wheels}
-    environment = marker_environment(lock, wanted.subdir)
-    for item in (*wanted.items, *wanted.constraints):
-        requirement, digests = _requirement(item, wanted)
-        if requirement is None or not _applies(requirement, environment):
+    environment = marker_environment(lock, expected.subdir)
+    for item in (*expected.items, *expected.constraints):
+        requirement, digests = _parse_line(item, expected)
+        if requirement is None or not _marker_applies(requirement, environment):
             continue
         wheel = wheels.get(canonicalize_name(requirement.name))
         if wheel is not None:
-            _fits(wheel, requirement, digests)
-        elif item not in wanted.constraints:
+            _check_requirement(wheel, requirement, digests)
+        elif item not in expected.constraints:
             yield requirement
 
 
-def _fits(wheel: Wheel, requirement: Requirement, digests: set[str]) -> None:
+def _check_requirement(wheel: Wheel, requirement: Requirement, digests: set[str]) -> None:
     try:
         fits = requirement.specifier.contains(Version(wheel.version), prereleases=True)
     except InvalidVersion:
         fits = False
     if not fits:
-        raise _poisoned(f"{requirement} is asked for, and it has {wheel.name} {wheel.version}")
+        raise _untrusted(f"{requirement} is asked for, and it has {wheel.name} {wheel.version}")
     digest = wheel.origin if wheel.kind == "built" else f"sha256:{wheel.sha256}"
     if digests and digest not in digests:
-        raise _poisoned(f"{wheel.file_name} has none of the digests that its line allows")
+        raise _untrusted(f"{wheel.file_name} has none of the digests that its line allows")
 
 
-def _requirement(item: PipItem, wanted: LockExpectation) -> tuple[Requirement | None, set[str]]:
-    """A line by name as PEP 508 has it, and the sha256s that it allows."""
+def _parse_line(item: PipItem, expected: LockExpectation) -> tuple[Requirement | None, set[str]]:
+    """Return a line by name as a requirement (PEP 508), ``None`` for other lines, and the sha256s that it allows."""
     if item.kind != "requirement":
         return None, set()
-    text = _VARIABLE.sub(lambda match: wanted.variables.get(match[1], match[0]), item.text)
+    text = _VARIABLE.sub(lambda match: expected.variables.get(match[1], match[0]), item.text)
     body, _, options = text.partition(" --")
     try:
         digests = re.findall(r"hash[= ](sha256:[0-9a-fA-F]{64})", options)
         return Requirement(body.strip()), {digest.lower() for digest in digests}
     except InvalidRequirement:
-        raise _poisoned(f"{item.text!r} can't be judged") from None
+        raise _untrusted(f"{item.text!r} can't be judged") from None
 
 
-def _applies(requirement: Requirement, environment: dict[str, str]) -> bool:
+def _marker_applies(requirement: Requirement, environment: dict[str, str]) -> bool:
     if requirement.marker is None:
         return True
     try:
@@ -367,7 +374,7 @@ _MACHINES = {"linux-64": "x86_64", "linux-32": "i686", "osx-64": "x86_64", "osx-
 
 
 def marker_environment(lock: Lock, subdir: str) -> dict[str, str]:
-    """What markers (PEP 508) see on the lock's platform with the lock's Python."""
+    """Return the variables of markers (PEP 508) on the lock's platform with the lock's Python."""
     version = next((package.version for package in lock.conda if package.name == "python"), "3")
     system, _, processor = subdir.partition("-")
     os_name, platform, name = _SYSTEMS.get(system, ("posix", system, system))

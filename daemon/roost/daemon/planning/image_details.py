@@ -1,4 +1,4 @@
-"""What there is to say of one image: where it is, what it is made of, and where in it things are."""
+"""Details of one image: where it is, what it is made of, and what lies where in it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ import asyncio
 import msgspec
 
 from roost.daemon.bases.naming import key_tag
-from roost.daemon.decision.facts import ImageLocation
+from roost.daemon.decision.facts import RegistryAnswers
+from roost.daemon.decision.images import preferred_location
 from roost.daemon.definitions.resolved import TargetedDefinition
+from roost.daemon.images.probe import ImageProbe
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
-from roost.daemon.oci.answers import Answer, Unknown, Yes
+from roost.daemon.oci.answers import Unknown, Yes
 from roost.daemon.oci.references import parse_reference
 from roost.daemon.planning.planner import PlanWithFacts
-from roost.daemon.services import Services
 from roost.model.definition import Base, Defaults, Definition
 from roost.model.errors import InvalidDefinitionError
-from roost.model.records import ImageLayer, ImageRecord
+from roost.model.records import ImageLayer
+from roost.store.index.index import Index
 from roost.store.sources.files import LocalFiles
 from roost.wire.plans import Reason
 
 
 class PythonDetails(msgspec.Struct, kw_only=True):
-    """The Python environment as the definition has it."""
+    """The Python environment as the definition states it."""
 
     user_managed: bool
     channels: list[str]
@@ -31,19 +33,19 @@ class PythonDetails(msgspec.Struct, kw_only=True):
 
 
 class ImageDetails(msgspec.Struct, kw_only=True):
-    """What Azure's ``get_image_details`` tells, and the digests and layers. ``None``: not known, or not there yet."""
+    """The fields of Azure's ``get_image_details``, and digests and layers. ``None``: unknown, or not there yet."""
 
     exists_in_registry: bool | None
-    """``None``: a registry that may have it can't be asked."""
+    """``None`` if a registry that may have it did not answer."""
     exists_in_engine: bool | None
     registry: str | None
     repository: str | None
     image: str | None
-    """Its name in the engine, else its reference in the registry."""
+    """Name in the engine, else the reference in the registry."""
     reference: str | None
-    """In the registry."""
+    """Reference in the registry."""
     digest: str | None
-    """Of the config."""
+    """Digest of the config."""
     manifest_digest: str | None
     interpreter_path: str | None
     environment_path: str | None
@@ -56,82 +58,73 @@ class ImageDetails(msgspec.Struct, kw_only=True):
     base_digest: str | None
     steps_digest: str | None
     layers: list[ImageLayer]
-    """From the bottom; those of the base name no packages."""
+    """Lowest first; layers of the base name no packages."""
     reasons: list[Reason]
 
 
-async def details(work: Services, resolved: TargetedDefinition, planned: PlanWithFacts) -> ImageDetails:
-    """Everything about the image that ``planned`` is for."""
-    facts = planned.facts
-    kept = await _kept(work, planned)
-    answers = await _in_registries(work, planned)
-    place = next((answer.value for answer in answers if isinstance(answer, Yes)), None)
-    reference = place.reference if place else None
-    generation = facts.generation
-    user = planned.unmodified_image
-    environment = PREFIX_IN_IMAGE if kept is not None and kept.interpreter == f"{PREFIX_IN_IMAGE}/bin/python" else None
-    own = kept.config_digest if kept else (user.id if user else None)
+async def describe_image(
+    index: Index, probe: ImageProbe, resolved: TargetedDefinition, planned: PlanWithFacts
+) -> ImageDetails:
+    """Return everything about the image that ``planned`` is for."""
+    facts, unmodified = planned.facts, planned.unmodified_image
+    key, generation = facts.image.key, facts.generation
+    record = await index.images.find(key) if key is not None else None
+    in_engine = _is_in_engine(planned)
+    # A plan that reuses what the engine has did not ask the registries.
+    answers = await probe.ask_registries(key_tag(key)) if in_engine and key is not None else facts.image
+    location = preferred_location(answers)
+    reference = location.reference if location else None
+    image_reference = unmodified.reference if unmodified else reference
+    own_digest = record.config_digest if record else (unmodified.id if unmodified else None)
+    has_prefix = record is not None and record.interpreter == f"{PREFIX_IN_IMAGE}/bin/python"
+    interpreter = planned.image_interpreter or (record.interpreter if record else None)
     return ImageDetails(
-        exists_in_registry=_exists(answers, unknown=_unasked(planned)),
-        exists_in_engine=_in_engine(planned),
+        exists_in_registry=_is_in_registry(answers, planned),
+        exists_in_engine=in_engine,
         registry=parse_reference(reference).host if reference else None,
         repository=parse_reference(reference).repository if reference else None,
-        image=kept.name if kept else (user.reference if user else reference),
+        image=record.name if record else image_reference,
         reference=reference,
-        digest=own or (place.digest if place else None),
-        manifest_digest=place.manifest_digest if place else None,
-        interpreter_path=user.interpreter if user else facts.image.interpreter or (kept.interpreter if kept else None),
-        environment_path=environment,
-        dockerfile=await asyncio.to_thread(dockerfile_of, resolved.definition, resolved.defaults),
-        python=_python(resolved.definition, resolved.defaults),
+        digest=own_digest or (location.digest if location else None),
+        manifest_digest=location.manifest_digest if location else None,
+        interpreter_path=unmodified.interpreter if unmodified else interpreter,
+        environment_path=PREFIX_IN_IMAGE if has_prefix else None,
+        dockerfile=await asyncio.to_thread(read_dockerfile, resolved.definition, resolved.defaults),
+        python=_python_details(resolved.definition, resolved.defaults),
         definition_digest=resolved.digest,
         lock_digest=facts.lock_digest,
         generation=generation.number if generation else None,
         platform=resolved.platform,
         base_digest=generation.base_digest if generation else None,
         steps_digest=generation.steps_digest if generation else None,
-        layers=list(kept.layers) if kept else [],
+        layers=list(record.layers) if record else [],
         reasons=planned.plan.reasons,
     )
 
 
-async def _kept(work: Services, planned: PlanWithFacts) -> ImageRecord | None:
-    key = planned.facts.image.key
-    return await work.store.index.images.find(key) if key is not None else None
+def _is_in_registry(answers: RegistryAnswers, planned: PlanWithFacts) -> bool | None:
+    """Whether a registry has the image; ``None`` if one that may have it did not answer.
 
-
-async def _in_registries(work: Services, planned: PlanWithFacts) -> list[Answer[ImageLocation]]:
-    """A plan that reuses what the engine has did not ask them."""
-    image = planned.facts.image
-    if not _in_engine(planned) or image.key is None:
-        return [answer for answer in (image.workspace, *image.catalogues) if answer is not None]
-    workspace, catalogues = await work.planner.image_probe.in_registries(key_tag(image.key))
-    return [answer for answer in (workspace, *catalogues) if answer is not None]
-
-
-def _unasked(planned: PlanWithFacts) -> bool:
-    """Without a lock, or the digest of an image that is taken as it is, nothing could be asked for: where a registry
-    may have that, it may have the image as well."""
-    user = planned.unmodified_image
-    unknown = user is not None and user.digest is None and bool(user.unanswered)
-    return unknown or planned.facts.registry_unknown is not None
-
-
-def _exists(answers: list[Answer[ImageLocation]], *, unknown: bool) -> bool | None:
-    if any(isinstance(answer, Yes) for answer in answers):
+    Without a lock, or without the digest of an unmodified image, registries can't be asked for the image: one that did
+    not answer whether it has those may have the image as well.
+    """
+    if preferred_location(answers) is not None:
         return True
-    return None if unknown or any(isinstance(answer, Unknown) for answer in answers) else False
+    unmodified = planned.unmodified_image
+    lacks_digest = unmodified is not None and unmodified.digest is None and bool(unmodified.unanswered)
+    is_unanswered = any(isinstance(answer, Unknown) for answer in (answers.workspace, *answers.catalogues))
+    return None if lacks_digest or planned.facts.registry_unknown is not None or is_unanswered else False
 
 
-def _in_engine(planned: PlanWithFacts) -> bool | None:
-    user = planned.unmodified_image
-    if user is not None:
-        return None if user.unknown is not None else user.id is not None
+def _is_in_engine(planned: PlanWithFacts) -> bool | None:
+    unmodified = planned.unmodified_image
+    if unmodified is not None:
+        return None if unmodified.unknown is not None else unmodified.id is not None
     answer = planned.facts.image.engine
     return None if isinstance(answer, Unknown) else isinstance(answer, Yes)
 
 
-def _python(definition: Definition, defaults: Defaults) -> PythonDetails:
+def _python_details(definition: Definition, defaults: Defaults) -> PythonDetails:
     conda = [*definition.conda.dependencies, *(url for urls in definition.conda.explicit.values() for url in urls)]
     return PythonDetails(
         user_managed=definition.python.user_managed,
@@ -141,8 +134,8 @@ def _python(definition: Definition, defaults: Defaults) -> PythonDetails:
     )
 
 
-def dockerfile_of(definition: Definition, defaults: Defaults) -> str:
-    """The first of the two steps as a Dockerfile: what the second adds no Dockerfile does. Blocks for a context."""
+def read_dockerfile(definition: Definition, defaults: Defaults) -> str:
+    """Return the base and the docker steps as a Dockerfile; roost's own layers are not in it. Blocks for a context."""
     base = definition.base or Base()
     if base.dockerfile is not None:
         return base.dockerfile

@@ -1,53 +1,54 @@
-"""The lock of a definition for one platform, kept or solved for, without building anything."""
+"""The lock of a definition for one platform, without building anything."""
 
 from __future__ import annotations
 
 import msgspec
 
 from roost.daemon.decision.facts import Request
-from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
+from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.engines.conda.platforms import baseline_packages
+from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.progress import Silent
-from roost.daemon.locks.solve import solve_lock
-from roost.daemon.services import Services
+from roost.daemon.locks.solve import create_solve_job, solve_lock
+from roost.daemon.planning.planner import Planner
 from roost.model.errors import InvalidRequestError
 from roost.model.locks.lock import Lock
+from roost.store.index.index import Index
 from roost.wire.plans import EnvironmentSelector
 
 
-class Locked(msgspec.Struct, frozen=True, kw_only=True):
-    """``generation`` is ``None`` where it was solved for just now and is not kept."""
+class LockOfPlatform(msgspec.Struct, frozen=True, kw_only=True):
+    """A lock, and the generation that it belongs to."""
 
     lock: Lock
     generation: int | None
+    """``None`` if the lock was solved for just now, and is stored nowhere."""
 
 
-async def lock_for(
-    work: Services, resolved: ResolvedDefinition, what: EnvironmentSelector, platform: str | None
-) -> Locked:
-    """The lock of ``resolved`` on ``platform``, by default this machine's.
+async def find_or_solve_lock(
+    planner: Planner,
+    index: Index,
+    engines: Engines,
+    resolved: ResolvedDefinition,
+    selector: EnvironmentSelector,
+    platform: str | None,
+) -> LockOfPlatform:
+    """Return the lock of ``resolved`` on ``platform``, by default this machine's: 1. that of the generation, 2. the
+    first one that was published, 3. a new solve.
 
-    Raises InvalidRequestError for a user-managed definition and for what is no platform, and what solving raises.
+    Raises InvalidRequestError if the definition is user-managed or ``platform`` is not one, and what solving raises.
     """
     if resolved.definition.python.user_managed:
         raise InvalidRequestError("A user-managed definition has no lock", hint="Roost installs nothing for it.")
+    targeted = resolved.for_prefix()
     if platform is not None:
-        baseline_packages(platform, resolved.definition.system)  # refuses what is no platform
-    targeted = resolved.for_prefix() if platform is None else _for_platform(resolved.for_prefix(), platform)
-    facts = await work.planner.known(targeted, Request(definition=resolved.definition, ignore_image=True), what)
-    lock = await _kept_or_solved(work, targeted, what, facts.lock_digest)
-    return Locked(lock=lock, generation=facts.generation.number if facts.generation else None)
-
-
-def _for_platform(resolved: TargetedDefinition, platform: str) -> TargetedDefinition:
-    """What this machine's Python provides here, conda's provides on another platform, as it does in images."""
-    hosted = resolved.uses_host_python and platform != resolved.platform
-    return msgspec.structs.replace(resolved, platform=platform, is_image=hosted)
-
-
-async def _kept_or_solved(
-    work: Services, resolved: TargetedDefinition, what: EnvironmentSelector, digest: str | None
-) -> Lock:
-    kept = await work.store.index.locks.find(digest) if digest else None
-    first = kept or await work.planner.shared_locks.take(resolved, what, Silent())
-    return first or await solve_lock(work.engines, work.planner.solve_job(resolved, what), Silent())
+        baseline_packages(platform, resolved.definition.system)  # raises if it is not a platform
+        # What a Python of this machine provides here, conda's Python provides on another platform, as in images.
+        is_image = targeted.uses_host_python and platform != targeted.platform
+        targeted = msgspec.structs.replace(targeted, platform=platform, is_image=is_image)
+    request = Request(definition=resolved.definition, ignore_image=True)
+    facts = await planner.find_lock(targeted, request, selector)
+    lock = await index.locks.find(facts.digest) if facts.digest else None
+    lock = lock or await planner.shared_locks.adopt(targeted, selector, Silent())
+    lock = lock or await solve_lock(engines, create_solve_job(targeted, selector), Silent())
+    return LockOfPlatform(lock=lock, generation=facts.generation.number if facts.generation else None)

@@ -1,4 +1,4 @@
-"""Gathers the facts that the decision needs, and asks for it."""
+"""Plans: the facts about a definition for one target, and the decision made from them. Changes nothing."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from roost.daemon.bases.bases import Bases
 from roost.daemon.bases.unmodified import UnmodifiedBases
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.credentials.request import request_credentials
-from roost.daemon.credentials.substitution import VariableMissingError, registry_credentials, substitute_credentials
+from roost.daemon.credentials.substitution import VariableMissingError, registry_credentials
 from roost.daemon.decision.decide import PREFIX_STEP_KINDS, choose_target, decide
-from roost.daemon.decision.facts import IMAGE_TARGETS, Facts, Request
-from roost.daemon.decision.images import follows_moved_base, is_unmodified
+from roost.daemon.decision.facts import IMAGE_TARGETS, Facts, ImageFacts, Request
+from roost.daemon.decision.images import IMAGE_STEP_KINDS, follows_moved_base, is_unmodified
 from roost.daemon.decision.nearest import choose_nearest
+from roost.daemon.definitions.resolve import is_pinned
 from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
-from roost.daemon.images.facts import ImageProbe
 from roost.daemon.images.interpreters import ImageInterpreters, named_interpreter
-from roost.daemon.images.unmodified_images import UnmodifiedImage, UnmodifiedImages
+from roost.daemon.images.probe import ImageProbe
+from roost.daemon.images.unmodified import UnmodifiedImage, UnmodifiedImages
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.launch.prepare import find_drift
-from roost.daemon.locks.share import LockRegistry
+from roost.daemon.locks.registry import LockRegistry, LookupResult
 from roost.daemon.locks.shared_locks import SharedLocks
-from roost.daemon.locks.solve import SolveJob, solve_lock
+from roost.daemon.locks.solve import create_solve_job, package_bytes, solve_lock
 from roost.daemon.oci.references import parse_reference
 from roost.daemon.oci.target_platforms import format_platform
 from roost.model.definition import Base, Defaults, Definition
@@ -34,41 +35,60 @@ from roost.model.locks.lock import digest_lock, sum_sizes
 from roost.model.records import Artifact, Generation
 from roost.model.syntax.match_specs import MatchSpecError
 from roost.store.store import Store
-from roost.wire.plans import EnvironmentSelector, PlanView
+from roost.wire.plans import EnvironmentSelector, Nearest, PlanView, Reason
 
 
 class PlanWithFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan, with the facts behind it."""
+    """A plan, and the facts that it was decided from."""
 
     plan: PlanView
     facts: Facts
     unmodified_image: UnmodifiedImage | None = None
-    """Of a definition that is an image to be taken as it is."""
+    """The image, if the definition is an unmodified image."""
+    image_interpreter: str | None = None
+    """Path of the Python in the image of the generation, if known."""
 
     @property
-    def unrecorded(self) -> bool:
-        """Whether what is ready belongs to no generation yet: an image that the engine had before roost knew it."""
-        moved = self.facts.generation is None or follows_moved_base(self.facts)
-        return self.unmodified_image is not None and moved
+    def is_unrecorded(self) -> bool:
+        """Whether what is ready belongs to no generation yet: an image that was in the engine before roost knew it."""
+        facts = self.facts
+        is_new = facts.generation is None or follows_moved_base(facts.generation, facts.image)
+        return self.unmodified_image is not None and is_new
 
 
-def _uses_interpreter(resolved: TargetedDefinition) -> bool:
-    return resolved.definition.python.user_managed and not resolved.is_image
+class LockFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Which lock a plan is for, and what is known about it before a target is considered."""
+
+    generation: Generation | None = None
+    digest: str | None = None
+    bytes: int | None = None
+    """Size of all packages, if the lock itself was read."""
+    prefix: Artifact | None = None
+    """The ready prefix of the lock."""
+    shared: Reason | None = None
+    """Which registry has the lock, for a definition without a generation here."""
+    registry_unknown: Reason | None = None
+    """A registry that may have a lock and did not answer."""
+    differs_in_registry: Reason | None = None
+    """Another machine's lock, which a registry has for the definition."""
 
 
 class Planner:
     """Plans for definitions against one store."""
 
-    def __init__(self, store: Store, engines: Engines, config: ConfigSource, share: LockRegistry | None = None) -> None:
+    def __init__(
+        self, store: Store, engines: Engines, config: ConfigSource, lock_registry: LockRegistry | None = None
+    ) -> None:
         self._store = store
-        self.shared_locks = SharedLocks(share, self.solve_job)
         self._engines = engines
+        self._config = config
+        self.shared_locks = SharedLocks(lock_registry)
         self.bases = Bases(store, engines)
         self.image_probe = ImageProbe(store, engines, self.bases, config)
-        self.interpreters = ImageInterpreters(engines)
-        plain = UnmodifiedBases(store, engines, self.bases)
-        self.unmodified_images = UnmodifiedImages(store, engines, plain, self.image_probe, self.interpreters)
-        self._config = config
+        self._interpreters = ImageInterpreters(engines)
+        self._unmodified_images = UnmodifiedImages(
+            store, engines, UnmodifiedBases(store, engines, self.bases), self.image_probe, self._interpreters
+        )
 
     @property
     def defaults(self) -> Defaults:
@@ -76,84 +96,152 @@ class Planner:
         return self._config.defaults
 
     async def plan(
-        self, resolved: TargetedDefinition, request: Request, what: EnvironmentSelector, *, solve: bool = False
+        self, resolved: TargetedDefinition, request: Request, selector: EnvironmentSelector, *, solve: bool = False
     ) -> PlanWithFacts:
-        """Decide, changing nothing. With ``solve`` an unknown lock is solved for, and kept nowhere."""
-        with request_credentials(registry_credentials(resolved.parsed.credentials, what.environ, all_needed=False)):
-            return await self._plan(resolved, request, what, solve=solve)
+        """Decide, changing nothing. With ``solve`` an unknown lock is solved for, and stored nowhere."""
+        credentials = registry_credentials(resolved.parsed.credentials, selector.environ, all_needed=False)
+        with request_credentials(credentials):
+            target = choose_target(request)
+            if target in IMAGE_TARGETS and is_unmodified(resolved.definition):
+                return await self._plan_unmodified(target, resolved, request, selector)
+            facts = await self._gather_facts(resolved, request, selector, solve=solve)
+            plan = decide(request, facts)
+            interpreter = facts.image.interpreter
+            if plan.action == "reuse-image" and plan.artifact is not None and plan.artifact.digest is not None:
+                # Which interpreter a user-managed definition names is a setting: it is recorded with no image.
+                named = named_interpreter(resolved)
+                interpreter = await self._interpreters.find(plan.artifact.digest, named) if named else interpreter
+            return PlanWithFacts(plan=plan, facts=facts, image_interpreter=interpreter)
 
-    async def _plan(
-        self, resolved: TargetedDefinition, request: Request, what: EnvironmentSelector, *, solve: bool
+    async def _plan_unmodified(
+        self, target: str, resolved: TargetedDefinition, request: Request, selector: EnvironmentSelector
     ) -> PlanWithFacts:
-        target = choose_target(request)
-        facts = await self._facts(resolved, request, what)
-        if target in IMAGE_TARGETS and is_unmodified(resolved.definition):
-            return await self._as_it_is(target, resolved, request, what, facts)
-        if solve and facts.lock_digest is None and not _uses_interpreter(resolved):
-            facts = await self._solved(facts, resolved, what)
-        if resolved.is_image:
-            check_image(resolved.definition)
-            exact = what.generation is not None or what.lock is not None
-            facts = await self.image_probe.look(facts, resolved, exact=exact)
-        plan = decide(request, facts)
-        if plan.action == "reuse-image":
-            facts = await self._with_interpreter(facts, resolved, plan)
-        return PlanWithFacts(plan=plan, facts=facts)
-
-    async def _with_interpreter(self, facts: Facts, resolved: TargetedDefinition, plan: PlanView) -> Facts:
-        """Where Python is the user's, the image does not know which one this definition means. Raises
-        InterpreterMissingError."""
-        named, image = named_interpreter(resolved), plan.artifact.digest if plan.artifact else None
-        if named is None or image is None:
-            return facts
-        found = await self.interpreters.find(image, named)
-        return msgspec.structs.replace(facts, image=msgspec.structs.replace(facts.image, interpreter=found))
-
-    async def _as_it_is(
-        self, target: str, resolved: TargetedDefinition, request: Request, what: EnvironmentSelector, facts: Facts
-    ) -> PlanWithFacts:
-        exact = what.generation is not None or what.lock is not None
-        plan, facts, image = await self.unmodified_images.plan(target, resolved, request, facts, exact=exact)
+        known = await self._load_index_facts(resolved)
+        lock = await self._find_lock(resolved, request, selector, known)
+        plan, facts, image = await self._unmodified_images.plan(
+            target,
+            resolved,
+            request,
+            lock.generation,
+            definition_known=known.known,
+            pinned=is_pinned(selector),
+        )
         return PlanWithFacts(plan=plan, facts=facts, unmodified_image=image)
 
-    async def known(self, resolved: TargetedDefinition, request: Request, what: EnvironmentSelector) -> Facts:
-        """What the index says of ``resolved``, and registries of its lock; neither engines nor bases are looked at."""
-        return await self._facts(resolved, request, what)
+    async def _gather_facts(
+        self, resolved: TargetedDefinition, request: Request, selector: EnvironmentSelector, *, solve: bool
+    ) -> Facts:
+        if resolved.definition.python.user_managed and not resolved.is_image:
+            return Facts(platform=resolved.platform, interpreter=await self._describe_interpreter(resolved, selector))
+        pinned = is_pinned(selector)
+        known = await self._load_index_facts(resolved)
+        lock = await self._find_lock(resolved, request, selector, known)
+        is_unknown = lock.generation is None and not pinned
+        nearest = await self._find_nearest(resolved) if is_unknown else None
+        if solve and lock.digest is None:
+            lock = await self._solve(resolved, selector, lock.registry_unknown)
+        image, estimates = ImageFacts(), known.estimates
+        if resolved.is_image:
+            check_image(resolved.definition)
+            estimates = {**estimates, **await self._store.index.durations.estimate(list(IMAGE_STEP_KINDS))}
+            if lock.digest is not None:
+                image = await self.image_probe.probe(resolved, lock.digest, lock.generation, pinned=pinned)
+        return Facts(
+            platform=resolved.platform,
+            definition_known=known.known,
+            generation=lock.generation,
+            lock_digest=lock.digest,
+            lock_bytes=lock.bytes,
+            prefix=lock.prefix,
+            prefix_drift=await asyncio.to_thread(find_drift, lock.prefix) if lock.prefix else None,
+            shared_lock=lock.shared,
+            registry_unknown=lock.registry_unknown,
+            differs_in_registry=lock.differs_in_registry,
+            image=image,
+            estimates=estimates,
+            nearest=nearest,
+        )
 
-    async def _facts(self, resolved: TargetedDefinition, request: Request, what: EnvironmentSelector) -> Facts:
-        if _uses_interpreter(resolved):
-            return Facts(platform=resolved.platform, interpreter=await self._interpreter(resolved, what))
+    async def _load_index_facts(self, resolved: TargetedDefinition) -> IndexFacts:
+        """Read what the index has. The specs of an unknown definition are checked: no build did so yet."""
         known = await self._store.index.load_facts(resolved.digest, resolved.generation_scope, PREFIX_STEP_KINDS)
         if not known.known:
             await self.check_specs(resolved)
+        return known
+
+    async def find_lock(
+        self, resolved: TargetedDefinition, request: Request, selector: EnvironmentSelector
+    ) -> LockFacts:
+        """Return which lock a plan of ``resolved`` is for, from the index and from registries of locks.
+
+        Raises MatchSpecError, LookupFailedError if a pinned generation or lock is unknown, LockUntrustedError.
+        """
+        return await self._find_lock(resolved, request, selector, await self._load_index_facts(resolved))
+
+    async def _find_lock(
+        self, resolved: TargetedDefinition, request: Request, selector: EnvironmentSelector, known: IndexFacts
+    ) -> LockFacts:
+        """Find the lock: 1. the pinned one, here or in a registry; 2. that of the current generation; 3. none, if a new
+        generation is requested; 4. the first one that was published."""
         generation, prefix = known.generation, known.artifact
-        if what.generation is not None or what.lock is not None:
+        if is_pinned(selector):
             try:
-                generation, prefix = await self._older(resolved, what)
+                generation = await self._find_generation(resolved, selector)
             except LookupFailedError:
-                bare = Facts(platform=resolved.platform, definition_known=known.known, estimates=known.estimates)
-                named = await self.shared_locks.named(bare, resolved, what)
-                if named is None:
+                found = await self.shared_locks.find(resolved, selector)
+                if found is None:
                     raise
-                return named
-        facts = Facts(
-            platform=resolved.platform,
-            definition_known=known.known,
-            generation=generation,
-            lock_digest=generation.lock_digest if generation else None,
-            prefix=prefix,
-            prefix_drift=await asyncio.to_thread(find_drift, prefix) if prefix else None,
-            estimates=known.estimates,
-        )
+                return _published_lock(LookupResult(found=found))
+            prefix = await self._store.index.artifacts.find_ready("prefix", generation.lock_digest)
         if generation is not None:
-            elsewhere = self.shared_locks.remembered(generation) if generation.current else None
-            return msgspec.structs.replace(facts, differs_in_registry=elsewhere)
-        if not (request.rebuild or request.as_of):
-            facts = await self.shared_locks.facts(facts, resolved, what)
-        return await self._with_nearest(facts, resolved)
+            return LockFacts(
+                generation=generation,
+                digest=generation.lock_digest,
+                prefix=prefix,
+                differs_in_registry=self.shared_locks.known_difference(generation) if generation.current else None,
+            )
+        if request.rebuild or request.as_of:
+            return LockFacts()
+        return _published_lock(await self.shared_locks.look_up(resolved, selector))
+
+    async def _find_generation(self, resolved: TargetedDefinition, selector: EnvironmentSelector) -> Generation:
+        generations = await self._store.index.generations.list_by_definition(resolved.digest)
+        matching = [
+            each
+            for each in generations
+            if each.platform == resolved.generation_scope
+            and selector.generation in (None, each.number)
+            and selector.lock in (None, each.lock_digest)
+        ]
+        if not matching:
+            numbered = selector.generation is not None
+            requested = f"generation {selector.generation}" if numbered else f"lock {selector.lock}"
+            raise LookupFailedError(
+                f"This definition has no {requested} for {format_platform(resolved.generation_scope)} on this machine",
+                hint=f"Generations here: {_format_generations(generations)}.",
+            )
+        return matching[-1]
+
+    async def _solve(
+        self, resolved: TargetedDefinition, selector: EnvironmentSelector, registry_unknown: Reason | None
+    ) -> LockFacts:
+        lock = await solve_lock(self._engines, create_solve_job(resolved, selector), Silent())
+        digest = digest_lock(lock)
+        return LockFacts(
+            digest=digest,
+            bytes=package_bytes(lock),
+            prefix=await self._store.index.artifacts.find_ready("prefix", digest),
+            registry_unknown=registry_unknown,
+        )
+
+    async def _find_nearest(self, resolved: TargetedDefinition) -> Nearest | None:
+        name, path = resolved.source.name, resolved.source.path
+        known = await self._store.index.definitions.list_candidates(name, path)
+        others = [candidate for candidate in known if candidate.digest != resolved.digest]
+        return await asyncio.to_thread(choose_nearest, resolved.canonical, name, path, others)
 
     async def check_specs(self, resolved: ResolvedDefinition) -> None:
-        """Whether a match spec is one is the engine's to say. Raises MatchSpecError with its place."""
+        """Have the engine check all match specs of a definition. Raises MatchSpecError with the spec's location."""
         if not resolved.definition.conda.dependencies:
             return
         conda = await self._engines.conda()
@@ -164,13 +252,15 @@ class Planner:
                 error.location = resolved.parsed.locations.get(spec)
                 raise
 
-    async def _interpreter(self, resolved: TargetedDefinition, what: EnvironmentSelector) -> dict[str, object]:
-        """A bare name is looked for where the client would find it: the daemon's own PATH is that of whoever happened
-        to start it."""
+    async def _describe_interpreter(
+        self, resolved: TargetedDefinition, selector: EnvironmentSelector
+    ) -> dict[str, object]:
+        """Return path, version and mtime of a user-managed interpreter. A bare name is looked up on the client's PATH:
+        the daemon's own PATH is that of whoever happened to start it."""
         from roost.daemon.engines.host_python.engine import describe_interpreter
 
         named = resolved.definition.python.interpreter
-        if "/" not in named and "PATH" not in what.environ:
+        if "/" not in named and "PATH" not in selector.environ:
             raise VariableMissingError(
                 f"The interpreter {named} is looked for on PATH, which was not sent",
                 hint="Set PATH where roost is called, or name the interpreter by its path.",
@@ -228,8 +318,20 @@ class Planner:
         )
 
 
-def _told(generations: Sequence[Generation]) -> str:
-    """Numbers by platform, for each counts its own."""
+def _published_lock(result: LookupResult) -> LockFacts:
+    found = result.found
+    if found is None:
+        return LockFacts(registry_unknown=result.unknown)
+    return LockFacts(
+        digest=found.lock_digest,
+        bytes=package_bytes(found.shared.lock),
+        shared=found.reason,
+        registry_unknown=result.unknown,
+    )
+
+
+def _format_generations(generations: Sequence[Generation]) -> str:
+    """Return the numbers of generations by platform: each platform has numbers of its own."""
     numbers: dict[str, list[str]] = {}
     for each in generations:
         numbers.setdefault(format_platform(each.platform), []).append(str(each.number))
@@ -237,7 +339,7 @@ def _told(generations: Sequence[Generation]) -> str:
 
 
 def check_image(definition: Definition) -> None:
-    """What can be said of the base and the steps without asking anybody. Raises ReferenceInvalidError,
+    """Check the base and the docker steps as far as that needs nobody to be asked. Raises ReferenceInvalidError,
     StepInvalidError."""
     from roost.daemon.engines.docker.steps import parse_steps
 

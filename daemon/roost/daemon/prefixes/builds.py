@@ -14,7 +14,7 @@ from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.jobs.shared_task import SharedTask, SharedTasks, relay
 from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.daemon.launch.prepare import find_drift
-from roost.daemon.locks.missing_packages import explain_loss
+from roost.daemon.locks.missing_packages import explain_missing_package
 from roost.daemon.prefixes.fill import fill_prefix
 from roost.model.errors import CodedError
 from roost.model.locks.lock import Lock, digest_lock
@@ -104,7 +104,7 @@ class PrefixBuilds:
             except CodedError as error:
                 if wanted.generation is not None:  # solved for just now: the index was wrong, and not the lock old
                     raise
-                raise explain_loss(error, wanted.lock) from error
+                raise explain_missing_package(error, wanted.lock) from error
             changed.update(names)
             progress.start("publish")
             return filled

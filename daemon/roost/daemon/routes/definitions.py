@@ -6,7 +6,7 @@ import msgspec
 
 from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.resolved import ResolvedDefinition, target_definition
-from roost.daemon.planning.locking import lock_for
+from roost.daemon.planning.locking import find_or_solve_lock
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
 from roost.model.definition import InputFile
@@ -83,7 +83,7 @@ async def _plan(
 async def locks(call: Call[LockRequest]) -> LockResponse:
     work, body = call.app[SERVICES], call.body
     resolved = await work.resolver.resolve(body.what)
-    locked = await lock_for(work, resolved, body.what, body.platform)
+    locked = await find_or_solve_lock(work.planner, work.store.index, work.engines, resolved, body.what, body.platform)
     return LockResponse(
         text=write_lock(
             locked.lock,

@@ -8,7 +8,7 @@ import msgspec
 
 from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.resolved import target_definition
-from roost.daemon.planning.image_details import ImageDetails, details
+from roost.daemon.planning.image_details import ImageDetails, describe_image
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
 from roost.model.errors import ServiceUnreachableError
@@ -47,7 +47,8 @@ async def show_image(call: Call[ImageShowRequest]) -> ImageDetails:
     request = Request(definition=found.definition, target=body.target)
     resolved = target_definition(found, request)
     what = await work.resolver.pin(resolved, body.what)
-    return await details(work, resolved, await work.planner.plan(resolved, request, what))
+    planned = await work.planner.plan(resolved, request, what)
+    return await describe_image(work.store.index, work.planner.image_probe, resolved, planned)
 
 
 async def list_images(call: Call[None]) -> ImagesResponse:

@@ -99,7 +99,7 @@ def _built_image_launch(resolved: TargetedDefinition, planned: PlanWithFacts) ->
         return None
     return ContainerLaunch(
         image=artifact.digest,
-        interpreter=facts.image.interpreter,
+        interpreter=planned.image_interpreter,
         variables=resolved.settings.variables,
         container=resolved.settings.container,
         lock_digest=facts.lock_digest,

@@ -7,7 +7,7 @@ import pytest
 from roost.daemon.engines.conda.errors import PackageDigestMismatchError, PackageMissingError, PostLinkError
 from roost.daemon.engines.uv.errors import WheelDigestMismatchError
 from roost.daemon.engines.uv.translation import url_gone
-from roost.daemon.locks.missing_packages import explain_loss
+from roost.daemon.locks.missing_packages import explain_missing_package
 from roost.daemon.runs.reruns import RunUnrepeatableError, check_repeatable, find_interpreter_changes
 from roost.model.errors import BuildError, CodedError
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
@@ -38,7 +38,7 @@ LOCK = Lock(platform="linux-64", provider=CondaPython(), conda=(SIX,), wheels=(T
     ],
 )
 def test_the_package_is_named_with_its_place_and_its_digest(error: CodedError, package: CondaPackage | Wheel) -> None:
-    told = explain_loss(error, LOCK)
+    told = explain_missing_package(error, LOCK)
     assert f"{package.name} {package.version}" in told.message
     assert str(package.url) in told.message
     assert package.sha256 in told.hint
@@ -50,14 +50,14 @@ def test_the_package_is_named_with_its_place_and_its_digest(error: CodedError, p
 def test_an_editable_folder_that_is_gone_is_named() -> None:
     mine = Wheel(name="mine", version="1", kind="editable", path="/home/me/mine")
     error = BuildError("uv failed: Distribution not found at: file:///home/me/mine")
-    told = explain_loss(error, Lock(platform="linux-64", provider=CondaPython(), wheels=(mine,)))
+    told = explain_missing_package(error, Lock(platform="linux-64", provider=CondaPython(), wheels=(mine,)))
     assert "mine 1 is an editable install of /home/me/mine" in told.message
     assert told.code == "package-missing"
 
 
 def test_other_failures_and_packages_that_nobody_named_stay_as_they_are() -> None:
     for error in (PostLinkError("six-1.16.0-0.conda failed"), PackageMissingError("no word on which")):
-        assert explain_loss(error, LOCK) is error
+        assert explain_missing_package(error, LOCK) is error
 
 
 THEN = {"path": "/p/python", "version": "3.11.7", "mtime": 1.0, "executable": "/usr/bin/python3.11"}

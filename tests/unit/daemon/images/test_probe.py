@@ -11,8 +11,8 @@ from roost.daemon.bases.registry_images import RegistryImage
 from roost.daemon.config.config import Config
 from roost.daemon.config.schema import ConfigFile, RegistriesSettings
 from roost.daemon.config.source import ConfigSource
-from roost.daemon.images import facts as image_facts
-from roost.daemon.images.facts import ImageProbe
+from roost.daemon.images import probe
+from roost.daemon.images.probe import ImageProbe
 from roost.daemon.oci.answers import Answer, Unknown, Yes
 from roost.wire.plans import Reason
 
@@ -32,12 +32,12 @@ async def test_a_registry_that_says_once_which_image_it_has_is_not_asked_again(m
     async def asked(*_: object) -> Answer[Any]:
         return answers.pop() if answers else Unknown(Reason(code="registry-unreachable", message="no"))
 
-    monkeypatch.setattr(image_facts, "read_registry_image", asked)
+    monkeypatch.setattr(probe, "read_registry_image", asked)
     store: Any = SimpleNamespace(index=None, layout=None)
     engines: Any = SimpleNamespace(config=None)
     bases: Any = SimpleNamespace(resolver=None, loader=None)
     settings = ConfigFile(registries=RegistriesSettings(workspace="reg:5000/team"))
     image_probe = ImageProbe(store, engines, bases, ConfigSource(Config(settings=settings)))
-    facts = await image_probe._unmade("sha256:" + "d" * 64, "sha256:" + "e" * 64)
+    facts = await image_probe._probe_registries("sha256:" + "d" * 64, "sha256:" + "e" * 64)
     assert isinstance(facts.workspace, Yes)
     assert facts.key == KEY

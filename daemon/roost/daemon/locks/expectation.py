@@ -1,0 +1,109 @@
+"""What a definition expects of a lock from a registry, and the check of a lock against it without asking anybody.
+
+The check itself is pure and lies in ``verify_offline``; here the definition is read with the engines' own rules for
+channels and match specs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+from packaging.requirements import Requirement
+
+from roost.daemon.credentials.substitution import substitute
+from roost.daemon.decision.images import adds_packages
+from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
+from roost.daemon.locks.solve import SolveJob, conda_specs
+from roost.daemon.locks.verify_offline import LockExpectation, verify
+from roost.daemon.oci.target_platforms import split_platform
+from roost.model.definition import PipItem
+from roost.model.errors import BuildError, InvalidDefinitionError
+
+
+class LockJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A definition whose lock is looked for, and how it would be solved for on this machine."""
+
+    definition_digest: str
+    solve: SolveJob
+
+
+class PipLines(msgspec.Struct, frozen=True, kw_only=True):
+    """Pip lines with nested local files expanded in their place."""
+
+    items: tuple[PipItem, ...]
+    constraints: tuple[PipItem, ...]
+    remote: tuple[str, ...]
+    """URLs of nested files."""
+
+
+async def verify_offline(shared: SharedLock, job: LockJob, *, allow_built: bool) -> None:
+    """Raise LockUntrustedError if the definition shows that the lock can't be its own. Nobody is asked.
+
+    ``allow_built``: whether the lock may contain wheels that were built by another machine.
+    """
+    expectation = await asyncio.to_thread(derive_expectation, job, allow_built)
+    await asyncio.to_thread(verify_expected, shared, job, expectation)
+
+
+def verify_expected(
+    shared: SharedLock, job: LockJob, expectation: LockExpectation
+) -> tuple[SharedLock, Sequence[Requirement]]:
+    """Return the lock with the values of variables in its URLs, and the pip requirements that conda's packages have to
+    satisfy. Raises LockUntrustedError."""
+    from roost.daemon.engines.conda.check import find_matches
+
+    substituted = msgspec.structs.replace(shared, lock=substitute(shared.lock, job.solve.environ))
+    try:
+        pairs = find_matches(expectation.specs, substituted.lock.conda, expectation.variables)
+    except InvalidDefinitionError:
+        raise
+    except BuildError as error:
+        raise LockUntrustedError(f"The registry's lock can't be read: {error.message}", hint=HINT) from error
+    return substituted, verify(substituted, expectation, lambda spec, package: (spec, package.name) in pairs)
+
+
+def derive_expectation(job: LockJob, allow_built: bool) -> LockExpectation:
+    """Return what the definition expects of a lock. Raises InvalidDefinitionError if a variable is missing."""
+    from roost.daemon.engines.conda.check import allowed_channels, explicit_digests
+
+    solve, variables = job.solve, job.solve.environ
+    conda, subdir = solve.definition.conda, split_platform(solve.platform)[0]
+    python = solve.is_image and not conda.dependencies and adds_packages(solve.definition)
+    specs = [*conda_specs(solve.definition), *(("python",) if python else ())]
+    explicit = conda.explicit.get(subdir) or conda.explicit.get("noarch")
+    lines = expand_lines(solve.definition.pip.requirements)
+    return LockExpectation(
+        definition_digest=job.definition_digest,
+        platform=solve.platform,
+        subdir=subdir,
+        channels=allowed_channels(conda.channels or solve.defaults.channels, specs, variables),
+        specs=tuple(specs),
+        explicit=explicit_digests(explicit, subdir, variables) if explicit else None,
+        items=lines.items,
+        constraints=lines.constraints,
+        remote=lines.remote,
+        variables=variables,
+        allow_built=allow_built,
+    )
+
+
+def expand_lines(items: Sequence[PipItem]) -> PipLines:
+    """Return all lines, those of nested local files in their place, constraints apart."""
+    lines: list[PipItem] = []
+    constraints: list[PipItem] = []
+    remote: list[str] = []
+
+    def add(item: PipItem, into: list[PipItem]) -> None:
+        if item.kind not in ("requirements", "constraints"):
+            into.append(item)
+            return
+        if item.path is None and not item.items:
+            remote.append(item.text)
+        for inner in item.items:
+            add(inner, constraints if item.kind == "constraints" else into)
+
+    for item in items:
+        add(item, lines)
+    return PipLines(items=tuple(lines), constraints=tuple(constraints), remote=tuple(remote))
