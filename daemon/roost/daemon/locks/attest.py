@@ -22,8 +22,9 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.uv.request import PipLockRequest, PythonFacts
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
+from roost.daemon.locks.expectation import LockJob, derive_expectation, expand_lines, verify_expected
 from roost.daemon.locks.solve import with_credentials
-from roost.daemon.locks.verify_offline import check_provided
+from roost.daemon.locks.verify_offline import check_provided, check_wheels_listed
 from roost.model.definition import BASELINE_GLIBC, PipItem
 from roost.model.errors import BuildError
 from roost.model.locks.lock import CondaPackage, Lock, Wheel

@@ -15,10 +15,10 @@ from roost.daemon.definitions.resolve import is_pinned
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.locks.expectation import LockJob
-from roost.daemon.locks.registry import LockRegistry, LookupResult, RegistryComparison, RegistryLock
+from roost.daemon.locks.registry import LockRegistry, LookupResult, PushResult, RegistryComparison, RegistryLock
 from roost.daemon.locks.solve import create_solve_job
 from roost.model.errors import CodedError
-from roost.model.locks.lock import Lock, digest_lock, sum_sizes
+from roost.model.locks.lock import Lock, digest_lock
 from roost.model.records import Generation
 from roost.wire.plans import EnvironmentSelector, Reason
 
@@ -180,22 +180,16 @@ class SharedLocks:
         return await _conclude(registry, lock_job, await registry.publish_rebuild(lock_job, lock), progress)
 
 
-def _refused(error: CodedError) -> Reason:
-    return Reason(code=error.code, message=f"{error.message}. {error.hint}")
-
-
-def _with_found(facts: Facts, found: RegistryLock) -> Facts:
-    size = sum_sizes(found.shared.lock)
-    return msgspec.structs.replace(facts, shared_lock=found.reason, lock_digest=found.lock_digest, lock_bytes=size)
-
-
-async def _taken(share: LockRegistry, found: RegistryLock, job: LockJob, progress: Progress) -> Lock:
-    progress.log(found.reason.message)
-    return await share.take(found, job, progress)
-
-
-async def _instead(share: LockRegistry, theirs: RegistryLock, job: LockJob, progress: Progress) -> PublishResult:
-    """Somebody else's reached the registry meanwhile."""
+async def _conclude(registry: LockRegistry, job: LockJob, push: PushResult, progress: Progress) -> PublishResult:
+    """Return what a push means for the build: 1. the lock is published, 2. it stays here, 3. another machine's lock
+    reached the registry meanwhile and is adopted."""
+    if push.pushed is not None:
+        return PublishResult(reasons=(Reason(code="lock-pushed", message=f"The lock is shared as {push.pushed}"),))
+    if push.remote_lock is None:
+        if push.reason is None:
+            return PublishResult()
+        progress.log(push.reason.message)
+        return PublishResult(reasons=(push.reason,))
     try:
         progress.log(push.remote_lock.reason.message)
         replacement = await registry.adopt(push.remote_lock, job, progress)

@@ -11,6 +11,7 @@ import msgspec
 from roost.daemon.credentials.host import find_config_variables, find_solve_urls
 from roost.daemon.credentials.substitution import mask, require_variables, substitute_credentials
 from roost.daemon.decision.images import adds_packages
+from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.engines.conda.platforms import baseline_packages
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.host_python.engine import find_interpreter
@@ -200,8 +201,3 @@ async def _solve_with_host_python(engines: Engines, job: SolveJob, progress: Pro
     )
     locked = await pip.lock(request, progress)
     return Lock(platform=job.platform, provider=interpreter, wheels=tuple(locked.wheels), inputs=tuple(locked.inputs))
-
-
-def package_bytes(lock: Lock) -> int:
-    """Return the size of all packages and wheels of the lock in bytes; those of unknown size count as nothing."""
-    return sum(package.size for package in lock.conda) + sum(wheel.size for wheel in lock.wheels)

@@ -26,13 +26,13 @@ from roost.daemon.jobs.progress import Silent
 from roost.daemon.launch.prepare import find_drift
 from roost.daemon.locks.registry import LockRegistry, LookupResult
 from roost.daemon.locks.shared_locks import SharedLocks
-from roost.daemon.locks.solve import create_solve_job, package_bytes, solve_lock
+from roost.daemon.locks.solve import create_solve_job, solve_lock
 from roost.daemon.oci.references import parse_reference
 from roost.daemon.oci.target_platforms import format_platform
 from roost.model.definition import Base, Defaults, Definition
 from roost.model.errors import LookupFailedError
 from roost.model.locks.lock import digest_lock, sum_sizes
-from roost.model.records import Artifact, Generation
+from roost.model.records import Artifact, Generation, IndexFacts
 from roost.model.syntax.match_specs import MatchSpecError
 from roost.store.store import Store
 from roost.wire.plans import EnvironmentSelector, Nearest, PlanView, Reason
@@ -229,7 +229,7 @@ class Planner:
         digest = digest_lock(lock)
         return LockFacts(
             digest=digest,
-            bytes=package_bytes(lock),
+            bytes=sum_sizes(lock),
             prefix=await self._store.index.artifacts.find_ready("prefix", digest),
             registry_unknown=registry_unknown,
         )
@@ -266,56 +266,7 @@ class Planner:
                 hint="Set PATH where roost is called, or name the interpreter by its path.",
                 fields={"variables": ["PATH"]},
             )
-        return await asyncio.to_thread(describe_interpreter, named, what.environ.get("PATH"))
-
-    async def _older(
-        self, resolved: TargetedDefinition, what: EnvironmentSelector
-    ) -> tuple[Generation, Artifact | None]:
-        generations = await self._store.index.generations.list_by_definition(resolved.digest)
-        wanted = [
-            g
-            for g in generations
-            if g.platform == resolved.generation_scope
-            and (what.generation is None or g.number == what.generation)
-            and (what.lock is None or g.lock_digest == what.lock)
-        ]
-        if not wanted:
-            asked = f"generation {what.generation}" if what.generation is not None else f"lock {what.lock}"
-            raise LookupFailedError(
-                f"This definition has no {asked} for {format_platform(resolved.generation_scope)} on this machine",
-                hint=f"Generations here: {_told(generations)}.",
-            )
-        return wanted[-1], await self._store.index.artifacts.find_ready("prefix", wanted[-1].lock_digest)
-
-    async def _with_nearest(self, facts: Facts, resolved: TargetedDefinition) -> Facts:
-        name, path = resolved.source.name, resolved.source.path
-        known = await self._store.index.definitions.list_candidates(name, path)
-        others = [candidate for candidate in known if candidate.digest != resolved.digest]
-        nearest = await asyncio.to_thread(choose_nearest, resolved.canonical, name, path, others)
-        return msgspec.structs.replace(facts, nearest=nearest)
-
-    async def _solved(self, facts: Facts, resolved: TargetedDefinition, what: EnvironmentSelector) -> Facts:
-        lock = await solve_lock(self._engines, self.solve_job(resolved, what), Silent())
-        digest = digest_lock(lock)
-        prefix = await self._store.index.artifacts.find_ready("prefix", digest)
-        return msgspec.structs.replace(
-            facts,
-            lock_digest=digest,
-            lock_bytes=sum_sizes(lock),
-            prefix=prefix,
-            prefix_drift=await asyncio.to_thread(find_drift, prefix) if prefix else None,
-        )
-
-    def solve_job(self, resolved: TargetedDefinition, what: EnvironmentSelector) -> SolveJob:
-        """What the engines need to lock ``resolved``."""
-        return SolveJob(
-            definition=resolved.definition,
-            defaults=resolved.defaults,
-            platform=resolved.platform,
-            credentials=substitute_credentials(resolved.parsed.credentials, what.environ),
-            environ=what.environ,
-            image=resolved.is_image,
-        )
+        return await asyncio.to_thread(describe_interpreter, named, selector.environ.get("PATH"))
 
 
 def _published_lock(result: LookupResult) -> LockFacts:
@@ -324,7 +275,7 @@ def _published_lock(result: LookupResult) -> LockFacts:
         return LockFacts(registry_unknown=result.unknown)
     return LockFacts(
         digest=found.lock_digest,
-        bytes=package_bytes(found.shared.lock),
+        bytes=sum_sizes(found.shared.lock),
         shared=found.reason,
         registry_unknown=result.unknown,
     )

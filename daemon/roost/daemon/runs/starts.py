@@ -76,7 +76,7 @@ def container_launch(resolved: TargetedDefinition, planned: PlanWithFacts) -> Co
     image = planned.unmodified_image
     if image is None:
         return _built_image_launch(resolved, planned)
-    if image.id is None or planned.unrecorded:
+    if image.id is None or planned.is_unrecorded:
         return None
     facts = planned.facts
     return ContainerLaunch(

@@ -8,7 +8,7 @@ import pytest
 from roost.daemon.bases.naming import count_shared_layers, definition_tag, engine_reference, image_repository, key_tag
 from roost.daemon.engines.docker.steps import parse_steps
 from roost.daemon.images.config import image_key
-from roost.daemon.images.requests import key_of
+from roost.daemon.images.requests import image_key_of
 from roost.daemon.images.scripts import script_steps
 from roost.daemon.oci.references import parse_reference
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, digest_lock
@@ -43,8 +43,8 @@ def test_tags_of_registries_are_tags() -> None:
 
 def test_a_lock_of_nothing_plays_no_part_in_the_key() -> None:
     nothing = digest_lock(Lock(platform="linux-64", provider=CondaPython()))
-    assert key_of(nothing, "linux-64", OTHER, None) == image_key(None, OTHER, None)
-    assert key_of(KEY, "linux-64", OTHER, None) == image_key(KEY, OTHER, None)
+    assert image_key_of(nothing, "linux-64", OTHER, None) == image_key(None, OTHER, None)
+    assert image_key_of(KEY, "linux-64", OTHER, None) == image_key(KEY, OTHER, None)
 
 
 def test_images_share_layers_from_the_bottom_only() -> None:
