@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from roost.client.terminal import text as terminal
+from roost.client.terminal import text
 
 
 class Terminal(io.StringIO):
@@ -15,24 +15,24 @@ class Terminal(io.StringIO):
 def test_colour_only_on_a_terminal_and_not_against_the_users_will(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    assert terminal.paint("x", "red", Terminal()) == "\033[31mx\033[0m"
-    assert terminal.paint("x", "red", io.StringIO()) == "x"
+    assert text.paint("x", "red", Terminal()) == "\033[31mx\033[0m"
+    assert text.paint("x", "red", io.StringIO()) == "x"
     monkeypatch.setenv("NO_COLOR", "1")
-    assert terminal.paint("x", "red", Terminal()) == "x"
+    assert text.paint("x", "red", Terminal()) == "x"
 
 
 def test_sizes_durations_and_tables():
-    assert [terminal.format_size(n) for n in (0, 999, 1000, 2_500_000, 10**15, None)] == [
+    assert [text.format_size(n) for n in (0, 999, 1000, 2_500_000, 10**15, None)] == [
         "0 B", "999 B", "1.0 kB", "2.5 MB", "1000.0 TB", "?",
     ]  # fmt: skip
-    assert [terminal.format_duration(s) for s in (0.04, 59.9, 61, 3700)] == [
+    assert [text.format_duration(s) for s in (0.04, 59.9, 61, 3700)] == [
         "0.0 s",
         "59.9 s",
         "1 min 1 s",
         "1 h 1 min",
     ]
-    counts = [terminal.format_count(*pair) for pair in ((1, "prefix"), (2, "prefix"), (0, "file"))]
+    counts = [text.format_count(*pair) for pair in ((1, "prefix"), (2, "prefix"), (0, "file"))]
     assert counts == ["1 prefix", "2 prefixes", "0 files"]
-    assert terminal.format_time("2026-11-23T08:05:36.147455Z") == "2026-11-23T08:05:36Z"
-    assert terminal.format_time(None) is None
-    assert terminal.format_table(("A", "BB"), [("xyz", None), ("", 1)]) == "A    BB\nxyz  -\n-    1"
+    assert text.format_time("2026-11-23T08:05:36.147455Z") == "2026-11-23T08:05:36Z"
+    assert text.format_time(None) is None
+    assert text.format_table(("A", "BB"), [("xyz", None), ("", 1)]) == "A    BB\nxyz  -\n-    1"
