@@ -24,7 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
     the tests start."""
     slow = [hypothesis.HealthCheck.too_slow]
     hypothesis.settings.register_profile("roost", deadline=None, suppress_health_check=slow)
-    hypothesis.settings.load_profile("roost")
+    hypothesis.settings.register_profile("soak", parent=hypothesis.settings.get_profile("roost"), max_examples=10_000)
+    hypothesis.settings.load_profile("soak" if os.environ.get("ROOST_TEST_SOAK") else "roost")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.unprivileged
+
 
 def test_sigterm_stops_it_in_order_and_takes_the_socket_away(daemons: Any) -> None:
     daemon = daemons.start()

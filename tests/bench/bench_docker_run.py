@@ -11,14 +11,13 @@ from __future__ import annotations
 import os
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import docker
 from tests.support.images import engines as docker_parts
-from tests.support.roost_process import Roost
+from tests.support.roost_process import new_roost
 
 from roost.daemon.engines.docker.options import container_body
 from roost.daemon.engines.docker.values import ContainerSpec
@@ -29,7 +28,7 @@ COMMAND = ["python", "-c", "pass"]
 def main(pairs: int) -> None:
     with docker_parts.engine("bench") as host:
         image = docker_parts.import_image(host, "python", docker_parts.PYTHON)
-        roost = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+        roost = new_roost()
         roost.config.write_text(f'[docker]\nhost = "{host}"\n')
         client = docker.APIClient(base_url=host, timeout=60)
         try:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.support.images.catalogues import entry, put, sound
 from tests.support.images.registries import RegistryProcess, registry
-from tests.support.roost_process import Roost
+from tests.support.roost_process import Roost, new_roost
 
 SPECS = ("six", "toml", "pytz", "joblib")
 
@@ -24,7 +22,7 @@ def place() -> Iterator[RegistryProcess]:
 @pytest.fixture
 def user(place: RegistryProcess) -> Iterator[Roost]:
     """A machine that uses the catalogue, with one earlier version of it."""
-    roost = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+    roost = new_roost()
     roost.config.write_text(f'[network]\nretries = 0\n[registries]\ncatalogues = ["{place.host}"]\n')
     yield roost
     roost.end()

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.roost_process import Roost
+from tests.support.roost_process import Roost, new_roost
 
 FILE = "name = 'train'\n[pip]\nrequirements = []\n[variables]\nA = '{a}'\n"
 EXPLICIT = "# platform: linux-64\n@EXPLICIT\n# pip --pre\n"
@@ -30,7 +29,7 @@ def zipped(path: Path, files: dict[str, str]) -> None:
 @pytest.fixture
 def roost() -> Iterator[Roost]:
     """roost with an environment that needs no network: two versions, the first labelled, and two generations."""
-    made = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+    made = new_roost()
     made.config.touch()
     for a in (1, 2):
         made.write("roost.toml", FILE.format(a=a))

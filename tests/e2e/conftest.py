@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.support.pip_index import PipIndex
-from tests.support.roost_process import Roost
+from tests.support.roost_process import Roost, new_roost
 
 from roost.client import Workspace
 
@@ -24,7 +22,7 @@ def pip_index() -> Iterator[PipIndex]:
 @pytest.fixture
 def roost(pip_index: PipIndex) -> Iterator[Roost]:
     """roost with the loopback index, and no channel."""
-    made = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+    made = new_roost()
     made.config.write_text(f'[pip]\nindex_url = "{pip_index.url}"\n')
     yield made
     made.end()

@@ -3,7 +3,6 @@ machine under Python 3.10, and cached; that takes about 20 seconds."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from tests.support.azureml import python_with_azureml
 
 from roost.model.canonical.form import digest_definition
 from roost.model.definition import (
@@ -83,37 +83,10 @@ built.save_to_directory(folder + "/built")
 """
 
 
-def python310() -> str | None:
-    places = [shutil.which("python3.10"), *sorted(map(str, Path.home().glob(".pyenv/versions/3.10.*/bin/python3.10")))]
-    for place in filter(None, places):  # a pyenv shim of another version is on the path and does not start
-        if subprocess.run([place, "-c", "import venv, ensurepip"], capture_output=True, check=False).returncode == 0:
-            return place
-    return None
-
-
-def lacking(what: str) -> None:
-    if os.environ.get("ROOST_TEST_REQUIRE_ALL"):
-        pytest.fail(f"{what}, and ROOST_TEST_REQUIRE_ALL is set")
-    pytest.skip(what)
-
-
 @pytest.fixture(scope="module")
 def azure():
     """Run a program under a Python with azureml-core."""
-    folder = CACHE / AZUREML.replace("==", "-")
-    python = folder / "bin/python"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with open(CACHE / "azureml-core.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "complete").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            base = python310() or lacking("no Python 3.10 is here, under which azureml-core installs")
-            subprocess.run([base, "-m", "venv", folder], check=True, capture_output=True)
-            words = [python, "-m", "pip", "install", "-q", "setuptools<81", AZUREML]
-            done = subprocess.run(words, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                lacking(f"azureml-core can't be installed: {done.stderr.strip()[-500:]}")
-            (folder / "complete").touch()
+    python = python_with_azureml()
 
     def run(program: str, *words: str) -> str:
         home = tempfile.mkdtemp(prefix="r", dir="/tmp")  # Azure's SDK writes below the home folder

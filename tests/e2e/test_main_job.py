@@ -10,8 +10,11 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
 from tests.support.pip_index import PipIndex
 from tests.support.roost_process import Roost
+
+pytestmark = pytest.mark.unprivileged
 
 WHERE = "import greet, sys; print(greet.value, sys.prefix)"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,11 +12,12 @@ import docker
 import pytest
 from tests.support.images import debian as debian_parts
 from tests.support.images import engines as docker_parts
+from tests.support.images import prepared
 from tests.support.images import registries as registry_parts
 from tests.support.images.fault_registry import FaultRegistry, fault_registry
 from tests.support.images.machines import Machine, machine
 from tests.support.pip_index import PipIndex
-from tests.support.roost_process import Roost
+from tests.support.roost_process import Roost, new_roost
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +78,7 @@ def registries() -> Iterator[registry_parts.Registries]:
 @pytest.fixture
 def docker_roost(docker_host: str) -> Iterator[Roost]:
     """roost as a user has it, with the tests' engine."""
-    made = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+    made = new_roost()
     made.config.write_text(f'[docker]\nhost = "{docker_host}"\n')
     yield made
     made.end()
@@ -107,12 +107,35 @@ def client(docker_host: str) -> Iterator[docker.DockerClient]:
     made.close()
 
 
+@pytest.fixture(scope="session")
+def prepared_root(channel_url: str, docker_host: str, base_image: str) -> Path:
+    """A root that has all that the usual definition needs, in an engine that has its layers."""
+    run_id = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+    config = f'[docker]\nhost = "{docker_host}"\n[conda.mirrors]\n"conda-forge" = ["{channel_url}"]\n'
+    return prepared.prepared_root(run_id, config, docker_host, base_image)
+
+
+@pytest.fixture(scope="session")
+def registry_with_base(docker_host: str, base_image: str) -> Path:
+    """The data of a registry that has the base image."""
+    run_id = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+    return prepared.registry_with_base(run_id, docker_host, base_image)
+
+
 @pytest.fixture
-def new_machine(channel_url: str, pip_index: PipIndex, docker_host: str) -> Iterator[Machine]:
+def shared_base(registry_with_base: Path, registries: registry_parts.Registries) -> str:
+    """The base image in the global registry."""
+    return prepared.add_base(registry_with_base, registries.catalogue)
+
+
+@pytest.fixture
+def new_machine(channel_url: str, pip_index: PipIndex, docker_host: str, prepared_root: Path) -> Iterator[Machine]:
     """Makes machines, with the options of ``image_machines.machine``; they end with the test."""
     with contextlib.ExitStack() as stack:
 
         def make(**options) -> Roost:
-            return stack.enter_context(machine(channel_url, pip_index, docker_host, **options))
+            return stack.enter_context(
+                machine(channel_url, pip_index, docker_host, **{"prepared": prepared_root, **options})
+            )
 
         yield make

@@ -4,7 +4,6 @@ all; what is malformed is refused with what and where; what can't be asked is no
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from tests.support.images.catalogues import CONTENTS, SHAPES, entry, put, sound
 from tests.support.images.registries import RegistryProcess, free_port, registry
 from tests.support.pip_index import PipIndex
-from tests.support.roost_process import Roost
+from tests.support.roost_process import Roost, new_roost
 
 Machine = Callable[..., Roost]
 TRAIN = '[pip]\nrequirements = ["toy=={}"]\n[variables]\nCOLOUR = "{}"\n'
@@ -35,7 +34,7 @@ def machine(pip_index: PipIndex, channel: Path) -> Iterator[Machine]:
     made: list[Roost] = []
 
     def make(*catalogues: str, retries: int = 0) -> Roost:
-        roost = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+        roost = new_roost()
         roost.config.write_text(
             f'[pip]\nindex_url = "{pip_index.url}"\n[conda.mirrors]\n"conda-forge" = ["{channel.as_uri()}"]\n'
             f"[network]\nretries = {retries}\n[registries]\ncatalogues = {json.dumps(catalogues)}\n"

@@ -14,7 +14,7 @@ from pathlib import Path
 import docker
 import pytest
 from tests.support.images import engines as docker_parts
-from tests.support.roost_process import Roost
+from tests.support.roost_process import Roost, new_roost
 
 from roost.daemon.engines.docker.engine import DockerEngine
 from roost.daemon.engines.docker.errors import EngineFullError
@@ -38,7 +38,7 @@ def engine_folder(docker_host: str) -> Iterator[Path]:
 @pytest.fixture
 def own_roost(engine_folder: Path) -> Iterator[Roost]:
     docker_parts.start(engine_folder)
-    made = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+    made = new_roost()
     made.config.write_text(f'[docker]\nhost = "{_host(engine_folder)}"\n')
     yield made
     made.end()

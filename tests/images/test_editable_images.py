@@ -56,8 +56,11 @@ def pip_index() -> Iterator[PipIndex]:
 
 
 @pytest.fixture
-def roost(channel_url: str, pip_index: PipIndex, docker_host: str, base_image: str) -> Iterator[Roost]:
-    with machine(channel_url, pip_index, docker_host, extra=f'[base]\nimage = "{base_image}"') as made:
+def roost(
+    channel_url: str, pip_index: PipIndex, docker_host: str, base_image: str, prepared_root: Path
+) -> Iterator[Roost]:
+    extra = f'[base]\nimage = "{base_image}"'
+    with machine(channel_url, pip_index, docker_host, extra=extra, prepared=prepared_root) as made:
         project(made, "mine")
         yield made
 

@@ -142,7 +142,7 @@ def test_a_base_of_too_many_layers_is_refused_before_any_is_written(
     name = f"roost-test/deep:{of_this_test()}"
     files = [LayerFile(diff_id=layer.diff_id, path=layer.path)] * 123
     client.images.load(b"".join(docker_archive(config, files, (), [name], Silent())()))
-    roost = new_machine()
+    roost = new_machine(prepared=None)
     write_definition(roost, name)
     refused = roost.failed(4, "build")
     assert refused["code"] == "too-many-layers"

@@ -28,21 +28,13 @@ LOADED = "300m"
 
 
 @pytest.fixture
-def new_machine(channel_url: str, pip_index: PipIndex, registries: Registries) -> Iterator[Machine]:
+def new_machine(
+    channel_url: str, pip_index: PipIndex, registries: Registries, prepared_root: Path
+) -> Iterator[Machine]:
     with contextlib.ExitStack() as stack:
-        yield lambda host: stack.enter_context(machine(channel_url, pip_index, host, registries=registries))
-
-
-@pytest.fixture
-def shared_base(docker_host: str, base_image: str, registries: Registries) -> str:
-    """The base image in the global registry."""
-    reference = f"{registries.catalogue.host}/base"
-    with contextlib.closing(docker.DockerClient(base_url=docker_host)) as client:
-        client.images.get(base_image).tag(reference, "1")
-        said = client.images.push(reference, "1")
-        assert "error" not in said, said
-        client.images.remove(f"{reference}:1")
-    return f"{reference}:1"
+        yield lambda host: stack.enter_context(
+            machine(channel_url, pip_index, host, registries=registries, prepared=prepared_root)
+        )
 
 
 def blobs(registry: RegistryProcess) -> dict[str, int]:

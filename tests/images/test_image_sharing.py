@@ -19,25 +19,16 @@ VERSION = "import six, sys; print(six.__version__, sys.prefix)"
 
 
 @pytest.fixture
-def new_machine(channel_url: str, pip_index: PipIndex, docker_host: str, registries: Registries) -> Iterator[Machine]:
+def new_machine(
+    channel_url: str, pip_index: PipIndex, docker_host: str, registries: Registries, prepared_root: Path
+) -> Iterator[Machine]:
     with contextlib.ExitStack() as stack:
 
         def make(*, engine: bool = True, **options) -> Roost:
-            options = {"registries": registries, **options}
+            options = {"registries": registries, "prepared": prepared_root, **options}
             return stack.enter_context(machine(channel_url, pip_index, docker_host if engine else None, **options))
 
         yield make
-
-
-@pytest.fixture
-def shared_base(client: docker.DockerClient, base_image: str, registries: Registries) -> str:
-    """The base image in the global registry."""
-    reference = f"{registries.catalogue.host}/base"
-    client.images.get(base_image).tag(reference, "1")
-    said = client.images.push(reference, "1")
-    assert "error" not in said, said
-    client.images.remove(f"{reference}:1")
-    return f"{reference}:1"
 
 
 def codes(plan: dict) -> list[str]:

@@ -16,7 +16,7 @@ import pytest
 from tests.support.images.fault_registry import fault_registry, status
 from tests.support.images.registries import Registries, RegistryProcess
 from tests.support.pip_index import PipIndex, wheel_bytes
-from tests.support.roost_process import Roost
+from tests.support.roost_process import Roost, new_roost
 
 from roost.daemon.engines.registry.engine import RegistryClient
 from roost.daemon.engines.registry.values import RegistryConfig
@@ -77,7 +77,7 @@ def machine(pip_index: PipIndex, channel: Path) -> Iterator[Machine]:
     made: list[Roost] = []
 
     def make(workspace: str, *catalogues: str, mirror: Path = channel) -> Roost:
-        roost = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+        roost = new_roost()
         named = f'workspace = "{workspace}"\n' if workspace else ""
         roost.config.write_text(
             f'[pip]\nindex_url = "{pip_index.url}"\n[conda.mirrors]\n"conda-forge" = ["{mirror.as_uri()}"]\n'

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.images.registries import Registries
 from tests.support.pip_index import PipIndex, backend_files, sdist_bytes, wheel_bytes
-from tests.support.roost_process import Roost
+from tests.support.roost_process import Roost, new_roost
 
 VALUES = "import needsbuild, folder, greet; print(needsbuild.value, folder.value, greet.value)"
 
@@ -26,7 +25,7 @@ def machines(pip_index: PipIndex, registries: Registries, channel: Path, traces:
     pip_index.wheel("greet", "1.0", "needsbuild")
     made = []
     for _ in range(2):
-        roost = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+        roost = new_roost()
         roost.config.write_text(
             f'[pip]\nindex_url = "{pip_index.url}"\n[conda.mirrors]\n"conda-forge" = ["{channel.as_uri()}"]\n'
             f'[registries]\nworkspace = "{registries.workspace.host}/team"\n'

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
 import pytest
 from tests.support.images.registries import Registries, RegistryProcess, free_port
-from tests.support.roost_process import Roost
+from tests.support.roost_process import Roost, new_roost
 
 from roost.daemon.oci.references import is_loopback
 
@@ -23,7 +22,7 @@ def new_machine(docker_host: str, registries: Registries) -> Iterator[Machine]:
     made: list[Roost] = []
 
     def make(*, engine: bool = True, workspace: bool = True, policy: str = "pin") -> Roost:
-        roost = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+        roost = new_roost()
         host = docker_host if engine else "unix:///tmp/no-engine.sock"
         text = f'[docker]\nhost = "{host}"\nbase_policy = "{policy}"\n'
         roost.config.write_text(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.images.registries import Registries
 from tests.support.pip_index import PipIndex, wheel_bytes
-from tests.support.roost_process import Roost
+from tests.support.roost_process import Roost, new_roost
 
 PASSWORD = "p4ss-of-somebody"
 SAY = ("--", "python", "-c", "import greet; print(greet.value)")
@@ -29,7 +28,7 @@ def machines(pip_index: PipIndex, channel: Path, registries: Registries) -> Iter
     """Two, with one workspace registry, an index that wants a password, and the password in a variable."""
     made: list[Roost] = []
     for _ in range(2):
-        roost = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+        roost = new_roost()
         roost.config.write_text(
             f'[pip]\nindex_url = "{pip_index.url}"\n[conda.mirrors]\n"conda-forge" = ["{channel.as_uri()}"]\n'
             f'[registries]\nworkspace = "{registries.workspace.host}/team"\n'

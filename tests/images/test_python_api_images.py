@@ -38,8 +38,8 @@ def pip_index() -> Iterator[PipIndex]:
 
 
 @pytest.fixture
-def roost(channel_url: str, pip_index: PipIndex, docker_host: str) -> Iterator[Roost]:
-    with machine(channel_url, pip_index, docker_host) as made:
+def roost(channel_url: str, pip_index: PipIndex, docker_host: str, prepared_root: Path) -> Iterator[Roost]:
+    with machine(channel_url, pip_index, docker_host, prepared=prepared_root) as made:
         yield made
 
 

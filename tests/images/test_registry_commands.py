@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.support.images.registries import Registries, free_port
-from tests.support.roost_process import Roost
+from tests.support.roost_process import Roost, new_roost
 
 
 @pytest.fixture
 def roost() -> Iterator[Roost]:
-    made = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+    made = new_roost()
     made.config.write_text("")
     yield made
     made.end()

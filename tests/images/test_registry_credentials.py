@@ -198,12 +198,16 @@ def test_images_and_locks_go_through_a_locked_workspace(
     locked: RegistryProcess,
     login: Login,
     client: docker.DockerClient,
+    prepared_root: Path,
 ):
     registries = Registries(workspace=locked, catalogue=locked)
     index = PipIndex()
     with contextlib.ExitStack() as stack:
         stack.callback(index.close)
-        three = [stack.enter_context(machine(channel_url, index, docker_host, registries)) for _ in range(3)]
+        three = [
+            stack.enter_context(machine(channel_url, index, docker_host, registries, prepared=prepared_root))
+            for _ in range(3)
+        ]
         for each in three:
             each.variables.update(login.variables)
             write_definition(each, base_image)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import docker
 import pytest
@@ -15,14 +16,14 @@ from tests.support.roost_process import Roost
 
 
 @pytest.fixture
-def new_machine(channel_url: str, docker_host: str, registries: Registries) -> Iterator[Machine]:
+def new_machine(channel_url: str, docker_host: str, registries: Registries, prepared_root: Path) -> Iterator[Machine]:
     with contextlib.ExitStack() as stack:
         index = PipIndex()
         stack.callback(index.close)
 
         def make(*, workspace: bool = True) -> Roost:
             shared = registries if workspace else None
-            return stack.enter_context(machine(channel_url, index, docker_host, shared))
+            return stack.enter_context(machine(channel_url, index, docker_host, shared, prepared=prepared_root))
 
         yield make
 

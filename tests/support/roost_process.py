@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sysconfig
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,24 @@ class Roost:
         shutil.rmtree(self.root, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.config.unlink(missing_ok=True)
+
+
+def new_roost(prepared: Path | None = None) -> Roost:
+    """roost on a new root and a new working folder, at short paths; the root begins with what ``prepared`` has (see
+    ``tests.support.prepared``)."""
+    roost = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+    if prepared is not None:
+        clone(prepared, roost.root)
+    return roost
+
+
+def clone(prepared: Path, root: Path) -> None:
+    """Link what ``prepared`` has into the empty folder ``root``; the index is copied."""
+    for source in prepared.iterdir():
+        if source.is_dir():
+            shutil.copytree(source, root / source.name, copy_function=os.link, symlinks=True)
+        else:
+            shutil.copy2(source, root / source.name)
 
 
 def _with_json(arguments: tuple[str, ...]) -> tuple[str, ...]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
 from tests.support.images.registries import Registries
 from tests.support.pip_index import PipIndex
-from tests.support.roost_process import Roost
+from tests.support.roost_process import Roost, new_roost
 
 Machine = Callable[..., Roost]
 """What makes machines."""
@@ -29,10 +28,16 @@ dependencies = ["python=3.11", "{package}"]
 
 @contextlib.contextmanager
 def machine(
-    channel_url: str, index: PipIndex, docker_host: str | None, registries: Registries | None = None, extra: str = ""
+    channel_url: str,
+    index: PipIndex,
+    docker_host: str | None,
+    registries: Registries | None = None,
+    extra: str = "",
+    prepared: Path | None = None,
 ) -> Iterator[Roost]:
-    """roost on a root of its own. Without ``docker_host`` there is no engine where it looks for one."""
-    roost = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+    """roost on a root of its own, which begins with what ``prepared`` has. Without ``docker_host`` there is no engine
+    where it looks for one."""
+    roost = new_roost(prepared)
     text = f'[pip]\nindex_url = "{index.url}"\n[conda.mirrors]\n"conda-forge" = ["{channel_url}"]\n'
     text += f'[docker]\nhost = "{docker_host or "unix:///tmp/no-engine.sock"}"\n{extra}\n'
     if registries is not None:

@@ -14,6 +14,8 @@ import pytest
 from roost.daemon.config.paths import SocketPathError
 from roost.daemon.server.sockets import bind_socket, inherited_socket, notifier, remove_socket
 
+pytestmark = pytest.mark.unprivileged
+
 
 @pytest.fixture
 def folder() -> Iterator[str]:

@@ -15,6 +15,8 @@ from roost.store.artifacts.artifact_store import ArtifactUnknownError
 from roost.store.failpoints import TRACE
 from roost.store.store import Store
 
+pytestmark = pytest.mark.unprivileged
+
 FAR = "9999-01-01T00:00:00Z"
 
 

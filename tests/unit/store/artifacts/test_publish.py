@@ -15,6 +15,8 @@ from roost.model.records import FileStamp, NewGeneration, VariableChange
 from roost.store.artifacts.publish import FillResult
 from roost.store.failpoints import TRACE
 
+pytestmark = pytest.mark.unprivileged
+
 NEW = NewGeneration(definition_digest="sha256:d", platform="linux-64")
 
 

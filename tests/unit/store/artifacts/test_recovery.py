@@ -12,6 +12,8 @@ from roost.model.records import BuildRecord, RunRecord
 from roost.store.disk.layout import Layout
 from roost.store.store import Store
 
+pytestmark = pytest.mark.unprivileged
+
 NOW = "2026-01-01T00:00:00Z"
 
 

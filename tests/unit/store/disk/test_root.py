@@ -26,6 +26,8 @@ from roost.store.disk.root import (
 )
 from roost.store.store import Store
 
+pytestmark = pytest.mark.unprivileged
+
 
 def of_length(length):
     start = tempfile.mkdtemp(prefix="r", dir="/tmp")

@@ -1,0 +1,142 @@
+"""Run the tests by tiers: ``python -m tests [TIER…]``.
+
+    quick    ruff, mypy, import rules, and tests without a daemon: unit, property, golden      1.5 minutes
+    core     tests with real daemons: api, crash, e2e; some of them also as another account    6 minutes
+    images   tests with a real Docker engine and real registries                               5 minutes
+
+Without arguments every tier runs whose parts are installed; with ROOST_TEST_REQUIRE_ALL=1 a missing part is an error.
+What later tiers need and takes long to make (conda packages, base images) is made in the background meanwhile. As root,
+``/tmp`` lies in memory for the tests, in a mount namespace of their own: this takes a third off the whole. A tier over
+its budget is reported and fails nothing. Arguments after ``--`` go to pytest.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+ACCOUNT = "roost-test"
+"""An unprivileged account for the tests that are marked ``unprivileged``; made by the CI if it is root."""
+IN_MEMORY = 'mount -t tmpfs -o mode=1777,size=80% tmpfs /tmp && exec "$@"'
+PROGRAMS = ("docker-registry", "dockerd", "debootstrap", "skopeo", "ip")
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Commands that are run one after the other, and how many seconds they should take on two cores."""
+
+    seconds: int
+    commands: tuple[tuple[str, ...], ...]
+
+
+def pytest(*arguments: str) -> tuple[str, ...]:
+    """The command that runs tests on all processors."""
+    return (sys.executable, "-m", "pytest", "-q", "-n", "auto", "--durations=10", *arguments)
+
+
+def tiers(more: Sequence[str]) -> dict[str, Tier]:
+    """All tiers, in the order in which they run; ``more`` goes to pytest."""
+    checks = (
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("mypy",),
+        ("lint-imports",),
+    )
+    core = [pytest("tests/api", "tests/crash", "tests/e2e", *more)]
+    if other := as_other_account(
+        pytest("-p", "no:cacheprovider", "-m", "unprivileged", "tests/unit", "tests/api", "tests/e2e")
+    ):
+        core.append(other)
+    return {
+        "quick": Tier(90, (*checks, pytest("tests/unit", "tests/property", "tests/golden", *more))),
+        "core": Tier(360, tuple(core)),
+        "images": Tier(300, (pytest("tests/images", *more),)),
+    }
+
+
+def lacking(tier: str) -> str | None:
+    """The part that ``tier`` needs and this machine lacks, or ``None``."""
+    if tier == "quick":
+        return None
+    if not sys.platform.startswith("linux") or shutil.which("flock") is None:
+        return "Linux with flock(1)"
+    if tier == "images":
+        missing = [program for program in PROGRAMS if shutil.which(program) is None]
+        if missing:
+            return ", ".join(missing)
+        if os.geteuid() != 0:
+            return "root, who can start an engine"
+    return None
+
+
+def as_other_account(command: Sequence[str]) -> tuple[str, ...] | None:
+    """``command`` as the unprivileged account, if there is one and this is root.
+
+    The interpreter may lie in a folder that only root enters (a pyenv in root's home), so the account sees a folder
+    with only the interpreter, the cache of the tests and nothing else in its place, in a mount namespace of its own.
+    """
+    if os.geteuid() != 0 or subprocess.run(["id", ACCOUNT], capture_output=True, check=False).returncode != 0:
+        return None
+    return (sys.executable, "-m", "tests.support.other_account", ACCOUNT, *command)
+
+
+def in_memory(command: Sequence[str]) -> list[str]:
+    """``command`` with an empty ``/tmp`` in memory, if a mount namespace can be had."""
+    probe = ["unshare", "--mount", "--propagation", "private", "true"]
+    if os.geteuid() != 0 or shutil.which("unshare") is None or subprocess.run(probe, check=False).returncode != 0:
+        return list(command)
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", IN_MEMORY, "sh", *command]
+
+
+def run_tier(name: str, tier: Tier) -> tuple[int, float]:
+    """Run all commands of a tier, whatever each ends with. Return the first status that is not 0, and the seconds."""
+    started, status = time.monotonic(), 0
+    for command in tier.commands:
+        print(
+            f"=== {name}: {' '.join(Path(word).name if word == sys.executable else word for word in command)}",
+            flush=True,
+        )
+        in_tests = command[0] == sys.executable
+        done = subprocess.run(in_memory(command) if in_tests else list(command), cwd=REPOSITORY, check=False)
+        status = status or done.returncode
+    return status, time.monotonic() - started
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the tiers that are named, or all; return 1 if any failed."""
+    at = list(arguments).index("--") if "--" in arguments else len(arguments)
+    known = tiers(arguments[at + 1 :])
+    names = list(arguments[:at]) or list(known)
+    if unknown := [name for name in names if name not in known]:
+        print(f"There is no tier {unknown[0]!r}. The tiers: {', '.join(known)}.", file=sys.stderr)
+        return 2
+    os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+    preparing = subprocess.Popen([sys.executable, "-m", "tests.support.prepare", *names], cwd=REPOSITORY)
+    report, failed = [], False
+    for name in names:
+        if name != "quick":
+            failed |= preparing.wait() != 0
+        if part := lacking(name):
+            needed = bool(os.environ.get("ROOST_TEST_REQUIRE_ALL"))
+            failed |= needed
+            report.append(f"{name:8} {'FAILED' if needed else 'left out'}: this machine lacks {part}")
+            continue
+        status, seconds = run_tier(name, known[name])
+        failed |= status != 0
+        over = "" if seconds <= known[name].seconds else ", OVER BUDGET"
+        result = "passed" if status == 0 else "FAILED"
+        report.append(f"{name:8} {result} in {seconds:.0f} s (budget {known[name].seconds} s{over})")
+    preparing.wait()
+    print("=== tiers", *report, sep="\n", flush=True)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,49 @@
+"""What takes minutes and stays out of the CI: ``python -m tests.soak [MINUTES]`` (30 without an argument).
+
+Half of the time goes to the property tests with a hundred times their examples, half to killing daemons and stores at
+random and at every fail point, again and again. Then every benchmark runs once and prints its figures.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+FUZZED = ("tests/property",)
+KILLED = ("tests/crash", "tests/e2e/test_cancelling.py", "tests/e2e/test_many_clients.py")
+
+
+def repeat(places: Sequence[str], seconds: float, **variables: str) -> int:
+    """Run the tests in ``places`` until ``seconds`` are over or one fails; return how often they passed, or -1."""
+    end, times = time.monotonic() + seconds, 0
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "-x", "--timeout=7200", *places]
+    while time.monotonic() < end:
+        if subprocess.run(command, cwd=REPOSITORY, env={**os.environ, **variables}, check=False).returncode != 0:
+            return -1
+        times += 1
+    return times
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run everything; return 1 if a test or a benchmark failed."""
+    seconds = 60 * float(arguments[0] if arguments else 30)
+    report = [(" ".join(places), repeat(places, seconds / 2, **variables)) for places, variables in (
+        (FUZZED, {"ROOST_TEST_SOAK": "1"}),
+        (KILLED, {}),
+    )]  # fmt: skip
+    for bench in sorted((REPOSITORY / "tests/bench").glob("bench_*.py")):
+        print(f"=== {bench.stem}", flush=True)
+        done = subprocess.run([sys.executable, "-m", f"tests.bench.{bench.stem}"], cwd=REPOSITORY, check=False)
+        report.append((bench.stem, 1 if done.returncode == 0 else -1))
+    for name, times in report:
+        print(f"{name}: {'FAILED' if times < 0 else f'passed {times} times'}")
+    return int(any(times < 0 for _, times in report))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
