@@ -46,7 +46,7 @@ class EnvironmentSelector(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class PlanRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Plan for each target, without building. ``solve``: solve for the sizes if there is no lock yet."""
+    """Plan for each target, without building. ``solve``: solve if there is no lock; that lock is not stored."""
 
     what: EnvironmentSelector
     targets: list[str] = msgspec.field(default_factory=lambda: ["auto"])

@@ -28,14 +28,14 @@ def failpoint(name: str) -> None:
     """Mark a point at which a crash, or anything that others do meanwhile, must do no harm. Does nothing unless
     the environment names the point."""
     operation("point", name)
-    held, _, path = os.environ.get(HOLD, "").partition("=")
-    while held == name and os.path.exists(path):
+    hold_name, _, path = os.environ.get(HOLD, "").partition("=")
+    while hold_name == name and os.path.exists(path):
         time.sleep(0.01)
-    wanted = os.environ.get(FAILPOINT)
-    if wanted is None:
+    setting = os.environ.get(FAILPOINT)
+    if setting is None:
         return
-    wanted_name, _, times = wanted.partition(":")
-    if wanted_name == name:
+    kill_name, _, times = setting.partition(":")
+    if kill_name == name:
         _reached[name] += 1
         if _reached[name] == int(times or 1):
             os.kill(os.getpid(), signal.SIGKILL)

@@ -22,22 +22,22 @@ FULL_DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def translate_full_disk(where: str) -> Iterator[None]:
+def translate_full_disk(path: str) -> Iterator[None]:
     """Raise ``StoreFullError`` in place of an ``OSError`` for a full disk or an exhausted quota; others pass."""
     try:
         yield
     except OSError as error:
         if error.errno in FULL_DISK_ERRNOS:
-            raise full_disk_error(where) from error
+            raise full_disk_error(path) from error
         raise
 
 
-def full_disk_error(where: str) -> StoreFullError:
-    """Return the error for a full disk; ``where`` is a path on that disk."""
+def full_disk_error(path: str) -> StoreFullError:
+    """Return the error for a full disk; ``path`` is on that disk."""
     return StoreFullError(
-        f"No space left on the disk that holds {where}",
+        f"No space left on the disk that holds {path}",
         hint="Free some space there, or set ROOST_HOME to a folder on a larger disk, and try again.",
-        fields={"path": where},
+        fields={"path": path},
     )
 
 

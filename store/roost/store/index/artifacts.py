@@ -14,10 +14,10 @@ from roost.model.records import Artifact, FileStamp, Lease, VariableChange
 from roost.store.clock import utc_now
 from roost.store.index.queries import Queries, Read, Scan, Write
 
-_COLUMNS = (
+_ARTIFACT_COLUMNS = (
     "id, kind, key, platform, state, path, lease_path, bytes, shared_bytes, created, last_used, activation, guards"
 )
-_SELECT = f"SELECT {_COLUMNS} FROM artifacts"
+_SELECT_ARTIFACT = f"SELECT {_ARTIFACT_COLUMNS} FROM artifacts"
 
 BUILD_LEASE_EXPIRES = "9999-12-31T00:00:00.000000Z"
 """Expiry of a build's lease, which ends with the build, or with the daemon: recovery deletes it with the row."""
@@ -26,7 +26,7 @@ BUILD_LEASE_EXPIRES = "9999-12-31T00:00:00.000000Z"
 def insert_building(connection: sqlite3.Connection, artifact: Artifact, build_id: str) -> None:
     """Insert a row for content that is about to be created, and the lease of its build."""
     connection.execute(
-        f"INSERT INTO artifacts ({_COLUMNS}, build_id) VALUES "
+        f"INSERT INTO artifacts ({_ARTIFACT_COLUMNS}, build_id) VALUES "
         "(?, ?, ?, ?, 'building', ?, ?, 0, 0, ?, ?, '[]', '[]', ?)",
         (
             artifact.id,
@@ -56,7 +56,7 @@ def put_ready_artifact(connection: sqlite3.Connection, artifact: Artifact) -> Ar
         )
         return msgspec.structs.replace(existing, path=artifact.path, bytes=artifact.bytes, last_used=artifact.last_used)
     connection.execute(
-        f"INSERT INTO artifacts ({_COLUMNS}) VALUES (?, ?, ?, ?, 'ready', ?, '', ?, 0, ?, ?, '[]', '[]')",
+        f"INSERT INTO artifacts ({_ARTIFACT_COLUMNS}) VALUES (?, ?, ?, ?, 'ready', ?, '', ?, 0, ?, ?, '[]', '[]')",
         (
             artifact.id,
             artifact.kind,
@@ -126,19 +126,21 @@ def touch_artifact(connection: sqlite3.Connection, artifact_id: str, when: str |
 
 def find_ready_artifact(connection: sqlite3.Connection, kind: str, key: str) -> Artifact | None:
     """Return the artifact that may be used for this key; there is at most one."""
-    row = connection.execute(f"{_SELECT} WHERE kind = ? AND key = ? AND state = 'ready'", (kind, key)).fetchone()
+    row = connection.execute(
+        f"{_SELECT_ARTIFACT} WHERE kind = ? AND key = ? AND state = 'ready'", (kind, key)
+    ).fetchone()
     return _decode_artifact(row) if row else None
 
 
 def find_artifact(connection: sqlite3.Connection, artifact_id: str) -> Artifact | None:
     """Return the artifact of that id, in any state; only a ``ready`` one may be used."""
-    row = connection.execute(f"{_SELECT} WHERE id = ?", (artifact_id,)).fetchone()
+    row = connection.execute(f"{_SELECT_ARTIFACT} WHERE id = ?", (artifact_id,)).fetchone()
     return _decode_artifact(row) if row else None
 
 
 def list_artifacts(connection: sqlite3.Connection) -> list[Artifact]:
     """Return all artifacts, in any state, the oldest first."""
-    return [_decode_artifact(row) for row in connection.execute(f"{_SELECT} ORDER BY created, id")]
+    return [_decode_artifact(row) for row in connection.execute(f"{_SELECT_ARTIFACT} ORDER BY created, id")]
 
 
 def _decode_artifact(row: sqlite3.Row) -> Artifact:

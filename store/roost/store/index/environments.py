@@ -30,22 +30,22 @@ from roost.store.failpoints import failpoint
 from roost.store.index.definitions import put_settings, record_sighting
 from roost.store.index.queries import Queries, Read, Scan, Write
 
-_COLUMNS = """
+_VERSION_COLUMNS = """
     e.id, e.name, v.version, b.definition_digest, b.settings_digest, v.created, v.kind, v.origin,
     v.archived OR e.archived AS archived,
     (SELECT group_concat(label, ' ') FROM labels AS l WHERE l.environment = e.id AND l.version = v.version) AS labels,
     v.version = (SELECT max(version) FROM versions AS n WHERE n.environment = e.id AND NOT n.archived) AS latest
 """
 _SELECT_VERSION = f"""
-    SELECT {_COLUMNS} FROM versions AS v
+    SELECT {_VERSION_COLUMNS} FROM versions AS v
     JOIN environments AS e ON e.id = v.environment JOIN bodies AS b ON b.id = v.body
 """
-# Curated environments are told by their names, which nothing else may have: rows are filtered before any join.
+# Names tell curated environments apart, since nothing else may have such a name: rows are filtered before any join.
 _IS_CURATED = f"e.name >= '{CURATED_PREFIX}' AND e.name < '{CURATED_PREFIX[:-1] + chr(ord(CURATED_PREFIX[-1]) + 1)}'"
 _CURATED_FILTER = f"(:curated = 'with' OR (:curated = 'only') = ({_IS_CURATED}))"
 # CROSS JOIN keeps SQLite to the order of names, so that it stops after the requested number of rows.
 _SELECT_PAGE = f"""
-    SELECT {_COLUMNS},
+    SELECT {_VERSION_COLUMNS},
         (SELECT count(*) FROM versions AS c WHERE c.environment = e.id AND (:all OR NOT c.archived)) AS versions
     FROM environments AS e CROSS JOIN versions AS v ON v.environment = e.id CROSS JOIN bodies AS b ON b.id = v.body
     WHERE e.name > :after AND {_CURATED_FILTER} AND (:all OR NOT e.archived) AND v.version =

@@ -17,8 +17,10 @@ from roost.store.failpoints import failpoint
 from roost.store.index.locks import put_lock
 from roost.store.index.queries import Queries, Read, Write
 
-_COLUMNS = "definition_digest, platform, number, lock_digest, created, current, as_of, base_digest, steps_digest"
-_SELECT = f"SELECT {_COLUMNS} FROM generations"
+_GENERATION_COLUMNS = (
+    "definition_digest, platform, number, lock_digest, created, current, as_of, base_digest, steps_digest"
+)
+_SELECT_GENERATION = f"SELECT {_GENERATION_COLUMNS} FROM generations"
 
 
 class GenerationUnknownError(LookupFailedError):
@@ -46,7 +48,7 @@ def add_generation(connection: sqlite3.Connection, new: NewGeneration, lock: Loc
     )
     _clear_current(connection, new.definition_digest, new.platform)
     connection.execute(
-        f"INSERT INTO generations ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?)",
+        f"INSERT INTO generations ({_GENERATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?)",
         (
             generation.definition_digest,
             generation.platform,
@@ -71,7 +73,9 @@ def complete_base(
         "WHERE definition_digest = ? AND platform = ? AND number = ? AND base_digest IS NULL",
         (base_digest, steps_digest, *key),
     )
-    row = connection.execute(f"{_SELECT} WHERE definition_digest = ? AND platform = ? AND number = ?", key).fetchone()
+    row = connection.execute(
+        f"{_SELECT_GENERATION} WHERE definition_digest = ? AND platform = ? AND number = ?", key
+    ).fetchone()
     return _decode_generation(row) if row else generation
 
 
@@ -150,7 +154,7 @@ def find_generation(
 ) -> Generation | None:
     """Return the generation of that number."""
     row = connection.execute(
-        f"{_SELECT} WHERE definition_digest = ? AND platform = ? AND number = ?",
+        f"{_SELECT_GENERATION} WHERE definition_digest = ? AND platform = ? AND number = ?",
         (definition_digest, platform, number),
     ).fetchone()
     return _decode_generation(row) if row else None
@@ -159,20 +163,23 @@ def find_generation(
 def find_current_generation(connection: sqlite3.Connection, definition_digest: str, platform: str) -> Generation | None:
     """Return the current generation of a definition on a platform."""
     row = connection.execute(
-        f"{_SELECT} WHERE definition_digest = ? AND platform = ? AND current = 1", (definition_digest, platform)
+        f"{_SELECT_GENERATION} WHERE definition_digest = ? AND platform = ? AND current = 1",
+        (definition_digest, platform),
     ).fetchone()
     return _decode_generation(row) if row else None
 
 
 def list_generations(connection: sqlite3.Connection, definition_digest: str) -> list[Generation]:
     """Return all generations of a definition, by platform and number."""
-    rows = connection.execute(f"{_SELECT} WHERE definition_digest = ? ORDER BY platform, number", (definition_digest,))
+    rows = connection.execute(
+        f"{_SELECT_GENERATION} WHERE definition_digest = ? ORDER BY platform, number", (definition_digest,)
+    )
     return [_decode_generation(row) for row in rows]
 
 
 def list_generations_of_lock(connection: sqlite3.Connection, lock_digest: str) -> list[Generation]:
     """Return all generations with this lock, the oldest first."""
-    rows = connection.execute(f"{_SELECT} WHERE lock_digest = ? ORDER BY created, number", (lock_digest,))
+    rows = connection.execute(f"{_SELECT_GENERATION} WHERE lock_digest = ? ORDER BY created, number", (lock_digest,))
     return [_decode_generation(row) for row in rows]
 
 

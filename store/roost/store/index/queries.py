@@ -30,12 +30,14 @@ class Queries:
         self.database = database
 
 
-class Write(Generic[P, T]):
-    """Run a query as one transaction. The call returns when the transaction is committed and on the disk."""
-
+class _Query(Generic[P, T]):
     def __init__(self, query: Callable[Concatenate[sqlite3.Connection, P], T]) -> None:
         self._query = query
         self.__doc__ = query.__doc__
+
+
+class Write(_Query[P, T]):
+    """Run a query as one transaction. The call returns when the transaction is committed and on the disk."""
 
     def __get__(self, instance: Queries, owner: type[Queries]) -> Callable[P, Coroutine[Any, Any, T]]:
         def run(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
@@ -44,12 +46,8 @@ class Write(Generic[P, T]):
         return run
 
 
-class Read(Generic[P, T]):
+class Read(_Query[P, T]):
     """Run a query on one snapshot. For queries of microseconds: plans wait for them."""
-
-    def __init__(self, query: Callable[Concatenate[sqlite3.Connection, P], T]) -> None:
-        self._query = query
-        self.__doc__ = query.__doc__
 
     def __get__(self, instance: Queries, owner: type[Queries]) -> Callable[P, Coroutine[Any, Any, T]]:
         def run(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
@@ -58,12 +56,8 @@ class Read(Generic[P, T]):
         return run
 
 
-class Scan(Generic[P, T]):
+class Scan(_Query[P, T]):
     """Run a query on one snapshot, on a connection of its own. For queries that may take longer."""
-
-    def __init__(self, query: Callable[Concatenate[sqlite3.Connection, P], T]) -> None:
-        self._query = query
-        self.__doc__ = query.__doc__
 
     def __get__(self, instance: Queries, owner: type[Queries]) -> Callable[P, Coroutine[Any, Any, T]]:
         def run(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
