@@ -18,11 +18,11 @@ from roost.daemon.curated.catalogue import (
     Catalogue,
     CatalogueEntry,
     CatalogueInvalidError,
-    decode,
-    encode,
-    versions_of,
+    decode_catalogue,
+    encode_catalogue,
 )
-from roost.daemon.curated.registry import CatalogueBusyError, CatalogueRegistry, Published
+from roost.daemon.curated.registry import CatalogueBusyError, CataloguePublication, CatalogueRegistry
+from roost.daemon.curated.validation import read_versions
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.registry.engine import RegistryClient
 from roost.daemon.engines.registry.values import RegistryConfig
@@ -40,16 +40,16 @@ async def catalogues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
 
 
 async def check(catalogue: Catalogue, location: str) -> None:
-    versions_of(catalogue, location)
+    read_versions(catalogue, location)
 
 
-def publish(catalogues: CatalogueRegistry, server: FaultRegistry) -> Awaitable[Published]:
+def publish(catalogues: CatalogueRegistry, server: FaultRegistry) -> Awaitable[CataloguePublication]:
     return catalogues.publish(f"{server.host}/team", lambda number: entry("Roost-Mine", number), check)
 
 
 def hold(server: FaultRegistry, *entries: CatalogueEntry) -> None:
     """What the registry has from now on, whoever wrote it."""
-    artifact = encode(Catalogue(entries=entries))
+    artifact = encode_catalogue(Catalogue(entries=entries))
     for descriptor, data in artifact.blobs:
         server.blobs[descriptor.digest] = data
     server.manifests[TAG] = artifact.manifest
@@ -57,7 +57,7 @@ def hold(server: FaultRegistry, *entries: CatalogueEntry) -> None:
 
 def held(server: FaultRegistry) -> list[str]:
     layer = json.loads(server.manifests[TAG])["layers"][0]["digest"]
-    return [f"{each.name}:{each.version}" for each in decode(server.blobs[layer], "there").entries]
+    return [f"{each.name}:{each.version}" for each in decode_catalogue(server.blobs[layer], "there").entries]
 
 
 FAULTS: dict[str, tuple[Handler, str]] = {
@@ -156,7 +156,7 @@ async def test_the_same_published_by_another_meanwhile_is_one_version(
 async def test_who_is_written_over_for_ever_gives_up(
     server: FaultRegistry, catalogues: CatalogueRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "_TRIES", 3)
+    monkeypatch.setattr(registry, "_ATTEMPTS", 3)
 
     async def lost(request: web.Request) -> web.StreamResponse:
         response = await server.honest(request)

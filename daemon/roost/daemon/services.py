@@ -9,7 +9,7 @@ from aiohttp import web
 from roost.daemon.builds.builds import Builds
 from roost.daemon.config.config import Config
 from roost.daemon.config.source import ConfigSource
-from roost.daemon.curated.curated import Curated
+from roost.daemon.curated.versions import CuratedVersions
 from roost.daemon.definitions.config_reloader import ConfigReloader
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.builds import ImageBuilds
@@ -45,7 +45,7 @@ class Services:
     lifecycle: Lifecycle
     share: LockRegistry
     versions: EnvironmentVersions
-    curated: Curated
+    curated: CuratedVersions
     events: Events
 
     async def stop(self) -> None:
@@ -93,6 +93,6 @@ def create_services(
         lifecycle=lifecycle,
         share=share,
         versions=EnvironmentVersions(store, events, launches),
-        curated=Curated(store, engines, events, launches),
+        curated=CuratedVersions(store, engines, events, launches),
         events=events,
     )

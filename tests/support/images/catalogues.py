@@ -12,8 +12,8 @@ from roost.daemon.curated.catalogue import (
     Catalogue,
     CatalogueEntry,
     catalogue_reference,
-    encode,
-    entry_of,
+    encode_catalogue,
+    make_entry,
 )
 from roost.daemon.engines.registry.engine import RegistryClient
 from roost.daemon.engines.registry.values import RegistryConfig
@@ -28,12 +28,14 @@ OTHER = "application/vnd.example.other.v1+json"
 def entry(name: str = "Roost-Made", version: int = 1, spec: str = "six") -> CatalogueEntry:
     """A sound version."""
     definition = Definition(conda=Conda(channels=("conda-forge",), dependencies=(spec,)))
-    return entry_of(name, version, EnvironmentBody(definition=definition, settings=Settings(variables={"A": "1"})))
+    return make_entry(name, version, EnvironmentBody(definition=definition, settings=Settings(variables={"A": "1"})))
 
 
 def sound(*entries: CatalogueEntry) -> Json:
     """A sound catalogue as JSON, to be spoilt."""
-    made: Json = json.loads(encode(Catalogue(entries=entries or (entry(), entry(version=2, spec="toml")))).blobs[1][1])
+    made: Json = json.loads(
+        encode_catalogue(Catalogue(entries=entries or (entry(), entry(version=2, spec="toml")))).blobs[1][1]
+    )
     return made
 
 

@@ -1,6 +1,6 @@
-"""What of a definition means something on one machine only, and so can't be published. Pure.
+"""What in a definition has a meaning on one machine only, so that the definition can't be published. Pure.
 
-A catalogue's definitions come from elsewhere: what is refused when one is published is refused again when one is
+Catalogues come from other machines: whatever is refused when a definition is published is refused again when it is
 fetched.
 """
 
@@ -21,15 +21,16 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _REMOTE = re.compile(r"https?://", re.IGNORECASE)
 
 
-def portable(definition: Definition) -> Definition:
-    """The same for any machine, digest and all: nested files are part of it, and where they lay is not."""
-    items = tuple(bare for item in definition.pip.requirements for bare in _bare(item))
+def make_portable(definition: Definition) -> Definition:
+    """Return ``definition`` without the paths of this machine and with the same digest: the content of nested files is
+    part of it, their location is not."""
+    items = tuple(bare for item in definition.pip.requirements for bare in _strip_paths(item))
     return msgspec.structs.replace(definition, pip=Pip(requirements=items))
 
 
-def _bare(item: PipItem) -> Iterator[PipItem]:
-    """What an item is without its places. The lines of a nested list stand where it was named, as in the digest."""
-    inner = tuple(bare for each in item.items for bare in _bare(each))
+def _strip_paths(item: PipItem) -> Iterator[PipItem]:
+    """Yield ``item`` without its paths. The lines of a nested requirements file take its place, as in the digest."""
+    inner = tuple(bare for each in item.items for bare in _strip_paths(each))
     if item.kind == "requirements" and item.path is not None:
         yield from inner
     elif item.kind == "constraints" and item.path is not None:
@@ -38,12 +39,12 @@ def _bare(item: PipItem) -> Iterator[PipItem]:
         yield msgspec.structs.replace(item, location=None)
 
 
-def fault_of(definition: Definition, settings: Settings) -> str | None:
-    """Why this is of no use, or a danger, elsewhere; ``None`` where it can travel."""
-    return next(_faults(definition, settings), None)
+def find_portability_fault(definition: Definition, settings: Settings) -> str | None:
+    """Return why ``definition`` would be useless or dangerous on another machine; ``None`` if it is portable."""
+    return next(_portability_faults(definition, settings), None)
 
 
-def _faults(definition: Definition, settings: Settings) -> Iterator[str]:
+def _portability_faults(definition: Definition, settings: Settings) -> Iterator[str]:
     base, python = definition.base, definition.python
     if base is not None and (base.context or base.context_path):
         yield "its build context is a folder of one machine"
@@ -56,13 +57,13 @@ def _faults(definition: Definition, settings: Settings) -> Iterator[str]:
             yield f"the repository {url} is a folder of one machine"
     if settings.container.arguments:
         yield "it says how a machine's containers are to be started (container.arguments)"
-    for text in _texts(msgspec.to_builtins((definition, settings))):
+    for text in _texts_in(msgspec.to_builtins((definition, settings))):
         if strip_credentials(text)[0] != text:
             yield f"it holds credentials, in {strip_credentials(text)[0]!r}"
 
 
 def _conda_faults(conda: Conda) -> Iterator[str]:
-    for channel in (*conda.channels, *(_channel_of(spec) for spec in conda.dependencies)):
+    for channel in (*conda.channels, *(_channel_of_spec(spec) for spec in conda.dependencies)):
         if _LOCAL.match(channel):
             yield f"the channel {channel} is a folder of one machine"
     for spec in conda.dependencies:
@@ -73,10 +74,10 @@ def _conda_faults(conda: Conda) -> Iterator[str]:
             yield f"the package {url} is a file of one machine"
 
 
-def _channel_of(spec: str) -> str:
-    head, mark, _ = spec.partition("::")
+def _channel_of_spec(spec: str) -> str:
+    head, separator, _ = spec.partition("::")
     bracket = _CHANNEL.search(spec)
-    return bracket[1].strip() if bracket else head if mark else ""
+    return bracket[1].strip() if bracket else head if separator else ""
 
 
 def _pip_faults(items: Iterable[PipItem]) -> Iterator[str]:
@@ -90,21 +91,21 @@ def _pip_faults(items: Iterable[PipItem]) -> Iterator[str]:
             yield f"{item.text} holds lines of a file that it does not name"
         elif item.kind in ("requirements", "constraints") and not (nested or _REMOTE.match(item.text)):
             yield f"{item.text} is a file of one machine"
-        elif "file:" in item.text.lower() or _CONTROL.search(item.text) or _option_is_local(item):
+        elif "file:" in item.text.lower() or _CONTROL.search(item.text) or _is_local_option(item):
             yield f"{item.text!r} names a file of one machine"
         yield from _pip_faults(item.items)
 
 
-def _option_is_local(item: PipItem) -> bool:
+def _is_local_option(item: PipItem) -> bool:
     return item.kind == "option" and any(_LOCAL.match(word) for word in item.text.split()[1:])
 
 
-def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON values
+def _texts_in(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON values
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for key, inner in value.items():
-            yield from (key, *_texts(inner))
+            yield from (key, *_texts_in(inner))
     elif isinstance(value, (list, tuple)):
         for inner in value:
-            yield from _texts(inner)
+            yield from _texts_in(inner)

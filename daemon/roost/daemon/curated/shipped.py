@@ -1,8 +1,10 @@
-"""The curated environments that come with roost: ``environments/NAME/VERSION.toml``, in the form of ``roost.toml``.
+"""The curated environments that ship with roost: ``environments/NAME/VERSION.toml``, in the form of ``roost.toml``.
 
-They are digested with roost's own defaults and not the config's, so that they are the same on every machine and their
-locks can be shared. A released version never changes: a change is the next number, and the old file stays
-(``tests/unit/test_shipped_environments.py`` keeps the digests).
+They are digested with roost's own defaults instead of those of the configuration, so that they are the same on every
+machine and their locks can be shared. A released version never changes: a change is the next number, and the old file
+stays (``tests/unit/daemon/curated/test_shipped.py`` holds the digests).
+
+Separate from ``catalogue`` and ``validation``, which are pure, because it reads files.
 """
 
 from __future__ import annotations
@@ -10,32 +12,37 @@ from __future__ import annotations
 import os
 from functools import cache
 
-from roost.daemon.curated.catalogue import NoFiles, curated_version
+from roost.daemon.curated.catalogue import make_curated_version
+from roost.daemon.curated.validation import NoFiles
 from roost.model.definition import Defaults
 from roost.model.readers.read import read_definition
 from roost.model.readers.source import DefinitionSource
 from roost.model.records import NewVersion
 
-ORIGIN = "roost"
-"""Where they are from, in the place of a registry."""
-FOLDER = os.path.join(os.path.dirname(__file__), "environments")
+SHIPPED_ORIGIN = "roost"
+"""Origin of shipped versions; other curated versions have their registry there."""
+SHIPPED_FOLDER = os.path.join(os.path.dirname(__file__), "environments")
 
 
 @cache
-def shipped() -> tuple[NewVersion, ...]:
-    """All versions, by name and number. Blocks: reads a few small files, once."""
-    found = [_version(name, file) for name in os.listdir(FOLDER) for file in os.listdir(os.path.join(FOLDER, name))]
-    return tuple(sorted(found, key=lambda new: (new.name, new.number or 0)))
+def load_shipped_versions() -> tuple[NewVersion, ...]:
+    """Return all shipped versions, by name and number. Blocking: reads a few small files, once."""
+    versions = [
+        _load_version(name, file)
+        for name in os.listdir(SHIPPED_FOLDER)
+        for file in os.listdir(os.path.join(SHIPPED_FOLDER, name))
+    ]
+    return tuple(sorted(versions, key=lambda new: (new.name, new.number or 0)))
 
 
-def shipped_names() -> frozenset[str]:
-    """The names that are roost's own, in lower case: no catalogue adds to them."""
-    return frozenset(new.name.lower() for new in shipped())
+def load_shipped_names() -> frozenset[str]:
+    """Return the names of shipped environments in lower case. Catalogues can't add versions to them. Blocking."""
+    return frozenset(new.name.lower() for new in load_shipped_versions())
 
 
-def _version(name: str, file: str) -> NewVersion:
-    path = os.path.join(FOLDER, name, file)
+def _load_version(name: str, file: str) -> NewVersion:
+    path = os.path.join(SHIPPED_FOLDER, name, file)
     with open(path, "rb") as stream:
         parsed = read_definition(DefinitionSource(path=path, data=stream.read(), format="roost"), NoFiles())
     number = int(file.removesuffix(".toml"))
-    return curated_version(name, number, parsed.definition, parsed.settings, Defaults(), ORIGIN)
+    return make_curated_version(name, number, parsed.definition, parsed.settings, Defaults(), SHIPPED_ORIGIN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from roost.daemon.curated.curated import Synced, one_catalogue
+from roost.daemon.curated.versions import SyncResult, choose_catalogue
 from roost.daemon.oci.registries import normalize_location
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
@@ -77,7 +77,7 @@ async def sync(call: Call[SyncRequest]) -> SyncResponse:
     return _view(synced)
 
 
-def _view(synced: Synced) -> SyncResponse:
+def _view(synced: SyncResult) -> SyncResponse:
     return SyncResponse(
         catalogues=[CatalogueView(registry=place, versions=count) for place, count in synced.versions.items()],
         added=[
@@ -92,7 +92,7 @@ async def publish(call: Call[PublishRequest]) -> PublishResponse:
     work, body = call.app[SERVICES], call.body
     version = await work.store.index.environments.get(parse_reference(body.environment))
     named = body.registry
-    location = normalize_location(named) if named is not None else one_catalogue(await _catalogues(work))
+    location = normalize_location(named) if named is not None else choose_catalogue(await _catalogues(work))
     published = await work.curated.publish(version, location, body.name)
     return PublishResponse(
         name=published.entry.name,

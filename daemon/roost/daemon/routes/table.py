@@ -72,7 +72,7 @@ async def _begin_work(app: web.Application) -> None:
     work = create_services(app[STORE], config, unseen, app[EVENTS], lifecycle, socket, tools)
     app[SERVICES] = work
     lifecycle.on_stop(work.stop)
-    await work.curated.ship()
+    await work.curated.register_shipped()
     await work.runs.reattach()
 
 

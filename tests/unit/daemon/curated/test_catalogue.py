@@ -12,13 +12,13 @@ from roost.daemon.curated.catalogue import (
     Catalogue,
     CatalogueInvalidError,
     CatalogueNewerError,
-    decode,
-    encode,
-    entry_of,
-    versions_of,
-    with_entry,
+    add_entry,
+    decode_catalogue,
+    encode_catalogue,
+    make_entry,
 )
-from roost.daemon.curated.portability import fault_of, portable
+from roost.daemon.curated.portability import find_portability_fault, make_portable
+from roost.daemon.curated.validation import read_versions
 from roost.model.canonical.form import canonicalise_definition
 from roost.model.definition import Base, Conda, Defaults, Definition, Pip, PipItem, Python, Settings
 from roost.model.errors import Location
@@ -28,7 +28,7 @@ HERE = "registry.example.org/team"
 
 
 def read(data: bytes) -> list[str]:
-    return [f"{new.name}:{new.number}" for new in versions_of(decode(data, HERE), HERE)]
+    return [f"{new.name}:{new.number}" for new in read_versions(decode_catalogue(data, HERE), HERE)]
 
 
 def test_what_is_sound_is_read() -> None:
@@ -56,20 +56,20 @@ def test_a_later_format_is_told_from_a_malformed_one() -> None:
 
 def test_the_same_versions_give_the_same_bytes() -> None:
     entries = [entry(name, number) for name in ("Roost-A", "Roost-B") for number in (1, 2, 10)]
-    first = encode(Catalogue(entries=tuple(entries)))
+    first = encode_catalogue(Catalogue(entries=tuple(entries)))
     random.Random(7).shuffle(entries)
-    assert encode(Catalogue(entries=tuple(entries))) == first
-    assert encode(decode(first.blobs[1][1], HERE)) == first
+    assert encode_catalogue(Catalogue(entries=tuple(entries))) == first
+    assert encode_catalogue(decode_catalogue(first.blobs[1][1], HERE)) == first
 
 
 def test_versions_count_up_and_the_same_again_is_none() -> None:
-    catalogue, first = with_entry(Catalogue(), lambda number: entry(version=number))
-    assert with_entry(catalogue, lambda number: entry(version=number)) == (catalogue, first)
-    catalogue, second = with_entry(catalogue, lambda number: entry(version=number, spec="toml"))
-    catalogue, third = with_entry(catalogue, lambda number: entry(version=number))
+    catalogue, first = add_entry(Catalogue(), lambda number: entry(version=number))
+    assert add_entry(catalogue, lambda number: entry(version=number)) == (catalogue, first)
+    catalogue, second = add_entry(catalogue, lambda number: entry(version=number, spec="toml"))
+    catalogue, third = add_entry(catalogue, lambda number: entry(version=number))
     assert [first.version, second.version, third.version] == [1, 2, 3]
-    assert all(catalogue.holds(each) for each in (first, second, third))
-    assert not catalogue.holds(entry(version=2))
+    assert all(catalogue.contains(each) for each in (first, second, third))
+    assert not catalogue.contains(entry(version=2))
 
 
 WHOLE = Definition(
@@ -104,12 +104,12 @@ WHOLE = Definition(
 
 def test_files_that_a_definition_was_written_in_travel_with_it() -> None:
     defaults = Defaults(channels=("mine",), base_image="debian:13", index="https://i.example/simple")
-    travelling = portable(WHOLE)
+    travelling = make_portable(WHOLE)
     assert canonicalise_definition(travelling, defaults) == canonicalise_definition(WHOLE, defaults)
     assert b"/home/me" not in msgspec.json.encode(travelling)
-    assert fault_of(travelling, Settings()) is None
-    made = entry_of("Roost-Whole", 1, EnvironmentBody(definition=travelling, defaults=defaults))
-    (new,) = versions_of(decode(encode(Catalogue(entries=(made,))).blobs[1][1], HERE), HERE)
+    assert find_portability_fault(travelling, Settings()) is None
+    made = make_entry("Roost-Whole", 1, EnvironmentBody(definition=travelling, defaults=defaults))
+    (new,) = read_versions(decode_catalogue(encode_catalogue(Catalogue(entries=(made,))).blobs[1][1], HERE), HERE)
     assert new.canonical == canonicalise_definition(WHOLE, defaults)
     assert (new.body.defaults, new.kind, new.origin, new.number) == (defaults, "curated", HERE, 1)
 
@@ -126,10 +126,10 @@ def test_files_that_a_definition_was_written_in_travel_with_it() -> None:
     ],
 )
 def test_what_is_of_one_machine_does_not(item: PipItem) -> None:
-    assert fault_of(portable(Definition(pip=Pip(requirements=(item,)))), Settings()) is not None
+    assert find_portability_fault(make_portable(Definition(pip=Pip(requirements=(item,)))), Settings()) is not None
 
 
 def test_an_interpreter_may_be_that_of_an_image() -> None:
     python = Python(user_managed=True, interpreter="/opt/python/bin/python")
-    assert fault_of(Definition(python=python), Settings()) is not None
-    assert fault_of(Definition(base=Base(image="python:3.12"), python=python), Settings()) is None
+    assert find_portability_fault(Definition(python=python), Settings()) is not None
+    assert find_portability_fault(Definition(base=Base(image="python:3.12"), python=python), Settings()) is None

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from roost.daemon.curated.catalogue import Catalogue, check_curated_name, entry_of, versions_of
-from roost.daemon.curated.shipped import FOLDER, shipped, shipped_names
+from roost.daemon.curated.catalogue import Catalogue, check_curated_name, make_entry
+from roost.daemon.curated.shipped import SHIPPED_FOLDER, load_shipped_names, load_shipped_versions
+from roost.daemon.curated.validation import read_versions
 from roost.model.canonical.form import digest_settings
 from roost.model.definition import Settings
 
@@ -24,23 +25,25 @@ RELEASED = {
 
 
 def test_what_was_released_is_as_it_was() -> None:
-    assert {(new.name, new.number): new.definition_digest for new in shipped()} == RELEASED
-    assert {new.settings_digest for new in shipped()} == {digest_settings(Settings())}
+    assert {(new.name, new.number): new.definition_digest for new in load_shipped_versions()} == RELEASED
+    assert {new.settings_digest for new in load_shipped_versions()} == {digest_settings(Settings())}
 
 
 def test_numbers_count_from_one_under_reserved_names() -> None:
-    for name, versions in groupby(shipped(), key=lambda new: new.name):
-        assert [new.number for new in versions] == list(range(1, sum(new.name == name for new in shipped()) + 1))
+    for name, versions in groupby(load_shipped_versions(), key=lambda new: new.name):
+        assert [new.number for new in versions] == list(
+            range(1, sum(new.name == name for new in load_shipped_versions()) + 1)
+        )
         assert check_curated_name(name) == name
-        assert name.lower() in shipped_names()
-    assert {new.kind for new in shipped()} == {"curated"}
+        assert name.lower() in load_shipped_names()
+    assert {new.kind for new in load_shipped_versions()} == {"curated"}
 
 
 def test_they_are_such_as_a_catalogue_may_hold() -> None:
-    entries = tuple(entry_of(new.name, new.number or 0, new.body) for new in shipped())
-    read = versions_of(Catalogue(entries=entries), "here")
+    entries = tuple(make_entry(new.name, new.number or 0, new.body) for new in load_shipped_versions())
+    read = read_versions(Catalogue(entries=entries), "here")
     assert [(each.name, each.number, each.canonical) for each in read] == [
-        (each.name, each.number, each.canonical) for each in shipped()
+        (each.name, each.number, each.canonical) for each in load_shipped_versions()
     ]
 
 
@@ -53,5 +56,9 @@ def test_they_are_in_the_wheel(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         held = {name for name in wheel.namelist() if "/curated/environments/" in name}
-    files = {f"{name}/{file}" for name in os.listdir(FOLDER) for file in os.listdir(os.path.join(FOLDER, name))}
+    files = {
+        f"{name}/{file}"
+        for name in os.listdir(SHIPPED_FOLDER)
+        for file in os.listdir(os.path.join(SHIPPED_FOLDER, name))
+    }
     assert held == {f"roost/daemon/curated/environments/{file}" for file in files}

@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from roost.daemon.curated import shipped
-from roost.daemon.curated.curated import Curated
+from roost.daemon.curated.versions import CuratedVersions
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.events import Events
 from roost.daemon.launch.folder import LaunchFolder
@@ -29,17 +29,19 @@ async def store(short_folder: Path) -> AsyncIterator[Store]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """What a later roost brings: a copy that a test may add to."""
     later = tmp_path / "shipped"
-    shutil.copytree(shipped.FOLDER, later)
-    monkeypatch.setattr(shipped, "FOLDER", str(later))
-    shipped.shipped.cache_clear()
+    shutil.copytree(shipped.SHIPPED_FOLDER, later)
+    monkeypatch.setattr(shipped, "SHIPPED_FOLDER", str(later))
+    shipped.load_shipped_versions.cache_clear()
     yield later
-    shipped.shipped.cache_clear()
+    shipped.load_shipped_versions.cache_clear()
 
 
 async def ship(store: Store) -> None:
     """As at a start. Engines, events and plan files have no part in it."""
-    shipped.shipped.cache_clear()
-    await Curated(store, cast("Engines", None), cast("Events", None), cast("LaunchFolder", None)).ship()
+    shipped.load_shipped_versions.cache_clear()
+    await CuratedVersions(
+        store, cast("Engines", None), cast("Events", None), cast("LaunchFolder", None)
+    ).register_shipped()
 
 
 async def versions(store: Store, name: str) -> dict[int, str]:
