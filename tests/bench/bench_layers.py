@@ -108,7 +108,9 @@ async def first_imports(folder: Path, there: Place, lock: Lock, content: LayerCo
         extract(content.layers, image)
         in_chroot(image, f"{PREFIX_IN_IMAGE}/bin/python", "-c", "pass")
         await there.conda.link(lock.conda, str(local))
-        await compile_prefix(str(local), str(local / "bin/python"), lock, there.store.layout.bytecode)
+        await compile_prefix(
+            str(local), str(local / "bin/python"), lock, os.path.join(there.store.layout.packages, "bytecode")
+        )
         as_new(local)
         for path in (image, local):
             subprocess.run(["sh", "-c", 'find "$0" -type f -exec cat {} + > /dev/null', str(path)], check=True)

@@ -40,7 +40,7 @@ async def download_credentials(
     Sources: the definition's own URLs, the values of variables in its channels, and where the user stores credentials
     for the hosts that the packages are on.
     """
-    found = await engines.credentials(find_lock_urls(lock), environ)
+    found = await engines.find_credentials(find_lock_urls(lock), environ)
     found |= find_url_credentials(resolved.definition, environ)
     credentials = {**found, **substitute_credentials(resolved.parsed.credentials, environ)}
     conda = resolved.definition.conda

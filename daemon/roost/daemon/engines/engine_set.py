@@ -1,4 +1,4 @@
-"""The engines, made when first used: importing rattler costs an idle daemon 30 MB that it may never need."""
+"""The engines of one root, created on first use: importing rattler costs 30 MB, which an idle daemon may never need."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 
 class Engines:
-    """One engine of each kind for a root, made when first used and brought up to date with the configuration whenever
-    one is asked for. The engines themselves stay: each owns its cache folder alone."""
+    """One engine of each kind for a root, created on first use.
+
+    Whenever an engine is requested, it gets the configuration in force. Engines are never replaced: each is the only
+    owner of its cache folder.
+    """
 
     def __init__(self, layout: Layout, source: ConfigSource) -> None:
         self._layout = layout
@@ -35,50 +38,62 @@ class Engines:
         self._pip: PipEngine | None = None
         self._docker: DockerEngine | None = None
         self._registry: RegistryClient | None = None
-        self._making = asyncio.Lock()
+        self._creating = asyncio.Lock()
 
     async def conda(self) -> CondaEngine:
-        async with self._making:
+        """Return the engine for conda packages."""
+        async with self._creating:
             if self._conda is None:
-                self._conda = await asyncio.to_thread(self._make_conda)
+                self._conda = await asyncio.to_thread(self._create_conda)
             if (config := self._changed_config("conda")) is not None:
                 self._conda.configure(_conda_config(config))
         return self._conda
 
     async def pip(self) -> PipEngine:
-        async with self._making:
+        """Return the engine for pip packages."""
+        async with self._creating:
             if self._pip is None:
-                self._pip = await asyncio.to_thread(self._make_pip)
+                self._pip = await asyncio.to_thread(self._create_pip)
             if (config := self._changed_config("pip")) is not None:
                 self._pip.configure(_pip_config(config))
         return self._pip
 
     async def registry(self) -> RegistryClient:
-        """The client of all registries."""
-        async with self._making:
+        """Return the client of all registries."""
+        async with self._creating:
             if self._registry is None:
-                self._registry = await asyncio.to_thread(self._make_registry)
+                self._registry = await asyncio.to_thread(self._create_registry)
             if (config := self._changed_config("registry")) is not None:
                 self._registry.configure(_registry_config(config))
         return self._registry
 
-    async def close(self) -> None:
-        """Let go of connections."""
-        if self._registry is not None:
-            await self._registry.close()
-
-    def _make_registry(self) -> RegistryClient:
-        from roost.daemon.engines.registry.engine import RegistryClient
-
-        return RegistryClient(_registry_config(self.config))
-
     async def docker(self) -> DockerEngine:
-        async with self._making:
+        """Return the client of the Docker engine."""
+        async with self._creating:
             if self._docker is None:
-                self._docker = await asyncio.to_thread(self._make_docker)
+                self._docker = await asyncio.to_thread(self._create_docker)
             if (config := self._changed_config("docker")) is not None:
                 self._docker.configure(_docker_config(config))
         return self._docker
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._registry is not None:
+            await self._registry.close()
+
+    async def find_credentials(self, urls: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+        """Run :func:`roost.daemon.credentials.host.find_credentials` with the configuration in force."""
+        return await find_credentials(urls, self.config, environ)
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._source.config
+
+    @property
+    def bytecode_folder(self) -> str:
+        """Path of the folder with compiled byte-code, by package."""
+        return os.path.join(self._layout.packages, "bytecode")
 
     def _changed_config(self, engine: str) -> Config | None:
         """Return the configuration in force if ``engine`` does not have it yet, and note that it has it now."""
@@ -88,37 +103,28 @@ class Engines:
         self._applied[engine] = config
         return config
 
-    def _make_docker(self) -> DockerEngine:
+    def _create_docker(self) -> DockerEngine:
         from roost.daemon.engines.docker.engine import DockerEngine
 
         labels = {ROOT_LABEL: root_name(self._layout.root)}
         return DockerEngine(_docker_config(self.config), self._layout.stage, labels)
 
-    def _make_conda(self) -> CondaEngine:
+    def _create_conda(self) -> CondaEngine:
         from roost.daemon.engines.conda.engine import CondaEngine
 
         cache = os.path.join(self._layout.packages, "conda")
-        return CondaEngine(cache, self.bytecode, _conda_config(self.config))
+        return CondaEngine(cache, self.bytecode_folder, _conda_config(self.config))
 
-    def _make_pip(self) -> PipEngine:
+    def _create_pip(self) -> PipEngine:
         from roost.daemon.engines.uv.engine import PipEngine
 
         wheels = self._layout.wheels
         return PipEngine(os.path.join(wheels, "uv"), wheels, _pip_config(self.config))
 
-    async def credentials(self, urls: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
-        """See ``host_credentials.find_credentials``."""
-        return await find_credentials(urls, self.config, environ)
+    def _create_registry(self) -> RegistryClient:
+        from roost.daemon.engines.registry.engine import RegistryClient
 
-    @property
-    def config(self) -> Config:
-        """The configuration in force."""
-        return self._source.config
-
-    @property
-    def bytecode(self) -> str:
-        """Where compiled byte-code is kept, by package."""
-        return os.path.join(self._layout.packages, "bytecode")
+        return RegistryClient(_registry_config(self.config))
 
 
 def _conda_config(config: Config) -> CondaConfig:

@@ -81,7 +81,7 @@ async def with_credentials(engines: Engines, job: SolveJob) -> SolveJob:
     Raises VariableMissingError, KeyringError, AuthFileError.
     """
     urls = find_solve_urls(job.definition, engines.config)
-    found = await engines.credentials(urls, job.environ)
+    found = await engines.find_credentials(urls, job.environ)
     written = msgspec.json.encode([job.definition.conda, job.definition.pip, job.credentials]).decode()
     others = {name for name in find_config_variables(engines.config) if name not in written}
     environ = {name: value for name, value in job.environ.items() if name not in others}

@@ -1,4 +1,4 @@
-"""The second half of a build: from a lock to a ready prefix, once for each lock digest, whoever asks."""
+"""From a lock to a ready prefix, once for each lock digest, whoever requests it and however many do."""
 
 from __future__ import annotations
 
@@ -25,26 +25,30 @@ from roost.wire.builds import Message
 
 
 class PrefixRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A prefix that somebody wants. ``generation`` is recorded in the transaction that makes the prefix ready."""
+    """A lock whose prefix is needed."""
 
     lock: Lock
     build_id: str
     generation: NewGeneration | None
+    """Recorded in the transaction that makes the prefix ready; ``None`` if the lock is not new."""
     credentials: Mapping[str, str] = {}
+    """By origin, for channels and indexes."""
     environ: Mapping[str, str] = {}
     """Values for variables that the lock's URLs name."""
 
 
 class PrefixResult(msgspec.Struct, frozen=True, kw_only=True):
-    """``reused``: it was there before anyone asked. ``recorded``: whose generation was recorded with it."""
+    """A ready prefix."""
 
     artifact: Artifact
     reused: bool = False
+    """Whether it existed before the request."""
     recorded: NewGeneration | None = None
+    """The generation that was recorded with it: that of the request that started the build."""
 
 
 class PrefixBuilds:
-    """Makes prefixes ready."""
+    """Builds prefixes, at most ``concurrency`` at a time."""
 
     def __init__(
         self, store: Store, engines: Engines, events: Events, launches: LaunchFolder, concurrency: int
@@ -53,85 +57,88 @@ class PrefixBuilds:
         self._engines = engines
         self._events = events
         self._launches = launches
-        self._flights: SharedTasks[PrefixResult] = SharedTasks()
-        self._turns = asyncio.Semaphore(concurrency)
+        self._tasks: SharedTasks[PrefixResult] = SharedTasks()
+        self._slots = asyncio.Semaphore(concurrency)
 
-    async def ensure(self, wanted: PrefixRequest, tell: Callable[[Message], None]) -> PrefixResult:
-        """The prefix of ``wanted.lock``: the ready one if it is sound, else a new one."""
+    async def ensure(self, request: PrefixRequest, notify: Callable[[Message], None]) -> PrefixResult:
+        """Return the prefix of ``request.lock``: the ready one if it has not drifted, otherwise a new one.
 
-        async def start(flight: SharedTask[PrefixResult]) -> PrefixResult:
-            return await self._find_or_publish(flight, wanted)
+        ``notify`` gets the messages of the build. Raises the errors of the engines and of publishing.
+        """
 
-        async with self._flights.join(digest_lock(wanted.lock), start) as (flight, listener, _):
-            relaying = asyncio.create_task(relay(listener, tell))
+        async def start(task: SharedTask[PrefixResult]) -> PrefixResult:
+            existing = await self._store.index.artifacts.find_ready("prefix", digest_lock(request.lock))
+            if existing is not None:
+                if await asyncio.to_thread(find_drift, existing) is None:
+                    return PrefixResult(artifact=existing, reused=True)
+                await self.retire(existing, request.lock)
+            return await self._publish(task, request)
+
+        async with self._tasks.join(digest_lock(request.lock), start) as (task, listener, _):
+            relaying = asyncio.create_task(relay(listener, notify))
             try:
-                return await flight.outcome()
+                return await task.outcome()
             finally:
                 listener.close()
                 await asyncio.shield(relaying)
 
     async def stop(self) -> None:
-        await self._flights.cancel_all()
+        """Cancel all builds."""
+        await self._tasks.cancel_all()
 
-    async def _find_or_publish(self, flight: SharedTask[PrefixResult], wanted: PrefixRequest) -> PrefixResult:
-        there = await self._store.index.artifacts.find_ready("prefix", digest_lock(wanted.lock))
-        if there is not None:
-            if await asyncio.to_thread(find_drift, there) is None:
-                return PrefixResult(artifact=there, reused=True)
-            await self.retire(there, wanted.lock)
-        return await self._publish(flight, wanted)
+    async def retire(self, altered: Artifact, lock: Lock) -> None:
+        """Take an altered prefix out of use, and repair the caches that it was linked from.
 
-    async def retire(self, broken: Artifact, lock: Lock) -> None:
-        """What a drifted prefix was linked from is verified before it is linked again: an edit in place in one prefix
-        is an edit in the cache and in every sibling."""
+        An edit in place in one prefix changes the cache and every other prefix, so the caches must be verified before
+        anything is linked from them again.
+        """
         async with invalidate_launch_plans(self._launches):
-            await self._store.artifacts.retire_prefix(broken.id)
+            await self._store.artifacts.retire_prefix(altered.id)
         if lock.conda:
             await (await self._engines.conda()).repair_cache(lock.conda)
         if lock.wheels:
             await (await self._engines.pip()).repair_cache(lock.wheels)
-        await self._events.append("prefix-retired", artifact=broken.id, path=broken.path)
+        await self._events.append("prefix-retired", artifact=altered.id, path=altered.path)
 
-    async def _publish(self, flight: SharedTask[PrefixResult], wanted: PrefixRequest) -> PrefixResult:
-        progress = BuildProgress(flight.publish, wanted.environ)
-        changed: set[str] = set()
+    async def _publish(self, task: SharedTask[PrefixResult], request: PrefixRequest) -> PrefixResult:
+        progress = BuildProgress(task.publish, request.environ)
+        modified: set[str] = set()
 
         async def fill(prefix: str) -> FillResult:
-            lock = substitute(wanted.lock, wanted.environ)
-            places = map_masked_urls(wanted.lock, lock)
+            lock = substitute(request.lock, request.environ)
+            credentials = {**request.credentials, **map_masked_urls(request.lock, lock)}
             try:
-                filled, names = await fill_prefix(self._engines, lock, prefix, progress, wanted.credentials, places)
+                result, names = await fill_prefix(self._engines, lock, prefix, progress, credentials)
             except CodedError as error:
-                if wanted.generation is not None:  # solved for just now: the index was wrong, and not the lock old
+                if request.generation is not None:  # solved just now: the index is wrong, the lock is not too old
                     raise
-                raise explain_missing_package(error, wanted.lock) from error
-            changed.update(names)
+                raise explain_missing_package(error, request.lock) from error
+            modified.update(names)
             progress.start("publish")
-            return filled
+            return result
 
-        async with progress.acquire_slot(self._turns):
+        async with progress.acquire_slot(self._slots):
             artifact = await self._store.artifacts.publish_prefix(
-                lock=wanted.lock, generation=wanted.generation, build_id=wanted.build_id, fill=fill
+                lock=request.lock, generation=request.generation, build_id=request.build_id, fill=fill
             )
         progress.finish("publish")
         await progress.record(self._store.index)
-        if changed:
-            await self._retire_siblings(artifact, changed)
-        return PrefixResult(artifact=artifact, recorded=wanted.generation)
+        if modified:
+            await self._retire_siblings(artifact, modified)
+        return PrefixResult(artifact=artifact, recorded=request.generation)
 
-    async def _retire_siblings(self, made: Artifact, changed: set[str]) -> None:
-        """Somebody edited a file in place, and the cache had it: so have the prefixes that were linked before."""
-        from roost.daemon.prefixes.check import altered
+    async def _retire_siblings(self, built: Artifact, modified: set[str]) -> None:
+        """Retire the other altered prefixes with packages in ``modified``, whose files in the cache had been edited."""
+        from roost.daemon.prefixes.check import find_altered_files
 
         for other in await self._store.index.artifacts.list_all():
-            if other.kind != "prefix" or other.state != "ready" or other.id == made.id:
+            if other.kind != "prefix" or other.state != "ready" or other.id == built.id:
                 continue
             lock = await self._store.index.locks.find(other.key)
-            if lock is None or not _names(lock) & changed:
+            if lock is None:
                 continue
-            if await asyncio.to_thread(altered, other.path, lock):
+            names = {package.name for package in lock.conda} | {wheel.name for wheel in lock.wheels}
+            if names.isdisjoint(modified):
+                continue
+            if await asyncio.to_thread(find_altered_files, other.path, lock):
                 await self.retire(other, lock)
-
-
-def _names(lock: Lock) -> set[str]:
-    return {package.name for package in lock.conda} | {wheel.name for wheel in lock.wheels}

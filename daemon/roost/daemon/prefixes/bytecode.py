@@ -1,11 +1,11 @@
-"""Byte-code, compiled once for each package and Python, kept, and hard-linked into prefixes.
+"""Byte-code, compiled once for each package and Python, stored, and hard-linked into prefixes.
 
-Packages that are for any Python (``noarch: python``, wheels) ship none, and without it the first import pays, in
-every prefix anew. A kept ``.pyc`` is the ordinary kind, valid by the time and size of its source (PEP 552 calls it
-timestamp-based): a prefix's sources are hard links to the cache and so have one time in all prefixes, an import reads
-no source, as it must with a checked digest, and an edit in place is noticed, as it is not with an unchecked one. Where
-a source has another time than the one compiled (patched in linking, copied, extracted anew), it is compiled again.
-The path inside is of no matter: importing puts the real one in its place.
+Packages for any Python (``noarch: python``, wheels) ship none, and without it the first import compiles, again in every
+prefix. A stored ``.pyc`` is of the ordinary, timestamp-based kind (PEP 552), valid by the time and size of its source:
+a prefix's sources are hard links into the cache and so have the same time in all prefixes; an import need not read the
+source, as it must with a checked hash; and an edit in place is noticed, as it is not with an unchecked hash. A source
+with another time than the compiled one (changed by linking, copied, extracted again) is compiled again. The path in the
+byte-code does not matter: importing replaces it by the real one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from roost.store.cancellation import finish_thread_despite_cancel
 
 # Runs in the prefix's own Python, isolated: reads "source NUL target NUL" pairs, and skips what does not compile
 # (templates, code for other versions) as pip and conda do.
-_COMPILE = """
+_COMPILE_SCRIPT = """
 import importlib._bootstrap_external as external, os, sys
 with open(sys.argv[1], "rb") as stream:
     names = os.fsdecode(stream.read()).split("\\0")[:-1]
@@ -48,11 +48,12 @@ for source, target in zip(names[::2], names[1::2]):
     except Exception:
         continue
 """
-_TAG = "import importlib.util as u, sys; print(sys.implementation.cache_tag + '-' + u.MAGIC_NUMBER.hex())"
-_HEADER = 16  # magic, flags, time, size: four little-endian words (PEP 552)
-_BATCH = 40  # fewer files than this are not worth another process
+_TAG_SCRIPT = "import importlib.util as u, sys; print(sys.implementation.cache_tag + '-' + u.MAGIC_NUMBER.hex())"
+_HEADER_SIZE = 16  # magic, flags, time, size: four little-endian words (PEP 552)
+_FILES_PER_PROCESS = 40  # another process does not pay for fewer files
 
 _tags: dict[tuple[str, int, int], str] = {}
+"""Real path, mtime and inode of an interpreter to its tag."""
 
 
 class PackageSources(msgspec.Struct, frozen=True):
@@ -64,10 +65,13 @@ class PackageSources(msgspec.Struct, frozen=True):
 
 
 async def compile_prefix(prefix: str, python: str, lock: Lock, store: str, progress: Progress | None = None) -> int:
-    """Give every package of ``lock`` in ``prefix`` its byte-code; returns how many files had to be compiled.
+    """Put the byte-code of every package of ``lock`` into ``prefix``; return how many files had to be compiled.
 
-    ``python`` is the prefix's interpreter, ``store`` the folder that keeps byte-code, on the prefix's file system.
-    What does not compile stays as it is; only a full disk fails a build here.
+    ``python`` is the prefix's interpreter, ``store`` the folder of stored byte-code, on the prefix's file system. A
+    source that does not compile gets none, and other failures are only logged.
+
+    Raises:
+        StoreFullError: if the disk is full.
     """
     progress = progress or Silent()
     progress.start("bytecode")
@@ -85,66 +89,75 @@ async def compile_prefix(prefix: str, python: str, lock: Lock, store: str, progr
 
 
 async def _compile_missing(prefix: str, python: str, lock: Lock, store: str, progress: Progress) -> int:
-    site, parts = await asyncio.to_thread(_parts, prefix, lock)
+    site, parts = await asyncio.to_thread(_list_sources, prefix, lock)
     compiled = 0
     if parts:
         tag = await python_tag(python)
-        work = await finish_thread_despite_cancel(_link_all, site, parts, store, tag)
-        if work:
-            progress.log(f"compiling {sum(len(part.sources) for part in work)} files of {len(work)} packages")
-            compiled = await _compile_parts(site, work, python, store, tag)
+        missing = await finish_thread_despite_cancel(_link_stored, site, parts, store, tag)
+        if missing:
+            progress.log(f"compiling {sum(len(part.sources) for part in missing)} files of {len(missing)} packages")
+            compiled = await _compile_parts(site, missing, python, store, tag)
     return compiled
 
 
 async def python_tag(python: str) -> str:
-    """``cpython-311-a70d0d0a``: what byte-code of ``python`` is named and starts with. Empty if it does not run."""
+    """Return the tag in file names and the magic number of ``python``'s byte-code: ``cpython-311-a70d0d0a``.
+
+    It is empty if ``python`` does not run.
+    """
     status = await asyncio.to_thread(os.stat, python)
     key = (await asyncio.to_thread(os.path.realpath, python), status.st_mtime_ns, status.st_ino)
     if key not in _tags:
-        output, code = await run_captured([python, "-I", "-S", "-c", _TAG], "/", sanitize_environment(os.environ))
+        output, code = await run_captured(
+            [python, "-I", "-S", "-c", _TAG_SCRIPT], "/", sanitize_environment(os.environ)
+        )
         if code != 0:
             return ""
         _tags[key] = output.decode().strip()
     return _tags[key]
 
 
-# ---------------------------------------------------------------- what there is to compile
-def _parts(prefix: str, lock: Lock) -> tuple[str, list[PackageSources]]:
+# ---------------------------------------------------------------- the sources of packages
+def _list_sources(prefix: str, lock: Lock) -> tuple[str, list[PackageSources]]:
+    """Return ``site-packages`` and the sources of the packages that ship no byte-code."""
     folders = sorted(glob.glob(os.path.join(glob.escape(prefix), "lib", "python3.*", "site-packages")))
     if not folders:
         return "", []
     site = folders[0]
     noarch = [package for package in lock.conda if package.record.get("noarch") == "python"]
-    parts = [PackageSources(p.sha256, tuple(_sources(site, _conda_files(prefix, p)))) for p in noarch if p.sha256]
+    parts = [
+        PackageSources(p.sha256, tuple(_select_sources(site, _list_conda_files(prefix, p)))) for p in noarch if p.sha256
+    ]
     wheels = [wheel for wheel in lock.wheels if wheel.sha256 and wheel.kind != "editable"]
-    records = _wheel_records(site) if wheels else {}
+    records = _find_wheel_records(site) if wheels else {}
     parts += [
-        PackageSources(wheel.sha256, tuple(_sources(site, _wheel_files(site, wheel, records)))) for wheel in wheels
+        PackageSources(wheel.sha256, tuple(_select_sources(site, _list_wheel_files(site, wheel, records))))
+        for wheel in wheels
     ]
     return site, [part for part in parts if part.sources]
 
 
-class _Meta(msgspec.Struct):
+class _MetaRecord(msgspec.Struct):
     files: list[str] = []
 
 
-def _conda_files(prefix: str, package: CondaPackage) -> Iterator[str]:
+def _list_conda_files(prefix: str, package: CondaPackage) -> Iterator[str]:
     path = os.path.join(prefix, "conda-meta", f"{package.name}-{package.version}-{package.build}.json")
     with contextlib.suppress(OSError, msgspec.MsgspecError), open(path, "rb") as stream:
-        for name in msgspec.json.decode(stream.read(), type=_Meta).files:
+        for name in msgspec.json.decode(stream.read(), type=_MetaRecord).files:
             yield os.path.join(prefix, name)
 
 
-def _wheel_records(site: str) -> dict[str, str]:
-    """Normalised distribution name to its RECORD."""
+def _find_wheel_records(site: str) -> dict[str, str]:
+    """Return the path of each distribution's RECORD, by normalized name."""
     found = {}
     for path in glob.glob(os.path.join(glob.escape(site), "*.dist-info", "RECORD")):
-        name = os.path.basename(os.path.dirname(path)).split("-", 1)[0]  # escaped: no dash within
+        name = os.path.basename(os.path.dirname(path)).split("-", 1)[0]  # names are escaped and contain no dash
         found[name.lower().replace("_", "-").replace(".", "-")] = path
     return found
 
 
-def _wheel_files(site: str, wheel: Wheel, records: dict[str, str]) -> Iterator[str]:
+def _list_wheel_files(site: str, wheel: Wheel, records: dict[str, str]) -> Iterator[str]:
     record = records.get(wheel.name)
     if record is None:
         return
@@ -154,138 +167,143 @@ def _wheel_files(site: str, wheel: Wheel, records: dict[str, str]) -> Iterator[s
                 yield os.path.normpath(os.path.join(site, row[0]))
 
 
-def _sources(site: str, files: Iterable[str]) -> Iterator[str]:
+def _select_sources(site: str, files: Iterable[str]) -> Iterator[str]:
     start = site + os.sep
     return (path[len(start) :] for path in files if path.endswith(".py") and path.startswith(start))
 
 
-# ---------------------------------------------------------------- what is kept already
-def _target(source: str, tag: str) -> str:
+# ---------------------------------------------------------------- linking stored byte-code
+def _pyc_path(source: str, tag: str) -> str:
     folder, name = os.path.split(source)
     return os.path.join(folder, "__pycache__", f"{name[:-3]}.{tag.rsplit('-', 1)[0]}.pyc")
 
 
-def _link_all(site: str, parts: Sequence[PackageSources], store: str, tag: str) -> list[PackageSources]:
-    """Link what is kept; the parts, with the sources, that remain to be compiled."""
+def _link_stored(site: str, parts: Sequence[PackageSources], store: str, tag: str) -> list[PackageSources]:
+    """Link stored byte-code; return the packages and sources that must be compiled."""
     left = [
-        PackageSources(part.key, tuple(_link(site, part, os.path.join(store, f"{part.key}-{tag}"), tag)))
+        PackageSources(part.key, tuple(_link_package(site, part, os.path.join(store, f"{part.key}-{tag}"), tag)))
         for part in parts
     ]
     return [part for part in left if part.sources] if tag else []
 
 
-def _link(site: str, part: PackageSources, kept: str, tag: str) -> Iterator[str]:
-    skipped = _skipped(kept)
-    made: set[str] = set()
+def _link_package(site: str, part: PackageSources, stored: str, tag: str) -> Iterator[str]:
+    """Link the byte-code of one package from the folder ``stored``; yield the sources that must be compiled."""
+    skipped = _load_skipped(stored)
+    created: set[str] = set()
     for source in part.sources:
-        name = _target(source, tag)
+        name = _pyc_path(source, tag)
         target = os.path.join(site, name)
         if os.path.lexists(target):
             continue  # the package ships it
-        stamp = _stamp(os.path.join(site, source))
+        stamp = _source_stamp(os.path.join(site, source))
         if (source, stamp) in skipped:
             continue
-        if _kept_stamp(os.path.join(kept, name)) != stamp:
+        if _read_stamp(os.path.join(stored, name)) != stamp:
             yield source
             continue
         folder = os.path.dirname(target)
-        if folder not in made:
+        if folder not in created:
             os.makedirs(folder, exist_ok=True)
-            made.add(folder)
-        link_or_copy(os.path.join(kept, name), target)
+            created.add(folder)
+        link_or_copy(os.path.join(stored, name), target)
 
 
-def _stamp(path: str) -> bytes:
-    """Time and size of a source, as a ``.pyc`` has them."""
+def _source_stamp(path: str) -> bytes:
+    """Return time and size of a source as a ``.pyc`` has them."""
     status = os.stat(path)
     return (int(status.st_mtime) & 0xFFFFFFFF).to_bytes(4, "little") + (status.st_size & 0xFFFFFFFF).to_bytes(
         4, "little"
     )
 
 
-def _kept_stamp(path: str) -> bytes:
+def _read_stamp(path: str) -> bytes:
+    """Return the time and size in the header of a ``.pyc``; empty if there is no complete one."""
     try:
         with open(path, "rb", buffering=0) as stream:
-            header = stream.read(_HEADER)
+            header = stream.read(_HEADER_SIZE)
     except OSError:
         return b""
-    return header[8:] if len(header) == _HEADER else b""
+    return header[8:] if len(header) == _HEADER_SIZE else b""
 
 
-def _skipped(kept: str) -> set[tuple[str, bytes]]:
-    """Sources that are known not to compile, with the stamp they had then."""
-    with contextlib.suppress(OSError, msgspec.MsgspecError), open(os.path.join(kept, "skipped.json"), "rb") as stream:
+def _load_skipped(stored: str) -> set[tuple[str, bytes]]:
+    """Return the sources that did not compile, with the stamps that they had then."""
+    with contextlib.suppress(OSError, msgspec.MsgspecError), open(os.path.join(stored, "skipped.json"), "rb") as stream:
         return set(msgspec.json.decode(stream.read(), type=list[tuple[str, bytes]]))
     return set()
 
 
 def link_or_copy(source: str, target: str) -> None:
-    """A hard link, or a copy where there can be none (another file system, too many links already)."""
+    """Create a hard link, or a copy if there can be none (another file system, too many links).
+
+    An existing ``target`` is left as it is.
+    """
     try:
         os.link(source, target)
     except FileExistsError:
         return
     except OSError:
-        shutil.copy2(source, target + ".new")  # never half a file under its name
+        shutil.copy2(source, target + ".new")  # a part of a file must never have its name
         os.replace(target + ".new", target)
 
 
 # ---------------------------------------------------------------- compiling
 async def _compile_parts(site: str, parts: Sequence[PackageSources], python: str, store: str, tag: str) -> int:
-    """Compile into a folder beside the kept ones, keep what came out, and link it."""
+    """Compile into a folder beside the stored ones, store the results, and link them."""
     await asyncio.to_thread(os.makedirs, store, exist_ok=True)
     stage = await asyncio.to_thread(tempfile.mkdtemp, prefix="stage-", dir=store)
     try:
         jobs = [
-            (os.path.join(site, source), os.path.join(stage, part.key, _target(source, tag)))
+            (os.path.join(site, source), os.path.join(stage, part.key, _pyc_path(source, tag)))
             for part in parts
             for source in part.sources
         ]
-        count = max(1, min(os.cpu_count() or 1, len(jobs) // _BATCH))
-        await asyncio.gather(*(_compile(python, jobs[n::count], stage, n) for n in range(count)))
-        return await finish_thread_despite_cancel(_keep, site, parts, stage, store, tag)
+        count = max(1, min(os.cpu_count() or 1, len(jobs) // _FILES_PER_PROCESS))
+        await asyncio.gather(*(_run_compiler(python, jobs[n::count], stage, n) for n in range(count)))
+        return await finish_thread_despite_cancel(_store_compiled, site, parts, stage, store, tag)
     finally:
         await asyncio.to_thread(shutil.rmtree, stage, ignore_errors=True)
 
 
-async def _compile(python: str, jobs: Sequence[tuple[str, str]], stage: str, number: int) -> None:
+async def _run_compiler(python: str, jobs: Sequence[tuple[str, str]], stage: str, number: int) -> None:
     names = os.path.join(stage, f"jobs-{number}")
     content = os.fsencode("".join(f"{source}\0{target}\0" for source, target in jobs))
-    await asyncio.to_thread(_write, names, content)
-    # -S: no site, so no .pth of a package runs; warnings about other people's code are nobody's business here
+    await asyncio.to_thread(_write_file, names, content)
+    # -S: without site, no .pth file of a package runs. Warnings about the code of packages are not shown.
     await run_captured(
-        [python, "-I", "-S", "-W", "ignore", "-c", _COMPILE, names], "/", sanitize_environment(os.environ)
+        [python, "-I", "-S", "-W", "ignore", "-c", _COMPILE_SCRIPT, names], "/", sanitize_environment(os.environ)
     )
 
 
-def _write(path: str, content: bytes) -> None:
+def _write_file(path: str, content: bytes) -> None:
     with open(path, "wb") as stream:
         stream.write(content)
 
 
-def _keep(site: str, parts: Sequence[PackageSources], stage: str, store: str, tag: str) -> int:
+def _store_compiled(site: str, parts: Sequence[PackageSources], stage: str, store: str, tag: str) -> int:
     compiled = 0
     for part in parts:
-        kept = os.path.join(store, f"{part.key}-{tag}")
+        stored = os.path.join(store, f"{part.key}-{tag}")
         failed: list[tuple[str, bytes]] = []
         for source in part.sources:
-            name = _target(source, tag)
-            made = os.path.join(stage, part.key, name)
-            if not os.path.exists(made):
-                failed.append((source, _stamp(os.path.join(site, source))))
+            name = _pyc_path(source, tag)
+            compiled_file = os.path.join(stage, part.key, name)
+            if not os.path.exists(compiled_file):
+                failed.append((source, _source_stamp(os.path.join(site, source))))
                 continue
-            for folder in (kept, site):
+            for folder in (stored, site):
                 os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
-            os.replace(made, os.path.join(kept, name))
-            link_or_copy(os.path.join(kept, name), os.path.join(site, name))
+            os.replace(compiled_file, os.path.join(stored, name))
+            link_or_copy(os.path.join(stored, name), os.path.join(site, name))
             compiled += 1
         if failed:
-            _note_skipped(kept, failed)
+            _save_skipped(stored, failed)
     return compiled
 
 
-def _note_skipped(kept: str, failed: Sequence[tuple[str, bytes]]) -> None:
-    os.makedirs(kept, exist_ok=True)
-    path = os.path.join(kept, "skipped.json")
-    _write(path + ".new", msgspec.json.encode(sorted(_skipped(kept) | set(failed))))
+def _save_skipped(stored: str, failed: Sequence[tuple[str, bytes]]) -> None:
+    os.makedirs(stored, exist_ok=True)
+    path = os.path.join(stored, "skipped.json")
+    _write_file(path + ".new", msgspec.json.encode(sorted(_load_skipped(stored) | set(failed))))
     os.replace(path + ".new", path)

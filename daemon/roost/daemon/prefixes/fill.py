@@ -1,4 +1,4 @@
-"""Filling a prefix from a lock, in its final place. The store publishes it; nothing here marks it ready."""
+"""Fill a prefix from a lock, at its final path. The store publishes it; nothing here marks it as ready."""
 
 from __future__ import annotations
 
@@ -16,48 +16,39 @@ from roost.store.artifacts.publish import FillResult
 
 
 async def fill_prefix(
-    engines: Engines,
-    lock: Lock,
-    prefix: str,
-    progress: Progress,
-    credentials: Mapping[str, str],
-    places: Mapping[str, str] | None = None,
+    engines: Engines, lock: Lock, prefix: str, progress: Progress, credentials: Mapping[str, str]
 ) -> tuple[FillResult, list[str]]:
-    """Link, install and compile everything in ``lock`` under ``prefix``; what activation does is worked out last.
+    """Link, install and compile everything in ``lock`` below ``prefix``, then compute its activation.
 
-    ``places`` are what ``map_masked_urls`` says of the lock. Also returns the names of packages that had been changed
-    in the caches, and so in every prefix that shares them.
+    ``credentials`` are by origin; they include the URLs with the values of variables by those with the names. Returns
+    also the names of packages whose files in the caches had been modified, and so in every prefix that shares them.
+    Raises the errors of the engines.
     """
-    changed: list[str] = []
-    secrets = {**credentials, **(places or {})}
+    modified: list[str] = []
     if isinstance(lock.provider, HostPython):
         await (await engines.pip()).create_venv(prefix, lock.provider)
     else:
         conda = await engines.conda()
         await conda.check_machine(lock.system)
-        changed += await conda.link(lock.conda, prefix, progress=progress, credentials=secrets)
+        modified += await conda.link(lock.conda, prefix, progress=progress, credentials=credentials)
     python = os.path.join(prefix, "bin", "python")
     if lock.wheels:
-        changed += await (await engines.pip()).install(
-            lock.wheels, prefix=prefix, python_path=python, progress=progress, credentials=secrets
+        modified += await (await engines.pip()).install(
+            lock.wheels, prefix=prefix, python_path=python, progress=progress, credentials=credentials
         )
-    await _compile(engines, lock, prefix, python, progress)
+    if await asyncio.to_thread(os.path.exists, python):
+        from roost.daemon.prefixes.bytecode import compile_prefix
+
+        await compile_prefix(prefix, python, lock, engines.bytecode_folder, progress)
     from roost.daemon.engines.conda.activation import compute_activation
 
     changes = await compute_activation(prefix)
-    return FillResult(activation=changes, stamps=await asyncio.to_thread(guards_of, prefix, lock)), changed
+    stamps = await asyncio.to_thread(_stamp_prefix, prefix, lock)
+    return FillResult(activation=changes, stamps=stamps), modified
 
 
-async def _compile(engines: Engines, lock: Lock, prefix: str, python: str, progress: Progress) -> None:
-    if not await asyncio.to_thread(os.path.exists, python):
-        return
-    from roost.daemon.prefixes.bytecode import compile_prefix
-
-    await compile_prefix(prefix, python, lock, engines.bytecode, progress)
-
-
-def guards_of(prefix: str, lock: Lock) -> tuple[FileStamp, ...]:
-    """What a hit looks at: the interpreter, and what installing or removing a package by hand would touch."""
+def _stamp_prefix(prefix: str, lock: Lock) -> tuple[FileStamp, ...]:
+    """Stamp what every reuse checks: the interpreter, and what installing or removing a package by hand touches."""
     paths = [
         os.path.join(prefix, "bin", "python"),
         *glob.glob(os.path.join(prefix, "lib", "python3*", "site-packages")),

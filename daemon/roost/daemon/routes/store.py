@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from roost.daemon.prefixes.verify import Verification, verify
+from roost.daemon.prefixes.verify import Verification, verify_ready_prefixes
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
 from roost.model.errors import LookupFailedError, ServiceUnreachableError
@@ -74,7 +74,7 @@ async def _with_containers(work: Services, row: UsageRow) -> UsageRow:
 
 async def verify_prefixes(call: Call[VerifyRequest]) -> Verification:
     work = call.app[SERVICES]
-    return await verify(work.store, work.engines, work.prefixes, repair=call.body.repair)
+    return await verify_ready_prefixes(work.store, work.engines, work.prefixes, repair=call.body.repair)
 
 
 async def put_lease(call: Call[LeaseRequest]) -> LeaseResponse:
