@@ -84,7 +84,7 @@ async def test_what_is_taken_away_before_it_is_used_is_made_again_but_not_for_ev
 
     work: Any = SimpleNamespace(builds=SimpleNamespace(wait=wait), planner=SimpleNamespace(plan=plan))
     resolved: Any = None
-    job = BuildJob(resolved=resolved, request=Request(definition=Definition()), what=EnvironmentSelector(cwd="/"))
+    job = BuildJob(resolved=resolved, request=Request(definition=Definition()), selector=EnvironmentSelector(cwd="/"))
 
     def launch_of(_: object, planned: Any) -> Any:
         return planned if planned > taken else None

@@ -94,7 +94,7 @@ async def work(pip_index: PipIndex) -> AsyncIterator[Services]:
 async def job(work: Services, folder: Path, *, rebuild: bool = False) -> BuildJob:
     what = EnvironmentSelector(cwd=str(folder), file="requirements.txt")
     resolved = (await work.resolver.resolve(what)).for_prefix()
-    return BuildJob(resolved=resolved, request=Request(definition=resolved.definition, rebuild=rebuild), what=what)
+    return BuildJob(resolved=resolved, request=Request(definition=resolved.definition, rebuild=rebuild), selector=what)
 
 
 async def told(work: Services, asked: BuildJob) -> list[str]:

@@ -1,9 +1,9 @@
 """`roostd`: opens the root, recovers it, serves it on its socket, and stops in order.
 
-    roostd              in the foreground, its log on standard error too
-    roostd --start      as a client starts it: quiet; ends with 0 where another daemon has the root already
+    roostd              in the foreground, with its log on standard error too
+    roostd --start      as a client starts it: quiet; ends with 0 if another daemon has the root already
 
-A refusal is one line of JSON, an error body, on standard error, and the exit status is the error's.
+If it can't start, standard error gets one line of JSON, an error body, and the exit status is the error's.
 """
 
 from __future__ import annotations
@@ -40,47 +40,49 @@ log = logging.getLogger(__name__)
 OPEN_FILES = 8192
 """A thousand clients at once need more than the usual 1,024 descriptors."""
 PATIENCE_SECONDS = 8.0
+"""How long a start by a client waits for another daemon that is stopping."""
 KEEP_NAME: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-"""The name goes while the root is still held, and never if it is systemd's: asyncio would take it away itself."""
+"""The socket's name is removed while the root is still held, and never if it is systemd's: asyncio would remove it on
+its own."""
 
 
 class SocketElsewhereError(StoreRefusedError):
-    """The root has a daemon, but on another socket than this one was to serve."""
+    """The root has a daemon, but on another socket than the one this daemon was to serve."""
 
     code = "socket-elsewhere"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the daemon and end the process. It never returns: a native thread of rattler may crash an interpreter that
-    shuts down, so nothing is left to do after the flush but to go."""
-    options = _options(arguments)
-    status = _run(quiet=options.start)
+    """Run the daemon and end the process. Never returns: a native thread of rattler may crash an interpreter that shuts
+    down, so that after the flush the process exits at once."""
+    options = _parse_options(arguments)
+    status = _run_process(quiet=options.start)
     stop_logging()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="roostd", description="The daemon of roost.", epilog="Example: roostd")
     parser.add_argument("--start", action="store_true", help="as a client starts it: quiet, and no error if one runs")
     return parser.parse_args(arguments)
 
 
-def _run(*, quiet: bool) -> int:
+def _run_process(*, quiet: bool) -> int:
     os.umask(0o077)
-    faulthandler.enable()  # a crash in a native library says where, on standard error
+    faulthandler.enable()  # a crash in a native library prints its place on standard error
     logging.getLogger().addHandler(logging.NullHandler())  # standard error carries the error body and nothing else
     try:
-        gone = sanitize_environment(os.environ)
-        os.environ["NETRC"] = os.devnull  # what counts of a netrc is read by ``auth_files``, and by no library
-        notify, passed = notifier(os.environ), inherited_socket(os.environ)
+        removed = sanitize_environment(os.environ)
+        os.environ["NETRC"] = os.devnull  # only ``credentials.auth_files`` reads a netrc, and no library
+        notify, inherited = notifier(os.environ), inherited_socket(os.environ)
         root, config = find_root(), load_config()
         path = socket_path(root)
-        _raise_open_files()
-        asyncio.run(_daemon(root, path, config, passed, notify, quiet=quiet, scrubbed=gone))
+        _raise_file_limit()
+        asyncio.run(_run_daemon(root, path, config, inherited, notify, quiet=quiet, removed=removed))
     except CodedError as error:
-        return _refused(error, quiet=quiet)
+        return _report_refusal(error, quiet=quiet)
     except Exception as error:
         log.exception("The daemon failed")
         print(error_line(error), file=sys.stderr)
@@ -88,8 +90,9 @@ def _run(*, quiet: bool) -> int:
     return 0
 
 
-def _refused(error: CodedError, *, quiet: bool) -> int:
-    """The loser of a race between two starts has nothing to say: the winner serves its client."""
+def _report_refusal(error: CodedError, *, quiet: bool) -> int:
+    """Print ``error`` and return the exit status. The loser of a race between two starts prints nothing: the winner
+    serves its client."""
     if quiet and error.code == "root-in-use":
         return 0
     log.error("%s", error.message)
@@ -97,50 +100,50 @@ def _refused(error: CodedError, *, quiet: bool) -> int:
     return error.exit_status
 
 
-def _raise_open_files() -> None:
+def _raise_file_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
-async def _daemon(
+async def _run_daemon(
     root: str,
     path: str,
     config: Config,
-    passed: socket.socket | None,
+    inherited: socket.socket | None,
     notify: Callable[[str], None],
     *,
     quiet: bool,
-    scrubbed: list[str],
+    removed: list[str],
 ) -> None:
     store = await _open_store(root, path, patient=quiet)
     try:
         await asyncio.to_thread(start_logging, root, config.daemon, echo=not quiet)
-        log.info("Opened %s (pid %d); left out of the environment: %s", root, os.getpid(), ", ".join(scrubbed) or "-")
+        log.info("Opened %s (pid %d); left out of the environment: %s", root, os.getpid(), ", ".join(removed) or "-")
         log.info("Recovered: %s", store.recovery)
-        await _serve(store, path, config, passed, notify)
+        await _serve(store, path, config, inherited, notify)
     finally:
         await store.close()
         log.info("Stopped")
 
 
 async def _open_store(root: str, path: str, *, patient: bool) -> Store:
-    """Open it, or with ``patient`` wait a while for a daemon that has the root but does not listen: it may be on its
-    way out, and the client that asked for this one would find nobody. Raises ``RootInUseError``."""
+    """Open the store. With ``patient``, wait ``PATIENCE_SECONDS`` for a daemon that has the root but does not listen:
+    it may be stopping, and the client that started this one would find no daemon. Raises RootInUseError."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             return await Store.open(root, path)
         except RootInUseError as error:
             if error.fields.get("address") not in (None, path):
-                raise _elsewhere(error) from error
+                raise _socket_elsewhere_error(error) from error
             if not patient or time.monotonic() > deadline or await asyncio.to_thread(listens, path):
                 raise
         await asyncio.sleep(0.05)
 
 
-def _elsewhere(error: RootInUseError) -> SocketElsewhereError:
+def _socket_elsewhere_error(error: RootInUseError) -> SocketElsewhereError:
     address = error.fields["address"]
     return SocketElsewhereError(
         f"{error.message}, and serves it on {address}",
@@ -150,7 +153,7 @@ def _elsewhere(error: RootInUseError) -> SocketElsewhereError:
 
 
 async def _serve(
-    store: Store, path: str, config: Config, passed: socket.socket | None, notify: Callable[[str], None]
+    store: Store, path: str, config: Config, inherited: socket.socket | None, notify: Callable[[str], None]
 ) -> None:
     lifecycle = Lifecycle(config.daemon.idle_exit_seconds)
     runner = web.AppRunner(
@@ -161,17 +164,17 @@ async def _serve(
     )
     await runner.setup()
     await runner.app[EVENTS].begin()
-    _stop_on_signals(lifecycle)
+    _install_signal_handlers(lifecycle)
     own = not os.environ.get("ROOST_SOCKET")
-    listener = passed if passed is not None else await asyncio.to_thread(bind_socket, path, own_folder=own)
+    listener = inherited if inherited is not None else await asyncio.to_thread(bind_socket, path, own_folder=own)
     try:
-        await _accept(runner, listener, lifecycle, config, notify)
+        await _accept_until_stop(runner, listener, lifecycle, config, notify)
     finally:
-        if passed is None:
+        if inherited is None:
             await asyncio.to_thread(remove_socket, path)
 
 
-async def _accept(
+async def _accept_until_stop(
     runner: web.AppRunner,
     listener: socket.socket,
     lifecycle: Lifecycle,
@@ -191,7 +194,7 @@ async def _accept(
     await runner.cleanup()
 
 
-def _stop_on_signals(lifecycle: Lifecycle) -> None:
+def _install_signal_handlers(lifecycle: Lifecycle) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lifecycle.stop, signal.Signals(number).name)

@@ -43,7 +43,6 @@ class Services:
     runs: Runs
     launches: LaunchFolder
     lifecycle: Lifecycle
-    share: LockRegistry
     versions: EnvironmentVersions
     curated: CuratedVersions
     events: Events
@@ -71,8 +70,8 @@ def create_services(
     source = ConfigSource(config)
     reloader = ConfigReloader(source, store.layout.root, config_file)
     engines = Engines(store.layout, source)
-    share = LockRegistry(engines, events, source, store.layout.stage, store.index)
-    planner = Planner(store, engines, source, share)
+    lock_registry = LockRegistry(engines, events, source, store.layout.stage, store.index)
+    planner = Planner(store, engines, source, lock_registry)
     launches = LaunchFolder(store.layout.launch, store.layout.trash, tools)
     prefixes = PrefixBuilds(store, engines, events, launches, config.builds.concurrency)
     image_builds = ImageBuilds(store, engines, events, planner.bases, config.builds.concurrency)
@@ -91,7 +90,6 @@ def create_services(
         runs=runs,
         launches=launches,
         lifecycle=lifecycle,
-        share=share,
         versions=EnvironmentVersions(store, events, launches),
         curated=CuratedVersions(store, engines, events, launches),
         events=events,

@@ -65,7 +65,7 @@ class Builds:
         if job.is_satisfied_by(planned):
             yield plan_message(planned, job.resolved)
             reasons = await self._parts.planner.shared_locks.compare_or_publish(
-                job.resolved, job.what, planned.facts.generation
+                job.resolved, job.selector, planned.facts.generation
             )
             yield Message(event="result", result=not_needed_result(planned, job.resolved, reasons))
             return
@@ -83,7 +83,7 @@ class Builds:
             return await task.outcome()
 
     async def _plan(self, job: BuildJob) -> PlanWithFacts:
-        return await self._parts.planner.plan(job.resolved, job.request, job.what)
+        return await self._parts.planner.plan(job.resolved, job.request, job.selector)
 
     @asynccontextmanager
     async def _join(
@@ -91,7 +91,7 @@ class Builds:
     ) -> AsyncIterator[tuple[SharedTask[BuildResult], Listener, bool]]:
         """Join the running build of ``job``, or begin one by ``planned``. ``ended``: builds that had ended before
         planning; if others did meanwhile, the build plans again."""
-        require_credentials(job.resolved, job.what.environ, self._parts.engines.config)
+        require_credentials(job.resolved, job.selector.environ, self._parts.engines.config)
 
         async def start(task: SharedTask[BuildResult]) -> BuildResult:
             session = BuildSession(self._parts, task, job)

@@ -22,14 +22,14 @@ class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
     resolved: TargetedDefinition
     """The definition for the request's target."""
     request: Request
-    what: EnvironmentSelector
+    selector: EnvironmentSelector
     push: str | None = None
     """Location of the registry that the image is for; ``None``: it is for an engine."""
 
     @property
     def key(self) -> tuple[object, ...]:
         """Requests with the same key are one build."""
-        request, selector = self.request, self.what
+        request, selector = self.request, self.selector
         return (
             self.resolved.digest,
             self.resolved.generation_scope,
@@ -53,7 +53,7 @@ class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def pinned(self) -> bool:
         """Whether an older generation or a lock is requested: nothing else will do."""
-        return self.what.generation is not None or self.what.lock is not None
+        return self.selector.generation is not None or self.selector.lock is not None
 
     def is_satisfied_by(self, planned: PlanWithFacts) -> bool:
         """Whether ``planned`` leaves nothing to build, push or record."""

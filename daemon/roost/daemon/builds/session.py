@@ -106,7 +106,7 @@ class BuildSession:
 
     # -------------------------------------------------------------------- plan
     async def _plan(self) -> PlanWithFacts:
-        return await self._parts.planner.plan(self._job.resolved, self._job.request, self._job.what)
+        return await self._parts.planner.plan(self._job.resolved, self._job.request, self._job.selector)
 
     async def _build(self, planned: PlanWithFacts) -> BuildResult:
         """Lock and produce. Builds that add a generation to a definition go one at a time: a definition keeps the lock
@@ -123,12 +123,12 @@ class BuildSession:
     async def _lock_and_produce(self, planned: PlanWithFacts) -> BuildResult:
         job, facts = self._job, planned.facts
         lock, is_solved = await self._lock(facts)
-        moves_current = job.new_generation or (job.what.lock is not None and facts.generation is None)
+        moves_current = job.new_generation or (job.selector.lock is not None and facts.generation is None)
         if is_solved:
             result, reasons = await self._produce_and_publish(planned, lock, moves_current=moves_current)
         else:
             result = await self._produce(planned, lock, moves_current=moves_current)
-            reasons = await self._locks.compare_or_publish(job.resolved, job.what, facts.generation)
+            reasons = await self._locks.compare_or_publish(job.resolved, job.selector, facts.generation)
         if job.new_generation:
             moved = await list_versions_sharing(self._index, job.resolved.digest)
             result = msgspec.structs.replace(result, moved=moved)
@@ -142,28 +142,28 @@ class BuildSession:
         shared a lock meanwhile. A new generation is always solved for.
         """
         job = self._job
-        progress = BuildProgress(self._task.publish, job.what.environ)
+        progress = BuildProgress(self._task.publish, job.selector.environ)
         if job.new_generation:
             return await self._solve(progress), True
         if facts.generation is not None:
             lock = await self._index.locks.find(facts.generation.lock_digest)
             if lock is not None:
                 return lock, False
-        if shared := await self._locks.adopt(job.resolved, job.what, progress):
+        if shared := await self._locks.adopt(job.resolved, job.selector, progress):
             return shared, False
-        if job.what.lock is not None:
+        if job.selector.lock is not None:
             raise LookupFailedError(
-                f"No registry has lock {job.what.lock} any more", hint="Try again, or leave it out."
+                f"No registry has lock {job.selector.lock} any more", hint="Try again, or leave it out."
             )
         solved = await self._solve(progress)
-        if shared := await self._locks.adopt(job.resolved, job.what, progress, fresh=True):
+        if shared := await self._locks.adopt(job.resolved, job.selector, progress, fresh=True):
             return shared, False
         return solved, True
 
     async def _solve(self, progress: BuildProgress) -> Lock:
         job = self._job
         solve = msgspec.structs.replace(
-            create_solve_job(job.resolved, job.what),
+            create_solve_job(job.resolved, job.selector),
             as_of=parse_as_of(job.request.as_of),
             allow_builds=split_platform(job.resolved.platform)[0] == split_platform(local_platform({}))[0],
         )
@@ -186,9 +186,9 @@ class BuildSession:
 
     async def _publish_lock(self, lock: Lock) -> PublishResult:
         job = self._job
-        progress = BuildProgress(self._task.publish, job.what.environ)
+        progress = BuildProgress(self._task.publish, job.selector.environ)
         publish = self._locks.publish_rebuild if job.new_generation else self._locks.publish_first
-        return await publish(job.resolved, job.what, lock, progress)
+        return await publish(job.resolved, job.selector, lock, progress)
 
     async def _produce(self, planned: PlanWithFacts, lock: Lock, *, moves_current: bool) -> BuildResult:
         await self._index.builds.update(self.build.id, state="building", lock_digest=digest_lock(lock))
@@ -203,8 +203,8 @@ class BuildSession:
             lock=lock,
             build_id=self.build.id,
             generation=new_generation(job.resolved, job.request) if adds else None,
-            credentials=await download_credentials(self._parts.engines, job.resolved, job.what.environ, lock),
-            environ=job.what.environ,
+            credentials=await download_credentials(self._parts.engines, job.resolved, job.selector.environ, lock),
+            environ=job.selector.environ,
         )
         # While the current generation of a definition moves, no launch plan may remain that names the old one.
         async with invalidate_launch_plans(self._parts.launches) if moves_current else nullcontext():
@@ -236,7 +236,7 @@ class BuildSession:
         return await generations.add(request.generation, request.lock)
 
     async def _produce_image(self, planned: PlanWithFacts, lock: Lock) -> BuildResult:
-        job, environ = self._job, self._job.what.environ
+        job, environ = self._job, self._job.selector.environ
         image = ImageJob(
             resolved=job.resolved,
             request=job.request,
@@ -259,11 +259,11 @@ class BuildSession:
     async def _record_failure(self, error: BaseException, started: float) -> None:
         cancelled = isinstance(error, asyncio.CancelledError)
         failure = BuildCancelledError("The build was cancelled") if cancelled else as_coded_error(error)
-        body = mask_struct(build_failure_body(failure), self._job.what.environ)
+        body = mask_struct(build_failure_body(failure), self._job.selector.environ)
         await self._parts.history.end(self.build, "cancelled" if cancelled else "failed", started, body)
 
     def _publish_error(self, error: CodedError) -> None:
-        body = mask_struct(build_failure_body(error), self._job.what.environ)
+        body = mask_struct(build_failure_body(error), self._job.selector.environ)
         self._task.publish(Message(event="error", error=body))
 
 

@@ -1,4 +1,4 @@
-"""Routes that make environments ready, and tell of builds past and present."""
+"""Routes that make environments ready, and show builds past and present."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from roost.wire.builds import BuildRequest, Message
 
 
 class PageQuery(msgspec.Struct, kw_only=True):
-    """The latest ``limit`` rows, or those before the row with id ``before``."""
+    """The latest ``limit`` rows, or the latest before the row with id ``before``."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     before: str | None = None
 
 
 class FollowQuery(msgspec.Struct, kw_only=True):
-    """With ``follow``: until it ends."""
+    """``follow``: stay until it ends."""
 
     follow: bool = False
 
@@ -47,7 +47,7 @@ class BuildResponse(msgspec.Struct, kw_only=True):
 
 
 class DetachedBuild(msgspec.Struct, kw_only=True):
-    """A build that was begun or is going on, and nobody waits for; ``id`` is ``None`` where nothing is to be built."""
+    """A build that nobody waits for, begun now or running already; ``id`` is ``None`` if there is nothing to build."""
 
     id: str | None
     state: Literal["solving", "not-needed"]
@@ -59,21 +59,22 @@ class DetachedResponse(msgspec.Struct, kw_only=True):
 
 
 class BuildOverError(CodedError):
-    """Only a build under way can be cancelled."""
+    """The build has ended: only a running one can be cancelled."""
 
     code = "build-over"
     http_status = 409
 
 
-async def build_job(work: Services, body: BuildRequest) -> BuildJob:
-    """Resolve a request to a job. Raises what ``resolve`` and ``parse_as_of`` raise."""
+async def create_build_job(services: Services, body: BuildRequest) -> BuildJob:
+    """Return the job of a request. Raises InvalidRequestError, VariableMissingError, and what ``resolve`` and
+    ``parse_as_of`` raise."""
     parse_as_of(body.as_of)
     if (body.rebuild or body.as_of) and (body.what.generation is not None or body.what.lock is not None):
         raise InvalidRequestError(
             "A new generation and an older one are asked for at once",
             hint="Leave out --rebuild and --as-of, or --generation and --lock.",
         )
-    resolved = await work.resolver.resolve(body.what)
+    resolved = await services.resolver.resolve(body.what)
     request = Request(
         definition=resolved.definition,
         target=body.target,
@@ -81,63 +82,64 @@ async def build_job(work: Services, body: BuildRequest) -> BuildJob:
         rebuild=body.rebuild,
         as_of=body.as_of,
     )
-    push = workspace_of(work.config.registries) if body.push else None
-    if choose_target(request) in IMAGE_TARGETS:  # asked for now: a build under way can't be sent values
+    push = workspace_of(services.config.registries) if body.push else None
+    if choose_target(request) in IMAGE_TARGETS:  # required now: a running build can't be sent values
         registry_credentials(resolved.parsed.credentials, body.what.environ, all_needed=True)
     if push is not None and choose_target(request) not in IMAGE_TARGETS:
         raise InvalidRequestError("Only images are pushed", hint="Add -t docker.")
     targeted = target_definition(resolved, request)
-    return BuildJob(resolved=targeted, request=request, what=await work.resolver.pin(targeted, body.what), push=push)
+    selector = await services.resolver.pin(targeted, body.what)
+    return BuildJob(resolved=targeted, request=request, selector=selector, push=push)
 
 
 async def start_build(call: Call[BuildRequest]) -> web.StreamResponse | Reply:
-    work = call.app[SERVICES]
-    job = await build_job(work, call.body)
+    services = call.app[SERVICES]
+    job = await create_build_job(services, call.body)
     if call.body.detach:
-        found = await work.builds.detach(job, work.lifecycle.hold("detached build"))
-        state: Literal["solving", "not-needed"] = "solving" if found else "not-needed"
-        build = DetachedBuild(id=found, state=state, definition_digest=job.resolved.digest)
+        build_id = await services.builds.detach(job, services.lifecycle.hold("detached build"))
+        state: Literal["solving", "not-needed"] = "solving" if build_id else "not-needed"
+        build = DetachedBuild(id=build_id, state=state, definition_digest=job.resolved.digest)
         return Reply(DetachedResponse(build=build), 202)
-    return await send_messages(call.request, work.builds.stream(job))
+    return await send_messages(call.request, services.builds.stream(job))
 
 
 async def list_builds(call: Call[None]) -> BuildsResponse:
-    page = call.query(PageQuery)
-    await call.app[SERVICES].builds.history.catch_up()
-    return BuildsResponse(builds=await call.app[SERVICES].store.index.builds.list_page(page.limit, page.before))
+    services, page = call.app[SERVICES], call.query(PageQuery)
+    await services.builds.history.catch_up()
+    return BuildsResponse(builds=await services.store.index.builds.list_page(page.limit, page.before))
 
 
 async def show_build(call: Call[None]) -> BuildResponse:
-    return BuildResponse(build=await _build(call.app[SERVICES], call.path("id")))
+    return BuildResponse(build=await _get_build(call.app[SERVICES], call.path("id")))
 
 
 async def build_logs(call: Call[None]) -> web.StreamResponse:
-    work = call.app[SERVICES]
-    build = await _build(work, call.path("id"))
-    return await send_messages(call.request, _log_of(work, build, call.query(FollowQuery).follow))
+    services = call.app[SERVICES]
+    build = await _get_build(services, call.path("id"))
+    return await send_messages(call.request, _read_messages(services, build, call.query(FollowQuery).follow))
 
 
-async def _log_of(work: Services, build: BuildRecord, follow: bool) -> AsyncIterator[Message]:
-    listener = work.builds.listen(build.id) if follow else None
+async def _read_messages(services: Services, build: BuildRecord, follow: bool) -> AsyncIterator[Message]:
+    listener = services.builds.listen(build.id) if follow else None
     if listener is not None:
         async for message in listener.messages():
             yield message
         return
-    for message in await read_log(work.store.layout, build.id):
+    for message in await read_log(services.store.layout, build.id):
         yield message
 
 
 async def cancel_build(call: Call[None]) -> BuildResponse:
-    work = call.app[SERVICES]
-    build = await _build(work, call.path("id"))
-    if not work.builds.cancel(build.id):
+    services = call.app[SERVICES]
+    build = await _get_build(services, call.path("id"))
+    if not services.builds.cancel(build.id):
         raise BuildOverError(f"Build {build.id} is over ({build.state})", hint="There is nothing to cancel.")
     return BuildResponse(build=build)
 
 
-async def _build(work: Services, build_id: str) -> BuildRecord:
-    await work.builds.history.catch_up()
-    build = await work.store.index.builds.find(build_id)
+async def _get_build(services: Services, build_id: str) -> BuildRecord:
+    await services.builds.history.catch_up()
+    build = await services.store.index.builds.find(build_id)
     if build is None:
         raise LookupFailedError(f"No build has the id {build_id!r}", hint="`roost builds list` shows the latest ones.")
     return build

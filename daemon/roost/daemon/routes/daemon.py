@@ -1,4 +1,4 @@
-"""The daemon about itself: version, shutdown, doctor, events, and the document that describes it."""
+"""Routes about the daemon itself: version, shutdown, doctor, events, and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from roost.wire.protocol import PROTOCOL
 
 
 class VersionResponse(msgspec.Struct, kw_only=True):
-    """Who answers. ``idle``: no build, stream or foreground run, so that a newer client may replace it."""
+    """The daemon that answers. ``idle``: no build, stream or foreground run, so that a newer client may replace it."""
 
     protocol: int
     version: str
@@ -35,20 +35,20 @@ class VersionResponse(msgspec.Struct, kw_only=True):
 
 
 class ShutdownRequest(msgspec.Struct, kw_only=True):
-    """``if_idle``: refuse (409, ``daemon-busy``) while something is going on."""
+    """``if_idle``: refuse (409, ``daemon-busy``) unless the daemon is idle."""
 
     if_idle: bool = False
 
 
 class ShutdownResponse(msgspec.Struct, kw_only=True):
-    """It stops after this answer."""
+    """The daemon stops after this answer."""
 
     stopping: bool
     pid: int
 
 
 class EventsQuery(msgspec.Struct, kw_only=True):
-    """Where to begin: after the event numbered ``since``; without it, with what happens from now on."""
+    """``since``: begin after the event with this number; without it, with new events."""
 
     since: Annotated[int, Meta(ge=0)] | None = None
 

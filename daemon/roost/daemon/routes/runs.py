@@ -212,7 +212,7 @@ async def _require_credentials(
 
 def _begin_detached(services: Services, run: RunRecord, body: RunRequest, resolved: TargetedDefinition) -> None:
     request = Request(definition=resolved.definition, target=run.target, ignore_image=body.what.ignore_image)
-    services.runs.starts.begin(run, body, BuildJob(resolved=resolved, request=request, what=body.what))
+    services.runs.starts.begin(run, body, BuildJob(resolved=resolved, request=request, selector=body.what))
 
 
 async def attach_run(call: Call[None]) -> web.StreamResponse:
@@ -282,7 +282,7 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     request = Request(definition=resolved.definition, target=run.target)
     try:
         if not body.detach:  # its prefix or image may have been deleted; a detached run records how building went
-            await services.builds.wait(BuildJob(resolved=resolved, request=request, what=selector))
+            await services.builds.wait(BuildJob(resolved=resolved, request=request, selector=selector))
         planned = await services.planner.plan(resolved, request, selector)
     except CodedError as error:
         raise add_missing_interpreter_hint(run, error) from error

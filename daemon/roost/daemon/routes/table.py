@@ -1,4 +1,4 @@
-"""What the application is made of, and the one list of its routes."""
+"""The application and the list of all its routes."""
 
 from __future__ import annotations
 
@@ -54,29 +54,30 @@ ALL_ROUTES: Sequence[Route] = (
 def build_app(
     store: Store, config: Config, lifecycle: Lifecycle, routes: Sequence[Route] = ALL_ROUTES
 ) -> web.Application:
-    """The application over an open store. Hooks for the stop are put into ``lifecycle``."""
+    """Return the application over an open store. Hooks for the stop are added to ``lifecycle``."""
     app = create_app(routes)
     app[CONFIG], app[STORE], app[LIFECYCLE], app[ROUTES] = config, store, lifecycle, routes
-    app[EVENTS] = _events(store, config, lifecycle)
-    app.on_startup.append(_begin_work)
+    app[EVENTS] = _create_events(store, config, lifecycle)
+    app.on_startup.append(_start_services)
     return app
 
 
-async def _begin_work(app: web.Application) -> None:
-    """Wire what decides, builds and runs, and watch again the runs that outlived the last daemon."""
+async def _start_services(app: web.Application) -> None:
+    """Create the services, import the curated environments of this version, and watch the runs that outlived the last
+    daemon."""
     config, lifecycle = app[CONFIG], app[LIFECYCLE]
-    # The first request reads the config again, and notes the file's state before: a change since the start shows.
+    # The first request reads the config again, after the state of its file: a change since the start is noticed.
     unseen = FileStamp(path=config.expected_path, identity="")
     socket = socket_path(app[STORE].layout.root)
     tools = await asyncio.to_thread(find_tools)
-    work = create_services(app[STORE], config, unseen, app[EVENTS], lifecycle, socket, tools)
-    app[SERVICES] = work
-    lifecycle.on_stop(work.stop)
-    await work.curated.register_shipped()
-    await work.runs.reattach()
+    services = create_services(app[STORE], config, unseen, app[EVENTS], lifecycle, socket, tools)
+    app[SERVICES] = services
+    lifecycle.on_stop(services.stop)
+    await services.curated.register_shipped()
+    await services.runs.reattach()
 
 
-def _events(store: Store, config: Config, lifecycle: Lifecycle) -> Events:
+def _create_events(store: Store, config: Config, lifecycle: Lifecycle) -> Events:
     events = Events(store.index, keep=config.daemon.event_retention)
 
     async def end() -> None:

@@ -119,7 +119,7 @@ async def make_ready(
     raises, and EnvironmentGoneError."""
     for _ in range(ATTEMPTS):
         await builds.wait(job)
-        launch = launch_of(job.resolved, await planner.plan(job.resolved, job.request, job.what))
+        launch = launch_of(job.resolved, await planner.plan(job.resolved, job.request, job.selector))
         if launch is not None:
             return launch
     raise EnvironmentGoneError(

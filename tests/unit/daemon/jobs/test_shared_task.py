@@ -18,43 +18,43 @@ def counting(gate: asyncio.Event) -> tuple[Start, list[str]]:
     """A start that notes what became of it and ends when the gate opens."""
     notes: list[str] = []
 
-    async def start(flight: SharedTask[int]) -> int:
+    async def start(task: SharedTask[int]) -> int:
         notes.append("started")
-        flight.publish(Message(event="log", line="one"))
+        task.publish(Message(event="log", line="one"))
         try:
             await gate.wait()
         except asyncio.CancelledError:
             notes.append("cancelled")
             raise
-        flight.publish(Message(event="log", line="two"))
+        task.publish(Message(event="log", line="two"))
         return 42
 
     return start, notes
 
 
-async def lines(flights: SharedTasks[int], start: Start) -> list[str | None]:
-    async with flights.join("key", start) as (_, listener, _joined):
+async def lines(tasks: SharedTasks[int], start: Start) -> list[str | None]:
+    async with tasks.join("key", start) as (_, listener, _joined):
         return [message.line async for message in listener.messages()]
 
 
 async def test_all_share_one_execution_and_late_ones_get_what_they_missed() -> None:
-    flights: SharedTasks[int] = SharedTasks()
+    tasks: SharedTasks[int] = SharedTasks()
     gate = asyncio.Event()
     start, notes = counting(gate)
-    early = [asyncio.create_task(lines(flights, start)) for _ in range(50)]
+    early = [asyncio.create_task(lines(tasks, start)) for _ in range(50)]
     await asyncio.sleep(0)
-    late = asyncio.create_task(lines(flights, start))
+    late = asyncio.create_task(lines(tasks, start))
     await asyncio.sleep(0)
     gate.set()
     assert await asyncio.gather(*early, late) == [["one", "two"]] * 51
     assert notes == ["started"]
-    assert len(flights) == 0
+    assert len(tasks) == 0
 
 
 async def test_one_of_two_leaving_changes_nothing_and_the_last_cancels() -> None:
-    flights: SharedTasks[int] = SharedTasks()
+    tasks: SharedTasks[int] = SharedTasks()
     start, notes = counting(asyncio.Event())
-    first, second = (asyncio.create_task(lines(flights, start)) for _ in range(2))
+    first, second = (asyncio.create_task(lines(tasks, start)) for _ in range(2))
     await asyncio.sleep(0.01)
     first.cancel()
     await asyncio.wait([first])
@@ -64,12 +64,12 @@ async def test_one_of_two_leaving_changes_nothing_and_the_last_cancels() -> None
     assert notes == ["started", "cancelled"]
 
 
-async def test_who_comes_while_a_flight_is_cancelled_gets_a_new_one() -> None:
-    flights: SharedTasks[int] = SharedTasks()
+async def test_who_comes_while_a_task_is_cancelled_gets_a_new_one() -> None:
+    tasks: SharedTasks[int] = SharedTasks()
     slow_end, gate = asyncio.Event(), asyncio.Event()
     notes: list[str] = []
 
-    async def start(flight: SharedTask[int]) -> int:
+    async def start(task: SharedTask[int]) -> int:
         notes.append("started")
         try:
             await gate.wait()
@@ -79,14 +79,14 @@ async def test_who_comes_while_a_flight_is_cancelled_gets_a_new_one() -> None:
             raise
         return 7
 
-    first = asyncio.create_task(lines(flights, start))
+    first = asyncio.create_task(lines(tasks, start))
     await asyncio.sleep(0.01)
     first.cancel()
     await asyncio.sleep(0.01)
 
     async def outcome() -> tuple[int, bool]:
-        async with flights.join("key", start) as (flight, _, joined):
-            return await flight.outcome(), joined
+        async with tasks.join("key", start) as (task, _, joined):
+            return await task.outcome(), joined
 
     second = asyncio.create_task(outcome())
     await asyncio.sleep(0.01)
@@ -98,17 +98,17 @@ async def test_who_comes_while_a_flight_is_cancelled_gets_a_new_one() -> None:
 
 
 async def test_a_failure_reaches_everyone_and_the_next_one_starts_anew() -> None:
-    flights: SharedTasks[int] = SharedTasks()
+    tasks: SharedTasks[int] = SharedTasks()
     tries: list[int] = []
 
-    async def start(flight: SharedTask[int]) -> int:
+    async def start(task: SharedTask[int]) -> int:
         tries.append(1)
         await asyncio.sleep(0.01)
         raise ValueError("no")
 
     async def outcome() -> int:
-        async with flights.join("key", start) as (flight, _, _joined):
-            return await flight.outcome()
+        async with tasks.join("key", start) as (task, _, _joined):
+            return await task.outcome()
 
     results = await asyncio.gather(*(outcome() for _ in range(5)), return_exceptions=True)
     assert [type(result) for result in results] == [ValueError] * 5
@@ -118,26 +118,26 @@ async def test_a_failure_reaches_everyone_and_the_next_one_starts_anew() -> None
 
 
 async def test_progress_that_nobody_read_is_replaced_by_newer_progress() -> None:
-    flights: SharedTasks[int] = SharedTasks()
+    tasks: SharedTasks[int] = SharedTasks()
 
-    async def start(flight: SharedTask[int]) -> int:
+    async def start(task: SharedTask[int]) -> int:
         for done in range(1000):
-            flight.publish(Message(event="progress", step="download", done=done, total=1000))
-        flight.publish(Message(event="log", line="end"))
+            task.publish(Message(event="progress", step="download", done=done, total=1000))
+        task.publish(Message(event="log", line="end"))
         return 0
 
-    async with flights.join("key", start) as (_, listener, _joined):
+    async with tasks.join("key", start) as (_, listener, _joined):
         seen = [message async for message in listener.messages()]
     assert [message.event for message in seen] == ["progress", "log"]
     assert seen[0].done == 999
 
 
-async def test_listening_is_no_interest() -> None:
-    flights: SharedTasks[int] = SharedTasks()
+async def test_listening_shows_no_interest() -> None:
+    tasks: SharedTasks[int] = SharedTasks()
     start, notes = counting(asyncio.Event())
-    async with flights.join("key", start) as (flight, _, _joined):
+    async with tasks.join("key", start) as (task, _, _joined):
         await asyncio.sleep(0)
-        overheard = flight.listen()
+        overheard = task.listen()
     assert notes == ["started", "cancelled"]
     assert [message.line async for message in overheard.messages()] == ["one"]
 
