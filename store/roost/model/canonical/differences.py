@@ -1,4 +1,4 @@
-"""How two canonical forms differ, for people: the fields, before and after; and how much they have in common."""
+"""Differences between two canonical forms, field by field, and a measure of their similarity."""
 
 from __future__ import annotations
 
@@ -10,36 +10,37 @@ from typing import Any
 import msgspec
 
 FieldDifference = dict[str, Any]
+"""``field``, ``before`` and ``after``; an absent value is ``None``."""
 
 
 def find_differences(before: bytes, after: bytes) -> list[FieldDifference]:
-    """``{"field", "before", "after"}`` for each field that differs; what is absent is ``None``.
+    """Return each field that differs.
 
-    Fields are named as ``conda.dependencies[1]``; the index is that of the later form, or of the earlier one for what
-    is gone from it.
+    Fields have names such as ``conda.dependencies[1]``; the index is that in the later form, or in the earlier one if
+    the value was removed.
     """
-    return list(_compare("", msgspec.json.decode(before), msgspec.json.decode(after)))
+    return list(_compare_values("", msgspec.json.decode(before), msgspec.json.decode(after)))
 
 
 def measure_similarity(first: bytes, second: bytes) -> float:
-    """From 0 (nothing in common) to 1 (equal): shared fields over all fields, order within lists left aside."""
-    left, right = _tokens(first), _tokens(second)
+    """Return the share of common fields, from 0 (none) to 1 (equal), regardless of order within lists."""
+    left, right = _count_fields(first), _count_fields(second)
     shared, total = sum((left & right).values()), sum((left | right).values())
     return shared / total if total else 1.0
 
 
-def _compare(field: str, before: Any, after: Any) -> Iterator[FieldDifference]:  # noqa: ANN401 - JSON values
+def _compare_values(field: str, before: Any, after: Any) -> Iterator[FieldDifference]:  # noqa: ANN401 - JSON values
     if before == after:
         return
     if isinstance(before, dict) and isinstance(after, dict):
         for key in sorted({*before, *after}):
-            yield from _compare(f"{field}.{key}" if field else key, before.get(key), after.get(key))
+            yield from _compare_values(f"{field}.{key}" if field else key, before.get(key), after.get(key))
     elif _is_list(before) and _is_list(after):
         yield from _compare_lists(field, before or [], after or [])
     elif isinstance(before, dict) and after is None:
-        yield from _compare(field, before, {})
+        yield from _compare_values(field, before, {})
     elif isinstance(after, dict) and before is None:
-        yield from _compare(field, {}, after)
+        yield from _compare_values(field, {}, after)
     else:
         yield {"field": field, "before": before, "after": after}
 
@@ -49,19 +50,22 @@ def _is_list(value: Any) -> bool:  # noqa: ANN401 - JSON values
 
 
 def _compare_lists(field: str, before: list[Any], after: list[Any]) -> Iterator[FieldDifference]:
-    old, new = [_text(value) for value in before], [_text(value) for value in after]
-    if (places := _in_place(old, new)) is not None:
+    old, new = [_to_text(value) for value in before], [_to_text(value) for value in after]
+    if (places := _find_replaced(old, new)) is not None:
         for place in places:
-            yield from _replaced(field, before, after, (place, place + 1), (place, place + 1))
+            yield from _pair_up(field, before, after, (place, place + 1), (place, place + 1))
         return
     matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
     for tag, start, end, new_start, new_end in matcher.get_opcodes():
         if tag != "equal":
-            yield from _replaced(field, before, after, (start, end), (new_start, new_end))
+            yield from _pair_up(field, before, after, (start, end), (new_start, new_end))
 
 
-def _in_place(old: list[str], new: list[str]) -> list[int] | None:
-    """Where two lists differ if nothing moved, came or went; most do, and a match of long ones takes milliseconds."""
+def _find_replaced(old: list[str], new: list[str]) -> list[int] | None:
+    """Return the positions that differ if no item was moved, added or removed, else ``None``.
+
+    Most changes are of this kind, and matching long lists takes milliseconds.
+    """
     if len(old) != len(new):
         return None
     places = [place for place, (one, other) in enumerate(zip(old, new, strict=True)) if one != other]
@@ -69,34 +73,35 @@ def _in_place(old: list[str], new: list[str]) -> list[int] | None:
     return None if moved else places
 
 
-def _replaced(
+def _pair_up(
     field: str, before: list[Any], after: list[Any], old: tuple[int, int], new: tuple[int, int]
 ) -> Iterator[FieldDifference]:
+    """Yield the items of the range ``old`` of ``before`` and of the range ``new`` of ``after`` in pairs."""
     for offset in range(max(old[1] - old[0], new[1] - new[0])):
         here, there = old[0] + offset, new[0] + offset
-        gone, come = here < old[1], there < new[1]
+        is_old, is_new = here < old[1], there < new[1]
         yield {
-            "field": f"{field}[{there if come else here}]",
-            "before": before[here] if gone else None,
-            "after": after[there] if come else None,
+            "field": f"{field}[{there if is_new else here}]",
+            "before": before[here] if is_old else None,
+            "after": after[there] if is_new else None,
         }
 
 
-def _tokens(form: bytes) -> Counter[tuple[str, str]]:
-    return Counter(_fields("", msgspec.json.decode(form)))
+def _count_fields(form: bytes) -> Counter[tuple[str, str]]:
+    return Counter(_iterate_fields("", msgspec.json.decode(form)))
 
 
-def _fields(field: str, value: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - JSON values
+def _iterate_fields(field: str, value: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - JSON values
     if isinstance(value, dict):
         for key, inner in value.items():
             if field or key != "format":
-                yield from _fields(f"{field}.{key}", inner)
+                yield from _iterate_fields(f"{field}.{key}", inner)
     elif isinstance(value, list):
         for inner in value:
-            yield field, _text(inner)
+            yield field, _to_text(inner)
     else:
-        yield field, _text(value)
+        yield field, _to_text(value)
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - JSON values
+def _to_text(value: Any) -> str:  # noqa: ANN401 - JSON values
     return value if isinstance(value, str) else msgspec.json.encode(value, order="sorted").decode()

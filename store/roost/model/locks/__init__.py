@@ -1,0 +1,8 @@
+"""Locks: the packages that a solve selected, their digest, their differences, and other tools' lock formats.
+
+Read ``lock``, then ``differences`` and ``formats``.
+
+May import ``canonical``, ``definition``, ``errors`` and ``syntax`` of the model.
+
+Doors: differences, formats, lock.
+"""

@@ -1,5 +1,5 @@
-"""Environments as Azure's SDK writes them: ``azureml_environment.json`` with what ``save_to_directory`` puts beside it,
-the same as YAML, and the environment of a run configuration."""
+"""Reader of environments as Azure's SDK writes them: ``azureml_environment.json`` with the files that
+``save_to_directory`` writes beside it, the same as YAML, and the environment of a run configuration."""
 
 from __future__ import annotations
 
@@ -22,210 +22,216 @@ from roost.model.syntax.azure import (
 )
 from roost.model.syntax.secret_keys import drop_secrets, is_variable_reference
 
-_KNOWN = (
+_KNOWN_KEYS = (
     *("name", "version", "python", "docker", "spark", "environmentVariables", "inferencingStackVersion"),
     *("assetId", "databricks", "r"),
 )
 _RUN_PARTS = ("environment", "environmentVariables", "docker")
 _PROJECT_FOLDERS = (".azureml", "aml_config")
-"""Where run configurations lie in a project; the paths in them may be relative to the project."""
+"""Folders of run configurations in a project; the paths in them may be relative to the project."""
 _KEEP_ONE = "Keep one of them, or make them say the same."
 
 
 class ContradictionError(InvalidDefinitionError):
-    """Two places of one environment say different things."""
+    """Two parts of one environment contradict each other."""
 
     code = "definition-contradicts-itself"
 
 
 def read_v1(reading: ReadContext, root: YamlNode) -> ReadResult:
-    """The SDK's environment, JSON or YAML. Raises ``InvalidDefinitionError``."""
-    for key, (place, _) in root.pairs("an Azure environment").items():
-        if key not in _KNOWN:
-            reading.warn("key-unknown", f"key {key!r} has no effect", place.location)
-    definition, settings = _Environment(reading, root).read()
-    return reading.parsed(definition, "azure", settings=settings, name=root.value("name").optional("'name'"))
+    """Read an environment of the SDK, as JSON or YAML. Raises: InvalidDefinitionError if it is not valid."""
+    for key, (key_node, _) in root.pairs("an Azure environment").items():
+        if key not in _KNOWN_KEYS:
+            reading.warn("key-unknown", f"key {key!r} has no effect", key_node.location)
+    definition, settings = _EnvironmentReader(reading, root).read()
+    return reading.build_result(definition, "azure", settings=settings, name=root.value("name").optional_text("'name'"))
 
 
 def read_run_configuration(reading: ReadContext, root: YamlNode) -> ReadResult:
-    """The environment of a run configuration; its variables and container options count. Raises
-    ``InvalidDefinitionError``."""
+    """Read the environment of a run configuration, whose variables and container options take precedence.
+
+    Raises: InvalidDefinitionError if it is not valid, or only names an environment of a workspace.
+    """
     environment = root.value("environment")
     outer = reading.path
     if environment.kind == "scalar":
-        reading.path = reading.beside(environment.text("'environment'"), outer)
+        reading.path = reading.resolve_path(environment.text("'environment'"), outer)
         environment = parse_yaml(
-            decode_text(reading.load(reading.path, environment.location), reading.path), reading.path
+            decode_text(reading.load_file(reading.path, environment.location), reading.path), reading.path
         )
-    if _names_one_elsewhere(environment):
+    if _is_workspace_reference(environment):
         environment.fail(
             "This run configuration names an environment of an Azure workspace and does not hold it",
             "Save the environment to a folder with Azure's save_to_directory, and import that.",
         )
     others = [key for key in root.pairs("a run configuration") if key not in _RUN_PARTS]
     if others:
-        said = ", ".join(repr(key) for key in others)
-        reading.warn("run-unread", f"only the environment of a run configuration is read, not {said}", root.location)
-    definition, settings = _Environment(reading, environment).read()
+        unread = ", ".join(repr(key) for key in others)
+        reading.warn("run-unread", f"only the environment of a run configuration is read, not {unread}", root.location)
+    definition, settings = _EnvironmentReader(reading, environment).read()
     reading.path = outer
-    name = environment.value("name").optional("'name'")
-    return reading.parsed(definition, "azure-run", settings=_of_run(root, settings), name=name)
+    name = environment.value("name").optional_text("'name'")
+    return reading.build_result(definition, "azure-run", settings=_merge_run_settings(root, settings), name=name)
 
 
-def _names_one_elsewhere(environment: YamlNode) -> bool:
+def _is_workspace_reference(environment: YamlNode) -> bool:
     keys = set(environment.pairs("'environment'"))
     return bool(keys) and keys <= {"name", "version"} and environment.value("name").kind != "null"
 
 
-def _of_run(root: YamlNode, settings: Settings) -> Settings:
-    """What the run says goes before what the environment says."""
+def _merge_run_settings(root: YamlNode, settings: Settings) -> Settings:
+    """Return the settings of the run configuration, with those of its environment as defaults."""
     docker = root.value("docker")
-    own = _container(docker) if docker.kind == "mapping" else ContainerSettings()
+    own = _read_container(docker) if docker.kind == "mapping" else ContainerSettings()
     container = ContainerSettings(
         shm_size=own.shm_size or settings.container.shm_size, arguments=own.arguments or settings.container.arguments
     )
-    variables = {**settings.variables, **_variables(root.value("environmentVariables"))}
+    variables = {**settings.variables, **_read_variables(root.value("environmentVariables"))}
     return Settings(
         variables=variables, container=container, interpreter=settings.interpreter, passthrough=settings.passthrough
     )
 
 
-class _Environment:
+class _EnvironmentReader:
+    """Reader of one environment; its packages and Dockerfile may be in the file, named by it, or saved beside it."""
+
     def __init__(self, reading: ReadContext, root: YamlNode) -> None:
         self.reading, self.root = reading, root
         self.python, self.docker = root.value("python"), root.value("docker")
         managed = self.python.value("userManagedDependencies")
-        self.user_managed = managed.kind != "null" and managed.flag("'userManagedDependencies'")
+        self.user_managed = managed.kind != "null" and managed.boolean("'userManagedDependencies'")
         self.layout: dict[str, Any] = {}
-        self.saved = posixpath.basename(reading.path).lower().startswith(JSON_FILE.lower())
-        """Whether it is a file of ``save_to_directory``, whose parts lie beside it."""
+        self.is_saved = posixpath.basename(reading.path).lower().startswith(JSON_FILE.lower())
+        """Whether ``save_to_directory`` wrote the file, so that its parts are beside it."""
 
     def read(self) -> tuple[Definition, Settings]:
-        packages, variables = self._packages()
-        base = self._base()
+        packages, variables = self._read_packages()
+        base = self._read_base()
         definition = Definition(
             base=base,
             conda=packages.conda,
             pip=packages.pip,
             python=Python(
                 user_managed=self.user_managed,
-                interpreter=self.python.value("interpreterPath").optional("'interpreterPath'") or "python",
+                interpreter=self.python.value("interpreterPath").optional_text("'interpreterPath'") or "python",
             ),
-            spark=_spark(self.reading, self.root.value("spark")),
-            r=_r(self.reading, self.root.value("r")),
-            inference_stack=self.root.value("inferencingStackVersion").optional("'inferencingStackVersion'"),
+            spark=_read_spark(self.reading, self.root.value("spark")),
+            r=_read_r(self.reading, self.root.value("r")),
+            inference_stack=self.root.value("inferencingStackVersion").optional_text("'inferencingStackVersion'"),
         )
-        self._warn_idle(definition)
-        return definition, self._settings(definition, variables)
+        self._warn_unused(definition)
+        return definition, self._build_settings(definition, variables)
 
-    def _settings(self, definition: Definition, variables: dict[str, str]) -> Settings:
-        kept = self._kept(definition.base)
+    def _build_settings(self, definition: Definition, variables: dict[str, str]) -> Settings:
+        passthrough = self._read_passthrough(definition.base)
         return Settings(
-            variables={**variables, **_variables(self.root.value("environmentVariables"))},
-            container=_container(self.docker),
+            variables={**variables, **_read_variables(self.root.value("environmentVariables"))},
+            container=_read_container(self.docker),
             interpreter=definition.python.interpreter if self.user_managed else None,
-            passthrough={"azure": kept} if kept else {},
+            passthrough={"azure": passthrough} if passthrough else {},
         )
 
-    def _kept(self, base: Base | None) -> dict[str, Any]:
-        where = self.root.location
+    def _read_passthrough(self, base: Base | None) -> dict[str, Any]:
+        location = self.root.location
 
-        def dropped(key: str) -> None:
+        def warn_dropped(key: str) -> None:
             message = (
                 f"{key!r} is not kept: credentials are not for files (`docker login`, [registries.credentials] in "
                 "roost's config, keyring and netrc hold them; ${VARIABLE} refers to one)"
             )
-            self.reading.warn("credentials-unread", message, where)
+            self.reading.warn("credentials-unread", message, location)
 
         self.root.value("databricks").pairs("'databricks'")
-        raw: dict[str, Any] = self.root.plain() or {}
-        if raw.get("environmentVariables") is not None:  # settings hold them, secret or not
+        raw: dict[str, Any] = self.root.to_json() or {}
+        if raw.get("environmentVariables") is not None:  # the settings hold them, secret or not
             del raw["environmentVariables"]
         registry = (raw.get("docker") or {}).get("baseImageRegistry") or {}
-        if registry.get("address") is not None:  # the text that stands in front of the image
+        if registry.get("address") is not None:  # the text in front of the image
             registry["address"] = self.docker.value("baseImageRegistry").value("address").text("'address'")
-        if not self.saved and isinstance(raw.get("python"), dict):
-            raw["python"].pop("condaDependenciesFile", None)  # it was read; who reads the export has another place
-        kept = extract_passthrough(drop_secrets(raw, self.reading.clean, dropped), has_platform=base is not None)
-        return {**kept, "layout": self.layout} if self.layout else kept
+        if not self.is_saved and isinstance(raw.get("python"), dict):
+            raw["python"].pop("condaDependenciesFile", None)  # it was read; it has another path beside an export
+        cleaned = drop_secrets(raw, self.reading.strip_credentials, warn_dropped)
+        passthrough = extract_passthrough(cleaned, has_platform=base is not None)
+        return {**passthrough, "layout": self.layout} if self.layout else passthrough
 
-    def _warn_idle(self, definition: Definition) -> None:
-        """What is kept and digested, and yet nothing that roost installs."""
+    def _warn_unused(self, definition: Definition) -> None:
+        """Warn about sections that are stored and digested although roost installs nothing from them."""
         if definition.r is not None:
             message = "section 'r' is kept and digested; roost installs nothing of it"
             self.reading.warn("section-idle", message, self.root.value("r").location)
-        beneath = self.python.value("baseCondaEnvironment")
-        if beneath.kind != "null":
+        base_environment = self.python.value("baseCondaEnvironment")
+        if base_environment.kind != "null":
             message = "'baseCondaEnvironment' is kept and has no effect: every environment is made whole"
-            self.reading.warn("key-unused", message, beneath.location)
+            self.reading.warn("key-unused", message, base_environment.location)
 
-    def _packages(self) -> tuple[Definition, dict[str, str]]:
-        """From the one place that names any; two places must agree."""
-        found = [made for made in (self._inline(), self._named_file(), self._saved_file()) if made is not None]
-        for other, _, place in found[1:]:
+    def _read_packages(self) -> tuple[Definition, dict[str, str]]:
+        """Return the packages and variables from the place that has any; if several have, they must agree."""
+        candidates = (self._read_inline(), self._read_named_file(), self._read_saved_file())
+        found = [each for each in candidates if each is not None]
+        for other, _, location in found[1:]:
             if digest_definition(other, Defaults()) != digest_definition(found[0][0], Defaults()):
                 raise ContradictionError(
-                    f"The packages here are not those of {found[0][2]}", hint=_KEEP_ONE, location=place
+                    f"The packages here are not those of {found[0][2]}", hint=_KEEP_ONE, location=location
                 )
-        if not found and self.saved and not self.user_managed:
+        if not found and self.is_saved and not self.user_managed:
             message = f"{CONDA_FILE} is not beside it: the environment has no packages"
             self.reading.warn("file-missing", message, self.root.location)
         return (found[0][0], found[0][1]) if found else (Definition(), {})
 
-    def _inline(self) -> _Found | None:
+    def _read_inline(self) -> _Packages | None:
         inline = self.python.value("condaDependencies")
-        return None if inline.kind == "null" else self._read(inline)
+        return None if inline.kind == "null" else self._read_conda(inline)
 
-    def _named_file(self) -> _Found | None:
-        """``condaDependenciesFile``: beside the file, or from the project's folder above."""
+    def _read_named_file(self) -> _Packages | None:
+        """Read ``condaDependenciesFile``, whose path is relative to the file or to the project's folder."""
         item = self.python.value("condaDependenciesFile")
         if item.kind == "null":
             return None
-        path = self._place_of(item.text("'condaDependenciesFile'"))
+        path = self._resolve_named(item.text("'condaDependenciesFile'"))
         if self.reading.files.exists(path):
-            return self._file(path, item.location)
-        if self.saved and self.reading.files.exists(self._beside(CONDA_FILE)):
-            return None  # what was saved beside it stands for it
+            return self._read_file(path, item.location)
+        if self.is_saved and self.reading.files.exists(self._resolve(CONDA_FILE)):
+            return None  # the saved file replaces it
         if self.user_managed:
             message = f"{path} is not there; nothing of it would be installed in a user-managed environment"
             self.reading.warn("file-missing", message, item.location)
             return None
-        return self._file(path, item.location)
+        return self._read_file(path, item.location)
 
-    def _saved_file(self) -> _Found | None:
-        path = self._beside(CONDA_FILE)
+    def _read_saved_file(self) -> _Packages | None:
+        path = self._resolve(CONDA_FILE)
         if not self.reading.files.exists(path):
             return None
         own = self.python.value("condaDependencies").kind != "null"
         named = self.python.value("condaDependenciesFile").kind != "null"
-        return self._file(path, None) if self.saved or not (own or named) else None
+        return self._read_file(path, None) if self.is_saved or not (own or named) else None
 
-    def _file(self, path: str, location: Location | None) -> _Found:
-        root = parse_yaml(decode_text(self.reading.load(path, location or self.python.location), path), path)
+    def _read_file(self, path: str, location: Location | None) -> _Packages:
+        root = parse_yaml(decode_text(self.reading.load_file(path, location or self.python.location), path), path)
         outer, self.reading.path = self.reading.path, path
         try:
-            return self._read(root)
+            return self._read_conda(root)
         finally:
             self.reading.path = outer
 
-    def _read(self, item: YamlNode) -> _Found:
+    def _read_conda(self, item: YamlNode) -> _Packages:
         definition, settings, name = read_environment(self.reading, item)
-        self.layout = _layout(item, name)
+        self.layout = _find_layout(item, name)
         return definition, settings.variables, item.location
 
-    def _beside(self, name: str) -> str:
-        return self.reading.beside(name, self.reading.path)
+    def _resolve(self, name: str) -> str:
+        return self.reading.resolve_path(name, self.reading.path)
 
-    def _place_of(self, name: str) -> str:
-        path, folder = self._beside(name), posixpath.dirname(self.reading.path)
+    def _resolve_named(self, name: str) -> str:
+        path, folder = self._resolve(name), posixpath.dirname(self.reading.path)
         if not self.reading.files.exists(path) and posixpath.basename(folder) in _PROJECT_FOLDERS:
-            above = self.reading.beside(name, folder)
+            above = self.reading.resolve_path(name, folder)
             return above if self.reading.files.exists(above) else path
         return path
 
-    def _base(self) -> Base | None:
-        image, text = _image(self.reading, self.docker), self._dockerfile()
-        platform = _platform(self.docker.value("platform"))
+    def _read_base(self) -> Base | None:
+        image, text = _read_image(self.reading, self.docker), self._read_dockerfile()
+        platform = _read_platform(self.docker.value("platform"))
         if (context := self.docker.value("buildContext")).kind != "null":
             context.fail(
                 "'buildContext' lies in Azure's storage or in git, where reading does not look",
@@ -238,107 +244,114 @@ class _Environment:
             return Base(dockerfile=text[0], platform=platform)
         return Base(image=image, platform=platform) if image else None
 
-    def _dockerfile(self) -> tuple[str, str, Location] | None:
-        """The text, what to call it, and where it stands: in the file, or saved beside it. All places must agree."""
+    def _read_dockerfile(self) -> tuple[str, str, Location] | None:
+        """Return the text, its description for errors and its location: in the file, or saved beside it.
+
+        If there are several, they must agree.
+        """
         item = self.docker.value("baseDockerfile")
-        own = (item.optional("'baseDockerfile'") or "").replace("\r\n", "\n")
-        self.reading.whole(own, "'baseDockerfile'", item.location)
+        own = (item.optional_text("'baseDockerfile'") or "").replace("\r\n", "\n")
+        self.reading.require_no_credentials(own, "'baseDockerfile'", item.location)
         found = [(own, "'baseDockerfile'", item.location)] if own else []
-        found += self._saved_dockerfiles() if self.saved else []
-        for text, _, place in found[1:]:
+        found += self._read_saved_dockerfiles() if self.is_saved else []
+        for text, _, location in found[1:]:
             if text != found[0][0]:
                 message = f"This Dockerfile is not the one of {found[0][1]} ({found[0][2]})"
-                raise ContradictionError(message, hint=_KEEP_ONE, location=place)
+                raise ContradictionError(message, hint=_KEEP_ONE, location=location)
         return found[-1] if found else None
 
-    def _saved_dockerfiles(self) -> list[tuple[str, str, Location]]:
+    def _read_saved_dockerfiles(self) -> list[tuple[str, str, Location]]:
         found = []
         for name in (DOCKER_FILE, "Dockerfile"):
-            path = self._beside(name)
+            path = self._resolve(name)
             if self.reading.files.exists(path):
-                text = decode_text(self.reading.load(path, None), path)
-                self.reading.whole(text, f"the file {name}", Location(path=path))
+                text = decode_text(self.reading.load_file(path, None), path)
+                self.reading.require_no_credentials(text, f"the file {name}", Location(path=path))
                 found.append((text, f"the file {name}", Location(path=path, line=1, column=1)))
         return found
 
 
-def _layout(item: YamlNode, name: str | None) -> dict[str, Any]:
-    """What a conda file's author chose and nothing hangs on: its name, and where its pip section stands."""
-    members = item.value("dependencies").items("'dependencies'") if item.kind == "mapping" else []
+def _find_layout(item: YamlNode, name: str | None) -> dict[str, Any]:
+    """Return what only affects the layout of a conda file: its name, and the position of its pip section."""
+    members = item.value("dependencies").members("'dependencies'") if item.kind == "mapping" else []
     pip = next((place for place, member in enumerate(members) if member.kind == "mapping"), len(members) - 1)
-    named = {"conda_name": name} if name not in (None, CONDA_NAME) else {}
-    return {**named, **({"pip_at": pip} if pip < len(members) - 1 else {})}
+    own_name = {"conda_name": name} if name not in (None, CONDA_NAME) else {}
+    return {**own_name, **({"pip_at": pip} if pip < len(members) - 1 else {})}
 
 
-_Found = tuple[Definition, dict[str, str], Location]
+_Packages = tuple[Definition, dict[str, str], Location]
 
 
-def _image(reading: ReadContext, docker: YamlNode) -> str | None:
-    """The reference with its registry in front. Of credentials only references are taken (``${VARIABLE}``), for this
-    request; others stay where Docker keeps them."""
-    image = docker.value("baseImage").optional("'baseImage'")
+def _read_image(reading: ReadContext, docker: YamlNode) -> str | None:
+    """Return the image reference with its registry in front.
+
+    Credentials are used for this request if they are variable references (``${VARIABLE}``); others belong into
+    Docker's configuration.
+    """
+    image = docker.value("baseImage").optional_text("'baseImage'")
     registry = docker.value("baseImageRegistry")
-    address = (registry.value("address").optional("'address'") or "").rstrip("/")
-    user, password = (registry.value(key).optional(f"'{key}'") for key in ("username", "password"))
-    named = f"{address}/{image}" if address and image else image
-    if named and is_variable_reference(user) and is_variable_reference(password):
-        reading.credentials[f"docker://{_host_of(named)}"] = f"{user}:{password}"
-    return named
+    address = (registry.value("address").optional_text("'address'") or "").rstrip("/")
+    user, password = (registry.value(key).optional_text(f"'{key}'") for key in ("username", "password"))
+    reference = f"{address}/{image}" if address and image else image
+    if reference and is_variable_reference(user) and is_variable_reference(password):
+        reading.credentials[f"docker://{_find_host(reference)}"] = f"{user}:{password}"
+    return reference
 
 
-def _host_of(reference: str) -> str:
-    """As Docker takes references apart: a first part with a dot or a colon, or ``localhost``, is a host."""
+def _find_host(reference: str) -> str:
+    """Return the host, as Docker splits references: a first part with a dot or a colon, or ``localhost``."""
     first, slash, _ = reference.partition("/")
     return first if slash and (set(".:[") & set(first) or first == "localhost") else "docker.io"
 
 
-def _platform(item: YamlNode) -> str | None:
-    parts = [item.value(key).optional(f"'{key}'") for key in ("os", "architecture")]
+def _read_platform(item: YamlNode) -> str | None:
+    parts = [item.value(key).optional_text(f"'{key}'") for key in ("os", "architecture")]
     return "/".join(part.lower() for part in parts if part) or None
 
 
-def _spark(reading: ReadContext, item: YamlNode) -> Spark:
+def _read_spark(reading: ReadContext, item: YamlNode) -> Spark:
     repositories = [
-        reading.clean(one.text("a repository")) for one in item.value("repositories").items("'repositories'")
+        reading.strip_credentials(one.text("a repository"))
+        for one in item.value("repositories").members("'repositories'")
     ]
     packages = [
         ":".join(member.value(key).text(f"'{key}'") for key in ("group", "artifact", "version"))
-        for member in item.value("packages").items("'packages'")
+        for member in item.value("packages").members("'packages'")
     ]
     return Spark(repositories=tuple(repositories), packages=tuple(packages))
 
 
-def _r(reading: ReadContext, item: YamlNode) -> R | None:
+def _read_r(reading: ReadContext, item: YamlNode) -> R | None:
     if item.kind == "null":
         return None
     cran = [
         format_cran_package(
             member.value("name").text("'name'"),
-            member.value("version").optional("'version'"),
-            reading.clean(member.value("repository").optional("'repository'") or "") or None,
+            member.value("version").optional_text("'version'"),
+            reading.strip_credentials(member.value("repository").optional_text("'repository'") or "") or None,
         )
-        for member in item.value("cranPackages").items("'cranPackages'")
+        for member in item.value("cranPackages").members("'cranPackages'")
     ]
-    github = item.value("githubPackages").items("'githubPackages'")
+    github = item.value("githubPackages").members("'githubPackages'")
     return R(
-        version=item.value("rVersion").optional("'rVersion'"),
-        snapshot=item.value("snapshotDate").optional("'snapshotDate'"),
+        version=item.value("rVersion").optional_text("'rVersion'"),
+        snapshot=item.value("snapshotDate").optional_text("'snapshotDate'"),
         cran=tuple(cran),
-        github=tuple(reading.clean(member.value("repository").text("'repository'")) for member in github),
-        urls=_texts(reading, item, "customUrlPackages"),
-        bioconductor=_texts(reading, item, "bioconductorPackages"),
+        github=tuple(reading.strip_credentials(member.value("repository").text("'repository'")) for member in github),
+        urls=_read_texts(reading, item, "customUrlPackages"),
+        bioconductor=_read_texts(reading, item, "bioconductorPackages"),
     )
 
 
-def _texts(reading: ReadContext, item: YamlNode, key: str) -> tuple[str, ...]:
-    return tuple(reading.clean(member.text("a package")) for member in item.value(key).items(f"'{key}'"))
+def _read_texts(reading: ReadContext, item: YamlNode, key: str) -> tuple[str, ...]:
+    return tuple(reading.strip_credentials(member.text("a package")) for member in item.value(key).members(f"'{key}'"))
 
 
-def _variables(item: YamlNode) -> dict[str, str]:
+def _read_variables(item: YamlNode) -> dict[str, str]:
     pairs = item.pairs("'environmentVariables'")
-    return {key: value.optional(f"variable {key!r}") or "" for key, (_, value) in pairs.items()}
+    return {key: value.optional_text(f"variable {key!r}") or "" for key, (_, value) in pairs.items()}
 
 
-def _container(docker: YamlNode) -> ContainerSettings:
-    arguments = tuple(member.text("an argument") for member in docker.value("arguments").items("'arguments'"))
-    return ContainerSettings(shm_size=docker.value("shmSize").optional("'shmSize'"), arguments=arguments)
+def _read_container(docker: YamlNode) -> ContainerSettings:
+    arguments = tuple(member.text("an argument") for member in docker.value("arguments").members("'arguments'"))
+    return ContainerSettings(shm_size=docker.value("shmSize").optional_text("'shmSize'"), arguments=arguments)

@@ -1,4 +1,7 @@
-"""What kind of file a source is: told by its content, with the name as a help where content leaves it open."""
+"""Detection of a source's format by content, with its name as a hint if the content is ambiguous.
+
+The search for a definition on disk uses ``classify_pyproject`` and ``has_script_metadata``.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +11,30 @@ from typing import Literal
 
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.explicit import EXPLICIT_MARK
-from roost.model.readers.pyproject import SCRIPT_BLOCK
-from roost.model.readers.source import EncodingError
+from roost.model.readers.pyproject import PYPROJECT_TABLES, SCRIPT_BLOCK
+from roost.model.readers.source import EncodingError, decode_text
+from roost.model.readers.toml_text import TomlError, TomlText
 from roost.model.readers.yaml_nodes import YamlNode
 
 Syntax = Literal["toml", "yaml", "requirements", "explicit", "pep723", "dockerfile", "json"]
 _YAML_KEY = re.compile(r"""(?:[\w$][\w $.-]*|"[^"]*"|'[^']*')\s*:(?:\s|$)|-\s+\S|---|%YAML|<<<<|\{%|\{""")
 _FROM = re.compile(r"(?:FROM|ARG)\s+\S+", re.IGNORECASE)
 _RUN_CONFIGURATION = {"environment", "target", "framework", "script", "history", "communicator", "argumentvector"}
-_SDK = {
+_SDK_SECTION_KEYS = {
     *("userManagedDependencies", "interpreterPath", "condaDependencies", "condaDependenciesFile"),
     *("baseImage", "baseDockerfile", "baseImageRegistry", "buildContext", "sharedVolumes", "shmSize"),
 }
-_SDK_KEYS = {"environmentVariables", "inferencingStackVersion", "databricks", "assetId"}
+_SDK_TOP_KEYS = {"environmentVariables", "inferencingStackVersion", "databricks", "assetId"}
 
 
 class FormatUnreadError(InvalidDefinitionError):
-    """The file is of a format that roost knows by sight and does not read."""
+    """The file has a format that roost recognises but does not read."""
 
     code = "definition-format-unread"
 
 
 def detect_syntax(path: str, text: str) -> Syntax:
-    """How the text is to be parsed."""
+    """Return the syntax of ``text`` in the file ``path``."""
     name = posixpath.basename(path).lower()
     if name.endswith(".toml"):
         return "toml"
@@ -44,10 +48,10 @@ def detect_syntax(path: str, text: str) -> Syntax:
         return "dockerfile"
     if name.endswith((".txt", ".in")):
         return "requirements"
-    return _by_first_line(text)
+    return _detect_by_first_line(text)
 
 
-def _by_first_line(text: str) -> Syntax:
+def _detect_by_first_line(text: str) -> Syntax:
     line = next((row.strip() for row in text.split("\n") if row.strip() and not row.lstrip().startswith("#")), "")
     if _FROM.match(line):
         return "dockerfile"
@@ -57,7 +61,10 @@ def _by_first_line(text: str) -> Syntax:
 
 
 def detect_yaml(root: YamlNode) -> str:
-    """Which of the YAML formats: ``conda`` unless the keys say otherwise. Raises :class:`FormatUnreadError`."""
+    """Return the YAML format: ``conda`` unless the keys are those of another.
+
+    Raises: FormatUnreadError if roost recognises the format but does not read it.
+    """
     if root.kind != "mapping":
         return "conda"
     keys = set(root.pairs("the file"))
@@ -65,17 +72,17 @@ def detect_yaml(root: YamlNode) -> str:
         return "conda-lock"
     if {"environments", "packages", "version"} <= keys:
         return "pixi-lock"
-    _check_known_by_sight(root, keys)
+    _reject_unread_formats(root, keys)
     if _is_run_configuration(root, keys):
         return "azure-run"
     if "dependencies" in keys:
         return "conda"
-    if keys & _SDK_KEYS or any(_SDK & set(_keys(root.value(key))) for key in ("docker", "python")):
+    if keys & _SDK_TOP_KEYS or _has_sdk_section(root):
         return "azure"
-    return "azure-v2" if keys & {"image", "build", "conda_file", "docker"} or _names_schema(root) else "conda"
+    return "azure-v2" if keys & {"image", "build", "conda_file", "docker"} or _has_azure_schema(root) else "conda"
 
 
-def _check_known_by_sight(root: YamlNode, keys: set[str]) -> None:
+def _reject_unread_formats(root: YamlNode, keys: set[str]) -> None:
     if "build_dependencies" in keys:
         raise format_unread_error("an MLflow python_env", root.location)
     if "dependencies" in keys:
@@ -87,27 +94,28 @@ def _check_known_by_sight(root: YamlNode, keys: set[str]) -> None:
 
 
 def _is_run_configuration(root: YamlNode, keys: set[str]) -> bool:
-    """By a second key of its own, or by an environment as only Azure's SDK writes it."""
+    """Whether there is a second key of run configurations, or an environment as only Azure's SDK writes it."""
     if "environment" not in keys or "dependencies" in keys:
         return False
-    sections = (
-        [root.value("environment").value(key) for key in ("docker", "python")]
-        if _keys(root.value("environment"))
-        else []
-    )
-    return len(keys & _RUN_CONFIGURATION) > 1 or any(_SDK & set(_keys(section)) for section in sections)
+    environment = root.value("environment")
+    return len(keys & _RUN_CONFIGURATION) > 1 or (bool(_list_keys(environment)) and _has_sdk_section(environment))
 
 
-def _keys(item: YamlNode) -> list[str]:
+def _has_sdk_section(environment: YamlNode) -> bool:
+    return any(_SDK_SECTION_KEYS & set(_list_keys(environment.value(section))) for section in ("docker", "python"))
+
+
+def _list_keys(item: YamlNode) -> list[str]:
     return list(item.pairs("a section")) if item.kind == "mapping" else []
 
 
-def _names_schema(root: YamlNode) -> bool:
+def _has_azure_schema(root: YamlNode) -> bool:
     schema = root.value("$schema")
     return schema.kind == "scalar" and "environment.schema.json" in schema.text("'$schema'")
 
 
 def format_unread_error(what: str, location: Location) -> FormatUnreadError:
+    """Return the error for a file in a format that roost recognises but does not read."""
     return FormatUnreadError(
         f"This is {what}, which roost does not read yet",
         hint="Name a conda environment file, requirements.txt, pyproject.toml, lock file or roost.toml.",
@@ -116,7 +124,31 @@ def format_unread_error(what: str, location: Location) -> FormatUnreadError:
 
 
 def check_text(text: str, path: str) -> None:
-    """A binary file is refused before a parser stumbles over it. Raises :class:`EncodingError`."""
+    """Reject a binary file before parsing. Raises: EncodingError if ``text`` contains a NUL character."""
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise EncodingError("This is no text file", location=Location(path=path, line=line), hint="Name a text file.")
+
+
+def classify_pyproject(data: bytes, path: str) -> Literal["roost", "pyproject"] | None:
+    """Return the format of a ``pyproject.toml``; ``None`` if it defines no environment.
+
+    A file that is not valid TOML is classified by its table headers: the reader reports the error.
+    """
+    try:
+        toml = TomlText(decode_text(data, path), path)
+        has_roost, has_project = "roost" in toml.table("tool"), bool(PYPROJECT_TABLES & set(toml.data))
+    except (TomlError, EncodingError):
+        text = data.decode("utf-8", "replace")
+        has_roost = re.search(r"^\s*\[tool\.roost\b", text, re.MULTILINE) is not None
+        has_project = re.search(r"^\s*\[(project|dependency-groups)\b", text, re.MULTILINE) is not None
+    return "roost" if has_roost else "pyproject" if has_project else None
+
+
+def has_script_metadata(data: bytes, path: str) -> bool:
+    """Whether a script has a PEP 723 block; false if it is not a text."""
+    try:
+        text = decode_text(data, path)
+    except EncodingError:
+        return False
+    return any(match["type"] == "script" for match in SCRIPT_BLOCK.finditer(text))

@@ -1,4 +1,7 @@
-"""Dockerfiles and build contexts: kept and digested whole, executed by the engine."""
+"""Reader of Dockerfiles and build contexts, which are stored and digested as a whole and executed by the engine.
+
+Separate because the readers of Azure's and roost's own files read build contexts too.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +11,28 @@ from roost.model.definition import Base, Definition, ReadResult
 from roost.model.errors import Location
 from roost.model.readers.source import ReadContext
 
-FILE = "Dockerfile"
+_FILE = "Dockerfile"
 
 
 def read_dockerfile(reading: ReadContext, text: str) -> ReadResult:
-    """A Dockerfile by itself: there is no context to copy from. Raises ``InvalidDefinitionError``."""
-    reading.whole(text, "the Dockerfile", Location(path=reading.path))
-    return reading.parsed(Definition(base=Base(dockerfile=text)), "dockerfile")
+    """Read a Dockerfile without a context. Raises: InvalidDefinitionError if it contains credentials."""
+    reading.require_no_credentials(text, "the Dockerfile", Location(path=reading.path))
+    return reading.build_result(Definition(base=Base(dockerfile=text)), "dockerfile")
 
 
 def read_context(reading: ReadContext, folder: str) -> ReadResult:
-    """A folder with a Dockerfile. Raises ``InvalidDefinitionError``."""
-    digest = context_digest(reading, folder, None)
-    return reading.parsed(Definition(base=Base(context=digest, context_path=folder)), "context")
+    """Read a folder with a Dockerfile. Raises: InvalidDefinitionError if its Dockerfile contains credentials."""
+    digest = digest_context(reading, folder, None)
+    return reading.build_result(Definition(base=Base(context=digest, context_path=folder)), "context")
 
 
-def context_digest(reading: ReadContext, folder: str, location: Location | None) -> str:
-    """The digest of a build context, whose Dockerfile is kept as it is. Raises ``InvalidDefinitionError``."""
-    digest = reading.digest("context", folder, location)
-    path = posixpath.join(folder, FILE)
+def digest_context(reading: ReadContext, folder: str, location: Location | None) -> str:
+    """Return the digest of a build context. Raises: InvalidDefinitionError if its Dockerfile contains credentials."""
+    digest = reading.compute_digest("context", folder, location)
+    path = posixpath.join(folder, _FILE)
     try:
         text = reading.files.read(path).decode("utf-8", "replace")
-    except OSError:  # the engine will say so, if it is to be built
+    except OSError:  # the engine reports it when the context is built
         return digest
-    reading.whole(text, "the Dockerfile", Location(path=path))
+    reading.require_no_credentials(text, "the Dockerfile", Location(path=path))
     return digest

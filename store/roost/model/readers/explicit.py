@@ -1,4 +1,4 @@
-"""conda's ``@EXPLICIT`` lists of package URLs, with the ``# pip`` lines that conda-lock adds."""
+"""Reader of conda's ``@EXPLICIT`` lists of package URLs, with the ``# pip`` lines that conda-lock adds."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ EXPLICIT_MARK = re.compile(r"^\s*@EXPLICIT\s*$", re.MULTILINE)
 _PIP = re.compile(r"#\s*pip\s+(?=\S)")
 _PLATFORM = re.compile(r"#\s*platform:\s*(\S+)\s*$")
 _DIGEST = re.compile(r"(?:sha256:)?[0-9a-fA-F]{64}|(?:md5:)?[0-9a-fA-F]{32}")
-EXPECTED = "a package URL such as 'https://host/channel/linux-64/name-1.0-0.conda#sha256:…'"
+EXPECTED_URL = "a package URL such as 'https://host/channel/linux-64/name-1.0-0.conda#sha256:…'"
 
 
 class ExplicitError(InvalidDefinitionError):
-    """A line of an explicit list is none."""
+    """A line of an explicit list is not valid."""
 
     code = "explicit-invalid"
 
 
 def read_explicit(reading: ReadContext, text: str) -> ReadResult:
-    """An explicit list. Raises ``InvalidDefinitionError``."""
+    """Read an explicit list. Raises: InvalidDefinitionError if it is not valid."""
     urls: list[str] = []
     items: list[PipItem] = []
     platform = ""
@@ -33,41 +33,41 @@ def read_explicit(reading: ReadContext, text: str) -> ReadResult:
         line, location = raw.strip(), Location(path=reading.path, line=number, column=1)
         if pip := _PIP.match(line):
             items += read_requirement_lines(reading, [LogicalLine(line[pip.end() :], location)], reading.path)
-        elif told := _PLATFORM.match(line):
-            platform = told.group(1)
+        elif match := _PLATFORM.match(line):
+            platform = match.group(1)
         elif line and not line.startswith("#") and line != "@EXPLICIT":
-            urls.append(_url(reading, line, location))
-    conda = Conda(explicit={platform or _platform(urls): tuple(urls)} if urls else {})
-    return reading.parsed(Definition(conda=conda, pip=Pip(requirements=tuple(items))), "explicit")
+            urls.append(_read_url(reading, line, location))
+    conda = Conda(explicit={platform or _find_platform(urls): tuple(urls)} if urls else {})
+    return reading.build_result(Definition(conda=conda, pip=Pip(requirements=tuple(items))), "explicit")
 
 
-def subdir_of(url: str) -> str:
-    """The subdir that a package URL lies in."""
+def find_subdir(url: str) -> str:
+    """Return the subdir in a package URL."""
     return url.partition("#")[0].rsplit("/", 2)[-2] if url.count("/") >= 2 else ""
 
 
 def normalise_fragment(digest: str) -> str:
-    """``sha256:…`` or a bare md5, in lower case; nothing of nothing."""
+    """Return a digest as ``sha256:…`` or a bare md5, in lower case; an empty one stays empty."""
     digest = digest.lower().removeprefix("sha256:").removeprefix("md5:")
     return f"sha256:{digest}" if len(digest) == 64 else digest
 
 
-def _url(reading: ReadContext, line: str, location: Location) -> str:
-    place, _, digest = reading.clean(line).partition("#")
+def _read_url(reading: ReadContext, line: str, location: Location) -> str:
+    place, _, digest = reading.strip_credentials(line).partition("#")
     if digest and not _DIGEST.fullmatch(digest):
         raise ExplicitError(
-            f"{digest!r} is no digest; expected an md5 or sha256", hint=f"Expected {EXPECTED}.", location=location
+            f"{digest!r} is no digest; expected an md5 or sha256", hint=f"Expected {EXPECTED_URL}.", location=location
         )
     if not place.endswith(PACKAGE_SUFFIXES):
-        raise ExplicitError(f"{line!r} is no package; expected {EXPECTED}", location=location)
+        raise ExplicitError(f"{line!r} is no package; expected {EXPECTED_URL}", location=location)
     if "://" not in place:
-        path = reading.beside(place, reading.path)
-        place, digest = "file://" + path, reading.digest("file", path, location)
+        path = reading.resolve_path(place, reading.path)
+        place, digest = "file://" + path, reading.compute_digest("file", path, location)
     elif place.startswith("file://") and not digest:
-        digest = reading.digest("file", place.removeprefix("file://"), location)
+        digest = reading.compute_digest("file", place.removeprefix("file://"), location)
     return place + ("#" + normalise_fragment(digest) if digest else "")
 
 
-def _platform(urls: list[str]) -> str:
-    """The subdir of the packages that are not ``noarch``; a list of noarch ones alone fits any platform."""
-    return next((subdir for url in urls if (subdir := subdir_of(url)) != "noarch"), "noarch")
+def _find_platform(urls: list[str]) -> str:
+    """Return the subdir of the packages that are not ``noarch``; a list of noarch packages fits any platform."""
+    return next((subdir for url in urls if (subdir := find_subdir(url)) != "noarch"), "noarch")

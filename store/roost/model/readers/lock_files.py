@@ -1,10 +1,10 @@
-"""Other tools' lock files as definitions: conda-lock YAML (format 1) and pixi.lock (format 6)."""
+"""Reader of other tools' lock files as definitions: conda-lock YAML (format 1) and pixi.lock (format 6)."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from roost.model.definition import Conda, Definition, Pip, PipItem, ReadResult
+from roost.model.definition import Conda, Definition, Pip, ReadResult
 from roost.model.errors import Location
 from roost.model.readers.explicit import normalise_fragment
 from roost.model.readers.requirements import read_requirement_lines
@@ -27,124 +27,116 @@ _CATEGORIES = ("main", "dev")
 _HINT = "Make the lock file anew with a current version of its tool, or name the environment file that it came from."
 
 
-class _Entry(NamedTuple):
+class _PipEntry(NamedTuple):
+    """A line for pip on one platform of a lock file."""
+
     platform: str
     line: str
     location: Location
 
 
 def read_conda_lock(reading: ReadContext, root: YamlNode) -> ReadResult:
-    """conda-lock's unified lock file. Raises ``InvalidDefinitionError``."""
+    """Read conda-lock's unified lock file. Raises: InvalidDefinitionError if it is not valid."""
     version = root.value("version")
     if version.text("'version'") != "1":
         version.fail(f"conda-lock format {version.text('version')} is not read; expected 1", _HINT)
     conda: dict[str, list[str]] = {}
-    pip: list[_Entry] = []
-    for package in root.value("package").items("'package'"):
-        if (package.value("category").optional("'category'") or "main") not in _CATEGORIES:
+    pip: list[_PipEntry] = []
+    for package in root.value("package").members("'package'"):
+        if (package.value("category").optional_text("'category'") or "main") not in _CATEGORIES:
             continue
         platform = package.value("platform").text("'platform'")
         urls = conda.setdefault(platform, [])
         if package.value("manager").text("'manager'") == "conda":
-            urls.append(_url(reading, package.value("url"), package.value("hash")))
+            urls.append(_read_url(reading, package.value("url"), package.value("hash")))
         else:
-            pip.append(_Entry(platform, _conda_lock_line(package), package.location))
-    return _parsed(reading, conda, pip, "conda-lock")
+            pip.append(_PipEntry(platform, _format_conda_lock_wheel(package), package.location))
+    return _build_result(reading, conda, pip, "conda-lock")
 
 
 def read_pixi_lock(reading: ReadContext, root: YamlNode) -> ReadResult:
-    """The default environment of a pixi.lock. Raises ``InvalidDefinitionError``."""
+    """Read the default environment of a pixi.lock. Raises: InvalidDefinitionError if it is not valid."""
     version = root.value("version")
     if version.text("'version'") != "6":
         version.fail(f"pixi.lock format {version.text('version')} is not read; expected 6", _HINT)
-    known: dict[str, YamlNode] = {}
-    for package in root.value("packages").items("'packages'"):
+    packages: dict[str, YamlNode] = {}
+    for package in root.value("packages").members("'packages'"):
         for manager in ("conda", "pypi"):
             if (url := package.value(manager)).kind != "null":
-                known[url.text("a package")] = package
+                packages[url.text("a package")] = package
     environments = root.value("environments")
     default = environments.value("default")
     if default.kind == "null":
         environments.fail("There is no environment 'default' in this pixi.lock")
-    own = {_host(index.text("an index")) for index in default.value("indexes").items("'indexes'")}
+    index_hosts = {_find_host(index.text("an index")) for index in default.value("indexes").members("'indexes'")}
     conda: dict[str, list[str]] = {}
-    pip: list[_Entry] = []
+    pip: list[_PipEntry] = []
     for platform, (_, members) in default.value("packages").pairs("'packages'").items():
         urls = conda.setdefault(platform, [])
-        for member in members.items(f"'{platform}'"):
-            _pixi_member(reading, known, platform, member, urls, pip, own)
-    return _parsed(reading, conda, pip, "pixi-lock")
+        for member in members.members(f"'{platform}'"):
+            is_conda = member.value("conda").kind != "null"
+            url = member.value("conda" if is_conda else "pypi")
+            package = packages.get(url.text("a package"), member)
+            if is_conda:
+                urls.append(_read_url(reading, url, package))
+            else:
+                line = _format_pixi_wheel(url.text("a package"), package, index_hosts)
+                pip.append(_PipEntry(platform, line, url.location))
+    return _build_result(reading, conda, pip, "pixi-lock")
 
 
-def _pixi_member(
-    reading: ReadContext,
-    known: dict[str, YamlNode],
-    platform: str,
-    member: YamlNode,
-    urls: list[str],
-    pip: list[_Entry],
-    own: set[str],
-) -> None:
-    place = member.value("conda")
-    if place.kind != "null":
-        package = known.get(place.text("a package"), member)
-        urls.append(_url(reading, place, package))
-        return
-    place = member.value("pypi")
-    package = known.get(place.text("a package"), member)
-    pip.append(_Entry(platform, _pixi_line(place.text("a package"), package, own), place.location))
-
-
-def _url(reading: ReadContext, place: YamlNode, digests: YamlNode) -> str:
-    url = reading.clean(place.text("'url'")).partition("#")[0]
-    digest = digests.value("sha256").optional("'sha256'") or digests.value("md5").optional("'md5'")
+def _read_url(reading: ReadContext, node: YamlNode, digests: YamlNode) -> str:
+    url = reading.strip_credentials(node.text("'url'")).partition("#")[0]
+    digest = digests.value("sha256").optional_text("'sha256'") or digests.value("md5").optional_text("'md5'")
     return url + ("#" + normalise_fragment(digest) if digest else "")
 
 
-def _conda_lock_line(package: YamlNode) -> str:
-    """An index's file goes by name and digest, so that any mirror will do; what came from a URL by that."""
+def _format_conda_lock_wheel(package: YamlNode) -> str:
+    """Name an index's file by name and digest, so that any mirror will do, and other files by their URL."""
     name, url = package.value("name").text("'name'"), package.value("url").text("'url'")
-    digest = package.value("hash").value("sha256").optional("'sha256'")
-    direct = package.value("source").kind == "mapping" or url.startswith("git+")
+    digest = package.value("hash").value("sha256").optional_text("'sha256'")
+    by_url = package.value("source").kind == "mapping" or url.startswith("git+")
     version = package.value("version").text("'version'")
-    place = f" @ {url}" if direct else f"=={version}"
+    place = f" @ {url}" if by_url else f"=={version}"
     return f"{name}{place}" + (f" --hash=sha256:{digest}" if digest else "")
 
 
-def _pixi_line(url: str, package: YamlNode, own: set[str]) -> str:
-    """pixi tells no index file from another URL: all go by name and digest but what only a URL can name, and what lies
-    on the host of an index of the file (``own``): another machine would look for the name elsewhere."""
-    digest = package.value("sha256").optional("'sha256'")
+def _format_pixi_wheel(url: str, package: YamlNode, index_hosts: set[str]) -> str:
+    """Name a wheel by name and digest, unless only a URL can name it.
+
+    pixi does not distinguish an index's file from another URL. A file on the host of an index of the lock file is named
+    by its URL, because another machine would look for the name elsewhere.
+    """
+    digest = package.value("sha256").optional_text("'sha256'")
     if not digest or not url.startswith("http"):
         return f"{package.value('name').text('name')} @ {url}" if "://" in url else url
-    if _host(url) in own:
+    if _find_host(url) in index_hosts:
         return f"{package.value('name').text('name')} @ {url} --hash=sha256:{digest}"
     return f"{package.value('name').text('name')}=={package.value('version').text('version')} --hash=sha256:{digest}"
 
 
-def _host(url: str) -> str:
+def _find_host(url: str) -> str:
     return strip_credentials(url)[0].partition("://")[2].partition("/")[0].lower()
 
 
-def _parsed(reading: ReadContext, conda: dict[str, list[str]], pip: list[_Entry], format: str) -> ReadResult:
-    explicit = {platform: tuple(urls) for platform, urls in conda.items() if urls}
-    items = _requirements(reading, pip, frozenset(conda))
-    return reading.parsed(Definition(conda=Conda(explicit=explicit), pip=Pip(requirements=items)), format)
-
-
-def _requirements(reading: ReadContext, pip: list[_Entry], platforms: frozenset[str]) -> tuple[PipItem, ...]:
-    """Each line once, with a marker where not every platform of the file has it."""
-    having: dict[str, list[_Entry]] = {}
+def _build_result(reading: ReadContext, conda: dict[str, list[str]], pip: list[_PipEntry], format: str) -> ReadResult:
+    """Return the result with each pip line once, with a marker if not every platform of the file has it."""
+    entries_by_line: dict[str, list[_PipEntry]] = {}
     for entry in pip:
-        having.setdefault(entry.line, []).append(entry)
-    lines = [LogicalLine(_marked(line, entries, platforms), entries[0].location) for line, entries in having.items()]
-    return tuple(read_requirement_lines(reading, lines, reading.path))
+        entries_by_line.setdefault(entry.line, []).append(entry)
+    lines = [
+        LogicalLine(_add_marker(line, entries, frozenset(conda)), entries[0].location)
+        for line, entries in entries_by_line.items()
+    ]
+    items = tuple(read_requirement_lines(reading, lines, reading.path))
+    explicit = {platform: tuple(urls) for platform, urls in conda.items() if urls}
+    return reading.build_result(Definition(conda=Conda(explicit=explicit), pip=Pip(requirements=items)), format)
 
 
-def _marked(line: str, entries: list[_Entry], platforms: frozenset[str]) -> str:
-    here = dict.fromkeys(entry.platform for entry in entries)
-    if platforms <= set(here):
+def _add_marker(line: str, entries: list[_PipEntry], platforms: frozenset[str]) -> str:
+    present = dict.fromkeys(entry.platform for entry in entries)
+    if platforms <= set(present):
         return line
-    marker = " or ".join(f"({MARKERS[platform]})" for platform in here if platform in MARKERS)
+    marker = " or ".join(f"({MARKERS[platform]})" for platform in present if platform in MARKERS)
     body, options, digests = line.partition(" --hash")
     return f"{body} ; {marker}{options}{digests}" if marker else line

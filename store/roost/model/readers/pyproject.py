@@ -1,7 +1,7 @@
-"""PEP 621 ``pyproject.toml`` (with PEP 735 dependency groups) and PEP 723 script metadata: lists of requirements.
+"""Reader of PEP 621 ``pyproject.toml`` (with PEP 735 dependency groups) and of PEP 723 script metadata.
 
-A project's dependencies are read, the project itself is not. All groups count, in the order of the file: there is
-nowhere to choose among them.
+A project's dependencies are read, but the project itself is not. All groups are included, in the order of the file:
+there is no setting to choose among them.
 """
 
 from __future__ import annotations
@@ -20,43 +20,44 @@ from roost.model.syntax.pip_lines import LogicalLine, normalise_name
 
 SCRIPT_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 """The reference expression of PEP 723."""
+PYPROJECT_TABLES = frozenset(("project", "dependency-groups"))
 
 
 class ScriptMetadataError(InvalidDefinitionError):
-    """A script's metadata block is wrong."""
+    """The metadata block of a script is missing or not valid."""
 
     code = "script-metadata-invalid"
 
 
 def read_pyproject(reading: ReadContext, toml: TomlText) -> ReadResult:
-    """``[project]`` and ``[dependency-groups]``. Raises ``InvalidDefinitionError``."""
+    """Read ``[project]`` and ``[dependency-groups]``. Raises: InvalidDefinitionError if they are not valid."""
     data = toml.data
-    if "project" not in data and "dependency-groups" not in data:
-        raise toml.fail(
+    if not PYPROJECT_TABLES & set(data):
+        raise toml.error(
             "There is no [project], [dependency-groups] or [tool.roost] table here",
             hint="Add [project] with dependencies = […], or [tool.roost].",
         )
     project = toml.table("project")
-    if "dependencies" in strings(toml, project.get("dynamic", []), ("project", "dynamic")):
-        raise toml.fail(
+    if "dependencies" in check_strings(toml, project.get("dynamic", []), ("project", "dynamic")):
+        raise toml.error(
             "'dependencies' is dynamic: a build backend would have to run to tell them, and reading runs no code",
             "project",
             "dynamic",
             hint="List the dependencies in [project], or point at a requirements file with -f.",
         )
-    items = [*_items(reading, toml, project.get("dependencies", []), "project", "dependencies")]
+    items = [*_read_items(reading, toml, project.get("dependencies", []), "project", "dependencies")]
     for group in toml.table("dependency-groups"):
-        items += _group(reading, toml, group, ())
+        items += _read_group(reading, toml, group, ())
     unique: dict[tuple[object, ...], PipItem] = {}
-    for item in items:  # a group that another one includes is there twice
+    for item in items:  # a group that another one includes is read twice
         unique.setdefault((item.kind, item.text, item.digest), item)
     requires = project.get("requires-python")
-    return _parsed(reading, toml, list(unique.values()), requires, ("project", "requires-python"), "pyproject")
+    return _build_result(reading, toml, list(unique.values()), requires, ("project", "requires-python"), "pyproject")
 
 
 def read_script(reading: ReadContext, text: str) -> ReadResult:
-    """A script with PEP 723 metadata. Raises ``InvalidDefinitionError``."""
-    block = script_block(text, reading.path)
+    """Read a script with PEP 723 metadata. Raises: InvalidDefinitionError if it is missing or not valid."""
+    block = find_script_block(text, reading.path)
     if block is None:
         raise ScriptMetadataError(
             f"{reading.path} holds no '# /// script' block; expected PEP 723 metadata",
@@ -67,17 +68,20 @@ def read_script(reading: ReadContext, text: str) -> ReadResult:
     for key in toml.data:
         if key not in ("dependencies", "requires-python", "tool"):
             reading.warn(
-                "key-unknown", f"key {key!r} is none of a script's metadata; it has no effect", toml.place(key)
+                "key-unknown", f"key {key!r} is none of a script's metadata; it has no effect", toml.locate(key)
             )
     if "roost" in toml.table("tool"):
         message = "[tool.roost] in a script's metadata has no effect"
-        reading.warn("key-unknown", message, toml.place("tool", "roost"))
-    items = list(_items(reading, toml, toml.data.get("dependencies", []), "dependencies"))
-    return _parsed(reading, toml, items, toml.data.get("requires-python"), ("requires-python",), "pep723")
+        reading.warn("key-unknown", message, toml.locate("tool", "roost"))
+    items = list(_read_items(reading, toml, toml.data.get("dependencies", []), "dependencies"))
+    return _build_result(reading, toml, items, toml.data.get("requires-python"), ("requires-python",), "pep723")
 
 
-def script_block(text: str, path: str) -> tuple[str, int] | None:
-    """The TOML of the ``script`` block and the line where it begins. Two blocks are an error (PEP 723)."""
+def find_script_block(text: str, path: str) -> tuple[str, int] | None:
+    """Return the TOML of the ``script`` block and the line where it begins; ``None`` if there is none.
+
+    Raises: ScriptMetadataError if there are several blocks, which PEP 723 forbids.
+    """
     blocks = [match for match in SCRIPT_BLOCK.finditer(text) if match["type"] == "script"]
     if len(blocks) > 1:
         raise ScriptMetadataError(
@@ -92,8 +96,8 @@ def script_block(text: str, path: str) -> tuple[str, int] | None:
     return "\n".join(row[2:] if row.startswith("# ") else row[1:] for row in content), line
 
 
-def read_requires(toml: TomlText, value: object, keys: tuple[str, ...]) -> str | None:
-    """A ``requires-python`` without white space. Raises ``InvalidDefinitionError``."""
+def check_requires_python(toml: TomlText, value: object, keys: tuple[str, ...]) -> str | None:
+    """Return ``requires-python`` without white space. Raises: InvalidDefinitionError if it is not a specifier set."""
     if value is None:
         return None
     try:
@@ -102,55 +106,55 @@ def read_requires(toml: TomlText, value: object, keys: tuple[str, ...]) -> str |
         value = [value]
     if not isinstance(value, str):
         found = value[0] if isinstance(value, list) else value
-        raise toml.fail(f"{keys[-1]!r} is {found!r}; expected version specifiers such as '>=3.10'", *keys)
+        raise toml.error(f"{keys[-1]!r} is {found!r}; expected version specifiers such as '>=3.10'", *keys)
     return re.sub(r"\s+", "", value)
 
 
-def strings(toml: TomlText, value: object, keys: tuple[str, ...]) -> Sequence[str]:
-    """A list of texts. Raises ``InvalidDefinitionError``."""
+def check_strings(toml: TomlText, value: object, keys: tuple[str, ...]) -> Sequence[str]:
+    """Return ``value`` if it is a list of texts. Raises: InvalidDefinitionError if it is not."""
     if not isinstance(value, list):
-        raise toml.fail(f"{keys[-1]!r} is {value!r}; expected a list of texts", *keys)
+        raise toml.error(f"{keys[-1]!r} is {value!r}; expected a list of texts", *keys)
     for member in value:
         if not isinstance(member, str):
-            raise toml.fail(f"{keys[-1]!r} holds {member!r}; expected a list of texts", *keys, value=str(member))
+            raise toml.error(f"{keys[-1]!r} holds {member!r}; expected a list of texts", *keys, value=str(member))
     return value
 
 
-def _items(reading: ReadContext, toml: TomlText, value: object, *keys: str) -> Iterator[PipItem]:
-    for text in strings(toml, value, keys):
-        yield from read_requirement_lines(reading, [LogicalLine(text, toml.place(*keys, value=text))], reading.path)
+def _read_items(reading: ReadContext, toml: TomlText, value: object, *keys: str) -> Iterator[PipItem]:
+    for text in check_strings(toml, value, keys):
+        yield from read_requirement_lines(reading, [LogicalLine(text, toml.locate(*keys, value=text))], reading.path)
 
 
-def _group(reading: ReadContext, toml: TomlText, name: str, above: tuple[str, ...]) -> list[PipItem]:
-    """A dependency group; ``{include-group = …}`` within it is followed (PEP 735)."""
+def _read_group(reading: ReadContext, toml: TomlText, name: str, above: tuple[str, ...]) -> list[PipItem]:
+    """Read a dependency group and those that it includes with ``{include-group = …}`` (PEP 735)."""
     keys = ("dependency-groups", name)
     if name in above:
-        raise toml.fail(f"Dependency group {name!r} includes itself", *keys)
+        raise toml.error(f"Dependency group {name!r} includes itself", *keys)
     members = toml.data["dependency-groups"].get(name)
     if not isinstance(members, list):
-        raise toml.fail(f"Dependency group {name!r} is {members!r}; expected a list", *keys)
+        raise toml.error(f"Dependency group {name!r} is {members!r}; expected a list", *keys)
     items: list[PipItem] = []
     for member in members:
         if isinstance(member, dict) and set(member) == {"include-group"}:
-            items += _group(reading, toml, _known_group(toml, member["include-group"], keys), (*above, name))
+            items += _read_group(reading, toml, _find_group(toml, member["include-group"], keys), (*above, name))
         else:
-            items += _items(reading, toml, [member], *keys)
+            items += _read_items(reading, toml, [member], *keys)
     return items
 
 
-def _known_group(toml: TomlText, name: str, keys: tuple[str, ...]) -> str:
-    """Group names are compared by PEP 503."""
+def _find_group(toml: TomlText, name: str, keys: tuple[str, ...]) -> str:
+    """Return the group called ``name``; names are compared as PEP 503 normalises them."""
     for group in toml.data["dependency-groups"]:
         if normalise_name(group) == normalise_name(str(name)):
             return str(group)
-    raise toml.fail(f"There is no dependency group {name!r}", *keys, value=str(name))
+    raise toml.error(f"There is no dependency group {name!r}", *keys, value=str(name))
 
 
-def _parsed(
+def _build_result(
     reading: ReadContext, toml: TomlText, items: list[PipItem], requires: object, keys: tuple[str, ...], format: str
 ) -> ReadResult:
-    python = Python(requires=read_requires(toml, requires, keys))
+    python = Python(requires=check_requires_python(toml, requires, keys))
     name = toml.table("project").get("name") if format == "pyproject" else None
     if name is not None and not isinstance(name, str):
-        raise toml.fail(f"'name' is {name!r}; expected a text", "project", "name")
-    return reading.parsed(Definition(pip=Pip(requirements=tuple(items)), python=python), format, name=name)
+        raise toml.error(f"'name' is {name!r}; expected a text", "project", "name")
+    return reading.build_result(Definition(pip=Pip(requirements=tuple(items)), python=python), format, name=name)

@@ -22,7 +22,7 @@ from roost.model.readers.detect import FormatUnreadError, check_text, detect_syn
 from roost.model.readers.docker import read_context, read_dockerfile
 from roost.model.readers.explicit import read_explicit
 from roost.model.readers.lock_files import read_conda_lock, read_pixi_lock
-from roost.model.readers.pyproject import read_pyproject, read_script
+from roost.model.readers.pyproject import PYPROJECT_TABLES, read_pyproject, read_script
 from roost.model.readers.requirements import read_requirements
 from roost.model.readers.roost_file import read_roost
 from roost.model.readers.source import DefinitionSource, FileAccess, ReadContext, decode_text
@@ -43,43 +43,51 @@ _TEXT: dict[str, Callable[[ReadContext, str], ReadResult]] = {
     "pep723": read_script,
     "dockerfile": read_dockerfile,
 }
-FORMATS = (*_YAML, *_TEXT, "roost", "pyproject", "context")
+READ_FORMATS = (*_YAML, *_TEXT, "roost", "pyproject", "context")
+CONTEXT_FILES = ("azureml_environment.json", "Dockerfile")
+"""Files that make a folder one to read as a whole, rather than any environment file in it."""
+_SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 
 
 def read_definition(source: DefinitionSource, files: FileAccess) -> ReadResult:
-    """Parse ``source``. Raises a ``InvalidDefinitionError`` that says where, what and what was expected."""
+    """Read ``source``.
+
+    Raises: InvalidDefinitionError if it is not valid or cannot be read; the error says where and what was expected.
+    """
     path = source.path or "/<text>"
     reading = ReadContext(files, path)
     if source.data is None and files.is_folder(path):
         return _read_folder(reading, path)
-    data = source.data if source.data is not None else reading.load(path, None)
-    reading.remember(path, digest_bytes(data))
+    data = source.data if source.data is not None else reading.load_file(path, None)
+    reading.record_input(path, digest_bytes(data))
     text = decode_text(data, path)
     check_text(text, path)
     return _read_text(reading, text, source.format)
 
 
 def read_document(document: dict[str, Any], files: FileAccess, path: str) -> ReadResult:
-    """Read a definition and its settings from a document in the shape of ``roost.toml`` (``writers.document`` writes
-    it). ``path`` is the name that errors give the document; local files are looked up beside it.
+    """Read a document in the shape of ``roost.toml``, as ``roost.model.writers.document`` writes it.
 
-    Raises: InvalidDefinitionError if the document is invalid.
+    Errors name the document ``path``; local files are looked up beside it.
+
+    Raises: InvalidDefinitionError if the document is not valid.
     """
-    return read_roost(ReadContext(files, path), TomlText.of(document, path))
+    return read_roost(ReadContext(files, path), TomlText.from_data(document, path))
 
 
 def detect_format(source: DefinitionSource, files: FileAccess) -> str:
-    """The format of ``source``: one of ``FORMATS``. Raises ``InvalidDefinitionError`` where it can't be read."""
+    """Return the format of ``source``, one of ``READ_FORMATS``. Raises: InvalidDefinitionError if it cannot be read."""
     if source.format:
         return source.format
     path = source.path or "/<text>"
     if source.data is None and files.is_folder(path):
         return "context"
-    text = decode_text(source.data if source.data is not None else ReadContext(files, path).load(path, None), path)
+    data = source.data if source.data is not None else ReadContext(files, path).load_file(path, None)
+    text = decode_text(data, path)
     syntax = detect_syntax(path, text)
     if syntax == "yaml":
-        return detect_yaml(parse_yaml(_as_yaml(text), path))
-    return _toml_format(TomlText(text, path)) if syntax == "toml" else syntax
+        return detect_yaml(parse_yaml(_json_to_yaml(text), path))
+    return _detect_toml(TomlText(text, path)) if syntax == "toml" else syntax
 
 
 def _read_text(reading: ReadContext, text: str, format: str | None) -> ReadResult:
@@ -87,54 +95,47 @@ def _read_text(reading: ReadContext, text: str, format: str | None) -> ReadResul
     if syntax in _TEXT:
         return _TEXT[syntax](reading, text)
     if syntax in ("toml", "roost", "pyproject"):
-        return _read_toml(reading, TomlText(text, reading.path), format)
-    root = parse_yaml(_as_yaml(text), reading.path)
+        toml = TomlText(text, reading.path)
+        is_nested = "roost" in toml.table("tool")
+        if (format or _detect_toml(toml)) == "roost":
+            return read_roost(reading, toml, ("tool", "roost") if is_nested else ())
+        return read_pyproject(reading, toml)
+    root = parse_yaml(_json_to_yaml(text), reading.path)
     return _YAML[format if format in _YAML else detect_yaml(root)](reading, root)
 
 
-_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
-
-
-def _as_yaml(text: str) -> str:
-    """JSON is YAML but for two things: tabs between its parts, and characters that are escaped as two surrogates."""
-    if not text.lstrip().startswith("{"):
-        return text
-    return _PAIR.sub(lambda pair: pair[1] + json.loads(f'"\\u{pair[2]}\\u{pair[3]}"'), text.replace("\t", " "))
-
-
-def _read_toml(reading: ReadContext, toml: TomlText, format: str | None) -> ReadResult:
-    nested = "roost" in toml.table("tool")
-    if (format or _toml_format(toml)) == "roost":
-        return read_roost(reading, toml, ("tool", "roost") if nested else ())
-    return read_pyproject(reading, toml)
-
-
-def _toml_format(toml: TomlText) -> str:
-    """``[tool.roost]`` wins over ``[project]``; pixi's own file is known by sight."""
-    if "roost" in toml.table("tool"):
-        return "roost"
-    project = toml.data.get("project")
-    if "workspace" in toml.data or (isinstance(project, dict) and "channels" in project):
-        raise format_unread_error("a pixi manifest", toml.place())
-    if posixpath.basename(toml.path) == "pyproject.toml" or {"project", "dependency-groups"} & set(toml.data):
-        return "pyproject"
-    return "roost"
-
-
-CONTEXT_FILES = ("azureml_environment.json", "Dockerfile")
-"""What makes a folder one that is read whole, before any environment file in it."""
-
-
 def _read_folder(reading: ReadContext, folder: str) -> ReadResult:
-    """A build context, or the folder that Azure's ``save_to_directory`` writes."""
-    stored = posixpath.join(folder, CONTEXT_FILES[0])
-    if reading.files.exists(stored):
-        reading.path = stored
-        return _read_text(reading, decode_text(reading.load(stored, None), stored), "azure")
-    if reading.files.exists(posixpath.join(folder, CONTEXT_FILES[1])):
+    """Read a build context, or the folder that Azure's ``save_to_directory`` writes."""
+    azure_file, dockerfile = (posixpath.join(folder, name) for name in CONTEXT_FILES)
+    if reading.files.exists(azure_file):
+        reading.path = azure_file
+        return _read_text(reading, decode_text(reading.load_file(azure_file, None), azure_file), "azure")
+    if reading.files.exists(dockerfile):
         return read_context(reading, folder)
     raise FormatUnreadError(
         f"{folder} holds no environment file, no Dockerfile and no azureml_environment.json",
         hint="Name a file.",
         location=Location(path=folder),
     )
+
+
+def _json_to_yaml(text: str) -> str:
+    """Return JSON as YAML, which differs in tabs between tokens and in characters escaped as two surrogates."""
+    if not text.lstrip().startswith("{"):
+        return text
+    return _SURROGATES.sub(lambda pair: pair[1] + json.loads(f'"\\u{pair[2]}\\u{pair[3]}"'), text.replace("\t", " "))
+
+
+def _detect_toml(toml: TomlText) -> str:
+    """Return the format of a TOML file: ``[tool.roost]`` takes precedence over ``[project]``.
+
+    Raises: FormatUnreadError if the file is a pixi manifest.
+    """
+    if "roost" in toml.table("tool"):
+        return "roost"
+    project = toml.data.get("project")
+    if "workspace" in toml.data or (isinstance(project, dict) and "channels" in project):
+        raise format_unread_error("a pixi manifest", toml.locate())
+    if posixpath.basename(toml.path) == "pyproject.toml" or PYPROJECT_TABLES & set(toml.data):
+        return "pyproject"
+    return "roost"

@@ -1,4 +1,4 @@
-"""Requirements lists: ``requirements.txt``, and the ``pip:`` part of other files."""
+"""Reader of requirements lists: ``requirements.txt``, and the ``pip:`` section of other files."""
 
 from __future__ import annotations
 
@@ -29,67 +29,65 @@ class CircularRequirementsError(MissingFileError):
 
 
 def read_requirements(reading: ReadContext, text: str) -> ReadResult:
-    """A requirements file. Raises ``InvalidDefinitionError``."""
+    """Read a requirements file. Raises: InvalidDefinitionError if it is not valid."""
     items = tuple(read_requirement_lines(reading, split_logical_lines(text, reading.path), reading.path))
-    return reading.parsed(Definition(pip=Pip(requirements=items)), "requirements")
+    return reading.build_result(Definition(pip=Pip(requirements=items)), "requirements")
 
 
 def read_requirement_lines(
     reading: ReadContext, lines: Iterable[LogicalLine], origin: str, above: tuple[str, ...] = ()
 ) -> Iterator[PipItem]:
-    """The items of a list that stands in the file ``origin``; ``above`` are the files that include it."""
+    """Yield the items of a list in the file ``origin``; ``above`` are the files that include it.
+
+    Raises: InvalidDefinitionError if a line is not valid, or a file that it names cannot be read.
+    """
     for line in lines:
         yield _read_item(reading, line, origin, above)
 
 
 def _read_item(reading: ReadContext, line: LogicalLine, origin: str, above: tuple[str, ...]) -> PipItem:
+    location = line.location
     try:
-        read = parse_pip_line(reading.clean(line.text))
+        parsed = parse_pip_line(reading.strip_credentials(line.text))
     except RequirementError as error:
-        error.location = _shifted(line.location, error.column)
+        column = (location.column or 1) + error.column
+        error.location = Location(path=location.path, line=location.line, column=column)
         raise
-    if not read.known:
-        message = f"option {read.text!r} is none that roost knows; it has no effect"
-        reading.warn("option-unknown", message, line.location)
-    return _located(reading, read, line.location, origin, above)
-
-
-def _located(reading: ReadContext, read: PipLine, location: Location, origin: str, above: tuple[str, ...]) -> PipItem:
-    if not read.target or (_REMOTE.match(read.target) and not read.target.startswith("file:")):
-        return PipItem(kind=read.kind, text=read.text, location=location)
-    if kept := parse_wheel_reference(read.target):
-        return PipItem(kind=read.kind, text=read.text, digest=kept.digest, location=location)
-    if "${" in read.target:
+    if not parsed.known:
+        message = f"option {parsed.text!r} is none that roost knows; it has no effect"
+        reading.warn("option-unknown", message, location)
+    if not parsed.target or (_REMOTE.match(parsed.target) and not parsed.target.startswith("file:")):
+        return PipItem(kind=parsed.kind, text=parsed.text, location=location)
+    if reference := parse_wheel_reference(parsed.target):
+        return PipItem(kind=parsed.kind, text=parsed.text, digest=reference.digest, location=location)
+    if "${" in parsed.target:
         raise MissingFileError(
-            f"The path {read.target} hangs on a variable; what it names could not count by its content",
+            f"The path {parsed.target} hangs on a variable; what it names could not count by its content",
             hint="Write the path out, relative to this file.",
             location=location,
         )
-    path = reading.beside(strip_file_scheme(read.target), origin)
-    if read.kind in ("requirements", "constraints"):
-        return _nested(reading, read, path, location, (*above, origin))
-    digest = reading.digest(_DIGEST_KINDS.get(read.kind, "tree"), path, location)
-    return PipItem(kind=read.kind, text=_named(read, path), digest=digest, path=path, location=location)
+    path = reading.resolve_path(strip_file_scheme(parsed.target), origin)
+    if parsed.kind in ("requirements", "constraints"):
+        return _read_nested_file(reading, parsed, path, location, (*above, origin))
+    digest = reading.compute_digest(_DIGEST_KINDS.get(parsed.kind, "tree"), path, location)
+    return PipItem(kind=parsed.kind, text=_format_local(parsed, path), digest=digest, path=path, location=location)
 
 
-def _named(read: PipLine, path: str) -> str:
-    """A local thing goes by its last name; that of ``.`` is the folder's."""
-    if read.kind == "option":
-        return read.text.partition(" ")[0]
-    name = path.rpartition("/")[2]
-    written = read.target.rstrip("/").rpartition("/")[2]
-    return name + read.text.removeprefix(written)
+def _format_local(parsed: PipLine, path: str) -> str:
+    """Return the text of a local item: the last name of its path, which for ``.`` is that of the folder."""
+    if parsed.kind == "option":
+        return parsed.text.partition(" ")[0]
+    written = parsed.target.rstrip("/").rpartition("/")[2]
+    return path.rpartition("/")[2] + parsed.text.removeprefix(written)
 
 
-def _nested(reading: ReadContext, read: PipLine, path: str, location: Location, above: tuple[str, ...]) -> PipItem:
+def _read_nested_file(
+    reading: ReadContext, parsed: PipLine, path: str, location: Location, above: tuple[str, ...]
+) -> PipItem:
     if path in above:
         raise CircularRequirementsError(
-            f"{read.target} is included by itself", hint="Take one of the -r or -c lines out.", location=location
+            f"{parsed.target} is included by itself", hint="Take one of the -r or -c lines out.", location=location
         )
-    text = decode_text(reading.load(path, location), path)
+    text = decode_text(reading.load_file(path, location), path)
     items = tuple(read_requirement_lines(reading, split_logical_lines(text, path), path, above))
-    return PipItem(kind=read.kind, text=path.rpartition("/")[2], items=items, path=path, location=location)
-
-
-def _shifted(location: Location, column: int) -> Location:
-    return Location(path=location.path, line=location.line, column=(location.column or 1) + column)
+    return PipItem(kind=parsed.kind, text=path.rpartition("/")[2], items=items, path=path, location=location)

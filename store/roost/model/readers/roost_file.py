@@ -1,6 +1,6 @@
-"""roost's own file, ``roost.toml`` or ``[tool.roost]``: all that a definition and its settings can say.
+"""Reader of roost's own file, ``roost.toml`` or ``[tool.roost]``, which can express every definition and setting.
 
-Nothing in it goes unread: an unknown key is an error that names the nearest known one.
+An unknown key is an error that names the nearest known one.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from roost.model.definition import (
     Spark,
 )
 from roost.model.errors import Location
-from roost.model.readers.conda import normalise_channels, read_spec
-from roost.model.readers.docker import context_digest
-from roost.model.readers.pyproject import read_requires, strings
+from roost.model.readers.docker import digest_context
+from roost.model.readers.pyproject import check_requires_python, check_strings
 from roost.model.readers.requirements import read_requirement_lines
 from roost.model.readers.source import ReadContext, decode_text
 from roost.model.readers.toml_text import TomlText
+from roost.model.syntax.match_specs import normalise_channels
 from roost.model.syntax.pip_lines import LogicalLine
 from roost.model.syntax.secret_keys import drop_secrets
 
@@ -63,226 +63,234 @@ SECTIONS: dict[str, dict[str, Shape]] = {
     "variables": {},
     "container": {"shm_size": "text", "arguments": "texts"},
 }
-"""Every section and key; a section without keys is a table of texts."""
-SYSTEM = ("cuda", "glibc", "linux", "archspec", "osx", "win")
+"""All sections and keys; a section without keys is a table of texts."""
+SYSTEM_KEYS = ("cuda", "glibc", "linux", "archspec", "osx", "win")
 T = TypeVar("T")
 
 
-class KeptContext(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A build context that is kept elsewhere, by its digest."""
+class StoredContext(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A build context that is stored elsewhere, by its digest."""
 
     digest: str
     path: str | None = None
 
 
-class KeptDockerfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A Dockerfile's text, however many lines it has."""
+class DockerfileText(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The text of a Dockerfile, whatever its number of lines."""
 
     text: str
 
 
 def read_roost(reading: ReadContext, toml: TomlText, above: tuple[str, ...] = ()) -> ReadResult:
-    """The table at ``above`` (``()`` or ``("tool", "roost")``). Raises ``InvalidDefinitionError``."""
-    return _RoostFile(reading, toml, above).parsed()
+    """Read the table at ``above`` (``()`` or ``("tool", "roost")``).
+
+    Raises: InvalidDefinitionError if it is not valid.
+    """
+    return _RoostFileReader(reading, toml, above).read()
 
 
-class _RoostFile:
+class _RoostFileReader:
     def __init__(self, reading: ReadContext, toml: TomlText, above: tuple[str, ...]) -> None:
         self.reading, self.toml, self.above = reading, toml, above
         self.data = toml.table(*above)
 
-    def parsed(self) -> ReadResult:
+    def read(self) -> ReadResult:
         self._check_keys(self.data, (), ["name", *SECTIONS, "kept"])
-        name = self._shaped(self.data["name"], ("name",), "text") if "name" in self.data else None
-        sections = {section: self._section(section) for section in SECTIONS}
+        name = self._check_shape(self.data["name"], ("name",), "text") if "name" in self.data else None
+        sections = {section: self._read_section(section) for section in SECTIONS}
         container = sections["container"]
-        definition = self._definition(sections)
+        definition = self._read_definition(sections)
         python = definition.python
         settings = Settings(
             variables=sections["variables"],
-            container=_struct(ContainerSettings, container),
+            container=_convert(ContainerSettings, container),
             interpreter=python.interpreter if python.user_managed else None,
-            passthrough=self._kept(self.data.get("kept", {})),
+            passthrough=self._read_passthrough(self.data.get("kept", {})),
         )
-        parsed = self.reading.parsed(definition, "roost", settings=settings, name=name)
-        return msgspec.structs.replace(parsed, defaults=self._defaults(sections["defaults"]))
+        parsed = self.reading.build_result(definition, "roost", settings=settings, name=name)
+        return msgspec.structs.replace(parsed, defaults=self._read_defaults(sections["defaults"]))
 
-    def _defaults(self, table: dict[str, Any]) -> DefaultOverrides:
-        """What stands in the digest where the sections above say nothing; else it is the config's."""
-        image = self.reading.whole(table.get("base_image", ""), "the base image", self._at("defaults", "base_image"))
-        index = self.reading.clean(table.get("index", ""))
-        channels = tuple(self.reading.clean(channel) for channel in table.get("channels", []))
+    def _read_defaults(self, table: dict[str, Any]) -> DefaultOverrides:
+        """Read the defaults that apply instead of the configured ones if the other sections do not set them."""
+        location = self._locate("defaults", "base_image")
+        image = self.reading.require_no_credentials(table.get("base_image", ""), "the base image", location)
+        index = self.reading.strip_credentials(table.get("index", ""))
+        channels = tuple(self.reading.strip_credentials(channel) for channel in table.get("channels", []))
         return DefaultOverrides(channels=channels, base_image=image or None, index=index or None)
 
-    def _definition(self, sections: dict[str, dict[str, Any]]) -> Definition:
+    def _read_definition(self, sections: dict[str, dict[str, Any]]) -> Definition:
         system = sections["system"]
-        self._check_keys(system, ("system",), list(SYSTEM))
+        self._check_keys(system, ("system",), list(SYSTEM_KEYS))
         return Definition(
-            base=self._base(sections["base"]),
-            conda=self._conda(sections["conda"]),
-            pip=Pip(requirements=self._requirements(sections["pip"].get("requirements", []))),
-            python=self._python(sections["python"]),
+            base=self._read_base(sections["base"]),
+            conda=self._read_conda(sections["conda"]),
+            pip=Pip(requirements=self._read_requirements(sections["pip"].get("requirements", []))),
+            python=self._read_python(sections["python"]),
             system=system,
-            spark=_struct(Spark, self._cleaned(sections["spark"])),
-            r=_struct(R, self._cleaned(sections["r"])) if "r" in self.data else None,
+            spark=_convert(Spark, self._strip_credentials(sections["spark"])),
+            r=_convert(R, self._strip_credentials(sections["r"])) if "r" in self.data else None,
             inference_stack=sections["inference"].get("stack"),
         )
 
-    def _kept(self, tables: object) -> dict[str, dict[str, Any]]:
-        """What other tools' files said and roost does not act on: any table of tables."""
+    def _read_passthrough(self, tables: object) -> dict[str, dict[str, Any]]:
+        """Read the parts of other tools' files that roost does not act on: any table of tables."""
         if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
-            raise self._fail("'kept' holds something else than tables; expected one for each tool", "kept")
+            raise self._error("'kept' holds something else than tables; expected one for each tool", "kept")
 
-        def dropped(key: str) -> None:
+        def warn_dropped(key: str) -> None:
             self.reading.warn("credentials-unread", f"{key!r} is not kept: credentials are not for files")
 
-        kept: dict[str, dict[str, Any]] = drop_secrets(tables, self.reading.clean, dropped)
-        return kept
+        passthrough: dict[str, dict[str, Any]] = drop_secrets(tables, self.reading.strip_credentials, warn_dropped)
+        return passthrough
 
-    def _cleaned(self, table: dict[str, Any]) -> dict[str, Any]:
-        """Its texts may be URLs with credentials in them."""
-        clean = self.reading.clean
+    def _strip_credentials(self, table: dict[str, Any]) -> dict[str, Any]:
+        """Return ``table`` without credentials in the URLs among its texts."""
+        clean = self.reading.strip_credentials
         return {
             key: clean(value) if isinstance(value, str) else [clean(text) for text in value]
             for key, value in table.items()
         }
 
-    def _section(self, section: str) -> dict[str, Any]:
+    def _read_section(self, section: str) -> dict[str, Any]:
         table = self.data.get(section, {})
         if not isinstance(table, dict):
-            raise self._fail(f"{section!r} is {table!r}; expected a table", section)
+            raise self._error(f"{section!r} is {table!r}; expected a table", section)
         shapes = SECTIONS[section]
         if not shapes:
-            return {key: self._shaped(value, (section, key), "text") for key, value in table.items()}
+            return {key: self._check_shape(value, (section, key), "text") for key, value in table.items()}
         self._check_keys(table, (section,), list(shapes))
-        return {key: self._shaped(value, (section, key), shapes[key]) for key, value in table.items()}
+        return {key: self._check_shape(value, (section, key), shapes[key]) for key, value in table.items()}
 
-    def _shaped(self, value: object, keys: tuple[str, ...], shape: Shape) -> Any:  # noqa: ANN401 - the shape says which
+    def _check_shape(self, value: object, keys: tuple[str, ...], shape: Shape) -> Any:  # noqa: ANN401 - the shape says which
         if shape == "texts":
-            return strings(self.toml, value, (*self.above, *keys))
+            return check_strings(self.toml, value, (*self.above, *keys))
         if shape == "lists":
-            return self._lists(value, keys)
+            return self._check_lists(value, keys)
         if shape == "entries":
-            return self._entries(value, keys)
+            return self._check_entries(value, keys)
         if shape == "text or table" and isinstance(value, dict):
             return value
         expected, kind = ("true or false", bool) if shape == "flag" else ("a text in quotes", str)
         if not isinstance(value, kind):
-            raise self._fail(f"{keys[-1]!r} is {_written(value)}; expected {expected}", *keys)
+            raise self._error(f"{keys[-1]!r} is {_describe_value(value)}; expected {expected}", *keys)
         return value
 
-    def _lists(self, value: object, keys: tuple[str, ...]) -> dict[str, Sequence[str]]:
+    def _check_lists(self, value: object, keys: tuple[str, ...]) -> dict[str, Sequence[str]]:
         if not isinstance(value, dict):
-            raise self._fail(f"{keys[-1]!r} is {_written(value)}; expected a table of lists", *keys)
-        return {key: strings(self.toml, inner, (*self.above, *keys, key)) for key, inner in value.items()}
+            raise self._error(f"{keys[-1]!r} is {_describe_value(value)}; expected a table of lists", *keys)
+        return {key: check_strings(self.toml, inner, (*self.above, *keys, key)) for key, inner in value.items()}
 
-    def _entries(self, value: object, keys: tuple[str, ...]) -> list[Any]:
-        """Texts, and the tables that ``document.py`` writes for what lies outside the file."""
+    def _check_entries(self, value: object, keys: tuple[str, ...]) -> list[Any]:
+        """Check a list of texts and of tables, which ``roost.model.writers.document`` writes for external content."""
         if not isinstance(value, list):
-            raise self._fail(f"{keys[-1]!r} is {_written(value)}; expected a list of texts", *keys)
+            raise self._error(f"{keys[-1]!r} is {_describe_value(value)}; expected a list of texts", *keys)
         for member in value:
             if not isinstance(member, (str, dict)):
-                raise self._fail(f"{keys[-1]!r} holds {_written(member)}; expected a list of texts", *keys)
+                raise self._error(f"{keys[-1]!r} holds {_describe_value(member)}; expected a list of texts", *keys)
         return value
 
-    def _base(self, table: dict[str, Any]) -> Base | None:
+    def _read_base(self, table: dict[str, Any]) -> Base | None:
         if "base" not in self.data:
             return None
         self._check_base(table)
-        dockerfile, context, path = self._dockerfile(table), None, None
-        if isinstance(given := table.get("context"), dict):
-            kept = self._struct(KeptContext, given, "base", "context")
-            context, path = kept.digest, kept.path
-        elif given is not None:
-            path = self.reading.beside(given, self.reading.path)
-            context = context_digest(self.reading, path, self.toml.place(*self.above, "base", "context"))
+        dockerfile, context, path = self._read_dockerfile(table), None, None
+        if isinstance(value := table.get("context"), dict):
+            stored = self._convert_table(StoredContext, value, "base", "context")
+            context, path = stored.digest, stored.path
+        elif value is not None:
+            path = self.reading.resolve_path(value, self.reading.path)
+            context = digest_context(self.reading, path, self.toml.locate(*self.above, "base", "context"))
         return Base(
             image=table.get("image"),
             dockerfile=dockerfile,
             context=context,
             context_path=path,
-            steps=tuple(
-                self.reading.whole(step.replace("\r\n", "\n"), "this step", self._at("base", "steps", value=step))
-                for step in table.get("steps", [])
-            ),
+            steps=tuple(self._read_step(step) for step in table.get("steps", [])),
             platform=table.get("platform"),
         )
 
+    def _read_step(self, step: str) -> str:
+        location = self._locate("base", "steps", value=step)
+        return self.reading.require_no_credentials(step.replace("\r\n", "\n"), "this step", location)
+
     def _check_base(self, table: dict[str, Any]) -> None:
-        named = [key for key in ("image", "dockerfile", "context") if key in table]
-        if len(named) > 1:
-            raise self._fail(
-                f"[base] names {' and '.join(named)}; expected at most one of image, dockerfile and context",
+        sources = [key for key in ("image", "dockerfile", "context") if key in table]
+        if len(sources) > 1:
+            raise self._error(
+                f"[base] names {' and '.join(sources)}; expected at most one of image, dockerfile and context",
                 "base",
-                named[1],
+                sources[1],
                 hint="Keep one of them.",
             )
-        if "steps" in table and named and named != ["image"]:
-            raise self._fail(
-                f"[base] has steps on top of a {named[0]}; expected them on top of an image only",
+        if "steps" in table and sources and sources != ["image"]:
+            raise self._error(
+                f"[base] has steps on top of a {sources[0]}; expected them on top of an image only",
                 "base",
                 "steps",
                 hint="Write the steps into the Dockerfile.",
             )
 
-    def _dockerfile(self, table: dict[str, Any]) -> str | None:
-        """The path of a Dockerfile; or its text, if it has more than one line or stands in a table."""
+    def _read_dockerfile(self, table: dict[str, Any]) -> str | None:
+        """Return the text of a Dockerfile: the value is a path, or the text if it has several lines or is a table."""
         value: str | dict[str, Any] | None = table.get("dockerfile")
         if value is None:
             return None
-        text, place = value, self._at("base", "dockerfile")
+        text, location = value, self._locate("base", "dockerfile")
         if isinstance(text, dict):
-            text = self._struct(KeptDockerfile, text, "base", "dockerfile").text
+            text = self._convert_table(DockerfileText, text, "base", "dockerfile").text
         elif "\n" in text:
             text = text.replace("\r\n", "\n")
         else:
-            path = self.reading.beside(text, self.reading.path)
-            text, place = decode_text(self.reading.load(path, place), path), Location(path=path)
-        return self.reading.whole(text, "the Dockerfile", place)
+            path = self.reading.resolve_path(text, self.reading.path)
+            text, location = decode_text(self.reading.load_file(path, location), path), Location(path=path)
+        return self.reading.require_no_credentials(text, "the Dockerfile", location)
 
-    def _conda(self, table: dict[str, Any]) -> Conda:
-        channels = [self.reading.clean(channel) for channel in table.get("channels", [])]
-        specs = table.get("dependencies", [])
+    def _read_conda(self, table: dict[str, Any]) -> Conda:
+        channels = [self.reading.strip_credentials(channel) for channel in table.get("channels", [])]
+        specs = [
+            self.reading.read_match_spec(spec, self._locate("conda", "dependencies", value=spec))
+            for spec in table.get("dependencies", [])
+        ]
+        explicit = self._strip_credentials(table.get("explicit", {}))
         return Conda(
             channels=normalise_channels(channels),
-            dependencies=tuple(
-                read_spec(self.reading, spec, self._at("conda", "dependencies", value=spec)) for spec in specs
-            ),
-            explicit={platform: tuple(urls) for platform, urls in self._cleaned(table.get("explicit", {})).items()},
+            dependencies=tuple(specs),
+            explicit={platform: tuple(urls) for platform, urls in explicit.items()},
         )
 
-    def _requirements(self, entries: list[str | dict[str, Any]]) -> tuple[PipItem, ...]:
-        return tuple(item for entry in entries for item in self._requirement(entry))
+    def _read_requirements(self, entries: list[str | dict[str, Any]]) -> tuple[PipItem, ...]:
+        return tuple(item for entry in entries for item in self._read_requirement(entry))
 
-    def _requirement(self, entry: str | dict[str, Any]) -> Iterable[PipItem]:
+    def _read_requirement(self, entry: str | dict[str, Any]) -> Iterable[PipItem]:
         if isinstance(entry, dict):
-            return [self._known(self._struct(PipItem, entry, "pip", "requirements"))]
-        line = LogicalLine(entry.strip(), self._at("pip", "requirements", value=entry))
+            return [self._check_item(self._convert_table(PipItem, entry, "pip", "requirements"))]
+        line = LogicalLine(entry.strip(), self._locate("pip", "requirements", value=entry))
         return read_requirement_lines(self.reading, [line] if line.text else [], self.reading.path)
 
-    def _known(self, item: PipItem) -> PipItem:
-        """An item that a document spells out. A local thing's name becomes a file's in exports: it must not climb."""
+    def _check_item(self, item: PipItem) -> PipItem:
+        """Check an item given as a table: the name of a local item becomes a file name in exports, and must not be a
+        path."""
         name = re.split(r"[\[ ]", item.text, maxsplit=1)[0]
-        local = item.kind in ("wheel", "source", "editable") and (item.digest or item.path)
-        if local and ("/" in name or name in (".", "..")):
+        is_local = item.kind in ("wheel", "source", "editable") and (item.digest or item.path)
+        if is_local and ("/" in name or name in (".", "..")):
             hint = "Its text is the last name of the path, with extras and marker behind it."
-            raise self._fail(f"{name!r} is no file's name", "pip", "requirements", hint=hint)
-        inner = tuple(self._known(each) for each in item.items)
-        return msgspec.structs.replace(item, text=self.reading.clean(item.text), items=inner)
+            raise self._error(f"{name!r} is no file's name", "pip", "requirements", hint=hint)
+        inner = tuple(self._check_item(each) for each in item.items)
+        return msgspec.structs.replace(item, text=self.reading.strip_credentials(item.text), items=inner)
 
-    def _struct(self, kind: type[T], table: Mapping[str, Any], *keys: str) -> T:
+    def _convert_table(self, kind: type[T], table: Mapping[str, Any], *keys: str) -> T:
         self._check_keys(table, keys, [field.name for field in msgspec.structs.fields(kind)])  # type: ignore[arg-type]
         try:
             return msgspec.convert(dict(table), kind, strict=True)
         except msgspec.ValidationError as error:
-            raise self._fail(f"{keys[-1]!r} holds a table that is none of roost's: {error}", *keys) from None
+            raise self._error(f"{keys[-1]!r} holds a table that is none of roost's: {error}", *keys) from None
 
-    def _python(self, table: dict[str, Any]) -> Python:
-        requires = read_requires(self.toml, table.get("requires"), (*self.above, "python", "requires"))
-        return _struct(Python, {**table, "requires": requires})
+    def _read_python(self, table: dict[str, Any]) -> Python:
+        requires = check_requires_python(self.toml, table.get("requires"), (*self.above, "python", "requires"))
+        return _convert(Python, {**table, "requires": requires})
 
-    def _at(self, *keys: str, value: str | None = None) -> Location:
-        return self.toml.place(*self.above, *keys, value=value)
+    def _locate(self, *keys: str, value: str | None = None) -> Location:
+        return self.toml.locate(*self.above, *keys, value=value)
 
     def _check_keys(self, table: Mapping[str, Any], keys: tuple[str, ...], known: list[str]) -> None:
         for key in table:
@@ -290,15 +298,15 @@ class _RoostFile:
                 where = f"[{'.'.join(keys)}]" if keys else "the file"
                 near = difflib.get_close_matches(key, known, n=1)
                 hint = f"Did you mean {near[0]!r}?" if near else f"Expected one of: {', '.join(known)}."
-                raise self._fail(f"Key {key!r} is unknown in {where}", *keys, key, hint=hint)
+                raise self._error(f"Key {key!r} is unknown in {where}", *keys, key, hint=hint)
 
-    def _fail(self, message: str, *keys: str, hint: str = "") -> Exception:
-        return self.toml.fail(message, *self.above, *keys, hint=hint)
+    def _error(self, message: str, *keys: str, hint: str = "") -> Exception:
+        return self.toml.error(message, *self.above, *keys, hint=hint)
 
 
-def _struct(kind: type[T], table: Mapping[str, Any]) -> T:
+def _convert(kind: type[T], table: Mapping[str, Any]) -> T:
     return msgspec.convert(dict(table), kind)
 
 
-def _written(value: object) -> str:
+def _describe_value(value: object) -> str:
     return f"the number {value}" if isinstance(value, (int, float)) and not isinstance(value, bool) else repr(value)

@@ -1,4 +1,4 @@
-"""What a reader is given and what it gathers: the source, the files beside it, notices, inputs and credentials."""
+"""The input of a reader and the state of one reading: the source, file access, notices, inputs and credentials."""
 
 from __future__ import annotations
 
@@ -13,67 +13,82 @@ import msgspec
 from roost.model.canonical.form import digest_bytes
 from roost.model.definition import Base, Definition, InputFile, Notice, ReadResult, Settings
 from roost.model.errors import InvalidDefinitionError, Location
+from roost.model.syntax.match_specs import (
+    EXPECTED_SPEC,
+    MatchSpecError,
+    is_package_file,
+    normalise_match_spec,
+    to_rattler,
+)
 from roost.model.syntax.urls import find_written_credentials, strip_credentials
 
 BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
-"""What decides a project's metadata, and so the digest of an editable install."""
+"""Files that determine a project's metadata, and so the digest of an editable installation."""
 
 
 class FileAccess(Protocol):
-    """The files that a definition refers to; the readers' only sight of the disk. Paths are absolute."""
+    """File access for readers; they use the disk only through it. Paths are absolute."""
 
     def read(self, path: str) -> bytes:
-        """The content of a regular file of any sane size; raises ``OSError``."""
+        """Return the content of a regular file. Raises: OSError if it cannot be read or is too large."""
 
     def file_digest(self, path: str) -> str:
-        """``sha256:`` of a file of any size; raises ``OSError``."""
+        """Return ``sha256:`` of a file of any size. Raises: OSError if it cannot be read."""
 
     def exists(self, path: str) -> bool:
-        """Whether there is a file or folder."""
+        """Whether a file or folder exists."""
 
     def is_folder(self, path: str) -> bool:
-        """Whether it is a folder."""
+        """Whether ``path`` is a folder."""
 
     def resolve(self, path: str) -> str:
-        """``path`` without ``.`` and ``..``, as the system follows it: ``link/..`` is beside where the link points."""
+        """Return ``path`` without ``.`` and ``..``, as the system resolves it: ``link/..`` is the parent of the link's
+        target."""
 
     def tree_digest(self, path: str) -> str:
-        """``sha256:`` of a folder's content: names, bytes and executable bits; raises ``OSError``."""
+        """Return ``sha256:`` of a folder's content: names, bytes and executable bits. Raises: OSError if it cannot be
+        read."""
 
     def context_digest(self, path: str) -> str:
-        """The same for a Docker build context, without what its ``.dockerignore`` leaves out; raises ``OSError``."""
+        """Return ``sha256:`` of a Docker build context, without what its ``.dockerignore`` excludes.
+
+        Raises: OSError if it cannot be read.
+        """
 
 
 class DefinitionSource(msgspec.Struct, frozen=True, kw_only=True):
-    """What to read: a file, or text that a client sent. ``path`` is absolute; local things are looked for beside it."""
+    """The source of a definition: a file, or text that a client sent.
+
+    ``path`` is absolute; local files are looked up beside it.
+    """
 
     path: str | None = None
     data: bytes | None = None
-    """``None``: what ``path`` holds."""
+    """``None`` to read ``path``."""
     format: str | None = None
-    """Taken for granted instead of told by content."""
+    """Name of the format; ``None`` to detect it by content."""
 
 
 class MissingFileError(InvalidDefinitionError):
-    """A file that a definition names can't be read."""
+    """A file that a definition names cannot be read."""
 
     code = "definition-file-missing"
 
 
 class EncodingError(InvalidDefinitionError):
-    """A file is no text."""
+    """A file is not a text."""
 
     code = "definition-encoding"
 
 
 class CredentialsWrittenError(InvalidDefinitionError):
-    """A text that is kept and run as it is holds a password or a token."""
+    """A text that is stored and executed unchanged contains a password or a token."""
 
     code = "credentials-written"
 
 
 class ReadContext:
-    """One reading of one source; nested files add to it."""
+    """The state of reading one source: what readers report about it and its nested files, and the paths in it."""
 
     def __init__(self, files: FileAccess, path: str) -> None:
         self.files = files
@@ -86,21 +101,23 @@ class ReadContext:
     def warn(self, code: str, message: str, location: Location | None = None) -> None:
         self.warnings.append(Notice(code=code, message=message, location=location))
 
-    def remember(self, path: str, digest: str | None) -> None:
+    def record_input(self, path: str, digest: str | None) -> None:
         self.inputs.setdefault(path, InputFile(path=path, digest=digest))
 
-    def clean(self, text: str) -> str:
-        """``text`` without the credentials in it, which are kept apart."""
+    def strip_credentials(self, text: str) -> str:
+        """Return ``text`` without its credentials, which are collected for the engines."""
         text, found = strip_credentials(text)
         self.credentials.update(found)
         return text
 
-    def whole(self, text: str, what: str, location: Location) -> str:
-        """``text``, which is kept and run as it is, and in which no credentials may be for that reason: without them it
-        would do something else, and with them they would be in the index and in an image's history.
+    def require_no_credentials(self, text: str, what: str, location: Location) -> str:
+        """Return ``text``, which is stored and executed unchanged, if it contains no credentials.
 
-        ``what`` it is called; ``location`` without a line: that of a file which holds nothing else. Raises
-        :class:`CredentialsWrittenError`.
+        Without its credentials the text would do something else; with them, they would be in the index and in the
+        history of an image. ``what`` describes the text in the error. A ``location`` without a line is that of a file
+        which contains only the text.
+
+        Raises: CredentialsWrittenError if a URL in ``text`` has credentials written out.
         """
         if (found := find_written_credentials(text)) is None:
             return text
@@ -114,53 +131,79 @@ class ReadContext:
             fields={"place": place, "line": line},
         )
 
-    def beside(self, path: str, origin: str) -> str:
-        """The absolute path of what the file ``origin`` calls ``path``."""
+    def read_match_spec(self, text: str, location: Location) -> str:
+        """Return a conda match spec in normal form, and record its location.
+
+        Raises: MatchSpecError with ``location`` if the spec is not valid, or names a package file on disk.
+        """
+        try:
+            spec = normalise_match_spec(self.strip_credentials(text))
+            _check_match_spec(spec)
+        except MatchSpecError as error:
+            error.location = location
+            raise
+        self.locations.setdefault(spec, location)
+        return spec
+
+    def resolve_path(self, path: str, origin: str) -> str:
+        """Return the absolute path of ``path`` as written in the file ``origin``."""
         return self.files.resolve(posixpath.join(posixpath.dirname(origin), path))
 
-    def load(self, path: str, location: Location | None) -> bytes:
-        """A nested file's content, remembered as an input. Raises :class:`MissingFileError`."""
+    def load_file(self, path: str, location: Location | None) -> bytes:
+        """Return the content of a nested file, and record it as an input.
+
+        Raises: MissingFileError if it cannot be read.
+        """
         try:
             data = self.files.read(path)
         except OSError as error:
-            raise self._missing(path, location, error) from None
-        self.remember(path, digest_bytes(data))
+            raise self._missing_file_error(path, location, error) from None
+        self.record_input(path, digest_bytes(data))
         return data
 
-    def digest(self, kind: str, path: str, location: Location | None) -> str:
-        """The digest of a local thing: ``file``, ``tree``, ``context`` or ``build``."""
+    def compute_digest(self, kind: str, path: str, location: Location | None) -> str:
+        """Return the digest of a local file or folder, and record it as an input.
+
+        ``kind``: ``file``; ``tree`` (a file or folder); ``context`` (a Docker build context); ``build`` (the build
+        files of a project).
+
+        Raises: MissingFileError if it cannot be read.
+        """
         if kind == "tree" and not self.files.is_folder(path):
             kind = "file"
         if kind == "build":
-            return self._build_digest(path, location)
+            return self._digest_build_files(path, location)
         compute = {"file": self.files.file_digest, "tree": self.files.tree_digest, "context": self.files.context_digest}
         try:
             digest = compute[kind](path)
         except OSError as error:
-            raise self._missing(path, location, error) from None
-        self.remember(path, digest)
+            raise self._missing_file_error(path, location, error) from None
+        self.record_input(path, digest)
         return digest
 
-    def _build_digest(self, folder: str, location: Location | None) -> str:
-        """An editable install holds links to sources: what counts is what says how the project is built."""
+    def _digest_build_files(self, folder: str, location: Location | None) -> str:
+        """Digest the files that determine how a project is built: an editable install only links to its sources."""
         if not self.files.is_folder(folder):
-            raise self._missing(folder, location, NotADirectoryError(errno.ENOTDIR, "it is no folder"))
+            raise self._missing_file_error(folder, location, NotADirectoryError(errno.ENOTDIR, "it is no folder"))
         content = hashlib.sha256(b"roost build files 1\n")
         for name in BUILD_FILES:
             path = posixpath.join(folder, name)
             if self.files.exists(path):
-                content.update(f"{name} {digest_bytes(self.load(path, location))}\n".encode())
+                content.update(f"{name} {digest_bytes(self.load_file(path, location))}\n".encode())
             else:
-                self.remember(path, None)
+                self.record_input(path, None)
         return "sha256:" + content.hexdigest()
 
-    def parsed(
+    def build_result(
         self, definition: Definition, format: str, *, settings: Settings | None = None, name: str | None = None
     ) -> ReadResult:
-        """What was read. Raises :class:`CredentialsWrittenError`: no reader lets a text of the base by unseen."""
+        """Return the result with all that was collected. The texts of the base are checked here for every reader.
+
+        Raises: CredentialsWrittenError if a text of the base has credentials written out.
+        """
         base = definition.base or Base()
         for text in (base.image, base.dockerfile, *base.steps, base.platform, definition.inference_stack):
-            self.whole(text or "", "the base image", Location(path=self.path))
+            self.require_no_credentials(text or "", "the base image", Location(path=self.path))
         return ReadResult(
             definition=definition,
             settings=settings or Settings(),
@@ -173,8 +216,8 @@ class ReadContext:
             locations=self.locations,
         )
 
-    def _missing(self, path: str, location: Location | None, error: OSError) -> MissingFileError:
-        self.remember(path, None)
+    def _missing_file_error(self, path: str, location: Location | None, error: OSError) -> MissingFileError:
+        self.record_input(path, None)
         reason = error.strerror or str(error)
         return MissingFileError(
             f"{path} can't be read: {reason}",
@@ -184,7 +227,16 @@ class ReadContext:
         )
 
 
-_MARKS = (
+def _check_match_spec(spec: str) -> None:
+    if is_package_file(spec) and "://" not in spec:
+        raise MatchSpecError(
+            f"{spec!r} is a package file on disk; expected {EXPECTED_SPEC}",
+            hint="Put the file into a channel (a folder will do: file:///path/to/channel) and name the package.",
+        )
+    to_rattler(spec)  # raises MatchSpecError if rattler could not read the spec
+
+
+_BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -194,8 +246,11 @@ _MARKS = (
 
 
 def decode_text(data: bytes, path: str) -> str:
-    """The text of a file: UTF-8, or what its byte-order mark says; line ends are ``\\n``. Raises ``EncodingError``."""
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    """Return the text of a file in UTF-8, or in the encoding of its byte-order mark, with line ends ``\\n``.
+
+    Raises: EncodingError if the bytes are not valid in that encoding.
+    """
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:

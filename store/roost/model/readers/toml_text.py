@@ -1,4 +1,4 @@
-"""TOML with places: the standard parser gives values without lines, so lines are found again in the text."""
+"""TOML with locations: the standard parser returns values without lines, so the lines are searched in the text."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_TABLE = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?")
-_AT = re.compile(r"\(at line (\d+), column (\d+)\)")
+_TABLE_HEADER = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?")
+_POSITION = re.compile(r"\(at line (\d+), column (\d+)\)")
 
 
 class TomlError(InvalidDefinitionError):
-    """A file is no TOML."""
+    """A file is not valid TOML, or does not have the expected structure."""
 
     code = "toml-invalid"
 
 
 class TomlText:
-    """A parsed TOML text; ``first_line`` is where it stands in its file (a script's metadata begins further down)."""
+    """A parsed TOML text.
+
+    ``first_line`` and ``column_shift`` give its position in its file: a script's metadata begins further down.
+    """
 
     def __init__(self, text: str, path: str, *, first_line: int = 1, column_shift: int = 0) -> None:
         self.path = path
@@ -33,40 +36,40 @@ class TomlText:
         self.data: dict[str, Any] = self._parse(text)
 
     @classmethod
-    def of(cls, data: dict[str, Any], path: str) -> TomlText:
-        """Tables that were never a text: every place is ``path`` as a whole."""
-        made = cls("", path)
-        made.data = data
-        return made
+    def from_data(cls, data: dict[str, Any], path: str) -> TomlText:
+        """Wrap tables that were not parsed from a text: every location is ``path`` as a whole."""
+        text = cls("", path)
+        text.data = data
+        return text
 
     def table(self, *keys: str) -> dict[str, Any]:
-        """The table at ``keys``; empty if there is none. Raises :class:`TomlError` for what is no table."""
+        """Return the table at ``keys``; empty if there is none. Raises: TomlError if the value is not a table."""
         value = self.data
         for depth, key in enumerate(keys, start=1):
             inner = value.get(key, {})
             if not isinstance(inner, dict):
-                raise self.fail(f"{key!r} is {inner!r}; expected a table", *keys[:depth])
+                raise self.error(f"{key!r} is {inner!r}; expected a table", *keys[:depth])
             value = inner
         return value
 
-    def place(self, *keys: str, value: str | None = None) -> Location:
-        """Where the key (a path from the top) is set; with ``value``, where that text stands in what is set."""
+    def locate(self, *keys: str, value: str | None = None) -> Location:
+        """Return where a key (a path from the top) is set; with ``value``, where that text is within its value."""
         if self.lines == [""]:
             return Location(path=self.path)
-        index = self._find(keys)
+        index = self._find_line(keys)
         if value is not None:
             for number in range(index, len(self.lines)):
                 column = self.lines[number].find(value)
                 if column >= 0:
-                    return self._location(number, column)
+                    return self._to_location(number, column)
         name = keys[-1] if keys else ""
-        return self._location(index, max(self.lines[index].find(name), 0) if index < len(self.lines) else 0)
+        return self._to_location(index, max(self.lines[index].find(name), 0) if index < len(self.lines) else 0)
 
-    def fail(self, message: str, *keys: str, value: str | None = None, hint: str = "") -> InvalidDefinitionError:
-        """The error to raise for what is set at ``keys``."""
-        return TomlError(message, hint=hint, location=self.place(*keys, value=value))
+    def error(self, message: str, *keys: str, value: str | None = None, hint: str = "") -> InvalidDefinitionError:
+        """Return the error to raise about the value at ``keys``."""
+        return TomlError(message, hint=hint, location=self.locate(*keys, value=value))
 
-    def _location(self, index: int, column: int) -> Location:
+    def _to_location(self, index: int, column: int) -> Location:
         return Location(path=self.path, line=index + self._first, column=column + 1 + self._shift)
 
     def _parse(self, text: str) -> dict[str, Any]:
@@ -74,20 +77,20 @@ class TomlText:
             return tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             message = str(error)
-            at = _AT.search(message)
+            at = _POSITION.search(message)
             line, column = (int(at[1]), int(at[2])) if at else (len(self.lines), 1)
             raise TomlError(
-                f"This is no TOML: {_AT.sub('', message).strip()}",
+                f"This is no TOML: {_POSITION.sub('', message).strip()}",
                 hint="Check this line and the one above.",
-                location=self._location(line - 1, column - 1),
+                location=self._to_location(line - 1, column - 1),
             ) from None
 
-    def _find(self, keys: tuple[str, ...]) -> int:
-        """The line of the key; of its nearest table where the key itself is not found; else the first."""
+    def _find_line(self, keys: tuple[str, ...]) -> int:
+        """Return the index of the line of the key, else of its nearest table, else of the first line."""
         best, depth = 0, -1
         table: list[str] = []
         for number, line in enumerate(self.lines):
-            header = _TABLE.match(line)
+            header = _TABLE_HEADER.match(line)
             if header and not line.lstrip().startswith("[[") | ("=" in line.split("]")[0]):
                 table = _split_keys(header.group(1))
                 here = table

@@ -1,102 +1,99 @@
-"""Which files of a build context a ``.dockerignore`` leaves out.
+"""Which files of a build context a ``.dockerignore`` excludes.
 
-Docker's documentation (".dockerignore files"); where that is silent, what its own matcher does (moby/patternmatcher):
-the last rule that fits a path or a folder above it decides, ``*``, ``?`` and ``[…]`` are Go's ``filepath.Match``, and
-case counts. A folder that is left out does not hide what a ``!`` rule brings back, wherever ``**`` finds it.
+The source is Docker's documentation (".dockerignore files") and, where that is silent, the behaviour of Docker's own
+matcher (moby/patternmatcher): the last rule that matches a path or one of its parent folders decides, ``*``, ``?`` and
+``[…]`` are those of Go's ``filepath.Match``, and case is significant. An excluded folder does not hide what a ``!``
+rule includes again, wherever ``**`` finds it.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from roost.model.errors import InvalidDefinitionError, Location
 
-Rule = tuple[bool, "re.Pattern[str]"]
 DOCKERIGNORE = ".dockerignore"
 _TOKEN = re.compile(r"\*\*/?|\[(?:\^|(?!\^))(?:(?:\\.|[^\\\]-])(?:-(?:\\.|[^\\\]-]))?)+\]|\\.|.", re.S)
-_ITEM = re.compile(r"(\\.|[^\\])(?:-(\\.|[^\\]))?", re.S)
+_RANGE = re.compile(r"(\\.|[^\\])(?:-(\\.|[^\\]))?", re.S)
 _SPECIAL = re.compile(r"[*?\[\]\\]")
 
 
 class DockerignoreError(InvalidDefinitionError):
-    """A line that is no pattern; Docker refuses it too."""
+    """A line is not a valid pattern; Docker rejects it too."""
 
     code = "dockerignore-invalid"
 
 
 def parse_dockerignore(text: str, path: str = DOCKERIGNORE) -> Callable[[str], bool]:
-    """A predicate over paths relative to the context (``/`` between parts). ``path`` is where the text is from.
+    """Return a predicate that is true for excluded paths, relative to the context with ``/`` between parts.
 
-    Raises DockerignoreError.
+    ``path`` is the file that ``text`` is from, for errors.
+
+    Raises: DockerignoreError if a line is not a valid pattern.
     """
-    lines = text.removeprefix("\ufeff").split("\n")
-    rules = [rule for number, line in enumerate(lines, 1) if (rule := _rule(line, path, number)) is not None]
+    rules: list[tuple[bool, re.Pattern[str]]] = []
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+        if line.startswith("#") or not (rule := line.strip()):  # `#` begins a comment in the first column only
+            continue
+        includes = rule.startswith("!")
+        try:
+            pattern = _normalise_pattern(rule[1:].strip() if includes else rule)
+            if pattern != ".":
+                rules.append((includes, re.compile(_to_expression(pattern))))
+        except ValueError as error:
+            raise DockerignoreError(
+                f"{rule[:80]!r} is no pattern: {error}",
+                hint="Put a backslash before a bracket that means itself.",
+                location=Location(path=path, line=number),
+            ) from None
 
-    def ignored(name: str) -> bool:
+    def is_ignored(name: str) -> bool:
+        parts = name.split("/")
+        paths = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]  # a rule for a folder covers all in it
         result = False
-        for keep, pattern in rules:
-            if any(pattern.fullmatch(part) for part in _with_parents(name)):
-                result = not keep
+        for includes, pattern in rules:
+            if any(pattern.fullmatch(each) for each in paths):
+                result = not includes
         return result
 
-    return ignored
+    return is_ignored
 
 
-def _with_parents(path: str) -> Iterable[str]:
-    """A rule that fits a folder fits what is in it."""
-    parts = path.split("/")
-    return ("/".join(parts[:count]) for count in range(1, len(parts) + 1))
-
-
-def _rule(line: str, path: str, number: int) -> Rule | None:
-    """``#`` begins a comment in the first column only."""
-    if line.startswith("#") or not (line := line.strip()):
-        return None
-    keep = line.startswith("!")
-    try:
-        pattern = _cleaned(line[1:].strip() if keep else line)
-        return (keep, re.compile(_expression(pattern))) if pattern != "." else None
-    except ValueError as error:
-        raise DockerignoreError(
-            f"{line[:80]!r} is no pattern: {error}",
-            hint="Put a backslash before a bracket that means itself.",
-            location=Location(path=path, line=number),
-        ) from None
-
-
-def _cleaned(pattern: str) -> str:
+def _normalise_pattern(pattern: str) -> str:
     if not pattern:
         raise ValueError("nothing follows the `!`")
     return posixpath.normpath(pattern).lstrip("/")
 
 
-def _expression(pattern: str) -> str:
-    """Raises ValueError that says what is wrong."""
+def _to_expression(pattern: str) -> str:
+    """Return ``pattern`` as a regular expression. Raises: ValueError with the reason if it is not valid."""
     if pattern.startswith("**") and pattern[2:3] != "/" and not _SPECIAL.search(pattern[2:]):
-        return ".*" + re.escape(pattern[2:])  # Docker takes `**.log` for an ending, and not for a name of its own
+        return ".*" + re.escape(pattern[2:])  # to Docker, `**.log` is a suffix and not the name of a file
     tokens = _TOKEN.findall(pattern)
-    return "".join(_translated(token, last=position == len(tokens)) for position, token in enumerate(tokens, 1))
+    expression = ""
+    for position, token in enumerate(tokens, 1):
+        if token.startswith("**"):
+            expression += ".*" if position == len(tokens) else "(?:.*/)?"
+        elif token in ("*", "?"):
+            expression += {"*": "[^/]*", "?": "[^/]"}[token]
+        elif token in ("[", "\\"):
+            raise ValueError("a bracket that is not closed" if token == "[" else "it ends in a backslash")
+        elif token.startswith("["):
+            expression += _to_character_class(token)
+        else:
+            expression += re.escape(token[-1])
+    return expression
 
 
-def _translated(token: str, *, last: bool) -> str:
-    if token.startswith("**"):
-        return ".*" if last else "(?:.*/)?"
-    if token in ("*", "?"):
-        return {"*": "[^/]*", "?": "[^/]"}[token]
-    if token in ("[", "\\"):
-        raise ValueError("a bracket that is not closed" if token == "[" else "it ends in a backslash")
-    return _class(token) if token.startswith("[") else re.escape(token[-1])
-
-
-def _class(token: str) -> str:
-    """``[a-z]`` and ``[^a-z]``."""
-    negated = token.startswith("[^")
+def _to_character_class(token: str) -> str:
+    """Translate ``[a-z]`` or ``[^a-z]``."""
+    is_negated = token.startswith("[^")
     ranges = []
-    for first, last in _ITEM.findall(token[1 + negated : -1]):
+    for first, last in _RANGE.findall(token[1 + is_negated : -1]):
         low, high = first[-1], (last or first)[-1]
         if low > high:
             raise ValueError(f"a range from {low!r} to {high!r}")
         ranges.append(f"{re.escape(low)}-{re.escape(high)}")
-    return f"[{'^' if negated else ''}{''.join(ranges)}]"
+    return f"[{'^' if is_negated else ''}{''.join(ranges)}]"

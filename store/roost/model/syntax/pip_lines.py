@@ -1,8 +1,7 @@
-"""Lines of a requirements list as text: what kind each is, and its one spelling.
+"""Lines of a requirements list as text: the kind of each, and its normal form.
 
 The grammar is pip's requirements file format (pip documentation, "Requirements File Format") around PEP 508. Names are
-written by PEP 503, extras sorted, white space and quotes evened out; the order of version clauses, which nobody can
-misread, stays as written. Nothing here looks at the disk.
+normalised by PEP 503, extras sorted, white space and quotes unified; the order of version clauses stays as written.
 """
 
 from __future__ import annotations
@@ -23,21 +22,31 @@ EXPECTED_REQUIREMENT = (
     "a requirement such as 'six==1.16.0', a path, a URL or an option of pip's requirements file format"
 )
 ARCHIVE_SUFFIXES = (".whl", ".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
-_NESTED: dict[str, PipKind] = {"--requirement": "requirements", "--constraint": "constraints", "--editable": "editable"}
-_SHORT = {"-r": "--requirement", "-c": "--constraint", "-e": "--editable", "-i": "--index-url", "-f": "--find-links"}
-_SETTINGS = "--index-url --extra-index-url --find-links --no-binary --only-binary --trusted-host --use-feature"
-_WITH_VALUE = frozenset((*_SETTINGS.split(), *_NESTED))
+_NESTED_KINDS: dict[str, PipKind] = {
+    "--requirement": "requirements",
+    "--constraint": "constraints",
+    "--editable": "editable",
+}
+_LONG_OPTIONS = {
+    "-r": "--requirement",
+    "-c": "--constraint",
+    "-e": "--editable",
+    "-i": "--index-url",
+    "-f": "--find-links",
+}
+_INDEX_OPTIONS = "--index-url --extra-index-url --find-links --no-binary --only-binary --trusted-host --use-feature"
+_WITH_VALUE = frozenset((*_INDEX_OPTIONS.split(), *_NESTED_KINDS))
 _FLAGS = frozenset(("--no-index", "--pre", "--prefer-binary", "--require-hashes"))
 _URL = re.compile(r"(?:(?:git|hg|svn|bzr)\+|(?:https?|ftp|ssh|git)://)", re.IGNORECASE)
-_NAMED = re.compile(
+_REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?P<extras>\[[^\]]*\])?\s*(?P<rest>.*)", re.DOTALL
 )
 _COMMENT = re.compile(r"(?:^|\s+)#.*$")
-_MARKER = re.compile(r"\"[^\"]*\"|'[^']*'|[<>=!~]+|[()]|[^\s<>=!~()\"']+")
+_MARKER_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|[<>=!~]+|[()]|[^\s<>=!~()\"']+")
 
 
 class RequirementError(InvalidDefinitionError):
-    """A line of a requirements list is none; ``column`` counts from 0 within the line."""
+    """A line of a requirements list is not valid; ``column`` counts from 0 within the line."""
 
     code = "requirement-invalid"
 
@@ -54,24 +63,27 @@ class LogicalLine(NamedTuple):
 
 
 class PipLine(NamedTuple):
-    """One line: its kind, its spelling, and for what lies elsewhere the path or URL."""
+    """A parsed line: its kind, its normal form, and the path or URL of what it refers to."""
 
     kind: PipKind
     text: str
     target: str = ""
-    """``requirements``, ``constraints``, ``wheel``, ``source``, ``editable``: the path or URL as written; of a wheel
-    of the store the reference."""
+    """Of ``requirements``, ``constraints``, ``wheel``, ``source`` and ``editable``: the path or URL as written; of a
+    wheel of the store: the reference."""
     known: bool = True
     """False for an option that roost does not know."""
 
 
 def normalise_name(name: str) -> str:
-    """A distribution's name by PEP 503."""
+    """Return the name of a distribution as PEP 503 normalises it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def split_logical_lines(text: str, path: str) -> Iterator[LogicalLine]:
-    """Continuations joined, comments and empty lines gone. (pip joins first: a comment ends with its own line.)"""
+    """Yield the lines of the file ``path`` with continuations joined, without comments and empty lines.
+
+    As in pip, continuations are joined first, so a comment ends with its own line.
+    """
     parts: list[str] = []
     start = 1
     for number, line in enumerate([*text.split("\n"), ""], start=1):
@@ -88,120 +100,39 @@ def split_logical_lines(text: str, path: str) -> Iterator[LogicalLine]:
 
 @lru_cache(maxsize=4096)
 def parse_pip_line(line: str) -> PipLine:
-    """The meaning of one logical line (continuations joined, comment removed). Raises :class:`RequirementError`."""
+    """Parse one logical line (continuations joined, comment removed).
+
+    Raises: RequirementError if the line is not valid.
+    """
     line = line.strip()
     if line.startswith("-"):
-        return _option(line)
+        return _parse_option(line)
     body, options = _split_options(line)
     if body.startswith(SCHEME):
-        return _kept_wheel(body, options)
+        return _parse_wheel_reference(body, options)
     if _URL.match(body):
-        return PipLine("url", _with_marker(*_split_marker(body)) + options)
+        return PipLine("url", _join_marker(*_split_marker(body)) + options)
     if _is_local(body):
-        return _local(body, options)
-    return _named(body, options)
+        return _parse_local(body, options)
+    return _parse_requirement(body, options)
 
 
 def split_extras(text: str) -> tuple[str, str]:
-    """``x.whl[a,b]`` to ``x.whl`` and ``[a,b]`` (names by PEP 503, sorted)."""
+    """Split ``x.whl[a,b]`` into ``x.whl`` and ``[a,b]`` (names normalised by PEP 503, sorted)."""
     match = re.fullmatch(r"(.*?)\s*\[([^\]]*)\]", text)
-    return (match.group(1), _extras(match.group(2))) if match else (text, "")
-
-
-def _option(line: str) -> PipLine:
-    name, value, rest = _take_option(line)
-    if name in ("--requirement", "--constraint"):
-        if not value:
-            raise RequirementError(f"Option {name} names no file")
-        return PipLine(_NESTED[name], value, value)
-    if name == "--editable":
-        return _editable(" ".join([value, *rest]))
-    if name in _WITH_VALUE and value:
-        target = value if name == "--find-links" and not _URL.match(value) else ""
-        return PipLine("option", f"{name} {value}", target)
-    return PipLine("option", " ".join(part for part in (name, value, *rest) if part), known=name in _FLAGS)
-
-
-def _take_option(line: str) -> tuple[str, str, list[str]]:
-    """Name (long form), value and what is left; quotes as a shell reads them, as pip does."""
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        raise RequirementError(f"Option {line!r} can't be read: {error}") from None
-    head, equals, value = words[0].partition("=")
-    if not head.startswith("--") and len(head) > 2:
-        head, value, equals = words[0][:2], words[0][2:].removeprefix("="), "="
-    name = _SHORT.get(head, head)
-    if equals or name not in _WITH_VALUE or len(words) == 1:
-        return name, value, words[1:]
-    return name, words[1], words[2:]
-
-
-def _editable(value: str) -> PipLine:
-    if not value:
-        raise RequirementError("Option -e names no folder")
-    if _URL.match(value):  # a checkout by tag or commit is installed as it is: nobody edits it in the prefix
-        return PipLine("url", value)
-    local = _local(value, "")
-    return PipLine("editable", local.text, local.target)
-
-
-def _split_options(line: str) -> tuple[str, str]:
-    """The requirement, and its ``--hash=…`` options in one order: pip takes any that fits."""
-    match = re.search(r"\s+--?[a-z]", line)
-    if match is None:
-        return line, ""
-    words = re.sub(r"(--[\w-]+)\s+(?!-)", r"\1=", line[match.start() :]).split()
-    return line[: match.start()].strip(), "".join(f" {word}" for word in sorted(set(words)))
-
-
-def _split_marker(body: str) -> tuple[str, str]:
-    """A marker after a URL or path is set off by white space (PEP 508)."""
-    place, _, marker = re.sub(r"\s+;\s*", "\n", body, count=1).partition("\n")
-    return place.strip(), marker
-
-
-def _with_marker(place: str, marker: str) -> str:
-    return f"{place} ; {normalise_marker(marker)}" if marker else place
+    return (match.group(1), _format_extras(match.group(2))) if match else (text, "")
 
 
 def normalise_marker(marker: str) -> str:
-    """An environment marker (PEP 508) with single spaces and double quotes."""
-    text = " ".join(_quoted(token) for token in _MARKER.findall(marker))
-    return text.replace("( ", "(").replace(" )", ")")
-
-
-def _quoted(token: str) -> str:
-    return f'"{token[1:-1]}"' if token[0] == "'" and '"' not in token else token
-
-
-def _is_local(body: str) -> bool:
-    place = split_extras(_split_marker(body)[0])[0]
-    if body.startswith("file:") or place.startswith((".", "/", "~/")) or place.endswith(ARCHIVE_SUFFIXES):
-        return " @ " not in body
-    return "/" in place and "@" not in place and ";" not in place
-
-
-def _local(body: str, options: str) -> PipLine:
-    place, marker = _split_marker(body)
-    path, extras = split_extras(strip_file_scheme(place))
-    kind: PipKind = "wheel" if path.endswith(".whl") else "source"
-    name = path.rstrip("/").rpartition("/")[2]
-    return PipLine(kind, _with_marker(name + extras, marker) + options, path)
-
-
-def _kept_wheel(body: str, options: str) -> PipLine:
-    """A wheel of the store, by content."""
-    place, marker = _split_marker(body)
-    target, extras = split_extras(place)
-    found = parse_wheel_reference(target)
-    if found is None:
-        raise RequirementError(f"{target!r} names no wheel by its content as in {SCHEME}sha256:<64 hex>/<name>.whl")
-    return PipLine("wheel", _with_marker(found.file_name + extras, marker) + options, target)
+    """Return an environment marker (PEP 508) with single spaces and double quotes."""
+    tokens = []
+    for token in _MARKER_TOKEN.findall(marker):
+        tokens.append(f'"{token[1:-1]}"' if token[0] == "'" and '"' not in token else token)
+    return " ".join(tokens).replace("( ", "(").replace(" )", ")")
 
 
 def strip_file_scheme(place: str) -> str:
-    """``file:../x#egg=y&subdirectory=z`` as the path it means."""
+    """Return the path that ``file:../x#egg=y&subdirectory=z`` refers to; other paths as they are."""
     if not place.startswith("file:"):
         return place
     path, _, fragment = place.removeprefix("file:").partition("#")
@@ -211,37 +142,120 @@ def strip_file_scheme(place: str) -> str:
     return path + (f"/{folder.group(1)}" if folder else "") + (extras.group() if extras else "")
 
 
-def _named(body: str, options: str) -> PipLine:
-    _check(body)
-    match = _NAMED.fullmatch(body)
+def _parse_option(line: str) -> PipLine:
+    name, value, rest = _split_option(line)
+    if name in ("--requirement", "--constraint"):
+        if not value:
+            raise RequirementError(f"Option {name} names no file")
+        return PipLine(_NESTED_KINDS[name], value, value)
+    if name == "--editable":
+        return _parse_editable(" ".join([value, *rest]))
+    if name in _WITH_VALUE and value:
+        target = value if name == "--find-links" and not _URL.match(value) else ""
+        return PipLine("option", f"{name} {value}", target)
+    return PipLine("option", " ".join(part for part in (name, value, *rest) if part), known=name in _FLAGS)
+
+
+def _split_option(line: str) -> tuple[str, str, list[str]]:
+    """Return the long name, the value and the remaining words; quotes are those of a shell, as in pip."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise RequirementError(f"Option {line!r} can't be read: {error}") from None
+    head, equals, value = words[0].partition("=")
+    if not head.startswith("--") and len(head) > 2:
+        head, value, equals = words[0][:2], words[0][2:].removeprefix("="), "="
+    name = _LONG_OPTIONS.get(head, head)
+    if equals or name not in _WITH_VALUE or len(words) == 1:
+        return name, value, words[1:]
+    return name, words[1], words[2:]
+
+
+def _parse_editable(value: str) -> PipLine:
+    if not value:
+        raise RequirementError("Option -e names no folder")
+    if _URL.match(value):  # a checkout by tag or commit is installed unchanged: it is not edited in the prefix
+        return PipLine("url", value)
+    local = _parse_local(value, "")
+    return PipLine("editable", local.text, local.target)
+
+
+def _split_options(line: str) -> tuple[str, str]:
+    """Return the requirement, and its ``--hash=…`` options sorted: pip accepts any that matches."""
+    match = re.search(r"\s+--?[a-z]", line)
+    if match is None:
+        return line, ""
+    words = re.sub(r"(--[\w-]+)\s+(?!-)", r"\1=", line[match.start() :]).split()
+    return line[: match.start()].strip(), "".join(f" {word}" for word in sorted(set(words)))
+
+
+def _split_marker(body: str) -> tuple[str, str]:
+    """Split off the marker; after a URL or path, white space precedes its ``;`` (PEP 508)."""
+    place, _, marker = re.sub(r"\s+;\s*", "\n", body, count=1).partition("\n")
+    return place.strip(), marker
+
+
+def _join_marker(place: str, marker: str) -> str:
+    return f"{place} ; {normalise_marker(marker)}" if marker else place
+
+
+def _is_local(body: str) -> bool:
+    place = split_extras(_split_marker(body)[0])[0]
+    if body.startswith("file:") or place.startswith((".", "/", "~/")) or place.endswith(ARCHIVE_SUFFIXES):
+        return " @ " not in body
+    return "/" in place and "@" not in place and ";" not in place
+
+
+def _parse_local(body: str, options: str) -> PipLine:
+    place, marker = _split_marker(body)
+    path, extras = split_extras(strip_file_scheme(place))
+    kind: PipKind = "wheel" if path.endswith(".whl") else "source"
+    name = path.rstrip("/").rpartition("/")[2]
+    return PipLine(kind, _join_marker(name + extras, marker) + options, path)
+
+
+def _parse_wheel_reference(body: str, options: str) -> PipLine:
+    place, marker = _split_marker(body)
+    target, extras = split_extras(place)
+    reference = parse_wheel_reference(target)
+    if reference is None:
+        raise RequirementError(f"{target!r} names no wheel by its content as in {SCHEME}sha256:<64 hex>/<name>.whl")
+    return PipLine("wheel", _join_marker(reference.file_name + extras, marker) + options, target)
+
+
+def _parse_requirement(body: str, options: str) -> PipLine:
+    """Parse a requirement by name: ``name[extras] clauses ; marker`` or ``name @ place``."""
+    _check_requirement(body)
+    match = _REQUIREMENT.fullmatch(body)
     if match is None:
         raise RequirementError(f"{body!r} is no requirement; expected {EXPECTED_REQUIREMENT}")
-    name = normalise_name(match["name"]) + _extras((match["extras"] or "[]")[1:-1])
+    name = normalise_name(match["name"]) + _format_extras((match["extras"] or "[]")[1:-1])
     if match["rest"].startswith("@"):
-        return _direct(name, match["rest"][1:].strip(), options)
+        return _parse_direct_reference(name, match["rest"][1:].strip(), options)
     clauses, _, marker = match["rest"].partition(";")
     clauses = re.sub(r"\s+", "", clauses)
     if clauses.startswith("("):
         clauses = clauses[1:-1]
-    return PipLine("requirement", _with_marker(name + clauses, marker.strip()) + options)
+    return PipLine("requirement", _join_marker(name + clauses, marker.strip()) + options)
 
 
-def _direct(name: str, place: str, options: str) -> PipLine:
-    if place.startswith(("file:", SCHEME)):
-        extras = name[name.find("[") :] if "[" in name else ""
-        path, marker = _split_marker(place)
-        read = _kept_wheel if place.startswith(SCHEME) else _local
-        return read(f"{path}{extras}{' ; ' + marker if marker else ''}", options)
-    return PipLine("url", f"{name} @ {_with_marker(*_split_marker(place))}{options}")
+def _parse_direct_reference(name: str, place: str, options: str) -> PipLine:
+    if not place.startswith(("file:", SCHEME)):
+        return PipLine("url", f"{name} @ {_join_marker(*_split_marker(place))}{options}")
+    extras = name[name.find("[") :] if "[" in name else ""
+    path, marker = _split_marker(place)
+    parse = _parse_wheel_reference if place.startswith(SCHEME) else _parse_local
+    return parse(f"{path}{extras}{' ; ' + marker if marker else ''}", options)
 
 
-def _extras(inner: str) -> str:
+def _format_extras(inner: str) -> str:
     names = sorted({normalise_name(extra.strip()) for extra in inner.split(",") if extra.strip()})
     return f"[{','.join(names)}]" if names else ""
 
 
-def _check(body: str) -> None:
-    if "${" in body:  # what is behind a variable is not known before the install
+def _check_requirement(body: str) -> None:
+    """Check against PEP 508, unless the value of a variable is not known before the installation."""
+    if "${" in body:
         return
     try:
         Requirement(body)

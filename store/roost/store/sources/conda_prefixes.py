@@ -19,9 +19,8 @@ import msgspec
 
 from roost.model.definition import Conda, Definition, Pip, ReadResult, Settings
 from roost.model.errors import InvalidDefinitionError, Location
-from roost.model.readers.conda import normalise_channels, read_spec
 from roost.model.readers.source import ReadContext
-from roost.model.syntax.match_specs import MatchSpecError, spec_name
+from roost.model.syntax.match_specs import MatchSpecError, normalise_channels, spec_name
 from roost.model.syntax.urls import strip_credentials
 from roost.store.sources.files import LocalFiles
 from roost.store.sources.installed_pip import read_installed
@@ -77,7 +76,9 @@ def read_prefix(prefix: str, *, pinned: bool = False) -> ReadResult:
     items = read_installed(reading, prefix, owned)
     variables = _read_variables(reading, prefix)
     definition = Definition(conda=conda, pip=Pip(requirements=items))
-    return reading.parsed(definition, FORMAT, settings=Settings(variables=variables), name=_environment_name(prefix))
+    return reading.build_result(
+        definition, FORMAT, settings=Settings(variables=variables), name=_environment_name(prefix)
+    )
 
 
 def _environment_name(prefix: str) -> str:
@@ -93,7 +94,7 @@ def _read_records(reading: ReadContext, prefix: str) -> Iterator[_Record]:
     for name in names:
         path = os.path.join(folder, name)
         try:
-            yield msgspec.json.decode(reading.load(path, None), type=_Record)
+            yield msgspec.json.decode(reading.load_file(path, None), type=_Record)
         except msgspec.MsgspecError as error:
             raise _record_error(path, str(error)) from None
 
@@ -129,12 +130,12 @@ def _readable_spec(reading: ReadContext, spec: str, record: _Record) -> str:
     location = Location(path=reading.path)
     try:
         if "://" not in spec and "/" not in spec.partition("::")[0]:
-            return read_spec(reading, spec, location)
+            return reading.read_match_spec(spec, location)
     except MatchSpecError:
         pass
     shown = strip_credentials(spec)[0]
     reading.warn("spec-unread", f"{shown!r} can't be asked for again: it is {record.pin}", location)
-    return read_spec(reading, record.pin, location)
+    return reading.read_match_spec(record.pin, location)
 
 
 def _requested_specs(reading: ReadContext, prefix: str, records: dict[str, _Record]) -> dict[str, str]:
@@ -142,7 +143,7 @@ def _requested_specs(reading: ReadContext, prefix: str, records: dict[str, _Reco
     path = os.path.join(prefix, "conda-meta", "history")
     requested: dict[str, str] = {}
     if os.path.exists(path):
-        for line in reading.load(path, None).decode("utf-8", "replace").splitlines():
+        for line in reading.load_file(path, None).decode("utf-8", "replace").splitlines():
             if match := _HISTORY_LINE.match(line):
                 _apply_transaction(requested, match["action"], _parse_spec_list(match["specs"]))
     if requested:
@@ -191,7 +192,7 @@ def _spec_package_name(spec: str) -> str:
 def _list_channels(reading: ReadContext, records: Iterable[_Record]) -> tuple[str, ...]:
     """Return the channels of the packages, the one of most packages first."""
     counts = Counter(channel for record in records if (channel := _channel_of_record(record)) is not None)
-    return normalise_channels([reading.clean(channel) for channel, _ in counts.most_common()])
+    return normalise_channels([reading.strip_credentials(channel) for channel, _ in counts.most_common()])
 
 
 def _channel_of_record(record: _Record) -> str | None:
@@ -211,7 +212,7 @@ def _read_variables(reading: ReadContext, prefix: str) -> dict[str, str]:
     if not os.path.exists(path):
         return {}
     try:
-        state = msgspec.json.decode(reading.load(path, None))
+        state = msgspec.json.decode(reading.load_file(path, None))
         variables = state.get("env_vars", {}) if isinstance(state, dict) else {}
         return {key: value for key, value in variables.items() if isinstance(value, str) and value != "***unset***"}
     except msgspec.MsgspecError as error:

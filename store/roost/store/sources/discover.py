@@ -9,9 +9,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from roost.model.errors import InvalidDefinitionError, Location, LookupFailedError
-from roost.model.readers.pyproject import SCRIPT_BLOCK
-from roost.model.readers.source import EncodingError, decode_text
-from roost.model.readers.toml_text import TomlError, TomlText
+from roost.model.readers.detect import classify_pyproject, has_script_metadata
 from roost.store.sources.files import resolve_path
 
 PYPROJECT = "pyproject.toml"
@@ -150,30 +148,16 @@ class _FolderSearch:
             return None
         self.consulted.append(path)
         with open(path, "rb") as file:
-            data = file.read()
-        return _rank_pyproject(data, path)
-
-
-def _rank_pyproject(data: bytes, path: str) -> int | None:
-    """Return the rank of the content of a ``pyproject.toml``. Invalid TOML is searched for table headers: the reader
-    then reports the error."""
-    try:
-        toml = TomlText(decode_text(data, path), path)
-        nested, project = "roost" in toml.table("tool"), bool({"project", "dependency-groups"} & set(toml.data))
-    except (TomlError, EncodingError):
-        text = data.decode("utf-8", "replace")
-        nested = re.search(r"^\s*\[tool\.roost\b", text, re.MULTILINE) is not None
-        project = re.search(r"^\s*\[(project|dependency-groups)\b", text, re.MULTILINE) is not None
-    return 0 if nested else len(_RANKS) - 1 if project else None
+            format = classify_pyproject(file.read(), path)
+        return None if format is None else 0 if format == "roost" else len(_RANKS) - 1
 
 
 def _has_script_metadata(path: str) -> bool:
     try:
         with open(path, "rb") as file:
-            text = decode_text(file.read(), path)
-    except (OSError, EncodingError):
+            return has_script_metadata(file.read(), path)
+    except OSError:
         return False
-    return any(match["type"] == "script" for match in SCRIPT_BLOCK.finditer(text))
 
 
 def _iterate_parents(folder: str) -> Iterator[str]:

@@ -67,7 +67,7 @@ def _find_site_packages(prefix: str) -> Iterator[str]:
 def _requirement_line(reading: ReadContext, path: str) -> tuple[str, LogicalLine] | None:
     location = Location(path=path)
     if path.endswith(".egg-link"):
-        folder = reading.load(path, None).decode("utf-8", "replace").splitlines()[:1]
+        folder = reading.load_file(path, None).decode("utf-8", "replace").splitlines()[:1]
         name = normalise_name(os.path.basename(path).removesuffix(".egg-link"))
         return (name, LogicalLine(f"-e {folder[0].strip()}", location)) if folder else None
     candidates = (posixpath.join(path, "METADATA"), posixpath.join(path, "PKG-INFO"), path)
@@ -75,7 +75,7 @@ def _requirement_line(reading: ReadContext, path: str) -> tuple[str, LogicalLine
     if metadata is None:
         reading.warn("package-missing", f"{path} holds no metadata: pip does not know that package either", location)
         return None
-    text = reading.load(metadata, None).decode("utf-8", "replace")
+    text = reading.load_file(metadata, None).decode("utf-8", "replace")
     headers = HeaderParser().parsestr(text)
     name, version = normalise_name(headers.get("Name", "")), headers.get("Version", "")
     if not name or not version:
@@ -90,7 +90,7 @@ def _direct_url_line(reading: ReadContext, path: str, name: str) -> str | None:
     if not os.path.isfile(record):
         return None
     try:
-        direct: Any = msgspec.json.decode(reading.load(record, None))
+        direct: Any = msgspec.json.decode(reading.load_file(record, None))
         url = str(direct["url"])
     except (msgspec.MsgspecError, KeyError, TypeError):
         reading.warn(
