@@ -16,7 +16,7 @@ import shutil
 import sys
 import time
 
-from bench_index import filled
+from tests.bench.bench_index import filled
 from tests.bench.measuring import folder, line
 
 from roost.daemon.config.config import Config

@@ -22,7 +22,7 @@ import zlib
 from urllib.parse import quote
 
 import msgspec
-from bench_index import NOW, PLATFORM, digest
+from tests.bench.bench_index import NOW, PLATFORM, digest
 from tests.bench.measuring import folder, in_turns, line, served, timed
 
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock

@@ -22,8 +22,8 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
-from bench_index import NOW, PLATFORM
-from bench_who import new_lock
+from tests.bench.bench_index import NOW, PLATFORM
+from tests.bench.bench_who import new_lock
 from tests.bench.measuring import Served, folder, in_turns, line, served
 
 from roost.model.canonical.form import canonicalise_definition, canonicalise_settings, digest_bytes
