@@ -12,7 +12,7 @@ from tests.support.pip_index import PipIndex
 
 from roost.daemon.engines.docker.archive import docker_archive
 from roost.daemon.engines.docker.values import LayerFile
-from roost.daemon.images.config import image_config, no_base
+from roost.daemon.images.config import empty_base, image_config
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.layers.grouping import Layer, LayerContent
 from roost.daemon.layers.tar import LayerEntry, pack_layer
@@ -138,7 +138,7 @@ def test_a_base_of_too_many_layers_is_refused_before_any_is_written(
         [LayerEntry(name="word", data=of_this_test().encode())], str(tmp_path / "layer"), threading.Event()
     )
     layer = Layer(diff_id=packed.diff_id, digest=packed.digest, size=packed.size, path=str(tmp_path / "layer"))
-    config = image_config(no_base("linux/amd64"), LayerContent(layers=(layer,) * 123))
+    config = image_config(empty_base("linux/amd64"), LayerContent(layers=(layer,) * 123))
     name = f"roost-test/deep:{of_this_test()}"
     files = [LayerFile(diff_id=layer.diff_id, path=layer.path)] * 123
     client.images.load(b"".join(docker_archive(config, files, (), [name], Silent())()))

@@ -18,7 +18,7 @@ from blockbuster import blockbuster_ctx
 from tests.support.images import engines as docker_parts
 from tests.support.images.layers import OURS, extract, in_chroot, lock_of, make_channel, oci_layout, place
 
-from roost.daemon.images.config import activated
+from roost.daemon.images.config import apply_changes
 from roost.daemon.layers.conda_packages import StageBrokenError, StagedPackages
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, LayerContent
 from roost.daemon.layers.tar import FIXED_TIME
@@ -153,7 +153,7 @@ async def test_every_import_finds_byte_code_and_the_commands_run(short_folder: P
         wheels = [wheel(channel.parent.parent / "wheels", "pytz-*.whl")]
         content = await there.write(lock_of(await there.solve(*SPECS), wheels))
     extract(content.layers, short_folder / "x")
-    variables = activated([], content.activation)
+    variables = apply_changes([], content.activation)
     code = (
         "import sys, importlib._bootstrap_external as e; compiled = []; real = e.SourceLoader.source_to_code;"
         "note = lambda self, data, path, **kw: (compiled.append(path), real(self, data, path, **kw))[1];"

@@ -19,7 +19,7 @@ from tests.support.channel.conda_file import write_conda
 
 from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
 from roost.daemon.engines.uv.engine import PipConfig, PipEngine
-from roost.daemon.images.config import image_config, no_base
+from roost.daemon.images.config import empty_base, image_config
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, Layer, LayerContent
 from roost.daemon.layers.writer import LayerRequest, delete_layers, write_layers
@@ -115,7 +115,7 @@ def extract(layers: Sequence[Layer], folder: Path) -> Path:
 
 def oci_layout(folder: Path, content: LayerContent, platform: str = "linux-64") -> tuple[bytes, Path]:
     """An OCI image layout (image-layout.md) of ``content`` on no base; its config."""
-    config = image_config(no_base(image_platform(platform)), content)
+    config = image_config(empty_base(image_platform(platform)), content)
     manifest = image_manifest(config, [layer.descriptor for layer in content.layers])
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True)

@@ -25,7 +25,8 @@ from roost.daemon.credentials.request import request_credentials
 from roost.daemon.credentials.substitution import mask_struct, registry_credentials
 from roost.daemon.decision.facts import Facts
 from roost.daemon.engines.engine_set import Engines
-from roost.daemon.images.jobs import ImageJob, ImageJobs, new_generation
+from roost.daemon.images.jobs import ImageJobs, new_generation
+from roost.daemon.images.requests import ImageJob
 from roost.daemon.jobs.reporter import BuildProgress, BuildReporter, acquire_slot
 from roost.daemon.jobs.shared_task import SharedTask
 from roost.daemon.jobs.views import artifact_view, as_coded_error, build_failure_body
@@ -245,14 +246,14 @@ class BuildSession:
             lock=lock,
             defaults=job.resolved.defaults,
             build_id=self.build.id,
-            anew=job.new_generation,
-            exact=job.pinned,
+            new_generation=job.new_generation,
+            pinned=job.pinned,
             push=job.push,
             credentials=await download_credentials(self._parts.engines, job.resolved, environ, lock),
             environ=environ,
         )
         with request_credentials(registry_credentials(job.resolved.parsed.credentials, environ, all_needed=True)):
-            result = await self._parts.images.make(image, self._reporter)
+            result = await self._parts.images.run(image, self._reporter)
         return msgspec.structs.replace(result, reasons=[*planned.plan.reasons, *result.reasons])
 
     # ------------------------------------------------------- record and report

@@ -1,4 +1,7 @@
-"""Link scripts of packages as docker steps: an image has no other way to run them. Pure."""
+"""Link scripts of packages as docker steps: an image has no other way to run them. Pure.
+
+A module of its own because it writes Dockerfile and shell syntax, which nothing else here does.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
 from roost.model.locks.lock import CondaPackage, Lock
 
 _ROOT = ("", "0", "root")
-# As conda does: sourced, in the activated environment; what it leaves for the user goes into the log.
+# As conda runs them: sourced in the activated environment. Messages for the user go to the log.
 _SOURCED = """\
 for s in "$PREFIX"/etc/conda/activate.d/*.sh; do [ -r "$s" ] && . "$s"; done; . "$0"; status=$?; \
 cat "$PREFIX/.messages.txt" 2>/dev/null; rm -f "$PREFIX/.messages.txt"; exit $status"""
@@ -26,15 +29,15 @@ class _Config(msgspec.Struct):
 
 
 def script_steps(lock: Lock, names: Sequence[str], config: bytes) -> list[str]:
-    """One ``RUN`` for each of ``names`` (dependencies first), with the variables that conda sets for scripts, as root;
-    the user of the image with ``config`` stays."""
+    """Return one ``RUN`` for each of ``names`` (dependencies first), with the variables that conda sets for scripts.
+    They run as root; the user of the image with ``config`` stays the same."""
     by_name = {package.name: package for package in lock.conda}
-    runs = [_step(by_name[name]) for name in names]
+    runs = [_run_line(by_name[name]) for name in names]
     user = msgspec.json.decode(config, type=_Config).config.user
     return runs if user in _ROOT else ["USER root", *runs, f"USER {user}"]
 
 
-def _step(package: CondaPackage) -> str:
+def _run_line(package: CondaPackage) -> str:
     prefix = PREFIX_IN_IMAGE
     variables = {
         "PREFIX": prefix,
@@ -44,7 +47,7 @@ def _step(package: CondaPackage) -> str:
         "PKG_VERSION": package.version,
         "PKG_BUILDNUM": str(package.record.get("build_number", 0)),
     }
-    said = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
     script = shlex.quote(f"{prefix}/bin/.{package.name}-post-link.sh")
     shell = "$(command -v bash || echo sh)"
-    return f"RUN env {said} PATH={prefix}/bin:$PATH {shell} -c {shlex.quote(_SOURCED)} {script}"
+    return f"RUN env {assignments} PATH={prefix}/bin:$PATH {shell} -c {shlex.quote(_SOURCED)} {script}"

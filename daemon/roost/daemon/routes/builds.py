@@ -16,7 +16,7 @@ from roost.daemon.credentials.substitution import registry_credentials
 from roost.daemon.decision.decide import choose_target
 from roost.daemon.decision.facts import IMAGE_TARGETS, Request
 from roost.daemon.definitions.resolved import target_definition
-from roost.daemon.images.jobs import workspace_of
+from roost.daemon.images.jobs import workspace_location
 from roost.daemon.server.routing import Call, Reply, Route
 from roost.daemon.server.streams import send_messages
 from roost.daemon.services import SERVICES, Services
@@ -82,7 +82,7 @@ async def create_build_job(services: Services, body: BuildRequest) -> BuildJob:
         rebuild=body.rebuild,
         as_of=body.as_of,
     )
-    push = workspace_of(services.config.registries) if body.push else None
+    push = workspace_location(services.config.registries) if body.push else None
     if choose_target(request) in IMAGE_TARGETS:  # required now: a running build can't be sent values
         registry_credentials(resolved.parsed.credentials, body.what.environ, all_needed=True)
     if push is not None and choose_target(request) not in IMAGE_TARGETS:

@@ -10,13 +10,13 @@ import pytest
 from roost.daemon.images.config import (
     CREATED,
     BaseImage,
-    activated,
-    created_of,
+    apply_changes,
+    empty_base,
+    find_created_date,
     has_environment,
     image_config,
     image_key,
-    no_base,
-    packages_told,
+    packages_of_layers,
 )
 from roost.daemon.layers.grouping import Layer, LayerContent
 from roost.daemon.oci.manifests import DOCKER_LAYER_GZIP, OCI_LAYER_GZIP, Descriptor, image_manifest, parse_manifest
@@ -81,7 +81,7 @@ def test_the_order_of_keys_in_the_base_is_of_no_matter() -> None:
 
 
 def test_no_base_is_an_image_of_its_platform() -> None:
-    made = json.loads(image_config(no_base("linux/arm/v7"), LayerContent(layers=(LAYER,), activation=CHANGES)))
+    made = json.loads(image_config(empty_base("linux/arm/v7"), LayerContent(layers=(LAYER,), activation=CHANGES)))
     assert (made["os"], made["architecture"], made["variant"]) == ("linux", "arm", "v7")
     assert made["config"]["Env"][0].startswith("PATH=/opt/roost/env/bin:/usr/local/sbin:")
     assert made["rootfs"]["diff_ids"] == [LAYER.diff_id]
@@ -97,7 +97,7 @@ def test_no_base_is_an_image_of_its_platform() -> None:
     ],
 )
 def test_changes_of_variables(change: VariableChange, expected: list[str]) -> None:
-    assert activated(["A=1", "B="], [change]) == expected
+    assert apply_changes(["A=1", "B="], [change]) == expected
 
 
 def test_the_manifest_is_read_back() -> None:
@@ -127,12 +127,12 @@ def test_created_is_when_the_newest_package_was_built(stamps: tuple[int, ...], e
                      record={"timestamp": stamp})
         for n, stamp in enumerate(stamps)
     )  # fmt: skip
-    assert created_of(Lock(platform="linux-64", provider=CondaPython(), conda=packages)) == expected
+    assert find_created_date(Lock(platform="linux-64", provider=CondaPython(), conda=packages)) == expected
 
 
 def test_a_base_with_an_environment_is_known_by_what_its_config_tells() -> None:
     assert not has_environment(base().config)
-    assert not has_environment(no_base("linux/amd64").config)
+    assert not has_environment(empty_base("linux/amd64").config)
     assert has_environment(image_config(base(), LayerContent(), labels={"org.roost.lock": "sha256:l"}))
     assert has_environment(image_config(base(), LayerContent(layers=(LAYER,))))
     assert has_environment(image_config(base(), LayerContent(activation=CHANGES)))
@@ -143,6 +143,6 @@ def test_layers_of_another_environment_below_name_no_packages_though_the_same_on
     other = Layer(diff_id="sha256:" + "3" * 64, digest="sha256:" + "4" * 64, size=9, path="/x", packages=("six 1.16",))
     empty = Layer(diff_id="sha256:" + "5" * 64, digest="sha256:" + "6" * 64, size=9, path="/x", clears=True)
     below = image_config(base(), LayerContent(layers=(other, LAYER)))
-    assert packages_told(below) == [(), ("six 1.16",), ("numpy 2.1",)]
+    assert packages_of_layers(below) == [(), ("six 1.16",), ("numpy 2.1",)]
     made = image_config(BaseImage(config=below), LayerContent(layers=(empty, LAYER)))
-    assert packages_told(made) == [(), (), (), (), ("numpy 2.1",)]
+    assert packages_of_layers(made) == [(), (), (), (), ("numpy 2.1",)]
