@@ -1,7 +1,6 @@
-"""Which versions of a package a spec means: of wheels by PEP 440, of conda packages by conda's own order.
+"""Package specs of users: a name, and which versions; for wheels by PEP 440, for conda packages in conda's order.
 
-A spec that only one of the two worlds can read (``numpy=1.26``, ``numpy===1.26``) is read as that world reads it for
-both.
+A spec that only one of conda and pip can read (``numpy=1.26``, ``numpy===1.26``) has the meaning of that one for both.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ _EXAMPLES = "'numpy', 'numpy<1.26.4', 'numpy==1.26.*', 'pillow>=9,<10.0.1'"
 
 
 class PackageSpecError(InvalidRequestError):
-    """The text names no package, or says of its version what neither conda nor pip can read."""
+    """The text does not name a package, or has a version constraint that neither conda nor pip can read."""
 
     code = "package-spec-invalid"
 
 
 class PackageSpec(NamedTuple):
-    """A package's name, and which versions: ``''`` for all."""
+    """A package's name, and a constraint on its version; ``''`` allows all versions."""
 
     name: str
     constraint: str
 
 
 def parse_package_spec(text: str) -> PackageSpec:
-    """``PACKAGE[SPEC]``. Raises ``PackageSpecError`` for what is no such thing, or holds more (channels, extras)."""
+    """Parse ``PACKAGE[SPEC]``. Raises PackageSpecError if ``text`` is not of that form, or has channel or extras."""
     parts = split_match_spec(text)
     if _NAME.fullmatch(parts.name) is None or is_package_file(text):
         raise PackageSpecError(f"{text!r} names no package", hint=f"Expected something like {_EXAMPLES}.")
@@ -47,36 +46,36 @@ def parse_package_spec(text: str) -> PackageSpec:
     return PackageSpec(parts.name, parts.rest)
 
 
-def meant(spec: PackageSpec, packages: Sequence[Package]) -> list[bool]:
-    """For each package (all are of the spec's name), whether its version is meant. Blocks: rattler may be imported.
+def match_packages(spec: PackageSpec, packages: Sequence[Package]) -> list[bool]:
+    """Return for each package, all of which have the spec's name, whether the spec allows its version.
 
-    Raises ``PackageSpecError`` where no world can read the constraint, whatever packages there are.
+    Blocking: rattler may be imported. Raises PackageSpecError if neither conda nor pip can read the constraint,
+    whatever ``packages`` are.
     """
     if not spec.constraint:
         return [True] * len(packages)
-    specifiers = _specifiers(spec.constraint)
+    specifiers = _parse_specifiers(spec.constraint)
     if specifiers is not None and all(package.kind == "pip" for package in packages):
-        return _by_pip(specifiers, packages)
-    by_conda = _by_conda(spec, packages)
-    if by_conda is None and specifiers is None:
+        return _match_as_pip(specifiers, packages)
+    as_conda = _match_as_conda(spec, packages)
+    if as_conda is None and specifiers is None:
         raise PackageSpecError(
             f"Neither conda nor pip can read the versions {spec.constraint!r} of {spec.name}",
             hint=f"Expected something like {_EXAMPLES}.",
         )
-    by_pip = _by_pip(specifiers, packages) if specifiers is not None else by_conda or []
-    by_kind = {"conda": by_pip if by_conda is None else by_conda, "pip": by_pip}
-    return [by_kind[package.kind][place] for place, package in enumerate(packages)]
+    as_pip = _match_as_pip(specifiers, packages) if specifiers is not None else as_conda or []
+    by_kind = {"conda": as_pip if as_conda is None else as_conda, "pip": as_pip}
+    return [by_kind[package.kind][position] for position, package in enumerate(packages)]
 
 
-def _by_conda(spec: PackageSpec, packages: Sequence[Package]) -> list[bool] | None:
-    from roost.daemon.engines.conda.versions import (
-        match_versions,  # rattler: 30 MB that a search without versions spares
-    )
+def _match_as_conda(spec: PackageSpec, packages: Sequence[Package]) -> list[bool] | None:
+    """Match in conda's order of versions; ``None`` if conda can't read the constraint."""
+    from roost.daemon.engines.conda.versions import match_versions  # rattler: 30 MB that a spec of a name alone spares
 
     return match_versions(spec.name, spec.constraint, [(package.version, package.build) for package in packages])
 
 
-def _specifiers(constraint: str) -> SpecifierSet | None:
+def _parse_specifiers(constraint: str) -> SpecifierSet | None:
     text = constraint.strip()
     try:
         return SpecifierSet(text[1:-1] if text.startswith("(") and text.endswith(")") else text)
@@ -84,12 +83,12 @@ def _specifiers(constraint: str) -> SpecifierSet | None:
         return None
 
 
-def _by_pip(specifiers: SpecifierSet, packages: Sequence[Package]) -> list[bool]:
-    return [_contains(specifiers, package.version) for package in packages]
+def _match_as_pip(specifiers: SpecifierSet, packages: Sequence[Package]) -> list[bool]:
+    return [_allows_version(specifiers, package.version) for package in packages]
 
 
-def _contains(specifiers: SpecifierSet, version: str) -> bool:
-    """A pre-release that is installed counts, whether or not a solver would choose it."""
+def _allows_version(specifiers: SpecifierSet, version: str) -> bool:
+    """Match pre-releases too: an installed one counts, whether or not a solver would choose it."""
     try:
         return specifiers.contains(version, prereleases=True)
     except InvalidVersion:

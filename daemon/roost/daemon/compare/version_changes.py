@@ -1,4 +1,4 @@
-"""What changed from each version of an environment to the next, for lists of them."""
+"""Changes of registered versions: against the version before, and against the version that one was made from."""
 
 from __future__ import annotations
 
@@ -8,33 +8,66 @@ from itertools import pairwise
 
 import msgspec
 
-from roost.model.canonical.differences import find_differences
-from roost.model.records import EnvironmentVersion
+from roost.daemon.compare.diff import diff_canonical_forms
+from roost.model.canonical.form import canonicalise_definition, canonicalise_settings
+from roost.model.errors import LookupFailedError
+from roost.model.names import NameInvalidError, parse_reference
+from roost.model.records import EnvironmentBody, EnvironmentVersion
 from roost.store.index.definitions import CanonicalForms
 from roost.store.index.index import Index
 from roost.wire.environments import EnvironmentSummary
 from roost.wire.plans import Difference
 
 
-async def with_changes(
-    index: Index, rows: Sequence[EnvironmentVersion], shown: Sequence[EnvironmentSummary]
+async def add_changes(
+    index: Index, rows: Sequence[EnvironmentVersion], summaries: Sequence[EnvironmentSummary]
 ) -> list[EnvironmentSummary]:
-    """``shown``, the newest first, each with what it changed in the one behind it in ``rows``; these are one more where
-    there is one, so that the last one shown has something behind it."""
+    """Return ``summaries``, the newest first, each with what it changed in the version before.
+
+    ``rows``: the versions of ``summaries``, and the one before the last of them if there is one. The first version of
+    all has no changes (``None``).
+    """
     forms = await index.definitions.load_canonical_forms([(row.definition_digest, row.settings_digest) for row in rows])
-    changes = await asyncio.to_thread(_changes, forms)
-    told = [*changes, *[None] * (len(shown) - len(changes))]
-    return [msgspec.structs.replace(each, changes=change) for each, change in zip(shown, told, strict=False)]
+    changes: list[list[Difference] | None] = [*await asyncio.to_thread(_diff_neighbours, forms)]
+    changes += [None] * (len(summaries) - len(changes))
+    return [msgspec.structs.replace(each, changes=change) for each, change in zip(summaries, changes, strict=False)]
 
 
-def _changes(forms: Sequence[CanonicalForms]) -> list[list[Difference]]:
-    return [_between(before, after) for after, before in pairwise(forms)]
+def _diff_neighbours(forms: Sequence[CanonicalForms]) -> list[list[Difference]]:
+    return [_diff_forms(before, after) for after, before in pairwise(forms)]
 
 
-def _between(before: CanonicalForms, after: CanonicalForms) -> list[Difference]:
+def _diff_forms(before: CanonicalForms, after: CanonicalForms) -> list[Difference]:
+    return [each for old, new in zip(before, after, strict=True) for each in diff_canonical_forms(old, new)]
+
+
+async def find_changes_since_origin(
+    index: Index, version: EnvironmentVersion, body: EnvironmentBody
+) -> list[Difference] | None:
+    """Return how ``version``, with its ``body``, differs from the version that it was cloned or edited from.
+
+    ``None`` if its origin is not a version that is registered here: a file, a registry, or unknown.
+    """
+    origin = await _find_origin(index, version)
+    if origin is None:
+        return None
+    if (origin.definition_digest, origin.settings_digest) == (version.definition_digest, version.settings_digest):
+        return []
+    before = await index.environments.load_body(origin.name, origin.version)
     return [
-        Difference(**each)
-        for old, new in zip(before, after, strict=True)
-        if old != new
-        for each in find_differences(old, new)
+        *diff_canonical_forms(
+            canonicalise_definition(before.definition, before.defaults),
+            canonicalise_definition(body.definition, body.defaults),
+        ),
+        *diff_canonical_forms(canonicalise_settings(before.settings), canonicalise_settings(body.settings)),
     ]
+
+
+async def _find_origin(index: Index, version: EnvironmentVersion) -> EnvironmentVersion | None:
+    if version.origin is None or version.kind == "curated":
+        return None
+    try:
+        reference = parse_reference(version.origin)
+        return await index.environments.get(reference) if reference.version is not None else None
+    except (NameInvalidError, LookupFailedError):
+        return None

@@ -8,8 +8,7 @@ import msgspec
 import tomli_w
 from msgspec import Meta
 
-from roost.daemon.compare.derived_from import since_origin
-from roost.daemon.compare.version_changes import with_changes
+from roost.daemon.compare.version_changes import add_changes, find_changes_since_origin
 from roost.daemon.credentials.host import dropped_credentials_warnings
 from roost.daemon.jobs.views import generation_view
 from roost.daemon.server.routing import Call, Route
@@ -109,7 +108,7 @@ async def versions(call: Call[None]) -> VersionsResponse:
     rows = await call.app[SERVICES].store.index.environments.list_versions(
         name, query.limit + 1, query.before, archived=query.archived
     )
-    shown = await with_changes(call.app[SERVICES].store.index, rows, [_summary(each) for each in rows[: query.limit]])
+    shown = await add_changes(call.app[SERVICES].store.index, rows, [_summary(each) for each in rows[: query.limit]])
     return VersionsResponse(versions=shown, next=shown[-1].version if len(rows) > query.limit else None)
 
 
@@ -163,7 +162,7 @@ async def environment_view(work: Services, version: EnvironmentVersion) -> Envir
         archived=version.archived,
         generations=[generation_view(generation) for generation in generations],
         origin=version.origin,
-        differences=await since_origin(index, version, body),
+        differences=await find_changes_since_origin(index, version, body),
     )
 
 

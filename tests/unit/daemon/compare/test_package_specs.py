@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.daemon.compare.package_specs import PackageSpecError, meant, parse_package_spec
+from roost.daemon.compare.package_specs import PackageSpecError, match_packages, parse_package_spec
 from roost.model.package_uses import Package
 
 VERSIONS = ["1.25.2", "1.26.3", "1.26.4rc1", "1.26.4", "1.26.5", "2.0.0"]
@@ -16,7 +16,7 @@ BOTH = [
 
 def versions(text, packages=BOTH):
     """Those that are meant, of conda and of pip."""
-    found = meant(parse_package_spec(text), packages)
+    found = match_packages(parse_package_spec(text), packages)
     return tuple(
         [each.version for each, is_meant in zip(packages, found, strict=True) if is_meant and each.kind == kind]
         for kind in ("conda", "pip")
@@ -52,7 +52,7 @@ def test_each_world_in_its_own_order():
 
 def test_builds_and_local_versions():
     builds = [Package(kind="conda", name="a", version="1.0", build=each) for each in ("py311_0", "py312_0", "")]
-    assert meant(parse_package_spec("a=1.0=py312*"), builds) == [False, True, False]
+    assert match_packages(parse_package_spec("a=1.0=py312*"), builds) == [False, True, False]
     local = [Package(kind="pip", name="torch", version=each) for each in ("2.1.0+cu118", "2.1.0", "2.2.0")]
     assert versions("torch==2.1.0", local)[1] == ["2.1.0+cu118", "2.1.0"]
     assert versions("torch<=2.1.0", local)[1] == ["2.1.0+cu118", "2.1.0"]
@@ -60,8 +60,8 @@ def test_builds_and_local_versions():
 
 def test_a_version_that_is_none_is_meant_by_the_name_alone():
     odd = [Package(kind="pip", name="a", version="not a version"), Package(kind="conda", name="a", version="!!")]
-    assert meant(parse_package_spec("a"), odd) == [True, True]
-    assert meant(parse_package_spec("a>0"), odd) == [False, False]
+    assert match_packages(parse_package_spec("a"), odd) == [True, True]
+    assert match_packages(parse_package_spec("a>0"), odd) == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -79,4 +79,4 @@ def test_what_is_no_package_is_refused_with_an_example(text):
 def test_versions_that_nobody_can_read_are_refused_even_where_nothing_is_of_that_name():
     for packages in (BOTH, []):
         with pytest.raises(PackageSpecError, match="Neither conda nor pip"):
-            meant(parse_package_spec("numpy<<1"), packages)
+            match_packages(parse_package_spec("numpy<<1"), packages)
