@@ -67,6 +67,7 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def descriptor(self) -> Descriptor:
+        """The layer in a manifest."""
         return Descriptor(media_type=self.media_type, digest=self.digest, size=self.size)
 
 
@@ -96,6 +97,7 @@ class LayerPackage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
+        """Name and version, for people."""
         return f"{self.name} {self.version}"
 
 

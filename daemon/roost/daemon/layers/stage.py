@@ -78,14 +78,14 @@ class Stage:
         )
         listed = [package for package in self._lock.conda if ("conda", package.name) in missing]
         async with self._conda.hold_cache():
-            self._conda_entries = await asyncio.to_thread(self._list_entries, listed)
+            self._conda_entries = await asyncio.to_thread(self._list_conda_entries, listed)
         wheels = [wheel for wheel in self._fetched.wheels if ("wheel", wheel.name) in missing]
         if wheels:
             self._wheel_paths = await self._pip.fetch_wheel_files(
                 wheels, progress=self._progress, credentials=credentials
             )
 
-    def _list_entries(self, packages: list[CondaPackage]) -> dict[str, list[LayerEntry]]:
+    def _list_conda_entries(self, packages: list[CondaPackage]) -> dict[str, list[LayerEntry]]:
         site = self._python[1] if self._python else ""
         staged = StagedPackages(self._prefix, self._conda.packages_dir, site)
         return {package.name: staged.entries(package) for package in packages}

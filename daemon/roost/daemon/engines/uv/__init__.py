@@ -1,10 +1,10 @@
 """The pip engine: uv locks and installs the pip part of a definition.
 
 Read ``request`` and ``engine`` first. Locking: ``lock`` (one session, in order), ``requirements`` (pip lines to uv's,
-pure), ``resolve`` (uv's choice), ``stubs`` (what conda provides), ``builds`` (wheels from sources), ``pylock`` (pure).
-Installing: ``install``, ``prefix``. Wheels on disk: ``wheels``, ``wheel_files``. Underneath: ``process`` and
-``terminal`` (running uv), ``secrets`` (credentials of a request, pure), ``fetch`` (downloads of roost's own). Failures:
-``errors`` (the classes), ``translation`` (from uv's output).
+pure), ``resolve`` (uv's choice), ``builds`` (wheels from sources), ``pylock`` (pure). Installing: ``install``,
+``prefix``. Wheels as files: ``wheels``. Underneath: ``process`` and ``terminal`` (running uv), ``secrets`` (credentials
+of a request, pure), ``fetch`` (roost's own downloads). Failures: ``errors`` (the classes), ``translation`` (from uv's
+output).
 
 Imports ``engines.host_python``, ``credentials``, ``jobs.progress``, ``oci`` (platforms), ``roost.store`` (files,
 cancellation) and ``roost.model``; no other engine.

@@ -29,8 +29,7 @@ from roost.daemon.engines.uv.requirements import RequirementsTranslator, split_c
 from roost.daemon.engines.uv.resolve import Resolver
 from roost.daemon.engines.uv.secrets import Secrets
 from roost.daemon.engines.uv.translation import translate_failure
-from roost.daemon.engines.uv.wheel_files import WheelFiles
-from roost.daemon.engines.uv.wheels import WheelStore
+from roost.daemon.engines.uv.wheels import WheelFiles, WheelStore
 from roost.daemon.jobs.progress import Progress, Silent
 from roost.model.definition import Defaults, PipItem
 from roost.model.locks.lock import HostPython, Wheel

@@ -173,9 +173,9 @@ class RemoteFiles:
             return _replace_items(item, await self.expand(item.items, depth))
         if depth > _MOST_NESTED:
             raise RemoteLineError(f"{item.text} includes itself", location=item.location, hint="Take one -r out.")
-        return _replace_items(item, await self.expand(await self._read_lines(item.text), depth + 1))
+        return _replace_items(item, await self.expand(await self._load_lines(item.text), depth + 1))
 
-    async def _read_lines(self, url: str) -> list[PipItem]:
+    async def _load_lines(self, url: str) -> list[PipItem]:
         if url not in self._content:
             self._content[url] = await self._fetcher.fetch_text(url)
         text = self._content[url].decode("utf-8-sig", "replace").replace("\r\n", "\n")

@@ -4,6 +4,10 @@ Wheels come first: everything is resolved with building disabled, and only a pac
 admitted by name (if builds are allowed at all), so that allowing builds changes nothing for the others. As with pip,
 all indexes are equal and the best version wins (uv's ``unsafe-best-match``): lines written for pip must mean what they
 mean there.
+
+What conda provides is a stub for uv, a wheel that contains nothing but a name and a version. A stub is a constraint by
+URL (uv, unlike pip, accepts these): the resolver can choose nothing else for that name, checks all requirements against
+its version, and fetches no metadata of the real package. Stubs never get into a lock.
 """
 
 from __future__ import annotations
@@ -11,10 +15,13 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Set
+import zipfile
+from collections.abc import Mapping, Set
 from datetime import timezone
+from urllib.parse import quote
 
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from roost.daemon.engines.host_python import interpreters
 from roost.daemon.engines.uv.builds import build_needed
@@ -25,7 +32,6 @@ from roost.daemon.engines.uv.pylock import PylockPackage, parse_pylock
 from roost.daemon.engines.uv.request import PipLockRequest
 from roost.daemon.engines.uv.requirements import UvInputs, requirement_name
 from roost.daemon.engines.uv.secrets import Secrets
-from roost.daemon.engines.uv.stubs import write_stubs
 from roost.daemon.engines.uv.translation import (
     conda_conflict,
     extract_explanation,
@@ -46,6 +52,8 @@ _TARGETS = {
 _LINUX_MACHINES = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}
 _KNOWN_GLIBCS = ((2, 17), (2, 28), *((2, minor) for minor in range(31, 41)))
 """Those that uv has a platform for."""
+_STUB_METADATA = "Wheel-Version: 1.0\nGenerator: roost\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+"""Content of the file ``WHEEL`` of a stub."""
 _MOST_BUILDS = 100
 _MISSING_EXTRA = re.compile(r"The package `([A-Za-z0-9._-]+) @ file://\S*/provided/\S+` does not have an extra named")
 
@@ -250,6 +258,34 @@ class Resolver:
             if package.name in provided and not is_stub and package.name not in self._unstubbed:
                 raise url_conflict(package.name, provided[package.name], package.folder or _describe_source(package))
         return [package for package in chosen if package.name not in provided]
+
+
+def write_stubs(folder: str, provided: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Write stub wheels for ``provided`` (name to version) below ``folder``.
+
+    Returns constraint lines, and the names whose version is not valid by PEP 440: nothing can be checked against
+    these, so they must be excluded from the resolution.
+    """
+    os.makedirs(folder, exist_ok=True)
+    lines, excluded = [], []
+    for name, version in sorted(provided.items()):
+        try:
+            normalized = str(Version(version))
+        except InvalidVersion:
+            excluded.append(name)
+            continue
+        lines.append(f"{name} @ file://{quote(_write_stub(folder, name, normalized))}")
+    return lines, excluded
+
+
+def _write_stub(folder: str, name: str, version: str) -> str:
+    stem = f"{name.replace('-', '_')}-{version}"
+    path = os.path.join(folder, f"{stem}-py3-none-any.whl")
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{stem}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        wheel.writestr(f"{stem}.dist-info/WHEEL", _STUB_METADATA)
+        wheel.writestr(f"{stem}.dist-info/RECORD", "")
+    return path
 
 
 def find_missing_extras(stderr: str) -> set[str]:

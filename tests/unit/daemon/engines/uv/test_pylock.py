@@ -1,17 +1,8 @@
-"""pylock.toml, read and written; wheels kept; names of platforms."""
+"""pylock.toml, read and written."""
 
 from __future__ import annotations
 
-import os
-import zipfile
-from pathlib import Path
-
-import pytest
-
 from roost.daemon.engines.uv.pylock import parse_pylock, render_pylock, without_credentials
-from roost.daemon.engines.uv.resolve import uv_platform
-from roost.daemon.engines.uv.stubs import write_stubs
-from roost.daemon.engines.uv.wheels import WheelStore
 from roost.model.locks.lock import Wheel
 
 TEXT = """
@@ -79,45 +70,3 @@ def test_what_is_rendered_reads_back() -> None:
 
 def test_credentials_and_fragments_go() -> None:
     assert without_credentials("https://u:p@h:1/x?y=1#sha256=aa") == "https://h:1/x?y=1"
-
-
-@pytest.mark.parametrize(
-    ("platform", "glibc", "host", "expected"),
-    [
-        ("linux-64", "2.28", None, "x86_64-manylinux_2_28"),
-        ("linux-64+cuda12", "2.28", "glibc 2.36", "x86_64-manylinux_2_28"),
-        ("linux-64", "2.28", "glibc 2.17", None),
-        ("linux-64", "2.28", "", None),
-        ("linux-64", "2.35", None, "x86_64-manylinux_2_35"),
-        ("linux-64", "2.30", None, "x86_64-manylinux_2_28"),
-        ("linux-aarch64", "2.28", None, "aarch64-manylinux_2_28"),
-        ("osx-arm64", "2.28", None, "aarch64-apple-darwin"),
-        ("osx-arm64", "2.28", "", None),
-    ],
-)
-def test_the_baseline_is_assumed_wherever_it_can_be(
-    platform: str, glibc: str, host: str | None, expected: str | None
-) -> None:
-    assert uv_platform(platform, glibc, host) == expected
-
-
-def test_stubs_hold_name_and_version(tmp_path: Path) -> None:
-    lines, excluded = write_stubs(str(tmp_path), {"scikit-learn": "1.4.2", "odd": "2021a_b", "torch": "2.1.0+cpu"})
-    assert excluded == ["odd"]
-    assert [line.partition(" @ ")[0] for line in lines] == ["scikit-learn", "torch"]
-    with zipfile.ZipFile(tmp_path / "scikit_learn-1.4.2-py3-none-any.whl") as wheel:
-        assert b"Name: scikit-learn\nVersion: 1.4.2\n" in wheel.read("scikit_learn-1.4.2.dist-info/METADATA")
-
-
-def test_a_wheel_is_kept_once_under_its_sha256(tmp_path: Path) -> None:
-    store = WheelStore(str(tmp_path / "wheels"))
-    made = tmp_path / "a-1-py3-none-any.whl"
-    made.write_bytes(b"content")
-    first = store.add(str(made), built=True, source_key="source")
-    assert store.add(str(made), built=True) == first
-    assert store.find_built("source") == first
-    assert store.find_built("another") is None
-    assert Path(store.path(first)).read_bytes() == b"content"
-    assert os.listdir(tmp_path / "wheels" / "tmp") == []
-    Path(store.path(first)).unlink()
-    assert store.find_built("source") is None

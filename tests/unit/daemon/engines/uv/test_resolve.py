@@ -1,8 +1,13 @@
-"""What uv writes with hashes, read."""
+"""What uv is told about platforms and about what conda provides, and digests that it lists."""
 
 from __future__ import annotations
 
-from roost.daemon.engines.uv.resolve import parse_digests
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from roost.daemon.engines.uv.resolve import parse_digests, uv_platform, write_stubs
 
 A, B = "a" * 64, "b" * 64
 
@@ -16,3 +21,31 @@ six==1.16.0 ; python_version < "4" \\
     --hash=md5:{"c" * 32}
 """
     assert parse_digests(text) == {"zope-interface": frozenset({A, B}), "six": frozenset()}
+
+
+@pytest.mark.parametrize(
+    ("platform", "glibc", "host", "expected"),
+    [
+        ("linux-64", "2.28", None, "x86_64-manylinux_2_28"),
+        ("linux-64+cuda12", "2.28", "glibc 2.36", "x86_64-manylinux_2_28"),
+        ("linux-64", "2.28", "glibc 2.17", None),
+        ("linux-64", "2.28", "", None),
+        ("linux-64", "2.35", None, "x86_64-manylinux_2_35"),
+        ("linux-64", "2.30", None, "x86_64-manylinux_2_28"),
+        ("linux-aarch64", "2.28", None, "aarch64-manylinux_2_28"),
+        ("osx-arm64", "2.28", None, "aarch64-apple-darwin"),
+        ("osx-arm64", "2.28", "", None),
+    ],
+)
+def test_the_baseline_is_assumed_wherever_it_can_be(
+    platform: str, glibc: str, host: str | None, expected: str | None
+) -> None:
+    assert uv_platform(platform, glibc, host) == expected
+
+
+def test_stubs_hold_name_and_version(tmp_path: Path) -> None:
+    lines, excluded = write_stubs(str(tmp_path), {"scikit-learn": "1.4.2", "odd": "2021a_b", "torch": "2.1.0+cpu"})
+    assert excluded == ["odd"]
+    assert [line.partition(" @ ")[0] for line in lines] == ["scikit-learn", "torch"]
+    with zipfile.ZipFile(tmp_path / "scikit_learn-1.4.2-py3-none-any.whl") as wheel:
+        assert b"Name: scikit-learn\nVersion: 1.4.2\n" in wheel.read("scikit_learn-1.4.2.dist-info/METADATA")
