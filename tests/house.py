@@ -96,7 +96,9 @@ def package_cycles() -> list[tuple[str, str]]:
 def doors(package: str) -> frozenset[str] | None:
     """The modules that a package declares open to others, or ``None`` if its docstring has no such line."""
     found = DOORS.search(ast.get_docstring(tree(package)) or "")
-    return frozenset(found[1].split(", ")) if found else None
+    if not found:
+        return None
+    return frozenset() if found[1] == "none" else frozenset(found[1].split(", "))
 
 
 def door_packages() -> list[str]:
@@ -104,15 +106,25 @@ def door_packages() -> list[str]:
     return [name for name in modules() if is_package(name) and name.count(".") > 1]
 
 
+def package_of(name: str) -> str:
+    """The package of a module; of a package, itself."""
+    return name if is_package(name) else name.rpartition(".")[0]
+
+
+def is_outside(name: str, other: str) -> bool:
+    """Whether ``name`` lies outside the package of the module ``other``."""
+    package = package_of(other)
+    return name != package and not name.startswith(f"{package}.")
+
+
 def closed_imports() -> list[tuple[str, str]]:
     """Imports, from outside a package, of a module of it that is no door."""
     found = []
     for name in modules():
         for other in imports(name):
-            package = other if is_package(other) else other.rpartition(".")[0]
-            inside = name == package or name.startswith(f"{package}.")
+            package, _, module = other.rpartition(".")
             opened = doors(package)
-            if not inside and opened is not None and other != package and other.rpartition(".")[2] not in opened:
+            if is_outside(name, other) and opened is not None and not is_package(other) and module not in opened:
                 found.append((name, other))
     return sorted(found)
 

@@ -16,7 +16,7 @@ from tests.support.images.machines import machine
 from tests.support.pip_index import PipIndex
 from tests.support.roost_process import Roost
 
-from roost.daemon.engines.docker.buildx import BuildxOutput, buildx_environment, read_lines
+from roost.daemon.engines.docker.building.buildx import BuildxOutput, buildx_environment, read_lines
 from roost.daemon.engines.docker.engine import DockerEngine
 from roost.daemon.engines.docker.errors import BuildKitOldError, EngineError, EngineFullError
 from roost.daemon.engines.docker.values import DockerConfig

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from roost.daemon.engines.docker.building.steps import find_buildkit_need, parse_steps
 from roost.daemon.engines.docker.errors import StepInvalidError
-from roost.daemon.engines.docker.steps import find_buildkit_need, parse_steps
 
 
 @pytest.mark.parametrize(

@@ -292,7 +292,7 @@ def _format_generations(generations: Sequence[Generation]) -> str:
 def check_image(definition: Definition) -> None:
     """Check the base and the docker steps as far as that needs nobody to be asked. Raises ReferenceInvalidError,
     StepInvalidError."""
-    from roost.daemon.engines.docker.steps import parse_steps
+    from roost.daemon.engines.docker.building.steps import parse_steps
 
     base = definition.base or Base()
     if base.image is not None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from roost.daemon.bases.naming import count_shared_layers, definition_tag, engine_reference, image_repository, key_tag
-from roost.daemon.engines.docker.steps import parse_steps
+from roost.daemon.engines.docker.building.steps import parse_steps
 from roost.daemon.images.config import image_key
 from roost.daemon.images.requests import image_key_of
 from roost.daemon.images.scripts import script_steps

@@ -17,9 +17,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 
-from roost.daemon.engines.docker.base_name import temporary_base_name
-from roost.daemon.engines.docker.builds import DockerBuild, classic_build
-from roost.daemon.engines.docker.buildx import buildx_build
+from roost.daemon.engines.docker.building.base_name import temporary_base_name
+from roost.daemon.engines.docker.building.buildx import buildx_build
+from roost.daemon.engines.docker.building.classic import DockerBuild, classic_build
+from roost.daemon.engines.docker.building.steps import ParentImage, find_buildkit_need, find_parent_images, parse_steps
 from roost.daemon.engines.docker.client import DockerClient
 from roost.daemon.engines.docker.containers import DockerContainers
 from roost.daemon.engines.docker.errors import (
@@ -30,7 +31,6 @@ from roost.daemon.engines.docker.errors import (
 )
 from roost.daemon.engines.docker.ids import config_reference, find_config_digest
 from roost.daemon.engines.docker.images import DockerImages
-from roost.daemon.engines.docker.steps import ParentImage, find_buildkit_need, find_parent_images, parse_steps
 from roost.daemon.engines.docker.values import DockerConfig, EngineFacts
 from roost.daemon.engines.registry.credentials import RegistryLogin, build_header, find_login
 from roost.daemon.jobs.progress import Progress

@@ -96,7 +96,7 @@ def test_a_command_that_cannot_be_started_has_a_shells_status(text: str, status:
 @pytest.mark.parametrize(
     ("modules", "library"),
     [
-        ("engines.docker.errors engines.docker.values engines.docker.labels engines.docker.steps", "docker"),
+        ("engines.docker.errors engines.docker.values engines.docker.labels engines.docker.building.steps", "docker"),
         ("engines.registry.errors engines.registry.values", "aiohttp"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roost.daemon.engines.docker.steps import ParentImage, find_parent_images
+from roost.daemon.engines.docker.building.steps import ParentImage, find_parent_images
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import IO
 
+from roost.daemon.engines.docker.building.context import dockerfile_name, pack_context
 from roost.daemon.engines.docker.client import DockerClient, EngineRequest
-from roost.daemon.engines.docker.context import dockerfile_name, pack_context
 from roost.daemon.engines.docker.errors import FULL, engine_error
 from roost.daemon.engines.docker.values import Json
 from roost.daemon.jobs.progress import Progress

@@ -16,8 +16,8 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 
 from roost.daemon.engines.docker.address import Address
-from roost.daemon.engines.docker.builds import RUNNING_STEPS, DockerBuild, strip_colours
-from roost.daemon.engines.docker.context import EMPTY_IGNORE_FILE, prepare_context
+from roost.daemon.engines.docker.building.classic import RUNNING_STEPS, DockerBuild, strip_colours
+from roost.daemon.engines.docker.building.context import EMPTY_IGNORE_FILE, prepare_context
 from roost.daemon.engines.docker.errors import FULL, BuildKitMissingError, BuildKitOldError, engine_error
 from roost.daemon.jobs.progress import Progress
 from roost.model.errors import CodedError
