@@ -33,7 +33,7 @@ _NETWORK = re.compile(
     re.IGNORECASE,
 )
 _FETCHED_FILE = re.compile(r"failed to fetch (\S+)")
-_CHANNEL_URL = re.compile(r"(?:url \(|channel ')([^']+)")
+_CHANNEL_URL = re.compile(r"(?:url \(|channel ')([^')]+)")
 
 
 @contextlib.contextmanager

@@ -57,6 +57,12 @@ def test_translation(kind: str, text: str, expected: type[CodedError]) -> None:
     assert error.message
 
 
+def test_the_url_of_the_channel_is_named_without_its_brackets() -> None:
+    text = "error sending request for url (http://h/a/noarch/repodata.json): connection refused"
+    error = translate_error(raised("GatewayError", text), "solving")
+    assert error.message.startswith("http://h/a/noarch/repodata.json can't be read while solving: ")
+
+
 def test_secrets_in_rattlers_texts_are_taken_out() -> None:
     text = "error sending request for url (https://me:secret@host/t/tok-secret/a/noarch/repodata.json)"
     error = translate_error(raised("GatewayError", text), "solving")
