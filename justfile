@@ -17,7 +17,7 @@ quick:
 
 # Checks alone.
 lint:
-    .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+    .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports && .venv/bin/codespell
 
 # One benchmark, or all with their figures: `just bench exec --pairs 40`.
 bench name *options:

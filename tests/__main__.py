@@ -1,6 +1,6 @@
 """Run the tests by tiers: ``python -m tests [TIER…]``.
 
-    quick    ruff, mypy, import rules, and tests without a daemon: unit, property, golden      1.5 minutes
+    quick    checks (ruff, mypy, import rules, spelling), and tests without a daemon           1.5 minutes
     core     tests with real daemons: api, crash, e2e; some of them also as another account    6 minutes
     images   tests with a real Docker engine and real registries                               5 minutes
 
@@ -48,6 +48,7 @@ def tiers(more: Sequence[str]) -> dict[str, Tier]:
         ("ruff", "format", "--check", "."),
         ("mypy",),
         ("lint-imports",),
+        ("codespell",),
     )
     core = [pytest("tests/api", "tests/crash", "tests/e2e", *more)]
     if other := as_other_account(

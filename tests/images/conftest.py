@@ -130,7 +130,7 @@ def shared_base(registry_with_base: Path, registries: registry_parts.Registries)
 
 @pytest.fixture
 def new_machine(channel_url: str, pip_index: PipIndex, docker_host: str, prepared_root: Path) -> Iterator[Machine]:
-    """Makes machines, with the options of ``image_machines.machine``; they end with the test."""
+    """Makes machines, with the options of ``tests.support.images.machines.machine``; they end with the test."""
     with contextlib.ExitStack() as stack:
 
         def make(**options) -> Roost:

@@ -101,7 +101,7 @@ class Roost:
 
 def new_roost(prepared: Path | None = None) -> Roost:
     """roost on a new root and a new working folder, at short paths; the root begins with what ``prepared`` has (see
-    ``tests.support.prepared``)."""
+    ``tests.support.images.prepared``)."""
     roost = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
     if prepared is not None:
         clone(prepared, roost.root)

@@ -1,6 +1,6 @@
 """Make the tests' conda channels, or find them in the cache; prints the folder that holds them.
 
-    python tests/channel/build.py [FOLDER]
+    python -m tests.support.channel.build [FOLDER]
 
 ``FOLDER/conda-forge`` has real, relocatable packages: two CPythons of this machine, with the libraries they need, and
 numpy, pandas, scikit-learn and scipy from their wheels; ``FOLDER/second`` is for the order of channels. Without FOLDER
