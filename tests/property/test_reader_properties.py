@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from roost.model.canonical.form import canonicalise_definition, parse_canonical
 from roost.model.definition import Defaults, ReadResult
 from roost.model.errors import InvalidDefinitionError
-from roost.model.readers.read import FORMATS, read_definition
+from roost.model.readers.read import READ_FORMATS, read_definition
 from roost.model.readers.source import DefinitionSource
 from roost.model.readers.toml_text import TomlText
 from roost.model.syntax.urls import strip_credentials
@@ -104,7 +104,7 @@ def test_any_bytes(data, name):
     reads(name, data)
 
 
-@pytest.mark.parametrize("format", [format for format in FORMATS if format != "context"])
+@pytest.mark.parametrize("format", [format for format in READ_FORMATS if format != "context"])
 def test_every_file_read_as_every_format(format):
     for name, text in FILES:
         reads(name.rpartition("/")[2], text.encode(), format)

@@ -14,7 +14,7 @@ from roost.model.locks.lock import PackageKind
 UseKind = Literal["environments", "generations", "images", "prefixes", "runs"]
 
 
-class Package(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PackageVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A version of a package that is in some lock."""
 
     kind: PackageKind
@@ -46,7 +46,7 @@ class EnvironmentUse(msgspec.Struct, frozen=True, kw_only=True):
     archived: bool
     current: bool
     """Whether a current generation holds it; else only older ones do, which runs may still refer to."""
-    packages: tuple[Package, ...]
+    packages: tuple[PackageVersion, ...]
     """The packages in that current generation, else in the newest one."""
 
 
@@ -61,7 +61,7 @@ class GenerationUse(msgspec.Struct, frozen=True, kw_only=True):
     current: bool
     lock_digest: str
     created: str
-    packages: tuple[Package, ...]
+    packages: tuple[PackageVersion, ...]
 
 
 class ImageUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +73,7 @@ class ImageUse(msgspec.Struct, frozen=True, kw_only=True):
     lock_digest: str
     registry_references: tuple[str, ...] = msgspec.field(name="places")
     """References in registries."""
-    packages: tuple[Package, ...]
+    packages: tuple[PackageVersion, ...]
 
 
 class PrefixUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +83,7 @@ class PrefixUse(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     lock_digest: str
     last_used: str
-    packages: tuple[Package, ...]
+    packages: tuple[PackageVersion, ...]
 
 
 class RunUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +96,7 @@ class RunUse(msgspec.Struct, frozen=True, kw_only=True):
     command: tuple[str, ...]
     created: str
     lock_digest: str
-    packages: tuple[Package, ...]
+    packages: tuple[PackageVersion, ...]
 
 
 class UsePage(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion
 
 from roost.model.errors import InvalidRequestError
-from roost.model.package_uses import Package
+from roost.model.package_uses import PackageVersion
 from roost.model.syntax.match_specs import is_package_file, split_match_spec
 
 _NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
@@ -46,7 +46,7 @@ def parse_package_spec(text: str) -> PackageSpec:
     return PackageSpec(parts.name, parts.rest)
 
 
-def match_packages(spec: PackageSpec, packages: Sequence[Package]) -> list[bool]:
+def match_packages(spec: PackageSpec, packages: Sequence[PackageVersion]) -> list[bool]:
     """Return for each package, all of which have the spec's name, whether the spec allows its version.
 
     Blocking: rattler may be imported. Raises PackageSpecError if neither conda nor pip can read the constraint,
@@ -68,7 +68,7 @@ def match_packages(spec: PackageSpec, packages: Sequence[Package]) -> list[bool]
     return [by_kind[package.kind][position] for position, package in enumerate(packages)]
 
 
-def _match_as_conda(spec: PackageSpec, packages: Sequence[Package]) -> list[bool] | None:
+def _match_as_conda(spec: PackageSpec, packages: Sequence[PackageVersion]) -> list[bool] | None:
     """Match in conda's order of versions; ``None`` if conda can't read the constraint."""
     from roost.daemon.engines.conda.versions import match_versions  # rattler: 30 MB that a spec of a name alone spares
 
@@ -83,7 +83,7 @@ def _parse_specifiers(constraint: str) -> SpecifierSet | None:
         return None
 
 
-def _match_as_pip(specifiers: SpecifierSet, packages: Sequence[Package]) -> list[bool]:
+def _match_as_pip(specifiers: SpecifierSet, packages: Sequence[PackageVersion]) -> list[bool]:
     return [_allows_version(specifiers, package.version) for package in packages]
 
 

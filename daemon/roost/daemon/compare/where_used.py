@@ -9,7 +9,7 @@ import asyncio
 
 from roost.daemon.compare.package_specs import match_packages, parse_package_spec
 from roost.model.locks.lock import PackageKind
-from roost.model.package_uses import Package, UsePage, Uses
+from roost.model.package_uses import PackageVersion, UsePage, Uses
 from roost.store.index.index import Index
 
 
@@ -18,9 +18,9 @@ class WhoResponse(Uses, frozen=True, kw_only=True):
     solved holds no packages yet."""
 
     package: str
-    versions: list[Package]
+    versions: list[PackageVersion]
     """Versions that the spec allows and some lock holds, the newest first."""
-    others: list[Package]
+    others: list[PackageVersion]
     """Versions of the same name that the spec does not allow."""
 
 

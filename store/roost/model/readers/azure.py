@@ -23,15 +23,15 @@ def read_v2(reading: ReadContext, root: YamlNode) -> ReadResult:
         if key not in (*_READ_KEYS, *PASSTHROUGH_KEYS):
             reading.warn("key-unknown", f"key {key!r} has no effect", key_node.location)
     packages, variables = _read_conda_file(reading, root.value("conda_file"))
-    base = _read_base(reading, root)
+    base = _read_v2_base(reading, root)
     name = root.value("name").optional_text("'name'")
     definition = Definition(base=base, conda=packages.conda, pip=packages.pip)
-    passthrough = _read_passthrough(reading, root)
+    passthrough = _read_v2_passthrough(reading, root)
     settings = Settings(variables=variables, passthrough={"azure-v2": passthrough} if passthrough else {})
     return reading.build_result(definition, "azure-v2", settings=settings, name=name)
 
 
-def _read_passthrough(reading: ReadContext, root: YamlNode) -> dict[str, Any]:
+def _read_v2_passthrough(reading: ReadContext, root: YamlNode) -> dict[str, Any]:
     def warn_dropped(key: str) -> None:
         reading.warn("credentials-unread", f"{key!r} is not kept: credentials are not for files", root.location)
 
@@ -57,7 +57,7 @@ def _read_conda_file(reading: ReadContext, node: YamlNode) -> tuple[Definition, 
     return definition, settings.variables
 
 
-def _read_base(reading: ReadContext, root: YamlNode) -> Base | None:
+def _read_v2_base(reading: ReadContext, root: YamlNode) -> Base | None:
     """Return the base of ``image`` or ``build``, or of the older ``docker`` section."""
     image, build = root.value("image"), root.value("build")
     if (older := root.value("docker")).kind != "null":

@@ -22,7 +22,7 @@ from roost.model.syntax.azure import (
 )
 from roost.model.syntax.secret_keys import drop_secrets, is_variable_reference
 
-_KNOWN_KEYS = (
+_ENVIRONMENT_KEYS = (
     *("name", "version", "python", "docker", "spark", "environmentVariables", "inferencingStackVersion"),
     *("assetId", "databricks", "r"),
 )
@@ -41,7 +41,7 @@ class ContradictionError(InvalidDefinitionError):
 def read_v1(reading: ReadContext, root: YamlNode) -> ReadResult:
     """Read an environment of the SDK, as JSON or YAML. Raises: InvalidDefinitionError if it is not valid."""
     for key, (key_node, _) in root.pairs("an Azure environment").items():
-        if key not in _KNOWN_KEYS:
+        if key not in _ENVIRONMENT_KEYS:
             reading.warn("key-unknown", f"key {key!r} has no effect", key_node.location)
     definition, settings = _EnvironmentReader(reading, root).read()
     return reading.build_result(definition, "azure", settings=settings, name=root.value("name").optional_text("'name'"))
@@ -86,7 +86,7 @@ def _merge_run_settings(root: YamlNode, settings: Settings) -> Settings:
     container = ContainerSettings(
         shm_size=own.shm_size or settings.container.shm_size, arguments=own.arguments or settings.container.arguments
     )
-    variables = {**settings.variables, **_read_variables(root.value("environmentVariables"))}
+    variables = {**settings.variables, **_read_environment_variables(root.value("environmentVariables"))}
     return Settings(
         variables=variables, container=container, interpreter=settings.interpreter, passthrough=settings.passthrough
     )
@@ -106,7 +106,7 @@ class _EnvironmentReader:
 
     def read(self) -> tuple[Definition, Settings]:
         packages, variables = self._read_packages()
-        base = self._read_base()
+        base = self._read_sdk_base()
         definition = Definition(
             base=base,
             conda=packages.conda,
@@ -123,15 +123,15 @@ class _EnvironmentReader:
         return definition, self._build_settings(definition, variables)
 
     def _build_settings(self, definition: Definition, variables: dict[str, str]) -> Settings:
-        passthrough = self._read_passthrough(definition.base)
+        passthrough = self._read_sdk_passthrough(definition.base)
         return Settings(
-            variables={**variables, **_read_variables(self.root.value("environmentVariables"))},
+            variables={**variables, **_read_environment_variables(self.root.value("environmentVariables"))},
             container=_read_container(self.docker),
             interpreter=definition.python.interpreter if self.user_managed else None,
             passthrough={"azure": passthrough} if passthrough else {},
         )
 
-    def _read_passthrough(self, base: Base | None) -> dict[str, Any]:
+    def _read_sdk_passthrough(self, base: Base | None) -> dict[str, Any]:
         location = self.root.location
 
         def warn_dropped(key: str) -> None:
@@ -180,7 +180,7 @@ class _EnvironmentReader:
 
     def _read_inline(self) -> _Packages | None:
         inline = self.python.value("condaDependencies")
-        return None if inline.kind == "null" else self._read_conda(inline)
+        return None if inline.kind == "null" else self._read_conda_packages(inline)
 
     def _read_named_file(self) -> _Packages | None:
         """Read ``condaDependenciesFile``, whose path is relative to the file or to the project's folder."""
@@ -210,11 +210,11 @@ class _EnvironmentReader:
         root = parse_yaml(decode_text(self.reading.load_file(path, location or self.python.location), path), path)
         outer, self.reading.path = self.reading.path, path
         try:
-            return self._read_conda(root)
+            return self._read_conda_packages(root)
         finally:
             self.reading.path = outer
 
-    def _read_conda(self, item: YamlNode) -> _Packages:
+    def _read_conda_packages(self, item: YamlNode) -> _Packages:
         definition, settings, name = read_environment(self.reading, item)
         self.layout = _find_layout(item, name)
         return definition, settings.variables, item.location
@@ -229,8 +229,8 @@ class _EnvironmentReader:
             return above if self.reading.files.exists(above) else path
         return path
 
-    def _read_base(self) -> Base | None:
-        image, text = _read_image(self.reading, self.docker), self._read_dockerfile()
+    def _read_sdk_base(self) -> Base | None:
+        image, text = _read_image(self.reading, self.docker), self._choose_dockerfile()
         platform = _read_platform(self.docker.value("platform"))
         if (context := self.docker.value("buildContext")).kind != "null":
             context.fail(
@@ -244,7 +244,7 @@ class _EnvironmentReader:
             return Base(dockerfile=text[0], platform=platform)
         return Base(image=image, platform=platform) if image else None
 
-    def _read_dockerfile(self) -> tuple[str, str, Location] | None:
+    def _choose_dockerfile(self) -> tuple[str, str, Location] | None:
         """Return the text, its description for errors and its location: in the file, or saved beside it.
 
         If there are several, they must agree.
@@ -294,11 +294,11 @@ def _read_image(reading: ReadContext, docker: YamlNode) -> str | None:
     user, password = (registry.value(key).optional_text(f"'{key}'") for key in ("username", "password"))
     reference = f"{address}/{image}" if address and image else image
     if reference and is_variable_reference(user) and is_variable_reference(password):
-        reading.credentials[f"docker://{_find_host(reference)}"] = f"{user}:{password}"
+        reading.credentials[f"docker://{_find_registry_host(reference)}"] = f"{user}:{password}"
     return reference
 
 
-def _find_host(reference: str) -> str:
+def _find_registry_host(reference: str) -> str:
     """Return the host, as Docker splits references: a first part with a dot or a colon, or ``localhost``."""
     first, slash, _ = reference.partition("/")
     return first if slash and (set(".:[") & set(first) or first == "localhost") else "docker.io"
@@ -347,7 +347,7 @@ def _read_texts(reading: ReadContext, item: YamlNode, key: str) -> tuple[str, ..
     return tuple(reading.strip_credentials(member.text("a package")) for member in item.value(key).members(f"'{key}'"))
 
 
-def _read_variables(item: YamlNode) -> dict[str, str]:
+def _read_environment_variables(item: YamlNode) -> dict[str, str]:
     pairs = item.pairs("'environmentVariables'")
     return {key: value.optional_text(f"variable {key!r}") or "" for key, (_, value) in pairs.items()}
 

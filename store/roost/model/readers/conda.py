@@ -9,7 +9,7 @@ from roost.model.readers.yaml_nodes import YamlNode
 from roost.model.syntax.match_specs import EXPECTED_SPEC, normalise_channels
 from roost.model.syntax.pip_lines import LogicalLine, split_logical_lines
 
-_KNOWN_KEYS = ("name", "channels", "dependencies", "prefix", "variables")
+_CONDA_KEYS = ("name", "channels", "dependencies", "prefix", "variables")
 
 
 def read_conda(reading: ReadContext, root: YamlNode) -> ReadResult:
@@ -24,7 +24,7 @@ def read_environment(reading: ReadContext, root: YamlNode) -> tuple[Definition, 
     """Return the definition, settings and name in a conda environment file or in Azure's ``conda_file:``."""
     pairs = root.pairs("a conda environment")
     for key, (key_node, _) in pairs.items():
-        if key not in _KNOWN_KEYS:
+        if key not in _CONDA_KEYS:
             message = f"key {key!r} is none of a conda environment; it has no effect"
             reading.warn("key-unknown", message, key_node.location)
     values = {key: value for key, (_, value) in pairs.items()}
@@ -32,7 +32,7 @@ def read_environment(reading: ReadContext, root: YamlNode) -> tuple[Definition, 
     specs, items = _read_dependencies(reading, values.get("dependencies", null))
     conda = Conda(channels=_read_channels(reading, values.get("channels", null)), dependencies=specs)
     name = values.get("name", null).optional_text("'name'")
-    settings = Settings(variables=_read_variables(values.get("variables", null)))
+    settings = Settings(variables=_read_conda_variables(values.get("variables", null)))
     return Definition(conda=conda, pip=Pip(requirements=items)), settings, name
 
 
@@ -49,7 +49,7 @@ def _read_dependencies(reading: ReadContext, item: YamlNode) -> tuple[tuple[str,
         if member.kind == "scalar":
             specs.append(reading.read_match_spec(member.text("a dependency"), member.location))
         elif member.kind == "mapping":
-            items.extend(_read_section(reading, member))
+            items.extend(_read_installer_section(reading, member))
         elif member.kind == "null":
             reading.warn("item-empty", "an empty item of 'dependencies' has no effect", member.location)
         else:
@@ -57,7 +57,7 @@ def _read_dependencies(reading: ReadContext, item: YamlNode) -> tuple[tuple[str,
     return tuple(specs), tuple(items)
 
 
-def _read_section(reading: ReadContext, member: YamlNode) -> list[PipItem]:
+def _read_installer_section(reading: ReadContext, member: YamlNode) -> list[PipItem]:
     """Read ``pip:`` and warn about ``sel(win):`` and other installers' lists (``npm:``), which conda ignores too."""
     items: list[PipItem] = []
     for key, (key_node, value) in member.pairs("a dependency").items():
@@ -80,7 +80,7 @@ def read_pip(reading: ReadContext, value: YamlNode) -> list[PipItem]:
     return list(read_requirement_lines(reading, lines, reading.path))
 
 
-def _read_variables(item: YamlNode) -> dict[str, str]:
+def _read_conda_variables(item: YamlNode) -> dict[str, str]:
     """Return the values as written: ``on`` and ``1.10`` are not values of YAML 1.1 here."""
     pairs = item.pairs("'variables'")
     return {key: value.optional_text(f"variable {key!r}") or "" for key, (_, value) in pairs.items()}

@@ -36,7 +36,7 @@ def read_explicit(reading: ReadContext, text: str) -> ReadResult:
         elif match := _PLATFORM.match(line):
             platform = match.group(1)
         elif line and not line.startswith("#") and line != "@EXPLICIT":
-            urls.append(_read_url(reading, line, location))
+            urls.append(_read_listed_url(reading, line, location))
     conda = Conda(explicit={platform or _find_platform(urls): tuple(urls)} if urls else {})
     return reading.build_result(Definition(conda=conda, pip=Pip(requirements=tuple(items))), "explicit")
 
@@ -52,7 +52,7 @@ def normalise_fragment(digest: str) -> str:
     return f"sha256:{digest}" if len(digest) == 64 else digest
 
 
-def _read_url(reading: ReadContext, line: str, location: Location) -> str:
+def _read_listed_url(reading: ReadContext, line: str, location: Location) -> str:
     place, _, digest = reading.strip_credentials(line).partition("#")
     if digest and not _DIGEST.fullmatch(digest):
         raise ExplicitError(

@@ -48,10 +48,10 @@ def read_conda_lock(reading: ReadContext, root: YamlNode) -> ReadResult:
         platform = package.value("platform").text("'platform'")
         urls = conda.setdefault(platform, [])
         if package.value("manager").text("'manager'") == "conda":
-            urls.append(_read_url(reading, package.value("url"), package.value("hash")))
+            urls.append(_read_package_url(reading, package.value("url"), package.value("hash")))
         else:
             pip.append(_PipEntry(platform, _format_conda_lock_wheel(package), package.location))
-    return _build_result(reading, conda, pip, "conda-lock")
+    return _build_lock_result(reading, conda, pip, "conda-lock")
 
 
 def read_pixi_lock(reading: ReadContext, root: YamlNode) -> ReadResult:
@@ -68,7 +68,7 @@ def read_pixi_lock(reading: ReadContext, root: YamlNode) -> ReadResult:
     default = environments.value("default")
     if default.kind == "null":
         environments.fail("There is no environment 'default' in this pixi.lock")
-    index_hosts = {_find_host(index.text("an index")) for index in default.value("indexes").members("'indexes'")}
+    index_hosts = {_find_url_host(index.text("an index")) for index in default.value("indexes").members("'indexes'")}
     conda: dict[str, list[str]] = {}
     pip: list[_PipEntry] = []
     for platform, (_, members) in default.value("packages").pairs("'packages'").items():
@@ -78,14 +78,14 @@ def read_pixi_lock(reading: ReadContext, root: YamlNode) -> ReadResult:
             url = member.value("conda" if is_conda else "pypi")
             package = packages.get(url.text("a package"), member)
             if is_conda:
-                urls.append(_read_url(reading, url, package))
+                urls.append(_read_package_url(reading, url, package))
             else:
                 line = _format_pixi_wheel(url.text("a package"), package, index_hosts)
                 pip.append(_PipEntry(platform, line, url.location))
-    return _build_result(reading, conda, pip, "pixi-lock")
+    return _build_lock_result(reading, conda, pip, "pixi-lock")
 
 
-def _read_url(reading: ReadContext, node: YamlNode, digests: YamlNode) -> str:
+def _read_package_url(reading: ReadContext, node: YamlNode, digests: YamlNode) -> str:
     url = reading.strip_credentials(node.text("'url'")).partition("#")[0]
     digest = digests.value("sha256").optional_text("'sha256'") or digests.value("md5").optional_text("'md5'")
     return url + ("#" + normalise_fragment(digest) if digest else "")
@@ -110,16 +110,18 @@ def _format_pixi_wheel(url: str, package: YamlNode, index_hosts: set[str]) -> st
     digest = package.value("sha256").optional_text("'sha256'")
     if not digest or not url.startswith("http"):
         return f"{package.value('name').text('name')} @ {url}" if "://" in url else url
-    if _find_host(url) in index_hosts:
+    if _find_url_host(url) in index_hosts:
         return f"{package.value('name').text('name')} @ {url} --hash=sha256:{digest}"
     return f"{package.value('name').text('name')}=={package.value('version').text('version')} --hash=sha256:{digest}"
 
 
-def _find_host(url: str) -> str:
+def _find_url_host(url: str) -> str:
     return strip_credentials(url)[0].partition("://")[2].partition("/")[0].lower()
 
 
-def _build_result(reading: ReadContext, conda: dict[str, list[str]], pip: list[_PipEntry], format: str) -> ReadResult:
+def _build_lock_result(
+    reading: ReadContext, conda: dict[str, list[str]], pip: list[_PipEntry], format: str
+) -> ReadResult:
     """Return the result with each pip line once, with a marker if not every platform of the file has it."""
     entries_by_line: dict[str, list[_PipEntry]] = {}
     for entry in pip:

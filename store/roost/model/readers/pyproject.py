@@ -52,7 +52,9 @@ def read_pyproject(reading: ReadContext, toml: TomlText) -> ReadResult:
     for item in items:  # a group that another one includes is read twice
         unique.setdefault((item.kind, item.text, item.digest), item)
     requires = project.get("requires-python")
-    return _build_result(reading, toml, list(unique.values()), requires, ("project", "requires-python"), "pyproject")
+    return _build_requirements_result(
+        reading, toml, list(unique.values()), requires, ("project", "requires-python"), "pyproject"
+    )
 
 
 def read_script(reading: ReadContext, text: str) -> ReadResult:
@@ -74,7 +76,9 @@ def read_script(reading: ReadContext, text: str) -> ReadResult:
         message = "[tool.roost] in a script's metadata has no effect"
         reading.warn("key-unknown", message, toml.locate("tool", "roost"))
     items = list(_read_items(reading, toml, toml.data.get("dependencies", []), "dependencies"))
-    return _build_result(reading, toml, items, toml.data.get("requires-python"), ("requires-python",), "pep723")
+    return _build_requirements_result(
+        reading, toml, items, toml.data.get("requires-python"), ("requires-python",), "pep723"
+    )
 
 
 def find_script_block(text: str, path: str) -> tuple[str, int] | None:
@@ -150,7 +154,7 @@ def _find_group(toml: TomlText, name: str, keys: tuple[str, ...]) -> str:
     raise toml.error(f"There is no dependency group {name!r}", *keys, value=str(name))
 
 
-def _build_result(
+def _build_requirements_result(
     reading: ReadContext, toml: TomlText, items: list[PipItem], requires: object, keys: tuple[str, ...], format: str
 ) -> ReadResult:
     python = Python(requires=check_requires_python(toml, requires, keys))

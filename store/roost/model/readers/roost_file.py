@@ -97,7 +97,7 @@ class _RoostFileReader:
     def read(self) -> ReadResult:
         self._check_keys(self.data, (), ["name", *SECTIONS, "kept"])
         name = self._check_shape(self.data["name"], ("name",), "text") if "name" in self.data else None
-        sections = {section: self._read_section(section) for section in SECTIONS}
+        sections = {section: self._read_known_section(section) for section in SECTIONS}
         container = sections["container"]
         definition = self._read_definition(sections)
         python = definition.python
@@ -105,7 +105,7 @@ class _RoostFileReader:
             variables=sections["variables"],
             container=_convert(ContainerSettings, container),
             interpreter=python.interpreter if python.user_managed else None,
-            passthrough=self._read_passthrough(self.data.get("kept", {})),
+            passthrough=self._read_kept_tables(self.data.get("kept", {})),
         )
         parsed = self.reading.build_result(definition, "roost", settings=settings, name=name)
         return msgspec.structs.replace(parsed, defaults=self._read_defaults(sections["defaults"]))
@@ -122,8 +122,8 @@ class _RoostFileReader:
         system = sections["system"]
         self._check_keys(system, ("system",), list(SYSTEM_KEYS))
         return Definition(
-            base=self._read_base(sections["base"]),
-            conda=self._read_conda(sections["conda"]),
+            base=self._read_base_section(sections["base"]),
+            conda=self._read_conda_section(sections["conda"]),
             pip=Pip(requirements=self._read_requirements(sections["pip"].get("requirements", []))),
             python=self._read_python(sections["python"]),
             system=system,
@@ -132,7 +132,7 @@ class _RoostFileReader:
             inference_stack=sections["inference"].get("stack"),
         )
 
-    def _read_passthrough(self, tables: object) -> dict[str, dict[str, Any]]:
+    def _read_kept_tables(self, tables: object) -> dict[str, dict[str, Any]]:
         """Read the parts of other tools' files that roost does not act on: any table of tables."""
         if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
             raise self._error("'kept' holds something else than tables; expected one for each tool", "kept")
@@ -151,7 +151,7 @@ class _RoostFileReader:
             for key, value in table.items()
         }
 
-    def _read_section(self, section: str) -> dict[str, Any]:
+    def _read_known_section(self, section: str) -> dict[str, Any]:
         table = self.data.get(section, {})
         if not isinstance(table, dict):
             raise self._error(f"{section!r} is {table!r}; expected a table", section)
@@ -189,7 +189,7 @@ class _RoostFileReader:
                 raise self._error(f"{keys[-1]!r} holds {_describe_value(member)}; expected a list of texts", *keys)
         return value
 
-    def _read_base(self, table: dict[str, Any]) -> Base | None:
+    def _read_base_section(self, table: dict[str, Any]) -> Base | None:
         if "base" not in self.data:
             return None
         self._check_base(table)
@@ -245,7 +245,7 @@ class _RoostFileReader:
             text, location = decode_text(self.reading.load_file(path, location), path), Location(path=path)
         return self.reading.require_no_credentials(text, "the Dockerfile", location)
 
-    def _read_conda(self, table: dict[str, Any]) -> Conda:
+    def _read_conda_section(self, table: dict[str, Any]) -> Conda:
         channels = [self.reading.strip_credentials(channel) for channel in table.get("channels", [])]
         specs = [
             self.reading.read_match_spec(spec, self._locate("conda", "dependencies", value=spec))

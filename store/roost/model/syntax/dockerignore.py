@@ -15,7 +15,7 @@ from collections.abc import Callable
 from roost.model.errors import InvalidDefinitionError, Location
 
 DOCKERIGNORE = ".dockerignore"
-_TOKEN = re.compile(r"\*\*/?|\[(?:\^|(?!\^))(?:(?:\\.|[^\\\]-])(?:-(?:\\.|[^\\\]-]))?)+\]|\\.|.", re.S)
+_PATTERN_TOKEN = re.compile(r"\*\*/?|\[(?:\^|(?!\^))(?:(?:\\.|[^\\\]-])(?:-(?:\\.|[^\\\]-]))?)+\]|\\.|.", re.S)
 _RANGE = re.compile(r"(\\.|[^\\])(?:-(\\.|[^\\]))?", re.S)
 _SPECIAL = re.compile(r"[*?\[\]\\]")
 
@@ -71,7 +71,7 @@ def _to_expression(pattern: str) -> str:
     """Return ``pattern`` as a regular expression. Raises: ValueError with the reason if it is not valid."""
     if pattern.startswith("**") and pattern[2:3] != "/" and not _SPECIAL.search(pattern[2:]):
         return ".*" + re.escape(pattern[2:])  # to Docker, `**.log` is a suffix and not the name of a file
-    tokens = _TOKEN.findall(pattern)
+    tokens = _PATTERN_TOKEN.findall(pattern)
     expression = ""
     for position, token in enumerate(tokens, 1):
         if token.startswith("**"):

@@ -37,7 +37,7 @@ _LONG_OPTIONS = {
 _INDEX_OPTIONS = "--index-url --extra-index-url --find-links --no-binary --only-binary --trusted-host --use-feature"
 _WITH_VALUE = frozenset((*_INDEX_OPTIONS.split(), *_NESTED_KINDS))
 _FLAGS = frozenset(("--no-index", "--pre", "--prefer-binary", "--require-hashes"))
-_URL = re.compile(r"(?:(?:git|hg|svn|bzr)\+|(?:https?|ftp|ssh|git)://)", re.IGNORECASE)
+_REMOTE_URL = re.compile(r"(?:(?:git|hg|svn|bzr)\+|(?:https?|ftp|ssh|git)://)", re.IGNORECASE)
 _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?P<extras>\[[^\]]*\])?\s*(?P<rest>.*)", re.DOTALL
 )
@@ -110,7 +110,7 @@ def parse_pip_line(line: str) -> PipLine:
     body, options = _split_options(line)
     if body.startswith(SCHEME):
         return _parse_wheel_reference(body, options)
-    if _URL.match(body):
+    if _REMOTE_URL.match(body):
         return PipLine("url", _join_marker(*_split_marker(body)) + options)
     if _is_local(body):
         return _parse_local(body, options)
@@ -151,7 +151,7 @@ def _parse_option(line: str) -> PipLine:
     if name == "--editable":
         return _parse_editable(" ".join([value, *rest]))
     if name in _WITH_VALUE and value:
-        target = value if name == "--find-links" and not _URL.match(value) else ""
+        target = value if name == "--find-links" and not _REMOTE_URL.match(value) else ""
         return PipLine("option", f"{name} {value}", target)
     return PipLine("option", " ".join(part for part in (name, value, *rest) if part), known=name in _FLAGS)
 
@@ -174,7 +174,7 @@ def _split_option(line: str) -> tuple[str, str, list[str]]:
 def _parse_editable(value: str) -> PipLine:
     if not value:
         raise RequirementError("Option -e names no folder")
-    if _URL.match(value):  # a checkout by tag or commit is installed unchanged: it is not edited in the prefix
+    if _REMOTE_URL.match(value):  # a checkout by tag or commit is installed unchanged: it is not edited in the prefix
         return PipLine("url", value)
     local = _parse_local(value, "")
     return PipLine("editable", local.text, local.target)

@@ -1,4 +1,7 @@
-"""Secrets in the tables of other tools' files, found by their keys (``password``, ``accessKey`` …)."""
+"""Secrets in the tables of other tools' files, found by their keys (``password``, ``accessKey`` …).
+
+Apart from ``azure``, because the reader of roost's own file uses it too.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ _SECRET_PAIRS = frozenset(
     ("accesskey", "accountkey", "sharedkey", "storagekey", "privatekey", "apikey", "connectionstring", "username")
 )
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
-_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+_VARIABLE_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 
 
 def is_secret_key(key: str) -> bool:
@@ -24,7 +27,7 @@ def is_secret_key(key: str) -> bool:
 
 def is_variable_reference(value: Any) -> bool:  # noqa: ANN401 - JSON values
     """Whether ``value`` only refers to a secret: ``${VARIABLE}`` alone."""
-    return isinstance(value, str) and _REFERENCE.fullmatch(value) is not None
+    return isinstance(value, str) and _VARIABLE_REFERENCE.fullmatch(value) is not None
 
 
 def drop_nulls(value: Any) -> Any:  # noqa: ANN401 - JSON values

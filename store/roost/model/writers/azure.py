@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from roost.model.definition import Base, Conda, Pip, R
 from roost.model.syntax.azure import (
@@ -11,6 +10,7 @@ from roost.model.syntax.azure import (
     CONDA_NAME,
     DOCKER_FILE,
     TEMPLATE,
+    Json,
     parse_cran_package,
     restore_passthrough,
 )
@@ -25,7 +25,6 @@ from roost.model.writers.draft import (
     find_image,
 )
 
-Json = dict[str, Any]
 SCHEMA = "https://azuremlschemas.azureedge.net/latest/environment.schema.json"
 V2_CONDA_FILE = "conda.yml"
 _SDK_SECTIONS = (

@@ -15,7 +15,7 @@ from collections import Counter
 import msgspec
 
 from roost.model.locks.lock import Lock
-from roost.model.package_uses import Package
+from roost.model.package_uses import PackageVersion
 from roost.model.syntax.pip_lines import normalise_name
 
 SPAN_BITS = 7
@@ -54,10 +54,14 @@ class _LockedNames(msgspec.Struct):
 _BODY = msgspec.json.Decoder(_LockedNames)
 
 
-def packages_of(lock: Lock | _LockedNames) -> list[Package]:
+def packages_of(lock: Lock | _LockedNames) -> list[PackageVersion]:
     """Return the packages of a lock, each once. A name that can't be normalised stays as it is."""
-    conda = (Package(kind="conda", name=one.name.lower(), version=one.version, build=one.build) for one in lock.conda)
-    wheels = (Package(kind="pip", name=normalise_name(wheel.name), version=wheel.version) for wheel in lock.wheels)
+    conda = (
+        PackageVersion(kind="conda", name=one.name.lower(), version=one.version, build=one.build) for one in lock.conda
+    )
+    wheels = (
+        PackageVersion(kind="pip", name=normalise_name(wheel.name), version=wheel.version) for wheel in lock.wheels
+    )
     return list(dict.fromkeys([*conda, *wheels]))
 
 

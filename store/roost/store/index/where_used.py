@@ -23,7 +23,7 @@ from roost.model.package_uses import (
     EnvironmentUse,
     GenerationUse,
     ImageUse,
-    Package,
+    PackageVersion,
     PrefixUse,
     RunUse,
     UseCounts,
@@ -94,7 +94,7 @@ class KnownPackage(NamedTuple):
     """A version of a package that some lock holds, with its number in the index."""
 
     id: int
-    package: Package
+    package: PackageVersion
 
 
 def list_package_versions(connection: sqlite3.Connection, name: str) -> list[KnownPackage]:
@@ -160,7 +160,7 @@ class _Search:
             "prefixes": self._prefix_use,
             "runs": self._run_use,
         }
-        self._packages_by_lock: dict[int, tuple[Package, ...]] = {}
+        self._packages_by_lock: dict[int, tuple[PackageVersion, ...]] = {}
         id_condition = self._id_condition(name, ids)
         self._spans = self._list_spans(name)
         # A lock that holds several of the packages is found by the first one only.
@@ -289,7 +289,7 @@ class _Search:
             packages=current or self._packages_of_lock(row["lock"]),
         )
 
-    def _current_packages(self, definition_digest: str) -> tuple[Package, ...]:
+    def _current_packages(self, definition_digest: str) -> tuple[PackageVersion, ...]:
         """Return the packages in the current generations of a definition, on all platforms."""
         rows = self._connection.execute(
             "SELECT l.id FROM generations AS g JOIN locks AS l ON l.digest = g.lock_digest "
@@ -342,15 +342,15 @@ class _Search:
             packages=self._packages_of_lock(row["lock"]),
         )
 
-    def _packages_of_lock(self, lock: int) -> tuple[Package, ...]:
+    def _packages_of_lock(self, lock: int) -> tuple[PackageVersion, ...]:
         if lock not in self._packages_by_lock:
             rows = self._connection.execute(self._select_packages, {"lock": lock})
             self._packages_by_lock[lock] = tuple(_decode_package(row) for row in rows)
         return self._packages_by_lock[lock]
 
 
-def _decode_package(row: sqlite3.Row) -> Package:
-    return Package(kind=row["kind"], name=row["spelled"], version=row["version"], build=row["build"])
+def _decode_package(row: sqlite3.Row) -> PackageVersion:
+    return PackageVersion(kind=row["kind"], name=row["spelled"], version=row["version"], build=row["build"])
 
 
 def _environment_reference(run: RunRecord) -> str | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from roost.daemon.compare.package_specs import PackageSpecError, match_packages, parse_package_spec
-from roost.model.package_uses import Package
+from roost.model.package_uses import PackageVersion
 
 VERSIONS = ["1.25.2", "1.26.3", "1.26.4rc1", "1.26.4", "1.26.5", "2.0.0"]
 BOTH = [
-    *(Package(kind="conda", name="numpy", version=version, build="py311_0") for version in VERSIONS),
-    *(Package(kind="pip", name="numpy", version=version) for version in VERSIONS),
+    *(PackageVersion(kind="conda", name="numpy", version=version, build="py311_0") for version in VERSIONS),
+    *(PackageVersion(kind="pip", name="numpy", version=version) for version in VERSIONS),
 ]
 
 
@@ -46,20 +46,25 @@ def test_each_world_in_its_own_order():
     assert versions("numpy<1.26.4") == (["1.25.2", "1.26.3", "1.26.4rc1"], ["1.25.2", "1.26.3"])
     assert versions("numpy==1.26.*")[1] == ["1.26.3", "1.26.4rc1", "1.26.4", "1.26.5"]
     assert versions("numpy==1.26.*")[0] == ["1.26.3", "1.26.4rc1", "1.26.4", "1.26.5"]
-    openssl = [Package(kind="conda", name="openssl", version=each, build="0") for each in ("1.1.1q", "1.1.1w", "3.0")]
+    openssl = [
+        PackageVersion(kind="conda", name="openssl", version=each, build="0") for each in ("1.1.1q", "1.1.1w", "3.0")
+    ]
     assert versions("openssl<1.1.1w", openssl) == (["1.1.1q"], [])  # no versions at all by PEP 440
 
 
 def test_builds_and_local_versions():
-    builds = [Package(kind="conda", name="a", version="1.0", build=each) for each in ("py311_0", "py312_0", "")]
+    builds = [PackageVersion(kind="conda", name="a", version="1.0", build=each) for each in ("py311_0", "py312_0", "")]
     assert match_packages(parse_package_spec("a=1.0=py312*"), builds) == [False, True, False]
-    local = [Package(kind="pip", name="torch", version=each) for each in ("2.1.0+cu118", "2.1.0", "2.2.0")]
+    local = [PackageVersion(kind="pip", name="torch", version=each) for each in ("2.1.0+cu118", "2.1.0", "2.2.0")]
     assert versions("torch==2.1.0", local)[1] == ["2.1.0+cu118", "2.1.0"]
     assert versions("torch<=2.1.0", local)[1] == ["2.1.0+cu118", "2.1.0"]
 
 
 def test_a_version_that_is_none_is_meant_by_the_name_alone():
-    odd = [Package(kind="pip", name="a", version="not a version"), Package(kind="conda", name="a", version="!!")]
+    odd = [
+        PackageVersion(kind="pip", name="a", version="not a version"),
+        PackageVersion(kind="conda", name="a", version="!!"),
+    ]
     assert match_packages(parse_package_spec("a"), odd) == [True, True]
     assert match_packages(parse_package_spec("a>0"), odd) == [False, False]
 
