@@ -7,7 +7,7 @@ from roost.daemon.bases.errors import TooManyLayersError
 from roost.daemon.bases.naming import image_labels
 from roost.daemon.credentials.substitution import substitute
 from roost.daemon.engines.engine_set import Engines
-from roost.daemon.images.config import BaseImage, find_created_date, has_environment, image_config
+from roost.daemon.images.config import find_created_date, has_environment, image_config
 from roost.daemon.images.requests import AssembledImage, ImageRequest, image_layers
 from roost.daemon.images.scripts import script_steps
 from roost.daemon.jobs.progress import Progress
@@ -55,7 +55,7 @@ class ImageAssembler:
             content, lock_digest = await self._write_layers(request, progress, clear=clear), digest_lock(request.lock)
         labels = image_labels(request.definition_digest, lock_digest, request.key, base.base_digest, base.steps_digest)
         created = find_created_date(request.lock)
-        config = image_config(BaseImage(config=top.config), content, labels=labels, created=created)
+        config = image_config(top.config, content, labels=labels, created=created)
         record = BaseRecord(
             digest=digest_of(config),
             config=config,

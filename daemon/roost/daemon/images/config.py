@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, Layer, LayerContent
-from roost.daemon.oci.manifests import Descriptor
 from roost.daemon.oci.platforms import parse_platform
 from roost.model.locks.lock import Lock
 from roost.model.records import VariableChange
@@ -33,34 +32,25 @@ _MAX_MILLISECONDS = 253_402_300_799_000
 _MILLISECONDS_FROM = 100_000_000_000
 
 
-class BaseImage(msgspec.Struct, frozen=True, kw_only=True):
-    """The image that layers are put on."""
-
-    config: bytes
-    """The config document, byte for byte as the registry or the engine has it."""
-    layers: tuple[Descriptor, ...] = ()
-    """Its blobs, where they are known: a manifest needs them."""
-
-
-def empty_base(platform: str) -> BaseImage:
-    """Return an image without layers for ``os/architecture[/variant]``."""
+def empty_base(platform: str) -> bytes:
+    """Return the config of an image without layers for ``os/architecture[/variant]``."""
     parsed = parse_platform(platform)
     config: dict[str, Any] = {"os": parsed.os, "architecture": parsed.architecture}
     if parsed.variant:
         config["variant"] = parsed.variant
-    return BaseImage(config=_encode({**config, "rootfs": {"type": "layers", "diff_ids": []}}))
+    return _encode({**config, "rootfs": {"type": "layers", "diff_ids": []}})
 
 
 def image_config(
-    base: BaseImage, content: LayerContent, *, labels: Mapping[str, str] | None = None, created: str = CREATED
+    base: bytes, content: LayerContent, *, labels: Mapping[str, str] | None = None, created: str = CREATED
 ) -> bytes:
-    """Return the config of ``base`` with the layers of ``content`` on top, their activation in its variables, and
+    """Return the config ``base`` with the layers of ``content`` on top, their activation in its variables, and
     ``labels``.
 
     Everything else (user, command, working folder …) stays as the base has it, except labels that roost gave the base.
     ``created`` is RFC 3339; see ``find_created_date``.
     """
-    config: dict[str, Any] = msgspec.json.decode(base.config)
+    config: dict[str, Any] = msgspec.json.decode(base)
     below: list[str] = (config.get("rootfs") or {}).get("diff_ids") or []
     run: dict[str, Any] = dict(config.get("config") or {})
     if content.activation:

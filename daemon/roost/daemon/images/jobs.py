@@ -59,7 +59,7 @@ class ImageJobs:
         pulls = job.pulls and job.push is None and job.facts.lock_digest == lock_digest
         location = preferred_location(job.facts.image) if pulls else None
         if location is not None:
-            result, reasons = await self._pull(job, location, reporter), list[Reason]()
+            result, reasons = await self._pull_planned(job, location, reporter), list[Reason]()
         else:
             result, reasons = await self._build(job, reporter)
         if result.reused:
@@ -74,7 +74,7 @@ class ImageJobs:
             definition_digest=job.resolved.digest,
             lock_digest=lock_digest,
             generation=number,
-            artifacts=[_image_view(result)],
+            artifacts=[_result_view(result)],
             seconds=round(time.monotonic() - started, 3),
             reasons=reasons,
         )
@@ -133,7 +133,7 @@ class ImageJobs:
             return False
         return True
 
-    async def _pull(self, job: ImageJob, location: ImageLocation, reporter: BuildReporter) -> ImageResult:
+    async def _pull_planned(self, job: ImageJob, location: ImageLocation, reporter: BuildReporter) -> ImageResult:
         request = PullRequest(
             location=location,
             lock=job.lock,
@@ -168,7 +168,7 @@ def _choose_generation(job: ImageJob, base: ResolvedBase) -> NewGeneration | Gen
     return new_generation(job.resolved, job.request)
 
 
-def _image_view(result: ImageResult) -> ArtifactView:
+def _result_view(result: ImageResult) -> ArtifactView:
     """Return an image as build results show it: by the registry's reference if it was pushed."""
     image, pushed = result.image, result.pushed
     return ArtifactView(

@@ -222,7 +222,7 @@ def plan_unmodified(target: str, request: Request, facts: Facts, image: Unmodifi
         target=target,
         platform=facts.platform,
         action=action,
-        artifact=_image_view(image) if action == "reuse-image" else None,
+        artifact=_unmodified_view(image) if action == "reuse-image" else None,
         reasons=[new_generation_reason(request, facts)] if is_new else list(_reasons(facts, image)),
         steps=[] if action == "reuse-image" else [step],
     )
@@ -249,5 +249,5 @@ def _reasons(facts: Facts, image: UnmodifiedImage) -> Iterator[Reason]:
     yield from unanswered_reasons(facts.image)
 
 
-def _image_view(image: UnmodifiedImage) -> ArtifactView:
+def _unmodified_view(image: UnmodifiedImage) -> ArtifactView:
     return ArtifactView(kind="image", id=image.id or "", reference=image.reference, digest=image.id, bytes=image.bytes)

@@ -9,7 +9,6 @@ import pytest
 
 from roost.daemon.images.config import (
     CREATED,
-    BaseImage,
     apply_changes,
     empty_base,
     find_created_date,
@@ -40,8 +39,8 @@ CHANGES = (
 )
 
 
-def base(**more: object) -> BaseImage:
-    return BaseImage(config=json.dumps({**BASE, **more}).encode())
+def base(**more: object) -> bytes:
+    return json.dumps({**BASE, **more}).encode()
 
 
 def test_layers_and_activation_are_put_on_the_base() -> None:
@@ -76,7 +75,7 @@ def test_without_layers_only_labels_are_added() -> None:
 
 
 def test_the_order_of_keys_in_the_base_is_of_no_matter() -> None:
-    turned = BaseImage(config=json.dumps(dict(reversed(list(BASE.items())))).encode())
+    turned = json.dumps(dict(reversed(list(BASE.items())))).encode()
     assert image_config(turned, LayerContent()) == image_config(base(), LayerContent())
 
 
@@ -131,12 +130,12 @@ def test_created_is_when_the_newest_package_was_built(stamps: tuple[int, ...], e
 
 
 def test_a_base_with_an_environment_is_known_by_what_its_config_tells() -> None:
-    assert not has_environment(base().config)
-    assert not has_environment(empty_base("linux/amd64").config)
+    assert not has_environment(base())
+    assert not has_environment(empty_base("linux/amd64"))
     assert has_environment(image_config(base(), LayerContent(), labels={"org.roost.lock": "sha256:l"}))
     assert has_environment(image_config(base(), LayerContent(layers=(LAYER,))))
     assert has_environment(image_config(base(), LayerContent(activation=CHANGES)))
-    assert has_environment(base(history=[{"created_by": "COPY dir:1 in /opt/roost/env "}]).config)
+    assert has_environment(base(history=[{"created_by": "COPY dir:1 in /opt/roost/env "}]))
 
 
 def test_layers_of_another_environment_below_name_no_packages_though_the_same_one_lies_above() -> None:
@@ -144,5 +143,5 @@ def test_layers_of_another_environment_below_name_no_packages_though_the_same_on
     empty = Layer(diff_id="sha256:" + "5" * 64, digest="sha256:" + "6" * 64, size=9, path="/x", clears=True)
     below = image_config(base(), LayerContent(layers=(other, LAYER)))
     assert packages_of_layers(below) == [(), ("six 1.16",), ("numpy 2.1",)]
-    made = image_config(BaseImage(config=below), LayerContent(layers=(empty, LAYER)))
+    made = image_config(below, LayerContent(layers=(empty, LAYER)))
     assert packages_of_layers(made) == [(), (), (), (), ("numpy 2.1",)]
