@@ -1,7 +1,7 @@
 """All texts that users see, in files beside this one: a change of wording is a change of these files.
 
-In ``messages.txt``, the source in braces and the headings help the reader. Only the texts are compared, so that a rename
-or a move of code, which changes no wording, needs no new file.
+In ``messages.txt``, the source in braces and the headings help the reader. Only the texts are compared, so that a
+rename or a move of code, which changes no wording, needs no new file.
 """
 
 from __future__ import annotations
