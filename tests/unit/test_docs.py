@@ -48,6 +48,18 @@ def test_every_file_on_a_page_exists(page: Path) -> None:
         assert (REPOSITORY / path).exists(), path
 
 
+def test_the_glossary_names_classes_in_their_modules() -> None:
+    text = (REPOSITORY / "docs/dev/README.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")]
+    checked = 0
+    for names, _, places in rows:
+        found = [importlib.import_module(f"roost.{place}") for place in DOTTED.findall(places)]
+        for name in re.findall(r"`([A-Z]\w+)`", names):
+            assert any(hasattr(module, name) for module in found), name
+            checked += 1
+    assert checked > 20
+
+
 def test_the_page_of_the_store_names_its_modules_and_the_schema() -> None:
     text = (REPOSITORY / "docs/dev/store.md").read_text(encoding="utf-8")
     for path in re.findall(r"`((?:\w+/)?\w+\.py)`", text):
