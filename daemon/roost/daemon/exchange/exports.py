@@ -1,44 +1,51 @@
-"""Writes environments in other tools' formats. The text goes to who asked; nothing is written here."""
+"""Exports environments in other tools' formats. The daemon writes no file: the client writes what it receives."""
 
 from __future__ import annotations
 
 import asyncio
 
-from roost.daemon.definitions.resolved import ResolvedDefinition
+from roost.daemon.engines.engine_set import Engines
 from roost.daemon.planning.locking import find_or_solve_lock
-from roost.daemon.services import Services
+from roost.daemon.planning.planner import Planner
 from roost.daemon.workspace.local_content import locate_stored_wheels
+from roost.daemon.workspace.resolver import EnvironmentResolver
 from roost.model.locks.lock import Lock, digest_lock
 from roost.model.readers.source import MissingFileError
 from roost.model.writers.write import ExportImpossibleError, ExportSource, FileCopy, find_export_format, write_export
 from roost.store.sources.files import LocalFiles
+from roost.store.store import Store
 from roost.wire.exchange import CopyView, ExportRequest, ExportResponse
 from roost.wire.protocol import WarningView
 
 
-async def export_environment(work: Services, request: ExportRequest) -> ExportResponse:
-    """What ``request`` names, in its format.
+async def export_environment(
+    store: Store, engines: Engines, resolver: EnvironmentResolver, planner: Planner, request: ExportRequest
+) -> ExportResponse:
+    """Return the environment that ``request`` names, in the requested format.
 
-    Raises InvalidRequestError, LookupFailedError, ExportImpossibleError, LockNotPortableError, and what solving
-    raises where a lock is needed and there is none yet.
+    Raises InvalidRequestError, LookupFailedError, ExportImpossibleError, LockNotPortableError, and what solving raises
+    if the format needs a lock and there is none yet.
     """
-    resolved = await work.resolver.resolve(request.what)
-    chosen = find_export_format(request.format)
-    lock = await _lock(work, resolved, request) if chosen.locked else None
-    located = await locate_stored_wheels(work.store.layout, resolved)
-    exported = ExportSource(
+    resolved = await resolver.resolve(request.what)
+    export_format = find_export_format(request.format)
+    lock: Lock | None = None
+    if export_format.locked and not resolved.definition.python.user_managed:
+        found = await find_or_solve_lock(planner, store.index, engines, resolved, request.what, request.platform)
+        lock = found.lock
+    located = await locate_stored_wheels(store.layout, resolved)
+    source = ExportSource(
         definition=located.definition,
         settings=located.settings,
         name=resolved.source.name,
         defaults=resolved.defaults,
         lock=lock,
     )
-    written = write_export(request.format, exported)
+    written = write_export(request.format, source)
     return ExportResponse(
         files={name: content.decode() for name, content in written.files.items()},
-        copies={name: await asyncio.to_thread(_copy, name, copy) for name, copy in written.copies.items()},
-        folder=chosen.folder,
-        absent=[name for name in chosen.parts if name not in written.files],
+        copies={name: await asyncio.to_thread(_view_copy, name, copy) for name, copy in written.copies.items()},
+        folder=export_format.folder,
+        absent=[name for name in export_format.parts if name not in written.files],
         definition_digest=resolved.digest,
         lock_digest=digest_lock(lock) if lock else None,
         source=resolved.source.path,
@@ -49,26 +56,18 @@ async def export_environment(work: Services, request: ExportRequest) -> ExportRe
     )
 
 
-async def _lock(work: Services, resolved: ResolvedDefinition, request: ExportRequest) -> Lock | None:
-    if resolved.definition.python.user_managed:
-        return None
-    locked = await find_or_solve_lock(
-        work.planner, work.store.index, work.engines, resolved, request.what, request.platform
-    )
-    return locked.lock
-
-
-def _copy(name: str, copy: FileCopy) -> CopyView:
+def _view_copy(name: str, copy: FileCopy) -> CopyView:
     if copy.path is None:
         raise ExportImpossibleError(
             f"The store of this machine does not have what {name} is to be a copy of ({copy.digest})",
             hint="Add it with `roost env add-wheel PATH`, or export it as roost's own file.",
         )
-    names = _names(copy.path, context=copy.context) if copy.folder else []
+    names = _list_folder(copy.path, context=copy.context) if copy.folder else []
     return CopyView(path=copy.path, digest=copy.digest, folder=copy.folder, names=names)
 
 
-def _names(folder: str, *, context: bool) -> list[str]:
+def _list_folder(folder: str, *, context: bool) -> list[str]:
+    """Return the names that the digest of a folder covers, by the rules of build contexts or of sources."""
     files = LocalFiles()
     try:
         names = files.list_context(folder) if context else files.list_tree(folder)

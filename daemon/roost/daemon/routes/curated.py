@@ -1,10 +1,10 @@
-"""Routes of curated environments: taken from catalogues, and published to one. Listed they are with all others."""
+"""Routes of curated environments: synchronise with catalogues, publish to one. They are listed with all others."""
 
 from __future__ import annotations
 
 import msgspec
 
-from roost.daemon.curated.versions import SyncResult, choose_catalogue
+from roost.daemon.curated.versions import choose_catalogue
 from roost.daemon.oci.registries import normalize_location
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
@@ -13,13 +13,13 @@ from roost.model.names import parse_reference
 
 
 class SyncRequest(msgspec.Struct, kw_only=True):
-    """``registry`` left out: all catalogues that are in use."""
+    """Without ``registry``: all catalogues that are in use."""
 
     registry: str | None = None
 
 
 class VersionName(msgspec.Struct, kw_only=True):
-    """One version, and where it is from."""
+    """One version, and its origin."""
 
     name: str
     version: int
@@ -28,24 +28,25 @@ class VersionName(msgspec.Struct, kw_only=True):
 
 
 class CatalogueView(msgspec.Struct, kw_only=True):
-    """``versions`` is ``None`` where the registry has no catalogue."""
+    """``versions`` is ``None`` if the registry has no catalogue."""
 
     registry: str
     versions: int | None
 
 
 class SyncResponse(msgspec.Struct, kw_only=True):
-    """What was asked, and what was not here before."""
+    """The catalogues that were asked, and the versions that are new here."""
 
     catalogues: list[CatalogueView]
     added: list[VersionName]
     left_out: list[str]
-    """``NAME:VERSION`` under names that are roost's own."""
+    """``NAME:VERSION`` of versions that were skipped, because their names are those of environments that ship with
+    roost."""
 
 
 class PublishRequest(msgspec.Struct, kw_only=True):
-    """``environment``: ``NAME[:VERSION|@LABEL]``; ``registry`` left out: the one catalogue in use; ``name`` left out:
-    ``Roost-`` and the environment's."""
+    """``environment``: ``NAME[:VERSION|@LABEL]``. Without ``registry``: the one catalogue in use. Without ``name``:
+    ``Roost-`` and the name of the environment."""
 
     environment: str
     registry: str | None = None
@@ -53,7 +54,7 @@ class PublishRequest(msgspec.Struct, kw_only=True):
 
 
 class PublishResponse(msgspec.Struct, kw_only=True):
-    """``added`` is false where the catalogue has it as its latest version already."""
+    """``added`` is false if the catalogue already had the content as its latest version."""
 
     name: str
     version: int
@@ -64,44 +65,44 @@ class PublishResponse(msgspec.Struct, kw_only=True):
     added: bool
 
 
-async def _catalogues(work: Services) -> list[str]:
-    return [place.location for place in await work.reloader.list_registries() if place.kind == "catalogue"]
+async def _list_catalogues(services: Services) -> list[str]:
+    return [each.location for each in await services.reloader.list_registries() if each.kind == "catalogue"]
 
 
-async def sync(call: Call[SyncRequest]) -> SyncResponse:
-    work, asked = call.app[SERVICES], call.body.registry
-    locations = [normalize_location(asked)] if asked is not None else await _catalogues(work)
-    synced = await work.curated.sync(locations)
-    if asked is not None and synced.versions[locations[0]] is None:
+async def sync_catalogues(call: Call[SyncRequest]) -> SyncResponse:
+    services, registry = call.app[SERVICES], call.body.registry
+    locations = [normalize_location(registry)] if registry is not None else await _list_catalogues(services)
+    result = await services.curated.sync(locations)
+    if registry is not None and result.versions[locations[0]] is None:
         raise LookupFailedError(f"{locations[0]} has no catalogue", hint="`roost curated publish` begins one.")
-    return _view(synced)
-
-
-def _view(synced: SyncResult) -> SyncResponse:
     return SyncResponse(
-        catalogues=[CatalogueView(registry=place, versions=count) for place, count in synced.versions.items()],
+        catalogues=[CatalogueView(registry=location, versions=count) for location, count in result.versions.items()],
         added=[
-            VersionName(name=v.name, version=v.version, origin=v.origin, definition_digest=v.definition_digest)
-            for v in synced.added
+            VersionName(
+                name=each.name, version=each.version, origin=each.origin, definition_digest=each.definition_digest
+            )
+            for each in result.added
         ],
-        left_out=synced.left_out,
+        left_out=result.left_out,
     )
 
 
-async def publish(call: Call[PublishRequest]) -> PublishResponse:
-    work, body = call.app[SERVICES], call.body
-    version = await work.store.index.environments.get(parse_reference(body.environment))
-    named = body.registry
-    location = normalize_location(named) if named is not None else choose_catalogue(await _catalogues(work))
-    published = await work.curated.publish(version, location, body.name)
+async def publish_version(call: Call[PublishRequest]) -> PublishResponse:
+    services, body = call.app[SERVICES], call.body
+    version = await services.store.index.environments.get(parse_reference(body.environment))
+    if body.registry is not None:
+        location = normalize_location(body.registry)
+    else:
+        location = choose_catalogue(await _list_catalogues(services))
+    publication = await services.curated.publish(version, location, body.name)
     return PublishResponse(
-        name=published.entry.name,
-        version=published.entry.version,
-        definition_digest=published.entry.definition_digest,
+        name=publication.entry.name,
+        version=publication.entry.version,
+        definition_digest=publication.entry.definition_digest,
         registry=location,
-        reference=published.reference,
-        manifest_digest=published.digest,
-        added=published.added,
+        reference=publication.reference,
+        manifest_digest=publication.digest,
+        added=publication.added,
     )
 
 
@@ -109,7 +110,7 @@ ROUTES_CURATED = [
     Route(
         "POST",
         "/v1/curated/sync",
-        sync,
+        sync_catalogues,
         request=SyncRequest,
         response=SyncResponse,
         summary="Take the versions of the catalogues that are not here, all or none",
@@ -117,7 +118,7 @@ ROUTES_CURATED = [
     Route(
         "POST",
         "/v1/curated/publish",
-        publish,
+        publish_version,
         request=PublishRequest,
         response=PublishResponse,
         summary="Add a version of an environment to a catalogue",

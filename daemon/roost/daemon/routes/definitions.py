@@ -25,7 +25,7 @@ from roost.wire.protocol import WarningView
 
 
 class DigestResponse(msgspec.Struct, kw_only=True):
-    """The weak key and everything that went into it."""
+    """The definition digest, and everything that it was computed from."""
 
     definition_digest: str
     canonical: dict[str, object]
@@ -35,7 +35,8 @@ class DigestResponse(msgspec.Struct, kw_only=True):
 
 
 class LockResponse(msgspec.Struct, kw_only=True):
-    """A lock in another tool's format. ``generation`` is ``None`` where it was solved for just now and is not kept."""
+    """A lock in another tool's format. ``generation`` is ``None`` if the lock was solved for just now, and is stored
+    nowhere."""
 
     text: str
     definition_digest: str
@@ -43,11 +44,11 @@ class LockResponse(msgspec.Struct, kw_only=True):
     generation: int | None
 
 
-async def digests(call: Call[DigestRequest]) -> DigestResponse:
-    work = call.app[SERVICES]
-    resolved = await work.resolver.resolve(call.body.what)
-    if await work.store.index.definitions.find(resolved.digest) is None:
-        await work.planner.check_specs(resolved)
+async def digest_definition(call: Call[DigestRequest]) -> DigestResponse:
+    services = call.app[SERVICES]
+    resolved = await services.resolver.resolve(call.body.what)
+    if await services.store.index.definitions.find(resolved.digest) is None:
+        await services.planner.check_specs(resolved)
     return DigestResponse(
         definition_digest=resolved.digest,
         canonical=msgspec.json.decode(resolved.canonical),
@@ -57,33 +58,36 @@ async def digests(call: Call[DigestRequest]) -> DigestResponse:
     )
 
 
-async def plans(call: Call[PlanRequest]) -> PlanResponse:
-    work, body = call.app[SERVICES], call.body
-    resolved = await work.resolver.resolve(body.what)
-    made = [await _plan(work, resolved, body.what, target, body.solve) for target in body.targets]
+async def plan_targets(call: Call[PlanRequest]) -> PlanResponse:
+    services, body = call.app[SERVICES], call.body
+    resolved = await services.resolver.resolve(body.what)
+    planned = [await _plan_target(services, resolved, body.what, target, body.solve) for target in body.targets]
     return PlanResponse(
         definition_digest=resolved.digest,
-        lock_digest=next((digest for _, digest in made if digest), None),
-        plans=[plan for plan, _ in made],
+        lock_digest=next((digest for _, digest in planned if digest), None),
+        plans=[plan for plan, _ in planned],
         source=resolved.source,
         warnings=resolved.warnings,
     )
 
 
-async def _plan(
-    work: Services, resolved: ResolvedDefinition, what: EnvironmentSelector, target: str, solve: bool
+async def _plan_target(
+    services: Services, resolved: ResolvedDefinition, selector: EnvironmentSelector, target: str, solve: bool
 ) -> tuple[PlanView, str | None]:
-    request = Request(definition=resolved.definition, target=target, ignore_image=what.ignore_image)
+    """Return the plan for one target, and the digest of its lock if there is one."""
+    request = Request(definition=resolved.definition, target=target, ignore_image=selector.ignore_image)
     targeted = target_definition(resolved, request)
-    exact = await work.resolver.pin(targeted, what)
-    planned = await work.planner.plan(targeted, request, exact, solve=solve)
+    pinned = await services.resolver.pin(targeted, selector)
+    planned = await services.planner.plan(targeted, request, pinned, solve=solve)
     return planned.plan, planned.facts.lock_digest
 
 
-async def locks(call: Call[LockRequest]) -> LockResponse:
-    work, body = call.app[SERVICES], call.body
-    resolved = await work.resolver.resolve(body.what)
-    locked = await find_or_solve_lock(work.planner, work.store.index, work.engines, resolved, body.what, body.platform)
+async def write_lock_file(call: Call[LockRequest]) -> LockResponse:
+    services, body = call.app[SERVICES], call.body
+    resolved = await services.resolver.resolve(body.what)
+    locked = await find_or_solve_lock(
+        services.planner, services.store.index, services.engines, resolved, body.what, body.platform
+    )
     return LockResponse(
         text=write_lock(
             locked.lock,
@@ -99,8 +103,15 @@ async def locks(call: Call[LockRequest]) -> LockResponse:
 
 ROUTES_DEFINITIONS = [
     Route(
-        "POST", "/v1/digests", digests, request=DigestRequest, response=DigestResponse, summary="Digest a definition"
+        "POST",
+        "/v1/digests",
+        digest_definition,
+        request=DigestRequest,
+        response=DigestResponse,
+        summary="Digest a definition",
     ),
-    Route("POST", "/v1/plans", plans, request=PlanRequest, response=PlanResponse, summary="Decide; change nothing"),
-    Route("POST", "/v1/locks", locks, request=LockRequest, response=LockResponse, summary="Write a lock"),
+    Route(
+        "POST", "/v1/plans", plan_targets, request=PlanRequest, response=PlanResponse, summary="Decide; change nothing"
+    ),
+    Route("POST", "/v1/locks", write_lock_file, request=LockRequest, response=LockResponse, summary="Write a lock"),
 ]

@@ -1,4 +1,4 @@
-"""Routes that read what others wrote, as documents: for changing before anything is registered."""
+"""Route that reads a definition as a document, which a client can change before it registers anything."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES
 from roost.model.canonical.form import select_effective_defaults
-from roost.model.definition import Defaults, Notice, ReadResult
+from roost.model.definition import Defaults
 from roost.model.errors import InvalidRequestError
 from roost.model.writers.document import to_document
 from roost.store.sources.conda_environments import find_prefix
@@ -24,37 +24,38 @@ class ReadRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     what: EnvironmentSelector
     prefix: str | None = None
-    """By path (with a ``/``) or by name; ``what`` then says no more than the client's folder, and in ``environ`` its
-    variables that say where conda's environments are."""
+    """A conda environment of this machine, by path (with a ``/``) or by name. ``what`` then has only the client's
+    folder, and in ``environ`` the variables from which conda environments are located."""
     exact: bool = False
-    """Of ``prefix``: every package by version and build, and not what was asked for."""
+    """For ``prefix``: every package by version and build, instead of the requested specs."""
 
 
 class ReadResponse(msgspec.Struct, kw_only=True):
-    """What a definition says, whole, in the shape of ``roost.toml``: ``EnvironmentSelector.document`` takes it."""
+    """A complete definition in the shape of ``roost.toml``, as ``EnvironmentSelector.document`` accepts it."""
 
     name: str | None
-    """As the file says, or as its folder is called."""
+    """The name in the file, or that of its folder."""
     document: dict[str, object]
     source: SourceView
     warnings: list[WarningView]
 
 
-async def documents(call: Call[ReadRequest]) -> ReadResponse:
-    what, prefix = call.body.what, call.body.prefix
-    if prefix is None:
-        resolved = await call.app[SERVICES].resolver.resolve(what)
-        return _of_resolved(resolved, call.app[SERVICES].planner.defaults)
-    if "\0" in prefix:
+async def read_as_document(call: Call[ReadRequest]) -> ReadResponse:
+    services, body = call.app[SERVICES], call.body
+    if body.prefix is None:
+        resolved = await services.resolver.resolve(body.what)
+        return _write_definition(resolved, services.planner.defaults)
+    if "\0" in body.prefix:
         raise InvalidRequestError(
             "The name of a conda environment holds a NUL character", hint="No folder has such a name."
         )
-    return await asyncio.to_thread(_of_prefix, what, prefix, call.body.exact)
+    return await asyncio.to_thread(_write_prefix, body.what, body.prefix, body.exact)
 
 
-def _of_resolved(resolved: ResolvedDefinition, now: Defaults) -> ReadResponse:
-    counting = select_effective_defaults(resolved.definition, now)
-    own = select_effective_defaults(resolved.definition, resolved.defaults).without(counting)
+def _write_definition(resolved: ResolvedDefinition, current: Defaults) -> ReadResponse:
+    """Write ``resolved``, with those of its defaults that the current configuration would not give."""
+    effective = select_effective_defaults(resolved.definition, current)
+    own = select_effective_defaults(resolved.definition, resolved.defaults).without(effective)
     return ReadResponse(
         name=resolved.source.name,
         document=to_document(resolved.definition, resolved.settings, defaults=own),
@@ -63,26 +64,22 @@ def _of_resolved(resolved: ResolvedDefinition, now: Defaults) -> ReadResponse:
     )
 
 
-def _of_prefix(what: EnvironmentSelector, prefix: str, exact: bool) -> ReadResponse:
-    path = find_prefix(prefix, what.cwd, what.environ)
-    parsed: ReadResult = read_prefix(path, pinned=exact)
+def _write_prefix(selector: EnvironmentSelector, prefix: str, exact: bool) -> ReadResponse:
+    path = find_prefix(prefix, selector.cwd, selector.environ)
+    parsed = read_prefix(path, pinned=exact)
     return ReadResponse(
         name=parsed.name,
         document=to_document(parsed.definition, parsed.settings),
         source=SourceView(path=path, format=parsed.format, name=parsed.name),
-        warnings=[_warning(notice) for notice in parsed.warnings],
+        warnings=[msgspec.convert(msgspec.to_builtins(notice), WarningView) for notice in parsed.warnings],
     )
-
-
-def _warning(notice: Notice) -> WarningView:
-    return msgspec.convert(msgspec.to_builtins(notice), WarningView)
 
 
 ROUTES_DOCUMENTS = [
     Route(
         "POST",
         "/v1/documents",
-        documents,
+        read_as_document,
         request=ReadRequest,
         response=ReadResponse,
         summary="Read a definition of any format, or a conda environment, as a document",

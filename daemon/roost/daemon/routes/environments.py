@@ -1,4 +1,4 @@
-"""Routes of the workspace: register environments, find their versions, label, archive."""
+"""Routes of environments: register them, list and show versions, label and archive them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ from roost.wire.environments import (
 
 
 class ListQuery(msgspec.Struct, kw_only=True):
-    """A page by name; ``archived``: with what is archived; ``curated``: with those, or those alone."""
+    """A page of environments by name. ``archived``: include archived ones. ``curated``: include curated ones, or list
+    only those."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     after: str = ""
@@ -43,7 +44,7 @@ class ListQuery(msgspec.Struct, kw_only=True):
 
 
 class VersionsQuery(msgspec.Struct, kw_only=True):
-    """A page of versions, the newest first."""
+    """A page of versions, the newest first. ``archived``: include archived ones."""
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     before: VersionNumber | None = None
@@ -51,102 +52,105 @@ class VersionsQuery(msgspec.Struct, kw_only=True):
 
 
 class VersionQuery(msgspec.Struct, kw_only=True):
-    """Which version: by number or by label; neither: the latest."""
+    """A version by number or by label; without either, the latest."""
 
     version: VersionNumber | None = None
     label: str | None = None
 
 
 class DocumentQuery(VersionQuery, kw_only=True):
-    """``new``: refuse unless it may be registered under that name when it was changed; empty: under its own."""
+    """``new``: the name under which the changed version will be registered; refuse if that can't be. Empty: its own
+    name."""
 
     new: str | None = None
 
 
-async def register(call: Call[RegisterRequest]) -> RegisterResponse:
-    work, body = call.app[SERVICES], call.body
-    resolved = await work.resolver.resolve(body.what)
-    if await work.store.index.definitions.find(resolved.digest) is None:
-        await work.planner.check_specs(resolved)
-    registered = await work.versions.register(resolved, body.name, body.labels, body.origin)
+async def register_environment(call: Call[RegisterRequest]) -> RegisterResponse:
+    services, body = call.app[SERVICES], call.body
+    resolved = await services.resolver.resolve(body.what)
+    if await services.store.index.definitions.find(resolved.digest) is None:
+        await services.planner.check_specs(resolved)
+    registered = await services.versions.register(resolved, body.name, body.labels, body.origin)
     return RegisterResponse(
-        environment=await environment_view(work, registered.version),
+        environment=await view_environment(services, registered.version),
         created=registered.created,
         warnings=[*resolved.warnings, *dropped_credentials_warnings(resolved.parsed.credentials)],
     )
 
 
-async def environments(call: Call[None]) -> EnvironmentsResponse:
+async def list_environments(call: Call[None]) -> EnvironmentsResponse:
     query = call.query(ListQuery)
     index = call.app[SERVICES].store.index
     rows = await index.environments.list_page(
         query.limit + 1, query.after, archived=query.archived, curated=query.curated
     )
-    shown = [_summary(row.latest, row.versions) for row in rows[: query.limit]]
-    return EnvironmentsResponse(environments=shown, next=shown[-1].name if len(rows) > query.limit else None)
+    summaries = [_summarize(row.latest, row.versions) for row in rows[: query.limit]]
+    return EnvironmentsResponse(environments=summaries, next=summaries[-1].name if len(rows) > query.limit else None)
 
 
-async def show(call: Call[None]) -> EnvironmentView:
-    work = call.app[SERVICES]
-    return await environment_view(work, await work.store.index.environments.get(_reference(call)))
+async def show_version(call: Call[None]) -> EnvironmentView:
+    services = call.app[SERVICES]
+    return await view_environment(
+        services, await services.store.index.environments.get(_parse_reference(call, call.query(VersionQuery)))
+    )
 
 
-async def document(call: Call[None]) -> DocumentResponse:
-    work, query = call.app[SERVICES], call.query(DocumentQuery)
-    index = work.store.index
-    version = await index.environments.get(_named(call, query))
+async def show_document(call: Call[None]) -> DocumentResponse:
+    services, query = call.app[SERVICES], call.query(DocumentQuery)
+    index = services.store.index
+    version = await index.environments.get(_parse_reference(call, query))
     if query.new is not None:
-        _check_renamed(version, query.new)
+        _check_new_version_name(version, query.new)
     body = await index.environments.load_body(version.name, version.version)
-    said = to_document(body.definition, body.settings, version.name, await _own_defaults(work, body))
-    text = tomli_w.dumps(said, multiline_strings=True)
+    defaults = await _find_own_defaults(services, body)
+    document = to_document(body.definition, body.settings, version.name, defaults)
+    text = tomli_w.dumps(document, multiline_strings=True)
     return DocumentResponse(name=version.name, version=version.version, text=text)
 
 
-async def versions(call: Call[None]) -> VersionsResponse:
+async def list_versions(call: Call[None]) -> VersionsResponse:
     query, name = call.query(VersionsQuery), check_name(call.path("name"))
-    rows = await call.app[SERVICES].store.index.environments.list_versions(
-        name, query.limit + 1, query.before, archived=query.archived
-    )
-    shown = await add_changes(call.app[SERVICES].store.index, rows, [_summary(each) for each in rows[: query.limit]])
-    return VersionsResponse(versions=shown, next=shown[-1].version if len(rows) > query.limit else None)
+    index = call.app[SERVICES].store.index
+    rows = await index.environments.list_versions(name, query.limit + 1, query.before, archived=query.archived)
+    summaries = await add_changes(index, rows, [_summarize(each) for each in rows[: query.limit]])
+    return VersionsResponse(versions=summaries, next=summaries[-1].version if len(rows) > query.limit else None)
 
 
 async def put_label(call: Call[LabelRequest]) -> EnvironmentSummary:
     versions = call.app[SERVICES].versions
-    return _summary(await versions.set_labels(check_name(call.path("name")), [call.path("label")], call.body.version))
+    return _summarize(await versions.set_labels(check_name(call.path("name")), [call.path("label")], call.body.version))
 
 
 async def put_labels(call: Call[LabelsRequest]) -> EnvironmentSummary:
     versions, body = call.app[SERVICES].versions, call.body
-    return _summary(await versions.set_labels(check_name(call.path("name")), body.labels, body.version))
+    return _summarize(await versions.set_labels(check_name(call.path("name")), body.labels, body.version))
 
 
-async def drop_label(call: Call[None]) -> dict[str, str]:
+async def delete_label(call: Call[None]) -> dict[str, str]:
     await call.app[SERVICES].versions.remove_label(check_name(call.path("name")), call.path("label"))
     return {"dropped": call.path("label")}
 
 
-async def archive(call: Call[ArchiveRequest]) -> dict[str, str]:
+async def archive_environment(call: Call[ArchiveRequest]) -> dict[str, str]:
     name = check_name(call.path("name"))
     await call.app[SERVICES].versions.set_archived(name, call.body.version, archived=True)
-    return {"archived": _hidden(name, call.body.version)}
+    return {"archived": _format_reference(name, call.body.version)}
 
 
-async def restore(call: Call[ArchiveRequest]) -> dict[str, str]:
+async def restore_environment(call: Call[ArchiveRequest]) -> dict[str, str]:
     name = check_name(call.path("name"))
     await call.app[SERVICES].versions.set_archived(name, call.body.version, archived=False)
-    return {"restored": _hidden(name, call.body.version)}
+    return {"restored": _format_reference(name, call.body.version)}
 
 
-def _hidden(name: str, version: int | None) -> str:
-    """What was hidden or brought back: a version, or all of them."""
+def _format_reference(name: str, version: int | None) -> str:
+    """Return the text for one version, or for all versions of ``name``."""
     return name if version is None else f"{name}:{version}"
 
 
-async def environment_view(work: Services, version: EnvironmentVersion) -> EnvironmentView:
-    """One version with its definition and the generations of it on this machine."""
-    index = work.store.index
+async def view_environment(services: Services, version: EnvironmentVersion) -> EnvironmentView:
+    """Return one version with its definition and its generations on this machine."""
+    index = services.store.index
     body = await index.environments.load_body(version.name, version.version)
     generations = await index.generations.list_by_definition(version.definition_digest)
     return EnvironmentView(
@@ -155,7 +159,7 @@ async def environment_view(work: Services, version: EnvironmentVersion) -> Envir
         labels=list(version.labels),
         kind=version.kind,
         definition_digest=version.definition_digest,
-        definition=definition_to_document(body.definition, await _own_defaults(work, body)),
+        definition=definition_to_document(body.definition, await _find_own_defaults(services, body)),
         settings={"variables": {}, **settings_to_document(body.settings)},
         settings_digest=version.settings_digest,
         created=version.created,
@@ -166,14 +170,17 @@ async def environment_view(work: Services, version: EnvironmentVersion) -> Envir
     )
 
 
-async def _own_defaults(work: Services, body: EnvironmentBody) -> DefaultOverrides:
-    """What a version was digested with and the config of now would not give: who sends it back says it too."""
-    await work.reloader.refresh()
-    now = select_effective_defaults(body.definition, work.planner.defaults)
-    return select_effective_defaults(body.definition, body.defaults).without(now)
+async def _find_own_defaults(services: Services, body: EnvironmentBody) -> DefaultOverrides:
+    """Return the defaults of a version that the current configuration would not give: a client that sends the document
+    back must include them, so that the digest stays the same."""
+    await services.reloader.refresh()
+    current = select_effective_defaults(body.definition, services.planner.defaults)
+    return select_effective_defaults(body.definition, body.defaults).without(current)
 
 
-def _check_renamed(version: EnvironmentVersion, new: str) -> None:
+def _check_new_version_name(version: EnvironmentVersion, new: str) -> None:
+    """Check that a changed ``version`` may be registered as ``new``, or under its own name if that is empty. Raises
+    NameInvalidError."""
     if version.kind == "curated" and not new:
         raise NameInvalidError(
             f"{version.name} is curated: only those who keep it make versions of it",
@@ -182,16 +189,12 @@ def _check_renamed(version: EnvironmentVersion, new: str) -> None:
     check_new_name(new or version.name)
 
 
-def _reference(call: Call[None]) -> VersionReference:
-    return _named(call, call.query(VersionQuery))
-
-
-def _named(call: Call[None], query: VersionQuery) -> VersionReference:
+def _parse_reference(call: Call[None], query: VersionQuery) -> VersionReference:
     label = check_label(query.label) if query.label is not None else None
     return VersionReference(name=check_name(call.path("name")), version=query.version, label=label)
 
 
-def _summary(version: EnvironmentVersion, versions: int | None = None) -> EnvironmentSummary:
+def _summarize(version: EnvironmentVersion, versions: int | None = None) -> EnvironmentSummary:
     return EnvironmentSummary(
         name=version.name,
         version=version.version,
@@ -206,12 +209,12 @@ def _summary(version: EnvironmentVersion, versions: int | None = None) -> Enviro
     )
 
 
-_NAMED = "/v1/environments/{name}"
+_PATH = "/v1/environments/{name}"
 ROUTES_ENVIRONMENTS = [
     Route(
         "POST",
         "/v1/environments",
-        register,
+        register_environment,
         request=RegisterRequest,
         response=RegisterResponse,
         summary="Register a definition as the next version of an environment",
@@ -219,31 +222,38 @@ ROUTES_ENVIRONMENTS = [
     Route(
         "GET",
         "/v1/environments",
-        environments,
+        list_environments,
         query=ListQuery,
         response=EnvironmentsResponse,
         summary="Registered environments, each with its latest version",
     ),
-    Route("GET", _NAMED, show, query=VersionQuery, response=EnvironmentView, summary="One version of an environment"),
     Route(
         "GET",
-        _NAMED + "/document",
-        document,
+        _PATH,
+        show_version,
+        query=VersionQuery,
+        response=EnvironmentView,
+        summary="One version of an environment",
+    ),
+    Route(
+        "GET",
+        _PATH + "/document",
+        show_document,
         query=DocumentQuery,
         response=DocumentResponse,
         summary="One version as the text of a roost.toml",
     ),
     Route(
         "GET",
-        _NAMED + "/versions",
-        versions,
+        _PATH + "/versions",
+        list_versions,
         query=VersionsQuery,
         response=VersionsResponse,
         summary="The versions of an environment",
     ),
     Route(
         "PUT",
-        _NAMED + "/labels/{label}",
+        _PATH + "/labels/{label}",
         put_label,
         request=LabelRequest,
         response=EnvironmentSummary,
@@ -251,13 +261,27 @@ ROUTES_ENVIRONMENTS = [
     ),
     Route(
         "POST",
-        _NAMED + "/labels",
+        _PATH + "/labels",
         put_labels,
         request=LabelsRequest,
         response=EnvironmentSummary,
         summary="Set or move several labels, all of them or none",
     ),
-    Route("DELETE", _NAMED + "/labels/{label}", drop_label, response=dict[str, str], summary="Take a label away"),
-    Route("POST", _NAMED + "/archive", archive, request=ArchiveRequest, response=dict[str, str], summary="Hide it"),
-    Route("POST", _NAMED + "/restore", restore, request=ArchiveRequest, response=dict[str, str], summary="Show it"),
+    Route("DELETE", _PATH + "/labels/{label}", delete_label, response=dict[str, str], summary="Remove a label"),
+    Route(
+        "POST",
+        _PATH + "/archive",
+        archive_environment,
+        request=ArchiveRequest,
+        response=dict[str, str],
+        summary="Archive a version, or all",
+    ),
+    Route(
+        "POST",
+        _PATH + "/restore",
+        restore_environment,
+        request=ArchiveRequest,
+        response=dict[str, str],
+        summary="Restore a version, or all",
+    ),
 ]

@@ -1,21 +1,27 @@
-"""Routes to import and export environments."""
+"""Routes that import and export environments.
+
+Separate from ``environments``, whose view of a version they return: they read and write other tools' formats.
+"""
 
 from __future__ import annotations
 
 from roost.daemon.credentials.host import dropped_credentials_warnings
 from roost.daemon.exchange.exports import export_environment
-from roost.daemon.exchange.imports import import_environment
-from roost.daemon.routes.environments import environment_view
+from roost.daemon.exchange.imports import EnvironmentImporter
+from roost.daemon.routes.environments import view_environment
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES
 from roost.wire.exchange import ExportRequest, ExportResponse, ImportRequest, ImportResponse
 
 
-async def imports(call: Call[ImportRequest]) -> ImportResponse:
-    work = call.app[SERVICES]
-    imported = await import_environment(work, call.body)
+async def import_from_path(call: Call[ImportRequest]) -> ImportResponse:
+    services = call.app[SERVICES]
+    importer = EnvironmentImporter(
+        services.store, services.engines, services.reloader, services.resolver, services.planner, services.versions
+    )
+    imported = await importer.import_environment(call.body)
     return ImportResponse(
-        environment=await environment_view(work, imported.registered.version),
+        environment=await view_environment(services, imported.registered.version),
         created=imported.registered.created,
         source=imported.source,
         format=imported.resolved.source.format,
@@ -23,15 +29,16 @@ async def imports(call: Call[ImportRequest]) -> ImportResponse:
     )
 
 
-async def exports(call: Call[ExportRequest]) -> ExportResponse:
-    return await export_environment(call.app[SERVICES], call.body)
+async def export_to_format(call: Call[ExportRequest]) -> ExportResponse:
+    services = call.app[SERVICES]
+    return await export_environment(services.store, services.engines, services.resolver, services.planner, call.body)
 
 
 ROUTES_EXCHANGE = [
     Route(
         "POST",
         "/v1/imports",
-        imports,
+        import_from_path,
         request=ImportRequest,
         response=ImportResponse,
         summary="Register what a file, folder, archive or conda environment holds",
@@ -39,7 +46,7 @@ ROUTES_EXCHANGE = [
     Route(
         "POST",
         "/v1/exports",
-        exports,
+        export_to_format,
         request=ExportRequest,
         response=ExportResponse,
         summary="Write a definition in another tool's format",

@@ -1,4 +1,4 @@
-"""Routes about registries: which are in force, adding and removing, and what may be done with each."""
+"""Routes of registries: list those in effect, add and remove them, test what may be done with each."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from roost.daemon.engines.engine_set import Engines
 from roost.daemon.locks.artifact import lock_repository
 from roost.daemon.oci.answers import Answer, Unknown, Yes
 from roost.daemon.oci.registries import (
@@ -19,7 +20,7 @@ from roost.daemon.oci.registries import (
     remove_location,
 )
 from roost.daemon.server.routing import Call, Route
-from roost.daemon.services import SERVICES, Services
+from roost.daemon.services import SERVICES
 from roost.model.errors import LookupFailedError
 from roost.wire.plans import Reason
 
@@ -31,7 +32,7 @@ class RegistriesResponse(msgspec.Struct, kw_only=True):
 
 
 class AddRegistryRequest(msgspec.Struct, kw_only=True):
-    """``location``: ``HOST[:PORT][/PREFIX]``; ``insecure``: talk to it over plain http."""
+    """``location``: ``HOST[:PORT][/PREFIX]``; ``insecure``: use plain HTTP."""
 
     location: str
     kind: RegistryKind = "catalogue"
@@ -39,24 +40,26 @@ class AddRegistryRequest(msgspec.Struct, kw_only=True):
 
 
 class LocationQuery(msgspec.Struct, kw_only=True):
+    """The registry to remove."""
+
     location: str
 
 
 class TestRegistriesRequest(msgspec.Struct, kw_only=True):
-    """``location`` left out: all of them."""
+    """Without ``location``: all registries."""
 
     location: str | None = None
 
 
 class AnswerView(msgspec.Struct, kw_only=True):
-    """``unknown`` is neither of the others: the registry could not be asked."""
+    """``unknown``: the registry gave no usable answer."""
 
     answer: Literal["yes", "no", "unknown"]
     reason: Reason | None = None
 
 
 class RegistryTest(msgspec.Struct, kw_only=True):
-    """``ok``: it can be used for what it is there for."""
+    """``ok``: the registry can be used for its purpose: to read a catalogue; to read and write, for others."""
 
     location: str
     kind: RegistryKind
@@ -75,60 +78,62 @@ async def list_registries(call: Call[None]) -> RegistriesResponse:
 
 
 async def add_registry(call: Call[AddRegistryRequest]) -> RegistriesResponse:
-    work, body = call.app[SERVICES], call.body
-    place = RegistryLocation(location=normalize_location(body.location), kind=body.kind, insecure=body.insecure)
-    await work.reloader.change_registries(partial(add_location, new=place))
-    await work.events.append("registry-added", location=place.location, registry_kind=place.kind)
-    return RegistriesResponse(registries=await work.reloader.list_registries())
+    services, body = call.app[SERVICES], call.body
+    added = RegistryLocation(location=normalize_location(body.location), kind=body.kind, insecure=body.insecure)
+    await services.reloader.change_registries(partial(add_location, new=added))
+    await services.events.append("registry-added", location=added.location, registry_kind=added.kind)
+    return RegistriesResponse(registries=await services.reloader.list_registries())
 
 
 async def remove_registry(call: Call[None]) -> RegistriesResponse:
-    work, location = call.app[SERVICES], normalize_location(call.query(LocationQuery).location)
-    await work.reloader.change_registries(partial(remove_location, location=location))
-    await work.events.append("registry-removed", location=location)
-    return RegistriesResponse(registries=await work.reloader.list_registries())
+    services, location = call.app[SERVICES], normalize_location(call.query(LocationQuery).location)
+    await services.reloader.change_registries(partial(remove_location, location=location))
+    await services.events.append("registry-removed", location=location)
+    return RegistriesResponse(registries=await services.reloader.list_registries())
 
 
 async def test_registries(call: Call[TestRegistriesRequest]) -> RegistryTestsResponse:
-    work, wanted = call.app[SERVICES], call.body.location
-    found = await work.reloader.list_registries()
-    if wanted is not None:
-        location = normalize_location(wanted)
-        found = [place for place in found if place.location == location]
+    services, requested = call.app[SERVICES], call.body.location
+    found = await services.reloader.list_registries()
+    if requested is not None:
+        location = normalize_location(requested)
+        found = [each for each in found if each.location == location]
         if not found:
             raise LookupFailedError(f"There is no registry {location}", hint="`roost registry list` shows them.")
-    return RegistryTestsResponse(tests=list(await asyncio.gather(*(_tested(work, place) for place in found))))
+    return RegistryTestsResponse(
+        tests=list(await asyncio.gather(*(_test_registry(services.engines, each) for each in found)))
+    )
 
 
-async def _tested(work: Services, place: RegistryLocation) -> RegistryTest:
+async def _test_registry(engines: Engines, registry: RegistryLocation) -> RegistryTest:
     started = time.monotonic()
-    probe = await (await work.engines.registry()).probe(lock_repository(place.location))
-    read, write = _view(probe.read), _view(probe.write)
+    probe = await (await engines.registry()).probe(lock_repository(registry.location))
+    read, write = _view_answer(probe.read), _view_answer(probe.write)
     return RegistryTest(
-        location=place.location,
-        kind=place.kind,
+        location=registry.location,
+        kind=registry.kind,
         read=read,
         write=write,
-        ok=read.answer == "yes" and (write.answer == "yes" or place.kind == "catalogue"),
+        ok=read.answer == "yes" and (write.answer == "yes" or registry.kind == "catalogue"),
         seconds=round(time.monotonic() - started, 3),
     )
 
 
-def _view(answer: Answer[None]) -> AnswerView:
+def _view_answer(answer: Answer[None]) -> AnswerView:
     if isinstance(answer, Yes):
         return AnswerView(answer="yes")
     return AnswerView(answer="unknown" if isinstance(answer, Unknown) else "no", reason=answer.reason)
 
 
 ROUTES_REGISTRIES = [
-    Route("GET", "/v1/registries", list_registries, response=RegistriesResponse, summary="The registries in force"),
+    Route("GET", "/v1/registries", list_registries, response=RegistriesResponse, summary="The registries in effect"),
     Route(
         "POST",
         "/v1/registries",
         add_registry,
         request=AddRegistryRequest,
         response=RegistriesResponse,
-        summary="Put a registry beside those of the config file",
+        summary="Add a registry to those of the config file",
     ),
     Route(
         "DELETE",
@@ -136,7 +141,7 @@ ROUTES_REGISTRIES = [
         remove_registry,
         query=LocationQuery,
         response=RegistriesResponse,
-        summary="Take away a registry that was added",
+        summary="Remove a registry that was added",
     ),
     Route(
         "POST",
@@ -144,6 +149,6 @@ ROUTES_REGISTRIES = [
         test_registries,
         request=TestRegistriesRequest,
         response=RegistryTestsResponse,
-        summary="Try what may be done with a registry; changes nothing in it",
+        summary="Test what may be done with a registry; changes nothing in it",
     ),
 ]

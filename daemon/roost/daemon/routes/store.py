@@ -1,4 +1,4 @@
-"""Routes about what is kept on the disk: artifacts, leases."""
+"""Routes of the store: artifacts with their sizes, verification, leases."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ import msgspec
 from msgspec import Meta
 
 from roost.daemon.prefixes.verify import Verification, verify_ready_prefixes
+from roost.daemon.runs.runs import Runs
 from roost.daemon.server.routing import Call, Route
-from roost.daemon.services import SERVICES, Services
+from roost.daemon.services import SERVICES
 from roost.model.errors import LookupFailedError, ServiceUnreachableError
 from roost.model.records import UsageRow
 from roost.store.clock import rfc3339
+from roost.store.index.index import Index
 
 
 class Totals(msgspec.Struct, kw_only=True):
-    """``bytes`` counts what artifacts share with the package cache once for each; ``own_bytes`` leaves it out."""
+    """``bytes`` counts the files that an artifact shares with the package cache, once for each artifact; ``own_bytes``
+    does not count them."""
 
     artifacts: int
     bytes: int
@@ -31,13 +34,14 @@ class ArtifactsResponse(msgspec.Struct, kw_only=True):
 
 
 class VerifyRequest(msgspec.Struct, kw_only=True):
-    """With ``repair``, what differs is replaced."""
+    """``repair``: replace prefixes that differ."""
 
     repair: bool = False
 
 
 class LeaseRequest(msgspec.Struct, kw_only=True):
-    """Protect ``subject`` (an artifact's id, or a lock digest) for ``seconds`` from now; the same id again renews."""
+    """Protect ``subject`` (an artifact's id, or a lock digest) from deletion for ``seconds`` from now. A request with
+    the same id renews the lease."""
 
     subject: str
     holder: str
@@ -50,9 +54,12 @@ class LeaseResponse(msgspec.Struct, kw_only=True):
     expires: str
 
 
-async def artifacts(call: Call[None]) -> ArtifactsResponse:
-    work = call.app[SERVICES]
-    rows = [await _with_containers(work, row) for row in await work.store.artifacts.list_usage(measure=True)]
+async def list_artifacts(call: Call[None]) -> ArtifactsResponse:
+    services = call.app[SERVICES]
+    rows = [
+        await _add_containers(services.store.index, services.runs, row)
+        for row in await services.store.artifacts.list_usage(measure=True)
+    ]
     totals = Totals(
         artifacts=len(rows),
         bytes=sum(row.bytes for row in rows),
@@ -61,20 +68,20 @@ async def artifacts(call: Call[None]) -> ArtifactsResponse:
     return ArtifactsResponse(totals=totals, artifacts=rows)
 
 
-async def _with_containers(work: Services, row: UsageRow) -> UsageRow:
-    """An image is in use by containers, which its engine knows of."""
-    kept = await work.store.index.images.find(row.key) if row.kind == "image" else None
-    if kept is None:
+async def _add_containers(index: Index, runs: Runs, row: UsageRow) -> UsageRow:
+    """Return ``row`` with the containers that use it, if it is an image; only its engine knows them."""
+    image = await index.images.find(row.key) if row.kind == "image" else None
+    if image is None:
         return row
     with suppress(ServiceUnreachableError):
-        holders = (await work.runs.containers.find_images_in_use()).get(kept.config_digest, ())
+        holders = (await runs.containers.find_images_in_use()).get(image.config_digest, ())
         return msgspec.structs.replace(row, protected_by=(*row.protected_by, *holders))
     return row
 
 
 async def verify_prefixes(call: Call[VerifyRequest]) -> Verification:
-    work = call.app[SERVICES]
-    return await verify_ready_prefixes(work.store, work.engines, work.prefixes, repair=call.body.repair)
+    services = call.app[SERVICES]
+    return await verify_ready_prefixes(services.store, services.engines, services.prefixes, repair=call.body.repair)
 
 
 async def put_lease(call: Call[LeaseRequest]) -> LeaseResponse:
@@ -84,7 +91,7 @@ async def put_lease(call: Call[LeaseRequest]) -> LeaseResponse:
     return LeaseResponse(id=lease_id, subject=body.subject, expires=expires)
 
 
-async def drop_lease(call: Call[None]) -> dict[str, str]:
+async def delete_lease(call: Call[None]) -> dict[str, str]:
     lease_id = call.path("id")
     if not await call.app[SERVICES].store.index.leases.delete(lease_id):
         raise LookupFailedError(f"There is no lease {lease_id!r}", hint="It may have expired.")
@@ -92,15 +99,22 @@ async def drop_lease(call: Call[None]) -> dict[str, str]:
 
 
 ROUTES_STORE = [
-    Route("GET", "/v1/artifacts", artifacts, response=ArtifactsResponse, summary="What the disk is used for"),
+    Route("GET", "/v1/artifacts", list_artifacts, response=ArtifactsResponse, summary="What the disk is used for"),
     Route(
         "POST",
         "/v1/verify",
         verify_prefixes,
         request=VerifyRequest,
         response=Verification,
-        summary="Compare every file of every prefix with its package, and mend what differs",
+        summary="Compare every file of every prefix with its package, and repair what differs",
     ),
-    Route("PUT", "/v1/leases/{id}", put_lease, request=LeaseRequest, response=LeaseResponse, summary="Take a lease"),
-    Route("DELETE", "/v1/leases/{id}", drop_lease, response=dict[str, str], summary="Give a lease back"),
+    Route(
+        "PUT",
+        "/v1/leases/{id}",
+        put_lease,
+        request=LeaseRequest,
+        response=LeaseResponse,
+        summary="Take or renew a lease",
+    ),
+    Route("DELETE", "/v1/leases/{id}", delete_lease, response=dict[str, str], summary="Release a lease"),
 ]

@@ -1,4 +1,4 @@
-"""Routes of wheels that are given to the store, for definitions to refer to."""
+"""Route that stores a wheel by its content, so that definitions can refer to it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from roost.model.syntax.wheel_references import format_wheel_reference
 
 
 class AddWheelRequest(msgspec.Struct, kw_only=True):
-    """``path``: of the wheel's file, absolute."""
+    """``path``: absolute path of the wheel."""
 
     path: str
 
 
 class WheelView(msgspec.Struct, kw_only=True):
-    """``requirement`` is the line that refers to it, in requirements of any format."""
+    """``requirement``: the line that refers to the wheel, in requirements of any format."""
 
     requirement: str
     digest: str
@@ -53,6 +53,6 @@ ROUTES_WHEELS = [
         add_wheel,
         request=AddWheelRequest,
         response=WheelView,
-        summary="Keep a wheel by its content, for definitions to refer to",
+        summary="Store a wheel by its content, for definitions to refer to",
     ),
 ]
