@@ -267,14 +267,14 @@ ROUTES_ENVIRONMENTS = [
         response=EnvironmentSummary,
         summary="Set or move several labels, all of them or none",
     ),
-    Route("DELETE", _PATH + "/labels/{label}", delete_label, response=dict[str, str], summary="Remove a label"),
+    Route("DELETE", _PATH + "/labels/{label}", delete_label, response=dict[str, str], summary="Take a label away"),
     Route(
         "POST",
         _PATH + "/archive",
         archive_environment,
         request=ArchiveRequest,
         response=dict[str, str],
-        summary="Archive a version, or all",
+        summary="Hide it",
     ),
     Route(
         "POST",
@@ -282,6 +282,6 @@ ROUTES_ENVIRONMENTS = [
         restore_environment,
         request=ArchiveRequest,
         response=dict[str, str],
-        summary="Restore a version, or all",
+        summary="Show it",
     ),
 ]

@@ -90,13 +90,13 @@ def _view_image(image: ImageRecord, sizes: dict[str, int] | None) -> ImageRow:
 
 
 ROUTES_IMAGES = [
-    Route("GET", "/v1/images", list_images, response=ImagesResponse, summary="Images that were built or pulled here"),
+    Route("GET", "/v1/images", list_images, response=ImagesResponse, summary="Images that were made or pulled here"),
     Route(
         "POST",
         "/v1/images/show",
         show_image,
         request=ImageShowRequest,
         response=ImageDetails,
-        summary="Describe the image of a definition, and where it is",
+        summary="What the image of a definition is, and where",
     ),
 ]

@@ -126,14 +126,14 @@ def _view_answer(answer: Answer[None]) -> AnswerView:
 
 
 ROUTES_REGISTRIES = [
-    Route("GET", "/v1/registries", list_registries, response=RegistriesResponse, summary="The registries in effect"),
+    Route("GET", "/v1/registries", list_registries, response=RegistriesResponse, summary="The registries in force"),
     Route(
         "POST",
         "/v1/registries",
         add_registry,
         request=AddRegistryRequest,
         response=RegistriesResponse,
-        summary="Add a registry to those of the config file",
+        summary="Put a registry beside those of the config file",
     ),
     Route(
         "DELETE",
@@ -141,7 +141,7 @@ ROUTES_REGISTRIES = [
         remove_registry,
         query=LocationQuery,
         response=RegistriesResponse,
-        summary="Remove a registry that was added",
+        summary="Take away a registry that was added",
     ),
     Route(
         "POST",
@@ -149,6 +149,6 @@ ROUTES_REGISTRIES = [
         test_registries,
         request=TestRegistriesRequest,
         response=RegistryTestsResponse,
-        summary="Test what may be done with a registry; changes nothing in it",
+        summary="Try what may be done with a registry; changes nothing in it",
     ),
 ]

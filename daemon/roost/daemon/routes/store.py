@@ -106,7 +106,7 @@ ROUTES_STORE = [
         verify_prefixes,
         request=VerifyRequest,
         response=Verification,
-        summary="Compare every file of every prefix with its package, and repair what differs",
+        summary="Compare every file of every prefix with its package, and mend what differs",
     ),
     Route(
         "PUT",
@@ -114,7 +114,7 @@ ROUTES_STORE = [
         put_lease,
         request=LeaseRequest,
         response=LeaseResponse,
-        summary="Take or renew a lease",
+        summary="Take a lease",
     ),
-    Route("DELETE", "/v1/leases/{id}", delete_lease, response=dict[str, str], summary="Release a lease"),
+    Route("DELETE", "/v1/leases/{id}", delete_lease, response=dict[str, str], summary="Give a lease back"),
 ]

@@ -53,6 +53,6 @@ ROUTES_WHEELS = [
         add_wheel,
         request=AddWheelRequest,
         response=WheelView,
-        summary="Store a wheel by its content, for definitions to refer to",
+        summary="Keep a wheel by its content, for definitions to refer to",
     ),
 ]
