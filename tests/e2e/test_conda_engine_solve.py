@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from blockbuster import blockbuster_ctx
 from tests.support.conda_tools import FORGE, SECOND, engine, http_channel, named, solve
+from tests.support.trees import link_or_copy
 
 from roost.daemon.engines.conda.errors import ChannelMissingError, PackageDigestMismatchError, SolveError
 from roost.model.syntax.match_specs import MatchSpecError
@@ -191,7 +191,7 @@ async def test_explicit_lists(short_folder: Path, channels_folder: Path) -> None
 async def test_explicit_files_that_no_index_lists_are_read(short_folder: Path, channels_folder: Path) -> None:
     (short_folder / "bare/noarch").mkdir(parents=True)
     file_name = "six-1.16.0-pyhd_0.conda"
-    os.link(channels_folder / "conda-forge/noarch" / file_name, short_folder / "bare/noarch" / file_name)
+    link_or_copy(channels_folder / "conda-forge/noarch" / file_name, short_folder / "bare/noarch" / file_name)
     conda = engine(short_folder, channels_folder)
     (indexed,) = await conda.resolve_explicit([f"{FORGE}/noarch/{file_name}"], "linux-64")
     async with http_channel(short_folder) as served:

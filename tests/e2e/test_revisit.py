@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from tests.support.pip_index import PipIndex, wheel_bytes
 from tests.support.roost_process import Roost
+from tests.support.trees import link_or_copy
 
 from roost.client import Run, RunFailedError, Workspace
 from roost.client.api.run_record import LOG_NAME
@@ -33,7 +34,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture
 def channel_copy(channel: Path, tmp_path: Path) -> Path:
     """The channel, its files to be taken away and changed."""
-    return Path(shutil.copytree(channel, tmp_path / "conda-forge", copy_function=os.link))
+    return Path(shutil.copytree(channel, tmp_path / "conda-forge", copy_function=link_or_copy))
 
 
 @pytest.fixture(params=["file", "http"])
@@ -146,7 +147,7 @@ def test_a_rerun_whose_prefix_goes_before_it_begins_makes_it_again(
             (roost.root / "prefixes").mkdir(0o700)
         return hold(lease)
 
-    monkeypatch.setattr(activate, "hold", gone_first)
+    monkeypatch.setattr(activate, "hold_lease", gone_first)
     (roost.folder / "done").unlink()
     assert roost_here(["runs", "rerun", first["id"]]) == 0
     assert (roost.folder / "done").exists()

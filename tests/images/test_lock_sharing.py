@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from tests.support.images.fault_registry import fault_registry, status
 from tests.support.images.registries import Registries, RegistryProcess
 from tests.support.pip_index import PipIndex, wheel_bytes
 from tests.support.roost_process import Roost, new_roost
+from tests.support.trees import link_or_copy
 
 from roost.daemon.engines.registry.engine import RegistryClient
 from roost.daemon.engines.registry.values import RegistryConfig
@@ -48,18 +48,11 @@ def pip_index() -> Iterator[PipIndex]:
     index.close()
 
 
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copy2(source, target)
-
-
 @pytest.fixture(scope="session")
 def older_channel(channel: Path) -> Iterator[Path]:
     """The same channel before six 1.17 came."""
     folder = Path(tempfile.mkdtemp(prefix="rch-", dir="/tmp"))
-    shutil.copytree(channel, folder / "c", copy_function=_link)
+    shutil.copytree(channel, folder / "c", copy_function=link_or_copy)
     index = folder / "c" / "noarch" / "repodata.json"
     content = json.loads(index.read_bytes())
     index.unlink()  # a hard link until now

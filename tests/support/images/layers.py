@@ -16,6 +16,7 @@ from typing import Any
 
 from rattler.index import index_fs
 from tests.support.channel.conda_file import write_conda
+from tests.support.trees import link_or_copy
 
 from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
 from roost.daemon.engines.uv.engine import PipConfig, PipEngine
@@ -124,7 +125,7 @@ def oci_layout(folder: Path, content: LayerContent, platform: str = "linux-64") 
     for layer in content.layers:
         target = blobs / layer.digest.removeprefix("sha256:")
         if not target.exists():
-            os.link(layer.path, target)
+            link_or_copy(layer.path, target)
     digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
     entry = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": len(manifest)}
     entry["annotations"] = {"org.opencontainers.image.ref.name": "it"}

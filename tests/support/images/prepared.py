@@ -19,6 +19,7 @@ from pathlib import Path
 import docker
 from tests.support.images.registries import RegistryProcess, registry
 from tests.support.roost_process import new_roost
+from tests.support.trees import link_or_copy
 
 KEPT = ("packages", "layers", "wheels", "format")
 """What of a root is linked: the rest belongs to what was built in it, or to the process that did."""
@@ -75,7 +76,7 @@ def add_base(prepared: Path, made: RegistryProcess) -> str:
         target = made.folder / "data" / Path(folder).relative_to(prepared)
         target.mkdir(parents=True, exist_ok=True)
         for name in names:
-            (os.link if "/blobs/" in folder else shutil.copy2)(Path(folder, name), target / name)
+            (link_or_copy if "/blobs/" in folder else shutil.copy2)(Path(folder, name), target / name)
     return f"{made.host}/base:1"
 
 
