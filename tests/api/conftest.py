@@ -26,7 +26,7 @@ from roost.daemon.config.config import Config
 from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.routes.table import build_app
 from roost.daemon.server.keys import EVENTS
-from roost.daemon.server.peers import door_factory
+from roost.daemon.server.peers import create_peer_check
 from roost.daemon.server.sockets import bind_socket
 from roost.store.store import Store
 
@@ -79,7 +79,7 @@ async def served(short_root: str, config: Config) -> AsyncIterator[Served]:
         listener = await asyncio.to_thread(bind_socket, path, own_folder=True)
         loop = asyncio.get_running_loop()
         assert runner.server is not None
-        server = await loop.create_unix_server(door_factory(runner.server), sock=listener)
+        server = await loop.create_unix_server(create_peer_check(runner.server), sock=listener)
         async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as session:
             yield Served(path, app, lifecycle, store, session, runner)
         server.close()

@@ -21,7 +21,7 @@ from roost.daemon.config.config import Config, parse_config
 from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.server.app import create_app
 from roost.daemon.server.keys import CONFIG, EVENTS, LIFECYCLE, ROUTES
-from roost.daemon.server.peers import door_factory
+from roost.daemon.server.peers import create_peer_check
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.server.sockets import remove_socket
 from roost.model.errors import BuildError, Location
@@ -284,7 +284,7 @@ class TestOwnRoutes:
         path = f"{short_root}/own.sock"
         loop = asyncio.get_running_loop()
         assert runner.server is not None
-        server = await loop.create_unix_server(door_factory(runner.server), path)
+        server = await loop.create_unix_server(create_peer_check(runner.server), path)
         yield path
         server.close()
         await runner.cleanup()
@@ -353,7 +353,7 @@ class TestOwnRoutes:
 async def _answer_to(path: str, uid_of: Any, runner: web.AppRunner) -> bytes:
     loop = asyncio.get_running_loop()
     assert runner.server is not None
-    server = await loop.create_unix_server(door_factory(runner.server, uid_of), path)
+    server = await loop.create_unix_server(create_peer_check(runner.server, uid_of), path)
     reader, writer = await asyncio.open_unix_connection(path)
     writer.write(b"GET /v1/version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     answer = await reader.read()

@@ -11,11 +11,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from roost.daemon.routes.table import ALL_ROUTES
-from roost.daemon.server.openapi import openapi
+from roost.daemon.server.openapi import describe_routes
 from roost.daemon.server.routing import Route
 from roost.wire.protocol import ErrorBody
 
-DOCUMENT = openapi(ALL_ROUTES, "0")
+DOCUMENT = describe_routes(ALL_ROUTES, "0")
 QUERIES = {"/v1/who": "?package=numpy"}
 """What a route must be asked."""
 PLAIN = [route for route in ALL_ROUTES if route.method == "GET" and not route.stream and "{" not in route.path]

@@ -30,8 +30,15 @@ from roost.daemon.routes.table import build_app
 from roost.daemon.server.app import error_line
 from roost.daemon.server.keys import EVENTS
 from roost.daemon.server.logs import start_logging, stop_logging
-from roost.daemon.server.peers import door_factory
-from roost.daemon.server.sockets import BACKLOG, bind_socket, inherited_socket, listens, notifier, remove_socket
+from roost.daemon.server.peers import create_peer_check
+from roost.daemon.server.sockets import (
+    BACKLOG,
+    bind_socket,
+    create_notifier,
+    is_listening,
+    remove_socket,
+    take_inherited_socket,
+)
 from roost.model.errors import CodedError, StoreRefusedError
 from roost.store.disk.root import RootInUseError
 from roost.store.store import Store
@@ -76,7 +83,7 @@ def _run_process(*, quiet: bool) -> int:
     try:
         removed = sanitize_environment(os.environ)
         os.environ["NETRC"] = os.devnull  # only ``credentials.auth_files`` reads a netrc, and no library
-        notify, inherited = notifier(os.environ), inherited_socket(os.environ)
+        notify, inherited = create_notifier(os.environ), take_inherited_socket(os.environ)
         root, config = find_root(), load_config()
         path = socket_path(root)
         _raise_file_limit()
@@ -138,7 +145,7 @@ async def _open_store(root: str, path: str, *, patient: bool) -> Store:
         except RootInUseError as error:
             if error.fields.get("address") not in (None, path):
                 raise _socket_elsewhere_error(error) from error
-            if not patient or time.monotonic() > deadline or await asyncio.to_thread(listens, path):
+            if not patient or time.monotonic() > deadline or await asyncio.to_thread(is_listening, path):
                 raise
         await asyncio.sleep(0.05)
 
@@ -183,7 +190,9 @@ async def _accept_until_stop(
 ) -> None:
     assert runner.server is not None
     loop = asyncio.get_running_loop()
-    server = await loop.create_unix_server(door_factory(runner.server), sock=listener, backlog=BACKLOG, **KEEP_NAME)
+    server = await loop.create_unix_server(
+        create_peer_check(runner.server), sock=listener, backlog=BACKLOG, **KEEP_NAME
+    )
     log.info("Serving on %s", listener.getsockname())
     notify("READY=1")
     lifecycle.touch()

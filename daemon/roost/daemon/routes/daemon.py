@@ -13,9 +13,9 @@ from roost.daemon.jobs.lifecycle import DaemonBusyError
 from roost.daemon.server.app import VERSION
 from roost.daemon.server.doctor import DoctorResponse, examine
 from roost.daemon.server.keys import CONFIG, EVENTS, LIFECYCLE, ROUTES, STORE
-from roost.daemon.server.ndjson import NdjsonWriter
-from roost.daemon.server.openapi import openapi
+from roost.daemon.server.openapi import describe_routes
 from roost.daemon.server.routing import Call, Route
+from roost.daemon.server.streams import NdjsonWriter
 from roost.model.records import Event
 from roost.store.disk.root import STORE_FORMAT
 from roost.wire.protocol import PROTOCOL
@@ -87,7 +87,7 @@ async def stream_events(call: Call[None]) -> web.StreamResponse:
 
 
 async def document(call: Call[None]) -> dict[str, Any]:
-    return openapi(call.app[ROUTES], VERSION)
+    return describe_routes(call.app[ROUTES], VERSION)
 
 
 ROUTES_DAEMON = [

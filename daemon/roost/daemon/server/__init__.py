@@ -1,0 +1,12 @@
+"""The HTTP server on a Unix socket: what holds for every route, and knows none.
+
+Reading order: ``routing`` (how a route is written), ``app`` (middlewares: request ids, errors, protocol, activity),
+``keys`` (typed access to services), ``streams`` (NDJSON responses), ``openapi`` (the document of all routes). Below
+HTTP: ``sockets`` (the listening socket and systemd), ``peers`` (only the owner may connect). Beside it: ``logs`` (the
+daemon's log file), ``doctor`` (checks of this machine).
+
+Imports ``jobs``, ``engines`` (Pythons of this machine), ``credentials``, ``config``, the store, the model and the wire;
+not ``services``, which is beside it.
+
+Doors: app, doctor, keys, logs, openapi, peers, routing, sockets, streams.
+"""

@@ -1,4 +1,4 @@
-"""The HTTP application: routes, and what holds for every request (protocol, errors, request ids)."""
+"""The HTTP application: its routes, and the middlewares of every request (request ids, errors, protocol, activity)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aiohttp import web
 from roost.daemon.jobs.lifecycle import DaemonStoppingError
 from roost.daemon.jobs.views import error_body
 from roost.daemon.server.keys import LIFECYCLE
-from roost.daemon.server.routing import Route, json_response, register
+from roost.daemon.server.routing import Route, json_response, register_routes
 from roost.model.errors import CodedError, LookupFailedError
 from roost.wire.protocol import PROTOCOL, ErrorBody
 
@@ -26,17 +26,20 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PROTOCOL_HEADER = "Roost-Protocol"
 REQUEST_HEADER = "Roost-Request"
 BODY_LIMIT = 64 * 2**20
-"""Bytes of a request: the text of a definition, or a client's variables, never a file."""
+"""Largest request in bytes. A request carries the text of a definition or a client's variables, never a file."""
 
+_UNCOUNTED_PATHS = frozenset({"/v1/version", "/v1/shutdown"})
+"""Requests that do not count as activity."""
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="-")
 _STARTED: ContextVar[bool] = ContextVar("started", default=False)
-"""Whether this request's answer is on its way; no key of the request, which aiohttp 3.14 wants typed and 3.11 not."""
+"""Whether the response to this request has begun. Not stored in the request, whose keys aiohttp 3.14 requires to be
+typed and 3.11 does not."""
 VERSION = installed_version("roost")
 _numbers = itertools.count(1)
 
 
 class ProtocolError(CodedError):
-    """The client speaks another protocol than this daemon."""
+    """The client uses another protocol than this daemon."""
 
     code = "protocol"
     exit_status = 5
@@ -44,15 +47,15 @@ class ProtocolError(CodedError):
 
 
 class MethodError(CodedError):
-    """The path is known, but not with this method."""
+    """The path exists, but not with this method."""
 
     code = "method-not-allowed"
     exit_status = 2
     http_status = 405
 
 
-def unexpected_body() -> ErrorBody:
-    """For an exception that nobody translated: its text stays in the log, since it may hold anything."""
+def internal_error_body() -> ErrorBody:
+    """Return the error body for an untranslated exception, whose text stays in the log, since it may hold secrets."""
     return ErrorBody(
         code="internal",
         message="The daemon failed in a way that nobody foresaw.",
@@ -61,13 +64,13 @@ def unexpected_body() -> ErrorBody:
 
 
 def error_response(error: CodedError) -> web.Response:
-    """The one place that turns errors into responses."""
+    """Return the response for ``error``, without credentials in its texts."""
     return json_response(error_body(error), error.http_status)
 
 
 @web.middleware
-async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Number the requests, so that a log line and a response can be told to belong together."""
+async def number_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Number the requests, so that log lines can be matched with responses."""
     REQUEST_ID.set(str(next(_numbers)))
     response = await handler(request)
     if not response.prepared:
@@ -77,35 +80,35 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
 
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every failure becomes an error body with the status of its kind; one in the middle of a response can only reset
-    the connection, which no reader takes for an end."""
+    """Answer every failure with an error body and the status of its kind. In the middle of a response, reset the
+    connection, which no reader mistakes for the end of the response."""
     _STARTED.set(False)
     try:
         return await handler(request)
     except asyncio.CancelledError:
         raise
     except Exception as error:
-        response = _answer(request, error)
+        response = _translate_exception(request, error)
         if _STARTED.get() and request.transport is not None:
             request.transport.abort()
         return response
 
 
-def _answer(request: web.Request, error: Exception) -> web.Response:
+def _translate_exception(request: web.Request, error: Exception) -> web.Response:
     if isinstance(error, CodedError):
         return error_response(error)
     if isinstance(error, web.HTTPException):
-        return error_response(_translated(request, error))
-    if not isinstance(error, ConnectionError):  # a reader of a stream that has gone is no news
+        return error_response(_translate_http_error(request, error))
+    if not isinstance(error, ConnectionError):  # a reader that left a stream is not worth a log line
         log.error("%s %s failed (request %s)", request.method, request.path, REQUEST_ID.get(), exc_info=error)
-    return json_response(unexpected_body(), 500)
+    return json_response(internal_error_body(), 500)
 
 
-async def _note_start(request: web.Request, response: web.StreamResponse) -> None:
+async def _mark_started(request: web.Request, response: web.StreamResponse) -> None:
     _STARTED.set(True)
 
 
-def _translated(request: web.Request, error: web.HTTPException) -> CodedError:
+def _translate_http_error(request: web.Request, error: web.HTTPException) -> CodedError:
     if error.status == 404:
         return LookupFailedError(f"There is no {request.path}.", hint="GET /v1/openapi.json lists what there is.")
     if error.status == 405:
@@ -115,17 +118,19 @@ def _translated(request: web.Request, error: web.HTTPException) -> CodedError:
 
 @web.middleware
 async def check_protocol(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Another protocol is refused before anything is read of the request; no header is taken for this one. Only to
-    stop may be asked in any, so that a newer client can replace an older daemon."""
-    asked = request.headers.get(PROTOCOL_HEADER, str(PROTOCOL))
-    if asked != str(PROTOCOL) and request.path != "/v1/shutdown":
-        raise _other_protocol(asked, idle=request.app[LIFECYCLE].is_idle)
+    """Refuse another protocol before anything is read of the request. Without the header, this daemon's is assumed.
+
+    A request to stop is accepted in any protocol, so that a newer client can replace an older daemon.
+    """
+    requested = request.headers.get(PROTOCOL_HEADER, str(PROTOCOL))
+    if requested != str(PROTOCOL) and request.path != "/v1/shutdown":
+        raise _protocol_error(requested, idle=request.app[LIFECYCLE].is_idle)
     return await handler(request)
 
 
-def _other_protocol(asked: str, *, idle: bool) -> ProtocolError:
+def _protocol_error(requested: str, *, idle: bool) -> ProtocolError:
     return ProtocolError(
-        f"This daemon speaks protocol {PROTOCOL}, the client {asked[:20]}.",
+        f"This daemon speaks protocol {PROTOCOL}, the client {requested[:20]}.",
         hint="`roost daemon stop`, then try again: the client starts a daemon of its own version.",
         fields={"protocol": PROTOCOL, "version": VERSION, "pid": os.getpid(), "idle": idle},
     )
@@ -133,9 +138,9 @@ def _other_protocol(asked: str, *, idle: bool) -> ProtocolError:
 
 @web.middleware
 async def count_activity(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """An open request keeps the daemon from ending for want of use; asking for its version does not."""
+    """Keep the daemon from its idle exit while a request is open; one for its version only restarts the idle timer."""
     lifecycle = request.app[LIFECYCLE]
-    if request.path in UNCOUNTED:
+    if request.path in _UNCOUNTED_PATHS:
         lifecycle.touch()
         return await handler(request)
     if lifecycle.is_stopping:
@@ -144,20 +149,17 @@ async def count_activity(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
 
 
-UNCOUNTED = frozenset({"/v1/version", "/v1/shutdown"})
-
-
 def create_app(routes: Iterable[Route]) -> web.Application:
-    """The application with ``routes``; the caller puts the services in by their keys."""
+    """Return the application with ``routes``; the caller stores the services in it by their keys."""
     app = web.Application(
-        middlewares=[identify, answer_errors, check_protocol, count_activity], client_max_size=BODY_LIMIT
+        middlewares=[number_requests, answer_errors, check_protocol, count_activity], client_max_size=BODY_LIMIT
     )
-    app.on_response_prepare.append(_note_start)
-    register(app, routes)
+    app.on_response_prepare.append(_mark_started)
+    register_routes(app, routes)
     return app
 
 
 def error_line(error: BaseException) -> str:
-    """One line of JSON for whoever started a daemon that could not start."""
-    body = error_body(error) if isinstance(error, CodedError) else unexpected_body()
+    """Return ``error`` as one line of JSON, for the client that started a daemon which could not start."""
+    body = error_body(error) if isinstance(error, CodedError) else internal_error_body()
     return msgspec.json.encode(body).decode()

@@ -1,4 +1,4 @@
-"""What may be wrong with this machine, and how to mend it. Looks, and changes nothing that stays."""
+"""Checks of this machine, each with a remedy. They change nothing permanently."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from roost.model.errors import CodedError
 from roost.store.disk.root import find_file_system
 
 LOW_SPACE = 5 * 10**9
-"""Bytes: a scientific prefix and its packages take 1 to 5 GB."""
+"""Bytes. A scientific prefix and its packages take 1 to 5 GB."""
 _FICLONE = 0x40049409  # ioctl_ficlonerange(2)
 
 
 class Check(msgspec.Struct, kw_only=True):
-    """One thing that was looked at; ``hint`` says what to do where ``state`` is not ``ok``."""
+    """Result of one check; ``hint`` says what to do if ``state`` is not ``ok``."""
 
     name: str
     state: Literal["ok", "warning", "error"]
@@ -36,7 +36,7 @@ class Check(msgspec.Struct, kw_only=True):
 
 
 class SettingView(msgspec.Struct, kw_only=True):
-    """A setting in force. ``origin``: ``default``, ``FILE:LINE`` or ``environment NAME``."""
+    """A setting in effect. ``origin``: ``default``, ``FILE:LINE`` or ``environment NAME``."""
 
     name: str
     value: object
@@ -44,21 +44,22 @@ class SettingView(msgspec.Struct, kw_only=True):
 
 
 class DoctorResponse(msgspec.Struct, kw_only=True):
-    """All checks, and all settings in force."""
+    """Results of all checks, and all settings in effect."""
 
     checks: list[Check]
     settings: list[SettingView]
 
 
 async def examine(root: str, config: Config) -> DoctorResponse:
-    """Run every check, outside the event loop. ``config`` is the last that could be read: the file may have changed."""
-    return await asyncio.to_thread(_examine, root, config)
+    """Run every check, outside the event loop. ``config``: the last configuration that could be read, which the checks
+    read again."""
+    return await asyncio.to_thread(_run_checks, root, config)
 
 
-def _examine(root: str, config: Config) -> DoctorResponse:
-    checked, config = _check_config(config)
-    checks = [checked, *(_safely(check, root) for check in CHECKS)]
-    return DoctorResponse(checks=checks, settings=list(settings_in_force(root, config)))
+def _run_checks(root: str, config: Config) -> DoctorResponse:
+    config_check, config = _check_config(config)
+    checks = [config_check, *(_run_check(check, root) for check in CHECKS)]
+    return DoctorResponse(checks=checks, settings=list(_list_settings(root, config)))
 
 
 def _check_config(config: Config) -> tuple[Check, Config]:
@@ -69,18 +70,18 @@ def _check_config(config: Config) -> tuple[Check, Config]:
     return Check(name="config", state="ok", message=config.path or f"none at {config.expected_path}"), config
 
 
-def settings_in_force(root: str, config: Config) -> Iterator[SettingView]:
-    """The places first, then every setting of the config file; credentials are taken out of values."""
-    places = (("root", root, "ROOST_HOME"), ("socket", socket_path(root), "ROOST_SOCKET"))
-    for name, value, variable in (*places, ("config", config.path or config.expected_path, "ROOST_CONFIG")):
-        named = os.environ.get(variable)
-        yield SettingView(name=name, value=value, origin=f"environment {variable}" if named else "default")
+def _list_settings(root: str, config: Config) -> Iterator[SettingView]:
+    """Yield the locations, then every setting of the config file, without credentials in values."""
+    locations = (("root", root, "ROOST_HOME"), ("socket", socket_path(root), "ROOST_SOCKET"))
+    for name, value, variable in (*locations, ("config", config.path or config.expected_path, "ROOST_CONFIG")):
+        origin = f"environment {variable}" if os.environ.get(variable) else "default"
+        yield SettingView(name=name, value=value, origin=origin)
     for name, setting, origin in effective_settings(config):
         yield SettingView(name=name, value=redact_value(setting), origin=origin)
 
 
-def _safely(check: Callable[[str], Check], root: str) -> Check:
-    """A check that fails is itself a finding."""
+def _run_check(check: Callable[[str], Check], root: str) -> Check:
+    """Run ``check``; its failure is a result too."""
     try:
         return check(root)
     except Exception as error:
@@ -110,12 +111,12 @@ def check_file_system(root: str) -> Check:
 
 
 def check_links(root: str) -> Check:
-    """Prefixes are hard-linked from the package cache; without links every prefix is a full copy."""
+    """Check hard links: prefixes are linked from the package cache, and without links every prefix is a full copy."""
     with tempfile.TemporaryDirectory(dir=root) as folder:
         source = os.path.join(folder, "a")
         with open(source, "wb") as stream:
             stream.write(b"roost")
-        hard, reflink = _hard_link(source, source + ".hard"), _reflink(source, source + ".clone")
+        hard, reflink = _can_hard_link(source, source + ".hard"), _can_reflink(source, source + ".clone")
     message = f"hard links {'work' if hard else 'do not work'}, reflinks {'work' if reflink else 'do not work'}"
     if hard:
         return Check(name="links", state="ok", message=message)
@@ -123,7 +124,7 @@ def check_links(root: str) -> Check:
     return Check(name="links", state="warning", message=message, hint=hint)
 
 
-def _hard_link(source: str, target: str) -> bool:
+def _can_hard_link(source: str, target: str) -> bool:
     try:
         os.link(source, target)
     except OSError:
@@ -131,7 +132,7 @@ def _hard_link(source: str, target: str) -> bool:
     return True
 
 
-def _reflink(source: str, target: str) -> bool:
+def _can_reflink(source: str, target: str) -> bool:
     import fcntl
 
     with open(source, "rb") as origin, open(target, "wb") as clone:
@@ -161,12 +162,12 @@ def check_uv(root: str) -> Check:
     if found is None:
         hint = "Install roost anew: its wheel of uv carries the program."
         return Check(name="uv", state="error", message="uv is not installed", hint=hint)
-    said = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20, check=True)
-    return Check(name="uv", state="ok", message=f"{said.stdout.strip()} at {found}")
+    result = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20, check=True)
+    return Check(name="uv", state="ok", message=f"{result.stdout.strip()} at {found}")
 
 
 def check_rattler(root: str) -> Check:
-    """By its metadata: importing it would cost the daemon its memory."""
+    """Check the metadata of py-rattler: importing it would cost the daemon 30 MB of memory."""
     try:
         return Check(name="rattler", state="ok", message=f"py-rattler {version('py-rattler')}")
     except PackageNotFoundError:
@@ -175,7 +176,7 @@ def check_rattler(root: str) -> Check:
 
 
 def check_interpreters(root: str) -> Check:
-    """Pythons that a definition of pip packages alone can be built on."""
+    """Check for Pythons that a definition with only pip packages can be built on."""
     from roost.daemon.engines.host_python.interpreters import list_interpreters
 
     found = sorted(set(list_interpreters()))
@@ -186,7 +187,7 @@ def check_interpreters(root: str) -> Check:
 
 
 def check_launcher(root: str) -> Check:
-    """The `/bin/sh` launcher starts a known environment without a second Python if these are there."""
+    """Check for the programs with which the ``/bin/sh`` launcher starts a known environment without a second Python."""
     missing = [name for name in ("flock", "stat") if shutil.which(name) is None]
     if not missing:
         return Check(name="launcher", state="ok", message="flock and stat are there: known environments start at once")

@@ -1,4 +1,7 @@
-"""Where the application keeps its services, typed. A handler finds one by ``call.app[KEY]``."""
+"""Keys of the services that every application has, for typed access: ``call.app[KEY]``.
+
+Separate from ``app``, so that a handler can find a service without importing the middlewares.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daemon's log: one rotated file, credentials taken out."""
+"""The daemon's log: one rotated file, without credentials."""
 
 from __future__ import annotations
 
@@ -17,44 +17,45 @@ FORMAT = "%(asctime)sZ %(levelname)s %(name)s: %(message)s"
 
 
 def log_path(root: str) -> str:
-    """Where the daemon of ``root`` writes its log."""
+    """Return the path of the log of the daemon that has ``root``."""
     return os.path.join(root, "logs", "daemon.log")
 
 
 def start_logging(root: str, settings: DaemonSettings, *, echo: bool = False) -> None:
-    """Log to the root's ``logs/daemon.log``; with ``echo``, or where that can't be written, to standard error."""
+    """Log to ``logs/daemon.log`` below the root; with ``echo`` to standard error too, and only there if the file can't
+    be written."""
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)] if echo else []
     try:
-        handlers.append(_log_file(log_path(root), settings))
-    except OSError as error:  # a full disk is no reason to serve nobody
+        handlers.append(_open_log_file(log_path(root), settings))
+    except OSError as error:  # a full disk must not stop the daemon
         handlers = [logging.StreamHandler(sys.stderr)]
-        _install(handlers)
+        _install_handlers(handlers)
         log.warning("%s can't be written: %s", log_path(root), error.strerror)
-    _install(handlers)
+    _install_handlers(handlers)
 
 
-def _log_file(path: str, settings: DaemonSettings) -> logging.Handler:
+def _open_log_file(path: str, settings: DaemonSettings) -> logging.Handler:
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     return logging.handlers.RotatingFileHandler(
         path, maxBytes=settings.log_bytes, backupCount=settings.log_files, encoding="utf-8", errors="replace"
     )
 
 
-def _install(handlers: list[logging.Handler]) -> None:
+def _install_handlers(handlers: list[logging.Handler]) -> None:
     formatter = RedactingFormatter(FORMAT, datefmt="%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     for handler in handlers:
         handler.setFormatter(formatter)
     logging.captureWarnings(True)
     root = logging.getLogger()
-    root.handlers[:] = [_in_a_thread(handlers)]
+    root.handlers[:] = [_start_queue(handlers)]
     root.setLevel(logging.INFO)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
 
 
-def _in_a_thread(handlers: list[logging.Handler]) -> logging.Handler:
-    """A slow disk must not hold the event loop: records are queued, and one thread, which sleeps while there are
-    none, writes them."""
+def _start_queue(handlers: list[logging.Handler]) -> logging.Handler:
+    """Return a handler that queues records for one thread, which passes them on to ``handlers``: a slow disk must not
+    block the event loop. The thread sleeps while there are no records."""
     stop_logging()
     records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
     listener = logging.handlers.QueueListener(records, *handlers)
@@ -67,7 +68,7 @@ _listeners: list[logging.handlers.QueueListener] = []
 
 
 def stop_logging() -> None:
-    """Write out what is queued: the process ends by ``os._exit``, which flushes nothing."""
+    """Write all queued records: the process ends by ``os._exit``, which flushes nothing."""
     while _listeners:
         listener = _listeners.pop()
         listener.stop()

@@ -1,4 +1,4 @@
-"""Who is at the other end of a Unix socket, and the door that only the owner passes."""
+"""Identity of the peer of a Unix socket, and the check that rejects peers with another uid."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 log = logging.getLogger(__name__)
-UidOf = Callable[[socket.socket], int]
+UidLookup = Callable[[socket.socket], int]
 
-STRANGER_SECONDS = 1.0
+_LINGER_SECONDS = 1.0
 _SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_HEAD = 0, 1, "II"  # <sys/un.h> and struct xucred of macOS and the BSDs
 
 
 def peer_uid(connection: socket.socket) -> int:
-    """The effective uid that the peer had when it connected (``SO_PEERCRED``, unix(7)). Raises ``OSError``."""
+    """Return the effective uid that the peer had when it connected (``SO_PEERCRED``, unix(7)). Raises OSError."""
     if sys.platform == "linux":
         _, uid, _ = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         return int(uid)
@@ -33,48 +33,53 @@ def peer_uid(connection: socket.socket) -> int:
 
 
 def peer_pid(connection: socket.socket) -> int | None:
-    """The process that connected; ``None`` where the system does not tell (macOS, another PID namespace)."""
+    """Return the process that connected; ``None`` if the system does not report it (macOS, another PID namespace)."""
     if sys.platform != "linux":
         return None
     pid, _, _ = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return int(pid) or None
 
 
-class Door(asyncio.Protocol):
-    """First on every connection: hands the owner's to the HTTP server, answers anybody else 403 and hangs up; nothing
-    of what a stranger sends is looked at."""
+class PeerCheck(asyncio.Protocol):
+    """The first protocol of every connection.
 
-    def __init__(self, server: web.Server, uid_of: UidOf, owner: int) -> None:
+    It hands a connection of the owner to the HTTP server, and answers any other with 403 and closes it. Nothing that
+    another user sends is read.
+    """
+
+    def __init__(self, server: web.Server, find_uid: UidLookup, owner: int) -> None:
         self._server = server
-        self._uid_of = uid_of
+        self._find_uid = find_uid
         self._owner = owner
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        uid = self._uid(transport)
+        uid = self._peer_uid(transport)
         if uid == self._owner:
             handler = self._server()
             transport.set_protocol(handler)
             handler.connection_made(transport)
         else:
             log.warning("Refused a connection of uid %s", uid)
-            self._turn_away(transport)
+            self._refuse(transport)
 
-    def _turn_away(self, transport: asyncio.Transport) -> None:
-        """A close with bytes unread would reset the connection and lose the answer (unix(7)), so what still comes is
-        let fall until the stranger goes, for a second at most."""
-        transport.write(_refusal(self._owner))
+    def _refuse(self, transport: asyncio.Transport) -> None:
+        """Answer 403, and discard further input until the peer closes, for one second at most.
+
+        A close with unread bytes would reset the connection and lose the answer (unix(7)).
+        """
+        transport.write(_refusal_response(self._owner))
         transport.write_eof()
-        asyncio.get_running_loop().call_later(STRANGER_SECONDS, transport.abort)
+        asyncio.get_running_loop().call_later(_LINGER_SECONDS, transport.abort)
 
-    def _uid(self, transport: asyncio.Transport) -> int | None:
+    def _peer_uid(self, transport: asyncio.Transport) -> int | None:
         try:
-            return self._uid_of(transport.get_extra_info("socket"))
+            return self._find_uid(transport.get_extra_info("socket"))
         except OSError:
             return None
 
 
-def _refusal(owner: int) -> bytes:
+def _refusal_response(owner: int) -> bytes:
     body = msgspec.json.encode(
         {
             "code": "peer-refused",
@@ -90,7 +95,7 @@ def _refusal(owner: int) -> bytes:
     return f"{head}Connection: close\r\n\r\n".encode() + body
 
 
-def door_factory(server: web.Server, uid_of: UidOf = peer_uid) -> Callable[[], asyncio.Protocol]:
-    """What ``loop.create_unix_server`` calls for each connection."""
+def create_peer_check(server: web.Server, find_uid: UidLookup = peer_uid) -> Callable[[], asyncio.Protocol]:
+    """Return the protocol factory for ``loop.create_unix_server``."""
     owner = os.geteuid()
-    return lambda: Door(server, uid_of, owner)
+    return lambda: PeerCheck(server, find_uid, owner)

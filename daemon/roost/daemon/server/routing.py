@@ -1,4 +1,4 @@
-"""How a route is written: one ``Route`` value registers it with aiohttp and describes it in the OpenAPI document.
+"""How a route is written: one ``Route`` value registers it with aiohttp, and describes it in the OpenAPI document.
 
 A handler takes a ``Call`` and returns a value of the route's response type, a ``Reply`` for another status, or an
 aiohttp response that it sent itself (streams). Errors are raised as ``CodedError``; one middleware answers with them.
@@ -27,14 +27,14 @@ T = TypeVar("T")
 
 
 class RequestError(InvalidRequestError):
-    """The request's JSON is not what the route takes; ``fields["field"]`` names the place, as in ``what.cwd``."""
+    """The request's JSON does not have the route's type; ``fields["field"]`` names the place, as in ``what.cwd``."""
 
     code = "request-invalid"
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A value with a status of its own; the route lists it under ``others``."""
+    """A response value with a status of its own, which the route lists under ``others``."""
 
     value: object
     status: int = 200
@@ -50,15 +50,15 @@ class Call(Generic[Body]):
 
     @property
     def app(self) -> web.Application:
-        """Where services are found, by their ``AppKey``."""
+        """The application, which holds the services by their ``AppKey``."""
         return self.request.app
 
     def path(self, name: str) -> str:
-        """The value of ``{name}`` in the route's path."""
+        """Return the value of ``{name}`` in the route's path."""
         return self.request.match_info[name]
 
     def query(self, kind: type[T]) -> T:
-        """The query as ``kind``, which must be the route's ``query``. ``RequestError`` where it does not fit."""
+        """Return the query as ``kind``, which must be the route's ``query``. Raises RequestError if it does not fit."""
         assert kind is self.route.query, f"{self.route.path} declares another query"
         return convert_query(self.request, kind)
 
@@ -71,7 +71,7 @@ class Route:
     """One method on one path.
 
     ``request`` and ``response`` are msgspec types. With ``stream`` the response is NDJSON, one ``response`` a line,
-    or raw bytes where ``response`` is ``None``. ``others`` are further statuses that a handler may reply with.
+    or raw bytes if ``response`` is ``None``. ``others``: further statuses of replies, and their types.
     """
 
     method: Method
@@ -84,31 +84,31 @@ class Route:
     stream: bool = False
     status: int = 200
     withdrawable: bool = False
-    """Cancel the handler when the client goes away, as always with a stream. Other handlers run to their end."""
+    """Cancel the handler if the client leaves, as always for a stream. Other handlers run to their end."""
     others: Mapping[int, Any] = field(default_factory=dict)
 
 
-def register(app: web.Application, routes: Iterable[Route]) -> None:
+def register_routes(app: web.Application, routes: Iterable[Route]) -> None:
     """Add ``routes`` to the application's router."""
     for route in routes:
-        app.router.add_route(route.method, route.path, _adapter(route))
+        app.router.add_route(route.method, route.path, _create_handler(route))
 
 
-def _adapter(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _create_handler(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         body = await read_body(request, route.request) if route.request is not None else None
-        return _respond(route, await _run(route, Call(request, body, route)))
+        return _create_response(route, await _call_handler(route, Call(request, body, route)))
 
     return handle
 
 
-async def _run(route: Route, call: Call[Any]) -> object:
+async def _call_handler(route: Route, call: Call[Any]) -> object:
     if route.stream or route.withdrawable:
         return await route.handler(call)
     return await asyncio.shield(asyncio.ensure_future(route.handler(call)))
 
 
-def _respond(route: Route, result: object) -> web.StreamResponse:
+def _create_response(route: Route, result: object) -> web.StreamResponse:
     if isinstance(result, web.StreamResponse):
         return result
     if isinstance(result, Reply):
@@ -117,17 +117,17 @@ def _respond(route: Route, result: object) -> web.StreamResponse:
 
 
 def json_response(value: object, status: int = 200) -> web.Response:
-    """``value`` as JSON, by msgspec."""
+    """Return a response with ``value`` as JSON."""
     return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
 
 
 async def read_body(request: web.Request, kind: type[T]) -> T:
-    """The request's JSON as ``kind``. ``RequestError`` names the field that does not fit."""
-    data = await request.read() or b"{}"  # a body may be left out where all its fields may be
+    """Return the request's JSON as ``kind``. Raises RequestError, which names the field that does not fit."""
+    data = await request.read() or b"{}"  # a body may be left out if all its fields may be
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
-        raise _refusal(error) from error
+        raise _mismatch_error(error) from error
     except RecursionError as error:
         raise RequestError("The request's JSON is nested too deeply", hint="No request is.") from error
     except msgspec.DecodeError as error:
@@ -135,19 +135,19 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
 
 
 def convert_query(request: web.Request, kind: type[T]) -> T:
-    """The query string as ``kind``, strings turned into what its fields are."""
+    """Return the query string as ``kind``, its texts converted to the types of the fields. Raises RequestError."""
     try:
         return msgspec.convert(dict(request.query), kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _refusal(error) from error
+        raise _mismatch_error(error) from error
 
 
-def _refusal(error: msgspec.ValidationError) -> RequestError:
-    what, _, where = str(error).partition(" - at `$")
-    place = where.rstrip("`").lstrip(".")
-    at = f" at `{place}`" if place else ""
+def _mismatch_error(error: msgspec.ValidationError) -> RequestError:
+    fault, _, path = str(error).partition(" - at `$")
+    field = path.rstrip("`").lstrip(".")
+    at = f" at `{field}`" if field else ""
     return RequestError(
-        f"The request does not fit{at}: {what}",
+        f"The request does not fit{at}: {fault}",
         hint="GET /v1/openapi.json describes every request; a client of another version may send something else.",
-        fields={"field": place},
+        fields={"field": field},
     )

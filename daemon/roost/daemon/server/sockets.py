@@ -1,4 +1,4 @@
-"""The listening socket: made here, or handed over by systemd; and what systemd is told."""
+"""The listening socket, bound here or inherited from systemd, and notifications to systemd."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from contextlib import suppress
 
 from roost.daemon.config.paths import SocketPathError
 
-FIRST_FD = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
-BACKLOG = 4096  # the kernel cuts it to net.core.somaxconn; a thousand clients may come at once
+_FIRST_FD = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
+BACKLOG = 4096  # the kernel limits it to net.core.somaxconn; a thousand clients may connect at once
+_HINT = "Set ROOST_SOCKET to a short path in a folder of your own."
 
 
-def inherited_socket(environ: MutableMapping[str, str], first: int = FIRST_FD) -> socket.socket | None:
-    """The socket that systemd passed to this very process, if any (sd_listen_fds(3)). The variables are taken out of
-    ``environ`` either way, so that no child thinks they are its own."""
+def take_inherited_socket(environ: MutableMapping[str, str], first: int = _FIRST_FD) -> socket.socket | None:
+    """Return the socket that systemd passed to this process, if any (sd_listen_fds(3)).
+
+    Its variables are removed from ``environ`` in any case, so that no child process mistakes them for its own.
+    """
     pid, count = environ.pop("LISTEN_PID", ""), environ.pop("LISTEN_FDS", "")
     environ.pop("LISTEN_FDNAMES", None)
     if pid != str(os.getpid()) or not count.isdigit() or int(count) < 1:
@@ -28,10 +31,13 @@ def inherited_socket(environ: MutableMapping[str, str], first: int = FIRST_FD) -
 
 
 def bind_socket(path: str, *, own_folder: bool) -> socket.socket:
-    """Listen at ``path``, 0600 in a 0700 folder. Whoever holds the root's lock owns the name: what a dead daemon left
-    there is replaced. ``own_folder``: the folder is roost's, so its mode is mended; anybody else's is left as it is
-    and refused. Raises ``SocketPathError``."""
-    _private_folder(os.path.dirname(path), own_folder)
+    """Listen at ``path``, with mode 0600 in a folder of mode 0700.
+
+    The holder of the root's lock owns the path: a socket that a dead daemon left there is replaced. ``own_folder``: the
+    folder is roost's, so its mode is corrected; another folder that others can enter is refused and left as it is.
+    Raises SocketPathError.
+    """
+    _ensure_private_folder(os.path.dirname(path), own_folder)
     _remove_stale(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -43,7 +49,7 @@ def bind_socket(path: str, *, own_folder: bool) -> socket.socket:
 
 
 def _bind(listener: socket.socket, path: str) -> None:
-    before = os.umask(0o177)  # there is no instant at which others could connect
+    before = os.umask(0o177)  # so that others can't connect at any time
     try:
         listener.bind(path)
     except OSError as error:
@@ -54,20 +60,15 @@ def _bind(listener: socket.socket, path: str) -> None:
     listener.setblocking(False)
 
 
-_HINT = "Set ROOST_SOCKET to a short path in a folder of your own."
-
-
-def _private_folder(folder: str, own: bool) -> None:
+def _ensure_private_folder(folder: str, own: bool) -> None:
     os.makedirs(folder, mode=0o700, exist_ok=True)
     state = os.lstat(folder)
     if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid():
         raise SocketPathError(f"The socket's folder {folder} belongs to somebody else", hint=_HINT)
-    if state.st_mode & 0o077:
-        _close_folder(folder, state.st_mode, own)
-
-
-def _close_folder(folder: str, mode: int, own: bool) -> None:
-    if not own or mode & stat.S_ISVTX:  # a sticky folder, such as /tmp, is everybody's whoever owns it
+    mode = state.st_mode
+    if not mode & 0o077:
+        return
+    if not own or mode & stat.S_ISVTX:  # a sticky folder, such as /tmp, is shared whoever owns it
         raise SocketPathError(f"Others can enter the socket's folder {folder} (mode {mode & 0o7777:o})", hint=_HINT)
     os.chmod(folder, 0o700)
 
@@ -82,8 +83,8 @@ def _remove_stale(path: str) -> None:
     os.unlink(path)
 
 
-def listens(path: str) -> bool:
-    """Whether somebody takes connections at ``path``. Blocks."""
+def is_listening(path: str) -> bool:
+    """Whether a process accepts connections at ``path``. Blocking."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1)
         try:
@@ -94,24 +95,24 @@ def listens(path: str) -> bool:
 
 
 def remove_socket(path: str) -> None:
-    """Take the name away; the root's lock must still be held."""
+    """Remove the socket at ``path``. The caller must still hold the root's lock."""
     with suppress(FileNotFoundError):
         os.unlink(path)
 
 
-def notifier(environ: MutableMapping[str, str]) -> Callable[[str], None]:
-    """Tells systemd a state such as ``READY=1`` (sd_notify(3)); does nothing elsewhere. ``NOTIFY_SOCKET`` is taken out
-    of ``environ``."""
+def create_notifier(environ: MutableMapping[str, str]) -> Callable[[str], None]:
+    """Return a function that notifies systemd of a state such as ``READY=1`` (sd_notify(3)), and does nothing without
+    systemd. ``NOTIFY_SOCKET`` is removed from ``environ``."""
     address = environ.pop("NOTIFY_SOCKET", "")
     if not address:
         return lambda state: None
     if address.startswith("@"):
         address = "\0" + address[1:]
-    return lambda state: _notify(address, state)
+    return lambda state: _send_state(address, state)
 
 
-def _notify(address: str, state: str) -> None:
-    # nobody may listen any more: the daemon's work does not depend on it
+def _send_state(address: str, state: str) -> None:
+    # systemd may have stopped listening: the daemon does not depend on it
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
         sender.sendto(state.encode(), address)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from roost.daemon.config.paths import SocketPathError
-from roost.daemon.server.sockets import bind_socket, inherited_socket, notifier, remove_socket
+from roost.daemon.server.sockets import bind_socket, create_notifier, remove_socket, take_inherited_socket
 
 pytestmark = pytest.mark.unprivileged
 
@@ -87,7 +87,7 @@ def test_systemds_socket_is_taken_and_its_variables_reach_no_child(folder: str) 
         environ = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "roost", "HOME": "/h"}
         descriptor = os.dup(made.fileno())
         os.set_inheritable(descriptor, True)
-        taken = inherited_socket(environ, descriptor)
+        taken = take_inherited_socket(environ, descriptor)
         assert taken is not None
         with taken:
             assert taken.getsockname() == f"{folder}/s"
@@ -105,7 +105,7 @@ def test_systemds_socket_is_taken_and_its_variables_reach_no_child(folder: str) 
     ],
 )
 def test_what_was_meant_for_another_process_is_left_alone(variables: dict[str, str]) -> None:
-    assert inherited_socket(variables) is None
+    assert take_inherited_socket(variables) is None
     assert variables == {}
 
 
@@ -115,13 +115,13 @@ def test_systemd_is_told_by_path_and_by_abstract_name(folder: str) -> None:
             listener.bind(address)
             listener.settimeout(5)
             environ = {"NOTIFY_SOCKET": variable}
-            notifier(environ)("READY=1")
+            create_notifier(environ)("READY=1")
             assert listener.recv(100) == b"READY=1"
             assert environ == {}
 
 
 def test_nobody_to_tell_is_no_fault(folder: str) -> None:
     environ = {"NOTIFY_SOCKET": f"{folder}/gone"}
-    assert notifier({})("READY=1") is None
-    assert notifier(environ)("READY=1") is None
+    assert create_notifier({})("READY=1") is None
+    assert create_notifier(environ)("READY=1") is None
     assert environ == {}
