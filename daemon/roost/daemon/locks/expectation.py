@@ -52,7 +52,7 @@ def verify_expected(
 ) -> tuple[SharedLock, Sequence[Requirement]]:
     """Return the lock with the values of variables in its URLs, and the pip requirements that conda's packages have to
     satisfy. Raises LockUntrustedError."""
-    from roost.daemon.engines.conda.check import find_matches
+    from roost.daemon.engines.conda.specs import find_matches
 
     substituted = msgspec.structs.replace(shared, lock=substitute(shared.lock, job.solve.environ))
     try:
@@ -66,7 +66,8 @@ def verify_expected(
 
 def derive_expectation(job: LockJob, allow_built: bool) -> LockExpectation:
     """Return what the definition expects of a lock. Raises InvalidDefinitionError if a variable is missing."""
-    from roost.daemon.engines.conda.check import allowed_channels, explicit_digests
+    from roost.daemon.engines.conda.explicit import explicit_digests
+    from roost.daemon.engines.conda.specs import allowed_channels
 
     solve, variables = job.solve, job.solve.environ
     conda, subdir = solve.definition.conda, split_platform(solve.platform)[0]

@@ -2,10 +2,10 @@
 
 Read ``engine`` first. Choosing packages: ``channels`` (pure), ``client``, ``specs``, ``platforms`` (virtual packages),
 ``records``, ``explicit``, ``distributions``. Making prefixes: ``cache``, ``link``, ``marks``, ``scripts``,
-``activation``. Judging: ``check`` (packages that another machine locked), ``versions``. Failures: ``errors`` (the
-classes, importable without rattler), ``translation`` (from rattler's).
+``activation``. Comparing: ``versions``. Failures: ``errors`` (the classes, importable without rattler), ``translation``
+(from rattler's).
 
 Imports ``credentials``, ``jobs.progress``, ``roost.store.disk`` and ``roost.model``; no other engine.
 
-Doors: activation, cache, check, engine, marks, platforms, scripts, versions.
+Doors: activation, cache, engine, explicit, marks, platforms, scripts, specs, versions.
 """

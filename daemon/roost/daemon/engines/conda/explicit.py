@@ -7,13 +7,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from rattler import Client, RepoDataRecord
 from rattler.package_streaming import download_to_path
 
 from roost.daemon.engines.conda.cache import file_digest
+from roost.daemon.engines.conda.channels import expand_variables
 from roost.daemon.engines.conda.errors import ExplicitUrlError, PackageDigestMismatchError, PackageMissingError
 from roost.daemon.engines.conda.records import to_package
 from roost.daemon.engines.conda.translation import translate_errors
@@ -136,3 +137,12 @@ def _add_file_facts(item: ExplicitUrl, package: CondaPackage, path: str) -> Cond
     )
     _check_digests(item, package)
     return package
+
+
+def explicit_digests(lines: Sequence[str], subdir: str, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the URL of each package of an explicit list, and its sha256 or md5 in hex (empty if it has none).
+
+    Raises ``ExplicitUrlError``, ``VariableMissingError``.
+    """
+    parsed = [parse_explicit(expand_variables(line, variables), subdir) for line in lines]
+    return {item.url: item.sha256 or item.md5 for item in parsed}
