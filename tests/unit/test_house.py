@@ -16,6 +16,10 @@ def test_no_two_packages_import_each_other() -> None:
     assert house.package_cycles() == []
 
 
+def test_every_package_names_its_doors() -> None:
+    assert [name for name in house.door_packages() if house.doors(name) is None] == []
+
+
 def test_every_door_is_a_module_that_others_import() -> None:
     """Packages inside the package are others too."""
     imported = {
