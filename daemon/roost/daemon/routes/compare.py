@@ -1,17 +1,26 @@
-"""Routes that compare environments, check what a fresh solve would change, and roll back to an older generation."""
+"""Routes that compare environments, check what a fresh solve would change, roll back to an older generation, and find
+where a package is used."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import msgspec
 from aiohttp import web
+from msgspec import Meta
 
 from roost.daemon.compare.diff import diff_operands
 from roost.daemon.compare.operands import OperandFinder
 from roost.daemon.compare.outdated import OutdatedCheck
 from roost.daemon.compare.rollback import roll_back
+from roost.daemon.compare.where_used import WhoResponse, find_where_used
 from roost.daemon.engines.conda.platforms import baseline_packages
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.server.streams import send_messages
 from roost.daemon.services import SERVICES
+from roost.model.errors import InvalidRequestError
+from roost.model.locks.lock import PackageKind
+from roost.model.package_uses import UseKind, UsePage
 from roost.wire.compare import (
     DiffRequest,
     DiffResponse,
@@ -20,6 +29,17 @@ from roost.wire.compare import (
     RollbackRequest,
     RollbackResponse,
 )
+
+
+class WhereUsedQuery(msgspec.Struct, kw_only=True):
+    """``package``: a name, and which versions in conda's or pip's syntax; ``kind``: packages of that kind only.
+    ``listed`` and ``before``: of one list, the rows after a page, which has that position under ``next``."""
+
+    package: Annotated[str, Meta(min_length=1, max_length=1000)]
+    kind: PackageKind | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    listed: UseKind | None = None
+    before: Annotated[str, Meta(max_length=1000)] | None = None
 
 
 async def diff_environments(call: Call[DiffRequest]) -> DiffResponse:
@@ -39,6 +59,16 @@ async def stream_outdated(call: Call[OutdatedRequest]) -> web.StreamResponse:
 async def roll_back_generation(call: Call[RollbackRequest]) -> RollbackResponse:
     services = call.app[SERVICES]
     return await roll_back(services.resolver, services.store.index, services.events, services.launches, call.body)
+
+
+async def show_where_used(call: Call[None]) -> WhoResponse:
+    query = call.query(WhereUsedQuery)
+    if (query.listed is None) != (query.before is None):
+        raise InvalidRequestError(
+            "One of 'listed' and 'before' is missing", hint="Send both, or neither for the first page."
+        )
+    page = UsePage(kind=query.listed, before=query.before) if query.listed and query.before is not None else None
+    return await find_where_used(call.app[SERVICES].store.index, query.package, query.kind, query.limit, page)
 
 
 ROUTES_COMPARE = [
@@ -66,5 +96,8 @@ ROUTES_COMPARE = [
         request=RollbackRequest,
         response=RollbackResponse,
         summary="Make an older generation the current one",
+    ),
+    Route(
+        "GET", "/v1/who", show_where_used, query=WhereUsedQuery, response=WhoResponse, summary="Where a package is used"
     ),
 ]

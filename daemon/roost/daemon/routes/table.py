@@ -25,7 +25,6 @@ from roost.daemon.routes.registries import ROUTES_REGISTRIES
 from roost.daemon.routes.runs import ROUTES_RUNS
 from roost.daemon.routes.store import ROUTES_STORE
 from roost.daemon.routes.wheels import ROUTES_WHEELS
-from roost.daemon.routes.where_used import ROUTES_WHERE_USED
 from roost.daemon.server.app import create_app
 from roost.daemon.server.keys import CONFIG, EVENTS, LIFECYCLE, ROUTES, STORE
 from roost.daemon.server.routing import Route
@@ -43,7 +42,6 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_IMAGES,
     *ROUTES_ENVIRONMENTS,
     *ROUTES_CURATED,
-    *ROUTES_WHERE_USED,
     *ROUTES_WHEELS,
     *ROUTES_EXCHANGE,
     *ROUTES_DOCUMENTS,
