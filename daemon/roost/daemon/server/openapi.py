@@ -63,10 +63,10 @@ def _describe_route(route: Route, schemas: Json) -> Json:
 
 
 def _describe_responses(route: Route, schemas: Json) -> Json:
-    found = {str(route.status): _describe_response(route.response, schemas, _media_type(route))}
+    found = {str(route.status): _describe_response(route, route.response, schemas, _media_type(route))}
     for status, kind in route.others.items():
-        found[str(status)] = _describe_response(kind, schemas, "application/json")
-    found["default"] = _describe_response(ErrorBody, schemas, "application/json")
+        found[str(status)] = _describe_response(route, kind, schemas, "application/json")
+    found["default"] = _describe_response(route, ErrorBody, schemas, "application/json")
     return found
 
 
@@ -76,9 +76,13 @@ def _media_type(route: Route) -> str:
     return CONTENT_TYPE if route.response is not None else "application/octet-stream"
 
 
-def _describe_response(kind: Any, schemas: Json, media: str) -> Json:  # noqa: ANN401 - as above
+def _describe_response(route: Route, kind: Any, schemas: Json, media: str) -> Json:  # noqa: ANN401 - as above
+    """Describe a response by the first paragraph of its type's docstring, else by the summary of ``route``: a type such
+    as ``dict`` has a docstring of Python's own."""
+    is_ours = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    paragraph = (kind.__doc__ or "").split("\n\n")[0] if is_ours else ""
     schema = schemas[_type_key(kind)] if kind is not None else {}
-    return {"description": (getattr(kind, "__doc__", "") or "").split("\n")[0], "content": {media: {"schema": schema}}}
+    return {"description": " ".join(paragraph.split()) or route.summary, "content": {media: {"schema": schema}}}
 
 
 def _list_path_parameters(route: Route) -> list[Json]:
