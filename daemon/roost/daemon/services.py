@@ -54,7 +54,7 @@ class Services:
         await self.engines.close()
 
 
-SERVICES: web.AppKey[Services] = web.AppKey("work", Services)
+SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 
 
 def create_services(
