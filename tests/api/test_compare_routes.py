@@ -80,7 +80,7 @@ async def test_locks_are_compared_for_one_platform(served: Any) -> None:
     answer = await diff(served, "train:1", "train:2", platform="win-64")
     assert answer["lock"] is None
     assert answer["before"]["lock_missing"] == (
-        "train:1 has no generation for win-64 on this machine: `roost build` makes the first one"
+        "train:1 has no generation for win-64 on this machine: `roost build` creates the first one"
     )
     assert answer["after"]["lock_missing"] is None
 

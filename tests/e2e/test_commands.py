@@ -363,18 +363,18 @@ def test_a_folder_stands_for_its_environment_file(roost, prefix):
     assert roost("digest", "-f", "below").returncode == 3
     done = roost("digest", "-f", "/dev")
     assert (done.returncode, done.stderr.splitlines()[0]) == (
-        3, "roost: /dev holds no environment file, no Dockerfile and no azureml_environment.json",
+        3, "roost: /dev contains no environment file, no Dockerfile and no azureml_environment.json",
     )  # fmt: skip
     done = roost("digest", "-f", "/dev/zero")
     assert (done.returncode, done.stderr.splitlines()[0]) == (
-        3, "roost: /dev/zero can't be read: it is no regular file",
+        3, "roost: /dev/zero can't be read: it is not a regular file",
     )  # fmt: skip
 
 
 def test_a_lock_for_no_known_platform_is_refused(roost, prefix):
     done = roost("lock", "--platform", "foo-1")
     assert done.returncode == 3
-    assert "'foo-1' is no platform" in done.stderr
+    assert "'foo-1' is not a supported platform" in done.stderr
 
 
 def test_progress_is_plain_elsewhere_and_drawn_on_a_terminal(roost, prefix):

@@ -77,7 +77,7 @@ def test_words_that_are_no_utf8_reach_the_command_as_they_are(roost: Roost, pip_
     assert roost.failed(125, "run", "--detach", "--", "python", "-c", code, odd)["code"] == "usage"
     done = roost.run("run", "--detach", "--", "python", "-c", "pass", variables={"ODD": odd})
     assert done.returncode == 0
-    assert "ODD is no UTF-8" in done.stderr
+    assert "ODD is not valid UTF-8" in done.stderr
     folder = roost.folder / odd
     folder.mkdir()
     assert roost.failed(125, "exec", "--", "python", "-c", "pass", cwd=folder)["code"] == "usage"

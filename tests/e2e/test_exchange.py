@@ -123,7 +123,7 @@ def test_nothing_is_overwritten_unasked_and_folders_are_needed_for_folders(train
     assert (train.folder / "roost.toml").read_text() == before
     train.ok("env", "export", "train", "-o", "roost.toml", "--force")
     assert (train.folder / "roost.toml").read_text() != before
-    assert "is a folder" in train.run("env", "export", "train", "--format", "azure").stderr
+    assert "writes a folder" in train.run("env", "export", "train", "--format", "azure").stderr
     assert "No format" in train.run("env", "export", "train", "-o", "what.ever").stderr
     train.write("saved/mine.txt", "keep me")
     train.ok("env", "export", "train", "--format", "azure", "-o", "saved")
@@ -240,20 +240,20 @@ def test_archives_that_nobody_should_trust_leave_nothing(roost: Roost, tmp_path:
     outside = tmp_path / "secret.txt"
     outside.write_text("six\n")
     bad: list[tuple[str, Callable[[], Path]]] = [
-        ("leads out", lambda: tarred(roost.folder, {**fine, "../../evil": b"x"})),
-        ("leads out", lambda: tarred(roost.folder, {**fine, f"{tmp_path}/evil": b"x"})),
-        ("leads out", lambda: zipped(roost.folder, {**fine, "a/../../evil": b"x"})),
-        ("leads out", lambda: zipped(roost.folder, {**fine, "..\\evil": b"x"})),
+        ("points outside", lambda: tarred(roost.folder, {**fine, "../../evil": b"x"})),
+        ("points outside", lambda: tarred(roost.folder, {**fine, f"{tmp_path}/evil": b"x"})),
+        ("points outside", lambda: zipped(roost.folder, {**fine, "a/../../evil": b"x"})),
+        ("points outside", lambda: zipped(roost.folder, {**fine, "..\\evil": b"x"})),
         ("neither a file", lambda: tarred(roost.folder, fine, member("l", tarfile.SYMTYPE, "/etc"))),
         ("neither a file", lambda: tarred(roost.folder, fine, member("l", tarfile.LNKTYPE, "environment.yml"))),
         ("neither a file", lambda: tarred(roost.folder, fine, member("d", tarfile.CHRTYPE))),
         ("neither a file", lambda: tarred(roost.folder, fine, member("f", tarfile.FIFOTYPE))),
         ("a file and a folder", lambda: tarred(roost.folder, {**fine, "environment.yml/x": b""})),
-        ("there twice", lambda: tarred(roost.folder, {**fine, "./environment.yml": b""})),
-        ("lies outside", lambda: tarred(roost.folder, {"requirements.txt": f"-r {outside}\n".encode()})),
-        ("lies outside", lambda: zipped(roost.folder, {"requirements.txt": b"-r ../../../../../../etc/hostname\n"})),
+        ("occurs twice", lambda: tarred(roost.folder, {**fine, "./environment.yml": b""})),
+        ("is outside", lambda: tarred(roost.folder, {"requirements.txt": f"-r {outside}\n".encode()})),
+        ("is outside", lambda: zipped(roost.folder, {"requirements.txt": b"-r ../../../../../../etc/hostname\n"})),
         ("editable", lambda: tarred(roost.folder, {"requirements.txt": b"-e .\n", "pyproject.toml": b""})),
-        ("holds nothing", lambda: zipped(roost.folder, {})),
+        ("it is empty", lambda: zipped(roost.folder, {})),
     ]
     for words, make in bad:
         path = make()

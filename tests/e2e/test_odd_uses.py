@@ -62,7 +62,7 @@ def test_what_is_wrong_in_an_edit_is_in_the_file_that_is_kept(train: Roost) -> N
     assert "[nonsense]" in kept.read_text()
     kept.unlink()
     binary = train.failed(3, "env", "edit", "train", variables=editor(train, "printf '\\377' > \"$1\""))
-    assert "no UTF-8" in binary["message"]
+    assert "not valid UTF-8" in binary["message"]
 
 
 def test_no_editor_is_started_where_nobody_could_use_it(train: Roost) -> None:
@@ -102,7 +102,7 @@ def test_a_working_folder_that_is_gone_is_said(train: Roost) -> None:
             ["sh", "-c", script, "sh", str(gone), ROOST, *words], env=train.environ, capture_output=True, text=True
         )
         assert done.returncode == status, f"{words}: {done.stderr}"
-        assert "roost: The working folder is gone." in done.stderr, words
+        assert "roost: The working folder no longer exists." in done.stderr, words
 
 
 def test_who_tells_what_stays_here_and_when_it_was_used_last(train: Roost) -> None:
@@ -135,9 +135,9 @@ def test_a_run_that_was_not_detached_has_no_output_to_show(train: Roost) -> None
     [run] = train.json("runs", "list")["runs"]
     done = train.run("runs", "logs", run["id"])
     assert (done.returncode, done.stdout) == (0, "")
-    assert "is not kept" in done.stderr
+    assert "is not stored" in done.stderr
     assert train.json("runs", "logs", run["id"]) == {"output": ""}
-    assert "tells how it went" in train.failed(2, "runs", "cancel", run["id"])["hint"]
+    assert "shows its result" in train.failed(2, "runs", "cancel", run["id"])["hint"]
     shown = dict(line.split(maxsplit=1) for line in train.ok("runs", "show", run["id"]).splitlines())
     assert shown["environment"] == "train:1"
     assert "." not in shown["started"]
@@ -151,7 +151,7 @@ def test_a_run_in_a_folder_that_is_gone_does_not_blame_the_command(tmp_path: Pat
     }  # fmt: skip
     output = io.BytesIO()
     assert Supervisor(str(tmp_path), spec).run(output) == 125
-    assert f"the folder {gone} is not there" in output.getvalue().decode()
+    assert f"the folder {gone} does not exist" in output.getvalue().decode()
 
 
 def test_nothing_is_submitted_to_a_folder_that_is_not_there(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_runs_generation_counts_only_on_its_own_platform(workspace: Workspace,
     with pytest.raises(NotFoundError) as refused:
         workspace._request("POST", "/v1/plans", {"what": {**what, "generation": 1}, "targets": ["docker"]})
     assert "no generation 1 for linux-" in str(refused.value)
-    assert "(of use here only)" in str(refused.value), "generations are told with their platforms"
+    assert "(this machine only)" in str(refused.value), "generations are told with their platforms"
     with pytest.raises(NotFoundError):
         workspace._request("POST", "/v1/plans", {"what": {**what, "generation_of": "r-none"}})
 
@@ -166,7 +166,7 @@ def test_what_is_no_configuration_or_has_no_meaning_is_not_submitted(workspace: 
         experiment.submit(
             ScriptRunConfig(write_script(roost), "hello.py", environment=make_environment()), tags={"a": "b"}
         )
-    with pytest.raises(UsageError, match="name of an experiment"):
+    with pytest.raises(UsageError, match="valid experiment name"):
         Experiment(workspace, " ")
     assert list(experiment.get_runs()) == []
 
@@ -335,13 +335,13 @@ def test_labels_and_versions(workspace: Workspace) -> None:
         Environment.get(workspace, "train", version="best")
     with pytest.raises(UsageError, match="no version"):
         Environment.label(workspace, "train", "0", ["best"])
-    with pytest.raises(UsageError, match="'labels' is a text"):
+    with pytest.raises(UsageError, match="'labels' is a string"):
         Environment.label(workspace, "train", "1", "best")
-    with pytest.raises(UsageError, match="kept by roost"):
+    with pytest.raises(UsageError, match="reserved by roost"):
         Environment.label(workspace, "train", "1", ["latest"])
     first = Environment.get(workspace, "train", 1)
     first.version = "7"
-    with pytest.raises(UsageError, match="count up"):
+    with pytest.raises(UsageError, match="roost numbers versions"):
         first.register(workspace)
     with pytest.raises(UsageError):
         Environment.get(workspace, "../train")

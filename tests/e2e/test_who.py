@@ -56,7 +56,7 @@ def test_a_prefix_that_is_gone_is_no_longer_counted(used: Roost) -> None:
 def test_what_is_not_there_is_said_and_no_failure(used: Roost) -> None:
     assert used.ok("env", "who", "toy>=3").splitlines() == [
         "nothing here contains toy>=3",
-        "  of that name there are: toy 2.0 (pip), toy 1.0 (pip)",
+        "  available versions: toy 2.0 (pip), toy 1.0 (pip)",
     ]
     assert used.ok("env", "who", "toy", "--conda").splitlines() == ["nothing here contains toy"]
     assert used.failed(2, "env", "who", "toy[extra]")["code"] == "package-spec-invalid"

@@ -48,7 +48,7 @@ def test_versions_labels_and_what_they_run(train: Roost) -> None:
     assert train.ok("env", "label", "train:2", "prod") == "train@prod is train:2\n"
     assert train.ok("exec", "-e", "train@prod", *say) == "2.0 blue\n", "the plan that the launcher had is stale"
     assert train.failed(7, "plan", "-e", "train@test")["code"] == "environment-unknown"
-    assert train.ok("env", "label", "train", "prod", "--remove") == "train has no label prod any more\n"
+    assert train.ok("env", "label", "train", "prod", "--remove") == "train no longer has the label prod\n"
     assert train.failed(7, "env", "label", "train", "prod", "--remove")["code"] == "environment-unknown"
 
 
@@ -153,7 +153,7 @@ def test_what_was_typed_is_kept_where_it_can_not_be_registered(train: Roost) -> 
     train.ok("env", "register")
     done = train.run("env", "edit", "train", variables=editor(train, 'echo "[nonsense]" >> "$1"'))
     assert done.returncode == 3
-    kept = re.search(r"kept in (\S+)", done.stderr)
+    kept = re.search(r"saved in (\S+)", done.stderr)
     assert kept is not None
     assert "[nonsense]" in Path(kept[1]).read_text()
     Path(kept[1]).unlink()

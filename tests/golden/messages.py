@@ -118,9 +118,14 @@ def template(source: Source, node: ast.JoinedStr | ast.Constant) -> str:
     if isinstance(node, ast.Constant):
         return str(node.value)
     return "".join(
-        str(part.value) if isinstance(part, ast.Constant) else "{" + ast.unparse(part.value) + "}"
+        str(part.value) if isinstance(part, ast.Constant) else "{" + ast.unparse(part.value) + conversion(part) + "}"
         for part in node.values
     )
+
+
+def conversion(part: ast.FormattedValue) -> str:
+    """Return ``!r`` or ``!s`` if the part has such a conversion."""
+    return "" if part.conversion == -1 else "!" + chr(part.conversion)
 
 
 def texts(source: Source, module: Module, node: ast.AST | None) -> list[str]:

@@ -35,7 +35,7 @@ def test_the_config_names_the_engine_and_docker_host_does_not(monkeypatch: pytes
     monkeypatch.setenv("DOCKER_HOST", "tcp://10.0.0.1:2375")
     assert find_engine(DockerConfig()).url == DEFAULT_URL
     assert find_engine(DockerConfig(host="tcp://127.0.0.1:1")).url == "tcp://127.0.0.1:1"
-    with pytest.raises(InvalidRequestError, match="no address"):
+    with pytest.raises(InvalidRequestError, match="not the address"):
         find_engine(DockerConfig(host="http://127.0.0.1:1"))
 
 

@@ -56,7 +56,7 @@ def test_an_engine_without_gpus_is_told_as_such_and_the_run_ends_as_one_that_doc
     if "nvidia" in client.info()["Runtimes"]:
         pytest.skip("this engine has GPUs")
     assert failed.returncode == 125
-    assert "has no GPUs to give" in failed.stdout + failed.stderr
+    assert "can't provide GPUs" in failed.stdout + failed.stderr
     assert "NVIDIA's container toolkit" in failed.stdout + failed.stderr, "what would have to be there is named"
     [run] = docker_roost.json("runs", "list")["runs"]
     assert (run["state"], run["exit_status"]) == ("failed", 125)

@@ -108,7 +108,7 @@ def test_output_on_a_full_disk_is_told(docker_roost: Roost, words: list[str]):
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 125
     assert errors == "roost: The output can't be written: No space left on device.\n  " + (
-        "Make room, or send it elsewhere.\n"
+        "Free some space, or redirect it.\n"
     )
 
 

@@ -96,8 +96,8 @@ def test_an_image_keeps_what_the_folder_held_and_says_so_until_it_is_asked_for_a
     run = roost.run(*_docker(*SAY))
     assert run.stdout == "first\n"
     assert "mine 1.0 is what" in run.stderr
-    assert "--rebuild takes it as it is now" in run.stderr
-    assert "--rebuild takes it" in roost.run("build", "-t", "docker").stderr
+    assert "--rebuild uses its current content" in run.stderr
+    assert "--rebuild uses its current content" in roost.run("build", "-t", "docker").stderr
 
     again = roost.json("build", "-t", "docker", "--rebuild")["build"]
     assert again["generation"] == 2

@@ -362,7 +362,7 @@ def test_a_base_whose_registry_can_not_say_is_not_followed_into_the_engine(
     write_definition(roost, shared_base, 'steps = ["RUN echo new > /new"]')
     other = roost.json("build")["build"]
     [told] = [reason["message"] for reason in other["reasons"] if reason["code"] == "registry-unknown"]
-    assert "the engine's is taken" in told
+    assert "the engine's is used" in told
     registries.catalogue.start()
     forget(client, shared_base, first["artifacts"][0]["reference"], other["artifacts"][0]["reference"])
 

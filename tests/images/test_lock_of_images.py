@@ -65,7 +65,7 @@ async def test_the_lock_of_a_pip_only_image_can_be_taken_by_others(engines: Engi
         url=f"{pip_index.origin}/files/more-1.0-py3-none-any.whl",
     )  # fmt: skip
     strange = msgspec.structs.replace(shared, lock=msgspec.structs.replace(lock, wheels=(*lock.wheels, extra)))
-    with pytest.raises(LockUntrustedError, match="nothing asks for"):
+    with pytest.raises(LockUntrustedError, match="nothing requires"):
         await attest(engines, strange, job, {}, Silent(), allow_built=False)
     fewer = msgspec.structs.replace(shared, lock=msgspec.structs.replace(lock, wheels=lock.wheels[:1]))
     with pytest.raises(LockUntrustedError, match="needed"):

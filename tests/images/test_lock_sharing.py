@@ -128,7 +128,7 @@ def _a_rebuild_is_for_those_who_ask(
     kept = first.json("build")["build"]
     assert (kept["lock_digest"], "lock-elsewhere" in codes(kept["reasons"])) == (digest, False)
     said = second.run("build").stderr
-    assert f"`roost build --lock {digest}` takes it" in said, "who reads no JSON is told as well"
+    assert f"`roost build --lock {digest}` uses it" in said, "who reads no JSON is told as well"
     own = second.json("build")["build"]
     assert (own["lock_digest"], codes(own["reasons"])[-1]) == (rebuilt["lock_digest"], "lock-elsewhere")
     assert digest.removeprefix("sha256:")[:12] in own["reasons"][-1]["message"]

@@ -307,7 +307,7 @@ def test_what_others_can_t_use_is_shared_with_nobody() -> None:
     for lock, word in (
         (msgspec.structs.replace(LOCK, provider=host), "Python"),
         (with_wheel("greet", kind="editable"), "editable"),
-        (with_wheel("greet", kind="built", folder="/home/me/greet"), "what a folder of this machine held"),
+        (with_wheel("greet", kind="built", folder="/home/me/greet"), "the content of a folder of this machine"),
         (with_wheel("greet", sha256=""), "sha256"),
         (with_conda("numpy", sha256=""), "sha256"),
         (with_conda("numpy", url="file:///srv/numpy.conda"), "folder"),

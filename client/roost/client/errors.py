@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 ErrorDocument = dict[str, Any]
-DEFAULT_HINT = "`roost daemon logs` says more; `roost doctor` looks for what is wrong with this machine."
-LOCATION_HINT = "Correct that place, then try again."
+DEFAULT_HINT = "See `roost daemon logs`; `roost doctor` checks this machine for problems."
+LOCATION_HINT = "Fix the file, then try again."
 LAUNCH_FAILED_STATUS = 125
 """Exit status of ``run``, ``exec`` and ``shell`` if roost failed and not the command, as with ``env`` and docker."""
 

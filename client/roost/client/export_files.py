@@ -31,7 +31,7 @@ def write_export(export: Json, output: str, *, force: bool) -> list[str]:
         folder, name = os.path.split(output)
         return _write_files({name: next(iter(export["files"].values()))}, {}, folder or ".", [], force=force)
     if not is_single and os.path.exists(output) and not os.path.isdir(output):
-        raise usage_error(f"{output} is a file, and the export has several.", "Name a folder with -o.")
+        raise usage_error(f"{output} is a file, and the export has several files.", "Name a folder with -o.")
     return _write_files(export["files"], export["copies"], output, export.get("absent", []), force=force)
 
 
@@ -58,7 +58,9 @@ def _write_files(files: dict[str, str], copies: Json, folder: str, absent: list[
     except OSError as error:
         is_stage = os.path.basename(str(error.filename)).startswith(_STAGE_PREFIX)
         message = f"{folder if is_stage else error.filename or folder}: {error.strerror or error}."
-        raise client_error("export-failed", message, "Nothing was exported: name a place with -o.", 1) from error
+        raise client_error(
+            "export-failed", message, "Nothing was exported: choose another location with -o.", 1
+        ) from error
     return [os.path.normpath(os.path.join(folder, name)) for name in names]
 
 
@@ -66,8 +68,8 @@ def _check_names(names: list[str]) -> None:
     """Raise if a name leads out of the folder: the definition may have been written by somebody else."""
     outside = next((name for name in names if name.startswith("/") or ".." in name.split("/")), None)
     if outside is not None:
-        message = f"The export has a file {outside!r}, whose name leads out of its folder."
-        raise client_error("export-refused", message, "Nothing was exported: look at the definition's pip section.", 1)
+        message = f"The export has a file {outside!r}, whose name points outside its folder."
+        raise client_error("export-refused", message, "Nothing was exported: check the definition's pip section.", 1)
 
 
 def _move_into_place(stage: str, folder: str, names: list[str], absent: list[str]) -> None:
@@ -118,8 +120,8 @@ def _copy_source(copy: Json, target: str, excluded: tuple[str, ...]) -> None:
     for chunk in _chunks(target):
         content.update(chunk)
     if f"sha256:{content.hexdigest()}" != copy["digest"]:
-        message = f"{copy['path']} is not what it was when the environment was registered."
-        raise client_error("export-changed-file", message, "Put the file back, or register the environment anew.", 1)
+        message = f"{copy['path']} has changed since the environment was registered."
+        raise client_error("export-changed-file", message, "Restore the file, or register the environment again.", 1)
 
 
 def _is_within(name: str, folder: str) -> bool:

@@ -56,7 +56,7 @@ def parse_version(text: str) -> int:
     """Parse the number of a version, from 1. Raises: NameInvalidError if ``text`` is not such a number."""
     if not re.fullmatch(r"[1-9][0-9]{0,17}", text):
         raise NameInvalidError(
-            f"{_quote(text)} is no version; expected a number from 1",
+            f"{_quote(text)} is not a valid version; expected a number from 1",
             hint="Write NAME:VERSION as in train:3, or NAME@LABEL for a label.",
         )
     return int(text)
@@ -96,8 +96,8 @@ def check_new_label(label: str) -> str:
     check_label(label)
     if label.lower() == LATEST:
         raise NameInvalidError(
-            f"The label {label!r} is kept by roost",
-            hint="It is always on the latest version; choose another label.",
+            f"The label {label!r} is reserved by roost",
+            hint="It always marks the latest version; choose another label.",
         )
     return label
 
@@ -121,11 +121,11 @@ def _find_name_fault(name: str) -> str | None:
     if not name:
         return "it is empty"
     if len(name) > MAX_LENGTH:
-        return f"it has {len(name):,} characters, and {MAX_LENGTH} are the most"
+        return f"it has {len(name):,} characters, and the limit is {MAX_LENGTH}"
     odd = next((character for character in name if not re.match(r"[A-Za-z0-9._-]", character)), None)
     if odd is not None:
         called = unicodedata.name(odd, "no name")
-        return f"it holds {odd!r} (U+{ord(odd):04X}, {called})"
+        return f"it contains {odd!r} (U+{ord(odd):04X}, {called})"
     return None if _NAME.fullmatch(name) else f"it begins with {name[0]!r}"
 
 

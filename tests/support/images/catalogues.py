@@ -79,7 +79,7 @@ CONTENTS: dict[str, tuple[bytes, str]] = {
     "a look-alike": (spoilt(lambda each: each.update(name="Roost-M\u0430de")), "U+0430"),
     "a very long name": (spoilt(lambda each: each.update(name="Roost-" + "x" * 10_000)), "entries[1].name"),
     "the same version twice": (spoilt(lambda each: each.update(version=1)), "entries[1]: Roost-Made:1 is entries[0]"),
-    "two spellings of one name": (spoilt(lambda each: each.update(name="Roost-MADE")), "is there as Roost-Made too"),
+    "two spellings of one name": (spoilt(lambda each: each.update(name="Roost-MADE")), "is also spelled Roost-Made"),
     "a lie about the definition": (
         spoilt(lambda each: each.update(definition_digest="sha256:" + "0" * 64)),
         "entries[1].definition_digest",
@@ -199,7 +199,7 @@ SHAPES: dict[str, tuple[Callable[[str], Any], str]] = {
     "an index": (put_index, OCI_INDEX),
     "two at once": (lambda place: put_layers(place, 2), "where one"),
     "none at all": (lambda place: put_layers(place, 0), "nothing"),
-    "too large": (put_huge, "16,777,216 are the most"),
+    "too large": (put_huge, "the limit is 16,777,216"),
     "larger than it says": (lambda place: put_sized(place, 10), "10 bytes"),
     "smaller than it says": (lambda place: put_sized(place, 100_000), "its manifest says 100,000"),
 }

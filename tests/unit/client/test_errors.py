@@ -9,13 +9,13 @@ def test_an_error_is_two_lines_with_the_place_first():
     body = {
         "code": "x",
         "message": "bad\nthing",
-        "hint": "mend it",
+        "hint": "fix it",
         "location": {"path": "a.yml", "line": 3, "column": 7},
     }
-    assert format_error(body) == "roost: a.yml:3:7: bad thing\n  mend it"
+    assert format_error(body) == "roost: a.yml:3:7: bad thing\n  fix it"
     assert format_error({"message": "m", "location": {"path": "a", "line": None, "column": None}}).startswith(
-        "roost: a: m\n  Correct that place"
+        "roost: a: m\n  Fix the file"
     )
-    assert format_error({"message": "m"}).startswith("roost: m\n  `roost daemon logs`")
+    assert format_error({"message": "m"}).startswith("roost: m\n  See `roost daemon logs`")
     twice = {"message": "/w/a.yml and /w/a.yaml both lie there", "location": {"path": "/w/a.yml"}}
     assert format_error(twice).startswith("roost: /w/a.yml and")

@@ -24,8 +24,8 @@ from roost.model.names import (
         ("", "empty"),
         (".", "begins with '.'"),
         ("..", "begins with '.'"),
-        ("../x", "holds '/'"),
-        ("a/b", "holds '/'"),
+        ("../x", "contains '/'"),
+        ("a/b", "contains '/'"),
         ("a\\b", "REVERSE SOLIDUS"),
         ("-x", "begins with '-'"),
         ("a b", "SPACE"),
@@ -64,7 +64,7 @@ def test_references() -> None:
 
 
 def test_latest_is_no_label_of_people() -> None:
-    with pytest.raises(NameInvalidError, match="kept by roost"):
+    with pytest.raises(NameInvalidError, match="reserved by roost"):
         check_new_label("Latest")
 
 

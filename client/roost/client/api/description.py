@@ -74,5 +74,5 @@ def check_name(name: object) -> str:
     """Return ``name`` if it is a text that is not empty; the daemon decides whether it is a valid name of an
     environment. Raises: UsageError otherwise."""
     if not isinstance(name, str) or not name:
-        raise usage_error(f"{name!r} can't be the name of an environment", "Give a text, such as 'train'.")
+        raise usage_error(f"{name!r} is not a valid environment name", "Give a string, such as 'train'.")
     return name

@@ -77,7 +77,7 @@ def _context_value(context: DockerBuildContext) -> str | Json:
         hint = "Fetch it into a folder, and use DockerBuildContext.from_local_directory."
         raise unsupported_error(f"A build context of the type {context.location_type.name}", hint)
     if os.path.normpath(context.dockerfile_path) != "Dockerfile":
-        raise unsupported_error("A Dockerfile of another name", "Call the one in the context's root 'Dockerfile'.")
+        raise unsupported_error("A Dockerfile of another name", "Name the one in the context's root 'Dockerfile'.")
     path = os.path.abspath(context.location) if context.location else None
     if context.digest is not None:
         return {"digest": context.digest, **({"path": path} if path else {})}

@@ -145,7 +145,7 @@ class Environment(EnvironmentDescription):
         """Set labels on a version, all of them or none; a label that is on another version moves. Raises
         ``EnvironmentNotFoundError``, ``UsageError``."""
         if isinstance(labels, str):
-            raise usage_error("'labels' is a text", "Give a list of labels.")
+            raise usage_error("'labels' is a string", "Give a list of labels.")
         request: Json = {"version": _version_number(version), "labels": [str(label) for label in labels]}
         workspace._request("POST", path_to("environments", name, "labels"), request)
 
@@ -154,7 +154,7 @@ class Environment(EnvironmentDescription):
         does not change. Versions count up by themselves: a ``version`` that was set by hand is refused. Raises
         ``UsageError``, ``DefinitionError``."""
         if self.version not in (None, *([str(self._origin.version)] if self._origin else [])):
-            raise usage_error(f"The version {self.version!r} can't be chosen", "Set it to None: versions count up.")
+            raise usage_error(f"The version {self.version!r} can't be set", "Set it to None: roost numbers versions.")
         request: Json = {"what": registration_selector(self), "name": self.name}
         if self._origin is not None:
             request["origin"] = self._origin.reference
@@ -207,7 +207,7 @@ class Environment(EnvironmentDescription):
         is registered first. Raises ``UnsupportedError`` for ``image_build_compute``: images are built on this
         machine."""
         if image_build_compute is not None:
-            raise unsupported_error("image_build_compute", "Images are made on this machine; leave it out.")
+            raise unsupported_error("image_build_compute", "Images are built on this machine; leave it out.")
         registered = self if self.asset_id is not None else self.register(workspace)
         return ImageBuildDetails._start(workspace, {"what": use_selector(registered), "target": "docker"})
 
@@ -323,5 +323,5 @@ def _environment_on_image(name: str, conda_specification: Path | None, pip_requi
 def _version_number(version: str | int) -> int:
     text = str(version)
     if not (text.isascii() and text.isdecimal() and int(text)):
-        raise usage_error(f"{version!r} is no version", "Versions are numbers from 1; labels go by label=.")
+        raise usage_error(f"{version!r} is not a valid version", "Versions are numbers from 1; pass labels as label=.")
     return int(text)

@@ -116,7 +116,7 @@ def translate_decode_errors(path: str) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        raise definition_error(f"The file is no UTF-8: {error.reason}", "Save it as UTF-8.", path) from None
+        raise definition_error(f"The file is not valid UTF-8: {error.reason}", "Save it as UTF-8.", path) from None
 
 
 def usage_error(message: str, hint: str = "", **fields: object) -> UsageError:
@@ -126,7 +126,7 @@ def usage_error(message: str, hint: str = "", **fields: object) -> UsageError:
 
 def unsupported_error(subject: str, hint: str) -> UnsupportedError:
     """Return the error for a ``subject`` (a parameter, attribute or value) that has no meaning in roost."""
-    message = f"{subject} has no meaning in roost"
+    message = f"{subject} is not supported by roost"
     return UnsupportedError({"code": "unsupported", "message": message, "hint": hint, "exit_status": 2})
 
 

@@ -110,7 +110,7 @@ class Experiment:
 
     def __init__(self, workspace: Workspace, name: str) -> None:
         if not isinstance(name, str) or not name.strip():
-            raise usage_error(f"{name!r} can't be the name of an experiment", "Give a text.")
+            raise usage_error(f"{name!r} is not a valid experiment name", "Give a string.")
         self._workspace = workspace
         self._name = name
 
@@ -298,7 +298,7 @@ def _check_config(path: str, root: str) -> None:
             config = json.load(file)
         except ValueError as error:
             raise usage_error(
-                f"{path} is no JSON: {error}", "Leave the path out: this machine has one workspace."
+                f"{path} is not valid JSON: {error}", "Leave the path out: this machine has one workspace."
             ) from None
     configured = config.get("root") if isinstance(config, dict) else None
     if configured is not None and os.path.abspath(configured) != root:

@@ -19,7 +19,7 @@ def add(subparsers: Subparsers) -> None:
         subparsers,
         "completion",
         completion_command,
-        "A completion script for your shell.",
+        "Print a completion script for your shell.",
         'eval "$(roost completion bash)"',
     )
     parser.add_argument("shell", choices=("bash", "zsh", "fish"))

@@ -30,9 +30,9 @@ def row_limit(most: int | None = None) -> Callable[[str], int]:
 
 def add_paging_options(parser: argparse.ArgumentParser, noun: str) -> None:
     """Add ``--limit`` and ``--before`` to a list of ``noun``."""
-    limit = "at most so many rows (default: 100)"
+    limit = "at most N rows (default: 100)"
     parser.add_argument("--limit", type=row_limit(MAX_ROWS), default=100, metavar="N", help=limit)
-    parser.add_argument("--before", metavar="ID", help=f"those before this {noun}")
+    parser.add_argument("--before", metavar="ID", help=f"rows before this {noun}")
 
 
 def request_page(context: Context, family: str) -> dict[str, Any]:

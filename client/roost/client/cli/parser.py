@@ -82,7 +82,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     """
     parser = CommandParser(
         prog="roost",
-        description="Gives every script the environment it asks for.",
+        description="Gives every script the environment that it declares.",
         epilog="Example:\n  roost run train.py",
         formatter_class=ExampleFormatter,
         allow_abbrev=False,
@@ -115,7 +115,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     own, command = split_command(parser, arguments) if arguments[0] in TRAILING_COMMAND else (list(arguments), [])
     options, unknown = parser.parse_known_args(own)
     if unknown:
-        commands_of(parser).get(own[0], parser).error(f"no such option or argument here: {' '.join(unknown)}")
+        commands_of(parser).get(own[0], parser).error(f"unknown option or argument: {' '.join(unknown)}")
     options.command = command
     return options
 

@@ -25,11 +25,11 @@ def add_selector_options(
         return
     group.add_argument("--generation", type=int, metavar="N", help="an older result of it, by its number")
     group.add_argument(
-        "--lock", metavar="sha256:…", help="an older result of it, or another machine's in a registry, by its lock"
+        "--lock", metavar="sha256:…", help="an older result of it, or one that another machine shared, by its lock"
     )
     group.add_argument("--ignore-image", action="store_true", help="drop docker steps for a local prefix, on purpose")
     action: Any = {"action": "append"} if many_targets else {"default": "auto"}
-    group.add_argument("-t", dest="target", metavar="TARGET", help="where it shall run (auto)", **action)
+    group.add_argument("-t", dest="target", metavar="TARGET", help="where to run it (auto)", **action)
 
 
 def build_selector(context: Context, command: Sequence[str] = ()) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def build_selector(context: Context, command: Sequence[str] = ()) -> dict[str, A
 def require_utf8(text: str, name: str) -> str:
     """Return ``text``, which the wire carries unchanged. Raises: ClientError if its bytes are not UTF-8."""
     if replace_undecodable(text) != text:
-        raise usage_error(f"{name} is no UTF-8: {replace_undecodable(text)}", "Rename it.")
+        raise usage_error(f"{name} is not valid UTF-8: {replace_undecodable(text)}", "Rename it.")
     return text
 
 
@@ -65,4 +65,4 @@ def working_folder() -> str:
     try:
         return os.getcwd()
     except FileNotFoundError as error:
-        raise usage_error("The working folder is gone.", "Change to a folder that exists.") from error
+        raise usage_error("The working folder no longer exists.", "Change to a folder that exists.") from error

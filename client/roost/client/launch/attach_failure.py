@@ -39,7 +39,7 @@ def resolve_attach_failure(
 
 def _wait_for_end(console: Console, session: Session, run_id: str) -> int:
     """Return the exit status once a new daemon knows it. The output meanwhile is lost."""
-    console.note("the daemon went away; waiting for the end of the run, without its output")
+    console.note("lost the connection to the daemon; waiting for the end of the run, without its output")
     while True:
         run = _request_run_record(session, run_id)
         if run["state"] not in ("queued", "preparing", "running"):

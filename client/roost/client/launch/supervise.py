@@ -76,7 +76,7 @@ class Supervisor:
     def _start_process(self, inherited: Sequence[int], output: IO[bytes] | None) -> subprocess.Popen[bytes]:
         spec = self._spec
         if not os.path.isdir(spec["cwd"]):  # Popen would report the command as missing
-            raise activate.CommandError(f"the folder {spec['cwd']} is not there", 125, "Make it, or run elsewhere.")
+            raise activate.CommandError(f"the folder {spec['cwd']} does not exist", 125, "Create it, or run elsewhere.")
         command = activate.resolve_command(spec["command"], spec.get("python"), spec["environ"], spec["cwd"])
         streams: dict[str, Any] = {}
         if output is not None:

@@ -86,6 +86,6 @@ def lost_output_status(error: OSError, *, launching: bool) -> int:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if reader_left:
         return 1
-    message = f"roost: The output can't be written: {error.strerror}.\n  Make room, or send it elsewhere."
+    message = f"roost: The output can't be written: {error.strerror}.\n  Free some space, or redirect it."
     print(message, file=sys.stderr)
     return LAUNCH_FAILED_STATUS if launching else 1

@@ -91,7 +91,7 @@ def stop(daemon: Daemon, timeout: float = 60.0, *, if_idle: bool = False) -> boo
         if not _is_serving(daemon):
             return True
         time.sleep(POLL_SECONDS)
-    raise unreachable_error("The daemon did not stop in time.", "`roost daemon logs` may say what it waits for.")
+    raise unreachable_error("The daemon did not stop in time.", "`roost daemon logs` may show what it waits for.")
 
 
 def _is_serving(daemon: Daemon) -> bool:
@@ -111,7 +111,7 @@ def start(daemon: Daemon, notify: Notify = lambda line: None) -> dict[str, Any]:
         version = _start_once(daemon, deadline, notify)
         if version is not None:
             return version
-    raise unreachable_error("The daemon was started, but does not answer.", "`roost daemon logs` may say why.")
+    raise unreachable_error("The daemon was started, but does not answer.", "`roost daemon logs` may show why.")
 
 
 def _start_once(daemon: Daemon, deadline: float, notify: Notify) -> dict[str, Any] | None:
@@ -137,7 +137,7 @@ def _start_once(daemon: Daemon, deadline: float, notify: Notify) -> dict[str, An
                 if time.monotonic() > winner_deadline:
                     return None
             if time.monotonic() > notify_at:
-                notify("waiting for the daemon: it is looking after its store")
+                notify("waiting for the daemon: it is checking its store")
                 notify_at = deadline
             time.sleep(POLL_SECONDS)
     return None

@@ -68,8 +68,8 @@ class Daemon:
             raise
         except (OSError, http.ResponseTruncatedError) as error:
             unreachable = unreachable_error(
-                f"The daemon at {self.path} broke off: {str(error) or type(error).__name__}",
-                "`roost daemon logs` may say why; try again, and the client starts it anew.",
+                f"The connection to the daemon at {self.path} was lost: {str(error) or type(error).__name__}",
+                "`roost daemon logs` may show why; try again, and the client starts it again.",
             )
             raise AnswerInterruptedError(unreachable.body) from error
 
@@ -89,7 +89,9 @@ def _decode_object(data: bytes) -> Json:
     try:
         value = json.loads(data)
     except ValueError as error:
-        raise unreachable_error("The daemon's answer is no JSON.", "`roost daemon stop`, then try again.") from error
+        raise unreachable_error(
+            "The daemon's answer is not valid JSON.", "`roost daemon stop`, then try again."
+        ) from error
     return value if isinstance(value, dict) else {"value": value}
 
 

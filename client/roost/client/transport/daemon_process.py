@@ -73,7 +73,7 @@ def start_failure(output: IO[bytes], began: int, status: int) -> dict[str, Any]:
         body = _parse_error_line(line)
         if body is not None:
             return {**body, "exit_status": 5}
-    last_line = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    last_line = next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
     message = f"The daemon did not start (exit status {status}): {last_line}"
     return unreachable_error(message, f"See {os.path.join(paths.root(), 'logs', 'daemon.log')}.").body
 

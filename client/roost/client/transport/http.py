@@ -103,7 +103,7 @@ class Response:
         left = self._left
         piece = self._stream.read1(_READ_SIZE if left is None else min(_READ_SIZE, left))  # type: ignore[attr-defined]
         if not piece and left is not None:
-            raise ResponseTruncatedError("its answer broke off")
+            raise ResponseTruncatedError("its answer was cut off")
         self._is_complete = not piece
         if left is not None:
             self._left = left - len(piece)
@@ -128,7 +128,7 @@ class Response:
     def _read_line(self) -> bytes:
         line = self._stream.readline(_MAX_LINE)
         if not line.endswith(b"\n"):
-            raise ResponseTruncatedError("its answer broke off")
+            raise ResponseTruncatedError("its answer was cut off")
         return line.rstrip(b"\r\n")
 
 

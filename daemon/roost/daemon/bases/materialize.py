@@ -123,7 +123,7 @@ class BaseLoader:
         holders = [digest for digest in digests if await engine.images.find(digest) is not None]
         if not holders:
             raise _base_lost_error(missing[0])
-        progress.log(f"Taking {len(missing)} layers of the image out of the engine")
+        progress.log(f"Exporting {len(missing)} layers of the image from the engine")
         exported = await engine.images.export(holders[0], folder, missing)
         for diff_id in missing:
             if diff_id not in exported.layers:
@@ -136,6 +136,6 @@ class BaseLoader:
 
 def _base_lost_error(diff_id: str) -> BaseLostError:
     return BaseLostError(
-        f"Layer {diff_id[:19]}… of the image is gone: the engine alone had it, or its file here was removed",
-        hint="Bring the base image into the engine again, and try again.",
+        f"Layer {diff_id[:19]}… of the image no longer exists: only the engine had it, or its local file was removed",
+        hint="Load the base image into the engine again, then retry.",
     )

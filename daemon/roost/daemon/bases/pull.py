@@ -41,18 +41,18 @@ class ImagePuller:
             await self._fetch_and_load(image, reference, platform, progress)
             return
         if pulled.id != image.digest:
-            raise BaseInvalidError(f"{reference} came as {pulled.id}, and not as {image.digest}", hint="Try again.")
+            raise BaseInvalidError(f"{reference} was pulled as {pulled.id}, not as {image.digest}", hint="Try again.")
 
     async def _fetch_and_load(self, image: BaseRecord, reference: Reference, platform: str, progress: Progress) -> None:
         """Fetch the layers that the engine lacks, and load the image."""
         found = image if image.config else await self._bases.resolver.find_in_registry(reference, platform)
         if isinstance(found, Unknown):
             raise BaseUnreachableError(
-                f"Whether its registry has {reference} is not known: {found.reason.message}",
+                f"Cannot determine whether its registry has {reference}: {found.reason.message}",
                 hint="`roost registry test` shows what is wrong.",
             )
         if found is None:
             raise BaseMissingError(f"The registry does not have {reference}", hint="Check its name.")
         if found.digest != image.digest:
-            raise BaseInvalidError(f"{reference} is {found.digest} in its registry, and not {image.digest}")
+            raise BaseInvalidError(f"{reference} is {found.digest} in its registry, not {image.digest}")
         await self._bases.loader.ensure_loaded(found, progress)

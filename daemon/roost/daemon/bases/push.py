@@ -131,8 +131,8 @@ class ImagePusher:
         answer = await (await self._engines.registry()).manifest(reference, mirrored=False)
         if isinstance(answer, Unknown):
             raise RegistryUnknownError(
-                f"{reference} can't be looked at: {answer.reason.message}",
-                hint="Nothing was pushed over what may be there. `roost registry test` shows what is wrong.",
+                f"{reference} can't be checked: {answer.reason.message}",
+                hint="Nothing was pushed, so that nothing is overwritten. `roost registry test` shows what is wrong.",
                 fields={"reason": answer.reason.code},
             )
         if not isinstance(answer, Yes):
@@ -150,7 +150,7 @@ class ImagePusher:
             await registry.push_manifest(reference, manifest, media_type)
         found = await self.find(reference)
         if found is None:
-            raise RegistryUnknownError(f"{reference} was written and is not there", hint="Try again.")
+            raise RegistryUnknownError(f"{reference} was written but does not exist", hint="Try again.")
         return found
 
     async def _push_layer(

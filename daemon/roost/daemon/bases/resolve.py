@@ -117,19 +117,20 @@ class BaseResolver:
         image = await (await self._engines.docker()).images.find(text)
         if image is None and isinstance(answer, Unknown):
             raise BaseUnreachableError(
-                f"the base image {text} is not in the engine, and its registry can't say: {answer.reason.message}",
+                f"The base image {text} is not in the engine, and its registry can't be checked: "
+                f"{answer.reason.message}",
                 hint="`roost registry test` shows what is wrong; or pull it with docker, and try again",
             )
         if image is None:
             raise BaseMissingError(
-                f"no registry and no engine has the base image {text} for {platform}",
+                f"No registry and no engine has the base image {text} for {platform}",
                 hint="Check its name, or name another under [base] image.",
             )
         check_platform(text, image.platform, platform)
         record = await self.read_from_engine(image.id, image.diff_ids)
         if not isinstance(answer, Unknown):
             return FoundBase(record=record)
-        message = f"Whether {text} names another base by now is not known, and the engine's is taken"
+        message = f"Cannot determine whether {text} names another base now; the engine's is used"
         reason = Reason(code="registry-unknown", message=f"{message}: {answer.reason.message}")
         return FoundBase(record=record, reasons=(reason,))
 
@@ -162,7 +163,7 @@ class BaseResolver:
             return answer if isinstance(answer, Unknown) else None
         document = parse_manifest(answer.value.data, answer.value.media_type)
         if not isinstance(document, Manifest):
-            raise BaseInvalidError(f"{reference} is no image but an index of images of other platforms")
+            raise BaseInvalidError(f"{reference} is not an image but an index of images for other platforms")
         config = await registry.read_blob(reference, document.config, CONFIG_LIMIT, mirrored=mirrored)
         base = _record_from_manifest(reference, answer.value.digest, document, config)
         check_platform(str(reference), parse_image_config(config).platform, platform)
@@ -193,7 +194,7 @@ class BaseResolver:
         result_id = await engine.build_steps(below.digest, steps, platform=platform, fresh=fresh, progress=progress)
         image = await engine.images.find(result_id)
         if image is None:
-            raise PrunedError("The engine ran the docker steps, and does not have what they made", hint="Try again.")
+            raise PrunedError("The engine ran the docker steps, but no longer has the result", hint="Try again.")
         shared = count_shared_layers(image.diff_ids, (layer.diff_id for layer in below.layers))
         new = image.diff_ids[shared:]
         async with self._layers.staging_folder() as folder:
@@ -221,11 +222,11 @@ class BaseResolver:
             digest = await asyncio.to_thread(LocalFiles().context_digest, context or "")
             if digest != base.context:
                 raise ContextChangedError(
-                    f"{context} changed while it was being built from", hint="Run the command again."
+                    f"{context} changed while it was used by the build", hint="Run the command again."
                 )
         image = await engine.images.find(result_id)
         if image is None:
-            raise PrunedError("The engine built the Dockerfile, and does not have what it made", hint="Try again.")
+            raise PrunedError("The engine built the Dockerfile, but no longer has the result", hint="Try again.")
         check_platform("what the Dockerfile makes", image.platform, platform)
         return await self.read_from_engine(result_id, image.diff_ids)
 
@@ -245,8 +246,8 @@ def _read_covered_file(context: str, path: str) -> str:
     target = os.path.relpath(os.path.realpath(path), os.path.realpath(context))
     if os.path.islink(path) and target not in LocalFiles().list_context(context):
         raise InvalidDefinitionError(
-            f"{path} leads to {target}, which is no part of the build context",
-            hint="Put the Dockerfile itself into the folder; Docker follows no link out of it either.",
+            f"{path} points to {target}, which is not part of the build context",
+            hint="Put the Dockerfile itself into the folder; Docker does not follow links out of it either.",
         )
     return LocalFiles().read(path).decode()
 
@@ -255,7 +256,7 @@ def _record_from_manifest(reference: Reference, digest: str, document: Manifest,
     diff_ids = parse_image_config(config).diff_ids
     if len(diff_ids) != len(document.layers):
         raise BaseInvalidError(
-            f"{reference}: its manifest has {len(document.layers)} layers, its config another number"
+            f"{reference}: its manifest has {len(document.layers)} layers, but its config has a different number"
         )
     return BaseRecord(
         digest=document.config.digest,

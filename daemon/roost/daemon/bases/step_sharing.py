@@ -162,13 +162,13 @@ class StepRegistry:
                 other = await self.find_first(definition_digest, platform, image_platform, mirrored=False)
                 if other is None:
                     return StepShareResult(resolved=resolved)
-                text = "Another machine shared what the docker steps made first: that is taken"
+                text = "Another machine shared the result of the docker steps first: that result is used"
                 return StepShareResult(resolved=other, reason=Reason(code="steps-shared", message=text))
         except CodedError as error:
-            progress.log(f"What the docker steps made is not shared: {error.message}")
-            text = f"What the docker steps made is on this machine alone: {error.message}"
+            progress.log(f"The result of the docker steps is not shared: {error.message}")
+            text = f"The result of the docker steps is only on this machine: {error.message}"
             return StepShareResult(resolved=resolved, reason=Reason(code="steps-not-pushed", message=text))
-        text = f"What the docker steps made is kept as {pushed.reference}"
+        text = f"The result of the docker steps is stored as {pushed.reference}"
         return StepShareResult(resolved=resolved, reason=Reason(code="steps-pushed", message=text))
 
     def _content_references(self, digest: str) -> list[Reference]:
@@ -205,9 +205,13 @@ class StepRegistry:
 
 def _steps_unknown_error(generation: Generation, why: str, *, stepped: bool) -> StepsUnknownError:
     number = generation.number
-    what = f"What the docker steps of generation {number} made" if stepped else f"The base image of generation {number}"
-    remedy = "runs them again" if stepped else "takes what the base's name stands for now"
+    what = (
+        f"The result of the docker steps of generation {number}"
+        if stepped
+        else f"The base image of generation {number}"
+    )
+    remedy = "runs them again" if stepped else "uses what the base's name refers to now"
     return StepsUnknownError(
-        f"{what} is not here, and whether a registry has it is not known: {why}",
-        hint=f"Try again when it can be asked; `roost build --rebuild` {remedy}, as a new generation.",
+        f"{what} is not on this machine, and the registries can't be checked: {why}",
+        hint=f"Try again when the registry can be reached; `roost build --rebuild` {remedy}, as a new generation.",
     )

@@ -61,7 +61,7 @@ class UnmodifiedBases:
                 raise
             image = None
         if image is not None and requested_platform and not same_platform(image.platform, requested_platform):
-            what = f"{requested_platform} is asked for"
+            what = f"{requested_platform} is requested"
             raise _image_platform_error(text, image.platform, what, requested_platform)
         if image is not None and (image_id is not None or same_platform(image.platform, platform)):
             return await self._record_of(text, image)
@@ -86,7 +86,7 @@ class UnmodifiedBases:
         if isinstance(found, BaseRecord) or other is None:
             return found
         if not await asyncio.to_thread(can_run, other.platform, platform):
-            why = f", and its registry can't say whether it has another: {found.reason.message}" if found else ""
+            why = f", and its registry can't be checked for another: {found.reason.message}" if found else ""
             raise _image_platform_error(text, other.platform, f"this is {platform}{why}", platform)
         return await self._record_of(text, other)
 
@@ -116,7 +116,7 @@ class UnmodifiedBases:
             return FoundBase(record=found)
         if image_id is not None:
             raise BaseMissingError(
-                f"The engine does not have the image {image_id}", hint="Bring it into the engine again."
+                f"The engine does not have the image {image_id}", hint="Load it into the engine again."
             )
         return await self._bases.resolver.resolve_image(text, platform)
 
@@ -135,8 +135,9 @@ class UnmodifiedBases:
         if base is not None and base.config and await self._bases.loader.is_available(base):
             return base
         raise BaseMissingError(
-            f"Generation {generation.number} keeps {generation.base_digest}, which was in the engine alone and is gone",
-            hint=f"Bring it into the engine again, or take what {text} names now with `roost build --rebuild`.",
+            f"Generation {generation.number} keeps {generation.base_digest}, which was only in the engine and no "
+            "longer exists",
+            hint=f"Load it into the engine again, or use what {text} names now with `roost build --rebuild`.",
         )
 
     async def ensure_loaded(

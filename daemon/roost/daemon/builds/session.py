@@ -81,7 +81,7 @@ class BuildSession:
         try:
             return await self._run_recorded(planned)
         except asyncio.CancelledError:
-            error: CodedError = BuildCancelledError("The build was cancelled", hint="Nothing half-made was kept.")
+            error: CodedError = BuildCancelledError("The build was cancelled", hint="No partial result was stored.")
             self._publish_error(error)
             raise error from None
         except Exception as failure:
@@ -153,9 +153,7 @@ class BuildSession:
         if shared := await self._locks.adopt(job.resolved, job.selector, progress):
             return shared, False
         if job.selector.lock is not None:
-            raise LookupFailedError(
-                f"No registry has lock {job.selector.lock} any more", hint="Try again, or leave it out."
-            )
+            raise LookupFailedError(f"No registry has lock {job.selector.lock}", hint="Try again, or leave it out.")
         solved = await self._solve(progress)
         if shared := await self._locks.adopt(job.resolved, job.selector, progress, fresh=True):
             return shared, False

@@ -124,7 +124,7 @@ class OperandFinder:
             if isinstance(error, NameInvalidError) or "version" in error.fields or "label" in error.fields:
                 raise
             raise EnvironmentUnknownError(
-                f"{text!r} is no registered environment, no file here and no run", hint=error.hint, fields=error.fields
+                f"{text!r} is not a registered environment, a file or a run", hint=error.hint, fields=error.fields
             ) from error
         return EnvironmentSelector(cwd=cwd, environment=text)
 
@@ -145,7 +145,9 @@ class OperandFinder:
         generation = await self._find_generation(resolved, selector, platform)
         if generation is None:
             on = platform or resolved.for_prefix().platform
-            return _OperandLock(fault=f"has no generation for {on} on this machine: `roost build` makes the first one")
+            return _OperandLock(
+                fault=f"has no generation for {on} on this machine: `roost build` creates the first one"
+            )
         return _OperandLock(await self._index.locks.find(generation.lock_digest), generation)
 
     async def _find_generation(

@@ -96,13 +96,14 @@ class OutdatedCheck:
         if resolved.definition.python.user_managed:
             raise InvalidRequestError(
                 "A user-managed environment is not solved for: roost installs nothing in it",
-                hint="What is in its interpreter is for you to bring up to date.",
+                hint="Update the packages of its interpreter yourself.",
             )
         generation = await self._index.generations.find_current(resolved.digest, resolved.generation_scope)
         if generation is None:
             raise NeverSolvedError(
-                f"This definition was never solved for {resolved.platform} on this machine: nothing can be outdated",
-                hint="`roost build` makes its first generation, `roost plan --solve` says what that would be.",
+                f"This definition was never solved for {resolved.platform} on this machine, so there is nothing to "
+                "compare",
+                hint="`roost build` creates its first generation; `roost plan --solve` shows what that would be.",
                 fields={"definition_digest": resolved.digest, "platform": resolved.platform},
             )
         return generation

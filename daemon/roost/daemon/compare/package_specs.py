@@ -40,7 +40,7 @@ def parse_package_spec(text: str) -> PackageSpec:
         raise PackageSpecError(f"{text!r} names no package", hint=f"Expected something like {_EXAMPLES}.")
     if parts.channel or parts.bracket or ";" in parts.rest or "@" in parts.rest or "[" in parts.rest:
         raise PackageSpecError(
-            f"{text!r} says more than a name and versions",
+            f"{text!r} contains more than a name and versions",
             hint=f"Leave out channel, extras and markers; expected something like {_EXAMPLES}.",
         )
     return PackageSpec(parts.name, parts.rest)

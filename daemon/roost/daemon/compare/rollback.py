@@ -69,7 +69,7 @@ def _choose_scope(resolved: ResolvedDefinition, generations: list[Generation], p
     if platform is None and existing:
         raise PlatformUnclearError(
             "There are generations for several platforms, and none for this machine's",
-            hint=f"Say which with --platform: {', '.join(sorted(existing))}.",
+            hint=f"Choose one with --platform: {', '.join(sorted(existing))}.",
         )
     if platform is not None and existing:
         raise GenerationUnknownError(

@@ -162,8 +162,8 @@ def _unknown_key_error(
     from difflib import get_close_matches  # only an error needs it
 
     near = get_close_matches(key[-1], known, n=1)
-    hint = f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(sorted(known))}."
-    return _config_error(path, _nearest_line(lines, key), f"`{'.'.join(key)}` is no setting", hint)
+    hint = f"Did you mean `{near[0]}`?" if near else f"Settings here: {', '.join(sorted(known))}."
+    return _config_error(path, _nearest_line(lines, key), f"`{'.'.join(key)}` is not a setting", hint)
 
 
 def _nearest_line(lines: Mapping[KeyPath, int], key: KeyPath) -> int | None:
@@ -178,7 +178,9 @@ def _nearest_line(lines: Mapping[KeyPath, int], key: KeyPath) -> int | None:
 def _config_error(path: str, line: int | None, message: str, hint: str = "") -> ConfigError:
     location = Location(path=path, line=line)
     return ConfigError(
-        f"{message[:1].upper()}{message[1:]}.", hint=hint or "Mend the file; CONFIG.md lists all.", location=location
+        f"{message[:1].upper()}{message[1:]}.",
+        hint=hint or "Fix the file; CONFIG.md lists all settings.",
+        location=location,
     )
 
 

@@ -26,8 +26,8 @@ def parse_as_of(text: str | None, now: datetime | None = None) -> datetime | Non
     begun = moment.replace(hour=0, minute=0, second=0) - _EARLIEST_ZONE if _is_date(text) else moment
     if begun > (now or datetime.now(timezone.utc)):
         raise InvalidRequestError(
-            f"{text} is yet to come: nobody knows what channels will hold then",
-            hint="Name a day that has begun; to solve as of now, use --rebuild.",
+            f"{text} is in the future",
+            hint="Use a date in the past; to solve as of now, use --rebuild.",
         )
     return moment
 
@@ -40,13 +40,13 @@ def format_as_of(text: str | None) -> str | None:
 
 def _parse_text(text: str) -> datetime:
     if not _DATE_OR_TIME.fullmatch(text):
-        raise InvalidRequestError(f"{text!r} is no date", hint=_HINT)
+        raise InvalidRequestError(f"{text!r} is not a valid date", hint=_HINT)
     try:
         moment = datetime.fromisoformat(_normalize_for_python_310(text))
     except ValueError as error:
-        raise InvalidRequestError(f"{text!r} is no date: {error}", hint=_HINT) from None
+        raise InvalidRequestError(f"{text!r} is not a valid date: {error}", hint=_HINT) from None
     if moment.year < _EARLIEST_YEAR:
-        raise InvalidRequestError(f"{text} is before all packages", hint=_HINT)
+        raise InvalidRequestError(f"{text} is before the first packages", hint=_HINT)
     if _is_date(text):
         moment = moment.replace(hour=23, minute=59, second=59)
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

@@ -38,7 +38,7 @@ def read_netrc(path: str) -> dict[str, str]:
         return {}
     except (OSError, NetrcParseError, UnicodeDecodeError) as error:
         reason = error.msg if isinstance(error, NetrcParseError) else type(error).__name__
-        log.warning("%s can't be read (%s): nothing in it counts", path, reason)
+        log.warning("%s can't be read (%s) and is ignored", path, reason)
         return {}
     return {
         host.lower(): encode_userinfo(login or account, password)
@@ -64,7 +64,7 @@ def load_auth_entries(configured: str | None) -> dict[str, AuthEntry]:
     try:
         return read_auth_file(AUTH_FILE_PATH) if os.path.exists(os.path.expanduser(AUTH_FILE_PATH)) else {}
     except AuthFileError as error:
-        log.warning("%s: nothing in it counts", error.message)
+        log.warning("%s: the file is ignored", error.message)
         return {}
 
 

@@ -91,7 +91,7 @@ def require_host_variables(urls: Iterable[str], config: Config, environ: Mapping
         absent = [name for name in names if name not in environ]
         if absent:
             raise VariableMissingError(
-                f"The credentials for {host} are in {' and '.join(absent)}, which no variable of the environment gives",
+                f"The credentials for {host} are in {' and '.join(absent)}, which the environment does not set",
                 hint="Set it where roost is called: " + " ".join(f"{name}=…" for name in absent) + " roost …",
                 fields={"variables": sorted({*environ, *names}), "host": host},
             )
@@ -127,7 +127,7 @@ def dropped_credentials_warnings(credentials: Mapping[str, str]) -> list[Warning
     return [
         WarningView(
             code="credentials-not-kept",
-            message=f"What the definition has of credentials for {place} is not kept with it: building it later needs "
+            message=f"The definition's credentials for {place} are not stored with it: later builds need "
             f"them from elsewhere. {access_hint(place)}",
         )
         for place in sorted(credentials)
@@ -182,7 +182,7 @@ async def _ask_keyring(host: str, user: str, command: str) -> str:
 
     Raises: KeyringError if the command fails, prints nothing, or takes too long.
     """
-    hint = f"`{command} set {host} {user}` puts it there; [network] keyring in roost's config names another command."
+    hint = f"`{command} set {host} {user}` stores it; [network] keyring in roost's config names another command."
     try:
         process = await asyncio.create_subprocess_exec(
             command,
@@ -195,7 +195,7 @@ async def _ask_keyring(host: str, user: str, command: str) -> str:
             start_new_session=True,
         )
     except OSError as error:
-        raise KeyringError(f"The keyring can't be asked for {host}: {command}: {error.strerror}", hint=hint) from None
+        raise KeyringError(f"The keyring can't be queried for {host}: {command}: {error.strerror}", hint=hint) from None
     try:
         output, _ = await asyncio.wait_for(process.communicate(), _KEYRING_SECONDS)
     except BaseException as error:
@@ -204,11 +204,11 @@ async def _ask_keyring(host: str, user: str, command: str) -> str:
         await process.wait()
         if isinstance(error, asyncio.TimeoutError):
             raise KeyringError(
-                f"The keyring gave no answer for {host} in {_KEYRING_SECONDS:.0f} s: it may wait to be unlocked",
+                f"The keyring did not answer for {host} within {_KEYRING_SECONDS:.0f} s: it may be locked",
                 hint="Unlock it and try again.",
             ) from None
         raise
     password = output.decode("utf-8", "replace").rstrip("\r\n")
     if process.returncode != 0 or not password:
-        raise KeyringError(f"The keyring has no password of {user} for {host}", hint=hint)
+        raise KeyringError(f"The keyring has no password for {user} at {host}", hint=hint)
     return password

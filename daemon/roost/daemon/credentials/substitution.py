@@ -119,7 +119,7 @@ def _require_names(texts: Iterable[str], environ: Mapping[str, str], owner: str)
     missing = sorted(names - set(environ))
     if missing:
         raise VariableMissingError(
-            f"{owner} uses {', '.join(missing)}, which no variable of the environment gives",
+            f"{owner} uses {', '.join(missing)}, which the environment does not set",
             hint="Set it where roost is called: " + " ".join(f"{name}=…" for name in missing) + " roost …",
             fields={"variables": sorted(names)},
         )

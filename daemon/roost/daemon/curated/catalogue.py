@@ -200,12 +200,10 @@ def find_catalogue_descriptor(document: Manifest | ImageIndex, registry: str) ->
     if len(layers) != 1 or layers[0].media_type != CATALOGUE_TYPE:
         held = ", ".join(layer.media_type for layer in layers) or "nothing"
         raise catalogue_invalid_error(
-            registry, f"it holds {quote_shortened(held)} where one {CATALOGUE_TYPE} was expected"
+            registry, f"it contains {quote_shortened(held)} where one {CATALOGUE_TYPE} was expected"
         )
     if layers[0].size > LIMIT:
-        raise catalogue_invalid_error(
-            registry, f"it has {layers[0].size:,} bytes, and {LIMIT:,} are the most that is read"
-        )
+        raise catalogue_invalid_error(registry, f"it has {layers[0].size:,} bytes, and the limit is {LIMIT:,}")
     return layers[0]
 
 
@@ -231,7 +229,7 @@ def decode_catalogue(data: bytes, registry: str) -> Catalogue:
     except RecursionError:
         raise catalogue_invalid_error(registry, "it is nested too deeply") from None
     if catalogue.format != FORMAT:
-        raise catalogue_invalid_error(registry, f"format {catalogue.format} is none", "format")
+        raise catalogue_invalid_error(registry, f"format {catalogue.format} is not valid", "format")
     return catalogue
 
 
@@ -239,8 +237,8 @@ def catalogue_invalid_error(registry: str, fault: str, at: str = "") -> Catalogu
     """Return the error for a fault in the catalogue of ``registry``, and its place there."""
     place = f", {at}" if at else ""
     return CatalogueInvalidError(
-        f"The catalogue of {registry} is no good{place}: {fault}",
-        hint="Nothing of it was taken; have whoever keeps the catalogue look at it.",
+        f"The catalogue of {registry} is not valid{place}: {fault}",
+        hint="Nothing was imported from it; ask its maintainer to check the catalogue.",
         fields={"registry": registry, **({"at": at} if at else {})},
     )
 

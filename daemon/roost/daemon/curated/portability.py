@@ -49,17 +49,17 @@ def _portability_faults(definition: Definition, settings: Settings) -> Iterator[
     if base is not None and (base.context or base.context_path):
         yield "its build context is a folder of one machine"
     if python.user_managed and not (base and (base.image or base.dockerfile)) and "/" in python.interpreter:
-        yield f"its interpreter {python.interpreter} is one of one machine"
+        yield f"its interpreter {python.interpreter} exists only on one machine"
     yield from _conda_faults(definition.conda)
     yield from _pip_faults(definition.pip.requirements)
     for url in definition.spark.repositories:
         if _LOCAL.match(url):
             yield f"the repository {url} is a folder of one machine"
     if settings.container.arguments:
-        yield "it says how a machine's containers are to be started (container.arguments)"
+        yield "it sets how containers are started on a machine (container.arguments)"
     for text in _texts_in(msgspec.to_builtins((definition, settings))):
         if strip_credentials(text)[0] != text:
-            yield f"it holds credentials, in {strip_credentials(text)[0]!r}"
+            yield f"it contains credentials, in {strip_credentials(text)[0]!r}"
 
 
 def _conda_faults(conda: Conda) -> Iterator[str]:
@@ -84,11 +84,11 @@ def _pip_faults(items: Iterable[PipItem]) -> Iterator[str]:
     for item in items:
         nested = item.kind == "constraints" and item.path is not None and item.path == item.text
         if item.kind in ("wheel", "source", "editable"):
-            yield f"{item.text} is a file or folder of one machine, and its content would not come along"
+            yield f"{item.text} is a file or folder of one machine, and its content would not be included"
         elif item.digest is not None or (item.path is not None and (not nested or "/" in item.path)):
-            yield f"{item.text} names {item.path or 'a file'}, which is of one machine"
+            yield f"{item.text} names {item.path or 'a file'}, which is a path of one machine"
         elif item.items and not nested:
-            yield f"{item.text} holds lines of a file that it does not name"
+            yield f"{item.text} contains lines of a file that it does not name"
         elif item.kind in ("requirements", "constraints") and not (nested or _REMOTE.match(item.text)):
             yield f"{item.text} is a file of one machine"
         elif "file:" in item.text.lower() or _CONTROL.search(item.text) or _is_local_option(item):

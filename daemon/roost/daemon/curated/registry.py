@@ -108,7 +108,7 @@ class CatalogueRegistry:
             raise (catalogue_invalid_error(location, error.message) if invalid else error) from None
         if len(data) != descriptor.size:
             raise catalogue_invalid_error(
-                location, f"it has {len(data):,} bytes, and its manifest says {descriptor.size:,}"
+                location, f"it has {len(data):,} bytes, but its manifest says {descriptor.size:,}"
             )
         return FetchedCatalogue(
             catalogue=await asyncio.to_thread(decode_catalogue, data, location), digest=answer.value.digest
@@ -174,7 +174,7 @@ def _encode_within_limit(catalogue: Catalogue, location: str) -> CatalogueArtifa
     artifact = encode_catalogue(catalogue)
     if artifact.blobs[-1][0].size > LIMIT:
         raise CatalogueInvalidError(
-            f"The catalogue of {location} would have more than {LIMIT:,} bytes, which nobody reads",
+            f"The catalogue of {location} would exceed the limit of {LIMIT:,} bytes",
             hint="Publish to another registry.",
         )
     return artifact
@@ -190,7 +190,7 @@ def _unknown_answer_error(location: str, answer: Unknown) -> Exception:
     if answer.reason.code in _INVALID_CODES:
         return catalogue_invalid_error(location, answer.reason.message)
     return CatalogueUnknownError(
-        f"Whether {location} has a catalogue is unknown: {answer.reason.message}",
+        f"Cannot determine whether {location} has a catalogue: {answer.reason.message}",
         hint="Nothing was changed. `roost registry test` shows what can be done with a registry.",
         fields={"registry": location, "reason": answer.reason.code},
     )

@@ -77,7 +77,7 @@ def _check_identities(entries: Iterable[CatalogueEntry], registry: str) -> None:
             raise catalogue_invalid_error(registry, f"{entry.name}:{entry.version} is entries[{first}] already", at)
         spelling = spellings.setdefault(entry.name.lower(), entry.name)
         if spelling != entry.name:
-            raise catalogue_invalid_error(registry, f"{entry.name} is there as {spelling} too", f"{at}.name")
+            raise catalogue_invalid_error(registry, f"{entry.name} is also spelled {spelling}", f"{at}.name")
 
 
 def _read_version(entry: CatalogueEntry, registry: str, at: str) -> NewVersion:
@@ -85,7 +85,7 @@ def _read_version(entry: CatalogueEntry, registry: str, at: str) -> NewVersion:
     try:
         parsed = read_document(entry.document, NoFiles(), f"/{entry.name}.toml")
         fault = "it names a file of one machine" if parsed.inputs else None
-        fault = fault or ("it holds credentials" if parsed.credentials else None)
+        fault = fault or ("it contains credentials" if parsed.credentials else None)
         fault = fault or find_portability_fault(parsed.definition, parsed.settings)
     except CodedError as error:
         raise catalogue_invalid_error(registry, f"{title}: {error.message}", f"{at}.document") from None
@@ -101,7 +101,7 @@ def _read_version(entry: CatalogueEntry, registry: str, at: str) -> NewVersion:
     )
     for field, published, computed in digests:
         if published != computed:
-            fault = f"{title} says {quote_shortened(published)} and comes to {computed}"
+            fault = f"{title} says {quote_shortened(published)}, but its digest is {computed}"
             raise catalogue_invalid_error(registry, fault, f"{at}.{field}")
     return new
 
@@ -113,7 +113,7 @@ def _read_defaults(entry: CatalogueEntry, registry: str, at: str) -> Defaults:
     conda = msgspec.structs.replace(definition.conda, channels=defaults.channels)
     fault = find_portability_fault(msgspec.structs.replace(definition, conda=conda), Settings())
     if fault is None and strip_credentials(defaults.index)[0] != defaults.index:
-        fault = "the index holds credentials"
+        fault = "the index contains credentials"
     if fault is not None:
         raise catalogue_invalid_error(
             registry, f"{entry.name}:{entry.version} can't be used elsewhere: {fault}", f"{at}.defaults"

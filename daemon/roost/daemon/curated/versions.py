@@ -74,7 +74,7 @@ class CuratedVersions:
             if missing:
                 await self._register_missing(missing)
         except (CodedError, OSError) as error:
-            log.warning("What comes with roost could not be registered: %s", error)
+            log.warning("The environments shipped with roost could not be registered: %s", error)
 
     async def _is_registered(self, new: NewVersion) -> bool:
         environments = self._index.environments
@@ -127,7 +127,7 @@ class CuratedVersions:
         other = next(each for each in rivals if _content_digests(each) != _content_digests(first))
         return VersionTakenError(
             f"{name}:{number} in the catalogue of {other.origin} is not what {first.origin} has under that number",
-            hint="A version never changes, and nothing was taken. A change belongs into the next version.",
+            hint="Versions never change; nothing was imported. Publish the change as the next version.",
             fields={**error.fields, "registry": other.origin},
         )
 
@@ -145,8 +145,8 @@ class CuratedVersions:
                 (await self._engines.conda()).check_specs(specs)
             except InvalidDefinitionError as error:
                 raise CatalogueInvalidError(
-                    f"The catalogue of {each.origin} is no good, {each.name}:{each.number}: {error.message}",
-                    hint="Nothing of it was taken.",
+                    f"The catalogue of {each.origin} is not valid, {each.name}:{each.number}: {error.message}",
+                    hint="Nothing was imported from it.",
                     fields={"registry": each.origin, "at": f"{each.name}:{each.number}"},
                 ) from None
         return new
@@ -163,7 +163,8 @@ class CuratedVersions:
         name = check_curated_name(name or own_name)
         if name.lower() in await asyncio.to_thread(load_shipped_names):
             raise InvalidRequestError(
-                f"{name} comes with roost, and no catalogue adds to it", hint="Choose another name with --as."
+                f"{name} is shipped with roost, and catalogues can't add versions to it",
+                hint="Choose another name with --as.",
             )
         body = await self._index.environments.load_body(version.name, version.version)
         body = msgspec.structs.replace(body, definition=make_portable(body.definition))
@@ -211,4 +212,4 @@ def _find_publication_fault(version: EnvironmentVersion, body: EnvironmentBody, 
         return error.message
     portable = make_curated_version(name, 1, body.definition, body.settings, body.defaults, "")
     same = portable.definition_digest == version.definition_digest
-    return None if same else "its digest hangs on files of this machine"
+    return None if same else "its digest depends on files of this machine"

@@ -90,12 +90,12 @@ def _decide_prefix(request: Request, facts: Facts) -> tuple[Action, list[Reason]
         return "build-prefix", [missing_lock_reason(facts)]
     lock_reason = chosen_lock_reason(facts)
     if facts.prefix is None:
-        text = f"no prefix on this machine holds lock {short_digest(facts.lock_digest)}"
+        text = f"no prefix on this machine has lock {short_digest(facts.lock_digest)}"
         return "build-prefix", [lock_reason, Reason(code="prefix-missing", message=text)]
     if facts.prefix_drift is not None:
         return "build-prefix", [lock_reason, facts.prefix_drift]
     if facts.generation is None and facts.shared_lock is not None:
-        text = f"Its prefix is ready at {facts.prefix.path}: what is left is to take the lock as this definition's own"
+        text = f"Its prefix is ready at {facts.prefix.path}: only the lock has to be recorded for this definition"
         return "build-prefix", [lock_reason, Reason(code="prefix-ready", message=text)]
     return "reuse-prefix", [lock_reason, Reason(code="prefix-ready", message=f"Ready at {facts.prefix.path}")]
 

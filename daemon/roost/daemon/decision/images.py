@@ -59,13 +59,13 @@ def _choose_action(request: Request, facts: Facts) -> tuple[Action, list[Reason]
         return "build-image", [missing_lock_reason(facts)], None
     reasons = [chosen_lock_reason(facts), *image.editable_reasons, *base_reasons(facts.generation, image)]
     if image.key is None:
-        text = "No image was made of this lock on this machine"
+        text = "No image of this lock was built on this machine"
         return "build-image", [*reasons, Reason(code="image-unknown", message=text), *unanswered_reasons(image)], None
     if follows_moved_base(facts.generation, image):
         return "build-image", reasons, None
     if isinstance(image.engine, Yes):
         ready = image.engine.value
-        return "reuse-image", [*reasons, Reason(code="image-ready", message=f"{ready.reference} is there")], ready
+        return "reuse-image", [*reasons, Reason(code="image-ready", message=f"{ready.reference} exists")], ready
     reasons += [*_engine_reasons(image), *unanswered_reasons(image)]
     location = preferred_location(image)
     if location is None:
@@ -114,12 +114,12 @@ def base_reasons(generation: Generation | None, image: ImageFacts) -> Iterator[R
     """Yield a reason if the base's tag moved, or if what it names now is unknown."""
     moved, current = _moved_base(generation, image), image.current_base
     if isinstance(current, Unknown):
-        text = f"What the base's tag names now is not known: {current.reason.message}"
+        text = f"The image that the base's tag names now is unknown: {current.reason.message}"
         yield Reason(code="base-unknown", message=text)
     if moved is not None and generation is not None:
         follows, number = follows_moved_base(generation, image), generation.number
-        then = "a new generation follows it" if follows else f"generation {number} keeps the base that it has"
-        yield Reason(code="base-moved", message=f"The base's tag names {short_digest(moved)} now: {then}")
+        then = "a new generation follows it" if follows else f"generation {number} keeps its base"
+        yield Reason(code="base-moved", message=f"The base's tag now names {short_digest(moved)}: {then}")
 
 
 def _engine_reasons(image: ImageFacts) -> Iterator[Reason]:
@@ -134,12 +134,13 @@ def _unrepeatable_reason(request: Request, facts: Facts) -> Reason:
     generation = facts.generation
     if generation is not None and not has_docker_steps(request.definition):
         base, number = short_digest(generation.base_digest or ""), generation.number
-        text = f"The base image {base} of generation {number} is not kept here"
-        return Reason(code="base-gone", message=f"{text}: the build takes it if its name still stands for it")
+        text = f"The base image {base} of generation {number} is not stored here"
+        return Reason(code="base-gone", message=f"{text}: the build uses it if its name still refers to it")
     number = generation.number + 1 if generation else 1
     return Reason(
         code="steps-gone",
-        message=f"What the docker steps made is neither here nor in a registry, as a workspace registry would keep it: "
+        message="The result of the docker steps is neither on this machine nor in a registry (a workspace registry "
+        "would store it): "
         f"they run again, as generation {number}",
     )
 

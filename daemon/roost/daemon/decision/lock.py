@@ -11,9 +11,9 @@ def new_generation_reason(request: Request, facts: Facts) -> Reason:
     number = facts.generation.number + 1 if facts.generation else 1
     if request.as_of:
         return Reason(
-            code="as-of-requested", message=f"A solve as of {request.as_of} was asked for: generation {number}"
+            code="as-of-requested", message=f"A solve as of {request.as_of} was requested: generation {number}"
         )
-    return Reason(code="rebuild-requested", message=f"A new solve was asked for: generation {number}")
+    return Reason(code="rebuild-requested", message=f"A new solve was requested: generation {number}")
 
 
 def missing_lock_reason(facts: Facts) -> Reason:

@@ -39,14 +39,14 @@ class EditableFolders:
     def _compare_folder(self, wheel: Wheel, generation: Generation | None) -> Reason:
         folder = wheel.folder or ""
         since = f" when generation {generation.number} was made, {generation.created[:10]}" if generation else ""
-        held = f"{wheel.name} {wheel.version} is what {folder} held{since}"
+        held = f"{wheel.name} {wheel.version} has the content of {folder}{since}"
         try:
             is_same = self._folder_digest(folder) == wheel.origin
         except OSError as error:
             return Reason(code=UNKNOWN, message=f"{held}; it can't be read now ({error.strerror or error})")
         if is_same:
             return Reason(code=FROZEN, message=held)
-        return Reason(code=CHANGED, message=f"{held}; it has changed since: --rebuild takes it as it is now")
+        return Reason(code=CHANGED, message=f"{held}; it has changed since: --rebuild uses its current content")
 
     def _folder_digest(self, folder: str) -> str:
         stamp = LocalFiles().tree_stamp(folder)

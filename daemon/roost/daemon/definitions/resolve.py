@@ -38,7 +38,7 @@ def check_selector(selector: EnvironmentSelector) -> None:
     """Raise InvalidRequestError if the selector contradicts itself or can't name anything."""
     if not os.path.isabs(selector.cwd):
         raise InvalidRequestError(
-            f"The working folder {selector.cwd!r} is no absolute path", hint="Send the client's own folder."
+            f"The working folder {selector.cwd!r} is not an absolute path", hint="Send the client's own folder."
         )
     if selector.file == "":
         raise InvalidRequestError(
@@ -46,7 +46,7 @@ def check_selector(selector: EnvironmentSelector) -> None:
         )
     if any("\0" in text for text in (selector.cwd, selector.file or "", *selector.command)):
         raise InvalidRequestError(
-            "A path or a word of the command holds a NUL character", hint="No file has such a name."
+            "A path or a word of the command contains a NUL character", hint="Remove the NUL character."
         )
     options = (
         ("-f", selector.file),

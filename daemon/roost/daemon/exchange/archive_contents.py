@@ -70,13 +70,13 @@ def check_self_contained(archive: str, stage: str, resolved: ResolvedDefinition)
 
 def outside_path_error(archive: str, path: str) -> ArchiveRefusedError:
     """Return the error for an archive in which a file names a path outside of it."""
-    return _refusal_error(archive, f"a file in it names {path}, which lies outside of it")
+    return _refusal_error(archive, f"a file in it names {path}, which is outside of it")
 
 
 def _refusal_error(archive: str, reason: str) -> ArchiveRefusedError:
     return ArchiveRefusedError(
         f"{archive} is refused: {reason}",
-        hint="Unpack it where it shall stay, and import the folder.",
+        hint="Unpack it to a permanent location, and import the folder.",
         location=Location(path=archive),
     )
 

@@ -68,7 +68,7 @@ def unpack(archive: str, folder: str) -> None:
             raise full_disk_error(folder) from error
         raise target.create_refusal(f"it can't be read: {getattr(error, 'strerror', None) or error}") from None
     if not target.names:
-        raise target.create_refusal("it holds nothing")
+        raise target.create_refusal("it is empty")
 
 
 class _Target:
@@ -86,7 +86,7 @@ class _Target:
             subject = f"member {name} of {self.archive}"
         return ArchiveRefusedError(
             f"{subject} is refused: {reason}",
-            hint="Unpack it yourself, look at it, and import the folder.",
+            hint="Unpack it yourself, inspect it, and import the folder.",
             location=Location(path=self.archive),
         )
 
@@ -113,14 +113,14 @@ class _Target:
         """Return the path of a member, after checking its name and counting it. Raises ArchiveRefusedError."""
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or ":" in name.split("/")[0]:
-            raise self.create_refusal("its name leads out of the folder", name)
+            raise self.create_refusal("its name points outside the folder", name)
         normalised = "/".join(parts)
         if normalised in self.names and not is_folder:
-            raise self.create_refusal("it is there twice", name)
+            raise self.create_refusal("it occurs twice", name)
         self.names.add(normalised)
         self.bytes_left -= size
         if self.bytes_left < 0 or len(self.names) > _MEMBERS_LIMIT:
-            raise self.create_refusal(f"more than {_BYTES_LIMIT >> 30} GiB or {_MEMBERS_LIMIT:,} files come out of it")
+            raise self.create_refusal(f"more than {_BYTES_LIMIT >> 30} GiB or {_MEMBERS_LIMIT:,} files are in it")
         return os.path.join(self.folder, *parts)
 
 
@@ -177,9 +177,9 @@ class _LimitedStream(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         if size < 0 or size > _READ_LIMIT:
-            raise tarfile.ReadError("a header claims to be larger than any is")
+            raise tarfile.ReadError("a header claims an impossible size")
         data = self._source.read(size)
         self._left -= len(data)
         if self._left < 0:
-            raise tarfile.ReadError(f"more than {_BYTES_LIMIT >> 30} GiB come out of it")
+            raise tarfile.ReadError(f"it unpacks to more than {_BYTES_LIMIT >> 30} GiB")
         return data

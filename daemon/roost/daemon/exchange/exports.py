@@ -59,7 +59,7 @@ async def export_environment(
 def _view_copy(name: str, copy: FileCopy) -> CopyView:
     if copy.path is None:
         raise ExportImpossibleError(
-            f"The store of this machine does not have what {name} is to be a copy of ({copy.digest})",
+            f"The store of this machine does not have the content of {name} ({copy.digest})",
             hint="Add it with `roost env add-wheel PATH`, or export it as roost's own file.",
         )
     names = _list_folder(copy.path, context=copy.context) if copy.folder else []
@@ -75,12 +75,13 @@ def _list_folder(folder: str, *, context: bool) -> list[str]:
     except OSError as error:
         raise MissingFileError(
             f"{folder} can't be read: {error.strerror or error}",
-            hint="What the definition refers to goes along with an export: put it there again.",
+            hint="Restore it: what the definition refers to is exported with it.",
             fields={"path": folder},
         ) from None
     except UnicodeEncodeError as error:
         raise ExportImpossibleError(
-            f"{folder} holds a file whose name is no UTF-8: {error.object[error.start - 20 : error.end + 20]!r}",
-            hint="Give it another name.",
+            f"{folder} contains a file whose name is not valid UTF-8: "
+            f"{error.object[error.start - 20 : error.end + 20]!r}",
+            hint="Rename it.",
         ) from None
     return names

@@ -148,7 +148,7 @@ class EnvironmentImporter:
         try:
             return await solve_lock(self._engines, create_solve_job(resolved.for_prefix(), selector), Silent())
         except CodedError as error:
-            message = f"The lock has no generation yet, which its first build makes: {error.message}"
+            message = f"The lock has no generation until its first build: {error.message}"
             return WarningView(code="lock-unresolved", message=message)
 
 
@@ -156,11 +156,11 @@ def _check_request(request: ImportRequest) -> None:
     """Raise InvalidRequestError or NameInvalidError for a request that contradicts itself or can't name anything."""
     if not os.path.isabs(request.cwd) or "\0" in request.cwd + (request.path or "") + (request.prefix or ""):
         raise InvalidRequestError(
-            f"The working folder {request.cwd!r} is no absolute path", hint="Send the client's own folder."
+            f"The working folder {request.cwd!r} is not an absolute path", hint="Send the client's own folder."
         )
     if (request.path is None) == (request.prefix is None):
         raise InvalidRequestError(
-            "One thing is imported at a time", hint="Name a path, or a conda environment with --prefix."
+            "Only one source can be imported at a time", hint="Name a path, or a conda environment with --prefix."
         )
     if "" in (request.path, request.prefix):
         raise InvalidRequestError("The path to import from is empty", hint="Name a file or folder; `.` is this one.")

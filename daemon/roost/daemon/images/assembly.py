@@ -109,8 +109,8 @@ def _check_layer_count(below: int, own: int) -> None:
     """Raise TooManyLayersError if an engine does not take so many layers. A base alone may have any number."""
     if own and below + own > LAYER_LIMIT:
         raise TooManyLayersError(
-            f"The base has {below} layers and the environment adds {own}: an engine takes {LAYER_LIMIT} in all",
-            hint="Take a base of fewer layers: join RUN and COPY lines of its Dockerfile, or copy everything at once "
+            f"The base has {below} layers and the environment adds {own}: an engine supports {LAYER_LIMIT} in total",
+            hint="Use a base with fewer layers: join RUN and COPY lines of its Dockerfile, or copy everything at once "
             "into one more stage.",
             fields={"base": below, "environment": own, "limit": LAYER_LIMIT},
         )

@@ -45,9 +45,10 @@ class BaseChooser:
                 return recorded
             if job.pinned:
                 raise GenerationGoneError(
-                    f"What the docker steps of generation {generation.number} made is neither here nor in a registry",
+                    f"The result of the docker steps of generation {generation.number} is neither on this machine "
+                    "nor in a registry",
                     hint="Without --generation and --lock they run again, as a new generation. A workspace registry "
-                    "([registries] workspace in roost's config) keeps what they make from now on.",
+                    "([registries] workspace in roost's config) stores their results from now on.",
                 )
         return await self._resolve(job, progress)
 
@@ -89,9 +90,10 @@ class BaseChooser:
         recorded = await self._steps.find_recorded(generation, job.platform, stepped=False)
         if recorded is None:
             raise GenerationGoneError(
-                f"Generation {generation.number} keeps the base image {short_digest(digest)}, which is neither here "
-                f"nor in a registry; {text} is not known to name it any more",
-                hint="`roost build --rebuild` takes what that names now, as a new generation; or bring the old one "
+                f"Generation {generation.number} keeps the base image {short_digest(digest)}, which is neither on "
+                "this machine "
+                f"nor in a registry; {text} may no longer name it",
+                hint="`roost build --rebuild` uses what that names now, as a new generation; or load the old one "
                 "into the engine again.",
             )
         return recorded
@@ -106,7 +108,9 @@ class BaseChooser:
         if is_first and has_docker_steps(definition):
             shared = await self._steps.find_first(resolved.digest, resolved.platform, job.platform)
             if shared is not None:
-                text = "What these docker steps made is shared already: that is taken, and they do not run again"
+                text = (
+                    "The result of these docker steps is shared already: that result is used, and they do not run again"
+                )
                 return _with_reasons(shared, Reason(code="steps-shared", message=text))
         base = await self._resolver.resolve(definition, job.defaults, job.platform, progress, fresh=job.request.rebuild)
         if not has_docker_steps(definition):

@@ -226,4 +226,4 @@ class ImageBuilds:
 
 
 def _pruned_error() -> PrunedError:
-    return PrunedError("The engine took the image, and does not have it any more", hint="Try again.")
+    return PrunedError("The engine loaded the image, but no longer has it", hint="Try again.")

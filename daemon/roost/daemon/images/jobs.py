@@ -94,7 +94,7 @@ class ImageJobs:
                 reasons += base.reasons
                 named = named_interpreter(job.resolved)
                 if job.push is not None and named is not None:
-                    text = f"Whether the image has {named} is looked for where it is run: a push needs no engine"
+                    text = f"Whether the image has {named} is checked where it is run: a push needs no engine"
                     reasons.append(Reason(code="interpreter-unchecked", message=text))
                 await progress.record(self._index)
                 request = await self._create_request(job, base)
@@ -104,8 +104,8 @@ class ImageJobs:
                 if is_retry:
                     raise
                 is_retry = True
-                BuildProgress(reporter.publish).log(f"{error.message}. Was it pruned meanwhile? Once more")
-                text = f"{error.message}: it was pruned meanwhile, and made once more"
+                BuildProgress(reporter.publish).log(f"{error.message}. It may have been pruned; trying again")
+                text = f"{error.message}: it was pruned during the build and is built again"
                 reasons.append(Reason(code="pruned-meanwhile", message=text))
 
     async def _create_request(self, job: ImageJob, base: ResolvedBase) -> ImageRequest:

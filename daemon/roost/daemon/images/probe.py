@@ -149,7 +149,7 @@ class ImageProbe:
         except CodedError as error:
             answer = _unknown_answer(error)
         if isinstance(answer, Unknown):
-            text = f"{reference.host} can't say: {answer.reason.message}"
+            text = f"{reference.host} can't be checked: {answer.reason.message}"
             return Unknown(Reason(code=answer.reason.code, message=text))
         if not isinstance(answer, Yes):
             return answer

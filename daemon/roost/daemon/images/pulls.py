@@ -41,13 +41,13 @@ async def find_image(engines: Engines, bases: Bases, request: PullRequest) -> Fo
     reference = parse_reference(request.location.reference)
     answer = await read_registry_image(engines, reference)
     if not isinstance(answer, Yes):
-        raise ImageWrongError(f"{reference} was there, and is not any more", hint="Try again.")
+        raise ImageWrongError(f"{reference} no longer exists", hint="Try again.")
     found = answer.value
     image = _checked_record(request, found)
     pinned = reference.with_digest(found.manifest_digest)
     record = await bases.resolver.find_in_registry(pinned, image_platform(request.lock.platform))
     if not isinstance(record, BaseRecord) or record.digest != found.digest:
-        raise ImageWrongError(f"{pinned} can't be read any more", hint="Try again.")
+        raise ImageWrongError(f"{pinned} can no longer be read", hint="Try again.")
     layers = tuple(
         ImageLayer(diff_id=layer.diff_id, size=layer.size, packages=packages)
         for layer, packages in zip(record.layers, packages_of_layers(record.config), strict=True)
@@ -76,7 +76,7 @@ def _checked_record(request: PullRequest, found: RegistryImage) -> ImageRecord:
     if stated_key != key or requested_key != key or found.digest != request.location.digest:
         raise ImageWrongError(
             f"{found.reference} is not the image of this lock, though its tag says so",
-            hint="Nothing of it was used; have it looked at, or build with `roost build --rebuild`.",
+            hint="It was not used. Check it, or build with `roost build --rebuild`.",
         )
     return ImageRecord(
         key=key,

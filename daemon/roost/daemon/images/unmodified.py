@@ -236,8 +236,8 @@ def _reasons(facts: Facts, image: UnmodifiedImage) -> Iterator[Reason]:
         yield Reason(code="definition-known", message=text)
     yield from base_reasons(generation, facts.image)
     if image.retagged and generation is not None and facts.image.current_base is None:
-        text = "The engine has another image under that name now; `roost build --rebuild` takes what its registry has, "
-        yield Reason(code="base-moved", message=f"{text}or the engine's where that has none")
+        text = "The engine has another image under that name now; `roost build --rebuild` uses what its registry has, "
+        yield Reason(code="base-moved", message=f"{text}or else the engine's image")
     if image.id:
         yield Reason(code="image-ready", message=f"The engine has it as {image.id[:19]}")
         yield from image.unanswered

@@ -32,7 +32,7 @@ def as_coded_error(error: BaseException, activity: str = "build") -> CodedError:
     if isinstance(error, CodedError):
         return error
     return BuildError(
-        f"The {activity} stopped on {type(error).__name__}: {error}", hint="`roost daemon logs` has the trace."
+        f"The {activity} stopped on {type(error).__name__}: {error}", hint="`roost daemon logs` shows the traceback."
     )
 
 

@@ -22,7 +22,7 @@ def find_drift(prefix: Artifact) -> Reason | None:
     """
     for guard in prefix.stamps:
         if not is_unchanged(guard):
-            state = "is gone" if stamp(guard.path) == ABSENT else "was changed since the prefix was built"
+            state = "no longer exists" if stamp(guard.path) == ABSENT else "was changed since the prefix was built"
             return Reason(code="prefix-drifted", message=f"{guard.path} {state}")
     return None
 

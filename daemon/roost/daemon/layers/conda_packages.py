@@ -76,8 +76,8 @@ class StagedPackages:
             return [*found, self._record_entry(package, meta)]
         except (OSError, msgspec.MsgspecError) as error:
             raise StageBrokenError(
-                f"{package.name} {package.version} was linked for an image and can't be read there: {error}",
-                hint="Try again; what is damaged in the package cache is fetched anew.",
+                f"{package.name} {package.version} was linked for an image but can't be read there: {error}",
+                hint="Try again; damaged files in the package cache are fetched again.",
                 fields={"package": package.name},
             ) from error
 

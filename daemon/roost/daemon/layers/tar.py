@@ -159,7 +159,7 @@ def compress_tar(source: str, target: str, stop: threading.Event) -> PackedLayer
     with translate_full_disk(target), open(source, "rb", buffering=0) as stream, open(target, "xb") as out:
         while data := stream.read(_CHUNK):
             if stop.is_set():
-                raise BuildCancelledError("the layer is not wanted any more")
+                raise BuildCancelledError("the layer is no longer needed")
             tar.update(data)
             blob.update(packed := gzip.compress(data))
             out.write(packed)

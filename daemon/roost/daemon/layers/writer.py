@@ -100,8 +100,8 @@ async def write_layers(
     content = await _LayerWriter(request, conda, pip, layout, index, progress or Silent()).write()
     if content.scripts and not request.run_scripts:
         raise LinkScriptsError(
-            f"{', '.join(content.scripts)}: has a script to be run after linking, and there is no engine to run it",
-            hint="Build the image where a Docker engine is, or leave the package out.",
+            f"{', '.join(content.scripts)}: has a link script, and no Docker engine is available to run it",
+            hint="Build the image on a machine with a Docker engine, or remove the package.",
             fields={"packages": list(content.scripts)},
         )
     return content
@@ -110,14 +110,14 @@ async def write_layers(
 def _check_lock(lock: Lock) -> None:
     if isinstance(lock.provider, HostPython):
         raise NotForImagesError(
-            f"The lock uses {lock.provider.executable} of this machine, which an image has not",
-            hint="An image takes conda's Python: lock for the docker target.",
+            f"The lock uses {lock.provider.executable} of this machine, which an image does not have",
+            hint="An image needs conda's Python: lock for the docker target.",
         )
     editable = [wheel.name for wheel in lock.wheels if wheel.kind == "editable"]
     if editable:
         raise NotForImagesError(
-            f"{', '.join(editable)}: an editable install is a folder of this machine, which an image has not",
-            hint="`roost build -t docker --rebuild` takes a wheel of what the folder holds.",
+            f"{', '.join(editable)}: an editable install is a folder of this machine, which an image does not have",
+            hint="`roost build -t docker --rebuild` uses a wheel of the folder's content.",
             fields={"packages": editable},
         )
     if lock.wheels and find_python(lock) is None:
@@ -188,7 +188,7 @@ class _LayerWriter:
         found = find_compiler(self._python[0], self._conda.packages_dir)
         if found is None:
             self._progress.log(
-                f"no Python {self._python[0]} is here to compile for {self._lock.platform}: the image gets no "
+                f"no Python {self._python[0]} is available to compile for {self._lock.platform}: the image gets no "
                 "byte-code, and first imports in it take longer"
             )
         return found
@@ -299,7 +299,7 @@ def _pack_translated(entries: Sequence[LayerEntry], blob: str, stop: threading.E
         with translate_full_disk(blob):
             return pack_layer(entries, blob, stop)
     except StoppedError:
-        raise BuildError("The layer is not wanted any more") from None
+        raise BuildError("The layer is no longer needed") from None
     except OSError as error:
         raise BuildError(f"A layer could not be written: {error}", hint="Try again.") from error
 

@@ -20,7 +20,7 @@ REPOSITORY = "locks"
 LOCK_LIMIT = 64 * 1024 * 1024
 """Bytes; a lock of a thousand packages has about two million."""
 TITLE = "org.opencontainers.image.title"
-HINT = "Nothing of it was used; have the registry's lock looked at, or make another with `roost build --rebuild`."
+HINT = "The registry's lock was not used. Check it, or create another with `roost build --rebuild`."
 _REBUILD_DIGITS = 16
 
 
@@ -85,7 +85,7 @@ def find_local_part(lock: Lock) -> str | None:
         if wheel.kind == "editable":
             return f"{wheel.name} is an editable folder of this machine"
         if wheel.folder is not None:
-            return f"{wheel.name} is what a folder of this machine held"
+            return f"{wheel.name} has the content of a folder of this machine"
         if not wheel.sha256:
             return f"{wheel.name} has no sha256"
     for package in lock.conda:
@@ -138,7 +138,7 @@ def lock_descriptor(manifest: Manifest) -> Descriptor:
     lock."""
     layers = [layer for layer in manifest.layers if layer.media_type == LOCK_TYPE]
     if manifest.artifact_type != LOCK_TYPE or len(layers) != 1 or layers[0].size > LOCK_LIMIT:
-        raise LockUntrustedError("What the registry has under the lock's tag is no lock", hint=HINT)
+        raise LockUntrustedError("The registry's content under the lock's tag is not a lock", hint=HINT)
     return layers[0]
 
 

@@ -80,7 +80,7 @@ async def _fetch_channel_records(
     except BuildError as error:
         if error.code not in ("digest-mismatch", "package-missing"):
             raise
-        raise LockUntrustedError(f"The registry's lock is not to be trusted: {error.message}", hint=HINT) from error
+        raise LockUntrustedError(f"The registry's lock can't be trusted: {error.message}", hint=HINT) from error
     return tuple(sorted(records, key=lambda package: package.name))
 
 
@@ -102,7 +102,7 @@ async def _check_indexes(
     conda, pip, solve = await engines.conda(), await engines.pip(), job.solve
     python = next((package for package in lock.conda if package.name == "python"), None)
     if python is None:
-        raise LockUntrustedError("The registry's lock is not to be trusted: it has wheels and no Python", hint=HINT)
+        raise LockUntrustedError("The registry's lock can't be trusted: it has wheels and no Python", hint=HINT)
     provided = await conda.find_distributions(lock.conda, credentials=_channel_credentials(conda, job))
     check_provided(unmet, provided)
     try:
@@ -120,8 +120,7 @@ async def _check_indexes(
         if error.code not in ("pip-unsatisfiable", "pip-conda-conflict", "lock-needs-build", "digest-mismatch"):
             raise
         raise LockUntrustedError(
-            f"The registry's lock is not to be trusted: its wheels are none that the definition can have: "
-            f"{error.message}",
+            f"The registry's lock can't be trusted: its wheels do not fit the definition: {error.message}",
             hint=HINT,
         ) from error
     listed = {w.name: {"version": w.version, "sha256s": w.sha256, "url": w.url or ""} for w in chosen.wheels}

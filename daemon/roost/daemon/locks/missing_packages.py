@@ -30,25 +30,25 @@ def explain_missing_package(error: CodedError, lock: Lock) -> CodedError:
     package = _find_package(error, lock) if error.code in (*_MISSING_CODES, _CHANGED_CODE) else None
     if package is None:
         return error
-    where = package.url or "the place that it came from"
+    where = package.url or "its original location"
     fields = {**error.fields, **_package_fields(package), "detail": error.message}
     if error.code == _CHANGED_CODE:
         return LockedPackageChangedError(
-            f"{package.name} {package.version} is not what the lock says: {where} holds other bytes now",
-            hint=f"{_restore_hint(package)}. Nothing of what came was used.",
+            f"{package.name} {package.version} does not match the lock: {where} has different content now",
+            hint=f"{_restore_hint(package)}. The downloaded file was not used.",
             fields=fields,
         )
     return LockedPackageMissingError(
-        f"{package.name} {package.version} can't be had any more: there is nothing at {where}",
-        hint=f"{_restore_hint(package)}; `roost build --rebuild` makes a new generation without it.",
+        f"{package.name} {package.version} is no longer available: there is nothing at {where}",
+        hint=f"{_restore_hint(package)}; `roost build --rebuild` creates a new generation without it.",
         fields=fields,
     )
 
 
 def _missing_folder_error(wheel: Wheel, error: CodedError) -> LockedPackageMissingError:
     return LockedPackageMissingError(
-        f"{wheel.name} {wheel.version} is an editable install of {wheel.path}, where nothing can be installed from now",
-        hint="Bring that folder back as it was, or make a new generation: `roost build --rebuild`.",
+        f"{wheel.name} {wheel.version} is an editable install of {wheel.path}, which can no longer be installed",
+        hint="Restore that folder, or create a new generation: `roost build --rebuild`.",
         fields={"package": wheel.name, "version": wheel.version, "path": wheel.path, "detail": error.message},
     )
 

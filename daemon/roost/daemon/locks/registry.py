@@ -184,7 +184,7 @@ class LockRegistry:
                 return answer
             manifest = parse_manifest(answer.value.data, answer.value.media_type)
             if not isinstance(manifest, Manifest):
-                raise LockUntrustedError(f"{reference} is no lock", hint=HINT)
+                raise LockUntrustedError(f"{reference} is not a lock", hint=HINT)
             try:
                 data = await registry.read_blob(reference, lock_descriptor(manifest), LOCK_LIMIT, mirrored=mirrored)
             except CodedError as error:
@@ -272,7 +272,7 @@ class LockRegistry:
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         if digest_lock(lock) != found.lock_digest:
-            raise LockUntrustedError("The registry's lock is not what its channels make of it", hint=HINT)
+            raise LockUntrustedError("The registry's lock does not match its channels", hint=HINT)
         return lock
 
     async def _fetch_wheels(self, found: RegistryLock, folder: str) -> dict[str, str]:
@@ -282,7 +282,7 @@ class LockRegistry:
         for wheel in enclosed_wheels(found.shared.lock):
             layer = layers.get(f"sha256:{wheel.sha256}")
             if layer is None:
-                raise LockUntrustedError(f"The registry's lock comes without {wheel.file_name}", hint=HINT)
+                raise LockUntrustedError(f"The registry's lock lacks {wheel.file_name}", hint=HINT)
             path = os.path.join(folder, wheel.file_name)
             registry = await self._engines.registry()
             await registry.fetch_blob(found.reference, layer, path, mirrored=found.mirrored)
@@ -409,8 +409,8 @@ def _naming(reference: Reference) -> Iterator[None]:
         yield
     except LockUntrustedError as error:
         error.hint = (
-            f"Nothing of it was used. Have {reference} looked at, and removed from the registry if it is wrong; "
-            "`roost build --rebuild` makes a lock of this machine's own meanwhile."
+            f"The lock was not used. Check {reference}, and remove it from the registry if it is wrong; "
+            "`roost build --rebuild` creates a lock of this machine's own meanwhile."
         )
         error.fields = {**error.fields, "reference": str(reference)}
         raise
@@ -424,7 +424,7 @@ def _difference_reason(remote: RegistryLock, generation: Generation) -> Reason:
     text = (
         f"Registry {remote.location.location} has lock {short_digest(remote.lock_digest)} for this definition; "
         f"generation {generation.number} here keeps {short_digest(generation.lock_digest)}. "
-        f"`roost build --lock {remote.lock_digest}` takes it"
+        f"`roost build --lock {remote.lock_digest}` uses it"
     )
     return Reason(code="lock-elsewhere", message=text)
 
@@ -435,7 +435,7 @@ def _lock_reference(location: RegistryLocation, job: LockJob, rebuild: str | Non
 
 
 def _unknown_reason(location: RegistryLocation, message: str) -> Reason:
-    text = f"Whether registry {location.location} has a lock is unknown: {message}"
+    text = f"Cannot determine whether registry {location.location} has a lock: {message}"
     return Reason(code="registry-unknown", message=text)
 
 

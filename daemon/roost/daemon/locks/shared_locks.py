@@ -130,7 +130,7 @@ class SharedLocks:
             comparing = registry.compare_or_publish(lock_job, generation)
             comparison = await asyncio.wait_for(comparing, _COMPARISON_SECONDS)
         except asyncio.TimeoutError:
-            text = f"What the registries have was not known after {_COMPARISON_SECONDS:.0f} s"
+            text = f"The registries did not answer within {_COMPARISON_SECONDS:.0f} s"
             return (Reason(code="registry-unknown", message=text),)
         except CodedError as error:
             return (Reason(code=error.code, message=f"{error.message}. {error.hint}"),)
@@ -196,5 +196,5 @@ async def _conclude(registry: LockRegistry, job: LockJob, push: PushResult, prog
     except CodedError as error:
         return PublishResult(reasons=(Reason(code=error.code, message=error.message),))
     digest = short_digest(digest_lock(replacement))
-    text = f"Lock {digest} was shared first: it is taken, and the one that was solved here is kept"
+    text = f"Lock {digest} was shared first: it is used, and the lock that was solved here is kept"
     return PublishResult(replacement=replacement, reasons=(Reason(code="lock-shared-registry", message=text),))

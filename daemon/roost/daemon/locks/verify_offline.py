@@ -105,7 +105,7 @@ def check_wheels_listed(lock: Lock, listed: Mapping[str, Mapping[str, str]]) -> 
     names = {wheel.name for wheel in lock.wheels}
     if names != set(listed):
         strange, missing = sorted(names - set(listed)), sorted(set(listed) - names)
-        what = f"{strange[0]}, which nothing asks for" if strange else f"no {missing[0]}, which is needed"
+        what = f"{strange[0]}, which nothing requires" if strange else f"no {missing[0]}, which is required"
         raise _untrusted(f"it has {what}")
     for wheel in lock.wheels:
         found = listed[wheel.name]
@@ -116,14 +116,14 @@ def check_wheels_listed(lock: Lock, listed: Mapping[str, Mapping[str, str]]) -> 
 
 
 def _untrusted(what: str) -> LockUntrustedError:
-    return LockUntrustedError(f"The registry's lock is not to be trusted: {what}", hint=HINT)
+    return LockUntrustedError(f"The registry's lock can't be trusted: {what}", hint=HINT)
 
 
 def _check_identity(shared: SharedLock, expected: LockExpectation) -> None:
     if shared.definition_digest != expected.definition_digest:
-        raise _untrusted(f"it is that of another definition ({shared.definition_digest[:19]}…)")
+        raise _untrusted(f"it belongs to another definition ({shared.definition_digest[:19]}…)")
     if shared.platform != expected.platform or shared.lock.platform != expected.platform:
-        raise _untrusted(f"it is for {shared.lock.platform}, and {expected.platform} was asked for")
+        raise _untrusted(f"it is for {shared.lock.platform}, but {expected.platform} was requested")
     if not isinstance(shared.lock.provider, CondaPython):
         raise _untrusted("it is for a Python of another machine")
     if shared.format != shared.lock.format:
@@ -170,10 +170,10 @@ def _check_channel(package: CondaPackage, expected: LockExpectation) -> None:
         if digest is None or (len(digest) == 64 and digest != package.sha256):
             raise _untrusted(f"{package.url} is not in the definition's list")
         if len(digest) == 32 and package.record.get("md5") != digest:
-            raise _untrusted(f"{package.file_name} has not the md5 of the definition's list")
+            raise _untrusted(f"{package.file_name} does not have the md5 of the definition's list")
         return
     if package.url not in {f"{channel}/{package.subdir}/{package.file_name}" for channel in expected.channels}:
-        raise _untrusted(f"{package.url} lies in no channel of the definition ({', '.join(expected.channels)})")
+        raise _untrusted(f"{package.url} is not in a channel of the definition ({', '.join(expected.channels)})")
 
 
 def _check_specs(lock: Lock, expected: LockExpectation, matches: Matches) -> None:
@@ -187,7 +187,7 @@ def _check_specs(lock: Lock, expected: LockExpectation, matches: Matches) -> Non
         package = by_name.get(spec_name(spec))
         if package is None or not matches(spec, package):
             found = f"{package.version} {package.build}" if package else "none"
-            raise _untrusted(f"{spec!r} is asked for, and it has {found}")
+            raise _untrusted(f"{spec!r} is requested, but it has {found}")
 
 
 def _check_needed(lock: Lock, expected: LockExpectation) -> None:
@@ -204,7 +204,7 @@ def _check_needed(lock: Lock, expected: LockExpectation) -> None:
             waiting += _dependencies(by_name[name])
     strange = sorted(set(by_name) - reached)
     if strange:
-        raise _untrusted(f"it has {strange[0]}, which nothing asks for")
+        raise _untrusted(f"it has {strange[0]}, which nothing requires")
 
 
 def _dependencies(package: CondaPackage) -> list[str]:
@@ -226,7 +226,7 @@ def _check_wheel(wheel: Wheel, expected: LockExpectation) -> None:
     try:
         name, version, _, _ = parse_wheel_filename(wheel.file_name)
     except InvalidWheelFilename:
-        raise _untrusted(f"{wheel.file_name[:100]!r} is no wheel") from None
+        raise _untrusted(f"{wheel.file_name[:100]!r} is not a wheel") from None
     if "/" in wheel.file_name or name != wheel.name or str(version) != wheel.version:
         raise _untrusted(f"{wheel.file_name} is not the wheel of {wheel.name} {wheel.version}")
     if not _SHA256.fullmatch(wheel.sha256):
@@ -240,20 +240,20 @@ def _check_wheel_source(wheel: Wheel, expected: LockExpectation) -> None:
     if wheel.kind in ("index", "url"):
         split = urlsplit(wheel.url or "")
         if split.scheme not in _SCHEMES or posixpath.basename(unquote(split.path)) != wheel.file_name:
-            raise _untrusted(f"{wheel.url} is no place of {wheel.file_name}")
+            raise _untrusted(f"{wheel.url} is not a location of {wheel.file_name}")
     if wheel.kind == "url" and _strip_url(wheel.url or "") not in _line_urls(expected):
         raise _untrusted(f"{wheel.url} is on no line of the definition")
     if wheel.kind == "local" and f"sha256:{wheel.sha256}" not in {
         i.digest for i in expected.items if i.kind == "wheel"
     }:
-        raise _untrusted(f"{wheel.file_name} is none of the files that the definition names")
+        raise _untrusted(f"{wheel.file_name} is not one of the files that the definition names")
     if wheel.kind == "built":
         _check_built_wheel(wheel, expected)
 
 
 def _check_built_wheel(wheel: Wheel, expected: LockExpectation) -> None:
     if not expected.allow_built:
-        raise _untrusted(f"{wheel.file_name} was built by somebody, and the registry is not the workspace's own")
+        raise _untrusted(f"{wheel.file_name} was built elsewhere, and the registry is not the workspace's own")
     if wheel.url is not None:
         raise _untrusted(f"{wheel.file_name} was built, and has a URL")
     origin = wheel.origin or ""
@@ -266,7 +266,7 @@ def _check_built_origins(lock: Lock, expected: LockExpectation) -> None:
     built = [wheel for wheel in lock.wheels if wheel.kind == "built"]
     unnamed = [item.text for item in expected.items if _is_unnamed_source(item)]
     if built and unnamed:
-        raise _untrusted(f"what {unnamed[0]!r} became can't be told (NAME @ URL can)")
+        raise _untrusted(f"what {unnamed[0]!r} became can't be determined (with NAME @ URL it can)")
     lines = [_repository_url(_line_url(item, expected)) for item in expected.items if item.kind == "url"]
     lines += [_FOLDER for item in expected.items if item.kind == "source"]
     for wheel in built:
@@ -337,7 +337,7 @@ def _check_requirement(wheel: Wheel, requirement: Requirement, digests: set[str]
     except InvalidVersion:
         fits = False
     if not fits:
-        raise _untrusted(f"{requirement} is asked for, and it has {wheel.name} {wheel.version}")
+        raise _untrusted(f"{requirement} is requested, but it has {wheel.name} {wheel.version}")
     digest = wheel.origin if wheel.kind == "built" else f"sha256:{wheel.sha256}"
     if digests and digest not in digests:
         raise _untrusted(f"{wheel.file_name} has none of the digests that its line allows")
@@ -353,7 +353,7 @@ def _parse_line(item: PipItem, expected: LockExpectation) -> tuple[Requirement |
         digests = re.findall(r"hash[= ](sha256:[0-9a-fA-F]{64})", options)
         return Requirement(body.strip()), {digest.lower() for digest in digests}
     except InvalidRequirement:
-        raise _untrusted(f"{item.text!r} can't be judged") from None
+        raise _untrusted(f"{item.text!r} can't be checked") from None
 
 
 def _marker_applies(requirement: Requirement, environment: dict[str, str]) -> bool:

@@ -95,7 +95,7 @@ def parse_manifest(data: bytes, media_type: str = "") -> Manifest | ImageIndex:
         else:
             document = msgspec.json.decode(data, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ManifestInvalidError(f"what should be a manifest is none: {error}") from error
+        raise ManifestInvalidError(f"the manifest is not valid: {error}") from error
     descriptors = document.manifests if isinstance(document, ImageIndex) else (document.config, *document.layers)
     for each in descriptors:
         if not is_digest(each.digest) or each.size < 0:
@@ -107,13 +107,13 @@ def _document_type(fields: dict[str, msgspec.Raw], served_type: str) -> str:
     own = msgspec.json.decode(fields["mediaType"], type=str) if "mediaType" in fields else ""
     known = (*MANIFEST_TYPES, *INDEX_TYPES)
     if own and served_type in known and own != served_type:
-        raise ManifestInvalidError(f"the manifest calls itself {own}, and the registry calls it {served_type}")
+        raise ManifestInvalidError(f"the manifest's type is {own}, but the registry reports {served_type}")
     if "manifests" in fields and ("layers" in fields or "config" in fields):
-        raise ManifestInvalidError("the document is a manifest and an index at once")
+        raise ManifestInvalidError("the document is both a manifest and an index")
     kind = own or (served_type if served_type in known else "")
     kind = kind or (OCI_INDEX if "manifests" in fields else OCI_MANIFEST)
     if kind not in known or msgspec.json.decode(fields.get("schemaVersion", msgspec.Raw(b"0"))) != 2:
-        raise ManifestInvalidError(f"manifests of type {kind} and schema version 2 alone are read; this is another")
+        raise ManifestInvalidError(f"manifests of type {kind} and schema version 2 are supported; this is another")
     return kind
 
 

@@ -57,7 +57,9 @@ def parse_platform(text: str) -> Platform:
     """
     parts = text.lower().split("/")
     if len(parts) not in (2, 3) or not all(re.fullmatch(r"[a-z0-9_.-]+", part) for part in parts):
-        raise ReferenceInvalidError(f"{text!r} is no platform", hint="Write it like linux/amd64 or linux/arm64.")
+        raise ReferenceInvalidError(
+            f"{text!r} is not a valid platform", hint="Write it like linux/amd64 or linux/arm64."
+        )
     return normalize_platform(Platform(os=parts[0], architecture=parts[1], variant=parts[2] if len(parts) == 3 else ""))
 
 
@@ -96,7 +98,7 @@ def image_platform(conda_platform: str) -> str:
     subdir = conda_platform.partition("+")[0]
     if subdir not in _SUBDIRS:
         raise ReferenceInvalidError(
-            f"No images are made for {conda_platform}", hint=f"Platforms of images: {', '.join(_SUBDIRS)}."
+            f"Images are not supported for {conda_platform}", hint=f"Platforms of images: {', '.join(_SUBDIRS)}."
         )
     return _SUBDIRS[subdir]
 

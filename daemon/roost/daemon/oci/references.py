@@ -56,7 +56,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     def with_tag(self, tag: str) -> Reference:
         """Return the reference to ``tag`` in the same repository. Raises: ReferenceInvalidError if it is invalid."""
         if not _TAG.fullmatch(tag):
-            raise ReferenceInvalidError(f"{tag!r} is no tag", hint="Up to 128 of A-Z a-z 0-9 _ . and -.")
+            raise ReferenceInvalidError(f"{tag!r} is not a valid tag", hint="Up to 128 of A-Z a-z 0-9 _ . and -.")
         return Reference(host=self.host, repository=self.repository, tag=tag)
 
     def with_digest(self, digest: str) -> Reference:
@@ -77,12 +77,12 @@ def parse_reference(text: str) -> Reference:
         check_digest(digest, text)
     name, tag = _split_tag(rest)
     if tag is not None and not _TAG.fullmatch(tag):
-        raise _invalid(text, f"{tag!r} is no tag")
+        raise _invalid(text, f"{tag!r} is not a valid tag")
     if re.fullmatch(r"[0-9a-f]{64}", name):
-        raise _invalid(text, "64 hex digits are an image's id and no name")
+        raise _invalid(text, "64 hex digits are an image's id, not a name")
     host, repository = split_host(name)
     if not _HOST.fullmatch(host):
-        raise _invalid(text, f"{host!r} is no host")
+        raise _invalid(text, f"{host!r} is not a valid host")
     if not _REPOSITORY.fullmatch(repository):
         raise _invalid(text, _repository_fault(repository))
     if len(repository) > _NAME_LIMIT:
@@ -93,7 +93,7 @@ def parse_reference(text: str) -> Reference:
 def _repository_fault(repository: str) -> str:
     if repository != repository.lower():
         return f"repository {repository!r} has upper case letters"
-    return f"{repository!r} is no repository" if repository else "no repository is named"
+    return f"{repository!r} is not a valid repository" if repository else "no repository is named"
 
 
 def _split_tag(rest: str) -> tuple[str, str | None]:
@@ -141,7 +141,7 @@ def familiar_name(reference: Reference) -> str:
 
 def _invalid(text: str, fault: str) -> ReferenceInvalidError:
     return ReferenceInvalidError(
-        f"{text!r} is no image reference: {fault}", hint="Write [HOST[:PORT]/]NAME[:TAG][@sha256:…]."
+        f"{text!r} is not a valid image reference: {fault}", hint="Write [HOST[:PORT]/]NAME[:TAG][@sha256:…]."
     )
 
 
@@ -151,7 +151,7 @@ def check_digest(digest: str, text: str | None = None) -> str:
     Raises: ReferenceInvalidError if it is not.
     """
     if not is_digest(digest):
-        raise _invalid(text or digest, f"{digest!r} is no digest")
+        raise _invalid(text or digest, f"{digest!r} is not a valid digest")
     return digest
 
 

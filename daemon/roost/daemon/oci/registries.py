@@ -50,7 +50,7 @@ def normalize_location(text: str) -> str:
         reference = parse_reference(f"{bare}/{_ANY_REPOSITORY}")
     except Exception as error:
         raise InvalidRequestError(
-            f"{text!r} names no registry", hint="Write it like registry.example.org/team, without a tag."
+            f"{text!r} is not a valid registry", hint="Write it like registry.example.org/team, without a tag."
         ) from error
     prefix = reference.repository.rpartition("/")[0]
     return f"{reference.host}/{prefix}" if prefix else reference.host
@@ -131,7 +131,7 @@ def add_location(
     """Return ``added`` with ``new``. Raises: InvalidRequestError if ``new`` is a second workspace."""
     if new.kind == "workspace" and settings.workspace and normalize_location(settings.workspace) != new.location:
         raise InvalidRequestError(
-            f"The workspace's registry is {settings.workspace}, and there is one only",
+            f"The workspace's registry is {settings.workspace}, and only one is supported",
             hint="Remove that first (`roost registry remove`, or the config file's workspace).",
         )
     others = tuple(each for each in added if (each.location, each.kind) != (new.location, new.kind))
@@ -149,5 +149,5 @@ def remove_location(
     if len(left) < len(added):
         return left
     if any(each.location == location for each in list_locations(settings)):
-        raise InvalidRequestError(f"{location} is in the config file", hint="Take it out of [registries] there.")
+        raise InvalidRequestError(f"{location} is in the config file", hint="Remove it from [registries] there.")
     raise LookupFailedError(f"There is no registry {location}", hint="`roost registry list` shows them.")

@@ -64,7 +64,7 @@ def split_platform(platform: str) -> tuple[str, str | None]:
 def format_platform(generation_scope: str) -> str:
     """Return the scope of a generation as users read it: ``linux-64+host`` → ``linux-64 (of use here only)``."""
     platform = generation_scope.removesuffix(HOST_SCOPE)
-    return platform if platform == generation_scope else f"{platform} (of use here only)"
+    return platform if platform == generation_scope else f"{platform} (this machine only)"
 
 
 def can_run(image: str, engine: str) -> bool:

@@ -262,7 +262,7 @@ class Planner:
         named = resolved.definition.python.interpreter
         if "/" not in named and "PATH" not in selector.environ:
             raise VariableMissingError(
-                f"The interpreter {named} is looked for on PATH, which was not sent",
+                f"The interpreter {named} is to be found on PATH, which was not sent",
                 hint="Set PATH where roost is called, or name the interpreter by its path.",
                 fields={"variables": ["PATH"]},
             )

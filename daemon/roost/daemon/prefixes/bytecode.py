@@ -81,9 +81,9 @@ async def compile_prefix(prefix: str, python: str, lock: Lock, store: str, progr
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreFullError(
-                "No space left while keeping byte-code", hint="Free some space (`roost cache df`) and try again."
+                "No space left while storing byte-code", hint="Free some space (`roost cache df`) and try again."
             ) from error
-        progress.log(f"byte-code could not be kept: {error}")
+        progress.log(f"byte-code could not be stored: {error}")
     progress.finish("bytecode")
     return compiled
 

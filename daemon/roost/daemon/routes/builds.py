@@ -71,7 +71,7 @@ async def create_build_job(services: Services, body: BuildRequest) -> BuildJob:
     parse_as_of(body.as_of)
     if (body.rebuild or body.as_of) and (body.what.generation is not None or body.what.lock is not None):
         raise InvalidRequestError(
-            "A new generation and an older one are asked for at once",
+            "A new generation and an older one are requested at once",
             hint="Leave out --rebuild and --as-of, or --generation and --lock.",
         )
     resolved = await services.resolver.resolve(body.what)
@@ -86,7 +86,7 @@ async def create_build_job(services: Services, body: BuildRequest) -> BuildJob:
     if choose_target(request) in IMAGE_TARGETS:  # required now: a running build can't be sent values
         registry_credentials(resolved.parsed.credentials, body.what.environ, all_needed=True)
     if push is not None and choose_target(request) not in IMAGE_TARGETS:
-        raise InvalidRequestError("Only images are pushed", hint="Add -t docker.")
+        raise InvalidRequestError("Only images can be pushed", hint="Add -t docker.")
     targeted = target_definition(resolved, request)
     selector = await services.resolver.pin(targeted, body.what)
     return BuildJob(resolved=targeted, request=request, selector=selector, push=push)
@@ -133,7 +133,7 @@ async def cancel_build(call: Call[None]) -> BuildResponse:
     services = call.app[SERVICES]
     build = await _get_build(services, call.path("id"))
     if not services.builds.cancel(build.id):
-        raise BuildOverError(f"Build {build.id} is over ({build.state})", hint="There is nothing to cancel.")
+        raise BuildOverError(f"Build {build.id} has ended ({build.state})", hint="There is nothing to cancel.")
     return BuildResponse(build=build)
 
 
@@ -153,7 +153,7 @@ ROUTES_BUILDS = [
         request=BuildRequest,
         response=Message,
         stream=True,
-        summary="Make an environment ready; the open stream is the interest in it",
+        summary="Build an environment; closing the stream withdraws the request",
         others={202: DetachedResponse},
     ),
     Route("GET", "/v1/builds", list_builds, query=PageQuery, response=BuildsResponse, summary="The latest builds"),
@@ -165,7 +165,9 @@ ROUTES_BUILDS = [
         query=FollowQuery,
         response=Message,
         stream=True,
-        summary="What a build said",
+        summary="The log of a build",
     ),
-    Route("DELETE", "/v1/builds/{id}", cancel_build, response=BuildResponse, summary="Cancel a build for everybody"),
+    Route(
+        "DELETE", "/v1/builds/{id}", cancel_build, response=BuildResponse, summary="Cancel a build for all subscribers"
+    ),
 ]

@@ -78,7 +78,7 @@ ROUTES_COMPARE = [
         diff_environments,
         request=DiffRequest,
         response=DiffResponse,
-        summary="What differs between two",
+        summary="Compare two versions, files or runs",
     ),
     Route(
         "POST",
@@ -87,7 +87,7 @@ ROUTES_COMPARE = [
         request=OutdatedRequest,
         response=OutdatedMessage,
         stream=True,
-        summary="What a fresh solve would change; nothing is built or kept",
+        summary="What a fresh solve would change; nothing is built or stored",
     ),
     Route(
         "POST",

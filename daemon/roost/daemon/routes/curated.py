@@ -74,7 +74,7 @@ async def sync_catalogues(call: Call[SyncRequest]) -> SyncResponse:
     locations = [normalize_location(registry)] if registry is not None else await _list_catalogues(services)
     result = await services.curated.sync(locations)
     if registry is not None and result.versions[locations[0]] is None:
-        raise LookupFailedError(f"{locations[0]} has no catalogue", hint="`roost curated publish` begins one.")
+        raise LookupFailedError(f"{locations[0]} has no catalogue", hint="`roost curated publish` creates one.")
     return SyncResponse(
         catalogues=[CatalogueView(registry=location, versions=count) for location, count in result.versions.items()],
         added=[
@@ -113,7 +113,7 @@ ROUTES_CURATED = [
         sync_catalogues,
         request=SyncRequest,
         response=SyncResponse,
-        summary="Take the versions of the catalogues that are not here, all or none",
+        summary="Import the versions of the catalogues that are not here, all or none",
     ),
     Route(
         "POST",

@@ -70,8 +70,10 @@ async def version(call: Call[None]) -> VersionResponse:
 async def shutdown(call: Call[ShutdownRequest]) -> ShutdownResponse:
     lifecycle = call.app[LIFECYCLE]
     if call.body.if_idle and not lifecycle.is_idle:
-        raise DaemonBusyError("The daemon is busy.", hint="Wait, or stop it all the same.", fields=dict(lifecycle.held))
-    lifecycle.stop("asked to over the socket")
+        raise DaemonBusyError(
+            "The daemon is busy.", hint="Wait, or stop it without `if_idle`.", fields=dict(lifecycle.held)
+        )
+    lifecycle.stop("requested over the socket")
     return ShutdownResponse(stopping=True, pid=os.getpid())
 
 
@@ -99,8 +101,16 @@ ROUTES_DAEMON = [
         shutdown,
         request=ShutdownRequest,
         response=ShutdownResponse,
-        summary="Stop: builds are cancelled, detached runs go on",
+        summary="Stop: builds are cancelled, detached runs continue",
     ),
-    Route("GET", "/v1/doctor", doctor, response=DoctorResponse, summary="What is wrong with this machine"),
-    Route("GET", "/v1/events", stream_events, query=EventsQuery, response=Event, stream=True, summary="What happens"),
+    Route("GET", "/v1/doctor", doctor, response=DoctorResponse, summary="Problems of this machine"),
+    Route(
+        "GET",
+        "/v1/events",
+        stream_events,
+        query=EventsQuery,
+        response=Event,
+        stream=True,
+        summary="Events of the daemon",
+    ),
 ]

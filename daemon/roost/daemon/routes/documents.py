@@ -47,7 +47,7 @@ async def read_as_document(call: Call[ReadRequest]) -> ReadResponse:
         return _write_definition(resolved, services.planner.defaults)
     if "\0" in body.prefix:
         raise InvalidRequestError(
-            "The name of a conda environment holds a NUL character", hint="No folder has such a name."
+            "The name of a conda environment contains a NUL character", hint="Remove the NUL character."
         )
     return await asyncio.to_thread(_write_prefix, body.what, body.prefix, body.exact)
 

@@ -183,8 +183,8 @@ def _check_new_version_name(version: EnvironmentVersion, new: str) -> None:
     NameInvalidError."""
     if version.kind == "curated" and not new:
         raise NameInvalidError(
-            f"{version.name} is curated: only those who keep it make versions of it",
-            hint=f"Name what you make of it: `roost env edit {version.name} --name NAME`.",
+            f"{version.name} is curated: only its maintainers create versions of it",
+            hint=f"Give your version another name: `roost env edit {version.name} --name NAME`.",
         )
     check_new_name(new or version.name)
 
@@ -267,7 +267,7 @@ ROUTES_ENVIRONMENTS = [
         response=EnvironmentSummary,
         summary="Set or move several labels, all of them or none",
     ),
-    Route("DELETE", _PATH + "/labels/{label}", delete_label, response=dict[str, str], summary="Take a label away"),
+    Route("DELETE", _PATH + "/labels/{label}", delete_label, response=dict[str, str], summary="Remove a label"),
     Route(
         "POST",
         _PATH + "/archive",

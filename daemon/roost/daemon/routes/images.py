@@ -90,7 +90,7 @@ def _view_image(image: ImageRecord, sizes: dict[str, int] | None) -> ImageRow:
 
 
 ROUTES_IMAGES = [
-    Route("GET", "/v1/images", list_images, response=ImagesResponse, summary="Images that were made or pulled here"),
+    Route("GET", "/v1/images", list_images, response=ImagesResponse, summary="Images that were built or pulled here"),
     Route(
         "POST",
         "/v1/images/show",

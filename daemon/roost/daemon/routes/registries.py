@@ -133,7 +133,7 @@ ROUTES_REGISTRIES = [
         add_registry,
         request=AddRegistryRequest,
         response=RegistriesResponse,
-        summary="Put a registry beside those of the config file",
+        summary="Add a registry to those of the config file",
     ),
     Route(
         "DELETE",
@@ -141,7 +141,7 @@ ROUTES_REGISTRIES = [
         remove_registry,
         query=LocationQuery,
         response=RegistriesResponse,
-        summary="Take away a registry that was added",
+        summary="Remove a registry that was added",
     ),
     Route(
         "POST",
@@ -149,6 +149,6 @@ ROUTES_REGISTRIES = [
         test_registries,
         request=TestRegistriesRequest,
         response=RegistryTestsResponse,
-        summary="Try what may be done with a registry; changes nothing in it",
+        summary="Test the access to a registry; changes nothing in it",
     ),
 ]

@@ -111,7 +111,8 @@ async def start_run(call: Call[RunRequest]) -> RunResponse | Reply:
     texts = (*body.command, *variables, *variables.values(), body.container.shm_size or "", *body.container.arguments)
     if any("\0" in text for text in texts) or any("=" in name for name in variables):
         raise InvalidRequestError(
-            "A word of the command or a variable can't be handed to a process", hint="No NUL, no = in names."
+            "A word of the command or a variable can't be passed to a process",
+            hint="Remove NUL characters, and `=` from names.",
         )
     resolved, planned, selector = await _plan(services, body.what, body.target)
     request = msgspec.structs.replace(body, what=selector)
@@ -298,7 +299,7 @@ ROUTES_RUNS = [
         request=ExecRequest,
         response=ExecResponse,
         others={202: ExecResponse},
-        summary="How to start a command in an environment, or 202 where it must be built first",
+        summary="How to start a command in an environment, or 202 if it must be built first",
     ),
     Route(
         "POST",
@@ -307,7 +308,7 @@ ROUTES_RUNS = [
         request=RunRequest,
         response=RunResponse,
         others={202: RunResponse},
-        summary="Record a run, or 202 where its environment must be built first",
+        summary="Record a run, or 202 if its environment must be built first",
     ),
     Route("GET", "/v1/runs", list_runs, query=PageQuery, response=RunsResponse, summary="The latest runs"),
     Route("GET", "/v1/runs/{id}", show_run, response=RunView, summary="One run"),
@@ -317,7 +318,7 @@ ROUTES_RUNS = [
         update_run,
         request=RunUpdate,
         response=RunView,
-        summary="What a supervisor tells",
+        summary="Reports of a run's supervisor",
     ),
     Route("DELETE", "/v1/runs/{id}", cancel_run, response=RunView, summary="Cancel a run"),
     Route(
@@ -326,7 +327,7 @@ ROUTES_RUNS = [
         attach_run,
         stream=True,
         status=101,
-        summary="Start a run's container and take the connection over for its streams",
+        summary="Start a run's container and use the connection for its streams",
     ),
     Route("GET", "/v1/runs/{id}/logs", run_logs, query=FollowQuery, stream=True, summary="A detached run's output"),
     Route(
@@ -337,6 +338,6 @@ ROUTES_RUNS = [
         response=RunResponse,
         others={202: RunResponse},
         withdrawable=True,
-        summary="Run again what a run ran, in the generation that it used",
+        summary="Repeat a run in the generation that it used",
     ),
 ]

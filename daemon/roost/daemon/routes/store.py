@@ -99,14 +99,14 @@ async def delete_lease(call: Call[None]) -> dict[str, str]:
 
 
 ROUTES_STORE = [
-    Route("GET", "/v1/artifacts", list_artifacts, response=ArtifactsResponse, summary="What the disk is used for"),
+    Route("GET", "/v1/artifacts", list_artifacts, response=ArtifactsResponse, summary="Disk usage"),
     Route(
         "POST",
         "/v1/verify",
         verify_prefixes,
         request=VerifyRequest,
         response=Verification,
-        summary="Compare every file of every prefix with its package, and mend what differs",
+        summary="Compare every file of every prefix with its package, and repair what differs",
     ),
     Route(
         "PUT",
@@ -114,7 +114,7 @@ ROUTES_STORE = [
         put_lease,
         request=LeaseRequest,
         response=LeaseResponse,
-        summary="Take a lease",
+        summary="Acquire a lease",
     ),
-    Route("DELETE", "/v1/leases/{id}", delete_lease, response=dict[str, str], summary="Give a lease back"),
+    Route("DELETE", "/v1/leases/{id}", delete_lease, response=dict[str, str], summary="Release a lease"),
 ]

@@ -34,7 +34,7 @@ class WheelView(msgspec.Struct, kw_only=True):
 async def add_wheel(call: Call[AddWheelRequest]) -> WheelView:
     path = call.body.path
     if not os.path.isabs(path) or "\0" in path:
-        raise InvalidRequestError(f"{path!r} is no absolute path", hint="Send the path of the wheel's file.")
+        raise InvalidRequestError(f"{path!r} is not an absolute path", hint="Send the path of the wheel's file.")
     wheel = await asyncio.to_thread(read_wheel, path)
     await store_wheel(call.app[SERVICES].store.layout, path, wheel.digest)
     return WheelView(
@@ -53,6 +53,6 @@ ROUTES_WHEELS = [
         add_wheel,
         request=AddWheelRequest,
         response=WheelView,
-        summary="Keep a wheel by its content, for definitions to refer to",
+        summary="Store a wheel by its content, for definitions to refer to",
     ),
 ]

@@ -88,7 +88,7 @@ async def upgrade_connection(request: web.Request) -> AsyncIterator[tuple[web.St
     """
     transport = request.transport
     if request.headers.get("Upgrade") != "tcp" or transport is None:
-        raise UpgradeNeededError("This route needs `Upgrade: tcp`", hint="It is for `roost run`.")
+        raise UpgradeNeededError("This route needs `Upgrade: tcp`", hint="Only `roost run` uses it.")
     response = web.StreamResponse(status=101, headers={"Connection": "Upgrade", "Upgrade": "tcp"})
     await response.prepare(request)
     response.force_close()

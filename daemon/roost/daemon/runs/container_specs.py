@@ -72,7 +72,7 @@ def _check_platform(launch: ContainerLaunch, engine: str) -> None:
     raise ImagePlatformError(
         f"The image is for {launch.built_for}, and the engine's machine runs {engine}",
         hint="Run it on a machine of that platform, or let this one emulate it (binfmt_misc and qemu-user-static). "
-        "`roost image push` takes it to a registry as it is.",
+        "`roost image push` pushes it to a registry unchanged.",
     )
 
 

@@ -180,7 +180,7 @@ class ContainerRuns:
         try:
             await self._records.fail(run_id, error, exit_status=getattr(error, "status", 125))
         except StoreError as unwritten:
-            log.warning("That run %s failed is not recorded yet: %s", run_id, unwritten.message)
+            log.warning("The failure of run %s is not recorded yet: %s", run_id, unwritten.message)
             self._schedule_retry()
 
     async def _on_client_gone(self, run_id: str, pending: PendingContainer) -> None:
@@ -205,7 +205,7 @@ class ContainerRuns:
         try:
             await self._records.mark_running(run_id)
         except StoreError as error:  # it runs all the same, and its end may find room
-            log.warning("That run %s runs is not recorded: %s", run_id, error.message)
+            log.warning("The start of run %s is not recorded: %s", run_id, error.message)
 
     async def _wait_exit(self, container: str) -> int:
         """Return the exit status, after waiting for an engine that restarts under the container."""
@@ -226,7 +226,7 @@ class ContainerRuns:
         try:
             await self._records.end(run_id, exit_from_status(status))
         except StoreError as error:
-            log.warning("How run %s ended is not recorded yet: %s", run_id, error.message)
+            log.warning("The end of run %s is not recorded yet: %s", run_id, error.message)
             self._schedule_retry()
             return
         self._containers.pop(run_id, None)
@@ -303,7 +303,7 @@ class ContainerRuns:
         except ServiceUnreachableError:
             return
         except OSError as error:
-            log.warning("The output of run %s is not all kept: %s", run_id, error)
+            log.warning("The output of run %s is not completely stored: %s", run_id, error)
 
     # --------------------------------------------------------------------- cancel
     def is_supervised(self, run_id: str) -> bool:
@@ -317,7 +317,7 @@ class ContainerRuns:
         """
         container = self._containers.get(run_id)
         if container is None:
-            raise NotAttachableError(f"Run {run_id} has no container", hint="It has not started yet, or it is over.")
+            raise NotAttachableError(f"Run {run_id} has no container", hint="It has not started yet, or it has ended.")
         self._records.request_cancel(run_id)
         self._background.spawn(self._stop_until_ended(run_id, container))
 

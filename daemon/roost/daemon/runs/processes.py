@@ -172,7 +172,7 @@ class ProcessRuns:
         try:
             await self._check(run_id)
         except StoreError as error:  # its end can't be written now: the run is reported as it is recorded
-            log.warning("How run %s ended is not recorded yet: %s", run_id, error.message)
+            log.warning("The end of run %s is not recorded yet: %s", run_id, error.message)
             self._orphans.add(run_id)
 
     async def reattach(self) -> None:
@@ -196,7 +196,7 @@ class ProcessRuns:
             if has_ended or not follow:
                 return
             if self._lifecycle.is_stopping:
-                raise DaemonStoppingError("The daemon is stopping", hint="Follow again: the run goes on.")
+                raise DaemonStoppingError("The daemon is stopping", hint="Follow it again: the run continues.")
             await asyncio.sleep(_FOLLOW_SECONDS)
 
     async def stop(self) -> None:

@@ -36,7 +36,7 @@ class RunOverError(InvalidRequestError):
 
 def run_over_error(run: RunRecord) -> RunOverError:
     """Return the error for a request that needs an open run."""
-    hint = f"Nothing is left to end: `roost runs show {run.id}` tells how it went."
+    hint = f"There is nothing to end; `roost runs show {run.id}` shows its result."
     return RunOverError(f"Run {run.id} has ended ({run.state})", hint=hint)
 
 

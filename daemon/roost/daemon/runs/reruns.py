@@ -29,7 +29,7 @@ def check_repeatable(run: RunRecord) -> None:
     if run.lock_digest is None and used_image(run) is None and find_own_interpreter(run) is None:
         raise RunUnrepeatableError(
             f"Run {run.id} recorded neither a lock nor an interpreter: it never started",
-            hint="Start it anew with `roost run`; `roost runs show` has its command and folder.",
+            hint="Start it again with `roost run`; `roost runs show` has its command and folder.",
         )
 
 
@@ -69,12 +69,12 @@ def add_missing_interpreter_hint(run: RunRecord, error: CodedError) -> CodedErro
     """Return ``error``, which planning raised, with a hint what to do if the interpreter no longer exists."""
     if find_own_interpreter(run) is not None and error.code == "interpreter-missing":
         name = f"{run.environment_name}:{run.environment_version}" if run.environment_version else "its environment"
-        error.hint = f"Run {run.id} used it: put a Python there again, or run {name} anew with an interpreter that is."
+        error.hint = f"Run {run.id} used it: restore that Python, or run {name} with an existing interpreter."
     return error
 
 
 def _changes_text(run: RunRecord, now: Interpreter, changes: Mapping[str, Mapping[str, object]]) -> str:
-    return f"{now['path']} is not as run {run.id} used it: {', '.join(_describe_changes(changes))}"
+    return f"{now['path']} has changed since run {run.id} used it: {', '.join(_describe_changes(changes))}"
 
 
 def _describe_changes(changes: Mapping[str, Mapping[str, object]]) -> Iterator[str]:

@@ -62,7 +62,7 @@ class Runs:
             return run
         if action == "refuse-unsupervised":
             raise RunOverError(
-                f"Run {run_id} has no supervisor that could be told",
+                f"Run {run_id} has no supervisor to notify",
                 hint="It has not started yet, or its supervisor died.",
             )
         self.processes.ask_to_end(run_id)

@@ -123,8 +123,8 @@ async def make_ready(
         if launch is not None:
             return launch
     raise EnvironmentGoneError(
-        f"What was made ready for the run was taken away before it began, {ATTEMPTS} times",
-        hint="Try again; `roost events` tells what is removed.",
+        f"The environment prepared for the run was removed before the run started, {ATTEMPTS} times",
+        hint="Try again; `roost events` shows what is removed.",
     )
 
 
@@ -192,7 +192,7 @@ class DetachedStarts:
         try:
             await self._records.fail(run_id, error)
         except CodedError as unwritten:
-            log.warning("That run %s failed is not recorded yet: %s", run_id, unwritten.message)
+            log.warning("The failure of run %s is not recorded yet: %s", run_id, unwritten.message)
             self._processes.check_later(run_id)
 
     async def stop(self) -> None:

@@ -58,8 +58,8 @@ def internal_error_body() -> ErrorBody:
     """Return the error body for an untranslated exception, whose text stays in the log, since it may hold secrets."""
     return ErrorBody(
         code="internal",
-        message="The daemon failed in a way that nobody foresaw.",
-        hint="`roost daemon logs` has the traceback.",
+        message="Internal error in the daemon.",
+        hint="`roost daemon logs` shows the traceback.",
     )
 
 
@@ -110,9 +110,9 @@ async def _mark_started(request: web.Request, response: web.StreamResponse) -> N
 
 def _translate_http_error(request: web.Request, error: web.HTTPException) -> CodedError:
     if error.status == 404:
-        return LookupFailedError(f"There is no {request.path}.", hint="GET /v1/openapi.json lists what there is.")
+        return LookupFailedError(f"There is no {request.path}.", hint="GET /v1/openapi.json lists all routes.")
     if error.status == 405:
-        return MethodError(f"{request.path} does not take {request.method}.", hint="See GET /v1/openapi.json.")
+        return MethodError(f"{request.path} does not support {request.method}.", hint="See GET /v1/openapi.json.")
     return CodedError(f"The request was refused: {error.reason}", fields={"status": error.status})
 
 

@@ -100,7 +100,7 @@ def check_space(root: str) -> Check:
     message = f"{free / 1e9:.1f} GB free under {root}"
     if free >= LOW_SPACE:
         return Check(name="space", state="ok", message=message)
-    hint = "See what is kept with `roost cache df`, or set ROOST_HOME to a larger disk."
+    hint = "See what is stored with `roost cache df`, or set ROOST_HOME to a larger disk."
     return Check(name="space", state="warning", message=message, hint=hint)
 
 
@@ -150,7 +150,7 @@ def check_socket(root: str) -> Check:
     message = f"{path} has mode {mode:04o} in a folder of mode {folder:04o}"
     if not (mode | folder) & 0o077:
         return Check(name="socket", state="ok", message=message)
-    hint = "Others could reach it but for the check of their uid: restart the daemon."
+    hint = "Only the check of the uid keeps other users out: restart the daemon."
     return Check(name="socket", state="warning", message=message, hint=hint)
 
 
@@ -160,7 +160,7 @@ def check_uv(root: str) -> Check:
     program = os.path.join(os.path.dirname(sys.executable), "uv")
     found = program if os.path.exists(program) else shutil.which("uv")
     if found is None:
-        hint = "Install roost anew: its wheel of uv carries the program."
+        hint = "Reinstall roost: its wheel of uv carries the program."
         return Check(name="uv", state="error", message="uv is not installed", hint=hint)
     result = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20, check=True)
     return Check(name="uv", state="ok", message=f"{result.stdout.strip()} at {found}")
@@ -171,7 +171,7 @@ def check_rattler(root: str) -> Check:
     try:
         return Check(name="rattler", state="ok", message=f"py-rattler {version('py-rattler')}")
     except PackageNotFoundError:
-        hint = "Install roost anew: no conda package can be solved or linked without it."
+        hint = "Reinstall roost: no conda package can be solved or linked without it."
         return Check(name="rattler", state="error", message="py-rattler is not installed", hint=hint)
 
 
@@ -190,7 +190,9 @@ def check_launcher(root: str) -> Check:
     """Check for the programs with which the ``/bin/sh`` launcher starts a known environment without a second Python."""
     missing = [name for name in ("flock", "stat") if shutil.which(name) is None]
     if not missing:
-        return Check(name="launcher", state="ok", message="flock and stat are there: known environments start at once")
+        return Check(
+            name="launcher", state="ok", message="flock and stat are available: known environments start at once"
+        )
     hint = "`roost exec` works, more slowly: install util-linux and GNU coreutils."
     return Check(name="launcher", state="warning", message=f"Not found: {', '.join(missing)}", hint=hint)
 

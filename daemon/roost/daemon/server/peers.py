@@ -84,7 +84,7 @@ def _refusal_response(owner: int) -> bytes:
         {
             "code": "peer-refused",
             "message": f"This daemon serves only uid {owner}.",
-            "hint": "Start your own: every user has one.",
+            "hint": "Start a daemon of your own.",
             "retryable": False,
             "fields": {},
             "location": None,

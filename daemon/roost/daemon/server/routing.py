@@ -129,7 +129,7 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         raise _mismatch_error(error) from error
     except RecursionError as error:
-        raise RequestError("The request's JSON is nested too deeply", hint="No request is.") from error
+        raise RequestError("The request's JSON is nested too deeply", hint="Reduce the nesting.") from error
     except msgspec.DecodeError as error:
         raise RequestError(f"The request's body is not JSON: {error}", hint="Send application/json.") from error
 
@@ -147,7 +147,7 @@ def _mismatch_error(error: msgspec.ValidationError) -> RequestError:
     field = path.rstrip("`").lstrip(".")
     at = f" at `{field}`" if field else ""
     return RequestError(
-        f"The request does not fit{at}: {fault}",
+        f"The request is not valid{at}: {fault}",
         hint="GET /v1/openapi.json describes every request; a client of another version may send something else.",
         fields={"field": field},
     )

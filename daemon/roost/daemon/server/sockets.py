@@ -53,7 +53,7 @@ def _bind(listener: socket.socket, path: str) -> None:
     try:
         listener.bind(path)
     except OSError as error:
-        raise SocketPathError(f"Can't make the socket {path}: {error.strerror or error}", hint=_HINT) from error
+        raise SocketPathError(f"Can't create the socket {path}: {error.strerror or error}", hint=_HINT) from error
     finally:
         os.umask(before)
     listener.listen(BACKLOG)
@@ -64,12 +64,14 @@ def _ensure_private_folder(folder: str, own: bool) -> None:
     os.makedirs(folder, mode=0o700, exist_ok=True)
     state = os.lstat(folder)
     if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid():
-        raise SocketPathError(f"The socket's folder {folder} belongs to somebody else", hint=_HINT)
+        raise SocketPathError(f"The socket's folder {folder} belongs to another user", hint=_HINT)
     mode = state.st_mode
     if not mode & 0o077:
         return
     if not own or mode & stat.S_ISVTX:  # a sticky folder, such as /tmp, is shared whoever owns it
-        raise SocketPathError(f"Others can enter the socket's folder {folder} (mode {mode & 0o7777:o})", hint=_HINT)
+        raise SocketPathError(
+            f"Other users can access the socket's folder {folder} (mode {mode & 0o7777:o})", hint=_HINT
+        )
     os.chmod(folder, 0o700)
 
 
@@ -79,7 +81,7 @@ def _remove_stale(path: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(state.st_mode):
-        raise SocketPathError(f"{path} is there and is no socket", hint=f"Move it away. {_HINT}")
+        raise SocketPathError(f"{path} exists and is not a socket", hint=f"Move it away. {_HINT}")
     os.unlink(path)
 
 

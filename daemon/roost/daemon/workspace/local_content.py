@@ -181,7 +181,7 @@ def _digest_hex(digest: str, location: Location | None) -> str:
     match = _DIGEST.fullmatch(digest)
     if match is None:
         raise InvalidDefinitionError(
-            f"{digest[:80]!r} is no digest", hint="Expected sha256: and 64 hex digits.", location=location
+            f"{digest[:80]!r} is not a valid digest", hint="Expected sha256: and 64 hex digits.", location=location
         )
     return match[1]
 
@@ -206,15 +206,15 @@ def _copy_and_verify(content: _LocalContent, stage: str) -> None:
         if error.errno in FULL_DISK_ERRNOS:
             raise
         raise MissingFileError(
-            f"{content.path} can't be kept: {error.strerror or error}",
-            hint="Put it there again: what a version refers to is kept with it.",
+            f"{content.path} can't be stored: {error.strerror or error}",
+            hint="Restore it: what a version refers to is stored with it.",
             location=content.location,
             fields={"path": content.path},
         ) from None
     failpoint("keep.copied")
     if content.digest_copy(stage) != content.digest:
         raise LocalChangedError(
-            f"{content.path} changed while it was being kept", hint="Try again.", location=content.location
+            f"{content.path} changed while it was being stored", hint="Try again.", location=content.location
         )
     sync_filesystem(stage)
     failpoint("keep.synced")

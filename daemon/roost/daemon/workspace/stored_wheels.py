@@ -65,7 +65,7 @@ def _read_metadata(path: str) -> tuple[str, Version]:
         entries = {entry.filename: entry for entry in archive.infolist()}
         found = [name for name in entries if name.count("/") == 1 and name.endswith(".dist-info/METADATA")]
         if len(found) != 1 or found[0].replace("METADATA", "WHEEL") not in entries:
-            _raise_invalid(path, "it has not one .dist-info folder with METADATA and WHEEL")
+            _raise_invalid(path, "it does not have exactly one .dist-info folder with METADATA and WHEEL")
         if entries[found[0]].file_size > _METADATA_LIMIT:
             _raise_invalid(path, "its METADATA is too large")
         headers = HeaderParser().parsestr(archive.read(found[0]).decode())
@@ -76,4 +76,6 @@ def _read_metadata(path: str) -> tuple[str, Version]:
 
 
 def _raise_invalid(path: str, reason: str) -> NoReturn:
-    raise WheelInvalidError(f"{path} is no wheel: {reason}", hint="`python -m build --wheel` makes one of a project.")
+    raise WheelInvalidError(
+        f"{path} is not a valid wheel: {reason}", hint="`python -m build --wheel` builds one from a project."
+    )

@@ -33,7 +33,7 @@ def read_v2(reading: ReadContext, root: YamlNode) -> ReadResult:
 
 def _read_v2_passthrough(reading: ReadContext, root: YamlNode) -> dict[str, Any]:
     def warn_dropped(key: str) -> None:
-        reading.warn("credentials-unread", f"{key!r} is not kept: credentials are not for files", root.location)
+        reading.warn("credentials-unread", f"{key!r} is not stored: files must not contain credentials", root.location)
 
     values = {key: root.value(key).to_json() for key in PASSTHROUGH_KEYS}
     passthrough: dict[str, Any] = drop_nulls(drop_secrets(values, reading.strip_credentials, warn_dropped))
@@ -71,6 +71,6 @@ def _read_v2_base(reading: ReadContext, root: YamlNode) -> Base | None:
         build.fail("Both 'image' and 'build' are given; expected one", "Keep one of them.")
     dockerfile = build.value("dockerfile_path")
     if (dockerfile.optional_text("'dockerfile_path'") or "Dockerfile").removeprefix("./") != "Dockerfile":
-        dockerfile.fail("A Dockerfile of another name is not read yet", "Call it 'Dockerfile'.")
+        dockerfile.fail("A Dockerfile with another name is not supported", "Name it 'Dockerfile'.")
     path = reading.resolve_path(build.value("path").text("'path'"), reading.path)
     return Base(context=digest_context(reading, path, build.value("path").location), context_path=path)

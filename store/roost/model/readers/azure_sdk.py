@@ -29,7 +29,7 @@ _ENVIRONMENT_KEYS = (
 _RUN_PARTS = ("environment", "environmentVariables", "docker")
 _PROJECT_FOLDERS = (".azureml", "aml_config")
 """Folders of run configurations in a project; the paths in them may be relative to the project."""
-_KEEP_ONE = "Keep one of them, or make them say the same."
+_KEEP_ONE = "Keep one of them, or make them equal."
 
 
 class ContradictionError(InvalidDefinitionError):
@@ -61,7 +61,7 @@ def read_run_configuration(reading: ReadContext, root: YamlNode) -> ReadResult:
         )
     if _is_workspace_reference(environment):
         environment.fail(
-            "This run configuration names an environment of an Azure workspace and does not hold it",
+            "This run configuration names an environment of an Azure workspace and does not contain it",
             "Save the environment to a folder with Azure's save_to_directory, and import that.",
         )
     others = [key for key in root.pairs("a run configuration") if key not in _RUN_PARTS]
@@ -136,7 +136,8 @@ class _EnvironmentReader:
 
         def warn_dropped(key: str) -> None:
             message = (
-                f"{key!r} is not kept: credentials are not for files (`docker login`, [registries.credentials] in "
+                f"{key!r} is not stored: files must not contain credentials (`docker login`, "
+                "[registries.credentials] in "
                 "roost's config, keyring and netrc hold them; ${VARIABLE} refers to one)"
             )
             self.reading.warn("credentials-unread", message, location)
@@ -157,11 +158,11 @@ class _EnvironmentReader:
     def _warn_unused(self, definition: Definition) -> None:
         """Warn about sections that are stored and digested although roost installs nothing from them."""
         if definition.r is not None:
-            message = "section 'r' is kept and digested; roost installs nothing of it"
+            message = "section 'r' is kept and digested, but roost does not install it"
             self.reading.warn("section-idle", message, self.root.value("r").location)
         base_environment = self.python.value("baseCondaEnvironment")
         if base_environment.kind != "null":
-            message = "'baseCondaEnvironment' is kept and has no effect: every environment is made whole"
+            message = "'baseCondaEnvironment' is kept but has no effect: every environment is built completely"
             self.reading.warn("key-unused", message, base_environment.location)
 
     def _read_packages(self) -> tuple[Definition, dict[str, str]]:
@@ -174,7 +175,7 @@ class _EnvironmentReader:
                     f"The packages here are not those of {found[0][2]}", hint=_KEEP_ONE, location=location
                 )
         if not found and self.is_saved and not self.user_managed:
-            message = f"{CONDA_FILE} is not beside it: the environment has no packages"
+            message = f"{CONDA_FILE} does not exist next to it: the environment has no packages"
             self.reading.warn("file-missing", message, self.root.location)
         return (found[0][0], found[0][1]) if found else (Definition(), {})
 
@@ -193,7 +194,7 @@ class _EnvironmentReader:
         if self.is_saved and self.reading.files.exists(self._resolve(CONDA_FILE)):
             return None  # the saved file replaces it
         if self.user_managed:
-            message = f"{path} is not there; nothing of it would be installed in a user-managed environment"
+            message = f"{path} does not exist; it would not be installed in a user-managed environment"
             self.reading.warn("file-missing", message, item.location)
             return None
         return self._read_file(path, item.location)
@@ -234,7 +235,7 @@ class _EnvironmentReader:
         platform = _read_platform(self.docker.value("platform"))
         if (context := self.docker.value("buildContext")).kind != "null":
             context.fail(
-                "'buildContext' lies in Azure's storage or in git, where reading does not look",
+                "'buildContext' lies in Azure's storage or in git, which roost does not read",
                 "Download the folder, and point at it with -f.",
             )
         if text and image:

@@ -25,7 +25,7 @@ def read_environment(reading: ReadContext, root: YamlNode) -> tuple[Definition, 
     pairs = root.pairs("a conda environment")
     for key, (key_node, _) in pairs.items():
         if key not in _CONDA_KEYS:
-            message = f"key {key!r} is none of a conda environment; it has no effect"
+            message = f"key {key!r} is not a key of a conda environment; it has no effect"
             reading.warn("key-unknown", message, key_node.location)
     values = {key: value for key, (_, value) in pairs.items()}
     null = YamlNode(None, root.path)

@@ -117,7 +117,7 @@ def _has_azure_schema(root: YamlNode) -> bool:
 def format_unread_error(what: str, location: Location) -> FormatUnreadError:
     """Return the error for a file in a format that roost recognises but does not read."""
     return FormatUnreadError(
-        f"This is {what}, which roost does not read yet",
+        f"This is {what}, which roost does not support",
         hint="Name a conda environment file, requirements.txt, pyproject.toml, lock file or roost.toml.",
         location=location,
     )
@@ -127,7 +127,9 @@ def check_text(text: str, path: str) -> None:
     """Reject a binary file before parsing. Raises: EncodingError if ``text`` contains a NUL character."""
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise EncodingError("This is no text file", location=Location(path=path, line=line), hint="Name a text file.")
+        raise EncodingError(
+            "This is not a text file", location=Location(path=path, line=line), hint="Name a text file."
+        )
 
 
 def classify_pyproject(data: bytes, path: str) -> Literal["roost", "pyproject"] | None:

@@ -56,10 +56,12 @@ def _read_listed_url(reading: ReadContext, line: str, location: Location) -> str
     place, _, digest = reading.strip_credentials(line).partition("#")
     if digest and not _DIGEST.fullmatch(digest):
         raise ExplicitError(
-            f"{digest!r} is no digest; expected an md5 or sha256", hint=f"Expected {EXPECTED_URL}.", location=location
+            f"{digest!r} is not a valid digest; expected an md5 or sha256",
+            hint=f"Expected {EXPECTED_URL}.",
+            location=location,
         )
     if not place.endswith(PACKAGE_SUFFIXES):
-        raise ExplicitError(f"{line!r} is no package; expected {EXPECTED_URL}", location=location)
+        raise ExplicitError(f"{line!r} is not a package; expected {EXPECTED_URL}", location=location)
     if "://" not in place:
         path = reading.resolve_path(place, reading.path)
         place, digest = "file://" + path, reading.compute_digest("file", path, location)

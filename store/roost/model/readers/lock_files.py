@@ -24,7 +24,7 @@ MARKERS = {
 }
 """PEP 508 markers of the conda platforms, for pip packages that only some of them have."""
 _CATEGORIES = ("main", "dev")
-_HINT = "Make the lock file anew with a current version of its tool, or name the environment file that it came from."
+_HINT = "Create the lock file again with a current version of its tool, or name the environment file that it came from."
 
 
 class _PipEntry(NamedTuple):
@@ -39,7 +39,7 @@ def read_conda_lock(reading: ReadContext, root: YamlNode) -> ReadResult:
     """Read conda-lock's unified lock file. Raises: InvalidDefinitionError if it is not valid."""
     version = root.value("version")
     if version.text("'version'") != "1":
-        version.fail(f"conda-lock format {version.text('version')} is not read; expected 1", _HINT)
+        version.fail(f"conda-lock format {version.text('version')} is not supported; expected 1", _HINT)
     conda: dict[str, list[str]] = {}
     pip: list[_PipEntry] = []
     for package in root.value("package").members("'package'"):
@@ -58,7 +58,7 @@ def read_pixi_lock(reading: ReadContext, root: YamlNode) -> ReadResult:
     """Read the default environment of a pixi.lock. Raises: InvalidDefinitionError if it is not valid."""
     version = root.value("version")
     if version.text("'version'") != "6":
-        version.fail(f"pixi.lock format {version.text('version')} is not read; expected 6", _HINT)
+        version.fail(f"pixi.lock format {version.text('version')} is not supported; expected 6", _HINT)
     packages: dict[str, YamlNode] = {}
     for package in root.value("packages").members("'packages'"):
         for manager in ("conda", "pypi"):

@@ -40,7 +40,7 @@ def read_pyproject(reading: ReadContext, toml: TomlText) -> ReadResult:
     project = toml.table("project")
     if "dependencies" in check_strings(toml, project.get("dynamic", []), ("project", "dynamic")):
         raise toml.error(
-            "'dependencies' is dynamic: a build backend would have to run to tell them, and reading runs no code",
+            "'dependencies' is dynamic: a build backend would have to run to compute them, and reading runs no code",
             "project",
             "dynamic",
             hint="List the dependencies in [project], or point at a requirements file with -f.",
@@ -62,7 +62,7 @@ def read_script(reading: ReadContext, text: str) -> ReadResult:
     block = find_script_block(text, reading.path)
     if block is None:
         raise ScriptMetadataError(
-            f"{reading.path} holds no '# /// script' block; expected PEP 723 metadata",
+            f"{reading.path} contains no '# /// script' block; expected PEP 723 metadata",
             hint="Name a script with such a block, or an environment file.",
             location=Location(path=reading.path, line=1, column=1),
         )
@@ -70,7 +70,7 @@ def read_script(reading: ReadContext, text: str) -> ReadResult:
     for key in toml.data:
         if key not in ("dependencies", "requires-python", "tool"):
             reading.warn(
-                "key-unknown", f"key {key!r} is none of a script's metadata; it has no effect", toml.locate(key)
+                "key-unknown", f"key {key!r} is not a key of a script's metadata; it has no effect", toml.locate(key)
             )
     if "roost" in toml.table("tool"):
         message = "[tool.roost] in a script's metadata has no effect"
@@ -89,7 +89,7 @@ def find_script_block(text: str, path: str) -> tuple[str, int] | None:
     blocks = [match for match in SCRIPT_BLOCK.finditer(text) if match["type"] == "script"]
     if len(blocks) > 1:
         raise ScriptMetadataError(
-            f"{path} holds {len(blocks)} '# /// script' blocks; expected one",
+            f"{path} contains {len(blocks)} '# /// script' blocks; expected one",
             hint="Keep one.",
             location=Location(path=path, line=text.count("\n", 0, blocks[1].start()) + 1, column=1),
         )
@@ -117,10 +117,10 @@ def check_requires_python(toml: TomlText, value: object, keys: tuple[str, ...]) 
 def check_strings(toml: TomlText, value: object, keys: tuple[str, ...]) -> Sequence[str]:
     """Return ``value`` if it is a list of texts. Raises: InvalidDefinitionError if it is not."""
     if not isinstance(value, list):
-        raise toml.error(f"{keys[-1]!r} is {value!r}; expected a list of texts", *keys)
+        raise toml.error(f"{keys[-1]!r} is {value!r}; expected a list of strings", *keys)
     for member in value:
         if not isinstance(member, str):
-            raise toml.error(f"{keys[-1]!r} holds {member!r}; expected a list of texts", *keys, value=str(member))
+            raise toml.error(f"{keys[-1]!r} contains {member!r}; expected a list of strings", *keys, value=str(member))
     return value
 
 
@@ -160,5 +160,5 @@ def _build_requirements_result(
     python = Python(requires=check_requires_python(toml, requires, keys))
     name = toml.table("project").get("name") if format == "pyproject" else None
     if name is not None and not isinstance(name, str):
-        raise toml.error(f"'name' is {name!r}; expected a text", "project", "name")
+        raise toml.error(f"'name' is {name!r}; expected a string", "project", "name")
     return reading.build_result(Definition(pip=Pip(requirements=tuple(items)), python=python), format, name=name)

@@ -113,7 +113,7 @@ def _read_folder(reading: ReadContext, folder: str) -> ReadResult:
     if reading.files.exists(dockerfile):
         return read_context(reading, folder)
     raise FormatUnreadError(
-        f"{folder} holds no environment file, no Dockerfile and no azureml_environment.json",
+        f"{folder} contains no environment file, no Dockerfile and no azureml_environment.json",
         hint="Name a file.",
         location=Location(path=folder),
     )

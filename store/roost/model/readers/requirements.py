@@ -54,7 +54,7 @@ def _read_item(reading: ReadContext, line: LogicalLine, origin: str, above: tupl
         error.location = Location(path=location.path, line=location.line, column=column)
         raise
     if not parsed.known:
-        message = f"option {parsed.text!r} is none that roost knows; it has no effect"
+        message = f"option {parsed.text!r} is unknown; it has no effect"
         reading.warn("option-unknown", message, location)
     if not parsed.target or (_REMOTE.match(parsed.target) and not parsed.target.startswith("file:")):
         return PipItem(kind=parsed.kind, text=parsed.text, location=location)
@@ -62,7 +62,7 @@ def _read_item(reading: ReadContext, line: LogicalLine, origin: str, above: tupl
         return PipItem(kind=parsed.kind, text=parsed.text, digest=reference.digest, location=location)
     if "${" in parsed.target:
         raise MissingFileError(
-            f"The path {parsed.target} hangs on a variable; what it names could not count by its content",
+            f"The path {parsed.target} depends on a variable, so the file's content can't be part of the definition",
             hint="Write the path out, relative to this file.",
             location=location,
         )
@@ -86,7 +86,7 @@ def _read_nested_file(
 ) -> PipItem:
     if path in above:
         raise CircularRequirementsError(
-            f"{parsed.target} is included by itself", hint="Take one of the -r or -c lines out.", location=location
+            f"{parsed.target} includes itself", hint="Remove one of the -r or -c lines.", location=location
         )
     text = decode_text(reading.load_file(path, location), path)
     items = tuple(read_requirement_lines(reading, split_logical_lines(text, path), path, above))

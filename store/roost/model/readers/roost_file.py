@@ -36,12 +36,12 @@ from roost.model.syntax.match_specs import normalise_channels
 from roost.model.syntax.pip_lines import LogicalLine
 from roost.model.syntax.secret_keys import drop_secrets
 
-Shape = Literal["text", "texts", "flag", "entries", "lists", "text or table"]
+Shape = Literal["text", "texts", "flag", "entries", "lists", "string or table"]
 SECTIONS: dict[str, dict[str, Shape]] = {
     "base": {
         "image": "text",
-        "dockerfile": "text or table",
-        "context": "text or table",
+        "dockerfile": "string or table",
+        "context": "string or table",
         "steps": "texts",
         "platform": "text",
     },
@@ -135,10 +135,10 @@ class _RoostFileReader:
     def _read_kept_tables(self, tables: object) -> dict[str, dict[str, Any]]:
         """Read the parts of other tools' files that roost does not act on: any table of tables."""
         if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
-            raise self._error("'kept' holds something else than tables; expected one for each tool", "kept")
+            raise self._error("'kept' contains something other than tables; expected one for each tool", "kept")
 
         def warn_dropped(key: str) -> None:
-            self.reading.warn("credentials-unread", f"{key!r} is not kept: credentials are not for files")
+            self.reading.warn("credentials-unread", f"{key!r} is not stored: files must not contain credentials")
 
         passthrough: dict[str, dict[str, Any]] = drop_secrets(tables, self.reading.strip_credentials, warn_dropped)
         return passthrough
@@ -168,9 +168,9 @@ class _RoostFileReader:
             return self._check_lists(value, keys)
         if shape == "entries":
             return self._check_entries(value, keys)
-        if shape == "text or table" and isinstance(value, dict):
+        if shape == "string or table" and isinstance(value, dict):
             return value
-        expected, kind = ("true or false", bool) if shape == "flag" else ("a text in quotes", str)
+        expected, kind = ("true or false", bool) if shape == "flag" else ("a quoted string", str)
         if not isinstance(value, kind):
             raise self._error(f"{keys[-1]!r} is {_describe_value(value)}; expected {expected}", *keys)
         return value
@@ -183,10 +183,10 @@ class _RoostFileReader:
     def _check_entries(self, value: object, keys: tuple[str, ...]) -> list[Any]:
         """Check a list of texts and of tables, which ``roost.model.writers.document`` writes for external content."""
         if not isinstance(value, list):
-            raise self._error(f"{keys[-1]!r} is {_describe_value(value)}; expected a list of texts", *keys)
+            raise self._error(f"{keys[-1]!r} is {_describe_value(value)}; expected a list of strings", *keys)
         for member in value:
             if not isinstance(member, (str, dict)):
-                raise self._error(f"{keys[-1]!r} holds {_describe_value(member)}; expected a list of texts", *keys)
+                raise self._error(f"{keys[-1]!r} contains {_describe_value(member)}; expected a list of strings", *keys)
         return value
 
     def _read_base_section(self, table: dict[str, Any]) -> Base | None:
@@ -274,7 +274,7 @@ class _RoostFileReader:
         is_local = item.kind in ("wheel", "source", "editable") and (item.digest or item.path)
         if is_local and ("/" in name or name in (".", "..")):
             hint = "Its text is the last name of the path, with extras and marker behind it."
-            raise self._error(f"{name!r} is no file's name", "pip", "requirements", hint=hint)
+            raise self._error(f"{name!r} is not a valid file name", "pip", "requirements", hint=hint)
         inner = tuple(self._check_item(each) for each in item.items)
         return msgspec.structs.replace(item, text=self.reading.strip_credentials(item.text), items=inner)
 
@@ -283,7 +283,7 @@ class _RoostFileReader:
         try:
             return msgspec.convert(dict(table), kind, strict=True)
         except msgspec.ValidationError as error:
-            raise self._error(f"{keys[-1]!r} holds a table that is none of roost's: {error}", *keys) from None
+            raise self._error(f"{keys[-1]!r} contains a table that is not one of roost's: {error}", *keys) from None
 
     def _read_python(self, table: dict[str, Any]) -> Python:
         requires = check_requires_python(self.toml, table.get("requires"), (*self.above, "python", "requires"))

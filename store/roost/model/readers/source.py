@@ -123,9 +123,9 @@ class ReadContext:
             return text
         line, place = found
         raise CredentialsWrittenError(
-            f"{f'Line {line} of {what}' if chr(10) in text else what.capitalize()} has credentials for {place} written "
-            "out, which would be kept with it",
-            hint="Name what is behind a password under [pip] or [conda] and keep the password in a netrc, a keyring or "
+            f"{f'Line {line} of {what}' if chr(10) in text else what.capitalize()} contains credentials for {place}, "
+            "which would be stored with it",
+            hint="Name the protected address under [pip] or [conda] and put the password into a netrc, a keyring or "
             "[credentials] of roost's config, or build that image with Docker (`--secret`) and name it as the base.",
             location=location if location.line is not None else Location(path=location.path, line=line, column=1),
             fields={"place": place, "line": line},
@@ -184,7 +184,7 @@ class ReadContext:
     def _digest_build_files(self, folder: str, location: Location | None) -> str:
         """Digest the files that determine how a project is built: an editable install only links to its sources."""
         if not self.files.is_folder(folder):
-            raise self._missing_file_error(folder, location, NotADirectoryError(errno.ENOTDIR, "it is no folder"))
+            raise self._missing_file_error(folder, location, NotADirectoryError(errno.ENOTDIR, "it is not a folder"))
         content = hashlib.sha256(b"roost build files 1\n")
         for name in BUILD_FILES:
             path = posixpath.join(folder, name)
@@ -221,7 +221,7 @@ class ReadContext:
         reason = error.strerror or str(error)
         return MissingFileError(
             f"{path} can't be read: {reason}",
-            hint="Put the file there, or take the line that names it out." if location else "Name a text file.",
+            hint="Create the file, or remove the line that names it." if location else "Name a text file.",
             location=location,
             fields={"path": path},
         )
@@ -257,7 +257,8 @@ def decode_text(data: bytes, path: str) -> str:
         before = data[: error.start]
         line, column = before.count(b"\n") + 1, len(before) - (before.rfind(b"\n") + 1) + 1
         raise EncodingError(
-            f"Byte 0x{data[error.start]:02x} is no {encoding.upper()} text; expected UTF-8, or UTF-16 with its mark",
+            f"Byte 0x{data[error.start]:02x} is not valid {encoding.upper()}; expected UTF-8, or UTF-16 with a byte "
+            "order mark",
             hint="Save the file as UTF-8.",
             location=Location(path=path, line=line, column=column),
         ) from None

@@ -80,7 +80,7 @@ class TomlText:
             at = _POSITION.search(message)
             line, column = (int(at[1]), int(at[2])) if at else (len(self.lines), 1)
             raise TomlError(
-                f"This is no TOML: {_POSITION.sub('', message).strip()}",
+                f"This is not valid TOML: {_POSITION.sub('', message).strip()}",
                 hint="Check this line and the one above.",
                 location=self._to_location(line - 1, column - 1),
             ) from None

@@ -64,7 +64,7 @@ class YamlNode:
         Raises: YamlError if the node is not a scalar.
         """
         if not isinstance(self.node, yaml.ScalarNode) or self.kind == "null":
-            self.fail(f"{what} is {self.describe()}; expected text")
+            self.fail(f"{what} is {self.describe()}; expected a string")
         return str(self.node.value)
 
     def optional_text(self, what: str) -> str | None:
@@ -104,7 +104,7 @@ class YamlNode:
 
         Raises: YamlError if the node is neither.
         """
-        pair = self.pairs(f"what holds {key!r}").get(key)
+        pair = self.pairs(f"what contains {key!r}").get(key)
         return pair[1] if pair else YamlNode(None, self.path, within=self)
 
     def to_json(self) -> Any:  # noqa: ANN401 - JSON values
@@ -118,7 +118,7 @@ class YamlNode:
     def describe(self) -> str:
         """Return a description of the node for errors."""
         if self.kind == "scalar" and isinstance(self.node, yaml.ScalarNode):
-            return f"the text {self.node.value!r}"
+            return f"the string {self.node.value!r}"
         return {"null": "null", "list": "a list", "mapping": "a mapping"}[self.kind]
 
     def fail(self, message: str, hint: str = "") -> NoReturn:
@@ -135,7 +135,7 @@ class YamlNode:
         for key, value in own:
             name = "" if key.kind == "null" else key.text(f"a key of {what}")
             if name in seen and not _is_merge(key):
-                key.fail(f"Key {name!r} is there twice; it was first in line {seen[name].location.line}", "Keep one.")
+                key.fail(f"Key {name!r} occurs twice; it was first in line {seen[name].location.line}", "Keep one.")
             seen[name] = key
             if not _is_merge(key):
                 yield name, (key, value)
@@ -217,14 +217,14 @@ class _ExpansionLimit:
             inner, below = self.measure(child, level + 1)
             size, height = size + inner, max(height, below + 1)
             if size > self._most:
-                message = "This node comes to too much once its aliases (*name) are worked in"
-                YamlNode(node, self._path).fail(message, "Write out what is meant, with fewer aliases.")
+                message = "This node is too large once its aliases (*name) are expanded"
+                YamlNode(node, self._path).fail(message, "Use fewer aliases.")
         self._open.remove(id(node))
         self._measured[id(node)] = size, height
         return size, height
 
     def _fail_nested(self, node: yaml.Node) -> NoReturn:
-        YamlNode(node, self._path).fail("This node holds itself or nests too deep")
+        YamlNode(node, self._path).fail("This node contains itself or is nested too deeply")
 
 
 def _children(node: yaml.Node) -> Iterator[yaml.Node]:
@@ -240,14 +240,14 @@ def _translate_parser_error(error: yaml.MarkedYAMLError, path: str) -> YamlError
     location = Location(path=path, line=mark.line + 1, column=mark.column + 1) if mark else Location(path=path)
     context = f" {error.context}" if error.context else ""
     return YamlError(
-        f"This is no YAML:{context} {error.problem}", hint=_find_hint(error.problem or ""), location=location
+        f"This is not valid YAML:{context} {error.problem}", hint=_find_hint(error.problem or ""), location=location
     )
 
 
 def _translate_reader_error(message: str, error: Exception, text: str, path: str) -> YamlError:
     position = getattr(error, "position", None)
     line = text.count("\n", 0, position) + 1 if isinstance(position, int) else None
-    return YamlError(f"This is no YAML: {message.splitlines()[0]}", location=Location(path=path, line=line))
+    return YamlError(f"This is not valid YAML: {message.splitlines()[0]}", location=Location(path=path, line=line))
 
 
 def _find_hint(problem: str) -> str:

@@ -44,8 +44,8 @@ def parse_dockerignore(text: str, path: str = DOCKERIGNORE) -> Callable[[str], b
                 rules.append((includes, re.compile(_to_expression(pattern))))
         except ValueError as error:
             raise DockerignoreError(
-                f"{rule[:80]!r} is no pattern: {error}",
-                hint="Put a backslash before a bracket that means itself.",
+                f"{rule[:80]!r} is not a valid pattern: {error}",
+                hint="Escape a literal bracket with a backslash.",
                 location=Location(path=path, line=number),
             ) from None
 
@@ -79,7 +79,7 @@ def _to_expression(pattern: str) -> str:
         elif token in ("*", "?"):
             expression += {"*": "[^/]*", "?": "[^/]"}[token]
         elif token in ("[", "\\"):
-            raise ValueError("a bracket that is not closed" if token == "[" else "it ends in a backslash")
+            raise ValueError("an unclosed bracket" if token == "[" else "it ends in a backslash")
         elif token.startswith("["):
             expression += _to_character_class(token)
         else:

@@ -146,7 +146,7 @@ def _check_text(spec: str) -> None:
         (r"(?<=\s)--\w+", "the option"),
     ):
         if found := re.search(pattern, spec):
-            raise MatchSpecError(f"Match spec {spec!r} holds {what} {found.group()!r}; expected {EXPECTED_SPEC}")
+            raise MatchSpecError(f"Match spec {spec!r} contains {what} {found.group()!r}; expected {EXPECTED_SPEC}")
 
 
 def _check_name(spec: str, name: str) -> None:
@@ -184,8 +184,8 @@ def _translate_regex(spec: str, rest: str) -> str:
     literal = re.fullmatch(r"\^([\w.\\]+)\$", rest)
     if literal is None:
         raise MatchSpecError(
-            f"Match spec {spec!r} holds a regular expression; expected {EXPECTED_SPEC}",
-            hint="Say the versions with operators: 'numpy>=1.8,<2'.",
+            f"Match spec {spec!r} contains a regular expression; expected {EXPECTED_SPEC}",
+            hint="Write the versions with operators: 'numpy>=1.8,<2'.",
         )
     return "==" + literal.group(1).replace("\\", "")
 

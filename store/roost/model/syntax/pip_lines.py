@@ -219,7 +219,9 @@ def _parse_wheel_reference(body: str, options: str) -> PipLine:
     target, extras = split_extras(place)
     reference = parse_wheel_reference(target)
     if reference is None:
-        raise RequirementError(f"{target!r} names no wheel by its content as in {SCHEME}sha256:<64 hex>/<name>.whl")
+        raise RequirementError(
+            f"{target!r} does not name a wheel by its content, as in {SCHEME}sha256:<64 hex>/<name>.whl"
+        )
     return PipLine("wheel", _join_marker(reference.file_name + extras, marker) + options, target)
 
 
@@ -228,7 +230,7 @@ def _parse_requirement(body: str, options: str) -> PipLine:
     _check_requirement(body)
     match = _REQUIREMENT.fullmatch(body)
     if match is None:
-        raise RequirementError(f"{body!r} is no requirement; expected {EXPECTED_REQUIREMENT}")
+        raise RequirementError(f"{body!r} is not a valid requirement; expected {EXPECTED_REQUIREMENT}")
     name = normalise_name(match["name"]) + _format_extras((match["extras"] or "[]")[1:-1])
     if match["rest"].startswith("@"):
         return _parse_direct_reference(name, match["rest"][1:].strip(), options)
@@ -263,4 +265,4 @@ def _check_requirement(body: str) -> None:
         first, *rest = str(error).splitlines()
         column = rest[-1].find("^") if rest else -1
         at = max(0, min([place for place in (rest[-1].find("~"), column) if place >= 0], default=4) - 4) if rest else 0
-        raise RequirementError(f"{body!r} is no requirement: {first}", at) from None
+        raise RequirementError(f"{body!r} is not a valid requirement: {first}", at) from None

@@ -57,7 +57,7 @@ def unknown_wheel_error(item: PipItem) -> WheelUnknownError:
     """Return the error for a reference to a wheel that this store does not have."""
     return WheelUnknownError(
         f"The store of this machine has no wheel {item.text} with {item.digest}",
-        hint="Add it here with `roost env add-wheel PATH`: no definition and no lock takes its content along.",
+        hint="Add it here with `roost env add-wheel PATH`: definitions and locks do not contain it.",
         location=item.location,
         fields={"digest": item.digest},
     )

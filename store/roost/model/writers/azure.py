@@ -94,14 +94,14 @@ def _build_v2_base(draft: Draft, base: Base) -> Json:
         if base.context_path is None:
             raise ExportImpossibleError(
                 "The build context of this environment is known by its digest only",
-                hint="Export it as roost's own file, or where the context's folder is.",
+                hint="Export it as roost's own file, or on the machine that has the context's folder.",
             )
         draft.copies[CONTEXT] = FileCopy(digest=base.context, path=base.context_path, folder=True, context=True)
         return {"build": {"path": f"./{CONTEXT}"}}
     image = find_image(base, draft.source.defaults)
     if image is None:
         image = draft.source.defaults.base_image
-        draft.warn("export-base", f"Azure wants an image to be named: it is the default one, {image}")
+        draft.warn("export-base", f"Azure requires an image: the export names the default, {image}")
     return {"image": image}
 
 
@@ -120,7 +120,7 @@ def _write_packages(draft: Draft, layout: Json) -> None:
         content["channels"] = list(channels)
     elif draft.source.definition.conda.dependencies:
         ours = ", ".join(draft.source.defaults.channels)
-        draft.warn("export-channels", f"the definition names no channel: here that means {ours}, to Azure its own")
+        draft.warn("export-channels", f"the definition names no channel: roost uses {ours}, Azure its own default")
     draft.write_text(CONDA_FILE, dump_yaml(content))
 
 
@@ -155,7 +155,7 @@ def _set_base(draft: Draft, base: Base, docker: Json) -> None:
     """Set the image, its registry and the platform in ``docker``; the Dockerfile is a file of its own."""
     if base.context is not None:
         raise ExportImpossibleError(
-            "This environment is made from a build context, which Azure's SDK keeps in its storage only",
+            "This environment is made from a build context, which Azure's SDK stores only in its own storage",
             hint="Export it with --format azure-v2 or roost.",
         )
     if base.steps:

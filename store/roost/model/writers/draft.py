@@ -102,11 +102,11 @@ class Draft:
         """Warn about each section that is set and is not among the ``supported`` ones of the format."""
         for section, what in describe_sections(self.source.definition, self.source.settings).items():
             if section not in supported:
-                self.warn("export-lossy", f"{self.format} has no place for {what} [{section}]: it is left out")
+                self.warn("export-lossy", f"{self.format} can't express {what} [{section}]: it is left out")
 
     def warn_local(self, item: PipItem) -> None:
         """Warn that a folder is not part of the export."""
-        self.warn("export-local", f"{item.path} stays where it is: the export works on this machine only")
+        self.warn("export-local", f"{item.path} is not copied: the export works only on this machine")
 
     def reject_explicit(self) -> None:
         """Raises: ExportImpossibleError if the definition is a list of package files."""

@@ -35,7 +35,7 @@ def write_conda_builds(draft: Draft) -> None:
     conda = sorted(lock.conda, key=lambda package: package.name)
     specs: list[Any] = [f"{package.name}={package.version}={package.build}" for package in conda]
     if isinstance(lock.provider, HostPython):  # elsewhere, conda has to install that Python
-        message = f"the lock was made for this machine's Python {lock.provider.version}: conda brings one"
+        message = f"the lock was made for this machine's Python {lock.provider.version}: conda provides its own"
         draft.warn("export-python", message)
         specs += [f"python={lock.provider.version}", "pip"]
     if lock.wheels:
@@ -58,7 +58,7 @@ def write_requirements(draft: Draft) -> None:
     lock = _begin_locked(draft, ("conda", "pip"))
     if lock.conda:
         names = ", ".join(sorted(package.name for package in lock.conda))
-        draft.warn("export-lossy", f"requirements has no place for the {len(lock.conda)} conda packages: {names}")
+        draft.warn("export-lossy", f"requirements files can't list the {len(lock.conda)} conda packages: {names}")
     if lock.wheels:
         _warn_missing_indexes(draft)
     lines = _find_index_options(draft) + [format_wheel_requirement(wheel, digest=True) for wheel in lock.wheels]
@@ -103,6 +103,6 @@ def _warn_missing_indexes(draft: Draft, unsupported: Iterable[str] = ()) -> None
     items, index = draft.source.definition.pip.requirements, strip_credentials(draft.source.defaults.index)[0]
     has_index = any(option.startswith(("--index-url", "--no-index")) for option in _find_index_options(draft))
     own = [] if has_index or index == Defaults().index else [f"the index of this machine's config, {index}"]
-    for text in (*unsupported, *(f"what {url} says of indexes" for url in find_remote_lists(items)), *own):
-        message = f"{draft.format} does not say {text}: where it is used, packages are looked for without that"
+    for text in (*unsupported, *(f"the index options of {url}" for url in find_remote_lists(items)), *own):
+        message = f"{draft.format} can't express {text}: packages are looked up without it"
         draft.warn("export-index", message)

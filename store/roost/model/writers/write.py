@@ -77,8 +77,8 @@ def write_export(format: str, source: ExportSource) -> ExportedFiles:
     chosen = find_export_format(format)
     if chosen.locked and source.lock is None:
         raise InvalidRequestError(
-            f"The format {format!r} is made of a lock, and a user-managed environment has none",
-            hint="Roost installs nothing for it: name azure, azure-v2, conda or roost.",
+            f"The format {format!r} needs a lock, and a user-managed environment has none",
+            hint="Roost installs nothing for it: use azure, azure-v2, conda or roost.",
         )
     draft = Draft(source, format, chosen.file)
     chosen.writer(draft)

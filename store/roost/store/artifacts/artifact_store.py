@@ -79,7 +79,7 @@ class ArtifactStore:
         if artifact is None:
             raise ArtifactUnknownError(
                 f"There is no artifact {artifact_id}",
-                hint="`roost cache df` lists those there are.",
+                hint="`roost cache df` lists the existing ones.",
                 fields={"id": artifact_id},
             )
         return artifact

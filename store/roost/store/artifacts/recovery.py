@@ -27,8 +27,8 @@ _LEASE_SUFFIX = ".lease"
 
 DAEMON_STOPPED: dict[str, object] = {
     "code": "daemon-stopped",
-    "message": "The daemon ended while this was being built",
-    "hint": "Ask for it again; what was fetched already is kept.",
+    "message": "The daemon ended during this build",
+    "hint": "Request it again; what was already fetched is kept.",
     "retryable": True,
     "fields": {},
     "location": None,

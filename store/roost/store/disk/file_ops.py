@@ -35,7 +35,7 @@ def translate_full_disk(path: str) -> Iterator[None]:
 def full_disk_error(path: str) -> StoreFullError:
     """Return the error for a full disk; ``path`` is on that disk."""
     return StoreFullError(
-        f"No space left on the disk that holds {path}",
+        f"No space left on the disk of {path}",
         hint="Free some space there, or set ROOST_HOME to a folder on a larger disk, and try again.",
         fields={"path": path},
     )

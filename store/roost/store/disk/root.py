@@ -100,7 +100,7 @@ def _check_network(root: str) -> None:
     kind = find_file_system(_find_existing_ancestor(root))
     if kind in NETWORK_FILE_SYSTEMS:
         raise RootNetworkError(
-            f"The root {root} lies on a network file system ({kind}), on which the index can't be kept safe",
+            f"The root {root} is on a network file system ({kind}), which is not safe for the index",
             hint=_hint_other_root("a folder on a local disk"),
             fields={"root": root, "file_system": kind},
         )
@@ -128,7 +128,7 @@ def _check_format(layout: Layout) -> None:
     if found is None and os.path.lexists(layout.index_path):
         raise _format_error(layout, "it holds an index but no format file")
     if found is not None and found != str(STORE_FORMAT):
-        raise _format_error(layout, f"its format is {found[:40]!r}, this version of roost knows {STORE_FORMAT}")
+        raise _format_error(layout, f"its format is {found[:40]!r}, this version of roost supports {STORE_FORMAT}")
 
 
 def _format_error(layout: Layout, why: str) -> RootFormatError:

@@ -184,7 +184,7 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
     found: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if found > SCHEMA_VERSION:
         raise RootFormatError(
-            f"The index {path} has schema {found}, and this version of roost knows schemas up to {SCHEMA_VERSION}",
+            f"The index {path} has schema {found}, and this version of roost supports schemas up to {SCHEMA_VERSION}",
             hint="Use the version of roost that wrote it, or set ROOST_HOME to another folder.",
             fields={"path": path, "found": found, "known": SCHEMA_VERSION},
         )
@@ -215,13 +215,13 @@ def _translated_error(error: sqlite3.Error, path: str) -> CodedError:
     if any(word in text for word in _DAMAGE_WORDS):
         return IndexDamagedError(
             f"The index {path} is damaged ({text})",
-            hint="Stop the daemon (`roost daemon stop`) and put the index back from a backup, or move it aside with "
-            "its -wal and -shm files: locks and history are then gone, and prefixes are built anew.",
+            hint="Stop the daemon (`roost daemon stop`) and restore the index from a backup, or move it aside with "
+            "its -wal and -shm files: locks and history are then lost, and prefixes are rebuilt.",
             fields={"path": path},
         )
     return StoreError(
         f"The index {path} can't be used: {text}",
-        hint="Check the disk and the mode of that file; `roost doctor` tells more.",
+        hint="Check the disk and the mode of that file; `roost doctor` shows more.",
         fields={"path": path},
     )
 

@@ -125,8 +125,8 @@ def _check_number(connection: sqlite3.Connection, environment: int, new: NewVers
     if connection.execute(taken, (environment, new.number)).fetchone() is None:
         return None
     raise VersionTakenError(
-        f"{new.name}:{new.number} is here already with another definition or other settings",
-        hint="A version never changes: publish the change as the next version.",
+        f"{new.name}:{new.number} exists already with another definition or other settings",
+        hint="Versions never change: publish the change as the next version.",
         fields={"name": new.name, "version": new.number},
     )
 
@@ -170,9 +170,7 @@ def get_version(connection: sqlite3.Connection, reference: VersionReference) -> 
         latest = _latest_number(connection, environment)
         raise EnvironmentUnknownError(
             f"{reference.name} has no version {number}",
-            hint=f"The latest is {latest}."
-            if latest
-            else f"`roost env versions {reference.name}` shows what there is.",
+            hint=f"The latest is {latest}." if latest else f"`roost env versions {reference.name}` shows all versions.",
             fields={"name": reference.name, "version": number},
         )
     return _decode_version(row)
@@ -191,7 +189,7 @@ def _resolve_number(connection: sqlite3.Connection, environment: int, reference:
     if latest is None:
         raise EnvironmentUnknownError(
             f"All versions of {reference.name} are archived",
-            hint=f"`roost env restore {reference.name}` brings them back, {reference.name}:VERSION names one.",
+            hint=f"`roost env restore {reference.name}` restores them; {reference.name}:VERSION selects one.",
         )
     return latest
 
@@ -203,7 +201,7 @@ def _unknown_label_error(
     labels = ", ".join([LATEST, *(row["label"] for row in rows)])
     return EnvironmentUnknownError(
         f"{reference.name} has no label {reference.label!r}",
-        hint=f"There are: {labels}. `roost env label` sets one.",
+        hint=f"Its labels: {labels}. `roost env label` sets one.",
         fields={"name": reference.name, "label": reference.label},
     )
 
@@ -220,7 +218,7 @@ def load_body(connection: sqlite3.Connection, name: str, version: int) -> Enviro
         (name, version),
     ).fetchone()
     if row is None:
-        raise EnvironmentUnknownError(f"There is no {name}:{version}", hint="`roost env list` shows what there is.")
+        raise EnvironmentUnknownError(f"There is no {name}:{version}", hint="`roost env list` shows all environments.")
     return msgspec.json.decode(zlib.decompress(row["body"]), type=EnvironmentBody)
 
 
@@ -338,9 +336,9 @@ def _unknown_name_error(connection: sqlite3.Connection, name: str) -> Environmen
     close = difflib.get_close_matches(name, names, n=1)
     return EnvironmentUnknownError(
         f"No environment is registered as {name!r}",
-        hint=f"Did you mean {close[0]!r}? `roost env list` shows what there is."
+        hint=f"Did you mean {close[0]!r}? `roost env list` shows all environments."
         if close
-        else "`roost env list` shows what there is; `roost env register` adds one.",
+        else "`roost env list` shows all environments; `roost env register` adds one.",
         fields={"name": name},
     )
 

@@ -137,14 +137,14 @@ def _rollback_error(
 ) -> GenerationUnknownError:
     if before is None:
         message = f"There is no generation for {platform.removesuffix(HOST_SCOPE)} on this machine"
-        return GenerationUnknownError(message, hint="`roost build` makes the first one.")
+        return GenerationUnknownError(message, hint="`roost build` creates the first one.")
     shown_platform = platform.removesuffix(HOST_SCOPE)
     message = f"There is no generation {number} for {shown_platform} on this machine"
     if number is None:
-        message = f"Generation {before.number} for {shown_platform} is the first: there is none before it"
+        message = f"Generation {before.number} for {shown_platform} is the first: there is no earlier one"
     return GenerationUnknownError(
         message,
-        hint=f"Generations here: {', '.join(map(str, numbers))}; {before.number} is current. --to names one.",
+        hint=f"Generations here: {', '.join(map(str, numbers))}; {before.number} is current. --to selects one.",
         fields={"platform": shown_platform, "generation": number, "generations": numbers, "current": before.number},
     )
 

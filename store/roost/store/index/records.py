@@ -56,7 +56,7 @@ def update_record(
         noun = kind.__name__.lower()
         raise RecordUnknownError(
             f"There is no {noun} {record_id}",
-            hint=f"`roost {noun}s list` shows those there are.",
+            hint=f"`roost {noun}s list` shows the existing ones.",
             fields={"id": record_id},
         )
     changed = msgspec.convert({**msgspec.to_builtins(found), **msgspec.to_builtins(dict(fields))}, kind)

@@ -90,7 +90,7 @@ def publish_prefix(
     if ready is None or ready.state != "ready":
         raise StoreError(
             f"The index lost the row of {artifact.path} while it was being filled",
-            hint="Try again; if it happens again, look at `roost doctor`.",
+            hint="Try again; if it happens again, see `roost doctor`.",
             fields={"artifact": artifact.id},
         )
     return ready

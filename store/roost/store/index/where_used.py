@@ -138,7 +138,8 @@ def _decode_place(part: UsePage) -> Place:
         or not isinstance(place[0], int)
     ):
         raise PlaceInvalidError(
-            f"{part.before!r} is no place in a list of {part.kind}", hint="Send what 'next' of an answer has."
+            f"{part.before!r} is not a valid position in a list of {part.kind}",
+            hint="Send the value of 'next' from an answer.",
         )
     return place
 

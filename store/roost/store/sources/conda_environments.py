@@ -78,8 +78,8 @@ def _check_prefix(path: str) -> str:
     if os.path.exists(os.path.join(path, "pyvenv.cfg")):
         hint = "It is a virtual environment: write its packages with `pip freeze`, and import the file."
     else:
-        hint = "Name the folder that holds conda-meta."
-    raise PrefixUnknownError(f"{path} is no conda environment: there is no folder conda-meta in it", hint=hint)
+        hint = "Name the folder that contains conda-meta."
+    raise PrefixUnknownError(f"{path} is not a conda environment: it has no folder conda-meta", hint=hint)
 
 
 def _candidate_paths(name: str, home: str, variables: Mapping[str, str]) -> Iterator[str]:

@@ -102,7 +102,7 @@ def _read_records(reading: ReadContext, prefix: str) -> Iterator[_Record]:
 def _record_error(path: str, reason: str) -> PrefixRecordError:
     return PrefixRecordError(
         f"{path} can't be read: {reason}",
-        hint="Mend the environment, or write its packages with `conda env export` and import the file.",
+        hint="Repair the environment, or write its packages with `conda env export` and import the file.",
         location=Location(path=path),
     )
 
@@ -118,7 +118,7 @@ def _dependencies(reading: ReadContext, prefix: str, records: dict[str, _Record]
     requested = {name: spec for name, spec in _requested_specs(reading, prefix, records).items() if name in records}
     if not requested:
         if records:
-            message = "what was asked for is not recorded there: every package is pinned to its version"
+            message = "the requested packages are not recorded there: every package is pinned to its version"
             reading.warn("history-missing", message, Location(path=posixpath.join(prefix, "conda-meta/history")))
         return tuple(_readable_spec(reading, record.pin, record) for record in records.values())
     return tuple(_readable_spec(reading, spec, records[name]) for name, spec in requested.items())
@@ -134,7 +134,7 @@ def _readable_spec(reading: ReadContext, spec: str, record: _Record) -> str:
     except MatchSpecError:
         pass
     shown = strip_credentials(spec)[0]
-    reading.warn("spec-unread", f"{shown!r} can't be asked for again: it is {record.pin}", location)
+    reading.warn("spec-unread", f"{shown!r} can't be requested again: it is {record.pin}", location)
     return reading.read_match_spec(record.pin, location)
 
 

@@ -73,7 +73,7 @@ def _requirement_line(reading: ReadContext, path: str) -> tuple[str, LogicalLine
     candidates = (posixpath.join(path, "METADATA"), posixpath.join(path, "PKG-INFO"), path)
     metadata = next((candidate for candidate in candidates if os.path.isfile(candidate)), None)
     if metadata is None:
-        reading.warn("package-missing", f"{path} holds no metadata: pip does not know that package either", location)
+        reading.warn("package-missing", f"{path} contains no metadata: pip does not list that package either", location)
         return None
     text = reading.load_file(metadata, None).decode("utf-8", "replace")
     headers = HeaderParser().parsestr(text)
@@ -94,7 +94,7 @@ def _direct_url_line(reading: ReadContext, path: str, name: str) -> str | None:
         url = str(direct["url"])
     except (msgspec.MsgspecError, KeyError, TypeError):
         reading.warn(
-            "origin-unread", f"{record} does not say where it came from: its version is taken", Location(path=record)
+            "origin-unread", f"{record} does not record its origin: its version is used", Location(path=record)
         )
         return None
     fragment = f"#subdirectory={direct['subdirectory']}" if direct.get("subdirectory") else ""

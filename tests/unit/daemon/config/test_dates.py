@@ -29,7 +29,7 @@ def test_days_and_times(text: str, moment: datetime) -> None:
 
 @pytest.mark.parametrize("text", ["2026-11-25", "2026-11-23T11:00:01Z", "2099-01-01", "2026-11-23T12:00+00:30"])
 def test_what_is_yet_to_come_is_refused(text: str) -> None:
-    with pytest.raises(InvalidRequestError, match="yet to come"):
+    with pytest.raises(InvalidRequestError, match="in the future"):
         parse_as_of(text, NOW)
 
 
@@ -42,7 +42,7 @@ def test_what_is_yet_to_come_is_refused(text: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_date_is_refused(text: str) -> None:
-    with pytest.raises(InvalidRequestError, match=r"no date|before all"):
+    with pytest.raises(InvalidRequestError, match=r"not a valid date|before the first"):
         parse_as_of(text, NOW)
 
 

@@ -79,7 +79,7 @@ async def test_a_number_that_is_taken_stays_and_the_others_come(
     await ship(store)
     assert await versions(store, "Roost-Minimal") == before
     assert list(await versions(store, "Roost-New")) == [1]
-    assert "Roost-Minimal:1 is here already" in caplog.text
+    assert "Roost-Minimal:1 exists already" in caplog.text
 
 
 async def test_a_start_writes_nothing_where_all_is_there(

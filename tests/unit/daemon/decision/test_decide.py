@@ -60,7 +60,7 @@ def test_a_known_lock_without_a_prefix_is_built_without_a_solve() -> None:
 
 
 def test_a_drifted_prefix_is_rebuilt_and_says_what_changed() -> None:
-    fault = Reason(code="prefix-drifted", message="/r/prefixes/ab-1/bin/python is gone")
+    fault = Reason(code="prefix-drifted", message="/r/prefixes/ab-1/bin/python no longer exists")
     plan = decide(Request(definition=CONDA), known(prefix=PREFIX, prefix_drift=fault))
     assert plan.action == "build-prefix"
     assert plan.reasons[-1] == fault

@@ -45,7 +45,7 @@ def test_a_location_has_one_spelling(text: str, location: str):
 
 @pytest.mark.parametrize("text", ["", "registry.example.org/Team", "registry.example.org/team:tag", "a b"])
 def test_text_that_is_no_location_is_refused(text: str):
-    with pytest.raises(InvalidRequestError, match="names no registry"):
+    with pytest.raises(InvalidRequestError, match="not a valid registry"):
         normalize_location(text)
 
 
@@ -79,7 +79,7 @@ def test_added_registries_join_the_settings_and_a_configured_workspace_stays():
 def test_there_is_one_workspace():
     added = add_location(RegistriesSettings(), (), TEAM)
     assert add_location(RegistriesSettings(workspace=TEAM.location), added, TEAM) == (TEAM,)
-    with pytest.raises(InvalidRequestError, match="one only"):
+    with pytest.raises(InvalidRequestError, match="only one"):
         add_location(RegistriesSettings(workspace="mine.example.org/a"), (), TEAM)
 
 

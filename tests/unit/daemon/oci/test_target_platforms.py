@@ -51,7 +51,7 @@ def test_images_are_linux_on_the_machines_processor(monkeypatch: pytest.MonkeyPa
 
 def test_a_generation_of_this_machine_is_shown_as_such():
     assert format_platform("linux-64") == "linux-64"
-    assert format_platform("linux-64+host") == "linux-64 (of use here only)"
+    assert format_platform("linux-64+host") == "linux-64 (this machine only)"
 
 
 def test_an_engine_runs_its_own_and_narrower_platforms(monkeypatch: pytest.MonkeyPatch):

@@ -34,7 +34,7 @@ LOCK = Lock(platform="linux-64", provider=CondaPython(), conda=(SIX,), wheels=(T
         (url_gone(TOY.url or ""), TOY),
         (PackageDigestMismatchError("x", fields={"url": SIX.url}), SIX),
         (WheelDigestMismatchError("x", fields={"package": "toy"}), TOY),
-        (WheelDigestMismatchError("toy-2.whl: expected …, and what came is …"), TOY),
+        (WheelDigestMismatchError("toy-2.whl: expected …, received …"), TOY),
     ],
 )
 def test_the_package_is_named_with_its_place_and_its_digest(error: CodedError, package: CondaPackage | Wheel) -> None:

@@ -46,7 +46,7 @@ def test_roosts_own_folder_is_closed_to_others(folder: str) -> None:
 @pytest.mark.parametrize(("mode", "own"), [(0o755, False), (0o1777, True)])
 def test_a_folder_of_others_is_refused_and_left_as_it_is(folder: str, mode: int, own: bool) -> None:
     os.chmod(folder, mode)
-    with pytest.raises(SocketPathError, match="Others can enter"):
+    with pytest.raises(SocketPathError, match="Other users can access"):
         bind_socket(f"{folder}/s", own_folder=own)
     assert _mode(folder) == mode
 
@@ -54,13 +54,13 @@ def test_a_folder_of_others_is_refused_and_left_as_it_is(folder: str, mode: int,
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_somebody_elses_folder_is_refused(folder: str) -> None:
     os.chown(folder, 65534, 65534)
-    with pytest.raises(SocketPathError, match="somebody else"):
+    with pytest.raises(SocketPathError, match="another user"):
         bind_socket(f"{folder}/s", own_folder=True)
 
 
 def test_a_symlink_in_the_folders_place_is_refused(folder: str) -> None:
     os.symlink(folder, f"{folder}/link")
-    with pytest.raises(SocketPathError, match="somebody else"):
+    with pytest.raises(SocketPathError, match="another user"):
         bind_socket(f"{folder}/link/s", own_folder=True)
 
 

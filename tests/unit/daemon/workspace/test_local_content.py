@@ -70,7 +70,7 @@ async def test_what_is_gone_is_named(layout: Layout, wheel: PipItem) -> None:
 @pytest.mark.parametrize("digest", ["sha256:../../../etc", "sha256:", "md5:" + "0" * 32, "sha256:" + "0" * 63])
 async def test_digests_that_lead_elsewhere(layout: Layout, wheel: PipItem, digest: str) -> None:
     bad = PipItem(kind="wheel", text=NAME, digest=digest, path=wheel.path)
-    with pytest.raises(InvalidDefinitionError, match="is no digest"):
+    with pytest.raises(InvalidDefinitionError, match="is not a valid digest"):
         await store_local_content(layout, of(bad))
     assert kept_names(layout) == []
 

@@ -122,9 +122,13 @@ def test_what_is_known_by_sight_and_not_read_says_so(parse, content, name, words
 @pytest.mark.parametrize(
     ("content", "place", "words"),
     [
-        ("build: here\n", (1, 8), "the text 'here'; expected a mapping"),
+        ("build: here\n", (1, 8), "the string 'here'; expected a mapping"),
         ("docker: {baseImage: a, platform: linux}\n", (1, 34), "expected a mapping"),
-        ("docker: {baseImage: a}\nspark:\n  packages: [{group: g}]\n", (3, 14), "'artifact' is null; expected text"),
+        (
+            "docker: {baseImage: a}\nspark:\n  packages: [{group: g}]\n",
+            (3, 14),
+            "'artifact' is null; expected a string",
+        ),
         ("image: a\nbuild: {path: .}\n", (2, 8), "Both 'image' and 'build'"),
         ("build: {path: ., dockerfile_path: x}\n", (1, 35), "another name"),
     ],

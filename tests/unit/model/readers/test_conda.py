@@ -144,29 +144,29 @@ def test_credentials_are_kept_apart(parse):
 @pytest.mark.parametrize(
     ("content", "where", "words"),
     [
-        ("dependencies: numpy\n", (1, 15), ["the text 'numpy'", "expected a list"]),
+        ("dependencies: numpy\n", (1, 15), ["the string 'numpy'", "expected a list"]),
         ("dependencies:\n  - [a]\n", (2, 5), ["a list", "expected a conda match spec"]),
         ("channels: {a: b}\n", (1, 11), ["a mapping", "expected a list"]),
         ("variables: [a]\n", (1, 12), ["a list", "expected a mapping"]),
-        ("variables: {a: [b]}\n", (1, 16), ["variable 'a'", "a list", "expected text"]),
+        ("variables: {a: [b]}\n", (1, 16), ["variable 'a'", "a list", "expected a string"]),
         ("dependencies:\n  - pip: {six: 1}\n", (2, 10), ["'pip' is a mapping", "expected a list"]),
-        ("dependencies:\n  - pip:\n    - six: 1\n", (3, 7), ["a mapping", "expected text"]),
+        ("dependencies:\n  - pip:\n    - six: 1\n", (3, 7), ["a mapping", "expected a string"]),
         ("dependencies:\n  - pip:\n    - six ==\n", (3, 11), ["'six =='"]),
         ("dependencies:\n  - six\n  - '*'\n", (3, 5), ["names no single package"]),
-        ("dependencies:\n  - six\n - b\n", (3, 2), ["no YAML"]),
-        ("dependencies:\n\t- six\n", (2, 1), ["no YAML", "character"]),
-        ("name: a\nname: b\n", (2, 1), ["'name' is there twice", "line 1"]),
+        ("dependencies:\n  - six\n - b\n", (3, 2), ["not valid YAML"]),
+        ("dependencies:\n\t- six\n", (2, 1), ["not valid YAML", "character"]),
+        ("name: a\nname: b\n", (2, 1), ["'name' occurs twice", "line 1"]),
         ("name: a\n---\nname: b\n", (3, 1), ["second YAML document"]),
         ("- six\n", (1, 1), ["a list", "expected a mapping"]),
         ("", (1, 1), ["empty"]),
-        ("a: &a [*a]\n", (1, 4), ["holds itself"]),
-        (LAUGHS, (6, 5), ["comes to too much", "aliases"]),
+        ("a: &a [*a]\n", (1, 4), ["contains itself"]),
+        (LAUGHS, (6, 5), ["is too large", "aliases"]),
         (
             f"a: &a {'x' * 1000}\nb: &b [{', '.join(['*a'] * 99)}]\nc: [{', '.join(['*b'] * 99)}]\n",
             (3, 4),
-            ["too much"],
+            ["too large"],
         ),
-        (DEEP, (49, 6), ["nests too deep"]),
+        (DEEP, (49, 6), ["nested too deeply"]),
         ("dependencies: [*nothing]\n", (1, 16), ["undefined alias"]),
         ("dependencies:\n  - ./x-1-0.conda\n", (2, 5), ["package file on disk"]),
     ],
@@ -179,7 +179,7 @@ def test_what_is_wrong_has_its_place_and_says_what_was_expected(refused, content
 
 def test_bytes_that_are_no_text_have_their_place(refused):
     assert place(refused(b"name: a\nchannels: [\xff]\n")) == (2, 12)
-    assert "no text" in refused("name: a\0b\n").message
+    assert "not a text" in refused("name: a\0b\n").message
 
 
 def test_a_missing_source_is_a_definition_error(tmp_path):

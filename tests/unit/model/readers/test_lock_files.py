@@ -49,8 +49,8 @@ def test_a_package_on_disk_counts_by_content(parse, write, tmp_path):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("https://h/c/linux-64/x-1-0.conda#12", "'12' is no digest"),
-        ("numpy=1.2", "is no package"),
+        ("https://h/c/linux-64/x-1-0.conda#12", "'12' is not a valid digest"),
+        ("numpy=1.2", "is not a package"),
         ("x-1-0.conda", "can't"),
     ],
 )
@@ -125,8 +125,8 @@ def test_pixi_lock(parse):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (CONDA_LOCK.replace("version: 1\n", "version: 9\n"), "conda-lock format 9 is not read; expected 1"),
-        (PIXI.replace("version: 6\n", "version: 4\n"), "pixi.lock format 4 is not read; expected 6"),
+        (CONDA_LOCK.replace("version: 1\n", "version: 9\n"), "conda-lock format 9 is not supported; expected 1"),
+        (PIXI.replace("version: 6\n", "version: 4\n"), "pixi.lock format 4 is not supported; expected 6"),
         (PIXI.replace("  default:", "  train:"), "no environment 'default'"),
     ],
 )

@@ -104,16 +104,16 @@ def test_unknown_options_are_noticed(parse):
 @pytest.mark.parametrize(
     ("text", "place", "words"),
     [
-        ("six\n  foo bar\n", (2, 7), "'foo bar' is no requirement"),
+        ("six\n  foo bar\n", (2, 7), "'foo bar' is not a valid requirement"),
         ("-r none.txt\n", (1, 1), "none.txt can't be read: No such file"),
-        ("-e ./none\n", (1, 1), "can't be read: it is no folder"),
+        ("-e ./none\n", (1, 1), "can't be read: it is not a folder"),
         ("./none.whl\n", (1, 1), "can't be read"),
-        ("-r requirements.txt\n", (1, 1), "included by itself"),
+        ("-r requirements.txt\n", (1, 1), "includes itself"),
         ("-r\n", (1, 1), "names no file"),
-        ("-r ${DIR}/more.txt\n", (1, 1), "hangs on a variable"),
+        ("-r ${DIR}/more.txt\n", (1, 1), "depends on a variable"),
         ("-e\n", (1, 1), "names no folder"),
         ("-i 'x\n", (1, 1), "can't be read"),
-        ("six>=\n", (1, 4), "'six>=' is no requirement"),
+        ("six>=\n", (1, 4), "'six>=' is not a valid requirement"),
     ],
 )
 def test_errors_have_their_place(refused, text, place, words):

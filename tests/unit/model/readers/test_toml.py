@@ -127,12 +127,12 @@ def test_a_context_counts_by_content(parse, write, tmp_path):
         ("[kondda]\nx = 1\n", (1, 2), "Key 'kondda' is unknown in the file", "'conda'"),
         ('name = "a"\nzzz = 1\n', (2, 1), "Key 'zzz' is unknown", "Expected one of"),
         ("[conda]\nchannels = 3\n", (2, 1), "'channels' is 3; expected a list", ""),
-        ("[conda]\ndependencies = [\n  'six',\n  4,\n]\n", (4, 3), "holds 4; expected a list of texts", ""),
+        ("[conda]\ndependencies = [\n  'six',\n  4,\n]\n", (4, 3), "contains 4; expected a list of strings", ""),
         ("[conda]\ndependencies = [\n  'six',\n  '*',\n]\n", (4, 4), "names no single package", ""),
-        ("[pip]\nrequirements = ['six', 'a b']\n", (2, 27), "'a b' is no requirement", ""),
+        ("[pip]\nrequirements = ['six', 'a b']\n", (2, 27), "'a b' is not a valid requirement", ""),
         ("[python]\nuser_managed = 'yes'\n", (2, 1), "'yes'; expected true or false", ""),
         ("[python]\nrequires = 'three'\n", (2, 1), "expected version specifiers", ""),
-        ("[variables]\nA = 4\n", (2, 1), "'A' is the number 4; expected a text in quotes", ""),
+        ("[variables]\nA = 4\n", (2, 1), "'A' is the number 4; expected a quoted string", ""),
         ("[system]\ncuda = 12.0\n", (2, 1), "the number 12.0", ""),
         ("[system]\nkuda = '12'\n", (2, 1), "'kuda' is unknown in [system]", "cuda"),
         ("[base]\nimage = 'a'\ncontext = 'b'\n", (3, 1), "at most one", ""),
@@ -140,13 +140,13 @@ def test_a_context_counts_by_content(parse, write, tmp_path):
         (
             "[pip]\nrequirements = [{kind = 'source', text = '../../x[a]', digest = 'sha256:0', path = '/x'}]\n",
             (2, 1),
-            "'../../x' is no file's name",
+            "'../../x' is not a valid file name",
             "last name of the path",
         ),
         ("[base]\ncontext = 'none'\n", (2, 1), "can't be read", ""),
         ("conda = 3\n", (1, 1), "'conda' is 3; expected a table", ""),
-        ("[conda\n", (1, 7), "no TOML", ""),
-        ("a = 1\na = 2\n", (2, 6), "no TOML", ""),
+        ("[conda\n", (1, 7), "not valid TOML", ""),
+        ("a = 1\na = 2\n", (2, 6), "not valid TOML", ""),
     ],
 )
 def test_errors_in_roosts_own_file_have_their_place(refused, content, place, words, hint):
@@ -174,7 +174,7 @@ def test_pyproject_gives_dependencies_and_groups_but_not_the_project(parse):
     [
         ("[tool.black]\n", (1, 1), "no [project]"),
         ('[project]\ndynamic = ["dependencies"]\n', (2, 1), "reading runs no code"),
-        ('[project]\ndependencies = [\n  "six",\n  "a b",\n]\n', (4, 6), "'a b' is no requirement"),
+        ('[project]\ndependencies = [\n  "six",\n  "a b",\n]\n', (4, 6), "'a b' is not a valid requirement"),
         ('[project]\ndependencies = "six"\n', (2, 1), "expected a list"),
         ('[dependency-groups]\na = [{include-group = "b"}]\n', (2, 24), "no dependency group 'b'"),
         ('[dependency-groups]\na = [{include-group = "a"}]\n', (2, 1), "includes itself"),
@@ -209,8 +209,8 @@ def test_what_a_script_says_in_vain_is_noticed(parse):
 @pytest.mark.parametrize(
     ("content", "place", "words"),
     [
-        (SCRIPT.replace('"six"', '"a b"'), (5, 8), "'a b' is no requirement"),
-        (SCRIPT.replace('"six",', "six,"), (5, 5), "no TOML"),
+        (SCRIPT.replace('"six"', '"a b"'), (5, 8), "'a b' is not a valid requirement"),
+        (SCRIPT.replace('"six",', "six,"), (5, 5), "not valid TOML"),
         (SCRIPT + SCRIPT, (9, 1), "2 '# /// script' blocks"),
         ("import six\n", (1, 1), "no '# /// script' block"),
     ],

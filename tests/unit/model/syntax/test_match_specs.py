@@ -93,7 +93,7 @@ def test_what_names_no_single_package_is_refused_clearly(spec):
 
 @pytest.mark.parametrize("spec", ["-r requirements.txt", "{{ x }}", "f/o", "foo+bar", "x=3\u0307.7", "x==1 --force"])
 def test_what_is_no_spec_is_refused(spec):
-    with pytest.raises(MatchSpecError, match=r"no valid package name|holds"):
+    with pytest.raises(MatchSpecError, match=r"no valid package name|contains"):
         to_rattler(spec)
 
 

@@ -105,5 +105,5 @@ def test_what_is_no_line_is_refused(line):
     ],
 )
 def test_a_reference_to_a_wheel_that_is_none(line):
-    with pytest.raises(RequirementError, match="names no wheel by its content"):
+    with pytest.raises(RequirementError, match="does not name a wheel by its content"):
         parse_pip_line(line)

@@ -168,7 +168,7 @@ def test_local_wheels_go_along_and_folders_are_named():
     assert b"./sources/y[b] ; os_name" in beside.files["environment.yml"]
     assert written.copies["wheels/x-1-py3-none-any.whl"].path == "/kept/x-1-py3-none-any.whl"
     assert [warning.message for warning in written.warnings if warning.code == "export-local"] == [
-        "/src/x stays where it is: the export works on this machine only"
+        "/src/x is not copied: the export works only on this machine"
     ]
 
 

@@ -83,7 +83,7 @@ class RunConfiguration:
     max_run_duration_seconds = FixedAttribute(
         None, AZURE_LONGEST_SECONDS, hint="Use `timeout` in the command, or Run.cancel()."
     )
-    auto_prepare_environment = FixedAttribute(True, None, hint="Environments are always made ready.")
+    auto_prepare_environment = FixedAttribute(True, None, hint="Environments are always prepared.")
 
     def __init__(
         self,
@@ -183,7 +183,7 @@ class RunConfiguration:
     def target(self, value: object) -> None:
         name = getattr(value, "name", value)
         if name is not None and (not isinstance(name, str) or not name):
-            raise usage_error(f"{value!r} is no target", "Give a name, such as 'local' or 'docker'.")
+            raise usage_error(f"{value!r} is not a valid target", "Give a name, such as 'local' or 'docker'.")
         self._target = name
 
     @property

@@ -48,7 +48,7 @@ class ScriptRunConfig:
             raise unsupported_error("resume_from", "Give the folder of the earlier output as an argument.")
         if run_config is not None and (compute_target or environment or docker_runtime_config):
             hint = "Set run_config.target, run_config.environment and run_config.docker instead."
-            raise usage_error("A run_config is given, and also what it says", hint)
+            raise usage_error("A run_config is given together with settings that it contains", hint)
         if not run_config:
             run_config = RunConfiguration()
             run_config.target = compute_target
@@ -66,7 +66,7 @@ class ScriptRunConfig:
     def words(self) -> list[str]:
         """The command, word by word. Raises ``UsageError`` if there is neither a script nor a command, or both."""
         if bool(self.script) == bool(self.command):
-            raise usage_error("The configuration needs a script or a command, one of them", "Set the other to None.")
+            raise usage_error("The configuration needs either a script or a command", "Set the other to None.")
         if isinstance(self.command, str):
             return ["/bin/sh", "-c", self.command]
         head = ["python", str(self.script)] if self.script else map(str, self.command or ())

@@ -43,8 +43,8 @@ class ConfigurationTable:
 
     def texts(self, key: str) -> list[str]:
         """Return a list of texts."""
-        values = self._typed_value(key, self.data.get(key), list, "a list of texts") or []
-        return [self._typed_value(key, value, str, "a list of texts") or "" for value in values]
+        values = self._typed_value(key, self.data.get(key), list, "a list of strings") or []
+        return [self._typed_value(key, value, str, "a list of strings") or "" for value in values]
 
     def command(self) -> list[str] | str | None:
         """Return the value of ``command``: one text for the shell, or words."""
@@ -66,7 +66,7 @@ class ConfigurationTable:
     def variables(self, key: str) -> dict[str, str]:
         """Return a table of texts; null is the empty text."""
         items = self.table(key).data.items()
-        return {str(name): self._typed_value(key, value, str, "a table of texts") or "" for name, value in items}
+        return {str(name): self._typed_value(key, value, str, "a table of strings") or "" for name, value in items}
 
     def table(self, key: str) -> ConfigurationTable:
         """Return a table; an empty one if there is no value."""
@@ -89,10 +89,10 @@ def parse(text: str, path: str) -> ConfigurationTable:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else None
-        raise definition_error(f"The file is no YAML: {error}", "Correct that place.", path, line) from None
+        raise definition_error(f"The file is not valid YAML: {error}", "Fix the file.", path, line) from None
     environment = data.get("environment") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(environment or {}, (dict, str)):
-        raise definition_error("The file is no run configuration", "Expected a mapping with 'environment'.", path)
+        raise definition_error("The file is not a run configuration", "Expected a mapping with 'environment'.", path)
     return ConfigurationTable(data, path)
 
 

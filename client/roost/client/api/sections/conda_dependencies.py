@@ -154,7 +154,7 @@ class CondaDependencies:
         """Remove the requirement for a package, whatever its version. Raises ``UsageError`` for an option."""
         if pip_lines.is_option(pip_package):
             raise usage_error(
-                f"{pip_package!r} is no package", "`set_pip_option` and `remove_pip_option` take options."
+                f"{pip_package!r} is not a package", "`set_pip_option` and `remove_pip_option` take options."
             )
         name = package_name(pip_package)
         self._pip[:] = [line for line in self._pip if pip_lines.is_option(line) or package_name(line) != name]
@@ -218,7 +218,7 @@ class CondaDependencies:
             raise usage_error("A conda environment file can't be saved to a folder", "Give the path of a file.")
         folder = os.path.dirname(path)
         if folder and not os.path.isdir(folder):
-            raise usage_error(f"The folder {os.fspath(folder)!r} is not there", "Make it first.")
+            raise usage_error(f"The folder {os.fspath(folder)!r} does not exist", "Create it first.")
         with open(path, "w", encoding="utf-8") as file:
             file.write(self.serialize_to_string())
         return os.fspath(path)
@@ -279,7 +279,7 @@ def _is_python_spec(spec: str) -> bool:
 def _check_option(option: str) -> None:
     if not pip_lines.is_option(option):
         raise usage_error(
-            f"{option!r} is no option of pip's", "Write it as in `--extra-index-url https://example.org/simple`."
+            f"{option!r} is not a pip option", "Write it as in `--extra-index-url https://example.org/simple`."
         )
 
 
@@ -289,5 +289,5 @@ def _is_same_option(line: str, option: str) -> bool:
 
 def _core_package(name: str, core_type: str) -> str:
     if core_type not in (CPU, GPU):
-        raise usage_error(f"{core_type!r} is no type of core", "Give 'cpu' or 'gpu'.")
+        raise usage_error(f"{core_type!r} is not a valid core type", "Give 'cpu' or 'gpu'.")
     return name if core_type == CPU else f"{name}-gpu"

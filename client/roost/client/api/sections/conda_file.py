@@ -56,12 +56,12 @@ def parse(text: str, path: str) -> CondaFile:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else None
-        raise definition_error(f"The file is no YAML: {error}", "Correct that place.", path, line) from None
+        raise definition_error(f"The file is not valid YAML: {error}", "Fix the file.", path, line) from None
     if not isinstance(data, dict):
-        raise _file_error("The file is no conda environment file: it is no mapping", path)
+        raise _file_error("The file is not a conda environment file: it is not a mapping", path)
     unknown = [key for key in data if key not in KEYS]
     if unknown:
-        raise _file_error(f"Key {unknown[0]!r} is none of a conda environment file's", path)
+        raise _file_error(f"Key {unknown[0]!r} is not a key of a conda environment file", path)
     content = CondaFile(
         name=_string(data, "name", path),
         channels=_string_list(data.get("channels") or [], "channels", path),
@@ -70,7 +70,7 @@ def parse(text: str, path: str) -> CondaFile:
     )
     items = data.get("dependencies") or []
     if not isinstance(items, list):
-        raise _file_error("'dependencies' is no list", path)
+        raise _file_error("'dependencies' is not a list", path)
     for item in items:
         if isinstance(item, str):
             content.packages.append(item)
@@ -90,19 +90,19 @@ def serialize(data: dict[str, Any]) -> str:
 def _string(data: dict[str, Any], key: str, path: str) -> str | None:
     value = data.get(key)
     if value is not None and not isinstance(value, str):
-        raise _file_error(f"{key!r} is no text", path)
+        raise _file_error(f"{key!r} is not a string", path)
     return value or None
 
 
 def _string_list(items: object, key: str, path: str) -> list[str]:
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise _file_error(f"{key!r} is no list of texts", path)
+        raise _file_error(f"{key!r} is not a list of strings", path)
     return list(items)
 
 
 def _string_table(items: object, path: str) -> dict[str, str]:
     if not isinstance(items, dict) or not all(isinstance(value, str) for value in items.values()):
-        raise _file_error("'variables' is no table of texts", path)
+        raise _file_error("'variables' is not a table of strings", path)
     return dict(items)
 
 

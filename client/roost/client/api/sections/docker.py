@@ -58,7 +58,7 @@ class ContainerRegistry:
 
 def _reject_secret(name: str, value: object) -> None:
     if value is not None:
-        raise unsupported_error(f"A registry's {name}", "`docker login` keeps credentials, and roost asks it for them.")
+        raise unsupported_error(f"A registry's {name}", "Run `docker login`; roost uses its credentials.")
 
 
 class DockerImagePlatform:
@@ -104,7 +104,7 @@ class DockerBuildContext:
         ``UsageError`` if there is no such folder or Dockerfile."""
         folder = os.path.abspath(path)
         if not os.path.isfile(os.path.join(folder, dockerfile_path)):
-            raise usage_error(f"{folder} holds no {dockerfile_path}", "Give the folder of a build context.")
+            raise usage_error(f"{folder} contains no {dockerfile_path}", "Give the folder of a build context.")
         return DockerBuildContext(DockerBuildContext.LocationType.Local, folder, dockerfile_path)
 
 

@@ -33,7 +33,7 @@ class RGitHubPackage:
     def auth_token(self, value: str | None) -> None:
         if value is not None:
             raise unsupported_error(
-                "RGitHubPackage.auth_token", "Tokens are never kept; give it to what fetches packages."
+                "RGitHubPackage.auth_token", "Tokens are never stored; pass it to the program that fetches packages."
             )
 
 

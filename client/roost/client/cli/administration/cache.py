@@ -13,11 +13,13 @@ Json = dict[str, Any]
 
 def add(subparsers: Subparsers) -> None:
     """Add the family ``cache``."""
-    family = add_family(subparsers, "cache", "What roost keeps on disk.", "roost cache df")
-    add_command(family, "df", usage_command, "How much room everything takes, and what protects it.", "roost cache df")
+    family = add_family(subparsers, "cache", "What roost stores on disk.", "roost cache df")
+    add_command(
+        family, "df", usage_command, "Disk usage of everything, and what protects it from collection.", "roost cache df"
+    )
     about = "Compare every file of every prefix with its package."
     verify = add_command(family, "verify", verify_command, about, "roost cache verify --repair")
-    verify.add_argument("--repair", action="store_true", help="mend the caches and build anew what differs")
+    verify.add_argument("--repair", action="store_true", help="repair the caches and rebuild what differs")
 
 
 def usage_command(context: Context) -> int:
@@ -58,10 +60,10 @@ def _print_findings(context: Context, answer: Json) -> None:
         for path in finding["files"]:
             context.print(f"  {path}")
         if finding["replaced_by"]:
-            context.print(f"  built anew at {finding['replaced_by']}")
+            context.print(f"  rebuilt at {finding['replaced_by']}")
     for name in answer["packages"]:
-        context.print(f"{name} was changed in the package cache too, and is fetched anew")
+        context.print(f"{name} was changed in the package cache too, and is fetched again")
     differing = len(answer["findings"]) or "none"
     context.print(f"{format_count(answer['prefixes'], 'prefix')} compared, {differing} with differences")
     if answer["findings"] and not context.options.repair:
-        context.print("`roost cache verify --repair` mends them.")
+        context.print("`roost cache verify --repair` repairs them.")

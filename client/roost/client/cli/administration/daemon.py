@@ -23,16 +23,18 @@ COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 def add(subparsers: Subparsers) -> None:
     """Add the family ``daemon``, and ``doctor``."""
     family = add_family(subparsers, "daemon", "The daemon; the other commands start it.", "roost daemon status")
-    add_command(family, "start", start_command, "Start it, if it is not there.", "roost daemon start")
-    add_command(family, "stop", stop_command, "Stop it; detached runs go on.", "roost daemon stop")
-    add_command(family, "status", status_command, "Whether it runs, and where.", "roost daemon status --json")
-    logs = add_command(family, "logs", logs_command, "The end of its log.", "roost daemon logs -n 100")
-    logs.add_argument("-n", dest="count", type=int, default=50, metavar="N", help="so many lines (50)")
+    add_command(family, "start", start_command, "Start it, if it is not running.", "roost daemon start")
+    add_command(family, "stop", stop_command, "Stop it; detached runs continue.", "roost daemon stop")
+    add_command(
+        family, "status", status_command, "Show whether it is running, and where.", "roost daemon status --json"
+    )
+    logs = add_command(family, "logs", logs_command, "Show the end of its log.", "roost daemon logs -n 100")
+    logs.add_argument("-n", dest="count", type=int, default=50, metavar="N", help="number of lines (50)")
     add_command(
         subparsers,
         "doctor",
         doctor_command,
-        "What is wrong with this machine, and how to mend it.",
+        "Problems of this machine, and how to fix them.",
         "roost doctor --json",
     )
 

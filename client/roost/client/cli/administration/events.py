@@ -17,9 +17,9 @@ FUTURE_NUMBER = 2**53 - 1
 
 def add(subparsers: Subparsers) -> None:
     """Add ``events``."""
-    events = add_command(subparsers, "events", events_command, "What happens in the daemon.", "roost events -f --json")
-    events.add_argument("-f", "--follow", action="store_true", help="go on until interrupted")
-    events.add_argument("--since", type=int, default=0, metavar="SEQ", help="after the event of that number")
+    events = add_command(subparsers, "events", events_command, "Show the daemon's events.", "roost events -f --json")
+    events.add_argument("-f", "--follow", action="store_true", help="continue until interrupted")
+    events.add_argument("--since", type=int, default=0, metavar="SEQ", help="only events after that number")
 
 
 def events_command(context: Context) -> int:

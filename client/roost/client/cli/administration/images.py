@@ -20,22 +20,24 @@ def add(subparsers: Subparsers) -> None:
     """Add the family ``image``."""
     family = add_family(subparsers, "image", "Images: details, push and pull.", "roost image show")
     show = add_command(
-        family, "show", show_command, "What the image of an environment is, and where.", "roost image show --json"
+        family, "show", show_command, "Show the image of an environment, and where it is.", "roost image show --json"
     )
     push = add_command(
         family,
         "push",
         push_command,
-        "Make the image and push it to the workspace's registry; needs no engine where there are no docker steps.",
+        "Build the image and push it to the workspace's registry; needs no engine if there are no docker steps.",
         "roost image push -f roost.toml",
     )
     pull = add_command(
-        family, "pull", pull_command, "Bring the image from a registry into the engine.", "roost image pull"
+        family, "pull", pull_command, "Pull the image from a registry into the engine.", "roost image pull"
     )
     for parser in (show, push, pull):
         add_selector_options(parser)
         parser.set_defaults(target="docker")
-    add_command(family, "list", list_command, "Images that were made or pulled here.", "roost image list --json")
+    add_command(
+        family, "list", list_command, "List the images that were built or pulled here.", "roost image list --json"
+    )
 
 
 def show_command(context: Context) -> int:
@@ -110,7 +112,7 @@ def pull_command(context: Context) -> int:
         raise client_error(
             "image-missing",
             "No registry is known to have the image: " + "; ".join(reason["message"] for reason in plan["reasons"]),
-            "`roost build -t docker` makes it; `roost image push`, on a machine that has it, shares it.",
+            "`roost build -t docker` builds it; `roost image push`, on a machine that has it, shares it.",
             NOT_FOUND_STATUS,
         )
     return _print_artifacts(context, run_build(context, request))

@@ -21,22 +21,22 @@ def add(subparsers: Subparsers) -> None:
         family,
         "add",
         add_registry_command,
-        "Use a registry: to look things up in, or with --workspace to share in as well.",
+        "Add a registry: for lookups, or with --workspace also for sharing.",
         "roost registry add --workspace registry.example.org/team",
     )
     adding.add_argument("location", metavar="HOST[:PORT][/PREFIX]")
-    adding.add_argument("--workspace", action="store_true", help="read and write; there is one such at the most")
-    adding.add_argument("--insecure", action="store_true", help="talk to the host over plain http")
-    add_command(family, "list", list_command, "The registries in the order they are asked.", "roost registry list")
-    testing = add_command(
-        family, "test", test_command, "Try what may be done with each, or with one.", "roost registry test"
+    adding.add_argument(
+        "--workspace", action="store_true", help="read and write; at most one registry is the workspace's"
     )
+    adding.add_argument("--insecure", action="store_true", help="use plain http for the host")
+    add_command(family, "list", list_command, "List the registries in lookup order.", "roost registry list")
+    testing = add_command(family, "test", test_command, "Test the access to each, or to one.", "roost registry test")
     testing.add_argument("location", nargs="?", metavar="HOST[:PORT][/PREFIX]")
     removing = add_command(
         family,
         "remove",
         remove_command,
-        "No longer use a registry that was added; nothing in it is touched.",
+        "Remove a registry that was added; its content is not changed.",
         "roost registry remove registry.example.org/team",
     )
     removing.add_argument("location", metavar="HOST[:PORT][/PREFIX]")

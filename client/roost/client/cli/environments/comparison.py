@@ -19,35 +19,37 @@ from roost.client.terminal.text import format_time, paint, short_digest
 
 Json = dict[str, Any]
 OPERAND = "NAME[:VERSION|@LABEL]|PATH|RUN"
-DIFF_ABOUT = """What differs between two versions, files or runs: by definition, by settings and by lock.
+DIFF_ABOUT = """Compare two versions, files or runs: by definition, by settings and by lock.
 
 One argument is compared with what it came from: a version with the one before it, a file with the latest version of
-its environment; of a run is said what changed in its environment since. None at all: the nearest environment file."""
+its environment, a run with its environment's present state. Without arguments: the nearest environment file."""
 
 
 def add(family: Subparsers) -> None:
     """Add ``env diff``, ``env outdated`` and ``env rollback``."""
-    diff = add_command(family, "diff", diff_command, "What differs between two.", "roost env diff train:1 train:2")
+    diff = add_command(
+        family, "diff", diff_command, "Compare two versions, files or runs.", "roost env diff train:1 train:2"
+    )
     diff.description = DIFF_ABOUT
-    diff.add_argument("operands", nargs="*", metavar=OPERAND, help="at most two; what has a / is a path")
-    diff.add_argument("--platform", metavar="P", help="whose locks to compare; this machine's without it")
-    about = "What a fresh solve would change; builds nothing and keeps nothing."
+    diff.add_argument("operands", nargs="*", metavar=OPERAND, help="at most two; an argument with a / is a path")
+    diff.add_argument("--platform", metavar="P", help="the platform whose locks are compared (default: this machine's)")
+    about = "Show what a fresh solve would change; builds nothing and stores nothing."
     outdated = add_command(family, "outdated", outdated_command, about, "roost env outdated train")
     outdated.add_argument("reference", nargs="?", metavar="NAME[:VERSION|@LABEL]", help="the same as -e")
     add_selector_options(outdated)
     for parser in (diff, outdated):
-        parser.add_argument("--exit-code", action="store_true", help="end with status 1 where something differs")
+        parser.add_argument("--exit-code", action="store_true", help="exit with status 1 if something differs")
     about = "Make an older generation the current one."
     rollback = add_command(family, "rollback", rollback_command, about, "roost env rollback train --to 2")
     rollback.add_argument("reference", metavar="NAME[:VERSION|@LABEL]|PATH")
-    to = "without it, the one before the current one"
+    to = "the generation (default: the one before the current one)"
     rollback.add_argument("--to", type=_parse_generation, metavar="N", help=to)
-    rollback.add_argument("--platform", metavar="P", help="whose generations, where there are several")
+    rollback.add_argument("--platform", metavar="P", help="the platform, if there are generations for several")
 
 
 def _parse_generation(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no generation: they count from 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid generation: expected a number from 1")
     return int(text)
 
 
@@ -104,7 +106,7 @@ def _request_outdated(context: Context, request: Json) -> Json:
                 display.show(message)
     finally:
         display.close()
-    raise unreachable_error("The daemon broke off before the solve ended.", "Run the command again.")
+    raise unreachable_error("The daemon closed the connection before the solve ended.", "Run the command again.")
 
 
 def _outdated_lines(outdated: Json) -> Iterator[str]:

@@ -16,19 +16,19 @@ LOCATION = "HOST[:PORT][/PREFIX]"
 
 def add(subparsers: Subparsers) -> None:
     """Add the family ``curated``."""
-    family = add_family(subparsers, "curated", "Environments that others keep for you.", "roost curated list")
-    about = "Those that come with roost, and those taken from catalogues; the latest of each."
+    family = add_family(subparsers, "curated", "Environments maintained by others.", "roost curated list")
+    about = "List those shipped with roost and those imported from catalogues; the latest of each."
     listing = add_command(family, "list", list_command, about, "roost curated list")
     listing.add_argument("--all", action="store_true", help="also those that are archived")
-    about = "Take what is new in the catalogues of the registries in use: all of it, or nothing."
+    about = "Import what is new in the catalogues of the registries in use: all of it, or nothing."
     sync = add_command(family, "sync", sync_command, about, "roost curated sync")
-    sync.add_argument("--registry", metavar=LOCATION, help="this one's catalogue only, in use or not")
-    about = "Add a version of an environment to a registry's catalogue, for all who use that."
+    sync.add_argument("--registry", metavar=LOCATION, help="only this registry's catalogue, in use or not")
+    about = "Add a version of an environment to a registry's catalogue."
     example = "roost curated publish train:3 --registry registry.example.org/team --as Roost-Train"
     publish = add_command(family, "publish", publish_command, about, example)
     publish.add_argument("reference", metavar=REFERENCE)
-    publish.add_argument("--registry", metavar=LOCATION, help="else the one catalogue that is in use")
-    publish.add_argument("--as", dest="name", metavar="Roost-NAME", help="else Roost- and its own name")
+    publish.add_argument("--registry", metavar=LOCATION, help="default: the only catalogue in use")
+    publish.add_argument("--as", dest="name", metavar="Roost-NAME", help="default: Roost- and its own name")
 
 
 def list_command(context: Context) -> int:
@@ -57,7 +57,7 @@ def sync_command(context: Context) -> int:
     registry = context.options.registry
     answer = context.request("POST", "/v1/curated/sync", {"registry": registry} if registry else {})
     for name in answer["left_out"]:
-        context.note(f"{name} was left out: that name is roost's own")
+        context.note(f"{name} was left out: roost reserves that name")
     if context.json:
         context.print_json(answer)
         return 0
@@ -70,7 +70,7 @@ def sync_command(context: Context) -> int:
 
 def _nothing_new_text(catalogues: list[Json]) -> str:
     if not catalogues:
-        return "no catalogue is in use: `roost registry add` takes one"
+        return "no catalogue is in use: `roost registry add` adds one"
     counts = []
     for catalogue in catalogues:
         versions = catalogue["versions"]
@@ -88,6 +88,6 @@ def publish_command(context: Context) -> int:
         context.print_json(answer)
         return 0
     version = f"{answer['name']}:{answer['version']}"
-    location = f"in {answer['registry']}; `roost curated sync` brings it"
+    location = f"in {answer['registry']}; `roost curated sync` fetches it"
     context.print(f"{version}  {location}" if answer["added"] else f"{version} (was published already)")
     return 0

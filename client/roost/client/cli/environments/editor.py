@@ -40,7 +40,7 @@ def edit_command(context: Context) -> int:
         except ClientError as failure:
             error = _locate_in_file(failure, path)
             if error.exit_status != INVALID_DEFINITION_STATUS or not _ask_again(context, error):
-                context.note(f"what you wrote is kept in {path}")
+                context.note(f"your text is saved in {path}")
                 raise error from failure
         else:
             os.unlink(path)
@@ -67,7 +67,7 @@ def _read_document(path: str) -> str:
         with open(path, encoding="utf-8") as file:
             return file.read()
     except UnicodeDecodeError as error:
-        message = f"{path} is no UTF-8: nothing was registered."
+        message = f"{path} is not valid UTF-8: nothing was registered."
         raise client_error("editor", message, "Save it as UTF-8.", INVALID_DEFINITION_STATUS) from error
 
 

@@ -31,24 +31,24 @@ FORMATS_BY_NAME = {
 
 def add(family: Subparsers) -> None:
     """Add ``env import`` and ``env export``."""
-    about = "Register what a file, folder, archive or conda environment holds; nothing of it is run."
+    about = "Register what a file, folder, archive or conda environment holds; no code of it is run."
     command = add_command(family, "import", import_command, about, "roost env import saved_environment/ --name train")
     command.add_argument("path", nargs="?", metavar="PATH", help="a file, a folder, or a .tar or .zip archive")
     command.add_argument("--prefix", metavar="PATH|NAME", help="a conda environment of this machine instead")
-    exact = "with --prefix: every package by version and build, and not what was asked for"
+    exact = "with --prefix: every package by version and build, not only the requested ones"
     command.add_argument("--exact", action="store_true", help=exact)
-    command.add_argument("--name", metavar="NAME", help="else as the file says, or as its folder is called")
+    command.add_argument("--name", metavar="NAME", help="default: the file's name for it, or the folder's name")
     command.add_argument("--label", action="append", default=[], metavar="LABEL", help="put a label on it")
-    about = "Write an environment in another tool's format; what that can't say is warned about."
+    about = "Write an environment in another tool's format; warns about what that can't express."
     example = "roost env export train:3 --format conda-lock -o conda-lock.yml"
     command = add_command(family, "export", export_command, about, example)
     command.add_argument("reference", nargs="?", metavar="NAME[:VERSION|@LABEL]", help="a registered environment")
-    command.add_argument("--format", choices=FORMATS, help="without it, told by the file's name")
+    command.add_argument("--format", choices=FORMATS, help="default: by the file's name")
     command.add_argument(
         "-o", dest="output", metavar="PATH", help="a file, or a folder for azure and azure-v2; - is stdout"
     )
-    command.add_argument("--platform", metavar="P", help="of formats made of a lock: such as linux-64 or osx-arm64")
-    command.add_argument("--force", action="store_true", help="overwrite files that are there")
+    command.add_argument("--platform", metavar="P", help="for formats made from a lock: such as linux-64 or osx-arm64")
+    command.add_argument("--force", action="store_true", help="overwrite existing files")
     add_selector_options(command)
 
 
@@ -57,7 +57,7 @@ def import_command(context: Context) -> int:
     if (options.path is None) == (options.prefix is None):
         raise usage_error("Name one thing to import: PATH, or --prefix.", "As in: roost env import environment.yml")
     if options.exact and options.prefix is None:
-        raise usage_error("--exact goes with --prefix.", "A file says itself how exact it is.")
+        raise usage_error("--exact requires --prefix.", "Leave it out for files.")
     request: Json = {
         "cwd": require_utf8(working_folder(), "The working folder"),
         "name": options.name,
@@ -110,7 +110,7 @@ def _export_format(options: argparse.Namespace) -> str:
     if chosen is None:
         raise usage_error("No format is named.", f"Name one with --format: {', '.join(FORMATS)}.")
     if chosen in FOLDER_FORMATS and output in (None, "-") and not options.json:
-        raise usage_error(f"The format {chosen} is a folder.", "Name one with -o, as in -o saved_environment.")
+        raise usage_error(f"The format {chosen} writes a folder.", "Name one with -o, as in -o saved_environment.")
     return str(chosen)
 
 
@@ -120,5 +120,5 @@ def _print_export(context: Context, answer: Json) -> None:
         return
     if len(answer["files"]) > 1 or answer["copies"]:
         beside = ", ".join([*list(answer["files"])[1:], *answer["copies"]])
-        raise usage_error(f"The export has files beside it: {beside}.", "Name a folder with -o.")
+        raise usage_error(f"The export has additional files: {beside}.", "Name a folder with -o.")
     sys.stdout.write(next(iter(answer["files"].values())))

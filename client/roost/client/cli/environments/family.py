@@ -13,41 +13,41 @@ from roost.client.cli.selector import add_selector_options
 def add(subparsers: Subparsers) -> None:
     """Add the family ``env``."""
     family = add_family(subparsers, "env", "The workspace's environments.", "roost env list")
-    about = "Make a definition the next version of an environment; the same again changes nothing."
+    about = "Register a definition as the next version of an environment; an unchanged one adds none."
     example = "roost env register -f environment.yml"
     register = add_command(family, "register", registration.register_command, about, example)
     add_selector_options(register, definition_only=True)
-    register.add_argument("--name", metavar="NAME", help="else as the file says, or as its folder is called")
+    register.add_argument("--name", metavar="NAME", help="default: the file's name for it, or the folder's name")
     register.add_argument("--label", action="append", default=[], metavar="LABEL", help="put a label on it")
-    about = "All environments, the latest of each."
+    about = "List the latest version of each environment."
     listing = add_command(family, "list", views.list_command, about, "roost env list --json")
     listing.add_argument("--all", action="store_true", help="also those that are archived")
-    listing.add_argument("--limit", type=row_limit(), metavar="N", help="so many at most (all)")
-    listing.add_argument("--curated", action="store_true", help="also those that others keep: `roost curated list`")
-    about = "One version: its definition, settings and generations."
+    listing.add_argument("--limit", type=row_limit(), metavar="N", help="at most N rows (all)")
+    listing.add_argument("--curated", action="store_true", help="also curated ones: `roost curated list`")
+    about = "Show a version: its definition, settings and generations."
     show = add_command(family, "show", views.show_command, about, "roost env show train:3 --json")
-    about = "The versions of one, and what each changed in the one before it."
+    about = "List the versions of an environment, and what each changed."
     versions = add_command(family, "versions", views.versions_command, about, "roost env versions train")
     versions.add_argument("--all", action="store_true", help="also those that are archived")
     versions.add_argument("reference", metavar="NAME")
-    about = "Put a label on a version, or move it there."
+    about = "Set a label on a version, or move it there."
     label = add_command(family, "label", registration.label_command, about, "roost env label train:3 production")
-    about = "A copy under another name."
+    about = "Copy a version to another name."
     clone = add_command(family, "clone", registration.clone_command, about, "roost env clone Roost-Minimal mine")
     about = "Change a version in your editor, and register the result as the next one."
     edit = add_command(family, "edit", _edit_command, about, "roost env edit train")
-    about = "Hide it from lists."
+    about = "Hide an environment or a version from lists."
     archive = add_command(family, "archive", registration.archive_command, about, "roost env archive train:3")
-    about = "Bring it back."
+    about = "Show an archived one in lists again."
     restore = add_command(family, "restore", registration.restore_command, about, "roost env restore train:3")
     for parser in (show, label, clone, edit, archive, restore):
         parser.add_argument("reference", metavar=REFERENCE)
     label.add_argument("label", metavar="LABEL")
-    label.add_argument("--remove", action="store_true", help="take the label away")
+    label.add_argument("--remove", action="store_true", help="remove the label")
     clone.add_argument("new", metavar="NEW")
     edit.add_argument("--name", metavar="NAME", help="register the result under another name")
     where_used.add(family)
-    about = "Keep a wheel in the store; prints the line for requirements, which holds though the file goes."
+    about = "Store a wheel, and print the line for requirements, which works even after the file is deleted."
     example = "roost env add-wheel dist/mine-1.0-py3-none-any.whl"
     wheel = add_command(family, "add-wheel", registration.add_wheel_command, about, example)
     wheel.add_argument("wheel", metavar="PATH", help="the wheel's file")

@@ -39,9 +39,9 @@ def route(reference: str, *parts: str, **query: object) -> str:
     """
     name, chosen = split_reference(reference)
     if name in ("", ".", ".."):
-        raise usage_error(f"{name!r} can't be the name of an environment.", f"Write {REFERENCE}.")
+        raise usage_error(f"{name!r} is not a valid environment name.", f"Write {REFERENCE}.")
     if invalid := [part for part in parts if part in ("", ".", "..")]:
-        raise usage_error(f"{invalid[0]!r} can't be a label.", "Write letters, digits, '.', '_' and '-'.")
+        raise usage_error(f"{invalid[0]!r} is not a valid label.", "Write letters, digits, '.', '_' and '-'.")
     path = "/".join(["/v1/environments", *(quote(part, safe="") for part in (name, *parts))])
     sent = {**chosen, **{key: value for key, value in query.items() if value is not None}}
     return f"{path}?{urlencode(sent)}" if sent else path

@@ -41,7 +41,7 @@ def label_command(context: Context) -> int:
     name, _ = split_reference(options.reference)
     if options.remove:
         answer = context.request("DELETE", route(name, "labels", options.label))
-        outcome = f"{name} has no label {options.label} any more"
+        outcome = f"{name} no longer has the label {options.label}"
     else:
         version = request_version(context, options.reference)["version"]
         answer = context.request("PUT", route(name, "labels", options.label), {"version": version})

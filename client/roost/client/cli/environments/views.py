@@ -25,7 +25,7 @@ def list_command(context: Context) -> int:
         return 0
     if not rows:
         adding = "`roost env register` adds one, and so does the first `roost run`"
-        context.note(f"no environment is registered: {adding}; `roost curated list` shows what others keep for you")
+        context.note(f"no environment is registered: {adding}; `roost curated list` shows the curated ones")
     heads = ("NAME", "LATEST", "VERSIONS", "LABELS", "KIND", "DEFINITION", "CREATED")
     cells = (
         (
@@ -103,7 +103,7 @@ def _generations_text(version: Json) -> str:
     if not generations and python.get("user_managed"):
         return f"User-managed: roost installs nothing, and uses {python.get('interpreter', 'python')} as it is."
     if not generations:
-        return "It was never solved on this machine: `roost build` makes its first generation."
+        return "It was never solved on this machine: `roost build` creates its first generation."
     rows = []
     for generation in generations:
         as_of = f", as of {format_time(generation['as_of'])}" if generation.get("as_of") else ""

@@ -13,24 +13,26 @@ from roost.client.errors import usage_error
 from roost.client.terminal.text import format_count, format_table, format_time, short_digest
 
 Json = dict[str, Any]
-ABOUT = """What holds a package: environments, generations, images, prefixes and runs.
+ABOUT = """Show what contains a package: environments, generations, images, prefixes and runs.
 
-Versions are said as conda or pip say them, and looked for among conda's packages and pip's. A project may have another
-name in each: conda's pytorch is pip's torch, so ask for both. An environment that was never solved holds nothing yet.
+Write versions as for conda or pip; packages of both are searched. A project may have another name in each: conda's
+pytorch is pip's torch, so ask for both. An environment that was never solved contains nothing yet.
 """
 MAX_LIMIT = 10**9
 
 
 def add(family: Subparsers) -> None:
     """Add ``env who``."""
-    parser = add_command(family, "who", who_command, "Where a package is used.", "roost env who 'pillow>=9,<10.0.1'")
+    parser = add_command(
+        family, "who", who_command, "Show where a package is used.", "roost env who 'pillow>=9,<10.0.1'"
+    )
     parser.description = ABOUT
     parser.add_argument("package", metavar="PACKAGE[SPEC]")
     one = parser.add_mutually_exclusive_group()
     for kind in ("conda", "pip"):
         about = f"{kind}'s packages only"
         one.add_argument(f"--{kind}", dest="kind", action="store_const", const=kind, help=about)
-    limit = "list so many of each at most (100)"
+    limit = "list at most N of each (100)"
     parser.add_argument("--limit", type=row_limit(MAX_LIMIT), default=100, metavar="N", help=limit)
 
 
@@ -67,7 +69,7 @@ def _use_lines(answer: Json) -> list[str]:
     counts = answer["counts"]
     if not counts["locks"]:
         nothing = [f"nothing here contains {answer['package']}"]
-        others = [f"  of that name there are: {_packages_text(answer['others'][:10])}"] if answer["others"] else []
+        others = [f"  available versions: {_packages_text(answer['others'][:10])}"] if answer["others"] else []
         return nothing + others
     lines = [f"{answer['package']} is in {_counts_text(counts)}"]
     for kind, (heads, row) in TABLES.items():

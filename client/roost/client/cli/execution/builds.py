@@ -39,19 +39,17 @@ EXAMPLE = "b20261123-073101-97cac3"
 
 def add(subparsers: Subparsers) -> None:
     """Add ``build`` and the family ``builds``."""
-    build = add_command(
-        subparsers, "build", build_command, "Make an environment ready.", "roost build -f environment.yml"
-    )
+    build = add_command(subparsers, "build", build_command, "Build an environment.", "roost build -f environment.yml")
     add_selector_options(build)
-    build.add_argument("--rebuild", action="store_true", help="solve anew: a new generation")
+    build.add_argument("--rebuild", action="store_true", help="solve again: a new generation")
     build.add_argument("--as-of", metavar="DATE", help="solve as on a day such as 2020-07-08; implies --rebuild")
     build.add_argument("--detach", action="store_true", help="print the build's id and do not wait")
-    family = add_family(subparsers, "builds", "Builds, failed ones too.", "roost builds list")
+    family = add_family(subparsers, "builds", "Builds, including failed ones.", "roost builds list")
     listing = add_command(family, "list", list_command, "The latest builds.", "roost builds list --limit 20")
     add_paging_options(listing, "build")
     show = add_command(family, "show", show_command, "One build.", "roost builds show " + EXAMPLE)
     logs = add_command(family, "logs", logs_command, "A build's log.", "roost builds logs -f " + EXAMPLE)
-    logs.add_argument("-f", "--follow", action="store_true", help="go on until the build ends")
+    logs.add_argument("-f", "--follow", action="store_true", help="continue until the build ends")
     cancel = add_command(family, "cancel", cancel_command, "Cancel a build.", "roost builds cancel " + EXAMPLE)
     for parser in (show, logs, cancel):
         parser.add_argument("id", metavar="ID")
@@ -104,8 +102,8 @@ def run_build(context: Context, request: Json, *, print_messages: bool = False) 
                 elif message["event"] != "heartbeat":
                     context.print_json(message)
             else:
-                hint = "Run the command again: what was done is kept."
-                raise unreachable_error("The daemon broke off before the build ended.", hint)
+                hint = "Run the command again: finished work is kept."
+                raise unreachable_error("The daemon closed the connection before the build ended.", hint)
     finally:
         display.close()
     for reason in result.get("reasons", []):

@@ -35,7 +35,7 @@ def detached_environ(context: Context) -> dict[str, str]:
     """Return this process's variables for a detached run. Those that are not UTF-8 are left out and noted."""
     decodable = {name: value for name, value in os.environ.items() if replace_undecodable(name + value) == name + value}
     for name in sorted(set(os.environ) - set(decodable)):
-        context.note(f"{replace_undecodable(name)} is no UTF-8, and a detached run does not get it")
+        context.note(f"{replace_undecodable(name)} is not valid UTF-8, and is not passed to a detached run")
     return decodable
 
 

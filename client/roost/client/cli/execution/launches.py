@@ -43,21 +43,25 @@ def add(subparsers: Subparsers) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="a variable whose value is never kept (in a container, docker inspect shows it while that lives)",
+        help="a variable whose value is never stored (docker inspect shows it while a container exists)",
     )
-    run.add_argument("--experiment", metavar="NAME", help="what the run belongs to")
+    run.add_argument("--experiment", metavar="NAME", help="the experiment of the run")
     run.add_argument("--detach", action="store_true", help="print the run's id and do not wait")
     execute = add_command(
         subparsers,
         "exec",
         exec_command,
-        "Become a command in its environment; nothing is recorded.",
+        "Replace this process by a command in its environment; nothing is recorded.",
         "roost exec -- python -V",
     )
     execute.usage = "roost exec [WHAT] [--] COMMAND…"
     add_selector_options(execute)
     shell = add_command(
-        subparsers, "shell", shell_command, "An interactive shell in the environment.", "roost shell -f environment.yml"
+        subparsers,
+        "shell",
+        shell_command,
+        "Start an interactive shell in the environment.",
+        "roost shell -f environment.yml",
     )
     add_selector_options(shell)
 
@@ -166,7 +170,5 @@ def _parse_variable(text: str) -> tuple[str, str]:
 def _secret_value(name: str) -> str:
     value = os.environ.get(name)
     if value is None:
-        raise usage_error(
-            f"--secret {name}: there is no such variable.", f"Set {name} first; roost passes its value on."
-        )
+        raise usage_error(f"--secret {name}: the variable is not set.", f"Set {name} first; roost passes its value on.")
     return value

@@ -22,27 +22,25 @@ LOCK_FORMATS = {".yml": "conda-lock", ".yaml": "conda-lock", ".txt": "explicit",
 def add(subparsers: Subparsers) -> None:
     """Add ``plan``, ``digest`` and ``lock``."""
     plan = add_command(
-        subparsers, "plan", plan_command, "The decision for each target; changes nothing.", "roost plan -t local"
+        subparsers, "plan", plan_command, "Show the decision for each target; changes nothing.", "roost plan -t local"
     )
     add_selector_options(plan, many_targets=True)
-    plan.add_argument("--solve", action="store_true", help="solve if no lock is known, to say what would be built")
+    plan.add_argument("--solve", action="store_true", help="solve if no lock is known, to show what would be built")
     digest = add_command(
         subparsers,
         "digest",
         digest_command,
-        "The definition digest and what went into it.",
+        "Print the definition digest and its inputs.",
         "roost digest -f environment.yml",
     )
     add_selector_options(digest)
     digest.add_argument("--canonical", action="store_true", help="print the canonical form, which is what is digested")
     lock = add_command(
-        subparsers, "lock", lock_command, "The lock, in a format of other tools.", "roost lock -o conda-lock.yml"
+        subparsers, "lock", lock_command, "Write the lock in another tool's format.", "roost lock -o conda-lock.yml"
     )
     add_selector_options(lock)
     lock.add_argument("--platform", metavar="P", help="such as linux-64, osx-arm64 or linux-64+cuda12")
-    lock.add_argument(
-        "--format", choices=("conda-lock", "pixi", "explicit"), help="without it, told by the file's name"
-    )
+    lock.add_argument("--format", choices=("conda-lock", "pixi", "explicit"), help="default: by the file's name")
     lock.add_argument("-o", dest="output", metavar="FILE", help="write FILE instead of standard output")
 
 
@@ -135,7 +133,7 @@ def _lock_format(requested: str | None, output: str | None) -> str:
     found = LOCK_FORMATS.get(name) or LOCK_FORMATS.get(os.path.splitext(name)[1])
     if found is None:
         raise usage_error(
-            f"-o {output}: the name tells no format.",
+            f"-o {output}: the name does not show the format.",
             "Name it *.yml for conda-lock, pixi.lock or *.txt for explicit, or add --format.",
         )
     return found

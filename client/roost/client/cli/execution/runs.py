@@ -37,14 +37,16 @@ def add(subparsers: Subparsers) -> None:
     listing = add_command(family, "list", list_command, "The latest runs.", "roost runs list --limit 20")
     add_paging_options(listing, "run")
     show = add_command(family, "show", show_command, "One run.", f"roost runs show {EXAMPLE} --json")
-    logs = add_command(family, "logs", logs_command, "What a detached run printed.", "roost runs logs -f " + EXAMPLE)
-    logs.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
-    cancel = add_command(family, "cancel", cancel_command, "End a run.", "roost runs cancel " + EXAMPLE)
+    logs = add_command(
+        family, "logs", logs_command, "Show the output of a detached run.", "roost runs logs -f " + EXAMPLE
+    )
+    logs.add_argument("-f", "--follow", action="store_true", help="continue until the run ends")
+    cancel = add_command(family, "cancel", cancel_command, "Stop a run.", "roost runs cancel " + EXAMPLE)
     rerun = add_command(
         family,
         "rerun",
         rerun_command,
-        "Run it again, in its exact generation.",
+        "Run a run again, in its exact generation.",
         "roost runs rerun " + EXAMPLE,
     )
     rerun.add_argument("--detach", action="store_true", help="print the new run's id and do not wait")
@@ -91,7 +93,7 @@ def _run_route(context: Context) -> str:
     """Return the path of the run that the command line names."""
     run_id = context.options.id
     if run_id in ("", ".", ".."):  # a route can't contain them
-        raise usage_error(f"{run_id!r} is no run's id.", "`roost runs list` shows the latest ones.")
+        raise usage_error(f"{run_id!r} is not a run id.", "`roost runs list` shows the latest ones.")
     return f"/v1/runs/{quote(run_id, safe='')}"
 
 
@@ -122,7 +124,7 @@ def logs_command(context: Context) -> int:
         if context.json and not options.follow:
             context.print_json({"output": ""})
         if not context.request("GET", _run_route(context))["detached"]:
-            context.note("it was not detached: what it printed went to where it was started, and is not kept")
+            context.note("it was not detached: its output went to the terminal that started it, and is not stored")
     return 0
 
 
@@ -146,7 +148,7 @@ def _output_printer(context: Context) -> Callable[[bytes, bool], None]:
 
 def cancel_command(context: Context) -> int:
     answer = context.request("DELETE", _run_route(context))
-    context.print_json(answer) if context.json else context.note(f"run {context.options.id} was asked to end")
+    context.print_json(answer) if context.json else context.note(f"run {context.options.id} was requested to end")
     return 0
 
 
@@ -177,8 +179,8 @@ def rerun_command(context: Context) -> int:
 def _check_rerun(former: Json) -> None:
     """Raises: ClientError if the run's folder no longer exists or a secret is not set."""
     if not os.path.isdir(former["cwd"]):
-        message = f"Run {former['id']} ran in {former['cwd']}, which is not there."
-        raise client_error("folder-gone", message, "Make that folder again.", 7)
+        message = f"Run {former['id']} ran in {former['cwd']}, which does not exist."
+        raise client_error("folder-gone", message, "Create that folder again.", 7)
     unset = [name for name in former["secrets"] if name not in os.environ]
     if unset:
         message = f"Run {former['id']} used secrets that are not set: {', '.join(unset)}."

@@ -330,7 +330,7 @@ class CondaEngine:
             if failure is not None:
                 raise failure
             return records, []
-        progress.log(f"{', '.join(modified)} in the package cache was changed: fetched anew")
+        progress.log(f"{', '.join(modified)} in the package cache was changed: fetched again")
         await finish_thread_despite_cancel(clear_folder, prefix)
         async with self._gate.shared():
             records, missing = await asyncio.to_thread(self._prepare_records, packages)

@@ -51,12 +51,12 @@ def parse_explicit(line: str, subdir: str) -> ExplicitUrl:
     match = _FILE_NAME.match(parts[-1])
     if len(parts) != 3 or match is None or "://" not in url:
         raise ExplicitUrlError(
-            f"{bare!r} is no URL of a conda package; expected CHANNEL/PLATFORM/NAME-VERSION-BUILD.conda",
+            f"{bare!r} is not the URL of a conda package; expected CHANNEL/PLATFORM/NAME-VERSION-BUILD.conda",
             hint="`roost lock` and `conda list --explicit --sha256` write such lists.",
         )
     if parts[1] not in (subdir, "noarch"):
         raise ExplicitUrlError(
-            f"{bare!r} is for {parts[1]}, and {subdir} is asked for", hint="List the packages of it."
+            f"{bare!r} is for {parts[1]}, but {subdir} is requested", hint="List packages for that platform."
         )
     kind, value = _parse_digest(digest)
     return ExplicitUrl(
@@ -70,7 +70,7 @@ def _parse_digest(text: str) -> tuple[str, str]:
     value = re.sub(r"^(sha256|md5)[:=]", "", text.strip().lower())
     kinds = {64: "sha256", 32: "md5", 0: ""}
     if len(value) not in kinds or not re.fullmatch(r"[0-9a-f]*", value):
-        raise ExplicitUrlError(f"{text!r} behind a package's URL is no md5 and no sha256")
+        raise ExplicitUrlError(f"{text!r} after a package's URL is neither an md5 nor a sha256")
     return kinds[len(value)], value
 
 
@@ -94,7 +94,7 @@ def _check_digests(item: ExplicitUrl, package: CondaPackage) -> None:
         if value and found[kind] and value != found[kind]:
             raise PackageDigestMismatchError(
                 f"{item.file_name} has the {kind} {found[kind]} in its channel and {value} in the list",
-                hint="The package was replaced in the channel: make the list anew.",
+                hint="The package was replaced in the channel: create the list again.",
                 fields={"url": item.url, "expected": value, "found": found[kind]},
             )
 
@@ -118,7 +118,7 @@ async def read_unlisted(item: ExplicitUrl, fetch_url: str, client: Client) -> Co
 
 async def _read_archive(item: ExplicitUrl, path: str) -> CondaPackage:
     if not await asyncio.to_thread(os.path.isfile, path):
-        raise PackageMissingError(f"There is no package at {item.url}", hint="Make the list anew.")
+        raise PackageMissingError(f"There is not a package at {item.url}", hint="Create the list again.")
     with translate_errors(f"reading {item.file_name}"):
         record = await RepoDataRecord.from_package_archive(path)
     return await asyncio.to_thread(_add_file_facts, item, to_package(record, item.url), path)

@@ -220,13 +220,13 @@ def check_local_packages(packages: Iterable[tuple[CondaPackage, str]]) -> None:
         except OSError as error:
             raise PackageMissingError(
                 f"{package.file_name} can't be read from its channel: {error.strerror}",
-                hint="`roost build --rebuild` solves anew.",
+                hint="`roost build --rebuild` solves again.",
                 fields={"url": package.url},
             ) from error
         if expected and found != expected:
             raise PackageDigestMismatchError(
-                f"{package.file_name} is not what its {algorithm} says: the channel serves something else",
-                hint="Index the channel again, or take another mirror of it.",
+                f"{package.file_name} does not match its {algorithm}: the channel serves a different file",
+                hint="Index the channel again, or use another mirror of it.",
                 fields={"url": package.url, "expected": expected, "found": found},
             )
 

@@ -58,7 +58,7 @@ def baseline_packages(platform: str, system: Mapping[str, str]) -> dict[str, str
     subdir, _, suffix = platform.partition("+")
     if subdir not in _BASELINES:
         raise PlatformUnknownError(
-            f"{platform!r} is no platform that can be solved for", hint=f"Choose one of {', '.join(_BASELINES)}."
+            f"{platform!r} is not a supported platform", hint=f"Choose one of {', '.join(_BASELINES)}."
         )
     packages = dict(_BASELINES[subdir])
     if suffix.startswith("cuda"):
@@ -68,7 +68,9 @@ def baseline_packages(platform: str, system: Mapping[str, str]) -> dict[str, str
             raise SystemInvalidError(f"[system] states {name!r}; it can state {', '.join(sorted(_STATABLE))}")
         pattern = r"[a-z0-9_]+" if name == "archspec" else r"\d+(\.\d+)*"
         if not re.fullmatch(pattern, version):
-            raise SystemInvalidError(f'[system] {name} = "{version}" is no version', hint='Write it like "12.4".')
+            raise SystemInvalidError(
+                f'[system] {name} = "{version}" is not a valid version', hint='Write it like "12.4".'
+            )
         packages[f"__{name}"] = version
     return packages
 
@@ -88,7 +90,7 @@ def check_machine(system: Mapping[str, str], detected: Mapping[str, str]) -> Non
     if lacking:
         raise MachineLacksError(
             f"This machine lacks what the packages were solved for: {'; '.join(lacking)}",
-            hint="Run it on another target, or state less under [system] and build anew with --rebuild.",
+            hint="Run it on another target, or require less under [system] and build with --rebuild.",
             fields={"needed": dict(system), "detected": dict(detected)},
         )
 

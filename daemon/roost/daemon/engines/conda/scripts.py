@@ -115,7 +115,7 @@ async def _run_script(package: CondaPackage, script: str, prefix: str, progress:
         raise PostLinkError(
             f"The post-link script of {package.name} {package.version} ended with status {status}: "
             + ("; ".join(lines[-5:]) or "it printed nothing"),
-            hint="`roost builds logs` has its output. Leave the package out, or take another version of it.",
+            hint="`roost builds logs` shows its output. Remove the package, or use another version of it.",
             fields={"package": package.name, "status": status},
         )
 

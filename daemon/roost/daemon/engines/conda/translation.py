@@ -49,7 +49,9 @@ def translate_errors(doing: str) -> Iterator[None]:
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # a cancellation or an interrupt, not rattler's
             raise
-        raise BuildError(f"rattler failed while {doing}: {error}", hint="Try again; if it stays, report it.") from error
+        raise BuildError(
+            f"rattler failed while {doing}: {error}", hint="Try again; if the error persists, report it."
+        ) from error
 
 
 def translate_error(error: Exception, doing: str) -> CodedError:
@@ -80,7 +82,7 @@ def _solver_hint(reason: str) -> str:
     if "cutoff date" in reason:
         return "Ask for a later date with --as-of."
     if "not in requested channel" in reason or ("excluded because" in reason and "channel" in reason):
-        return "Another channel of higher priority has the package: reorder the channels, or say CHANNEL::PACKAGE."
+        return "Another channel of higher priority has the package: reorder the channels, or write CHANNEL::PACKAGE."
     if re.match(r"No candidates were found for", reason):
         return "Check the name and the version, and that one of the channels has it for this platform."
     return "Loosen one of the versions that exclude each other."
@@ -93,8 +95,8 @@ def _channel_failure(text: str, doing: str) -> CodedError:
         return ChannelRefusedError(f"{channel} refused access while {doing}", hint=access_hint(f"{channel} {text}"))
     if _MISSING.search(text):
         return ChannelMissingError(
-            f"{channel} is not there, or has no index: {_last_line(text)}",
-            hint="Check the channel's name; [conda.mirrors] in the config says where else to look for it.",
+            f"{channel} does not exist or has no index: {_last_line(text)}",
+            hint="Check the channel's name, or name a mirror of it under [conda.mirrors] in the config.",
         )
     return ChannelUnreachableError(
         f"{channel} can't be read while {doing}: {_last_line(text)}",
@@ -107,21 +109,24 @@ def _package_failure(text: str, doing: str) -> CodedError:
     name = (_FETCHED_FILE.search(text) or ["", "a package"])[1]
     if _DIGEST.search(text):
         return PackageDigestMismatchError(
-            f"{name} is not what its sha256 says: the channel serves something else",
-            hint="Try again; if it stays, the channel or its mirror is broken. `roost build --rebuild` solves anew.",
+            f"{name} does not match its sha256: the channel serves a different file",
+            hint="Try again; if the error persists, the channel or its mirror is broken. `roost build --rebuild` "
+            "solves again.",
             fields={"file_name": name, "detail": text},
         )
     if "failed to fetch" in text and _REFUSED.search(text):
         return ChannelRefusedError(f"The channel refused {name}", hint=access_hint(text))
     if "failed to fetch" in text and _MISSING.search(text):
         return PackageMissingError(
-            f"The channel no longer has {name}", hint="`roost build --rebuild` solves anew.", fields={"file_name": name}
+            f"The channel no longer has {name}",
+            hint="`roost build --rebuild` solves again.",
+            fields={"file_name": name},
         )
     if "failed to link" not in text and _NETWORK.search(text):
         return ChannelUnreachableError(
             f"{name} could not be fetched: {_last_line(text)}", hint="Try again later.", fields={"detail": text}
         )
-    return LinkError(f"Failed while {doing}: {text}", hint="`roost builds logs` has the rest.")
+    return LinkError(f"Failed while {doing}: {text}", hint="`roost builds logs` shows the full output.")
 
 
 def _last_line(text: str) -> str:

@@ -67,7 +67,9 @@ def _load_context(name: str) -> Address:
     except (DockerException, OSError, ValueError) as error:
         raise EngineUnreachableError(f"The Docker context {name!r} can't be read: {error}") from error
     if context is None:
-        raise ContextMissingError(f"There is no Docker context {name!r}", hint="`docker context ls` lists those there.")
+        raise ContextMissingError(
+            f"There is no Docker context {name!r}", hint="`docker context ls` lists the existing ones."
+        )
     return Address(url=context.Host or DEFAULT_URL, tls=context.TLSConfig or _server_only_tls(context))
 
 
@@ -80,7 +82,7 @@ def _server_only_tls(context: Context) -> TLSConfig | None:
 def _check_scheme(address: Address) -> Address:
     if not address.url.startswith(SCHEMES):
         raise InvalidRequestError(
-            f"{address.url!r} is no address of a Docker engine",
+            f"{address.url!r} is not the address of a Docker engine",
             hint=f"[docker] host begins with one of {', '.join(SCHEMES)}.",
         )
     return address

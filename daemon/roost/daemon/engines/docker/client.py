@@ -235,7 +235,7 @@ def split_body(body: Iterator[bytes]) -> Iterator[bytes]:
 def _until_cut(chunks: Iterable[bytes], cut: _ConnectionCut) -> Iterator[bytes]:
     for chunk in chunks:
         if cut.requested:
-            raise ConnectionAbortedError("broken off")
+            raise ConnectionAbortedError("interrupted")
         yield chunk
 
 

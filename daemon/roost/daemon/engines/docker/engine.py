@@ -60,7 +60,7 @@ class DockerEngine:
 
     async def ping(self) -> None:
         """Check that the engine answers. Raises: EngineUnreachableError."""
-        await self.client.call(lambda api: api.ping(), "looking whether it answers")
+        await self.client.call(lambda api: api.ping(), "checking whether it answers")
 
     async def facts(self) -> EngineFacts:
         """Return the engine's version and properties. Raises: EngineUnreachableError."""
@@ -141,7 +141,9 @@ class DockerEngine:
             raise
         except CodedError as error:
             progress.finish("pull")
-            progress.log(f"{parent.reference} is taken as the engine has it, for it can't be pulled: {error.message}")
+            progress.log(
+                f"{parent.reference} is used as the engine has it, because it can't be pulled: {error.message}"
+            )
 
     async def _credential_headers(self, references: Sequence[str], progress: Progress) -> dict[str, str]:
         """Return the header with credentials for a Dockerfile's parents; unreadable ones may not be needed."""
@@ -182,6 +184,6 @@ async def _build_with_either(
         except EngineError as error:
             if NEEDS_BUILDKIT not in error.message.lower():
                 raise
-            progress.log(f"Once more with BuildKit: {error.message}")
+            progress.log(f"Trying again with BuildKit: {error.message}")
             buildkit = "the engine says so"
     return await build(buildkit)

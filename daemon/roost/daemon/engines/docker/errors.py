@@ -140,6 +140,6 @@ def engine_error(text: str, doing: str) -> CodedError:
     if FULL in text.lower():
         return EngineFullError(
             f"The disk of the Docker engine is full ({doing}): {text}",
-            hint="`docker system df` shows what takes the space; free some, and try again.",
+            hint="`docker system df` shows what uses the space; free some, and try again.",
         )
     return EngineError(f"The Docker engine failed while {doing}: {text}")

@@ -82,10 +82,10 @@ class DockerImages:
         )
         image = await self.find(reference)
         if image is None:
-            raise ImageMissingError(f"{reference} was pulled, and is gone again", hint="Try again.")
+            raise ImageMissingError(f"{reference} was pulled but no longer exists", hint="Try again.")
         if platform and image.platform != "/".join(platform.split("/")[:2]):
             raise ImagePlatformError(
-                f"{reference} is for {image.platform}, and {platform} was asked for",
+                f"{reference} is for {image.platform}, but {platform} was requested",
                 hint="Name an image of that platform, or leave `platform` out.",
             )
         progress.finish("pull")
@@ -119,7 +119,7 @@ class DockerImages:
         progress.finish("load")
         loaded = await self.find(config_digest)
         if loaded is None:
-            raise engine_error("it took the image and does not have it", LOADING)
+            raise engine_error("it loaded the image and does not have it", LOADING)
         return loaded.id
 
     async def export(self, image_id: str, folder: str, wanted: Collection[str]) -> SavedImage:

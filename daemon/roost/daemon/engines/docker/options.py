@@ -71,7 +71,7 @@ class _ArgumentParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         names = [*_ONE, *_MANY, *_SIZES, *_NUMBERS, *_FLAGS, *_OTHERS, *_OTHER_LISTS]
         raise ContainerArgumentError(
-            f"[container] arguments: {message}", hint=f"Roost passes on: {', '.join(sorted(names))}."
+            f"[container] arguments: {message}", hint=f"Supported arguments: {', '.join(sorted(names))}."
         )
 
 
@@ -146,8 +146,8 @@ def _check_variables(lines: Sequence[str]) -> None:
     bare = [each for each in lines if "=" not in each]
     if bare:
         raise ContainerArgumentError(
-            f"[container] arguments: --env {bare[0]} has no value, and roost takes none from the caller unasked",
-            hint=f"Take it out and run with `--secret {bare[0]}`, which passes the caller's value on, "
+            f"[container] arguments: --env {bare[0]} has no value, and roost does not take it from the caller",
+            hint=f"Remove it and run with `--secret {bare[0]}`, which passes the caller's value on, "
             f"or with `--var {bare[0]}=VALUE`.",
         )
 

@@ -86,7 +86,7 @@ async def _hijack_connection(address: Address, target: str) -> Connection:
         await _read_head(reader, "attaching to a container")
     except (OSError, asyncio.IncompleteReadError) as error:
         writer.close()
-        raise unreachable_error(address.url, "it broke off") from error
+        raise unreachable_error(address.url, "the connection was closed") from error
     except BaseException:
         writer.close()
         raise
@@ -114,7 +114,7 @@ async def stream_response(address: Address, method: str, target: str, doing: str
         while chunk := await reader.read(HEAD_LIMIT):
             yield chunk
     except (OSError, asyncio.IncompleteReadError) as error:
-        raise unreachable_error(address.url, "it broke off") from error
+        raise unreachable_error(address.url, "the connection was closed") from error
     finally:
         writer.close()
         with contextlib.suppress(OSError):

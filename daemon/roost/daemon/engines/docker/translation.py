@@ -59,7 +59,8 @@ def translate_create_error(error: errors.APIError, cwd: str) -> Exception:
     if "bind source path does not exist" in text:
         return MountError(
             f"The Docker engine can't see a folder that is to be mounted: {text}",
-            hint=f"An engine on another machine sees its own folders only; run from one that it has, or copy {cwd}.",
+            hint="An engine on another machine sees only its own folders; run from a folder that it has, or copy "
+            f"{cwd}.",
         )
     # Something that --volumes-from, --ipc and the like name; some engines answer 400.
     if error.status_code == 404 or "No such container" in text:
@@ -76,18 +77,18 @@ def translate_start_error(error: errors.APIError, container: str) -> CodedError:
         return _missing_resource_error(text)
     if "error gathering device information" in text:
         return ContainerArgumentError(
-            f"The Docker engine can't give a device: {text}",
+            f"The Docker engine can't provide a device: {text}",
             hint="Name one that its machine has under [container] arguments.",
         )
     if 'could not select device driver "cdi"' in text:
         return ContainerArgumentError(
-            f"The Docker engine gives no devices by their names in CDI: {text}",
+            f"The Docker engine does not provide devices by CDI name: {text}",
             hint='From Docker 25 on it does, with {"features": {"cdi": true}} in its daemon.json. Or name a path.',
         )
     if "could not select device driver" in text:
         return GpusMissingError(
-            f"The Docker engine has no GPUs to give: {text}",
-            hint="Install NVIDIA's container toolkit where the engine runs, or take --gpus out of the arguments.",
+            f"The Docker engine can't provide GPUs: {text}",
+            hint="Install NVIDIA's container toolkit on the engine's machine, or remove --gpus from the arguments.",
         )
     if "executable file not found" in text or "no such file or directory" in text:
         return CommandStartError(text, 127)
@@ -98,7 +99,7 @@ def translate_start_error(error: errors.APIError, container: str) -> CodedError:
 
 def _missing_resource_error(text: str) -> ContainerArgumentError:
     return ContainerArgumentError(
-        f"The Docker engine has not all that the container is to start with: {text}",
-        hint="Make it first, or name another under [container] arguments; `docker ps --all` and `docker network ls` "
-        "show what there is.",
+        f"The Docker engine lacks something that the container needs to start: {text}",
+        hint="Create it first, or name another under [container] arguments; `docker ps --all` and `docker network ls` "
+        "list the existing ones.",
     )

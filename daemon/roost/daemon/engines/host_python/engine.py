@@ -45,7 +45,7 @@ def choose_interpreter(requires: str | None) -> HostPython:
         raise NoInterpreterError(
             f"No Python on this machine fits {requires or 'any version'}; "
             f"there is {', '.join(versions) or 'none at all'}",
-            hint="Install such a Python, change what the definition asks for, or let conda provide it: "
+            hint="Install such a Python, change the definition's requirement, or let conda provide it: "
             "a conda dependency `python` needs nothing on this machine.",
             fields={"requires": requires, "found": versions},
         )
@@ -58,7 +58,8 @@ def _parse_specifier(requires: str | None) -> SpecifierSet:
         return SpecifierSet(requires or "")
     except InvalidSpecifier as error:
         raise InvalidDefinitionError(
-            f"{requires!r} is no version specifier for Python", hint='Write something like ">=3.10" or "==3.11.*".'
+            f"{requires!r} is not a valid version specifier for Python",
+            hint='Write something like ">=3.10" or "==3.11.*".',
         ) from error
 
 
@@ -73,10 +74,10 @@ def check_unchanged(locked: HostPython) -> None:
     found = interpreters.probe_interpreter(locked.executable)
     if found is not None and found.version == locked.version:
         return
-    now = f"it is Python {found.version} now" if found else "it is not there any more"
+    now = f"it is Python {found.version} now" if found else "it no longer exists"
     raise InterpreterChangedError(
         f"The lock was made for Python {locked.version} at {locked.executable}, and {now}",
-        hint="`roost build --rebuild` makes a new generation on a Python that is here; "
+        hint="`roost build --rebuild` creates a new generation with an available Python; "
         "or install that version again in the same place.",
         fields={"path": locked.executable, "locked": locked.version, "found": found.version if found else None},
     )
@@ -95,7 +96,7 @@ def describe_interpreter(path: str, search_path: str | None = None) -> dict[str,
     found = interpreters.probe_interpreter(location) if location is not None else None
     if location is None or found is None:
         raise InterpreterMissingError(
-            f"{path} is not there or is no Python that runs",
+            f"{path} does not exist or is not a working Python",
             hint="Set the definition's interpreter to an existing Python ([python] interpreter).",
             fields={"path": path},
         )

@@ -151,7 +151,7 @@ class Authenticator:
             answer = _decode_token(access.host, await response.content.read(_TOKEN_LIMIT))
         token = answer.token or answer.access_token
         if not token:
-            raise NotRegistryError(f"{realm.host} gave no token for {access.host}")
+            raise NotRegistryError(f"{realm.host} returned no token for {access.host}")
         lifetime = (answer.expires_in or _DEFAULT_LIFETIME) * 0.9
         if find_request_credentials(access.host) is None:
             self._tokens[(access.host, access.scopes)] = (token, time.monotonic() + lifetime)
@@ -162,7 +162,7 @@ class Authenticator:
         if realm.scheme == "https" or (realm.scheme == "http" and self._is_plain_http(realm.authority)):
             return
         raise CredentialsError(
-            f"{host} sends us to {realm.origin() if realm.is_absolute() else realm} for a token, which is not https",
+            f"{host} redirects to {realm.origin() if realm.is_absolute() else realm} for a token, which is not https",
             hint="Name that host under `insecure` in [registries] if the network is yours.",
         )
 
@@ -185,10 +185,12 @@ def _check_token_status(host: str, realm: URL, response: aiohttp.ClientResponse,
     if response.status == 200:
         return
     if response.status in (400, 401, 403):
-        what = "refuses the credentials" if has_login else "gives nobody a token without credentials"
+        what = "rejects the credentials" if has_login else "requires credentials for a token"
         raise RegistryDeniedError(f"{realm.host} {what} for {host}", hint=f"`docker login {host}`.")
     if response.status == 429:
-        raise RegistryBusyError(f"{realm.host} gives no more tokens for {host} now (HTTP 429)", hint="Try again later.")
+        raise RegistryBusyError(
+            f"{realm.host} limits requests for tokens of {host} (HTTP 429)", hint="Try again later."
+        )
     kind = RegistryBrokenError if response.status >= 500 else NotRegistryError
     raise kind(f"{realm.host} answers HTTP {response.status} to a request for a token for {host}")
 
@@ -197,4 +199,4 @@ def _decode_token(host: str, data: bytes) -> _TokenResponse:
     try:
         return msgspec.json.decode(data, type=_TokenResponse)
     except msgspec.DecodeError:
-        raise NotRegistryError(f"What should be a token for {host} is none") from None
+        raise NotRegistryError(f"The token for {host} is not valid") from None

@@ -58,8 +58,8 @@ async def find_login(host: str, sources: CredentialSources) -> RegistryLogin | N
         return await asyncio.wait_for(asyncio.to_thread(_read_login, host, sources.get(host)), _HELPER_SECONDS)
     except asyncio.TimeoutError:
         raise CredentialsError(
-            f"The credential helper gave no answer for {host} in {_HELPER_SECONDS:.0f} s",
-            hint="Run `docker login` for it again, or mend the helper.",
+            f"The credential helper did not answer for {host} within {_HELPER_SECONDS:.0f} s",
+            hint="Run `docker login` for it again, or fix the helper.",
         ) from None
 
 
@@ -119,8 +119,8 @@ def _read_variables(host: str, source: RegistryCredentials) -> RegistryLogin:
     missing = [name for name in names if not os.environ.get(name)]
     if missing:
         raise CredentialsError(
-            f"The config names {' and '.join(missing)} for {host}, which the daemon's environment does not have",
-            hint="Set them where the daemon is started, and start it again (`roost daemon stop`).",
+            f"The config names {' and '.join(missing)} for {host}, which the daemon's environment does not set",
+            hint="Set them where the daemon is started, and restart it (`roost daemon stop`).",
             fields={"variables": missing},
         )
     return RegistryLogin(username=os.environ[names[0]], password=os.environ[names[1]])

@@ -137,8 +137,8 @@ class Download:
         host, descriptor = self._access.host, self._descriptor
         if self._received + len(block) > descriptor.size:
             raise BlobDigestError(
-                f"Registry {host} sends more than the {descriptor.size} bytes of {descriptor.digest}",
-                hint="The registry or something on the way is wrong.",
+                f"Registry {host} sent more than the {descriptor.size} bytes of {descriptor.digest}",
+                hint="The registry or a proxy in between is faulty.",
             )
         file.write(block)
         file.flush()
@@ -149,6 +149,6 @@ class Download:
         if found != self._descriptor.digest:
             raise BlobDigestError(
                 f"Registry {self._access.host} sent {found} for {self._descriptor.digest}",
-                hint="The registry or something on the way is wrong; nothing of it was kept.",
+                hint="The registry or a proxy in between is faulty; nothing was stored.",
                 fields={"digest": self._descriptor.digest, "found": found},
             )

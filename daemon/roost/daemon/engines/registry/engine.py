@@ -162,10 +162,10 @@ class RegistryClient:
         if isinstance(back, Yes):
             raise TagMovedError(
                 f"{ref} names {back.value.digest} right after {digest} was written",
-                hint="Somebody writes the same tag.",
+                hint="Another process writes the same tag.",
                 fields={"found": back.value.digest},
             )
-        raise RegistryError(f"{ref} was written and can't be read back", hint="See `roost registry test`.")
+        raise RegistryError(f"{ref} was written but can't be read back", hint="See `roost registry test`.")
 
     async def probe(self, ref: Reference) -> RegistryProbe:
         """Return whether the repository of ``ref`` may be read and written; an upload is begun and cancelled."""
@@ -214,7 +214,7 @@ class RegistryClient:
         chosen = choose_platform(document, platform)
         if chosen is None:
             there = ", ".join(sorted({str(entry.platform) for entry in document.manifests if entry.platform}))
-            return No(Reason(code="platform-missing", message=f"{ref} is there for {there}, and not for {platform}"))
+            return No(Reason(code="platform-missing", message=f"{ref} exists for {there}, but not for {platform}"))
         return await self._get_manifest(ref.with_digest(chosen.digest), None)
 
     async def _ask_blob(self, ref: Reference, digest: str, action: str) -> Answer[int]:
@@ -260,7 +260,7 @@ class RegistryClient:
                 self._confirmed[host] = time.monotonic()
                 return
             if response.status == 429 or response.status >= 500:
-                raise_for_status(host, response.status, "asking whether it is there")
+                raise_for_status(host, response.status, "checking whether it exists")
             raise NotRegistryError(
                 f"{host} answers, but not as a registry does (HTTP {response.status} for /v2/)",
                 hint="Check the registry's name and port.",
@@ -278,7 +278,7 @@ class RegistryClient:
         if found != descriptor.digest:
             raise BlobDigestError(
                 f"Registry {ref.host} sent {found} for {descriptor.digest}",
-                hint="The registry or something on the way is wrong; nothing of it was kept.",
+                hint="The registry or a proxy in between is faulty; nothing was stored.",
             )
         return data
 
@@ -289,7 +289,7 @@ class RegistryClient:
             if response.status in (200, 404):  # an empty repository may be read too
                 return Yes(None)
             if response.status == 403:
-                return No(Reason(code="registry-denied", message=f"{ref.host} does not let us read {ref.repository}"))
+                return No(Reason(code="registry-denied", message=f"{ref.host} denies reading {ref.repository}"))
             raise_for_status(ref.host, response.status, f"reading {ref.name}")
         raise AssertionError("raise_for_status raises")
 
@@ -301,7 +301,7 @@ class RegistryClient:
                 location = response.headers.get("Location", "")
                 upload = self._transport.resolve_location(ref.host, response.url, location)
             elif response.status in (403, 405):
-                return No(Reason(code="registry-denied", message=f"{ref.host} does not let us write {ref.repository}"))
+                return No(Reason(code="registry-denied", message=f"{ref.host} denies writing {ref.repository}"))
             else:
                 await raise_for_write_status(ref.host, ref.repository, response, f"writing to {ref.name}")
         async with self._transport.open(access, "DELETE", upload):
@@ -359,7 +359,7 @@ async def _read_manifest(ref: Reference, response: aiohttp.ClientResponse) -> Fe
     if (found := digest_like(expected, data)) != expected and ref.digest:
         raise BlobDigestError(f"Registry {ref.host} sent {found} for {ref}")
     if (found := digest_like(reported, data)) != reported:
-        raise BlobDigestError(f"Registry {ref.host} says that {ref} is {reported}, and sent {found}")
+        raise BlobDigestError(f"Registry {ref.host} reports {reported} for {ref}, but sent {found}")
     return FetchedManifest(digest=expected, media_type=response.headers.get("Content-Type", ""), data=data)
 
 
@@ -369,5 +369,5 @@ async def _read_body(host: str, response: aiohttp.ClientResponse, limit: int) ->
     async for piece in response.content.iter_chunked(64 * 1024):
         data += piece
         if len(data) > limit:
-            raise ManifestInvalidError(f"Registry {host} sends more than the {limit} bytes that were expected")
+            raise ManifestInvalidError(f"Registry {host} sent more than the {limit} bytes that were expected")
     return bytes(data)

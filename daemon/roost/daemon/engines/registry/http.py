@@ -134,7 +134,7 @@ class Transport:
                 return response
             response.close()
             url = self.resolve_location(access.host, url, response.headers["Location"])
-        raise NotRegistryError(f"{access.host} sends us from one place to the next without an end")
+        raise NotRegistryError(f"{access.host} redirects without end")
 
     def resolve_location(self, host: str, url: URL, location: str) -> URL:
         """Return the URL of a ``Location`` header that ``host`` sent for ``url``.
@@ -144,8 +144,9 @@ class Transport:
         resolved = url.join(URL(location, encoded=True))
         if resolved.scheme != "https" and not (resolved.scheme == "http" and self.is_plain_http(resolved.authority)):
             raise NotRegistryError(
-                f"{host} sends us to {resolved.scheme}://{resolved.host}, which is not https",
-                hint="Behind a proxy, let the registry answer with relative URLs, or tell it its outer address.",
+                f"{host} redirects to {resolved.scheme}://{resolved.host}, which is not https",
+                hint="Behind a proxy, configure the registry to answer with relative URLs or with its external "
+                "address.",
             )
         return resolved
 

@@ -37,12 +37,12 @@ def translate_errors(host: str) -> Iterator[None]:
         yield
     except asyncio.TimeoutError as error:
         raise RegistryTimeoutError(
-            f"Registry {host} sent nothing for too long", hint="Try again; see `roost registry test`."
+            f"Registry {host} did not respond in time", hint="Try again; see `roost registry test`."
         ) from error
     except (aiohttp.ClientSSLError, ssl.SSLError) as error:
         raise RegistryTlsError(
-            f"Registry {host} can't be trusted: {_first_line(error)}",
-            hint="Mend its certificate, or SSL_CERT_FILE; `insecure` in [registries] is for plain http.",
+            f"Registry {host} has no trusted certificate: {_first_line(error)}",
+            hint="Fix its certificate, or set SSL_CERT_FILE; `insecure` in [registries] is for plain http.",
         ) from error
     except (aiohttp.ClientError, ConnectionError) as error:
         raise RegistryError(
@@ -80,8 +80,9 @@ async def raise_for_write_status(host: str, repository: str, response: aiohttp.C
     """
     if response.status == 404 and _BLOB_ERROR_CODES.isdisjoint(await read_error_codes(response) or ()):
         raise RepositoryMissingError(
-            f"Registry {host} has no repository {repository}, or lets nobody write there (HTTP 404), while {doing}",
-            hint="Some registries want it (ECR) or its project (Harbor) to be made first; or mend the prefix in "
+            f"Registry {host} has no repository {repository}, or does not allow writing to it (HTTP 404), while "
+            f"{doing}",
+            hint="In some registries it (ECR) or its project (Harbor) must be created first; or fix the prefix in "
             "`workspace` under [registries] in roost's config.",
             fields={"repository": repository},
         )
@@ -95,9 +96,9 @@ def raise_for_status(host: str, status: int, doing: str) -> NoReturn:
             f"Registry {host} denies access (HTTP {status}) while {doing}", hint=f"`docker login {host}`."
         )
     if status == 429:
-        raise RegistryBusyError(f"Registry {host} asks for more patience (HTTP 429) while {doing}", hint="Try later.")
+        raise RegistryBusyError(f"Registry {host} limits requests (HTTP 429) while {doing}", hint="Try again later.")
     if status >= 500:
-        raise RegistryBrokenError(f"Registry {host} is broken (HTTP {status}) while {doing}", hint="Try again later.")
+        raise RegistryBrokenError(f"Registry {host} failed (HTTP {status}) while {doing}", hint="Try again later.")
     if status == 404:
-        raise BlobMissingError(f"Registry {host} has nothing there (HTTP 404) while {doing}")
-    raise NotRegistryError(f"Registry {host} answers HTTP {status} while {doing}, which is out of place")
+        raise BlobMissingError(f"Registry {host} found nothing (HTTP 404) while {doing}")
+    raise NotRegistryError(f"Registry {host} answers HTTP {status} while {doing}, which is unexpected")

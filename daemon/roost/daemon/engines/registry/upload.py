@@ -46,7 +46,7 @@ class BlobSource:
         found = await asyncio.to_thread(self._open) if isinstance(self._source, str) else len(self._source)
         if found != self.size:
             await self.__aexit__()
-            raise BlobDigestError(f"A blob should have {self.size} bytes, and there are {found}")
+            raise BlobDigestError(f"A blob should have {self.size} bytes, but has {found}")
         return self
 
     def _open(self) -> int:
@@ -150,7 +150,7 @@ class Upload:
         """
         location = response.headers.get("Location")
         if location is None:
-            raise NotRegistryError(f"Registry {self._reference.host} does not say where to go on while {self._doing}")
+            raise NotRegistryError(f"Registry {self._reference.host} did not return a location while {self._doing}")
         return self._transport.resolve_location(self._reference.host, response.url, location)
 
     async def _send_content(self, location: URL) -> URL:
@@ -189,10 +189,10 @@ class Upload:
         ) as response:
             if response.status == 413 and self._request_limit > self._transport.config.chunk:
                 self._request_limit = self._transport.config.chunk
-                raise RegistryError(f"Registry {self._reference.host} takes no {length} bytes at once")
+                raise RegistryError(f"Registry {self._reference.host} does not accept {length} bytes at once")
             if response.status == 416 or (offset and response.status in _RESUME_REFUSALS):
                 raise RegistryError(
-                    f"Registry {self._reference.host} does not go on with a blob that broke off", hint="Try again."
+                    f"Registry {self._reference.host} does not resume an interrupted upload", hint="Try again."
                 )
             if response.status not in (200, 201, 202, 204):
                 raise_for_status(self._reference.host, response.status, self._doing)
@@ -228,9 +228,10 @@ class Upload:
         ) as response:
             if response.status in (400, 416):
                 raise BlobDigestError(
-                    f"Registry {self._reference.host} counts another digest than {self._digest}: what was sent is not "
-                    "what it should be, or the registry is wrong",
-                    hint="Try again; a damaged file is made anew by `roost build --rebuild`.",
+                    f"Registry {self._reference.host} computed a different digest than {self._digest}: the uploaded "
+                    "data "
+                    "is damaged, or the registry is faulty",
+                    hint="Try again; `roost build --rebuild` recreates a damaged file.",
                 )
             if response.status not in (201, 204):
                 raise_for_status(self._reference.host, response.status, self._doing)

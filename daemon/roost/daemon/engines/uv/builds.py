@@ -135,7 +135,7 @@ class WheelBuilder:
         self._progress.finish("build-wheels")
         wheels = await asyncio.to_thread(glob.glob, os.path.join(glob.escape(out), "*.whl"))
         if len(wheels) != 1:
-            raise WheelBuildError(f"Building {os.path.basename(source)} made {len(wheels)} wheels instead of one")
+            raise WheelBuildError(f"Building {os.path.basename(source)} produced {len(wheels)} wheels instead of one")
         return await asyncio.to_thread(self._store.add, wheels[0], built=True, source_key=key)
 
 
@@ -192,7 +192,7 @@ def read_static_project(folder: str) -> dict[str, Any] | None:
 def build_needed(item: PipItem, what: str) -> LockNeedsBuildError:
     """Return the error for ``item``, which can't be locked without running its code; ``what`` is its name."""
     return LockNeedsBuildError(
-        f"{what} has to be built before it can be locked, and locking alone runs no code of a package",
+        f"{what} has to be built before it can be locked, and locking alone does not run code of packages",
         location=item.location,
         hint="`roost build` builds it.",
         fields={"package": what},

@@ -136,7 +136,7 @@ class PipEngine:
         """
         await asyncio.to_thread(host_python.check_unchanged, interpreter)
         arguments = ["venv", "--no-project", "--allow-existing", "--python", interpreter.executable, prefix]
-        await self._run(arguments, "making a virtual environment for", progress or Silent())
+        await self._run(arguments, "creating a virtual environment for", progress or Silent())
         await asyncio.to_thread(mark_venv, prefix)
 
     async def install(
@@ -229,7 +229,7 @@ class PipEngine:
         names = {wheel.name for wheel in wheels}
         damaged = await asyncio.to_thread(find_damaged, self._cache_dir, names, thorough=thorough)
         if damaged:
-            await self._run(["cache", "clean", *sorted(damaged)], "mending the cache of", Silent())
+            await self._run(["cache", "clean", *sorted(damaged)], "repairing the cache of", Silent())
         return sorted(damaged)
 
     async def _run(self, arguments: Sequence[str], doing: str, progress: Progress) -> None:

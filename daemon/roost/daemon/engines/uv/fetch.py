@@ -67,8 +67,8 @@ class Fetcher:
         if sha256 and digest.hexdigest() != sha256:
             name, found = os.path.basename(path), digest.hexdigest()
             raise WheelDigestMismatchError(
-                f"{name}: expected sha256:{sha256}, and what came is sha256:{found}",
-                hint="The index or a cache on the way is wrong; try again, or use another index.",
+                f"{name}: expected sha256:{sha256}, received sha256:{found}",
+                hint="The index or a cache in between is faulty; try again, or use another index.",
                 fields={"package": name, "expected": f"sha256:{sha256}", "found": f"sha256:{found}"},
             )
         return digest.hexdigest()
@@ -135,7 +135,9 @@ async def _read_body(
     async for chunk in response.content.iter_chunked(1 << 20):
         total += len(chunk)
         if limit is not None and total > limit:
-            raise RemoteLineError(f"{url} is larger than {limit} bytes: no requirements file", hint="Check the URL.")
+            raise RemoteLineError(
+                f"{url} is larger than {limit} bytes, too large for a requirements file", hint="Check the URL."
+            )
         await asyncio.to_thread(write, chunk)
 
 
@@ -172,7 +174,7 @@ class RemoteFiles:
         if item.path is not None or item.items:
             return _replace_items(item, await self.expand(item.items, depth))
         if depth > _MOST_NESTED:
-            raise RemoteLineError(f"{item.text} includes itself", location=item.location, hint="Take one -r out.")
+            raise RemoteLineError(f"{item.text} includes itself", location=item.location, hint="Remove one -r.")
         return _replace_items(item, await self.expand(await self._load_lines(item.text), depth + 1))
 
     async def _load_lines(self, url: str) -> list[PipItem]:
@@ -192,7 +194,7 @@ def _parse_line(text: str, location: Location, url: str) -> PipItem:
         return PipItem(kind=line.kind, text=urljoin(url, line.target), location=location)
     if line.target:
         raise RemoteLineError(
-            f"{line.text} would be a path on this machine, and stands in a file behind a URL",
+            f"{line.text} is a path on this machine, but its file was read from a URL",
             location=location,
             hint="Copy the file here and name the copy.",
         )

@@ -86,7 +86,7 @@ def check_complete(prefix: str, wheels: Sequence[Wheel]) -> None:
     missing = [wheel.name for wheel in wheels if find_dist_info(prefix, wheel) is None]
     if missing:
         raise WheelCorruptError(
-            f"{', '.join(missing)}: installed, and not there under the locked name and version",
+            f"{', '.join(missing)}: installed, but not found under the locked name and version",
             hint="The wheel's file name and its metadata differ; ask its publisher, or choose another version.",
             fields={"packages": missing},
         )

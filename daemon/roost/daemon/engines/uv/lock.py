@@ -223,7 +223,7 @@ class PipLockSession:
         if subdir != local and not wheel.file_name.endswith("-any.whl"):
             raise LockNeedsBuildError(
                 f"{wheel.name} {wheel.version} has no wheel for {subdir}, and one built here is for {local}",
-                hint=f"Choose a version with a wheel, or build on a machine that is {subdir}.",
+                hint=f"Choose a version with a wheel, or build on a {subdir} machine.",
                 fields={"package": wheel.name},
             )
         return wheel
@@ -241,8 +241,9 @@ class PipLockSession:
             digest = wheel.origin if wheel.kind == "built" else f"sha256:{wheel.sha256}"
             if wheel.name in allowed and digest not in allowed[wheel.name] and wheel.kind != "editable":
                 raise WheelDigestMismatchError(
-                    f"{wheel.file_name or wheel.name} has {digest}, which is none of the digests that its line allows",
-                    hint="Take over the index's digest if you trust it, or ask for the version that was meant.",
+                    f"{wheel.file_name or wheel.name} has {digest}, which is not one of the digests that its line "
+                    "allows",
+                    hint="Use the index's digest if you trust it, or request the intended version.",
                     fields={"package": wheel.name, "found": digest, "expected": sorted(allowed[wheel.name])},
                 )
             if self._inputs.require_digests and wheel.name not in allowed:
@@ -258,13 +259,13 @@ def _check_exists(item: PipItem) -> None:
         return
     if item.kind == "editable":
         raise EditableGoneError(
-            f"{item.path} is gone, and its editable install is tied to that folder: nothing of it is kept",
-            hint="Put the folder back where it was, or install from it without -e: that keeps its content.",
+            f"{item.path} no longer exists, and its editable install needs that folder",
+            hint="Restore the folder, or install from it without -e, which stores its content.",
             location=item.location,
             fields={"path": item.path},
         )
     raise MissingFileError(
-        f"{item.path} is gone", hint="Put it back where it was.", location=item.location, fields={"path": item.path}
+        f"{item.path} no longer exists", hint="Restore it.", location=item.location, fields={"path": item.path}
     )
 
 
@@ -286,7 +287,7 @@ def _editables_to_sources(items: Sequence[PipItem]) -> list[PipItem]:
         except OSError as error:
             raise MissingFileError(
                 f"{item.path} can't be read: {error.strerror or error}",
-                hint="An image gets a wheel of the folder's content: put the folder there.",
+                hint="Restore the folder: an image gets a wheel of its content.",
                 location=item.location,
             ) from error
         converted.append(msgspec.structs.replace(item, kind="source", digest=digest))

@@ -156,7 +156,7 @@ class RequirementsTranslator:
         elif option not in _VALUE_OPTIONS:
             self.out.ignored.append(option)
         elif len(values) != 1:
-            raise PipOptionError(f"{option} wants one value", location=item.location, hint="See pip's manual.")
+            raise PipOptionError(f"{option} needs exactly one value", location=item.location, hint="See pip's manual.")
         else:
             self._set_value(option, values[0], item)
 
@@ -255,7 +255,7 @@ def _require_path(item: PipItem) -> str:
         raise unknown_wheel_error(item)
     if item.path is None:
         raise PipVariableError(
-            f"{item.text} names no folder that roost knows", location=item.location, hint="Write its path out."
+            f"{item.text} is not a folder that roost knows", location=item.location, hint="Write its path out."
         )
     return item.path
 
@@ -270,7 +270,7 @@ def requirement_name(body: str) -> str | None:
 
 def _unsupported(what: str, location: Location | None) -> PipOptionError:
     return PipOptionError(
-        f"{what} can't be used: roost installs pip packages with uv, which has nothing like it",
+        f"{what} can't be used: roost installs pip packages with uv, which has no equivalent",
         location=location,
-        hint="Take it out of the requirements.",
+        hint="Remove it from the requirements.",
     )

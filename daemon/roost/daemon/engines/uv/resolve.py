@@ -188,7 +188,7 @@ class Resolver:
             return build_needed(item or PipItem(kind="url", text=text), text)
         return LockNeedsBuildError(
             f"{text} has no wheel for Python {self._request.python.version} on {self._request.platform}, "
-            "and locking alone builds nothing: that would run its code",
+            "and locking alone does not build it, because that would run its code",
             hint="`roost build` tries to build it from its source; or choose a version that has a wheel.",
             fields={"package": text},
         )
@@ -295,9 +295,10 @@ def find_missing_extras(stderr: str) -> set[str]:
 
 def _extras_unknown(name: str, version: str) -> PipUnsatisfiableError:
     return PipUnsatisfiableError(
-        f"An extra of {name} is asked for; conda provides {name} {version}, and no index has that version to say what "
+        f"An extra of {name} is requested, but conda provides {name} {version}, and no index has that version to "
+        "tell what "
         "its extras need",
-        hint=f"Name what the extra needs in its place, or leave {name} to pip.",
+        hint=f"List what the extra needs instead, or leave {name} to pip.",
         fields={"package": name, "version": version},
     )
 

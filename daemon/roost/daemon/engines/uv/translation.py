@@ -106,9 +106,9 @@ def translate_failure(stderr: str, status: int, doing: str) -> CodedError:
     if _CORRUPT.search(stderr):
         return WheelCorruptError(
             f"A wheel can't be read while {doing} pip packages: {text}",
-            hint="The file itself is broken: ask whoever publishes it, or choose another version.",
+            hint="The file is damaged: ask its publisher, or choose another version.",
         )
-    return UvFailedError(f"uv failed (exit status {status}) while {doing} pip packages: {text or 'it said nothing'}")
+    return UvFailedError(f"uv failed (exit status {status}) while {doing} pip packages: {text or 'it printed nothing'}")
 
 
 def _digest_mismatch(stderr: str) -> CodedError:
@@ -117,9 +117,9 @@ def _digest_mismatch(stderr: str) -> CodedError:
     digests = re.findall(r"sha\d+:[0-9a-f]{32,}", stderr)
     expected, computed = (digests[0], digests[-1]) if len(digests) > 1 else ("another", "unknown")
     return WheelDigestMismatchError(
-        f"{package}: expected {expected}, and what came is {computed}",
-        hint="The index or a cache on the way is wrong; if the package was replaced on purpose, "
-        "`roost build --rebuild` makes a new lock.",
+        f"{package}: expected {expected}, received {computed}",
+        hint="The index or a cache in between is faulty; if the package was replaced on purpose, "
+        "`roost build --rebuild` creates a new lock.",
         fields={"package": package, "expected": expected, "found": computed},
     )
 
@@ -129,7 +129,7 @@ def _unsatisfiable(text: str, stderr: str) -> CodedError:
     uv_hint = re.search(r"^hint: (.*)$", stderr, re.MULTILINE)
     hint = uv_hint.group(1).replace("`--prerelease=allow`", "`--pre` in the requirements") if uv_hint else ""
     return PipUnsatisfiableError(
-        f"The pip requirements can't be satisfied: {reason}", hint=hint or "Change the versions that are asked for."
+        f"The pip requirements can't be satisfied: {reason}", hint=hint or "Change the requested versions."
     )
 
 
@@ -137,7 +137,7 @@ def url_gone(url: str) -> UrlGoneError:
     """Return the error for a URL that answers 404 or 410."""
     return UrlGoneError(
         f"There is nothing at {url}",
-        hint="Check the URL; where it comes from a lock, `roost build --rebuild` makes a new one.",
+        hint="Check the URL; if it comes from a lock, `roost build --rebuild` creates a new one.",
         fields={"url": url},
     )
 
@@ -174,8 +174,8 @@ def url_conflict(name: str, version: str, text: str) -> ConflictError:
 def _conflict_error(name: str, version: str, demands: Iterable[str]) -> ConflictError:
     wants = list(demands)
     return ConflictError(
-        f"conda provides {name} {version}, and the pip requirements want {', '.join(wants)}",
-        hint=f"Let one side decide: change the version of {name} under the conda dependencies, or the pip requirement.",
+        f"conda provides {name} {version}, but the pip requirements need {', '.join(wants)}",
+        hint=f"Change the version of {name} under the conda dependencies, or the pip requirement.",
         fields={"package": name, "conda": f"{name} {version}", "pip": wants},
     )
 

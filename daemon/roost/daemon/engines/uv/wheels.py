@@ -90,8 +90,8 @@ class WheelStore:
         path = self.path(StoredWheel(file_name=wheel.file_name, sha256=wheel.sha256, size=wheel.size, built=built))
         if not os.path.exists(path):
             raise WheelMissingError(
-                f"{wheel.file_name} (sha256 {wheel.sha256[:12]}…), which only this store kept, is gone",
-                hint="`roost build --rebuild` makes it again, as a new generation.",
+                f"{wheel.file_name} (sha256 {wheel.sha256[:12]}…), which only this store had, no longer exists",
+                hint="`roost build --rebuild` recreates it, as a new generation.",
                 fields={"package": wheel.name},
             )
         found = file_sha256(path)
@@ -99,7 +99,7 @@ class WheelStore:
             shutil.rmtree(os.path.dirname(path), ignore_errors=True)
             raise WheelDigestMismatchError(
                 f"{wheel.file_name} in the store is damaged: expected sha256:{wheel.sha256}, found sha256:{found}",
-                hint="`roost build --rebuild` makes it again.",
+                hint="`roost build --rebuild` recreates it.",
                 fields={"package": wheel.name},
             )
         return path
@@ -180,7 +180,7 @@ class WheelFiles:
     async def _download(self, wheel: Wheel, path: str) -> None:
         if not wheel.url:
             raise WheelMissingError(
-                f"The lock does not say where {wheel.file_name} is", hint="`roost build --rebuild` makes a new lock."
+                f"The lock does not say where {wheel.file_name} is", hint="`roost build --rebuild` creates a new lock."
             )
         if wheel.url.startswith("file:"):
             await asyncio.to_thread(_copy_checked, wheel, path)
@@ -195,7 +195,7 @@ def _copy_checked(wheel: Wheel, path: str) -> None:
     if found != wheel.sha256:
         raise WheelDigestMismatchError(
             f"{wheel.file_name}: expected sha256:{wheel.sha256}, found sha256:{found}",
-            hint="The file was replaced since the lock was made: `roost build --rebuild` makes a new one.",
+            hint="The file was replaced since the lock was made: `roost build --rebuild` creates a new one.",
             fields={"package": wheel.name},
         )
 

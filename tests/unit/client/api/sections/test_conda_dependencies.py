@@ -124,14 +124,14 @@ def test_scalars_stay_as_they_are_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("- a\n", "no mapping"),
-        ("", "no mapping"),
+        ("- a\n", "not a mapping"),
+        ("", "not a mapping"),
         ("dependancies: []\n", "'dependancies'"),
-        ("dependencies: numpy\n", "no list"),
+        ("dependencies: numpy\n", "not a list"),
         ("dependencies:\n- conda: [a]\n", "neither a package nor"),
-        ("channels: {a: b}\n", "no list of texts"),
-        ("variables: [a]\n", "no table of texts"),
-        ("dependencies: [\n", "no YAML"),
+        ("channels: {a: b}\n", "not a list of strings"),
+        ("variables: [a]\n", "not a table of strings"),
+        ("dependencies: [\n", "not valid YAML"),
     ],
 )
 def test_what_is_no_conda_environment_file_is_refused_with_its_place(tmp_path: Path, text: str, said: str) -> None:
@@ -146,14 +146,14 @@ def test_what_is_no_conda_environment_file_is_refused_with_its_place(tmp_path: P
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "e.yml"
     path.write_bytes(b"name: \xff\xfe\n")
-    with pytest.raises(DefinitionError, match="no UTF-8"):
+    with pytest.raises(DefinitionError, match="not valid UTF-8"):
         CondaDependencies(path)
 
 
 def test_requirements_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "requirements.txt"
     path.write_bytes(b"six  # caf\xe9\n")
-    with pytest.raises(DefinitionError, match="no UTF-8") as caught:
+    with pytest.raises(DefinitionError, match="not valid UTF-8") as caught:
         Environment.from_pip_requirements("x", path)
     assert caught.value.location == {"path": str(path), "line": None, "column": None}
 

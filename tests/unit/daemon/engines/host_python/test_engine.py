@@ -42,7 +42,7 @@ def test_nothing_fits() -> None:
     with pytest.raises(NoInterpreterError, match="there is") as caught:
         engine.choose_interpreter("<3")
     assert caught.value.exit_status == 4
-    with pytest.raises(InvalidDefinitionError, match="no version specifier"):
+    with pytest.raises(InvalidDefinitionError, match="not a valid version specifier"):
         engine.choose_interpreter("three")
 
 

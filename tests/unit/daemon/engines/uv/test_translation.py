@@ -69,7 +69,7 @@ hint: Wheels are required for `docopt`\
             "nothing at https://x.example/a",
         ),
         ("error: something new", errors.UvFailedError, "something new"),
-        ("", errors.UvFailedError, "said nothing"),
+        ("", errors.UvFailedError, "printed nothing"),
     ],
 )
 def test_each_failure_has_its_error(stderr: str, expected: type[Exception], word: str) -> None:

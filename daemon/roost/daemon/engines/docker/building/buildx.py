@@ -151,11 +151,11 @@ class BuildxOutput:
 
     def failure(self, why: str) -> CodedError:
         """Return the error of the failed build. ``why``: the reason that it needed BuildKit."""
-        text = self._failure or self._cause or "buildx said nothing"
+        text = self._failure or self._cause or "buildx printed nothing"
         if "unknown instruction" in text and "here-document" in why:
             return BuildKitOldError(
-                f"The Docker engine's BuildKit knows no here-documents, and the Dockerfile has one: {text}",
-                hint="Docker 23 and newer know them; or begin the Dockerfile with `# syntax=docker/dockerfile:1`.",
+                f"The Docker engine's BuildKit does not support here-documents, and the Dockerfile has one: {text}",
+                hint="Use Docker 23 or newer, or begin the Dockerfile with `# syntax=docker/dockerfile:1`.",
             )
         place = f"line {self._line}: " if self._line is not None else ""
         cause = f" ({self._cause})" if self._cause and self._cause not in text else ""

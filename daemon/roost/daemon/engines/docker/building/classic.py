@@ -58,7 +58,7 @@ async def classic_build(client: DockerClient, build: DockerBuild, stage: str, pr
 
         await client.stream(EngineRequest("/build", RUNNING_STEPS, params, headers, body), output.read_message)
     if output.image is None:
-        raise engine_error("it named no result", RUNNING_STEPS)
+        raise engine_error("it returned no result", RUNNING_STEPS)
     return output.image
 
 

@@ -76,7 +76,7 @@ def _translated_disk_errors(context: str | None, stage: str) -> Iterator[None]:
             raise full_disk_error(stage) from error
         raise ContextUnreadableError(
             f"The build context {context} can't be read: {error}",
-            hint="Leave its files alone while it is built from, and name what can't be read in its .dockerignore.",
+            hint="Do not change its files during the build, and list unreadable files in its .dockerignore.",
         ) from error
 
 

@@ -60,19 +60,21 @@ def parse_steps(steps: Sequence[str]) -> CheckedSteps:
 def _check_step(number: int, text: str) -> str | None:
     """Return why the step needs BuildKit, if it does. Raises: StepInvalidError."""
     if control := _CONTROL.search(text):
-        raise _step_error(number, text, f"holds the control character {control[0]!r}")
+        raise _step_error(number, text, f"contains the control character {control[0]!r}")
     name = _INSTRUCTION_NAME.match(text)
     if text.startswith("#"):
         raise _step_error(number, text, "is a comment or a parser directive, not an instruction")
     if name is None or name[1].upper() not in INSTRUCTIONS:
-        hint = "the base image stands under `image`" if name and name[1].upper() == "FROM" else ""
-        raise _step_error(number, text, f"begins with no instruction that a step can be{f': {hint}' if hint else ''}")
+        hint = "the base image belongs under `image`" if name and name[1].upper() == "FROM" else ""
+        raise _step_error(
+            number, text, f"does not begin with an instruction that a step can have{f': {hint}' if hint else ''}"
+        )
     instruction, rest = _join_first_instruction(text.split("\n"))
     if _ends_in_continuation(text.split("\n")):
         raise _step_error(number, text, "ends in a continuation, which would swallow the next step")
     documents = _find_documents(name[1], instruction)
     if left := _find_text_after_documents(number, text, rest, documents):
-        raise _step_error(number, text, f"goes on after its instruction with {left[:40]!r}")
+        raise _step_error(number, text, f"continues after its instruction with {left[:40]!r}")
     return _find_instruction_need(instruction, documents)
 
 
@@ -114,7 +116,7 @@ def _find_text_after_documents(number: int, text: str, lines: list[str], documen
     rest = iter(lines)
     for tabs, mark in documents:
         if not any((line.lstrip("\t") if tabs else line) == mark for line in rest):
-            raise _step_error(number, text, f"has a here-document that nothing ends: {mark}")
+            raise _step_error(number, text, f"has a here-document without its end: {mark}")
     return next((line for line in rest if not _is_ignored(line)), "")
 
 
