@@ -101,7 +101,7 @@ async def test_an_end_that_cant_be_written_is_asked_for_again(
 
 
 def _containers(client: docker.DockerClient, run_id: str) -> int:
-    return len(client.containers.list(all=True, filters={"label": f"org.roost.run={run_id}"}))
+    return len(client.containers.list(all=True, ignore_removed=True, filters={"label": f"org.roost.run={run_id}"}))
 
 
 async def test_a_run_that_is_cancelled_in_the_moment_that_it_starts_ends(

@@ -52,7 +52,11 @@ def test_a_client_that_goes_is_noticed_though_its_input_is_not_read(
         process.kill()
         yes.kill()
     run = docker_roost.json("runs", "list")["runs"][0]
-    _until(lambda: not client.containers.list(all=True, filters={"label": f"org.roost.run={run['id']}"}))
+    _until(
+        lambda: (
+            not client.containers.list(all=True, ignore_removed=True, filters={"label": f"org.roost.run={run['id']}"})
+        )
+    )
     _until(lambda: docker_roost.json("runs", "show", run["id"])["state"] == "cancelled")
 
 

@@ -149,7 +149,7 @@ async def test_an_engine_that_can_not_run_another_platforms_image_says_so(
     assert plain["code"] == "image-platform"
     with contextlib.closing(docker.DockerClient(base_url=docker_host)) as client:
         assert client.images.get(artifact["reference"]).attrs["Architecture"] == "arm64"
-        assert client.containers.list(all=True, filters={"ancestor": artifact["reference"]}) == []
+        assert client.containers.list(all=True, ignore_removed=True, filters={"ancestor": artifact["reference"]}) == []
         client.images.remove(artifact["reference"], force=True)
 
 
