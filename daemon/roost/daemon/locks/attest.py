@@ -19,13 +19,13 @@ from packaging.requirements import Requirement
 
 from roost.daemon.credentials.substitution import mask
 from roost.daemon.engines.engine_set import Engines
-from roost.daemon.engines.uv.request import PipLockRequest, PythonFacts
+from roost.daemon.engines.uv.request import PythonFacts
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
 from roost.daemon.locks.expectation import LockJob, derive_expectation, expand_lines, verify_expected
-from roost.daemon.locks.solve import with_credentials
+from roost.daemon.locks.solve import create_pip_request, with_credentials
 from roost.daemon.locks.verify_offline import check_provided, check_wheels_listed
-from roost.model.definition import BASELINE_GLIBC, PipItem
+from roost.model.definition import PipItem
 from roost.model.errors import BuildError
 from roost.model.locks.lock import CondaPackage, Lock, Wheel
 from roost.model.syntax.match_specs import spec_name
@@ -106,14 +106,10 @@ async def _check_indexes(
     provided = await conda.find_distributions(lock.conda, credentials=_channel_credentials(conda, job))
     check_provided(unmet, provided)
     try:
-        request = PipLockRequest(
+        request = msgspec.structs.replace(
+            create_pip_request(solve, PythonFacts(version=python.version)),
             items=pin_lines(solve.definition.pip.requirements, lock, wheels),
-            python=PythonFacts(version=python.version),
-            platform=solve.platform,
-            glibc=solve.definition.system.get("glibc", BASELINE_GLIBC),
             provided=provided,
-            credentials=solve.credentials,
-            variables=solve.environ,
         )
         chosen = await pip.lock(request, progress)
     except BuildError as error:
@@ -137,17 +133,7 @@ async def _with_older_files(
     ]
     if not other:
         return listed
-    solve = job.solve
-    request = PipLockRequest(
-        items=solve.definition.pip.requirements,
-        python=PythonFacts(version=python),
-        platform=solve.platform,
-        glibc=solve.definition.system.get("glibc", BASELINE_GLIBC),
-        credentials=solve.credentials,
-        variables=solve.environ,
-        index=solve.defaults.index,
-    )
-    digests = await pip.list_digests(request, other)
+    digests = await pip.list_digests(create_pip_request(job.solve, PythonFacts(version=python)), other)
     return {
         name: {**fields, "sha256s": " ".join((fields["sha256s"], *digests.get(name, ())))}
         for name, fields in listed.items()

@@ -61,6 +61,21 @@ def create_solve_job(resolved: TargetedDefinition, selector: EnvironmentSelector
     )
 
 
+def create_pip_request(job: SolveJob, python: PythonFacts) -> PipLockRequest:
+    """Return the request for the definition's pip lines, under the conditions that hold whenever they are resolved: for
+    a lock, and for the attestation of a lock from elsewhere. The index is the one that the definition was digested
+    with, whatever the config says by now."""
+    return PipLockRequest(
+        items=job.definition.pip.requirements,
+        python=python,
+        platform=job.platform,
+        glibc=job.definition.system.get("glibc", BASELINE_GLIBC),
+        credentials=job.credentials,
+        variables=job.environ,
+        index=job.defaults.index,
+    )
+
+
 async def solve_lock(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
     """Return the lock of ``job``. Raises the engines' errors and VariableMissingError."""
     require_variables(job.definition, job.environ)
@@ -168,17 +183,11 @@ async def _choose_wheels(
     written = [*job.definition.conda.channels, *job.definition.conda.dependencies]
     secrets = conda.channel_credentials(written, job.environ, job.credentials)
     provided = await conda.find_distributions(packages, credentials=secrets)
-    request = PipLockRequest(
-        items=job.definition.pip.requirements,
-        python=PythonFacts(version=python.version),
-        platform=job.platform,
-        glibc=job.definition.system.get("glibc", BASELINE_GLIBC),
+    request = msgspec.structs.replace(
+        create_pip_request(job, PythonFacts(version=python.version)),
         provided=provided,
         as_of=job.as_of,
         allow_builds=job.allow_builds,
-        credentials=job.credentials,
-        variables=job.environ,
-        index=job.defaults.index,
         editables_as_wheels=job.is_image,
     )
     locked = await pip.lock(request, progress)
@@ -188,16 +197,7 @@ async def _choose_wheels(
 async def _solve_with_host_python(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
     pip = await engines.pip()
     interpreter = await find_interpreter(job.definition.python.requires)
-    request = PipLockRequest(
-        items=job.definition.pip.requirements,
-        python=await pip.inspect_python(interpreter),
-        platform=job.platform,
-        glibc=BASELINE_GLIBC,
-        as_of=job.as_of,
-        allow_builds=job.allow_builds,
-        credentials=job.credentials,
-        variables=job.environ,
-        index=job.defaults.index,
-    )
+    python = await pip.inspect_python(interpreter)
+    request = msgspec.structs.replace(create_pip_request(job, python), as_of=job.as_of, allow_builds=job.allow_builds)
     locked = await pip.lock(request, progress)
     return Lock(platform=job.platform, provider=interpreter, wheels=tuple(locked.wheels), inputs=tuple(locked.inputs))

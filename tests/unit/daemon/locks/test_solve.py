@@ -1,0 +1,72 @@
+"""Pip lines are resolved under one set of conditions: for a lock of our own, and for judging another machine's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from roost.daemon.engines.uv.request import PipLockRequest, PythonFacts
+from roost.daemon.jobs.progress import Silent
+from roost.daemon.locks import attest
+from roost.daemon.locks.expectation import LockJob
+from roost.daemon.locks.solve import SolveJob, create_pip_request
+from roost.model.definition import Defaults, Definition, Pip, PipItem
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
+
+INDEX = "https://index.example.org/simple"
+JOB = SolveJob(
+    definition=Definition(pip=Pip(requirements=(PipItem(kind="requirement", text="six"),)), system={"glibc": "2.34"}),
+    defaults=Defaults(index=INDEX),
+    platform="linux-64",
+)
+PYTHON = CondaPackage(
+    name="python",
+    version="3.11.7",
+    build="0",
+    subdir="linux-64",
+    file_name="python-3.11.7-0.conda",
+    url="u",
+    sha256="1",
+)
+SIX = Wheel(name="six", version="1.16.0", file_name="six-1.16.0-py2.py3-none-any.whl", sha256="2" * 64, kind="index")
+LOCK = Lock(platform="linux-64", provider=CondaPython(), conda=(PYTHON,), wheels=(SIX,))
+
+
+class SeenError(Exception):
+    """Ends a test once the request was seen."""
+
+
+class Recorder:
+    """The engines, as far as judging wheels asks them before uv does."""
+
+    request: PipLockRequest
+
+    async def conda(self) -> Any:
+        return self
+
+    async def pip(self) -> Any:
+        return self
+
+    def channel_credentials(self, *arguments: Any) -> dict[str, str]:
+        return {}
+
+    async def find_distributions(self, *arguments: Any, **options: Any) -> dict[str, str]:
+        return {}
+
+    async def lock(self, request: PipLockRequest, progress: Any) -> Any:
+        self.request = request
+        raise SeenError
+
+
+def test_the_index_is_the_one_of_the_digest_and_glibc_the_definitions():
+    request = create_pip_request(JOB, PythonFacts(version="3.11.7"))
+    assert (request.index, request.glibc, request.platform) == (INDEX, "2.34", "linux-64")
+
+
+async def test_a_lock_from_elsewhere_is_judged_by_the_index_of_the_digest():
+    engines: Any = Recorder()
+    job = LockJob(definition_digest="sha256:" + "0" * 64, solve=JOB)
+    with pytest.raises(SeenError):
+        await attest._check_indexes(engines, LOCK, job, {}, (), Silent())
+    assert (engines.request.index, engines.request.glibc) == (INDEX, "2.34")
