@@ -273,6 +273,6 @@ def check_platform(name: str, found: str, wanted: str) -> None:
     """Raise BasePlatformError if ``found`` is not ``wanted``; the architecture's variant is ignored."""
     if not same_platform(found, wanted):
         raise BasePlatformError(
-            f"{name} is for {found}, and the environment is for {wanted}",
+            f"{name} is for {found}, but the environment is for {wanted}",
             hint="Name an image of that platform, or set [base] platform.",
         )

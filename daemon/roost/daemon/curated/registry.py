@@ -138,7 +138,8 @@ class CatalogueRegistry:
                 return publication
             await asyncio.sleep(random.uniform(0, 0.2 * (attempt + 1)))  # so that rivals don't meet again
         raise CatalogueBusyError(
-            f"Others wrote the catalogue of {location} {_ATTEMPTS} times meanwhile", hint="Try again later."
+            f"The catalogue of {location} was changed by others during each of {_ATTEMPTS} attempts",
+            hint="Try again later.",
         )
 
     async def _replace_catalogue(

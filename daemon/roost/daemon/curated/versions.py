@@ -192,7 +192,7 @@ def choose_catalogue(locations: Sequence[str]) -> str:
         raise LookupFailedError("No catalogue is in use", hint="Name one: --registry HOST[:PORT][/PREFIX].")
     if len(locations) > 1:
         raise InvalidRequestError(
-            f"There are {len(locations)} catalogues", hint=f"--registry {' or '.join(locations)}."
+            f"There are {len(locations)} catalogues", hint=f"Choose one with --registry {' or '.join(locations)}."
         )
     return locations[0]
 

@@ -113,7 +113,7 @@ def _document_type(fields: dict[str, msgspec.Raw], served_type: str) -> str:
     kind = own or (served_type if served_type in known else "")
     kind = kind or (OCI_INDEX if "manifests" in fields else OCI_MANIFEST)
     if kind not in known or msgspec.json.decode(fields.get("schemaVersion", msgspec.Raw(b"0"))) != 2:
-        raise ManifestInvalidError(f"manifests of type {kind} and schema version 2 are supported; this is another")
+        raise ManifestInvalidError(f"only manifests of type {kind} and schema version 2 are supported; this is another")
     return kind
 
 

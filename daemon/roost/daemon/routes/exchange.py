@@ -41,7 +41,7 @@ ROUTES_EXCHANGE = [
         import_from_path,
         request=ImportRequest,
         response=ImportResponse,
-        summary="Register what a file, folder, archive or conda environment holds",
+        summary="Register what a file, folder, archive or conda environment contains",
     ),
     Route(
         "POST",

@@ -38,7 +38,7 @@ def write_lock(lock: Lock, format: str, *, channels: Sequence[str] = (), indexes
     """
     if format not in _WRITERS:
         raise InvalidRequestError(
-            f"There is not a lock format {format!r}", hint=f"Name one of {', '.join(LOCK_FILE_FORMATS)}."
+            f"There is no lock format {format!r}", hint=f"Name one of {', '.join(LOCK_FILE_FORMATS)}."
         )
     check_portable(lock)
     return _WRITERS[format](lock, channels, indexes)

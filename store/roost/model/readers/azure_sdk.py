@@ -235,7 +235,7 @@ class _EnvironmentReader:
         platform = _read_platform(self.docker.value("platform"))
         if (context := self.docker.value("buildContext")).kind != "null":
             context.fail(
-                "'buildContext' lies in Azure's storage or in git, which roost does not read",
+                "'buildContext' is in Azure's storage or in git, which roost does not read",
                 "Download the folder, and point at it with -f.",
             )
         if text and image:

@@ -172,7 +172,7 @@ def _iterate_parents(folder: str) -> Iterator[str]:
 
 def _ambiguous_error(folder: str, names: list[str]) -> AmbiguousDefinitionError:
     return AmbiguousDefinitionError(
-        f"{' and '.join(names)} both lie in {folder}, and neither comes before the other",
+        f"{' and '.join(names)} are both in {folder}, and neither takes precedence",
         hint=f"Name one with -f, for example -f {names[0]}, or remove the other.",
         location=Location(path=os.path.join(folder, names[0])),
         fields={"candidates": [os.path.join(folder, name) for name in names]},

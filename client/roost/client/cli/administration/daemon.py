@@ -34,7 +34,7 @@ def add(subparsers: Subparsers) -> None:
         subparsers,
         "doctor",
         doctor_command,
-        "Problems of this machine, and how to fix them.",
+        "Check this machine for problems, and show how to fix them.",
         "roost doctor --json",
     )
 

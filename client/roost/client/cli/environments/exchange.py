@@ -31,7 +31,7 @@ FORMATS_BY_NAME = {
 
 def add(family: Subparsers) -> None:
     """Add ``env import`` and ``env export``."""
-    about = "Register what a file, folder, archive or conda environment holds; no code of it is run."
+    about = "Register what a file, folder, archive or conda environment contains; no code of it is run."
     command = add_command(family, "import", import_command, about, "roost env import saved_environment/ --name train")
     command.add_argument("path", nargs="?", metavar="PATH", help="a file, a folder, or a .tar or .zip archive")
     command.add_argument("--prefix", metavar="PATH|NAME", help="a conda environment of this machine instead")

@@ -45,10 +45,10 @@ def add(subparsers: Subparsers) -> None:
     build.add_argument("--as-of", metavar="DATE", help="solve as on a day such as 2020-07-08; implies --rebuild")
     build.add_argument("--detach", action="store_true", help="print the build's id and do not wait")
     family = add_family(subparsers, "builds", "Builds, including failed ones.", "roost builds list")
-    listing = add_command(family, "list", list_command, "The latest builds.", "roost builds list --limit 20")
+    listing = add_command(family, "list", list_command, "List the latest builds.", "roost builds list --limit 20")
     add_paging_options(listing, "build")
-    show = add_command(family, "show", show_command, "One build.", "roost builds show " + EXAMPLE)
-    logs = add_command(family, "logs", logs_command, "A build's log.", "roost builds logs -f " + EXAMPLE)
+    show = add_command(family, "show", show_command, "Show a build.", "roost builds show " + EXAMPLE)
+    logs = add_command(family, "logs", logs_command, "Show a build's log.", "roost builds logs -f " + EXAMPLE)
     logs.add_argument("-f", "--follow", action="store_true", help="continue until the build ends")
     cancel = add_command(family, "cancel", cancel_command, "Cancel a build.", "roost builds cancel " + EXAMPLE)
     for parser in (show, logs, cancel):

@@ -34,9 +34,9 @@ EXAMPLE = "r20261123-073107-837df4"
 def add(subparsers: Subparsers) -> None:
     """Add the family ``runs``."""
     family = add_family(subparsers, "runs", "The history of runs.", "roost runs list")
-    listing = add_command(family, "list", list_command, "The latest runs.", "roost runs list --limit 20")
+    listing = add_command(family, "list", list_command, "List the latest runs.", "roost runs list --limit 20")
     add_paging_options(listing, "run")
-    show = add_command(family, "show", show_command, "One run.", f"roost runs show {EXAMPLE} --json")
+    show = add_command(family, "show", show_command, "Show a run.", f"roost runs show {EXAMPLE} --json")
     logs = add_command(
         family, "logs", logs_command, "Show the output of a detached run.", "roost runs logs -f " + EXAMPLE
     )

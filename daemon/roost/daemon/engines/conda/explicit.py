@@ -118,7 +118,7 @@ async def read_unlisted(item: ExplicitUrl, fetch_url: str, client: Client) -> Co
 
 async def _read_archive(item: ExplicitUrl, path: str) -> CondaPackage:
     if not await asyncio.to_thread(os.path.isfile, path):
-        raise PackageMissingError(f"There is not a package at {item.url}", hint="Create the list again.")
+        raise PackageMissingError(f"There is no package at {item.url}", hint="Create the list again.")
     with translate_errors(f"reading {item.file_name}"):
         record = await RepoDataRecord.from_package_archive(path)
     return await asyncio.to_thread(_add_file_facts, item, to_package(record, item.url), path)

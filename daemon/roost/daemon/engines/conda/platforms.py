@@ -65,7 +65,7 @@ def baseline_packages(platform: str, system: Mapping[str, str]) -> dict[str, str
         packages["__cuda"] = suffix.removeprefix("cuda")
     for name, version in system.items():
         if name not in _STATABLE:
-            raise SystemInvalidError(f"[system] states {name!r}; it can state {', '.join(sorted(_STATABLE))}")
+            raise SystemInvalidError(f"[system] sets {name!r}; it can set {', '.join(sorted(_STATABLE))}")
         pattern = r"[a-z0-9_]+" if name == "archspec" else r"\d+(\.\d+)*"
         if not re.fullmatch(pattern, version):
             raise SystemInvalidError(

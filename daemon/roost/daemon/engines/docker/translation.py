@@ -83,7 +83,7 @@ def translate_start_error(error: errors.APIError, container: str) -> CodedError:
     if 'could not select device driver "cdi"' in text:
         return ContainerArgumentError(
             f"The Docker engine does not provide devices by CDI name: {text}",
-            hint='From Docker 25 on it does, with {"features": {"cdi": true}} in its daemon.json. Or name a path.',
+            hint='Use Docker 25 or newer with {"features": {"cdi": true}} in its daemon.json, or name a device path.',
         )
     if "could not select device driver" in text:
         return GpusMissingError(

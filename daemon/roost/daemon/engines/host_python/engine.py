@@ -43,8 +43,7 @@ def choose_interpreter(requires: str | None) -> HostPython:
     if not fitting:
         versions = sorted({each.version for each in found}, key=Version)
         raise NoInterpreterError(
-            f"No Python on this machine fits {requires or 'any version'}; "
-            f"there is {', '.join(versions) or 'none at all'}",
+            f"No Python on this machine fits {requires or 'any version'}; found: {', '.join(versions) or 'none'}",
             hint="Install such a Python, change the definition's requirement, or let conda provide it: "
             "a conda dependency `python` needs nothing on this machine.",
             fields={"requires": requires, "found": versions},

@@ -186,7 +186,7 @@ def _check_token_status(host: str, realm: URL, response: aiohttp.ClientResponse,
         return
     if response.status in (400, 401, 403):
         what = "rejects the credentials" if has_login else "requires credentials for a token"
-        raise RegistryDeniedError(f"{realm.host} {what} for {host}", hint=f"`docker login {host}`.")
+        raise RegistryDeniedError(f"{realm.host} {what} for {host}", hint=f"Run `docker login {host}`.")
     if response.status == 429:
         raise RegistryBusyError(
             f"{realm.host} limits requests for tokens of {host} (HTTP 429)", hint="Try again later."

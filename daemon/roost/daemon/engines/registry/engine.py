@@ -106,7 +106,7 @@ class RegistryClient:
     async def read_blob(self, ref: Reference, descriptor: Descriptor, limit: int, *, mirrored: bool = True) -> bytes:
         """Return a small blob (at most ``limit`` bytes). Raises: as ``fetch_blob``."""
         if descriptor.size > limit:
-            raise BlobDigestError(f"{descriptor.digest} has {descriptor.size} bytes; {limit} at most were expected")
+            raise BlobDigestError(f"{descriptor.digest} has {descriptor.size} bytes; at most {limit} were expected")
         return await _try_each(
             self._read_references(ref, mirrored), lambda each: self._read_small_blob(each, descriptor)
         )
@@ -289,7 +289,7 @@ class RegistryClient:
             if response.status in (200, 404):  # an empty repository may be read too
                 return Yes(None)
             if response.status == 403:
-                return No(Reason(code="registry-denied", message=f"{ref.host} denies reading {ref.repository}"))
+                return No(Reason(code="registry-denied", message=f"{ref.host} denies read access to {ref.repository}"))
             raise_for_status(ref.host, response.status, f"reading {ref.name}")
         raise AssertionError("raise_for_status raises")
 
@@ -301,7 +301,7 @@ class RegistryClient:
                 location = response.headers.get("Location", "")
                 upload = self._transport.resolve_location(ref.host, response.url, location)
             elif response.status in (403, 405):
-                return No(Reason(code="registry-denied", message=f"{ref.host} denies writing {ref.repository}"))
+                return No(Reason(code="registry-denied", message=f"{ref.host} denies write access to {ref.repository}"))
             else:
                 await raise_for_write_status(ref.host, ref.repository, response, f"writing to {ref.name}")
         async with self._transport.open(access, "DELETE", upload):

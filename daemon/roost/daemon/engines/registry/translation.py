@@ -93,7 +93,7 @@ def raise_for_status(host: str, status: int, doing: str) -> NoReturn:
     """Raise the error for an unexpected status while ``doing``."""
     if status in (401, 403):
         raise RegistryDeniedError(
-            f"Registry {host} denies access (HTTP {status}) while {doing}", hint=f"`docker login {host}`."
+            f"Registry {host} denies access (HTTP {status}) while {doing}", hint=f"Run `docker login {host}`."
         )
     if status == 429:
         raise RegistryBusyError(f"Registry {host} limits requests (HTTP 429) while {doing}", hint="Try again later.")
