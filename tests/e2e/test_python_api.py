@@ -331,9 +331,9 @@ def test_labels_and_versions(workspace: Workspace) -> None:
     assert Environment.get(workspace, "train", label="tried").version == "1"
     with pytest.raises(UsageError, match="at most one"):
         Environment.get(workspace, "train", version="1", label="best")
-    with pytest.raises(UsageError, match="no version"):
+    with pytest.raises(UsageError, match="not a valid version"):
         Environment.get(workspace, "train", version="best")
-    with pytest.raises(UsageError, match="no version"):
+    with pytest.raises(UsageError, match="not a valid version"):
         Environment.label(workspace, "train", "0", ["best"])
     with pytest.raises(UsageError, match="'labels' is a string"):
         Environment.label(workspace, "train", "1", "best")
@@ -408,7 +408,7 @@ def test_the_workspace_is_the_one_of_this_root(workspace: Workspace, roost: Roos
     with pytest.raises(UsageError, match="/elsewhere"):
         Workspace.from_config(str(azure))
     azure.write_text("{")
-    with pytest.raises(UsageError, match="no JSON"):
+    with pytest.raises(UsageError, match="not valid JSON"):
         Workspace.from_config(str(azure))
     with pytest.raises(UsageError, match="no workspace 'other'"):
         Workspace.get("other")

@@ -233,7 +233,7 @@ def test_a_run_configuration_of_azures_is_loaded_and_run(workspace: Workspace, r
     with pytest.raises(UnsupportedError, match="node_count = 3"):
         RunConfig.load("project/wrong.runconfig")
     roost.write("project/wrong.runconfig", "- no\n")
-    with pytest.raises(DefinitionError, match="no run configuration"):
+    with pytest.raises(DefinitionError, match="not a run configuration"):
         RunConfig.load("project/wrong.runconfig")
 
 

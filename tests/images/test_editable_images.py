@@ -95,7 +95,7 @@ def test_an_image_keeps_what_the_folder_held_and_says_so_until_it_is_asked_for_a
     assert (plan["action"], "editable-changed" in _codes(plan)) == ("reuse-image", True)
     run = roost.run(*_docker(*SAY))
     assert run.stdout == "first\n"
-    assert "mine 1.0 is what" in run.stderr
+    assert "mine 1.0 has the content of" in run.stderr
     assert "--rebuild uses its current content" in run.stderr
     assert "--rebuild uses its current content" in roost.run("build", "-t", "docker").stderr
 
