@@ -17,6 +17,8 @@ import hypothesis
 import pytest
 
 _STATUS = pytest.StashKey[int]()
+CHANNELS = "ROOST_TEST_CHANNELS"
+"""The folder of the channels, if another account made them: this one may not see the Pythons that they are made of."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,6 +64,8 @@ def short_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def channels_folder() -> Path:
     """The folder of the two local channels, ``conda-forge`` and ``second``: real packages, made once and cached."""
+    if made := os.environ.get(CHANNELS):
+        return Path(made)
     command = [sys.executable, "-m", "tests.support.channel.build"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     if done.returncode != 0:

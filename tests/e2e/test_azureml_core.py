@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.azureml import python_with_azureml
+from tests.support.corpus import CORPUS, needs_corpus
 
 from roost.model.canonical.form import digest_definition
 from roost.model.definition import (
@@ -33,7 +34,6 @@ from roost.model.syntax.pip_lines import parse_pip_line
 from roost.model.writers.write import ExportSource, write_export
 from roost.store.sources.files import LocalFiles
 
-CORPUS = Path(__file__).parents[3] / "shared/corpus"
 AZUREML = "azureml-core==1.61.0.post4"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "roost-tests")
 LOAD = """
@@ -148,7 +148,7 @@ def test_what_azure_saved_survives(azure, tmp_path):
     assert built.settings.interpreter == "/opt/python"
 
 
-@pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")
+@needs_corpus
 def test_real_folders_survive(azure, tmp_path):
     folders = [path.parent for path in sorted((CORPUS / "folders").rglob("azureml_environment.json"))]
     assert len(folders) >= 7

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.corpus import CORPUS, needs_corpus
 from tests.support.pip_index import PipIndex, wheel_bytes
 from tests.support.python_api import make_environment, write_script
 from tests.support.roost_process import Roost
@@ -35,8 +36,6 @@ from roost.client import (
 )
 from roost.client.api.documents import apply_document, to_document
 from roost.client.api.run_record import LOG_NAME
-
-CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 
 
 def test_everything_a_definition_can_say_comes_back(workspace: Workspace, roost: Roost) -> None:
@@ -262,7 +261,7 @@ def test_a_run_configuration_says_what_is_written_as_an_import_of_it_does(worksp
     assert (os.path.basename(place["path"]), place["line"]) == ("wrong.runconfig", 4)
 
 
-@pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")
+@needs_corpus
 def test_all_run_configurations_say_the_same_by_both_ways(workspace: Workspace) -> None:
     compared = 0
     for path in sorted(each for each in CORPUS.rglob("*runconfig*") if each.is_file()):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.corpus import CORPUS, needs_corpus
 
 from roost.model.canonical.form import canonicalise_definition, canonicalise_settings, select_effective_defaults
 from roost.model.definition import (
@@ -29,7 +28,7 @@ from roost.model.readers.source import DefinitionSource
 from roost.model.writers.document import to_document
 from roost.store.sources.files import LocalFiles
 
-CORPUS = Path(__file__).parents[3] / "shared/corpus/files"
+FILES = CORPUS / "files"
 DEFAULTS = Defaults()
 DIGEST = "sha256:" + "a" * 64
 
@@ -133,10 +132,10 @@ def test_the_config_where_it_is_read_changes_nothing(
         assert "u:p@" not in str(document.get("defaults"))
 
 
-@pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")
+@needs_corpus
 def test_nothing_of_real_files_is_lost() -> None:
     count = 0
-    for path in sorted(p for p in CORPUS.rglob("*") if p.is_file()):
+    for path in sorted(p for p in FILES.rglob("*") if p.is_file()):
         try:
             parsed = read_definition(DefinitionSource(path=str(path)), LocalFiles())
         except InvalidDefinitionError:

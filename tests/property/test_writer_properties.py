@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.corpus import CORPUS, needs_corpus
 
 from roost.model.canonical.form import canonicalise_definition, canonicalise_settings
 from roost.model.definition import (
@@ -32,7 +33,6 @@ from roost.model.readers.source import DefinitionSource
 from roost.model.writers.write import EXPORT_FORMATS, ExportedFiles, ExportSource, write_export
 from roost.store.sources.files import LocalFiles
 
-CORPUS = Path(__file__).parents[3] / "shared/corpus"
 DEFAULTS = Defaults()
 WHEEL = b"a wheel's content"
 DIGEST = "sha256:" + hashlib.sha256(WHEEL).hexdigest()
@@ -184,7 +184,7 @@ def test_roosts_own_file_loses_nothing(definition, given_variables, container, g
     )
 
 
-@pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")
+@needs_corpus
 @pytest.mark.parametrize("format", ["azure", "conda", "azure-v2", "roost"])
 def test_real_files_come_back_the_same_or_with_a_word_on_what_is_lost(format):
     assert format in EXPORT_FORMATS

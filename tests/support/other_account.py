@@ -11,6 +11,7 @@ import os
 import pwd
 import shlex
 import stat
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +44,11 @@ def main(arguments: Sequence[str]) -> None:
     account = pwd.getpwnam(arguments[0])
     become = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--init-groups", "--no-new-privs"]
     script = " && ".join([*mounts([Path(sys.base_prefix), CACHE]), 'exec "$@"'])
-    environ = {**os.environ, "HOME": account.pw_dir, "USER": account.pw_name, "XDG_CACHE_HOME": str(CACHE)}
+    made = subprocess.run(
+        [sys.executable, "-m", "tests.support.channel.build"], capture_output=True, text=True, check=False
+    )
+    own = {"HOME": account.pw_dir, "USER": account.pw_name, "XDG_CACHE_HOME": str(CACHE)}
+    environ = {**os.environ, **own, "ROOST_TEST_CHANNELS": made.stdout.strip()}
     words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", *become, *arguments[1:]]
     os.execvpe(words[0], words, environ)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from pathlib import Path
 
 import pytest
+from tests.support.corpus import CORPUS, needs_corpus
 
 from roost.model.canonical.form import canonicalise_settings, digest_settings
 from roost.model.definition import Settings
@@ -16,7 +16,6 @@ from roost.model.readers.source import DefinitionSource
 from roost.model.syntax.secret_keys import is_secret_key
 from roost.store.sources.files import LocalFiles
 
-CORPUS = Path(__file__).parents[5] / "shared/corpus"
 CONDA = "name: project_environment\nchannels: [conda-forge]\ndependencies: [python=3.8, {pip: [six]}]\n"
 FULL = {
     "name": "full",
@@ -255,7 +254,7 @@ def test_a_run_configuration_that_holds_no_environment_says_where_to_get_it(refu
     assert error.location.line == 3
 
 
-@pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")
+@needs_corpus
 def test_azures_own_reader_finds_the_same_in_real_files():
     """Every file that azureml-core reads, in one way or another, gives the base, packages and variables it read."""
     best = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rattler import MatchSpec
 from rattler.exceptions import InvalidMatchSpecError
+from tests.support.corpus import CORPUS, needs_corpus
 
 from roost.model.canonical.form import digest_definition
 from roost.model.definition import Defaults, ReadResult
@@ -19,8 +20,7 @@ from roost.model.readers.source import DefinitionSource
 from roost.model.syntax.match_specs import spec_name, to_rattler
 from roost.store.sources.files import LocalFiles
 
-CORPUS = Path(__file__).parents[5] / "shared" / "corpus"
-pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")
+pytestmark = needs_corpus
 
 WE_REFUSE = {
     "MachineLearningNotebooks__to-use-azureml_automated-machine-learning_automl_env_mac.2.yml": (

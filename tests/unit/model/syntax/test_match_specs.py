@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 
 import pytest
 from rattler import MatchSpec
+from tests.support.corpus import CORPUS
 
 from roost.model.syntax.match_specs import MatchSpecError, normalise_match_spec, spec_name, to_rattler
 
-ROWS = Path(__file__).parents[4] / "shared" / "corpus" / "match-specs.tsv"
+ROWS = CORPUS / "match-specs.tsv"
 
 
 def rows():
