@@ -237,7 +237,7 @@ def test_an_image_of_the_engine_alone_is_pinned_pushed_and_its_loss_is_told(
     [plan] = roost.json("plan", "--image", name)["plans"]
     assert plan["artifact"]["digest"] == first
     [told] = [reason["message"] for reason in plan["reasons"] if reason["code"] == "base-moved"]
-    assert "registry has, or the engine's" in told, "told, for it costs nothing"
+    assert "registry has, or else the engine's" in told, "told, for it costs nothing"
     assert roost.ok("run", "--image", name, "--", "cat", "/word") == "first\n"
     client.images.remove(first, force=True)
     lost = roost.failed(125, "run", "--image", name, "--", "cat", "/word")
