@@ -32,6 +32,8 @@ END_SECONDS = 20.0
 SUITE = "bookworm"
 BASE = "roost-test/base:bookworm"
 PYTHON = "roost-test/python:bookworm"
+WITHOUT_IPTABLES = ("--iptables=false", "--ip6tables=false", "--ip-masq=false")
+"""For engines beside the first: two that manage one set of rules cut each other's containers off."""
 
 
 def answers(host: str) -> bool:
@@ -84,7 +86,8 @@ def shared(run_id: str, program: str = "dockerd", settings: dict[str, Any] | Non
         fcntl.flock(users, fcntl.LOCK_SH)
         if not answers(f"unix://{folder}/d.sock"):
             (folder / "daemon.json").write_text(json.dumps(settings or {}))
-            start(folder, f"--config-file={folder}/daemon.json", program=program)
+            is_first = program == "dockerd"
+            start(folder, f"--config-file={folder}/daemon.json", program=program, has_network=is_first)
     try:
         yield folder
     finally:
@@ -109,11 +112,12 @@ def _sweep(keep: Path) -> None:
                 clear(folder)
 
 
-def start(folder: Path, *options: str, program: str = "dockerd") -> None:
-    """Start ``dockerd`` in ``folder`` and wait until it answers."""
+def start(folder: Path, *options: str, program: str = "dockerd", has_network: bool = False) -> None:
+    """Start ``dockerd`` in ``folder`` and wait until it answers. ``has_network``: containers reach other machines."""
     bridge = _bridge(folder)
     command = ["setsid", "--fork", program, f"--host=unix://{folder}/d.sock", f"--data-root={folder}/data"]
     command += [f"--exec-root={folder}/x", f"--pidfile={folder}/pid", f"--bridge={bridge}", *options]
+    command += [] if has_network else WITHOUT_IPTABLES
     with open(folder / "log", "ab") as log:  # forked away: whoever comes last ends it, not the one who started it
         subprocess.run(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=True)
     deadline = time.monotonic() + START_SECONDS
