@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.bench import measuring
+
 from roost.daemon.config.config import Config
 from roost.daemon.config.schema import CondaSettings, ConfigFile
 from roost.daemon.config.source import ConfigSource
@@ -98,6 +100,6 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("--builds", type=int, default=7)
 
 if __name__ == "__main__":
-    asyncio.run(measure(parser.parse_args().builds))
-    sys.stdout.flush()
-    os._exit(0)  # rattler's threads may crash an interpreter that shuts down
+    builds = parser.parse_args().builds
+    with measuring.ending_process():
+        asyncio.run(measure(builds))

@@ -14,13 +14,13 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.bench import measuring
 from tests.support.images.layers import Place, extract, in_chroot, lock_of, place
 
 from roost.daemon.layers import writer
@@ -159,18 +159,13 @@ def peak() -> float:
 
 
 def main() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
-    try:
+    with measuring.ending_process(), measuring.folder() as made:
         if sys.argv[1:] == ["memory"]:
-            asyncio.run(memory(folder))
+            asyncio.run(memory(Path(made)))
             return
-        subprocess.run([sys.executable, __file__, "memory"], check=True)
+        subprocess.run([sys.executable, "-m", "tests.bench.bench_layers", "memory"], check=True)
         pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-        asyncio.run(bench(folder, pairs, int(sys.argv[2]) if len(sys.argv) > 2 else pairs))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        sys.stdout.flush()
-        os._exit(0)  # rattler's threads may crash the interpreter on its way out
+        asyncio.run(bench(Path(made), pairs, int(sys.argv[2]) if len(sys.argv) > 2 else pairs))
 
 
 if __name__ == "__main__":

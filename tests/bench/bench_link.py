@@ -14,7 +14,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable
 from pathlib import Path
@@ -22,6 +21,7 @@ from pathlib import Path
 from rattler import Client
 from rattler import install as rattler_install
 from rattler.networking import RetryMiddleware
+from tests.bench import measuring
 
 from roost.daemon.engines.conda.activation import compute_activation
 from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
@@ -82,13 +82,9 @@ async def after(prefix: Path, lock: Lock, bytecode: str) -> None:
 
 
 def main() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
-    try:
-        asyncio.run(bench(folder, int(sys.argv[1]) if len(sys.argv) > 1 else 9))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        sys.stdout.flush()
-        os._exit(0)  # rattler's threads may crash the interpreter on its way out
+    with measuring.ending_process(), measuring.folder() as made:
+        asyncio.run(bench(Path(made), int(sys.argv[1]) if len(sys.argv) > 1 else 9))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -14,6 +14,24 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def ending_process() -> Iterator[None]:
+    """End the process with the block, past the interpreter's own way out, on which rattler's threads may crash it: with
+    status 0, or after an error's traceback with 1."""
+    status = 1
+    try:
+        yield
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def line(name, seconds, goal=None):

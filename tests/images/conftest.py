@@ -10,9 +10,9 @@ from pathlib import Path
 
 import docker
 import pytest
+from tests.support.images import apt, prepared
 from tests.support.images import debian as debian_parts
 from tests.support.images import engines as docker_parts
-from tests.support.images import prepared
 from tests.support.images import registries as registry_parts
 from tests.support.images.fault_registry import FaultRegistry, fault_registry
 from tests.support.images.machines import Machine, machine
@@ -66,6 +66,13 @@ def base_image(docker_host: str) -> str:
 def python_image(docker_host: str) -> str:
     """The same with ``/usr/bin/python3``: an image that brings its own Python."""
     return docker_parts.import_image(docker_host, "python", docker_parts.PYTHON)
+
+
+@pytest.fixture
+def apt_repository(docker_host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a repository of Debian packages that containers of the engine reach."""
+    with apt.repository(docker_host, tmp_path_factory.mktemp("apt")) as url:
+        yield url
 
 
 @pytest.fixture

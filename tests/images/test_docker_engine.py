@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.support.images.apt import install_step
 from tests.support.images.contexts import LIST, TOLD, tricky_context
 
 from roost.daemon.engines.docker import client
@@ -82,9 +83,9 @@ async def test_steps_are_run_and_labelled(engine: DockerEngine, base_image: str)
     assert 'a "b' in lines.lines
 
 
-async def test_packages_can_be_installed_by_a_step(engine: DockerEngine, base_image: str):
+async def test_packages_can_be_installed_by_a_step(engine: DockerEngine, base_image: str, apt_repository: str):
     base = await _id(engine, base_image)
-    install = "RUN apt-get update -q && apt-get install -yq --no-install-recommends hello && hello"
+    install = f"{install_step(apt_repository, 'hello')} && hello"
     lines = Lines()
     made = await engine.build_steps(base, [f"ENV NOW={time.time_ns()}", install], progress=lines)
     assert "Hello, world!" in lines.lines

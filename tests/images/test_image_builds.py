@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import docker
+from tests.support.images.apt import install_step
 from tests.support.images.machines import Machine, forget, of_this_test, write_definition
 from tests.support.pip_index import PipIndex
 
@@ -198,10 +199,12 @@ def test_packages_with_link_scripts_run_them_in_the_engine_and_without_one_are_r
     assert "no luck" in failed["message"] or failed["code"] == "engine-failed"
 
 
-def test_apt_packages_are_there_for_conda_packages(new_machine: Machine, client: docker.DockerClient, base_image: str):
+def test_apt_packages_are_there_for_conda_packages(
+    new_machine: Machine, client: docker.DockerClient, base_image: str, apt_repository: str
+):
     """What steps are for: a library of the distribution, in the same image as conda's Python."""
     roost = new_machine()
-    step = "RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1"
+    step = install_step(apt_repository, "libgomp1")
     write_definition(roost, base_image, f'steps = ["{step}"]', package="numpy=1.26")
     code = "import ctypes, numpy; ctypes.CDLL('libgomp.so.1'); print(numpy.__version__)"
     assert roost.ok("run", "--", "python", "-c", code).strip() == "1.26.4"

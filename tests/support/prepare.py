@@ -19,12 +19,13 @@ def _channel() -> None:
 
 
 def _images() -> None:
-    from tests.support.images import debian, engines
+    from tests.support.images import apt, debian, engines
 
     for name in ("base", "python"):
         engines.root_tarball(name)
     for package in ("docker.io", "docker-buildx"):
         debian.unpacked(package)
+    apt.archives()
 
 
 def _azure() -> None:

@@ -2,7 +2,8 @@
 
 The machine's own engine is used if it answers; else, as root, a private ``dockerd`` is started with a socket, data,
 bridge and pid file of its own. Every process that uses it holds a shared lock; the last one to go ends it, and what a
-killed run left behind is cleared away by the next.
+killed run left behind is cleared away by the next. A run may have had a ``/tmp`` of its own (``tests.__main__``): then
+its engine is found by its command line, and its folder through ``/proc/<pid>/root``.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ END_SECONDS = 20.0
 SUITE = "bookworm"
 BASE = "roost-test/base:bookworm"
 PYTHON = "roost-test/python:bookworm"
+ENGINE_PROGRAMS = ("dockerd", "containerd", "containerd-shim-runc-v2", "docker-proxy")
 WITHOUT_IPTABLES = ("--iptables=false", "--ip6tables=false", "--ip-masq=false")
 """For engines beside the first: two that manage one set of rules cut each other's containers off."""
 
@@ -105,11 +108,56 @@ def _alone() -> Iterator[None]:
 
 
 def _sweep(keep: Path) -> None:
-    for folder in Path("/tmp").glob(f"{FOLDERS}*/"):
+    """Clear away the engines that no process uses, in this and in all other mount namespaces."""
+    folders = {Path("/", folder) for folder in Path("/tmp").glob(f"{FOLDERS}*/")}
+    folders |= {Path(f"/proc/{pid}/root{folder}") for pid, folder in _engines() if not _is_here(pid)}
+    for folder in folders:
         with contextlib.suppress(OSError), open(folder / "users", "w") as users:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if folder != keep:
                 clear(folder)
+
+
+def _engines() -> list[tuple[int, str]]:
+    """All processes of engines that tests started, with the folder of each as the process sees it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            option = re.search(rf"\0--data-root=(/tmp/{FOLDERS}[^/\0]+)/data\0", path.read_text(errors="replace"))
+            if option:
+                found.append((int(path.parent.name), option[1]))
+    return found
+
+
+def _is_here(pid: int) -> bool:
+    """Whether the process sees the same files as this one."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt")
+    except OSError:
+        return True  # it has ended
+
+
+def processes(folder: Path) -> list[int]:
+    """The processes of the engine of ``folder``: itself, its containerd, and its containers with their shims."""
+    at = re.fullmatch(r"(/proc/\d+)/root(/.*)", str(folder))
+    namespace, name = (os.readlink(f"{at[1]}/ns/mnt"), at[2]) if at else (os.readlink("/proc/self/ns/mnt"), str(folder))
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        words = _command_line(int(path.parent.name)).split("\0")
+        program = Path(words[0]).name
+        if program in ENGINE_PROGRAMS and any(f"{name}/" in word for word in words[1:]):
+            with contextlib.suppress(OSError):
+                if os.readlink(path.parent / "ns/mnt") == namespace:
+                    found.append(int(path.parent.name))
+    return found + [child for pid in found for child in _descendants(pid) if child not in found]
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+    return children + [further for child in children for further in _descendants(child)]
 
 
 def start(folder: Path, *options: str, program: str = "dockerd", has_network: bool = False) -> None:
@@ -145,32 +193,39 @@ def _bridge(folder: Path) -> str:
 
 def end(folder: Path, number: int = signal.SIGTERM) -> None:
     """End the engine of ``folder`` and wait until it is gone."""
-    try:
-        pid = int((folder / "pid").read_text())
-        os.kill(pid, number)
-    except (FileNotFoundError, ProcessLookupError, ValueError):
-        return
-    deadline = time.monotonic() + END_SECONDS
-    while _alive(pid):
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
+    _end_processes([pid for pid in processes(folder) if "\0--data-root=" in _command_line(pid)], number)
     (folder / "pid").unlink(missing_ok=True)  # a killed engine leaves it, and its zombie may hold the number
 
 
-def _alive(pid: int) -> bool:
+def _end_processes(pids: Sequence[int], number: int) -> None:
+    """Send a signal, wait for the end of all, and kill those that do not end."""
+    deadline = time.monotonic() + END_SECONDS
+    while alive := [pid for pid in pids if _command_line(pid)]:
+        for pid in alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        number = signal.SIGKILL if time.monotonic() > deadline else 0
+        time.sleep(0.05)
+
+
+def _command_line(pid: int) -> str:
+    """The command line of a process; empty if it has ended, or is a zombie."""
     try:
-        return "dockerd" in Path(f"/proc/{pid}/cmdline").read_text()
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
     except OSError:
-        return False
+        return ""
 
 
 def clear(folder: Path) -> None:
-    """End the engine of ``folder``, unmount what it mounted, and remove all of it."""
+    """End the engine of ``folder``, unmount what it mounted, and remove all of it. ``folder`` may be another mount
+    namespace's (``/proc/<pid>/root/…``), whose mounts and memory go with its last process."""
+    left = processes(folder)
     end(folder)
-    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for path in sorted((path for path in mounts if path.startswith(f"{folder}/")), reverse=True):
-        subprocess.run(["umount", "--lazy", path], check=False)
+    _end_processes(left, signal.SIGKILL)
+    if not str(folder).startswith("/proc/"):
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for path in sorted((path for path in mounts if path.startswith(f"{folder}/")), reverse=True):
+            subprocess.run(["umount", "--lazy", path], check=False)
     subprocess.run(["ip", "link", "delete", _name(folder)], check=False, stderr=subprocess.DEVNULL)
     shutil.rmtree(folder, ignore_errors=True)
 
