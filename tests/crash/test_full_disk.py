@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 
 import pytest
+from tests.support.older_indexes import read_index, write_index
 
 from roost.daemon.builds.history import BuildHistory
 from roost.daemon.jobs.events import Events
@@ -18,6 +19,7 @@ from roost.model.records import BuildRecord, NewGeneration
 from roost.store.artifacts.publish import FillResult
 from roost.store.disk.layout import Layout
 from roost.store.disk.root import RootReadOnlyError
+from roost.store.migrations.schema import SCHEMA_VERSION
 from roost.store.sources.files import LocalFiles
 from roost.store.store import Store
 from roost.wire.protocol import ErrorBody
@@ -198,6 +200,23 @@ async def test_opening_on_a_full_disk(small):
         store = await Store.open(f"{small}/new/root")
     assert await store.index.artifacts.find_ready("prefix", artifact.key) == artifact
     await store.close()
+
+
+async def test_full_while_the_index_is_copied_for_a_migration(small):
+    path = f"{small}/index.db"
+    write_index(path, 5, rows=20_000)
+    with open(f"{small}/format", "w") as stream:
+        stream.write("1\n")
+    stuff(f"{small}/other")
+    os.truncate(f"{small}/other", os.path.getsize(f"{small}/other") - 200_000)  # enough to open it
+    with pytest.raises(StoreFullError, match=r"copy of .*index\.db .*nothing was changed"):
+        await Store.open(small)
+    assert [name for name in os.listdir(small) if "schema" in name] == []
+    assert read_index(path) == (5, 20_000)
+    os.unlink(f"{small}/other")
+    await (await Store.open(small)).close()
+    assert read_index(f"{path}.schema-5") == (5, 20_000)
+    assert read_index(path) == (SCHEMA_VERSION, 20_000)
 
 
 async def test_a_read_only_root(small):

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
 from tests.support.older_roots import WORK, expected, root_of_format_1
 from tests.support.roost_process import Roost
 
+from roost.store.migrations.schema import SCHEMA_VERSION
+
+SCHEMA_OF_ARCHIVE = 5
 SAY = "echo $COLOUR $ACTIVATED_LEVEL; cat $CONDA_PREFIX/share/dated.txt"
 PREFIX = expected("plan")["plans"][0]["artifact"]["path"]
+
+
+def read_rows(path: str) -> dict[str, list[dict[str, object]]]:
+    """All rows of all tables of an index."""
+    with contextlib.closing(sqlite3.connect(path)) as index:
+        index.row_factory = sqlite3.Row
+        tables = [name for (name,) in index.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()]
+        return {name: [dict(row) for row in index.execute(f'SELECT * FROM "{name}"')] for name in tables}
 
 
 @pytest.fixture
@@ -27,6 +40,33 @@ def test_its_launch_plan_starts_a_command_without_a_daemon(older: Roost) -> None
 @pytest.mark.parametrize("command", ["plan", "env show kept", "env versions kept", "runs list", "digest"])
 def test_it_answers_what_the_older_version_answered(older: Roost, command: str) -> None:
     assert older.json(*command.split()) == expected(command.replace(" ", "-"))
+
+
+def test_its_index_is_copied_before_it_is_migrated_and_its_rows_stay(older: Roost) -> None:
+    index = str(older.root / "index.db")
+    before = read_rows(index)
+    older.ok("daemon", "start")
+    older.ok("daemon", "stop")
+    (copy,) = older.root.glob("index.db.schema-*")
+    assert copy.name == f"index.db.schema-{SCHEMA_OF_ARCHIVE}"
+    assert read_rows(str(copy)) == before
+    after = read_rows(index)
+    assert after.keys() >= before.keys()
+    for table in before.keys() - {"sqlite_sequence"}:  # columns and rows are only added
+        old_rows = [set(row.items()) for row in before[table]]
+        assert all(any(row <= set(new.items()) for new in after[table]) for row in old_rows), table
+    older.ok("daemon", "start")
+    assert list(older.root.glob("index.db.schema-*")) == [copy]
+
+
+def test_the_older_version_refuses_its_root_once_it_is_migrated(older: Roost) -> None:
+    """Its code compares ``user_version`` with its own number, and ``format`` with 1. Only the first has changed: the
+    refusal then names the index and both schemas."""
+    older.ok("daemon", "start")
+    older.ok("daemon", "stop")
+    with contextlib.closing(sqlite3.connect(older.root / "index.db")) as index:
+        assert index.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION > SCHEMA_OF_ARCHIVE
+    assert (older.root / "format").read_text() == "1\n"
 
 
 def test_its_images_are_known(older: Roost) -> None:

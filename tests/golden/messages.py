@@ -29,7 +29,12 @@ NOTES = ("Reason", "WarningView", "Notice", "warn")
 """Types and methods that take a code and a message."""
 HELP_KEYWORDS = ("help", "metavar", "prog", "usage")
 HELP_FUNCTIONS = ("add_command", "add_family", "CommandParser")
-NOT_PROSE = ("roost.store.index", "roost.client.launch.shells", "roost.client.cli.completion")
+NOT_PROSE = (
+    "roost.store.index",
+    "roost.store.migrations.schema",
+    "roost.client.launch.shells",
+    "roost.client.cli.completion",
+)
 """Modules whose strings are SQL and shell code."""
 MOST_LINES = 3
 """What has more lines is code."""

@@ -18,10 +18,11 @@ from roost.model.records import Artifact, EnvironmentBody, ImageRecord, NewGener
 from roost.model.syntax.pip_lines import normalise_name
 from roost.store.index import artifacts, environments, images, records, where_used
 from roost.store.index import generations as index_generations
-from roost.store.index.database import _migrate, _set_up_connection
+from roost.store.index.database import _FILL_FUNCTIONS, _set_up_connection, _write
 from roost.store.index.locks import put_lock
 from roost.store.index.packages import SPAN_BITS, packages_of
-from roost.store.index.schema import MIGRATIONS, statements
+from roost.store.migrations.runner import run_migrations
+from roost.store.migrations.schema import MIGRATIONS, statements
 
 NOW = "2026-01-01T00:00:00Z"
 NAMES = ["typing_extensions", "typing-extensions", "Six"]
@@ -153,7 +154,7 @@ def new_connection():
 
 def indexed(start, todo):
     connection = new_connection()
-    _migrate(connection, ":memory:")
+    run_migrations(connection, _write, _FILL_FUNCTIONS)
     made = Indexed(connection, [])
     for step in [*(("lock", lock) for lock in start), *todo]:
         made.do(step)
@@ -270,7 +271,7 @@ def test_an_index_from_before_is_filled_as_if_it_had_always_been_there(start, to
                   "bodies", "versions"):  # fmt: skip
         for row in made.connection.execute(f"SELECT * FROM {table}"):
             older.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", tuple(row))
-    _migrate(older, ":memory:")
+    run_migrations(older, _write, _FILL_FUNCTIONS)
     for table in ("package_names", "packages", "contents", "lock_uses", "lock_bodies"):
         query = f"SELECT * FROM {table}"
         assert Counter(map(tuple, older.execute(query))) == Counter(map(tuple, made.connection.execute(query)))

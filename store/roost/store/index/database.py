@@ -16,10 +16,9 @@ import aiosqlite
 
 from roost.model.errors import CodedError, StoreError
 from roost.store.disk.file_ops import full_disk_error
-from roost.store.disk.root import RootFormatError
 from roost.store.failpoints import operation
 from roost.store.index.packages import fill_contents
-from roost.store.index.schema import MIGRATIONS, SCHEMA_VERSION, statements
+from roost.store.migrations.runner import check_schema, migrate
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,13 +49,15 @@ class Database:
         """Open or create the index, and migrate it to the current schema.
 
         Raises:
-            RootFormatError: the index was written by a newer roost.
+            RootFormatError: the index was written by a newer roost; nothing is written to it.
             IndexDamagedError, StoreFullError, StoreError: see the classes.
         """
         opened: list[aiosqlite.Connection] = []
         try:
             for _ in range(3):
                 opened.append(await aiosqlite.connect(path, isolation_level=None, cached_statements=256))
+                if len(opened) == 1:
+                    await _run_on_thread(opened[0], path, check_schema, path)
                 await _run_on_thread(opened[-1], path, _set_up_connection)
                 if len(opened) == 1:
                     await _run_on_thread(opened[0], path, _migrate, path)
@@ -180,29 +181,13 @@ def _set_up_connection(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA {pragma}").fetchall()
 
 
-def _migrate(connection: sqlite3.Connection, path: str) -> None:
-    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found > SCHEMA_VERSION:
-        raise RootFormatError(
-            f"The index {path} has schema {found}, and this version of roost supports schemas up to {SCHEMA_VERSION}",
-            hint="Use the version of roost that wrote it, or set ROOST_HOME to another folder.",
-            fields={"path": path, "found": found, "known": SCHEMA_VERSION},
-        )
-    for version in range(found + 1, SCHEMA_VERSION + 1):
-        _write(connection, _bind(_run_migration, version), f"migrate-{version}")
-    _checkpoint(connection)  # a file that has its tables needs less space later, when the disk may be full
-
-
 _FILL_FUNCTIONS: dict[int, Callable[[sqlite3.Connection], None]] = {5: fill_contents}
-"""Parts of migrations that SQL can't express; each runs after its statements, in the same transaction."""
+"""Parts of migrations that SQL can't express, by schema."""
 
 
-def _run_migration(connection: sqlite3.Connection, version: int) -> None:
-    for statement in statements(MIGRATIONS[version]):
-        connection.execute(statement)
-    if version in _FILL_FUNCTIONS:
-        _FILL_FUNCTIONS[version](connection)
-    connection.execute(f"PRAGMA user_version = {version}")
+def _migrate(connection: sqlite3.Connection, path: str) -> None:
+    migrate(connection, path, _write, _FILL_FUNCTIONS)
+    _checkpoint(connection)  # a file that has its tables needs less space later, when the disk may be full
 
 
 _DAMAGE_WORDS = ("malformed", "not a database", "file is encrypted")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 
 import msgspec
 import pytest
@@ -12,13 +11,11 @@ import pytest
 from roost.model.errors import StoreError
 from roost.model.locks.lock import HostPython, Lock, Wheel, digest_lock
 from roost.model.records import BuildRecord, KnownDefinition, LayerRecord, NewGeneration, RunRecord
-from roost.store.disk.root import RootFormatError
 from roost.store.index import generations
 from roost.store.index.database import IndexDamagedError
 from roost.store.index.generations import GenerationUnknownError
 from roost.store.index.index import Index
 from roost.store.index.records import RecordUnknownError
-from roost.store.index.schema import MIGRATIONS, SCHEMA_VERSION, statements
 
 
 @pytest.fixture
@@ -302,42 +299,6 @@ async def test_cancelled_callers_do_not_disturb_others(index):
     assert {task.result().seq for task in tasks[1::2]} <= {event.seq for event in events}
 
 
-async def test_a_newer_schema_is_refused(root):
-    path = os.path.join(root, "index.db")
-    await (await Index.open(path)).close()
-    with sqlite3.connect(path) as connection:
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    connection.close()
-    with pytest.raises(RootFormatError) as caught:
-        await Index.open(path)
-    assert caught.value.code == "root-format"
-    assert str(SCHEMA_VERSION + 1) in caught.value.message
-
-
-async def test_migrations_run_in_order_and_whole(root, monkeypatch):
-    from roost.store.index import database
-
-    path = os.path.join(root, "index.db")
-    index = await Index.open(path)
-    await index.events.append("kept")
-    await index.close()
-    after = SCHEMA_VERSION + 1
-    broken = {**MIGRATIONS, after: "CREATE TABLE extra (a); CREATE TABLE extra (a)"}
-    monkeypatch.setattr(database, "SCHEMA_VERSION", after)
-    monkeypatch.setattr(database, "MIGRATIONS", broken)
-    with pytest.raises(Exception, match="already exists"):
-        await Index.open(path)
-    monkeypatch.setattr(database, "MIGRATIONS", {**MIGRATIONS, after: "CREATE TABLE extra (a)"})
-    index = await Index.open(path)
-
-    def version(connection):
-        return connection.execute("PRAGMA user_version").fetchone()[0]
-
-    assert await index.database.read(version) == after
-    assert [event.kind for event in await index.events.list_since(0)] == ["kept"]
-    await index.close()
-
-
 async def test_layers_are_kept_by_key_and_dropped_by_blob(index):
     first, second = (
         LayerRecord(key=key, diff_id="sha256:d", digest="sha256:b", size=7, stamp=1, packages=(f"{key} 1",))
@@ -353,12 +314,6 @@ async def test_layers_are_kept_by_key_and_dropped_by_blob(index):
     assert (await index.layers.find(["a"]))["a"].size == 9
     await index.layers.delete(["sha256:b"])
     assert await index.layers.list_all() == [other]
-
-
-def test_schema_statements_are_whole():
-    found = [statement for script in MIGRATIONS.values() for statement in statements(script)]
-    assert all(statement.startswith(("CREATE ", "DROP ", "INSERT ", "UPDATE ")) for statement in found)
-    assert all(statement.count("(") == statement.count(")") for statement in found)
 
 
 @pytest.mark.parametrize("damage", ["header", "page"])

@@ -1,8 +1,7 @@
 """The tables of the index, and the migrations from older schemas.
 
-The schema's number is SQLite's ``user_version``. 0 is an empty file. ``MIGRATIONS[n]`` leads from n - 1 to n, in one
-transaction together with the number, so an interrupted migration begins again. An index with a greater number than
-``SCHEMA_VERSION`` is refused.
+The schema's number is SQLite's ``user_version``. 0 is an empty file. ``MIGRATIONS[n]`` leads from n - 1 to n;
+``runner`` runs those that are missing in one transaction.
 
 Digests are text. Canonical forms and lock bodies are compressed with zlib. Builds, runs, events and layers store their
 record as JSON beside the columns that are searched: a field that is added later needs no migration.
@@ -12,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 _FIRST = """
 CREATE TABLE definitions (
@@ -355,7 +354,16 @@ CREATE TRIGGER runs_dropped AFTER DELETE ON runs WHEN OLD.lock_digest IS NOT NUL
 END;
 """
 
-MIGRATIONS: dict[int, str] = {1: _FIRST, 2: _SECOND, 3: _THIRD, 4: _FOURTH, 5: _FIFTH}
+_SIXTH = """
+-- Which version of roost brought the index to which schema, for the refusal by an older one: see runner.py.
+CREATE TABLE schema_history (
+    schema INTEGER PRIMARY KEY,
+    roost TEXT NOT NULL,
+    created TEXT NOT NULL
+);
+"""
+
+MIGRATIONS: dict[int, str] = {1: _FIRST, 2: _SECOND, 3: _THIRD, 4: _FOURTH, 5: _FIFTH, 6: _SIXTH}
 
 
 def statements(script: str) -> list[str]:
