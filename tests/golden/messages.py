@@ -2,7 +2,7 @@
 
 The texts are read from the source of the daemon, the store and the client. The first part has a block for each error
 class, each code of the client's errors, and each code of notices and reasons: the messages, and below each its hints.
-The second part has all other prose of the source, such as progress, log lines and tables, by root package. Parts of a
+The second part has all other prose of the source, such as progress, log lines and tables, by module. Parts of a
 template that are computed stand in braces, as in the source. There are no line numbers, and texts are sorted, so that
 only a change of wording or a rename in a template changes the file.
 """
@@ -329,13 +329,12 @@ def note_blocks(source: Source) -> Iterator[tuple[str, Block]]:
 
 
 def other_texts(source: Source) -> Iterator[tuple[str, list[str]]]:
-    """Yield, by root package, prose that is in no block: no docstrings, no help of commands, no SQL."""
+    """Yield, by module, prose that is in no block: no docstrings, no help of commands, no SQL."""
     help_words = " ".join(help_text().split())
     found: dict[str, set[str]] = defaultdict(set)
     for module in source.modules:
         if module.name.startswith(NOT_PROSE):
             continue
-        package = ".".join(module.name.split(".")[:2])
         for node in ast.walk(module.tree):
             if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
                 if node in source.used or not is_text(module, node):
@@ -347,9 +346,9 @@ def other_texts(source: Source) -> Iterator[tuple[str, list[str]]]:
                     and " " in words.strip()
                     and " ".join(text.split()) not in help_words
                 ):
-                    found[package].add(text.strip().replace("\n", "\\n"))
-    for package in sorted(found):
-        yield package, sorted(found[package])
+                    found[module.name].add(text.strip().replace("\n", "\\n"))
+    for name in sorted(found):
+        yield name, sorted(found[name])
 
 
 def is_text(module: Module, node: ast.AST) -> bool:
@@ -372,9 +371,9 @@ def messages_text(source: Source) -> str:
         lines += [f"# {title}", ""]
         for heading, block in blocks:
             lines += [heading, *block.lines(), ""]
-    lines += ["# Other texts, by root package", ""]
-    for package, found in other_texts(source):
-        lines += [package, *(f"    {text}" for text in found), ""]
+    lines += ["# Other texts, by module", ""]
+    for module, found in other_texts(source):
+        lines += [module, *(f"    {text}" for text in found), ""]
     return "\n".join(lines)
 
 

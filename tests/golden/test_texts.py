@@ -1,11 +1,11 @@
 """All texts that users see, in files beside this one: a change of wording is a change of these files.
 
-In ``messages.txt``, the source in braces and the headings help the reader. Only the texts are compared, so that a
-rename or a move of code, which changes no wording, needs no new file.
+Every line and its order are compared: the class or module of a message, its hints, and the computed parts in braces.
 """
 
 from __future__ import annotations
 
+import difflib
 import sys
 
 import pytest
@@ -18,26 +18,9 @@ REMEDY = "write it again with `python -m {module} > {path}`, and look at the dif
 
 def compare(module, found: list[str], expected: list[str]) -> None:
     path = module.FILE.relative_to(messages_file.REPOSITORY)
-    added = [line for line in found if line not in expected]
-    removed = [line for line in expected if line not in found]
-    differences = "\n".join([*(f"- {line}" for line in removed), *(f"+ {line}" for line in added)])
+    differences = "\n".join(difflib.unified_diff(expected, found, "file", "source", lineterm="", n=2))
     remedy = REMEDY.format(module=module.__name__, path=path)
     assert found == expected, f"{path} differs from the source; {remedy}\n{differences}"
-
-
-def without_source(line: str) -> str:
-    """The line with nothing in its braces."""
-    depth, text = 0, ""
-    for character in line:
-        depth -= character == "}"
-        text += character if depth == 0 else ""
-        depth += character == "{"
-    return text
-
-
-def wording(text: str) -> list[str]:
-    """The distinct texts, sorted, with nothing in their braces: moving code from module to module changes none."""
-    return sorted({without_source(line).strip().removeprefix("> ") for line in text.splitlines() if line[:1] == " "})
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="argparse writes options differently from Python 3.13 on")
@@ -53,7 +36,7 @@ def source() -> Source:
 
 def test_every_message_of_the_source_is_in_messages_txt(source):
     expected = messages_file.FILE.read_text(encoding="utf-8")
-    compare(messages_file, wording(messages_file.messages_text(source)), wording(expected))
+    compare(messages_file, messages_file.messages_text(source).splitlines(), expected.splitlines())
 
 
 def test_every_error_class_has_a_block(source):

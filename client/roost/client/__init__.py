@@ -3,12 +3,12 @@
 The names are those that users of Azure ML environments know. They are defined in ``api``; the module of a name is
 imported when the name is first used: the command line's fast path imports this package too, and must not pay for it.
 
-Read in this order, lowest first: ``errors``, ``paths`` and ``version``; ``transport`` (requests to the daemon),
+Read in this order, lowest first: ``errors`` and ``paths``; ``transport`` (requests to the daemon),
 ``terminal`` (output for people) and ``export_files``; ``launch`` (running commands in an environment); ``cli`` (the
 command line) and ``api`` (the Python API), neither of which knows the other; ``main``. The client imports
 ``roost.wire`` and nothing else of roost's.
 
-Doors: errors, export_files, paths, version.
+Doors: errors, export_files, paths.
 """
 
 TYPE_CHECKING = False  # importing typing would cost more than everything else here

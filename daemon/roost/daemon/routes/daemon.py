@@ -10,7 +10,6 @@ from aiohttp import web
 from msgspec import Meta
 
 from roost.daemon.jobs.lifecycle import DaemonBusyError
-from roost.daemon.server.app import VERSION
 from roost.daemon.server.doctor import DoctorResponse, examine
 from roost.daemon.server.keys import CONFIG, EVENTS, LIFECYCLE, ROUTES, STORE
 from roost.daemon.server.openapi import describe_routes
@@ -19,6 +18,7 @@ from roost.daemon.server.streams import NdjsonWriter
 from roost.model.records import Event
 from roost.store.disk.root import STORE_FORMAT
 from roost.wire.protocol import PROTOCOL
+from roost.wire.version import VERSION
 
 
 class VersionResponse(msgspec.Struct, kw_only=True):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from roost.daemon.credentials.host import dropped_credentials_warnings
 from roost.daemon.exchange.exports import export_environment
-from roost.daemon.exchange.imports import EnvironmentImporter
 from roost.daemon.routes.environments import view_environment
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES
@@ -15,6 +14,8 @@ from roost.wire.exchange import ExportRequest, ExportResponse, ImportRequest, Im
 
 
 async def import_from_path(call: Call[ImportRequest]) -> ImportResponse:
+    from roost.daemon.exchange.imports import EnvironmentImporter  # tar and zip archives are 0.8 MB of modules
+
     services = call.app[SERVICES]
     importer = EnvironmentImporter(
         services.store, services.engines, services.reloader, services.resolver, services.planner, services.versions

@@ -10,7 +10,6 @@ import msgspec
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES
 from roost.daemon.workspace.local_content import store_wheel
-from roost.daemon.workspace.stored_wheels import read_wheel
 from roost.model.errors import InvalidRequestError
 from roost.model.syntax.wheel_references import format_wheel_reference
 
@@ -32,6 +31,8 @@ class WheelView(msgspec.Struct, kw_only=True):
 
 
 async def add_wheel(call: Call[AddWheelRequest]) -> WheelView:
+    from roost.daemon.workspace.stored_wheels import read_wheel  # which imports zip archives and e-mail headers
+
     path = call.body.path
     if not os.path.isabs(path) or "\0" in path:
         raise InvalidRequestError(f"{path!r} is not an absolute path", hint="Send the path of the wheel's file.")

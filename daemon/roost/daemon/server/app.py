@@ -8,7 +8,6 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
-from importlib.metadata import version as installed_version
 
 import msgspec
 from aiohttp import web
@@ -19,6 +18,7 @@ from roost.daemon.server.keys import LIFECYCLE
 from roost.daemon.server.routing import Route, json_response, register_routes
 from roost.model.errors import CodedError, LookupFailedError
 from roost.wire.protocol import PROTOCOL, ErrorBody
+from roost.wire.version import VERSION
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -34,7 +34,6 @@ REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="-")
 _STARTED: ContextVar[bool] = ContextVar("started", default=False)
 """Whether the response to this request has begun. Not stored in the request, whose keys aiohttp 3.14 requires to be
 typed and 3.11 does not."""
-VERSION = installed_version("roost")
 _numbers = itertools.count(1)
 
 

@@ -9,7 +9,6 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 import msgspec
@@ -168,6 +167,8 @@ def check_uv(root: str) -> Check:
 
 def check_rattler(root: str) -> Check:
     """Check the metadata of py-rattler: importing it would cost the daemon 30 MB of memory."""
+    from importlib.metadata import PackageNotFoundError, version  # 0.8 MB, for this check only
+
     try:
         return Check(name="rattler", state="ok", message=f"py-rattler {version('py-rattler')}")
     except PackageNotFoundError:

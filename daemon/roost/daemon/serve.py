@@ -1,0 +1,189 @@
+"""One daemon: opens the store, serves it on its socket, and stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from roost.daemon.config.config import Config, load_config
+from roost.daemon.config.paths import find_root, sanitize_environment, socket_path
+from roost.daemon.jobs.lifecycle import Lifecycle
+from roost.daemon.routes.table import build_app
+from roost.daemon.server.app import error_line
+from roost.daemon.server.keys import EVENTS
+from roost.daemon.server.logs import start_logging
+from roost.daemon.server.peers import create_peer_check
+from roost.daemon.server.sockets import (
+    BACKLOG,
+    bind_socket,
+    create_notifier,
+    is_listening,
+    remove_socket,
+    take_inherited_socket,
+)
+from roost.model.errors import CodedError, StoreRefusedError
+from roost.store.disk.root import RootInUseError
+from roost.store.store import Store
+
+log = logging.getLogger(__name__)
+PATIENCE_SECONDS = 8.0
+"""How long a start by a client waits for another daemon that is stopping."""
+KEEP_NAME: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""The socket's name is removed while the root is still held, and never if it is systemd's: asyncio would remove it on
+its own."""
+
+
+OPEN_FILES = 8192
+"""A thousand clients at once need more than the usual 1,024 descriptors."""
+
+
+class SocketElsewhereError(StoreRefusedError):
+    """The root has a daemon, but on another socket than the one this daemon was to serve."""
+
+    code = "socket-elsewhere"
+
+
+def run_process(*, quiet: bool) -> int:
+    """Run the daemon until it stops and return the exit status. A refusal is printed as one line of JSON."""
+    os.umask(0o077)
+    faulthandler.enable()  # a crash in a native library prints its place on standard error
+    logging.getLogger().addHandler(logging.NullHandler())  # standard error carries the error body and nothing else
+    try:
+        removed = sanitize_environment(os.environ)
+        os.environ["NETRC"] = os.devnull  # only ``credentials.auth_files`` reads a netrc, and no library
+        notify, inherited = create_notifier(os.environ), take_inherited_socket(os.environ)
+        root, config = find_root(), load_config()
+        path = socket_path(root)
+        _raise_file_limit()
+        asyncio.run(_run_daemon(root, path, config, inherited, notify, quiet=quiet, removed=removed))
+    except CodedError as error:
+        return _report_refusal(error, quiet=quiet)
+    except Exception as error:
+        log.exception("The daemon failed")
+        print(error_line(error), file=sys.stderr)
+        return 5
+    return 0
+
+
+def _report_refusal(error: CodedError, *, quiet: bool) -> int:
+    """Print ``error`` and return the exit status. The loser of a race between two starts prints nothing: the winner
+    serves its client."""
+    if quiet and error.code == "root-in-use":
+        return 0
+    log.error("%s", error.message)
+    print(error_line(error), file=sys.stderr)
+    return error.exit_status
+
+
+def _raise_file_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
+async def _run_daemon(
+    root: str,
+    path: str,
+    config: Config,
+    inherited: socket.socket | None,
+    notify: Callable[[str], None],
+    *,
+    quiet: bool,
+    removed: list[str],
+) -> None:
+    store = await _open_store(root, path, patient=quiet)
+    try:
+        await asyncio.to_thread(start_logging, root, config.daemon, echo=not quiet)
+        log.info("Opened %s (pid %d); left out of the environment: %s", root, os.getpid(), ", ".join(removed) or "-")
+        log.info("Recovered: %s", store.recovery)
+        await _serve(store, path, config, inherited, notify)
+    finally:
+        await store.close()
+        log.info("Stopped")
+
+
+async def _open_store(root: str, path: str, *, patient: bool) -> Store:
+    """Open the store. With ``patient``, wait ``PATIENCE_SECONDS`` for a daemon that has the root but does not listen:
+    it may be stopping, and the client that started this one would find no daemon. Raises RootInUseError."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return await Store.open(root, path)
+        except RootInUseError as error:
+            if error.fields.get("address") not in (None, path):
+                raise _socket_elsewhere_error(error) from error
+            if not patient or time.monotonic() > deadline or await asyncio.to_thread(is_listening, path):
+                raise
+        await asyncio.sleep(0.05)
+
+
+def _socket_elsewhere_error(error: RootInUseError) -> SocketElsewhereError:
+    address = error.fields["address"]
+    return SocketElsewhereError(
+        f"{error.message}, and serves it on {address}",
+        hint=f"Set ROOST_SOCKET={address} here too, or stop that daemon: its process is {error.fields['pid']}.",
+        fields=error.fields,
+    )
+
+
+async def _serve(
+    store: Store, path: str, config: Config, inherited: socket.socket | None, notify: Callable[[str], None]
+) -> None:
+    lifecycle = Lifecycle(config.daemon.idle_exit_seconds)
+    runner = web.AppRunner(
+        build_app(store, config, lifecycle),
+        handler_cancellation=True,
+        access_log=None,
+        shutdown_timeout=config.daemon.stop_timeout_seconds,
+    )
+    await runner.setup()
+    await runner.app[EVENTS].begin()
+    _install_signal_handlers(lifecycle)
+    own = not os.environ.get("ROOST_SOCKET")
+    listener = inherited if inherited is not None else await asyncio.to_thread(bind_socket, path, own_folder=own)
+    try:
+        await _accept_until_stop(runner, listener, lifecycle, config, notify)
+    finally:
+        if inherited is None:
+            await asyncio.to_thread(remove_socket, path)
+
+
+async def _accept_until_stop(
+    runner: web.AppRunner,
+    listener: socket.socket,
+    lifecycle: Lifecycle,
+    config: Config,
+    notify: Callable[[str], None],
+) -> None:
+    assert runner.server is not None
+    loop = asyncio.get_running_loop()
+    server = await loop.create_unix_server(
+        create_peer_check(runner.server), sock=listener, backlog=BACKLOG, **KEEP_NAME
+    )
+    log.info("Serving on %s", listener.getsockname())
+    notify("READY=1")
+    lifecycle.touch()
+    await lifecycle.wait()
+    notify("STOPPING=1")
+    server.close()
+    await lifecycle.run_hooks(config.daemon.stop_timeout_seconds)
+    await runner.cleanup()
+
+
+def _install_signal_handlers(lifecycle: Lifecycle) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lifecycle.stop, signal.Signals(number).name)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal that happened to start it may close
