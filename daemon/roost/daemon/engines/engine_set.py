@@ -11,6 +11,7 @@ from roost.daemon.config.config import Config
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.credentials.host import find_credentials
 from roost.daemon.engines.docker.labels import ROOT_LABEL, root_name
+from roost.daemon.workers.pool import WorkerPool
 from roost.store.disk.layout import Layout
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Engines:
     def __init__(self, layout: Layout, source: ConfigSource) -> None:
         self._layout = layout
         self._source = source
+        self.workers = WorkerPool(layout.stage)
         self._applied: dict[str, Config] = {}
         """The configuration that each engine has, by the engine's name."""
         self._conda: CondaEngine | None = None
@@ -77,7 +79,8 @@ class Engines:
         return self._docker
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections and end all workers."""
+        await self.workers.close()
         if self._registry is not None:
             await self._registry.close()
 

@@ -20,6 +20,7 @@ from roost.store.disk.layer_files import delete_blobs, find_stray_blobs
 from roost.store.disk.layout import Layout
 from roost.store.disk.lease_files import create_lease, is_held
 from roost.store.disk.run_folders import read_outcome
+from roost.store.disk.worker_folders import wait_for_workers
 from roost.store.failpoints import failpoint
 from roost.store.index.index import Index
 
@@ -50,7 +51,11 @@ class RecoveryReport(msgspec.Struct, frozen=True, kw_only=True):
 
 async def recover(layout: Layout, index: Index) -> RecoveryReport:
     """Make rows and content agree, empty ``stage/``, ``trash/`` and ``launch/``, fail open builds, end open runs whose
-    processes have ended."""
+    processes have ended. Waits first until the workers of an earlier daemon have ended.
+
+    Raises WorkersAliveError.
+    """
+    await asyncio.to_thread(wait_for_workers, layout)
     await asyncio.to_thread(empty_folder, layout.launch)
     failpoint("recover.launch-wiped")
     actions = await _reconcile_prefixes(layout, index)
