@@ -31,7 +31,8 @@ class FileStamp(msgspec.Struct, frozen=True, kw_only=True):
     """A path and the state that a warm start expects of it.
 
     ``identity`` is ``device:inode:size:mtime:ctime`` as ``stat -L`` of GNU coreutils prints ``%d:%i:%s:%.9Y:%.9Z``,
-    ``device:inode`` for a folder, or ``absent``.
+    the first fields of that if the others may change (``device:inode:size:mtime`` of a folder in a prefix,
+    ``device:inode`` of one elsewhere), or ``absent``.
     """
 
     path: str

@@ -19,28 +19,45 @@ _FINE_SECONDS = 0.05
 
 def stamp(path: str) -> str:
     """Return the state of a file in ``STAT_FORMAT``, ``device:inode`` for a folder, or ``absent``."""
-    try:
-        result = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
+    status = _stat(path)
+    if status is None:
         return ABSENT
-    if stat.S_ISDIR(result.st_mode):
-        return f"{result.st_dev}:{result.st_ino}"
-    times = (f"{ns // 10**9}.{ns % 10**9:09d}" for ns in (result.st_mtime_ns, result.st_ctime_ns))
-    return f"{result.st_dev}:{result.st_ino}:{result.st_size}:{':'.join(times)}"
+    return f"{status.st_dev}:{status.st_ino}" if stat.S_ISDIR(status.st_mode) else _format(status)
 
 
 def stamp_in_prefix(path: str) -> FileStamp:
-    """Return the stamp of a file in a prefix. It has no ctime if the file is hard-linked from the package cache: the
-    ctime changes whenever another prefix links or drops the same file."""
-    identity = stamp(path)
-    is_linked = identity.count(":") == 4 and os.stat(path).st_nlink > 1
-    return FileStamp(path=path, identity=identity.rpartition(":")[0] if is_linked else identity)
+    """Return the stamp of a file or folder in a prefix: device, inode, size, mtime, and the ctime if nothing but a
+    change of this file moves it.
+
+    A file that is hard-linked from the package cache has none: its ctime changes whenever another prefix links or drops
+    the same file. A folder has none: its ctime changes with its mode, which the store itself sets.
+    """
+    status = _stat(path)
+    if status is None:
+        return FileStamp(path=path, identity=ABSENT)
+    has_ctime = status.st_nlink == 1 and not stat.S_ISDIR(status.st_mode)
+    full = _format(status)
+    return FileStamp(path=path, identity=full if has_ctime else full.rpartition(":")[0])
 
 
 def is_unchanged(guard: FileStamp) -> bool:
     """Whether everything that ``guard`` states about its path still holds; fields that it leaves out may differ."""
-    now = stamp(guard.path)
-    return now == guard.identity or (guard.identity != ABSENT and now.startswith(guard.identity + ":"))
+    status = _stat(guard.path)
+    if status is None or guard.identity == ABSENT:
+        return status is None and guard.identity == ABSENT
+    return f"{_format(status)}:".startswith(f"{guard.identity}:")
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _format(status: os.stat_result) -> str:
+    times = (f"{ns // 10**9}.{ns % 10**9:09d}" for ns in (status.st_mtime_ns, status.st_ctime_ns))
+    return f"{status.st_dev}:{status.st_ino}:{status.st_size}:{':'.join(times)}"
 
 
 def is_stable(guard: FileStamp, now: float) -> bool:

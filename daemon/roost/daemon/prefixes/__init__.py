@@ -4,7 +4,8 @@ Read ``builds`` (from a lock to a ready prefix) and ``fill`` (everything in it) 
 finds altered files; ``verify`` checks and replaces all prefixes.
 
 Imports the engines, ``locks`` (explaining what is no longer available), ``launch`` (drift and launch plans),
-``definitions``, ``credentials``, ``jobs``, ``config``, ``roost.store``, ``roost.model`` and ``roost.wire``.
+``integrity``, ``definitions``, ``credentials``, ``jobs``, ``config``, ``roost.store``, ``roost.model`` and
+``roost.wire``.
 
 Doors: builds, verify.
 """

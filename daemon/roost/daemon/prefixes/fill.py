@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import glob
 import os
 from collections.abc import Mapping
 
 from roost.daemon.definitions.stamps import stamp_in_prefix
 from roost.daemon.engines.engine_set import Engines
+from roost.daemon.integrity.folders import create_bytecode_folders, find_guarded_folders, seal_folders
 from roost.daemon.jobs.progress import Progress
 from roost.model.locks.lock import HostPython, Lock
 from roost.model.records import FileStamp
@@ -18,7 +18,7 @@ from roost.store.artifacts.publish import FillResult
 async def fill_prefix(
     engines: Engines, lock: Lock, prefix: str, progress: Progress, credentials: Mapping[str, str]
 ) -> tuple[FillResult, list[str]]:
-    """Link, install and compile everything in ``lock`` below ``prefix``, then compute its activation.
+    """Link, install and compile everything in ``lock`` below ``prefix``, then compute its activation and seal it.
 
     ``credentials`` are by origin; they include the URLs with the values of variables by those with the names. Returns
     also the names of packages whose files in the caches had been modified, and so in every prefix that shares them.
@@ -43,18 +43,17 @@ async def fill_prefix(
     from roost.daemon.engines.conda.activation import compute_activation
 
     changes = await compute_activation(prefix)
-    stamps = await asyncio.to_thread(_stamp_prefix, prefix, lock)
+    stamps = await asyncio.to_thread(_seal_prefix, prefix, lock)
     return FillResult(activation=changes, stamps=stamps), modified
 
 
-def _stamp_prefix(prefix: str, lock: Lock) -> tuple[FileStamp, ...]:
-    """Stamp what every reuse checks: the interpreter, and what installing or removing a package by hand touches."""
-    paths = [
-        os.path.join(prefix, "bin", "python"),
-        *glob.glob(os.path.join(prefix, "lib", "python3*", "site-packages")),
-    ]
+def _seal_prefix(prefix: str, lock: Lock) -> tuple[FileStamp, ...]:
+    """Protect the folders that installing or removing a package by hand touches; return the stamps of what every reuse
+    checks: these folders and the interpreter."""
+    create_bytecode_folders(prefix, find_guarded_folders(prefix))
+    paths = [os.path.join(prefix, "bin", "python"), *seal_folders(prefix)]
     if isinstance(lock.provider, HostPython):
         paths += [lock.provider.executable, os.path.join(prefix, "pyvenv.cfg")]
     else:
-        paths += [os.path.join(prefix, "conda-meta"), os.path.join(prefix, "conda-meta", "history")]
+        paths.append(os.path.join(prefix, "conda-meta", "history"))
     return tuple(stamp_in_prefix(path) for path in paths)
