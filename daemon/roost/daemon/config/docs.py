@@ -11,19 +11,20 @@ from roost.daemon.config.settings import Setting, list_settings
 
 HEAD = """# Configuration
 
-roost reads one file, `config.toml`, and no other tool's configuration: no condarc, no `pip.conf`, no `uv.toml`, none of
-`CONDA_*`, `PIP_*`, `UV_*`, `PYTHON*`. Unknown keys are errors that name the line. `roost doctor` prints what is in
-force and where each value came from.
+roost reads one configuration file, `config.toml`. It ignores the configuration of other tools: condarc, `pip.conf`,
+`uv.toml`, and the variables `CONDA_*`, `PIP_*`, `UV_*` and `PYTHON*`. An unknown key is an error with its line number.
+`roost doctor` prints the effective settings and the source of each value.
 
 | variable | meaning | default |
 |---|---|---|
-| `ROOST_HOME` | the root: everything that roost keeps | the user data folder, on Linux `~/.local/share/roost` |
-| `ROOST_SOCKET` | the daemon's socket | `roost.sock` in the root; under `/tmp/roost-<uid>/` if that is too long |
+| `ROOST_HOME` | the root: everything that roost stores | the user data folder, on Linux `~/.local/share/roost` |
+| `ROOST_SOCKET` | the daemon's socket | `roost.sock` in the root; under `/tmp/roost-<uid>/` if that path is too long |
 | `ROOST_CONFIG` | the config file | `config.toml` in the user config folder, on Linux `~/.config/roost` |
 
-`[daemon]` and `[builds]` are read when the daemon starts, all else whenever the file changes. Credentials do not belong
-into this file: `[credentials]` says where those for channels and indexes are, and `[registries.credentials]` those for
-registries; `~/.netrc` and rattler's auth file are read; a definition's URLs may name `${VARIABLE}`.
+`[daemon]` and `[builds]` are read when the daemon starts; all other settings are read again whenever the file changes.
+Do not put credentials into this file: `[credentials]` names the source of credentials for channels and indexes,
+`[registries.credentials]` that for registries. `~/.netrc` and rattler's auth file are read too, and the URLs of a
+definition can refer to variables as `${VARIABLE}`.
 
 | setting | type | default | meaning |
 |---|---|---|---|

@@ -24,7 +24,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class BaseSettings(Section, frozen=True, kw_only=True):
     """`[base]`: the default base image."""
 
-    image: Annotated[str, Meta(description="Base image of a definition that names none; written into the digest.")] = (
+    image: Annotated[str, Meta(description="Base image of definitions without one. Part of the digest.")] = (
         "debian:12-slim"
     )
 
@@ -34,20 +34,20 @@ class CondaSettings(Section, frozen=True, kw_only=True):
 
     channels: Annotated[
         tuple[str, ...],
-        Meta(description="Channels of a definition that names none, first before last; written into the digest."),
+        Meta(description="Channels of definitions without any, highest priority first. Part of the digest."),
     ] = ("conda-forge",)
     mirrors: Annotated[
         dict[str, tuple[str, ...]],
         Meta(
-            description="`[conda.mirrors]`: URL prefix of a channel to the URLs (`https://`, `file://`) that are asked "
-            "in its place, in order. Digests and locks keep the channel's own URL."
+            description="`[conda.mirrors]`: maps the URL prefix of a channel to a list of URLs (`https://`, "
+            "`file://`) to try instead, in order. Digests and locks contain the channel's own URL."
         ),
     ] = {}
     auth_file: Annotated[
         str | None,
         Meta(
-            description="JSON file of credentials, as `pixi auth login` and rattler write it; absent: "
-            "`~/.rattler/credentials.json` where that is there. Its users and passwords count for indexes too."
+            description="JSON file of credentials in the format of `pixi auth login` and rattler. If absent: "
+            "`~/.rattler/credentials.json`, if it exists. Its user names and passwords also apply to package indexes."
         ),
     ] = None
 
@@ -57,7 +57,7 @@ class PipSettings(Section, frozen=True, kw_only=True):
 
     index_url: Annotated[
         str | None,
-        Meta(description="Package index of a definition that names none; absent: uv's own default."),
+        Meta(description="Package index of definitions without one. If absent: uv's default."),
     ] = None
 
 
@@ -65,17 +65,18 @@ class DockerSettings(Section, frozen=True, kw_only=True):
     """`[docker]`: the engine of the target `docker`."""
 
     host: Annotated[
-        str | None, Meta(description="Address of the engine: `unix://…`, `tcp://…` or `ssh://…`; absent: by `context`.")
+        str | None,
+        Meta(description="Address of the engine: `unix://…`, `tcp://…` or `ssh://…`. If absent: that of `context`."),
     ] = None
     context: Annotated[
         str | None,
-        Meta(description="Docker context that names the engine; absent: the one that the docker command uses."),
+        Meta(description="Docker context of the engine. If absent: the current context of the docker command."),
     ] = None
     base_policy: Annotated[
         Literal["pin", "warn", "follow"],
         Meta(
-            description="When a base image's tag names another image than before: `pin` keeps the recorded one, `warn` "
-            "keeps it and says so, `follow` makes a new generation on the other."
+            description="What to do if the tag of a base image now refers to another image: `pin` uses the recorded "
+            "image, `warn` uses it and prints a warning, `follow` creates a new generation on the new image."
         ),
     ] = "pin"
 
@@ -86,14 +87,16 @@ VariableName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 class RegistryCredentials(Section, frozen=True, kw_only=True):
     """`[registries.credentials."HOST"]`: the source of one registry's credentials, never the credentials themselves."""
 
-    username_variable: Annotated[VariableName | None, Meta(description="Variable with the user's name.")] = None
-    password_variable: Annotated[VariableName | None, Meta(description="Variable with the password or token.")] = None
+    username_variable: Annotated[VariableName | None, Meta(description="Variable that contains the user name.")] = None
+    password_variable: Annotated[
+        VariableName | None, Meta(description="Variable that contains the password or token.")
+    ] = None
     helper: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None,
         Meta(description="Docker credential helper, without `docker-credential-`."),
     ] = None
     docker_config: Annotated[
-        str | None, Meta(description="Docker config (`config.json`, or the folder that has it) to look into.")
+        str | None, Meta(description="Docker config to use: a `config.json`, or the folder that contains it.")
     ] = None
 
     def __post_init__(self) -> None:
@@ -110,31 +113,31 @@ class RegistriesSettings(Section, frozen=True, kw_only=True):
 
     workspace: Annotated[
         str | None,
-        Meta(description="Registry and repository prefix (`HOST/PREFIX`) that locks and images are shared in."),
+        Meta(description="Registry and repository prefix (`HOST/PREFIX`) through which locks and images are shared."),
     ] = None
     catalogues: Annotated[
         tuple[str, ...],
-        Meta(description="Registries that are only read, after the workspace: curated environments, locks and images."),
+        Meta(description="Read-only registries, queried after the workspace: curated environments, locks and images."),
     ] = ()
     mirrors: Annotated[
         dict[str, tuple[str, ...]],
         Meta(
-            description="`[registries.mirrors]`: registry host to the `HOST[:PORT][/PREFIX]` that are read from in its "
-            "place, in order; name the host itself last to fall back to it. What is looked at before and after a write "
-            "is always the host's own."
+            description="`[registries.mirrors]`: maps a registry host to a list of `HOST[:PORT][/PREFIX]` to read from "
+            "instead, in order. To fall back to the host itself, list it last. Reads that check a write, before and "
+            "after it, always use the host itself."
         ),
     ] = {}
     insecure: Annotated[
         tuple[str, ...],
-        Meta(description="Hosts (with their port) that are talked to over plain http, as loopback always is."),
+        Meta(description="Hosts, with port, to be accessed over plain HTTP. Loopback addresses always are."),
     ] = ()
     credentials: Annotated[
         dict[str, RegistryCredentials],
         Meta(
-            description='`[registries.credentials."HOST"]`: where the credentials of a registry host are, one of: '
+            description='`[registries.credentials."HOST"]`: the source of the credentials of a registry host, one of: '
             "`username_variable` and `password_variable` (variables of the daemon's environment), `helper` (a Docker "
             "credential helper, without `docker-credential-`), `docker_config` (a Docker config file, or its folder). "
-            "Hosts that are not named: Docker's own config and helpers."
+            "Other hosts use Docker's own config and helpers."
         ),
     ] = {}
 
@@ -143,13 +146,13 @@ class CacheSettings(Section, frozen=True, kw_only=True):
     """`[cache]`: size and age limits of what is stored on disk."""
 
     budget_bytes: Annotated[
-        int, Meta(ge=0, description="Bytes that prefixes, packages and wheels may take together; 0: no bound.")
+        int, Meta(ge=0, description="Size limit in bytes for prefixes, packages and wheels together; 0: no limit.")
     ] = 50_000_000_000
     prefix_days: Annotated[
-        NonNegative, Meta(description="Days after its last use that a prefix may be collected for want of space.")
+        NonNegative, Meta(description="Days after its last use until a prefix may be deleted to free space.")
     ] = 14.0
     package_days: Annotated[
-        NonNegative, Meta(description="Days after its last use that a package or wheel may be collected.")
+        NonNegative, Meta(description="Days after its last use until a package or wheel may be deleted.")
     ] = 60.0
 
 
@@ -157,7 +160,7 @@ class BuildsSettings(Section, frozen=True, kw_only=True):
     """`[builds]`: concurrency of builds."""
 
     concurrency: Annotated[
-        PositiveInt, Meta(description="Builds that link or install at the same time; others wait.")
+        PositiveInt, Meta(description="Maximum number of builds that link or install at the same time; others wait.")
     ] = 2
 
 
@@ -165,21 +168,21 @@ class NetworkSettings(Section, frozen=True, kw_only=True):
     """`[network]`: time limits, retries and credential sources of downloads."""
 
     download_timeout_seconds: Annotated[
-        float, Meta(gt=0, description="Seconds without a byte after which a download is given up.")
+        float, Meta(gt=0, description="Seconds without received data after which a download is aborted.")
     ] = 60.0
     index_timeout_seconds: Annotated[
-        float, Meta(gt=0, description="Seconds for one exchange about a channel's index, after which it is given up.")
+        float, Meta(gt=0, description="Time limit in seconds for one request to the index of a channel.")
     ] = 120.0
-    retries: Annotated[int, Meta(ge=0, description="Times that a failed download is tried again.")] = 3
+    retries: Annotated[int, Meta(ge=0, description="Number of retries of a failed download.")] = 3
     netrc: Annotated[
         str | None,
         Meta(
-            description="netrc file with credentials for channels and indexes; absent: `~/.netrc`; empty: none. "
-            "Its `default` entry does not count."
+            description="netrc file with credentials for channels and indexes. If absent: `~/.netrc`; if empty: none. "
+            "A `default` entry is ignored."
         ),
     ] = None
     keyring: Annotated[
-        str, Meta(description="Command that gives passwords, called as `keyring get HOST USER`; a name or a path.")
+        str, Meta(description="Command that prints passwords, called as `keyring get HOST USER`; a name or a path.")
     ] = "keyring"
 
 
@@ -188,37 +191,45 @@ class DaemonSettings(Section, frozen=True, kw_only=True):
 
     idle_exit_seconds: Annotated[
         NonNegative,
-        Meta(description="Seconds without a request, build, stream or foreground run after which it ends; 0: never."),
+        Meta(
+            description="Seconds without a request, build, stream or foreground run until the daemon exits; 0: never."
+        ),
     ] = 3600.0
     stop_timeout_seconds: Annotated[
-        NonNegative, Meta(description="Seconds that a stop waits for open requests and builds to end.")
+        NonNegative, Meta(description="Seconds that the daemon waits for open requests and builds when it stops.")
     ] = 10.0
-    event_retention: Annotated[PositiveInt, Meta(description="Events that are kept for `roost events`.")] = 100_000
+    event_retention: Annotated[PositiveInt, Meta(description="Number of events stored for `roost events`.")] = 100_000
     stream_queue: Annotated[
-        PositiveInt, Meta(description="Lines that wait for a slow reader of a stream before it is dropped.")
+        PositiveInt,
+        Meta(
+            description="Number of lines buffered for a slow reader of a stream; beyond it, the reader is disconnected."
+        ),
     ] = 10_000
     heartbeat_seconds: Annotated[
-        float, Meta(gt=0, description="Seconds of silence after which a stream sends a heartbeat.")
+        float, Meta(gt=0, description="Seconds without a message after which a stream sends a heartbeat.")
     ] = 15.0
-    log_bytes: Annotated[PositiveInt, Meta(description="Bytes at which `daemon.log` is rotated.")] = 5_000_000
-    log_files: Annotated[PositiveInt, Meta(description="Rotated logs that are kept.")] = 3
+    log_bytes: Annotated[PositiveInt, Meta(description="Size in bytes at which `daemon.log` is rotated.")] = 5_000_000
+    log_files: Annotated[PositiveInt, Meta(description="Number of rotated log files to retain.")] = 3
 
 
 class WatchSettings(Section, frozen=True, kw_only=True):
     """`[watch]`: the file watcher."""
 
     debounce_seconds: Annotated[
-        NonNegative, Meta(description="Seconds of quiet after a change of a watched file before it is acted on.")
+        NonNegative,
+        Meta(description="Seconds without a further change after which a change of a watched file is processed."),
     ] = 0.5
 
 
 class HostCredentials(Section, frozen=True, kw_only=True):
     """`[credentials."HOST"]`: the source of one host's credentials, never the credentials themselves."""
 
-    username: Annotated[str | None, Meta(description="The user, which is no secret.")] = None
-    username_variable: Annotated[VariableName | None, Meta(description="Variable with the user's name.")] = None
-    password_variable: Annotated[VariableName | None, Meta(description="Variable with the password or token.")] = None
-    keyring: Annotated[bool, Meta(description="Ask the keyring for the password of `username`.")] = False
+    username: Annotated[str | None, Meta(description="The user name. It is not treated as a secret.")] = None
+    username_variable: Annotated[VariableName | None, Meta(description="Variable that contains the user name.")] = None
+    password_variable: Annotated[
+        VariableName | None, Meta(description="Variable that contains the password or token.")
+    ] = None
+    keyring: Annotated[bool, Meta(description="Get the password of `username` from the keyring.")] = False
 
     def __post_init__(self) -> None:
         if (self.password_variable is None) != self.keyring:
@@ -243,9 +254,9 @@ class ConfigFile(Section, frozen=True, kw_only=True):
     credentials: Annotated[
         dict[str, HostCredentials],
         Meta(
-            description='`[credentials."HOST[:PORT]"]`: where the credentials for channels and indexes of a host are: '
-            "`username` or `username_variable`, and one of `password_variable` (variables where roost is called) and "
-            "`keyring = true`. Hosts that are not named: `conda.auth_file`, `network.netrc`."
+            description='`[credentials."HOST[:PORT]"]`: the source of credentials for channels and indexes of a host: '
+            "`username` or `username_variable`, and either `password_variable` (variables of the calling process) or "
+            "`keyring = true`. Other hosts use `conda.auth_file` and `network.netrc`."
         ),
     ] = {}
     daemon: DaemonSettings = DaemonSettings()
