@@ -1,6 +1,6 @@
 """Writes an export to disk: all of its files or none, and over existing files only on request.
 
-A module of its own below the command line and the Python API, which both export.
+Separate, below the command line and the Python API, which both export.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The root folder and the daemon's socket of this user.
 
-A module of its own below all others: the hot path needs it and nothing else. The daemon (``roost.daemon.config.paths``)
+Separate, below all others: the hot path needs it and nothing else. The daemon (``roost.daemon.config.paths``)
 and the launcher (``client/bin/roost``) find the same paths by the same rules; a test compares them.
 """
 

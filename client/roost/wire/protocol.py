@@ -1,6 +1,6 @@
 """The protocol's number, and the bodies of errors and warnings that every answer may contain.
 
-A module of its own since all other modules of the package use it.
+Separate since all other modules of the package use it.
 """
 
 from __future__ import annotations

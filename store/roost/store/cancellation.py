@@ -1,6 +1,6 @@
 """Completion of work that must not be left half done when its caller is cancelled.
 
-A module of its own since the protocols of the store and the engines of the daemon both need it.
+Separate since the protocols of the store and the engines of the daemon both need it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The only format of times in roost: RFC 3339, UTC, microseconds, ``Z`` at the end; text order is time order.
 
-A module of its own since every layer of the store and the daemon uses it, and it uses none of them.
+Separate since every layer of the store and the daemon uses it, and it uses none of them.
 """
 
 from __future__ import annotations

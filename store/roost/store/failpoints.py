@@ -7,7 +7,7 @@ Everything is off unless an environment variable asks for it:
 - ``ROOST_FAILPOINT_TRACE=path`` appends every point and every durable operation (sync, rename, commit …) to a file,
   one per line, before the next operation begins.
 
-A module of its own since the store and the daemon both have such points.
+Separate since the store and the daemon both have such points.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class UnmodifiedBases:
         self._puller = ImagePuller(engines, bases)
 
     async def find(self, text: str, platform: str, requested_platform: str | None) -> BaseRecord | Unknown | None:
-        """Return the image that ``text`` names; ``None`` if nobody has it.
+        """Return the image that ``text`` names; ``None`` if neither the engine nor a registry has it.
 
         The engine's takes precedence, as for Docker, then its registry's. ``platform``: the one that the image is used
         for; ``requested_platform``: the one that the definition names, if any. If it names none, an image of another

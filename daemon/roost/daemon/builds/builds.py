@@ -1,4 +1,4 @@
-"""Builds: one at a time for one key, whoever asks and however many.
+"""Builds: one at a time for one key, however many clients request it.
 
 Two shared tasks make a build. The first is keyed by what was requested (definition, platform, generation) and ends with
 a lock; the second (``prefixes.builds``) by the lock digest and ends with a ready prefix. Requests for the same

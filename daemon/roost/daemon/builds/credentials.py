@@ -14,7 +14,7 @@ from roost.model.locks.lock import Lock
 
 def require_credentials(resolved: ResolvedDefinition, environ: Mapping[str, str], config: Config) -> None:
     """Raise VariableMissingError if a variable that holds credentials of ``resolved`` or of the configuration was not
-    sent: whoever waits for a build can send more, and whoever does not wait learns of it at once."""
+    sent: a client that waits for a build can send more, and one that does not gets the error at once."""
     substitute_credentials(resolved.parsed.credentials, environ)
     require_host_variables(find_solve_urls(resolved.definition, config), config, environ)
 

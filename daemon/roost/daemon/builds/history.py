@@ -123,7 +123,7 @@ def plan_message(planned: PlanWithFacts, resolved: TargetedDefinition) -> Messag
 
 
 def mark_joined(message: Message) -> Message:
-    """Return ``message`` for somebody who came when the build was running already."""
+    """Return ``message`` for a client that joined while the build was running."""
     result = message.result
     if result is None or result.state != "succeeded":
         return message

@@ -1,6 +1,6 @@
 """The configuration in force, in one place.
 
-A module of its own, below every package that reads settings: it knows neither files nor registries.
+A separate module, below every package that reads settings: it knows neither files nor registries.
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ class CatalogueRegistry:
     async def _replace_catalogue(
         self, location: str, before: FetchedCatalogue | None, catalogue: Catalogue, entry: CatalogueEntry
     ) -> CataloguePublication | None:
-        """Write ``catalogue`` in place of ``before``; ``None`` if somebody else wrote at the same time.
+        """Write ``catalogue`` in place of ``before``; ``None`` if another writer was faster.
 
         A rival that looked before we wrote may still write after us, and so erase our version. Therefore we wait
         several times as long as looking and writing took here, and then look once more.

@@ -104,7 +104,7 @@ def _layer_history(layer: Layer, created: str) -> dict[str, Any]:
 
 
 def has_environment(config: bytes) -> bool:
-    """Whether an image has something at the path of environments, as far as its config tells: by a label of roost, or
+    """Whether an image has something at the path of environments, as far as its config shows: by a label of roost, or
     because a variable or a step names the path. A Dockerfile may copy an environment from another image."""
     document: dict[str, Any] = msgspec.json.decode(config)
     run: dict[str, Any] = document.get("config") or {}

@@ -1,6 +1,6 @@
 """Link scripts of packages as docker steps: an image has no other way to run them. Pure.
 
-A module of its own because it writes Dockerfile and shell syntax, which nothing else here does.
+Separate because it writes Dockerfile and shell syntax, which nothing else here does.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Follower(Protocol):
     """Receives events. Neither method waits."""
 
     def offer_encoded(self, line: bytes) -> bool:
-        """Take one event as a line of JSON; return ``False`` if nobody reads any more."""
+        """Take one event as a line of JSON; return ``False`` if the reader has left."""
 
     def end(self) -> None:
         """No more events come."""

@@ -33,7 +33,7 @@ class DaemonStoppingError(CodedError):
 
 
 class BackgroundTasks:
-    """Tasks that nobody awaits, referred to until they end: the event loop itself keeps no task alive."""
+    """Tasks that are not awaited, referenced until they end: the event loop itself keeps no task alive."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -138,7 +138,7 @@ class Lifecycle:
         self._hooks.append(hook)
 
     async def wait(self) -> None:
-        """Wait until somebody calls ``stop``."""
+        """Wait until ``stop`` is called."""
         await self._stopping.wait()
 
     async def run_hooks(self, timeout: float) -> None:

@@ -30,7 +30,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """A ``Progress`` that reports to nobody."""
+    """A ``Progress`` that discards all reports."""
 
     def start(self, step: StepKind, total: int | None = None) -> None: ...
 

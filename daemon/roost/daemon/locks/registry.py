@@ -53,7 +53,7 @@ from roost.wire.plans import Reason
 _RECENT_SECONDS = 5.0
 """For so long a look-up is not repeated: one build asks for the plan that is shown, and again when it starts."""
 _KNOWN_DIFFERENCES = 1000
-"""Generations whose lock is known to differ from a registry's; of others the next look-up tells."""
+"""Generations whose lock is known to differ from a registry's; others are compared at the next look-up."""
 _SETTLE_SECONDS = (0.5, 3.0)
 """Shortest and longest wait for a slower machine that may be about to write the same tag."""
 

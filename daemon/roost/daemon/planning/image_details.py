@@ -1,4 +1,4 @@
-"""Details of one image: where it is, what it is made of, and what lies where in it."""
+"""Details of one image: its location, its layers, and the paths in it."""
 
 from __future__ import annotations
 

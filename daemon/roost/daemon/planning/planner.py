@@ -290,8 +290,10 @@ def _format_generations(generations: Sequence[Generation]) -> str:
 
 
 def check_image(definition: Definition) -> None:
-    """Check the base and the docker steps as far as that needs nobody to be asked. Raises ReferenceInvalidError,
-    StepInvalidError."""
+    """Check the base and the docker steps as far as possible without an engine or a registry.
+
+    Raises: ReferenceInvalidError, StepInvalidError.
+    """
     from roost.daemon.engines.docker.building.steps import parse_steps
 
     base = definition.base or Base()

@@ -1,4 +1,4 @@
-"""From a lock to a ready prefix, once for each lock digest, whoever requests it and however many do."""
+"""From a lock to a ready prefix, once for each lock digest, however many clients request it."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class BuildResponse(msgspec.Struct, kw_only=True):
 
 
 class DetachedBuild(msgspec.Struct, kw_only=True):
-    """A build that nobody waits for, begun now or running already; ``id`` is ``None`` if there is nothing to build."""
+    """A build that no client waits for, new or running; ``id`` is ``None`` if there is nothing to build."""
 
     id: str | None
     state: Literal["solving", "not-needed"]

@@ -45,7 +45,7 @@ ATTACH_SECONDS = 60.0
 END_SECONDS = 10.0
 """Between asking a command to end and killing it, as `docker stop` does."""
 AWAY_SECONDS = 30.0
-"""How long an engine may take to come back before a run is left for later."""
+"""How long an engine may be unreachable before a run is left for later."""
 AWAY_STEP = 0.5
 AGAIN_SECONDS = 30.0
 """Until the engine is asked again about runs that are still open."""
@@ -82,7 +82,7 @@ class ContainerRuns:
         self._containers: dict[str, str] = {}
         """Run id to container id."""
         self._followed: set[str] = set()
-        """Runs whose end somebody here waits for."""
+        """Runs whose end a task of this daemon waits for."""
         self._retry: asyncio.Task[None] | None = None
         self._background = BackgroundTasks()
         self._attached: set[asyncio.Task[None]] = set()
@@ -336,7 +336,7 @@ class ContainerRuns:
             self._background.spawn(self._reattach_open())
 
     async def _list_unfollowed(self) -> list[RunRecord]:
-        """Return the open runs whose end nobody here waits for."""
+        """Return the open runs whose end no task of this daemon waits for."""
         open_runs = [run for run in await self._records.list_open() if run.target == "docker"]
         return [run for run in open_runs if run.id not in self._followed and run.id not in self._records.starting]
 

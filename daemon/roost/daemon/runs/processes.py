@@ -27,7 +27,7 @@ from roost.wire.runs import Launch, RunRequest, RunUpdate
 
 log = logging.getLogger(__name__)
 _FOLLOW_SECONDS = 0.2
-"""Between two looks at a run's output, only while somebody follows it."""
+"""Between two looks at a run's output, only while a client follows it."""
 _CHUNK = 2**16
 
 
@@ -43,7 +43,7 @@ class ProcessRuns:
         """Run id to pidfd."""
         self._foreground: set[str] = set()
         self._orphans: set[str] = set()
-        """Runs without a supervisor that may go on or have left an exit file: checked when somebody asks for them."""
+        """Runs without a supervisor that may go on or have left an exit file: checked when a client requests them."""
 
     def is_supervised(self, run_id: str) -> bool:
         """Whether a supervisor of the run is being watched."""
@@ -159,7 +159,7 @@ class ProcessRuns:
         return await self._records.end(run_id, observation)
 
     def check_later(self, run_id: str) -> None:
-        """Check the run when somebody asks for it: how it ended could not be written now."""
+        """Check the run when a client requests it: its end could not be written now."""
         self._orphans.add(run_id)
 
     async def check_orphans(self) -> None:

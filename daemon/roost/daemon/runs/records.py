@@ -146,7 +146,7 @@ class RunRecords:
         return observe(run.state, observation, cancel_requested=run.id in self._cancel_requested)
 
     async def end(self, run_id: str, observation: RunExit) -> RunRecord:
-        """Record how a run ended, or that nobody knows; one that has ended already stays as it is.
+        """Record how a run ended, or that its end is unknown; a run that has ended already is not changed.
 
         Prefixes that only waited for its end are deleted in the background. Raises StoreError.
         """

@@ -32,7 +32,7 @@ from roost.wire.runs import ContainerOptions, Launch, RunRequest
 log = logging.getLogger(__name__)
 AnyLaunch = TypeVar("AnyLaunch", Launch, ContainerLaunch)
 ATTEMPTS = 3
-"""A ready prefix or image may be deleted, or found damaged, before it is used; not for ever."""
+"""A ready prefix or image may be deleted, or found damaged, before it is used: the number of attempts is limited."""
 
 
 class EnvironmentGoneError(CodedError):
@@ -170,7 +170,7 @@ class DetachedStarts:
         return await self._records.end(run_id, WITHDRAWN)
 
     async def _start(self, run: RunRecord, request: RunRequest, job: BuildJob) -> None:
-        """Start the run; whatever prevents that is recorded, since whoever waits for the run would wait for ever."""
+        """Start the run, and record whatever prevents that: clients would otherwise wait indefinitely."""
         try:
             with self._lifecycle.hold("detached run"):
                 await self._make_ready_and_start(run, request, job)

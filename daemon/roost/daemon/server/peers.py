@@ -43,7 +43,7 @@ def peer_pid(connection: socket.socket) -> int | None:
 class PeerCheck(asyncio.Protocol):
     """The first protocol of every connection.
 
-    It hands a connection of the owner to the HTTP server, and answers any other with 403 and closes it. Nothing that
+    It passes a connection of the owner to the HTTP server, and answers any other with 403 and closes it. Nothing that
     another user sends is read.
     """
 

@@ -52,7 +52,7 @@ class LocalChangedError(InvalidDefinitionError):
 
 
 class _LocalContent:
-    """One local file or folder: where it lies, its digest, and its place in the store."""
+    """One local file or folder: its path, its digest, and its path in the store."""
 
     def __init__(
         self, stored_path: str, path: str, digest: str, location: Location | None = None, *, is_context: bool = False

@@ -1,6 +1,6 @@
 """From the selector of a request to a definition, under the configuration of now.
 
-A module of its own because a selector may also name a run or a registered version: ``definitions`` knows neither.
+Separate because a selector may also name a run or a registered version: ``definitions`` knows neither.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Locks by their digest. Each function is (part of) one transaction.
 
-A module of its own since generations, images and environments all store the lock they refer to.
+Separate since generations, images and environments all store the lock they refer to.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class CacheGate:
 
     @contextlib.asynccontextmanager
     async def exclusive(self) -> AsyncIterator[None]:
-        """Wait until nobody holds the lock, then hold it alone."""
+        """Wait until the lock is free, then hold it exclusively."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._readers == 0)
             yield

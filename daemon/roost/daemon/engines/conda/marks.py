@@ -1,6 +1,6 @@
 """The files in a prefix that keep people, pip and conda from changing it by hand.
 
-``EXTERNALLY-MANAGED`` is PyPA's (PEP 668), ``conda-meta/frozen`` conda's (CEP 22). A module of its own because images
+``EXTERNALLY-MANAGED`` is PyPA's (PEP 668), ``conda-meta/frozen`` conda's (CEP 22). Separate because images
 get the same marks in a layer.
 """
 

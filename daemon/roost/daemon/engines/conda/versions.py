@@ -1,6 +1,6 @@
 """Compare and match versions as conda does; its order is not that of PEP 440 (``1.0a`` is later than ``1.0_``).
 
-A module of its own because it needs rattler and nothing of the engine.
+Separate because it needs rattler and nothing of the engine.
 """
 
 from __future__ import annotations

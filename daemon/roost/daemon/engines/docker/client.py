@@ -152,7 +152,7 @@ class _Api(docker.APIClient):
 
 
 def _check_socket(address: Address) -> None:
-    """Raise EngineUnreachableError if nobody listens on a local socket.
+    """Raise EngineUnreachableError if no process listens on a local socket.
 
     The SDK would retry many times and leak a socket each time.
     """

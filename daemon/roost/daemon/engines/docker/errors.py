@@ -114,7 +114,7 @@ class GpusMissingError(EngineError):
 
 
 class ContainerGoneError(EngineError):
-    """The container no longer exists: somebody else or a prune removed it."""
+    """The container no longer exists: another client or a prune removed it."""
 
     code = "container-gone"
 

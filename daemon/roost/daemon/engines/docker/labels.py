@@ -1,6 +1,6 @@
 """Labels that roost puts on containers.
 
-A module of its own because naming a container's root must not load the Docker SDK.
+Separate because naming a container's root must not load the Docker SDK.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Errors about the interpreters of this machine.
 
-A module of its own because every engine has its error classes in ``errors``, importable without the rest.
+Separate because every engine has its error classes in ``errors``, importable without the rest.
 """
 
 from __future__ import annotations
