@@ -9,7 +9,7 @@ import pytest
 from tests.support.roost_process import Roost
 
 from roost.client.transport import autostart
-from roost.wire.version import VERSION, is_older
+from roost.wire.installation import VERSION, is_older
 
 
 @pytest.fixture

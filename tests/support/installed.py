@@ -33,7 +33,7 @@ class Installed:
         self.bin = self.base / "bin"
         for folder in (self.work, self.bin):
             folder.mkdir()
-        for name in ("roost", "roost-client"):
+        for name in ("roost", "roost-client", "roostd"):
             text = (BIN / name).read_text().replace("#!python", f"#!{sys.executable}", 1)
             (self.bin / name).write_text(text)
             (self.bin / name).chmod(0o755)

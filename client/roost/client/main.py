@@ -17,6 +17,7 @@ def main() -> None:
     """Run the command line of this process and exit with its status."""
     arguments = sys.argv[1:]
     _open_standard_streams()
+    _restore_locale()
     try:
         if arguments[:1] == ["exec"]:
             from roost.client.launch import hot
@@ -45,6 +46,19 @@ def _open_standard_streams() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
+
+
+def _restore_locale() -> None:
+    """Set ``LC_CTYPE`` to the caller's value, for the commands that this process starts.
+
+    The interpreter changes that of a process in the C locale (PEP 538); the launcher passes the former value as an
+    option of the interpreter, with a value unless the variable was not set.
+    """
+    former = sys._xoptions.get("roost_lc_ctype")
+    if former is True:
+        os.environ.pop("LC_CTYPE", None)
+    elif former is not None and os.environ.get("LC_CTYPE") != former:
+        os.environ["LC_CTYPE"] = former
 
 
 def _exit_at_once(status: int) -> NoReturn:

@@ -6,9 +6,10 @@ are bytes, digests are ``sha256:`` and 64 hex digits. The names of fields are th
 
 Read ``protocol`` first, then ``plans`` (the ``EnvironmentSelector`` of most requests), then ``environments``,
 ``builds``, ``runs``, ``compare`` and ``exchange``, which are independent subjects.
-``version`` is apart: without msgspec, for clients that must start fast.
+``installation`` is apart: the version, and how each of the two starts Python processes of roost; without msgspec, for
+clients that must start fast.
 
 May import nothing else of roost.
 
-Doors: builds, compare, environments, exchange, plans, protocol, runs, version.
+Doors: builds, compare, environments, exchange, installation, plans, protocol, runs.
 """

@@ -1,6 +1,6 @@
 """`roostd`: opens the root, recovers it, serves it on its socket, and stops in order.
 
-    roostd              in the foreground, with its log on standard error too
+    roostd              in the foreground, with its log on standard error too (client/bin/roostd)
     roostd --start      as a client starts it: quiet; ends with 0 if another daemon has the root already
 
 If it can't start, standard error gets one line of JSON, an error body, and the exit status is the error's. Separate

@@ -10,7 +10,7 @@ from typing import NoReturn, TypeAlias
 
 from roost.client.cli.context import Context
 from roost.client.errors import usage_error
-from roost.wire.version import VERSION
+from roost.wire.installation import VERSION
 
 Handler = Callable[[Context], int]
 LAUNCH_COMMANDS = ("run", "exec", "shell")

@@ -1,11 +1,11 @@
 """The supervisor of a run: outlives the daemon, forwards signals, and writes the exit status to disk.
 
-    python -m roost.client.launch.supervise FOLDER     a detached run; the specification is JSON on standard input
+    roost.client.launch.supervise FOLDER     a detached run, started by ``wire.installation``
 
-The specification has ``command``, ``cwd``, ``environ``, ``lease`` (path or null), ``python`` (path or null), ``socket``
-and ``run_id``. ``FOLDER/lock`` is held by the supervisor and by the command, so that the kernel releases it when the
-last of them ends; ``FOLDER/pid`` names the supervisor; ``FOLDER/exit`` is written atomically, before the daemon is
-notified.
+A detached run has its specification as JSON on standard input. It has ``command``, ``cwd``, ``environ``, ``lease``
+(path or null), ``python`` (path or null), ``socket`` and ``run_id``. ``FOLDER/lock`` is held by the supervisor and by
+the command, so that the kernel releases it when the last of them ends; ``FOLDER/pid`` names the supervisor;
+``FOLDER/exit`` is written atomically, before the daemon is notified.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Reading order: ``http`` (HTTP/1.1 for one request), ``connection`` (JSON request
 request takes from this process's environment variables), ``autostart`` with ``daemon_process`` (start and stop the
 daemon), ``session`` (requests that survive the end of a daemon).
 
-May import ``roost.client.paths``, ``roost.client.errors`` and ``roost.wire.version``.
+May import ``roost.client.paths``, ``roost.client.errors`` and ``roost.wire.installation``.
 
 Doors: autostart, connection, session, variables.
 """

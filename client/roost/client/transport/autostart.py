@@ -13,7 +13,7 @@ from typing import Any
 from roost.client import paths
 from roost.client.errors import ClientError, unreachable_error
 from roost.client.transport.connection import NOT_SERVING, PROTOCOL, AnswerInterruptedError, Daemon
-from roost.wire.version import is_older
+from roost.wire.installation import is_older
 
 START_SECONDS = 120.0
 """A daemon that lives but does not serve yet is recovering its store."""

@@ -8,22 +8,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from typing import IO, Any
 
 from roost.client import paths
 from roost.client.errors import unreachable_error
+from roost.wire.installation import isolated_command
 
 
 def spawn(output: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start a detached daemon that writes to ``output``.
-
-    Its working folder is ``/``: ``-m`` searches modules in the working folder first.
-    """
+    """Start a detached daemon that writes to ``output``. Its working folder is ``/``, so that it keeps none in use."""
     _started[:] = [process for process in _started if process.poll() is None]  # a notebook may outlive many daemons
     process = _DaemonProcess(
-        [sys.executable, "-E", "-m", "roost.daemon.main", "--start"],
+        isolated_command("roost.daemon.main", "--start"),
         cwd="/",
         env=_daemon_environ(),
         stdin=subprocess.DEVNULL,
@@ -47,8 +44,11 @@ _started: list[_DaemonProcess] = []
 
 
 def _daemon_environ() -> dict[str, str]:
-    """Return this process's variables with absolute paths, since the daemon has another working folder."""
-    environ = dict(os.environ)
+    """Return this process's variables with absolute paths, since the daemon has another working folder.
+
+    Python 3.11 and later follow ``PYTHONEXECUTABLE`` in spite of ``-I``; this process may be a user's own.
+    """
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONEXECUTABLE"}
     for name in ("ROOST_HOME", "ROOST_SOCKET", "ROOST_CONFIG"):
         if environ.get(name):
             environ[name] = os.path.abspath(environ[name])

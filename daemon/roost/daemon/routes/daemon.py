@@ -17,8 +17,8 @@ from roost.daemon.server.routing import Call, Route
 from roost.daemon.server.streams import NdjsonWriter
 from roost.model.records import Event
 from roost.store.disk.root import STORE_FORMAT
+from roost.wire.installation import VERSION
 from roost.wire.protocol import PROTOCOL
-from roost.wire.version import VERSION
 
 
 class VersionResponse(msgspec.Struct, kw_only=True):

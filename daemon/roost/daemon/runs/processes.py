@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 
@@ -23,6 +22,7 @@ from roost.model.errors import StoreError
 from roost.model.records import RunRecord
 from roost.store.disk.run_folders import RunExit, open_supervisor, read_outcome
 from roost.wire.environments import ChangeView
+from roost.wire.installation import isolated_command
 from roost.wire.runs import Launch, RunRequest, RunUpdate
 
 log = logging.getLogger(__name__)
@@ -68,10 +68,7 @@ class ProcessRuns:
         }
         await self._records.record_placement(run.id, launch)
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "roost.client.launch.supervise",
-            self._records.folder(run.id),
+            *isolated_command("roost.client.launch.supervise", self._records.folder(run.id)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,

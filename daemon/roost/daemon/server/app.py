@@ -17,8 +17,8 @@ from roost.daemon.jobs.views import error_body
 from roost.daemon.server.keys import LIFECYCLE
 from roost.daemon.server.routing import Route, json_response, register_routes
 from roost.model.errors import CodedError, LookupFailedError
+from roost.wire.installation import VERSION
 from roost.wire.protocol import PROTOCOL, ErrorBody
-from roost.wire.version import VERSION
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

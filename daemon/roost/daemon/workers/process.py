@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -32,13 +31,14 @@ from roost.daemon.workers.frames import (
 from roost.daemon.workers.jobs import WorkerJob, WorkerKind
 from roost.model.errors import CodedError
 from roost.store.cancellation import finish_despite_cancel
+from roost.wire.installation import isolated_command
 
 P = TypeVar("P")
 R = TypeVar("R")
 
 log = logging.getLogger(__name__)
 
-_START = [sys.executable, "-I", "-m", "roost.daemon.workers.main"]
+_START = isolated_command("roost.daemon.workers.main")
 _LOG_SECONDS = 1.0
 """The longest wait for the last lines of a worker that has ended: a process that it started may hold its log open."""
 _LOG_BYTES = 1 << 16

@@ -16,7 +16,7 @@ from roost.client.errors import ClientError
 from roost.client.transport import autostart
 from roost.client.transport.connection import PROTOCOL, AnswerInterruptedError, Daemon
 from roost.client.transport.session import Session
-from roost.wire.version import VERSION as OWN
+from roost.wire.installation import VERSION as OWN
 
 VERSION = json.dumps({"protocol": PROTOCOL, "version": OWN}).encode()
 
