@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import tarfile
 import threading
 import zipfile
@@ -16,8 +17,8 @@ import os, pathlib, zipfile
 def _traces():
     with open({trace!r}, "a") as file:
         file.write("ran\\n")
+_traces()
 def _wheel(folder):
-    _traces()
     exec(open("extra.py").read()) if os.path.exists("extra.py") else None
     name = "{module}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(pathlib.Path(folder) / name, "w") as wheel:
@@ -35,15 +36,28 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 def build_editable(folder, config_settings=None, metadata_directory=None):
     return _wheel(folder)
 def get_requires_for_build_wheel(config_settings=None):
-    return []
+    return {dynamic!r}
 """
 
 
-def backend_files(name: str, version: str, trace: str, *, static: bool = False) -> dict[str, str]:
-    """A project whose build needs no other package and appends a line to ``trace`` each time its code runs."""
+def backend_files(
+    name: str,
+    version: str,
+    trace: str,
+    *,
+    static: bool = False,
+    build_requires: tuple[str, ...] = (),
+    dynamic: tuple[str, ...] = (),
+) -> dict[str, str]:
+    """A project that appends a line to ``trace`` each time its code runs.
+
+    Its build needs ``build_requires``, and ``dynamic`` once its backend is asked.
+    """
     project = f'[project]\nname = "{name}"\nversion = "{version}"\n' if static else ""
-    build = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-    backend = BACKEND.format(trace=trace, module=name.replace("-", "_"), version=version)
+    build = (
+        f'[build-system]\nrequires = {json.dumps(build_requires)}\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    )
+    backend = BACKEND.format(trace=trace, module=name.replace("-", "_"), version=version, dynamic=list(dynamic))
     return {"pyproject.toml": project + build, "backend.py": backend}
 
 
@@ -69,11 +83,22 @@ def _digest(text: str) -> str:
     return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
 
 
-def sdist_bytes(name: str, version: str, trace: str) -> tuple[str, bytes]:
-    """File name and content of an sdist that has to be built."""
+def sdist_bytes(
+    name: str,
+    version: str,
+    trace: str,
+    *,
+    requires: tuple[str, ...] | None = None,
+    build_requires: tuple[str, ...] = (),
+    dynamic: tuple[str, ...] = (),
+    tampered: str = "",
+) -> tuple[str, bytes]:
+    """File name and content of an sdist that has to be built; with ``requires`` its metadata is static."""
     stem = f"{name}-{version}"
-    files = backend_files(name, version, trace)
-    files["PKG-INFO"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    files = backend_files(name, version, trace, build_requires=build_requires, dynamic=dynamic)
+    files["PKG-INFO"] = f"Metadata-Version: {'2.1' if requires is None else '2.2'}\nName: {name}\nVersion: {version}\n"
+    files["PKG-INFO"] += "".join(f"Requires-Dist: {line}\n" for line in requires or ())
+    files |= {"tampered.txt": tampered} if tampered else {}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for path, text in files.items():

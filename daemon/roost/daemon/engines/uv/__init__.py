@@ -1,8 +1,8 @@
 """The pip engine: uv locks and installs the pip part of a definition.
 
 Read ``request`` and ``engine`` first. Locking: ``lock`` (one session, in order), ``requirements`` (pip lines to uv's,
-pure), ``resolve`` (uv's choice), ``builds`` (wheels from sources), ``pylock`` (pure). Installing: ``install``,
-``prefix``. Wheels as files: ``wheels``. Underneath: ``process`` and ``terminal`` (running uv), ``secrets`` (credentials
+pure), ``resolve`` (uv's choice), ``sources`` (a package: sources are checked before their code runs), ``pylock``
+(pure). Installing: ``install``, ``prefix``. Wheels as files: ``wheels``. Underneath: ``process`` and ``terminal`` (running uv), ``secrets`` (credentials
 of a request, pure), ``fetch`` (roost's own downloads). Failures: ``errors`` (the classes), ``translation`` (from uv's
 output).
 

@@ -22,16 +22,18 @@ from roost.daemon.engines.uv.fetch import Fetcher
 from roost.daemon.engines.uv.install import InstallProgress, check_complete, find_damaged
 from roost.daemon.engines.uv.lock import PipLockSession, flatten_items
 from roost.daemon.engines.uv.prefix import mark_venv
-from roost.daemon.engines.uv.process import UvProcess
+from roost.daemon.engines.uv.process import ProcessResult, UvProcess
 from roost.daemon.engines.uv.pylock import render_pylock
 from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts
 from roost.daemon.engines.uv.requirements import RequirementsTranslator, split_credentials
 from roost.daemon.engines.uv.resolve import Resolver
 from roost.daemon.engines.uv.secrets import Secrets
+from roost.daemon.engines.uv.sources.build_requirements import BuildRequirements, LockRequirements
 from roost.daemon.engines.uv.translation import translate_failure
 from roost.daemon.engines.uv.wheels import WheelFiles, WheelStore
 from roost.daemon.jobs.progress import Progress, Silent
-from roost.model.definition import Defaults, PipItem
+from roost.daemon.oci.target_platforms import local_platform
+from roost.model.definition import BASELINE_GLIBC, Defaults, PipItem
 from roost.model.locks.lock import HostPython, Wheel
 
 
@@ -172,9 +174,13 @@ class PipEngine:
             # First from the cache alone: an index that sends no caching headers would be asked each time.
             # Only the build requirements of an editable folder are looked up in an index now.
             arguments += ["--default-index", index] if index else []
+            arguments += ["--require-build-hashes", "--preview-features", "build-dependency-hashes"]
             outcome = await self._process.run([*arguments, "--offline"], folder, secrets=secrets)
             if outcome.status == 0:
                 installation.add_text(outcome.stderr)
+            elif any(wheel.kind == "editable" for wheel in wheels):
+                lock = self._build_requirements_lock(python_path, index, secrets, folder, progress or Silent())
+                outcome = await self._install_editables(arguments, folder, secrets, lock, installation)
             else:
                 outcome = await self._process.run(
                     arguments, folder, secrets=secrets, on_line=installation.add_line, on_frame=installation.add_frame
@@ -184,6 +190,54 @@ class PipEngine:
         await asyncio.to_thread(check_complete, prefix, wheels)
         installation.finish()
         return modified
+
+    async def _install_editables(
+        self,
+        arguments: Sequence[str],
+        folder: str,
+        secrets: Secrets,
+        lock: LockRequirements,
+        installation: InstallProgress,
+    ) -> ProcessResult:
+        """Run uv until it has all build requirements of the editable folders, each locked before uv fetches it."""
+        requirements = BuildRequirements(lock, self._store, folder)
+        while True:
+            checked = await asyncio.to_thread(requirements.options, "--require-build-hashes")
+            outcome = await self._process.run(
+                [*arguments, *checked[1:]],
+                folder,
+                secrets=secrets,
+                on_line=installation.add_line,
+                on_frame=installation.add_frame,
+            )
+            if outcome.status == 0 or not await requirements.add_needed(outcome.stderr):
+                return outcome
+
+    def _build_requirements_lock(
+        self, python_path: str, index: str | None, secrets: Secrets, folder: str, progress: Progress
+    ) -> LockRequirements:
+        """Return what locks requirements for builds by the Python of a prefix, from the default index."""
+
+        async def lock(lines: Sequence[str]) -> Sequence[Wheel]:
+            probed = await asyncio.to_thread(interpreters.probe_interpreter, python_path)
+            request = PipLockRequest(
+                items=[PipItem(kind="requirement", text=line) for line in lines],
+                python=PythonFacts(
+                    version=probed.version if probed else "3",
+                    executable=python_path,
+                    libc=probed.libc if probed else "",
+                ),
+                platform=local_platform({}),
+                glibc=BASELINE_GLIBC,
+                allow_builds=True,
+                credentials=secrets.all,
+                index=index,
+            )
+            below = os.path.join(folder, "editables")
+            await asyncio.to_thread(os.makedirs, below, exist_ok=True)
+            return (await PipLockSession(self._process, self._store, below, request, progress).run()).wheels
+
+        return lock
 
     def _write_pylock(self, path: str, wheels: Sequence[Wheel], files: Mapping[str, str]) -> None:
         """Write a pylock.toml for ``wheels``; ``files`` are sha256 to path of those that uv must not fetch. Blocks."""

@@ -11,15 +11,24 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
 from roost.daemon.engines.host_python import engine as host_python
-from roost.daemon.engines.uv.builds import WheelBuilder, build_needed, read_static_project, source_changed
-from roost.daemon.engines.uv.errors import EditableGoneError, LockNeedsBuildError, WheelDigestMismatchError
+from roost.daemon.engines.host_python import interpreters
+from roost.daemon.engines.uv.errors import (
+    EditableGoneError,
+    LockNeedsBuildError,
+    WheelBuildError,
+    WheelDigestMismatchError,
+)
 from roost.daemon.engines.uv.fetch import Fetcher, RemoteFiles
 from roost.daemon.engines.uv.process import UvProcess
 from roost.daemon.engines.uv.pylock import Archive, PylockPackage
-from roost.daemon.engines.uv.request import PipLock, PipLockRequest
-from roost.daemon.engines.uv.requirements import RequirementsTranslator, UvInputs, path_url
+from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts
+from roost.daemon.engines.uv.requirements import RequirementsTranslator, UvInputs, is_index_option, path_url
 from roost.daemon.engines.uv.resolve import Resolver
 from roost.daemon.engines.uv.secrets import Secrets
+from roost.daemon.engines.uv.sources.build_requirements import BuildRequirements
+from roost.daemon.engines.uv.sources.builds import WheelBuilder, build_needed, read_static_project, source_changed
+from roost.daemon.engines.uv.sources.checked import CheckedSources
+from roost.daemon.engines.uv.sources.digests import DigestRules, missing_digest, wrong_digest
 from roost.daemon.engines.uv.translation import url_conflict
 from roost.daemon.engines.uv.wheels import StoredWheel, WheelStore
 from roost.daemon.jobs.progress import Progress
@@ -29,6 +38,8 @@ from roost.model.locks.lock import Wheel
 from roost.model.readers.source import MissingFileError
 from roost.store.sources.files import LocalFiles
 
+_DEEPEST_BUILD = 10
+"""Builds that need other builds for their requirements, one for the other."""
 _PLACEHOLDER_URL = "file:///placeholder-0-py3-none-any.whl"
 
 
@@ -45,7 +56,14 @@ class PipLockSession:
     """Locks one request. ``folder`` is its private temporary folder."""
 
     def __init__(
-        self, process: UvProcess, store: WheelStore, folder: str, request: PipLockRequest, progress: Progress
+        self,
+        process: UvProcess,
+        store: WheelStore,
+        folder: str,
+        request: PipLockRequest,
+        progress: Progress,
+        *,
+        depth: int = 0,
     ) -> None:
         self._process = process
         self._store = store
@@ -54,7 +72,13 @@ class PipLockSession:
         self._progress = progress
         self._secrets = Secrets(request.credentials)
         self._inputs = UvInputs()
+        self._depth = depth
+        """How many builds need this lock for their requirements, one for the other."""
+        self._items: Sequence[PipItem] = ()
+        """All lines, with those of remote files."""
         self._builder: WheelBuilder | None = None
+        self._sources: CheckedSources | None = None
+        self._build_locks: dict[tuple[str, ...], Sequence[Wheel]] = {}
         self._local_wheels: dict[int, StoredWheel] = {}
         """``id`` of a line that names a local wheel or source to its wheel."""
         self._wheels_by_path: dict[str, StoredWheel] = {}
@@ -72,6 +96,7 @@ class PipLockSession:
             items = await asyncio.to_thread(_editables_to_sources, items)
         # Translated twice: local sources are built with the credentials and indexes of all lines, and only then are
         # the URLs of their wheels known.
+        self._items = items
         self._inputs = self._translate_lines(items, with_placeholders=True)
         self._secrets = self._secrets.with_more(self._inputs.credentials)
         await self._store_local_wheels(items, editable_paths)
@@ -79,13 +104,28 @@ class PipLockSession:
         for name, item in self._inputs.origins.items():
             if name in self._request.provided:
                 raise url_conflict(name, self._request.provided[name], item.text)
-        chosen = await self._resolver().resolve()
+        build_requirements = BuildRequirements(self._lock_build_requirements, self._store, self._folder)
+        chosen = await self._resolver().resolve(self._open_sources(), build_requirements)
         refused = {canonicalize_name(name) for name in self._inputs.no_binary} & {package.name for package in chosen}
         if refused and not self._request.allow_builds:
             raise self._resolver().build_refused(refused)
         wheels = await self._add_sizes([await self._lock_package(package) for package in chosen])
         self._check_digests(wheels)
         return PipLock(wheels=sorted(wheels, key=lambda wheel: wheel.name), inputs=remote.inputs)
+
+    def _open_sources(self) -> CheckedSources:
+        """Return the sources of this request, with the digests that its lines allow."""
+        if self._sources is None:
+            inputs = self._inputs
+            rules = DigestRules(
+                by_name=inputs.digests,
+                by_url={self._secrets.mask(url): digests for url, digests in inputs.url_digests.items()},
+                required=inputs.require_digests,
+            )
+            self._sources = CheckedSources(
+                self._folder, self._store, self._fetcher(), self._secrets, rules, self._open_builder
+            )
+        return self._sources
 
     def _fetcher(self) -> Fetcher:
         return Fetcher(self._secrets, self._process.timeout)
@@ -109,10 +149,13 @@ class PipLockSession:
             await asyncio.to_thread(_check_exists, item)
             if item.kind == "wheel" and item.path:
                 stored = await asyncio.to_thread(self._add_given, item)
+                self._check_local_digest(item, f"sha256:{stored.sha256}")
             elif item.kind == "source" and item.path:
                 if not self._request.allow_builds:
                     raise build_needed(item, item.text)
-                stored = await (await self._open_builder()).build_local(item)
+                self._check_local_digest(item, None)
+                allowed = self._inputs.local_digests.get(id(item), set())
+                stored = await (await self._open_builder()).build_local(item, allowed)
             elif item.kind == "editable":
                 if not self._request.allow_builds and not await asyncio.to_thread(read_static_project, item.path or ""):
                     raise build_needed(item, item.text)
@@ -124,6 +167,14 @@ class PipLockSession:
             if item.path in editable_paths:
                 self._editables[path] = item
 
+    def _check_local_digest(self, item: PipItem, digest: str | None) -> None:
+        """Raise WheelDigestMismatchError if a local file lacks a digest that is required, or has another ``digest``."""
+        allowed = self._inputs.local_digests.get(id(item), set())
+        if self._inputs.require_digests and not allowed:
+            raise missing_digest(item.text, "")
+        if allowed and digest is not None and digest not in allowed:
+            raise wrong_digest(item.text, allowed, digest)
+
     def _add_given(self, item: PipItem) -> StoredWheel:
         stored = self._store.add(item.path or "", built=False)
         if item.digest is not None and item.digest != f"sha256:{stored.sha256}":
@@ -133,9 +184,8 @@ class PipLockSession:
     async def _open_builder(self) -> WheelBuilder:
         """Return the builder of this request; conda's Python is replaced by one of this machine with the same minor."""
         if self._builder is None:
-            python, inputs = self._request.python, self._inputs
+            inputs, python = self._inputs, await self._find_build_python()
             minor = ".".join(python.version.split(".")[:2])
-            interpreter = python.executable or (await host_python.find_interpreter(f"=={minor}.*")).executable
             # The indexes of build requirements; their credentials are in the netrc file.
             index = inputs.index_url or self._request.index
             options = ["--default-index", index] if index else []
@@ -146,13 +196,53 @@ class PipLockSession:
                 self._process,
                 self._store,
                 self._secrets,
-                self._fetcher(),
-                interpreter=interpreter,
+                self._lock_build_requirements,
+                interpreter=python.executable or "",
                 target=f"{minor} {split_platform(self._request.platform)[0]}",
                 index_options=[*options, "--index-strategy", "unsafe-best-match"],
                 progress=self._progress,
             )
         return self._builder
+
+    async def _find_build_python(self) -> PythonFacts:
+        """Return the Python that runs builds: one of this machine, of the request's minor version."""
+        if self._request.python.executable:
+            return self._request.python
+        minor = ".".join(self._request.python.version.split(".")[:2])
+        found = await host_python.find_interpreter(f"=={minor}.*")
+        probed = await asyncio.to_thread(interpreters.probe_interpreter, found.executable)
+        return PythonFacts(
+            version=found.version, executable=found.executable, libc=probed.libc if probed is not None else ""
+        )
+
+    async def _lock_build_requirements(self, lines: Sequence[str]) -> Sequence[Wheel]:
+        """Return the wheels of what a build needs, from the indexes of this request, sources checked and built.
+
+        Raises WheelBuildError if builds need each other without end, and the errors of locking.
+        """
+        key = tuple(sorted(lines))
+        if key not in self._build_locks:
+            if self._depth >= _DEEPEST_BUILD:
+                raise WheelBuildError(
+                    f"Building {', '.join(lines)} needs {_DEEPEST_BUILD} other builds first, one for the other",
+                    hint="Choose versions that have wheels.",
+                )
+            options = [item for item in flatten_items(self._items) if is_index_option(item)]
+            requirements = [PipItem(kind="url" if " @ " in line else "requirement", text=line) for line in lines]
+            request = msgspec.structs.replace(
+                self._request,
+                items=[*options, *requirements],
+                python=await self._find_build_python(),
+                platform=split_platform(local_platform({}))[0],
+                provided={},
+                allow_builds=True,
+                editables_as_wheels=False,
+            )
+            folder = os.path.join(self._folder, f"build-{len(self._build_locks)}")
+            await asyncio.to_thread(os.makedirs, folder, exist_ok=True)
+            session = PipLockSession(self._process, self._store, folder, request, self._progress, depth=self._depth + 1)
+            self._build_locks[key] = (await session.run()).wheels
+        return self._build_locks[key]
 
     # ------------------------------------------------------------------ from uv's choice to locked wheels
     async def _lock_package(self, package: PylockPackage) -> Wheel:
@@ -206,15 +296,9 @@ class PipLockSession:
     async def _lock_built(self, package: PylockPackage) -> Wheel:
         if not self._request.allow_builds:
             raise self._resolver().build_refused({package.name})
-        builder = await self._open_builder()
-        if package.git is not None:
-            stored = await builder.build_commit(*package.git)
-            origin = f"git+{package.git[0].removeprefix('git+')}@{package.git[1]}"
-            return self._check_platform(_to_wheel(package.name, stored, origin))
-        archive = package.direct or package.sdist
-        if archive is None:
+        if package.git is None and package.direct is None and package.sdist is None:
             raise self._resolver().build_refused({package.name})
-        stored, origin = await builder.build_sdist(archive)
+        stored, origin = await self._open_sources().build(package)
         return self._check_platform(_to_wheel(package.name, stored, origin))
 
     def _check_platform(self, wheel: Wheel) -> Wheel:
@@ -236,8 +320,11 @@ class PipLockSession:
 
     def _check_digests(self, wheels: list[Wheel]) -> None:
         """Raise WheelDigestMismatchError if a wheel has none of the digests that its line allows."""
-        allowed = self._inputs.digests
+        by_url = {self._secrets.mask(url): digests for url, digests in self._inputs.url_digests.items()}
+        allowed = self._inputs.digests | {w.name: by_url[w.url] for w in wheels if w.url in by_url}
         for wheel in wheels:
+            if wheel.kind in ("built", "local") and wheel.origin is None:
+                continue  # a local file was compared with its digests before it was used
             digest = wheel.origin if wheel.kind == "built" else f"sha256:{wheel.sha256}"
             if wheel.name in allowed and digest not in allowed[wheel.name] and wheel.kind != "editable":
                 raise WheelDigestMismatchError(

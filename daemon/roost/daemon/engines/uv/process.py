@@ -91,18 +91,20 @@ class UvProcess:
         on_line: Callable[[str], None] | None = None,
         program: str | None = None,
         on_frame: Callable[[str], None] | None = None,
+        config: str | None = None,
     ) -> ProcessResult:
         """Run uv (or ``program``) with ``arguments`` in an empty folder below ``folder``.
 
-        ``on_line`` gets each line of stderr. With ``on_frame`` uv writes to a terminal, and ``on_frame`` gets its
-        progress bars. A cancellation ends the whole process group before it is raised.
+        ``config`` is the path of the only configuration that uv reads. ``on_line`` gets each line of stderr. With
+        ``on_frame`` uv writes to a terminal, and ``on_frame`` gets its progress bars. A cancellation ends the whole
+        process group before it is raised.
 
         Raises:
             UvCrashedError: if the program can't be started.
         """
         environ = await asyncio.to_thread(self._make_environment, folder, secrets)
         environ |= {"TERM": "xterm"} if on_frame is not None else {}
-        command = [program, *arguments] if program else [self._binary, *arguments, *self._common_options()]
+        command = [program, *arguments] if program else [self._binary, *arguments, *self._common_options(config)]
         try:
             async with _open_inherited(folder, secrets, drawing=on_frame is not None) as (netrc, terminal):
                 process = await asyncio.create_subprocess_exec(
@@ -129,8 +131,9 @@ class UvProcess:
             await asyncio.shield(_end_group(process))
             raise
 
-    def _common_options(self) -> list[str]:
-        return ["--no-config", "--cache-dir", self._cache_dir, "--no-python-downloads", "--color", "never"]
+    def _common_options(self, config: str | None) -> list[str]:
+        sources = ["--config-file", config] if config else ["--no-config"]
+        return [*sources, "--cache-dir", self._cache_dir, "--no-python-downloads", "--color", "never"]
 
     def _make_environment(self, folder: str, secrets: Secrets) -> dict[str, str]:
         os.makedirs(os.path.join(folder, "cwd"), exist_ok=True)

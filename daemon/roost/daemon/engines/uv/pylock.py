@@ -27,6 +27,10 @@ class Archive(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str = ""
     size: int = 0
     """Bytes; 0 if unknown."""
+    digests: tuple[str, ...] = ()
+    """Further digests that the file must have, as ``algorithm:hex``."""
+    subdirectory: str | None = None
+    """The folder in an archive that has the project."""
 
     @property
     def file_name(self) -> str:
@@ -78,6 +82,8 @@ def _parse_archive(table: dict[str, Any]) -> Archive:
         path=path,
         sha256=table.get("hashes", {}).get("sha256", ""),
         size=table.get("size", 0),
+        digests=tuple(f"{name}:{digest}" for name, digest in sorted(table.get("hashes", {}).items())),
+        subdirectory=table.get("subdirectory"),
     )
 
 

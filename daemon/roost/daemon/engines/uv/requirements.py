@@ -38,11 +38,28 @@ class UvInputs(msgspec.Struct, kw_only=True):
     """Taken out of URLs: ``scheme://host`` to ``user:password``."""
     digests: dict[str, set[str]] = {}
     """Name to the digests (``sha256:…``) that its lines allow; the locked wheel must have one of them."""
+    url_digests: dict[str, set[str]] = {}
+    """URL without credentials and fragment to the digests that its line allows, if the line names no package."""
+    local_digests: dict[int, set[str]] = {}
+    """``id`` of a line that names a local wheel or source to the digests that it allows."""
     require_digests: bool = False
+    direct: dict[str, str] = {}
+    """Name to the URL that its line names, without a login."""
+    unnamed: list[str] = []
+    """Those of ``requirements`` that are URLs without a name."""
     ignored: list[str] = []
     """Options that have no effect here; the reader of the definition warned of those that it did not know."""
     origins: dict[str, PipItem] = {}
     """Name to the line that requests it by URL or path."""
+
+    def name_direct(self, line: str, name: str) -> None:
+        """Put ``name`` before one of the lines without a name."""
+        url = line.partition(" ;")[0]
+        self.unnamed.remove(line)
+        self.requirements = [f"{name} @ {line}" if each == line else each for each in self.requirements]
+        self.direct[name] = url
+        if digests := self.url_digests.get(url.partition("#")[0]):
+            self.digests.setdefault(name, set()).update(digests)
 
     def requirements_text(self, default_index: str | None) -> str:
         """Return the text of a requirements file. It has the URLs of indexes, because other users can see arguments."""
@@ -62,6 +79,7 @@ class UvInputs(msgspec.Struct, kw_only=True):
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _LINE_OPTION = re.compile(r"\s(--?[A-Za-z][\w-]*)(?:[=\s]+(\S+))?")
 _VALUE_OPTIONS = {"--index-url", "--extra-index-url", "--find-links", "--trusted-host", "--no-binary", "--only-binary"}
+_INDEX_OPTIONS = {"--index-url", "--extra-index-url", "--find-links", "--trusted-host", "--no-index"}
 _ALIASES = {"-i": "--index-url", "--pypi-url": "--index-url", "-f": "--find-links"}
 
 
@@ -107,15 +125,28 @@ class RequirementsTranslator:
         if item.kind in ("wheel", "source"):
             return self._translate_local(item, body, digests)
         line = self._translate_url(item, body) if item.kind == "url" else body
-        self._allow_digests(requirement_name(line), digests)
+        name = requirement_name(line)
+        self._allow_digests(name, digests)
+        if item.kind == "url":
+            url = line.partition(" @ ")[2] or line
+            self._note_direct(line, url.partition(" ;")[0].strip(), name, digests)
         return line
+
+    def _note_direct(self, line: str, url: str, name: str | None, digests: set[str]) -> None:
+        if name is not None:
+            self.out.direct[name] = url
+            return
+        self.out.unnamed.append(line)
+        if digests:
+            self.out.url_digests.setdefault(url.partition("#")[0], set()).update(digests)
 
     def _translate_local(self, item: PipItem, body: str, digests: set[str]) -> str:
         _require_path(item)
         url = self._resolve(item)
         name = canonicalize_name(posixpath.basename(url).split("-")[0])
         self.out.origins[name] = item
-        self._allow_digests(name, digests)
+        if digests:
+            self.out.local_digests[id(item)] = digests
         _, _, marker = body.partition(" ;")
         return f"{name}{find_extras(body)} @ {url}" + (f" ; {marker.strip()}" if marker else "")
 
@@ -218,6 +249,12 @@ class RequirementsTranslator:
             return self._variables[match.group(1)]
 
         return _VARIABLE.sub(value, text)
+
+
+def is_index_option(item: PipItem) -> bool:
+    """Return whether a line says where packages come from."""
+    option = re.split(r"[ =]", item.text, maxsplit=1)[0]
+    return item.kind == "option" and _ALIASES.get(option, option) in _INDEX_OPTIONS
 
 
 def split_credentials(url: str) -> tuple[str, str | None]:

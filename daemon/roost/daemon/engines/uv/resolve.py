@@ -1,7 +1,10 @@
-"""Let uv choose versions and wheels for one request; no code of a package runs unless a build is allowed.
+"""Let uv choose versions and wheels for one request; uv itself runs no code of a package meanwhile.
 
 Wheels come first: everything is resolved with building disabled, and only a package for which uv finds no wheel is
-admitted by name (if builds are allowed at all), so that allowing builds changes nothing for the others. As with pip,
+admitted by name (if builds are allowed at all), so that allowing builds changes nothing for the others. uv would run
+its source to know its dependencies, before it compares digests. So a package that is admitted has none at first; once
+uv chose a version, ``sources`` fetches and checks that source and says what it depends on, and uv chooses again, until
+the metadata of all that it chose is known. As with pip,
 all indexes are equal and the best version wins (uv's ``unsafe-best-match``): lines written for pip must mean what they
 mean there.
 
@@ -16,7 +19,7 @@ import asyncio
 import os
 import re
 import zipfile
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from datetime import timezone
 from urllib.parse import quote
 
@@ -24,7 +27,6 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from roost.daemon.engines.host_python import interpreters
-from roost.daemon.engines.uv.builds import build_needed
 from roost.daemon.engines.uv.errors import LockNeedsBuildError, PipUnsatisfiableError
 from roost.daemon.engines.uv.fetch import Fetcher
 from roost.daemon.engines.uv.process import UvProcess
@@ -32,10 +34,16 @@ from roost.daemon.engines.uv.pylock import PylockPackage, parse_pylock
 from roost.daemon.engines.uv.request import PipLockRequest
 from roost.daemon.engines.uv.requirements import UvInputs, requirement_name
 from roost.daemon.engines.uv.secrets import Secrets
+from roost.daemon.engines.uv.sources.build_requirements import BuildRequirements, is_expected_line
+from roost.daemon.engines.uv.sources.builds import build_needed
+from roost.daemon.engines.uv.sources.checked import CheckedSources
+from roost.daemon.engines.uv.sources.digests import parse_direct_source
+from roost.daemon.engines.uv.sources.metadata import SourceMetadata, render_uv_metadata
 from roost.daemon.engines.uv.translation import (
     conda_conflict,
     extract_explanation,
     find_conflicting_url,
+    find_direct_sources,
     find_needed_builds,
     translate_failure,
     url_conflict,
@@ -101,32 +109,45 @@ class Resolver:
         self._unstubbed: set[str] = set()
         """Names that conda provides and whose extras are requested: no stub, but the metadata of the version that conda
         has says what the extras need."""
+        self._admitted: set[str] = set()
+        """Names of which uv may choose sources of an index."""
+        self._known: dict[tuple[str, str], SourceMetadata] = {}
+        """Name and version to the metadata of a source of an index."""
+        self._direct: dict[str, SourceMetadata] = {}
+        """Name to the metadata of a source that is requested by URL."""
 
-    async def resolve(self) -> list[PylockPackage]:
+    async def resolve(self, sources: CheckedSources, build_requirements: BuildRequirements) -> list[PylockPackage]:
         """Return uv's choice, without what conda provides.
 
         The first resolution allows no builds; then the packages without a wheel are admitted one by one.
+        ``build_requirements`` are those of editable folders, which uv builds to know their metadata.
 
         Raises:
             LockNeedsBuildError: if a package must be built and builds are not allowed.
             ConflictError, PipUnsatisfiableError, and the other errors of the translation.
+            WheelDigestMismatchError, WheelBuildError, and the other errors of checking and building sources.
         """
-        admitted: set[str] = set()
         await self._check_index_access()
+        self._admit_requested()
         while True:
             arguments = await asyncio.to_thread(self._write_inputs)
+            checked = await asyncio.to_thread(build_requirements.options, "--require-build-hashes")
             outcome = await self._process.run(
-                [*arguments, *self._binary_options(admitted)],
+                [*arguments, *self._binary_options(), *checked],
                 self._folder,
                 secrets=self._secrets,
                 on_line=self._log_line,
+                config=os.path.join(self._folder, "uv.toml"),
             )
             if outcome.status != 0:
-                self._admit_builds(admitted, outcome.stderr, outcome.status)
+                if not await build_requirements.add_needed(outcome.stderr):
+                    await self._admit_builds(sources, outcome.stderr, outcome.status)
             elif extras := find_missing_extras(outcome.stderr) & set(self._request.provided) - self._unstubbed:
                 self._unstubbed |= extras
             else:
-                return self._without_provided(parse_pylock(outcome.stdout))
+                chosen = self._without_provided(parse_pylock(outcome.stdout))
+                if not await self._read_sources(sources, chosen):
+                    return chosen
 
     async def list_digests(self) -> dict[str, frozenset[str]]:
         """Return, by name, the sha256s (hex) of all files that the indexes list for the chosen version.
@@ -162,22 +183,53 @@ class Resolver:
         The error reports a failure; or it is none: the first resolution of a build has to fail, and if a stub lacks an
         extra, the next resolution goes without the stub.
         """
-        if not line.lstrip().startswith(("error:", "cause:", "hint:", "And ")) and not find_missing_extras(line):
+        is_failure = line.lstrip().startswith(("error:", "cause:", "hint:", "And ")) or is_expected_line(line)
+        if not is_failure and not find_missing_extras(line):
             self._progress.log(line)
 
-    def _admit_builds(self, admitted: set[str], stderr: str, status: int) -> None:
-        """Add the packages that need a build to ``admitted``, or raise the error for the failure."""
+    def _admit_requested(self) -> None:
+        """Admit what the lines want built from source (``--no-binary``). Raises LockNeedsBuildError."""
+        if ":all:" in self._inputs.no_binary and not self._request.allow_builds:
+            raise self.build_refused({"everything (--no-binary :all:)"})
+        if self._request.allow_builds:
+            self._admitted |= set(self._inputs.no_binary) - {":all:"}
+
+    async def _admit_builds(self, sources: CheckedSources, stderr: str, status: int) -> None:
+        """Admit the packages that need a build, or raise the error for the failure."""
         named = find_needed_builds(stderr)
         if named is None:
             raise self._explain_failure(stderr, status)
         # A refusal to build without a name can only be about what is requested by URL and is not a wheel.
-        sources = {name for name, item in self._inputs.origins.items() if item.kind == "url"}
-        new = {canonicalize_name(name) for name in named or sources} - admitted
+        direct = {**find_direct_sources(stderr), **self._inputs.direct}
+        by_url = {name for name, item in self._inputs.origins.items() if item.kind == "url"}
+        new = {canonicalize_name(name) for name in named} - self._admitted - set(self._direct)
         if not self._request.allow_builds:
-            raise self.build_refused(new)
-        if not new or len(admitted) > _MOST_BUILDS:
+            raise self.build_refused(new if named else by_url)
+        if not (new or (not named and self._inputs.unnamed)) or len(self._admitted) > _MOST_BUILDS:
             raise self._explain_failure(stderr, status)
-        admitted |= new
+        for line in [] if named else list(self._inputs.unnamed):
+            metadata = await sources.read_metadata(parse_direct_source(line.partition(" ;")[0].strip()))
+            self._inputs.name_direct(line, metadata.name)
+            self._direct[metadata.name] = metadata
+        for name in sorted(new):
+            if name in direct:
+                self._direct[name] = await sources.read_metadata(parse_direct_source(direct[name], name))
+            else:
+                self._admitted.add(name)
+
+    async def _read_sources(self, sources: CheckedSources, chosen: Sequence[PylockPackage]) -> bool:
+        """Read the metadata of sources that uv chose without knowing it; return whether uv has to choose again."""
+        changed, all_from_source = False, ":all:" in self._inputs.no_binary
+        for package in chosen:
+            if package.wheel is None and package.sdist is not None:
+                key = (package.name, package.version)
+                if key not in self._known:
+                    self._known[key] = await sources.read_metadata(package)
+                    changed = True
+            elif package.wheel is not None and all_from_source and package.name not in self._admitted:
+                self._admitted.add(package.name)
+                changed = True
+        return changed
 
     def build_refused(self, names: Set[str]) -> LockNeedsBuildError:
         """Return the error for packages that must be built although builds are not allowed."""
@@ -212,6 +264,9 @@ class Resolver:
         stubs, excluded = write_stubs(os.path.join(self._folder, "provided"), stubbed)
         fixed = [f"{name}=={provided[name]}" for name in sorted(self._unstubbed)]
         constraints = [*stubs, *fixed, *inputs.constraints]
+        self._write_private(
+            "uv.toml", render_uv_metadata(self._admitted, [*self._known.values(), *self._direct.values()])
+        )
         requirements = self._write_private("requirements.in", inputs.requirements_text(self._request.index))
         arguments = ["pip", "compile", "--format", "pylock.toml", "--no-header", "--no-sources", requirements]
         if constraints:
@@ -239,15 +294,9 @@ class Resolver:
             options += ["--exclude-newer", request.as_of.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")]
         return options
 
-    def _binary_options(self, admitted: set[str]) -> list[str]:
-        """Return the options that allow wheels only, except for ``admitted`` and the lines' own ``--no-binary``."""
-        requested = set(self._inputs.no_binary)
-        if ":all:" in requested:
-            if not self._request.allow_builds:
-                raise self.build_refused({"everything (--no-binary :all:)"})
-            return ["--no-binary", ":all:"]
-        names = sorted(admitted | (requested if self._request.allow_builds else set()))
-        return ["--only-binary", ":all:", *(part for name in names for part in ("--no-binary", name))]
+    def _binary_options(self) -> list[str]:
+        """Return the options that allow wheels only, except for what is admitted."""
+        return ["--only-binary", ":all:", *(part for name in sorted(self._admitted) for part in ("--no-binary", name))]
 
     def _without_provided(self, chosen: list[PylockPackage]) -> list[PylockPackage]:
         """Return uv's choice without the stubs. Raises ConflictError if a package of conda would be overwritten."""

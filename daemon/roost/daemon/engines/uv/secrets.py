@@ -26,6 +26,11 @@ class Secrets:
         words = [*credentials.values(), *(word for word in passwords if len(unquote(word)) > 3)]
         self._words = sorted({form for word in words for form in (word, unquote(word)) if word}, key=len, reverse=True)
 
+    @property
+    def all(self) -> Mapping[str, str]:
+        """The credentials as they were given."""
+        return self._all
+
     def with_more(self, credentials: Mapping[str, str]) -> Secrets:
         """Return these credentials and ``credentials``."""
         return Secrets({**self._all, **credentials})

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
 
 from roost.daemon.credentials.auth_files import access_hint
 from roost.daemon.engines.uv.errors import (
@@ -46,6 +47,7 @@ _FULL = re.compile(r"No space left on device|Disk quota exceeded|os error (28|12
 _NEEDS_BUILD = re.compile(
     r"Wheels are required for `([^`]+)`|Building source distributions (?:for `([^`]+)` )?is disabled"
 )
+_DIRECT = re.compile(r"Failed to (?:download and )?build `([A-Za-z0-9._-]+) @ ([^\s`]+)`")
 _URL = re.compile(r"https?://[^\s`'\"()<>]+")
 _MARK = re.compile(r"^(error|cause|hint|warning):\s*")
 _EXPLANATION_LINES = 12
@@ -64,6 +66,15 @@ def find_needed_builds(stderr: str) -> set[str] | None:
     """
     found = [match.group(1) or match.group(2) or "" for match in _NEEDS_BUILD.finditer(stderr)]
     return {name for name in found if name} if found else None
+
+
+def find_direct_sources(stderr: str) -> dict[str, str]:
+    """Return, by normalised name, the URLs of the packages that uv would have had to build."""
+    return {
+        canonicalize_name(name): url
+        for name, url in _DIRECT.findall(stderr)
+        if url.startswith(("git+", "http://", "https://"))
+    }
 
 
 def translate_failure(stderr: str, status: int, doing: str) -> CodedError:

@@ -1,7 +1,7 @@
 """Build wheels from sources: sdists, folders and git commits.
 
-A build runs code of the package, so it is done only on request, and in a copy of the source: it must not leave files in
-the user's folder, whose content is part of the definition's digest.
+A build runs code of the package, so it is done only on request, after the source was compared with its digests, and in
+a copy of the source: it must not leave files in the user's folder, whose content is part of the definition's digest.
 """
 
 from __future__ import annotations
@@ -9,18 +9,24 @@ from __future__ import annotations
 import asyncio
 import glob
 import os
+import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from roost.daemon.engines.uv.errors import LockNeedsBuildError, WheelBuildError, WheelDigestMismatchError
-from roost.daemon.engines.uv.fetch import Fetcher
 from roost.daemon.engines.uv.process import UvProcess
-from roost.daemon.engines.uv.pylock import Archive
 from roost.daemon.engines.uv.secrets import Secrets
+from roost.daemon.engines.uv.sources.archives import require_digests, unpack_part
+from roost.daemon.engines.uv.sources.build_requirements import (
+    BuildRequirements,
+    LockRequirements,
+    is_expected_line,
+)
+from roost.daemon.engines.uv.sources.digests import wrong_digest
 from roost.daemon.engines.uv.translation import translate_failure
-from roost.daemon.engines.uv.wheels import StoredWheel, WheelStore
+from roost.daemon.engines.uv.wheels import StoredWheel, WheelStore, file_sha256
 from roost.daemon.jobs.progress import Progress
 from roost.model.definition import PipItem
 from roost.store.sources.files import LocalFiles
@@ -30,6 +36,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _NOT_COPIED = shutil.ignore_patterns(
     "__pycache__",
     ".venv",
@@ -48,9 +55,10 @@ class WheelBuilder:
     """Builds wheels for one request.
 
     ``interpreter`` runs the builds. ``target`` names the Python and platform that a wheel fits; it is part of the key
-    under which the wheel of a source is recorded. ``index_options`` are uv's options for finding build requirements.
+    under which the wheel of a source is recorded. ``index_options`` are uv's options for finding build requirements,
+    which ``lock_requirements`` locks before anything of them is installed.
 
-    Its methods raise WheelBuildError if a build fails, and the errors of fetching.
+    Its methods raise WheelBuildError if a build fails, and the errors of locking its requirements.
     """
 
     def __init__(
@@ -58,7 +66,7 @@ class WheelBuilder:
         process: UvProcess,
         store: WheelStore,
         secrets: Secrets,
-        fetcher: Fetcher,
+        lock_requirements: LockRequirements,
         *,
         interpreter: str,
         target: str,
@@ -68,37 +76,55 @@ class WheelBuilder:
         self._process = process
         self._store = store
         self._secrets = secrets
-        self._fetcher = fetcher
+        self._lock_requirements = lock_requirements
         self._interpreter = interpreter
         self._target = target
         self._index_options = index_options
         self._progress = progress
 
-    async def build_local(self, item: PipItem) -> StoredWheel:
-        """Return the wheel of a local folder or sdist.
+    async def build_local(self, item: PipItem, expected: Set[str] = frozenset()) -> StoredWheel:
+        """Return the wheel of a local folder or sdist. ``expected``: digests of which a file must have one.
 
-        Raises WheelDigestMismatchError if the source changed since the definition was read.
+        Raises WheelDigestMismatchError if the source changed since the definition was read, or has none of
+        ``expected``.
         """
         key = f"{item.digest or item.path} {self._target}"
+        if expected and item.digest is not None and item.digest not in expected:
+            raise wrong_digest(item.text, expected, item.digest)
         known = await asyncio.to_thread(self._store.find_built, key) if item.digest else None
         if known is not None:
             return known
         async with self._process.temporary_folder() as folder:
-            source = await asyncio.to_thread(_copy_source, item, folder)
+            source = await asyncio.to_thread(_copy_source, item, folder, expected)
             return await self._build(source, folder, key if item.digest else None)
 
-    async def build_sdist(self, archive: Archive) -> tuple[StoredWheel, str]:
-        """Return the wheel of an sdist, and the digest (``sha256:…``) of the sdist."""
-        if archive.sha256:
-            known = await asyncio.to_thread(self._store.find_built, f"{archive.sha256} {self._target}")
-            if known is not None:
-                return known, f"sha256:{archive.sha256}"
+    async def build_sdist(self, path: str, sha256: str, subdirectory: str | None) -> StoredWheel:
+        """Return the wheel of the sdist at ``path``, whose content was checked and has ``sha256``."""
+        key = f"{sha256} {self._target}" + (f" {subdirectory}" if subdirectory else "")
+        known = await asyncio.to_thread(self._store.find_built, key)
+        if known is not None:
+            return known
         async with self._process.temporary_folder() as folder:
-            path = archive.path or os.path.join(folder, archive.file_name)
-            sha256 = archive.sha256
-            if archive.url is not None:
-                sha256 = await self._fetcher.fetch_file(archive.url, path, archive.sha256)
-            return await self._build(path, folder, f"{sha256} {self._target}"), f"sha256:{sha256}"
+            if subdirectory:
+                unpacked = os.path.join(folder, "unpacked")
+                path = await asyncio.to_thread(unpack_part, path, unpacked, subdirectory)
+            return await self._build(path, folder, key)
+
+    async def find_commit(self, repository: str, revision: str) -> str:
+        """Return the commit that a branch, a tag or ``HEAD`` of a repository names now; a commit as it is."""
+        if _COMMIT.fullmatch(revision):
+            return revision
+        names = ["HEAD"] if revision == "HEAD" else [f"refs/heads/{revision}", f"refs/tags/{revision}", revision]
+        peeled = [f"{name}^{{}}" for name in names if name.startswith("refs/tags/")]
+        async with self._process.temporary_folder() as folder:
+            step = ["ls-remote", "--quiet", repository, *names, *peeled]
+            outcome = await self._process.run(step, folder, secrets=self._secrets, program="git")
+        if outcome.status != 0:
+            raise translate_failure(f"error: git failed: {outcome.stderr}", outcome.status, "fetching")
+        rows = (line.split("\t") for line in outcome.stdout.splitlines() if "\t" in line)
+        found = {name: commit for commit, name in rows}
+        order = [*peeled, *names] if f"refs/heads/{revision}" not in found else names
+        return next((found[name] for name in order if name in found), revision)
 
     async def build_commit(self, repository: str, commit: str, subdirectory: str | None) -> StoredWheel:
         """Return the wheel of a git commit."""
@@ -127,16 +153,24 @@ class WheelBuilder:
         arguments = ["build", "--wheel", "--no-sources", "--python", self._interpreter, "--out-dir", out]
         self._progress.start("build-wheels")
         self._progress.log(f"building a wheel of {os.path.basename(source.rstrip('/'))}")
-        outcome = await self._process.run(
-            [*arguments, *self._index_options, source], folder, secrets=self._secrets, on_line=self._progress.log
-        )
-        if outcome.status != 0:
-            raise _build_error(source, outcome.stderr, outcome.status)
+        requirements = BuildRequirements(self._lock_requirements, self._store, folder)
+        while True:
+            checked = await asyncio.to_thread(requirements.options, "--require-hashes")
+            command = [*arguments, *self._index_options, *checked, source]
+            outcome = await self._process.run(command, folder, secrets=self._secrets, on_line=self._log_line)
+            if outcome.status == 0:
+                break
+            if not await requirements.add_needed(outcome.stderr):
+                raise _build_error(source, outcome.stderr, outcome.status)
         self._progress.finish("build-wheels")
         wheels = await asyncio.to_thread(glob.glob, os.path.join(glob.escape(out), "*.whl"))
         if len(wheels) != 1:
             raise WheelBuildError(f"Building {os.path.basename(source)} produced {len(wheels)} wheels instead of one")
         return await asyncio.to_thread(self._store.add, wheels[0], built=True, source_key=key)
+
+    def _log_line(self, line: str) -> None:
+        if not is_expected_line(line):
+            self._progress.log(line)
 
 
 def _build_error(source: str, stderr: str, status: int) -> Exception:
@@ -150,16 +184,22 @@ def _build_error(source: str, stderr: str, status: int) -> Exception:
     return error
 
 
-def _copy_source(item: PipItem, folder: str) -> str:
+def _copy_source(item: PipItem, folder: str, expected: Set[str]) -> str:
     """Copy a local source into ``folder``; return the path of the copy. Blocks.
 
-    Raises WheelDigestMismatchError if the copy does not have the digest that the definition recorded.
+    Raises WheelDigestMismatchError if the copy does not have the digest that the definition recorded, or is a file with
+    none of the digests in ``expected``.
     """
     path = item.path or ""
     target = os.path.join(folder, "src", os.path.basename(path.rstrip("/")))
     if not os.path.isdir(path):
         os.makedirs(os.path.dirname(target))
-        return str(shutil.copy(path, target))
+        shutil.copy(path, target)
+        if item.digest is not None and f"sha256:{file_sha256(target)}" != item.digest:
+            raise source_changed(item)
+        if item.digest is None and expected:
+            require_digests(target, [expected])
+        return target
     shutil.copytree(path, target, symlinks=True, ignore=_NOT_COPIED)
     if item.digest is not None and LocalFiles().tree_digest(target) != item.digest:
         raise source_changed(item)

@@ -1,0 +1,89 @@
+"""What a build may install: each distribution by its digest, decided before uv fetches it.
+
+uv asks a backend for its requirements in two steps (``build-system.requires``, then those that the backend computes),
+and with ``--require-hashes`` it refuses every one that has no digest yet. roost locks what uv names and calls uv again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Awaitable, Callable, Sequence
+
+from roost.daemon.engines.uv.errors import WheelBuildError
+from roost.daemon.engines.uv.wheels import WheelStore
+from roost.model.locks.lock import Wheel
+
+LockRequirements = Callable[[Sequence[str]], Awaitable[Sequence[Wheel]]]
+"""Locks requirements for builds, and returns the wheels of all that they need."""
+
+_NEEDED = re.compile(r"No solution found when resolving: (`.+`)\s*$", re.MULTILINE)
+_UNCHECKED = "Hash-checking is required"
+_QUIET = ("Hash-checking is required", "No solution found when resolving: `", "Failed to resolve requirements from")
+
+
+def find_build_requirements(stderr: str) -> tuple[str, ...]:
+    """Return the requirements that uv refused to install because no digest of them is known; empty if it did not."""
+    found = _NEEDED.search(stderr)
+    return tuple(re.findall(r"`([^`]+)`", found[1])) if found and _UNCHECKED in stderr else ()
+
+
+def is_expected_line(line: str) -> bool:
+    """Return whether a line of uv reports a refusal that is answered by another call, and no failure."""
+    return any(text in line for text in _QUIET) or (
+        line.startswith("warning:") and ("Requirements file" in line or "experimental" in line)
+    )
+
+
+class BuildRequirements:
+    """The build requirements of one invocation of uv. ``folder`` is private to it."""
+
+    def __init__(self, lock: LockRequirements, store: WheelStore, folder: str) -> None:
+        self._lock = lock
+        self._store = store
+        self._folder = os.path.join(folder, "build-requirements")
+        self._constraints = os.path.join(self._folder, "constraints.txt")
+        self._added: set[tuple[str, ...]] = set()
+        self.wheels: dict[str, Wheel] = {}
+        """Name to the distribution that builds get."""
+
+    def options(self, flag: str) -> list[str]:
+        """Return uv's options. ``flag``: ``--require-hashes`` of ``uv build``, ``--require-build-hashes`` elsewhere.
+
+        Blocks.
+        """
+        os.makedirs(self._folder, exist_ok=True)
+        with open(self._constraints, "w", encoding="utf-8") as file:
+            file.writelines(f"{w.name}=={w.version} --hash=sha256:{w.sha256}\n" for w in self.wheels.values())
+        preview = ["--preview-features", "build-dependency-hashes"] if flag == "--require-build-hashes" else []
+        constraints = ["--build-constraints", self._constraints] if self.wheels else []
+        return [flag, *constraints, *preview, *self._link_built()]
+
+    def _link_built(self) -> list[str]:
+        """Return the option that makes uv find the wheels that were built here, rather than their sources."""
+        built = [wheel for wheel in self.wheels.values() if wheel.kind in ("built", "local")]
+        for wheel in built:
+            link = os.path.join(self._folder, wheel.file_name)
+            if not os.path.lexists(link):
+                os.symlink(self._store.verified_path(wheel), link)
+        return ["--find-links", self._folder] if built else []
+
+    async def add_needed(self, stderr: str) -> bool:
+        """Lock what uv named in ``stderr``; return whether anything was added, so that another call gets further.
+
+        Raises: WheelBuildError if two steps of one build need different versions of a distribution.
+        """
+        needed = find_build_requirements(stderr)
+        if not needed or needed in self._added:
+            return False
+        self._added.add(needed)
+        # Together with what earlier steps have got: the builds' environment is one.
+        pins = [f"{wheel.name}=={wheel.version}" for wheel in self.wheels.values()]
+        for wheel in await self._lock([*needed, *pins]):
+            known = self.wheels.setdefault(wheel.name, wheel)
+            if known.version != wheel.version:
+                raise WheelBuildError(
+                    f"A build needs {wheel.name} {known.version} and {wheel.version}",
+                    hint="Build one of the packages apart, or choose a version that has a wheel.",
+                )
+        return True
