@@ -23,7 +23,7 @@ from roost.model.definition import (
     Spark,
 )
 from roost.model.errors import InvalidDefinitionError
-from roost.model.readers.read import read_definition, read_document
+from roost.model.readers.read import read_definition, read_tables
 from roost.model.readers.source import DefinitionSource
 from roost.model.writers.document import to_document
 from roost.store.sources.files import LocalFiles
@@ -99,7 +99,7 @@ configs = st.builds(
 
 def assert_same(definition: Definition, given_settings: Settings) -> None:
     document = json.loads(json.dumps(to_document(definition, given_settings, "train")))
-    again = read_document(document, LocalFiles(), "/project/<train>")
+    again = read_tables(document, LocalFiles(), "/project/<train>")
     assert canonicalise_definition(again.definition, DEFAULTS) == canonicalise_definition(definition, DEFAULTS)
     assert canonicalise_settings(again.settings) == canonicalise_settings(given_settings)
     assert again.name == "train"
@@ -124,7 +124,7 @@ def test_the_config_where_it_is_read_changes_nothing(
     counting = select_effective_defaults(definition, before)
     for own in (counting, counting.without(select_effective_defaults(definition, now))):
         document = json.loads(json.dumps(to_document(definition, given_settings, "train", own)))
-        again = read_document(document, LocalFiles(), "/project/<train>")
+        again = read_tables(document, LocalFiles(), "/project/<train>")
         assert canonicalise_definition(again.definition, again.defaults.apply_to(now)) == canonicalise_definition(
             definition, before
         )

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from roost.model.canonical.form import canonicalise_definition, parse_canonical
 from roost.model.definition import Defaults, ReadResult
+from roost.model.documents.toml_text import TomlText
 from roost.model.errors import InvalidDefinitionError
 from roost.model.readers.read import READ_FORMATS, read_definition
 from roost.model.readers.source import DefinitionSource
-from roost.model.readers.toml_text import TomlText
 from roost.model.syntax.urls import strip_credentials
 from roost.store.sources.files import LocalFiles
 

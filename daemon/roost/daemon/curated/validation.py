@@ -21,7 +21,7 @@ from roost.daemon.curated.portability import find_portability_fault
 from roost.model.definition import Defaults, Definition, Settings
 from roost.model.errors import CodedError
 from roost.model.names import NameInvalidError
-from roost.model.readers.read import read_document
+from roost.model.readers.read import read_tables
 from roost.model.records import NewVersion
 from roost.model.syntax.urls import strip_credentials
 
@@ -83,7 +83,7 @@ def _check_identities(entries: Iterable[CatalogueEntry], registry: str) -> None:
 def _read_version(entry: CatalogueEntry, registry: str, at: str) -> NewVersion:
     title = f"{entry.name}:{entry.version}"
     try:
-        parsed = read_document(entry.document, NoFiles(), f"/{entry.name}.toml")
+        parsed = read_tables(entry.document, NoFiles(), f"/{entry.name}.toml")
         fault = "it names a file of one machine" if parsed.inputs else None
         fault = fault or ("it contains credentials" if parsed.credentials else None)
         fault = fault or find_portability_fault(parsed.definition, parsed.settings)

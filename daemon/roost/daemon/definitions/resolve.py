@@ -20,7 +20,7 @@ from roost.model.canonical.form import canonicalise_definition, canonicalise_set
 from roost.model.definition import Base, ContainerSettings, Defaults, Definition, Python, ReadResult, Settings
 from roost.model.errors import InvalidRequestError, LookupFailedError
 from roost.model.names import parse_reference
-from roost.model.readers.read import CONTEXT_FILES, read_definition, read_document
+from roost.model.readers.read import CONTEXT_FILES, read_definition, read_tables
 from roost.model.readers.source import DefinitionSource
 from roost.model.records import EnvironmentVersion, FileStamp, RunRecord
 from roost.store.sources.discover import DiscoveredFile, discover, discover_in
@@ -117,7 +117,7 @@ def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: W
     if selector.image is not None:
         parsed = _parsed_image(selector.image)
     elif selector.document is not None:
-        parsed = read_document(selector.document, files, os.path.join(selector.cwd, "<document>"))
+        parsed = read_tables(selector.document, files, os.path.join(selector.cwd, "<document>"))
         parsed = msgspec.structs.replace(parsed, format=DOCUMENT_FORMAT, path=None)
     else:
         found = _find_file(selector, files)

@@ -2,10 +2,11 @@
 
 Read ``read`` (the entry point), ``source`` (file access and the state of a reading) and ``detect``, then a format:
 ``conda``, ``requirements``, ``pyproject``, ``roost_file``, ``explicit``, ``lock_files``, ``docker``, ``azure`` and
-``azure_sdk``. ``yaml_nodes`` and ``toml_text`` parse with locations. Every error has a location. No code of a package
-or project is run, and the disk is used only through ``source.FileAccess``.
+``azure_sdk``. A reader goes on after an error (``ReadContext.recover``), so a document has all problems of its file;
+everything has a location. No code of a package or project is run, and the disk is used only through
+``source.FileAccess``.
 
-May import ``canonical``, ``definition``, ``errors`` and ``syntax`` of the model, but not ``writers``.
+May import ``canonical``, ``definition``, ``documents``, ``errors`` and ``syntax`` of the model, but not ``writers``.
 
 Doors: detect, read, requirements, source.
 """

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from roost.model.definition import Base, Definition, ReadResult, Settings
-from roost.model.readers.conda import read_environment
+from roost.model.documents.yaml_nodes import YamlNode, parse_yaml
+from roost.model.readers.conda import read_environment, record_key
 from roost.model.readers.detect import format_unread_error
 from roost.model.readers.docker import digest_context
 from roost.model.readers.source import ReadContext, decode_text
-from roost.model.readers.yaml_nodes import YamlNode, parse_yaml
 from roost.model.syntax.secret_keys import drop_nulls, drop_secrets
 
 _READ_KEYS = ("$schema", "name", "image", "build", "docker", "conda_file")
@@ -20,13 +20,20 @@ PASSTHROUGH_KEYS = ("version", "description", "tags", "properties", "type", "os_
 def read_v2(reading: ReadContext, root: YamlNode) -> ReadResult:
     """Read an environment YAML of the CLI v2. Raises: InvalidDefinitionError if it is not valid."""
     for key, (key_node, _) in root.pairs("an Azure environment").items():
+        record_key(reading, key_node)
         if key not in (*_READ_KEYS, *PASSTHROUGH_KEYS):
             reading.warn("key-unknown", f"key {key!r} has no effect", key_node.location)
-    packages, variables = _read_conda_file(reading, root.value("conda_file"))
-    base = _read_v2_base(reading, root)
-    name = root.value("name").optional_text("'name'")
+    packages, variables = Definition(), dict[str, str]()
+    base, name, passthrough = None, None, dict[str, Any]()
+    with reading.recover():
+        packages, variables = _read_conda_file(reading, root.value("conda_file"))
+    with reading.recover():
+        base = _read_v2_base(reading, root)
+    with reading.recover():
+        name = root.value("name").optional_text("'name'")
     definition = Definition(base=base, conda=packages.conda, pip=packages.pip)
-    passthrough = _read_v2_passthrough(reading, root)
+    with reading.recover():
+        passthrough = _read_v2_passthrough(reading, root)
     settings = Settings(variables=variables, passthrough={"azure-v2": passthrough} if passthrough else {})
     return reading.build_result(definition, "azure-v2", settings=settings, name=name)
 
@@ -65,7 +72,7 @@ def _read_v2_base(reading: ReadContext, root: YamlNode) -> Base | None:
         if older.value("build").kind != "null":
             raise format_unread_error("an early form of Azure's environment YAML", older.value("build").location)
     if build.kind == "null":
-        text = image.optional_text("'image'")
+        text = None if image.kind == "null" else reading.record("image", image.written("'image'"))
         return Base(image=text) if text else None
     if image.kind != "null":
         build.fail("Both 'image' and 'build' are given; expected one", "Keep one of them.")

@@ -8,10 +8,10 @@ from typing import Any
 
 from roost.model.canonical.form import digest_definition
 from roost.model.definition import Base, ContainerSettings, Defaults, Definition, Python, R, ReadResult, Settings, Spark
+from roost.model.documents.yaml_nodes import YamlNode, parse_yaml
 from roost.model.errors import InvalidDefinitionError, Location
-from roost.model.readers.conda import read_environment
+from roost.model.readers.conda import read_environment, read_variables, record_key
 from roost.model.readers.source import ReadContext, decode_text
-from roost.model.readers.yaml_nodes import YamlNode, parse_yaml
 from roost.model.syntax.azure import (
     CONDA_FILE,
     CONDA_NAME,
@@ -29,6 +29,7 @@ _ENVIRONMENT_KEYS = (
 _RUN_PARTS = ("environment", "environmentVariables", "docker")
 _PROJECT_FOLDERS = (".azureml", "aml_config")
 """Folders of run configurations in a project; the paths in them may be relative to the project."""
+_VARIABLES = "'environmentVariables'"
 _KEEP_ONE = "Keep one of them, or make them equal."
 
 
@@ -41,10 +42,14 @@ class ContradictionError(InvalidDefinitionError):
 def read_v1(reading: ReadContext, root: YamlNode) -> ReadResult:
     """Read an environment of the SDK, as JSON or YAML. Raises: InvalidDefinitionError if it is not valid."""
     for key, (key_node, _) in root.pairs("an Azure environment").items():
+        record_key(reading, key_node)
         if key not in _ENVIRONMENT_KEYS:
             reading.warn("key-unknown", f"key {key!r} has no effect", key_node.location)
     definition, settings = _EnvironmentReader(reading, root).read()
-    return reading.build_result(definition, "azure", settings=settings, name=root.value("name").optional_text("'name'"))
+    name = None
+    with reading.recover():
+        name = root.value("name").optional_text("'name'")
+    return reading.build_result(definition, "azure", settings=settings, name=name)
 
 
 def read_run_configuration(reading: ReadContext, root: YamlNode) -> ReadResult:
@@ -71,7 +76,9 @@ def read_run_configuration(reading: ReadContext, root: YamlNode) -> ReadResult:
     definition, settings = _EnvironmentReader(reading, environment).read()
     reading.path = outer
     name = environment.value("name").optional_text("'name'")
-    return reading.build_result(definition, "azure-run", settings=_merge_run_settings(root, settings), name=name)
+    return reading.build_result(
+        definition, "azure-run", settings=_merge_run_settings(reading, root, settings), name=name
+    )
 
 
 def _is_workspace_reference(environment: YamlNode) -> bool:
@@ -79,14 +86,18 @@ def _is_workspace_reference(environment: YamlNode) -> bool:
     return bool(keys) and keys <= {"name", "version"} and environment.value("name").kind != "null"
 
 
-def _merge_run_settings(root: YamlNode, settings: Settings) -> Settings:
+def _merge_run_settings(reading: ReadContext, root: YamlNode, settings: Settings) -> Settings:
     """Return the settings of the run configuration, with those of its environment as defaults."""
     docker = root.value("docker")
-    own = _read_container(docker) if docker.kind == "mapping" else ContainerSettings()
+    own = ContainerSettings()
+    with reading.recover():
+        own = _read_container(docker) if docker.kind == "mapping" else own
     container = ContainerSettings(
         shm_size=own.shm_size or settings.container.shm_size, arguments=own.arguments or settings.container.arguments
     )
-    variables = {**settings.variables, **_read_environment_variables(root.value("environmentVariables"))}
+    variables = dict(settings.variables)
+    with reading.recover():
+        variables |= read_variables(reading, root.value("environmentVariables"), _VARIABLES)
     return Settings(
         variables=variables, container=container, interpreter=settings.interpreter, passthrough=settings.passthrough
     )
@@ -105,28 +116,44 @@ class _EnvironmentReader:
         """Whether ``save_to_directory`` wrote the file, so that its parts are beside it."""
 
     def read(self) -> tuple[Definition, Settings]:
-        packages, variables = self._read_packages()
-        base = self._read_sdk_base()
+        recover = self.reading.recover
+        packages, variables = Definition(), dict[str, str]()
+        base, interpreter, spark, r, stack = None, None, Spark(), None, None
+        with recover():
+            packages, variables = self._read_packages()
+        with recover():
+            base = self._read_sdk_base()
+        with recover():
+            interpreter = self.python.value("interpreterPath").optional_text("'interpreterPath'")
+        with recover():
+            spark = _read_spark(self.reading, self.root.value("spark"))
+        with recover():
+            r = _read_r(self.reading, self.root.value("r"))
+        with recover():
+            stack = self.root.value("inferencingStackVersion").optional_text("'inferencingStackVersion'")
         definition = Definition(
             base=base,
             conda=packages.conda,
             pip=packages.pip,
-            python=Python(
-                user_managed=self.user_managed,
-                interpreter=self.python.value("interpreterPath").optional_text("'interpreterPath'") or "python",
-            ),
-            spark=_read_spark(self.reading, self.root.value("spark")),
-            r=_read_r(self.reading, self.root.value("r")),
-            inference_stack=self.root.value("inferencingStackVersion").optional_text("'inferencingStackVersion'"),
+            python=Python(user_managed=self.user_managed, interpreter=interpreter or "python"),
+            spark=spark,
+            r=r,
+            inference_stack=stack,
         )
         self._warn_unused(definition)
         return definition, self._build_settings(definition, variables)
 
     def _build_settings(self, definition: Definition, variables: dict[str, str]) -> Settings:
-        passthrough = self._read_sdk_passthrough(definition.base)
+        own, container, passthrough = dict[str, str](), ContainerSettings(), dict[str, Any]()
+        with self.reading.recover():
+            passthrough = self._read_sdk_passthrough(definition.base)
+        with self.reading.recover():
+            own = read_variables(self.reading, self.root.value("environmentVariables"), _VARIABLES)
+        with self.reading.recover():
+            container = _read_container(self.docker)
         return Settings(
-            variables={**variables, **_read_environment_variables(self.root.value("environmentVariables"))},
-            container=_read_container(self.docker),
+            variables={**variables, **own},
+            container=container,
             interpreter=definition.python.interpreter if self.user_managed else None,
             passthrough={"azure": passthrough} if passthrough else {},
         )
@@ -289,7 +316,8 @@ def _read_image(reading: ReadContext, docker: YamlNode) -> str | None:
     Credentials are used for this request if they are variable references (``${VARIABLE}``); others belong into
     Docker's configuration.
     """
-    image = docker.value("baseImage").optional_text("'baseImage'")
+    node = docker.value("baseImage")
+    image = None if node.kind == "null" else reading.record("image", node.written("'baseImage'"))
     registry = docker.value("baseImageRegistry")
     address = (registry.value("address").optional_text("'address'") or "").rstrip("/")
     user, password = (registry.value(key).optional_text(f"'{key}'") for key in ("username", "password"))
@@ -312,7 +340,7 @@ def _read_platform(item: YamlNode) -> str | None:
 
 def _read_spark(reading: ReadContext, item: YamlNode) -> Spark:
     repositories = [
-        reading.strip_credentials(one.text("a repository"))
+        reading.strip_credentials(reading.record("value", one.written("a repository")))
         for one in item.value("repositories").members("'repositories'")
     ]
     packages = [
@@ -346,11 +374,6 @@ def _read_r(reading: ReadContext, item: YamlNode) -> R | None:
 
 def _read_texts(reading: ReadContext, item: YamlNode, key: str) -> tuple[str, ...]:
     return tuple(reading.strip_credentials(member.text("a package")) for member in item.value(key).members(f"'{key}'"))
-
-
-def _read_environment_variables(item: YamlNode) -> dict[str, str]:
-    pairs = item.pairs("'environmentVariables'")
-    return {key: value.optional_text(f"variable {key!r}") or "" for key, (_, value) in pairs.items()}
 
 
 def _read_container(docker: YamlNode) -> ContainerSettings:

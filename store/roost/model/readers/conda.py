@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from roost.model.definition import Conda, Definition, Pip, PipItem, ReadResult, Settings
+from roost.model.documents.yaml_nodes import YamlNode
 from roost.model.readers.requirements import read_requirement_lines
 from roost.model.readers.source import ReadContext
-from roost.model.readers.yaml_nodes import YamlNode
 from roost.model.syntax.match_specs import EXPECTED_SPEC, normalise_channels
 from roost.model.syntax.pip_lines import LogicalLine, split_logical_lines
 
@@ -24,43 +24,77 @@ def read_environment(reading: ReadContext, root: YamlNode) -> tuple[Definition, 
     """Return the definition, settings and name in a conda environment file or in Azure's ``conda_file:``."""
     pairs = root.pairs("a conda environment")
     for key, (key_node, _) in pairs.items():
+        record_key(reading, key_node)
         if key not in _CONDA_KEYS:
             message = f"key {key!r} is not a key of a conda environment; it has no effect"
             reading.warn("key-unknown", message, key_node.location)
-    values = {key: value for key, (_, value) in pairs.items()}
-    null = YamlNode(None, root.path)
-    specs, items = _read_dependencies(reading, values.get("dependencies", null))
-    conda = Conda(channels=_read_channels(reading, values.get("channels", null)), dependencies=specs)
-    name = values.get("name", null).optional_text("'name'")
-    settings = Settings(variables=_read_conda_variables(values.get("variables", null)))
-    return Definition(conda=conda, pip=Pip(requirements=items)), settings, name
+    specs, items = _read_dependencies(reading, root.value("dependencies"))
+    channels = _read_channels(reading, root.value("channels"))
+    conda = Conda(channels=channels, dependencies=tuple(specs))
+    name, variables = None, dict[str, str]()
+    with reading.recover():
+        name = root.value("name").optional_text("'name'")
+    with reading.recover():
+        variables = read_variables(reading, root.value("variables"), "'variables'")
+    return Definition(conda=conda, pip=Pip(requirements=tuple(items))), Settings(variables=variables), name
+
+
+def record_key(reading: ReadContext, key: YamlNode) -> None:
+    """Record a key of a mapping; an empty one is no text."""
+    if key.kind == "scalar":
+        reading.record("key", key.written("a key"))
+
+
+def read_variables(reading: ReadContext, item: YamlNode, what: str) -> dict[str, str]:
+    """Return the values of variables as written: ``on`` and ``1.10`` are not values of YAML 1.1 here.
+
+    Raises: YamlError if ``item``, called ``what`` in the error, is not a mapping.
+    """
+    variables: dict[str, str] = {}
+    for key, (key_node, value) in item.pairs(what).items():
+        with reading.recover():
+            record_key(reading, key_node)
+            variables[key] = value.optional_text(f"variable {key!r}") or ""
+            if value.kind == "scalar":
+                written = value.written("a variable")
+                reading.record_item("variable", written.value, written.location, written.end)
+    return variables
 
 
 def _read_channels(reading: ReadContext, item: YamlNode) -> tuple[str, ...]:
-    members = [item] if item.kind == "scalar" else item.members("'channels'")
-    names = [member.text("a channel") for member in members if member.kind != "null"]
-    return normalise_channels([reading.strip_credentials(name) for name in names])
+    names: list[str] = []
+    with reading.recover():
+        for member in [item] if item.kind == "scalar" else item.members("'channels'"):
+            with reading.recover():
+                if member.kind != "null":
+                    names.append(reading.strip_credentials(reading.record("channel", member.written("a channel"))))
+    return normalise_channels(names)
 
 
-def _read_dependencies(reading: ReadContext, item: YamlNode) -> tuple[tuple[str, ...], tuple[PipItem, ...]]:
+def _read_dependencies(reading: ReadContext, item: YamlNode) -> tuple[list[str], list[PipItem]]:
     specs: list[str] = []
     items: list[PipItem] = []
-    for member in item.members("'dependencies'"):
-        if member.kind == "scalar":
-            specs.append(reading.read_match_spec(member.text("a dependency"), member.location))
-        elif member.kind == "mapping":
-            items.extend(_read_installer_section(reading, member))
-        elif member.kind == "null":
-            reading.warn("item-empty", "an empty item of 'dependencies' has no effect", member.location)
-        else:
-            member.fail(f"A dependency is {member.describe()}; expected {EXPECTED_SPEC}")
-    return tuple(specs), tuple(items)
+    with reading.recover():
+        for member in item.members("'dependencies'"):
+            with reading.recover():
+                if member.kind == "scalar":
+                    written = member.written("a dependency")
+                    reading.record("spec", written)
+                    specs.append(reading.read_match_spec(written.value, written.location))
+                elif member.kind == "mapping":
+                    items.extend(_read_installer_section(reading, member))
+                elif member.kind == "null":
+                    reading.warn("item-empty", "an empty item of 'dependencies' has no effect", member.location)
+                else:
+                    member.fail(f"A dependency is {member.describe()}; expected {EXPECTED_SPEC}")
+    return specs, items
 
 
 def _read_installer_section(reading: ReadContext, member: YamlNode) -> list[PipItem]:
     """Read ``pip:`` and warn about ``sel(win):`` and other installers' lists (``npm:``), which conda ignores too."""
     items: list[PipItem] = []
     for key, (key_node, value) in member.pairs("a dependency").items():
+        record_key(reading, key_node)
         if key == "pip":
             items.extend(read_pip(reading, value))
         else:
@@ -73,14 +107,8 @@ def read_pip(reading: ReadContext, value: YamlNode) -> list[PipItem]:
     members = [value] if value.kind == "scalar" else value.members("'pip'")
     lines: list[LogicalLine] = []
     for member in members:
-        if member.kind != "null":
-            text = member.text("a requirement")
-            logical_lines = split_logical_lines(text, reading.path)
-            lines.extend(LogicalLine(line.text, member.location) for line in logical_lines)
-    return list(read_requirement_lines(reading, lines, reading.path))
-
-
-def _read_conda_variables(item: YamlNode) -> dict[str, str]:
-    """Return the values as written: ``on`` and ``1.10`` are not values of YAML 1.1 here."""
-    pairs = item.pairs("'variables'")
-    return {key: value.optional_text(f"variable {key!r}") or "" for key, (_, value) in pairs.items()}
+        with reading.recover():
+            if member.kind != "null":
+                written = member.written("a requirement")
+                lines.extend(split_logical_lines(written.value, written.locate))
+    return read_requirement_lines(reading, lines, reading.path)

@@ -9,12 +9,12 @@ import posixpath
 import re
 from typing import Literal
 
+from roost.model.documents.toml_text import TomlError, TomlText
+from roost.model.documents.yaml_nodes import YamlNode
 from roost.model.errors import InvalidDefinitionError, Location
-from roost.model.readers.explicit import EXPLICIT_MARK
+from roost.model.readers.explicit import has_explicit_mark
 from roost.model.readers.pyproject import PYPROJECT_TABLES, SCRIPT_BLOCK
 from roost.model.readers.source import EncodingError, decode_text
-from roost.model.readers.toml_text import TomlError, TomlText
-from roost.model.readers.yaml_nodes import YamlNode
 
 Syntax = Literal["toml", "yaml", "requirements", "explicit", "pep723", "dockerfile", "json"]
 _YAML_KEY = re.compile(r"""(?:[\w$][\w $.-]*|"[^"]*"|'[^']*')\s*:(?:\s|$)|-\s+\S|---|%YAML|<<<<|\{%|\{""")
@@ -40,7 +40,7 @@ def detect_syntax(path: str, text: str) -> Syntax:
         return "toml"
     if name.endswith(".py") or SCRIPT_BLOCK.search(text):
         return "pep723"
-    if EXPLICIT_MARK.search(text):
+    if has_explicit_mark(text):
         return "explicit"
     if name.endswith((".yml", ".yaml", ".lock", ".json", ".runconfig")):
         return "yaml"

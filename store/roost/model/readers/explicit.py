@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 from roost.model.definition import Conda, Definition, Pip, PipItem, ReadResult
+from roost.model.documents.bounds import check_length
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.requirements import read_requirement_lines
 from roost.model.readers.source import ReadContext
 from roost.model.syntax.match_specs import PACKAGE_SUFFIXES
-from roost.model.syntax.pip_lines import LogicalLine
+from roost.model.syntax.pip_lines import LogicalLine, shift_location
 
-EXPLICIT_MARK = re.compile(r"^\s*@EXPLICIT\s*$", re.MULTILINE)
+_MARK = "@EXPLICIT"
 _PIP = re.compile(r"#\s*pip\s+(?=\S)")
 _PLATFORM = re.compile(r"#\s*platform:\s*(\S+)\s*$")
 _DIGEST = re.compile(r"(?:sha256:)?[0-9a-fA-F]{64}|(?:md5:)?[0-9a-fA-F]{32}")
@@ -30,15 +31,25 @@ def read_explicit(reading: ReadContext, text: str) -> ReadResult:
     items: list[PipItem] = []
     platform = ""
     for number, raw in enumerate(text.split("\n"), start=1):
-        line, location = raw.strip(), Location(path=reading.path, line=number, column=1)
+        line = raw.strip()
+        location = Location(path=reading.path, line=number, column=len(raw) - len(raw.lstrip()) + 1)
+        end = shift_location(location, len(line))
         if pip := _PIP.match(line):
-            items += read_requirement_lines(reading, [LogicalLine(line[pip.end() :], location)], reading.path)
+            listed = LogicalLine(line[pip.end() :], shift_location(location, pip.end()), end)
+            items += read_requirement_lines(reading, [listed], reading.path)
         elif match := _PLATFORM.match(line):
             platform = match.group(1)
-        elif line and not line.startswith("#") and line != "@EXPLICIT":
-            urls.append(_read_listed_url(reading, line, location))
+        elif line and not line.startswith("#") and line != _MARK:
+            with reading.recover():
+                reading.record_item("package", line, location, end)
+                urls.append(_read_listed_url(reading, check_length(line, "This line", location), location))
     conda = Conda(explicit={platform or _find_platform(urls): tuple(urls)} if urls else {})
     return reading.build_result(Definition(conda=conda, pip=Pip(requirements=tuple(items))), "explicit")
+
+
+def has_explicit_mark(text: str) -> bool:
+    """Whether a line of ``text`` says that it is an explicit list."""
+    return _MARK in text and any(line.strip() == _MARK for line in text.split("\n"))
 
 
 def find_subdir(url: str) -> str:

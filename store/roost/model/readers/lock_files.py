@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from roost.model.definition import Conda, Definition, Pip, ReadResult
+from roost.model.documents.yaml_nodes import YamlNode
 from roost.model.errors import Location
 from roost.model.readers.explicit import normalise_fragment
 from roost.model.readers.requirements import read_requirement_lines
 from roost.model.readers.source import ReadContext
-from roost.model.readers.yaml_nodes import YamlNode
 from roost.model.syntax.pip_lines import LogicalLine
 from roost.model.syntax.urls import strip_credentials
 
@@ -43,14 +43,15 @@ def read_conda_lock(reading: ReadContext, root: YamlNode) -> ReadResult:
     conda: dict[str, list[str]] = {}
     pip: list[_PipEntry] = []
     for package in root.value("package").members("'package'"):
-        if (package.value("category").optional_text("'category'") or "main") not in _CATEGORIES:
-            continue
-        platform = package.value("platform").text("'platform'")
-        urls = conda.setdefault(platform, [])
-        if package.value("manager").text("'manager'") == "conda":
-            urls.append(_read_package_url(reading, package.value("url"), package.value("hash")))
-        else:
-            pip.append(_PipEntry(platform, _format_conda_lock_wheel(package), package.location))
+        with reading.recover():
+            if (package.value("category").optional_text("'category'") or "main") not in _CATEGORIES:
+                continue
+            platform = package.value("platform").text("'platform'")
+            urls = conda.setdefault(platform, [])
+            if package.value("manager").text("'manager'") == "conda":
+                urls.append(_read_package_url(reading, package.value("url"), package.value("hash")))
+            else:
+                pip.append(_PipEntry(platform, _format_conda_lock_wheel(package), package.location))
     return _build_lock_result(reading, conda, pip, "conda-lock")
 
 
@@ -61,9 +62,10 @@ def read_pixi_lock(reading: ReadContext, root: YamlNode) -> ReadResult:
         version.fail(f"pixi.lock format {version.text('version')} is not supported; expected 6", _HINT)
     packages: dict[str, YamlNode] = {}
     for package in root.value("packages").members("'packages'"):
-        for manager in ("conda", "pypi"):
-            if (url := package.value(manager)).kind != "null":
-                packages[url.text("a package")] = package
+        with reading.recover():
+            for manager in ("conda", "pypi"):
+                if (url := package.value(manager)).kind != "null":
+                    packages[url.text("a package")] = package
     environments = root.value("environments")
     default = environments.value("default")
     if default.kind == "null":
@@ -74,19 +76,20 @@ def read_pixi_lock(reading: ReadContext, root: YamlNode) -> ReadResult:
     for platform, (_, members) in default.value("packages").pairs("'packages'").items():
         urls = conda.setdefault(platform, [])
         for member in members.members(f"'{platform}'"):
-            is_conda = member.value("conda").kind != "null"
-            url = member.value("conda" if is_conda else "pypi")
-            package = packages.get(url.text("a package"), member)
-            if is_conda:
-                urls.append(_read_package_url(reading, url, package))
-            else:
-                line = _format_pixi_wheel(url.text("a package"), package, index_hosts)
-                pip.append(_PipEntry(platform, line, url.location))
+            with reading.recover():
+                is_conda = member.value("conda").kind != "null"
+                url = member.value("conda" if is_conda else "pypi")
+                package = packages.get(url.text("a package"), member)
+                if is_conda:
+                    urls.append(_read_package_url(reading, url, package))
+                else:
+                    line = _format_pixi_wheel(url.text("a package"), package, index_hosts)
+                    pip.append(_PipEntry(platform, line, url.location))
     return _build_lock_result(reading, conda, pip, "pixi-lock")
 
 
 def _read_package_url(reading: ReadContext, node: YamlNode, digests: YamlNode) -> str:
-    url = reading.strip_credentials(node.text("'url'")).partition("#")[0]
+    url = reading.strip_credentials(reading.record("package", node.written("'url'"))).partition("#")[0]
     digest = digests.value("sha256").optional_text("'sha256'") or digests.value("md5").optional_text("'md5'")
     return url + ("#" + normalise_fragment(digest) if digest else "")
 
@@ -126,13 +129,14 @@ def _build_lock_result(
     entries_by_line: dict[str, list[_PipEntry]] = {}
     for entry in pip:
         entries_by_line.setdefault(entry.line, []).append(entry)
+    platforms = frozenset(conda)
     lines = [
-        LogicalLine(_add_marker(line, entries, frozenset(conda)), entries[0].location)
+        LogicalLine(_add_marker(line, entries, platforms), entries[0].location)
         for line, entries in entries_by_line.items()
     ]
-    items = tuple(read_requirement_lines(reading, lines, reading.path))
+    items = read_requirement_lines(reading, lines, reading.path)
     explicit = {platform: tuple(urls) for platform, urls in conda.items() if urls}
-    return reading.build_result(Definition(conda=Conda(explicit=explicit), pip=Pip(requirements=items)), format)
+    return reading.build_result(Definition(conda=Conda(explicit=explicit), pip=Pip(requirements=tuple(items))), format)
 
 
 def _add_marker(line: str, entries: list[_PipEntry], platforms: frozenset[str]) -> str:

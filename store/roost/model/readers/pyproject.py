@@ -7,15 +7,15 @@ there is no setting to choose among them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from roost.model.definition import Definition, Pip, PipItem, Python, ReadResult
+from roost.model.documents.toml_text import TomlError, TomlText
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.requirements import read_requirement_lines
 from roost.model.readers.source import ReadContext
-from roost.model.readers.toml_text import TomlText
 from roost.model.syntax.pip_lines import LogicalLine, normalise_name
 
 SCRIPT_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
@@ -38,23 +38,33 @@ def read_pyproject(reading: ReadContext, toml: TomlText) -> ReadResult:
             hint="Add [project] with dependencies = […], or [tool.roost].",
         )
     project = toml.table("project")
-    if "dependencies" in check_strings(toml, project.get("dynamic", []), ("project", "dynamic")):
-        raise toml.error(
-            "'dependencies' is dynamic: a build backend would have to run to compute them, and reading runs no code",
-            "project",
-            "dynamic",
-            hint="List the dependencies in [project], or point at a requirements file with -f.",
-        )
-    items = [*_read_items(reading, toml, project.get("dependencies", []), "project", "dependencies")]
+    record_keys(reading, toml)
+    with reading.recover():
+        _check_dynamic(toml, project.get("dynamic", []))
+    items: list[PipItem] = []
+    with reading.recover():
+        items += _read_items(reading, toml, project.get("dependencies", []), "project", "dependencies")
+    groups: dict[str, list[PipItem]] = {}
     for group in toml.table("dependency-groups"):
-        items += _read_group(reading, toml, group, ())
+        with reading.recover():
+            items += _read_group(reading, toml, group, groups, ())
     unique: dict[tuple[object, ...], PipItem] = {}
-    for item in items:  # a group that another one includes is read twice
+    for item in items:  # a group that another one includes is listed twice
         unique.setdefault((item.kind, item.text, item.digest), item)
     requires = project.get("requires-python")
     return _build_requirements_result(
         reading, toml, list(unique.values()), requires, ("project", "requires-python"), "pyproject"
     )
+
+
+def _check_dynamic(toml: TomlText, dynamic: object) -> None:
+    keys = ("project", "dynamic")
+    if "dependencies" in check_strings(toml, dynamic, keys):
+        raise toml.error(
+            "'dependencies' is dynamic: a build backend would have to run to compute them, and reading runs no code",
+            *keys,
+            hint="List the dependencies in [project], or point at a requirements file with -f.",
+        )
 
 
 def read_script(reading: ReadContext, text: str) -> ReadResult:
@@ -67,6 +77,7 @@ def read_script(reading: ReadContext, text: str) -> ReadResult:
             location=Location(path=reading.path, line=1, column=1),
         )
     toml = TomlText(block[0], reading.path, first_line=block[1], column_shift=2)
+    record_keys(reading, toml)
     for key in toml.data:
         if key not in ("dependencies", "requires-python", "tool"):
             reading.warn(
@@ -75,7 +86,9 @@ def read_script(reading: ReadContext, text: str) -> ReadResult:
     if "roost" in toml.table("tool"):
         message = "[tool.roost] in a script's metadata has no effect"
         reading.warn("key-unknown", message, toml.locate("tool", "roost"))
-    items = list(_read_items(reading, toml, toml.data.get("dependencies", []), "dependencies"))
+    items: list[PipItem] = []
+    with reading.recover():
+        items += _read_items(reading, toml, toml.data.get("dependencies", []), "dependencies")
     return _build_requirements_result(
         reading, toml, items, toml.data.get("requires-python"), ("requires-python",), "pep723"
     )
@@ -118,47 +131,80 @@ def check_strings(toml: TomlText, value: object, keys: tuple[str, ...]) -> Seque
     """Return ``value`` if it is a list of texts. Raises: InvalidDefinitionError if it is not."""
     if not isinstance(value, list):
         raise toml.error(f"{keys[-1]!r} is {value!r}; expected a list of strings", *keys)
-    for member in value:
+    for index, member in enumerate(value):
         if not isinstance(member, str):
-            raise toml.error(f"{keys[-1]!r} contains {member!r}; expected a list of strings", *keys, value=str(member))
+            raise toml.error(f"{keys[-1]!r} contains {member!r}; expected a list of strings", *keys, index)
     return value
 
 
-def _read_items(reading: ReadContext, toml: TomlText, value: object, *keys: str) -> Iterator[PipItem]:
-    for text in check_strings(toml, value, keys):
-        yield from read_requirement_lines(reading, [LogicalLine(text, toml.locate(*keys, value=text))], reading.path)
+def record_keys(reading: ReadContext, toml: TomlText, above: tuple[str, ...] = ()) -> None:
+    """Record the keys of all tables below the one at ``above``."""
+    for key, location, end in toml.list_keys(above):
+        reading.record_item("key", key, location, end)
 
 
-def _read_group(reading: ReadContext, toml: TomlText, name: str, above: tuple[str, ...]) -> list[PipItem]:
-    """Read a dependency group and those that it includes with ``{include-group = …}`` (PEP 735)."""
-    keys = ("dependency-groups", name)
-    if name in above:
-        raise toml.error(f"Dependency group {name!r} includes itself", *keys)
-    members = toml.data["dependency-groups"].get(name)
-    if not isinstance(members, list):
-        raise toml.error(f"Dependency group {name!r} is {members!r}; expected a list", *keys)
+def read_text_line(reading: ReadContext, toml: TomlText, text: str, *path: str | int) -> list[PipItem]:
+    """Return the items of the requirement ``text`` at ``path``, one at most."""
+    value = toml.find_value(text, *path)
+    line = LogicalLine(text.strip(), value.location, value.end, ((0, value.locate(len(text) - len(text.lstrip()))),))
+    return read_requirement_lines(reading, [line], reading.path)
+
+
+def _read_items(reading: ReadContext, toml: TomlText, value: object, *keys: str) -> list[PipItem]:
     items: list[PipItem] = []
-    for member in members:
-        if isinstance(member, dict) and set(member) == {"include-group"}:
-            items += _read_group(reading, toml, _find_group(toml, member["include-group"], keys), (*above, name))
-        else:
-            items += _read_items(reading, toml, [member], *keys)
+    for index, text in enumerate(check_strings(toml, value, keys)):
+        items += read_text_line(reading, toml, text, *keys, index)
     return items
 
 
-def _find_group(toml: TomlText, name: str, keys: tuple[str, ...]) -> str:
+def _read_group(
+    reading: ReadContext, toml: TomlText, name: str, groups: dict[str, list[PipItem]], above: tuple[str, ...]
+) -> list[PipItem]:
+    """Read a dependency group and those that it includes with ``{include-group = …}`` (PEP 735).
+
+    ``groups`` are those that have been read: each is read once.
+    """
+    keys = ("dependency-groups", name)
+    if name in above:
+        raise toml.error(f"Dependency group {name!r} includes itself", *keys)
+    if name in groups:
+        return groups[name]
+    members = toml.data["dependency-groups"].get(name)
+    if not isinstance(members, list):
+        raise toml.error(f"Dependency group {name!r} is {members!r}; expected a list", *keys)
+    items: dict[tuple[object, ...], PipItem] = {}
+    for index, member in enumerate(members):
+        with reading.recover():
+            if isinstance(member, dict) and set(member) == {"include-group"}:
+                inner = _find_group(toml, member["include-group"], (*keys, index, "include-group"))
+                found = _read_group(reading, toml, inner, groups, (*above, name))
+            elif isinstance(member, str):
+                found = read_text_line(reading, toml, member, *keys, index)
+            else:
+                raise toml.error(f"{name!r} contains {member!r}; expected a list of strings", *keys, index)
+            for item in found:
+                items.setdefault((item.kind, item.text, item.digest), item)
+    groups[name] = list(items.values())
+    return groups[name]
+
+
+def _find_group(toml: TomlText, name: object, path: tuple[str | int, ...]) -> str:
     """Return the group called ``name``; names are compared as PEP 503 normalises them."""
     for group in toml.data["dependency-groups"]:
         if normalise_name(group) == normalise_name(str(name)):
             return str(group)
-    raise toml.error(f"There is no dependency group {name!r}", *keys, value=str(name))
+    where = toml.find_value(str(name), *path).location
+    raise TomlError(f"There is no dependency group {name!r}", location=where)
 
 
 def _build_requirements_result(
     reading: ReadContext, toml: TomlText, items: list[PipItem], requires: object, keys: tuple[str, ...], format: str
 ) -> ReadResult:
-    python = Python(requires=check_requires_python(toml, requires, keys))
-    name = toml.table("project").get("name") if format == "pyproject" else None
-    if name is not None and not isinstance(name, str):
-        raise toml.error(f"'name' is {name!r}; expected a string", "project", "name")
+    python, name = Python(), None
+    with reading.recover():
+        python = Python(requires=check_requires_python(toml, requires, keys))
+    with reading.recover():
+        name = toml.table("project").get("name") if format == "pyproject" else None
+        if name is not None and not isinstance(name, str):
+            raise toml.error(f"'name' is {name!r}; expected a string", "project", "name")
     return reading.build_result(Definition(pip=Pip(requirements=tuple(items)), python=python), format, name=name)

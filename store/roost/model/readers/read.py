@@ -1,6 +1,7 @@
 """The door of the readers: read a file of any known format into a definition and its settings.
 
-``read_definition`` detects the format by content and parses it; every error has its location. No code of a package or
+``read_source`` detects the format by content and parses it into a document; ``read_definition`` returns the definition
+in it, or raises its first error. Every item, problem and error has its location. No code of a package or
 a project is run, and the disk is seen only through the :class:`FileAccess` that is passed in.
 """
 
@@ -14,6 +15,9 @@ from typing import Any
 
 from roost.model.canonical.form import digest_bytes
 from roost.model.definition import ReadResult
+from roost.model.documents.document import Document, convert_document
+from roost.model.documents.toml_text import TomlText
+from roost.model.documents.yaml_nodes import YamlNode, YamlPlaces, parse_yaml
 from roost.model.errors import Location
 from roost.model.readers.azure import read_v2
 from roost.model.readers.azure_sdk import read_run_configuration, read_v1
@@ -26,8 +30,6 @@ from roost.model.readers.pyproject import PYPROJECT_TABLES, read_pyproject, read
 from roost.model.readers.requirements import read_requirements
 from roost.model.readers.roost_file import read_roost
 from roost.model.readers.source import DefinitionSource, FileAccess, ReadContext, decode_text
-from roost.model.readers.toml_text import TomlText
-from roost.model.readers.yaml_nodes import YamlNode, parse_yaml
 
 _YAML: dict[str, Callable[[ReadContext, YamlNode], ReadResult]] = {
     "conda": read_conda,
@@ -52,27 +54,39 @@ _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u(
 def read_definition(source: DefinitionSource, files: FileAccess) -> ReadResult:
     """Read ``source``.
 
-    Raises: InvalidDefinitionError if it is not valid or cannot be read; the error says where and what was expected.
+    Raises: InvalidDefinitionError if it is not valid or cannot be read; the error says where and what was expected, and
+    has all problems of the source among its fields.
     """
+    return convert_document(read_source(source, files))
+
+
+def read_tables(tables: dict[str, Any], files: FileAccess, path: str) -> ReadResult:
+    """Read tables in the shape of ``roost.toml``, as ``roost.model.writers.document`` writes them.
+
+    Errors name the tables ``path``; local files are looked up beside it.
+
+    Raises: InvalidDefinitionError if the tables are not valid; all problems are among its fields.
+    """
+    reading, result = ReadContext(files, path), None
+    with reading.recover():
+        result = read_roost(reading, TomlText.from_data(tables, path))
+    return convert_document(reading.build_document(result))
+
+
+def read_source(source: DefinitionSource, files: FileAccess) -> Document:
+    """Return the items, problems and result of ``source``. What is wrong with it is among the problems."""
     path = source.path or "/<text>"
-    reading = ReadContext(files, path)
-    if source.data is None and files.is_folder(path):
-        return _read_folder(reading, path)
-    data = source.data if source.data is not None else reading.load_file(path, None)
-    reading.record_input(path, digest_bytes(data))
-    text = decode_text(data, path)
-    check_text(text, path)
-    return _read_text(reading, text, source.format)
-
-
-def read_document(document: dict[str, Any], files: FileAccess, path: str) -> ReadResult:
-    """Read a document in the shape of ``roost.toml``, as ``roost.model.writers.document`` writes it.
-
-    Errors name the document ``path``; local files are looked up beside it.
-
-    Raises: InvalidDefinitionError if the document is not valid.
-    """
-    return read_roost(ReadContext(files, path), TomlText.from_data(document, path))
+    reading, result = ReadContext(files, path), None
+    with reading.recover():
+        if source.data is None and files.is_folder(path):
+            result = _read_folder(reading, path)
+        else:
+            data = source.data if source.data is not None else reading.load_file(path, None)
+            reading.record_input(path, digest_bytes(data))
+            text = decode_text(data, path)
+            check_text(text, path)
+            result = _read_text(reading, text, source.format)
+    return reading.build_document(result)
 
 
 def detect_format(source: DefinitionSource, files: FileAccess) -> str:
@@ -86,7 +100,7 @@ def detect_format(source: DefinitionSource, files: FileAccess) -> str:
     text = decode_text(data, path)
     syntax = detect_syntax(path, text)
     if syntax == "yaml":
-        return detect_yaml(parse_yaml(_json_to_yaml(text), path))
+        return detect_yaml(_parse_yaml_or_json(text, path))
     return _detect_toml(TomlText(text, path)) if syntax == "toml" else syntax
 
 
@@ -100,7 +114,7 @@ def _read_text(reading: ReadContext, text: str, format: str | None) -> ReadResul
         if (format or _detect_toml(toml)) == "roost":
             return read_roost(reading, toml, ("tool", "roost") if is_nested else ())
         return read_pyproject(reading, toml)
-    root = parse_yaml(_json_to_yaml(text), reading.path)
+    root = _parse_yaml_or_json(text, reading.path)
     return _YAML[format if format in _YAML else detect_yaml(root)](reading, root)
 
 
@@ -119,11 +133,17 @@ def _read_folder(reading: ReadContext, folder: str) -> ReadResult:
     )
 
 
-def _json_to_yaml(text: str) -> str:
-    """Return JSON as YAML, which differs in tabs between tokens and in characters escaped as two surrogates."""
+def _parse_yaml_or_json(text: str, path: str) -> YamlNode:
+    """Parse YAML, or JSON as YAML: it differs in tabs between tokens and in characters escaped as two surrogates."""
     if not text.lstrip().startswith("{"):
-        return text
-    return _SURROGATES.sub(lambda pair: pair[1] + json.loads(f'"\\u{pair[2]}\\u{pair[3]}"'), text.replace("\t", " "))
+        return parse_yaml(text, path)
+    pieces, removed, end, total = [], [], 0, 0
+    for pair in _SURROGATES.finditer(text):
+        pieces += [text[end : pair.start()], pair[1], json.loads(f'"\\u{pair[2]}\\u{pair[3]}"')]
+        end = pair.end()
+        removed.append((end - total - 11, total + 11))  # twelve characters become one
+        total += 11
+    return parse_yaml("".join([*pieces, text[end:]]).replace("\t", " "), path, YamlPlaces(text, path, removed))
 
 
 def _detect_toml(toml: TomlText) -> str:

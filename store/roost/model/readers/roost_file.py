@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -26,14 +26,14 @@ from roost.model.definition import (
     Settings,
     Spark,
 )
+from roost.model.documents.bounds import check_length
+from roost.model.documents.document import ItemKind
+from roost.model.documents.toml_text import TomlText
 from roost.model.errors import Location
 from roost.model.readers.docker import digest_context
-from roost.model.readers.pyproject import check_requires_python, check_strings
-from roost.model.readers.requirements import read_requirement_lines
+from roost.model.readers.pyproject import check_requires_python, check_strings, read_text_line, record_keys
 from roost.model.readers.source import ReadContext, decode_text
-from roost.model.readers.toml_text import TomlText
 from roost.model.syntax.match_specs import normalise_channels
-from roost.model.syntax.pip_lines import LogicalLine
 from roost.model.syntax.secret_keys import drop_secrets
 
 Shape = Literal["text", "texts", "flag", "entries", "lists", "string or table"]
@@ -64,6 +64,19 @@ SECTIONS: dict[str, dict[str, Shape]] = {
     "container": {"shm_size": "text", "arguments": "texts"},
 }
 """All sections and keys; a section without keys is a table of texts."""
+_ITEM_KINDS: dict[tuple[str, str], ItemKind] = {
+    ("base", "image"): "image",
+    ("base", "steps"): "step",
+    ("conda", "channels"): "channel",
+    ("conda", "dependencies"): "spec",
+    ("conda", "explicit"): "package",
+    ("defaults", "channels"): "channel",
+    ("defaults", "base_image"): "image",
+    ("variables", ""): "variable",
+}
+"""What the texts of a section or key are."""
+_LONGEST_KEY = 100
+"""Characters of a key that a near one is searched for."""
 SYSTEM_KEYS = ("cuda", "glibc", "linux", "archspec", "osx", "win")
 T = TypeVar("T")
 
@@ -95,20 +108,27 @@ class _RoostFileReader:
         self.data = toml.table(*above)
 
     def read(self) -> ReadResult:
+        recover = self.reading.recover
+        record_keys(self.reading, self.toml, self.above)
         self._check_keys(self.data, (), ["name", *SECTIONS, "kept"])
-        name = self._check_shape(self.data["name"], ("name",), "text") if "name" in self.data else None
+        name, passthrough, defaults = None, dict[str, dict[str, Any]](), DefaultOverrides()
+        with recover():
+            name = self._check_shape(self.data["name"], ("name",), "text") if "name" in self.data else None
         sections = {section: self._read_known_section(section) for section in SECTIONS}
-        container = sections["container"]
         definition = self._read_definition(sections)
+        with recover():
+            passthrough = self._read_kept_tables(self.data.get("kept", {}))
         python = definition.python
         settings = Settings(
             variables=sections["variables"],
-            container=_convert(ContainerSettings, container),
+            container=_convert(ContainerSettings, sections["container"]),
             interpreter=python.interpreter if python.user_managed else None,
-            passthrough=self._read_kept_tables(self.data.get("kept", {})),
+            passthrough=passthrough,
         )
         parsed = self.reading.build_result(definition, "roost", settings=settings, name=name)
-        return msgspec.structs.replace(parsed, defaults=self._read_defaults(sections["defaults"]))
+        with recover():
+            defaults = self._read_defaults(sections["defaults"])
+        return msgspec.structs.replace(parsed, defaults=defaults)
 
     def _read_defaults(self, table: dict[str, Any]) -> DefaultOverrides:
         """Read the defaults that apply instead of the configured ones if the other sections do not set them."""
@@ -121,11 +141,19 @@ class _RoostFileReader:
     def _read_definition(self, sections: dict[str, dict[str, Any]]) -> Definition:
         system = sections["system"]
         self._check_keys(system, ("system",), list(SYSTEM_KEYS))
+        base, items, python = None, tuple[PipItem, ...](), Python()
+        with self.reading.recover():
+            base = self._read_base_section(sections["base"])
+        conda = self._read_conda_section(sections["conda"])
+        with self.reading.recover():
+            items = self._read_requirements(sections["pip"].get("requirements", []))
+        with self.reading.recover():
+            python = self._read_python(sections["python"])
         return Definition(
-            base=self._read_base_section(sections["base"]),
-            conda=self._read_conda_section(sections["conda"]),
-            pip=Pip(requirements=self._read_requirements(sections["pip"].get("requirements", []))),
-            python=self._read_python(sections["python"]),
+            base=base,
+            conda=conda,
+            pip=Pip(requirements=items),
+            python=python,
             system=system,
             spark=_convert(Spark, self._strip_credentials(sections["spark"])),
             r=_convert(R, self._strip_credentials(sections["r"])) if "r" in self.data else None,
@@ -152,14 +180,37 @@ class _RoostFileReader:
         }
 
     def _read_known_section(self, section: str) -> dict[str, Any]:
-        table = self.data.get(section, {})
-        if not isinstance(table, dict):
-            raise self._error(f"{section!r} is {table!r}; expected a table", section)
-        shapes = SECTIONS[section]
-        if not shapes:
-            return {key: self._check_shape(value, (section, key), "text") for key, value in table.items()}
-        self._check_keys(table, (section,), list(shapes))
-        return {key: self._check_shape(value, (section, key), shapes[key]) for key, value in table.items()}
+        """Return the valid keys of a section; the others are reported as problems."""
+        table, shapes = self.data.get(section, {}), SECTIONS[section]
+        values: dict[str, Any] = {}
+        with self.reading.recover():
+            if not isinstance(table, dict):
+                raise self._error(f"{section!r} is {table!r}; expected a table", section)
+            if shapes:
+                self._check_keys(table, (section,), list(shapes))
+            for key, value in table.items():
+                if not shapes or key in shapes:
+                    with self.reading.recover():
+                        values[key] = self._check_shape(value, (section, key), shapes.get(key, "text"))
+                        self._record_value(values[key], section, key)
+        return values
+
+    def _record_value(self, value: object, section: str, key: str) -> None:
+        """Record a text and each text of a list; requirements are recorded as they are read."""
+        kind = _ITEM_KINDS.get((section, key)) or _ITEM_KINDS.get((section, ""), "value")
+        path = (*self.above, section, key)
+        if isinstance(value, str):
+            self._record_text(kind, value, *path)
+        elif isinstance(value, list) and (section, key) != ("pip", "requirements"):
+            for index, text in enumerate(value):
+                with self.reading.recover():
+                    self._record_text(kind, text, *path, index)
+
+    def _record_text(self, kind: ItemKind, text: str, *path: str | int) -> None:
+        written = self.toml.find_value(text, *path)
+        self.reading.record_item(kind, text, written.location, written.end)
+        if kind in ("channel", "spec", "image"):
+            check_length(text, f"This {kind}", written.location)
 
     def _check_shape(self, value: object, keys: tuple[str, ...], shape: Shape) -> Any:  # noqa: ANN401 - the shape says which
         if shape == "texts":
@@ -184,9 +235,10 @@ class _RoostFileReader:
         """Check a list of texts and of tables, which ``roost.model.writers.document`` writes for external content."""
         if not isinstance(value, list):
             raise self._error(f"{keys[-1]!r} is {_describe_value(value)}; expected a list of strings", *keys)
-        for member in value:
+        for index, member in enumerate(value):
             if not isinstance(member, (str, dict)):
-                raise self._error(f"{keys[-1]!r} contains {_describe_value(member)}; expected a list of strings", *keys)
+                message = f"{keys[-1]!r} contains {_describe_value(member)}; expected a list of strings"
+                raise self._error(message, *keys, index)
         return value
 
     def _read_base_section(self, table: dict[str, Any]) -> Base | None:
@@ -205,12 +257,12 @@ class _RoostFileReader:
             dockerfile=dockerfile,
             context=context,
             context_path=path,
-            steps=tuple(self._read_step(step) for step in table.get("steps", [])),
+            steps=tuple(self._read_step(index, step) for index, step in enumerate(table.get("steps", []))),
             platform=table.get("platform"),
         )
 
-    def _read_step(self, step: str) -> str:
-        location = self._locate("base", "steps", value=step)
+    def _read_step(self, index: int, step: str) -> str:
+        location = self.toml.find_value(step, *self.above, "base", "steps", index).location
         return self.reading.require_no_credentials(step.replace("\r\n", "\n"), "this step", location)
 
     def _check_base(self, table: dict[str, Any]) -> None:
@@ -247,10 +299,11 @@ class _RoostFileReader:
 
     def _read_conda_section(self, table: dict[str, Any]) -> Conda:
         channels = [self.reading.strip_credentials(channel) for channel in table.get("channels", [])]
-        specs = [
-            self.reading.read_match_spec(spec, self._locate("conda", "dependencies", value=spec))
-            for spec in table.get("dependencies", [])
-        ]
+        specs: list[str] = []
+        for index, spec in enumerate(table.get("dependencies", [])):
+            with self.reading.recover():
+                written = self.toml.find_value(spec, *self.above, "conda", "dependencies", index)
+                specs.append(self.reading.read_match_spec(spec, written.location))
         explicit = self._strip_credentials(table.get("explicit", {}))
         return Conda(
             channels=normalise_channels(channels),
@@ -259,49 +312,55 @@ class _RoostFileReader:
         )
 
     def _read_requirements(self, entries: list[str | dict[str, Any]]) -> tuple[PipItem, ...]:
-        return tuple(item for entry in entries for item in self._read_requirement(entry))
+        items: list[PipItem] = []
+        for index, entry in enumerate(entries):
+            path = ("pip", "requirements", index)
+            with self.reading.recover():
+                if isinstance(entry, dict):
+                    items.append(self._check_item(self._convert_table(PipItem, entry, *path), *path))
+                elif entry.strip():
+                    items += read_text_line(self.reading, self.toml, entry, *self.above, *path)
+        return tuple(items)
 
-    def _read_requirement(self, entry: str | dict[str, Any]) -> Iterable[PipItem]:
-        if isinstance(entry, dict):
-            return [self._check_item(self._convert_table(PipItem, entry, "pip", "requirements"))]
-        line = LogicalLine(entry.strip(), self._locate("pip", "requirements", value=entry))
-        return read_requirement_lines(self.reading, [line] if line.text else [], self.reading.path)
-
-    def _check_item(self, item: PipItem) -> PipItem:
+    def _check_item(self, item: PipItem, *path: str | int) -> PipItem:
         """Check an item given as a table: the name of a local item becomes a file name in exports, and must not be a
         path."""
         name = re.split(r"[\[ ]", item.text, maxsplit=1)[0]
         is_local = item.kind in ("wheel", "source", "editable") and (item.digest or item.path)
         if is_local and ("/" in name or name in (".", "..")):
             hint = "Its text is the last name of the path, with extras and marker behind it."
-            raise self._error(f"{name!r} is not a valid file name", "pip", "requirements", hint=hint)
-        inner = tuple(self._check_item(each) for each in item.items)
+            raise self._error(f"{name!r} is not a valid file name", *path, hint=hint)
+        inner = tuple(self._check_item(each, *path) for each in item.items)
         return msgspec.structs.replace(item, text=self.reading.strip_credentials(item.text), items=inner)
 
-    def _convert_table(self, kind: type[T], table: Mapping[str, Any], *keys: str) -> T:
-        self._check_keys(table, keys, [field.name for field in msgspec.structs.fields(kind)])  # type: ignore[arg-type]
+    def _convert_table(self, kind: type[T], table: Mapping[str, Any], *path: str | int) -> T:
+        names = [field.name for field in msgspec.structs.fields(kind)]  # type: ignore[arg-type]
+        self._check_keys(table, path, names)
         try:
             return msgspec.convert(dict(table), kind, strict=True)
         except msgspec.ValidationError as error:
-            raise self._error(f"{keys[-1]!r} contains a table that is not one of roost's: {error}", *keys) from None
+            key = next(part for part in reversed(path) if isinstance(part, str))
+            raise self._error(f"{key!r} contains a table that is not one of roost's: {error}", *path) from None
 
     def _read_python(self, table: dict[str, Any]) -> Python:
         requires = check_requires_python(self.toml, table.get("requires"), (*self.above, "python", "requires"))
         return _convert(Python, {**table, "requires": requires})
 
-    def _locate(self, *keys: str, value: str | None = None) -> Location:
-        return self.toml.locate(*self.above, *keys, value=value)
+    def _locate(self, *path: str | int) -> Location:
+        return self.toml.locate(*self.above, *path)
 
-    def _check_keys(self, table: Mapping[str, Any], keys: tuple[str, ...], known: list[str]) -> None:
+    def _check_keys(self, table: Mapping[str, Any], path: tuple[str | int, ...], known: list[str]) -> None:
+        """Report each key that is not among ``known`` as a problem."""
         for key in table:
             if key not in known:
-                where = f"[{'.'.join(keys)}]" if keys else "the file"
-                near = difflib.get_close_matches(key, known, n=1)
+                where = f"[{'.'.join(part for part in path if isinstance(part, str))}]" if path else "the file"
+                near = difflib.get_close_matches(key[:_LONGEST_KEY], known, n=1)
                 hint = f"Did you mean {near[0]!r}?" if near else f"Expected one of: {', '.join(known)}."
-                raise self._error(f"Key {key!r} is unknown in {where}", *keys, key, hint=hint)
+                with self.reading.recover():
+                    raise self._error(f"Key {key!r} is unknown in {where}", *path, key, hint=hint)
 
-    def _error(self, message: str, *keys: str, hint: str = "") -> Exception:
-        return self.toml.error(message, *self.above, *keys, hint=hint)
+    def _error(self, message: str, *path: str | int, hint: str = "") -> Exception:
+        return self.toml.error(message, *self.above, *path, hint=hint)
 
 
 def _convert(kind: type[T], table: Mapping[str, Any]) -> T:

@@ -6,12 +6,16 @@ import codecs
 import errno
 import hashlib
 import posixpath
-from typing import Protocol
+from types import TracebackType
+from typing import Any, Protocol
 
 import msgspec
 
 from roost.model.canonical.form import digest_bytes
-from roost.model.definition import Base, Definition, InputFile, Notice, ReadResult, Settings
+from roost.model.definition import Base, Definition, InputFile, Notice, PipItem, ReadResult, Settings
+from roost.model.documents.bounds import check_length
+from roost.model.documents.document import Document, Item, ItemKind, Problem, create_problem
+from roost.model.documents.places import WrittenValue
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.syntax.match_specs import (
     EXPECTED_SPEC,
@@ -87,19 +91,58 @@ class CredentialsWrittenError(InvalidDefinitionError):
     code = "credentials-written"
 
 
+class Recovery:
+    """Context manager that reports the error of its block as a problem."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self._problems = problems
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> bool:  # noqa: ANN401
+        if not isinstance(error, InvalidDefinitionError):
+            return False
+        self._problems.append(create_problem(error))
+        return True
+
+
 class ReadContext:
     """The state of reading one source: what readers report about it and its nested files, and the paths in it."""
 
     def __init__(self, files: FileAccess, path: str) -> None:
         self.files = files
         self.path = path
-        self.warnings: list[Notice] = []
+        self.items: list[Item] = []
+        self.problems: list[Problem] = []
         self.inputs: dict[str, InputFile] = {}
         self.credentials: dict[str, str] = {}
         self.locations: dict[str, Location] = {}
+        self.included_files: dict[str, tuple[PipItem, ...]] = {}
+        """Files that ``-r`` and ``-c`` lines name; each is read once."""
+        self.line_counts: dict[str, int] = {}
+        """Requirements in a file, with those of the files that it includes in place of each ``-r`` and ``-c``."""
+        self.open_files: set[str] = set()
+        """Included files of which a line is being read."""
 
     def warn(self, code: str, message: str, location: Location | None = None) -> None:
-        self.warnings.append(Notice(code=code, message=message, location=location))
+        self.problems.append(Problem(code=code, message=message, severity="warning", location=location))
+
+    def recover(self) -> Recovery:
+        """Return a context manager that reports an InvalidDefinitionError as a problem, and goes on after its block."""
+        return Recovery(self.problems)
+
+    def record(self, kind: ItemKind, written: WrittenValue) -> str:
+        """Record an item, and return its text. Raises: TooLargeError if it is longer than the bound of a line."""
+        self.record_item(kind, written.value, written.location, written.end)
+        return check_length(written.value, f"This {kind}", written.location)
+
+    def record_item(self, kind: ItemKind, text: str, location: Location, end: Location | None) -> None:
+        self.items.append(Item(kind=kind, text=text, location=location, end=end))
+
+    def build_document(self, result: ReadResult | None) -> Document:
+        """Return the document with all that was collected."""
+        return Document(items=tuple(self.items), problems=tuple(self.problems), result=result)
 
     def record_input(self, path: str, digest: str | None) -> None:
         self.inputs.setdefault(path, InputFile(path=path, digest=digest))
@@ -199,18 +242,23 @@ class ReadContext:
     ) -> ReadResult:
         """Return the result with all that was collected. The texts of the base are checked here for every reader.
 
-        Raises: CredentialsWrittenError if a text of the base has credentials written out.
+        A text of the base that has credentials written out is reported as a problem.
         """
         base = definition.base or Base()
         for text in (base.image, base.dockerfile, *base.steps, base.platform, definition.inference_stack):
-            self.require_no_credentials(text or "", "the base image", Location(path=self.path))
+            with self.recover():
+                self.require_no_credentials(text or "", "the base image", Location(path=self.path))
         return ReadResult(
             definition=definition,
             settings=settings or Settings(),
             name=name,
             format=format,
             path=self.path,
-            warnings=tuple(self.warnings),
+            warnings=tuple(
+                Notice(code=problem.code, message=problem.message, location=problem.location)
+                for problem in self.problems
+                if problem.severity == "warning"
+            ),
             inputs=tuple(self.inputs.values()),
             credentials=self.credentials,
             locations=self.locations,

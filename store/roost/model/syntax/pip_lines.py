@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -41,7 +42,7 @@ _REMOTE_URL = re.compile(r"(?:(?:git|hg|svn|bzr)\+|(?:https?|ftp|ssh|git)://)", 
 _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?P<extras>\[[^\]]*\])?\s*(?P<rest>.*)", re.DOTALL
 )
-_COMMENT = re.compile(r"(?:^|\s+)#.*$")
+_COMMENT = re.compile(r"(?:^|\s)#")
 _MARKER_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|[<>=!~]+|[()]|[^\s<>=!~()\"']+")
 
 
@@ -56,10 +57,20 @@ class RequirementError(InvalidDefinitionError):
 
 
 class LogicalLine(NamedTuple):
-    """A logical line and where it begins."""
+    """A logical line, where it begins, and where the parts of it are that were joined."""
 
     text: str
     location: Location
+    end: Location | None = None
+    """Where it ends (exclusive), if that is known."""
+    parts: tuple[tuple[int, Location], ...] = ()
+    """Offset in ``text`` and location of each part, if they are known."""
+
+    def locate(self, offset: int) -> Location:
+        """Return where a character of ``text`` is written."""
+        index = bisect_right(self.parts, offset, key=lambda part: part[0]) - 1
+        begin, location = self.parts[index] if index >= 0 else (0, self.location)
+        return shift_location(location, offset - begin)
 
 
 class PipLine(NamedTuple):
@@ -79,23 +90,50 @@ def normalise_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def split_logical_lines(text: str, path: str) -> Iterator[LogicalLine]:
-    """Yield the lines of the file ``path`` with continuations joined, without comments and empty lines.
+def shift_location(location: Location, columns: int) -> Location:
+    """Return a location to the right in the same line; the same one if it has no column."""
+    if location.column is None:
+        return location
+    return Location(path=location.path, line=location.line, column=location.column + columns)
 
-    As in pip, continuations are joined first, so a comment ends with its own line.
+
+def split_logical_lines(text: str, locate: Callable[[int], Location]) -> Iterator[LogicalLine]:
+    """Yield the lines of a requirements list with continuations joined, without comments and empty lines.
+
+    ``locate`` returns where the character at an offset of ``text`` is written. As in pip, continuations are joined
+    first, so a comment ends with its own line.
     """
-    parts: list[str] = []
-    start = 1
-    for number, line in enumerate([*text.split("\n"), ""], start=1):
-        start = start if parts else number
+    pieces: list[str] = []
+    starts: list[int] = []
+    offset = 0
+    for line in [*text.split("\n"), ""]:
+        starts.append(offset)
+        offset += len(line) + 1
         if line.endswith("\\") and not line.lstrip().startswith("#"):
-            parts.append(line[:-1])
+            pieces.append(line[:-1])
             continue
-        joined = _COMMENT.sub("", "".join([*parts, line]))
-        parts = []
+        pieces.append(line)
+        joined = "".join(pieces)
+        comment = _COMMENT.search(joined)
+        joined = (joined[: comment.start()] if comment else joined).rstrip()
         if joined.strip():
-            column = len(joined) - len(joined.lstrip()) + 1
-            yield LogicalLine(joined.strip(), Location(path=path, line=start, column=column))
+            yield _locate_line(joined, pieces, starts, locate)
+        pieces, starts = [], []
+
+
+def _locate_line(joined: str, pieces: list[str], starts: list[int], locate: Callable[[int], Location]) -> LogicalLine:
+    text = joined.lstrip()
+    indent, before = len(joined) - len(text), 0
+    parts: list[tuple[int, int]] = []
+    """Offsets in the joined line without its indentation, and in the whole text."""
+    for piece, start in zip(pieces, starts, strict=True):
+        if before + len(piece) > indent and before < len(joined):
+            skipped = max(indent - before, 0)
+            parts.append((before + skipped - indent, start + skipped))
+        before += len(piece)
+    begin, start = parts[-1]
+    located = tuple((begin, locate(start)) for begin, start in parts)
+    return LogicalLine(text, located[0][1], locate(start + len(text) - begin), located)
 
 
 @lru_cache(maxsize=4096)

@@ -1,7 +1,7 @@
 """A definition and its settings as one document in the shape of ``roost.toml``: what ``env show --json`` prints, the
 Python API sends and ``env edit`` opens.
 
-No information is lost: what ``roost.model.readers.read.read_document`` makes of a document has the digests of the
+No information is lost: what ``roost.model.readers.read.read_tables`` makes of a document has the digests of the
 definition and settings that it was written from. Most values are texts that people would write. What no text can
 express is a table: a local wheel with its content's digest, a Dockerfile of one line, a build context that is stored
 elsewhere.

@@ -13,7 +13,7 @@ import msgspec
 
 from roost.model.definition import PipItem
 from roost.model.errors import InvalidDefinitionError, Location
-from roost.model.readers.requirements import read_requirement_lines
+from roost.model.readers.requirements import read_requirement
 from roost.model.readers.source import ReadContext
 from roost.model.syntax.pip_lines import LogicalLine, normalise_name
 from roost.model.syntax.urls import strip_credentials
@@ -38,7 +38,7 @@ def read_installed(reading: ReadContext, prefix: str, owned: frozenset[str]) -> 
 
 def _read_item(reading: ReadContext, line: LogicalLine) -> list[PipItem]:
     try:
-        return list(read_requirement_lines(reading, [line], line.location.path))
+        return [read_requirement(reading, line, line.location.path)]
     except InvalidDefinitionError as error:
         message = strip_credentials(f"{line.text!r} is left out: {error.message}")[0]
         reading.warn("package-missing", message, line.location)

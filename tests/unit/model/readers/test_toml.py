@@ -139,7 +139,7 @@ def test_a_context_counts_by_content(parse, write, tmp_path):
         ("[base]\nsteps = ['RUN x']\ndockerfile = 'FROM a\\n'\n", (2, 1), "on top of an image only", ""),
         (
             "[pip]\nrequirements = [{kind = 'source', text = '../../x[a]', digest = 'sha256:0', path = '/x'}]\n",
-            (2, 1),
+            (2, 17),
             "'../../x' is not a valid file name",
             "last name of the path",
         ),

@@ -8,7 +8,7 @@ import pytest
 
 from roost.model.canonical.form import digest_definition
 from roost.model.definition import Defaults, PipItem, ReadResult
-from roost.model.readers.read import read_definition, read_document
+from roost.model.readers.read import read_definition, read_tables
 from roost.model.readers.source import DefinitionSource
 from roost.model.syntax.wheel_references import (
     format_wheel_reference,
@@ -62,7 +62,7 @@ def test_the_document_of_one_is_the_line_again(wheel: Path, rest: str) -> None:
     before = parsed(wheel, "requirements.txt", line)
     document = to_document(before.definition, before.settings)
     assert document["pip"] == {"requirements": [line]}
-    assert digest(read_document(document, LocalFiles(), "/x/document")) == digest(before)
+    assert digest(read_tables(document, LocalFiles(), "/x/document")) == digest(before)
 
 
 def test_what_is_a_reference(wheel: Path) -> None:

@@ -24,12 +24,12 @@ from roost.model.definition import (
     Settings,
     Spark,
 )
+from roost.model.documents.toml_text import TomlText
 from roost.model.errors import InvalidRequestError
 from roost.model.locks.formats import LockNotPortableError
 from roost.model.locks.lock import CondaPackage, CondaPython, HostPython, Lock, Wheel
 from roost.model.readers.read import read_definition
 from roost.model.readers.source import DefinitionSource
-from roost.model.readers.toml_text import TomlText
 from roost.model.writers.write import EXPORT_FORMATS, ExportImpossibleError, ExportSource, write_export
 from roost.store.sources.files import LocalFiles
 

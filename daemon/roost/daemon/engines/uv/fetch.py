@@ -21,6 +21,7 @@ from roost.daemon.engines.uv.errors import (
 from roost.daemon.engines.uv.secrets import Secrets
 from roost.daemon.engines.uv.translation import url_gone
 from roost.model.definition import PipItem
+from roost.model.documents.places import TextPlaces
 from roost.model.errors import CodedError, Location
 from roost.model.locks.lock import RemoteInput
 from roost.model.syntax.pip_lines import RequirementError, parse_pip_line, split_logical_lines
@@ -181,7 +182,10 @@ class RemoteFiles:
         if url not in self._content:
             self._content[url] = await self._fetcher.fetch_text(url)
         text = self._content[url].decode("utf-8-sig", "replace").replace("\r\n", "\n")
-        return [_parse_line(line.text, line.location, url) for line in split_logical_lines(text, url)]
+        return [
+            _parse_line(line.text, line.location, url)
+            for line in split_logical_lines(text, TextPlaces(text, url).locate)
+        ]
 
 
 def _parse_line(text: str, location: Location, url: str) -> PipItem:
