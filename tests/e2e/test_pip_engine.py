@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import os
 import shutil
-import stat
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 from blockbuster import blockbuster_ctx
 from tests.support.conda_tools import engine, solve
+from tests.support.fake_python import write_fake_python
 from tests.support.pip_index import PipIndex, backend_files, sdist_bytes, wheel_bytes
 
 from roost.daemon.engines.conda.platforms import BASELINE_GLIBC
@@ -40,11 +40,11 @@ from roost.daemon.engines.uv.errors import (
     WheelMissingError,
 )
 from roost.daemon.engines.uv.prefix import find_altered_wheel_files, find_dist_info, read_record
-from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts
+from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts, describe_python
 from roost.daemon.jobs.progress import Progress
 from roost.model.definition import PipItem
 from roost.model.errors import StoreFullError
-from roost.model.locks.lock import HostPython
+from roost.model.locks.lock import HostPython, Lock
 from roost.store.sources.files import LocalFiles
 
 PLATFORM = "linux-64"
@@ -90,13 +90,13 @@ class Bench:
 
     async def lock(self, *lines: str | PipItem, progress: Progress | None = None, **more: Any) -> PipLock:
         items = [line if isinstance(line, PipItem) else item(line) for line in lines]
-        python = more.pop("python", None) or await self.engine.inspect_python(self.host)
+        python = more.pop("python", None) or describe_python(self.host)
         request = PipLockRequest(items=items, python=python, platform=PLATFORM, glibc=BASELINE_GLIBC, **more)
         return await self.engine.lock(request, progress)
 
     async def prefix(self, name: str, locked: PipLock, **more: object) -> Path:
         prefix = self.root / name
-        await self.engine.create_venv(str(prefix), self.host)
+        await self.engine.create_venv(str(prefix), self.host.executable)
         python = str(prefix / "bin" / "python")
         await self.engine.install(locked.wheels, prefix=str(prefix), python_path=python, **more)  # type: ignore[arg-type]
         return prefix
@@ -600,7 +600,7 @@ async def test_a_full_disk(bench: Bench) -> None:
     try:
         await bench.remake()
         prefix = bench.root / "p"
-        await bench.engine.create_venv(str(prefix), bench.host)
+        await bench.engine.create_venv(str(prefix), bench.host.executable)
         locked = await bench.lock("large")
         python = str(prefix / "bin" / "python")
         with pytest.raises(StoreFullError) as caught:
@@ -731,23 +731,25 @@ async def test_nothing_ambient_leaks_in(bench: Bench, monkeypatch: pytest.Monkey
 # interpreters
 
 
-async def test_a_changed_interpreter_is_noticed_before_a_prefix_is_made(bench: Bench) -> None:
-    other = HostPython(version="3.9.99", executable=bench.host.executable)
+async def test_the_python_of_a_lock_of_format_1_is_that_executable_or_none(bench: Bench) -> None:
+    def choose(version: str, executable: str) -> str:
+        provider = HostPython(version=version, executable=executable)
+        return host_python.choose_for_lock(Lock(platform=PLATFORM, provider=provider)).executable
+
+    assert choose(bench.host.version, bench.host.executable) == bench.host.executable
     with pytest.raises(InterpreterChangedError, match=r"3\.9\.99"):
-        await bench.engine.create_venv(str(bench.root / "p"), other)
-    gone_one = HostPython(version="3.9.99", executable="/nowhere/python3")
+        choose("3.9.99", bench.host.executable)
     with pytest.raises(InterpreterChangedError, match="no longer exists"):
-        await bench.engine.create_venv(str(bench.root / "p"), gone_one)
+        choose("3.9.99", "/nowhere/python3")
 
 
 async def test_an_interpreter_replaced_by_another_version_is_noticed(bench: Bench) -> None:
     """A stand-in for a distribution's upgrade: the same path, another Python behind it."""
     path = bench.root / "python3.99"
-    path.write_text('#!/bin/sh\necho \'["3.99.1", "final", "cpython", "glibc 2.36", false]\'\n')
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    write_fake_python(path, "3.99.1")
     locked = HostPython(version="3.99.1", executable=str(path))
     await asyncio.to_thread(host_python.check_unchanged, locked)
-    path.write_text('#!/bin/sh\necho \'["3.99.2", "final", "cpython", "glibc 2.36", false]\'\n')
+    write_fake_python(path, "3.99.2")
     with pytest.raises(InterpreterChangedError, match=r"3\.99\.2 now"):
         await asyncio.to_thread(host_python.check_unchanged, locked)
 

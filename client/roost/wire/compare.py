@@ -68,7 +68,7 @@ class PackageState(msgspec.Struct, kw_only=True, omit_defaults=True):
 class PackageChangeView(msgspec.Struct, kw_only=True):
     """A package that differs; ``rebuilt``: the same version from another file."""
 
-    kind: Literal["conda", "pip"]
+    kind: Literal["conda", "pip", "jar", "r"]
     name: str
     change: PackageChangeKind
     before: PackageState | None
@@ -85,7 +85,8 @@ class LockDiff(msgspec.Struct, kw_only=True):
     bytes: int | None
     """Bytes to download for a machine that has the first lock's packages; ``None``: not all sizes are known."""
     provider: Difference | None = None
-    """Change of the provider of Python: ``conda``, or version and path of a Python of this machine."""
+    """Change of the provider of Python: ``conda``, or a Python of the machine: implementation, X.Y and threading (of
+    locks of format 1: version and path)."""
 
 
 class DiffResponse(msgspec.Struct, kw_only=True):

@@ -39,6 +39,15 @@ class FileStamp(msgspec.Struct, frozen=True, kw_only=True):
     identity: str
 
 
+class PrefixPython(msgspec.Struct, frozen=True, kw_only=True):
+    """The Python of this machine that a prefix rests on. The lock only names its implementation and X.Y."""
+
+    executable: str
+    """Absolute path with symlinks resolved."""
+    version: str
+    """``X.Y.Z``"""
+
+
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     """A prefix or an image. ``key`` is the lock digest of a prefix, or the image key."""
 
@@ -59,11 +68,13 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     activation: tuple[VariableChange, ...] = ()
     stamps: tuple[FileStamp, ...] = ()
     """Files that a cache hit checks for drift."""
+    python: PrefixPython | None = None
+    """``None`` if the prefix has a Python of its own, and of prefixes made before this was recorded."""
 
 
 HOST_SCOPE = "+host"
-"""Follows the platform of generations that are of use on this machine only: their prefixes rest on a Python of this
-machine or hold an editable folder of it."""
+"""Follows the platform of generations whose prefixes rest on a Python of a machine or hold an editable folder: an image
+of the same definition has another lock. Locks with an editable folder are of use on this machine only."""
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -15,12 +15,14 @@ from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.engines.conda.platforms import baseline_packages
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.host_python.engine import find_interpreter
-from roost.daemon.engines.uv.request import PipLockRequest, PythonFacts
+from roost.daemon.engines.host_python.fit import marker_environment, needed_system, provider_of
+from roost.daemon.engines.uv.request import PipLockRequest, PythonFacts, describe_python
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.target_platforms import split_platform
-from roost.model.definition import BASELINE_GLIBC, Defaults, Definition
+from roost.model.definition import BASELINE_GLIBC, Defaults, Definition, PipItem
 from roost.model.errors import CodedError, InvalidDefinitionError
-from roost.model.locks.lock import CondaPackage, CondaPython, Lock, RemoteInput, Wheel
+from roost.model.locks.lock import CondaPackage, CondaPython, Lock, RemoteInput, Wheel, with_format
+from roost.model.locks.markers import merge_outcomes, record_markers, record_python_specifiers
 from roost.model.syntax.match_specs import spec_name
 from roost.wire.plans import EnvironmentSelector
 
@@ -109,7 +111,7 @@ async def _solve_for_image(engines: Engines, job: SolveJob, progress: Progress) 
     if not adds_packages(job.definition):
         return Lock(platform=job.platform, provider=CondaPython())
     with suppress(CodedError):  # no Python here fits: then conda's newest that does
-        minor = (await find_interpreter(job.definition.python.requires)).version.rpartition(".")[0]
+        minor = (await find_interpreter(job.definition.python.requires)).minor
         job = msgspec.structs.replace(job, extra_specs=(f"python {minor}.*",))
     return await _solve_with_conda(engines, job, progress)
 
@@ -195,9 +197,33 @@ async def _choose_wheels(
 
 
 async def _solve_with_host_python(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
-    pip = await engines.pip()
-    interpreter = await find_interpreter(job.definition.python.requires)
-    python = await pip.inspect_python(interpreter)
-    request = msgspec.structs.replace(create_pip_request(job, python), as_of=job.as_of, allow_builds=job.allow_builds)
+    pip, requires = await engines.pip(), job.definition.python.requires
+    interpreter = await find_interpreter(requires)
+    request = msgspec.structs.replace(
+        create_pip_request(job, describe_python(interpreter)), as_of=job.as_of, allow_builds=job.allow_builds
+    )
     locked = await pip.lock(request, progress)
-    return Lock(platform=job.platform, provider=interpreter, wheels=tuple(locked.wheels), inputs=tuple(locked.inputs))
+    environment, wheels = marker_environment(interpreter), tuple(locked.wheels)
+    markers = merge_outcomes(
+        [
+            *record_markers(_list_lines(job.definition.pip.requirements), environment),
+            *record_python_specifiers([requires] if requires else [], environment),
+        ]
+    )
+    return with_format(
+        Lock(
+            platform=job.platform,
+            provider=provider_of(interpreter),
+            wheels=wheels,
+            system=dict(needed_system(wheels, interpreter)),
+            inputs=tuple(locked.inputs),
+            markers=markers,
+        )
+    )
+
+
+def _list_lines(items: Sequence[PipItem]) -> Iterator[str]:
+    """Yield the texts of all lines, without pip's options."""
+    for item in items:
+        yield item.text.partition(" --")[0]
+        yield from _list_lines(item.items)

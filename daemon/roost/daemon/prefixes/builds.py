@@ -115,7 +115,11 @@ class PrefixBuilds:
                 raise explain_missing_package(error, request.lock) from error
             modified.update(names)
             progress.start("publish")
-            return result
+            if result.lock is None:
+                return result
+            # Stored as it was requested: what was filled has the values of variables in its URLs.
+            known = {"markers": result.lock.markers, "markers_known": result.lock.markers_known}
+            return msgspec.structs.replace(result, lock=msgspec.structs.replace(request.lock, **known))
 
         async with progress.acquire_slot(self._slots):
             artifact = await self._store.artifacts.publish_prefix(

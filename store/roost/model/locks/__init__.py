@@ -1,8 +1,8 @@
 """Locks: the packages that a solve selected, their digest, their differences, and other tools' lock formats.
 
-Read ``lock``, then ``differences`` and ``formats``.
+Read ``lock``, then ``markers`` (what the choice of wheels depended on), ``differences`` and ``formats``.
 
 May import ``canonical``, ``definition``, ``errors`` and ``syntax`` of the model.
 
-Doors: differences, formats, lock.
+Doors: differences, formats, lock, markers.
 """

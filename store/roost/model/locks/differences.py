@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from packaging.version import InvalidVersion, Version
 
-from roost.model.locks.lock import HostPython, Lock, PackageKind
+from roost.model.locks.lock import HostPython, Jar, Lock, PackageKind, RPackage, WheelSource
 
 VersionComparison = Callable[[str, str], int]
 """Negative if the first version is earlier, positive if it is later, 0 if they are equal."""
@@ -32,6 +32,8 @@ class PackageView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Bytes to fetch, if known."""
     place: str | None = None
     """Folder of an editable installation."""
+    source: WheelSource | None = None
+    """Of a wheel that has yet to be built: what it will be built from."""
 
 
 class PackageChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +47,8 @@ class PackageChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProviderChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A change of the provider of Python: ``conda``, or the version of this machine's Python and its path."""
+    """A change of the provider of Python: ``conda``, or implementation, X.Y and threading of a machine's Python (in
+    locks of format 1: its version and its path)."""
 
     before: str
     after: str
@@ -68,7 +71,12 @@ PackageIndex = Mapping[tuple[PackageKind, str], PackageView]
 def compare_locks(before: Lock, after: Lock, conda_order: VersionComparison) -> LockDifferences:
     """Return the changes from ``before`` to ``after``, sorted by kind and name."""
     old, new = index_packages(before), index_packages(after)
-    orders: dict[PackageKind, VersionComparison] = {"conda": conda_order, "pip": compare_pip_versions}
+    orders: dict[PackageKind, VersionComparison] = {
+        "conda": conda_order,
+        "pip": compare_pip_versions,
+        "jar": compare_versions_naturally,
+        "r": compare_versions_naturally,
+    }
     changes: list[PackageChange] = []
     for kind, name in sorted({*old, *new}):
         views = old.get((kind, name)), new.get((kind, name))
@@ -103,8 +111,19 @@ def index_packages(lock: Lock) -> PackageIndex:
             sha256=wheel.sha256,
             size=wheel.size or None,
             place=wheel.path,
+            source=None if wheel.sha256 else wheel.source,
         )
+    for jar in lock.jars:
+        name = ":".join([jar.group, jar.name, *([jar.classifier] if jar.classifier else [])])
+        packages["jar", name] = _view_file(jar)
+    packages.update({("r", package.name): _view_file(package) for package in lock.r})
     return packages
+
+
+def _view_file(package: Jar | RPackage) -> PackageView:
+    return PackageView(
+        version=package.version, file_name=package.file_name, sha256=package.sha256, size=package.size or None
+    )
 
 
 def compare_pip_versions(first: str, second: str) -> int:
@@ -138,7 +157,10 @@ def _find_change(before: PackageView | None, after: PackageView | None, order: V
 
 def _content_key(package: PackageView) -> tuple[str, ...]:
     """Return what the lock digest covers. The size is left out: only one of the locks may know it."""
-    return package.version, package.build, package.file_name, package.sha256, package.place or ""
+    source = package.source
+    origin = (source.sha256, source.commit, source.subdirectory) if source else ()
+    pins = tuple(f"{each.name}=={each.version} {each.sha256}" for each in source.requires) if source else ()
+    return package.version, package.build, package.file_name, package.sha256, package.place or "", *origin, *pins
 
 
 def _sum_fetched_bytes(packages: Iterable[PackageView | None]) -> int | None:
@@ -148,4 +170,8 @@ def _sum_fetched_bytes(packages: Iterable[PackageView | None]) -> int | None:
 
 def _format_provider(lock: Lock) -> str:
     provider = lock.provider
-    return f"{provider.version} ({provider.executable})" if isinstance(provider, HostPython) else "conda"
+    if not isinstance(provider, HostPython):
+        return "conda"
+    if provider.is_bound:
+        return f"{provider.version} ({provider.executable})"
+    return f"{provider.implementation} {provider.version}{' free-threaded' if provider.threading != 'gil' else ''}"

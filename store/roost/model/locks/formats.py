@@ -106,7 +106,15 @@ def find_remote_lists(items: Iterable[PipItem]) -> list[str]:
 
 
 def check_portable(lock: Lock) -> None:
-    """Raises: LockNotPortableError if ``lock`` holds packages that only this machine has."""
+    """Raises: LockNotPortableError if ``lock`` holds packages that only this machine has, or that are neither conda's
+    nor pip's."""
+    others = [f"{jar.group}:{jar.name}" for jar in lock.jars] + [package.name for package in lock.r]
+    if others:
+        raise LockNotPortableError(
+            f"No other tool's lock has a place for jars and R packages: {', '.join(others)}",
+            hint="Share the environment as a bundle.",
+            fields={"packages": others},
+        )
     local = [wheel for wheel in lock.wheels if wheel.url is None]
     if local:
         names = ", ".join(f"{wheel.name} {wheel.version} ({wheel.kind})" for wheel in local)

@@ -23,7 +23,7 @@ import msgspec
 
 from roost.model.errors import StoreError
 from roost.model.locks.lock import Lock, digest_lock
-from roost.model.records import Artifact, FileStamp, NewGeneration, VariableChange
+from roost.model.records import Artifact, FileStamp, NewGeneration, PrefixPython, VariableChange
 from roost.store.cancellation import finish_despite_cancel, finish_thread_despite_cancel
 from roost.store.clock import utc_now
 from roost.store.disk.file_ops import (
@@ -42,10 +42,13 @@ from roost.store.index.index import Index
 
 
 class FillResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Result of filling a prefix: its activation, and stamps of files that it depends on."""
+    """Result of filling a prefix: its activation, stamps of files that it depends on, and what was learned."""
 
     activation: tuple[VariableChange, ...] = ()
     stamps: tuple[FileStamp, ...] = ()
+    python: PrefixPython | None = None
+    lock: Lock | None = None
+    """The lock with what only installing shows of it, under the same digest; ``None`` if that is nothing."""
 
 
 Fill = Callable[[str], Awaitable[FillResult]]
@@ -120,8 +123,9 @@ async def _commit(
             last_used=utc_now(),
             activation=filled.activation,
             stamps=filled.stamps,
+            python=filled.python,
         )
-        ready = await index.publish_prefix(complete, lock, generation)
+        ready = await index.publish_prefix(complete, filled.lock or lock, generation)
         failpoint("publish.committed")
     except BaseException:
         await _discard(layout, index, artifact)

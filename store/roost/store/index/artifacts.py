@@ -10,12 +10,13 @@ import sqlite3
 
 import msgspec
 
-from roost.model.records import Artifact, FileStamp, Lease, VariableChange
+from roost.model.records import Artifact, FileStamp, Lease, PrefixPython, VariableChange
 from roost.store.clock import utc_now
 from roost.store.index.queries import Queries, Read, Scan, Write
 
 _ARTIFACT_COLUMNS = (
-    "id, kind, key, platform, state, path, lease_path, bytes, shared_bytes, created, last_used, activation, guards"
+    "id, kind, key, platform, state, path, lease_path, bytes, shared_bytes, created, last_used, activation, guards, "
+    "python"
 )
 _SELECT_ARTIFACT = f"SELECT {_ARTIFACT_COLUMNS} FROM artifacts"
 
@@ -27,7 +28,7 @@ def insert_building(connection: sqlite3.Connection, artifact: Artifact, build_id
     """Insert a row for content that is about to be created, and the lease of its build."""
     connection.execute(
         f"INSERT INTO artifacts ({_ARTIFACT_COLUMNS}, build_id) VALUES "
-        "(?, ?, ?, ?, 'building', ?, ?, 0, 0, ?, ?, '[]', '[]', ?)",
+        "(?, ?, ?, ?, 'building', ?, ?, 0, 0, ?, ?, '[]', '[]', NULL, ?)",
         (
             artifact.id,
             artifact.kind,
@@ -56,7 +57,8 @@ def put_ready_artifact(connection: sqlite3.Connection, artifact: Artifact) -> Ar
         )
         return msgspec.structs.replace(existing, path=artifact.path, bytes=artifact.bytes, last_used=artifact.last_used)
     connection.execute(
-        f"INSERT INTO artifacts ({_ARTIFACT_COLUMNS}) VALUES (?, ?, ?, ?, 'ready', ?, '', ?, 0, ?, ?, '[]', '[]')",
+        f"INSERT INTO artifacts ({_ARTIFACT_COLUMNS}) VALUES "
+        "(?, ?, ?, ?, 'ready', ?, '', ?, 0, ?, ?, '[]', '[]', NULL)",
         (
             artifact.id,
             artifact.kind,
@@ -80,14 +82,15 @@ def mark_ready(connection: sqlite3.Connection, artifact: Artifact) -> None:
     """Make a building row ready: the commit point of publishing. Writes sizes, activation and guards with the state,
     and ends the lease of the build."""
     connection.execute(
-        "UPDATE artifacts SET state = 'ready', bytes = ?, shared_bytes = ?, last_used = ?, activation = ?, guards = ? "
-        "WHERE id = ? AND state = 'building'",
+        "UPDATE artifacts SET state = 'ready', bytes = ?, shared_bytes = ?, last_used = ?, activation = ?, guards = ?, "
+        "python = ? WHERE id = ? AND state = 'building'",
         (
             artifact.bytes,
             artifact.shared_bytes,
             artifact.last_used,
             msgspec.json.encode(artifact.activation),
             msgspec.json.encode(artifact.stamps),
+            msgspec.json.encode(artifact.python).decode() if artifact.python else None,
             artifact.id,
         ),
     )
@@ -147,6 +150,7 @@ def _decode_artifact(row: sqlite3.Row) -> Artifact:
     fields = dict(row)
     fields["activation"] = msgspec.json.decode(fields["activation"], type=tuple[VariableChange, ...])
     fields["stamps"] = msgspec.json.decode(fields.pop("guards"), type=tuple[FileStamp, ...])
+    fields["python"] = msgspec.json.decode(fields["python"], type=PrefixPython) if fields["python"] else None
     return Artifact(**fields)
 
 

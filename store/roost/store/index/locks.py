@@ -18,9 +18,11 @@ from roost.store.index.queries import Queries, Read, Scan, Write
 
 def put_lock(connection: sqlite3.Connection, lock: Lock) -> str:
     """Store a lock and return its digest. The first body of a digest is kept: later ones differ at most in the
-    locations of packages."""
+    locations of packages. Only markers that were not known then are added to it."""
     digest = digest_lock(lock)
     if has_lock(connection, digest):
+        if lock.markers_known:
+            _add_markers(connection, digest, lock)
         return digest
     added = connection.execute(
         "INSERT INTO locks (digest, platform, body, created) VALUES (?, ?, ?, ?)",
@@ -29,6 +31,14 @@ def put_lock(connection: sqlite3.Connection, lock: Lock) -> str:
     assert added.lastrowid is not None  # an INSERT that did not raise has a row
     add_contents(connection, added.lastrowid, lock)
     return digest
+
+
+def _add_markers(connection: sqlite3.Connection, digest: str, lock: Lock) -> None:
+    known = find_lock(connection, digest)
+    if known is not None and not known.markers_known:
+        complete = msgspec.structs.replace(known, markers=lock.markers, markers_known=True)
+        body = zlib.compress(msgspec.json.encode(complete))
+        connection.execute("UPDATE locks SET body = ? WHERE digest = ?", (body, digest))
 
 
 def find_lock(connection: sqlite3.Connection, digest: str) -> Lock | None:

@@ -44,11 +44,17 @@ class _WheelName(msgspec.Struct):
     version: str
 
 
+class _JarName(_WheelName):
+    group: str
+
+
 class _LockedNames(msgspec.Struct):
     """The names and versions in a lock's body, without its large records."""
 
     conda: tuple[_CondaName, ...] = ()
     wheels: tuple[_WheelName, ...] = ()
+    jars: tuple[_JarName, ...] = ()
+    r: tuple[_WheelName, ...] = ()
 
 
 _BODY = msgspec.json.Decoder(_LockedNames)
@@ -62,7 +68,9 @@ def packages_of(lock: Lock | _LockedNames) -> list[PackageVersion]:
     wheels = (
         PackageVersion(kind="pip", name=normalise_name(wheel.name), version=wheel.version) for wheel in lock.wheels
     )
-    return list(dict.fromkeys([*conda, *wheels]))
+    jars = (PackageVersion(kind="jar", name=f"{jar.group}:{jar.name}", version=jar.version) for jar in lock.jars)
+    r = (PackageVersion(kind="r", name=package.name, version=package.version) for package in lock.r)
+    return list(dict.fromkeys([*conda, *wheels, *jars, *r]))
 
 
 def add_contents(connection: sqlite3.Connection, lock_id: int, lock: Lock | _LockedNames) -> None:

@@ -361,6 +361,8 @@ CREATE TABLE schema_history (
     roost TEXT NOT NULL,
     created TEXT NOT NULL
 );
+-- Of a prefix on a Python of this machine: JSON with its executable and its version.
+ALTER TABLE artifacts ADD COLUMN python TEXT;
 """
 
 MIGRATIONS: dict[int, str] = {1: _FIRST, 2: _SECOND, 3: _THIRD, 4: _FOURTH, 5: _FIFTH, 6: _SIXTH}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
@@ -14,16 +15,18 @@ from roost.daemon.engines.host_python.errors import (
     InterpreterMissingError,
     NoInterpreterError,
 )
+from roost.daemon.engines.host_python.fit import find_misfit, format_provider
+from roost.daemon.engines.host_python.interpreters import Interpreter
 from roost.model.errors import InvalidDefinitionError
-from roost.model.locks.lock import HostPython
+from roost.model.locks.lock import HostPython, Lock
 
 
-async def find_interpreter(requires: str | None) -> HostPython:
+async def find_interpreter(requires: str | None) -> Interpreter:
     """Run :func:`choose_interpreter` in a thread."""
     return await asyncio.to_thread(choose_interpreter, requires)
 
 
-def choose_interpreter(requires: str | None) -> HostPython:
+def choose_interpreter(requires: str | None) -> Interpreter:
     """Return a Python of this machine that fits ``requires`` (a PEP 440 specifier set; ``None``: any). Blocks.
 
     roost's own Python is preferred if it fits, so that installing another one changes no environment; otherwise the
@@ -36,9 +39,8 @@ def choose_interpreter(requires: str | None) -> HostPython:
     specifier = _parse_specifier(requires)
     own = interpreters.probe_interpreter(interpreters.own_interpreter())
     if own is not None and own.is_usable and specifier.contains(own.version):
-        return HostPython(version=own.version, executable=own.executable)
-    probed = [interpreters.probe_interpreter(path) for path in interpreters.list_interpreters()]
-    found = [each for each in probed if each is not None]
+        return own
+    found = _probe_all()
     fitting = [each for each in found if each.is_usable and specifier.contains(each.version)]
     if not fitting:
         versions = sorted({each.version for each in found}, key=Version)
@@ -48,8 +50,56 @@ def choose_interpreter(requires: str | None) -> HostPython:
             "a conda dependency `python` needs nothing on this machine.",
             fields={"requires": requires, "found": versions},
         )
-    newest = max(fitting, key=lambda each: Version(each.version))
-    return HostPython(version=newest.version, executable=newest.executable)
+    return max(fitting, key=lambda each: Version(each.version))
+
+
+def _probe_all() -> list[Interpreter]:
+    probed = [interpreters.probe_interpreter(path) for path in interpreters.list_interpreters()]
+    return [each for each in probed if each is not None]
+
+
+def choose_for_lock(lock: Lock, requires: str | None = None) -> Interpreter:
+    """Return a Python of this machine for a prefix of ``lock``: roost's own if it fits, else the newest that fits.
+    Blocks.
+
+    ``requires``: what the definition requires, for a lock that was made elsewhere. A lock of format 1 names one
+    executable in one version, and only that fits.
+
+    Raises:
+        InterpreterChangedError: if the Python of a lock of format 1 no longer exists or has another version.
+        NoInterpreterError: if no interpreter fits; its message says why each one of the lock's X.Y does not.
+    """
+    provider = lock.provider
+    assert isinstance(provider, HostPython)
+    if provider.is_bound:
+        return check_unchanged(provider)
+    specifier = _parse_specifier(requires)
+
+    def misfit(each: Interpreter) -> str | None:
+        unwanted = not specifier.contains(each.version, prereleases=True)
+        return f"the definition requires {requires}" if unwanted else find_misfit(lock, each)
+
+    own = interpreters.probe_interpreter(interpreters.own_interpreter())
+    if own is not None and misfit(own) is None:
+        return own
+    found = [(each, misfit(each)) for each in _probe_all()]
+    fitting = [each for each, reason in found if reason is None]
+    if fitting:
+        return max(fitting, key=lambda each: Version(each.version))
+    raise _no_fitting_error(provider, found)
+
+
+def _no_fitting_error(provider: HostPython, found: Sequence[tuple[Interpreter, str | None]]) -> NoInterpreterError:
+    near = [(each, reason) for each, reason in found if each.minor == provider.version]
+    listed = "; ".join(f"{each.executable}: {reason}" for each, reason in near)
+    versions = sorted({each.version for each, _ in found}, key=Version)
+    return NoInterpreterError(
+        f"No Python on this machine fits the lock, which is for {format_provider(provider)}: "
+        + (listed or f"found {', '.join(versions) or 'none'}"),
+        hint=f"Install a {format_provider(provider)} that fits, or create a new generation with a Python that is here: "
+        "`roost build --rebuild`.",
+        fields={"locked": format_provider(provider), "found": versions},
+    )
 
 
 def _parse_specifier(requires: str | None) -> SpecifierSet:
@@ -62,23 +112,24 @@ def _parse_specifier(requires: str | None) -> SpecifierSet:
         ) from error
 
 
-def check_unchanged(locked: HostPython) -> None:
-    """Check that the Python of a lock still exists in the same version. Blocks.
+def check_unchanged(locked: HostPython) -> Interpreter:
+    """Return the Python of a lock of format 1, if it still exists in the same version. Blocks.
 
     An interpreter rebuilt in the same version passes: prefixes link to it by path.
 
     Raises:
         InterpreterChangedError: if it no longer exists or has another version.
     """
-    found = interpreters.probe_interpreter(locked.executable)
+    executable = locked.executable or ""
+    found = interpreters.probe_interpreter(executable)
     if found is not None and found.version == locked.version:
-        return
+        return found
     now = f"it is Python {found.version} now" if found else "it no longer exists"
     raise InterpreterChangedError(
-        f"The lock was made for Python {locked.version} at {locked.executable}, and {now}",
+        f"The lock was made for Python {locked.version} at {executable}, and {now}",
         hint="`roost build --rebuild` creates a new generation with an available Python; "
         "or install that version again in the same place.",
-        fields={"path": locked.executable, "locked": locked.version, "found": found.version if found else None},
+        fields={"path": executable, "locked": locked.version, "found": found.version if found else None},
     )
 
 

@@ -9,17 +9,46 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
-_PROBE_SCRIPT = (
-    "import sys, platform, json; v = sys.version_info; "
-    "print(json.dumps(['%d.%d.%d' % v[:3], v[3], sys.implementation.name, ' '.join(platform.libc_ver()), "
-    "__import__('sysconfig').get_config_var('Py_GIL_DISABLED') in (1, '1')]))"
-)
+from roost.model.locks.lock import Threading
+
+_PROBE_SCRIPT = """
+import json, os, platform, sys, sysconfig
+v, i = sys.version_info, sys.implementation.version
+try:
+    libc = os.confstr("CS_GNU_LIBC_VERSION")
+except (AttributeError, OSError, ValueError):
+    libc = None
+print(json.dumps({
+    "version": "%d.%d.%d" % v[:3],
+    "level": v[3],
+    "implementation": sys.implementation.name,
+    "libc": libc or " ".join(platform.libc_ver()),
+    "free_threaded": sysconfig.get_config_var("Py_GIL_DISABLED") in (1, "1"),
+    "soabi": sysconfig.get_config_var("SOABI") or "",
+    "platform": sysconfig.get_platform(),
+    "bits": 64 if sys.maxsize > 2**32 else 32,
+    "markers": {
+        "os_name": os.name,
+        "sys_platform": sys.platform,
+        "platform_machine": platform.machine(),
+        "platform_python_implementation": platform.python_implementation(),
+        "platform_release": platform.release(),
+        "platform_system": platform.system(),
+        "platform_version": platform.version(),
+        "python_version": ".".join(platform.python_version_tuple()[:2]),
+        "python_full_version": platform.python_version(),
+        "implementation_name": sys.implementation.name,
+        "implementation_version": "%d.%d.%d" % i[:3] + ("" if i[3] == "final" else i[3][0] + str(i[4])),
+    },
+}))
+"""
 _FOLDER_PATTERNS = (
     "~/.pyenv/versions/*/bin",
     "~/.local/share/uv/python/*/bin",
@@ -29,6 +58,7 @@ _FOLDER_PATTERNS = (
     "/opt/homebrew/bin",
     "/opt/python/*/bin",
 )
+_NAME = re.compile(r"(?:python|pypy)3(?:\.?\d+t?)?")
 _PROBE_SECONDS = 20
 
 
@@ -45,11 +75,43 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
     final: bool = True
     """Whether it is a final release: no alpha, beta or release candidate."""
     free_threaded: bool = False
+    soabi: str = ""
+    """Tag of its extension modules: ``cpython-311-x86_64-linux-gnu``, ``pypy39-pp73-x86_64-linux-gnu``."""
+    platform: str = ""
+    """``sysconfig.get_platform()``: ``linux-x86_64``."""
+    bits: int = 64
+    """Size of its pointers."""
+    markers: Mapping[str, str] = {}
+    """The variables of markers (PEP 508), ``extra`` apart."""
 
     @property
     def is_usable(self) -> bool:
-        """Whether roost supports it: a final CPython with the GIL."""
+        """Whether roost chooses it for new locks: a final CPython with the GIL."""
         return self.final and self.implementation == "cpython" and not self.free_threaded
+
+    @property
+    def minor(self) -> str:
+        """``X.Y``."""
+        return ".".join(self.version.split(".")[:2])
+
+    @property
+    def threading(self) -> Threading:
+        """Whether threads share the GIL."""
+        return "free-threaded" if self.free_threaded else "gil"
+
+
+class _Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the probe prints."""
+
+    version: str
+    level: str
+    implementation: str
+    libc: str
+    free_threaded: bool
+    soabi: str
+    platform: str
+    bits: int
+    markers: dict[str, str]
 
 
 _probed: dict[tuple[str, int, int, int], Interpreter | None] = {}
@@ -83,16 +145,20 @@ def _run_probe(path: str) -> Interpreter | None:
             cwd="/",
             env={"HOME": os.path.expanduser("~"), "PATH": "/usr/bin:/bin"},
         ).stdout
-        version, level, implementation, libc, free_threaded = msgspec.json.decode(answer)
-    except (OSError, subprocess.SubprocessError, msgspec.DecodeError, ValueError):
+        found = msgspec.json.decode(answer, type=_Answer)
+    except (OSError, subprocess.SubprocessError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     return Interpreter(
-        version=version,
+        version=found.version,
         executable=path,
-        implementation=implementation,
-        libc=libc if libc.startswith("glibc") else "",
-        final=level == "final",
-        free_threaded=bool(free_threaded),
+        implementation=found.implementation,
+        libc=found.libc if found.libc.startswith("glibc") else "",
+        final=found.level == "final",
+        free_threaded=found.free_threaded,
+        soabi=found.soabi,
+        platform=found.platform,
+        bits=found.bits,
+        markers=found.markers,
     )
 
 
@@ -120,12 +186,10 @@ def list_interpreters() -> Iterator[str]:
 
 
 def _find_pythons(folder: str) -> list[str]:
-    """Paths of ``python3`` and ``python3.N`` in ``folder``."""
-    return [
-        path
-        for path in glob.glob(os.path.join(glob.escape(folder), "python3*"))
-        if os.path.basename(path).removeprefix("python3").lstrip(".").isdigit() or path.endswith("python3")
-    ]
+    """Paths of ``python3``, ``python3.N``, ``python3.Nt`` (free-threaded) and their likes of PyPy in ``folder``."""
+    patterns = (os.path.join(glob.escape(folder), name) for name in ("python3*", "pypy3*"))
+    paths = [path for pattern in patterns for path in glob.glob(pattern)]
+    return [path for path in paths if _NAME.fullmatch(os.path.basename(path))]
 
 
 def _is_environment(folder: str) -> bool:

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 import msgspec
 from uv import find_uv_bin
 
-from roost.daemon.engines.host_python import engine as host_python
 from roost.daemon.engines.host_python import interpreters
 from roost.daemon.engines.uv.fetch import Fetcher
 from roost.daemon.engines.uv.install import InstallProgress, check_complete, find_damaged
@@ -34,7 +33,7 @@ from roost.daemon.engines.uv.wheels import WheelFiles, WheelStore
 from roost.daemon.jobs.progress import Progress, Silent
 from roost.daemon.oci.target_platforms import local_platform
 from roost.model.definition import BASELINE_GLIBC, Defaults, PipItem
-from roost.model.locks.lock import HostPython, Wheel
+from roost.model.locks.lock import Wheel
 
 
 class PipConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,12 +72,6 @@ class PipEngine:
         self._process.timeout, self._process.retries = config.timeout, config.retries
 
     # ------------------------------------------------------------------ locking
-    async def inspect_python(self, python: HostPython) -> PythonFacts:
-        """Return the facts about a Python of this machine. Raises InterpreterChangedError if it changed."""
-        await asyncio.to_thread(host_python.check_unchanged, python)
-        probed = await asyncio.to_thread(interpreters.probe_interpreter, python.executable)
-        return PythonFacts(version=python.version, executable=python.executable, libc=probed.libc if probed else "")
-
     async def lock(self, request: PipLockRequest, progress: Progress | None = None) -> PipLock:
         """Return the wheels for ``request``.
 
@@ -130,14 +123,10 @@ class PipEngine:
         return self._process.with_private_cache(folder) if in_urls else self._process
 
     # ------------------------------------------------------------------ prefixes
-    async def create_venv(self, prefix: str, interpreter: HostPython, progress: Progress | None = None) -> None:
-        """Create a virtual environment without pip at ``prefix`` (new, or an empty folder).
-
-        Raises:
-            InterpreterChangedError: if ``interpreter`` no longer exists or has another version.
-        """
-        await asyncio.to_thread(host_python.check_unchanged, interpreter)
-        arguments = ["venv", "--no-project", "--allow-existing", "--python", interpreter.executable, prefix]
+    async def create_venv(self, prefix: str, executable: str, progress: Progress | None = None) -> None:
+        """Create a virtual environment of the Python ``executable``, without pip, at ``prefix`` (new, or an empty
+        folder)."""
+        arguments = ["venv", "--no-project", "--allow-existing", "--python", executable, prefix]
         await self._run(arguments, "creating a virtual environment for", progress or Silent())
         await asyncio.to_thread(mark_venv, prefix)
 

@@ -11,7 +11,6 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
 from roost.daemon.engines.host_python import engine as host_python
-from roost.daemon.engines.host_python import interpreters
 from roost.daemon.engines.uv.errors import (
     EditableGoneError,
     LockNeedsBuildError,
@@ -21,7 +20,7 @@ from roost.daemon.engines.uv.errors import (
 from roost.daemon.engines.uv.fetch import Fetcher, RemoteFiles
 from roost.daemon.engines.uv.process import UvProcess
 from roost.daemon.engines.uv.pylock import Archive, PylockPackage
-from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts
+from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts, describe_python
 from roost.daemon.engines.uv.requirements import RequirementsTranslator, UvInputs, is_index_option, path_url
 from roost.daemon.engines.uv.resolve import Resolver
 from roost.daemon.engines.uv.secrets import Secrets
@@ -209,11 +208,7 @@ class PipLockSession:
         if self._request.python.executable:
             return self._request.python
         minor = ".".join(self._request.python.version.split(".")[:2])
-        found = await host_python.find_interpreter(f"=={minor}.*")
-        probed = await asyncio.to_thread(interpreters.probe_interpreter, found.executable)
-        return PythonFacts(
-            version=found.version, executable=found.executable, libc=probed.libc if probed is not None else ""
-        )
+        return describe_python(await host_python.find_interpreter(f"=={minor}.*"))
 
     async def _lock_build_requirements(self, lines: Sequence[str]) -> Sequence[Wheel]:
         """Return the wheels of what a build needs, from the indexes of this request, sources checked and built.

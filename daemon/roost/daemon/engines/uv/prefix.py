@@ -8,6 +8,8 @@ import glob
 import hashlib
 import os
 import re
+from collections.abc import Sequence
+from email.parser import BytesHeaderParser
 
 from roost.model.locks.lock import Wheel
 
@@ -59,6 +61,25 @@ def read_record(folder: str) -> list[tuple[str, str]]:
     except OSError:
         return []
     return [(os.path.normpath(os.path.join(base, row[0])), row[1] if len(row) > 1 else "") for row in rows]
+
+
+def read_requirements(prefix: str, wheels: Sequence[Wheel]) -> tuple[list[str], list[str]]:
+    """Return the requirements (``Requires-Dist``) and the specifiers for Python (``Requires-Python``) that the metadata
+    of ``wheels`` in ``prefix`` states. Blocks."""
+    requirements: list[str] = []
+    specifiers: list[str] = []
+    for wheel in wheels:
+        folder = find_dist_info(prefix, wheel)
+        if folder is None:
+            continue
+        try:
+            with open(os.path.join(folder, "METADATA"), "rb") as file:
+                headers = BytesHeaderParser().parse(file)
+        except OSError:
+            continue
+        requirements += [str(text) for text in headers.get_all("Requires-Dist", [])]
+        specifiers += [str(text) for text in headers.get_all("Requires-Python", [])]
+    return requirements, specifiers
 
 
 def record_digest(path: str) -> str | None:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from roost.daemon.engines.host_python.interpreters import Interpreter
 from roost.model.definition import PipItem
 from roost.model.locks.lock import RemoteInput, Wheel
 
@@ -20,6 +21,11 @@ class PythonFacts(msgspec.Struct, frozen=True, kw_only=True):
     """``None`` if conda will provide the Python."""
     libc: str = ""
     """``glibc 2.36`` for a Python of this machine."""
+
+
+def describe_python(interpreter: Interpreter) -> PythonFacts:
+    """Return the facts about a Python of this machine."""
+    return PythonFacts(version=interpreter.version, executable=interpreter.executable, libc=interpreter.libc)
 
 
 class PipLockRequest(msgspec.Struct, frozen=True, kw_only=True):

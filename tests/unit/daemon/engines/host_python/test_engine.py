@@ -12,14 +12,14 @@ from tests.support.fake_python import write_fake_python
 from roost.daemon.engines.host_python import engine, interpreters
 from roost.daemon.engines.host_python.errors import InterpreterMissingError, NoInterpreterError
 from roost.model.errors import InvalidDefinitionError
-from roost.model.locks.lock import HostPython
 
 OWN = ".".join(map(str, sys.version_info[:3]))
 
 
 def test_roosts_own_is_preferred_where_it_fits() -> None:
     for requires in (None, ">=3.8", f"=={OWN}"):
-        assert engine.choose_interpreter(requires) == HostPython(version=OWN, executable=interpreters.own_interpreter())
+        chosen = engine.choose_interpreter(requires)
+        assert (chosen.version, chosen.executable) == (OWN, interpreters.own_interpreter())
 
 
 def test_the_newest_fitting_is_next(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

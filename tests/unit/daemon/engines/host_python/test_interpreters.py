@@ -8,7 +8,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from tests.support.fake_python import write_fake_python
+from tests.support.fake_python import probe_answer, write_fake_python
 
 from roost.daemon.engines.host_python import interpreters
 
@@ -35,7 +35,7 @@ def test_shims_and_virtual_environments_are_not_listed(monkeypatch: pytest.Monke
 def test_a_probe_is_remembered_until_the_file_changes(tmp_path: Path) -> None:
     path = tmp_path / "python"
     count = tmp_path / "count"
-    path.write_text(f'#!/bin/sh\necho x >> {count}\necho \'["3.99.0", "final", "cpython", "", false]\'\n')
+    path.write_text(f"#!/bin/sh\necho x >> {count}\necho '{probe_answer('3.99.0')}'\n")
     path.chmod(0o755)
     for _ in range(2):
         probed = interpreters.probe_interpreter(str(path))
