@@ -1,7 +1,8 @@
 """What takes minutes and stays out of the CI: ``python -m tests.soak [MINUTES]`` (30 without an argument).
 
 Half of the time goes to the property tests with a hundred times their examples, half to killing daemons and stores at
-random and at every fail point, again and again. Then every benchmark runs once and prints its figures.
+random and at every fail point, again and again. Then 300 different environments are requested at once, and every
+benchmark runs once and prints its figures.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ def main(arguments: Sequence[str]) -> int:
         (FUZZED, {"ROOST_TEST_SOAK": "1"}),
         (KILLED, {}),
     )]  # fmt: skip
+    many = [sys.executable, "-m", "pytest", "-q", "--timeout=3600", "tests/e2e/test_bounded_work.py"]
+    done = subprocess.run(many, cwd=REPOSITORY, env={**os.environ, "ROOST_TEST_ENVIRONMENTS": "300"}, check=False)
+    report.append(("300 environments at once", 1 if done.returncode == 0 else -1))
     for bench in sorted((REPOSITORY / "tests/bench").glob("bench_*.py")):
         print(f"=== {bench.stem}", flush=True)
         done = subprocess.run([sys.executable, "-m", f"tests.bench.{bench.stem}"], cwd=REPOSITORY, check=False)

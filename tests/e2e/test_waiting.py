@@ -21,7 +21,7 @@ def test_a_build_that_waits_for_another_of_the_same_definition_says_so(roost: Ro
     second = roost.start("build", "--as-of", "2026-01-01")
     assert second.stderr is not None
     lines = iter(second.stderr.readline, "")
-    assert "roost: waiting for other builds …\n" in lines
+    assert "roost: waiting: 1 other is being solved or built …\n" in lines
     pip_index.hanging.clear()
     pip_index.let_go.set()
     first.kill()

@@ -6,13 +6,11 @@ import asyncio
 import faulthandler
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 from aiohttp import web
 
@@ -20,8 +18,9 @@ from roost.daemon.config.config import Config, load_config
 from roost.daemon.config.paths import find_root, sanitize_environment, socket_path
 from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.routes.table import build_app
+from roost.daemon.server.accepting import accept_connections, connection_limit, raise_file_limit
 from roost.daemon.server.app import error_line
-from roost.daemon.server.keys import EVENTS
+from roost.daemon.server.keys import CONNECTION_USE, EVENTS
 from roost.daemon.server.logs import start_logging
 from roost.daemon.server.peers import create_peer_check
 from roost.daemon.server.sockets import (
@@ -39,13 +38,6 @@ from roost.store.store import Store
 log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 8.0
 """How long a start by a client waits for another daemon that is stopping."""
-KEEP_NAME: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-"""The socket's name is removed while the root is still held, and never if it is systemd's: asyncio would remove it on
-its own."""
-
-
-OPEN_FILES = 8192
-"""A thousand clients at once need more than the usual 1,024 descriptors."""
 
 
 class SocketElsewhereError(StoreRefusedError):
@@ -65,7 +57,7 @@ def run_process(*, quiet: bool) -> int:
         notify, inherited = create_notifier(os.environ), take_inherited_socket(os.environ)
         root, config = find_root(), load_config()
         path = socket_path(root)
-        _raise_file_limit()
+        raise_file_limit()
         asyncio.run(_run_daemon(root, path, config, inherited, notify, quiet=quiet, removed=removed))
     except CodedError as error:
         return _report_refusal(error, quiet=quiet)
@@ -84,13 +76,6 @@ def _report_refusal(error: CodedError, *, quiet: bool) -> int:
     log.error("%s", error.message)
     print(error_line(error), file=sys.stderr)
     return error.exit_status
-
-
-def _raise_file_limit() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < limit:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 async def _run_daemon(
@@ -168,16 +153,26 @@ async def _accept_until_stop(
     notify: Callable[[str], None],
 ) -> None:
     assert runner.server is not None
-    loop = asyncio.get_running_loop()
-    server = await loop.create_unix_server(
-        create_peer_check(runner.server), sock=listener, backlog=BACKLOG, **KEEP_NAME
+    listener.listen(BACKLOG)
+    server = runner.server
+    accepting = asyncio.create_task(
+        accept_connections(
+            listener,
+            create_peer_check(server),
+            lambda: len(server.connections),
+            lambda: runner.app[CONNECTION_USE].close_idle(server.connections),
+            connection_limit(),
+        )
     )
+    accepting.add_done_callback(lambda _: lifecycle.stop("connections are no longer accepted"))
     log.info("Serving on %s", listener.getsockname())
     notify("READY=1")
     lifecycle.touch()
     await lifecycle.wait()
     notify("STOPPING=1")
-    server.close()
+    accepting.cancel()
+    await asyncio.wait([accepting])
+    listener.close()
     await lifecycle.run_hooks(config.daemon.stop_timeout_seconds)
     await runner.cleanup()
 

@@ -73,7 +73,7 @@ class ProgressDisplay:
         name = str(message.get("step"))
         if message.get("state") == "started":
             self._steps.setdefault(name, StepProgress(name, message.get("total")))
-            self._redraw() if self._rich else self._print_line(f"{STEP_TITLES.get(name, name)} …")
+            self._redraw() if self._rich else self._print_line(f"{self._steps[name].title} …")
             return
         step = self._steps.pop(name, None)
         self._estimates.pop(name, None)
@@ -128,13 +128,21 @@ class StepProgress:
         """Seconds since the step began."""
         return time.monotonic() - self.began
 
+    @property
+    def title(self) -> str:
+        """What the step does. Of waiting, also how many are still ahead."""
+        ahead = (self.total or 0) - self.done
+        if self.name == "wait" and ahead > 0:
+            return f"waiting: {ahead} other{'s are' if ahead > 1 else ' is'} being solved or built"
+        return STEP_TITLES.get(self.name, self.name)
+
     def format_line(self) -> str:
         """Return the step's part of the redrawn line."""
-        title = STEP_TITLES.get(self.name, self.name)
+        title = self.title
         if self.name in BYTE_STEPS and (self.done or self.total):
             of = f" of {format_size(self.total)}" if self.total else ""
             return f"{title} {format_size(self.done)}{of}, {format_size(self.done / max(self.seconds, 0.001))}/s"
-        return f"{title} {self.done}/{self.total}" if self.total else title
+        return f"{title} {self.done}/{self.total}" if self.total and self.name != "wait" else title
 
     def format_summary(self, stream: TextIO) -> str:
         """Return the line for the finished step, in colour if ``stream`` shows it."""

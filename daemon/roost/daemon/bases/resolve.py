@@ -191,7 +191,8 @@ class BaseResolver:
         await self._index.bases.put(below)
         engine = await self._engines.docker()
         await self._loader.ensure_loaded(below, progress)
-        result_id = await engine.build_steps(below.digest, steps, platform=platform, fresh=fresh, progress=progress)
+        async with self._engines.stepping.hold(progress):
+            result_id = await engine.build_steps(below.digest, steps, platform=platform, fresh=fresh, progress=progress)
         image = await engine.images.find(result_id)
         if image is None:
             raise PrunedError("The engine ran the docker steps, but no longer has the result", hint="Try again.")
@@ -215,9 +216,10 @@ class BaseResolver:
         text = base.dockerfile if base.dockerfile is not None else await _read_dockerfile(context or "")
         engine = await self._engines.docker()
         named_platform = platform if base.platform is not None else None
-        result_id = await engine.build_dockerfile(
-            text, context=context, platform=named_platform, fresh=fresh, progress=progress
-        )
+        async with self._engines.stepping.hold(progress):
+            result_id = await engine.build_dockerfile(
+                text, context=context, platform=named_platform, fresh=fresh, progress=progress
+            )
         if base.context is not None:  # what was sent must be what was digested
             digest = await asyncio.to_thread(LocalFiles().context_digest, context or "")
             if digest != base.context:

@@ -27,9 +27,10 @@ from roost.daemon.decision.facts import Facts
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.jobs import ImageJobs, new_generation
 from roost.daemon.images.requests import ImageJob
-from roost.daemon.jobs.reporter import BuildProgress, BuildReporter, acquire_slot
+from roost.daemon.jobs.reporter import BuildProgress, BuildReporter
 from roost.daemon.jobs.shared_task import SharedTask
 from roost.daemon.jobs.views import artifact_view, as_coded_error, build_failure_body
+from roost.daemon.jobs.work_limit import WorkLimit
 from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.daemon.locks.shared_locks import LockPublication, PublishResult
 from roost.daemon.locks.solve import create_solve_job, solve_lock
@@ -56,7 +57,7 @@ class SessionParts:
     prefixes: PrefixBuilds
     images: ImageJobs
     history: BuildHistory
-    generation_slots: WeakValueDictionary[tuple[str, str], asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    generation_slots: WeakValueDictionary[tuple[str, str], WorkLimit] = field(default_factory=WeakValueDictionary)
     """Held by the build that gives a definition its next generation, by definition digest and scope."""
 
 
@@ -115,8 +116,8 @@ class BuildSession:
         job = self._job
         if planned.facts.generation is not None and not job.new_generation:
             return await self._lock_and_produce(planned)
-        slot = self._parts.generation_slots.setdefault(job.generation_key, asyncio.Lock())
-        async with acquire_slot(slot, self._task.publish):
+        slot = self._parts.generation_slots.setdefault(job.generation_key, WorkLimit(1))
+        async with slot.hold(BuildProgress(self._task.publish)):
             if not job.new_generation and await self._index.generations.find_current(*job.generation_key) is not None:
                 planned = await self._plan()  # another build finished first
             return await self._lock_and_produce(planned)

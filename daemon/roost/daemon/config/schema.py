@@ -162,6 +162,10 @@ class BuildsSettings(Section, frozen=True, kw_only=True):
     concurrency: Annotated[
         PositiveInt, Meta(description="Maximum number of builds that link or install at the same time; others wait.")
     ] = 2
+    solves: Annotated[
+        PositiveInt,
+        Meta(description="Definitions that are solved, locked or attested at the same time; others wait in order."),
+    ] = 4
 
 
 class NetworkSettings(Section, frozen=True, kw_only=True):

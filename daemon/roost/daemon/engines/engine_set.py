@@ -11,6 +11,7 @@ from roost.daemon.config.config import Config
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.credentials.host import find_credentials
 from roost.daemon.engines.docker.labels import ROOT_LABEL, root_name
+from roost.daemon.jobs.work_limit import WorkLimit
 from roost.daemon.workers.pool import WorkerPool
 from roost.store.disk.layout import Layout
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from roost.daemon.engines.registry.engine import RegistryClient
     from roost.daemon.engines.registry.values import RegistryConfig
     from roost.daemon.engines.uv.engine import PipConfig, PipEngine
+
+_CREDENTIAL_SEARCHES = 8
+"""Each may run a keyring's command."""
 
 
 class Engines:
@@ -41,6 +45,12 @@ class Engines:
         self._docker: DockerEngine | None = None
         self._registry: RegistryClient | None = None
         self._creating = asyncio.Lock()
+        self._asking = asyncio.Semaphore(_CREDENTIAL_SEARCHES)
+        self.solving = WorkLimit(source.config.builds.solves)
+        """Bounds the choice of packages: processes of uv, solves of conda, and their connections. Whoever holds it must
+        not ask for it again."""
+        self.stepping = WorkLimit(source.config.builds.concurrency)
+        """Bounds docker steps and Dockerfiles, each of which holds a thread of the engine's client."""
 
     async def conda(self) -> CondaEngine:
         """Return the engine for conda packages."""
@@ -86,7 +96,8 @@ class Engines:
 
     async def find_credentials(self, urls: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
         """Run :func:`roost.daemon.credentials.host.find_credentials` with the configuration in force."""
-        return await find_credentials(urls, self.config, environ)
+        async with self._asking:
+            return await find_credentials(urls, self.config, environ)
 
     @property
     def config(self) -> Config:

@@ -25,6 +25,7 @@ from roost.daemon.images.requests import INTERPRETER, AssembledImage, ImageReque
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.reporter import BuildProgress, BuildReporter
 from roost.daemon.jobs.shared_task import SharedTask, SharedTasks, Start, relay
+from roost.daemon.jobs.work_limit import WorkLimit
 from roost.daemon.oci.platforms import image_platform
 from roost.daemon.oci.references import parse_reference
 from roost.model.errors import LookupFailedError
@@ -49,7 +50,7 @@ class ImageBuilds:
         self._puller = ImagePuller(engines, bases)
         self._interpreters = ImageInterpreters(engines)
         self._tasks: SharedTasks[ImageResult] = SharedTasks()
-        self._slots = asyncio.Semaphore(concurrency)
+        self._limit = WorkLimit(concurrency)
 
     async def ensure(self, request: ImageRequest, reporter: BuildReporter) -> ImageResult:
         """Return the image of ``request.key``, ready in the engine or in the registry that it is for."""
@@ -97,7 +98,7 @@ class ImageBuilds:
         image = await self._index.images.find(request.key)
         if request.load and request.push is None and image is not None and await self._is_in_engine(image):
             return await self._reuse(image, request)
-        async with progress.acquire_slot(self._slots):
+        async with self._limit.hold(progress):
             assembled = await self._assembler.find_assembled(image)
             assembled = assembled or await self._assembler.assemble(request, progress)
             reporter.lock_installs.set()
@@ -207,7 +208,7 @@ class ImageBuilds:
         found = await find_image(self._engines, self.bases, request)
         image, record, registry = found.image, found.record, found.registry
         platform = image_platform(request.lock.platform)
-        async with progress.acquire_slot(self._slots):
+        async with self._limit.hold(progress):
             await self._puller.pull(record, platform, platform, progress)
             failpoint("image.pulled")
             await (await self._engines.docker()).images.tag(record.digest, image.name)

@@ -10,7 +10,8 @@ from typing import Literal, Protocol
 
 PrefixStep = Literal["solve", "lock-pip", "download", "link", "build-wheels", "pip", "bytecode", "scripts", "publish"]
 ImageStep = Literal["base", "docker-steps", "layers", "load", "pull", "push"]
-StepKind = PrefixStep | ImageStep
+StepKind = PrefixStep | ImageStep | Literal["wait"]
+"""``wait``: other work is ahead (``jobs.work_limit``)."""
 
 
 class Progress(Protocol):

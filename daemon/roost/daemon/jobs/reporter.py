@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Mapping
 
 from roost.daemon.credentials.redaction import redact
 from roost.daemon.credentials.substitution import mask_struct
@@ -16,22 +15,6 @@ from roost.wire.builds import Message
 _INTERVAL = 0.1
 """Seconds between two messages of progress. Ten a second are enough for an eye, and keep a fast link's callbacks out
 of the event loop."""
-_WAIT = "wait"
-
-
-@asynccontextmanager
-async def acquire_slot(
-    slot: asyncio.Lock | asyncio.Semaphore, publish: Callable[[Message], None]
-) -> AsyncIterator[None]:
-    """Hold ``slot`` while the block runs; report waiting while another build holds it, so that it does not seem to
-    hang."""
-    waits = slot.locked()
-    if waits:
-        publish(Message(event="step", step=_WAIT, state="started"))
-    async with slot:
-        if waits:
-            publish(Message(event="step", step=_WAIT, state="finished"))
-        yield
 
 
 class BuildReporter:
@@ -73,16 +56,12 @@ class BuildProgress:
 
     def finish(self, step: StepKind) -> None:
         started = self._started.pop(step, None)
-        if started is not None:
+        if started is not None and step != "wait":  # that depends on others, and estimates nothing
             self._durations.append((step, time.monotonic() - started, self._totals.get(step)))
         self._send(Message(event="step", step=step, state="finished"))
 
     def log(self, line: str) -> None:
         self._send(mask_struct(Message(event="log", line=redact(line)), self._environ))
-
-    def acquire_slot(self, slot: asyncio.Lock | asyncio.Semaphore) -> AbstractAsyncContextManager[None]:
-        """Hold ``slot``; see the function."""
-        return acquire_slot(slot, self._send)
 
     async def record(self, index: Index) -> None:
         """Store how long the steps took, for estimates; only downloads are counted in bytes."""

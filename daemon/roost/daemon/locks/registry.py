@@ -250,7 +250,8 @@ class LockRegistry:
         Raises LockUntrustedError, and what asking channels, indexes and the registry raises.
         """
         with _naming(found.reference):
-            lock = await self._fetch_and_attest(found, job, progress)
+            async with self._engines.solving.hold(progress):
+                lock = await self._fetch_and_attest(found, job, progress)
         await self._events.append(
             "lock-fetched",
             definition_digest=job.definition_digest,

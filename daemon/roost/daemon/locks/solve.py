@@ -79,9 +79,14 @@ def create_pip_request(job: SolveJob, python: PythonFacts) -> PipLockRequest:
 
 
 async def solve_lock(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
-    """Return the lock of ``job``. Raises the engines' errors and VariableMissingError."""
+    """Return the lock of ``job``, after those that were requested earlier. Raises the engines' errors and
+    VariableMissingError."""
     require_variables(job.definition, job.environ)
-    job = await with_credentials(engines, job)
+    async with engines.solving.hold(progress):
+        return await _solve(engines, await with_credentials(engines, job), progress)
+
+
+async def _solve(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
     if job.definition.conda.dependencies or job.definition.conda.explicit:
         lock = await _solve_with_conda(engines, job, progress)
     elif job.is_image:

@@ -12,6 +12,7 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.reporter import BuildProgress
 from roost.daemon.jobs.shared_task import SharedTask, SharedTasks, relay
+from roost.daemon.jobs.work_limit import WorkLimit
 from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.daemon.launch.prepare import find_drift
 from roost.daemon.locks.missing_packages import explain_missing_package
@@ -58,7 +59,7 @@ class PrefixBuilds:
         self._events = events
         self._launches = launches
         self._tasks: SharedTasks[PrefixResult] = SharedTasks()
-        self._slots = asyncio.Semaphore(concurrency)
+        self._limit = WorkLimit(concurrency)
 
     async def ensure(self, request: PrefixRequest, notify: Callable[[Message], None]) -> PrefixResult:
         """Return the prefix of ``request.lock``: the ready one if it has not drifted, otherwise a new one.
@@ -121,7 +122,7 @@ class PrefixBuilds:
             known = {"markers": result.lock.markers, "markers_known": result.lock.markers_known}
             return msgspec.structs.replace(result, lock=msgspec.structs.replace(request.lock, **known))
 
-        async with progress.acquire_slot(self._slots):
+        async with self._limit.hold(progress):
             artifact = await self._store.artifacts.publish_prefix(
                 lock=request.lock, generation=request.generation, build_id=request.build_id, fill=fill
             )

@@ -2,11 +2,12 @@
 
 Reading order: ``routing`` (how a route is written), ``app`` (middlewares: request ids, errors, protocol, activity),
 ``keys`` (typed access to services), ``streams`` (NDJSON responses), ``openapi`` (the document of all routes). Below
-HTTP: ``sockets`` (the listening socket and systemd), ``peers`` (only the owner may connect). Beside it: ``logs`` (the
+HTTP: ``sockets`` (the listening socket and systemd), ``accepting`` (as many connections as there are
+descriptors for), ``peers`` (only the owner may connect). Beside it: ``logs`` (the
 daemon's log file), ``doctor`` (checks of this machine).
 
 Imports ``jobs``, ``engines`` (Pythons of this machine), ``credentials``, ``config``, the store, the model and the wire;
 not ``services``, which is beside it.
 
-Doors: app, doctor, keys, logs, openapi, peers, routing, sockets, streams.
+Doors: accepting, app, doctor, keys, logs, openapi, peers, routing, sockets, streams.
 """

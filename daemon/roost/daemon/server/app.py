@@ -14,7 +14,8 @@ from aiohttp import web
 
 from roost.daemon.jobs.lifecycle import DaemonStoppingError
 from roost.daemon.jobs.views import error_body
-from roost.daemon.server.keys import LIFECYCLE
+from roost.daemon.server.accepting import ConnectionUse
+from roost.daemon.server.keys import CONNECTION_USE, LIFECYCLE
 from roost.daemon.server.routing import Route, json_response, register_routes
 from roost.model.errors import CodedError, LookupFailedError
 from roost.wire.installation import VERSION
@@ -69,9 +70,11 @@ def error_response(error: CodedError) -> web.Response:
 
 @web.middleware
 async def number_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Number the requests, so that log lines can be matched with responses."""
+    """Number the requests, so that log lines can be matched with responses, and note that their connections are of
+    use."""
     REQUEST_ID.set(str(next(_numbers)))
-    response = await handler(request)
+    with request.app[CONNECTION_USE].use(request.protocol):
+        response = await handler(request)
     if not response.prepared:
         response.headers[REQUEST_HEADER] = REQUEST_ID.get()
     return response
@@ -153,6 +156,7 @@ def create_app(routes: Iterable[Route]) -> web.Application:
     app = web.Application(
         middlewares=[number_requests, answer_errors, check_protocol, count_activity], client_max_size=BODY_LIMIT
     )
+    app[CONNECTION_USE] = ConnectionUse()
     app.on_response_prepare.append(_mark_started)
     register_routes(app, routes)
     return app

@@ -12,11 +12,13 @@ from aiohttp import web
 from roost.daemon.config.config import Config
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import Lifecycle
+from roost.daemon.server.accepting import ConnectionUse
 from roost.daemon.server.routing import Route
 from roost.store.store import Store
 
 CONFIG: web.AppKey[Config] = web.AppKey("config", Config)
 STORE: web.AppKey[Store] = web.AppKey("store", Store)
+CONNECTION_USE: web.AppKey[ConnectionUse] = web.AppKey("connection_use", ConnectionUse)
 EVENTS: web.AppKey[Events] = web.AppKey("events", Events)
 LIFECYCLE: web.AppKey[Lifecycle] = web.AppKey("lifecycle", Lifecycle)
 ROUTES: web.AppKey[Sequence[Route]] = web.AppKey("routes", Sequence)

@@ -96,6 +96,6 @@ def _refusal_response(owner: int) -> bytes:
 
 
 def create_peer_check(server: web.Server, find_uid: UidLookup = peer_uid) -> Callable[[], asyncio.Protocol]:
-    """Return the protocol factory for ``loop.create_unix_server``."""
+    """Return the protocol factory of every connection."""
     owner = os.geteuid()
     return lambda: PeerCheck(server, find_uid, owner)

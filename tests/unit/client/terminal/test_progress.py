@@ -54,3 +54,14 @@ def test_quiet_shows_nothing():
     for message in messages():
         ProgressDisplay(stream, quiet=True).show(message)
     assert stream.getvalue() == ""
+
+
+def test_waiting_says_how_many_are_ahead():
+    stream = io.StringIO()
+    display = ProgressDisplay(stream)
+    display.show({"event": "step", "step": "wait", "state": "started", "total": 12})
+    display.show({"event": "progress", "step": "wait", "done": 11, "total": 12})
+    assert stream.getvalue() == "roost: waiting: 12 others are being solved or built …\n"
+    assert display._steps["wait"].format_line() == "waiting: 1 other is being solved or built"
+    display.show({"event": "step", "step": "wait", "state": "finished"})
+    assert stream.getvalue().splitlines()[1].startswith("roost: done waiting for other builds (")

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from roost.daemon.jobs.reporter import acquire_slot
 from roost.daemon.jobs.shared_task import SharedTask, SharedTasks
 from roost.wire.builds import Message
 
@@ -140,16 +139,3 @@ async def test_listening_shows_no_interest() -> None:
         overheard = task.listen()
     assert notes == ["started", "cancelled"]
     assert [message.line async for message in overheard.messages()] == ["one"]
-
-
-async def test_who_waits_for_a_turn_says_so_and_who_does_not_says_nothing() -> None:
-    turn, told = asyncio.Semaphore(1), list[str | None]()
-
-    async def take() -> None:
-        async with acquire_slot(turn, lambda message: told.append(message.state)):
-            await asyncio.sleep(0)
-
-    await take()
-    assert told == []
-    await asyncio.gather(take(), take())
-    assert told == ["started", "finished"]

@@ -1,0 +1,73 @@
+"""Connections are accepted while there are few enough; the others wait, and none is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from roost.daemon.server.accepting import accept_connections
+from roost.daemon.server.sockets import bind_socket
+
+
+class Echo(asyncio.Protocol):
+    open: ClassVar[set[Echo]] = set()
+    most: ClassVar = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.open.add(self)
+        Echo.most = max(Echo.most, len(self.open))
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+        self.transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.open.discard(self)
+
+
+@pytest.fixture
+def listener(short_folder: Path) -> socket.socket:
+    return bind_socket(str(short_folder / "s"), own_folder=True)
+
+
+async def ask(path: str) -> bytes:
+    reader, writer = await asyncio.open_unix_connection(path)
+    await asyncio.sleep(0.02)
+    writer.write(b"word")
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def test_a_hundred_clients_are_served_ten_at_a_time(listener: socket.socket):
+    Echo.most = 0
+    accepting = asyncio.create_task(accept_connections(listener, Echo, lambda: len(Echo.open), lambda: None, 10))
+    answers = await asyncio.gather(*(ask(listener.getsockname()) for _ in range(100)))
+    accepting.cancel()
+    listener.close()
+    assert answers == [b"word"] * 100
+    assert Echo.most == 10
+
+
+async def test_without_descriptors_it_tries_again(listener: socket.socket, monkeypatch: pytest.MonkeyPatch):
+    loop = asyncio.get_running_loop()
+    accept, failures = loop.sock_accept, [errno.EMFILE, errno.ECONNABORTED, errno.ENFILE]
+
+    async def scarce(sock: socket.socket):
+        if failures:
+            raise OSError(failures.pop(), "none left")
+        return await accept(sock)
+
+    monkeypatch.setattr(loop, "sock_accept", scarce)
+    accepting = asyncio.create_task(accept_connections(listener, Echo, lambda: len(Echo.open), lambda: None, 10))
+    assert await ask(listener.getsockname()) == b"word"
+    accepting.cancel()
+    listener.close()
+    assert failures == []
