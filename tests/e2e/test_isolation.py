@@ -37,6 +37,7 @@ HOSTILE = {
     "PYTHONTRACEMALLOC": "5",
     "PYTHONUSERBASE": "/nowhere",
     "PYTHONPYCACHEPREFIX": "/nowhere",
+    "__PYVENV_LAUNCHER__": "/nowhere",
     "LC_ALL": "C",
     "LC_CTYPE": "C",
 }

@@ -70,6 +70,8 @@ class RunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     detach: bool = False
     environ_of_client: dict[str, str] = {}
     """The client's own variables, for a detached run only; never stored."""
+    python_path: str | None = None
+    """The client's ``PYTHONPATH``, which a command in a prefix gets; stored with the run."""
     terminal: Terminal | None = None
     """The client's terminal, for a container; ``None``: standard output and standard error stay separate."""
     container: ContainerOptions = ContainerOptions()
@@ -127,6 +129,8 @@ class RunView(msgspec.Struct, kw_only=True):
     cwd: str = ""
     variables: dict[str, str] = {}
     secrets: list[str] = []
+    python_path: str | None = None
+    """The caller's ``PYTHONPATH``, which the command got; ``null`` in a container."""
     experiment: str | None = None
     rerun_of: str | None = None
     """Id of the run that this run repeats."""

@@ -145,6 +145,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     variables: dict[str, str] = {}
     secrets: tuple[str, ...] = ()
     """Names only."""
+    python_path: str | None = None
+    """The caller's ``PYTHONPATH``, which the command got."""
     detached: bool = False
     started: str | None = None
     ended: str | None = None

@@ -46,9 +46,10 @@ _started: list[_DaemonProcess] = []
 def _daemon_environ() -> dict[str, str]:
     """Return this process's variables with absolute paths, since the daemon has another working folder.
 
-    Python 3.11 and later follow ``PYTHONEXECUTABLE`` in spite of ``-I``; this process may be a user's own.
+    Python 3.11 and later follow two of them in spite of ``-I``; this process may be a user's own.
     """
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONEXECUTABLE"}
+    followed = ("PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__")
+    environ = {name: value for name, value in os.environ.items() if name not in followed}
     for name in ("ROOST_HOME", "ROOST_SOCKET", "ROOST_CONFIG"):
         if environ.get(name):
             environ[name] = os.path.abspath(environ[name])

@@ -55,7 +55,7 @@ class ImageAssembler:
             content, lock_digest = await self._write_layers(request, progress, clear=clear), digest_lock(request.lock)
         labels = image_labels(request.definition_digest, lock_digest, request.key, base.base_digest, base.steps_digest)
         created = find_created_date(request.lock)
-        config = image_config(top.config, content, labels=labels, created=created)
+        config = image_config(top.config, content, labels=labels, created=created, changes=request.base_changes)
         record = BaseRecord(
             digest=digest_of(config),
             config=config,

@@ -42,10 +42,15 @@ def empty_base(platform: str) -> bytes:
 
 
 def image_config(
-    base: bytes, content: LayerContent, *, labels: Mapping[str, str] | None = None, created: str = CREATED
+    base: bytes,
+    content: LayerContent,
+    *,
+    labels: Mapping[str, str] | None = None,
+    created: str = CREATED,
+    changes: Sequence[VariableChange] = (),
 ) -> bytes:
     """Return the config ``base`` with the layers of ``content`` on top, their activation in its variables, and
-    ``labels``.
+    ``labels``. ``changes`` to the base's variables are made before the activation, if there is one.
 
     Everything else (user, command, working folder …) stays as the base has it, except labels that roost gave the base.
     ``created`` is RFC 3339; see ``find_created_date``.
@@ -54,7 +59,7 @@ def image_config(
     below: list[str] = (config.get("rootfs") or {}).get("diff_ids") or []
     run: dict[str, Any] = dict(config.get("config") or {})
     if content.activation:
-        run["Env"] = apply_changes(run.get("Env") or [], content.activation)
+        run["Env"] = apply_changes(run.get("Env") or [], (*changes, *content.activation))
     base_labels: dict[str, str] = run.get("Labels") or {}
     others = {name: value for name, value in base_labels.items() if not name.startswith(OWN_LABELS)}
     if labels or others != base_labels:  # labels of roost on the base are not true of this image

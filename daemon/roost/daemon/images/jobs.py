@@ -21,10 +21,12 @@ from roost.daemon.images.interpreters import named_interpreter
 from roost.daemon.images.requests import ImageJob, ImageRequest, ImageResult, PullRequest
 from roost.daemon.jobs.reporter import BuildProgress, BuildReporter
 from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
+from roost.daemon.launch.isolation import base_changes
 from roost.daemon.oci.registries import list_locations
+from roost.model.definition import Base
 from roost.model.errors import InvalidRequestError, ServiceUnreachableError
 from roost.model.locks.lock import digest_lock
-from roost.model.records import Generation, NewGeneration
+from roost.model.records import Generation, NewGeneration, VariableChange
 from roost.store.store import Store
 from roost.wire.builds import BuildResult
 from roost.wire.plans import ArtifactView, Reason
@@ -122,6 +124,7 @@ class ImageJobs:
             push=job.push,
             is_unmodified=job.is_unmodified,
             requested_platform=job.requested_platform,
+            base_changes=_base_changes(job.resolved.definition.base),
             credentials=job.credentials,
             environ=job.environ,
         )
@@ -156,6 +159,11 @@ def new_generation(resolved: TargetedDefinition, request: Request) -> NewGenerat
     """Return the next generation of ``resolved``, as it is to be recorded."""
     as_of = format_as_of(request.as_of)
     return NewGeneration(definition_digest=resolved.digest, platform=resolved.generation_scope, as_of=as_of)
+
+
+def _base_changes(base: Base | None) -> tuple[VariableChange, ...]:
+    base = base or Base()
+    return base_changes(base.steps, is_own_base=base.dockerfile is not None or base.context is not None)
 
 
 def _choose_generation(job: ImageJob, base: ResolvedBase) -> NewGeneration | Generation:

@@ -16,7 +16,7 @@ from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
 from roost.daemon.oci.platforms import image_platform, parse_platform
 from roost.model.definition import Base, Defaults
 from roost.model.locks.lock import CondaPython, Lock, digest_lock
-from roost.model.records import Artifact, BaseRecord, Generation, ImageLayer, ImageRecord, NewGeneration
+from roost.model.records import Artifact, BaseRecord, Generation, ImageLayer, ImageRecord, NewGeneration, VariableChange
 
 INTERPRETER = f"{PREFIX_IN_IMAGE}/bin/python"
 """Path of the Python in images with packages of roost."""
@@ -111,6 +111,8 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the image is the base itself, byte for byte."""
     requested_platform: str | None = None
     """Platform of the base, if the definition names it."""
+    base_changes: tuple[VariableChange, ...] = ()
+    """Changes to the base's variables, so that the lock wins over them."""
     credentials: Mapping[str, str] = {}
     environ: Mapping[str, str] = {}
 

@@ -89,6 +89,7 @@ def run_view(run: RunRecord) -> RunView:
         cwd=run.cwd,
         variables=run.variables,
         secrets=list(run.secrets),
+        python_path=run.python_path,
         experiment=run.experiment,
         rerun_of=run.rerun_of,
         detached=run.detached,

@@ -19,6 +19,7 @@ provides.
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -113,7 +114,7 @@ def render(plan: LaunchPlan, tools: Tools) -> str | None:
         *(f"[ -e {_quote(path)} ] || [ -L {_quote(path)} ] && return 1" for path in absent),
         "{",
         *_file_tests(plan, present, tools),
-        *map(_change_line, plan.changes),
+        *_change_lines(plan.changes),
         *(f"export {name}={_quote(value)}" for name, value in plan.variables.items()),
         f"_roost_python={_quote(plan.python)}",
         '_roost_go "$@"',
@@ -158,10 +159,17 @@ def _full_stamps_first(guard: FileStamp) -> tuple[bool, str]:
     return not _is_full_stamp(guard), guard.path
 
 
+def _change_lines(changes: Sequence[VariableChange]) -> Iterator[str]:
+    """Yield a line for each change; one line for all that are unset one after the other."""
+    for unsets, group in itertools.groupby(changes, lambda change: change.action == "unset"):
+        if unsets:
+            yield "unset " + " ".join(change.name for change in group)
+        else:
+            yield from map(_change_line, group)
+
+
 def _change_line(change: VariableChange) -> str:
     name, value, separator = change.name, _quote(change.value), _quote(change.separator)
-    if change.action == "unset":
-        return f"unset {name}"
     if change.action == "set":
         return f"export {name}={value}"
     if change.action == "prepend":

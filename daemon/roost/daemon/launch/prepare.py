@@ -8,7 +8,8 @@ import msgspec
 
 from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.definitions.stamps import ABSENT, is_unchanged, stamp
-from roost.model.records import Artifact, Generation
+from roost.daemon.launch.isolation import isolation_changes
+from roost.model.records import Artifact, Generation, VariableChange
 from roost.wire.environments import ChangeView
 from roost.wire.plans import Reason
 from roost.wire.runs import Launch
@@ -27,12 +28,17 @@ def find_drift(prefix: Artifact) -> Reason | None:
     return None
 
 
+def prefix_changes(prefix: Artifact) -> tuple[VariableChange, ...]:
+    """Return the changes to the caller's variables in ``prefix``, without the settings' variables."""
+    return (*isolation_changes(prefix.activation), *prefix.activation)
+
+
 def prefix_launch(resolved: ResolvedDefinition, prefix: Artifact, generation: Generation | None) -> Launch:
     """Return how to start a command in ``prefix``."""
     return Launch(
         prefix=prefix.path,
         lease=prefix.lease_path,
-        changes=[msgspec.convert(msgspec.to_builtins(change), ChangeView) for change in prefix.activation],
+        changes=[msgspec.convert(msgspec.to_builtins(change), ChangeView) for change in prefix_changes(prefix)],
         variables=resolved.settings.variables,
         definition_digest=resolved.digest,
         lock_digest=prefix.key,

@@ -17,6 +17,7 @@ from roost.daemon.definitions.resolve import resolve_run, used_image
 from roost.daemon.definitions.resolved import TargetedDefinition, target_definition
 from roost.daemon.jobs.views import run_view
 from roost.daemon.launch.plan import LaunchPlan, plan_key
+from roost.daemon.launch.prepare import prefix_changes
 from roost.daemon.planning.planner import PlanWithFacts
 from roost.daemon.routes.builds import FollowQuery, PageQuery
 from roost.daemon.runs.attach import upgrade_connection
@@ -45,6 +46,8 @@ class RerunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     terminal: Terminal | None = None
     secrets: dict[str, str] = {}
     """As in ``RunRequest``: values for the secrets of the run, of which only the names were recorded."""
+    python_path: str | None = None
+    """As in ``RunRequest``: that of this client, not the one that was recorded."""
 
 
 async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
@@ -98,7 +101,7 @@ async def _write_launch_plan(
         absent=resolved.absent,
         guards=prefix.stamps,
         lease=prefix.lease_path,
-        changes=prefix.activation,
+        changes=prefix_changes(prefix),
         variables=launch.variables,
         python=launch.python,
     )
@@ -278,6 +281,7 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
         detach=call.body.detach,
         environ_of_client=call.body.environ_of_client,
         terminal=call.body.terminal,
+        python_path=call.body.python_path,
     )
     resolved = await resolve_run(services.store, run)
     request = Request(definition=resolved.definition, target=run.target)

@@ -99,6 +99,7 @@ class RunRecords:
             rerun_of=rerun_of,
             variables={**resolved.settings.variables, **request.variables},
             secrets=tuple(sorted(request.secrets)),
+            python_path=_python_path(request) if target == "local" else None,
             detached=request.detach,
         )
         await asyncio.to_thread(os.makedirs, self.folder(run.id), 0o700, exist_ok=True)
@@ -175,3 +176,7 @@ class RunRecords:
 
     async def stop(self) -> None:
         await self._background.wait()
+
+
+def _python_path(request: RunRequest) -> str | None:
+    return request.python_path or request.environ_of_client.get("PYTHONPATH") or None

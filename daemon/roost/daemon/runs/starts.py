@@ -15,6 +15,7 @@ from roost.daemon.decision.facts import IMAGE_TARGETS
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.jobs.lifecycle import BackgroundTasks, Lifecycle
 from roost.daemon.jobs.views import as_coded_error
+from roost.daemon.launch.isolation import container_variables
 from roost.daemon.launch.prepare import interpreter_launch, prefix_launch
 from roost.daemon.oci.platforms import image_platform
 from roost.daemon.planning.planner import Planner, PlanWithFacts
@@ -97,10 +98,11 @@ def _built_image_launch(resolved: TargetedDefinition, planned: PlanWithFacts) ->
     facts, artifact = planned.facts, planned.plan.artifact
     if planned.plan.action != "reuse-image" or artifact is None or artifact.digest is None:
         return None
+    adds_packages = not resolved.definition.python.user_managed
     return ContainerLaunch(
         image=artifact.digest,
         interpreter=planned.image_interpreter,
-        variables=resolved.settings.variables,
+        variables={**container_variables(adds_packages=adds_packages), **resolved.settings.variables},
         container=resolved.settings.container,
         lock_digest=facts.lock_digest,
         generation=facts.generation.number if facts.generation else None,

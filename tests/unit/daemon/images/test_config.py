@@ -145,3 +145,22 @@ def test_layers_of_another_environment_below_name_no_packages_though_the_same_on
     assert packages_of_layers(below) == [(), ("six 1.16",), ("numpy 2.1",)]
     made = image_config(below, LayerContent(layers=(empty, LAYER)))
     assert packages_of_layers(made) == [(), (), (), (), ("numpy 2.1",)]
+
+
+CLEARED = (VariableChange(name="PYTHONPATH", action="unset"), VariableChange(name="PYTHONHOME", action="unset"))
+
+
+def test_variables_of_the_base_that_would_beat_the_lock_are_cleared() -> None:
+    below = base(config={"Env": ["PYTHONHOME=/usr", "A=1", "PYTHONPATH=/old"]})
+    made = json.loads(image_config(below, LayerContent(activation=CHANGES[1:2]), changes=CLEARED))
+    assert made["config"]["Env"] == ["A=1", "CONDA_PREFIX=/opt/roost/env"]
+
+
+def test_a_base_without_them_gives_the_same_bytes() -> None:
+    content = LayerContent(layers=(LAYER,), activation=CHANGES)
+    assert image_config(base(), content, changes=CLEARED) == image_config(base(), content)
+
+
+def test_a_base_without_packages_on_it_keeps_its_variables() -> None:
+    below = base(config={"Env": ["PYTHONPATH=/old"]})
+    assert json.loads(image_config(below, LayerContent(), changes=CLEARED))["config"]["Env"] == ["PYTHONPATH=/old"]

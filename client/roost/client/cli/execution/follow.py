@@ -31,6 +31,12 @@ def terminal_field() -> Json:
     return {"terminal": terminal} if terminal else {}
 
 
+def python_path_field() -> Json:
+    """Return the field ``python_path`` of a request for a run: the ``PYTHONPATH`` that the command inherits."""
+    value = os.environ.get("PYTHONPATH")
+    return {"python_path": replace_undecodable(value)} if value else {}
+
+
 def detached_environ(context: Context) -> dict[str, str]:
     """Return this process's variables for a detached run. Those that are not UTF-8 are left out and noted."""
     decodable = {name: value for name, value in os.environ.items() if replace_undecodable(name + value) == name + value}

@@ -14,6 +14,7 @@ from roost.client.cli.execution.follow import (
     detached_environ,
     follow_run,
     prefix_gone_error,
+    python_path_field,
     terminal_field,
 )
 from roost.client.cli.parser import Subparsers, add_command
@@ -151,7 +152,7 @@ def _run_fields(context: Context) -> Json:
     """Return the fields of the request for a run that come from options and from this process."""
     options = context.options
     secrets = {name: _secret_value(name) for name in options.secret}
-    fields: Json = {"variables": dict(map(_parse_variable, options.var)), "secrets": secrets}
+    fields: Json = {"variables": dict(map(_parse_variable, options.var)), "secrets": secrets, **python_path_field()}
     fields.update({"experiment": options.experiment} if options.experiment else {})
     if options.detach:
         return {**fields, "detach": True, "environ_of_client": detached_environ(context)}

@@ -19,6 +19,7 @@ from roost.client.cli.execution.follow import (
     detached_environ,
     follow_run,
     prefix_gone_error,
+    python_path_field,
     terminal_field,
 )
 from roost.client.cli.paging import add_paging_options, request_page
@@ -163,6 +164,7 @@ def rerun_command(context: Context) -> int:
         request = {"detach": True, "environ_of_client": detached_environ(context)}
     else:
         request = {} if is_local else terminal_field()
+    request.update(python_path_field())
     inherits_secrets = is_local and not detach
     request["secrets"] = {name: "" if inherits_secrets else os.environ[name] for name in former["secrets"]}
     for _ in range(ATTEMPTS):
