@@ -305,14 +305,32 @@ def _read_by_the_daemon(workspace: Workspace, path: Path) -> dict[str, Any]:
 def test_variables_of_the_definition_come_from_this_process(
     workspace: Workspace, roost: Roost, monkeypatch: pytest.MonkeyPatch, pip_index: PipIndex
 ) -> None:
-    monkeypatch.setenv("WHERE_FROM", pip_index.url)
+    monkeypatch.setenv("INDEX_USER", "somebody")
+    environment = _with_index(pip_index.url.replace("://", "://${INDEX_USER}@"), "greet==1.0")
+    assert environment.build_local(workspace).status == "Succeeded"
+    assert "${INDEX_USER}" in repr(environment.register(workspace))
+
+
+def test_a_variable_that_decides_what_is_meant_is_refused(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, pip_index: PipIndex
+) -> None:
+    monkeypatch.setenv("CHOSEN", pip_index.url)
+    for environment in (_with_index("${CHOSEN}", "greet"), _with_index(pip_index.url, "greet==${CHOSEN}")):
+        with pytest.raises(DefinitionError, match="CHOSEN} is not allowed here"):
+            environment.register(workspace)
+    channels = make_environment("channels", "six")
+    channels.python.conda_dependencies.add_channel("${CHOSEN}")
+    with pytest.raises(DefinitionError, match="CHOSEN} is not allowed here"):
+        channels.register(workspace)
+
+
+def _with_index(url: str, requirement: str) -> Environment:
     environment = Environment("secret")
     dependencies = CondaDependencies()
-    dependencies.set_pip_option("--index-url ${WHERE_FROM}")
-    dependencies.add_pip_package("greet==1.0")
+    dependencies.set_pip_option(f"--index-url {url}")
+    dependencies.add_pip_package(requirement)
     environment.python.conda_dependencies = dependencies
-    assert environment.build_local(workspace).status == "Succeeded"
-    assert "${WHERE_FROM}" in repr(environment.register(workspace))
+    return environment
 
 
 def test_a_wrong_definition_is_refused_with_what_is_wrong(workspace: Workspace) -> None:

@@ -80,9 +80,9 @@ def test_passwords_in_requirements(roost: Roost, pip_index: PipIndex, end: str) 
     assert_nowhere(roost, PASSWORD)
 
 
-@pytest.mark.parametrize("place", ["${TOKEN}", f"t/{TOKEN}"])
+@pytest.mark.parametrize("place", ["t/${TOKEN}", f"t/{TOKEN}"])
 def test_a_token_in_the_path_of_an_index(roost: Roost, pip_index: PipIndex, place: str) -> None:
-    """Given by a variable, or written out where conda's servers have it, which some indexes share."""
+    """Given by a variable or written out, where conda's servers have it, which some indexes share."""
     pip_index.wheel("greet", "1.0")
     pip_index.below = "/" + place.replace("${TOKEN}", TOKEN)
     roost.write("requirements.txt", f"--index-url {pip_index.origin}/{place}/simple\ngreet\n")
@@ -92,10 +92,10 @@ def test_a_token_in_the_path_of_an_index(roost: Roost, pip_index: PipIndex, plac
     assert_nowhere(roost, TOKEN)
 
 
-@pytest.mark.parametrize("place", ["t/${TOKEN}/", "${TOKEN}/", "$TOKEN/"])
+@pytest.mark.parametrize("place", ["t/${TOKEN}/"])
 @pytest.mark.parametrize("spec", ["dated", "absent-from-everywhere"])
 async def test_a_token_in_a_channel(roost: Roost, channels_folder: Path, spec: str, place: str) -> None:
-    """Where conda's servers have it, and at a place of its own, where only the variable tells what it is."""
+    """Where conda's servers have it."""
     async with http_channel(channels_folder) as served:
         roost.write(
             "environment.yml",
@@ -115,7 +115,7 @@ async def test_a_token_in_a_channel(roost: Roost, channels_folder: Path, spec: s
         assert TOKEN not in lock.stdout + lock.stderr
         if spec == "dated":
             await asyncio.to_thread(roost.ok, "lock", "--format", "explicit", "-o", "again.txt")
-            assert ("${TOKEN}" in (roost.folder / "again.txt").read_text()) == (place[:2] != "t/")
+            assert "TOKEN" not in (roost.folder / "again.txt").read_text()
             again = await asyncio.to_thread(roost.json, "build", "-f", "again.txt")
             assert again["build"]["state"] == "not-needed"
             lines = [line for line in (roost.folder / "again.txt").read_text().splitlines() if "dated" not in line]

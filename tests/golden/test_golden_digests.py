@@ -21,7 +21,7 @@ from roost.model.canonical.form import (
     digest_settings,
     parse_canonical,
 )
-from roost.model.definition import Defaults, Definition, Settings
+from roost.model.definition import Defaults, Definition, Pip, PipItem, Settings
 from roost.model.readers.read import read_definition
 from roost.model.readers.source import DefinitionSource
 from roost.store.sources.files import LocalFiles
@@ -36,7 +36,16 @@ def parsed(vector: dict, folder: Path) -> tuple[Definition, Settings]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content.encode())
     read_one = read_definition(DefinitionSource(path=os.path.normpath(folder / vector["read"])), LocalFiles())
-    return read_one.definition, read_one.settings
+    return with_refused_line(read_one.definition, vector.get("refused_now")), read_one.settings
+
+
+def with_refused_line(definition: Definition, line: dict | None) -> Definition:
+    """Add a requirement that older versions read: readers refuse it now, stored definitions keep it."""
+    if line is None:
+        return definition
+    items = list(definition.pip.requirements)
+    items.insert(line["at"], PipItem(kind=line["kind"], text=line["text"]))
+    return msgspec.structs.replace(definition, pip=Pip(requirements=tuple(items)))
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])

@@ -6,5 +6,5 @@ Read ``document`` (items, problems and the result of one reading), ``places`` (o
 
 May import ``definition`` and ``errors`` of the model.
 
-Doors: bounds, document, places, toml_text, yaml_nodes.
+Doors: bounds, document, places, toml_places, toml_text, yaml_nodes.
 """

@@ -10,7 +10,7 @@ import msgspec
 from roost.model.definition import ReadResult
 from roost.model.errors import InvalidDefinitionError, Location
 
-ItemKind = Literal["key", "channel", "spec", "package", "pip", "variable", "image", "step", "value"]
+ItemKind = Literal["key", "channel", "spec", "package", "pip", "variable", "image", "step", "setting", "value"]
 Severity = Literal["error", "warning"]
 PROBLEMS = "problems"
 """Key of ``CodedError.fields`` with all problems of the document that the error is from."""
@@ -22,7 +22,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: ItemKind
     """``key``: of a mapping or table; ``channel``, ``spec``: conda's; ``package``: the URL of one package; ``pip``: a
     line of a requirements list; ``variable``: the value of one; ``image``: a reference; ``step``: a Dockerfile
-    instruction; ``value``: any other text that has a meaning."""
+    instruction; ``setting``: a text that shapes a run and not a build; ``value``: any other text that is part of the
+    definition."""
     text: str
     """The text as its syntax reads it: without quotes, escapes and continuations."""
     location: Location
@@ -48,7 +49,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     items: tuple[Item, ...] = ()
     """In the order in which they were read; nested files (``-r``) once each, after the line that includes them."""
     problems: tuple[Problem, ...] = ()
-    """In the order in which they were found."""
+    """By file, in the order in which the files were read, and place."""
     result: ReadResult | None = None
     """What could be read, incomplete if there are errors; ``None`` if nothing could."""
 

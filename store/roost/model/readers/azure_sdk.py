@@ -8,6 +8,7 @@ from typing import Any
 
 from roost.model.canonical.form import digest_definition
 from roost.model.definition import Base, ContainerSettings, Defaults, Definition, Python, R, ReadResult, Settings, Spark
+from roost.model.documents.document import ItemKind
 from roost.model.documents.yaml_nodes import YamlNode, parse_yaml
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.conda import read_environment, read_variables, record_key
@@ -30,6 +31,7 @@ _RUN_PARTS = ("environment", "environmentVariables", "docker")
 _PROJECT_FOLDERS = (".azureml", "aml_config")
 """Folders of run configurations in a project; the paths in them may be relative to the project."""
 _VARIABLES = "'environmentVariables'"
+_SPARK_KEYS = ("group", "artifact", "version")
 _KEEP_ONE = "Keep one of them, or make them equal."
 
 
@@ -130,7 +132,7 @@ class _EnvironmentReader:
         with recover():
             r = _read_r(self.reading, self.root.value("r"))
         with recover():
-            stack = self.root.value("inferencingStackVersion").optional_text("'inferencingStackVersion'")
+            stack = _read_text(self.reading, self.root.value("inferencingStackVersion"), "'inferencingStackVersion'")
         definition = Definition(
             base=base,
             conda=packages.conda,
@@ -173,9 +175,9 @@ class _EnvironmentReader:
         raw: dict[str, Any] = self.root.to_json() or {}
         if raw.get("environmentVariables") is not None:  # the settings hold them, secret or not
             del raw["environmentVariables"]
-        registry = (raw.get("docker") or {}).get("baseImageRegistry") or {}
-        if registry.get("address") is not None:  # the text in front of the image
-            registry["address"] = self.docker.value("baseImageRegistry").value("address").text("'address'")
+        registry = self.docker.value("baseImageRegistry").value("address")
+        if registry.kind != "null":  # the text in front of the image
+            raw["docker"]["baseImageRegistry"]["address"] = registry.text("'address'")
         if not self.is_saved and isinstance(raw.get("python"), dict):
             raw["python"].pop("condaDependenciesFile", None)  # it was read; it has another path beside an export
         cleaned = drop_secrets(raw, self.reading.strip_credentials, warn_dropped)
@@ -316,10 +318,9 @@ def _read_image(reading: ReadContext, docker: YamlNode) -> str | None:
     Credentials are used for this request if they are variable references (``${VARIABLE}``); others belong into
     Docker's configuration.
     """
-    node = docker.value("baseImage")
-    image = None if node.kind == "null" else reading.record("image", node.written("'baseImage'"))
+    image = _read_text(reading, docker.value("baseImage"), "'baseImage'", "image")
     registry = docker.value("baseImageRegistry")
-    address = (registry.value("address").optional_text("'address'") or "").rstrip("/")
+    address = (_read_text(reading, registry.value("address"), "'address'") or "").rstrip("/")
     user, password = (registry.value(key).optional_text(f"'{key}'") for key in ("username", "password"))
     reference = f"{address}/{image}" if address and image else image
     if reference and is_variable_reference(user) and is_variable_reference(password):
@@ -344,7 +345,7 @@ def _read_spark(reading: ReadContext, item: YamlNode) -> Spark:
         for one in item.value("repositories").members("'repositories'")
     ]
     packages = [
-        ":".join(member.value(key).text(f"'{key}'") for key in ("group", "artifact", "version"))
+        ":".join(reading.record("value", member.value(key).written(f"'{key}'")) for key in _SPARK_KEYS)
         for member in item.value("packages").members("'packages'")
     ]
     return Spark(repositories=tuple(repositories), packages=tuple(packages))
@@ -355,25 +356,34 @@ def _read_r(reading: ReadContext, item: YamlNode) -> R | None:
         return None
     cran = [
         format_cran_package(
-            member.value("name").text("'name'"),
-            member.value("version").optional_text("'version'"),
-            reading.strip_credentials(member.value("repository").optional_text("'repository'") or "") or None,
+            reading.record("value", member.value("name").written("'name'")),
+            _read_text(reading, member.value("version"), "'version'"),
+            reading.strip_credentials(_read_text(reading, member.value("repository"), "'repository'") or "") or None,
         )
         for member in item.value("cranPackages").members("'cranPackages'")
     ]
-    github = item.value("githubPackages").members("'githubPackages'")
+    github = [
+        reading.strip_credentials(reading.record("value", member.value("repository").written("'repository'")))
+        for member in item.value("githubPackages").members("'githubPackages'")
+    ]
     return R(
-        version=item.value("rVersion").optional_text("'rVersion'"),
-        snapshot=item.value("snapshotDate").optional_text("'snapshotDate'"),
+        version=_read_text(reading, item.value("rVersion"), "'rVersion'"),
+        snapshot=_read_text(reading, item.value("snapshotDate"), "'snapshotDate'"),
         cran=tuple(cran),
-        github=tuple(reading.strip_credentials(member.value("repository").text("'repository'")) for member in github),
+        github=tuple(github),
         urls=_read_texts(reading, item, "customUrlPackages"),
         bioconductor=_read_texts(reading, item, "bioconductorPackages"),
     )
 
 
 def _read_texts(reading: ReadContext, item: YamlNode, key: str) -> tuple[str, ...]:
-    return tuple(reading.strip_credentials(member.text("a package")) for member in item.value(key).members(f"'{key}'"))
+    members = item.value(key).members(f"'{key}'")
+    return tuple(reading.strip_credentials(reading.record("value", each.written("a package"))) for each in members)
+
+
+def _read_text(reading: ReadContext, item: YamlNode, what: str, kind: ItemKind = "value") -> str | None:
+    """Return a text of the definition, or ``None`` for null, and record it."""
+    return None if item.kind == "null" else reading.record(kind, item.written(what))
 
 
 def _read_container(docker: YamlNode) -> ContainerSettings:

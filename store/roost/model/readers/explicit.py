@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from roost.model.definition import Conda, Definition, Pip, PipItem, ReadResult
 from roost.model.documents.bounds import check_length
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.requirements import read_requirement_lines
-from roost.model.readers.source import ReadContext
+from roost.model.readers.source import ReadContext, check_variables
 from roost.model.syntax.match_specs import PACKAGE_SUFFIXES
 from roost.model.syntax.pip_lines import LogicalLine, shift_location
 
@@ -42,7 +43,9 @@ def read_explicit(reading: ReadContext, text: str) -> ReadResult:
         elif line and not line.startswith("#") and line != _MARK:
             with reading.recover():
                 reading.record_item("package", line, location, end)
-                urls.append(_read_listed_url(reading, check_length(line, "This line", location), location))
+                check_length(line, "This line", location)
+                check_variables(line, partial(shift_location, location), conda=True)
+                urls.append(_read_listed_url(reading, line, location))
     conda = Conda(explicit={platform or _find_platform(urls): tuple(urls)} if urls else {})
     return reading.build_result(Definition(conda=conda, pip=Pip(requirements=tuple(items))), "explicit")
 

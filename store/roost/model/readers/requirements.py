@@ -15,7 +15,7 @@ from roost.model.documents.bounds import (
 )
 from roost.model.documents.places import TextPlaces
 from roost.model.errors import Location
-from roost.model.readers.source import MissingFileError, ReadContext, decode_text
+from roost.model.readers.source import MissingFileError, ReadContext, check_variables, decode_text
 from roost.model.syntax.pip_lines import (
     LogicalLine,
     PipLine,
@@ -70,6 +70,7 @@ def read_requirement(reading: ReadContext, line: LogicalLine, origin: str) -> Pi
     """
     location = line.location
     check_length(line.text, "This line", location)
+    check_variables(line.text, line.locate)
     text = reading.strip_credentials(line.text)
     try:
         parsed = parse_pip_line(text)
@@ -83,12 +84,6 @@ def read_requirement(reading: ReadContext, line: LogicalLine, origin: str) -> Pi
         return PipItem(kind=parsed.kind, text=parsed.text, location=location)
     if reference := parse_wheel_reference(parsed.target):
         return PipItem(kind=parsed.kind, text=parsed.text, digest=reference.digest, location=location)
-    if "${" in parsed.target:
-        raise MissingFileError(
-            f"The path {parsed.target} depends on a variable, so the file's content can't be part of the definition",
-            hint="Write the path out, relative to this file.",
-            location=location,
-        )
     path = reading.resolve_path(strip_file_scheme(parsed.target), origin)
     if parsed.kind in ("requirements", "constraints"):
         return _include_file(reading, parsed, path, location)

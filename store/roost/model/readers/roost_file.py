@@ -26,13 +26,13 @@ from roost.model.definition import (
     Settings,
     Spark,
 )
-from roost.model.documents.bounds import check_length
 from roost.model.documents.document import ItemKind
+from roost.model.documents.toml_places import TomlPath
 from roost.model.documents.toml_text import TomlText
 from roost.model.errors import Location
 from roost.model.readers.docker import digest_context
 from roost.model.readers.pyproject import check_requires_python, check_strings, read_text_line, record_keys
-from roost.model.readers.source import ReadContext, decode_text
+from roost.model.readers.source import ReadContext, check_variables, decode_text
 from roost.model.syntax.match_specs import normalise_channels
 from roost.model.syntax.secret_keys import drop_secrets
 
@@ -66,13 +66,17 @@ SECTIONS: dict[str, dict[str, Shape]] = {
 """All sections and keys; a section without keys is a table of texts."""
 _ITEM_KINDS: dict[tuple[str, str], ItemKind] = {
     ("base", "image"): "image",
+    ("base", "dockerfile"): "step",
+    ("base", "context"): "setting",
     ("base", "steps"): "step",
     ("conda", "channels"): "channel",
     ("conda", "dependencies"): "spec",
     ("conda", "explicit"): "package",
     ("defaults", "channels"): "channel",
     ("defaults", "base_image"): "image",
+    ("python", "interpreter"): "setting",
     ("variables", ""): "variable",
+    ("container", ""): "setting",
 }
 """What the texts of a section or key are."""
 _LONGEST_KEY = 100
@@ -198,19 +202,16 @@ class _RoostFileReader:
     def _record_value(self, value: object, section: str, key: str) -> None:
         """Record a text and each text of a list; requirements are recorded as they are read."""
         kind = _ITEM_KINDS.get((section, key)) or _ITEM_KINDS.get((section, ""), "value")
-        path = (*self.above, section, key)
-        if isinstance(value, str):
-            self._record_text(kind, value, *path)
-        elif isinstance(value, list) and (section, key) != ("pip", "requirements"):
-            for index, text in enumerate(value):
-                with self.reading.recover():
-                    self._record_text(kind, text, *path, index)
+        if (section, key) != ("pip", "requirements"):
+            self._record_texts(kind, value, (*self.above, section, key))
 
-    def _record_text(self, kind: ItemKind, text: str, *path: str | int) -> None:
-        written = self.toml.find_value(text, *path)
-        self.reading.record_item(kind, text, written.location, written.end)
-        if kind in ("channel", "spec", "image"):
-            check_length(text, f"This {kind}", written.location)
+    def _record_texts(self, kind: ItemKind, value: object, path: TomlPath) -> None:
+        if isinstance(value, str):
+            with self.reading.recover():
+                self.reading.record(kind, self.toml.find_value(value, *path))
+        elif isinstance(value, (list, dict)):
+            for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+                self._record_texts(kind, inner, (*path, key))
 
     def _check_shape(self, value: object, keys: tuple[str, ...], shape: Shape) -> Any:  # noqa: ANN401 - the shape says which
         if shape == "texts":
@@ -330,6 +331,7 @@ class _RoostFileReader:
         if is_local and ("/" in name or name in (".", "..")):
             hint = "Its text is the last name of the path, with extras and marker behind it."
             raise self._error(f"{name!r} is not a valid file name", *path, hint=hint)
+        check_variables(item.text, lambda offset: self._locate(*path))
         inner = tuple(self._check_item(each, *path) for each in item.items)
         return msgspec.structs.replace(item, text=self.reading.strip_credentials(item.text), items=inner)
 

@@ -6,6 +6,7 @@ import codecs
 import errno
 import hashlib
 import posixpath
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -25,6 +26,7 @@ from roost.model.syntax.match_specs import (
     to_rattler,
 )
 from roost.model.syntax.urls import find_written_credentials, strip_credentials
+from roost.model.syntax.variables import find_misplaced_variable, variable_misplaced_error
 
 BUILD_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 """Files that determine a project's metadata, and so the digest of an editable installation."""
@@ -91,6 +93,20 @@ class CredentialsWrittenError(InvalidDefinitionError):
     code = "credentials-written"
 
 
+_LITERAL_KINDS = ("key", "variable", "step", "setting")
+"""Kinds of items in which ``${NAME}`` is text, or a shell's."""
+_CONDA_KINDS = ("channel", "spec", "package")
+
+
+def check_variables(text: str, locate: Callable[[int], Location], *, conda: bool = False) -> None:
+    """Raise VariableMisplacedError if a variable in ``text`` decides which packages are meant.
+
+    ``locate`` returns where the character at an offset is written; ``conda``: ``$NAME`` is a variable too.
+    """
+    if reference := find_misplaced_variable(text, conda=conda):
+        raise variable_misplaced_error(reference.text, locate(reference.offset))
+
+
 class Recovery:
     """Context manager that reports the error of its block as a problem."""
 
@@ -133,16 +149,30 @@ class ReadContext:
         return Recovery(self.problems)
 
     def record(self, kind: ItemKind, written: WrittenValue) -> str:
-        """Record an item, and return its text. Raises: TooLargeError if it is longer than the bound of a line."""
+        """Record an item, and return its text.
+
+        Raises: TooLargeError if it is longer than the bound of a line, VariableMisplacedError if a variable decides
+        what it means.
+        """
         self.record_item(kind, written.value, written.location, written.end)
-        return check_length(written.value, f"This {kind}", written.location)
+        check_length(written.value, f"This {kind}", written.location)
+        if kind not in _LITERAL_KINDS:
+            check_variables(written.value, written.locate, conda=kind in _CONDA_KINDS)
+        return written.value
 
     def record_item(self, kind: ItemKind, text: str, location: Location, end: Location | None) -> None:
         self.items.append(Item(kind=kind, text=text, location=location, end=end))
 
     def build_document(self, result: ReadResult | None) -> Document:
         """Return the document with all that was collected."""
-        return Document(items=tuple(self.items), problems=tuple(self.problems), result=result)
+        files = {path: index for index, path in enumerate([self.path, *self.inputs])}
+
+        def find_place(problem: Problem) -> tuple[int, int, int]:
+            where = problem.location or Location(path=self.path)
+            return files.get(where.path, len(files)), where.line or 0, where.column or 0
+
+        problems = sorted(self.problems, key=find_place)
+        return Document(items=tuple(self.items), problems=tuple(problems), result=result)
 
     def record_input(self, path: str, digest: str | None) -> None:
         self.inputs.setdefault(path, InputFile(path=path, digest=digest))

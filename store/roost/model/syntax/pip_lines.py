@@ -294,9 +294,7 @@ def _format_extras(inner: str) -> str:
 
 
 def _check_requirement(body: str) -> None:
-    """Check against PEP 508, unless the value of a variable is not known before the installation."""
-    if "${" in body:
-        return
+    """Check against PEP 508."""
     try:
         Requirement(body)
     except InvalidRequirement as error:

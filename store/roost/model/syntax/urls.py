@@ -8,13 +8,17 @@ that is only ``${VAR}`` is not a secret and stays as written.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from string import ascii_letters, digits
+from typing import NamedTuple
 
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>[^\s\"'<>\]]+)")
+_SCHEME_CHARACTERS = frozenset(ascii_letters + digits + "+.-")
+_REST = re.compile(r"[^\s\"'<>\]]+")
 _VARIABLE = re.compile(r"(?:\$\{\w+\}:?)+")
 _TOKEN = re.compile(r"(?P<token>/t/[^/]+)(?=/)")
 _SIGNED = re.compile(r"(?:^|&)(?:sig|token|access_token|auth|key|X-Amz-Signature|X-Goog-Signature)=", re.IGNORECASE)
 _RAW_PASSWORD = re.compile(r"[^/?#@:]+:(?!\d+(?:[/?#]|$))[^@]*@")
-_COMPUTED = r"(?:\$\{\w+(?::?\?[^}\n]*)?\}|\$\w+|\$\([^)\n]*\)|`[^`\n]*`)"
+_COMPUTED = r"(?:\$\{\w+(?::?\?[^{}\n]*)?\}|\$\w+|\$\([^()\n]*\)|`[^`\n]*`)"
 _COMPUTED_PASSWORD = re.compile(rf"://(?:[^/?#@:\s\"']*:)?{_COMPUTED}+@")
 _COMPUTED_PARAMETER = re.compile(rf"(?<=[?&])[\w-]+={_COMPUTED}+(?=[&#\s\"']|$)")
 _PUBLIC_USER_SCHEMES = ("ssh", "wasb", "abfs")
@@ -29,7 +33,56 @@ def strip_credentials(text: str) -> tuple[str, dict[str, str]]:
     ``/t/TOKEN`` or ``?query``, each as written.
     """
     found: dict[str, str] = {}
-    return _URL.sub(lambda match: _strip_url(match["scheme"], match["rest"], found), text), found
+    pieces, end = [], 0
+    for url in _iterate_urls(text):
+        pieces += [text[end : url.start], _strip_url(url.scheme, url.rest, found)]
+        end = url.end
+    return "".join([*pieces, text[end:]]), found
+
+
+def find_secret_spans(text: str) -> list[tuple[int, int]]:
+    """Return where URLs in ``text`` have users, passwords, hosts, conda's tokens and signed queries: (start, end), in
+    order."""
+    spans: list[tuple[int, int]] = []
+    for url in _iterate_urls(text):
+        authority, slash, path = _split_authority(url.rest)
+        begin = url.end - len(url.rest)
+        spans.append((begin, begin + len(authority)))
+        begin += len(authority)
+        path = slash + path
+        if token := _TOKEN.search(path):
+            spans.append((begin + token.start(), begin + token.end()))
+        bare = path.partition("#")[0]
+        place, question, query = bare.partition("?")
+        if question and _SIGNED.search(query):
+            spans.append((begin + len(place), begin + len(bare)))
+    return spans
+
+
+class _UrlMatch(NamedTuple):
+    """A URL in a text: its parts around ``://``, and its span."""
+
+    scheme: str
+    rest: str
+    start: int
+    end: int
+
+
+def _iterate_urls(text: str) -> Iterator[_UrlMatch]:
+    """Yield the URLs in ``text``. Each character is looked at a bounded number of times, whatever the text."""
+    end = 0
+    while (colon := text.find("://", end)) >= 0:
+        start = colon
+        while start > end and text[start - 1] in _SCHEME_CHARACTERS:
+            start -= 1
+        while start < colon and text[start] not in ascii_letters:
+            start += 1
+        rest = _REST.match(text, colon + 3)
+        if start == colon or rest is None:
+            end = colon + 3
+            continue
+        end = rest.end()
+        yield _UrlMatch(text[start:colon], rest.group(), start, end)
 
 
 def find_written_credentials(text: str) -> tuple[int, str] | None:

@@ -17,7 +17,7 @@ HERE = "registry.example.org/team"
 
 WHOLE = Definition(
     base=Base(dockerfile="FROM debian:12\nRUN true\n", platform="linux/amd64"),
-    conda=Conda(channels=("conda-forge", "https://c.example/${TEAM}"), dependencies=("python=3.12",)),
+    conda=Conda(channels=("conda-forge", "https://${TEAM}@c.example"), dependencies=("python=3.12",)),
     pip=Pip(
         requirements=(
             PipItem(kind="option", text="--index-url https://i.example/simple"),

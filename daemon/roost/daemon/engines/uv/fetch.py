@@ -22,9 +22,10 @@ from roost.daemon.engines.uv.secrets import Secrets
 from roost.daemon.engines.uv.translation import url_gone
 from roost.model.definition import PipItem
 from roost.model.documents.places import TextPlaces
-from roost.model.errors import CodedError, Location
+from roost.model.errors import CodedError
 from roost.model.locks.lock import RemoteInput
-from roost.model.syntax.pip_lines import RequirementError, parse_pip_line, split_logical_lines
+from roost.model.syntax.pip_lines import LogicalLine, RequirementError, parse_pip_line, split_logical_lines
+from roost.model.syntax.variables import find_misplaced_variable, variable_misplaced_error
 
 _TEXT_LIMIT = 10 * 1024 * 1024
 """Bytes of a requirements file."""
@@ -182,17 +183,17 @@ class RemoteFiles:
         if url not in self._content:
             self._content[url] = await self._fetcher.fetch_text(url)
         text = self._content[url].decode("utf-8-sig", "replace").replace("\r\n", "\n")
-        return [
-            _parse_line(line.text, line.location, url)
-            for line in split_logical_lines(text, TextPlaces(text, url).locate)
-        ]
+        return [_parse_line(line, url) for line in split_logical_lines(text, TextPlaces(text, url).locate)]
 
 
-def _parse_line(text: str, location: Location, url: str) -> PipItem:
+def _parse_line(written: LogicalLine, url: str) -> PipItem:
+    location = written.location
+    if reference := find_misplaced_variable(written.text):
+        raise variable_misplaced_error(reference.text, written.locate(reference.offset))
     try:
-        line = parse_pip_line(text)
+        line = parse_pip_line(written.text)
     except RequirementError as error:
-        error.location = location
+        error.location = written.locate(error.column)
         raise
     if line.kind in ("requirements", "constraints"):
         return PipItem(kind=line.kind, text=urljoin(url, line.target), location=location)
