@@ -4,7 +4,8 @@
 takes the wiring apart. Read ``decision`` (what to do, pure), then ``builds.session`` (how it is done, in reading
 order), then ``routes``. Packages, lowest first: ``config``, ``oci``, ``credentials``, ``jobs``, ``engines``,
 ``layers``, ``decision``, ``definitions``, ``launch``, ``locks``, ``bases``, ``images``, ``planning``, ``prefixes``,
-``builds``, ``runs``, ``workspace``, ``curated``, ``compare``, ``exchange``, ``server``, ``routes``.
+``builds``, ``runs``, ``workspace``, ``curated``, ``compare``, ``exchange``, ``server``, ``upkeep``,
+``routes``.
 ``docs/dev/README.md`` has a paragraph about each.
 
 Imports ``roost.store``, ``roost.model`` and ``roost.wire``; each package imports those below it, through their doors.

@@ -10,7 +10,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
 
 from aiohttp import web
 
@@ -31,6 +32,7 @@ from roost.daemon.server.sockets import (
     remove_socket,
     take_inherited_socket,
 )
+from roost.daemon.upkeep.upkeep import RootUpkeep
 from roost.model.errors import CodedError, StoreRefusedError
 from roost.store.disk.root import RootInUseError
 from roost.store.store import Store
@@ -38,6 +40,9 @@ from roost.store.store import Store
 log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 8.0
 """How long a start by a client waits for another daemon that is stopping."""
+CLOSE_SECONDS = 3.0
+STOP_MARGIN_SECONDS = 5.0
+"""How long a stop may take beyond twice ``daemon.stop_timeout_seconds``, which hooks and connections have each."""
 
 
 class SocketElsewhereError(StoreRefusedError):
@@ -58,7 +63,7 @@ def run_process(*, quiet: bool) -> int:
         root, config = find_root(), load_config()
         path = socket_path(root)
         raise_file_limit()
-        asyncio.run(_run_daemon(root, path, config, inherited, notify, quiet=quiet, removed=removed))
+        _run_to_completion(_run_daemon(root, path, config, inherited, notify, quiet=quiet, removed=removed))
     except CodedError as error:
         return _report_refusal(error, quiet=quiet)
     except Exception as error:
@@ -66,6 +71,14 @@ def run_process(*, quiet: bool) -> int:
         print(error_line(error), file=sys.stderr)
         return 5
     return 0
+
+
+def _run_to_completion(main: Coroutine[None, None, None]) -> None:
+    """Run ``main`` in a new event loop, which is not closed: unlike with ``asyncio.run``, threads that are stuck in a
+    read or in a native library are not waited for. The process ends by ``os._exit``."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    loop.run_until_complete(main)
 
 
 def _report_refusal(error: CodedError, *, quiet: bool) -> int:
@@ -95,8 +108,16 @@ async def _run_daemon(
         log.info("Recovered: %s", store.recovery)
         await _serve(store, path, config, inherited, notify)
     finally:
-        await store.close()
+        await _close_store(store)
         log.info("Stopped")
+
+
+async def _close_store(store: Store) -> None:
+    """Close the index, but do not wait for ever for a query: SQLite recovers an index that was not closed."""
+    try:
+        await asyncio.wait_for(store.close(), CLOSE_SECONDS)
+    except asyncio.TimeoutError:
+        log.warning("The index is still in use; it is left as it is")
 
 
 async def _open_store(root: str, path: str, *, patient: bool) -> Store:
@@ -136,45 +157,94 @@ async def _serve(
     await runner.setup()
     await runner.app[EVENTS].begin()
     _install_signal_handlers(lifecycle)
-    own = not os.environ.get("ROOST_SOCKET")
-    listener = inherited if inherited is not None else await asyncio.to_thread(bind_socket, path, own_folder=own)
+    listener = SocketListener(runner, path, lifecycle)
+    upkeep = RootUpkeep(store, path, lifecycle, listener.bind, partial(_reopen_log, store, config))
     try:
-        await _accept_until_stop(runner, listener, lifecycle, config, notify)
-    finally:
         if inherited is None:
-            await asyncio.to_thread(remove_socket, path)
+            await listener.bind()
+        else:
+            listener.accept(inherited)
+        store.root_lock.write_phase("serving")
+        upkeep.start()
+        notify("READY=1")
+        lifecycle.touch()
+        await lifecycle.wait()
+        _limit_stop(config.daemon.stop_timeout_seconds)
+        notify("STOPPING=1")
+        store.root_lock.write_phase("stopping")
+        await upkeep.stop()
+        await listener.close()
+        await lifecycle.run_hooks(config.daemon.stop_timeout_seconds)
+        await runner.cleanup()
+    finally:
+        listener.remove()
 
 
-async def _accept_until_stop(
-    runner: web.AppRunner,
-    listener: socket.socket,
-    lifecycle: Lifecycle,
-    config: Config,
-    notify: Callable[[str], None],
-) -> None:
-    assert runner.server is not None
-    listener.listen(BACKLOG)
-    server = runner.server
-    accepting = asyncio.create_task(
-        accept_connections(
-            listener,
-            create_peer_check(server),
-            lambda: len(server.connections),
-            lambda: runner.app[CONNECTION_USE].close_idle(server.connections),
-            connection_limit(),
+def _limit_stop(timeout: float) -> None:
+    """End the process even if the stop hangs, with the stacks of all threads on standard error (the daemon's log).
+
+    The timer is C, so it fires although a thread holds the interpreter. The index needs no orderly end.
+    """
+    faulthandler.dump_traceback_later(2 * timeout + STOP_MARGIN_SECONDS, exit=True)
+
+
+class SocketListener:
+    """The socket that this daemon accepts connections on, at ``path``; bound again if its name is removed."""
+
+    def __init__(self, runner: web.AppRunner, path: str, lifecycle: Lifecycle) -> None:
+        self._runner = runner
+        self._path = path
+        self._lifecycle = lifecycle
+        self._listener: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._own = False
+
+    async def bind(self) -> None:
+        """Listen at the path, and no longer on a socket whose name was removed. Raises: SocketPathError."""
+        own_folder = not os.environ.get("ROOST_SOCKET")
+        listener = await asyncio.to_thread(bind_socket, self._path, own_folder=own_folder)
+        await self.close()
+        self.accept(listener)
+        self._own = True
+
+    def accept(self, listener: socket.socket) -> None:
+        """Accept connections on ``listener``, for example one that systemd passed on."""
+        server = self._runner.server
+        assert server is not None
+        listener.listen(BACKLOG)
+        self._listener = listener
+        self._accepting = asyncio.create_task(
+            accept_connections(
+                listener,
+                create_peer_check(server),
+                lambda: len(server.connections),
+                lambda: self._runner.app[CONNECTION_USE].close_idle(server.connections),
+                connection_limit(),
+            )
         )
-    )
-    accepting.add_done_callback(lambda _: lifecycle.stop("connections are no longer accepted"))
-    log.info("Serving on %s", listener.getsockname())
-    notify("READY=1")
-    lifecycle.touch()
-    await lifecycle.wait()
-    notify("STOPPING=1")
-    accepting.cancel()
-    await asyncio.wait([accepting])
-    listener.close()
-    await lifecycle.run_hooks(config.daemon.stop_timeout_seconds)
-    await runner.cleanup()
+        self._accepting.add_done_callback(self._on_accepting_ended)
+        log.info("Serving on %s", listener.getsockname())
+
+    def _on_accepting_ended(self, task: asyncio.Task[None]) -> None:
+        if task is self._accepting:
+            self._lifecycle.stop("connections are no longer accepted")
+
+    async def close(self) -> None:
+        """Accept no more connections."""
+        accepting, self._accepting = self._accepting, None
+        if accepting is not None and self._listener is not None:
+            accepting.cancel()
+            await asyncio.wait([accepting])
+            self._listener.close()
+
+    def remove(self) -> None:
+        """Remove the socket's name, unless it is systemd's."""
+        if self._own:
+            remove_socket(self._path)
+
+
+def _reopen_log(store: Store, config: Config) -> None:
+    start_logging(store.layout.root, config.daemon, echo=False)
 
 
 def _install_signal_handlers(lifecycle: Lifecycle) -> None:

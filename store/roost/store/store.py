@@ -15,7 +15,8 @@ import asyncio
 from roost.store.artifacts.artifact_store import ArtifactStore
 from roost.store.artifacts.recovery import RecoveryReport, recover
 from roost.store.disk.layout import Layout
-from roost.store.disk.root import RootLock, check_root, claim_root
+from roost.store.disk.root import check_root
+from roost.store.disk.root_lock import RootLock, claim_root
 from roost.store.index.index import Index
 
 
@@ -27,7 +28,7 @@ class Store:
         self.index = index
         self.artifacts = ArtifactStore(layout, index)
         self.recovery = recovery
-        self._root_lock = root_lock
+        self.root_lock = root_lock
 
     @classmethod
     async def open(cls, root: str, address: str = "") -> Store:
@@ -56,6 +57,6 @@ class Store:
 
     async def close(self) -> None:
         """Close the index, then release the root; a second call does nothing."""
-        if not self._root_lock.is_released:
+        if not self.root_lock.is_released:
             await self.index.close()
-            self._root_lock.release()
+            self.root_lock.release()

@@ -26,7 +26,7 @@ class WorkspaceConnection:
     """
 
     def __init__(self) -> None:
-        self._session = Session(lambda line: logger.info("%s", line))
+        self._session = Session(lambda line: logger.warning("%s", line))
 
     def _request(self, method: str, target: str, body: Json | None = None) -> Json:
         """Send one request and return the JSON answer."""

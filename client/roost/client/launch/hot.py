@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # importing typing itself costs as much as the request does
     from collections.abc import Callable, Sequence
     from typing import Any
 
+SILENCE_SECONDS = 3.0
+"""The same as in ``transport.http``, which is not imported here."""
 PROTOCOL = 1
 """The same as in ``roost.wire``, which is not imported here; a test compares them."""
 
@@ -83,6 +85,7 @@ def post(make_socket: Callable[[int, int], socket], target: str, body: bytes) ->
     connection = make_socket(1, 1)  # AF_UNIX, SOCK_STREAM: the same numbers on Linux and macOS
     try:
         connection.connect(paths.socket_path())
+        connection.settimeout(SILENCE_SECONDS)
         connection.sendall(head.encode() + body)
         return _read_body(connection)
     except OSError:
@@ -94,13 +97,30 @@ def post(make_socket: Callable[[int, int], socket], target: str, body: bytes) ->
 def _read_body(connection: socket) -> bytes | None:
     """Return the body of a 200 that states its length and is complete, else ``None``."""
     data = b""
-    while chunk := connection.recv(65536):
+    while chunk := _receive(connection):
         data += chunk
     head, separator, body = data.partition(b"\r\n\r\n")
     if not separator or not head.startswith(b"HTTP/1.1 200 "):
         return None
     length = head.lower().partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0].strip()
     return body if length == str(len(body)).encode() else None
+
+
+def _receive(connection: socket) -> bytes:
+    """Return what arrives. If nothing does for a while, report a daemon that does not answer, and wait on."""
+    try:
+        return connection.recv(65536)
+    except TimeoutError:
+        from roost.client.terminal.console import Console
+        from roost.client.transport.patience import Patience
+
+        report_silence = Patience(paths.socket_path(), Console().note)
+    while True:
+        report_silence()
+        try:
+            return connection.recv(65536)
+        except TimeoutError:
+            pass
 
 
 class _ScannerContext:

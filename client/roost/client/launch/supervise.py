@@ -108,9 +108,13 @@ class Supervisor:
             self._process.send_signal(number)
 
     def _notify_daemon(self, update: dict[str, Any]) -> None:
-        """Send the run's state. A daemon that is away reads it from the folder when it is back."""
+        """Send the run's state. A daemon that is away, or does not answer, reads it from the folder when it is back."""
         with contextlib.suppress(OSError, ClientError):
-            Daemon(self._spec["socket"]).request("PATCH", f"/v1/runs/{self._spec['run_id']}", update)
+            Daemon(self._spec["socket"], _give_up).request("PATCH", f"/v1/runs/{self._spec['run_id']}", update)
+
+
+def _give_up() -> None:
+    raise ClientError({"code": "daemon-unreachable"})
 
 
 def _start_ticks() -> str:

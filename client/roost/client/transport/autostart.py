@@ -1,4 +1,4 @@
-"""Start the daemon if no socket answers, and stop it.
+"""Start the daemon if no socket answers.
 
 Many clients may start daemons at once: the root's lock lets one of them live.
 """
@@ -13,6 +13,7 @@ from typing import Any
 from roost.client import paths
 from roost.client.errors import ClientError, unreachable_error
 from roost.client.transport.connection import NOT_SERVING, PROTOCOL, AnswerInterruptedError, Daemon
+from roost.client.transport.patience import Patience
 from roost.wire.installation import is_older
 
 START_SECONDS = 120.0
@@ -20,6 +21,9 @@ START_SECONDS = 120.0
 WINNER_SECONDS = 10.0
 """Time for the daemon that got the root's lock to serve, before another start is attempted."""
 POLL_SECONDS = 0.02
+WATCH_SECONDS = 1.0
+NOTICE_LOOKS = 2
+"""Looks at the holder of the root after which the user is told what is waited for."""
 Notify = Callable[[str], None]
 
 
@@ -32,7 +36,8 @@ def connect(notify: Notify = lambda line: None) -> Daemon:
 
     Raises: ClientError with exit status 5.
     """
-    daemon = Daemon(paths.socket_path())
+    path = paths.socket_path()
+    daemon = Daemon(path, Patience(path, notify))
     version = find_serving(daemon) or start(daemon, notify)
     if version.get("protocol") != PROTOCOL:
         _stop_other_protocol(daemon, version)
@@ -56,6 +61,8 @@ def find_serving(daemon: Daemon) -> dict[str, Any] | None:
 
 def _stop_other_protocol(daemon: Daemon, version: dict[str, Any]) -> None:
     """Stop an idle daemon of an older protocol. Raises: ClientError for any other, which the user has to stop."""
+    from roost.client.transport.stopping import stop  # most commands find a daemon that they can use
+
     protocol = version.get("protocol", 0)
     if isinstance(protocol, int) and protocol < PROTOCOL and version.get("idle"):
         stop(daemon)
@@ -68,39 +75,14 @@ def _stop_other_protocol(daemon: Daemon, version: dict[str, Any]) -> None:
 
 def _stop_if_idle(daemon: Daemon) -> bool:
     """Stop the daemon and return ``True``, or ``False`` if it is busy."""
+    from roost.client.transport.stopping import stop
+
     try:
         stop(daemon, if_idle=True)
     except ClientError as error:
         if error.code != "daemon-busy":
             raise
         return False
-    return True
-
-
-def stop(daemon: Daemon, timeout: float = 60.0, *, if_idle: bool = False) -> bool:
-    """Stop the daemon and wait until its socket is not served. Return ``False`` if no daemon served it.
-
-    Raises: ClientError; with code ``daemon-busy`` if it was to stop only ``if_idle`` and is busy.
-    """
-    try:
-        daemon.request("POST", "/v1/shutdown", {"if_idle": True} if if_idle else {})
-    except NOT_SERVING:
-        return False
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        if not _is_serving(daemon):
-            return True
-        time.sleep(POLL_SECONDS)
-    raise unreachable_error("The daemon did not stop in time.", "`roost daemon logs` may show what it waits for.")
-
-
-def _is_serving(daemon: Daemon) -> bool:
-    try:
-        daemon.request("GET", "/v1/version")
-    except NOT_SERVING:
-        return False
-    except ClientError:
-        return True
     return True
 
 
@@ -125,7 +107,8 @@ def _start_once(daemon: Daemon, deadline: float, notify: Notify) -> dict[str, An
     with daemon_process.open_output() as output:
         began = output.seek(0, os.SEEK_END)
         process = daemon_process.spawn(output)
-        winner_deadline, notify_at = None, time.monotonic() + 2
+        winner_deadline = None
+        watch = HolderWatch(process.pid, notify)
         while time.monotonic() < deadline:
             version = find_serving(daemon)
             if version is not None:
@@ -136,8 +119,53 @@ def _start_once(daemon: Daemon, deadline: float, notify: Notify) -> dict[str, An
                 winner_deadline = winner_deadline or time.monotonic() + WINNER_SECONDS
                 if time.monotonic() > winner_deadline:
                     return None
-            if time.monotonic() > notify_at:
-                notify("waiting for the daemon: it is checking its store")
-                notify_at = deadline
+            try:
+                watch.check()
+            except ClientError:
+                process.terminate()  # it waits for the root, and would serve it when no command needs it any more
+                raise
             time.sleep(POLL_SECONDS)
     return None
+
+
+class HolderWatch:
+    """Looks once a second at which process holds the root while a client waits for the daemon that it started.
+
+    A daemon that starts or stops is waited for, with a notice. One that serves without a socket does not come back:
+    a daemon that can, binds its socket again within a fraction of a second.
+    """
+
+    def __init__(self, started: int, notify: Notify) -> None:
+        self._started = started
+        self._notify = notify
+        self._next = time.monotonic() + WATCH_SECONDS
+        self._looks = 0
+        self._lost: object = None
+        """The holder that had no socket at the last look."""
+
+    def check(self) -> None:
+        """Look, if it is time. Raises: ClientError that names the process which holds the root without a socket."""
+        if time.monotonic() < self._next:
+            return
+        from roost.client.transport.root_holder import find_holder
+
+        self._next = time.monotonic() + WATCH_SECONDS
+        self._looks += 1
+        holder = find_holder(paths.root())
+        if holder is None or holder.pid == self._started:
+            if self._looks == NOTICE_LOOKS:
+                self._notify("waiting for the daemon: it is checking its store")
+            return
+        is_lost = holder.phase == "serving" or holder.is_suspended
+        if is_lost and self._lost == holder:
+            raise unreachable_error(
+                f"The roost daemon (process {holder.pid}) holds {paths.root()}, but its socket {paths.socket_path()} "
+                f"no longer exists{', and it is suspended' if holder.is_suspended else ''}.",
+                "`roost daemon stop` ends it; then try again.",
+            )
+        self._lost = holder if is_lost else None
+        if self._looks == NOTICE_LOOKS:
+            activity = {"stopping": "which is stopping", "starting": "which is checking its store"}
+            self._notify(
+                f"waiting for the daemon (process {holder.pid}), {activity.get(holder.phase, 'which has the root')}"
+            )

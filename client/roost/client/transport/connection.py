@@ -25,11 +25,19 @@ class Daemon:
     """The daemon at the socket ``path``.
 
     Every request raises ClientError with the daemon's own error body, AnswerInterruptedError if the daemon goes away,
-    and one of NOT_SERVING if no daemon serves the socket.
+    and one of NOT_SERVING if no daemon serves the socket. ``on_silence``: see ``http.send``; without it a request to a
+    daemon that does not answer waits without a word.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(
+        self,
+        path: str,
+        on_silence: http.OnSilence | None = None,
+        silence_seconds: float = http.SILENCE_SECONDS,
+    ) -> None:
         self.path = path
+        self._on_silence = on_silence
+        self._silence_seconds = silence_seconds
 
     def request(self, method: str, target: str, body: Json | None = None) -> Json:
         """Return the JSON object of the answer."""
@@ -52,13 +60,22 @@ class Daemon:
     @contextmanager
     def response(self, method: str, target: str, body: Json | None) -> Iterator[http.Response]:
         """Open a response of status 2xx. Raises: ClientError for any other status."""
-        response = self._translate_errors(lambda: _send_request(self.path, method, target, body))
+        response = self._translate_errors(lambda: self._send_request(method, target, body))
         try:
             if response.status >= 300:
                 raise ClientError(_response_error(response.status, self._translate_errors(response.read)))
             yield response
         finally:
             response.close()
+
+    def _send_request(self, method: str, target: str, body: Json | None) -> http.Response:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Roost-Protocol": str(PROTOCOL), "Content-Type": "application/json"}
+        connection = http.connect(self.path)
+        try:
+            return http.send(connection, method, target, headers, data, self._on_silence, self._silence_seconds)
+        finally:
+            connection.close()  # closes nothing if the response took over the descriptor
 
     def _translate_errors(self, action: Callable[[], T]) -> T:
         """Run ``action``; raise its I/O errors as AnswerInterruptedError, except those of NOT_SERVING."""
@@ -72,16 +89,6 @@ class Daemon:
                 "`roost daemon logs` may show why; try again, and the client starts it again.",
             )
             raise AnswerInterruptedError(unreachable.body) from error
-
-
-def _send_request(path: str, method: str, target: str, body: Json | None) -> http.Response:
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"Roost-Protocol": str(PROTOCOL), "Content-Type": "application/json"}
-    connection = http.connect(path)
-    try:
-        return http.send(connection, method, target, headers, data)
-    finally:
-        connection.close()  # closes nothing if the response took over the descriptor
 
 
 def _decode_object(data: bytes) -> Json:

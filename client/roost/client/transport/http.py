@@ -6,11 +6,16 @@ the rest of its start.
 
 from __future__ import annotations
 
+import io
 from _socket import AF_UNIX, SOCK_STREAM, socket
+from collections.abc import Callable
 from typing import BinaryIO
 
 _READ_SIZE = 65536
 _MAX_LINE = 65536
+SILENCE_SECONDS = 3.0
+"""How long a connection may be silent before ``on_silence`` is called, and between two calls."""
+OnSilence = Callable[[], None]
 
 
 class ResponseTruncatedError(Exception):
@@ -31,16 +36,52 @@ def connect(path: str) -> socket:
     return connection
 
 
-def send(connection: socket, method: str, target: str, headers: dict[str, str], body: bytes | None) -> Response:
+def send(
+    connection: socket,
+    method: str,
+    target: str,
+    headers: dict[str, str],
+    body: bytes | None,
+    on_silence: OnSilence | None = None,
+    silence_seconds: float = SILENCE_SECONDS,
+) -> Response:
     """Send one request and return its response, which takes over the connection.
 
-    Raises: OSError, ResponseTruncatedError.
+    ``on_silence`` is called whenever nothing has arrived for ``silence_seconds``, here and while the response is read.
+    The wait goes on if it returns, and ends if it raises.
+    Raises: OSError, ResponseTruncatedError, and whatever ``on_silence`` raises.
     """
     length = {} if body is None and method == "GET" else {"Content-Length": str(len(body or b""))}
     sent = {"Host": "roost", "Connection": "close", **headers, **length}
     lines = [f"{method} {_encode_target(target)} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
     connection.sendall("\r\n".join([*lines, "", ""]).encode("ascii") + (body or b""))
-    return Response(open(connection.detach(), "rb"))
+    if on_silence is None:
+        return Response(open(connection.detach(), "rb"))
+    patient = socket(fileno=connection.detach())
+    patient.settimeout(silence_seconds)
+    return Response(io.BufferedReader(_PatientStream(patient, on_silence)))
+
+
+class _PatientStream(io.RawIOBase):
+    """The bytes of a connection with a time-out, after which ``on_silence`` is called and the read goes on."""
+
+    def __init__(self, connection: socket, on_silence: OnSilence) -> None:
+        self._connection = connection
+        self._on_silence = on_silence
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        while True:
+            try:
+                return self._connection.recv_into(buffer)  # type: ignore[arg-type]
+            except TimeoutError:
+                self._on_silence()
+
+    def close(self) -> None:
+        self._connection.close()
+        super().close()
 
 
 class Response:

@@ -1,16 +1,10 @@
-"""Checks of a root (path length, file system, permission, format) and the lock by which one daemon holds it.
-
-All functions block.
-"""
+"""Checks of a root: path length, file system, permission, format. All functions block."""
 
 from __future__ import annotations
 
-import fcntl
 import os
-from contextlib import suppress
 
 from roost.model.errors import StoreRefusedError
-from roost.store.disk.file_ops import FULL_DISK_ERRNOS, translate_full_disk, write_durably
 from roost.store.disk.layout import PREFIX_NAME_BYTES, Layout
 
 STORE_FORMAT = 1
@@ -67,7 +61,7 @@ def max_root_bytes() -> int:
     return min(PLACEHOLDER_BYTES, by_shebang) - below
 
 
-def _hint_other_root(location: str, alternative: str = "") -> str:
+def hint_other_root(location: str, alternative: str = "") -> str:
     """Return the hint to move the root to ``location``, after the ``alternative`` if there is one."""
     return f"{alternative + ', or set' if alternative else 'Set'} ROOST_HOME to {location} and start again."
 
@@ -82,7 +76,7 @@ def check_root(root: str) -> None:
     _check_length(layout.root)
     _check_network(layout.root)
     _check_writable(layout.root)
-    _check_format(layout)
+    check_format(layout)
 
 
 def _check_length(root: str) -> None:
@@ -91,7 +85,7 @@ def _check_length(root: str) -> None:
         raise RootTooLongError(
             f"The root {root} has {length} bytes, and the limit is {limit}: a path in a prefix below it must fit "
             f"a {SHEBANG_BYTES}-byte #! line and conda's {PLACEHOLDER_BYTES}-byte placeholder",
-            hint=_hint_other_root(f"a path of at most {limit} bytes"),
+            hint=hint_other_root(f"a path of at most {limit} bytes"),
             fields={"root": root, "length": length, "limit": limit},
         )
 
@@ -101,7 +95,7 @@ def _check_network(root: str) -> None:
     if kind in NETWORK_FILE_SYSTEMS:
         raise RootNetworkError(
             f"The root {root} is on a network file system ({kind}), which is not safe for the index",
-            hint=_hint_other_root("a folder on a local disk"),
+            hint=hint_other_root("a folder on a local disk"),
             fields={"root": root, "file_system": kind},
         )
 
@@ -109,21 +103,21 @@ def _check_network(root: str) -> None:
 def _check_writable(root: str) -> None:
     existing = _find_existing_ancestor(root)
     if not os.path.isdir(existing):
-        raise _read_only_error(root, f"{existing} is not a folder")
+        raise read_only_error(root, f"{existing} is not a folder")
     # access(2) answers for a read-only mount too, even to the superuser.
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise _read_only_error(root, f"no permission to write in {existing}, or it is mounted read-only")
+        raise read_only_error(root, f"no permission to write in {existing}, or it is mounted read-only")
 
 
-def _read_only_error(root: str, why: str) -> RootReadOnlyError:
+def read_only_error(root: str, why: str) -> RootReadOnlyError:
     return RootReadOnlyError(
         f"Can't write under the root {root}: {why}",
-        hint=_hint_other_root("a folder that is", "Make it writable for you"),
+        hint=hint_other_root("a folder that is", "Make it writable for you"),
         fields={"root": root},
     )
 
 
-def _check_format(layout: Layout) -> None:
+def check_format(layout: Layout) -> None:
     found = read_format(layout)
     if found is None and os.path.lexists(layout.index_path):
         raise _format_error(layout, "it holds an index but no format file")
@@ -134,7 +128,7 @@ def _check_format(layout: Layout) -> None:
 def _format_error(layout: Layout, why: str) -> RootFormatError:
     return RootFormatError(
         f"The root {layout.root} can't be read: {why}",
-        hint=_hint_other_root("another folder", "Use the version of roost that wrote it"),
+        hint=hint_other_root("another folder", "Use the version of roost that wrote it"),
         fields={"root": layout.root, "known": STORE_FORMAT},
     )
 
@@ -187,73 +181,3 @@ def _find_existing_ancestor(path: str) -> str:
     while not os.path.lexists(path) and path != os.path.dirname(path):
         path = os.path.dirname(path)
     return path
-
-
-class RootLock:
-    """Exclusive flock(2) of one daemon on ``<root>/lock``; the kernel releases it if the daemon dies."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor: int | None = descriptor
-
-    @property
-    def is_released(self) -> bool:
-        return self._descriptor is None
-
-    def release(self) -> None:
-        """Release the lock; a second call does nothing."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-
-def claim_root(layout: Layout, address: str = "") -> RootLock:
-    """Create the root if it is missing, lock it, and write its format if it is new.
-
-    ``address`` is where the holder can be reached: reported in the error that other daemons get.
-
-    Raises:
-        RootInUseError: another process holds the root.
-        RootReadOnlyError, RootFormatError, StoreFullError: see the classes.
-    """
-    with translate_full_disk(layout.root):
-        try:
-            os.makedirs(layout.root, mode=0o700, exist_ok=True)
-            descriptor = os.open(layout.lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            if error.errno in FULL_DISK_ERRNOS:
-                raise
-            raise _read_only_error(layout.root, str(error.strerror)) from error
-        try:
-            _lock_root(descriptor, layout, address)
-            _initialise_root(layout)
-        except BaseException:
-            os.close(descriptor)
-            raise
-    return RootLock(descriptor)
-
-
-def _lock_root(descriptor: int, layout: Layout, address: str) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pid, _, served_at = os.pread(descriptor, 512, 0).decode("utf-8", "replace").strip().partition("\n")
-        raise RootInUseError(
-            f"Another roost daemon{f' (process {pid})' if pid else ''} uses the root {layout.root}",
-            hint=_hint_other_root("another folder", "Stop it with `roost daemon stop`"),
-            fields={
-                "root": layout.root,
-                "pid": int(pid) if pid.isdigit() else None,
-                "address": served_at or None,
-            },
-        ) from None
-    os.ftruncate(descriptor, 0)
-    with suppress(OSError):  # only for the error that another daemon gets: a full disk must not stop this one
-        os.pwrite(descriptor, f"{os.getpid()}\n{address}\n".encode(), 0)
-
-
-def _initialise_root(layout: Layout) -> None:
-    """Write the format file, then the folders: an index without a format file is refused as not of roost."""
-    _check_format(layout)
-    if read_format(layout) is None:
-        write_durably(layout.format_path, f"{STORE_FORMAT}\n".encode())
-    layout.make_folders()

@@ -15,6 +15,9 @@ from roost.client.errors import unreachable_error
 from roost.client.terminal.text import format_table, paint
 from roost.client.transport import autostart
 from roost.client.transport.connection import Daemon
+from roost.client.transport.patience import PROBE_SECONDS, DaemonSilentError, raise_silent
+from roost.client.transport.root_holder import RootHolder, find_holder
+from roost.client.transport.stopping import stop
 
 Json = dict[str, Any]
 COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
@@ -44,15 +47,51 @@ def start_command(context: Context) -> int:
 
 
 def status_command(context: Context) -> int:
-    """Return 5 if no daemon runs. None is started."""
-    version = autostart.find_serving(Daemon(paths.socket_path()))
+    """Return 5 if no daemon runs, or if it does not answer. None is started."""
+    holder = find_holder(paths.root())
+    try:
+        if holder is not None and holder.is_suspended:
+            return _print_silence(context, holder)
+        version = autostart.find_serving(Daemon(paths.socket_path(), raise_silent, PROBE_SECONDS))
+    except DaemonSilentError:
+        return _print_silence(context, holder)
     if version is not None:
         return _print_status(context, version)
+    if holder is not None:
+        return _print_missing_socket(context, holder)
     if context.json:
         context.print_json({"running": False, "socket": paths.socket_path(), "root": paths.root()})
     else:
         context.print(f"not running; it would serve {paths.root()} on {paths.socket_path()}")
     return 5
+
+
+def _print_silence(context: Context, holder: RootHolder | None) -> int:
+    if context.json:
+        pid = holder.pid if holder else None
+        context.print_json({"running": True, "answers": False, **_describe_place(), "pid": pid})
+    else:
+        suspended = ", suspended" if holder and holder.is_suspended else ""
+        process = f"process {holder.pid}{suspended}, " if holder else ""
+        context.print(f"does not answer: {process}root {paths.root()}, socket {paths.socket_path()}")
+        context.print("`roost daemon stop` ends it; the next command starts another one")
+    return 5
+
+
+def _print_missing_socket(context: Context, holder: RootHolder) -> int:
+    """Print the state of a daemon that holds the root and has no socket: it starts or stops, or its socket was
+    removed."""
+    if context.json:
+        fields = {"running": True, "answers": False, **_describe_place(), "pid": holder.pid, "phase": holder.phase}
+        context.print_json(fields)
+    else:
+        phase = holder.phase if holder.phase in ("starting", "stopping") else "has no socket"
+        context.print(f"{phase}: process {holder.pid}, root {paths.root()}, socket {paths.socket_path()}")
+    return 5
+
+
+def _describe_place() -> Json:
+    return {"socket": paths.socket_path(), "root": paths.root()}
 
 
 def _print_status(context: Context, version: Json) -> int:
@@ -67,11 +106,15 @@ def _print_status(context: Context, version: Json) -> int:
 
 
 def stop_command(context: Context) -> int:
-    stopped = autostart.stop(Daemon(paths.socket_path()))
+    stopped = stop(Daemon(paths.socket_path()))
     if context.json:
-        context.print_json({"stopped": stopped})
+        context.print_json({"stopped": stopped is not None, **(stopped._asdict() if stopped else {})})
+    elif stopped is None:
+        context.note("the daemon was not running")
+    elif stopped.signal:
+        context.note(f"the daemon did not stop on request, and was ended by {stopped.signal}")
     else:
-        context.note("the daemon stopped" if stopped else "the daemon was not running")
+        context.note("the daemon stopped")
     return 0
 
 

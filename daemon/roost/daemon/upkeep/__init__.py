@@ -1,0 +1,9 @@
+"""Upkeep of a running daemon's root: what is removed under the daemon is restored, or the daemon ends.
+
+Reading order: ``damage`` (what can be missing, and what follows from it; pure), ``inspection`` (look at the disk),
+``notices`` (inotify: an event for each removal, so that an idle daemon sleeps), ``upkeep`` (the task that repairs).
+
+May import ``jobs``, ``server.sockets`` and ``roost.store``.
+
+Doors: upkeep.
+"""
