@@ -25,8 +25,9 @@ from tests.bench import measuring
 
 from roost.daemon.engines.conda.activation import compute_activation
 from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
-from roost.daemon.engines.conda.records import to_records
+from roost.daemon.engines.conda.native.records import to_records
 from roost.daemon.prefixes.bytecode import compile_prefix
+from roost.daemon.workers.pool import WorkerPool
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock
 
 SPECS = ["python=3.11", "numpy", "pandas", "scikit-learn", "scipy", "pip"]
@@ -44,7 +45,8 @@ async def bench(folder: Path, pairs: int) -> None:
         / "conda-forge"
     )
     bytecode = str(folder / "bytecode")
-    engine = CondaEngine(str(folder / "cache"), bytecode, CondaConfig())
+    workers = WorkerPool(str(folder / "stage"))
+    engine = CondaEngine(str(folder / "cache"), bytecode, CondaConfig(), workers)
     packages = await engine.solve(channels=[channel.as_uri()], specs=SPECS, platform="linux-64", system={})
     cold = await timed(engine.link(packages, str(folder / "cold")))
     print(f"cold: fetch and link {len(packages)} packages: {cold:.2f} s")
@@ -68,6 +70,7 @@ async def bench(folder: Path, pairs: int) -> None:
     print(f"warm: {count} files; py-rattler {statistics.median(theirs):.3f} s, roost {statistics.median(ours):.3f} s")
     print(f"warm: median ratio of {pairs} pairs: {statistics.median(ratios):.3f} (goal 1.15)")
     print(f"warm: byte-code and activation: {statistics.median(rest):.3f} s more")
+    await workers.close()
 
 
 async def plain(packages: list[CondaPackage], prefix: Path, cache: str) -> None:

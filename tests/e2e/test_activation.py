@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
-from tests.support.conda_tools import engine, solve
+from tests.support.conda_tools import close_workers, engine, solve
 
 from roost.daemon.engines.conda.activation import compute_activation
 from roost.daemon.engines.conda.errors import ActivationError
 from roost.model.records import VariableChange
+
+
+@pytest.fixture(autouse=True)
+async def workers_end() -> AsyncIterator[None]:
+    yield
+    await close_workers()
 
 
 def replay(changes: tuple[VariableChange, ...], environ: Mapping[str, str]) -> dict[str, str]:

@@ -6,12 +6,12 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
-from tests.support.conda_tools import engine, http_channel, run, solve
+from tests.support.conda_tools import close_workers, engine, http_channel, run, solve
 
 from roost.daemon.credentials.auth_files import AuthFileError
 from roost.daemon.engines.conda.cache import CacheGate
@@ -25,6 +25,12 @@ from roost.daemon.engines.conda.errors import (
 )
 from roost.daemon.engines.conda.platforms import baseline_packages
 from roost.model.locks.lock import CondaPackage
+
+
+@pytest.fixture(autouse=True)
+async def workers_end() -> AsyncIterator[None]:
+    yield
+    await close_workers()
 
 
 @pytest.fixture(autouse=True)

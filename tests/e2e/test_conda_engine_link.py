@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
-from tests.support.conda_tools import FORGE, engine, named, run, solve
+from tests.support.conda_tools import FORGE, close_workers, engine, named, run, solve
 
 from roost.daemon.engines.conda.errors import PostLinkError
+
+
+@pytest.fixture(autouse=True)
+async def workers_end() -> AsyncIterator[None]:
+    yield
+    await close_workers()
 
 
 @pytest.fixture(autouse=True)

@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
-from tests.support.conda_tools import FORGE, SECOND, engine, http_channel, named, solve
+from tests.support.conda_tools import FORGE, SECOND, close_workers, engine, http_channel, named, open_workers, solve
 from tests.support.trees import link_or_copy
 
 from roost.daemon.engines.conda.errors import ChannelMissingError, PackageDigestMismatchError, SolveError
+from roost.daemon.engines.conda.rules import CondaRules
+from roost.model.errors import Location
 from roost.model.syntax.match_specs import MatchSpecError
+
+
+@pytest.fixture(autouse=True)
+async def workers_end() -> AsyncIterator[None]:
+    yield
+    await close_workers()
 
 
 @pytest.fixture(autouse=True)
@@ -141,8 +149,10 @@ async def test_what_can_not_be_solved_is_explained(short_folder: Path, channels_
     assert "Cannot solve the request" not in caught.value.message
     with pytest.raises(SolveError, match="nosuchthing"):
         await solve(conda, "nosuchthing")
-    with pytest.raises(MatchSpecError, match="numpy>>1"):
-        conda.check_specs(["numpy>=1", "numpy>>1"])
+    rules, place = CondaRules(open_workers(short_folder)), Location(path="/x.yml", line=4)
+    with pytest.raises(MatchSpecError, match="numpy>>1") as refused:
+        await rules.check_specs(["numpy>=1", "numpy>>1"], {"numpy>>1": place})
+    assert (refused.value.location, refused.value.fields) == (place, {})
     with pytest.raises(ChannelMissingError, match="nosuch"):
         await solve(engine(short_folder / "b", channels_folder), "a", channels=[str(channels_folder / "nosuch")])
 
@@ -219,11 +229,13 @@ async def test_provides_names_the_distributions(short_folder: Path, channels_fol
 _CHILD = """
 import asyncio, json, os, sys
 from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
+from roost.daemon.workers.pool import WorkerPool
 from roost.model.locks.lock import CondaPackage
 import msgspec
 async def main():
     config = CondaConfig(mirrors={"conda-forge": [sys.argv[2]]})
-    conda = CondaEngine(sys.argv[1] + "/cache", sys.argv[1] + "/bytecode", config)
+    workers = WorkerPool(sys.argv[1] + "/stage")
+    conda = CondaEngine(sys.argv[1] + "/cache", sys.argv[1] + "/bytecode", config, workers)
     specs = ["python=3.11", "numpy", "wants-glibc", "dated"]
     packages = await conda.solve(channels=["conda-forge"], specs=specs, platform="linux-64", system={})
     await conda.link(packages[:1], sys.argv[1] + "/p")

@@ -54,7 +54,7 @@ async def test_the_lock_of_a_pip_only_image_can_be_taken_by_others(engines: Engi
     assert find_local_part(lock) is None
     assert {"python", "pip"} <= {package.name for package in lock.conda}
     shared = SharedLock(definition_digest=DIGEST, platform=solve.platform, lock=lock)
-    await verify_offline(shared, job, allow_built=False)
+    await verify_offline(engines.conda_rules(), shared, job, allow_built=False)
     pip_index.wheel("greet", "2.0", "needed>=1", "more")
     pip_index.wheel("more", "1.0")
     taken = await attest(engines, shared, job, {}, Silent(), allow_built=False)

@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
+from roost.daemon.workers.pool import WorkerPool
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock
 
 FORGE = "https://conda.anaconda.org/conda-forge"
@@ -24,7 +25,23 @@ def engine(folder: Path, channels_folder: Path, **settings: Any) -> CondaEngine:
     mirrors = {name: [(channels_folder / name).as_uri()] for name in ("conda-forge", "second")}
     config = CondaConfig(**{"mirrors": mirrors, **settings})
     with ThreadPoolExecutor(1) as thread:  # making one reads the disk: the daemon does it in a thread as well
-        return thread.submit(CondaEngine, str(folder / "cache"), str(folder / "bytecode"), config).result()
+        return thread.submit(
+            CondaEngine, str(folder / "cache"), str(folder / "bytecode"), config, open_workers(folder)
+        ).result()
+
+
+_POOLS: list[WorkerPool] = []
+
+
+def open_workers(folder: Path) -> WorkerPool:
+    """Workers of a test, which ends them by :func:`close_workers`."""
+    _POOLS.append(WorkerPool(str(folder / "stage")))
+    return _POOLS[-1]
+
+
+async def close_workers() -> None:
+    while _POOLS:
+        await _POOLS.pop().close()
 
 
 async def solve(

@@ -26,6 +26,7 @@ from roost.daemon.layers.grouping import PREFIX_IN_IMAGE, Layer, LayerContent
 from roost.daemon.layers.writer import LayerRequest, delete_layers, write_layers
 from roost.daemon.oci.manifests import image_manifest
 from roost.daemon.oci.platforms import image_platform
+from roost.daemon.workers.pool import WorkerPool
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
 from roost.model.records import LayerRecord
 from roost.store.disk.layer_files import is_intact
@@ -64,16 +65,19 @@ async def place(root: Path, forge: Path) -> AsyncIterator[Place]:
     """A store at ``root`` whose conda-forge is the folder ``forge``."""
     store = await Store.open(str(root))
     layout = store.layout
+    workers = WorkerPool(layout.stage)
 
     def engines() -> tuple[CondaEngine, PipEngine]:
         config = CondaConfig(mirrors={"conda-forge": [forge.as_uri()]})
-        conda = CondaEngine(os.path.join(layout.packages, "conda"), os.path.join(layout.packages, "bytecode"), config)
+        folders = os.path.join(layout.packages, "conda"), os.path.join(layout.packages, "bytecode")
+        conda = CondaEngine(*folders, config, workers)
         return conda, PipEngine(os.path.join(layout.wheels, "uv"), layout.wheels, PipConfig())
 
     try:
         with ThreadPoolExecutor(1) as thread:
             yield Place(store, *thread.submit(engines).result())
     finally:
+        await workers.close()
         await store.close()
 
 

@@ -79,7 +79,7 @@ class OutdatedCheck:
         current = await self._index.locks.find(generation.lock_digest)
         assert current is not None, "the schema lets no generation refer to a lock that is not there"
         solved = await self._solve(resolved, selector, BuildProgress(publish, selector.environ))
-        lock = await diff_locks(current, solved)
+        lock = await diff_locks(self._engines.conda_rules(), current, solved)
         return OutdatedView(
             definition_digest=resolved.digest,
             platform=resolved.platform,

@@ -5,6 +5,7 @@ A spec that only one of conda and pip can read (``numpy=1.26``, ``numpy===1.26``
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion
 
+from roost.daemon.engines.conda.rules import CondaRules
 from roost.model.errors import InvalidRequestError
 from roost.model.package_uses import PackageVersion
 from roost.model.syntax.match_specs import is_package_file, split_match_spec
@@ -46,33 +48,29 @@ def parse_package_spec(text: str) -> PackageSpec:
     return PackageSpec(parts.name, parts.rest)
 
 
-def match_packages(spec: PackageSpec, packages: Sequence[PackageVersion]) -> list[bool]:
+async def match_packages(rules: CondaRules, spec: PackageSpec, packages: Sequence[PackageVersion]) -> list[bool]:
     """Return for each package, all of which have the spec's name, whether the spec allows its version.
 
-    Blocking: rattler may be imported. Raises PackageSpecError if neither conda nor pip can read the constraint,
+    Raises PackageSpecError if neither conda nor pip can read the constraint,
     whatever ``packages`` are.
     """
     if not spec.constraint:
         return [True] * len(packages)
     specifiers = _parse_specifiers(spec.constraint)
     if specifiers is not None and all(package.kind == "pip" for package in packages):
-        return _match_as_pip(specifiers, packages)
-    as_conda = _match_as_conda(spec, packages)
+        return await asyncio.to_thread(_match_as_pip, specifiers, packages)
+    versions = [(package.version, package.build) for package in packages]
+    as_conda = await rules.match_versions(spec.name, spec.constraint, versions)
     if as_conda is None and specifiers is None:
         raise PackageSpecError(
             f"Neither conda nor pip can read the versions {spec.constraint!r} of {spec.name}",
             hint=f"Expected something like {_EXAMPLES}.",
         )
-    as_pip = _match_as_pip(specifiers, packages) if specifiers is not None else as_conda or []
+    as_pip = as_conda or []
+    if specifiers is not None:
+        as_pip = await asyncio.to_thread(_match_as_pip, specifiers, packages)
     by_kind = {"conda": as_pip if as_conda is None else as_conda, "pip": as_pip}
     return [by_kind[package.kind][position] for position, package in enumerate(packages)]
-
-
-def _match_as_conda(spec: PackageSpec, packages: Sequence[PackageVersion]) -> list[bool] | None:
-    """Match in conda's order of versions; ``None`` if conda can't read the constraint."""
-    from roost.daemon.engines.conda.versions import match_versions  # rattler: 30 MB that a spec of a name alone spares
-
-    return match_versions(spec.name, spec.constraint, [(package.version, package.build) for package in packages])
 
 
 def _parse_specifiers(constraint: str) -> SpecifierSet | None:

@@ -8,6 +8,7 @@ from roost.daemon.builds.history import list_versions_sharing
 from roost.daemon.compare.diff import diff_locks
 from roost.daemon.compare.operands import list_generation_scopes
 from roost.daemon.definitions.resolved import ResolvedDefinition
+from roost.daemon.engines.conda.rules import CondaRules
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.views import generation_view
 from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
@@ -27,7 +28,12 @@ class PlatformUnclearError(InvalidRequestError):
 
 
 async def roll_back(
-    resolver: EnvironmentResolver, index: Index, events: Events, launches: LaunchFolder, request: RollbackRequest
+    resolver: EnvironmentResolver,
+    index: Index,
+    events: Events,
+    launches: LaunchFolder,
+    rules: CondaRules,
+    request: RollbackRequest,
 ) -> RollbackResponse:
     """Make an older generation current, and return what moved with it.
 
@@ -53,7 +59,7 @@ async def roll_back(
         after=generation_view(after),
         environments=moved,
         ready=await _is_prefix_ready(index, after),
-        lock=await _diff_generations(index, before, after),
+        lock=await _diff_generations(index, rules, before, after),
     )
 
 
@@ -88,6 +94,6 @@ async def _is_prefix_ready(index: Index, generation: Generation) -> bool | None:
     return prefix is not None and await asyncio.to_thread(find_drift, prefix) is None
 
 
-async def _diff_generations(index: Index, before: Generation, after: Generation) -> LockDiff | None:
+async def _diff_generations(index: Index, rules: CondaRules, before: Generation, after: Generation) -> LockDiff | None:
     old, new = [await index.locks.find(each.lock_digest) for each in (before, after)]
-    return await diff_locks(old, new) if old is not None and new is not None else None
+    return await diff_locks(rules, old, new) if old is not None and new is not None else None

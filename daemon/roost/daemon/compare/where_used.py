@@ -5,9 +5,8 @@ Separate from ``package_specs``, which knows nothing of the index.
 
 from __future__ import annotations
 
-import asyncio
-
 from roost.daemon.compare.package_specs import match_packages, parse_package_spec
+from roost.daemon.engines.conda.rules import CondaRules
 from roost.model.locks.lock import PackageKind
 from roost.model.package_uses import PackageVersion, UsePage, Uses
 from roost.store.index.index import Index
@@ -25,7 +24,7 @@ class WhoResponse(Uses, frozen=True, kw_only=True):
 
 
 async def find_where_used(
-    index: Index, text: str, kind: PackageKind | None, limit: int, page: UsePage | None
+    index: Index, rules: CondaRules, text: str, kind: PackageKind | None, limit: int, page: UsePage | None
 ) -> WhoResponse:
     """Return the uses of the packages that the spec ``text`` allows, of ``kind`` only if one is given.
 
@@ -33,7 +32,7 @@ async def find_where_used(
     """
     spec = parse_package_spec(text)
     known = [each for each in await index.packages.list_versions(spec.name) if kind in (None, each.package.kind)]
-    is_allowed = await asyncio.to_thread(match_packages, spec, [each.package for each in known])
+    is_allowed = await match_packages(rules, spec, [each.package for each in known])
     allowed = [each for each, allows in zip(known, is_allowed, strict=True) if allows]
     others = [each.package for each, allows in zip(known, is_allowed, strict=True) if not allows]
     uses = await index.packages.find_uses(spec.name, [each.id for each in allowed], limit, page)

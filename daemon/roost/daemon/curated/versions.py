@@ -142,7 +142,7 @@ class CuratedVersions:
             if not specs or await self._index.definitions.find(each.definition_digest) is not None:
                 continue
             try:
-                (await self._engines.conda()).check_specs(specs)
+                await self._engines.conda_rules().check_specs(specs)
             except InvalidDefinitionError as error:
                 raise CatalogueInvalidError(
                     f"The catalogue of {each.origin} is not valid, {each.name}:{each.number}: {error.message}",

@@ -1,4 +1,4 @@
-"""The engines of one root, created on first use: importing rattler costs 30 MB, which an idle daemon may never need."""
+"""The engines of one root, created on first use, and the workers that native code of theirs runs in."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from roost.store.disk.layout import Layout
 
 if TYPE_CHECKING:
     from roost.daemon.engines.conda.engine import CondaConfig, CondaEngine
+    from roost.daemon.engines.conda.rules import CondaRules
     from roost.daemon.engines.docker.engine import DockerEngine
     from roost.daemon.engines.docker.values import DockerConfig
     from roost.daemon.engines.registry.engine import RegistryClient
@@ -41,6 +42,7 @@ class Engines:
         self._applied: dict[str, Config] = {}
         """The configuration that each engine has, by the engine's name."""
         self._conda: CondaEngine | None = None
+        self._rules: CondaRules | None = None
         self._pip: PipEngine | None = None
         self._docker: DockerEngine | None = None
         self._registry: RegistryClient | None = None
@@ -60,6 +62,14 @@ class Engines:
             if (config := self._changed_config("conda")) is not None:
                 self._conda.configure(_conda_config(config))
         return self._conda
+
+    def conda_rules(self) -> CondaRules:
+        """Return conda's rules of specs and versions."""
+        if self._rules is None:
+            from roost.daemon.engines.conda.rules import CondaRules
+
+            self._rules = CondaRules(self.workers)
+        return self._rules
 
     async def pip(self) -> PipEngine:
         """Return the engine for pip packages."""
@@ -127,7 +137,7 @@ class Engines:
         from roost.daemon.engines.conda.engine import CondaEngine
 
         cache = os.path.join(self._layout.packages, "conda")
-        return CondaEngine(cache, self.bytecode_folder, _conda_config(self.config))
+        return CondaEngine(cache, self.bytecode_folder, _conda_config(self.config), self.workers)
 
     def _create_pip(self) -> PipEngine:
         from roost.daemon.engines.uv.engine import PipEngine

@@ -52,7 +52,7 @@ async def attest(
     """
     job = msgspec.structs.replace(job, solve=await with_credentials(engines, job.solve))
     expectation = await asyncio.to_thread(derive_expectation, job, allow_built)
-    substituted, unmet = await asyncio.to_thread(verify_expected, shared, job, expectation)
+    substituted, unmet = await verify_expected(engines.conda_rules(), shared, job, expectation)
     lock = substituted.lock
     packages = await _fetch_channel_records(engines, lock, job, progress)
     if lock.wheels or unmet:

@@ -14,10 +14,12 @@ from packaging.requirements import Requirement
 
 from roost.daemon.credentials.substitution import substitute
 from roost.daemon.decision.images import adds_packages
+from roost.daemon.engines.conda.rules import CondaRules
 from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
 from roost.daemon.locks.solve import SolveJob, conda_specs
 from roost.daemon.locks.verify_offline import LockExpectation, verify
 from roost.daemon.oci.target_platforms import split_platform
+from roost.daemon.workers.errors import WorkerCrashedError, WorkerTimeoutError
 from roost.model.definition import PipItem
 from roost.model.errors import BuildError, InvalidDefinitionError
 
@@ -38,36 +40,38 @@ class PipLines(msgspec.Struct, frozen=True, kw_only=True):
     """URLs of nested files."""
 
 
-async def verify_offline(shared: SharedLock, job: LockJob, *, allow_built: bool) -> None:
+async def verify_offline(rules: CondaRules, shared: SharedLock, job: LockJob, *, allow_built: bool) -> None:
     """Raise LockUntrustedError if the definition shows that the lock can't be its own. Nobody is asked.
 
     ``allow_built``: whether the lock may contain wheels that were built by another machine.
     """
     expectation = await asyncio.to_thread(derive_expectation, job, allow_built)
-    await asyncio.to_thread(verify_expected, shared, job, expectation)
+    await verify_expected(rules, shared, job, expectation)
 
 
-def verify_expected(
-    shared: SharedLock, job: LockJob, expectation: LockExpectation
+async def verify_expected(
+    rules: CondaRules, shared: SharedLock, job: LockJob, expectation: LockExpectation
 ) -> tuple[SharedLock, Sequence[Requirement]]:
     """Return the lock with the values of variables in its URLs, and the pip requirements that conda's packages have to
     satisfy. Raises LockUntrustedError."""
-    from roost.daemon.engines.conda.specs import find_matches
-
-    substituted = msgspec.structs.replace(shared, lock=substitute(shared.lock, job.solve.environ))
+    lock = await asyncio.to_thread(substitute, shared.lock, job.solve.environ)
+    substituted = msgspec.structs.replace(shared, lock=lock)
     try:
-        pairs = find_matches(expectation.specs, substituted.lock.conda, expectation.variables)
-    except InvalidDefinitionError:
+        pairs = await rules.find_matches(expectation.specs, lock.conda, expectation.variables)
+    except (InvalidDefinitionError, WorkerCrashedError, WorkerTimeoutError):
         raise
     except BuildError as error:
         raise LockUntrustedError(f"The registry's lock can't be read: {error.message}", hint=HINT) from error
-    return substituted, verify(substituted, expectation, lambda spec, package: (spec, package.name) in pairs)
+    unmet = await asyncio.to_thread(
+        verify, substituted, expectation, lambda spec, package: (spec, package.name) in pairs
+    )
+    return substituted, unmet
 
 
 def derive_expectation(job: LockJob, allow_built: bool) -> LockExpectation:
     """Return what the definition expects of a lock. Raises InvalidDefinitionError if a variable is missing."""
+    from roost.daemon.engines.conda.channels import allowed_channels
     from roost.daemon.engines.conda.explicit import explicit_digests
-    from roost.daemon.engines.conda.specs import allowed_channels
 
     solve, variables = job.solve, job.solve.environ
     conda, subdir = solve.definition.conda, split_platform(solve.platform)[0]

@@ -21,6 +21,7 @@ import msgspec
 
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.decision.facts import short_digest
+from roost.daemon.engines.conda.rules import CondaRules
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.progress import Progress
@@ -195,7 +196,8 @@ class LockRegistry:
                 shared = decode(data)
             except LockNewerError as error:  # written by a later version of roost, which does not make it untrusted
                 return Unknown(Reason(code=error.code, message=error.message))
-            await verify_offline(shared, job, allow_built=location.kind == "workspace")
+            rules = self._engines.conda_rules()
+            await verify_offline(rules, shared, job, allow_built=location.kind == "workspace")
             return Yes(
                 RegistryLock(
                     shared=shared, location=location, reference=reference, manifest=manifest, mirrored=mirrored
@@ -337,7 +339,7 @@ class LockRegistry:
     ) -> PushResult:
         """Push, unless 1. other machines can't use the lock, 2. the registry does not answer, 3. it has the very lock,
         4. it has another one, and this one is no rebuild."""
-        local = find_local_part(shared.lock) or await _find_fault(shared, job)
+        local = find_local_part(shared.lock) or await _find_fault(self._engines.conda_rules(), shared, job)
         if local is not None:
             text = f"This lock stays on this machine: {local}"
             return PushResult(reason=Reason(code="lock-not-shared", message=text))
@@ -394,10 +396,10 @@ class LockRegistry:
         return answer.value if answer.value.lock_digest != digest_lock(shared.lock) else None
 
 
-async def _find_fault(shared: SharedLock, job: LockJob) -> str | None:
+async def _find_fault(rules: CondaRules, shared: SharedLock, job: LockJob) -> str | None:
     """Return why other machines would refuse this lock."""
     try:
-        await verify_offline(shared, job, allow_built=True)
+        await verify_offline(rules, shared, job, allow_built=True)
     except LockUntrustedError as error:
         return error.message.partition(": ")[2] or error.message
     return None

@@ -33,7 +33,6 @@ from roost.model.definition import Base, Defaults, Definition
 from roost.model.errors import LookupFailedError
 from roost.model.locks.lock import digest_lock, sum_sizes
 from roost.model.records import Artifact, Generation, IndexFacts
-from roost.model.syntax.match_specs import MatchSpecError
 from roost.store.store import Store
 from roost.wire.plans import EnvironmentSelector, Nearest, PlanView, Reason
 
@@ -242,15 +241,9 @@ class Planner:
 
     async def check_specs(self, resolved: ResolvedDefinition) -> None:
         """Have the engine check all match specs of a definition. Raises MatchSpecError with the spec's location."""
-        if not resolved.definition.conda.dependencies:
-            return
-        conda = await self._engines.conda()
-        for spec in resolved.definition.conda.dependencies:
-            try:
-                conda.check_specs([spec])
-            except MatchSpecError as error:
-                error.location = resolved.parsed.locations.get(spec)
-                raise
+        dependencies = resolved.definition.conda.dependencies
+        if dependencies:
+            await self._engines.conda_rules().check_specs(dependencies, resolved.parsed.locations)
 
     async def _describe_interpreter(
         self, resolved: TargetedDefinition, selector: EnvironmentSelector

@@ -47,7 +47,8 @@ async def diff_environments(call: Call[DiffRequest]) -> DiffResponse:
     if body.platform is not None:
         baseline_packages(body.platform, {})  # raises if it is not a platform
     operands = OperandFinder(services.resolver, services.runs, services.store.index)
-    return await diff_operands(*await operands.find_both(body.cwd, body.before, body.after, body.platform))
+    found = await operands.find_both(body.cwd, body.before, body.after, body.platform)
+    return await diff_operands(services.engines.conda_rules(), *found)
 
 
 async def stream_outdated(call: Call[OutdatedRequest]) -> web.StreamResponse:
@@ -58,7 +59,10 @@ async def stream_outdated(call: Call[OutdatedRequest]) -> web.StreamResponse:
 
 async def roll_back_generation(call: Call[RollbackRequest]) -> RollbackResponse:
     services = call.app[SERVICES]
-    return await roll_back(services.resolver, services.store.index, services.events, services.launches, call.body)
+    rules = services.engines.conda_rules()
+    return await roll_back(
+        services.resolver, services.store.index, services.events, services.launches, rules, call.body
+    )
 
 
 async def show_where_used(call: Call[None]) -> WhoResponse:
@@ -68,7 +72,9 @@ async def show_where_used(call: Call[None]) -> WhoResponse:
             "One of 'listed' and 'before' is missing", hint="Send both, or neither for the first page."
         )
     page = UsePage(kind=query.listed, before=query.before) if query.listed and query.before is not None else None
-    return await find_where_used(call.app[SERVICES].store.index, query.package, query.kind, query.limit, page)
+    services = call.app[SERVICES]
+    rules = services.engines.conda_rules()
+    return await find_where_used(services.store.index, rules, query.package, query.kind, query.limit, page)
 
 
 ROUTES_COMPARE = [

@@ -8,5 +8,5 @@ one build only.
 Imports ``jobs.progress``, ``roost.store`` and ``roost.model``. A function that runs in a worker is named by text, never
 imported: the daemon does not load what it needs.
 
-Doors: pool.
+Doors: context, errors, jobs, pool.
 """

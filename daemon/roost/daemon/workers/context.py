@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 from roost.daemon.jobs.progress import StepKind
-from roost.daemon.workers.frames import Answer, Doing, Report
+from roost.daemon.workers.faults import describe_error
+from roost.daemon.workers.frames import Answer, Doing, Failed, Report
+from roost.model.errors import CodedError
 
 _PAUSE_SECONDS = 0.05
 """Between two reports of how far a step is: each costs the daemon a turn of its event loop."""
@@ -26,6 +30,15 @@ class JobContext:
     def end(self, subject: str) -> None:
         """Note that ``subject`` has ended."""
         self._write(Doing(subject, False))
+
+    def fail(self, error: CodedError) -> NoReturn:
+        """End the job with ``error``, from a callback of native code, which would ignore an exception.
+
+        Does not return: the thread waits until the daemon kills the worker. Only for jobs that retire their worker.
+        """
+        self._write(Failed(describe_error(error)))
+        threading.Event().wait()
+        raise AssertionError("an event that nobody sets")
 
 
 class FrameProgress:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
-from roost.daemon.compare.package_specs import PackageSpecError, match_packages, parse_package_spec
+from roost.daemon.compare.package_specs import PackageSpec, PackageSpecError, match_packages, parse_package_spec
+from roost.daemon.engines.conda.jobs import VersionRequest
+from roost.daemon.engines.conda.native.versions import match_versions
+from roost.daemon.engines.conda.rules import CondaRules
 from roost.model.package_uses import PackageVersion
 
 VERSIONS = ["1.25.2", "1.26.3", "1.26.4rc1", "1.26.4", "1.26.5", "2.0.0"]
@@ -14,9 +21,27 @@ BOTH = [
 ]
 
 
+class RulesHere(CondaRules):
+    """conda's rules in this process: what workers are for is tested elsewhere."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def match_versions(
+        self, name: str, constraint: str, versions: Sequence[tuple[str, str]]
+    ) -> list[bool] | None:
+        request = VersionRequest(name=name, constraint=constraint, versions=list(versions))
+        unused: Any = None
+        return match_versions(request, unused)
+
+
+def match(spec: PackageSpec, packages: Sequence[PackageVersion]) -> list[bool]:
+    return asyncio.run(match_packages(RulesHere(), spec, packages))
+
+
 def versions(text, packages=BOTH):
     """Those that are meant, of conda and of pip."""
-    found = match_packages(parse_package_spec(text), packages)
+    found = match(parse_package_spec(text), packages)
     return tuple(
         [each.version for each, is_meant in zip(packages, found, strict=True) if is_meant and each.kind == kind]
         for kind in ("conda", "pip")
@@ -54,7 +79,7 @@ def test_each_world_in_its_own_order():
 
 def test_builds_and_local_versions():
     builds = [PackageVersion(kind="conda", name="a", version="1.0", build=each) for each in ("py311_0", "py312_0", "")]
-    assert match_packages(parse_package_spec("a=1.0=py312*"), builds) == [False, True, False]
+    assert match(parse_package_spec("a=1.0=py312*"), builds) == [False, True, False]
     local = [PackageVersion(kind="pip", name="torch", version=each) for each in ("2.1.0+cu118", "2.1.0", "2.2.0")]
     assert versions("torch==2.1.0", local)[1] == ["2.1.0+cu118", "2.1.0"]
     assert versions("torch<=2.1.0", local)[1] == ["2.1.0+cu118", "2.1.0"]
@@ -65,8 +90,8 @@ def test_a_version_that_is_none_is_meant_by_the_name_alone():
         PackageVersion(kind="pip", name="a", version="not a version"),
         PackageVersion(kind="conda", name="a", version="!!"),
     ]
-    assert match_packages(parse_package_spec("a"), odd) == [True, True]
-    assert match_packages(parse_package_spec("a>0"), odd) == [False, False]
+    assert match(parse_package_spec("a"), odd) == [True, True]
+    assert match(parse_package_spec("a>0"), odd) == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -84,4 +109,4 @@ def test_what_is_no_package_is_refused_with_an_example(text):
 def test_versions_that_nobody_can_read_are_refused_even_where_nothing_is_of_that_name():
     for packages in (BOTH, []):
         with pytest.raises(PackageSpecError, match="Neither conda nor pip"):
-            match_packages(parse_package_spec("numpy<<1"), packages)
+            match(parse_package_spec("numpy<<1"), packages)

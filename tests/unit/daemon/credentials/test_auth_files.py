@@ -25,7 +25,7 @@ from roost.daemon.credentials.host import (
     require_host_variables,
 )
 from roost.daemon.credentials.substitution import VariableMissingError
-from roost.daemon.engines.conda.client import ChannelCredentials
+from roost.daemon.engines.conda.native.client import ChannelCredentials
 from roost.model.definition import Conda, Definition, Pip, PipItem
 
 ENTRIES = {

@@ -1,11 +1,12 @@
 """The conda engine: solve, fetch, link and activate conda packages with py-rattler, without a conda installation.
 
-Read ``engine`` first. Choosing packages: ``channels`` (pure), ``client``, ``specs``, ``platforms`` (virtual packages),
-``records``, ``explicit``, ``distributions``. Making prefixes: ``cache``, ``link``, ``marks``, ``scripts``,
-``activation``. Comparing: ``versions``. Failures: ``errors`` (the classes, importable without rattler), ``translation``
-(from rattler's).
+Read ``engine`` first, then ``jobs``: what it has done in workers, by the package ``native``, the only one that imports
+rattler. Choosing packages: ``channels`` (pure), ``platforms`` (virtual packages), ``explicit``,
+``rules`` (specs and versions). Making prefixes:
+``cache``, ``link``, ``package_paths`` (pure: what stays in a prefix), ``marks``, ``scripts``, ``activation``. Failures:
+``errors``, and ``translation`` from rattler's.
 
-Imports ``credentials``, ``jobs.progress``, ``roost.store.disk`` and ``roost.model``; no other engine.
+Imports ``credentials``, ``workers``, ``jobs.progress``, ``roost.store`` and ``roost.model``; no other engine.
 
-Doors: activation, cache, engine, explicit, marks, platforms, scripts, specs, versions.
+Doors: activation, cache, channels, engine, explicit, marks, platforms, rules, scripts.
 """

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterable, Sequence
+import stat
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
+from roost.daemon.engines.conda.package_paths import find_path_fault
 from roost.model.locks.lock import CondaPackage
 
 
@@ -37,11 +40,21 @@ _PATHS_DECODER = msgspec.json.Decoder(_PathsFile)
 
 
 class CacheGate:
-    """A lock of the cache: shared by those that link from it, exclusive for those that drop packages from it."""
+    """A lock of a cache: shared by those that use it, exclusive for those that drop packages from it.
 
-    def __init__(self) -> None:
+    ``sweep`` deletes what a worker that was killed has left. It runs, in a thread, when nobody uses the cache any more:
+    what belongs to a worker that is at work looks the same.
+    """
+
+    def __init__(self, sweep: Callable[[], None] = lambda: None) -> None:
         self._readers = 0
         self._changed = asyncio.Condition()
+        self._sweep = sweep
+        self._is_littered = False
+
+    def note_kill(self) -> None:
+        """Note that a worker which used the cache was killed."""
+        self._is_littered = True
 
     @contextlib.asynccontextmanager
     async def shared(self) -> AsyncIterator[None]:
@@ -56,6 +69,9 @@ class CacheGate:
     async def _leave(self) -> None:
         async with self._changed:
             self._readers -= 1
+            if self._is_littered and self._readers == 0:
+                self._is_littered = False
+                await asyncio.to_thread(self._sweep)
             self._changed.notify_all()
 
     @contextlib.asynccontextmanager
@@ -97,6 +113,8 @@ def _is_suspect(folder: str) -> bool:
         extracted = os.stat(folder + ".lock").st_mtime_ns
         # Nobody edits byte-code in place, and Python itself replaces the file: skipping it saves a third of the work.
         entries = [entry for entry in read_paths(folder) if not entry.path.endswith(".pyc")]
+        if any(find_path_fault(entry.path) for entry in entries):
+            return True
         return any(_is_modified(os.lstat(f"{folder}/{entry.path}"), entry, extracted) for entry in entries)
     except (OSError, msgspec.MsgspecError):
         return True
@@ -133,12 +151,15 @@ def _is_intact(folder: str) -> bool:
     if not os.path.isdir(folder):
         return True
     try:
-        return all(_matches_entry(os.path.join(folder, entry.path), entry) for entry in read_paths(folder))
+        return all(_matches_entry(folder, entry) for entry in read_paths(folder))
     except (OSError, msgspec.MsgspecError):
         return False
 
 
-def _matches_entry(path: str, entry: PathEntry) -> bool:
+def _matches_entry(folder: str, entry: PathEntry) -> bool:
+    if find_path_fault(entry.path):
+        return False
+    path = os.path.join(folder, entry.path)
     if entry.path_type == "directory":
         return os.path.isdir(path)
     if entry.path_type == "softlink" or entry.sha256 is None:
@@ -147,12 +168,21 @@ def _matches_entry(path: str, entry: PathEntry) -> bool:
 
 
 def file_digest(path: str, algorithm: str) -> str:
-    """Return the hex digest of a file's content. Blocks."""
+    """Return the hex digest of a file's content. Blocks. Raises ``OSError``, also if it is not a regular file."""
     digest = hashlib.new(algorithm)
-    with open(path, "rb") as stream:
+    with open(path, "rb", opener=_open_regular) as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """Open a file, but nothing that may block or never end."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "not a regular file", path)
 
 
 def drop_package(cache_dir: str, package: CondaPackage) -> None:
@@ -173,3 +203,12 @@ def delete_leftovers(folder: str, start: str) -> None:
         left = [entry.path for entry in entries if entry.name.startswith(start) and entry.is_dir(follow_symlinks=False)]
         for path in left:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def delete_temporary_files(folder: str) -> None:
+    """Delete the files below ``folder`` whose names begin with ``.tmp``, as rattler begins an index. Blocks."""
+    for path, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(".tmp"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(path, name))

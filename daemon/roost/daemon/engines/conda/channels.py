@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from roost.daemon.credentials.substitution import VariableMissingError, mask_text
-from roost.model.syntax.match_specs import is_package_file
+from roost.model.syntax.match_specs import is_package_file, to_rattler
 from roost.model.syntax.urls import strip_credentials
 
 ALIAS = "https://conda.anaconda.org"
@@ -135,6 +135,15 @@ def split_channel(spec: str) -> tuple[str, str]:
         return "", spec
     inside = (bracket + tail).replace(match.group(), "," if match[1] and match[3] else "")
     return match[2].strip("\"'"), head + ("" if inside == "[]" else inside)
+
+
+def allowed_channels(channels: Sequence[str], specs: Sequence[str], variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the URLs of ``channels`` and of the channels that ``specs`` name. Raises ``VariableMissingError``."""
+    texts = [to_rattler(expand_variables(spec, variables)) for spec in specs]
+    files = [text.rsplit("/", 2)[0] for text in texts if is_package_file(text)]
+    names = [split_channel(text)[0] for text in texts if not is_package_file(text)]
+    named = [url for name in names if name for url in canonical_urls(name)]
+    return (*resolve_channels(channels, variables).urls, *files, *named)
 
 
 class ChannelRoutes:

@@ -1,4 +1,4 @@
-"""The conda engine: solves, resolves and links with py-rattler, in the daemon's own process.
+"""The conda engine: solves, resolves and links with py-rattler, in worker processes.
 
 Nothing ambient affects it: no condarc, no ``CONDA_*`` or ``RATTLER_*``, no keyring, no detected machine. Only the
 request, the config and the channels do.
@@ -10,13 +10,12 @@ import asyncio
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timezone
+from datetime import datetime
+from typing import TypeVar
 
 import msgspec
-from rattler import Channel, ChannelPriority, Client, Gateway, RepoDataRecord, Subdir, VirtualPackage
-from rattler import solve as rattler_solve
 
-from roost.daemon.engines.conda import cache
+from roost.daemon.engines.conda import cache, jobs
 from roost.daemon.engines.conda.channels import (
     ALIAS,
     ChannelRoutes,
@@ -26,35 +25,30 @@ from roost.daemon.engines.conda.channels import (
     mask_path,
     resolve_channels,
 )
-from roost.daemon.engines.conda.client import ChannelCredentials, make_client
-from roost.daemon.engines.conda.distributions import find_distributions
-from roost.daemon.engines.conda.explicit import ExplicitUrl, match_records, parse_explicit, read_unlisted
+from roost.daemon.engines.conda.errors import PackageUnsafeError
+from roost.daemon.engines.conda.explicit import parse_explicit
 from roost.daemon.engines.conda.link import (
-    LinkReporter,
     check_local_packages,
     clear_folder,
-    link_records,
+    link_with_retries,
     restore_canonical_urls,
 )
 from roost.daemon.engines.conda.marks import write_marks
+from roost.daemon.engines.conda.package_paths import check_names
 from roost.daemon.engines.conda.platforms import baseline_packages, check_machine, conda_subdir
-from roost.daemon.engines.conda.records import (
-    canonical_url,
-    sort_by_dependency,
-    to_package,
-    to_records,
-    to_virtual_package,
-    virtual_version,
-)
+from roost.daemon.engines.conda.rules import CondaRules, worker_variables
 from roost.daemon.engines.conda.scripts import run_post_link
-from roost.daemon.engines.conda.specs import parse_spec, read_specs
 from roost.daemon.engines.conda.translation import translate_errors
 from roost.daemon.jobs.progress import Progress, Silent
+from roost.daemon.workers.jobs import WorkerJob
+from roost.daemon.workers.pool import WorkerPool
 from roost.model.errors import CodedError
 from roost.model.locks.lock import CondaPackage
-from roost.model.syntax.match_specs import to_rattler
 from roost.model.syntax.urls import strip_credentials
 from roost.store.cancellation import finish_thread_despite_cancel
+
+P = TypeVar("P")
+R = TypeVar("R")
 
 SILENT = Silent()
 
@@ -83,14 +77,18 @@ class CondaEngine:
     ``ChannelRefusedError``, ``ChannelMissingError``.
     """
 
-    def __init__(self, cache_dir: str, bytecode_dir: str, config: CondaConfig) -> None:
+    def __init__(self, cache_dir: str, bytecode_dir: str, config: CondaConfig, workers: WorkerPool) -> None:
         self.packages_dir = os.path.join(cache_dir, "packages")
         self._index_dir = os.path.join(cache_dir, "index")
-        self._gate = cache.CacheGate()
+        self._workers = workers
+        self._rules = CondaRules(workers)
+        self._gate = cache.CacheGate(lambda: cache.delete_leftovers(self.packages_dir, "."))
+        self._index_gate = cache.CacheGate(lambda: cache.delete_temporary_files(self._index_dir))
         self.configure(config)
         os.makedirs(self.packages_dir, exist_ok=True)
         os.makedirs(self._index_dir, exist_ok=True)
         cache.delete_leftovers(self.packages_dir, ".")
+        cache.delete_temporary_files(self._index_dir)
         cache.delete_leftovers(bytecode_dir, "stage-")
 
     def configure(self, config: CondaConfig) -> None:
@@ -98,20 +96,13 @@ class CondaEngine:
         self.config = config
         self._routes = ChannelRoutes(config.mirrors, os.path.isdir, config.channel_alias)
 
-    # ------------------------------------------------------------------ specs, platforms, credentials
-    def check_specs(self, specs: Iterable[str]) -> None:
-        """Raise ``MatchSpecError`` for the first that is not a match spec; conda's own spellings are translated."""
-        for spec in specs:
-            parse_spec(spec, to_rattler(spec))
-
-    def detect_virtual_packages(self) -> dict[str, str]:
-        """Return the virtual packages of this machine, ignoring ``CONDA_OVERRIDE_*``. Blocks: asks CUDA's driver."""
-        found = [package.into_generic() for package in VirtualPackage.detect()]
-        return {package.name.normalized: virtual_version(package) for package in found}
-
+    # ------------------------------------------------------------------ platforms, credentials
     async def check_machine(self, system: Mapping[str, str]) -> None:
-        """Raise ``MachineLacksError`` if this machine has less than ``system``, the virtual packages of a lock."""
-        check_machine(system, await asyncio.to_thread(self.detect_virtual_packages))
+        """Raise ``MachineLacksError`` if this machine has less than ``system``, the virtual packages of a lock.
+
+        ``CONDA_OVERRIDE_*`` has no effect.
+        """
+        check_machine(system, await self._rules.detect_virtual_packages())
 
     def channel_secrets(
         self, texts: Iterable[str], variables: Mapping[str, str], given: Mapping[str, str]
@@ -162,27 +153,22 @@ class CondaEngine:
         variables = variables or {}
         resolved = resolve_channels(channels, variables, self.config.channel_alias)
         urls = [self._mask_path(url, variables) for url in resolved.urls]
-        virtual = [to_virtual_package(name, value) for name, value in baseline_packages(platform, system).items()]
         bare = [self._mask_path(strip_credentials(expand_variables(spec, variables))[0], variables) for spec in specs]
-        parsed, sources = await asyncio.to_thread(read_specs, bare, urls, self._routes, self.config.channel_alias)
         secrets = self.channel_credentials([*channels, *specs], variables, credentials or {})
-        client = await self._open_client(secrets, self.config.index_timeout)
         noun = "spec" if len(specs) == 1 else "specs"
         progress.log(f"solving {len(specs)} {noun} for {platform} with {', '.join(channels)}")
-        with translate_errors("solving"):
-            records = await rattler_solve(
-                [Channel(url) for url in sources],
-                parsed,
-                gateway=Gateway(cache_dir=self._index_dir, client=client),  # type: ignore[arg-type]
-                platforms=[Subdir(conda_subdir(platform)), Subdir("noarch")],
-                virtual_packages=virtual,
-                channel_priority=ChannelPriority.Strict,
-                # rattler ignores the time zone and reads the wall clock as UTC.
-                exclude_newer=as_of.astimezone(timezone.utc) if as_of else None,
-                channel_relations="disabled",
-            )
+        request = jobs.SolveRequest(
+            channels=tuple(urls),
+            specs=tuple(bare),
+            subdir=conda_subdir(platform),
+            virtual=baseline_packages(platform, system),
+            as_of=as_of,
+            index_dir=self._index_dir,
+            access=self._access(secrets, self.config.index_timeout),
+        )
+        packages = await self._run_with_cache(jobs.SOLVE, request, self._index_gate, progress)
         progress.finish("solve")
-        return sorted((to_package(r, canonical_url(r, sources)) for r in records), key=lambda package: package.name)
+        return packages
 
     async def resolve_explicit(
         self,
@@ -208,28 +194,14 @@ class CondaEngine:
         items = [parse_explicit(line, conda_subdir(platform)) for line in lines]
         secrets = self.channel_secrets(urls, variables, credentials or {})
         secrets |= self._masked_channels((url.partition("#")[0] for url in urls), variables)
-        client = await self._open_client(secrets, self.config.index_timeout)
-        packages = match_records(items, await self._query_indexes(items, client))
-        for item in [item for item in items if item.url not in packages]:
-            packages[item.url] = await read_unlisted(item, await self._fetch_url(item.url), client)
+        request = jobs.ExplicitRequest(
+            items=tuple(items),
+            index_dir=self._index_dir,
+            access=self._access(secrets, self.config.index_timeout),
+        )
+        packages = await self._run_with_cache(jobs.RESOLVE_EXPLICIT, request, self._index_gate, progress)
         progress.finish("solve")
-        return [packages[item.url] for item in items]
-
-    async def _query_indexes(self, items: Sequence[ExplicitUrl], client: Client) -> dict[str, RepoDataRecord]:
-        """Return the records of ``items`` by canonical URL, from the channels that have an index."""
-        found: dict[str, RepoDataRecord] = {}
-        gateway = Gateway(cache_dir=self._index_dir, client=client)  # type: ignore[arg-type]
-        for channel, subdir in sorted({(item.channel, item.subdir) for item in items}):
-            names = [item.name for item in items if (item.channel, item.subdir) == (channel, subdir)]
-            source = await self._fetch_url(channel)
-            try:
-                result = await gateway.query(
-                    [Channel(source)], [Subdir(subdir)], names, recursive=False, channel_relations="disabled"
-                )
-            except Exception:
-                continue  # a channel without an index: its files are requested one by one, and their errors reported
-            found |= {canonical_url(record, {source: channel}): record for records in result for record in records}
-        return found
+        return packages
 
     async def find_distributions(
         self, packages: Sequence[CondaPackage], *, credentials: Mapping[str, str] | None = None
@@ -238,9 +210,14 @@ class CondaEngine:
 
         Only lists of files are read: from the cache, or by ranges from the channel, so no package is downloaded.
         """
-        packages = self._mask_urls(packages, credentials or {})
-        client = await self._open_client(credentials or {}, self.config.index_timeout)
-        return await find_distributions(packages, self.packages_dir, self._fetch_url, client)
+        if not packages:
+            return {}
+        request = jobs.DistributionRequest(
+            packages=tuple(self._mask_urls(packages, credentials or {})),
+            cache_dir=self.packages_dir,
+            access=self._access(credentials or {}, self.config.index_timeout),
+        )
+        return await self._run(jobs.FIND_DISTRIBUTIONS, request)
 
     # ------------------------------------------------------------------ making prefixes
     async def link(
@@ -258,14 +235,17 @@ class CondaEngine:
 
         Raises:
             LinkError, PostLinkError, PackageMissingError, PackageDigestMismatchError, StoreFullError.
+            PackageUnsafeError: if a package would write outside of ``prefix``.
+            WorkerCrashedError: if rattler ends its process.
         """
         packages = self._mask_urls(packages, credentials or {})
         progress.start("link", len(packages))
         with translate_errors(f"linking into {prefix}"):
-            records, modified = await self._link_verified(packages, prefix, progress, credentials or {})
+            order, modified = await self._link_verified(packages, prefix, progress, credentials or {})
             await finish_thread_despite_cancel(self._finish_prefix, packages, prefix)
         progress.finish("link")
-        await run_post_link(await asyncio.to_thread(sort_by_dependency, packages, records), prefix, progress)
+        by_name = {package.name: package for package in packages}
+        await run_post_link([by_name[name] for name in order], prefix, progress)
         return modified
 
     async def stage(
@@ -308,67 +288,72 @@ class CondaEngine:
         progress: Progress,
         credentials: Mapping[str, str],
         final: str | None = None,
-    ) -> tuple[list[RepoDataRecord], list[str]]:
+    ) -> tuple[list[str], list[str]]:
         """Link ``packages`` and check meanwhile that their cached files are intact; if not, repair and link again.
 
         Checking at the same time costs no extra time and finds the same: linked and cached files have the same inodes.
+        Returns the names of the packages, dependencies first, and of those that had been modified.
         """
+        check_names(packages)
         async with self._gate.shared():
-            records, missing = await asyncio.to_thread(self._prepare_records, packages)
+            missing = await asyncio.to_thread(self._find_missing, packages)
             fetched = {package.url for package in missing}
             cached = [package for package in packages if package.url not in fetched]
             checking = asyncio.ensure_future(asyncio.to_thread(cache.find_suspects, self.packages_dir, cached))
             failure: CodedError | None = None
+            order: list[str] = []
             try:
-                await self._link(records, missing, prefix, progress, credentials, final)
+                order = await self._link(packages, missing, prefix, progress, credentials, final)
             except CodedError as error:
                 failure = error
             finally:
                 suspects = await asyncio.shield(checking)
         modified = await self.repair_cache(suspects) if suspects else []
-        if not modified:
+        if not modified or isinstance(failure, PackageUnsafeError):
             if failure is not None:
                 raise failure
-            return records, []
+            return order, []
         progress.log(f"{', '.join(modified)} in the package cache was changed: fetched again")
         await finish_thread_despite_cancel(clear_folder, prefix)
         async with self._gate.shared():
-            records, missing = await asyncio.to_thread(self._prepare_records, packages)
-            await self._link(records, missing, prefix, progress, credentials, final)
-        return records, modified
+            missing = await asyncio.to_thread(self._find_missing, packages)
+            order = await self._link(packages, missing, prefix, progress, credentials, final)
+        return order, modified
 
-    def _prepare_records(self, packages: Sequence[CondaPackage]) -> tuple[list[RepoDataRecord], list[CondaPackage]]:
-        """Return rattler's records of ``packages``, and those of ``packages`` that the cache lacks. Blocks."""
+    def _find_missing(self, packages: Sequence[CondaPackage]) -> list[CondaPackage]:
+        """Return those of ``packages`` that the cache lacks. Blocks."""
         missing = [package for package in packages if not cache.is_cached(self.packages_dir, package)]
         check_local_packages((package, self._routes.fetch_url(package.url)) for package in missing)
-        with translate_errors("reading the lock"):
-            return to_records(packages, self._routes.fetch_url), missing
+        return missing
 
     async def _link(
         self,
-        records: list[RepoDataRecord],
+        packages: Sequence[CondaPackage],
         missing: Sequence[CondaPackage],
         prefix: str,
         progress: Progress,
         credentials: Mapping[str, str],
         final: str | None,
-    ) -> None:
-        client = await self._open_client(credentials, None)
-        sizes = {package.url: package.size for package in missing}
-        if missing:
-            progress.start("download", sum(sizes.values()))
-        await link_records(
-            records,
-            prefix,
-            cache_dir=self.packages_dir,
-            client=client,
-            reporter=LinkReporter(progress, sizes, len(records)),
-            idle_timeout=self.config.idle_timeout,
+    ) -> list[str]:
+        request = jobs.LinkRequest(
+            packages=tuple(packages),
+            prefix=prefix,
             final=final,
-            fetching=bool(missing),
+            cache_dir=self.packages_dir,
+            sizes={package.url: package.size for package in missing},
+            idle_timeout=self.config.idle_timeout,
+            access=self._access(credentials, None),
         )
         if missing:
+            progress.start("download", sum(request.sizes.values()))
+
+        async def link() -> list[str]:
+            return await self._run_with_cache(jobs.LINK, request, self._gate, progress)
+
+        order = await link_with_retries(link, prefix, self.packages_dir, fetching=bool(missing))
+        if missing:
             progress.finish("download")
+        return order
 
     def _finish_prefix(self, packages: Sequence[CondaPackage], prefix: str) -> None:
         fetched = [(package, self._routes.fetch_url(package.url)) for package in packages]
@@ -385,14 +370,26 @@ class CondaEngine:
             for package, (channel, *rest) in split
         ]
 
-    async def _fetch_url(self, url: str) -> str:
-        return await asyncio.to_thread(self._routes.fetch_url, url)
+    def _access(self, credentials: Mapping[str, str], timeout: float | None) -> jobs.ChannelAccess:
+        config = self.config
+        return jobs.ChannelAccess(
+            mirrors=config.mirrors,
+            alias=config.channel_alias,
+            auth_file=config.auth_file,
+            credentials=dict(credentials),
+            retries=config.retries,
+            timeout=timeout,
+        )
 
-    async def _open_client(self, credentials: Mapping[str, str], timeout: float | None) -> Client:
-        """Return a client for one request. Raises ``AuthFileError``."""
+    # ------------------------------------------------------------------ workers
+    async def _run_with_cache(self, job: WorkerJob[P, R], request: P, gate: cache.CacheGate, progress: Progress) -> R:
+        """Run ``job``, which writes into the cache of ``gate``: what it leaves there if it is killed is deleted."""
+        async with gate.shared():
+            try:
+                return await self._run(job, request, progress)
+            except BaseException:
+                gate.note_kill()
+                raise
 
-        def make() -> Client:
-            secrets = ChannelCredentials(self.config.auth_file, credentials)
-            return make_client(self._routes.http_mirrors(), secrets, retries=self.config.retries, timeout=timeout)
-
-        return await asyncio.to_thread(make)
+    async def _run(self, job: WorkerJob[P, R], request: P, progress: Progress = SILENT) -> R:
+        return await self._workers.run(job, request, progress, worker_variables())

@@ -73,6 +73,12 @@ class LinkError(BuildError):
     code = "link-failed"
 
 
+class PackageUnsafeError(LinkError):
+    """A package has files that would not be in the prefix that it is linked into."""
+
+    code = "package-unsafe"
+
+
 class PostLinkError(BuildError):
     """A post-link script failed."""
 

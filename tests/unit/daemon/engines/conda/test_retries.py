@@ -1,9 +1,8 @@
-"""Linking is retried if threads of the try before disturbed it; other failures are raised at once."""
+"""Linking is retried if another worker disturbed it; other failures are raised at once."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,7 +20,7 @@ class Tries:
         self.messages = list(messages)
         self.made = 0
 
-    async def __call__(self, *_: Any) -> None:
+    async def __call__(self) -> None:
         self.made += 1
         if self.messages:
             raise LinkError(self.messages.pop(0))
@@ -29,11 +28,7 @@ class Tries:
 
 async def link_with(monkeypatch: pytest.MonkeyPatch, tries: Tries, prefix: Path, *, fetching: bool) -> None:
     monkeypatch.setattr(link, "_PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(link, "_link_once", tries)
-    unused: Any = None
-    await link.link_records(
-        [], str(prefix), cache_dir="/c", client=unused, reporter=unused, idle_timeout=1.0, fetching=fetching
-    )
+    await link.link_with_retries(tries, str(prefix), "/c", fetching=fetching)
 
 
 async def test_linking_is_retried_in_an_empty_prefix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roost.daemon.engines.conda.distributions import parse_distributions
+from roost.daemon.engines.conda.native.distributions import parse_distributions
 
 
 def test_distributions_by_their_folders() -> None:

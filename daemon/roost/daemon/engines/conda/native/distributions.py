@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 from rattler import Client, PathsJson
 
 from roost.daemon.engines.conda import cache
+from roost.daemon.engines.conda.jobs import DistributionRequest
+from roost.daemon.engines.conda.native.client import open_client
+from roost.daemon.engines.conda.native.solving import channel_routes
 from roost.daemon.engines.conda.translation import translate_errors
+from roost.daemon.workers.context import JobContext
 from roost.model.locks.lock import CondaPackage
 
 _INFO_FOLDER = re.compile(r"(?:^|/)site-packages/([^/-]+)-([^/-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info(?:/|$)")
 _CONCURRENCY = 8
 
 
-async def find_distributions(
-    packages: Sequence[CondaPackage], cache_dir: str, fetch_url: Callable[[str], Awaitable[str]], client: Client
-) -> dict[str, str]:
-    """Return the distributions in ``packages``: normalised name (PEP 503) to version.
+async def find_distributions(request: DistributionRequest, context: JobContext) -> dict[str, str]:
+    """Return the distributions in packages: normalised name (PEP 503) to version.
 
     Only packages that depend on Python can contain one; Python itself contains none.
     """
     limit = asyncio.Semaphore(_CONCURRENCY)
+    routes = channel_routes(request.access)
+    client = open_client(request.access, routes)
 
     async def list_with_limit(package: CondaPackage) -> list[str]:
         async with limit:
-            return await _list_files(package, cache_dir, await fetch_url(package.url), client)
+            return await _list_files(package, request.cache_dir, routes.fetch_url(package.url), client)
 
-    candidates = [package for package in packages if _depends_on_python(package)]
+    candidates = [package for package in request.packages if _depends_on_python(package)]
     found: dict[str, str] = {}
     for paths in await asyncio.gather(*(list_with_limit(package) for package in candidates)):
         found |= parse_distributions(paths)

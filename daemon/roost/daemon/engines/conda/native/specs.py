@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rattler import MatchSpec, RepoDataRecord
 
@@ -10,11 +10,12 @@ from roost.daemon.engines.conda.channels import (
     ChannelRoutes,
     canonical_urls,
     expand_variables,
-    resolve_channels,
     split_channel,
 )
-from roost.daemon.engines.conda.records import to_records
+from roost.daemon.engines.conda.jobs import MatchRequest, SpecRequest
+from roost.daemon.engines.conda.native.records import to_records
 from roost.daemon.engines.conda.translation import translate_errors
+from roost.daemon.workers.context import JobContext
 from roost.model.locks.lock import CondaPackage
 from roost.model.syntax.match_specs import MatchSpecError, is_package_file, spec_name, to_rattler
 
@@ -65,23 +66,35 @@ def _add_bare_names(specs: list[MatchSpec]) -> list[MatchSpec]:
     return specs + [MatchSpec(name) for name in names]
 
 
-def find_matches(
-    specs: Sequence[str], packages: Sequence[CondaPackage], variables: Mapping[str, str]
-) -> frozenset[tuple[str, str]]:
-    """Return the pairs of a spec and the name of a package that satisfies it, as rattler judges. Blocks.
+def check_specs(request: SpecRequest, context: JobContext) -> None:
+    """Raise ``MatchSpecError`` for the first that is not a match spec; conda's own spellings are translated.
+
+    Its field ``spec`` is the spec.
+    """
+    for spec in request.specs:
+        try:
+            parse_spec(spec, to_rattler(spec))
+        except MatchSpecError as error:
+            error.fields["spec"] = spec
+            raise
+
+
+def find_matches(request: MatchRequest, context: JobContext) -> list[tuple[str, str]]:
+    """Return the pairs of a spec and the name of a package that satisfies it, as rattler judges.
 
     If a spec names a channel, the package must come from it. Raises an error of roost's tree if a record can't be
     read.
     """
+    packages = request.packages
     with translate_errors("reading the lock"):
         records = dict(zip((p.name for p in packages), to_records(packages, lambda url: url), strict=True))
     by_name = {package.name: package for package in packages}
-    found = set()
-    for spec in specs:
+    found = []
+    for spec in request.specs:
         name = spec_name(spec)
-        if name in by_name and _satisfies(expand_variables(spec, variables), by_name[name], records[name]):
-            found.add((spec, name))
-    return frozenset(found)
+        if name in by_name and _satisfies(expand_variables(spec, request.variables), by_name[name], records[name]):
+            found.append((spec, name))
+    return found
 
 
 def _satisfies(spec: str, package: CondaPackage, record: RepoDataRecord) -> bool:
@@ -93,12 +106,3 @@ def _satisfies(spec: str, package: CondaPackage, record: RepoDataRecord) -> bool
         return False
     with translate_errors(f"reading {spec!r}"):
         return MatchSpec(rest).matches(record)
-
-
-def allowed_channels(channels: Sequence[str], specs: Sequence[str], variables: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the URLs of ``channels`` and of the channels that ``specs`` name. Raises ``VariableMissingError``."""
-    texts = [to_rattler(expand_variables(spec, variables)) for spec in specs]
-    files = [text.rsplit("/", 2)[0] for text in texts if is_package_file(text)]
-    names = [split_channel(text)[0] for text in texts if not is_package_file(text)]
-    named = [url for name in names if name for url in canonical_urls(name)]
-    return (*resolve_channels(channels, variables).urls, *files, *named)

@@ -5,15 +5,20 @@ Separate because it needs rattler and nothing of the engine.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rattler import BuildString, MatchSpec, PackageRecord, Version
 from rattler.exceptions import InvalidMatchSpecError, InvalidVersionError, InvalidVersionSpecError
 
+from roost.daemon.engines.conda.jobs import VersionPairs, VersionRequest
+from roost.daemon.workers.context import JobContext
 from roost.model.locks.differences import compare_versions_naturally
 from roost.model.syntax.match_specs import MatchSpecError, to_rattler
 
 _INVALID = (InvalidMatchSpecError, InvalidVersionError, InvalidVersionSpecError)
+
+
+def compare_pairs(request: VersionPairs, context: JobContext) -> list[int]:
+    """Return the result of :func:`compare_versions` for each pair."""
+    return [compare_versions(first, second) for first, second in request.pairs]
 
 
 def compare_versions(first: str, second: str) -> int:
@@ -28,16 +33,17 @@ def compare_versions(first: str, second: str) -> int:
     return (left > right) - (left < right)
 
 
-def match_versions(name: str, constraint: str, versions: Sequence[tuple[str, str]]) -> list[bool] | None:
-    """Return for each version and build whether ``name constraint`` matches it. Blocks.
+def match_versions(request: VersionRequest, context: JobContext) -> list[bool] | None:
+    """Return for each version and build whether ``name constraint`` matches it.
 
     An invalid version matches no constraint. ``None`` if ``name constraint`` is not a match spec.
     """
+    name = request.name
     try:
-        spec = MatchSpec(to_rattler(f"{name} {constraint}"))
+        spec = MatchSpec(to_rattler(f"{name} {request.constraint}"))
     except (*_INVALID, MatchSpecError):
         return None
-    return [_matches(spec, name, version, build) for version, build in versions]
+    return [_matches(spec, name, version, build) for version, build in request.versions]
 
 
 def _matches(spec: MatchSpec, name: str, version: str, build: str) -> bool:

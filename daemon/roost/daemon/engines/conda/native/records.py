@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 from rattler import BuildString, GenericVirtualPackage, PackageName, PackageRecord, RepoDataRecord, Version
@@ -71,12 +71,6 @@ def canonical_url(record: RepoDataRecord, sources: Mapping[str, str]) -> str:
         if record.url.startswith(source + "/"):
             return canonical + record.url[len(source) :]
     return record.url
-
-
-def sort_by_dependency(packages: Sequence[CondaPackage], records: list[RepoDataRecord]) -> list[CondaPackage]:
-    """Return ``packages`` with dependencies first; ``records`` are the same packages in rattler's form."""
-    by_name = {package.name: package for package in packages}
-    return [by_name[record.name.normalized] for record in PackageRecord.sort_topologically(list(records))]
 
 
 def to_virtual_package(name: str, value: str) -> GenericVirtualPackage:

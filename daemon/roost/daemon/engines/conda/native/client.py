@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 from rattler.networking import AddHeadersMiddleware, Client, MirrorMiddleware, RetryMiddleware
 
 from roost.daemon.credentials.auth_files import load_auth_entries
-from roost.daemon.engines.conda.channels import quote_braces
+from roost.daemon.engines.conda.channels import ChannelRoutes, quote_braces
+from roost.daemon.engines.conda.jobs import ChannelAccess
 
 
 class ChannelCredentials:
@@ -71,23 +72,19 @@ def _basic_header(pair: str) -> str:
     return "Basic " + base64.b64encode(pair.encode()).decode()
 
 
-def make_client(
-    mirrors: Mapping[str, Sequence[str]], credentials: ChannelCredentials, *, retries: int, timeout: float | None
-) -> Client:
-    """Return a client for one request to the engine.
-
-    ``timeout`` in seconds bounds one whole HTTP exchange, so it is ``None`` for large files.
-    """
-    routes = {origin: [origin + token] for origin, token in credentials.tokens.items()}
-    routes |= {
+def open_client(access: ChannelAccess, routes: ChannelRoutes) -> Client:
+    """Return a client for one job. Raises ``AuthFileError``."""
+    credentials = ChannelCredentials(access.auth_file, access.credentials)
+    mirrors = {origin: [origin + token] for origin, token in credentials.tokens.items()}
+    mirrors |= {
         quote_braces(masked): [credentials.with_token(url)] for masked, url in credentials.masked_channels.items()
     }
-    routes |= {prefix: [credentials.with_token(url) for url in urls] for prefix, urls in mirrors.items()}
+    mirrors |= {prefix: [credentials.with_token(url) for url in urls] for prefix, urls in routes.http_mirrors().items()}
     # Outermost first: a retry must be able to reach another mirror, and headers go to the host that is really asked.
-    middlewares: list[RetryMiddleware | MirrorMiddleware | AddHeadersMiddleware] = [RetryMiddleware(retries)]
-    if routes:
-        middlewares.append(MirrorMiddleware(routes))
+    middlewares: list[RetryMiddleware | MirrorMiddleware | AddHeadersMiddleware] = [RetryMiddleware(access.retries)]
+    if mirrors:
+        middlewares.append(MirrorMiddleware(mirrors))
     if credentials.headers:
         middlewares.append(AddHeadersMiddleware(credentials.request_headers))
-    seconds = max(1, round(timeout)) if timeout is not None else None
+    seconds = max(1, round(access.timeout)) if access.timeout is not None else None
     return Client(middlewares, user_agent="roost", timeout=seconds)  # type: ignore[arg-type]

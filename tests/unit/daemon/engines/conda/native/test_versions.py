@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from roost.daemon.engines.conda.versions import compare_versions
+from roost.daemon.engines.conda.native.versions import compare_versions
 
 ORDERED = ["0.4", "0.4.1.rc", "0.4.1", "0.5a1", "0.5b3", "0.5", "0.9.6", "1.0.4a3", "1.0.4b1", "1.0.4", "1996.07.12"]
 

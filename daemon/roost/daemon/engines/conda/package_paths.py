@@ -1,0 +1,167 @@
+"""Whether the files of packages stay in the prefix that they are linked into. Pure.
+
+A list of files comes from whoever built the package. rattler joins its paths to the prefix as they are: an absolute one
+ends its process, and one with ``..`` is written wherever it leads.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from roost.daemon.engines.conda.errors import PackageUnsafeError
+from roost.model.locks.lock import CondaPackage
+
+_SITE, _SCRIPTS = "site-packages/", "python-scripts/"
+_OWN_FOLDERS = ("bin", "conda-meta", "etc", "lib")
+"""Folders in which roost itself writes."""
+_PYTHON_FOLDER = re.compile(r"lib/python3\.\d+(/site-packages)?")
+_MAX_LINKS = 40
+"""As the kernel follows, path_resolution(7)."""
+_HINT = "It was not linked. Choose another version or build of it, and report it to the channel."
+
+
+class PlacedPath(NamedTuple):
+    """A file of a package: its path in the package, and in the prefix."""
+
+    source: str
+    target: str
+
+
+class _Owner(NamedTuple):
+    package: str
+    source: str
+    """The path in the package; empty for a folder that only has files below it."""
+
+
+def find_path_fault(path: str) -> str:
+    """Return what is wrong with a path that must lie in its folder; empty if nothing is.
+
+    A backslash is a separator to some programs and a letter to others, so both readings must stay in the folder.
+    """
+    if not path or "\0" in path:
+        return "which is not a path"
+    plain = path.replace("\\", "/") if "\\" in path else path
+    if plain.startswith("/"):
+        return "an absolute path"
+    if ".." in plain and ".." in plain.split("/"):
+        return "which leads out of the prefix"
+    return ""
+
+
+def check_names(packages: Iterable[CondaPackage]) -> None:
+    """Check what of a lock becomes the name of a folder or a file. Raises ``PackageUnsafeError``."""
+    for package in packages:
+        for part in (package.name, package.version, package.build):
+            if "/" in part or "\0" in part or part in (".", ".."):
+                raise PackageUnsafeError(
+                    f"The lock has a package {package.name!r} {package.version!r} {package.build!r}, whose name is not "
+                    "a name of a file",
+                    hint="Ask for a new lock (`roost build --rebuild`).",
+                    fields={"package": package.name},
+                )
+
+
+def place_paths(paths: Sequence[str], site: str | None) -> list[PlacedPath]:
+    """Return where the files of a package go. ``site`` is the path of ``site-packages`` in the prefix for a
+    ``noarch: python`` package, which has a layout of its own (conda's CEP on noarch packages)."""
+    if site is None:
+        return [PlacedPath(path, _normalise(path)) for path in paths]
+    placed = []
+    for path in paths:
+        target = f"{site}/{path[len(_SITE) :]}" if path.startswith(_SITE) else path
+        target = f"bin/{path[len(_SCRIPTS) :]}" if path.startswith(_SCRIPTS) else target
+        placed.append(PlacedPath(path, _normalise(target)))
+    return placed
+
+
+def _normalise(path: str) -> str:
+    return posixpath.normpath(path) if "//" in path or "./" in path or path.endswith(("/", "/.")) else path
+
+
+class PrefixPaths:
+    """All paths of a prefix so far, by the package that they are of.
+
+    ``read_link`` returns where the link of a package leads, ``None`` if that file is not a link. ``ignores_case``: the
+    file system of the prefix does not tell ``README`` from ``readme``.
+    """
+
+    def __init__(self, read_link: Callable[[str, str], str | None], *, ignores_case: bool = False) -> None:
+        self._read_link = read_link
+        self._ignores_case = ignores_case
+        self._files: dict[str, _Owner] = {}
+        self._folders: dict[str, str] = dict.fromkeys(_OWN_FOLDERS, "roost")
+        """Folder to the first package with a file below it."""
+        self._folded: dict[str, str] = {}
+
+    def add(self, package: str, paths: Sequence[PlacedPath], commands: Iterable[str] = ()) -> None:
+        """Add the files of ``package``, and the names of the commands that are made for it.
+
+        Raises:
+            PackageUnsafeError: if one of them would not be in the prefix: by its own path, or through a link of this
+                or another package; or if the file system takes two of them for one.
+        """
+        self._check_texts(package, paths, commands)
+        folders = {folder for _, target in paths for folder in [target.rpartition("/")[0]] if folder}
+        folders |= {parent for folder in folders for parent in _parents(folder)}
+        for path in paths:
+            self._files.setdefault(path.target, _Owner(package, path.source))
+        for folder in folders:
+            self._folders.setdefault(folder, package)
+        for folder in folders & self._files.keys():
+            self._check_link(folder)
+        for path in paths:
+            if path.target in self._folders or _PYTHON_FOLDER.fullmatch(path.target):
+                self._check_link(path.target)
+        if self._ignores_case:
+            self._check_case(package, [*folders, *(path.target for path in paths)])
+
+    def _check_texts(self, package: str, paths: Sequence[PlacedPath], commands: Iterable[str]) -> None:
+        for path in paths:
+            if fault := find_path_fault(path.source):
+                raise _unsafe(package, f"its list of files has {path.source!r}, {fault}", path.source)
+        for command in commands:
+            if not command or "/" in command or "\\" in command or "\0" in command or command in (".", ".."):
+                raise _unsafe(package, f"{command!r} is not the name of a command", command)
+
+    def _check_link(self, path: str) -> None:
+        """Check where the file at ``path``, below which there are others, leads if it is a link."""
+        current, first = path, self._files[path]
+        for _ in range(_MAX_LINKS):
+            owner = self._files.get(current)
+            link = self._read_link(*owner) if owner is not None else None
+            if link is None:
+                return
+            current = posixpath.normpath(posixpath.join(posixpath.dirname(current), link))
+            if current.startswith(("/", "../")) or current == "..":
+                other = self._folders.get(path, "roost")
+                raise _unsafe(
+                    first.package,
+                    f"its {path} is a link to {link}, outside of the prefix, and {other} has files below it",
+                    path,
+                )
+        raise _unsafe(first.package, f"its {path} is a link that leads to itself", path)
+
+    def _check_case(self, package: str, paths: Iterable[str]) -> None:
+        for path in paths:
+            other = self._folded.setdefault(unicodedata.normalize("NFC", path).casefold(), path)
+            if other != path:
+                raise _unsafe(
+                    package, f"the file system of the prefix does not tell {path} from {other}", path, "can't be linked"
+                )
+
+
+def _parents(folder: str) -> list[str]:
+    found = []
+    while folder := folder.rpartition("/")[0]:
+        found.append(folder)
+    return found
+
+
+def _unsafe(package: str, why: str, path: str, what: str = "would write outside of the prefix") -> PackageUnsafeError:
+    return PackageUnsafeError(
+        f"The package {package} {what}: {why}", hint=_HINT, fields={"package": package, "path": path}
+    )
