@@ -38,10 +38,26 @@ _LONG_OPTIONS = {
 _INDEX_OPTIONS = "--index-url --extra-index-url --find-links --no-binary --only-binary --trusted-host --use-feature"
 _WITH_VALUE = frozenset((*_INDEX_OPTIONS.split(), *_NESTED_KINDS))
 _FLAGS = frozenset(("--no-index", "--pre", "--prefer-binary", "--require-hashes"))
+CHOICE_OPTIONS = frozenset(
+    (
+        *("--index", "--index-strategy", "--prerelease", "--prerelease-package", "--resolution"),
+        *(
+            "--exclude-newer",
+            "--exclude-newer-package",
+            "--override",
+            "--exclude-dependency",
+            "--constraint-dependency",
+        ),
+        *("--build-constraint", "--no-build", "--no-build-package", "--dependency-metadata"),
+    )
+)
+"""Options that pip does not have: what ``[tool.uv]`` says about the choice of packages. Their value is the rest of the
+line, unquoted."""
 _REMOTE_URL = re.compile(r"(?:(?:git|hg|svn|bzr)\+|(?:https?|ftp|ssh|git)://)", re.IGNORECASE)
 _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?P<extras>\[[^\]]*\])?\s*(?P<rest>.*)", re.DOTALL
 )
+_LINE_INDEX = re.compile(r" --index=(\S+)")
 _COMMENT = re.compile(r"(?:^|\s)#")
 _MARKER_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|[<>=!~]+|[()]|[^\s<>=!~()\"']+")
 
@@ -155,6 +171,15 @@ def parse_pip_line(line: str) -> PipLine:
     return _parse_requirement(body, options)
 
 
+def split_line_index(text: str) -> tuple[str, str | None]:
+    """Split a requirement with ``--index=URL`` behind it, the only index that may have it, into the rest and the URL.
+
+    Apart from ``--hash``, pip knows no option of a single requirement; this one is roost's.
+    """
+    found = _LINE_INDEX.search(text)
+    return (text[: found.start()] + text[found.end() :], found[1]) if found else (text, None)
+
+
 def split_extras(text: str) -> tuple[str, str]:
     """Split ``x.whl[a,b]`` into ``x.whl`` and ``[a,b]`` (names normalised by PEP 503, sorted)."""
     match = re.fullmatch(r"(.*?)\s*\[([^\]]*)\]", text)
@@ -181,6 +206,9 @@ def strip_file_scheme(place: str) -> str:
 
 
 def _parse_option(line: str) -> PipLine:
+    head, _, choice = line.partition(" ")
+    if head in CHOICE_OPTIONS:
+        return PipLine("option", f"{head} {choice.strip()}".strip())
     name, value, rest = _split_option(line)
     if name in ("--requirement", "--constraint"):
         if not value:

@@ -24,7 +24,7 @@ from roost.daemon.engines.uv.prefix import mark_venv
 from roost.daemon.engines.uv.process import ProcessResult, UvProcess
 from roost.daemon.engines.uv.pylock import render_pylock
 from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts
-from roost.daemon.engines.uv.requirements import RequirementsTranslator, split_credentials
+from roost.daemon.engines.uv.requirements import RequirementsTranslator, find_line_indexes, split_credentials
 from roost.daemon.engines.uv.resolve import Resolver
 from roost.daemon.engines.uv.secrets import Secrets
 from roost.daemon.engines.uv.sources.build_requirements import BuildRequirements, LockRequirements
@@ -97,7 +97,11 @@ class PipEngine:
         Of the items of ``request`` only the options count, which name the indexes. Raises as :meth:`lock`.
         """
         options = [item for item in flatten_items(request.items) if item.kind == "option"]
-        pins = [PipItem(kind="requirement", text=f"{wheel.name}=={wheel.version}") for wheel in wheels]
+        indexes = find_line_indexes(flatten_items(request.items))
+        pins = [
+            PipItem(kind="requirement", text=f"{wheel.name}=={wheel.version}{indexes.get(wheel.name, '')}")
+            for wheel in wheels
+        ]
         request = self._resolve_index(msgspec.structs.replace(request, items=[*options, *pins]))
         secrets = Secrets(request.credentials)
         inputs = RequirementsTranslator(request.variables, lambda item: "", secrets.substitute).add(request.items)

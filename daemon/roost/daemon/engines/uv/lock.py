@@ -21,7 +21,7 @@ from roost.daemon.engines.uv.fetch import Fetcher, RemoteFiles
 from roost.daemon.engines.uv.process import UvProcess
 from roost.daemon.engines.uv.pylock import Archive, PylockPackage
 from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts, describe_python
-from roost.daemon.engines.uv.requirements import RequirementsTranslator, UvInputs, is_index_option, path_url
+from roost.daemon.engines.uv.requirements import RequirementsTranslator, UvInputs, path_url, select_build_options
 from roost.daemon.engines.uv.resolve import Resolver
 from roost.daemon.engines.uv.secrets import Secrets
 from roost.daemon.engines.uv.sources.build_requirements import BuildRequirements
@@ -188,7 +188,8 @@ class PipLockSession:
             # The indexes of build requirements; their credentials are in the netrc file.
             index = inputs.index_url or self._request.index
             options = ["--default-index", index] if index else []
-            options += [part for url in inputs.extra_index_urls for part in ("--index", url)]
+            more = [*inputs.choices.indexes, *inputs.extra_index_urls]
+            options += [part for url in more for part in ("--index", url)]
             options += [part for location in inputs.find_links for part in ("--find-links", location)]
             options += ["--no-index"] if inputs.no_index else []
             self._builder = WheelBuilder(
@@ -222,7 +223,7 @@ class PipLockSession:
                     f"Building {', '.join(lines)} needs {_DEEPEST_BUILD} other builds first, one for the other",
                     hint="Choose versions that have wheels.",
                 )
-            options = [item for item in flatten_items(self._items) if is_index_option(item)]
+            options = select_build_options(flatten_items(self._items))
             requirements = [PipItem(kind="url" if " @ " in line else "requirement", text=line) for line in lines]
             request = msgspec.structs.replace(
                 self._request,

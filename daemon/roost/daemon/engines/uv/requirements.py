@@ -19,7 +19,35 @@ from packaging.utils import canonicalize_name
 from roost.daemon.engines.uv.errors import PipOptionError, PipVariableError
 from roost.model.definition import PipItem
 from roost.model.errors import Location
+from roost.model.syntax.pip_lines import CHOICE_OPTIONS, split_line_index
 from roost.model.syntax.wheel_references import is_wheel_reference, unknown_wheel_error
+
+
+class Choices(msgspec.Struct, kw_only=True):
+    """How uv is to choose, beyond what pip's options can say."""
+
+    indexes: list[str] = []
+    """URLs of indexes before the default index, by priority."""
+    settings: dict[str, str | dict[str, str]] = {}
+    """uv's settings ``index-strategy``, ``prerelease``, ``resolution``, ``exclude-newer`` and those for packages."""
+    overrides: list[str] = []
+    excluded: list[str] = []
+    build_constraints: list[str] = []
+    no_build: bool = False
+    no_build_packages: set[str] = set()
+    metadata: list[dict[str, object]] = []
+    """uv's ``dependency-metadata``."""
+
+    def has_metadata(self, name: str, version: str) -> bool:
+        """Return whether the metadata of a distribution is given, so that its own is not asked for."""
+        return any(
+            canonicalize_name(str(table.get("name"))) == name and table.get("version", version) == version
+            for table in self.metadata
+        )
+
+    def forbids_build(self, name: str) -> bool:
+        """Return whether a package may not be built from source."""
+        return self.no_build or name in self.no_build_packages
 
 
 class UvInputs(msgspec.Struct, kw_only=True):
@@ -47,6 +75,11 @@ class UvInputs(msgspec.Struct, kw_only=True):
     """Name to the URL that its line names, without a login."""
     unnamed: list[str] = []
     """Those of ``requirements`` that are URLs without a name."""
+    pinned: list[tuple[str, str]] = []
+    """Requirements that one index only may have, and the URL of the index."""
+    choices: Choices = msgspec.field(default_factory=lambda: Choices())
+    editables: list[str] = []
+    """Folders of editable installs."""
     ignored: list[str] = []
     """Options that have no effect here; the reader of the definition warned of those that it did not know."""
     origins: dict[str, PipItem] = {}
@@ -63,7 +96,7 @@ class UvInputs(msgspec.Struct, kw_only=True):
 
     def requirements_text(self, default_index: str | None) -> str:
         """Return the text of a requirements file. It has the URLs of indexes, because other users can see arguments."""
-        index = self.index_url or default_index
+        index = None if self.choices.indexes else self.index_url or default_index
         lines = [f"--index-url {index}"] if index else []
         lines += [f"--extra-index-url {url}" for url in self.extra_index_urls]
         lines += [f"--find-links {location}" for location in self.find_links]
@@ -71,7 +104,7 @@ class UvInputs(msgspec.Struct, kw_only=True):
         return "\n".join([*lines, *self.requirements, ""])
 
     def options(self) -> list[str]:
-        """Return the options for uv's command line."""
+        """Return the options for uv's command line that no file can state."""
         pre = ["--prerelease", "allow"] if self.pre else []
         return pre + [part for host in self.insecure_hosts for part in ("--allow-insecure-host", host)]
 
@@ -79,6 +112,12 @@ class UvInputs(msgspec.Struct, kw_only=True):
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _LINE_OPTION = re.compile(r"\s(--?[A-Za-z][\w-]*)(?:[=\s]+(\S+))?")
 _VALUE_OPTIONS = {"--index-url", "--extra-index-url", "--find-links", "--trusted-host", "--no-binary", "--only-binary"}
+_CHOICE_LISTS = {
+    "--override": "overrides",
+    "--exclude-dependency": "excluded",
+    "--build-constraint": "build_constraints",
+}
+_BUILD_CHOICES = {"--index", "--index-strategy", "--exclude-newer", "--exclude-newer-package"}
 _INDEX_OPTIONS = {"--index-url", "--extra-index-url", "--find-links", "--trusted-host", "--no-index"}
 _ALIASES = {"-i": "--index-url", "--pypi-url": "--index-url", "-f": "--find-links"}
 
@@ -115,13 +154,20 @@ class RequirementsTranslator:
             self.add(item.items, constrain=constrain or item.kind == "constraints")
         elif item.kind == "option":
             self._add_option(item)
+        elif (index := split_line_index(item.text)[1]) and not constrain:
+            bare = msgspec.structs.replace(item, text=split_line_index(item.text)[0])
+            url = self._strip_login(self._expand_variables(index, item.location))
+            self.out.pinned.append((self._translate_line(bare), url))
         else:
             (self.out.constraints if constrain else self.out.requirements).append(self._translate_line(item))
 
     def _translate_line(self, item: PipItem) -> str:
         body, digests = self._split_digests(item, self._expand_variables(item.text, item.location))
         if item.kind == "editable":
-            return f"-e {path_url(_require_path(item))}{find_extras(body)}"
+            self.out.editables.append(_require_path(item))
+            _, _, marker = body.partition(" ;")
+            line = f"-e {path_url(_require_path(item))}{find_extras(body)}"
+            return f"{line} ; {marker.strip()}" if marker else line
         if item.kind in ("wheel", "source"):
             return self._translate_local(item, body, digests)
         line = self._translate_url(item, body) if item.kind == "url" else body
@@ -180,6 +226,10 @@ class RequirementsTranslator:
 
     def _add_option(self, item: PipItem) -> None:
         text = self._expand_variables(item.text, item.location)
+        name, _, rest = text.partition(" ")
+        if name in CHOICE_OPTIONS:
+            self._add_choice(name, rest)
+            return
         words = shlex.split(text.replace("=", " ", 1) if re.match(r"--[a-z-]+=", text) else text)
         option, values = _ALIASES.get(words[0], words[0]), words[1:] or ([item.path] if item.path else [])
         if option in ("--no-index", "--pre", "--require-hashes"):
@@ -190,6 +240,28 @@ class RequirementsTranslator:
             raise PipOptionError(f"{option} needs exactly one value", location=item.location, hint="See pip's manual.")
         else:
             self._set_value(option, values[0], item)
+
+    def _add_choice(self, option: str, value: str) -> None:
+        choices, key = self.out.choices, option.removeprefix("--")
+        if option == "--index":
+            choices.indexes.append(self._strip_login(value))
+        elif option in ("--prerelease-package", "--exclude-newer-package"):
+            name, _, choice = value.partition("=")
+            inner = choices.settings.setdefault(key, {})
+            assert isinstance(inner, dict)
+            inner[name] = choice
+        elif option == "--no-build":
+            choices.no_build = True
+        elif option == "--no-build-package":
+            choices.no_build_packages.add(canonicalize_name(value))
+        elif option == "--dependency-metadata":
+            choices.metadata.append(msgspec.json.decode(value))
+        elif option == "--constraint-dependency":
+            self.out.constraints.append(value)
+        elif option in _CHOICE_LISTS:
+            getattr(choices, _CHOICE_LISTS[option]).append(value)
+        else:
+            choices.settings[key] = value
 
     def _set_flag(self, option: str) -> None:
         self.out.no_index |= option == "--no-index"
@@ -251,10 +323,28 @@ class RequirementsTranslator:
         return _VARIABLE.sub(value, text)
 
 
-def is_index_option(item: PipItem) -> bool:
-    """Return whether a line says where packages come from."""
-    option = re.split(r"[ =]", item.text, maxsplit=1)[0]
-    return item.kind == "option" and _ALIASES.get(option, option) in _INDEX_OPTIONS
+def find_line_indexes(items: Iterable[PipItem]) -> dict[str, str]:
+    """Return, by name, what pins a package to an index (`` --index=URL``), for those that are."""
+    found = {}
+    for item in items:
+        body, index = split_line_index(item.text)
+        if item.kind == "requirement" and index and (name := requirement_name(body.partition(" --")[0])):
+            found[name] = f" --index={index}"
+    return found
+
+
+def select_build_options(items: Iterable[PipItem]) -> list[PipItem]:
+    """Return the options of a definition that also hold for what its builds need: where packages come from, and
+    constraints for builds."""
+    selected = []
+    for item in items:
+        option = re.split(r"[ =]", item.text, maxsplit=1)[0]
+        if item.kind == "option" and _ALIASES.get(option, option) in _INDEX_OPTIONS | _BUILD_CHOICES:
+            selected.append(item)
+        elif item.kind == "option" and option == "--build-constraint":
+            text = item.text.replace(option, "--constraint-dependency", 1)
+            selected.append(msgspec.structs.replace(item, text=text))
+    return selected
 
 
 def split_credentials(url: str) -> tuple[str, str | None]:

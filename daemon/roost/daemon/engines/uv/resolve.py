@@ -30,12 +30,13 @@ from roost.daemon.engines.host_python import interpreters
 from roost.daemon.engines.uv.errors import LockNeedsBuildError, PipUnsatisfiableError
 from roost.daemon.engines.uv.fetch import Fetcher
 from roost.daemon.engines.uv.process import UvProcess
+from roost.daemon.engines.uv.project import render_configuration, render_metadata, render_pinned_project
 from roost.daemon.engines.uv.pylock import PylockPackage, parse_pylock
 from roost.daemon.engines.uv.request import PipLockRequest
 from roost.daemon.engines.uv.requirements import UvInputs, requirement_name
 from roost.daemon.engines.uv.secrets import Secrets
 from roost.daemon.engines.uv.sources.build_requirements import BuildRequirements, is_expected_line
-from roost.daemon.engines.uv.sources.builds import build_needed
+from roost.daemon.engines.uv.sources.builds import build_needed, read_static_metadata
 from roost.daemon.engines.uv.sources.checked import CheckedSources
 from roost.daemon.engines.uv.sources.digests import parse_direct_source
 from roost.daemon.engines.uv.sources.metadata import SourceMetadata, render_uv_metadata
@@ -173,7 +174,8 @@ class Resolver:
         name = next((name for name in names if name), None)
         if name is None or inputs.no_index:
             return
-        for index in [inputs.index_url or self._request.index, *inputs.extra_index_urls]:
+        indexes = [inputs.index_url or self._request.index, *inputs.choices.indexes, *inputs.extra_index_urls]
+        for index in indexes:
             if index is not None and index.startswith("http"):
                 await Fetcher(self._secrets, self._process.timeout).check_access(f"{index.rstrip('/')}/{name}/")
 
@@ -205,6 +207,8 @@ class Resolver:
         new = {canonicalize_name(name) for name in named} - self._admitted - set(self._direct)
         if not self._request.allow_builds:
             raise self.build_refused(new if named else by_url)
+        if forbidden := {name for name in new or by_url if self._inputs.choices.forbids_build(name)}:
+            raise _build_forbidden(sorted(forbidden)[0])
         if not (new or (not named and self._inputs.unnamed)) or len(self._admitted) > _MOST_BUILDS:
             raise self._explain_failure(stderr, status)
         for line in [] if named else list(self._inputs.unnamed):
@@ -223,7 +227,7 @@ class Resolver:
         for package in chosen:
             if package.wheel is None and package.sdist is not None:
                 key = (package.name, package.version)
-                if key not in self._known:
+                if key not in self._known and not self._inputs.choices.has_metadata(*key):
                     self._known[key] = await sources.read_metadata(package)
                     changed = True
             elif package.wheel is not None and all_from_source and package.name not in self._admitted:
@@ -264,16 +268,38 @@ class Resolver:
         stubs, excluded = write_stubs(os.path.join(self._folder, "provided"), stubbed)
         fixed = [f"{name}=={provided[name]}" for name in sorted(self._unstubbed)]
         constraints = [*stubs, *fixed, *inputs.constraints]
-        self._write_private(
-            "uv.toml", render_uv_metadata(self._admitted, [*self._known.values(), *self._direct.values()])
-        )
+        self._write_private("uv.toml", self._render_configuration())
         requirements = self._write_private("requirements.in", inputs.requirements_text(self._request.index))
-        arguments = ["pip", "compile", "--format", "pylock.toml", "--no-header", "--no-sources", requirements]
+        arguments = ["pip", "compile", "--format", "pylock.toml", "--no-header", requirements]
+        if inputs.pinned:
+            os.makedirs(os.path.join(self._folder, "pinned"), exist_ok=True)
+            project = os.path.join("pinned", "pyproject.toml")
+            arguments.append(self._write_private(project, render_pinned_project(inputs.pinned)))
+        else:
+            arguments.append("--no-sources")
+        if inputs.choices.overrides:
+            overrides = "\n".join([*inputs.choices.overrides, ""])
+            arguments += ["--overrides", self._write_private("overrides.txt", overrides)]
         if constraints:
             arguments += ["-c", self._write_private("constraints.txt", "\n".join([*constraints, ""]))]
-        if excluded:
+        if excluded := [*excluded, *inputs.choices.excluded]:
             arguments += ["--excludes", self._write_private("excludes.txt", "\n".join([*excluded, ""]))]
         return arguments + self._resolution_options()
+
+    def _render_configuration(self) -> str:
+        """Return the only configuration that uv reads. Blocks."""
+        choices = self._inputs.choices
+        metadata = [*self._known.values(), *self._direct.values()]
+        if self._inputs.pinned:  # uv would follow the sources of editable folders too, and not those of this project
+            metadata += [found for found in map(read_static_metadata, self._inputs.editables) if found is not None]
+        given = {canonicalize_name(str(table.get("name"))) for table in choices.metadata}
+        return "".join(
+            (
+                render_configuration(choices, self._inputs.index_url or self._request.index),
+                render_metadata(choices.metadata),
+                render_uv_metadata(self._admitted - given, metadata),
+            )
+        )
 
     def _write_private(self, name: str, text: str) -> str:
         path = os.path.join(self._folder, name)
@@ -283,7 +309,9 @@ class Resolver:
 
     def _resolution_options(self) -> list[str]:
         python, request = self._request.python, self._request
-        options = ["--index-strategy", "unsafe-best-match", "--preview-features", "pylock", *self._inputs.options()]
+        options = ["--preview-features", "pylock", *self._inputs.options()]
+        if "index-strategy" not in self._inputs.choices.settings:
+            options += ["--index-strategy", "unsafe-best-match"]
         options += ["--python", python.executable or interpreters.own_interpreter()]
         if python.executable is None:
             options += ["--python-version", python.version]
@@ -291,7 +319,9 @@ class Resolver:
         if target is not None:
             options += ["--python-platform", target]
         if request.as_of is not None:
-            options += ["--exclude-newer", request.as_of.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")]
+            as_of = request.as_of.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+            stated = self._inputs.choices.settings.get("exclude-newer", as_of)
+            options += ["--exclude-newer", min(as_of, str(stated))]
         return options
 
     def _binary_options(self) -> list[str]:
@@ -340,6 +370,14 @@ def _write_stub(folder: str, name: str, version: str) -> str:
 def find_missing_extras(stderr: str) -> set[str]:
     """Return the names of the stubs of which uv did not find a requested extra."""
     return {canonicalize_name(name) for name in _MISSING_EXTRA.findall(stderr)}
+
+
+def _build_forbidden(name: str) -> LockNeedsBuildError:
+    return LockNeedsBuildError(
+        f"{name} has no wheel that fits, and no-build forbids to build it from its source",
+        hint="Remove it from no-build or no-build-package, or choose a version that has a wheel.",
+        fields={"package": name},
+    )
 
 
 def _extras_unknown(name: str, version: str) -> PipUnsatisfiableError:

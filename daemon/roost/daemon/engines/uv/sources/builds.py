@@ -15,6 +15,11 @@ import sys
 from collections.abc import Sequence, Set
 from typing import Any
 
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
 from roost.daemon.engines.uv.errors import LockNeedsBuildError, WheelBuildError, WheelDigestMismatchError
 from roost.daemon.engines.uv.process import UvProcess
 from roost.daemon.engines.uv.secrets import Secrets
@@ -25,6 +30,7 @@ from roost.daemon.engines.uv.sources.build_requirements import (
     is_expected_line,
 )
 from roost.daemon.engines.uv.sources.digests import wrong_digest
+from roost.daemon.engines.uv.sources.metadata import SourceMetadata
 from roost.daemon.engines.uv.translation import translate_failure
 from roost.daemon.engines.uv.wheels import StoredWheel, WheelStore, file_sha256
 from roost.daemon.jobs.progress import Progress
@@ -227,6 +233,31 @@ def read_static_project(folder: str) -> dict[str, Any] | None:
         return None
     dynamic = set(project.get("dynamic", []))
     return None if dynamic & {"version", "dependencies", "optional-dependencies"} else project
+
+
+def read_static_metadata(folder: str) -> SourceMetadata | None:
+    """Return the metadata of a folder if no code has to run to know it; otherwise ``None``. Blocks."""
+    project = read_static_project(folder)
+    if project is None:
+        return None
+    extras: dict[str, list[str]] = project.get("optional-dependencies", {})
+    requires = list(project.get("dependencies", []))
+    for extra, lines in extras.items():
+        requires += [_limit_to_extra(line, extra) for line in lines]
+    return SourceMetadata(
+        name=canonicalize_name(project["name"]),
+        version=str(Version(project["version"])),
+        requires=tuple(requires),
+        requires_python=project.get("requires-python"),
+        extras=tuple(canonicalize_name(extra) for extra in extras),
+    )
+
+
+def _limit_to_extra(line: str, extra: str) -> str:
+    requirement = Requirement(line)
+    own = f"({requirement.marker}) and " if requirement.marker else ""
+    requirement.marker = Marker(f'{own}extra == "{extra}"')
+    return str(requirement)
 
 
 def build_needed(item: PipItem, what: str) -> LockNeedsBuildError:
