@@ -16,6 +16,7 @@ from random import Random
 
 import pytest
 
+from roost.model.canonical.form import digest_bytes
 from roost.store.failpoints import FAILPOINT, TRACE
 from roost.store.store import Store
 
@@ -79,8 +80,10 @@ async def assert_whole(root):
     artifacts = await store.index.artifacts.list_all()
     names = {os.path.basename(artifact.path) for artifact in artifacts}
     assert {artifact.state for artifact in artifacts} <= {"ready"}
-    assert set(os.listdir(layout.prefixes)) == names | {name + ".lease" for name in names}
+    assert set(os.listdir(layout.prefixes)) == {name + end for name in names for end in ("", ".lease", ".manifest")}
     for artifact in artifacts:
+        with open(layout.manifest_of(artifact.path), "rb") as stream:
+            assert digest_bytes(stream.read()) == artifact.manifest
         contents = [os.path.getsize(os.path.join(artifact.path, name)) for name in os.listdir(artifact.path)]
         assert contents == [800] * 20
         assert await store.index.locks.find(artifact.key) is not None
@@ -199,6 +202,7 @@ def test_traces_name_each_step_of_the_protocols(children, prepared):
         "publish.leased",
         "publish.placed",
         "publish.filled",
+        "publish.manifest-written",
         "publish.synced",
         "publish.parent-synced",
         "publish.in-transaction",

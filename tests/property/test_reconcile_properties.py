@@ -24,11 +24,17 @@ class World:
     rows: dict[str, Row]
     prefixes: set[str]
     leases: set[str]
+    manifests: set[str]
     held: set[str]
     removed: list[str] = field(default_factory=list)
 
     def listing(self):
-        return Listing(prefixes=frozenset(self.prefixes), leases=frozenset(self.leases), held=frozenset(self.held))
+        return Listing(
+            prefixes=frozenset(self.prefixes),
+            leases=frozenset(self.leases),
+            manifests=frozenset(self.manifests),
+            held=frozenset(self.held),
+        )
 
     def actions(self):
         return reconcile(list(self.rows.values()), self.listing())
@@ -38,6 +44,7 @@ class World:
             self.removed += [action.name] if action.name in self.prefixes else []
             self.prefixes.discard(action.name)
             self.leases.discard(action.name)
+            self.manifests.discard(action.name)
         elif action.do == "restore-lease":
             self.leases.add(action.name)
         elif action.do == "drop":
@@ -46,7 +53,14 @@ class World:
             self.rows[action.id] = msgspec.structs.replace(self.rows[action.id], state="retired")
 
     def copy(self):
-        return World(dict(self.rows), set(self.prefixes), set(self.leases), set(self.held), list(self.removed))
+        return World(
+            dict(self.rows),
+            set(self.prefixes),
+            set(self.leases),
+            set(self.manifests),
+            set(self.held),
+            list(self.removed),
+        )
 
 
 @st.composite
@@ -60,7 +74,8 @@ def worlds(draw):
     }
     leases = draw(st.sets(st.sampled_from(NAMES)))
     held = draw(st.sets(st.sampled_from(sorted(leases)))) if leases else set()
-    return World(rows, draw(st.sets(st.sampled_from(NAMES))), leases, held)
+    contents, manifests = (draw(st.sets(st.sampled_from(NAMES))) for _ in range(2))
+    return World(rows, contents, leases, manifests, held)
 
 
 def settled(world):
@@ -78,6 +93,7 @@ def test_afterwards_rows_and_content_fit(world):
     assert known <= after.prefixes
     assert known <= after.leases
     assert after.prefixes - known <= after.held
+    assert after.manifests - known <= after.held
     assert after.leases - known <= after.held
 
 

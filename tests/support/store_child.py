@@ -34,7 +34,7 @@ async def fill(path):
     for number in range(FILES):
         with open(f"{path}/{number}", "w") as stream:
             stream.write("content\n" * 100)
-    return FillResult()
+    return FillResult(manifest=b"manifest")
 
 
 async def publish(store, name="a"):
@@ -94,6 +94,7 @@ async def litter(store):
     layout = store.layout
     kept, bare = await publish(store, "kept"), await publish(store, "bare")
     os.rename(bare.path, f"{layout.prefixes}/stray")
+    os.rename(layout.manifest_of(bare.path), f"{layout.prefixes}/only.manifest")
     os.unlink(kept.lease_path)
     for folder in (layout.stage, layout.trash, layout.launch):
         os.makedirs(f"{folder}/x/y")

@@ -20,6 +20,7 @@ from roost.daemon.launch.folder import LaunchFolder
 from roost.daemon.launch.plan import Tools
 from roost.daemon.locks.registry import LockRegistry
 from roost.daemon.planning.planner import Planner
+from roost.daemon.prefixes.adoption import Adoption
 from roost.daemon.prefixes.builds import PrefixBuilds
 from roost.daemon.runs.runs import Runs
 from roost.daemon.workspace.resolver import EnvironmentResolver
@@ -40,6 +41,7 @@ class Services:
     planner: Planner
     builds: Builds
     prefixes: PrefixBuilds
+    adoption: Adoption
     runs: Runs
     launches: LaunchFolder
     lifecycle: Lifecycle
@@ -49,6 +51,7 @@ class Services:
 
     async def stop(self) -> None:
         """Cancel builds and let go of runs, which go on."""
+        await self.adoption.stop()
         await self.builds.stop()
         await self.runs.stop()
         await self.engines.close()
@@ -87,6 +90,7 @@ def create_services(
         planner=planner,
         builds=builds,
         prefixes=prefixes,
+        adoption=Adoption(store, prefixes, launches),
         runs=runs,
         launches=launches,
         lifecycle=lifecycle,

@@ -70,6 +70,8 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     """Files that a cache hit checks for drift."""
     python: PrefixPython | None = None
     """``None`` if the prefix has a Python of its own, and of prefixes made before this was recorded."""
+    manifest: str = ""
+    """Digest of the manifest beside the prefix: ``sha256:…``, or empty for a prefix of format 1."""
 
 
 HOST_SCOPE = "+host"

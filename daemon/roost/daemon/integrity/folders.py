@@ -12,6 +12,7 @@ import glob
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 SEALED_MODE = 0o555
 """Mode of a guarded folder."""
@@ -45,16 +46,14 @@ def _is_own_folder(prefix: str, path: str) -> bool:
     return all(stat.S_ISDIR(os.lstat(name).st_mode) for name in names)
 
 
-def create_bytecode_folders(prefix: str, folders: Iterable[str]) -> None:
-    """Create ``__pycache__`` in those of ``folders`` (relative) that have Python sources and lack it. Blocks.
+def create_bytecode_folders(prefix: str, files: Iterable[str]) -> None:
+    """Create ``__pycache__`` beside every Python source among ``files`` (relative paths) that lacks it. Blocks.
 
     Python would create it at the first import, and so change the folder.
     """
-    for folder in folders:
-        path = os.path.join(prefix, folder)
-        names = os.listdir(path)
-        if "__pycache__" not in names and any(name.endswith(".py") for name in names):
-            os.mkdir(os.path.join(path, "__pycache__"), 0o755)
+    for folder in {os.path.dirname(path) for path in files if path.endswith(".py")}:
+        with suppress(FileExistsError):
+            os.mkdir(os.path.join(prefix, folder, "__pycache__"), 0o755)
 
 
 def seal_folders(prefix: str) -> list[str]:

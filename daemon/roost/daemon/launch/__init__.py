@@ -5,7 +5,7 @@ is still unchanged, and what a client needs to start a command in it), ``plan`` 
 which the launcher starts a command without asking the daemon), ``folder`` (where launch plans lie, and how they are
 invalidated).
 
-May import ``definitions`` of the daemon, the store, the model and the wire types.
+May import ``integrity`` and ``definitions`` of the daemon, the store, the model and the wire types.
 
 Doors: folder, isolation, plan, prepare.
 """

@@ -1,11 +1,12 @@
 """Conda prefixes and virtual environments: fill one from a lock, once for each lock, and repair what was altered.
 
-Read ``builds`` (from a lock to a ready prefix) and ``fill`` (everything in it) first, then ``bytecode``. ``check``
+Read ``builds`` (from a lock to a ready prefix) and ``fill`` (everything in it) first, then ``bytecode`` (with
+``bytecode_digests``) and ``seal`` (manifest and guards). ``check``
 finds altered files; ``verify`` checks and replaces all prefixes.
 
 Imports the engines, ``locks`` (explaining what is no longer available), ``launch`` (drift and launch plans),
 ``integrity``, ``definitions``, ``credentials``, ``jobs``, ``config``, ``roost.store``, ``roost.model`` and
 ``roost.wire``.
 
-Doors: builds, verify.
+Doors: adoption, builds, verify.
 """

@@ -16,7 +16,9 @@ from roost.daemon.jobs.work_limit import WorkLimit
 from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.daemon.launch.prepare import find_drift
 from roost.daemon.locks.missing_packages import explain_missing_package
+from roost.daemon.prefixes.bytecode_digests import drop_damaged
 from roost.daemon.prefixes.fill import fill_prefix
+from roost.daemon.prefixes.seal import renew_stamps
 from roost.model.errors import CodedError
 from roost.model.locks.lock import Lock, digest_lock
 from roost.model.records import Artifact, NewGeneration
@@ -70,9 +72,10 @@ class PrefixBuilds:
         async def start(task: SharedTask[PrefixResult]) -> PrefixResult:
             existing = await self._store.index.artifacts.find_ready("prefix", digest_lock(request.lock))
             if existing is not None:
-                if await asyncio.to_thread(find_drift, existing) is None:
+                drift = await asyncio.to_thread(find_drift, existing)
+                if drift is None or await self.renew(existing):
                     return PrefixResult(artifact=existing, reused=True)
-                await self.retire(existing, request.lock)
+                await self.retire(existing, request.lock, drift.message)
             return await self._publish(task, request)
 
         async with self._tasks.join(digest_lock(request.lock), start) as (task, listener, _):
@@ -87,7 +90,13 @@ class PrefixBuilds:
         """Cancel all builds."""
         await self._tasks.cancel_all()
 
-    async def retire(self, altered: Artifact, lock: Lock) -> None:
+    async def renew(self, touched: Artifact) -> bool:
+        """Return whether nothing in a prefix has changed but its guards; then stamp these again, and protect its
+        folders again."""
+        stamps = await asyncio.to_thread(renew_stamps, touched) if touched.manifest else None
+        return stamps is not None and await self._store.index.artifacts.put_seal(touched.id, stamps, touched.manifest)
+
+    async def retire(self, altered: Artifact, lock: Lock, reason: str) -> None:
         """Take an altered prefix out of use, and repair the caches that it was linked from.
 
         An edit in place in one prefix changes the cache and every other prefix, so the caches must be verified before
@@ -99,7 +108,8 @@ class PrefixBuilds:
             await (await self._engines.conda()).repair_cache(lock.conda)
         if lock.wheels:
             await (await self._engines.pip()).repair_cache(lock.wheels)
-        await self._events.append("prefix-retired", artifact=altered.id, path=altered.path)
+        await asyncio.to_thread(drop_damaged, lock, self._engines.bytecode_folder)
+        await self._events.append("prefix-retired", artifact=altered.id, path=altered.path, reason=reason)
 
     async def _publish(self, task: SharedTask[PrefixResult], request: PrefixRequest) -> PrefixResult:
         progress = BuildProgress(task.publish, request.environ)
@@ -134,7 +144,7 @@ class PrefixBuilds:
 
     async def _retire_siblings(self, built: Artifact, modified: set[str]) -> None:
         """Retire the other altered prefixes with packages in ``modified``, whose files in the cache had been edited."""
-        from roost.daemon.prefixes.check import find_altered_files
+        from roost.daemon.prefixes.check import inspect_prefix
 
         for other in await self._store.index.artifacts.list_all():
             if other.kind != "prefix" or other.state != "ready" or other.id == built.id:
@@ -145,5 +155,6 @@ class PrefixBuilds:
             names = {package.name for package in lock.conda} | {wheel.name for wheel in lock.wheels}
             if names.isdisjoint(modified):
                 continue
-            if await asyncio.to_thread(find_altered_files, other.path, lock):
-                await self.retire(other, lock)
+            found = await asyncio.to_thread(inspect_prefix, other, lock)
+            if not found.only_modes:
+                await self.retire(other, lock, found.summary)

@@ -18,15 +18,19 @@ import glob
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from roost.daemon.engines.conda.cache import file_digest
 from roost.daemon.engines.conda.scripts import run_captured, sanitize_environment
 from roost.daemon.jobs.progress import Progress, Silent
+from roost.daemon.prefixes.bytecode_digests import load_digests, save_digests
 from roost.model.errors import StoreFullError
 from roost.model.locks.lock import CondaPackage, Lock, Wheel
 from roost.store.cancellation import finish_thread_despite_cancel
+from roost.store.disk.file_ops import sync_filesystem
 
 # Runs in the prefix's own Python, isolated: reads "source NUL target NUL" pairs, and skips what does not compile
 # (templates, code for other versions) as pip and conda do.
@@ -52,6 +56,8 @@ _TAG_SCRIPT = "import importlib.util as u, sys; print(sys.implementation.cache_t
 _HEADER_SIZE = 16  # magic, flags, time, size: four little-endian words (PEP 552)
 _FILES_PER_PROCESS = 40  # another process does not pay for fewer files
 
+_STORING = threading.Lock()
+"""Held while byte-code is moved into the store with its digests: what another build has stored is linked instead."""
 _tags: dict[tuple[str, int, int], str] = {}
 """Real path, mtime and inode of an interpreter to its tag."""
 
@@ -282,10 +288,18 @@ def _write_file(path: str, content: bytes) -> None:
 
 
 def _store_compiled(site: str, parts: Sequence[PackageSources], stage: str, store: str, tag: str) -> int:
+    """Move what was compiled into the store, synced: a truncated ``.pyc`` with a valid header makes imports fail."""
+    sync_filesystem(stage)
+    with _STORING:
+        return _store_synced(site, parts, stage, store, tag)
+
+
+def _store_synced(site: str, parts: Sequence[PackageSources], stage: str, store: str, tag: str) -> int:
     compiled = 0
     for part in parts:
         stored = os.path.join(store, f"{part.key}-{tag}")
         failed: list[tuple[str, bytes]] = []
+        digests: dict[str, str] = {}
         for source in part.sources:
             name = _pyc_path(source, tag)
             compiled_file = os.path.join(stage, part.key, name)
@@ -294,9 +308,13 @@ def _store_compiled(site: str, parts: Sequence[PackageSources], stage: str, stor
                 continue
             for folder in (stored, site):
                 os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
-            os.replace(compiled_file, os.path.join(stored, name))
+            if _read_stamp(os.path.join(stored, name)) != _source_stamp(os.path.join(site, source)):
+                digests[name] = file_digest(compiled_file, "sha256")
+                os.replace(compiled_file, os.path.join(stored, name))
             link_or_copy(os.path.join(stored, name), os.path.join(site, name))
             compiled += 1
+        if digests:
+            save_digests(stored, load_digests(stored) | digests)
         if failed:
             _save_skipped(stored, failed)
     return compiled

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Mapping
 
 import msgspec
 
-from roost.daemon.definitions.stamps import stamp_in_prefix
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.host_python.engine import choose_for_lock
 from roost.daemon.engines.host_python.fit import marker_environment
 from roost.daemon.engines.host_python.interpreters import Interpreter
 from roost.daemon.engines.uv.prefix import read_requirements
-from roost.daemon.integrity.folders import create_bytecode_folders, find_guarded_folders, seal_folders
 from roost.daemon.jobs.progress import Progress
+from roost.daemon.prefixes.bytecode_digests import load_prefix_digests
+from roost.daemon.prefixes.seal import seal_prefix
 from roost.model.locks.lock import HostPython, Lock
 from roost.model.locks.markers import merge_outcomes, record_markers, record_python_specifiers
-from roost.model.records import FileStamp, PrefixPython
+from roost.model.records import PrefixPython
 from roost.store.artifacts.publish import FillResult
+
+_CLOCK_NS = 2 * 10**9
+"""How far the times of a file system may be behind the clock."""
 
 
 async def fill_prefix(
@@ -33,6 +37,7 @@ async def fill_prefix(
     """
     modified: list[str] = []
     interpreter: Interpreter | None = None
+    began = time.time_ns() - _CLOCK_NS
     if isinstance(lock.provider, HostPython):
         interpreter = await asyncio.to_thread(choose_for_lock, lock)
         await (await engines.pip()).create_venv(prefix, interpreter.executable)
@@ -45,15 +50,18 @@ async def fill_prefix(
         modified += await (await engines.pip()).install(
             lock.wheels, prefix=prefix, python_path=python, progress=progress, credentials=credentials
         )
+    bytecode: dict[str, str] = {}
     if await asyncio.to_thread(os.path.exists, python):
-        from roost.daemon.prefixes.bytecode import compile_prefix
+        from roost.daemon.prefixes.bytecode import compile_prefix, python_tag
 
         await compile_prefix(prefix, python, lock, engines.bytecode_folder, progress)
+        tag = await python_tag(python)
+        bytecode = await asyncio.to_thread(load_prefix_digests, prefix, lock, engines.bytecode_folder, tag)
     from roost.daemon.engines.conda.activation import compute_activation
 
     changes = await compute_activation(prefix)
-    stamps = await asyncio.to_thread(_seal_prefix, prefix, interpreter)
-    filled = FillResult(activation=changes, stamps=stamps)
+    seal = await asyncio.to_thread(seal_prefix, prefix, _guarded_files(prefix, interpreter), bytecode, began)
+    filled = FillResult(activation=changes, stamps=seal.stamps, manifest=seal.manifest)
     if interpreter is not None:
         used = PrefixPython(executable=interpreter.executable, version=interpreter.version)
         known = await asyncio.to_thread(_add_markers, prefix, lock, interpreter)
@@ -71,13 +79,9 @@ def _add_markers(prefix: str, lock: Lock, interpreter: Interpreter) -> Lock | No
     return msgspec.structs.replace(lock, markers=merge_outcomes([*lock.markers, *found]), markers_known=True)
 
 
-def _seal_prefix(prefix: str, interpreter: Interpreter | None) -> tuple[FileStamp, ...]:
-    """Protect the folders that installing or removing a package by hand touches; return the stamps of what every reuse
-    checks: these folders and the interpreter."""
-    create_bytecode_folders(prefix, find_guarded_folders(prefix))
-    paths = [os.path.join(prefix, "bin", "python"), *seal_folders(prefix)]
+def _guarded_files(prefix: str, interpreter: Interpreter | None) -> list[str]:
+    """Return the files that every use of the prefix checks."""
+    python = os.path.join(prefix, "bin", "python")
     if interpreter is not None:
-        paths += [interpreter.executable, os.path.join(prefix, "pyvenv.cfg")]
-    else:
-        paths.append(os.path.join(prefix, "conda-meta", "history"))
-    return tuple(stamp_in_prefix(path) for path in paths)
+        return [python, interpreter.executable, os.path.join(prefix, "pyvenv.cfg")]
+    return [python, os.path.join(prefix, "conda-meta", "history")]

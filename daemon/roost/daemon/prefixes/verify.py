@@ -1,4 +1,4 @@
-"""``roost cache verify``: compare every byte of every prefix with its packages' digests, and repair what differs.
+"""``roost cache verify``: compare every byte of every prefix with its manifest, and repair what differs.
 
 Prefixes share files with the cache and with each other by hard links, so an edit in place in one changes all of them.
 The repair starts at the source: the caches are verified and cleaned first, then each altered prefix is retired (no plan
@@ -8,13 +8,18 @@ uses it any more; it is deleted when nobody uses it) and built again at another 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import msgspec
 
 from roost.daemon.config.ids import new_id
 from roost.daemon.engines.engine_set import Engines
+from roost.daemon.prefixes.adoption import Adoption
 from roost.daemon.prefixes.builds import PrefixBuilds, PrefixRequest
+from roost.daemon.prefixes.bytecode_digests import drop_damaged
+from roost.daemon.prefixes.check import FileChange, Inspection, inspect_prefix
 from roost.model.locks.lock import Lock
 from roost.model.records import Artifact
 from roost.store.store import Store
@@ -24,14 +29,18 @@ _MOST_FILES = 20
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """An altered prefix. ``files`` are the first of its altered files, ``count`` is the number of all."""
+    """An altered prefix. ``changes`` are the first of its altered files (``files``: their paths), ``count`` is the
+    number of all."""
 
     artifact: str
     path: str
     files: list[str]
+    changes: list[FileChange]
     count: int
     replaced_by: str | None = None
     """Path of the prefix that was built instead."""
+    protected_again: bool = False
+    """Whether only modes of folders differed, and were set again."""
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,42 +51,65 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[Finding]
     packages: list[str]
     """Names of the packages that were dropped from the caches, to be fetched again."""
+    rewritten: int = 0
+    """Number of byte-code files that Python replaced since their prefixes were built. A repair deletes them."""
+    older: int = 0
+    """Number of prefixes of an older format, without a manifest, that were compared with the records of their packages.
+    Those without differences have a manifest from now on."""
+
+
+class _Checked(msgspec.Struct, frozen=True):
+    artifact: Artifact
+    lock: Lock
+    found: Inspection
 
 
 async def verify_ready_prefixes(
-    store: Store, engines: Engines, prefixes: PrefixBuilds, *, repair: bool
+    store: Store, engines: Engines, prefixes: PrefixBuilds, adoption: Adoption, *, repair: bool
 ) -> Verification:
     """Check all ready prefixes; with ``repair``, replace those that differ. Raises what building them raises."""
-    from roost.daemon.prefixes.check import find_altered_files
-
-    checked: list[tuple[Artifact, Lock, list[str]]] = []
+    checked: list[_Checked] = []
     for artifact in await store.index.artifacts.list_all():
         if artifact.kind == "prefix" and artifact.state == "ready":
             lock = await store.index.locks.find(artifact.key)
             if lock is not None:
-                files = await asyncio.to_thread(find_altered_files, artifact.path, lock)
-                checked.append((artifact, lock, files))
-    altered = [(artifact, lock, files) for artifact, lock, files in checked if files]
-    packages: list[str] = []
-    if repair and altered:
-        packages = await _repair_caches(engines, [lock for _, lock, _ in altered])
-    findings = []
-    for artifact, lock, files in altered:
-        replacement = await _replace_prefix(prefixes, artifact, lock) if repair else None
-        findings.append(
-            Finding(
-                artifact=artifact.id,
-                path=artifact.path,
-                files=files[:_MOST_FILES],
-                count=len(files),
-                replaced_by=replacement,
-            )
-        )
-    return Verification(prefixes=len(checked), findings=findings, packages=packages)
+                checked.append(_Checked(artifact, lock, await asyncio.to_thread(inspect_prefix, artifact, lock)))
+    altered = [each for each in checked if not each.found.only_modes]
+    packages = await _repair_caches(engines, [each.lock for each in altered]) if repair and altered else []
+    findings = [await _report(prefixes, each, repair=repair) for each in checked if each.found.changes]
+    older = [each for each in checked if not each.artifact.manifest]
+    for each in older:
+        if not each.found.changes:
+            await adoption.adopt(each.artifact, each.lock)
+    rewritten = [path for each in checked for path in each.found.rewritten]
+    if repair:
+        await asyncio.to_thread(_delete_files, rewritten)
+    return Verification(
+        prefixes=len(checked), findings=findings, packages=packages, rewritten=len(rewritten), older=len(older)
+    )
+
+
+async def _report(prefixes: PrefixBuilds, checked: _Checked, *, repair: bool) -> Finding:
+    """Return what differs in a prefix, and repair it: replace it, or protect it again if nothing else is needed."""
+    artifact, changes = checked.artifact, checked.found.changes
+    protected_again, replacement = False, None
+    if repair:
+        protected_again = checked.found.only_modes and await prefixes.renew(artifact)
+        replacement = None if protected_again else await _replace_prefix(prefixes, checked)
+    return Finding(
+        artifact=artifact.id,
+        path=artifact.path,
+        files=[change.path for change in changes[:_MOST_FILES]],
+        changes=list(changes[:_MOST_FILES]),
+        count=len(changes),
+        replaced_by=replacement,
+        protected_again=protected_again,
+    )
 
 
 async def _repair_caches(engines: Engines, locks: Iterable[Lock]) -> list[str]:
     """Drop the altered packages of ``locks`` from the caches; return their names."""
+    locks = list(locks)
     packages = {package.sha256: package for lock in locks for package in lock.conda}
     wheels = {wheel.sha256: wheel for lock in locks for wheel in lock.wheels}
     names: set[str] = set()
@@ -85,12 +117,20 @@ async def _repair_caches(engines: Engines, locks: Iterable[Lock]) -> list[str]:
         names.update(await (await engines.conda()).repair_cache(list(packages.values())))
     if wheels:
         names.update(await (await engines.pip()).repair_cache(list(wheels.values())))
+    for lock in locks:
+        await asyncio.to_thread(drop_damaged, lock, engines.bytecode_folder)
     return sorted(names)
 
 
-async def _replace_prefix(prefixes: PrefixBuilds, altered: Artifact, lock: Lock) -> str:
+async def _replace_prefix(prefixes: PrefixBuilds, checked: _Checked) -> str:
     """Retire a prefix and build it again; return the new path."""
-    await prefixes.retire(altered, lock)
-    request = PrefixRequest(lock=lock, build_id=new_id("b"), generation=None)
+    await prefixes.retire(checked.artifact, checked.lock, checked.found.summary)
+    request = PrefixRequest(lock=checked.lock, build_id=new_id("b"), generation=None)
     result = await prefixes.ensure(request, lambda _message: None)
     return result.artifact.path
+
+
+def _delete_files(paths: Sequence[str]) -> None:
+    for path in paths:
+        with suppress(OSError):
+            os.unlink(path)

@@ -60,6 +60,7 @@ async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
     response = ExecResponse(launch=launch, source=resolved.source, warnings=resolved.warnings)
     if launch is None:
         return Reply(response, 202)
+    services.adoption.start(planned.facts.prefix)
     await _write_launch_plan(services, selector, resolved, planned, launch, token)
     return response
 
@@ -152,6 +153,8 @@ async def _start_process(
         return _build_first(resolved)
     if launch is None:
         await _require_credentials(services, resolved, body, planned)
+    else:
+        services.adoption.start(planned.facts.prefix)
     resolved = await services.versions.ensure_registered(resolved)
     records = services.runs.records
     run = await records.create(body, resolved, launch, planned.facts.interpreter, rerun_of=rerun_of)

@@ -81,7 +81,9 @@ async def _add_containers(index: Index, runs: Runs, row: UsageRow) -> UsageRow:
 
 async def verify_prefixes(call: Call[VerifyRequest]) -> Verification:
     services = call.app[SERVICES]
-    return await verify_ready_prefixes(services.store, services.engines, services.prefixes, repair=call.body.repair)
+    return await verify_ready_prefixes(
+        services.store, services.engines, services.prefixes, services.adoption, repair=call.body.repair
+    )
 
 
 async def put_lease(call: Call[LeaseRequest]) -> LeaseResponse:

@@ -2,7 +2,7 @@
 
 1. insert a ``building`` row and the lease of its build
 2. create the lease file and the folder
-3. fill the folder
+3. fill the folder, and write its manifest beside it
 4. syncfs, then sync the parent folder
 5. one transaction: the row becomes ``ready``, with its lock and its generation
 
@@ -21,6 +21,7 @@ from contextlib import suppress
 
 import msgspec
 
+from roost.model.canonical.form import digest_bytes
 from roost.model.errors import StoreError
 from roost.model.locks.lock import Lock, digest_lock
 from roost.model.records import Artifact, FileStamp, NewGeneration, PrefixPython, VariableChange
@@ -34,6 +35,7 @@ from roost.store.disk.file_ops import (
     sync_filesystem,
     sync_folder,
     translate_full_disk,
+    write_new_file,
 )
 from roost.store.disk.layout import Layout
 from roost.store.disk.lease_files import create_lease
@@ -42,10 +44,13 @@ from roost.store.index.index import Index
 
 
 class FillResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Result of filling a prefix: its activation, stamps of files that it depends on, and what was learned."""
+    """Result of filling a prefix: its activation, stamps of files that it depends on, its manifest, and what was
+    learned."""
 
     activation: tuple[VariableChange, ...] = ()
     stamps: tuple[FileStamp, ...] = ()
+    manifest: bytes = b""
+    """Written beside the prefix."""
     python: PrefixPython | None = None
     lock: Lock | None = None
     """The lock with what only installing shows of it, under the same digest; ``None`` if that is nothing."""
@@ -115,7 +120,7 @@ async def _commit(
     layout: Layout, index: Index, artifact: Artifact, lock: Lock, generation: NewGeneration | None, filled: FillResult
 ) -> Artifact:
     try:
-        total, shared = await asyncio.to_thread(_make_durable, layout, artifact.path)
+        total, shared = await asyncio.to_thread(_make_durable, layout, artifact.path, filled.manifest)
         complete = msgspec.structs.replace(
             artifact,
             bytes=total,
@@ -124,6 +129,7 @@ async def _commit(
             activation=filled.activation,
             stamps=filled.stamps,
             python=filled.python,
+            manifest=digest_bytes(filled.manifest),
         )
         ready = await index.publish_prefix(complete, filled.lock or lock, generation)
         failpoint("publish.committed")
@@ -135,8 +141,10 @@ async def _commit(
     return ready
 
 
-def _make_durable(layout: Layout, path: str) -> tuple[int, int]:
+def _make_durable(layout: Layout, path: str, manifest: bytes) -> tuple[int, int]:
     with translate_full_disk(path):
+        write_new_file(layout.manifest_of(path), manifest)
+        failpoint("publish.manifest-written")
         sync_filesystem(path)
         failpoint("publish.synced")
         sync_folder(layout.prefixes)
@@ -162,9 +170,11 @@ async def _discard(layout: Layout, index: Index, artifact: Artifact) -> None:
 
 
 def discard_content(layout: Layout, path: str) -> None:
-    """Delete a prefix that nothing may use, and its lease file. It is moved into the trash first, in one step."""
-    with suppress(FileNotFoundError):
-        os.unlink(layout.lease_of(path))
+    """Delete a prefix that nothing may use, its lease file and its manifest. It is moved into the trash first, in one
+    step."""
+    for beside in (layout.lease_of(path), layout.manifest_of(path)):
+        with suppress(FileNotFoundError):
+            os.unlink(beside)
     try:
         moved = move_to_trash(path, layout.trash)
     except OSError:  # on a full disk, a folder may not have room for one more name

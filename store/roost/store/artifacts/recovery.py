@@ -25,6 +25,7 @@ from roost.store.failpoints import failpoint
 from roost.store.index.index import Index
 
 _LEASE_SUFFIX = ".lease"
+_MANIFEST_SUFFIX = ".manifest"
 
 DAEMON_STOPPED: dict[str, object] = {
     "code": "daemon-stopped",
@@ -119,8 +120,9 @@ def _list_prefixes(layout: Layout) -> Listing:
     leases = {name.removesuffix(_LEASE_SUFFIX) for name in names if name.endswith(_LEASE_SUFFIX)}
     held = {name for name in leases if is_held(layout.lease_of(os.path.join(layout.prefixes, name)))}
     return Listing(
-        prefixes=frozenset(name for name in names if not name.endswith(_LEASE_SUFFIX)),
+        prefixes=frozenset(name for name in names if not name.endswith((_LEASE_SUFFIX, _MANIFEST_SUFFIX))),
         leases=frozenset(leases),
+        manifests=frozenset(name.removesuffix(_MANIFEST_SUFFIX) for name in names if name.endswith(_MANIFEST_SUFFIX)),
         held=frozenset(held),
     )
 

@@ -98,6 +98,14 @@ def write_durably(path: str, content: bytes) -> None:
     sync_folder(os.path.dirname(path))
 
 
+def write_new_file(path: str, content: bytes) -> None:
+    """Create the file ``path``, for its owner only. It is not durable before the file system is synced."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+    operation("write", path)
+
+
 def move_to_trash(path: str, trash: str) -> str | None:
     """Move ``path`` into the trash in one step. Return its new path, or ``None`` if it did not exist."""
     target = os.path.join(trash, f"{os.path.basename(path)}.{secrets.token_hex(4)}")

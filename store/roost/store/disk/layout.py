@@ -58,6 +58,11 @@ class Layout:
         """Return the path of the lease file of ``prefix``."""
         return prefix + ".lease"
 
+    @staticmethod
+    def manifest_of(prefix: str) -> str:
+        """Return the path of the manifest of ``prefix``: see ``roost.daemon.integrity.manifest``."""
+        return prefix + ".manifest"
+
     def run_folder(self, run_id: str) -> str:
         """Return the folder in which the supervisor of a run writes ``lock``, ``pid``, ``output`` and ``exit``."""
         return os.path.join(self.runs, run_id)

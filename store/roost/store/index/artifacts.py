@@ -7,6 +7,7 @@ of an image, whose content an engine holds, is inserted as ready.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 import msgspec
 
@@ -18,7 +19,7 @@ _ARTIFACT_COLUMNS = (
     "id, kind, key, platform, state, path, lease_path, bytes, shared_bytes, created, last_used, activation, guards, "
     "python"
 )
-_SELECT_ARTIFACT = f"SELECT {_ARTIFACT_COLUMNS} FROM artifacts"
+_SELECT_ARTIFACT = f"SELECT {_ARTIFACT_COLUMNS}, manifest FROM artifacts"
 
 BUILD_LEASE_EXPIRES = "9999-12-31T00:00:00.000000Z"
 """Expiry of a build's lease, which ends with the build, or with the daemon: recovery deletes it with the row."""
@@ -79,11 +80,11 @@ def build_lease(artifact_id: str) -> str:
 
 
 def mark_ready(connection: sqlite3.Connection, artifact: Artifact) -> None:
-    """Make a building row ready: the commit point of publishing. Writes sizes, activation and guards with the state,
-    and ends the lease of the build."""
+    """Make a building row ready: the commit point of publishing. Writes sizes, activation, guards and the digest of
+    the manifest with the state, and ends the lease of the build."""
     connection.execute(
         "UPDATE artifacts SET state = 'ready', bytes = ?, shared_bytes = ?, last_used = ?, activation = ?, guards = ?, "
-        "python = ? WHERE id = ? AND state = 'building'",
+        "python = ?, manifest = ? WHERE id = ? AND state = 'building'",
         (
             artifact.bytes,
             artifact.shared_bytes,
@@ -91,6 +92,7 @@ def mark_ready(connection: sqlite3.Connection, artifact: Artifact) -> None:
             msgspec.json.encode(artifact.activation),
             msgspec.json.encode(artifact.stamps),
             msgspec.json.encode(artifact.python).decode() if artifact.python else None,
+            artifact.manifest,
             artifact.id,
         ),
     )
@@ -101,6 +103,16 @@ def mark_retired(connection: sqlite3.Connection, artifact_id: str) -> bool:
     """Withdraw an artifact from all plans. Return whether there was a ready or half deleted one."""
     changed = connection.execute(
         "UPDATE artifacts SET state = 'retired' WHERE id = ? AND state IN ('ready', 'deleting')", (artifact_id,)
+    )
+    return changed.rowcount > 0
+
+
+def put_seal(connection: sqlite3.Connection, artifact_id: str, stamps: Sequence[FileStamp], manifest: str) -> bool:
+    """Replace the guards of a ready prefix and the digest of its manifest. Return ``False`` if it is no longer
+    ready."""
+    changed = connection.execute(
+        "UPDATE artifacts SET guards = ?, manifest = ? WHERE id = ? AND state = 'ready'",
+        (msgspec.json.encode(stamps), manifest, artifact_id),
     )
     return changed.rowcount > 0
 
@@ -214,6 +226,7 @@ class ArtifactTable(Queries):
     insert_building = Write(insert_building)
     mark_retired = Write(mark_retired)
     mark_deleting = Write(mark_deleting)
+    put_seal = Write(put_seal)
     delete = Write(delete_artifact_row)
     touch = Write(touch_artifact)
 

@@ -363,6 +363,8 @@ CREATE TABLE schema_history (
 );
 -- Of a prefix on a Python of this machine: JSON with its executable and its version.
 ALTER TABLE artifacts ADD COLUMN python TEXT;
+-- Digest of the manifest beside a prefix; empty for an image, and for a prefix of format 1.
+ALTER TABLE artifacts ADD COLUMN manifest TEXT NOT NULL DEFAULT '';
 """
 
 MIGRATIONS: dict[int, str] = {1: _FIRST, 2: _SECOND, 3: _THIRD, 4: _FOURTH, 5: _FIFTH, 6: _SIXTH}

@@ -97,7 +97,9 @@ def test_a_change_in_the_same_moment_shows_in_the_mtime(conda_prefix: Path) -> N
 def test_python_finds_its_folder_for_byte_code(conda_prefix: Path) -> None:
     site = "lib/python3.11/site-packages"
     (conda_prefix / site / "pkg/__pycache__").mkdir()
-    create_bytecode_folders(str(conda_prefix), ["bin", "lib/python3.11", site, f"{site}/pkg"])
+    create_bytecode_folders(
+        str(conda_prefix), ["bin/python3.11", f"{site}/six.py", f"{site}/pkg/a.py", "lib/python3.11/os.py"]
+    )
     found = [os.path.relpath(path, conda_prefix) for path in sorted(conda_prefix.rglob("__pycache__"))]
     assert found == [
         "lib/python3.11/__pycache__",

@@ -149,7 +149,9 @@ async def test_cancelled_at_any_moment_it_is_whole_or_gone(store, lock_of, fill)
         if finished:
             break
     names = {os.path.basename(a.path) for a in await store.index.artifacts.list_all()}
-    assert set(os.listdir(store.layout.prefixes)) == names | {name + ".lease" for name in names}
+    assert set(os.listdir(store.layout.prefixes)) == {
+        name + end for name in names for end in ("", ".lease", ".manifest")
+    }
     assert os.listdir(store.layout.trash) == []
     assert False in outcomes
 
@@ -183,9 +185,9 @@ async def test_cancelled_while_committing_it_ends_whole(store, lock_of, fill, mo
     lock, durable = lock_of("a"), publish._make_durable
     task = None
 
-    def cancel_now(layout, path):
+    def cancel_now(layout, path, manifest):
         loop.call_soon_threadsafe(task.cancel)
-        return durable(layout, path)
+        return durable(layout, path, manifest)
 
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(publish, "_make_durable", cancel_now)
@@ -217,7 +219,7 @@ async def test_two_of_one_lock_share_a_prefix(store, lock_of, fill):
     assert len(filled) == 2
     assert [a.id for a in await store.index.artifacts.list_all()] == [first.id]
     names = os.path.basename(first.path)
-    assert left_over(store) == ([names, names + ".lease"], [], [])
+    assert left_over(store) == ([names, names + ".lease", names + ".manifest"], [], [])
     generations = await store.index.generations.list_by_lock(digest_lock(lock))
     assert sorted((g.definition_digest, g.number) for g in generations) == [
         ("sha256:d", 1),
@@ -252,6 +254,7 @@ async def test_order_of_sync_and_commit(store, lock_of, fill, monkeypatch, tmp_p
     assert operations == [
         "commit insert_building",
         f"fill {artifact.path}",
+        f"write {store.layout.manifest_of(artifact.path)}",
         f"syncfs {artifact.path}",
         f"sync-folder {store.layout.prefixes}",
         "commit publish_prefix",

@@ -10,6 +10,13 @@ from roost.client.terminal.text import format_count, format_size, format_table, 
 
 Json = dict[str, Any]
 
+_CHANGES = {
+    "extra": "added",
+    "writable": "writable, and should be read-only",
+    "not-locked": "differs from the lock",
+}
+"""Words for kinds of changes that are not their own."""
+
 
 def add(subparsers: Subparsers) -> None:
     """Add the family ``cache``."""
@@ -17,7 +24,7 @@ def add(subparsers: Subparsers) -> None:
     add_command(
         family, "df", usage_command, "Disk usage of everything, and what protects it from collection.", "roost cache df"
     )
-    about = "Compare every file of every prefix with its package."
+    about = "Compare every file of every prefix with what was built."
     verify = add_command(family, "verify", verify_command, about, "roost cache verify --repair")
     verify.add_argument("--repair", action="store_true", help="repair the caches and rebuild what differs")
 
@@ -56,13 +63,20 @@ def verify_command(context: Context) -> int:
 
 def _print_findings(context: Context, answer: Json) -> None:
     for finding in answer["findings"]:
-        context.print(f"{finding['path']}: {format_count(finding['count'], 'file')} not as packaged")
-        for path in finding["files"]:
-            context.print(f"  {path}")
+        context.print(f"{finding['path']}: {format_count(finding['count'], 'difference')} from what was built")
+        for each in finding["changes"]:
+            context.print(f"  {each['path']}: {_CHANGES.get(each['change'], each['change'])}")
         if finding["replaced_by"]:
             context.print(f"  rebuilt at {finding['replaced_by']}")
+        if finding["protected_again"]:
+            context.print("  read-only again")
     for name in answer["packages"]:
         context.print(f"{name} was changed in the package cache too, and is fetched again")
+    if answer["rewritten"]:
+        state = "deleted; Python writes them again" if context.options.repair else "no alteration"
+        context.print(f"{format_count(answer['rewritten'], 'byte-code file')} rewritten by Python: {state}")
+    if answer["older"]:
+        context.print(f"{format_count(answer['older'], 'prefix')} of an older format compared with its packages only")
     differing = len(answer["findings"]) or "none"
     context.print(f"{format_count(answer['prefixes'], 'prefix')} compared, {differing} with differences")
     if answer["findings"] and not context.options.repair:

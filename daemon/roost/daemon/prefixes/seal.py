@@ -1,0 +1,69 @@
+"""The seal of a prefix: its manifest and the stamps that guard it. All functions block.
+
+A prefix is sealed when it is complete. If a guard has changed later, the manifest tells whether anything else has: a
+backup or a copy tool may only have touched a folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from roost.daemon.definitions.stamps import is_unchanged, stamp_in_prefix
+from roost.daemon.integrity.folders import create_bytecode_folders, seal_folders
+from roost.daemon.integrity.manifest import ManifestDamagedError, encode_manifest
+from roost.daemon.integrity.records import load_known_digests
+from roost.daemon.integrity.trees import collect_manifest, find_differences, load_manifest
+from roost.model.records import Artifact, FileStamp
+from roost.store.disk.layout import Layout
+
+
+class Seal(msgspec.Struct, frozen=True, kw_only=True):
+    """What is stored with a prefix to notice that it was changed."""
+
+    stamps: tuple[FileStamp, ...]
+    manifest: bytes
+
+
+def seal_prefix(prefix: str, guarded: Sequence[str], bytecode: Mapping[str, str], changed_after: int) -> Seal:
+    """Return the seal of a complete prefix, and protect the folders that installing a package by hand touches.
+
+    ``guarded`` are paths of further files that guard every use, ``bytecode`` are the digests of byte-code that was
+    linked from the store, ``changed_after`` is the time (ns) at which filling the prefix began.
+    """
+    manifest = collect_manifest(prefix, {**bytecode, **load_known_digests(prefix)}, changed_after)
+    create_bytecode_folders(prefix, manifest.files)
+    paths = dict.fromkeys([*guarded, *seal_folders(prefix)])
+    return Seal(stamps=_stamp(list(paths)), manifest=encode_manifest(manifest))
+
+
+def seal_older(prefix: Artifact) -> Seal:
+    """Return the seal of a prefix of format 1, which was found unaltered, and protect it. Reads every file."""
+    guarded = [guard.path for guard in prefix.stamps if not os.path.isdir(guard.path)]
+    return seal_prefix(prefix.path, guarded, {}, 0)
+
+
+def renew_stamps(prefix: Artifact) -> tuple[FileStamp, ...] | None:
+    """Return new stamps of a prefix whose guards have changed although nothing in it has; ``None`` if it is altered.
+
+    The folders are protected again. A file outside of the prefix (the interpreter of a virtual environment) must not
+    have changed, for the manifest says nothing about it.
+    """
+    inside = os.path.realpath(prefix.path) + os.sep
+    if any(not os.path.realpath(g.path).startswith(inside) and not is_unchanged(g) for g in prefix.stamps):
+        return None
+    try:
+        manifest = load_manifest(Layout.manifest_of(prefix.path), prefix.manifest)
+        seal_folders(prefix.path)
+    except (ManifestDamagedError, OSError):
+        return None
+    stamps = _stamp([guard.path for guard in prefix.stamps])  # before the content is read: later changes must show
+    if find_differences(prefix.path, manifest).altered or not all(map(is_unchanged, stamps)):
+        return None
+    return stamps
+
+
+def _stamp(paths: Sequence[str]) -> tuple[FileStamp, ...]:
+    return tuple(stamp_in_prefix(path) for path in paths)
