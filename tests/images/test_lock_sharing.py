@@ -239,14 +239,13 @@ async def test_a_registry_whose_repositories_must_be_made_first_stops_nobody_and
     assert f"{registry.host}/team/locks" in told, "what to make"
 
 
-def test_a_definition_on_a_python_of_this_machine_is_shared_with_nobody(
-    machine: Machine, registries: Registries
-) -> None:
+def test_a_definition_with_an_editable_folder_is_shared_with_nobody(machine: Machine, registries: Registries) -> None:
     roost = machine(team(registries.workspace))
     (roost.folder / "environment.yml").unlink()
-    roost.write("requirements.txt", "greet\n")
-    built = roost.json("build")["build"]
-    assert codes(built["reasons"]) == ["definition-unknown"]
+    roost.write("mine/pyproject.toml", '[project]\nname = "mine"\nversion = "1"\n')
+    roost.write("requirements.txt", "-e ./mine\n")
+    plan = roost.json("plan")["plans"][0]
+    assert codes(plan["reasons"]) == ["definition-unknown"]
     assert not (registries.workspace.folder / "data").exists()
 
 

@@ -38,7 +38,7 @@ from roost.daemon.oci.target_platforms import local_platform, split_platform
 from roost.daemon.planning.planner import Planner, PlanWithFacts
 from roost.daemon.prefixes.builds import PrefixBuilds, PrefixRequest, PrefixResult
 from roost.model.errors import BuildCancelledError, CodedError, LookupFailedError
-from roost.model.locks.lock import Lock, digest_lock
+from roost.model.locks.lock import HostPython, Lock, digest_lock
 from roost.model.records import Generation
 from roost.store.cancellation import finish_despite_cancel
 from roost.store.store import Store
@@ -186,6 +186,8 @@ class BuildSession:
 
     async def _publish_lock(self, lock: Lock) -> PublishResult:
         job = self._job
+        if isinstance(lock.provider, HostPython):  # with what installing it showed
+            lock = await self._index.locks.find(digest_lock(lock)) or lock
         progress = BuildProgress(self._task.publish, job.selector.environ)
         publish = self._locks.publish_rebuild if job.new_generation else self._locks.publish_first
         return await publish(job.resolved, job.selector, lock, progress)

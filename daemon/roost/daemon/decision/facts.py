@@ -91,6 +91,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """For a definition without a generation here: which registry has ``lock_digest`` for it."""
     registry_unknown: Reason | None = None
     """Code ``registry-unknown``: a registry that may have a lock of the definition did not answer."""
+    unfit_lock: Reason | None = None
+    """Code ``lock-unfit``: a registry has a lock for the definition, and no Python of this machine fits it."""
     differs_in_registry: Reason | None = None
     """Code ``lock-elsewhere``: a registry has another machine's lock for the definition, as of the last look there."""
     interpreter: Mapping[str, object] | None = None

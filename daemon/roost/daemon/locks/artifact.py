@@ -1,8 +1,9 @@
 """A lock as an OCI artifact: its media types, its tag and its bytes. Pure.
 
-In the repository ``<registry>/locks`` each definition and platform has one tag, derived from both. The manifest under
-the tag names the lock as its first layer and then, as blobs, the wheels that no index has. No time and no machine is in
-it, so that two machines that chose the same packages write the same bytes.
+In the repository ``<registry>/locks`` each definition and generation scope has one tag, derived from both: a prefix on
+a Python of a machine and an image of the same definition have different locks. The manifest under the tag names the
+lock as its first layer and then, as blobs, the wheels that no index has. No time and no machine is in it, so that two
+machines that chose the same packages write the same bytes.
 """
 
 from __future__ import annotations
@@ -36,13 +37,20 @@ class LockNewerError(BuildError):
     code = "lock-format"
 
 
+class LockUnfitError(BuildError):
+    """A lock from a registry is for a Python that this machine does not have."""
+
+    code = "lock-unfit"
+
+
 class SharedLock(msgspec.Struct, frozen=True, kw_only=True):
     """A lock, with the definition and the platform that it is for."""
 
     definition_digest: str
     platform: str
     lock: Lock
-    format: int = LOCK_FORMAT
+    format: int = 1
+    """That of the lock, so that a version of roost that can't read the lock finds out before it tries."""
 
 
 class LockArtifact(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,13 +70,13 @@ def lock_repository(location: str) -> Reference:
     return parse_reference(f"{location}/{REPOSITORY}")
 
 
-def lock_tag(definition_digest: str, platform: str, rebuild: str | None = None) -> str:
-    """Return the tag of a definition's lock on a platform; with ``rebuild``, a lock digest, the tag of a later
-    generation, which is adopted only on request.
+def lock_tag(definition_digest: str, scope: str, rebuild: str | None = None) -> str:
+    """Return the tag of a definition's lock in a generation scope (a platform, or a platform and ``HOST_SCOPE``); with
+    ``rebuild``, a lock digest, the tag of a later generation, which is adopted only on request.
 
     ``+`` is not allowed in tags; it becomes ``.``, which does not occur in platforms.
     """
-    tag = f"{definition_digest.removeprefix('sha256:')}-{platform.replace('+', '.')}"
+    tag = f"{definition_digest.removeprefix('sha256:')}-{scope.replace('+', '.')}"
     return f"{tag}-{rebuild.removeprefix('sha256:')[:_REBUILD_DIGITS]}" if rebuild else tag
 
 
@@ -80,7 +88,10 @@ def enclosed_wheels(lock: Lock) -> tuple[Wheel, ...]:
 def find_local_part(lock: Lock) -> str | None:
     """Return why the lock is of use on this machine only; ``None`` if other machines can use it."""
     if isinstance(lock.provider, HostPython):
-        return "its Python is one of this machine"
+        if lock.provider.is_bound:
+            return "it names a Python of this machine by its path (`roost build --rebuild` makes a lock without)"
+        if not lock.markers_known:
+            return "the requirements of its packages were not read yet"
     for wheel in lock.wheels:
         if wheel.kind == "editable":
             return f"{wheel.name} is an editable folder of this machine"

@@ -19,7 +19,8 @@ from packaging.requirements import Requirement
 
 from roost.daemon.credentials.substitution import mask
 from roost.daemon.engines.engine_set import Engines
-from roost.daemon.engines.uv.request import PythonFacts
+from roost.daemon.engines.host_python.interpreters import Interpreter
+from roost.daemon.engines.uv.request import PythonFacts, describe_python
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
 from roost.daemon.locks.expectation import LockJob, derive_expectation, expand_lines, verify_expected
@@ -43,20 +44,22 @@ async def attest(
     progress: Progress,
     *,
     allow_built: bool,
+    python: Interpreter | None = None,
 ) -> Lock:
     """Return the lock to build from, once channels and indexes list all of it.
 
     ``wheels``: sha256 to path of the wheels that came with the lock. ``allow_built``: whether it may contain wheels
-    that were built by another machine. Raises LockUntrustedError, and what the engines raise if channels or indexes
-    can't be asked.
+    that were built by another machine. ``python``: the Python of this machine that the lock will be used with, if it
+    has none of its own. Raises LockUntrustedError, and what the engines raise if channels or indexes can't be asked.
     """
     job = msgspec.structs.replace(job, solve=await with_credentials(engines, job.solve))
-    expectation = await asyncio.to_thread(derive_expectation, job, allow_built)
+    expectation = await asyncio.to_thread(derive_expectation, job, allow_built, python)
     substituted, unmet = await verify_expected(engines.conda_rules(), shared, job, expectation)
     lock = substituted.lock
     packages = await _fetch_channel_records(engines, lock, job, progress)
     if lock.wheels or unmet:
-        await _check_indexes(engines, lock, job, wheels, unmet, progress)
+        facts = describe_python(python) if python is not None else _find_conda_python(lock)
+        await _check_indexes(engines, lock, job, wheels, unmet, facts, progress)
     return mask(msgspec.structs.replace(lock, conda=packages), job.solve.environ)
 
 
@@ -95,19 +98,20 @@ async def _check_indexes(
     job: LockJob,
     wheels: Mapping[str, str],
     unmet: Sequence[Requirement],
+    python: PythonFacts,
     progress: Progress,
 ) -> None:
     """Raise LockUntrustedError if the definition's own lines, with the lock's versions, do not give the lock's wheels.
     ``unmet``: the requirements that no wheel satisfies, so that conda's packages have to."""
-    conda, pip, solve = await engines.conda(), await engines.pip(), job.solve
-    python = next((package for package in lock.conda if package.name == "python"), None)
-    if python is None:
-        raise LockUntrustedError("The registry's lock can't be trusted: it has wheels and no Python", hint=HINT)
-    provided = await conda.find_distributions(lock.conda, credentials=_channel_credentials(conda, job))
+    pip, solve = await engines.pip(), job.solve
+    provided: Mapping[str, str] = {}
+    if lock.conda:
+        conda = await engines.conda()
+        provided = await conda.find_distributions(lock.conda, credentials=_channel_credentials(conda, job))
     check_provided(unmet, provided)
     try:
         request = msgspec.structs.replace(
-            create_pip_request(solve, PythonFacts(version=python.version)),
+            create_pip_request(solve, python),
             items=pin_lines(solve.definition.pip.requirements, lock, wheels),
             provided=provided,
         )
@@ -120,11 +124,18 @@ async def _check_indexes(
             hint=HINT,
         ) from error
     listed = {w.name: {"version": w.version, "sha256s": w.sha256, "url": w.url or ""} for w in chosen.wheels}
-    check_wheels_listed(lock, await _with_older_files(pip, lock, job, python.version, listed))
+    check_wheels_listed(lock, await _with_older_files(pip, lock, job, python, listed))
+
+
+def _find_conda_python(lock: Lock) -> PythonFacts:
+    python = next((package for package in lock.conda if package.name == "python"), None)
+    if python is None:
+        raise LockUntrustedError("The registry's lock can't be trusted: it has wheels and no Python", hint=HINT)
+    return PythonFacts(version=python.version)
 
 
 async def _with_older_files(
-    pip: PipEngine, lock: Lock, job: LockJob, python: str, listed: dict[str, dict[str, str]]
+    pip: PipEngine, lock: Lock, job: LockJob, python: PythonFacts, listed: dict[str, dict[str, str]]
 ) -> dict[str, dict[str, str]]:
     """Add the digests of all files that the index lists for a version: since the lock was made, the version may have
     got another file that fits better, and the lock's own file is still listed."""
@@ -133,7 +144,7 @@ async def _with_older_files(
     ]
     if not other:
         return listed
-    digests = await pip.list_digests(create_pip_request(job.solve, PythonFacts(version=python)), other)
+    digests = await pip.list_digests(create_pip_request(job.solve, python), other)
     return {
         name: {**fields, "sha256s": " ".join((fields["sha256s"], *digests.get(name, ())))}
         for name, fields in listed.items()

@@ -15,6 +15,9 @@ from packaging.requirements import Requirement
 from roost.daemon.credentials.substitution import substitute
 from roost.daemon.decision.images import adds_packages
 from roost.daemon.engines.conda.rules import CondaRules
+from roost.daemon.engines.host_python.engine import choose_for_lock
+from roost.daemon.engines.host_python.fit import marker_environment
+from roost.daemon.engines.host_python.interpreters import Interpreter
 from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
 from roost.daemon.locks.solve import SolveJob, conda_specs
 from roost.daemon.locks.verify_offline import LockExpectation, verify
@@ -22,6 +25,8 @@ from roost.daemon.oci.target_platforms import split_platform
 from roost.daemon.workers.errors import WorkerCrashedError, WorkerTimeoutError
 from roost.model.definition import PipItem
 from roost.model.errors import BuildError, InvalidDefinitionError
+from roost.model.locks.lock import HostPython
+from roost.model.records import HOST_SCOPE
 
 
 class LockJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +34,11 @@ class LockJob(msgspec.Struct, frozen=True, kw_only=True):
 
     definition_digest: str
     solve: SolveJob
+
+    @property
+    def scope(self) -> str:
+        """The generation scope of the lock."""
+        return self.solve.platform + (HOST_SCOPE if self.solve.uses_host_python else "")
 
 
 class PipLines(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,13 +50,28 @@ class PipLines(msgspec.Struct, frozen=True, kw_only=True):
     """URLs of nested files."""
 
 
-async def verify_offline(rules: CondaRules, shared: SharedLock, job: LockJob, *, allow_built: bool) -> None:
+async def verify_offline(
+    rules: CondaRules, shared: SharedLock, job: LockJob, *, allow_built: bool, python: Interpreter | None = None
+) -> None:
     """Raise LockUntrustedError if the definition shows that the lock can't be its own. Nobody is asked.
 
-    ``allow_built``: whether the lock may contain wheels that were built by another machine.
+    ``allow_built``: whether the lock may contain wheels that were built by another machine. ``python``: the Python of
+    this machine that it would be used with, if it has none of its own.
     """
-    expectation = await asyncio.to_thread(derive_expectation, job, allow_built)
+    expectation = await asyncio.to_thread(derive_expectation, job, allow_built, python)
     await verify_expected(rules, shared, job, expectation)
+
+
+async def find_python(shared: SharedLock, job: LockJob) -> Interpreter | None:
+    """Return the Python of this machine that a lock would be used with; ``None`` if the definition brings its own, or
+    the lock names none or one by its path, which ``verify_offline`` refuses.
+
+    Raises NoInterpreterError if none fits the lock and the definition.
+    """
+    provider = shared.lock.provider
+    if not job.solve.uses_host_python or not isinstance(provider, HostPython) or provider.is_bound:
+        return None
+    return await asyncio.to_thread(choose_for_lock, shared.lock, job.solve.definition.python.requires)
 
 
 async def verify_expected(
@@ -68,15 +93,15 @@ async def verify_expected(
     return substituted, unmet
 
 
-def derive_expectation(job: LockJob, allow_built: bool) -> LockExpectation:
+def derive_expectation(job: LockJob, allow_built: bool, python: Interpreter | None = None) -> LockExpectation:
     """Return what the definition expects of a lock. Raises InvalidDefinitionError if a variable is missing."""
     from roost.daemon.engines.conda.channels import allowed_channels
     from roost.daemon.engines.conda.explicit import explicit_digests
 
     solve, variables = job.solve, job.solve.environ
     conda, subdir = solve.definition.conda, split_platform(solve.platform)[0]
-    python = solve.is_image and not conda.dependencies and adds_packages(solve.definition)
-    specs = [*conda_specs(solve.definition), *(("python",) if python else ())]
+    adds_python = solve.is_image and not conda.dependencies and adds_packages(solve.definition)
+    specs = [*conda_specs(solve.definition), *(("python",) if adds_python else ())]
     explicit = conda.explicit.get(subdir) or conda.explicit.get("noarch")
     lines = expand_lines(solve.definition.pip.requirements)
     return LockExpectation(
@@ -84,7 +109,9 @@ def derive_expectation(job: LockJob, allow_built: bool) -> LockExpectation:
         platform=solve.platform,
         subdir=subdir,
         channels=allowed_channels(conda.channels or solve.defaults.channels, specs, variables),
-        specs=tuple(specs),
+        specs=() if solve.uses_host_python else tuple(specs),
+        uses_host_python=solve.uses_host_python,
+        environment=marker_environment(python) if python is not None else None,
         explicit=explicit_digests(explicit, subdir, variables) if explicit else None,
         items=lines.items,
         constraints=lines.constraints,

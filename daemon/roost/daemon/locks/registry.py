@@ -20,15 +20,16 @@ from contextlib import contextmanager
 import msgspec
 
 from roost.daemon.config.source import ConfigSource
-from roost.daemon.decision.facts import short_digest
 from roost.daemon.engines.conda.rules import CondaRules
 from roost.daemon.engines.engine_set import Engines
+from roost.daemon.engines.host_python.errors import NoInterpreterError
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.locks.artifact import (
     HINT,
     LOCK_LIMIT,
     LockNewerError,
+    LockUnfitError,
     LockUntrustedError,
     SharedLock,
     decode,
@@ -40,7 +41,19 @@ from roost.daemon.locks.artifact import (
     lock_tag,
 )
 from roost.daemon.locks.attest import attest
-from roost.daemon.locks.expectation import LockJob, verify_offline
+from roost.daemon.locks.expectation import LockJob, find_python, verify_offline
+from roost.daemon.locks.results import (
+    LookupResult,
+    PushResult,
+    RegistryComparison,
+    RegistryLock,
+    describe_difference,
+    difference_reason,
+    misfit_reason,
+    push_error_reason,
+    remote_result,
+    unknown_reason,
+)
 from roost.daemon.oci.answers import Answer, No, Unknown, Yes
 from roost.daemon.oci.manifests import OCI_MANIFEST, Manifest, parse_manifest
 from roost.daemon.oci.references import Reference
@@ -59,57 +72,6 @@ _SETTLE_SECONDS = (0.5, 3.0)
 """Shortest and longest wait for a slower machine that may be about to write the same tag."""
 
 
-class RegistryLock(msgspec.Struct, frozen=True, kw_only=True):
-    """A lock in a registry that passed the check against the definition, and is not yet attested."""
-
-    shared: SharedLock
-    location: RegistryLocation
-    reference: Reference
-    manifest: Manifest
-    mirrored: bool = True
-    """Whether a mirror may have answered. If the registry itself did, mirrors may not have the lock yet."""
-
-    @property
-    def lock_digest(self) -> str:
-        return digest_lock(self.shared.lock)
-
-    @property
-    def reason(self) -> Reason:
-        """A plan's reason for using this lock."""
-        message = f"Registry {self.location.location} has lock {short_digest(self.lock_digest)} for this definition"
-        return Reason(code="lock-shared-registry", message=message)
-
-
-class LookupResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Result of looking a lock up. Both fields may be set: one registry does not answer and another has the lock."""
-
-    found: RegistryLock | None = None
-    unknown: Reason | None = None
-    """Code ``registry-unknown``."""
-
-
-class PushResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Result of pushing a lock that was made here. At most one field is set; none if there is no workspace."""
-
-    pushed: str | None = None
-    """The reference under which the registry has the lock now."""
-    remote_lock: RegistryLock | None = None
-    """Another machine's lock, which was there first."""
-    reason: Reason | None = None
-    """Why the lock was not pushed."""
-
-
-class RegistryComparison(msgspec.Struct, frozen=True, kw_only=True):
-    """How the lock of a generation compares with the one that registries have for its definition and platform."""
-
-    remote_lock: str | None = None
-    """Digest of the lock in the registry, if it is another one."""
-    reference: str | None = None
-    """Where that lock is."""
-    reason: Reason | None = None
-    """``lock-elsewhere``, ``lock-pushed``, ``lock-not-shared``, ``registry-unknown``."""
-
-
 class LockRegistry:
     """The locks in the registries that are in force."""
 
@@ -122,7 +84,7 @@ class LockRegistry:
         self._differences: dict[tuple[str, str, int], Reason] = {}
         """By definition digest, platform and number of a generation."""
         self._recent: dict[tuple[str, str], tuple[float, LookupResult]] = {}
-        """Time and result of look-ups, by definition digest and platform."""
+        """Time and result of look-ups, by definition digest and generation scope."""
 
     @property
     def is_configured(self) -> bool:
@@ -136,7 +98,7 @@ class LockRegistry:
 
         Raises LockUntrustedError.
         """
-        key = (job.definition_digest, job.solve.platform)
+        key = (job.definition_digest, job.scope)
         when, recent = self._recent.get(key, (0.0, LookupResult()))
         if not fresh and time.monotonic() - when < _RECENT_SECONDS:
             return recent
@@ -147,27 +109,35 @@ class LockRegistry:
 
     async def _query_all(self, job: LockJob) -> LookupResult:
         unknown: Reason | None = None
+        misfit: Reason | None = None
         for location in list_locations(self._config.registries):
             answer = await self._query(location, job)
-            if isinstance(answer, Yes):
+            if isinstance(answer, Yes) and answer.value.misfit is None:
                 return LookupResult(found=answer.value, unknown=unknown)
+            if isinstance(answer, Yes):
+                misfit = misfit or answer.value.misfit
             if isinstance(answer, Unknown) and unknown is None:
-                unknown = _unknown_reason(location, answer.reason.message)
-        return LookupResult(unknown=unknown)
+                unknown = unknown_reason(location, answer.reason.message)
+        return LookupResult(unknown=unknown, misfit=misfit)
 
     async def find(self, job: LockJob, digest: str) -> RegistryLock | None:
         """Return the lock ``digest`` of ``job``, be it the first one or a later one; ``None`` if no registry has it.
 
-        Raises LockUntrustedError, ServiceUnreachableError if a registry does not answer.
+        Raises LockUntrustedError, NoInterpreterError if no Python of this machine fits it, ServiceUnreachableError if a
+        registry does not answer.
         """
         unknown: Reason | None = None
         for location in list_locations(self._config.registries):
             for rebuild in (None, digest):
                 answer = await self._query(location, job, rebuild)
                 if isinstance(answer, Yes) and answer.value.lock_digest == digest:
+                    if answer.value.misfit is not None:
+                        raise LockUnfitError(
+                            answer.value.misfit.message, hint="Leave out --lock, or install a Python that fits."
+                        )
                     return answer.value
                 if isinstance(answer, Unknown):
-                    unknown = _unknown_reason(location, answer.reason.message)
+                    unknown = unknown_reason(location, answer.reason.message)
         if unknown is not None:
             raise ServiceUnreachableError(unknown.message, hint="`roost registry test` shows what is wrong.")
         return None
@@ -196,13 +166,17 @@ class LockRegistry:
                 shared = decode(data)
             except LockNewerError as error:  # written by a later version of roost, which does not make it untrusted
                 return Unknown(Reason(code=error.code, message=error.message))
-            rules = self._engines.conda_rules()
-            await verify_offline(rules, shared, job, allow_built=location.kind == "workspace")
-            return Yes(
-                RegistryLock(
-                    shared=shared, location=location, reference=reference, manifest=manifest, mirrored=mirrored
-                )
+            found = RegistryLock(
+                shared=shared, location=location, reference=reference, manifest=manifest, mirrored=mirrored
             )
+            try:
+                found = msgspec.structs.replace(found, python=await find_python(shared, job))
+            except NoInterpreterError as error:
+                return Yes(msgspec.structs.replace(found, misfit=misfit_reason(location, found, error)))
+            allow_built = location.kind == "workspace"
+            rules = self._engines.conda_rules()
+            await verify_offline(rules, shared, job, allow_built=allow_built, python=found.python)
+            return Yes(found)
 
     # ---------------------------------------------------------------- comparing
     async def compare(self, job: LockJob, generation: Generation) -> RegistryComparison:
@@ -216,12 +190,14 @@ class LockRegistry:
         comparison = self._compare(result, generation)
         if result.found is not None or result.unknown is not None:
             return comparison
+        if result.misfit is not None:
+            return RegistryComparison(reason=result.misfit)
         lock = await self._index.locks.find(generation.lock_digest)
         if lock is None:
             return RegistryComparison()
         push = await self.publish_first(job, lock)
         if push.remote_lock is not None:
-            return _comparison(push.remote_lock, _difference_reason(push.remote_lock, generation))
+            return describe_difference(push.remote_lock, difference_reason(push.remote_lock, generation))
         if push.pushed is None:
             return RegistryComparison(reason=push.reason)
         return RegistryComparison(reason=Reason(code="lock-pushed", message=f"The lock is shared as {push.pushed}"))
@@ -234,11 +210,11 @@ class LockRegistry:
             return RegistryComparison(reason=result.unknown)
         if result.found.lock_digest == generation.lock_digest:
             return RegistryComparison()
-        reason = _difference_reason(result.found, generation)
+        reason = difference_reason(result.found, generation)
         self._differences[key] = reason
         if len(self._differences) > _KNOWN_DIFFERENCES:
             del self._differences[next(iter(self._differences))]
-        return _comparison(result.found, reason)
+        return describe_difference(result.found, reason)
 
     def known_difference(self, generation: Generation) -> Reason | None:
         """Return ``lock-elsewhere`` if the last comparison of ``generation`` found another machine's lock. Nobody is
@@ -269,7 +245,9 @@ class LockRegistry:
         folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="lock-", dir=self._stage)
         try:
             wheels = await self._fetch_wheels(found, folder)
-            lock = await attest(self._engines, found.shared, job, wheels, progress, allow_built=allow_built)
+            lock = await attest(
+                self._engines, found.shared, job, wheels, progress, allow_built=allow_built, python=found.python
+            )
             for path in wheels.values():
                 await (await self._engines.pip()).store_built_wheel(path)
         finally:
@@ -308,18 +286,20 @@ class LockRegistry:
         workspace = next((each for each in locations if each.kind == "workspace"), None)
         if workspace is None:
             return PushResult()
-        shared = SharedLock(definition_digest=job.definition_digest, platform=job.solve.platform, lock=lock)
+        shared = SharedLock(
+            definition_digest=job.definition_digest, platform=job.solve.platform, lock=lock, format=lock.format
+        )
         try:
             push = await self._look_and_push(workspace, job, shared, is_rebuild=is_rebuild)
         except ServiceUnreachableError as error:
             has_no_repository = error.code == "repository-missing"
-            reason = _push_error_reason(error) if has_no_repository else _unknown_reason(workspace, error.message)
+            reason = push_error_reason(error) if has_no_repository else unknown_reason(workspace, error.message)
             push = PushResult(reason=reason)
         except LockUntrustedError as error:
             push = PushResult(reason=Reason(code=error.code, message=f"{error.message}. {error.hint}".rstrip()))
         except CodedError as error:  # such as a full disk
-            push = PushResult(reason=_push_error_reason(error))
-        self._recent.pop((job.definition_digest, job.solve.platform), None)
+            push = PushResult(reason=push_error_reason(error))
+        self._recent.pop((job.definition_digest, job.scope), None)
         await self._record_push(job, lock, push)
         return push
 
@@ -346,11 +326,11 @@ class LockRegistry:
         reference, digest = _lock_reference(workspace, job), digest_lock(shared.lock)
         first = await self._query(workspace, job, mirrored=False)
         if isinstance(first, Unknown):
-            return PushResult(reason=_unknown_reason(workspace, first.reason.message))
+            return PushResult(reason=unknown_reason(workspace, first.reason.message))
         if isinstance(first, Yes) and first.value.lock_digest == digest:
             return PushResult(pushed=str(reference))
         if isinstance(first, Yes) and not is_rebuild:
-            return PushResult(remote_lock=first.value)
+            return remote_result(first.value)
         registry, artifact = await self._engines.registry(), encode(shared)
         if isinstance(first, Yes):
             reference = _lock_reference(workspace, job, digest)
@@ -375,7 +355,7 @@ class LockRegistry:
         """
         started, reference = time.monotonic(), _lock_reference(workspace, job)
         if remote := await self._find_remote(workspace, job, shared):
-            return PushResult(remote_lock=remote)
+            return remote_result(remote)
         try:
             await (await self._engines.registry()).push_manifest(reference, manifest, OCI_MANIFEST)
         except ServiceUnreachableError as error:
@@ -384,7 +364,7 @@ class LockRegistry:
         least, most = _SETTLE_SECONDS
         await asyncio.sleep(max(least, min(most, 4 * (time.monotonic() - started))))
         remote = await self._find_remote(workspace, job, shared)
-        return PushResult(remote_lock=remote) if remote else PushResult(pushed=str(reference))
+        return remote_result(remote) if remote else PushResult(pushed=str(reference))
 
     async def _find_remote(self, workspace: RegistryLocation, job: LockJob, shared: SharedLock) -> RegistryLock | None:
         """Return the lock that is under the tag now, if it is another one than ``shared``."""
@@ -399,7 +379,7 @@ class LockRegistry:
 async def _find_fault(rules: CondaRules, shared: SharedLock, job: LockJob) -> str | None:
     """Return why other machines would refuse this lock."""
     try:
-        await verify_offline(rules, shared, job, allow_built=True)
+        await verify_offline(rules, shared, job, allow_built=True, python=await find_python(shared, job))
     except LockUntrustedError as error:
         return error.message.partition(": ")[2] or error.message
     return None
@@ -419,30 +399,6 @@ def _naming(reference: Reference) -> Iterator[None]:
         raise
 
 
-def _comparison(remote: RegistryLock, reason: Reason) -> RegistryComparison:
-    return RegistryComparison(remote_lock=remote.lock_digest, reference=str(remote.reference), reason=reason)
-
-
-def _difference_reason(remote: RegistryLock, generation: Generation) -> Reason:
-    text = (
-        f"Registry {remote.location.location} has lock {short_digest(remote.lock_digest)} for this definition; "
-        f"generation {generation.number} here keeps {short_digest(generation.lock_digest)}. "
-        f"`roost build --lock {remote.lock_digest}` uses it"
-    )
-    return Reason(code="lock-elsewhere", message=text)
-
-
 def _lock_reference(location: RegistryLocation, job: LockJob, rebuild: str | None = None) -> Reference:
-    tag = lock_tag(job.definition_digest, job.solve.platform, rebuild)
+    tag = lock_tag(job.definition_digest, job.scope, rebuild)
     return lock_repository(location.location).with_tag(tag)
-
-
-def _unknown_reason(location: RegistryLocation, message: str) -> Reason:
-    text = f"Cannot determine whether registry {location.location} has a lock: {message}"
-    return Reason(code="registry-unknown", message=text)
-
-
-def _push_error_reason(error: CodedError) -> Reason:
-    """Return why the lock stays here although the registry answers."""
-    text = f"This lock stays on this machine: {error.message}. {error.hint}".rstrip()
-    return Reason(code="lock-not-shared", message=text)

@@ -12,10 +12,11 @@ from roost.daemon.decision.facts import short_digest
 from roost.daemon.decision.images import is_unmodified
 from roost.daemon.definitions.editables import has_editables
 from roost.daemon.definitions.resolve import is_pinned
-from roost.daemon.definitions.resolved import TargetedDefinition
+from roost.daemon.definitions.resolved import RUN_FORMAT, TargetedDefinition
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.locks.expectation import LockJob
-from roost.daemon.locks.registry import LockRegistry, LookupResult, PushResult, RegistryComparison, RegistryLock
+from roost.daemon.locks.registry import LockRegistry
+from roost.daemon.locks.results import LookupResult, PushResult, RegistryComparison, RegistryLock
 from roost.daemon.locks.solve import create_solve_job
 from roost.model.errors import CodedError
 from roost.model.locks.lock import Lock, digest_lock
@@ -73,12 +74,12 @@ class SharedLocks:
         self._registry = registry
 
     def _job(self, resolved: TargetedDefinition, selector: EnvironmentSelector) -> tuple[LockRegistry, LockJob] | None:
-        """Return what to look for and where; ``None`` if no other machine can have a lock of use here: results rest on
-        this machine, sources of an editable install count in no digest, the definition is user-managed or has no
-        packages, or one generation is requested."""
+        """Return what to look for and where; ``None`` if no other machine can have a lock of use here: sources of an
+        editable install count in no digest, the definition is user-managed or has no packages, it is what a recorded
+        run used (which has its lock), or one generation is requested."""
         if self._registry is None or not self._registry.is_configured:
             return None
-        if resolved.generation_scope != resolved.platform or has_editables(resolved.definition.pip.requirements):
+        if has_editables(resolved.definition.pip.requirements) or resolved.parsed.format == RUN_FORMAT:
             return None
         if resolved.definition.python.user_managed or is_unmodified(resolved.definition) or is_pinned(selector):
             return None

@@ -49,6 +49,12 @@ class SolveJob(msgspec.Struct, frozen=True, kw_only=True):
     extra_specs: tuple[str, ...] = ()
     """Match specs in addition to the definition's own."""
 
+    @property
+    def uses_host_python(self) -> bool:
+        """Whether the lock is for a Python of the machine on which the prefix will be."""
+        conda = self.definition.conda
+        return not (conda.dependencies or conda.explicit or self.is_image)
+
 
 def create_solve_job(resolved: TargetedDefinition, selector: EnvironmentSelector) -> SolveJob:
     """Return what the engines need to lock ``resolved``, with the environment of the client. Raises
@@ -87,12 +93,12 @@ async def solve_lock(engines: Engines, job: SolveJob, progress: Progress) -> Loc
 
 
 async def _solve(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
-    if job.definition.conda.dependencies or job.definition.conda.explicit:
-        lock = await _solve_with_conda(engines, job, progress)
-    elif job.is_image:
-        lock = await _solve_for_image(engines, job, progress)
-    else:
+    if job.uses_host_python:
         lock = await _solve_with_host_python(engines, job, progress)
+    elif job.definition.conda.dependencies or job.definition.conda.explicit:
+        lock = await _solve_with_conda(engines, job, progress)
+    else:
+        lock = await _solve_for_image(engines, job, progress)
     return mask(lock, job.environ)
 
 

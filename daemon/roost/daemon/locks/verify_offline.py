@@ -3,7 +3,8 @@
 Whoever can write to a registry can put anything under a lock's tag. So nothing of a fetched lock counts until
 ``verify`` accepts it; errors name the first thing that is wrong:
 
-1. The lock states that it is for this definition and platform, in a known format.
+1. The lock states that it is for this definition and platform, in a known format, and for conda's Python or one of the
+   machine, whichever the definition uses. Whether one of this machine fits is decided before (``host_python.fit``).
 2. Every package has a sha256, is for this platform, and its parts agree (name, version, build, file name, URL).
 3. Every conda package lies in a channel that the definition or the config names (or is one of the files that the
    definition lists, with its digest), and is needed: by a spec, or by another package.
@@ -33,7 +34,7 @@ from packaging.version import InvalidVersion, Version
 
 from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
 from roost.model.definition import PipItem
-from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
+from roost.model.locks.lock import CondaPackage, HostPython, Lock, Wheel, with_format
 from roost.model.syntax.match_specs import spec_name
 from roost.model.syntax.urls import strip_credentials
 
@@ -63,6 +64,10 @@ class LockExpectation(msgspec.Struct, frozen=True, kw_only=True):
     variables: Mapping[str, str] = {}
     allow_built: bool = False
     """Whether wheels that were built by another machine are accepted."""
+    uses_host_python: bool = False
+    """Whether the lock is for a Python of the machine on which the prefix will be."""
+    environment: Mapping[str, str] | None = None
+    """The variables of markers (PEP 508) of the Python that the lock would be used with, if it has none of its own."""
 
 
 Matches = Callable[[str, CondaPackage], bool]
@@ -124,10 +129,16 @@ def _check_identity(shared: SharedLock, expected: LockExpectation) -> None:
         raise _untrusted(f"it belongs to another definition ({shared.definition_digest[:19]}…)")
     if shared.platform != expected.platform or shared.lock.platform != expected.platform:
         raise _untrusted(f"it is for {shared.lock.platform}, but {expected.platform} was requested")
-    if not isinstance(shared.lock.provider, CondaPython):
+    provider = shared.lock.provider
+    if isinstance(provider, HostPython) and provider.is_bound:
         raise _untrusted("it is for a Python of another machine")
-    if shared.format != shared.lock.format:
-        raise _untrusted("it has two formats")
+    if isinstance(provider, HostPython) != expected.uses_host_python:
+        wanted = "a Python of the machine" if expected.uses_host_python else "conda's Python"
+        raise _untrusted(f"it is not for {wanted}, which the definition uses")
+    if shared.format != shared.lock.format or shared.lock != with_format(shared.lock):
+        raise _untrusted("its format is not that of its content")
+    if shared.lock.jars or shared.lock.r:
+        raise _untrusted("it has jars or R packages, which the definition does not name")
 
 
 def _check_unique(names: Sequence[str]) -> None:
@@ -319,7 +330,7 @@ def _host_url(url: str) -> str:
 def _unmet_requirements(lock: Lock, expected: LockExpectation) -> Iterable[Requirement]:
     """Check each line against the wheels; yield the requirements for which there is no wheel."""
     wheels = {wheel.name: wheel for wheel in lock.wheels}
-    environment = marker_environment(lock, expected.subdir)
+    environment = dict(expected.environment or marker_environment(lock, expected.subdir))
     for item in (*expected.items, *expected.constraints):
         requirement, digests = _parse_line(item, expected)
         if requirement is None or not _marker_applies(requirement, environment):

@@ -24,7 +24,8 @@ from roost.daemon.images.probe import ImageProbe
 from roost.daemon.images.unmodified import UnmodifiedImage, UnmodifiedImages
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.launch.prepare import find_drift
-from roost.daemon.locks.registry import LockRegistry, LookupResult
+from roost.daemon.locks.registry import LockRegistry
+from roost.daemon.locks.results import LookupResult
 from roost.daemon.locks.shared_locks import SharedLocks
 from roost.daemon.locks.solve import create_solve_job, solve_lock
 from roost.daemon.oci.references import parse_reference
@@ -68,6 +69,8 @@ class LockFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Which registry has the lock, for a definition without a generation here."""
     registry_unknown: Reason | None = None
     """A registry that may have a lock and did not answer."""
+    unfit: Reason | None = None
+    """A registry has a lock that no Python of this machine fits."""
     differs_in_registry: Reason | None = None
     """Another machine's lock, which a registry has for the definition."""
 
@@ -138,7 +141,7 @@ class Planner:
         is_unknown = lock.generation is None and not pinned
         nearest = await self._find_nearest(resolved) if is_unknown else None
         if solve and lock.digest is None:
-            lock = await self._solve(resolved, selector, lock.registry_unknown)
+            lock = await self._solve(resolved, selector, lock)
         image, estimates = ImageFacts(), known.estimates
         if resolved.is_image:
             check_image(resolved.definition)
@@ -155,6 +158,7 @@ class Planner:
             prefix_drift=await asyncio.to_thread(find_drift, lock.prefix) if lock.prefix else None,
             shared_lock=lock.shared,
             registry_unknown=lock.registry_unknown,
+            unfit_lock=lock.unfit,
             differs_in_registry=lock.differs_in_registry,
             image=image,
             estimates=estimates,
@@ -222,7 +226,7 @@ class Planner:
         return matching[-1]
 
     async def _solve(
-        self, resolved: TargetedDefinition, selector: EnvironmentSelector, registry_unknown: Reason | None
+        self, resolved: TargetedDefinition, selector: EnvironmentSelector, looked_up: LockFacts
     ) -> LockFacts:
         lock = await solve_lock(self._engines, create_solve_job(resolved, selector), Silent())
         digest = digest_lock(lock)
@@ -230,7 +234,8 @@ class Planner:
             digest=digest,
             bytes=sum_sizes(lock),
             prefix=await self._store.index.artifacts.find_ready("prefix", digest),
-            registry_unknown=registry_unknown,
+            registry_unknown=looked_up.registry_unknown,
+            unfit=looked_up.unfit,
         )
 
     async def _find_nearest(self, resolved: TargetedDefinition) -> Nearest | None:
@@ -265,7 +270,7 @@ class Planner:
 def _published_lock(result: LookupResult) -> LockFacts:
     found = result.found
     if found is None:
-        return LockFacts(registry_unknown=result.unknown)
+        return LockFacts(registry_unknown=result.unknown, unfit=result.misfit)
     return LockFacts(
         digest=found.lock_digest,
         bytes=sum_sizes(found.shared.lock),

@@ -9,7 +9,7 @@ import pytest
 
 from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
 from roost.daemon.jobs.progress import Silent
-from roost.daemon.locks.registry import LookupResult, PushResult, RegistryComparison
+from roost.daemon.locks.results import LookupResult, PushResult, RegistryComparison
 from roost.daemon.locks.shared_locks import SharedLocks
 from roost.model.definition import Base, Conda, Definition, Pip, PipItem, Python, ReadResult, Settings
 from roost.model.errors import ServiceUnreachableError
@@ -93,12 +93,12 @@ def locks(registry: MemoryRegistry) -> SharedLocks:
 @pytest.mark.parametrize(
     "definition",
     [
-        Definition(pip=Pip(requirements=(PipItem(kind="requirement", text="six"),))),
+        Definition(pip=Pip(requirements=(PipItem(kind="editable", text="-e .", path="/x"),))),
         Definition(conda=CONDA.conda, pip=Pip(requirements=(PipItem(kind="editable", text="-e .", path="/x"),))),
         Definition(python=Python(user_managed=True), conda=CONDA.conda),
         Definition(base=Base(image="debian:12")),
     ],
-    ids=["host Python", "editable", "user-managed", "unmodified image"],
+    ids=["editable on a host Python", "editable", "user-managed", "unmodified image"],
 )
 async def test_no_registry_is_asked_for_what_only_this_machine_can_use(
     definition: Definition, registry: MemoryRegistry, locks: SharedLocks

@@ -68,5 +68,5 @@ async def test_a_lock_from_elsewhere_is_judged_by_the_index_of_the_digest():
     engines: Any = Recorder()
     job = LockJob(definition_digest="sha256:" + "0" * 64, solve=JOB)
     with pytest.raises(SeenError):
-        await attest._check_indexes(engines, LOCK, job, {}, (), Silent())
+        await attest._check_indexes(engines, LOCK, job, {}, (), PythonFacts(version="3.11.7"), Silent())
     assert (engines.request.index, engines.request.glibc) == (INDEX, "2.34")

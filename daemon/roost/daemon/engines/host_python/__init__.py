@@ -3,5 +3,5 @@
 Read ``interpreters`` (which interpreters exist, what each one is), then ``tags`` and ``fit`` (whether one fits a lock),
 then ``engine`` (which one is chosen for a requirement or a lock), then ``errors``. Imports only ``roost.model``.
 
-Doors: engine, fit, interpreters.
+Doors: engine, errors, fit, interpreters.
 """
