@@ -352,7 +352,9 @@ def test_a_variable_that_sh_cannot_name_has_no_plan(root, name):
 def test_variables_of_the_caller_named_like_the_launchers_do_no_harm(root):
     root.leave(list(PRINT))
     names = ("key", "here", "config", "root", "seen", "kind", "path", "value", "option", "python", "dashes")
-    assert runs(root, **{f"_roost_{name}": "/evil" for name in names})
+    evil = {f"_roost_{name}": "/evil" for name in names}
+    # dash exports what it assigns to them: their values would reach the command changed, so the client starts it
+    assert asks(root, **evil) if os.path.realpath("/bin/sh").endswith("dash") else runs(root, **evil)
 
 
 def test_a_command_of_the_prefix_comes_before_one_on_path(roots):

@@ -82,6 +82,7 @@ class LaunchRoot:
             "absent": tuple(str(self.work / name) for name in ("roost.toml", "environment.yml", "environment.yaml")),
             "guards": self.guards(),
             "lease": str(self.lease),
+            "prefix": str(self.prefix),
             "changes": (
                 VariableChange(name="PATH", action="prepend", value=str(self.prefix / "bin")),
                 VariableChange(name="CONDA_PREFIX", action="set", value=str(self.prefix)),

@@ -17,7 +17,7 @@ def main() -> None:
     """Run the command line of this process and exit with its status."""
     arguments = sys.argv[1:]
     _open_standard_streams()
-    _restore_locale()
+    _restore_environment()
     try:
         if arguments[:1] == ["exec"]:
             from roost.client.launch import hot
@@ -48,17 +48,40 @@ def _open_standard_streams() -> None:
     os.close(descriptor)
 
 
-def _restore_locale() -> None:
-    """Set ``LC_CTYPE`` to the caller's value, for the commands that this process starts.
+def _restore_environment() -> None:
+    """Restore the variables of the caller that the launcher's shell or this interpreter changed, for the commands that
+    this process starts. The launcher passes what is needed as options of the interpreter.
 
-    The interpreter changes that of a process in the C locale (PEP 538); the launcher passes the former value as an
-    option of the interpreter, with a value unless the variable was not set.
+    ``roost_environ=PID:DESCRIPTOR``: a child of this process whose ``/proc/PID/environ`` is the caller's block, and
+    which ends when the descriptor is closed. ``roost_lc_ctype[=VALUE]``: the caller's ``LC_CTYPE``, which the
+    interpreter changes in the C locale (PEP 538).
     """
+    held = sys._xoptions.get("roost_environ")
+    if isinstance(held, str):
+        _replace_environment(*map(int, held.split(":")))
+        return
     former = sys._xoptions.get("roost_lc_ctype")
     if former is True:
         os.environ.pop("LC_CTYPE", None)
     elif former is not None and os.environ.get("LC_CTYPE") != former:
         os.environ["LC_CTYPE"] = former
+
+
+def _replace_environment(holder: int, descriptor: int) -> None:
+    try:
+        with open(f"/proc/{holder}/environ", "rb") as file:
+            entries = file.read().split(b"\0")
+    except OSError:  # without it, there are the variables that the shell passed on
+        entries = []
+    os.close(descriptor)
+    os.waitpid(holder, 0)
+    block = [entry.partition(b"=") for entry in entries if b"=" in entry]
+    if not block:
+        return
+    os.environ.clear()
+    for name, _, value in reversed(block):  # of two with one name, getenv(3) finds the first
+        if name:
+            os.environb[name] = value
 
 
 def _exit_at_once(status: int) -> NoReturn:

@@ -92,6 +92,8 @@ class Launch(msgspec.Struct, kw_only=True):
     lease: str | None
     """File to hold a shared ``flock`` on. If it no longer exists once the lock is held, request the launch again."""
     changes: list[ChangeView]
+    hook_variables: list[str] = []
+    """Variables to clear before ``changes`` if their value names a path in the caller's ``CONDA_PREFIX``."""
     variables: dict[str, str]
     """The settings' variables; applied after ``changes``, before ``--var``."""
     definition_digest: str

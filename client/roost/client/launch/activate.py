@@ -9,6 +9,8 @@ import errno
 import fcntl
 import os
 
+from roost.client import paths
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing itself costs as much as the request does
     from collections.abc import Mapping, Sequence
@@ -38,11 +40,38 @@ def activated_environment(
 ) -> dict[str, str]:
     """Return the variables ``base`` after the activation's changes, the settings' variables, then ``extra``."""
     environ = dict(base)
+    if "PATH" in environ:
+        environ["PATH"] = _path_without_roost(environ["PATH"])
+    if environ.get("CONDA_PREFIX"):
+        _clear_hook_variables(environ, launch.get("hook_variables", ()))
     for change in launch["changes"]:
         _apply_change(environ, change)
     environ.update(launch["variables"])
     environ.update(extra or {})
     return environ
+
+
+def _path_without_roost(path: str) -> str:
+    """Return ``path`` without the bin folders of virtual environments that hold roost: their pip and pytest would
+    answer for the environment's. ``<root>/bin``, which has a link to roost alone, takes their place.
+
+    A folder that is not of a virtual environment (``~/.local/bin``, ``/usr/bin``, conda's) stays.
+    """
+    folders = path.split(":")
+    kept = [os.path.join(paths.root(), "bin") if _is_venv_with_roost(folder) else folder for folder in folders]
+    return ":".join(kept) if kept != folders else path
+
+
+def _is_venv_with_roost(folder: str) -> bool:
+    return os.path.exists(folder + "/roost-client") and os.path.exists(folder + "/../pyvenv.cfg")
+
+
+def _clear_hook_variables(environ: dict[str, str], names: Sequence[str]) -> None:
+    """Clear the variables that conda packages of the caller's active environment set."""
+    inside = environ["CONDA_PREFIX"] + "/"
+    for name in names:
+        if inside in environ.get(name, ""):
+            del environ[name]
 
 
 def _apply_change(environ: dict[str, str], change: Mapping[str, str]) -> None:
@@ -92,6 +121,38 @@ def _find_program(name: str, environ: Mapping[str, str]) -> str:
         raise CommandError(f"{name}: found on PATH, but not executable", 126)
     missing = "no such file, and no such command" if name.endswith(".py") else "no such command"
     raise CommandError(f"{name}: {missing} in the environment or on PATH", 127)
+
+
+def foreign_program_note(name: str, path: str, prefix: str) -> str:
+    """Return a note if command ``name`` is not of the environment ``prefix``, but a program at ``path`` that another
+    Python runs by its first line; else an empty string. ``env python`` is the environment's.
+
+    The same as in the launcher (``client/bin/roost``).
+    """
+    if "/" in name or path.startswith(prefix + "/") or name.endswith(".py"):
+        return ""
+    if not (name.startswith(("python", "pypy")) or _runs_other_python(path, prefix)):
+        return ""
+    return (
+        f"roost: {name} is not in this environment; this is {path} of another Python\n"
+        "  Name it in the environment file, or give its path.\n"
+    )
+
+
+def _runs_other_python(path: str, prefix: str) -> bool:
+    if "/.pyenv/shims/" in path:
+        return True
+    try:
+        with open(path, "rb") as file:
+            first, _, rest = file.read(512).partition(b"\n")
+    except OSError:
+        return False
+    if first == b"#!/bin/sh":  # as pip and uv begin scripts whose interpreter's path has a space or is long
+        return rest.startswith(b"'''exec' ")
+    words = first[2:].split()
+    if not first.startswith(b"#!") or not words or words[0].startswith(os.fsencode(prefix) + b"/"):
+        return False
+    return words[0].rpartition(b"/")[2].startswith((b"python", b"pypy"))
 
 
 def hold_lease(lease: str | None) -> int | None:

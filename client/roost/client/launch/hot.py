@@ -43,7 +43,11 @@ def _become_command(launch: dict[str, Any], command: Sequence[str]) -> None:
     try:
         activate.hold_lease(launch["lease"])
         environ = activate.activated_environment(launch, os.environ)
-        activate.replace_process(activate.resolve_command(command, launch["python"], environ), environ)
+        program = activate.resolve_command(command, launch["python"], environ)
+        if program[0] != launch["python"]:
+            sys.stderr.write(activate.foreign_program_note(command[0], program[0], launch["prefix"]))
+            sys.stderr.flush()
+        activate.replace_process(program, environ)
     except activate.LeaseGoneError:
         return
     except activate.CommandError as error:

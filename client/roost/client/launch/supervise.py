@@ -2,10 +2,10 @@
 
     roost.client.launch.supervise FOLDER     a detached run, started by ``wire.installation``
 
-A detached run has its specification as JSON on standard input. It has ``command``, ``cwd``, ``environ``, ``lease``
-(path or null), ``python`` (path or null), ``socket`` and ``run_id``. ``FOLDER/lock`` is held by the supervisor and by
-the command, so that the kernel releases it when the last of them ends; ``FOLDER/pid`` names the supervisor;
-``FOLDER/exit`` is written atomically, before the daemon is notified.
+A detached run has its specification as JSON on standard input. It has ``command``, ``cwd``, ``launch`` (a
+``wire.Launch``), ``environ`` (the caller's variables), ``variables`` (those of the run), ``socket`` and ``run_id``.
+``FOLDER/lock`` is held by the supervisor and by the command, so that the kernel releases it when the last of them ends;
+``FOLDER/pid`` names the supervisor; ``FOLDER/exit`` is written atomically, before the daemon is notified.
 """
 
 from __future__ import annotations
@@ -46,13 +46,14 @@ class Supervisor:
         Raises: LeaseGoneError if the prefix was removed.
         """
         lock = _lock_file(os.path.join(self._folder, "lock"))
-        lease = activate.hold_lease(self._spec["lease"])
+        lease = activate.hold_lease(self._spec["launch"]["lease"])
         _write_durably(os.path.join(self._folder, "pid"), f"{os.getpid()} {_start_ticks()}")
         self._notify_daemon({"state": "running", "pid": os.getpid()})
         inherited = [descriptor for descriptor in (lock, lease) if descriptor is not None]
+        os.set_inheritable(lock, True)
         try:
             with self._forward_signals():
-                status = self._run_command(inherited, output)
+                status = self._run_command(output)
         finally:
             for descriptor in inherited[1:]:
                 os.close(descriptor)
@@ -62,9 +63,9 @@ class Supervisor:
         os.close(lock)
         return status
 
-    def _run_command(self, inherited: Sequence[int], output: IO[bytes] | None) -> int:
+    def _run_command(self, output: IO[bytes] | None) -> int:
         try:
-            self._process = self._start_process(inherited, output)
+            self._process = self._start_process(output)
         except activate.CommandError as error:
             (output or sys.stderr.buffer).write(f"roost: {error}\n  {error.hint}\n".encode())
             return error.status
@@ -73,16 +74,23 @@ class Supervisor:
         status = self._process.wait()
         return status if status >= 0 else 128 - status
 
-    def _start_process(self, inherited: Sequence[int], output: IO[bytes] | None) -> subprocess.Popen[bytes]:
+    def _start_process(self, output: IO[bytes] | None) -> subprocess.Popen[bytes]:
         spec = self._spec
         if not os.path.isdir(spec["cwd"]):  # Popen would report the command as missing
             raise activate.CommandError(f"the folder {spec['cwd']} does not exist", 125, "Create it, or run elsewhere.")
-        command = activate.resolve_command(spec["command"], spec.get("python"), spec["environ"], spec["cwd"])
+        launch = spec["launch"]
+        environ = activate.activated_environment(launch, spec["environ"], spec["variables"])
+        command = activate.resolve_command(spec["command"], launch.get("python"), environ, spec["cwd"])
+        if command[0] != launch.get("python"):
+            note = activate.foreign_program_note(spec["command"][0], command[0], launch["prefix"])
+            _write_note(note, output)
         streams: dict[str, Any] = {}
         if output is not None:
             streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
         try:
-            return subprocess.Popen(command, cwd=spec["cwd"], env=spec["environ"], pass_fds=inherited, **streams)
+            # Descriptors of the caller (`<(…)` of a shell, the jobserver of make) reach the command; those of this
+            # process close at exec, all but lock and lease.
+            return subprocess.Popen(command, cwd=spec["cwd"], env=environ, close_fds=False, **streams)
         except OSError as error:
             raise activate.command_error(command[0], error) from error
 
@@ -127,6 +135,12 @@ def _start_ticks() -> str:
             return file.read().rpartition(")")[2].split()[19]
     except OSError:
         return ""
+
+
+def _write_note(note: str, output: IO[bytes] | None) -> None:
+    stream = output or sys.stderr.buffer
+    stream.write(note.encode(errors="surrogateescape"))
+    stream.flush()
 
 
 def _is_foreground() -> bool:

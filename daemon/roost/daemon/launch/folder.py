@@ -1,4 +1,4 @@
-"""The folder of launch plans (see ``plan``), and the tools of this machine that plans call."""
+"""The folder of launch plans (see ``plan``), the tools that plans call, and the link to the launcher."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import posixpath
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -16,6 +17,7 @@ from collections.abc import AsyncIterator, Iterator
 from roost.daemon.definitions.stamps import STAT_FORMAT, is_stable, stamp
 from roost.daemon.launch.plan import FORMAT, LaunchPlan, Tools, render
 from roost.store.cancellation import finish_despite_cancel, finish_thread_despite_cancel
+from roost.wire import installation
 
 _CACHED_PLANS = 200
 """Plans whose text is kept in memory, 2 kB each."""
@@ -35,6 +37,28 @@ def find_tools() -> Tools | None:
         locked = subprocess.run([tools.flock, "-s", "-n", str(probe.fileno())], pass_fds=[probe.fileno()], check=False)
         agrees = printed.stdout.decode().strip() == stamp(probe.name)
     return tools if agrees and locked.returncode == 0 else None
+
+
+def link_launcher(folder: str) -> None:
+    """Make ``folder``/roost a link to the launcher of this installation; without one, or on a full disk, do nothing.
+
+    ``folder`` takes the place of a virtual environment's bin folder in the PATH of commands, so that ``roost`` stays
+    reachable, and nothing else of that environment. Blocking.
+    """
+    packages = os.path.dirname(os.path.dirname(os.path.dirname(installation.__file__)))
+    places = (
+        os.path.dirname(sys.executable),
+        os.path.join(packages, "bin"),  # pip install --target
+        os.path.join(packages, "..", "..", "..", "bin"),  # --user, --prefix
+    )
+    launchers = (os.path.abspath(os.path.join(place, "roost")) for place in places)
+    launcher = next((path for path in launchers if os.access(path, os.X_OK)), None)
+    link, temporary = os.path.join(folder, "roost"), os.path.join(folder, f"roost.{os.getpid()}.new")
+    with contextlib.suppress(OSError):
+        if launcher is not None and not (os.path.islink(link) and os.readlink(link) == launcher):
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            os.symlink(launcher, temporary)
+            os.replace(temporary, link)
 
 
 class LaunchFolder:

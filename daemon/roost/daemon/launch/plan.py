@@ -13,7 +13,7 @@ What no stat can show (a new generation, a promotion, a label, a retired prefix)
 changes inside ``folder.invalidate_launch_plans``, which first deletes all plans and prevents that one is written until
 the change is committed. A plan made from facts older than the last deletion is refused because of its token.
 
-The layout is ``<root>/launch/1<cwd>/<key>``; the 1 is the format, which changes with the functions that the launcher
+The layout is ``<root>/launch/2<cwd>/<key>``; the 2 is the format, which changes with the functions that the launcher
 provides.
 """
 
@@ -29,7 +29,7 @@ import msgspec
 from roost.daemon.definitions.stamps import ABSENT, STAT_FORMAT
 from roost.model.records import FileStamp, VariableChange
 
-FORMAT = "1"
+FORMAT = "2"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]*\Z")
 
@@ -56,6 +56,9 @@ class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
     guards: tuple[FileStamp, ...]
     """Files of the prefix."""
     lease: str
+    prefix: str
+    hook_variables: tuple[str, ...] = ()
+    """See ``wire.Launch``."""
     changes: tuple[VariableChange, ...]
     variables: Mapping[str, str]
     python: str | None
@@ -114,9 +117,10 @@ def render(plan: LaunchPlan, tools: Tools) -> str | None:
         *(f"[ -e {_quote(path)} ] || [ -L {_quote(path)} ] && return 1" for path in absent),
         "{",
         *_file_tests(plan, present, tools),
+        " ".join(("_roost_leave", *plan.hook_variables)),
         *_change_lines(plan.changes),
         *(f"export {name}={_quote(value)}" for name, value in plan.variables.items()),
-        f"_roost_python={_quote(plan.python)}",
+        f"_roost_python={_quote(plan.python)} _roost_prefix={_quote(plan.prefix)}",
         '_roost_go "$@"',
         f"}} 9<{_quote(plan.lease)}",
         "return 1",
@@ -134,10 +138,12 @@ def _request_tests(plan: LaunchPlan) -> Iterator[str]:
 def _file_tests(plan: LaunchPlan, present: Sequence[FileStamp], tools: Tools) -> Iterator[str]:
     """Yield lines that lock the lease and compare the state of all files.
 
-    flock runs beside stat: each costs a process, and there is more than one core. The name of a lease is never used
-    again; if the lease still exists once the lock is held, then the prefix was not being removed.
+    flock runs beside stat: each costs a process, and there is more than one core. stat takes longer, which leaves time
+    for a look at whether the shell dropped variables: then the client starts the command, which gets them all. The name
+    of a lease is never used again; if the lease still exists once the lock is held, then the prefix was not being
+    removed.
     """
-    yield f"{_quote(tools.flock)} -s -n 9 2>/dev/null &"
+    yield f"{{ _roost_has_all && exec {_quote(tools.flock)} -s -n 9; }} 2>/dev/null &"
     paths = " ".join(_quote(guard.path) for guard in present)
     yield f"_roost_seen=$({_quote(tools.stat)} -L -c {_quote(STAT_FORMAT)} -- {paths} 2>/dev/null)"
     yield "wait $! || return 1"
@@ -185,8 +191,17 @@ def _quote(text: str) -> str:
 
 def _is_expressible(plan: LaunchPlan) -> bool:
     guards = (*plan.inputs, *plan.guards)
-    paths = (plan.cwd, plan.key, plan.config, plan.lease, plan.python or "", *plan.absent, *(g.path for g in guards))
-    names = (*(change.name for change in plan.changes), *plan.variables)
+    paths = (
+        plan.cwd,
+        plan.key,
+        plan.config,
+        plan.lease,
+        plan.prefix,
+        plan.python or "",
+        *plan.absent,
+        *(g.path for g in guards),
+    )
+    names = (*(change.name for change in plan.changes), *plan.variables, *plan.hook_variables)
     values = (*(change.value for change in plan.changes), *plan.variables.values())
     return (
         all(posixpath.isabs(path) for path in (plan.cwd, plan.config, plan.lease, *plan.absent))

@@ -10,7 +10,7 @@ from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.definitions.stamps import ABSENT, is_unchanged, stamp
 from roost.daemon.integrity.manifest import ManifestDamagedError, describe
 from roost.daemon.integrity.trees import find_named_differences, load_manifest
-from roost.daemon.launch.isolation import isolation_changes
+from roost.daemon.launch.isolation import HOOK_VARIABLES, isolation_changes
 from roost.model.records import Artifact, FileStamp, Generation, VariableChange
 from roost.store.disk.layout import Layout
 from roost.wire.environments import ChangeView
@@ -56,6 +56,7 @@ def prefix_launch(resolved: ResolvedDefinition, prefix: Artifact, generation: Ge
         prefix=prefix.path,
         lease=prefix.lease_path,
         changes=[msgspec.convert(msgspec.to_builtins(change), ChangeView) for change in prefix_changes(prefix)],
+        hook_variables=list(HOOK_VARIABLES),
         variables=resolved.settings.variables,
         definition_digest=resolved.digest,
         lock_digest=prefix.key,

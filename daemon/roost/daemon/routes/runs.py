@@ -102,6 +102,8 @@ async def _write_launch_plan(
         absent=resolved.absent,
         guards=prefix.stamps,
         lease=prefix.lease_path,
+        prefix=prefix.path,
+        hook_variables=tuple(launch.hook_variables),
         changes=prefix_changes(prefix),
         variables=launch.variables,
         python=launch.python,

@@ -11,7 +11,7 @@ from roost.daemon.config.config import Config
 from roost.daemon.config.paths import socket_path
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import Lifecycle
-from roost.daemon.launch.folder import find_tools
+from roost.daemon.launch.folder import find_tools, link_launcher
 from roost.daemon.routes.builds import ROUTES_BUILDS
 from roost.daemon.routes.compare import ROUTES_COMPARE
 from roost.daemon.routes.curated import ROUTES_CURATED
@@ -68,6 +68,7 @@ async def _start_services(app: web.Application) -> None:
     unseen = FileStamp(path=config.expected_path, identity="")
     socket = socket_path(app[STORE].layout.root)
     tools = await asyncio.to_thread(find_tools)
+    await asyncio.to_thread(link_launcher, app[STORE].layout.programs)
     services = create_services(app[STORE], config, unseen, app[EVENTS], lifecycle, socket, tools)
     app[SERVICES] = services
     lifecycle.on_stop(services.stop)

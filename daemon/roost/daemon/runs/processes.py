@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import msgspec
@@ -21,7 +21,6 @@ from roost.daemon.runs.states import ENDED, observation_from_report
 from roost.model.errors import StoreError
 from roost.model.records import RunRecord
 from roost.store.disk.run_folders import RunExit, open_supervisor, read_outcome
-from roost.wire.environments import ChangeView
 from roost.wire.installation import isolated_command
 from roost.wire.runs import Launch, RunRequest, RunUpdate
 
@@ -60,9 +59,9 @@ class ProcessRuns:
         spec = {
             "command": list(run.command),
             "cwd": run.cwd,
-            "environ": apply_activation(request.environ_of_client, launch, {**request.variables, **request.secrets}),
-            "lease": launch.lease,
-            "python": launch.python,
+            "launch": msgspec.to_builtins(launch),
+            "environ": request.environ_of_client,
+            "variables": {**request.variables, **request.secrets},
             "socket": self._socket,
             "run_id": run.id,
         }
@@ -219,21 +218,3 @@ def _read_at(path: str, offset: int) -> bytes:
             return file.read(_CHUNK)
     except FileNotFoundError:
         return b""
-
-
-def apply_activation(environ: Mapping[str, str], launch: Launch, variables: Mapping[str, str]) -> dict[str, str]:
-    """Return ``environ`` after activation, the settings' variables and then ``variables``."""
-    result = dict(environ)
-    for change in launch.changes:
-        _apply_change(result, change)
-    return {**result, **launch.variables, **variables}
-
-
-def _apply_change(environ: dict[str, str], change: ChangeView) -> None:
-    if change.action == "unset":
-        environ.pop(change.name, None)
-    elif change.action == "set" or not environ.get(change.name):
-        environ[change.name] = change.value
-    else:
-        parts = [change.value, environ[change.name]]
-        environ[change.name] = change.separator.join(parts if change.action == "prepend" else reversed(parts))

@@ -42,6 +42,7 @@ class Layout:
         self.runs = os.path.join(self.root, "runs")
         self.snapshots = os.path.join(self.root, "snapshots")
         self.launch = os.path.join(self.root, "launch")
+        self.programs = os.path.join(self.root, "bin")
 
     def make_folders(self) -> None:
         """Create the root and every missing folder in it, with access for the owner only. Blocking."""

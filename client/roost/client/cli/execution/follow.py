@@ -90,9 +90,9 @@ def _supervise_run(context: Context, answer: Json, variables: Mapping[str, str],
     specification = {
         "command": command or run["command"],
         "cwd": run["cwd"],
-        "environ": activate.activated_environment(launch, os.environ, variables),
-        "lease": launch["lease"],
-        "python": launch.get("python"),
+        "launch": launch,
+        "environ": dict(os.environ),
+        "variables": variables,
         "socket": context.session.daemon.path,
         "run_id": run["id"],
     }

@@ -73,7 +73,11 @@ def exec_command(context: Context) -> int:
 
     def become_command() -> NoReturn:
         environ = activate.activated_environment(launch, os.environ)
-        activate.replace_process(activate.resolve_command(command, launch.get("python"), environ), environ)
+        program = activate.resolve_command(command, launch.get("python"), environ)
+        if program[0] != launch.get("python"):
+            print(activate.foreign_program_note(command[0], program[0], launch["prefix"]), end="", file=sys.stderr)
+            sys.stderr.flush()
+        activate.replace_process(program, environ)
 
     return _start(launch, become_command)
 
