@@ -36,10 +36,12 @@ def prefix_changes(prefix: Artifact) -> tuple[VariableChange, ...]:
 
 
 def _describe_drift(prefix: Artifact, guard: FileStamp) -> str:
-    inside = guard.path.startswith(prefix.path + os.sep)
+    # `bin/python` of a virtual environment leads to a Python of this machine, of which the manifest says nothing.
+    target = os.path.realpath(guard.path)
+    inside = target.startswith(os.path.realpath(prefix.path) + os.sep)
     if not inside or not prefix.manifest:
         state = "no longer exists" if stamp(guard.path) == ABSENT else "was changed since the prefix was built"
-        return f"{guard.path} {state}"
+        return f"{guard.path if inside else target} {state}"
     try:
         manifest = load_manifest(Layout.manifest_of(prefix.path), prefix.manifest)
     except ManifestDamagedError as error:
