@@ -15,6 +15,7 @@ from functools import partial
 
 from aiohttp import web
 
+from roost.daemon.caller.current import remove_own_variables
 from roost.daemon.config.config import Config, load_config
 from roost.daemon.config.paths import find_root, sanitize_environment, socket_path
 from roost.daemon.jobs.lifecycle import Lifecycle
@@ -38,6 +39,8 @@ from roost.store.disk.root import RootInUseError
 from roost.store.store import Store
 
 log = logging.getLogger(__name__)
+HEADER_BYTES = 2**20
+"""Longest header of a request: one has the caller's PATH."""
 PATIENCE_SECONDS = 8.0
 """How long a start by a client waits for another daemon that is stopping."""
 CLOSE_SECONDS = 3.0
@@ -57,7 +60,7 @@ def run_process(*, quiet: bool) -> int:
     faulthandler.enable()  # a crash in a native library prints its place on standard error
     logging.getLogger().addHandler(logging.NullHandler())  # standard error carries the error body and nothing else
     try:
-        removed = sanitize_environment(os.environ)
+        removed = [*sanitize_environment(os.environ), *remove_own_variables()]
         os.environ["NETRC"] = os.devnull  # only ``credentials.auth_files`` reads a netrc, and no library
         notify, inherited = create_notifier(os.environ), take_inherited_socket(os.environ)
         root, config = find_root(), load_config()
@@ -152,6 +155,7 @@ async def _serve(
         build_app(store, config, lifecycle),
         handler_cancellation=True,
         access_log=None,
+        max_field_size=HEADER_BYTES,
         shutdown_timeout=config.daemon.stop_timeout_seconds,
     )
     await runner.setup()

@@ -80,10 +80,15 @@ def _request_launch(field: str, value: str, command: Sequence[str]) -> dict[str,
     return decode_object(_json.make_scanner, reply) if reply else None
 
 
-def post(make_socket: Callable[[int, int], socket], target: str, body: bytes) -> bytes | None:
-    """Return the body of the answer to a POST; ``None`` if the daemon is away or its status is not 200."""
+def post(
+    make_socket: Callable[[int, int], socket], target: str, body: bytes, *, more_headers: str = ""
+) -> bytes | None:
+    """Return the body of the answer to a POST; ``None`` if the daemon is away or its status is not 200.
+
+    The caller's variables are left out, unless they are in ``more_headers``: what is ready needs none of them.
+    """
     head = (
-        f"POST {target} HTTP/1.1\r\nHost: roost\r\nRoost-Protocol: {PROTOCOL}\r\nConnection: close\r\n"
+        f"POST {target} HTTP/1.1\r\nHost: roost\r\nRoost-Protocol: {PROTOCOL}\r\nConnection: close\r\n{more_headers}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     connection = make_socket(1, 1)  # AF_UNIX, SOCK_STREAM: the same numbers on Linux and macOS

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from roost.client import paths
+from roost.client.caller import HEADER, caller_header
 from roost.client.launch import attach, hot
 
 TYPE_CHECKING = False
@@ -88,7 +89,8 @@ def _request_run(
     if terminal:
         size = f'"rows":{terminal["rows"]},"columns":{terminal["columns"]}'
         body += f',"terminal":{{"kind":{quote(terminal["kind"])},{size}}}'
-    reply = hot.post(_socket.socket, "/v1/runs", f"{{{body}}}".encode())
+    header = f"{HEADER}: {caller_header()}\r\n"  # the container is created in the caller's engine
+    reply = hot.post(_socket.socket, "/v1/runs", f"{{{body}}}".encode(), more_headers=header)
     return hot.decode_object(_json.make_scanner, reply) if reply else None
 
 

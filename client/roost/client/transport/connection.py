@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from roost.client.caller import HEADER, caller_header
 from roost.client.errors import ClientError, unreachable_error
 from roost.client.transport import http
 
@@ -70,7 +71,7 @@ class Daemon:
 
     def _send_request(self, method: str, target: str, body: Json | None) -> http.Response:
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Roost-Protocol": str(PROTOCOL), "Content-Type": "application/json"}
+        headers = {"Roost-Protocol": str(PROTOCOL), HEADER: caller_header(), "Content-Type": "application/json"}
         connection = http.connect(self.path)
         try:
             return http.send(connection, method, target, headers, data, self._on_silence, self._silence_seconds)

@@ -69,9 +69,10 @@ class Builds:
             )
             yield Message(event="result", result=not_needed_result(planned, job.resolved, reasons))
             return
-        async with self._join(job, planned, ended) as (_, listener, joined):
+        async with self._join(job, planned, ended) as (task, listener, joined):
+            differing = task.differing_variables() if joined else []
             async for message in listener.messages():
-                yield mark_joined(message) if joined else message
+                yield mark_joined(message, differing) if joined else message
 
     async def wait(self, job: BuildJob) -> BuildResult:
         """Make the environment of ``job`` ready. Raises what planning and building raise, and VariableMissingError."""
@@ -79,8 +80,8 @@ class Builds:
         planned = await self._plan(job)
         if job.is_satisfied_by(planned):
             return not_needed_result(planned, job.resolved)
-        async with self._join(job, planned, ended) as (task, _, _joined):
-            return await task.outcome()
+        async with self._join(job, planned, ended) as (task, _, joined):
+            return await (task.joined_outcome() if joined else task.outcome())
 
     async def _plan(self, job: BuildJob) -> PlanWithFacts:
         return await self._parts.planner.plan(job.resolved, job.request, job.selector)

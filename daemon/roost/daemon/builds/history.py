@@ -9,9 +9,11 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Sequence
 
 import msgspec
 
+from roost.daemon.caller.variables import explain_first_caller
 from roost.daemon.decision.facts import short_digest
 from roost.daemon.definitions.editables import editable_warnings
 from roost.daemon.definitions.resolved import TargetedDefinition
@@ -122,9 +124,13 @@ def plan_message(planned: PlanWithFacts, resolved: TargetedDefinition) -> Messag
     return Message(event="plan", plan=planned.plan, source=resolved.source, warnings=warnings)
 
 
-def mark_joined(message: Message) -> Message:
-    """Return ``message`` for a client that joined while the build was running."""
-    result = message.result
+def mark_joined(message: Message, differing: Sequence[str]) -> Message:
+    """Return ``message`` for a client that joined while the build was running. ``differing``: the variables of which
+    the client that began it has other values."""
+    result, error = message.result, message.error
+    if error is not None and error.code != "build-cancelled":
+        hint = explain_first_caller(error.hint, differing)
+        return msgspec.structs.replace(message, error=msgspec.structs.replace(error, hint=hint))
     if result is None or result.state != "succeeded":
         return message
     return msgspec.structs.replace(message, result=msgspec.structs.replace(result, state="joined"))

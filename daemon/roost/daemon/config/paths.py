@@ -66,7 +66,7 @@ def _check_socket_path(path: str) -> str:
 def sanitize_environment(environ: MutableMapping[str, str]) -> list[str]:
     """Remove variables that other tools would read, and that depend on who started the daemon; return their names.
 
-    Proxies, ``SSL_*``, locale and folders stay.
+    Locale and folders stay; proxies and the like are a matter of the caller (``caller.current``).
     """
     removed = sorted(name for name in environ if _AMBIENT.match(name))
     for name in removed:

@@ -78,10 +78,10 @@ class ImageBuilds:
         await self._tasks.cancel_all()
 
     async def _join(self, key: tuple[object, ...], start: Start[ImageResult], reporter: BuildReporter) -> ImageResult:
-        async with self._tasks.join(key, start) as (task, listener, _):
+        async with self._tasks.join(key, start) as (task, listener, joined):
             relaying = asyncio.create_task(relay(listener, reporter.publish))
             try:
-                return await task.outcome()
+                return await (task.joined_outcome() if joined else task.outcome())
             finally:
                 listener.close()
                 await asyncio.shield(relaying)

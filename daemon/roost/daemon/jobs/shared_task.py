@@ -9,10 +9,14 @@ Ctrl-C.
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager, suppress
 from typing import Generic, TypeVar
 
+from roost.daemon.caller.current import caller_variables
+from roost.daemon.caller.variables import explain_first_caller, find_differences
+from roost.model.errors import CodedError
 from roost.wire.builds import Message
 
 Outcome = TypeVar("Outcome")
@@ -80,6 +84,8 @@ class SharedTask(Generic[Outcome]):
     """One execution, its messages so far, its listeners, and the subscribers among them."""
 
     def __init__(self, start: Start[Outcome]) -> None:
+        self.caller = caller_variables()
+        """The variables of the caller whose request began it."""
         self._history: list[Message] = []
         self._listeners: set[Listener] = set()
         self._subscribers: set[Listener] = set()
@@ -140,6 +146,25 @@ class SharedTask(Generic[Outcome]):
     async def outcome(self) -> Outcome:
         """Return or raise what the execution returned or raised. Cancelling the waiter does not cancel the task."""
         return await asyncio.shield(self._task)
+
+    async def joined_outcome(self) -> Outcome:
+        """Return or raise the same for who joined the task: an error says if another caller's variables were used."""
+        try:
+            return await self.outcome()
+        except CodedError as error:
+            raise self._with_explanation(error) from error
+
+    def differing_variables(self) -> list[str]:
+        """Return the variables of which the caller that joins now has other values than the one that began."""
+        return find_differences(self.caller, caller_variables())
+
+    def _with_explanation(self, error: CodedError) -> CodedError:
+        names = self.differing_variables()
+        if not names or error.code == "build-cancelled":
+            return error
+        explained = copy.copy(error)  # others who wait get the same error
+        explained.hint = explain_first_caller(error.hint, names)
+        return explained
 
     async def wait_end(self) -> None:
         """Wait until the task ends, however it ends."""

@@ -78,10 +78,10 @@ class PrefixBuilds:
                 await self.retire(existing, request.lock, drift.message)
             return await self._publish(task, request)
 
-        async with self._tasks.join(digest_lock(request.lock), start) as (task, listener, _):
+        async with self._tasks.join(digest_lock(request.lock), start) as (task, listener, joined):
             relaying = asyncio.create_task(relay(listener, notify))
             try:
-                return await task.outcome()
+                return await (task.joined_outcome() if joined else task.outcome())
             finally:
                 listener.close()
                 await asyncio.shield(relaying)

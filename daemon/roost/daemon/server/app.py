@@ -1,4 +1,7 @@
-"""The HTTP application: its routes, and the middlewares of every request (request ids, errors, protocol, activity)."""
+"""The HTTP application: its routes, and the middlewares of every request.
+
+Request ids, errors, protocol, the caller's variables, activity.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,12 @@ from contextvars import ContextVar
 import msgspec
 from aiohttp import web
 
+from roost.daemon.caller.current import LastCaller, use_caller
+from roost.daemon.caller.variables import HEADER, parse_variables
 from roost.daemon.jobs.lifecycle import DaemonStoppingError
 from roost.daemon.jobs.views import error_body
 from roost.daemon.server.accepting import ConnectionUse
-from roost.daemon.server.keys import CONNECTION_USE, LIFECYCLE
+from roost.daemon.server.keys import CALLER, CONNECTION_USE, LIFECYCLE
 from roost.daemon.server.routing import Route, json_response, register_routes
 from roost.model.errors import CodedError, LookupFailedError
 from roost.wire.installation import VERSION
@@ -139,6 +144,19 @@ def _protocol_error(requested: str, *, idle: bool) -> ProtocolError:
 
 
 @web.middleware
+async def receive_caller(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Work for the caller whose variables the request has; without any, for the last one as far as it is known."""
+    last, header = request.app[CALLER], request.headers.get(HEADER)
+    if header is None:
+        with use_caller(last.variables):
+            return await handler(request)
+    variables = parse_variables(header)
+    last.note(variables)
+    with use_caller(variables):
+        return await handler(request)
+
+
+@web.middleware
 async def count_activity(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Keep the daemon from its idle exit while a request is open; one for its version only restarts the idle timer."""
     lifecycle = request.app[LIFECYCLE]
@@ -154,8 +172,10 @@ async def count_activity(request: web.Request, handler: Handler) -> web.StreamRe
 def create_app(routes: Iterable[Route]) -> web.Application:
     """Return the application with ``routes``; the caller stores the services in it by their keys."""
     app = web.Application(
-        middlewares=[number_requests, answer_errors, check_protocol, count_activity], client_max_size=BODY_LIMIT
+        middlewares=[number_requests, answer_errors, check_protocol, receive_caller, count_activity],
+        client_max_size=BODY_LIMIT,
     )
+    app[CALLER] = LastCaller()
     app[CONNECTION_USE] = ConnectionUse()
     app.on_response_prepare.append(_mark_started)
     register_routes(app, routes)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from roost.daemon.caller.current import LastCaller
 from roost.daemon.config.config import Config
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import Lifecycle
@@ -16,6 +17,7 @@ from roost.daemon.server.accepting import ConnectionUse
 from roost.daemon.server.routing import Route
 from roost.store.store import Store
 
+CALLER: web.AppKey[LastCaller] = web.AppKey("caller", LastCaller)
 CONFIG: web.AppKey[Config] = web.AppKey("config", Config)
 STORE: web.AppKey[Store] = web.AppKey("store", Store)
 CONNECTION_USE: web.AppKey[ConnectionUse] = web.AppKey("connection_use", ConnectionUse)

@@ -59,6 +59,6 @@ async def test_a_log_that_cant_be_written_ends_no_build(tmp_path: Path, caplog: 
 def test_only_a_success_is_shown_as_joined(state: str, shown: str) -> None:
     fields: Any = {"lock_digest": None, "generation": None, "artifacts": [], "seconds": 0.0}
     result = BuildResult(id="b1", state=state, definition_digest="d", **fields)
-    joined = mark_joined(Message(event="result", result=result)).result
+    joined = mark_joined(Message(event="result", result=result), []).result
     assert joined is not None
     assert joined.state == shown

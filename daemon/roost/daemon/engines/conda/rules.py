@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
+from roost.daemon.caller.current import caller_variables
+from roost.daemon.caller.variables import CERTIFICATES, PROXIES
 from roost.daemon.engines.conda import jobs
 from roost.daemon.engines.conda.scripts import sanitize_environment
 from roost.daemon.workers.pool import WorkerPool
@@ -19,8 +21,11 @@ _REMEMBERED_SPECS = 10_000
 
 
 def worker_variables() -> dict[str, str]:
-    """Return the variables of conda workers: proxies, certificates, the user's home for rattler's auth file."""
-    return sanitize_environment(os.environ)
+    """Return the variables of conda workers: the caller's proxies and certificates, the user's home for rattler's auth
+    file. Workers with other variables are other processes."""
+    caller = caller_variables()
+    names = (*PROXIES, *CERTIFICATES)
+    return {**sanitize_environment(os.environ), **{name: caller[name] for name in names if name in caller}}
 
 
 class CondaRules:

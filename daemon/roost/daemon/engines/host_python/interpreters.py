@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from roost.daemon.caller.current import search_path
 from roost.model.locks.lock import Threading
 
 _PROBE_SCRIPT = """
@@ -170,11 +171,11 @@ def own_interpreter() -> str:
 def list_interpreters() -> Iterator[str]:
     """Yield the real paths of the interpreters of this machine, each once, roost's own first; shims are left out.
 
-    They are looked for on the daemon's ``PATH`` and in the folders of common installers. Blocks.
+    They are looked for on the caller's ``PATH`` and in the folders of common installers. Blocks.
     """
     folders = [folder for pattern in _FOLDER_PATTERNS for folder in sorted(glob.glob(os.path.expanduser(pattern)))]
     paths = [own_interpreter()]
-    for folder in [*os.environ.get("PATH", "").split(os.pathsep), *folders]:
+    for folder in [*search_path().split(os.pathsep), *folders]:
         if os.path.isabs(folder) and not _is_environment(os.path.dirname(folder)):
             paths += sorted(_find_pythons(folder))
     seen: set[str] = set()

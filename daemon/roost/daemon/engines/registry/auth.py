@@ -11,12 +11,12 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple
-from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from roost.daemon.caller.network import find_proxy
 from roost.daemon.credentials.request import find_request_credentials
 from roost.daemon.engines.registry.credentials import RegistryLogin
 from roost.daemon.engines.registry.errors import (
@@ -63,11 +63,8 @@ def _unescape(text: str) -> str:
 
 
 def proxy_for(url: URL) -> str | None:
-    """Return the proxy for ``url`` by ``HTTPS_PROXY`` and the like; aiohttp's own way would also read ``~/.netrc``."""
-    proxies = getproxies_environment()
-    if url.scheme not in proxies or is_loopback(url.authority) or proxy_bypass_environment(url.authority, proxies):
-        return None
-    return proxies[url.scheme]
+    """Return the caller's proxy for ``url``; none for a registry on this machine."""
+    return None if is_loopback(url.authority) else find_proxy(str(url))
 
 
 class RegistryAccess:

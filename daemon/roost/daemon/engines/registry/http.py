@@ -1,13 +1,12 @@
 """HTTP requests to registries: credentials, redirects, ``Retry-After``, retries, and errors of the roost tree.
 
 Credentials are for one host: a redirect to another one (blobs are often in an object store) is followed without them.
-Nothing ambient is used but proxies and the system's certificates.
+Proxies and certificates are the caller's, else the system's; nothing else is ambient.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timezone
@@ -16,6 +15,7 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 from yarl import URL
 
+from roost.daemon.caller.network import certificate_paths, create_tls_context
 from roost.daemon.engines.registry.auth import Authenticator, RegistryAccess, parse_challenges, proxy_for
 from roost.daemon.engines.registry.credentials import find_login
 from roost.daemon.engines.registry.errors import NotRegistryError
@@ -34,19 +34,22 @@ _CHALLENGES = 2
 
 
 class Transport:
-    """One HTTP session for all registries. Construct it in the event loop, and close it at the end."""
+    """One HTTP session for all registries and for callers with the same certificates.
+
+    Construct it in the event loop, and close it at the end.
+    """
 
     def __init__(self, config: RegistryConfig) -> None:
         self.config = config
         self._authenticator = Authenticator(self.is_plain_http, lambda host: find_login(host, self.config.credentials))
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[tuple[str | None, str | None], aiohttp.ClientSession] = {}
+        """By the caller's certificates."""
         self._session_lock = asyncio.Lock()
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        while self._sessions:
+            await self._sessions.popitem()[1].close()
 
     def is_plain_http(self, host: str) -> bool:
         """Return whether ``host`` is accessed without TLS."""
@@ -181,15 +184,16 @@ class Transport:
 
     async def _open_session(self) -> aiohttp.ClientSession:
         async with self._session_lock:
-            if self._session is None:
-                context = await asyncio.to_thread(ssl.create_default_context)
-                self._session = aiohttp.ClientSession(
+            certificates = certificate_paths()
+            if certificates not in self._sessions:
+                context = await asyncio.to_thread(create_tls_context)
+                self._sessions[certificates] = aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(ssl=context, limit_per_host=8),
                     auto_decompress=False,  # digests are of the bytes as stored
                     cookie_jar=aiohttp.DummyCookieJar(),
                     headers={"User-Agent": "roost", "Accept-Encoding": "identity"},
                 )
-            return self._session
+            return self._sessions[certificates]
 
 
 def _backoff(tries: int) -> float:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import ssl
 from collections.abc import Callable, Sequence
 from urllib.parse import urljoin
 
 import aiohttp
 
+from roost.daemon.caller.network import create_tls_context, find_proxy
 from roost.daemon.credentials.auth_files import access_hint
 from roost.daemon.engines.uv.errors import (
     IndexDeniedError,
@@ -79,17 +79,18 @@ class Fetcher:
         """Return the size in bytes of each file whose server reports one. Raises nothing: sizes are optional."""
         if not urls:
             return {}
-        context = await asyncio.to_thread(_load_certificates)
+        context = await asyncio.to_thread(create_tls_context)
         timeout = aiohttp.ClientTimeout(total=_SIZE_SECONDS)
         connector = aiohttp.TCPConnector(ssl=context, limit_per_host=_SIZES_CONCURRENCY)
-        async with aiohttp.ClientSession(timeout=timeout, connector=connector, trust_env=True) as session:
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
             found = await asyncio.gather(*(self._fetch_size(session, url) for url in urls))
         return {url: size for url, size in zip(urls, found, strict=True) if size}
 
     async def _fetch_size(self, session: aiohttp.ClientSession, url: str) -> int:
         headers = {**(self._secrets.headers(url) or {}), "Accept-Encoding": "identity"}
         try:
-            async with session.head(self._secrets.substitute(url), headers=headers, allow_redirects=True) as response:
+            sent = self._secrets.substitute(url)
+            async with session.head(sent, headers=headers, allow_redirects=True, proxy=find_proxy(sent)) as response:
                 return int(response.headers.get("Content-Length", 0)) if response.status == 200 else 0
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError):
             return 0
@@ -105,12 +106,13 @@ class Fetcher:
 
     async def _stream(self, url: str, write: Callable[[bytes], object], *, limit: int | None) -> None:
         headers = self._secrets.headers(url)
-        context = await asyncio.to_thread(_load_certificates)
+        context = await asyncio.to_thread(create_tls_context)
         connector = aiohttp.TCPConnector(ssl=context)
+        sent = self._secrets.substitute(url)
         try:
             async with (
-                aiohttp.ClientSession(timeout=self._timeout, connector=connector, trust_env=True) as session,
-                session.get(self._secrets.substitute(url), headers=headers) as response,
+                aiohttp.ClientSession(timeout=self._timeout, connector=connector) as session,
+                session.get(sent, headers=headers, proxy=find_proxy(sent)) as response,
             ):
                 _check_status(url, response.status)
                 await _read_body(url, response, write, limit)
@@ -141,11 +143,6 @@ async def _read_body(
                 f"{url} is larger than {limit} bytes, too large for a requirements file", hint="Check the URL."
             )
         await asyncio.to_thread(write, chunk)
-
-
-def _load_certificates() -> ssl.SSLContext:
-    """Return the system's certificates; as for uv, SSL_CERT_FILE and SSL_CERT_DIR override them. Blocks."""
-    return ssl.create_default_context()
 
 
 class RemoteFiles:

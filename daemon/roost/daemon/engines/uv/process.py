@@ -19,6 +19,7 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
+from roost.daemon.caller.current import network_variables
 from roost.daemon.engines.uv.errors import UvCrashedError
 from roost.daemon.engines.uv.secrets import Secrets
 from roost.daemon.engines.uv.terminal import (
@@ -31,13 +32,9 @@ from roost.daemon.engines.uv.terminal import (
 from roost.store.cancellation import finish_despite_cancel
 
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-_PASSED = (
-    *("HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "SSH_AUTH_SOCK"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO"),
-    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
-)
-"""The variables of the daemon's environment that uv sees: how to reach the network, and nothing that affects what it
-chooses."""
+_PASSED = ("HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ")
+"""The variables of the daemon's environment that uv sees, beside the caller's by which servers are reached: nothing
+that affects what it chooses."""
 
 _LINE_LIMIT = 1 << 24
 _GRACE_SECONDS = 1.0
@@ -138,7 +135,7 @@ class UvProcess:
     def _make_environment(self, folder: str, secrets: Secrets) -> dict[str, str]:
         os.makedirs(os.path.join(folder, "cwd"), exist_ok=True)
         os.makedirs(os.path.join(folder, "tmp"), exist_ok=True)
-        environ = {name: os.environ[name] for name in _PASSED if name in os.environ}
+        environ = {name: os.environ[name] for name in _PASSED if name in os.environ} | network_variables()
         environ |= {"PATH": _PATH, "TMPDIR": os.path.join(folder, "tmp"), "GIT_TERMINAL_PROMPT": "0"}
         environ |= {"UV_HTTP_TIMEOUT": str(self.timeout), "UV_HTTP_RETRIES": str(self.retries)}
         environ |= {"UV_SYSTEM_CERTS": "1"} if _has_system_certificates() else {}

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 import pytest
 from yarl import URL
 
+from roost.daemon.caller.current import use_caller
 from roost.daemon.engines.registry.auth import parse_challenges, proxy_for
 from roost.daemon.engines.registry.credentials import RegistryLogin
 from roost.daemon.engines.registry.http import parse_retry_after
@@ -60,9 +61,10 @@ def test_credentials_are_not_shown() -> None:
     assert "secret" not in f"{RegistryLogin(identity_token='secret')}"
 
 
-def test_proxies_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
-    monkeypatch.setenv("no_proxy", "near.example")
-    assert proxy_for(URL("https://far.example/v2/")) == "http://proxy.example:3128"
-    assert proxy_for(URL("https://near.example/v2/")) is None
-    assert proxy_for(URL("https://127.0.0.1:5000/v2/")) is None
+def test_proxies_are_those_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://starter.example:3128")
+    assert proxy_for(URL("https://far.example/v2/")) is None
+    with use_caller({"https_proxy": "http://proxy.example:3128", "no_proxy": "near.example"}):
+        assert proxy_for(URL("https://far.example/v2/")) == "http://proxy.example:3128"
+        assert proxy_for(URL("https://near.example/v2/")) is None
+        assert proxy_for(URL("https://127.0.0.1:5000/v2/")) is None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from roost.daemon.caller.current import use_caller
 from roost.daemon.engines.uv import process as uv_process
 from roost.daemon.engines.uv.process import UvProcess
 from roost.daemon.engines.uv.secrets import Secrets
@@ -24,13 +25,17 @@ async def test_uv_gets_a_scrubbed_environment(tmp_path: Path, monkeypatch: pytes
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     for name in ("UV_INDEX", "PIP_INDEX_URL", "PYTHONPATH", "CONDA_PREFIX", "VIRTUAL_ENV", "MYSECRET"):
         monkeypatch.setenv(name, "ambient")
-    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
-    monkeypatch.setenv("SSL_CERT_FILE", str(script))
+    monkeypatch.setenv("https_proxy", "http://ambient.example:3128")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/ambient")
+    caller = {"https_proxy": "http://proxy.example:3128", "GIT_SSH_COMMAND": "ssh -i key", "PATH": "/caller"}
     process = UvProcess(str(script), str(tmp_path / "cache"), str(tmp_path / "tmp"), timeout=7, retries=1)
     async with process.temporary_folder() as folder:
-        outcome = await process.run(["x"], folder, secrets=Secrets({"https://h": "u:p"}))
+        with use_caller(caller):
+            outcome = await process.run(["x"], folder, secrets=Secrets({"https://h": "u:p"}))
         lines = outcome.stdout.splitlines()
         assert os.path.join(folder, "cwd") in lines
+    assert "GIT_SSH_COMMAND=ssh -i key" in lines
+    assert "PATH=/caller" not in lines, "compilers and the like are not the caller's"
     assert lines[-1] == "machine h login u password p", "and it is in no file"
     assert "ambient" not in outcome.stdout
     assert "https_proxy=http://proxy.example:3128" in lines

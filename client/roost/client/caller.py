@@ -1,0 +1,28 @@
+"""What each request tells of the world that its command was called in: proxies, certificates, agents, Docker's address,
+PATH. Imported where each import counts.
+"""
+
+from __future__ import annotations
+
+import os
+from _json import encode_basestring_ascii
+
+HEADER = "Roost-Caller"
+NAMES = (
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO"),
+    *("SSH_AUTH_SOCK", "GIT_SSH_COMMAND", "GIT_SSH"),
+    *("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"),
+    "PATH",
+)
+"""The same as in ``roost.daemon.caller.variables``, which is not installed where only a client is; a test compares
+them."""
+_PATHS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "SSH_AUTH_SOCK", "DOCKER_CONFIG", "DOCKER_CERT_PATH")
+
+
+def caller_header() -> str:
+    """Return the value of the header: a JSON object in ASCII."""
+    found = [(name, os.environ[name]) for name in NAMES if os.environ.get(name)]
+    found = [(name, os.path.abspath(value) if name in _PATHS else value) for name, value in found]
+    return "{" + ",".join(f'"{name}":{encode_basestring_ascii(value)}' for name, value in found) + "}"
