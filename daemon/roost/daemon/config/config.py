@@ -30,6 +30,7 @@ from roost.daemon.config.schema import (
     Section,
 )
 from roost.model.errors import CodedError, Location
+from roost.store.disk.regular_files import read_regular
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -105,8 +106,7 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
     """Read the config file. Raises: ConfigError, with the file and the line, if it is invalid."""
     path = find_config_path(environ)
     try:
-        with open(path, "rb") as stream:
-            data = stream.read()
+        data = read_regular(path)
     except FileNotFoundError:
         if (os.environ if environ is None else environ).get("ROOST_CONFIG"):
             raise _config_error(path, None, "ROOST_CONFIG names a file that does not exist") from None

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from roost.model.errors import InvalidRequestError
+from roost.store.disk.regular_files import open_regular, read_regular
 
 _URL_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^\s/?#\"'<>`()]+)")
 log = logging.getLogger(__name__)
@@ -33,7 +34,8 @@ def read_netrc(path: str) -> dict[str, str]:
     since most of what roost fetches is public.
     """
     try:
-        hosts = netrc(os.path.expanduser(path)).hosts
+        with open_regular(os.path.expanduser(path)) as file:
+            hosts = netrc(f"/dev/fd/{file.fileno()}").hosts
     except FileNotFoundError:
         return {}
     except (OSError, NetrcParseError, UnicodeDecodeError) as error:
@@ -74,8 +76,7 @@ def read_auth_file(path: str) -> dict[str, AuthEntry]:
     Raises: AuthFileError if the file can't be read or is not rattler's JSON.
     """
     try:
-        with open(os.path.expanduser(path), "rb") as stream:
-            entries = json.load(stream)
+        entries = json.loads(read_regular(os.path.expanduser(path)))
         return {host: entry for host, entry in entries.items() if _is_http_entry(entry)}
     except OSError as error:
         raise AuthFileError(f"The auth file {path} can't be read: {error.strerror}") from None

@@ -22,6 +22,7 @@ from typing import IO, Any, cast
 
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.store.disk.file_ops import FULL_DISK_ERRNOS, full_disk_error
+from roost.store.disk.regular_files import open_regular
 
 _BYTES_LIMIT = 2 << 30
 _MEMBERS_LIMIT = 10_000
@@ -57,7 +58,7 @@ def unpack(archive: str, folder: str) -> None:
     """Unpack ``archive`` into ``folder``, which is empty. Raises ArchiveRefusedError, StoreFullError."""
     target = _Target(archive, folder)
     try:
-        with open(archive, "rb") as file:
+        with open_regular(archive) as file:
             if file.read(2) == b"PK":
                 _unpack_zip(file, target)
             else:

@@ -18,6 +18,7 @@ import msgspec
 from roost.daemon.engines.uv.prefix import find_site_packages, normalize_name, read_record
 from roost.daemon.integrity.manifest import PrefixManifest
 from roost.model.locks.lock import Lock
+from roost.store.disk.regular_files import read_regular
 
 
 class LinkedFile(msgspec.Struct, frozen=True):
@@ -51,8 +52,7 @@ def read_linked_files(record: str) -> Sequence[LinkedFile]:
     Raises:
         OSError, msgspec.MsgspecError: it can't be read.
     """
-    with open(record, "rb") as stream:
-        return _RECORD_DECODER.decode(stream.read()).paths_data.paths
+    return _RECORD_DECODER.decode(read_regular(record)).paths_data.paths
 
 
 def load_known_digests(prefix: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from roost.daemon.config.config import Config
 from roost.daemon.config.schema import RegistriesSettings
 from roost.daemon.oci.references import is_loopback, parse_reference
 from roost.model.errors import InvalidRequestError, LookupFailedError, StoreError
+from roost.store.disk.regular_files import read_regular
 
 RegistryKind = Literal["workspace", "catalogue"]
 LOCATIONS_FILE = "registries.json"
@@ -101,8 +102,7 @@ def read_added_locations(root: str) -> tuple[RegistryLocation, ...]:
     """Return the added registries. Blocks. Raises: RegistryFileError if the file can't be read."""
     path = os.path.join(root, LOCATIONS_FILE)
     try:
-        with open(path, "rb") as file:
-            return msgspec.json.decode(file.read(), type=tuple[RegistryLocation, ...])
+        return msgspec.json.decode(read_regular(path), type=tuple[RegistryLocation, ...])
     except FileNotFoundError:
         return ()
     except (OSError, msgspec.DecodeError) as error:

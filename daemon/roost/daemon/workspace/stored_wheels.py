@@ -15,6 +15,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import InvalidVersion, Version
 
 from roost.model.errors import InvalidRequestError, LookupFailedError
+from roost.store.disk.regular_files import open_regular
 from roost.store.sources.files import LocalFiles
 
 _METADATA_LIMIT = 16 << 20
@@ -61,7 +62,7 @@ def read_wheel(path: str) -> UploadedWheel:
 
 def _read_metadata(path: str) -> tuple[str, Version]:
     """Return name and version from ``*.dist-info/METADATA``."""
-    with zipfile.ZipFile(path) as archive:
+    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
         found = [name for name in entries if name.count("/") == 1 and name.endswith(".dist-info/METADATA")]
         if len(found) != 1 or found[0].replace("METADATA", "WHEEL") not in entries:

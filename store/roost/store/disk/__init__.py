@@ -5,5 +5,5 @@ in an event loop use threads.
 
 May import ``roost.model`` and the modules ``clock`` and ``failpoints``.
 
-Doors: file_ops, layer_files, layout, lease_files, root, root_lock, run_folders, worker_folders.
+Doors: file_ops, layer_files, layout, lease_files, regular_files, root, root_lock, run_folders, worker_folders.
 """

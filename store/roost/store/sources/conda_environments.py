@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 import yaml
 
 from roost.model.errors import LookupFailedError
+from roost.store.disk.regular_files import read_regular
 
 _BASE_NAMES = ("base", "root")
 _SYSTEM_FOLDERS = ("/etc/conda", "/var/lib/conda")
@@ -131,8 +132,8 @@ def _installations(home: str, variables: Mapping[str, str]) -> Iterator[str]:
 
 def _read_environments_txt(home: str) -> list[str]:
     try:
-        with open(os.path.join(home, ".conda", "environments.txt"), encoding="utf-8", errors="surrogateescape") as file:
-            lines = [line.strip() for line in file]
+        data = read_regular(os.path.join(home, ".conda", "environments.txt"))
+        lines = [line.strip() for line in data.decode("utf-8", "surrogateescape").splitlines()]
     except OSError:
         return []
     return [os.path.normpath(line) for line in lines if line and not line.startswith("#")]
@@ -156,8 +157,7 @@ def _condarcs_in_folder(folder: str) -> Iterator[str]:
 def _read_envs_dirs(path: str) -> list[str]:
     """Return ``envs_dirs`` of one condarc (``envs_path`` in old ones); nothing if the file can't be read."""
     try:
-        with open(path, encoding="utf-8") as file:
-            content = yaml.safe_load(file)
+        content = yaml.safe_load(read_regular(path))
     except (OSError, ValueError, yaml.YAMLError):
         return []
     value = content.get("envs_dirs", content.get("envs_path")) if isinstance(content, dict) else None

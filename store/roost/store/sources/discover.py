@@ -10,6 +10,7 @@ import msgspec
 
 from roost.model.errors import InvalidDefinitionError, Location, LookupFailedError
 from roost.model.readers.detect import classify_pyproject, has_script_metadata
+from roost.store.disk.regular_files import read_regular
 from roost.store.sources.files import resolve_path
 
 PYPROJECT = "pyproject.toml"
@@ -147,15 +148,13 @@ class _FolderSearch:
             self.absent.append(path)
             return None
         self.consulted.append(path)
-        with open(path, "rb") as file:
-            format = classify_pyproject(file.read(), path)
+        format = classify_pyproject(read_regular(path), path)
         return None if format is None else 0 if format == "roost" else len(_RANKS) - 1
 
 
 def _has_script_metadata(path: str) -> bool:
     try:
-        with open(path, "rb") as file:
-            return has_script_metadata(file.read(), path)
+        return has_script_metadata(read_regular(path), path)
     except OSError:
         return False
 

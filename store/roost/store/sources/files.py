@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
@@ -12,6 +11,7 @@ from typing import BinaryIO
 
 from roost.model.syntax.dockerignore import DOCKERIGNORE as DOCKERIGNORE
 from roost.model.syntax.dockerignore import parse_dockerignore
+from roost.store.disk.regular_files import open_regular, read_regular
 
 _VERSION_CONTROL = frozenset((".git", ".hg", ".svn"))
 _CACHES = frozenset(("__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"))
@@ -21,22 +21,16 @@ _EXCLUDED_AT_TOP = frozenset(("build", "dist"))
 _BUILDER_FILES = ("Dockerfile", DOCKERIGNORE)
 """Docker sends these files even if they are ignored; ignoring them only hides them from the steps."""
 _CHUNK_BYTES = 1 << 20
-MAX_FILE_BYTES = 64 << 20
-"""Limit for files that are read as a whole: no definition is as large, but a model that was named by mistake is."""
 
 
 class LocalFiles:
     """Implements ``roost.model.readers.Files`` on the file system. Blocking: call it in a thread."""
 
     def read(self, path: str) -> bytes:
-        with _open_regular(path) as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-        if len(data) > MAX_FILE_BYTES:
-            raise OSError(errno.EFBIG, f"it is larger than {MAX_FILE_BYTES >> 20} MiB")
-        return data
+        return read_regular(path)
 
     def file_digest(self, path: str) -> str:
-        with _open_regular(path) as file:
+        with open_regular(path) as file:
             return "sha256:" + _hash_content(file).hexdigest()
 
     def exists(self, path: str) -> bool:
@@ -85,7 +79,7 @@ class LocalFiles:
 
     def copy_file(self, path: str, target: str) -> None:
         """Copy a file with its mode and times to ``target``, which must not exist. Raises: OSError."""
-        with _open_regular(path) as file, open(target, "xb") as copy:
+        with open_regular(path) as file, open(target, "xb") as copy:
             shutil.copyfileobj(file, copy, _CHUNK_BYTES)
             status = os.fstat(file.fileno())
         _copy_metadata(target, status)
@@ -158,8 +152,7 @@ def _dockerignore_filter(path: str) -> Callable[[str], bool]:
     """
     ignore_file = os.path.join(path, DOCKERIGNORE)
     try:
-        with _open_regular(ignore_file) as file:
-            text = file.read().decode(errors="surrogateescape")
+        text = read_regular(ignore_file).decode(errors="surrogateescape")
     except FileNotFoundError:
         return lambda name: False
     return parse_dockerignore(text, ignore_file)
@@ -206,7 +199,7 @@ def _digest_entry(path: str) -> tuple[bytes, bytes]:
     if stat.S_ISDIR(status.st_mode):
         return b"folder", b""
     kind = b"executable" if status.st_mode & 0o111 else b"file"
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return kind, _hash_content(file).digest()
 
 
@@ -215,16 +208,3 @@ def _hash_content(file: BinaryIO) -> hashlib._Hash:
     while chunk := file.read(_CHUNK_BYTES):
         content.update(chunk)
     return content
-
-
-def _open_regular(path: str) -> BinaryIO:
-    """Open a regular file for reading. ``O_NONBLOCK``: opening a pipe must not wait for a writer.
-
-    Raises:
-        OSError: the file can't be opened, or is a device or a pipe, which may have no end.
-    """
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise OSError(errno.EINVAL, "it is not a regular file")
-    return open(file, "rb")

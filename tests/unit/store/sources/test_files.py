@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from roost.model.syntax.dockerignore import DockerignoreError, parse_dockerignore
-from roost.store.sources.files import MAX_FILE_BYTES, LocalFiles
+from roost.store.disk.regular_files import MAX_FILE_BYTES
+from roost.store.sources.files import LocalFiles
 
 FILES = LocalFiles()
 

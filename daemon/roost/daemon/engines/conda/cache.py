@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import hashlib
 import os
 import shutil
-import stat
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,6 +19,7 @@ import msgspec
 
 from roost.daemon.engines.conda.package_paths import find_path_fault
 from roost.model.locks.lock import CondaPackage
+from roost.store.disk.regular_files import open_regular
 
 
 class PathEntry(msgspec.Struct, frozen=True):
@@ -170,19 +169,10 @@ def _matches_entry(folder: str, entry: PathEntry) -> bool:
 def file_digest(path: str, algorithm: str) -> str:
     """Return the hex digest of a file's content. Blocks. Raises ``OSError``, also if it is not a regular file."""
     digest = hashlib.new(algorithm)
-    with open(path, "rb", opener=_open_regular) as stream:
+    with open_regular(path) as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _open_regular(path: str, flags: int) -> int:
-    """Open a file, but nothing that may block or never end."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise OSError(errno.EINVAL, "not a regular file", path)
 
 
 def drop_package(cache_dir: str, package: CondaPackage) -> None:

@@ -18,6 +18,7 @@ import msgspec
 
 from roost.daemon.caller.current import search_path
 from roost.model.locks.lock import Threading
+from roost.store.disk.regular_files import open_regular
 
 _PROBE_SCRIPT = """
 import json, os, platform, sys, sysconfig
@@ -206,7 +207,7 @@ def is_shim(path: str, real: str) -> bool:
     if "/shims/" in path or "/shims/" in real:
         return True
     try:
-        with open(real, "rb") as file:
+        with open_regular(real) as file:
             return file.read(2) == b"#!"
     except OSError:
         return True

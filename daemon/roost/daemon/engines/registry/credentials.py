@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from docker import auth as docker_auth
 from docker import credentials as docker_helpers
+from docker.utils import config as docker_config
 
 from roost.daemon.config.schema import RegistryCredentials
 from roost.daemon.credentials.request import find_request_credentials
 from roost.daemon.engines.registry.errors import CredentialsError
 from roost.daemon.oci.references import DEFAULT_HOST
+from roost.store.disk.regular_files import read_regular
 
 CredentialSources = Mapping[str, RegistryCredentials]
 """Registry host to the source of its credentials in roost's config."""
@@ -140,9 +143,14 @@ def _ask_helper(host: str, helper: str) -> dict[str, Any]:
 
 def _read_docker_config(host: str, source: RegistryCredentials | None) -> dict[str, Any]:
     """Return the entry in the Docker config that the config names, else in the user's own; empty if there is none."""
-    path = source.docker_config if source is not None else None
-    if path is not None:
-        path = os.path.expanduser(path)
+    configured = source.docker_config if source is not None else None
+    if configured is None:
+        found = docker_config.find_config_file()
+        if found is None:
+            return {}
+        path = str(found)
+    else:
+        path = os.path.expanduser(configured)
         path = os.path.join(path, "config.json") if os.path.isdir(path) else path
-        os.stat(path)  # the SDK treats a missing file like an empty one
-    return docker_auth.load_config(config_path=path).resolve_authconfig(host) or {}
+    content = json.loads(read_regular(path))  # the SDK would open any file, and treat a missing one like an empty one
+    return docker_auth.load_config(config_dict=content).resolve_authconfig(host) or {} if content else {}

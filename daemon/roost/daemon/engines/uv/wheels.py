@@ -21,6 +21,7 @@ from roost.daemon.engines.uv.errors import WheelDigestMismatchError, WheelMissin
 from roost.daemon.engines.uv.fetch import Fetcher
 from roost.daemon.jobs.progress import Progress
 from roost.model.locks.lock import Wheel
+from roost.store.disk.regular_files import open_regular
 
 _CONCURRENCY = 4
 """Downloads at a time."""
@@ -203,7 +204,7 @@ def _copy_checked(wheel: Wheel, path: str) -> None:
 def file_sha256(path: str) -> str:
     """Return the sha256 of a file: 64 hex digits. Blocks."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
@@ -212,7 +213,7 @@ def file_sha256(path: str) -> str:
 def _copy_synced(source: str, target: str) -> str:
     """Copy and sync a file; return the sha256 of its content."""
     digest = hashlib.sha256()
-    with open(source, "rb") as reader, open(target, "wb") as writer:
+    with open_regular(source) as reader, open(target, "wb") as writer:
         while chunk := reader.read(1 << 20):
             digest.update(chunk)
             writer.write(chunk)

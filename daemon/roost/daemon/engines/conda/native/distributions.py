@@ -17,6 +17,7 @@ from roost.daemon.engines.conda.native.solving import channel_routes
 from roost.daemon.engines.conda.translation import translate_errors
 from roost.daemon.workers.context import JobContext
 from roost.model.locks.lock import CondaPackage
+from roost.store.disk.regular_files import require_regular
 
 _INFO_FOLDER = re.compile(r"(?:^|/)site-packages/([^/-]+)-([^/-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info(?:/|$)")
 _CONCURRENCY = 8
@@ -67,7 +68,9 @@ async def _list_files(package: CondaPackage, cache_dir: str, url: str, client: C
     with translate_errors(f"reading the list of files of {package.file_name}"):
         content: PathsJson | None
         if url.startswith("file://"):
-            content = await asyncio.to_thread(PathsJson.from_package_archive, Path(url.removeprefix("file://")))
+            path = url.removeprefix("file://")
+            await asyncio.to_thread(require_regular, path)
+            content = await asyncio.to_thread(PathsJson.from_package_archive, Path(path))
         else:
             content = await PathsJson.from_remote_url(client, url)
     return [str(entry.relative_path) for entry in content.paths] if content is not None else []

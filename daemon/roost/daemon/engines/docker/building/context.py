@@ -16,6 +16,7 @@ from typing import IO
 
 from roost.daemon.engines.docker.errors import ContextUnreadableError
 from roost.store.disk.file_ops import FULL_DISK_ERRNOS, full_disk_error
+from roost.store.disk.regular_files import open_regular
 from roost.store.sources.files import LocalFiles
 
 DOCKERFILE = "Dockerfile"
@@ -110,7 +111,7 @@ def _add_file(archive: tarfile.TarFile, context: str, name: str) -> None:
     info = tarfile.TarInfo(name)
     info.mode, info.mtime = stat.S_IMODE(status.st_mode), int(status.st_mtime)
     if stat.S_ISREG(status.st_mode):
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             info.size = os.fstat(file.fileno()).st_size
             archive.addfile(info, file)
         return

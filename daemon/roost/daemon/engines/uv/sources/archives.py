@@ -9,10 +9,12 @@ import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterable, Set
+from typing import BinaryIO
 
 from roost.daemon.engines.uv.errors import WheelCorruptError
 from roost.daemon.engines.uv.sources.digests import wrong_digest
 from roost.daemon.engines.uv.sources.metadata import SourceMetadata, parse_metadata, parse_static
+from roost.store.disk.regular_files import open_regular
 
 _METADATA_LIMIT = 10 * 1024 * 1024
 """Bytes of a file with metadata."""
@@ -28,7 +30,7 @@ def require_digests(path: str, expected: Iterable[Set[str]]) -> str:
     expected = [set(digests) for digests in expected]
     algorithms = {"sha256"} | {digest.partition(":")[0] for digests in expected for digest in digests}
     states = {name: hashlib.new(name) for name in algorithms if name in hashlib.algorithms_available}
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(1 << 20):
             for state in states.values():
                 state.update(chunk)
@@ -45,7 +47,7 @@ def read_wheel_metadata(path: str) -> SourceMetadata:
     """Return the metadata of a wheel. Raises: WheelCorruptError if it has none or can't be read."""
     name = os.path.basename(path)
     try:
-        with zipfile.ZipFile(path) as wheel:
+        with open_regular(path) as file, zipfile.ZipFile(file) as wheel:
             entry = next((info for info in wheel.infolist() if _WHEEL_METADATA.fullmatch(info.filename)), None)
             if entry is None or entry.file_size > _METADATA_LIMIT:
                 raise _unreadable(name, "it has no METADATA")
@@ -62,7 +64,8 @@ def read_static_sdist(path: str) -> SourceMetadata | None:
     """
     name = os.path.basename(path)
     try:
-        content = _read_zip_member(path) if zipfile.is_zipfile(path) else _read_tar_member(path)
+        with open_regular(path) as file:
+            content = _read_zip_member(file) if zipfile.is_zipfile(file) else _read_tar_member(file)
     except (OSError, tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
         raise _unreadable(name, str(error)) from error
     return parse_static(content.decode("utf-8", "replace"), name) if content is not None else None
@@ -75,10 +78,12 @@ def unpack_part(archive: str, folder: str, subdirectory: str) -> str:
     """
     name = os.path.basename(archive)
     try:
-        if zipfile.is_zipfile(archive):
+        with open_regular(archive) as file:
+            is_zip = zipfile.is_zipfile(file)
+        if is_zip:
             shutil.unpack_archive(archive, folder, "zip")
         else:
-            with tarfile.open(archive) as tar:
+            with open_regular(archive) as file, tarfile.open(fileobj=file) as tar:
                 tar.extractall(folder, filter="data")
     except (OSError, tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
         raise _unreadable(name, str(error)) from error
@@ -89,8 +94,9 @@ def unpack_part(archive: str, folder: str, subdirectory: str) -> str:
     return path
 
 
-def _read_tar_member(path: str) -> bytes | None:
-    with tarfile.open(path) as tar:
+def _read_tar_member(archive: BinaryIO) -> bytes | None:
+    archive.seek(0)
+    with tarfile.open(fileobj=archive) as tar:
         for member in tar:
             if member.isfile() and _SDIST_METADATA.fullmatch(member.name) and member.size <= _METADATA_LIMIT:
                 file = tar.extractfile(member)
@@ -98,8 +104,8 @@ def _read_tar_member(path: str) -> bytes | None:
     return None
 
 
-def _read_zip_member(path: str) -> bytes | None:
-    with zipfile.ZipFile(path) as archive:
+def _read_zip_member(file: BinaryIO) -> bytes | None:
+    with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
             if _SDIST_METADATA.fullmatch(info.filename) and info.file_size <= _METADATA_LIMIT:
                 return archive.read(info)

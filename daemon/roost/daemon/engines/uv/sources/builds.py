@@ -35,6 +35,7 @@ from roost.daemon.engines.uv.translation import translate_failure
 from roost.daemon.engines.uv.wheels import StoredWheel, WheelStore, file_sha256
 from roost.daemon.jobs.progress import Progress
 from roost.model.definition import PipItem
+from roost.store.disk.regular_files import read_regular
 from roost.store.sources.files import LocalFiles
 
 if sys.version_info >= (3, 11):
@@ -225,9 +226,9 @@ def read_static_project(folder: str) -> dict[str, Any] | None:
     That is so if it states version and dependencies statically (PEP 621).
     """
     try:
-        with open(os.path.join(folder, "pyproject.toml"), "rb") as file:
-            project = tomllib.load(file).get("project")
-    except (OSError, tomllib.TOMLDecodeError):
+        text = read_regular(os.path.join(folder, "pyproject.toml")).decode()
+        project = tomllib.loads(text).get("project")
+    except (OSError, ValueError):  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         return None
     if not isinstance(project, dict) or "name" not in project or "version" not in project:
         return None
