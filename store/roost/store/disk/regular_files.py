@@ -47,8 +47,6 @@ def require_regular(path: str) -> None:
 
 
 def _require_regular(state: os.stat_result) -> None:
-    if stat.S_ISDIR(state.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(state.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file")
 
