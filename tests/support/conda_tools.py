@@ -35,7 +35,7 @@ _POOLS: list[WorkerPool] = []
 
 def open_workers(folder: Path) -> WorkerPool:
     """Workers of a test, which ends them by :func:`close_workers`."""
-    _POOLS.append(WorkerPool(str(folder / "stage")))
+    _POOLS.append(WorkerPool(str(folder / "workers")))
     return _POOLS[-1]
 
 

@@ -65,7 +65,7 @@ async def place(root: Path, forge: Path) -> AsyncIterator[Place]:
     """A store at ``root`` whose conda-forge is the folder ``forge``."""
     store = await Store.open(str(root))
     layout = store.layout
-    workers = WorkerPool(layout.stage)
+    workers = WorkerPool(layout.workers)
 
     def engines() -> tuple[CondaEngine, PipEngine]:
         config = CondaConfig(mirrors={"conda-forge": [forge.as_uri()]})

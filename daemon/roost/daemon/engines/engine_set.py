@@ -38,7 +38,7 @@ class Engines:
     def __init__(self, layout: Layout, source: ConfigSource) -> None:
         self._layout = layout
         self._source = source
-        self.workers = WorkerPool(layout.stage)
+        self.workers = WorkerPool(layout.workers)
         self._applied: dict[str, Config] = {}
         """The configuration that each engine has, by the engine's name."""
         self._conda: CondaEngine | None = None

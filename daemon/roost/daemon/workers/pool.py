@@ -20,7 +20,6 @@ from roost.daemon.workers.jobs import QUICK_PROCESSES, WorkerJob, WorkerKind
 from roost.daemon.workers.process import NotStartedError, Worker
 from roost.store.cancellation import finish_despite_cancel
 from roost.store.disk.file_ops import remove_tree
-from roost.store.disk.worker_folders import FOLDER_PREFIX
 from roost.store.failpoints import FAILPOINT, HOLD, TRACE
 
 P = TypeVar("P")
@@ -36,10 +35,10 @@ _Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class WorkerPool:
-    """All workers of a daemon. ``stage`` is the folder in which each gets a folder of its own."""
+    """All workers of a daemon, each with a folder of its own in ``folder``."""
 
-    def __init__(self, stage: str, *, idle_seconds: float = IDLE_SECONDS) -> None:
-        self._stage = stage
+    def __init__(self, folder: str, *, idle_seconds: float = IDLE_SECONDS) -> None:
+        self._folder = folder
         self._idle_seconds = idle_seconds
         self._idle: dict[_Key, list[Worker]] = {}
         self._timers: dict[Worker, asyncio.TimerHandle] = {}
@@ -118,7 +117,7 @@ class WorkerPool:
         """Start a worker. One that is idle with another environment makes room for it."""
         if len([worker for worker in self._all if worker.kind.name == kind.name]) >= kind.processes + QUICK_PROCESSES:
             self._end_oldest_idle(kind)
-        folder = os.path.join(self._stage, f"{FOLDER_PREFIX}{secrets.token_hex(6)}")
+        folder = os.path.join(self._folder, secrets.token_hex(6))
         await asyncio.to_thread(os.makedirs, folder, 0o700)
         try:
             worker = await Worker.start(kind, folder, dict(key[1]))

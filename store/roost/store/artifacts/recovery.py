@@ -88,6 +88,8 @@ def _empty_leftovers(layout: Layout) -> None:
     failpoint("recover.stage-emptied")
     empty_folder(layout.trash)
     failpoint("recover.trash-emptied")
+    empty_folder(layout.workers)
+    failpoint("recover.workers-emptied")
     remove_tree(os.path.join(layout.wheels, "tmp"))  # scratch files of uv: their URLs may contain tokens
     failpoint("recover.scratch-removed")
 

@@ -17,6 +17,7 @@ FOLDERS = (
     "runs",
     "snapshots",
     "launch",
+    "workers",
 )
 
 PREFIX_NAME_BYTES = 17
@@ -43,6 +44,7 @@ class Layout:
         self.snapshots = os.path.join(self.root, "snapshots")
         self.launch = os.path.join(self.root, "launch")
         self.programs = os.path.join(self.root, "bin")
+        self.workers = os.path.join(self.root, "workers")
 
     def make_folders(self) -> None:
         """Create the root and every missing folder in it, with access for the owner only. Blocking."""

@@ -1,4 +1,4 @@
-"""The folders of worker processes in ``stage/``: each is locked by its worker as long as the worker lives.
+"""The folders of worker processes in ``workers/``: each is locked by its worker as long as the worker lives.
 
 A daemon that was killed takes its workers with it, but a moment may pass until the kernel has ended them. The next one
 waits for that before it deletes a prefix that a worker may still be writing into.
@@ -17,7 +17,6 @@ from roost.store.disk.file_ops import list_names
 from roost.store.disk.layout import Layout
 from roost.store.disk.lease_files import find_holders
 
-FOLDER_PREFIX = "worker-"
 WAIT_SECONDS = 10.0
 
 
@@ -34,10 +33,8 @@ def wait_for_workers(layout: Layout, seconds: float = WAIT_SECONDS) -> None:
         WorkersAliveError: if one is after ``seconds``.
     """
     deadline = time.monotonic() + seconds
-    for name in list_names(layout.stage):
-        if not name.startswith(FOLDER_PREFIX):
-            continue
-        folder = os.path.join(layout.stage, name)
+    for name in list_names(layout.workers):
+        folder = os.path.join(layout.workers, name)
         while _is_held(folder):
             if time.monotonic() > deadline:
                 holders = [holder for found in find_holders([folder]).values() for holder in found]

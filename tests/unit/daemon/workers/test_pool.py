@@ -25,10 +25,10 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.fixture
 async def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WorkerPool]:
     find_tests(monkeypatch)
-    pool = WorkerPool(str(tmp_path / "stage"))
+    pool = WorkerPool(str(tmp_path / "workers"))
     yield pool
     await pool.close()
-    assert os.listdir(tmp_path / "stage") == [], "a worker's folder is deleted with it"
+    assert os.listdir(tmp_path / "workers") == [], "a worker's folder is deleted with it"
 
 
 async def obey(pool: WorkerPool, what: str, text: str = "", **more: Any) -> dict[str, Any]:
@@ -187,14 +187,14 @@ async def test_a_worker_inherits_nothing(pool: WorkerPool, tmp_path: Path, monke
     with open(tmp_path / "open", "w") as stream:
         os.set_inheritable(stream.fileno(), True)
         found = await pool.run(job(), Order(what="describe"), environ={"https_proxy": "http://proxy"})
-    assert found["environ"].pop("TMPDIR").startswith(str(tmp_path / "stage"))
+    assert found["environ"].pop("TMPDIR").startswith(str(tmp_path / "workers"))
     assert {name for name in found["environ"] if name != "LC_CTYPE"} == {"https_proxy"}
     assert found["group"] == found["pid"]
     assert found["folder"] == "/"
     assert found["score"] == "500"
     assert "rattler" not in found["modules"]
     files = {name: path for name, path in found["descriptors"].items() if not path.startswith(("pipe:", "/proc/"))}
-    assert set(files.values()) <= {"/dev/null", *(str(path) for path in (tmp_path / "stage").iterdir())}
+    assert set(files.values()) <= {"/dev/null", *(str(path) for path in (tmp_path / "workers").iterdir())}
 
 
 async def test_other_variables_are_another_worker(pool: WorkerPool):
@@ -242,10 +242,10 @@ async def test_an_idle_worker_that_was_killed_is_replaced(pool: WorkerPool):
 
 async def test_an_idle_worker_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     find_tests(monkeypatch)
-    pool = WorkerPool(str(tmp_path / "stage"), idle_seconds=0.05)
+    pool = WorkerPool(str(tmp_path / "workers"), idle_seconds=0.05)
     worker = (await obey(pool, "echo"))["pid"]
     await wait_until(lambda: pool.list_pids() == [] and not is_alive(worker))
-    await wait_until(lambda: os.listdir(tmp_path / "stage") == [])
+    await wait_until(lambda: os.listdir(tmp_path / "workers") == [])
     await pool.close()
 
 
@@ -264,7 +264,7 @@ async def test_a_kind_that_cannot_start_says_so(pool: WorkerPool):
 
 async def test_closing_ends_what_is_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     find_tests(monkeypatch)
-    pool = WorkerPool(str(tmp_path / "stage"))
+    pool = WorkerPool(str(tmp_path / "workers"))
     task = asyncio.ensure_future(obey(pool, "hang", str(tmp_path / "mark")))
     await wait_until((tmp_path / "mark").exists)
     await pool.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from roost.store.disk.layout import Layout
-from roost.store.disk.worker_folders import FOLDER_PREFIX, WorkersAliveError, wait_for_workers
+from roost.store.disk.worker_folders import WorkersAliveError, wait_for_workers
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def hold(layout: Layout) -> int:
-    folder = Path(layout.stage, f"{FOLDER_PREFIX}1")
+    folder = Path(layout.workers, "1")
     folder.mkdir()
     descriptor = os.open(folder, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -30,8 +30,7 @@ def hold(layout: Layout) -> int:
 
 
 def test_nothing_is_waited_for_without_workers(layout: Layout):
-    Path(layout.stage, f"{FOLDER_PREFIX}ended").mkdir()
-    Path(layout.stage, "other").mkdir()
+    Path(layout.workers, "ended").mkdir()
     wait_for_workers(layout, 0)
 
 

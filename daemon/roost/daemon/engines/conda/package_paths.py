@@ -92,9 +92,12 @@ class PrefixPaths:
     def __init__(self, read_link: Callable[[str, str], str | None], *, ignores_case: bool = False) -> None:
         self._read_link = read_link
         self._ignores_case = ignores_case
-        self._files: dict[str, _Owner] = {}
+        self._files: dict[str, list[_Owner]] = {}
+        """Several if packages have the same path: rattler links one of them under another name."""
         self._folders: dict[str, str] = dict.fromkeys(_OWN_FOLDERS, "roost")
         """Folder to the first package with a file below it."""
+        self._entered: set[str] = set()
+        """Files, and so links, that have files below them."""
         self._folded: dict[str, str] = {}
 
     def add(self, package: str, paths: Sequence[PlacedPath], commands: Iterable[str] = ()) -> None:
@@ -108,14 +111,15 @@ class PrefixPaths:
         folders = {folder for _, target in paths for folder in [target.rpartition("/")[0]] if folder}
         folders |= {parent for folder in folders for parent in _parents(folder)}
         for path in paths:
-            self._files.setdefault(path.target, _Owner(package, path.source))
+            self._files.setdefault(path.target, []).append(_Owner(package, path.source))
         for folder in folders:
             self._folders.setdefault(folder, package)
-        for folder in folders & self._files.keys():
-            self._check_link(folder)
+        self._entered |= folders & self._files.keys()
         for path in paths:
             if path.target in self._folders or _PYTHON_FOLDER.fullmatch(path.target):
-                self._check_link(path.target)
+                self._entered.add(path.target)
+        for entered in self._entered:  # those of before too: a link of this package may lead them on
+            self._check_link(entered)
         if self._ignores_case:
             self._check_case(package, [*folders, *(path.target for path in paths)])
 
@@ -128,22 +132,40 @@ class PrefixPaths:
                 raise _unsafe(package, f"{command!r} is not the name of a command", command)
 
     def _check_link(self, path: str) -> None:
-        """Check where the file at ``path``, below which there are others, leads if it is a link."""
-        current, first = path, self._files[path]
-        for _ in range(_MAX_LINKS):
-            owner = self._files.get(current)
-            link = self._read_link(*owner) if owner is not None else None
-            if link is None:
-                return
-            current = posixpath.normpath(posixpath.join(posixpath.dirname(current), link))
-            if current.startswith(("/", "../")) or current == "..":
-                other = self._folders.get(path, "roost")
-                raise _unsafe(
-                    first.package,
-                    f"its {path} is a link to {link}, outside of the prefix, and {other} has files below it",
-                    path,
-                )
-        raise _unsafe(first.package, f"its {path} is a link that leads to itself", path)
+        """Check where the files at ``path``, below which there are others, lead if they are links."""
+        links = [(owner, link) for owner in self._files[path] if (link := self._read_link(*owner)) is not None]
+        if links and (fault := self._find_escape(path)):
+            owner, link = links[0]
+            other = self._folders.get(path, "roost")
+            raise _unsafe(
+                owner.package, f"its {path} is a link to {link}, {fault}, and {other} has files below it", path
+            )
+
+    def _find_escape(self, path: str) -> str:
+        """Return why ``path`` may lead out of the prefix; empty if it can't.
+
+        As path_resolution(7) has it: links are followed where they are met, before a ``..`` behind them. Where packages
+        disagree whether a path is a link, all that they say is followed.
+        """
+        none: list[str] = []
+        states = [(none, path.split("/"), 0)]
+        while states:
+            folder, rest, links = states.pop()
+            if links > _MAX_LINKS:
+                return "which leads to itself"
+            if rest[0] == "" and len(rest) > 1:
+                return "outside of the prefix"
+            for position, part in enumerate(rest):
+                if part == ".." and not folder:
+                    return "outside of the prefix"
+                if part in ("", ".", ".."):
+                    folder = folder[:-1] if part == ".." else folder
+                    continue
+                folder = [*folder, part]
+                for owner in self._files.get("/".join(folder), ()):
+                    if (link := self._read_link(*owner)) is not None:
+                        states.append((folder[:-1], [*link.split("/"), *rest[position + 1 :]], links + 1))
+        return ""
 
     def _check_case(self, package: str, paths: Iterable[str]) -> None:
         for path in paths:
