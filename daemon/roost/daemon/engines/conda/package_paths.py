@@ -21,6 +21,8 @@ _OWN_FOLDERS = ("bin", "conda-meta", "etc", "lib")
 _PYTHON_FOLDER = re.compile(r"lib/python3\.\d+(/site-packages)?")
 _MAX_LINKS = 40
 """As the kernel follows, path_resolution(7)."""
+_MAX_STATES = 1000
+"""Ways to follow one path: links that multiply each other would otherwise take for ever."""
 _HINT = "It was not linked. Choose another version or build of it, and report it to the channel."
 
 
@@ -148,10 +150,11 @@ class PrefixPaths:
         disagree whether a path is a link, all that they say is followed.
         """
         none: list[str] = []
-        states = [(none, path.split("/"), 0)]
+        states, count = [(none, path.split("/"), 0)], 0
         while states:
             folder, rest, links = states.pop()
-            if links > _MAX_LINKS:
+            count += 1
+            if links > _MAX_LINKS or count > _MAX_STATES:
                 return "which leads to itself"
             if rest[0] == "" and len(rest) > 1:
                 return "outside of the prefix"
