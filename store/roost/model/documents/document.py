@@ -12,6 +12,7 @@ from roost.model.errors import InvalidDefinitionError, Location
 
 ItemKind = Literal["key", "channel", "spec", "package", "pip", "variable", "image", "step", "setting", "value"]
 Severity = Literal["error", "warning"]
+_LONGEST_MESSAGE = 1_000
 PROBLEMS = "problems"
 """Key of ``CodedError.fields`` with all problems of the document that the error is from."""
 
@@ -59,9 +60,12 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def create_problem(error: InvalidDefinitionError) -> Problem:
-    """Return ``error`` as a problem."""
+    """Return ``error`` as a problem. A message that repeats much of the file is cut."""
+    message = error.message
+    if len(message) > _LONGEST_MESSAGE:
+        message = f"{message[:_LONGEST_MESSAGE]} … ({len(message) - _LONGEST_MESSAGE:,} more characters)"
     return Problem(
-        code=error.code, message=error.message, hint=error.hint, location=error.location, fields=dict(error.fields)
+        code=error.code, message=message, hint=error.hint, location=error.location, fields=dict(error.fields)
     )
 
 

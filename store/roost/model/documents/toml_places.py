@@ -11,8 +11,8 @@ import sys
 from contextlib import suppress
 from typing import NamedTuple
 
-from roost.model.documents.bounds import MAX_DEPTH, MAX_NUMBER, too_large_error
 from roost.model.documents.places import TextPlaces
+from roost.model.syntax.bounds import MAX_DEPTH, MAX_NUMBER, too_large_error
 
 if sys.version_info >= (3, 11):
     import tomllib

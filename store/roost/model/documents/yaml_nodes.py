@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 
 import yaml
 
-from roost.model.documents.bounds import MAX_DEPTH, too_large_error
 from roost.model.documents.places import TextPlaces, WrittenValue
 from roost.model.errors import InvalidDefinitionError, Location
+from roost.model.syntax.bounds import MAX_DEPTH, too_large_error
 
 try:
     from yaml import CSafeLoader as Loader

@@ -13,11 +13,12 @@ from roost.model.documents.toml_text import TomlError, TomlText
 from roost.model.documents.yaml_nodes import YamlNode
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.explicit import has_explicit_mark
-from roost.model.readers.pyproject import PYPROJECT_TABLES, SCRIPT_BLOCK
+from roost.model.readers.pyproject import PYPROJECT_TABLES
+from roost.model.readers.script_blocks import find_blocks
 from roost.model.readers.source import EncodingError, decode_text
 
 Syntax = Literal["toml", "yaml", "requirements", "explicit", "pep723", "dockerfile", "json"]
-_YAML_KEY = re.compile(r"""(?:[\w$][\w $.-]*|"[^"]*"|'[^']*')\s*:(?:\s|$)|-\s+\S|---|%YAML|<<<<|\{%|\{""")
+_YAML_KEY = re.compile(r"""[\w$][\w $.\t-]*:(?:\s|$)|(?:"[^"]*"|'[^']*')\s*:(?:\s|$)|-\s+\S|---|%YAML|<<<<|\{%|\{""")
 _FROM = re.compile(r"(?:FROM|ARG)\s+\S+", re.IGNORECASE)
 _RUN_CONFIGURATION = {"environment", "target", "framework", "script", "history", "communicator", "argumentvector"}
 _SDK_SECTION_KEYS = {
@@ -38,7 +39,7 @@ def detect_syntax(path: str, text: str) -> Syntax:
     name = posixpath.basename(path).lower()
     if name.endswith(".toml"):
         return "toml"
-    if name.endswith(".py") or SCRIPT_BLOCK.search(text):
+    if name.endswith(".py") or find_blocks(text):
         return "pep723"
     if has_explicit_mark(text):
         return "explicit"
@@ -142,8 +143,8 @@ def classify_pyproject(data: bytes, path: str) -> Literal["roost", "pyproject"] 
         has_roost, has_project = "roost" in toml.table("tool"), bool(PYPROJECT_TABLES & set(toml.data))
     except (TomlError, EncodingError):
         text = data.decode("utf-8", "replace")
-        has_roost = re.search(r"^\s*\[tool\.roost\b", text, re.MULTILINE) is not None
-        has_project = re.search(r"^\s*\[(project|dependency-groups)\b", text, re.MULTILINE) is not None
+        has_roost = re.search(r"^[ \t]*\[tool\.roost\b", text, re.MULTILINE) is not None
+        has_project = re.search(r"^[ \t]*\[(project|dependency-groups)\b", text, re.MULTILINE) is not None
     return "roost" if has_roost else "pyproject" if has_project else None
 
 
@@ -153,4 +154,4 @@ def has_script_metadata(data: bytes, path: str) -> bool:
         text = decode_text(data, path)
     except EncodingError:
         return False
-    return any(match["type"] == "script" for match in SCRIPT_BLOCK.finditer(text))
+    return any(block.type == "script" for block in find_blocks(text))

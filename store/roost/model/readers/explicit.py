@@ -6,10 +6,10 @@ import re
 from functools import partial
 
 from roost.model.definition import Conda, Definition, Pip, PipItem, ReadResult
-from roost.model.documents.bounds import check_length
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.requirements import read_requirement_lines
 from roost.model.readers.source import ReadContext, check_variables
+from roost.model.syntax.bounds import check_length
 from roost.model.syntax.match_specs import PACKAGE_SUFFIXES
 from roost.model.syntax.pip_lines import LogicalLine, shift_location
 

@@ -15,11 +15,11 @@ from roost.model.definition import Definition, Pip, PipItem, Python, ReadResult
 from roost.model.documents.toml_text import TomlError, TomlText
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.requirements import read_requirement_lines
+from roost.model.readers.script_blocks import ScriptBlock, find_blocks
 from roost.model.readers.source import ReadContext
+from roost.model.syntax.bounds import MAX_DEPTH, too_large_error
 from roost.model.syntax.pip_lines import LogicalLine, normalise_name
 
-SCRIPT_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
-"""The reference expression of PEP 723."""
 PYPROJECT_TABLES = frozenset(("project", "dependency-groups"))
 
 
@@ -44,10 +44,10 @@ def read_pyproject(reading: ReadContext, toml: TomlText) -> ReadResult:
     items: list[PipItem] = []
     with reading.recover():
         items += _read_items(reading, toml, project.get("dependencies", []), "project", "dependencies")
-    groups: dict[str, list[PipItem]] = {}
+    groups = _GroupReader(reading, toml)
     for group in toml.table("dependency-groups"):
         with reading.recover():
-            items += _read_group(reading, toml, group, groups, ())
+            items += groups.read(group, ())
     unique: dict[tuple[object, ...], PipItem] = {}
     for item in items:  # a group that another one includes is listed twice
         unique.setdefault((item.kind, item.text, item.digest), item)
@@ -76,7 +76,7 @@ def read_script(reading: ReadContext, text: str) -> ReadResult:
             hint="Name a script with such a block, or an environment file.",
             location=Location(path=reading.path, line=1, column=1),
         )
-    toml = TomlText(block[0], reading.path, first_line=block[1], column_shift=2)
+    toml = TomlText(block.content, reading.path, first_line=block.line + 1, column_shift=2)
     record_keys(reading, toml)
     for key in toml.data:
         if key not in ("dependencies", "requires-python", "tool"):
@@ -94,23 +94,19 @@ def read_script(reading: ReadContext, text: str) -> ReadResult:
     )
 
 
-def find_script_block(text: str, path: str) -> tuple[str, int] | None:
-    """Return the TOML of the ``script`` block and the line where it begins; ``None`` if there is none.
+def find_script_block(text: str, path: str) -> ScriptBlock | None:
+    """Return the ``script`` block; ``None`` if there is none.
 
     Raises: ScriptMetadataError if there are several blocks, which PEP 723 forbids.
     """
-    blocks = [match for match in SCRIPT_BLOCK.finditer(text) if match["type"] == "script"]
+    blocks = [block for block in find_blocks(text) if block.type == "script"]
     if len(blocks) > 1:
         raise ScriptMetadataError(
             f"{path} contains {len(blocks)} '# /// script' blocks; expected one",
             hint="Keep one.",
-            location=Location(path=path, line=text.count("\n", 0, blocks[1].start()) + 1, column=1),
+            location=Location(path=path, line=blocks[1].line, column=1),
         )
-    if not blocks:
-        return None
-    content = blocks[0]["content"].splitlines()
-    line = text.count("\n", 0, blocks[0].start("content")) + 1
-    return "\n".join(row[2:] if row.startswith("# ") else row[1:] for row in content), line
+    return blocks[0] if blocks else None
 
 
 def check_requires_python(toml: TomlText, value: object, keys: tuple[str, ...]) -> str | None:
@@ -157,44 +153,52 @@ def _read_items(reading: ReadContext, toml: TomlText, value: object, *keys: str)
     return items
 
 
-def _read_group(
-    reading: ReadContext, toml: TomlText, name: str, groups: dict[str, list[PipItem]], above: tuple[str, ...]
-) -> list[PipItem]:
-    """Read a dependency group and those that it includes with ``{include-group = …}`` (PEP 735).
+class _GroupReader:
+    """Reader of dependency groups (PEP 735); each is read once, however many groups include it."""
 
-    ``groups`` are those that have been read: each is read once.
-    """
-    keys = ("dependency-groups", name)
-    if name in above:
-        raise toml.error(f"Dependency group {name!r} includes itself", *keys)
-    if name in groups:
-        return groups[name]
-    members = toml.data["dependency-groups"].get(name)
-    if not isinstance(members, list):
-        raise toml.error(f"Dependency group {name!r} is {members!r}; expected a list", *keys)
-    items: dict[tuple[object, ...], PipItem] = {}
-    for index, member in enumerate(members):
-        with reading.recover():
-            if isinstance(member, dict) and set(member) == {"include-group"}:
-                inner = _find_group(toml, member["include-group"], (*keys, index, "include-group"))
-                found = _read_group(reading, toml, inner, groups, (*above, name))
-            elif isinstance(member, str):
-                found = read_text_line(reading, toml, member, *keys, index)
-            else:
-                raise toml.error(f"{name!r} contains {member!r}; expected a list of strings", *keys, index)
-            for item in found:
-                items.setdefault((item.kind, item.text, item.digest), item)
-    groups[name] = list(items.values())
-    return groups[name]
+    def __init__(self, reading: ReadContext, toml: TomlText) -> None:
+        self._reading, self._toml = reading, toml
+        self._tables = toml.table("dependency-groups")
+        self._names = {normalise_name(group): group for group in reversed(self._tables)}
+        self._items: dict[str, list[PipItem]] = {}
 
+    def read(self, name: str, above: tuple[str, ...]) -> list[PipItem]:
+        """Return the items of a group and of those that it includes with ``{include-group = …}``, each once.
 
-def _find_group(toml: TomlText, name: object, path: tuple[str | int, ...]) -> str:
-    """Return the group called ``name``; names are compared as PEP 503 normalises them."""
-    for group in toml.data["dependency-groups"]:
-        if normalise_name(group) == normalise_name(str(name)):
-            return str(group)
-    where = toml.find_value(str(name), *path).location
-    raise TomlError(f"There is no dependency group {name!r}", location=where)
+        Raises: InvalidDefinitionError if the group is no list, includes itself, or is included too deeply.
+        """
+        keys = ("dependency-groups", name)
+        if name in above:
+            raise self._toml.error(f"Dependency group {name!r} includes itself", *keys)
+        if len(above) > MAX_DEPTH:
+            what = f"Dependency group {name!r} is included too deeply"
+            raise too_large_error(what, MAX_DEPTH, "levels", self._toml.locate(*keys))
+        if name in self._items:
+            return self._items[name]
+        members = self._tables[name]
+        if not isinstance(members, list):
+            raise self._toml.error(f"Dependency group {name!r} is {members!r}; expected a list", *keys)
+        items: dict[tuple[object, ...], PipItem] = {}
+        for index, member in enumerate(members):
+            with self._reading.recover():
+                for item in self._read_member(member, (*keys, index), (*above, name)):
+                    items.setdefault((item.kind, item.text, item.digest), item)
+        self._items[name] = list(items.values())
+        return self._items[name]
+
+    def _read_member(self, member: object, path: tuple[str | int, ...], above: tuple[str, ...]) -> list[PipItem]:
+        if isinstance(member, dict) and set(member) == {"include-group"}:
+            return self.read(self._find_group(member["include-group"], (*path, "include-group")), above)
+        if isinstance(member, str):
+            return read_text_line(self._reading, self._toml, member, *path)
+        raise self._toml.error(f"{above[-1]!r} contains {member!r}; expected a list of strings", *path)
+
+    def _find_group(self, name: object, path: tuple[str | int, ...]) -> str:
+        """Return the group called ``name``; names are compared as PEP 503 normalises them."""
+        if (group := self._names.get(normalise_name(str(name)))) is not None:
+            return group
+        where = self._toml.find_value(str(name), *path).location
+        raise TomlError(f"There is no dependency group {name!r}", location=where)
 
 
 def _build_requirements_result(

@@ -30,6 +30,7 @@ from roost.model.readers.pyproject import PYPROJECT_TABLES, read_pyproject, read
 from roost.model.readers.requirements import read_requirements
 from roost.model.readers.roost_file import read_roost
 from roost.model.readers.source import DefinitionSource, FileAccess, ReadContext, decode_text
+from roost.model.syntax.bounds import MAX_DEPTH, too_large_error
 
 _YAML: dict[str, Callable[[ReadContext, YamlNode], ReadResult]] = {
     "conda": read_conda,
@@ -68,7 +69,8 @@ def read_tables(tables: dict[str, Any], files: FileAccess, path: str) -> ReadRes
     Raises: InvalidDefinitionError if the tables are not valid; all problems are among its fields.
     """
     reading, result = ReadContext(files, path), None
-    with reading.recover():
+    with reading.recover(is_outermost=True):
+        _check_depth(tables, path)
         result = read_roost(reading, TomlText.from_data(tables, path))
     return convert_document(reading.build_document(result))
 
@@ -77,7 +79,7 @@ def read_source(source: DefinitionSource, files: FileAccess) -> Document:
     """Return the items, problems and result of ``source``. What is wrong with it is among the problems."""
     path = source.path or "/<text>"
     reading, result = ReadContext(files, path), None
-    with reading.recover():
+    with reading.recover(is_outermost=True):
         if source.data is None and files.is_folder(path):
             result = _read_folder(reading, path)
         else:
@@ -87,6 +89,17 @@ def read_source(source: DefinitionSource, files: FileAccess) -> Document:
             check_text(text, path)
             result = _read_text(reading, text, source.format)
     return reading.build_document(result)
+
+
+def _check_depth(tables: dict[str, Any], path: str) -> None:
+    """Check tables that were not parsed from a text. Raises: TooLargeError if they are nested too deeply."""
+    level: list[Any] = [tables]
+    for _ in range(MAX_DEPTH):
+        inner = (value.values() if isinstance(value, dict) else value for value in level)
+        level = [each for values in inner for each in values if isinstance(each, (dict, list))]
+        if not level:
+            return
+    raise too_large_error("These tables are nested too deeply", MAX_DEPTH, "levels", Location(path=path))
 
 
 def detect_format(source: DefinitionSource, files: FileAccess) -> str:

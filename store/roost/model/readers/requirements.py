@@ -6,16 +6,17 @@ import re
 from collections.abc import Iterable
 
 from roost.model.definition import Definition, Pip, PipItem, ReadResult
-from roost.model.documents.bounds import (
+from roost.model.documents.places import TextPlaces
+from roost.model.errors import Location
+from roost.model.readers.source import MissingFileError, ReadContext, check_variables, decode_text
+from roost.model.syntax.bounds import (
     MAX_FILES,
     MAX_INCLUDE_DEPTH,
+    MAX_LINE,
     MAX_REQUIREMENTS,
     check_length,
     too_large_error,
 )
-from roost.model.documents.places import TextPlaces
-from roost.model.errors import Location
-from roost.model.readers.source import MissingFileError, ReadContext, check_variables, decode_text
 from roost.model.syntax.pip_lines import (
     LogicalLine,
     PipLine,
@@ -69,7 +70,7 @@ def read_requirement(reading: ReadContext, line: LogicalLine, origin: str) -> Pi
     Raises: InvalidDefinitionError if the line is not valid, or a file that it names cannot be read.
     """
     location = line.location
-    check_length(line.text, "This line", location)
+    check_length(line.text, "This line", location, MAX_LINE)
     check_variables(line.text, line.locate)
     text = reading.strip_credentials(line.text)
     try:

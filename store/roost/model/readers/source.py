@@ -14,10 +14,10 @@ import msgspec
 
 from roost.model.canonical.form import digest_bytes
 from roost.model.definition import Base, Definition, InputFile, Notice, PipItem, ReadResult, Settings
-from roost.model.documents.bounds import check_length
 from roost.model.documents.document import Document, Item, ItemKind, Problem, create_problem
 from roost.model.documents.places import WrittenValue
 from roost.model.errors import InvalidDefinitionError, Location
+from roost.model.syntax.bounds import MAX_PROBLEMS, MAX_WARNINGS, check_length
 from roost.model.syntax.match_specs import (
     EXPECTED_SPEC,
     MatchSpecError,
@@ -108,10 +108,11 @@ def check_variables(text: str, locate: Callable[[int], Location], *, conda: bool
 
 
 class Recovery:
-    """Context manager that reports the error of its block as a problem."""
+    """Context manager that reports the error of its block as a problem; with too many, it ends the reading."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[Problem], *, is_outermost: bool) -> None:
         self._problems = problems
+        self._is_outermost = is_outermost
 
     def __enter__(self) -> None:
         pass
@@ -119,8 +120,9 @@ class Recovery:
     def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> bool:  # noqa: ANN401
         if not isinstance(error, InvalidDefinitionError):
             return False
-        self._problems.append(create_problem(error))
-        return True
+        if len(self._problems) < MAX_PROBLEMS:
+            self._problems.append(create_problem(error))
+        return self._is_outermost or len(self._problems) < MAX_PROBLEMS
 
 
 class ReadContext:
@@ -130,7 +132,8 @@ class ReadContext:
         self.files = files
         self.path = path
         self.items: list[Item] = []
-        self.problems: list[Problem] = []
+        self.errors: list[Problem] = []
+        self.warnings: list[Problem] = []
         self.inputs: dict[str, InputFile] = {}
         self.credentials: dict[str, str] = {}
         self.locations: dict[str, Location] = {}
@@ -142,11 +145,18 @@ class ReadContext:
         """Included files of which a line is being read."""
 
     def warn(self, code: str, message: str, location: Location | None = None) -> None:
-        self.problems.append(Problem(code=code, message=message, severity="warning", location=location))
+        if len(self.warnings) < MAX_WARNINGS:
+            self.warnings.append(Problem(code=code, message=message, severity="warning", location=location))
+        elif len(self.warnings) == MAX_WARNINGS:
+            message = f"there are more than {MAX_WARNINGS:,} warnings; the others are not listed"
+            self.warnings.append(Problem(code="warnings-many", message=message, severity="warning", location=location))
 
-    def recover(self) -> Recovery:
-        """Return a context manager that reports an InvalidDefinitionError as a problem, and goes on after its block."""
-        return Recovery(self.problems)
+    def recover(self, *, is_outermost: bool = False) -> Recovery:
+        """Return a context manager that reports an InvalidDefinitionError as a problem, and goes on after its block.
+
+        After ``MAX_PROBLEMS``, it goes on only after the block that ``is_outermost``.
+        """
+        return Recovery(self.errors, is_outermost=is_outermost)
 
     def record(self, kind: ItemKind, written: WrittenValue) -> str:
         """Record an item, and return its text.
@@ -155,8 +165,8 @@ class ReadContext:
         what it means.
         """
         self.record_item(kind, written.value, written.location, written.end)
-        check_length(written.value, f"This {kind}", written.location)
         if kind not in _LITERAL_KINDS:
+            check_length(written.value, f"This {kind}", written.location)
             check_variables(written.value, written.locate, conda=kind in _CONDA_KINDS)
         return written.value
 
@@ -171,7 +181,7 @@ class ReadContext:
             where = problem.location or Location(path=self.path)
             return files.get(where.path, len(files)), where.line or 0, where.column or 0
 
-        problems = sorted(self.problems, key=find_place)
+        problems = sorted([*self.errors, *self.warnings], key=find_place)
         return Document(items=tuple(self.items), problems=tuple(problems), result=result)
 
     def record_input(self, path: str, digest: str | None) -> None:
@@ -286,8 +296,7 @@ class ReadContext:
             path=self.path,
             warnings=tuple(
                 Notice(code=problem.code, message=problem.message, location=problem.location)
-                for problem in self.problems
-                if problem.severity == "warning"
+                for problem in self.warnings
             ),
             inputs=tuple(self.inputs.values()),
             credentials=self.credentials,

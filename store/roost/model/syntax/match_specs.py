@@ -18,7 +18,7 @@ from roost.model.syntax.urls import strip_credentials
 PACKAGE_SUFFIXES = (".conda", ".tar.bz2")
 _NAME = re.compile(r"[^\s=<>!~,|;()\[\]^$]*")
 _VALID_NAME = re.compile(r"[a-z0-9_.][a-z0-9_.-]*")
-_PAIR = re.compile(r"""(\w+)\s*=\s*("[^"]*"|'[^']*'|[^\s,"']+)""")
+_PAIR = re.compile(r"""(?<!\w)(\w+)\s*=\s*("[^"]*"|'[^']*'|[^\s,"']+)""")
 _ANACONDA = "https://repo.anaconda.com/pkgs/"
 _IGNORED_KEYS = ("name", "features", "optional", "target")  # conda's own; they have no meaning in a modern channel
 _DIGEST_LENGTHS = {"md5": 32, "sha256": 64}

@@ -17,6 +17,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from roost.model.definition import PipKind
 from roost.model.errors import InvalidDefinitionError, Location
+from roost.model.syntax.bounds import MAX_DEPTH, MAX_TEXT
 from roost.model.syntax.wheel_references import SCHEME, parse_wheel_reference
 
 EXPECTED_REQUIREMENT = (
@@ -59,6 +60,9 @@ _REQUIREMENT = re.compile(
 )
 _LINE_INDEX = re.compile(r" --index=(\S+)")
 _COMMENT = re.compile(r"(?:^|\s)#")
+_OPTION_START = re.compile(r"\s--?[a-z]")
+_OPTION_VALUE = re.compile(r"(?<!\S)(--[\w-]+)\s+(?!-)")
+_MARKER_START = re.compile(r"\s;")
 _MARKER_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|[<>=!~]+|[()]|[^\s<>=!~()\"']+")
 
 
@@ -160,8 +164,9 @@ def parse_pip_line(line: str) -> PipLine:
     """
     line = line.strip()
     if line.startswith("-"):
-        return _parse_option(line)
+        return _parse_option(_check_length(line))
     body, options = _split_options(line)
+    _check_length(body)
     if body.startswith(SCHEME):
         return _parse_wheel_reference(body, options)
     if _REMOTE_URL.match(body):
@@ -182,8 +187,16 @@ def split_line_index(text: str) -> tuple[str, str | None]:
 
 def split_extras(text: str) -> tuple[str, str]:
     """Split ``x.whl[a,b]`` into ``x.whl`` and ``[a,b]`` (names normalised by PEP 503, sorted)."""
-    match = re.fullmatch(r"(.*?)\s*\[([^\]]*)\]", text)
-    return (match.group(1), _format_extras(match.group(2))) if match else (text, "")
+    start = _find_extras(text)
+    return (text, "") if start is None else (text[:start].rstrip(), _format_extras(text[start + 1 : -1]))
+
+
+def _find_extras(text: str) -> int | None:
+    """Return where the last brackets of a text that ends with them begin."""
+    if not text.endswith("]"):
+        return None
+    start = text.find("[", text.rfind("]", 0, -1) + 1)
+    return start if start >= 0 else None
 
 
 def normalise_marker(marker: str) -> str:
@@ -201,8 +214,8 @@ def strip_file_scheme(place: str) -> str:
     path, _, fragment = place.removeprefix("file:").partition("#")
     path = re.sub(r"^//(localhost)?(?=/)", "", path)
     folder = re.search(r"(?:^|&)subdirectory=([^&\[]+)", fragment)
-    extras = re.search(r"\[[^\]]*\]$", fragment)
-    return path + (f"/{folder.group(1)}" if folder else "") + (extras.group() if extras else "")
+    extras = _find_extras(fragment)
+    return path + (f"/{folder.group(1)}" if folder else "") + ("" if extras is None else fragment[extras:])
 
 
 def _parse_option(line: str) -> PipLine:
@@ -248,17 +261,17 @@ def _parse_editable(value: str) -> PipLine:
 
 def _split_options(line: str) -> tuple[str, str]:
     """Return the requirement, and its ``--hash=…`` options sorted: pip accepts any that matches."""
-    match = re.search(r"\s+--?[a-z]", line)
+    match = _OPTION_START.search(line)
     if match is None:
         return line, ""
-    words = re.sub(r"(--[\w-]+)\s+(?!-)", r"\1=", line[match.start() :]).split()
+    words = _OPTION_VALUE.sub(r"\1=", line[match.start() :]).split()
     return line[: match.start()].strip(), "".join(f" {word}" for word in sorted(set(words)))
 
 
 def _split_marker(body: str) -> tuple[str, str]:
     """Split off the marker; after a URL or path, white space precedes its ``;`` (PEP 508)."""
-    place, _, marker = re.sub(r"\s+;\s*", "\n", body, count=1).partition("\n")
-    return place.strip(), marker
+    match = _MARKER_START.search(body)
+    return (body[: match.start()].strip(), body[match.end() :].lstrip()) if match else (body.strip(), "")
 
 
 def _join_marker(place: str, marker: str) -> str:
@@ -321,8 +334,16 @@ def _format_extras(inner: str) -> str:
     return f"[{','.join(names)}]" if names else ""
 
 
+def _check_length(text: str) -> str:
+    if len(text) > MAX_TEXT:
+        raise RequirementError(f"This line has {len(text):,} characters; roost reads at most {MAX_TEXT:,} and hashes")
+    return text
+
+
 def _check_requirement(body: str) -> None:
     """Check against PEP 508."""
+    if body.count("(") > MAX_DEPTH:
+        raise RequirementError(f"This requirement has more than {MAX_DEPTH} parentheses; roost reads at most so many")
     try:
         Requirement(body)
     except InvalidRequirement as error:
@@ -330,3 +351,5 @@ def _check_requirement(body: str) -> None:
         column = rest[-1].find("^") if rest else -1
         at = max(0, min([place for place in (rest[-1].find("~"), column) if place >= 0], default=4) - 4) if rest else 0
         raise RequirementError(f"{body!r} is not a valid requirement: {first}", at) from None
+    except ValueError:  # Python converts no number of more than 4,300 digits
+        raise RequirementError("A version of this requirement has too many digits") from None

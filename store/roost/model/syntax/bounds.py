@@ -1,6 +1,6 @@
 """Bounds on what is read: each is far beyond any real file, and small enough that reading at a bound takes seconds.
 
-``LocalFiles.read`` of the store bounds the bytes of a file.
+``LocalFiles.read`` of the store bounds the bytes of one file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ MAX_INCLUDE_DEPTH = 50
 MAX_REQUIREMENTS = 100_000
 """Lines of a requirements list with the files that it includes in place of each ``-r`` and ``-c``."""
 MAX_LINE = 64 << 10
-"""Characters of one requirement, match spec, channel, URL or name, with its continuations."""
+"""Characters of one requirement with its continuations, its hashes and its comment."""
+MAX_TEXT = 8 << 10
+"""Characters of one match spec, channel, URL, name or option, and of a requirement without its hashes."""
+MAX_PROBLEMS = 100
+"""Errors in one source, after which the rest is not read."""
+MAX_WARNINGS = 1_000
+"""Warnings about one source; the others are not listed."""
 MAX_DEPTH = 50
 """Levels of lists and mappings, and parts of a dotted key."""
 MAX_NUMBER = 1_000
@@ -39,8 +45,8 @@ def too_large_error(what: str, bound: int, unit: str, location: Location | None)
     )
 
 
-def check_length(text: str, what: str, location: Location | None) -> str:
-    """Return ``text`` if it is at most ``MAX_LINE`` characters long. Raises: TooLargeError if it is longer."""
-    if len(text) > MAX_LINE:
-        raise too_large_error(f"{what} has {len(text):,} characters", MAX_LINE, "in one", location)
+def check_length(text: str, what: str, location: Location | None, bound: int = MAX_TEXT) -> str:
+    """Return ``text`` if it is at most ``bound`` characters long. Raises: TooLargeError if it is longer."""
+    if len(text) > bound:
+        raise too_large_error(f"{what} has {len(text):,} characters", bound, "characters", location)
     return text
