@@ -12,10 +12,9 @@ T = TypeVar("T")
 
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # scheme://user:password@host, also a token alone before the @ (RFC 3986 3.2.1)
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s\"'<>]+@"), r"\1***@"),
+    (re.compile(r"(?<=[a-zA-Z0-9+.-]://)[^/\s\"'<>]+@"), "***@"),
     # anaconda.org's token in a path: /t/TOKEN/
     (re.compile(r"/t/[^/\s\"'<>]+(?=/)"), "/t/***"),
-    (re.compile(r"(://[^\s\"'<>]*/t/)[^/\s\"'<>,;]+"), r"\1***"),
     # header values (RFC 9110 11.6.2)
     (
         re.compile(
@@ -29,11 +28,18 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
+_URL = re.compile(r"(?<=://)[^\s\"'<>]+")
+_LAST_TOKEN = re.compile(r"(?<=/t/)[^/,;]+")
+
+
 def redact(text: str) -> str:
-    """Return ``text`` with ``***`` in place of everything that looks like a credential."""
+    """Return ``text`` with ``***`` in place of everything that looks like a credential.
+
+    The text may be anything: each character is looked at a fixed number of times.
+    """
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
-    return text
+    return _URL.sub(lambda url: _LAST_TOKEN.sub("***", url.group()), text)
 
 
 def redact_value(value: T) -> T:

@@ -16,7 +16,7 @@ from roost.model.definition import Conda, Definition, Pip, PipItem, Settings
 from roost.model.syntax.urls import strip_credentials
 
 _LOCAL = re.compile(r"(?:file:|[./~\\]|[A-Za-z]:[\\/])", re.IGNORECASE)
-_CHANNEL = re.compile(r"\[.*\bchannel\s*=\s*[\"']?([^\"',\]]+)")
+_CHANNEL = re.compile(r"\bchannel\s*=\s*[\"']?([^\"',\]]+)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _REMOTE = re.compile(r"https?://", re.IGNORECASE)
 
@@ -76,8 +76,8 @@ def _conda_faults(conda: Conda) -> Iterator[str]:
 
 def _channel_of_spec(spec: str) -> str:
     head, separator, _ = spec.partition("::")
-    bracket = _CHANNEL.search(spec)
-    return bracket[1].strip() if bracket else head if separator else ""
+    brackets = _CHANNEL.findall(spec, spec.find("[") + 1) if "[" in spec else []
+    return brackets[-1].strip() if brackets else head if separator else ""
 
 
 def _pip_faults(items: Iterable[PipItem]) -> Iterator[str]:

@@ -33,7 +33,7 @@ def parse_dockerignore(text: str, path: str = DOCKERIGNORE) -> Callable[[str], b
 
     Raises: DockerignoreError if a line is not a valid pattern.
     """
-    rules: list[tuple[bool, re.Pattern[str]]] = []
+    rules: list[tuple[bool, Callable[[str], bool]]] = []
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         if line.startswith("#") or not (rule := line.strip()):  # `#` begins a comment in the first column only
             continue
@@ -41,7 +41,7 @@ def parse_dockerignore(text: str, path: str = DOCKERIGNORE) -> Callable[[str], b
         try:
             pattern = _normalise_pattern(rule[1:].strip() if includes else rule)
             if pattern != ".":
-                rules.append((includes, re.compile(_to_expression(pattern))))
+                rules.append((includes, _compile_pattern(pattern)))
         except ValueError as error:
             raise DockerignoreError(
                 f"{rule[:80]!r} is not a valid pattern: {error}",
@@ -53,8 +53,8 @@ def parse_dockerignore(text: str, path: str = DOCKERIGNORE) -> Callable[[str], b
         parts = name.split("/")
         paths = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]  # a rule for a folder covers all in it
         result = False
-        for includes, pattern in rules:
-            if any(pattern.fullmatch(each) for each in paths):
+        for includes, matches in rules:
+            if any(matches(each) for each in paths):
                 result = not includes
         return result
 
@@ -67,24 +67,79 @@ def _normalise_pattern(pattern: str) -> str:
     return posixpath.normpath(pattern).lstrip("/")
 
 
-def _to_expression(pattern: str) -> str:
-    """Return ``pattern`` as a regular expression. Raises: ValueError with the reason if it is not valid."""
+def _compile_pattern(pattern: str) -> Callable[[str], bool]:
+    """Return whether a path matches ``pattern``. Raises: ValueError with the reason if it is not valid."""
     if pattern.startswith("**") and pattern[2:3] != "/" and not _SPECIAL.search(pattern[2:]):
-        return ".*" + re.escape(pattern[2:])  # to Docker, `**.log` is a suffix and not the name of a file
-    tokens = _PATTERN_TOKEN.findall(pattern)
-    expression = ""
-    for position, token in enumerate(tokens, 1):
-        if token.startswith("**"):
-            expression += ".*" if position == len(tokens) else "(?:.*/)?"
-        elif token in ("*", "?"):
-            expression += {"*": "[^/]*", "?": "[^/]"}[token]
-        elif token in ("[", "\\"):
-            raise ValueError("an unclosed bracket" if token == "[" else "it ends in a backslash")
-        elif token.startswith("["):
-            expression += _to_character_class(token)
-        else:
-            expression += re.escape(token[-1])
-    return expression
+        suffix = pattern[2:]  # to Docker, `**.log` is a suffix and not the name of a file
+        return lambda path: path.endswith(suffix) and "\n" not in path[: len(path) - len(suffix)]
+    tokens = [match.group() for match in _PATTERN_TOKEN.finditer(pattern) if _check_token(match.group())]
+    last = len(tokens) - 1
+    expressions = [_to_expression(token, is_last=position == last) for position, token in enumerate(tokens)]
+    if sum(token.startswith("*") for token in tokens) > _MOST_BACKTRACKED:
+        steps = [_STEPS.get(expression) or _step_over(re.compile(expression)) for expression in expressions]
+        return lambda path: _match_in_steps(steps, path)
+    whole = re.compile("".join(expressions))
+    return lambda path: whole.fullmatch(path) is not None
+
+
+def _check_token(token: str) -> bool:
+    if token in ("[", "\\"):
+        raise ValueError("an unclosed bracket" if token == "[" else "it ends in a backslash")
+    return True
+
+
+def _to_expression(token: str, *, is_last: bool) -> str:
+    """Return a token as a regular expression. Raises: ValueError with the reason if it is not valid."""
+    if token.startswith("**"):
+        return _ANYTHING if is_last else _FOLDERS
+    if token == "*":
+        return _NAME
+    if token == "?":
+        return "[^/]"
+    return _to_character_class(token) if token.startswith("[") else re.escape(token[-1])
+
+
+_ANYTHING, _FOLDERS, _NAME = ".*", "(?:.*/)?", "[^/]*"
+_MOST_BACKTRACKED = 2
+"""Stars up to which a regular expression is used: with more, it could try every way to share out a path among them."""
+_Step = Callable[[str, list[bool]], list[bool]]
+"""From the offsets of a path that have been reached before a token to those that are reached with it."""
+
+
+def _match_in_steps(steps: list[_Step], path: str) -> bool:
+    """Match one token after the other against all offsets at once: the cost is their product, whatever the pattern."""
+    reached = [True] + [False] * len(path)
+    for step in steps:
+        reached = step(path, reached)
+    return reached[-1]
+
+
+def _step_over(character: re.Pattern[str]) -> _Step:
+    return lambda path, reached: [
+        False,
+        *(here and character.fullmatch(each) is not None for here, each in zip(reached, path, strict=False)),
+    ]
+
+
+def _step_in_name(path: str, reached: list[bool]) -> list[bool]:
+    is_inside, after = False, []
+    for here, before in zip(reached, ["", *path], strict=True):
+        is_inside = here or (is_inside and before != "/")
+        after.append(is_inside)
+    return after
+
+
+def _step_over_folders(path: str, reached: list[bool]) -> list[bool]:
+    first = reached.index(True) if True in reached else len(path)
+    folders = (offset > first and path[offset - 1] == "/" for offset in range(len(reached)))
+    return [here or is_folder for here, is_folder in zip(reached, folders, strict=True)]
+
+
+def _step_to_end(path: str, reached: list[bool]) -> list[bool]:
+    return [*reached[:-1], True in reached]
+
+
+_STEPS: dict[str, _Step] = {_NAME: _step_in_name, _FOLDERS: _step_over_folders, _ANYTHING: _step_to_end}
 
 
 def _to_character_class(token: str) -> str:

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_COMMENT = re.compile(r"(?:^|\s+)#.*$")
+_COMMENT = re.compile(r"(?:^|\s)#.*$")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PATH_OPTION = re.compile(
     r"(?P<option>-[rcef]|--(?:requirement|constraint|editable|find-links))(?P<mark>\s+|=|(?<=^-[rcef]))(?P<path>\S.*)"

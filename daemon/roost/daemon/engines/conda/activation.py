@@ -21,7 +21,7 @@ _SEPARATORS = (":", ";", ",", " ")
 _PASSED = ("HOME", "USER", "LOGNAME", "TMPDIR")
 """What a script sees of the daemon's own environment; its result must not depend on more."""
 _SHELL_VARIABLES = {"_", "SHLVL", "PWD", "OLDPWD"}
-_UNSET = re.compile(r"^\s*unset\s+((?:-v\s+)?[A-Za-z_][\w ]*)", re.MULTILINE)
+_UNSET = re.compile(r"^[ \t]*unset[ \t]+((?:-v[ \t]+)?[A-Za-z_][\w ]*)", re.MULTILINE)
 
 # `command -p` because a script may have put an `env` of its own on PATH.
 _SOURCE_SCRIPT = """\

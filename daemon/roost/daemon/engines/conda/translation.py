@@ -70,7 +70,7 @@ def translate_error(error: Exception, doing: str) -> CodedError:
 def _solver_failure(text: str) -> SolveError:
     """Return the solver's explanation without its preamble, and a hint."""
     reason = re.sub(r"^Cannot solve the request because of:\s*", "", text).strip()
-    explanation = re.sub(r"(\S+) \*(?= cannot|\.?$)", r"\1", reason, flags=re.MULTILINE)
+    explanation = re.sub(r"(?<=\S) \*(?= cannot|\.?$)", "", reason, flags=re.MULTILINE)
     return SolveError(f"No set of packages satisfies the conda dependencies:\n{explanation}", hint=_solver_hint(reason))
 
 

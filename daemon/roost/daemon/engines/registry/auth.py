@@ -34,7 +34,7 @@ _DEFAULT_LIFETIME = 60.0
 """Seconds that a token lasts if the token server does not send its lifetime (auth/token.md)."""
 
 _CHALLENGE = re.compile(r"(?:^|,)\s*([A-Za-z][\w-]*)(?:\s+(?=[\w-]+\s*=)|\s*$|(?=\s*,))")
-_PARAMETER = re.compile(r'([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_PARAMETER = re.compile(r'(?<![\w-])([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 
 class Challenge(NamedTuple):

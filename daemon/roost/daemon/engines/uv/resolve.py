@@ -85,7 +85,7 @@ def uv_platform(platform: str, glibc: str, host_libc: str | None) -> str | None:
 
 
 def _parse_glibc(text: str) -> tuple[int, int]:
-    found = re.search(r"(\d+)\.(\d+)", text)
+    found = re.search(r"(?<!\d)(\d+)\.(\d+)", text)
     return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
 
 

@@ -32,7 +32,7 @@ AUTOMATIC = frozenset(f"{side}{what}" for side in ("BUILD", "TARGET") for what i
 """Arguments that only BuildKit sets; with the classic builder they are silently empty."""
 _AUTOMATIC_USE = re.compile(rf"(?<!\\)\$\{{?({'|'.join(sorted(AUTOMATIC))})\b")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-[^}]*)?\}|(\w+))")
-_QUOTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|'[^']*'")
+_QUOTED = re.compile(r"(?<!\\)\"(?:\\.|[^\"\\])*\"|'[^']*'")
 
 
 @dataclass(frozen=True)
