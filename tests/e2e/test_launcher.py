@@ -462,6 +462,23 @@ def test_a_plan_that_goes_while_it_is_sourced_is_no_failure(root):
     assert root.launch("exec", "--", *PRINT).returncode == ASKED
 
 
+INSTALLERS = ["pip", "pip3.11", "/opt/uv", "uv", "conda", "micromamba"]
+MODULES = [["-m", "pip"], ["-I", "-m", "pip"], ["-Im", "pip"], ["-mpip"], ["-m", "uv"], ["-m", "ensurepip"]]
+
+
+@pytest.mark.parametrize("words", [*([name] for name in INSTALLERS), *(["python", *each] for each in MODULES)])
+def test_installers_are_left_to_the_daemon(root, words):
+    """A plan for other commands exists: it must not start one that the daemon would refuse."""
+    assert root.leave(["tool"])
+    assert root.launch("exec", "--", *words, "install", "six").returncode == ASKED
+
+
+@pytest.mark.parametrize("words", [["-m", "pipx"], ["-m", "uvicorn"], ["-c", "import pip"], ["-m", "json.tool", "pip"]])
+def test_modules_with_a_similar_name_start_at_once(root, words):
+    assert root.leave(["python"])
+    assert root.launch("exec", "--", "python", *words).returncode != ASKED
+
+
 @pytest.mark.parametrize(
     ("command", "key"),
     [

@@ -63,7 +63,11 @@ class ProgressDisplay:
             self._is_line_open = False
 
     def _on_plan(self, message: Mapping[str, Any]) -> None:
-        steps = (message.get("plan") or {}).get("steps", [])
+        plan = message.get("plan") or {}
+        for reason in plan.get("reasons", []):
+            if reason.get("code") == "prefix-drifted":
+                self._print_line(str(reason.get("message")))
+        steps = plan.get("steps", [])
         self._estimates = {step["kind"]: step["seconds"] for step in steps if step.get("seconds")}
 
     def _on_log(self, message: Mapping[str, Any]) -> None:

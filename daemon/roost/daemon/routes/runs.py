@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from roost.daemon.definitions.editables import editable_warnings
 from roost.daemon.definitions.resolve import resolve_run, used_image
 from roost.daemon.definitions.resolved import TargetedDefinition, target_definition
 from roost.daemon.jobs.views import run_view
+from roost.daemon.launch.installers import refuse_installation
 from roost.daemon.launch.plan import LaunchPlan, plan_key
 from roost.daemon.launch.prepare import prefix_changes
 from roost.daemon.planning.planner import PlanWithFacts
@@ -56,6 +58,7 @@ async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
     resolved, planned, selector = await _plan(services, call.body.what, call.body.target)
     if planned.plan.target in IMAGE_TARGETS:
         raise InvalidRequestError("Only `roost run` starts containers", hint="Use `roost run` with the same options.")
+    _refuse_installation(resolved, planned, call.body.what.command, call.body.what.cwd)
     launch = local_launch(resolved, planned)
     response = ExecResponse(launch=launch, source=resolved.source, warnings=resolved.warnings)
     if launch is None:
@@ -63,6 +66,16 @@ async def execute(call: Call[ExecRequest]) -> ExecResponse | Reply:
     services.adoption.start(planned.facts.prefix)
     await _write_launch_plan(services, selector, resolved, planned, launch, token)
     return response
+
+
+def _refuse_installation(
+    resolved: TargetedDefinition, planned: PlanWithFacts, command: Sequence[str], cwd: str
+) -> None:
+    """Raise InstallerRefusedError if the command would change a prefix. What a user-managed interpreter has, its user
+    may change."""
+    if planned.plan.action != "use-interpreter":
+        prefix = planned.facts.prefix
+        refuse_installation(command, cwd, prefix.path if prefix else None, resolved.source)
 
 
 async def _plan(
@@ -150,6 +163,7 @@ async def _start_process(
     services: Services, body: RunRequest, resolved: TargetedDefinition, planned: PlanWithFacts, rerun_of: str | None
 ) -> RunResponse | Reply:
     """Record the run. The client starts its command, or the daemon if it is detached."""
+    _refuse_installation(resolved, planned, body.command, body.what.cwd)
     launch = local_launch(resolved, planned)
     if launch is None and not body.detach:
         return _build_first(resolved)
