@@ -85,7 +85,7 @@ async def _inside(roost: Roost, plans: int) -> None:
     what, taken = EnvironmentSelector(cwd=str(roost.folder)), []
     for _ in range(plans + WARM):
         started = time.perf_counter()
-        resolved = (await resolve(what, planner.defaults)).for_image()
+        resolved = (await resolve(what, planner.defaults, workers=engines.workers)).for_image()
         planned = await planner.plan(resolved, Request(definition=resolved.definition), what)
         taken.append(time.perf_counter() - started)
         assert planned.plan.action == "reuse-image"

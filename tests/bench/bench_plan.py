@@ -26,6 +26,7 @@ from roost.daemon.definitions.resolve import resolve
 from roost.daemon.definitions.stamps import stamp
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.planning.planner import Planner
+from roost.daemon.workers.pool import WorkerPool
 from roost.model.locks.lock import CondaPython, Lock
 from roost.model.records import FileStamp, NewGeneration
 from roost.store.artifacts.publish import FillResult
@@ -63,7 +64,7 @@ async def plans(store, number, path):
     source = ConfigSource(Config())
     planner = Planner(store, Engines(store.layout, source), source)
     what = EnvironmentSelector(cwd=os.path.dirname(path))
-    resolved = (await resolve(what, planner.defaults)).for_prefix()
+    resolved = (await resolve(what, planner.defaults, workers=WorkerPool(store.layout.workers))).for_prefix()
     await store.index.definitions.record_sighting(resolved.digest, resolved.canonical, "bench", path)
     lock = Lock(platform=resolved.platform, provider=CondaPython(), system={"__bench": path})
     new = NewGeneration(definition_digest=resolved.digest, platform=resolved.platform)
@@ -77,7 +78,7 @@ async def plans(store, number, path):
     seconds = []
     for _ in range(number):
         started = time.perf_counter()
-        resolved = (await resolve(what, planner.defaults)).for_prefix()
+        resolved = (await resolve(what, planner.defaults, workers=WorkerPool(store.layout.workers))).for_prefix()
         planned = await planner.plan(resolved, Request(definition=resolved.definition), what)
         seconds.append(time.perf_counter() - started)
         assert planned.plan.action == "reuse-prefix"

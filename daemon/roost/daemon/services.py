@@ -85,7 +85,7 @@ def create_services(
         store=store,
         config=source,
         reloader=reloader,
-        resolver=EnvironmentResolver(store, runs, source, reloader),
+        resolver=EnvironmentResolver(store, runs, source, reloader, engines.workers),
         engines=engines,
         planner=planner,
         builds=builds,

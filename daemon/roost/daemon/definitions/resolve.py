@@ -8,6 +8,13 @@ import os
 import msgspec
 
 from roost.daemon.definitions.files import WatchedFiles
+from roost.daemon.definitions.large_inputs import (
+    LargeInputError,
+    LargeReadRequest,
+    SmallFiles,
+    check_sent_size,
+    read_in_worker,
+)
 from roost.daemon.definitions.resolved import (
     DOCUMENT_FORMAT,
     ENVIRONMENT_FORMAT,
@@ -16,6 +23,8 @@ from roost.daemon.definitions.resolved import (
     ResolvedDefinition,
     TargetedDefinition,
 )
+from roost.daemon.workers.context import JobContext
+from roost.daemon.workers.pool import WorkerPool
 from roost.model.canonical.form import canonicalise_definition, canonicalise_settings, digest_bytes
 from roost.model.definition import Base, ContainerSettings, Defaults, Definition, Python, ReadResult, Settings
 from roost.model.errors import InvalidRequestError, LookupFailedError
@@ -100,16 +109,32 @@ async def resolve(
     defaults: Defaults,
     config: FileStamp | None = None,
     files: WatchedFiles | None = None,
+    *,
+    workers: WorkerPool,
 ) -> ResolvedDefinition:
     """Find, read and digest the definition that ``selector`` names, with the ``defaults`` of the file ``config``.
-    ``files`` limits what is readable; by default the whole disk is.
+    ``files`` limits what is readable; by default the whole disk is, and what is large is read by one of ``workers``.
 
     Raises InvalidRequestError if the selector contradicts itself, LookupFailedError if nothing is found,
     InvalidDefinitionError if the definition is invalid.
     """
     check_selector(selector)
-    resolved = await asyncio.to_thread(_read_and_digest, selector, defaults, files or WatchedFiles())
+    try:
+        resolved = await asyncio.to_thread(_read_small, selector, defaults, files or SmallFiles())
+    except LargeInputError as large:
+        resolved = await read_in_worker(workers, selector, defaults, large)
     return msgspec.structs.replace(resolved, config=config)
+
+
+def read_large(request: LargeReadRequest, context: JobContext) -> ResolvedDefinition:
+    """Read and digest what ``request`` names, in a worker."""
+    return _read_and_digest(request.selector, request.defaults, WatchedFiles())
+
+
+def _read_small(selector: EnvironmentSelector, defaults: Defaults, files: WatchedFiles) -> ResolvedDefinition:
+    if isinstance(files, SmallFiles):
+        check_sent_size(selector)
+    return _read_and_digest(selector, defaults, files)
 
 
 def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: WatchedFiles) -> ResolvedDefinition:

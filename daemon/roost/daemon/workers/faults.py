@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from roost.daemon.workers.errors import WorkerFailedError
+from roost.daemon.workers.errors import WorkerCrashedError, WorkerFailedError
 from roost.model.errors import CodedError, Location
 
 
@@ -24,6 +24,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 def describe_error(error: BaseException) -> Fault:
     """Return ``error`` as a value. One that is not of roost's tree becomes a :class:`WorkerFailedError`."""
+    if isinstance(error, MemoryError):
+        error = WorkerCrashedError("The work needs more memory than a worker may have")
     if not isinstance(error, CodedError):
         text = f"{type(error).__name__}: {error}"
         return Fault(module=WorkerFailedError.__module__, name=WorkerFailedError.__name__, message=text)

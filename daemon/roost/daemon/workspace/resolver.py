@@ -13,6 +13,7 @@ from roost.daemon.definitions.files import WatchedFiles
 from roost.daemon.definitions.resolve import check_selector, resolve, resolve_environment, resolve_run
 from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
 from roost.daemon.runs.runs import Runs
+from roost.daemon.workers.pool import WorkerPool
 from roost.daemon.workspace.local_content import locate_stored_wheels
 from roost.store.store import Store
 from roost.wire.plans import EnvironmentSelector
@@ -21,11 +22,14 @@ from roost.wire.plans import EnvironmentSelector
 class EnvironmentResolver:
     """Resolves the selectors of requests."""
 
-    def __init__(self, store: Store, runs: Runs, config: ConfigSource, reloader: ConfigReloader) -> None:
+    def __init__(
+        self, store: Store, runs: Runs, config: ConfigSource, reloader: ConfigReloader, workers: WorkerPool
+    ) -> None:
         self._store = store
         self._runs = runs
         self._config = config
         self._reloader = reloader
+        self._workers = workers
 
     async def resolve(self, selector: EnvironmentSelector, files: WatchedFiles | None = None) -> ResolvedDefinition:
         """Return the definition that ``selector`` names, after reading the configuration again if it changed.
@@ -41,7 +45,7 @@ class EnvironmentResolver:
         if selector.environment is not None:
             resolved = await resolve_environment(self._store, selector, file)
         else:
-            resolved = await resolve(selector, self._config.defaults, file, files)
+            resolved = await resolve(selector, self._config.defaults, file, files, workers=self._workers)
         return await locate_stored_wheels(self._store.layout, resolved)
 
     async def pin(self, resolved: TargetedDefinition, selector: EnvironmentSelector) -> EnvironmentSelector:
