@@ -34,8 +34,10 @@ NOT_PROSE = (
     "roost.store.migrations.schema",
     "roost.client.launch.shells",
     "roost.client.cli.completion",
+    "roost.model.readers.tools.other_keys",
+    "roost.model.readers.tools.uv_keys",
 )
-"""Modules whose strings are SQL and shell code."""
+"""Modules whose strings are SQL and shell code, or tables of keys that docs/tool-tables.md has in full."""
 MOST_LINES = 3
 """What has more lines is code."""
 DEPTH = 4

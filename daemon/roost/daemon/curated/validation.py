@@ -48,6 +48,12 @@ class NoFiles:
     def is_folder(self, path: str) -> bool:
         return False
 
+    def covers(self, path: str) -> bool:
+        return False
+
+    def list_folder(self, path: str) -> list[str]:
+        return []
+
     def resolve(self, path: str) -> str:
         return posixpath.normpath(path)
 

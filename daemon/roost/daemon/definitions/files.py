@@ -31,6 +31,10 @@ class WatchedFiles(LocalFiles):
         self.watch(path)
         return super().is_folder(path)
 
+    def list_folder(self, path: str) -> list[str]:
+        self.has_read_folders = True
+        return super().list_folder(path)
+
     def file_digest(self, path: str) -> str:
         self.watch(path)
         return super().file_digest(path)
@@ -60,6 +64,13 @@ class FilesWithin(WatchedFiles):
         self._require_within(path)
         super().watch(path)
 
+    def covers(self, path: str) -> bool:
+        return os.path.commonpath([os.path.realpath(path), self._folder]) == self._folder
+
+    def list_folder(self, path: str) -> list[str]:
+        self._require_within(path)
+        return super().list_folder(path)
+
     def tree_digest(self, path: str) -> str:
         self._require_within(path)
         return super().tree_digest(path)
@@ -69,5 +80,5 @@ class FilesWithin(WatchedFiles):
         return super().context_digest(path)
 
     def _require_within(self, path: str) -> None:
-        if os.path.commonpath([os.path.realpath(path), self._folder]) != self._folder:
+        if not self.covers(path):
             raise self._create_error(path)

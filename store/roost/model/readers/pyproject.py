@@ -1,7 +1,8 @@
 """Reader of PEP 621 ``pyproject.toml`` (with PEP 735 dependency groups) and of PEP 723 script metadata.
 
-A project's dependencies are read, but the project itself is not. All groups are included, in the order of the file:
-there is no setting to choose among them.
+A project's dependencies are read, but the project itself is not. All groups are included, in the order of the file,
+unless ``[tool.uv]`` has ``default-groups``. What ``[tool.uv]`` and the tables of other tools say of packages is
+followed, refused or reported (``readers.tools``).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.requirements import read_requirement_lines
 from roost.model.readers.script_blocks import ScriptBlock, find_blocks
 from roost.model.readers.source import ReadContext
+from roost.model.readers.tools.judge import check_tools
+from roost.model.readers.tools.uv_sources import UvProject, unique_items
 from roost.model.syntax.bounds import MAX_DEPTH, too_large_error
 from roost.model.syntax.pip_lines import LogicalLine, normalise_name
 
@@ -41,19 +44,24 @@ def read_pyproject(reading: ReadContext, toml: TomlText) -> ReadResult:
     record_keys(reading, toml)
     with reading.recover():
         _check_dynamic(toml, project.get("dynamic", []))
-    items: list[PipItem] = []
+    check_tools(reading, toml)
+    uv = UvProject(reading, toml)
+    items = uv.read_choices()
     with reading.recover():
-        items += _read_items(reading, toml, project.get("dependencies", []), "project", "dependencies")
+        items += uv.place(_read_items(reading, toml, project.get("dependencies", []), "project", "dependencies"))
     groups = _GroupReader(reading, toml)
     for group in toml.table("dependency-groups"):
+        if uv.default_groups is None or group in uv.default_groups:
+            with reading.recover():
+                items += uv.place(groups.read(group, ()), group)
+    with reading.recover():
+        items += uv.place(_read_items(reading, toml, uv.dev_dependencies, "tool", "uv", "dev-dependencies"), "dev")
+    for group, lines in toml.table("tool", "pdm", "dev-dependencies").items():
         with reading.recover():
-            items += groups.read(group, ())
-    unique: dict[tuple[object, ...], PipItem] = {}
-    for item in items:  # a group that another one includes is listed twice
-        unique.setdefault((item.kind, item.text, item.digest), item)
+            items += uv.place(_read_items(reading, toml, lines, "tool", "pdm", "dev-dependencies", group), group)
     requires = project.get("requires-python")
     return _build_requirements_result(
-        reading, toml, list(unique.values()), requires, ("project", "requires-python"), "pyproject"
+        reading, toml, unique_items(items), requires, ("project", "requires-python"), "pyproject"
     )
 
 
@@ -86,9 +94,10 @@ def read_script(reading: ReadContext, text: str) -> ReadResult:
     if "roost" in toml.table("tool"):
         message = "[tool.roost] in a script's metadata has no effect"
         reading.warn("key-unknown", message, toml.locate("tool", "roost"))
-    items: list[PipItem] = []
+    uv = UvProject(reading, toml, is_script=True)
+    items = uv.read_choices()
     with reading.recover():
-        items += _read_items(reading, toml, toml.data.get("dependencies", []), "dependencies")
+        items += uv.place(_read_items(reading, toml, toml.data.get("dependencies", []), "dependencies"))
     return _build_requirements_result(
         reading, toml, items, toml.data.get("requires-python"), ("requires-python",), "pep723"
     )

@@ -33,6 +33,7 @@ from roost.model.errors import Location
 from roost.model.readers.docker import digest_context
 from roost.model.readers.pyproject import check_requires_python, check_strings, read_text_line, record_keys
 from roost.model.readers.source import ReadContext, check_variables, decode_text
+from roost.model.readers.tools.uv_sources import UvProject
 from roost.model.syntax.match_specs import normalise_channels
 from roost.model.syntax.secret_keys import drop_secrets
 
@@ -151,6 +152,10 @@ class _RoostFileReader:
         conda = self._read_conda_section(sections["conda"])
         with self.reading.recover():
             items = self._read_requirements(sections["pip"].get("requirements", []))
+        if self.above:
+            with self.reading.recover():
+                uv = UvProject(self.reading, self.toml)
+                items = (*uv.read_choices(), *uv.place(items))
         with self.reading.recover():
             python = self._read_python(sections["python"])
         return Definition(

@@ -47,6 +47,12 @@ class FileAccess(Protocol):
     def is_folder(self, path: str) -> bool:
         """Whether ``path`` is a folder."""
 
+    def covers(self, path: str) -> bool:
+        """Whether ``path``, which the source does not name, may be looked at."""
+
+    def list_folder(self, path: str) -> list[str]:
+        """Return the names in a folder, sorted; none if it cannot be read."""
+
     def resolve(self, path: str) -> str:
         """Return ``path`` without ``.`` and ``..``, as the system resolves it: ``link/..`` is the parent of the link's
         target."""

@@ -39,6 +39,15 @@ class LocalFiles:
     def is_folder(self, path: str) -> bool:
         return os.path.isdir(path)
 
+    def covers(self, path: str) -> bool:
+        return True
+
+    def list_folder(self, path: str) -> list[str]:
+        try:
+            return sorted(os.listdir(path))
+        except OSError:
+            return []
+
     def resolve(self, path: str) -> str:
         return resolve_path(path)
 
