@@ -44,7 +44,7 @@ from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts
 from roost.daemon.jobs.progress import Progress
 from roost.model.definition import PipItem
 from roost.model.errors import StoreFullError
-from roost.model.locks.lock import HostPython, Lock
+from roost.model.locks.lock import BuildRequirement, HostPython, Lock, WheelSource
 from roost.store.sources.files import LocalFiles
 
 PLATFORM = "linux-64"
@@ -322,6 +322,29 @@ async def test_a_package_without_a_wheel_is_built_only_where_allowed(bench: Benc
     assert bench.runs_of_code == ran
 
 
+async def test_a_lock_says_from_what_and_with_what_a_wheel_was_built(bench: Bench) -> None:
+    made = sdist_bytes("sourced", "1.0", str(bench.trace), build_requires=("helper>=1",), dynamic=("late",))
+    sha256 = bench.index.add("sourced", made)
+    helper, late = bench.index.wheel("helper", "1.5"), bench.index.wheel("late", "0.3")
+    expected = WheelSource(
+        kind="sdist",
+        url=f"{bench.index.origin}/files/sourced-1.0.tar.gz",
+        sha256=sha256,
+        requires=(
+            BuildRequirement(name="helper", version="1.5", sha256=helper),
+            BuildRequirement(name="late", version="0.3", sha256=late),
+        ),
+    )
+    assert (await bench.lock("sourced", allow_builds=True)).wheels[0].source == expected
+    bench.index.wheel("helper", "1.6")
+    assert (await bench.lock("sourced", allow_builds=True)).wheels[0].source == expected, "it is not built again"
+    folder = project(bench, "mine", static=True)
+    digest = f"sha256:{LocalFiles().tree_digest(str(folder)).removeprefix('sha256:')}"
+    local = PipItem(kind="source", text="mine", path=str(folder), digest=digest)
+    (wheel,) = (await bench.lock(local, allow_builds=True)).wheels
+    assert wheel.source == WheelSource(kind="folder", sha256=digest.removeprefix("sha256:"))
+
+
 async def test_allowing_builds_changes_nothing_for_those_with_wheels(bench: Bench) -> None:
     bench.index.wheel("leaf", "1.0")
     bench.index.add("leaf", sdist_bytes("leaf", "2.0", str(bench.trace)))
@@ -411,6 +434,7 @@ async def test_a_git_commit_is_locked(bench: Bench) -> None:
     locked = await bench.lock(line, allow_builds=True)
     assert locked.wheels[0].kind == "built"
     assert locked.wheels[0].origin == f"git+file://{folder}@{commit}"
+    assert locked.wheels[0].source == WheelSource(kind="git", url=f"file://{folder}", commit=commit)
     assert output(await bench.prefix("p", locked), "import mine; print(mine.value)") == "1.0 built"
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from roost.model.definition import Definition
 from roost.model.errors import InvalidDefinitionError
-from roost.model.locks.lock import Lock
+from roost.model.locks.lock import Lock, Wheel
 
 T = TypeVar("T")
 _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -72,7 +72,19 @@ def mask_text(text: str, environ: Mapping[str, str]) -> str:
 
 def mask(lock: Lock, environ: Mapping[str, str]) -> Lock:
     """Return ``lock`` with ``${NAME}`` in place of values in its URLs."""
-    return _replace_urls(lock, {url: mask_text(url, environ) for url in _lock_urls(lock)}) if environ else lock
+    if not environ:
+        return lock
+    masked = _replace_urls(lock, {url: mask_text(url, environ) for url in _lock_urls(lock)})
+    wheels = tuple(_mask_source(wheel, environ) for wheel in masked.wheels)
+    return msgspec.structs.replace(masked, wheels=wheels)
+
+
+def _mask_source(wheel: Wheel, environ: Mapping[str, str]) -> Wheel:
+    source = wheel.source
+    if source is None or source.url is None:
+        return wheel
+    masked = msgspec.structs.replace(source, url=mask_text(source.url, environ))
+    return msgspec.structs.replace(wheel, source=masked)
 
 
 def mask_struct(struct: T, environ: Mapping[str, str]) -> T:
@@ -83,7 +95,8 @@ def mask_struct(struct: T, environ: Mapping[str, str]) -> T:
 
 
 def substitute(lock: Lock, environ: Mapping[str, str]) -> Lock:
-    """Return ``lock`` with values in place of ``${NAME}``, for the engines only; the opposite of ``mask``.
+    """Return ``lock`` with values in place of ``${NAME}``, for the engines only; the opposite of ``mask``. Sources of
+    wheels that were built stay as they are: nothing is fetched from them.
 
     Raises: VariableMissingError if a variable is missing.
     """
@@ -126,10 +139,13 @@ def _require_names(texts: Iterable[str], environ: Mapping[str, str], owner: str)
 
 
 def _lock_urls(lock: Lock) -> list[str]:
-    return [p.url for p in lock.conda] + [w.url for w in lock.wheels if w.url is not None]
+    others = [each.url for packages in (lock.wheels, lock.jars, lock.r) for each in packages if each.url is not None]
+    return [p.url for p in lock.conda] + others
 
 
 def _replace_urls(lock: Lock, changed: Mapping[str, str]) -> Lock:
     conda = tuple(msgspec.structs.replace(p, url=changed.get(p.url, p.url)) for p in lock.conda)
     wheels = tuple(msgspec.structs.replace(w, url=changed.get(w.url or "", w.url)) for w in lock.wheels)
-    return msgspec.structs.replace(lock, conda=conda, wheels=wheels)
+    jars = tuple(msgspec.structs.replace(j, url=changed.get(j.url or "", j.url)) for j in lock.jars)
+    r = tuple(msgspec.structs.replace(p, url=changed.get(p.url or "", p.url)) for p in lock.r)
+    return msgspec.structs.replace(lock, conda=conda, wheels=wheels, jars=jars, r=r)

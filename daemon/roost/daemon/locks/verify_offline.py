@@ -260,6 +260,8 @@ def _check_wheel_source(wheel: Wheel, expected: LockExpectation) -> None:
         raise _untrusted(f"{wheel.file_name} is not one of the files that the definition names")
     if wheel.kind == "built":
         _check_built_wheel(wheel, expected)
+    elif wheel.source is not None:
+        raise _untrusted(f"{wheel.file_name} was not built, and has a source")
 
 
 def _check_built_wheel(wheel: Wheel, expected: LockExpectation) -> None:
@@ -270,6 +272,11 @@ def _check_built_wheel(wheel: Wheel, expected: LockExpectation) -> None:
     origin = wheel.origin or ""
     if origin and not origin.startswith("git+") and not re.fullmatch(r"sha256:[0-9a-f]{64}", origin):
         raise _untrusted(f"{wheel.file_name} was built from {origin[:100]!r}")
+    source = wheel.source
+    if source is not None and origin:
+        stated = f"git+{source.url}@{source.commit}" if source.kind == "git" else f"sha256:{source.sha256}"
+        if stated != origin:
+            raise _untrusted(f"{wheel.file_name} has two sources")
 
 
 def _check_built_origins(lock: Lock, expected: LockExpectation) -> None:

@@ -15,7 +15,7 @@ from roost.daemon.credentials.substitution import (
     substitute_credentials,
 )
 from roost.model.definition import Conda, Definition, Pip, PipItem
-from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
+from roost.model.locks.lock import CondaPackage, CondaPython, Jar, Lock, RPackage, Wheel, WheelSource
 
 TOKEN = "t0ken-of-somebody"
 
@@ -26,7 +26,9 @@ def lock(*urls: str) -> Lock:
         for url in urls
     ]
     wheels = tuple(Wheel(name="b", version="1", url=url) for url in urls)
-    return Lock(platform="linux-64", provider=CondaPython(), conda=tuple(conda), wheels=wheels)
+    jars = tuple(Jar(group="g", name="j", version="1", file_name="j.jar", url=url, sha256="0" * 64) for url in urls)
+    r = tuple(RPackage(name="r", version="1", file_name="r.tar.gz", url=url, sha256="0" * 64) for url in urls)
+    return Lock(platform="linux-64", provider=CondaPython(), conda=tuple(conda), wheels=wheels, jars=jars, r=r)
 
 
 @given(st.sampled_from(["https://h/{}/x.whl", "https://h/x?sig={}", "https://h/plain"]))
@@ -35,6 +37,14 @@ def test_what_is_kept_names_the_variable_and_leads_back(pattern: str) -> None:
     kept = mask(made, {"TOKEN": TOKEN})
     assert TOKEN not in msgspec.json.encode(kept).decode()
     assert substitute(kept, {"TOKEN": TOKEN}) == made
+
+
+def test_the_source_of_a_built_wheel_is_masked_and_asks_for_no_variable() -> None:
+    source = WheelSource(kind="sdist", url=f"https://h/{TOKEN}/b.tar.gz", sha256="0" * 64)
+    made = msgspec.structs.replace(lock(), wheels=(Wheel(name="b", version="1", sha256="1" * 64, source=source),))
+    kept = mask(made, {"TOKEN": TOKEN})
+    assert TOKEN not in msgspec.json.encode(kept).decode()
+    assert substitute(kept, {}) == kept
 
 
 def test_a_short_value_is_left_where_it_stands() -> None:

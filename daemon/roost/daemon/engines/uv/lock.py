@@ -33,7 +33,7 @@ from roost.daemon.engines.uv.wheels import StoredWheel, WheelStore
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.target_platforms import local_platform, split_platform
 from roost.model.definition import PipItem
-from roost.model.locks.lock import Wheel
+from roost.model.locks.lock import SourceKind, Wheel, WheelSource
 from roost.model.readers.source import MissingFileError
 from roost.store.sources.files import LocalFiles
 
@@ -82,6 +82,8 @@ class PipLockSession:
         """``id`` of a line that names a local wheel or source to its wheel."""
         self._wheels_by_path: dict[str, StoredWheel] = {}
         """Path in the store to the wheel, for the wheels of local lines."""
+        self._local_sources: dict[str, PipItem] = {}
+        """Path in the store to the line that names the file or folder."""
         self._editables: dict[str, PipItem] = {}
         """Path in the store of a wheel that replaces an editable install to the folder's line."""
 
@@ -163,6 +165,7 @@ class PipLockSession:
                 continue
             path = self._store.path(stored)
             self._local_wheels[id(item)] = self._wheels_by_path[path] = stored
+            self._local_sources[path] = item
             if item.path in editable_paths:
                 self._editables[path] = item
 
@@ -247,7 +250,7 @@ class PipLockSession:
         if package.wheel is not None:
             return await self._lock_archive(package, package.wheel, is_url=False)
         if package.direct is not None and package.direct.path in self._wheels_by_path:
-            return self._lock_local(package.name, package.direct.path)
+            return await asyncio.to_thread(self._lock_local, package.name, package.direct.path)
         if package.direct is not None and package.direct.file_name.endswith(".whl"):
             return await self._lock_archive(package, package.direct, is_url=True)
         return await self._lock_built(package)
@@ -283,11 +286,14 @@ class PipLockSession:
         )
 
     def _lock_local(self, name: str, path: str) -> Wheel:
-        """Lock a wheel that was given as a file or built from a local source."""
+        """Lock a wheel that was given as a file or built from a local source. Blocks."""
         stored, line = self._wheels_by_path[path], self._editables.get(path)
         wheel = _to_wheel(name, stored, line.digest if line else None)
         wheel = msgspec.structs.replace(wheel, folder=line.path) if line else wheel
-        return self._check_platform(wheel) if stored.built else wheel
+        if not stored.built:
+            return wheel
+        source = _describe_local(self._local_sources[path], stored)
+        return self._check_platform(msgspec.structs.replace(wheel, source=source))
 
     async def _lock_built(self, package: PylockPackage) -> Wheel:
         if not self._request.allow_builds:
@@ -295,7 +301,9 @@ class PipLockSession:
         if package.git is None and package.direct is None and package.sdist is None:
             raise self._resolver().build_refused({package.name})
         stored, origin = await self._open_sources().build(package)
-        return self._check_platform(_to_wheel(package.name, stored, origin))
+        source = self._open_sources().describe(package, stored, origin)
+        wheel = _to_wheel(package.name, stored, origin)
+        return self._check_platform(msgspec.structs.replace(wheel, source=source))
 
     def _check_platform(self, wheel: Wheel) -> Wheel:
         """Raise LockNeedsBuildError if ``wheel``, built here, has compiled parts and another platform is locked."""
@@ -375,6 +383,15 @@ def _editables_to_sources(items: Sequence[PipItem]) -> list[PipItem]:
             ) from error
         converted.append(msgspec.structs.replace(item, kind="source", digest=digest))
     return converted
+
+
+def _describe_local(item: PipItem, stored: StoredWheel) -> WheelSource | None:
+    """Return the source of a wheel that was built from a local file or folder; ``None`` if its content is unknown.
+    Blocks."""
+    if item.digest is None:
+        return None
+    kind: SourceKind = "folder" if os.path.isdir(item.path or "") else "sdist"
+    return WheelSource(kind=kind, sha256=item.digest.removeprefix("sha256:"), requires=stored.requires)
 
 
 def _to_wheel(name: str, stored: StoredWheel, origin: str | None) -> Wheel:

@@ -20,7 +20,7 @@ import msgspec
 from roost.daemon.engines.uv.errors import WheelDigestMismatchError, WheelMissingError
 from roost.daemon.engines.uv.fetch import Fetcher
 from roost.daemon.jobs.progress import Progress
-from roost.model.locks.lock import Wheel
+from roost.model.locks.lock import BuildRequirement, Wheel
 from roost.store.disk.regular_files import open_regular
 
 _CONCURRENCY = 4
@@ -35,6 +35,8 @@ class StoredWheel(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     built: bool
     """Whether it was built here; otherwise it was given as a file."""
+    requires: tuple[BuildRequirement, ...] = ()
+    """What was installed to build it; empty if that was not recorded."""
 
     @property
     def relative_path(self) -> str:
@@ -52,14 +54,19 @@ class WheelStore:
         """Return the absolute path of a stored wheel."""
         return os.path.join(self._root, stored.relative_path)
 
-    def add(self, path: str, *, built: bool, source_key: str | None = None) -> StoredWheel:
-        """Copy the wheel at ``path`` into the store; record that it was built from ``source_key``, if given."""
+    def add(
+        self, path: str, *, built: bool, source_key: str | None = None, requires: tuple[BuildRequirement, ...] = ()
+    ) -> StoredWheel:
+        """Copy the wheel at ``path`` into the store; record that it was built from ``source_key``, if given, with
+        ``requires``."""
         folder = make_temporary_folder(self._root)
         try:
             copy = os.path.join(folder, os.path.basename(path))
             sha256 = _copy_synced(path, copy)
             size = os.stat(copy).st_size
-            stored = StoredWheel(file_name=os.path.basename(path), sha256=sha256, size=size, built=built)
+            stored = StoredWheel(
+                file_name=os.path.basename(path), sha256=sha256, size=size, built=built, requires=requires
+            )
             os.chmod(folder, 0o755)
             publish_folder(folder, os.path.dirname(self.path(stored)))
             if not os.path.exists(self.path(stored)):  # the folder had the same content under another file name

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from roost.daemon.engines.uv.errors import WheelBuildError
 from roost.daemon.engines.uv.wheels import WheelStore
-from roost.model.locks.lock import Wheel
+from roost.model.locks.lock import BuildRequirement, Wheel
 
 LockRequirements = Callable[[Sequence[str]], Awaitable[Sequence[Wheel]]]
 """Locks requirements for builds, and returns the wheels of all that they need."""
@@ -67,6 +67,11 @@ class BuildRequirements:
             if not os.path.lexists(link):
                 os.symlink(self._store.verified_path(wheel), link)
         return ["--find-links", self._folder] if built else []
+
+    def pins(self) -> tuple[BuildRequirement, ...]:
+        """Return what was locked, for the lock of the wheel that was built."""
+        found = [BuildRequirement(name=w.name, version=w.version, sha256=w.sha256) for w in self.wheels.values()]
+        return tuple(sorted(found, key=lambda each: each.name))
 
     async def add_needed(self, stderr: str) -> bool:
         """Lock what uv named in ``stderr``; return whether anything was added, so that another call gets further.

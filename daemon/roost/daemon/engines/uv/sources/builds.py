@@ -173,7 +173,9 @@ class WheelBuilder:
         wheels = await asyncio.to_thread(glob.glob, os.path.join(glob.escape(out), "*.whl"))
         if len(wheels) != 1:
             raise WheelBuildError(f"Building {os.path.basename(source)} produced {len(wheels)} wheels instead of one")
-        return await asyncio.to_thread(self._store.add, wheels[0], built=True, source_key=key)
+        return await asyncio.to_thread(
+            self._store.add, wheels[0], built=True, source_key=key, requires=requirements.pins()
+        )
 
     def _log_line(self, line: str) -> None:
         if not is_expected_line(line):

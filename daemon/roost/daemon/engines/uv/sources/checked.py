@@ -17,6 +17,7 @@ from roost.daemon.engines.uv.sources.builds import WheelBuilder
 from roost.daemon.engines.uv.sources.digests import DigestRules
 from roost.daemon.engines.uv.sources.metadata import SourceMetadata
 from roost.daemon.engines.uv.wheels import StoredWheel, WheelStore
+from roost.model.locks.lock import WheelSource
 
 
 class CheckedArchive(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +78,24 @@ class CheckedSources:
         commit = await builder.find_commit(repository, revision)
         stored = await builder.build_commit(repository, commit, subdirectory)
         return stored, f"git+{repository}@{commit}"
+
+    def describe(self, package: PylockPackage, stored: StoredWheel, origin: str) -> WheelSource:
+        """Return the source of ``stored`` for its lock. ``origin`` is what ``build`` returned with it."""
+        archive = self._find_archive(package)
+        if archive is not None:
+            return WheelSource(
+                kind="sdist",
+                url=archive.url,
+                sha256=origin.removeprefix("sha256:"),
+                subdirectory=archive.subdirectory or "",
+                requires=stored.requires,
+            )
+        assert package.git is not None
+        repository, _, commit = origin.removeprefix("git+").rpartition("@")
+        subdirectory = package.git[2] or ""
+        return WheelSource(
+            kind="git", url=repository, commit=commit, subdirectory=subdirectory, requires=stored.requires
+        )
 
     async def _check_archive(self, archive: Archive, expected: Sequence[Set[str]]) -> CheckedArchive:
         """Return the file of ``archive`` in the folder, fetched if this is the first request for it."""
