@@ -146,7 +146,8 @@ def test_a_run_that_was_not_detached_has_no_output_to_show(train: Roost) -> None
 def test_a_run_in_a_folder_that_is_gone_does_not_blame_the_command(tmp_path: Path) -> None:
     gone = str(tmp_path / "gone")
     spec: dict[str, Any] = {
-        "command": [sys.executable, "-c", "pass"], "cwd": gone, "environ": {}, "lease": None,
+        "command": [sys.executable, "-c", "pass"], "cwd": gone, "environ": {}, "variables": {},
+        "launch": {"lease": None, "changes": [], "variables": {}, "prefix": "/"},
         "socket": str(tmp_path / "none"), "run_id": "r1",
     }  # fmt: skip
     output = io.BytesIO()
