@@ -70,7 +70,7 @@ def test_variables_that_are_not_valid_in_sh_reach_the_command(roost: Installed, 
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("size", [20, 9_000, 30_000, 100_000])
+@pytest.mark.parametrize("size", [20, 4_000, 9_000, 30_000, 100_000])
 def test_environments_of_every_size_reach_the_command(roost: Installed, way: str, size: int) -> None:
     quotes = {"QUOTES": "'" * (size // 2), "LONG": "a\n" * (size // 4), "a.b": "dotted"}
     for odd in (quotes, {name: value for name, value in quotes.items() if name != "a.b"}):

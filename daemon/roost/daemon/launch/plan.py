@@ -141,11 +141,11 @@ def _file_tests(plan: LaunchPlan, present: Sequence[FileStamp], tools: Tools) ->
     flock runs beside stat: each costs a process, and there is more than one core. stat takes longer, which leaves time
     for a look at whether the shell dropped variables: then the client starts the command, which gets them all. The name
     of a lease is never used again; if the lease still exists once the lock is held, then the prefix was not being
-    removed.
+    removed. In the C locale stat writes a point into its numbers, and both start faster.
     """
-    yield f"{{ _roost_has_all && exec {_quote(tools.flock)} -s -n 9; }} 2>/dev/null &"
+    yield f"{{ _roost_has_all && LC_ALL=C exec {_quote(tools.flock)} -s -n 9; }} 2>/dev/null &"
     paths = " ".join(_quote(guard.path) for guard in present)
-    yield f"_roost_seen=$({_quote(tools.stat)} -L -c {_quote(STAT_FORMAT)} -- {paths} 2>/dev/null)"
+    yield f"_roost_seen=$(LC_ALL=C {_quote(tools.stat)} -L -c {_quote(STAT_FORMAT)} -- {paths} 2>/dev/null)"
     yield "wait $! || return 1"
     yield f"[ -e {_quote(plan.lease)} ] || return 1"
     yield 'case "$_roost_seen" in'
