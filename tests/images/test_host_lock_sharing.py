@@ -107,7 +107,7 @@ def test_a_lock_is_taken_with_the_python_that_fits_though_it_is_not_the_one_chos
     assert first.json("build")["build"]["lock_digest"] == built["lock_digest"]
 
 
-def test_a_machine_without_a_fitting_python_says_why_and_solves(machine: Machine) -> None:
+def test_a_machine_without_a_fitting_python_says_why_and_solves(machine: Machine, pip_index: PipIndex) -> None:
     older, newer = need_pythons(2)
     built = machine(older).json("build")["build"]
     other = machine(newer)
@@ -117,10 +117,19 @@ def test_a_machine_without_a_fitting_python_says_why_and_solves(machine: Machine
         assert part in reasons["lock-unfit"]
     own = other.json("build")["build"]
     assert own["lock_digest"] != built["lock_digest"]
-    assert "lock-not-shared" in codes(own["reasons"])
+    assert "lock-pushed" in codes(own["reasons"]), "as the lock of those with the same Python"
     assert other.ok("exec", "--", "python", "-c", VALUE).split() == ["1.0", newer.version]
     refused = other.failed(4, "build", "--lock", built["lock_digest"])
     assert refused.get("error", refused)["code"] == "lock-unfit"
+    assert codes(other.json("build")["build"]["reasons"]) == ["definition-known", "prefix-ready"]
+    pip_index.wheel("greet", "2.0", "leaf")
+    third = machine(newer)
+    plan = third.json("plan")
+    assert plan["lock_digest"] == own["lock_digest"]
+    assert {"lock-shared-registry", "lock-unfit"} <= set(codes(plan["plans"][0]["reasons"]))
+    assert third.json("build")["build"]["lock_digest"] == own["lock_digest"]
+    assert third.ok("exec", "--", "python", "-c", VALUE).split() == ["1.0", newer.version]
+    assert third.json("build", "--lock", own["lock_digest"])["build"]["state"] == "not-needed"
 
 
 async def test_the_shared_lock_names_no_path_and_knows_the_markers_of_its_packages(

@@ -15,8 +15,9 @@ from packaging.requirements import Requirement
 from roost.daemon.credentials.substitution import substitute
 from roost.daemon.decision.images import adds_packages
 from roost.daemon.engines.conda.rules import CondaRules
-from roost.daemon.engines.host_python.engine import choose_for_lock
-from roost.daemon.engines.host_python.fit import marker_environment
+from roost.daemon.engines.host_python.engine import choose_for_lock, find_interpreter
+from roost.daemon.engines.host_python.errors import NoInterpreterError
+from roost.daemon.engines.host_python.fit import marker_environment, provider_of
 from roost.daemon.engines.host_python.interpreters import Interpreter
 from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
 from roost.daemon.locks.solve import SolveJob, conda_specs
@@ -34,11 +35,17 @@ class LockJob(msgspec.Struct, frozen=True, kw_only=True):
 
     definition_digest: str
     solve: SolveJob
+    python: HostPython | None = None
+    """If set, only locks for such a Python are looked for: none here fits the lock that is everybody's."""
 
     @property
     def scope(self) -> str:
-        """The generation scope of the lock."""
-        return self.solve.platform + (HOST_SCOPE if self.solve.uses_host_python else "")
+        """What the lock is for: the generation scope, and the Python, if set."""
+        host = HOST_SCOPE if self.solve.uses_host_python else ""
+        if self.python is None:
+            return self.solve.platform + host
+        suffix = "t" if self.python.threading == "free-threaded" else ""
+        return f"{self.solve.platform}{host}+{self.python.implementation}{self.python.version}{suffix}"
 
 
 class PipLines(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +67,15 @@ async def verify_offline(
     """
     expectation = await asyncio.to_thread(derive_expectation, job, allow_built, python)
     await verify_expected(rules, shared, job, expectation)
+
+
+async def narrow_to_python(job: LockJob) -> LockJob | None:
+    """Return ``job`` for the Python that a solve would choose here; ``None`` if there is none."""
+    try:
+        chosen = await find_interpreter(job.solve.definition.python.requires)
+    except NoInterpreterError:
+        return None
+    return msgspec.structs.replace(job, python=provider_of(chosen))
 
 
 async def find_python(shared: SharedLock, job: LockJob) -> Interpreter | None:

@@ -41,7 +41,7 @@ from roost.daemon.locks.artifact import (
     lock_tag,
 )
 from roost.daemon.locks.attest import attest
-from roost.daemon.locks.expectation import LockJob, find_python, verify_offline
+from roost.daemon.locks.expectation import LockJob, find_python, narrow_to_python, verify_offline
 from roost.daemon.locks.results import (
     LookupResult,
     PushResult,
@@ -54,12 +54,13 @@ from roost.daemon.locks.results import (
     remote_result,
     unknown_reason,
 )
+from roost.daemon.locks.solve import add_asked_markers
 from roost.daemon.oci.answers import Answer, No, Unknown, Yes
 from roost.daemon.oci.manifests import OCI_MANIFEST, Manifest, parse_manifest
 from roost.daemon.oci.references import Reference
 from roost.daemon.oci.registries import RegistryLocation, list_locations
 from roost.model.errors import CodedError, ServiceUnreachableError
-from roost.model.locks.lock import Lock, digest_lock
+from roost.model.locks.lock import HostPython, Lock, digest_lock
 from roost.model.records import Generation
 from roost.store.index.index import Index
 from roost.wire.plans import Reason
@@ -112,10 +113,12 @@ class LockRegistry:
         misfit: Reason | None = None
         for location in list_locations(self._config.registries):
             answer = await self._query(location, job)
-            if isinstance(answer, Yes) and answer.value.misfit is None:
-                return LookupResult(found=answer.value, unknown=unknown)
-            if isinstance(answer, Yes):
+            if isinstance(answer, Yes) and answer.value.misfit is not None:
                 misfit = misfit or answer.value.misfit
+                narrowed = await narrow_to_python(job)
+                answer = await self._query(location, narrowed) if narrowed is not None else No()
+            if isinstance(answer, Yes) and answer.value.misfit is None:
+                return LookupResult(found=answer.value, unknown=unknown, misfit=misfit)
             if isinstance(answer, Unknown) and unknown is None:
                 unknown = unknown_reason(location, answer.reason.message)
         return LookupResult(unknown=unknown, misfit=misfit)
@@ -123,13 +126,15 @@ class LockRegistry:
     async def find(self, job: LockJob, digest: str) -> RegistryLock | None:
         """Return the lock ``digest`` of ``job``, be it the first one or a later one; ``None`` if no registry has it.
 
-        Raises LockUntrustedError, NoInterpreterError if no Python of this machine fits it, ServiceUnreachableError if a
+        Raises LockUntrustedError, LockUnfitError if no Python of this machine fits it, ServiceUnreachableError if a
         registry does not answer.
         """
         unknown: Reason | None = None
+        narrowed = await narrow_to_python(job) if job.solve.uses_host_python else None
+        jobs = [job, *([narrowed] if narrowed is not None else [])]
         for location in list_locations(self._config.registries):
-            for rebuild in (None, digest):
-                answer = await self._query(location, job, rebuild)
+            for named, rebuild in ((each, rebuild) for each in jobs for rebuild in (None, digest)):
+                answer = await self._query(location, named, rebuild)
                 if isinstance(answer, Yes) and answer.value.lock_digest == digest:
                     if answer.value.misfit is not None:
                         raise LockUnfitError(
@@ -190,8 +195,6 @@ class LockRegistry:
         comparison = self._compare(result, generation)
         if result.found is not None or result.unknown is not None:
             return comparison
-        if result.misfit is not None:
-            return RegistryComparison(reason=result.misfit)
         lock = await self._index.locks.find(generation.lock_digest)
         if lock is None:
             return RegistryComparison()
@@ -254,7 +257,7 @@ class LockRegistry:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         if digest_lock(lock) != found.lock_digest:
             raise LockUntrustedError("The registry's lock does not match its channels", hint=HINT)
-        return lock
+        return lock if found.python is None else add_asked_markers(lock, job.solve, found.python)
 
     async def _fetch_wheels(self, found: RegistryLock, folder: str) -> dict[str, str]:
         """Fetch the wheels that came with the lock into ``folder``; return sha256 to path."""
@@ -318,7 +321,8 @@ class LockRegistry:
         self, workspace: RegistryLocation, job: LockJob, shared: SharedLock, *, is_rebuild: bool
     ) -> PushResult:
         """Push, unless 1. other machines can't use the lock, 2. the registry does not answer, 3. it has the very lock,
-        4. it has another one, and this one is no rebuild."""
+        4. it has another one, and this one is no rebuild. If no Python of this machine fits that other one, this lock
+        becomes the one of the machines with such a Python as it is for."""
         local = find_local_part(shared.lock) or await _find_fault(self._engines.conda_rules(), shared, job)
         if local is not None:
             text = f"This lock stays on this machine: {local}"
@@ -329,6 +333,10 @@ class LockRegistry:
             return PushResult(reason=unknown_reason(workspace, first.reason.message))
         if isinstance(first, Yes) and first.value.lock_digest == digest:
             return PushResult(pushed=str(reference))
+        provider = shared.lock.provider
+        if isinstance(first, Yes) and first.value.misfit and job.python is None and isinstance(provider, HostPython):
+            narrowed = msgspec.structs.replace(job, python=provider)
+            return await self._look_and_push(workspace, narrowed, shared, is_rebuild=is_rebuild)
         if isinstance(first, Yes) and not is_rebuild:
             return remote_result(first.value)
         registry, artifact = await self._engines.registry(), encode(shared)

@@ -49,7 +49,8 @@ class LookupResult(msgspec.Struct, frozen=True, kw_only=True):
     unknown: Reason | None = None
     """Code ``registry-unknown``."""
     misfit: Reason | None = None
-    """Code ``lock-unfit``: a registry has a lock, and no Python of this machine fits it."""
+    """Code ``lock-unfit``: a registry has a lock, and no Python of this machine fits it. ``found`` may be the lock that
+    machines with the same Python have in its place."""
 
 
 class PushResult(msgspec.Struct, frozen=True, kw_only=True):

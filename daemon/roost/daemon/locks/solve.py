@@ -16,6 +16,7 @@ from roost.daemon.engines.conda.platforms import baseline_packages
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.host_python.engine import find_interpreter
 from roost.daemon.engines.host_python.fit import marker_environment, needed_system, provider_of
+from roost.daemon.engines.host_python.interpreters import Interpreter
 from roost.daemon.engines.uv.request import PipLockRequest, PythonFacts, describe_python
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.target_platforms import split_platform
@@ -214,23 +215,24 @@ async def _solve_with_host_python(engines: Engines, job: SolveJob, progress: Pro
         create_pip_request(job, describe_python(interpreter)), as_of=job.as_of, allow_builds=job.allow_builds
     )
     locked = await pip.lock(request, progress)
-    environment, wheels = marker_environment(interpreter), tuple(locked.wheels)
-    markers = merge_outcomes(
-        [
-            *record_markers(_list_lines(job.definition.pip.requirements), environment),
-            *record_python_specifiers([requires] if requires else [], environment),
-        ]
+    wheels = tuple(locked.wheels)
+    lock = Lock(
+        platform=job.platform,
+        provider=provider_of(interpreter),
+        wheels=wheels,
+        system=dict(needed_system(wheels, interpreter)),
+        inputs=tuple(locked.inputs),
     )
-    return with_format(
-        Lock(
-            platform=job.platform,
-            provider=provider_of(interpreter),
-            wheels=wheels,
-            system=dict(needed_system(wheels, interpreter)),
-            inputs=tuple(locked.inputs),
-            markers=markers,
-        )
-    )
+    return add_asked_markers(with_format(lock), job, interpreter)
+
+
+def add_asked_markers(lock: Lock, job: SolveJob, interpreter: Interpreter) -> Lock:
+    """Return ``lock`` with the markers of the definition's own lines, and of the Python that it requires: a Python that
+    is chosen for the lock later must fit these too."""
+    requires, environment = job.definition.python.requires, marker_environment(interpreter)
+    lines = record_markers(_list_lines(job.definition.pip.requirements), environment)
+    specifiers = record_python_specifiers([requires] if requires else [], environment)
+    return msgspec.structs.replace(lock, markers=merge_outcomes([*lock.markers, *lines, *specifiers]))
 
 
 def _list_lines(items: Sequence[PipItem]) -> Iterator[str]:

@@ -276,6 +276,7 @@ def _published_lock(result: LookupResult) -> LockFacts:
         bytes=sum_sizes(found.shared.lock),
         shared=found.reason,
         registry_unknown=result.unknown,
+        unfit=result.misfit,
     )
 
 
