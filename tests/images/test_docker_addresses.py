@@ -30,27 +30,48 @@ from roost.daemon.jobs.progress import Silent
 from roost.model.errors import InvalidRequestError
 
 
-def test_the_config_names_the_engine_and_docker_host_does_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+def test_the_config_names_the_engine_or_else_the_caller(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("DOCKER_HOST", "tcp://10.0.0.1:2375")
-    assert find_engine(DockerConfig()).url == DEFAULT_URL
-    assert find_engine(DockerConfig(host="tcp://127.0.0.1:1")).url == "tcp://127.0.0.1:1"
+    empty = {"DOCKER_CONFIG": str(tmp_path)}
+    assert find_engine(DockerConfig(variables=empty)).url == DEFAULT_URL
+    caller = {**empty, "DOCKER_HOST": "tcp://10.0.0.2:2375", "DOCKER_CONTEXT": "none"}
+    found = find_engine(DockerConfig(variables=caller))
+    assert (found.url, found.tls) == ("tcp://10.0.0.2:2375", None)
+    assert find_engine(DockerConfig(host="tcp://127.0.0.1:1", variables=caller)).url == "tcp://127.0.0.1:1"
     with pytest.raises(InvalidRequestError, match="not the address"):
         find_engine(DockerConfig(host="http://127.0.0.1:1"))
+    with pytest.raises(InvalidRequestError, match="not the address") as caught:
+        find_engine(DockerConfig(variables={"DOCKER_HOST": "http://127.0.0.1:1"}))
+    assert "DOCKER_HOST begins with" in caught.value.hint
 
 
-def test_a_context_is_found_by_name_and_as_the_current_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+def test_a_callers_tls_files_are_used_if_verification_is_wanted(tmp_path: Path):
+    for name in ("ca", "cert", "key"):
+        (tmp_path / f"{name}.pem").write_text("x")
+    caller = {"DOCKER_HOST": "tcp://10.0.0.2:2376", "DOCKER_CERT_PATH": str(tmp_path)}
+    assert find_engine(DockerConfig(variables=caller)).tls is None
+    tls = find_engine(DockerConfig(variables={**caller, "DOCKER_TLS_VERIFY": "1"})).tls
+    assert tls is not None
+    assert (tls.verify, tls.ca_cert, tls.cert[0]) == (True, str(tmp_path / "ca.pem"), str(tmp_path / "cert.pem"))
+
+
+def test_a_context_is_found_by_name_and_as_the_current_one(tmp_path: Path):
+    caller = {"DOCKER_CONFIG": str(tmp_path)}
     folder = tmp_path / "contexts" / "meta" / sha256(b"mine").hexdigest()
     folder.mkdir(parents=True)
     endpoints = {"docker": {"Host": "unix:///run/mine.sock", "SkipTLSVerify": False}}
     (folder / "meta.json").write_text(json.dumps({"Name": "mine", "Metadata": {}, "Endpoints": endpoints}))
     (tmp_path / "config.json").write_text("{}")
-    assert find_engine(DockerConfig(context="mine")).url == "unix:///run/mine.sock"
+    assert find_engine(DockerConfig(context="mine", variables=caller)).url == "unix:///run/mine.sock"
+    assert find_engine(DockerConfig(variables={**caller, "DOCKER_CONTEXT": "mine"})).url == "unix:///run/mine.sock"
     (tmp_path / "config.json").write_text('{"currentContext": "mine"}')
-    assert find_engine(DockerConfig()).url == "unix:///run/mine.sock"
+    assert find_engine(DockerConfig(variables=caller)).url == "unix:///run/mine.sock"
+    assert find_engine(DockerConfig(variables={**caller, "DOCKER_CONTEXT": "default"})).url == DEFAULT_URL
     with pytest.raises(ContextMissingError, match="other"):
-        find_engine(DockerConfig(context="other"))
+        find_engine(DockerConfig(context="other", variables=caller))
+    (folder / "meta.json").write_text("[]")
+    with pytest.raises(EngineUnreachableError, match="can't be read"):
+        find_engine(DockerConfig(context="mine", variables=caller))
 
 
 @pytest.fixture
@@ -147,10 +168,12 @@ async def test_a_container_runs_over_tls_with_the_certificates_of_a_context(
     config = Path(os.environ["DOCKER_CONFIG"])
     with _listening("--tlsverify", f"--tlscacert={certificates}/ca.pem", *served) as (_, port):
         _context(config, "far", f"tcp://127.0.0.1:{port}", certificates)
-        await _talk(DockerEngine(DockerConfig(context="far"), str(tmp_path)), tmp_path)
+        await _talk(
+            DockerEngine(DockerConfig(context="far", variables={"DOCKER_CONFIG": str(config)}), str(tmp_path)), tmp_path
+        )
         for shown in ("cert", "key"):
             (config / "contexts/tls" / sha256(b"far").hexdigest() / "docker" / f"{shown}.pem").unlink()
-        stranger = DockerEngine(DockerConfig(context="far"), str(tmp_path))
+        stranger = DockerEngine(DockerConfig(context="far", variables={"DOCKER_CONFIG": str(config)}), str(tmp_path))
         with pytest.raises(EngineUnreachableError, match="certificate"):
             await stranger.ping()
         stranger.close()

@@ -144,6 +144,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     experiment: str | None = None
     rerun_of: str | None = None
     """The run that this one repeats."""
+    engine: dict[str, str] = {}
+    """The variables (``DOCKER_HOST`` …) that name the engine of a run in a container, if the config did not."""
     variables: dict[str, str] = {}
     secrets: tuple[str, ...] = ()
     """Names only."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from roost.daemon.caller.current import caller_variables
+from roost.daemon.caller.variables import select_docker
 from roost.daemon.config.ids import new_id
 from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.resolved import TargetedDefinition
@@ -11,6 +13,12 @@ from roost.daemon.planning.planner import PlanWithFacts
 from roost.model.records import BuildRecord
 from roost.store.clock import utc_now
 from roost.wire.plans import Action, EnvironmentSelector
+
+
+def _engine_key() -> tuple[tuple[str, str], ...]:
+    """Return what names the caller's Docker engine: an image in another one is of no use to him."""
+    return tuple(sorted(select_docker(caller_variables()).items()))
+
 
 BUILD_ACTIONS: tuple[Action, ...] = ("build-prefix", "build-image", "pull-image")
 """Actions that produce something which was not ready before."""
@@ -38,6 +46,7 @@ class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
             selector.generation,
             selector.lock,
             self.push,
+            _engine_key() if self.resolved.is_image and self.push is None else (),
         )
 
     @property

@@ -33,7 +33,7 @@ def search_path() -> str:
 
 def process_environment() -> dict[str, str]:
     """Return the environment of programs that act for the caller: docker, ssh, credential helpers, keyrings."""
-    return {**os.environ, **_current.get()}
+    return {**os.environ, **{name: value for name, value in _current.get().items() if value}}
 
 
 @contextmanager

@@ -24,6 +24,7 @@ NAMES = (*NETWORK, *DOCKER, "PATH")
 
 _SECRET = ("SSH_AUTH_SOCK", "GIT_SSH_COMMAND")
 """An agent signs for whoever reaches it, and a command may contain a password."""
+_PASSWORD = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://[^/:@]*):[^/@]*@")
 _USERINFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?[^/@]*@")
 
 
@@ -50,16 +51,17 @@ def select_network(variables: Mapping[str, str]) -> dict[str, str]:
 
 def select_docker(variables: Mapping[str, str]) -> dict[str, str]:
     """Return those that name an engine, without passwords: they are stored with runs."""
-    return {name: value for name, value in without_secrets(variables).items() if name in DOCKER}
+    return {name: _PASSWORD.sub(r"\1@", variables[name]) for name in DOCKER if variables.get(name)}
 
 
 def without_secrets(variables: Mapping[str, str]) -> dict[str, str]:
     """Return what may be kept for work without a caller: no agent, no command, no user or password in a URL."""
-    return {
+    kept = {
         name: _USERINFO.sub(r"\1", value) if name in PROXIES else value
         for name, value in variables.items()
         if name not in _SECRET
     }
+    return {**kept, **select_docker(variables)}
 
 
 def find_differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

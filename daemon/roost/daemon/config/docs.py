@@ -26,6 +26,10 @@ Do not put credentials into this file: `[credentials]` names the source of crede
 `[registries.credentials]` that for registries. `~/.netrc` and rattler's auth file are read too, and the URLs of a
 definition can refer to variables as `${VARIABLE}`.
 
+Proxies (`HTTPS_PROXY` and its kin, in both spellings), `SSL_CERT_FILE`, `SSL_CERT_DIR`, `SSH_AUTH_SOCK`,
+`GIT_SSH_COMMAND`, `GIT_SSH`, `DOCKER_HOST`, `DOCKER_CONTEXT`, `DOCKER_CONFIG`, `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`,
+and `PATH` for Pythons are those of each call, not of the process that started the daemon.
+
 | setting | type | default | meaning |
 |---|---|---|---|
 """

@@ -70,7 +70,10 @@ class DockerSettings(Section, frozen=True, kw_only=True):
     ] = None
     context: Annotated[
         str | None,
-        Meta(description="Docker context of the engine. If absent: the current context of the docker command."),
+        Meta(
+            description="Docker context of the engine. If absent: `DOCKER_HOST` or `DOCKER_CONTEXT` where roost is "
+            "called, else the current context of the docker command."
+        ),
     ] = None
     base_policy: Annotated[
         Literal["pin", "warn", "follow"],

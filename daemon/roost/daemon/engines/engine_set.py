@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from roost.daemon.caller.current import caller_variables
+from roost.daemon.caller.variables import select_docker
 from roost.daemon.config.config import Config
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.credentials.host import find_credentials
@@ -44,7 +46,8 @@ class Engines:
         self._conda: CondaEngine | None = None
         self._rules: CondaRules | None = None
         self._pip: PipEngine | None = None
-        self._docker: DockerEngine | None = None
+        self._dockers: dict[tuple[tuple[str, str], ...], DockerEngine] = {}
+        """By the caller's variables that name an engine."""
         self._registry: RegistryClient | None = None
         self._creating = asyncio.Lock()
         self._asking = asyncio.Semaphore(_CREDENTIAL_SEARCHES)
@@ -90,13 +93,21 @@ class Engines:
         return self._registry
 
     async def docker(self) -> DockerEngine:
-        """Return the client of the Docker engine."""
+        """Return the client of the Docker engine that the config or the caller names."""
+        variables = self.docker_variables()
+        key = tuple(sorted(variables.items()))
         async with self._creating:
-            if self._docker is None:
-                self._docker = await asyncio.to_thread(self._create_docker)
-            if (config := self._changed_config("docker")) is not None:
-                self._docker.configure(_docker_config(config))
-        return self._docker
+            if key not in self._dockers:
+                self._dockers[key] = await asyncio.to_thread(self._create_docker, variables)
+            if (config := self._changed_config(f"docker {key}")) is not None:
+                self._dockers[key].configure(_docker_config(config, variables))
+        return self._dockers[key]
+
+    def docker_variables(self) -> dict[str, str]:
+        """Return the caller's variables that name the Docker engine; none if the config names it."""
+        if self.config.docker.host is not None or self.config.docker.context is not None:
+            return {}
+        return select_docker(caller_variables())
 
     async def close(self) -> None:
         """Close all connections and end all workers."""
@@ -127,11 +138,11 @@ class Engines:
         self._applied[engine] = config
         return config
 
-    def _create_docker(self) -> DockerEngine:
+    def _create_docker(self, variables: Mapping[str, str]) -> DockerEngine:
         from roost.daemon.engines.docker.engine import DockerEngine
 
         labels = {ROOT_LABEL: root_name(self._layout.root)}
-        return DockerEngine(_docker_config(self.config), self._layout.stage, labels)
+        return DockerEngine(_docker_config(self.config, variables), self._layout.stage, labels)
 
     def _create_conda(self) -> CondaEngine:
         from roost.daemon.engines.conda.engine import CondaEngine
@@ -165,10 +176,10 @@ def _conda_config(config: Config) -> CondaConfig:
     )
 
 
-def _docker_config(config: Config) -> DockerConfig:
+def _docker_config(config: Config, variables: Mapping[str, str]) -> DockerConfig:
     from roost.daemon.engines.docker.values import DockerConfig
 
-    return DockerConfig(config.docker.host, config.docker.context, config.registries.credentials)
+    return DockerConfig(config.docker.host, config.docker.context, variables, config.registries.credentials)
 
 
 def _pip_config(config: Config) -> PipConfig:

@@ -58,7 +58,7 @@ class ImageBuilds:
         async def build(task: SharedTask[ImageResult]) -> ImageResult:
             return await self._find_or_build(request, BuildProgress(task.publish), reporter)
 
-        result = await self._join((request.key, request.load, request.push), build, reporter)
+        result = await self._join((request.key, request.load, request.push, *self._engine_key()), build, reporter)
         if result.recorded == request.generation:
             return result
         await self._check_interpreter(request, result.image.config_digest)
@@ -70,8 +70,12 @@ class ImageBuilds:
         async def pull(task: SharedTask[ImageResult]) -> ImageResult:
             return await self._pull(request, BuildProgress(task.publish))
 
-        result = await self._join(("pull", request.location.digest), pull, reporter)
+        result = await self._join(("pull", request.location.digest, *self._engine_key()), pull, reporter)
         return result if result.recorded == request.generation else await self._record_generation(request, result)
+
+    def _engine_key(self) -> tuple[tuple[str, str], ...]:
+        """Return what names the engine of the caller: an image in another one is of no use to him."""
+        return tuple(sorted(self._engines.docker_variables().items()))
 
     async def stop(self) -> None:
         """Cancel all builds and pulls."""

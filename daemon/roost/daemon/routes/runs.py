@@ -206,6 +206,7 @@ async def _start_container(
         run_id=run_id,
         target=planned.plan.target,
         rerun_of=rerun_of,
+        engine=services.engines.docker_variables(),
     )
     if body.detach:
         _begin_detached(services, run, body, resolved)

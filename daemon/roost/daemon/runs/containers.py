@@ -17,11 +17,13 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from roost.daemon.caller.current import caller_variables, use_caller
+from roost.daemon.caller.variables import DOCKER
 from roost.daemon.engines.docker.labels import RUN_LABEL, root_name
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.jobs.lifecycle import BackgroundTasks, Lifecycle
@@ -49,6 +51,7 @@ AWAY_SECONDS = 30.0
 AWAY_STEP = 0.5
 AGAIN_SECONDS = 30.0
 """Until the engine is asked again about runs that are still open."""
+_UNSET = dict.fromkeys(DOCKER, "")
 SETTLE_SECONDS = 2.0
 """A container's output ends this long before the container does, at the most."""
 
@@ -81,19 +84,42 @@ class ContainerRuns:
         """By run id, until a client attaches."""
         self._containers: dict[str, str] = {}
         """Run id to container id."""
+        self._engine_variables: dict[str, Mapping[str, str]] = {}
+        """Run id to the variables that name its engine: who cancels it, or attaches, may name another one."""
         self._followed: set[str] = set()
         """Runs whose end a task of this daemon waits for."""
         self._retry: asyncio.Task[None] | None = None
         self._background = BackgroundTasks()
         self._attached: set[asyncio.Task[None]] = set()
-        self._sweep = ContainerSweep(self._engine, root, self._is_needed)
+        self._root = root
+        self._sweeps: dict[tuple[tuple[str, str], ...], ContainerSweep] = {}
+        """By the variables that name the engine."""
 
     async def _engine(self) -> DockerContainers:
         return (await self._engines.docker()).containers
 
+    def _sweep(self) -> ContainerSweep:
+        """Return the sweep of the engine that the caller names."""
+        variables = self._engines.docker_variables()
+
+        async def engine() -> DockerContainers:
+            with use_caller(variables):
+                return await self._engine()
+
+        key = tuple(sorted(variables.items()))
+        if key not in self._sweeps:
+            self._sweeps[key] = ContainerSweep(engine, self._root, self._is_needed)
+        return self._sweeps[key]
+
+    def _with_engine(self, run_id: str) -> AbstractContextManager[None]:
+        """Work with the engine of the run in the block, and in the tasks that it starts."""
+        known = self._engine_variables.get(run_id)
+        return nullcontext() if known is None else use_caller({**caller_variables(), **_UNSET, **known})
+
     # -------------------------------------------------- foreground: a client attaches
     def prepare(self, run_id: str, launch: ContainerLaunch, request: RunRequest) -> None:
         """Create the container while the run is being recorded and the client gets ready to attach."""
+        self._engine_variables[run_id] = self._engines.docker_variables()
         task = asyncio.create_task(self._create(run_id, launch, request))
         timer = asyncio.get_running_loop().call_later(ATTACH_SECONDS, self._on_timeout, run_id)
         self._pending[run_id] = PendingContainer(task, timer, request.terminal)
@@ -132,7 +158,8 @@ class ContainerRuns:
         self.require_pending(run_id)
         pending = self._pending.pop(run_id)
         pending.timer.cancel()
-        attached = asyncio.create_task(self._run_attached(run_id, pending, channel))
+        with self._with_engine(run_id):
+            attached = asyncio.create_task(self._run_attached(run_id, pending, channel))
         self._attached.add(attached)
         attached.add_done_callback(self._attached.discard)
         await asyncio.wait([attached])
@@ -197,7 +224,7 @@ class ContainerRuns:
 
     async def _discard(self, run_id: str, pending: PendingContainer) -> None:
         with suppress(CodedError):
-            await self._sweep.remove(await pending.task)
+            await self._sweep().remove(await pending.task)
         self._containers.pop(run_id, None)
 
     # ---------------------------------------------------------- from start to exit
@@ -230,7 +257,8 @@ class ContainerRuns:
             self._schedule_retry()
             return
         self._containers.pop(run_id, None)
-        self._background.spawn(self._sweep.remove(container))
+        self._engine_variables.pop(run_id, None)
+        self._background.spawn(self._sweep().remove(container))
 
     async def _stop_container(self, container: str, signal: str) -> int:
         """Ask the command to end with ``signal``, kill it if it does not, and return its exit status."""
@@ -246,13 +274,14 @@ class ContainerRuns:
     async def start_detached(self, run: RunRecord, launch: ContainerLaunch, request: RunRequest) -> None:
         """Start the container, and follow it to its end in the background. Raises what the engine raises."""
         self._followed.add(run.id)
+        self._engine_variables[run.id] = self._engines.docker_variables()
         try:
             await self._records.record_placement(run.id, launch)
             container = await self._create(run.id, launch, request)
             try:
                 await (await self._engine()).start(container)
             except CodedError:
-                await self._sweep.remove(container)
+                await self._sweep().remove(container)
                 raise
         except BaseException:
             self._followed.discard(run.id)
@@ -319,7 +348,8 @@ class ContainerRuns:
         if container is None:
             raise NotAttachableError(f"Run {run_id} has no container", hint="It has not started yet, or it has ended.")
         self._records.request_cancel(run_id)
-        self._background.spawn(self._stop_until_ended(run_id, container))
+        with self._with_engine(run_id):
+            self._background.spawn(self._stop_until_ended(run_id, container))
 
     async def _stop_until_ended(self, run_id: str, container: str) -> None:
         """Repeat until the run has ended: a container that is just about to start takes no signal yet."""
@@ -333,17 +363,28 @@ class ContainerRuns:
         """Look after the open runs of an earlier daemon, in the background. The engine is asked only if there are
         any."""
         if await self._list_unfollowed():
-            self._background.spawn(self._reattach_open())
+            self._background.spawn(self._reattach_everywhere())
 
     async def _list_unfollowed(self) -> list[RunRecord]:
         """Return the open runs whose end no task of this daemon waits for."""
         open_runs = [run for run in await self._records.list_open() if run.target == "docker"]
         return [run for run in open_runs if run.id not in self._followed and run.id not in self._records.starting]
 
-    async def _reattach_open(self) -> None:
+    async def _reattach_everywhere(self) -> None:
+        """Look after the open runs in each engine that has some."""
+        engines = {tuple(sorted(run.engine.items())) for run in await self._list_unfollowed()}
+        for variables in engines:
+            with use_caller(dict(variables)):
+                await self._reattach_open(dict(variables))
+
+    async def _reattach_open(self, variables: Mapping[str, str]) -> None:
+        """Look after the open runs of the engine that ``variables`` name."""
         try:
-            found = {each.labels.get(RUN_LABEL): each for each in await self._sweep.find_all()}
+            found = {each.labels.get(RUN_LABEL): each for each in await self._sweep().find_all()}
             for run in await self._list_unfollowed():
+                if run.engine != variables:
+                    continue
+                self._engine_variables[run.id] = run.engine
                 container = found.get(run.id)
                 observation = observation_from_container(container.state if container is not None else None)
                 if container is None or observation.state != "running":
@@ -354,7 +395,7 @@ class ContainerRuns:
         except CodedError:
             self._schedule_retry()  # no engine, no answer: they stay open
             return
-        await self._sweep.run()
+        await self._sweep().run()
 
     def _schedule_retry(self) -> None:
         """Ask again later about the runs that stay open until the engine answers, or until there is room to write how
@@ -364,7 +405,7 @@ class ContainerRuns:
 
     async def _reattach_later(self) -> None:
         await asyncio.sleep(AGAIN_SECONDS)
-        self._background.spawn(self._reattach_open())
+        self._background.spawn(self._reattach_everywhere())
 
     # ----------------------------------------------------------- images and sweep
     async def _is_needed(self, run_id: str) -> bool:
@@ -384,7 +425,8 @@ class ContainerRuns:
 
     async def stop(self) -> None:
         """Let go of the containers; they go on, and the next daemon reattaches to them."""
-        await self._sweep.stop()
+        for sweep in self._sweeps.values():
+            await sweep.stop()
         retrying = [self._retry] if self._retry is not None else []
         tasks = [*retrying, *self._attached, *(pending.task for pending in self._pending.values())]
         for task in tasks:

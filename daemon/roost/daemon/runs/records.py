@@ -76,8 +76,9 @@ class RunRecords:
         run_id: str | None = None,
         target: str = "local",
         rerun_of: str | None = None,
+        engine: Mapping[str, str] | None = None,
     ) -> RunRecord:
-        """Record a run that is about to start."""
+        """Record a run that is about to start. ``engine``: the caller's variables that name the Docker engine."""
         name, version = resolved.environment or (resolved.source.name, None)
         run = RunRecord(
             id=run_id or new_id("r"),
@@ -101,6 +102,7 @@ class RunRecords:
             secrets=tuple(sorted(request.secrets)),
             python_path=_python_path(request) if target == "local" else None,
             detached=request.detach,
+            engine=dict(engine or {}),
         )
         await asyncio.to_thread(os.makedirs, self.folder(run.id), 0o700, exist_ok=True)
         source = resolved.source

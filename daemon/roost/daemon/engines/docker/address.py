@@ -1,23 +1,26 @@
-"""Address of the Docker engine: from roost's config, else from the docker command's context, else the default socket.
+"""Address of the Docker engine: from roost's config, else by the caller's variables, as the docker command reads them.
 
-``DOCKER_HOST`` in the daemon's environment is ignored, like everything ambient. Contexts are the user's own
-(``~/.docker/config.json``; Docker's documentation, "Docker contexts").
+The order is ``[docker]`` of the config, ``DOCKER_HOST``, ``DOCKER_CONTEXT``, the current context, the default socket.
+Contexts are the user's own (Docker's documentation, "Docker contexts"), in ``DOCKER_CONFIG`` or ``~/.docker``. The SDK
+reads them only by the variables of its own process, which are not the caller's.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from docker.context import Context
-from docker.context.config import get_current_context_name
 from docker.errors import DockerException
 from docker.tls import TLSConfig
 
 from roost.daemon.engines.docker.errors import ContextMissingError, EngineUnreachableError
 from roost.daemon.engines.docker.values import DockerConfig
 from roost.model.errors import InvalidRequestError
+from roost.store.disk.regular_files import read_regular
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
 SCHEMES = ("unix://", "tcp://", "ssh://")
@@ -53,36 +56,64 @@ def find_engine(config: DockerConfig) -> Address:
     Raises: InvalidRequestError if the scheme is not supported; ContextMissingError if the context does not exist;
     EngineUnreachableError if the context can't be read.
     """
+    variables = config.variables
+    folder = variables.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
     if config.host is not None:
-        return _check_scheme(Address(url=config.host))
-    name = config.context or get_current_context_name()
+        return _check_scheme(Address(url=config.host), "[docker] host")
+    if config.context is None and variables.get("DOCKER_HOST"):
+        return _check_scheme(Address(url=variables["DOCKER_HOST"], tls=_tls_of(variables, folder)), "DOCKER_HOST")
+    name = config.context or variables.get("DOCKER_CONTEXT") or _current_context(folder)
     if name == "default":
         return Address()
-    return _check_scheme(_load_context(name))
+    return _check_scheme(_load_context(name, folder), f"the address of the Docker context {name!r}")
 
 
-def _load_context(name: str) -> Address:
+def _tls_of(variables: Mapping[str, str], folder: str) -> TLSConfig | None:
+    """Return the TLS config of ``DOCKER_HOST``: there is one if ``DOCKER_TLS_VERIFY`` is set at all."""
+    if not variables.get("DOCKER_TLS_VERIFY"):
+        return None
+    return _read_tls(variables.get("DOCKER_CERT_PATH") or folder, verify=True)
+
+
+def _current_context(folder: str) -> str:
     try:
-        context = Context.load_context(name)
-    except (DockerException, OSError, ValueError) as error:
-        raise EngineUnreachableError(f"The Docker context {name!r} can't be read: {error}") from error
-    if context is None:
+        content = json.loads(read_regular(os.path.join(folder, "config.json")))
+        return str(content.get("currentContext") or "default")
+    except (OSError, ValueError, AttributeError):
+        return "default"
+
+
+def _load_context(name: str, folder: str) -> Address:
+    """Return the address in ``contexts/meta/<sha256 of the name>/meta.json``, with the files of ``contexts/tls``."""
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    try:
+        content = json.loads(read_regular(os.path.join(folder, "contexts/meta", digest, "meta.json")))
+        endpoint = content["Endpoints"].get("docker") or {}
+        skips = bool(endpoint.get("SkipTLSVerify"))
+        tls = _read_tls(os.path.join(folder, "contexts/tls", digest, "docker"), verify=not skips)
+        return Address(url=endpoint.get("Host") or DEFAULT_URL, tls=tls)
+    except FileNotFoundError as error:
         raise ContextMissingError(
             f"There is no Docker context {name!r}", hint="`docker context ls` lists the existing ones."
-        )
-    return Address(url=context.Host or DEFAULT_URL, tls=context.TLSConfig or _server_only_tls(context))
+        ) from error
+    except (DockerException, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise EngineUnreachableError(f"The Docker context {name!r} can't be read: {error}") from error
 
 
-def _server_only_tls(context: Context) -> TLSConfig | None:
-    """Return the TLS config of a context without client certificates, which the SDK drops as incomplete."""
-    authority = os.path.join(context.tls_path or "", "docker", "ca.pem")
-    return TLSConfig(ca_cert=authority, verify=True) if os.path.isfile(authority) else None
+def _read_tls(folder: str, *, verify: bool) -> TLSConfig | None:
+    """Return the TLS config of the files that are in ``folder``; ``None`` if none is."""
+    paths = {name: os.path.join(folder, f"{name}.pem") for name in ("ca", "cert", "key")}
+    there = {name: path for name, path in paths.items() if os.path.isfile(path)}
+    if not there:
+        return None
+    client = (there["cert"], there["key"]) if "cert" in there and "key" in there else None
+    return TLSConfig(ca_cert=there.get("ca"), client_cert=client, verify=verify)
 
 
-def _check_scheme(address: Address) -> Address:
+def _check_scheme(address: Address, source: str) -> Address:
     if not address.url.startswith(SCHEMES):
         raise InvalidRequestError(
             f"{address.url!r} is not the address of a Docker engine",
-            hint=f"[docker] host begins with one of {', '.join(SCHEMES)}.",
+            hint=f"{source} begins with one of {', '.join(SCHEMES)}.",
         )
     return address

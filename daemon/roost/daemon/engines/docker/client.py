@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import json
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +23,7 @@ import requests
 from docker.errors import create_api_error_from_http_exception
 from docker.types import CancellableStream
 
+from roost.daemon.caller.current import process_environment
 from roost.daemon.engines.docker.address import Address, find_engine
 from roost.daemon.engines.docker.errors import unreachable_error
 from roost.daemon.engines.docker.translation import translate_error
@@ -58,7 +61,11 @@ class DockerClient:
 
     def configure(self, config: DockerConfig) -> None:
         """Use ``config`` from the next request on."""
-        if (config.host, config.context) != (self.config.host, self.config.context):
+        if (config.host, config.context, config.variables) != (
+            self.config.host,
+            self.config.context,
+            self.config.variables,
+        ):
             self._api, self._address = None, None
         self.config = config
 
@@ -111,7 +118,7 @@ class DockerClient:
             raise
 
     async def _run_in_thread(self, action: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, action)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, contextvars.copy_context().run, action)
 
     def _run_translated(self, action: Callable[[docker.APIClient], T], doing: str) -> T:
         address = self._find_address()
@@ -129,6 +136,8 @@ class DockerClient:
         with self._connect_lock:
             if self._api is None:
                 _check_socket(address)
+                if address.url.startswith("ssh://"):
+                    _use_callers_ssh()
                 self._api = _Api(
                     base_url=address.url, tls=address.tls or False, timeout=int(CALL_SECONDS), use_ssh_client=True
                 )
@@ -149,6 +158,29 @@ class _Api(docker.APIClient):
     @trust_env.setter
     def trust_env(self, _: bool) -> None:
         """Ignore the assignment that requests makes for each session."""
+
+
+def _use_callers_ssh() -> None:
+    """Let the SDK start ssh with the variables of the caller, for their agent: it has no option for them."""
+    from docker.transport import sshconn
+
+    if sshconn.SSHSocket.__name__ == "CallersSSHSocket":
+        return
+
+    class CallersSSHSocket(sshconn.SSHSocket):
+        """The SDK's socket, which starts ``ssh`` with the variables of its own process."""
+
+        def connect(self, **_: object) -> None:  # type: ignore[override]
+            options = [*(("-l", self.user) if self.user else ()), *(("-p", str(self.port)) if self.port else ())]
+            self.proc = subprocess.Popen(
+                ["ssh", *options, "--", self.host, "docker system dial-stdio"],
+                env=process_environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
+
+    setattr(sshconn, "SSHSocket", CallersSSHSocket)  # noqa: B010 - mypy takes an assignment for one to a type
 
 
 def _check_socket(address: Address) -> None:

@@ -13,6 +13,7 @@ import json
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
+from roost.daemon.caller.current import process_environment
 from roost.daemon.engines.docker.address import Address
 from roost.daemon.engines.docker.errors import engine_error, unreachable_error
 from roost.daemon.engines.docker.values import ContainerStreams
@@ -69,7 +70,10 @@ async def _connect_over_ssh(host: str, user: str | None, port: int | None) -> Co
     options = [*(("-l", user) if user else ()), *(("-p", str(port)) if port else ())]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        "ssh", *options, "--", host, "docker", "system", "dial-stdio", stdin=pipe, stdout=pipe
+        *("ssh", *options, "--", host, "docker", "system", "dial-stdio"),
+        stdin=pipe,
+        stdout=pipe,
+        env=process_environment(),
     )
     assert process.stdout is not None
     assert process.stdin is not None

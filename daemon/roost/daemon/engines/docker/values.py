@@ -22,6 +22,8 @@ class DockerConfig:
 
     host: str | None = None
     context: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """The caller's ``DOCKER_HOST`` and so on, which name the engine if neither of the two does."""
     credentials: Mapping[str, RegistryCredentials] = field(default_factory=dict)
     """Registry host to the source of its credentials; other hosts use Docker's own config."""
 

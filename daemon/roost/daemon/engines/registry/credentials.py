@@ -18,6 +18,7 @@ from docker import auth as docker_auth
 from docker import credentials as docker_helpers
 from docker.utils import config as docker_config
 
+from roost.daemon.caller.current import caller_variables, process_environment
 from roost.daemon.config.schema import RegistryCredentials
 from roost.daemon.credentials.request import find_request_credentials
 from roost.daemon.engines.registry.errors import CredentialsError
@@ -132,7 +133,7 @@ def _read_variables(host: str, source: RegistryCredentials) -> RegistryLogin:
 def _ask_helper(host: str, helper: str) -> dict[str, Any]:
     """Return the entry that ``docker-credential-<helper> get`` prints; empty if it has none."""
     try:
-        store: Any = docker_helpers.Store(helper)
+        store: Any = docker_helpers.Store(helper, environment=process_environment())
         found = store.get(_server_address(host))
     except docker_helpers.CredentialsNotFound:
         return {}
@@ -143,14 +144,21 @@ def _ask_helper(host: str, helper: str) -> dict[str, Any]:
 
 def _read_docker_config(host: str, source: RegistryCredentials | None) -> dict[str, Any]:
     """Return the entry in the Docker config that the config names, else in the user's own; empty if there is none."""
-    configured = source.docker_config if source is not None else None
-    if configured is None:
+    path = source.docker_config if source is not None else None
+    if path is not None:
+        path = os.path.expanduser(path)
+        path = os.path.join(path, "config.json") if os.path.isdir(path) else path
+    elif folder := caller_variables().get("DOCKER_CONFIG"):
+        path = os.path.join(folder, "config.json")
+        if not os.path.isfile(path):
+            return {}
+    else:
         found = docker_config.find_config_file()
         if found is None:
             return {}
         path = str(found)
-    else:
-        path = os.path.expanduser(configured)
-        path = os.path.join(path, "config.json") if os.path.isdir(path) else path
     content = json.loads(read_regular(path))  # the SDK would open any file, and treat a missing one like an empty one
-    return docker_auth.load_config(config_dict=content).resolve_authconfig(host) or {} if content else {}
+    if not content:
+        return {}
+    config = docker_auth.load_config(config_dict=content, credstore_env=process_environment())
+    return config.resolve_authconfig(host) or {}

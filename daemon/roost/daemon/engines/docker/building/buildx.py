@@ -15,6 +15,7 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 
+from roost.daemon.caller.current import process_environment, search_path
 from roost.daemon.engines.docker.address import Address
 from roost.daemon.engines.docker.building.classic import RUNNING_STEPS, DockerBuild, strip_colours
 from roost.daemon.engines.docker.building.context import EMPTY_IGNORE_FILE, prepare_context
@@ -55,7 +56,7 @@ async def buildx_build(address: Address, build: DockerBuild, why: str, stage: st
 
 
 async def _find_docker(why: str) -> str:
-    docker = shutil.which("docker")
+    docker = shutil.which("docker", path=search_path())
     if docker is None or await _exit_status([docker, "buildx", "version"]) != 0:
         lacks = "there is no docker command" if docker is None else "the docker command here has no buildx"
         raise BuildKitMissingError(
@@ -82,7 +83,7 @@ def _global_options(address: Address) -> list[str]:
 
 
 def buildx_environment(folder: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the daemon's variables without those that configure docker or buildx, and with roost's own.
+    """Return ``environ`` without those that configure docker or buildx, and with roost's own.
 
     Attestations are off: they would make an index of the image, whose digest is not the image's.
     """
@@ -97,7 +98,7 @@ async def _run_buildx(words: list[str], folder: str, why: str, progress: Progres
         stdin=asyncio.subprocess.DEVNULL,
         stdout=pipe,
         stderr=asyncio.subprocess.STDOUT,
-        env=buildx_environment(folder, os.environ),
+        env=buildx_environment(folder, process_environment()),
         start_new_session=True,  # the docker command does not pass signals on to its plugin
     )
     output = BuildxOutput(progress)
