@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.support.older_roots import WORK, expected, root_of_format_1
@@ -15,6 +17,7 @@ from roost.store.migrations.schema import SCHEMA_VERSION
 SCHEMA_OF_ARCHIVE = 5
 SAY = "echo $COLOUR $ACTIVATED_LEVEL; cat $CONDA_PREFIX/share/dated.txt"
 PREFIX = expected("plan")["plans"][0]["artifact"]["path"]
+MANIFEST = Path(f"{PREFIX}.manifest")
 
 
 def read_rows(path: str) -> dict[str, list[dict[str, object]]]:
@@ -100,3 +103,51 @@ def test_a_removed_prefix_comes_back_from_its_lock(older: Roost) -> None:
     assert (built["generation"], built["lock_digest"]) == (1, expected("plan")["lock_digest"])
     assert built["artifacts"][0]["path"] != PREFIX
     assert older.ok("exec", "--", "sh", "-c", SAY) == "blue 3\n2\n"
+
+
+def wait_until_adopted() -> None:
+    deadline = time.monotonic() + 60
+    while not MANIFEST.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert MANIFEST.exists()
+
+
+def action(older: Roost) -> str:
+    plan: dict[str, str] = older.json("plan")["plans"][0]
+    return plan["action"]
+
+
+def test_its_prefix_gets_a_manifest_and_guards_when_it_is_first_used(older: Roost) -> None:
+    older.ok("daemon", "start")
+    assert not MANIFEST.exists()
+    older.ok("run", "--", "true")
+    wait_until_adopted()
+    assert action(older) == "reuse-prefix"
+    assert (Path(PREFIX) / "conda-meta").stat().st_mode & 0o777 == 0o555
+    assert older.ok("exec", "--", "sh", "-c", f"{SAY}; echo $CONDA_PREFIX") == f"blue 3\n2\n{PREFIX}\n"
+    answer = older.json("cache", "verify")
+    assert (answer["findings"], answer["older"]) == ([], 0)
+    (Path(PREFIX) / "conda-meta").chmod(0o755)
+    (Path(PREFIX) / "conda-meta" / "new").touch()
+    plan = older.json("plan")["plans"][0]
+    assert plan["action"] == "build-prefix"
+    assert plan["reasons"][-1]["message"] == f"{PREFIX}/conda-meta was changed outside of roost: new added"
+
+
+def test_verify_compares_its_prefix_with_what_its_packages_state(older: Roost) -> None:
+    assert "1 prefix of an older format" in older.ok("cache", "verify")
+    assert MANIFEST.exists()
+    answer = older.json("cache", "verify")
+    assert (answer["findings"], answer["older"]) == ([], 0)
+
+
+def test_its_prefix_is_served_no_longer_if_it_was_changed(older: Roost) -> None:
+    older.ok("daemon", "start")
+    dated = Path(PREFIX) / "share/dated.txt"
+    dated.write_text("3\n")
+    older.ok("run", "--", "true")  # its own guards hold
+    deadline = time.monotonic() + 60
+    while action(older) == "reuse-prefix" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert action(older) == "build-prefix"
+    assert not MANIFEST.exists()

@@ -2,8 +2,10 @@
 protected.
 
 They are read-only (0555) once the prefix is complete, and their state guards every use of the prefix. Root passes
-modes, so the guards have to hold alone. Files keep their modes: they are hard links into the package cache, and a chmod
-would change the cache and every other prefix. So does the prefix's own folder, which is renamed to be deleted.
+modes, so the guards have to hold alone. The folders of the packages below ``site-packages`` are read-only too, except
+``__pycache__``: otherwise an installer would delete their files before it fails, and no guard would show it. Files keep
+their modes: they are hard links into the package cache, and a chmod would change the cache and every other prefix. So
+does the prefix's own folder, which is renamed to be deleted.
 """
 
 from __future__ import annotations
@@ -56,12 +58,18 @@ def create_bytecode_folders(prefix: str, files: Iterable[str]) -> None:
             os.mkdir(os.path.join(prefix, folder, "__pycache__"), 0o755)
 
 
-def seal_folders(prefix: str) -> list[str]:
-    """Make the guarded folders read-only and return their paths, absolute. Blocks.
+def seal_folders(prefix: str, folders: Iterable[str], wheel_folders: Iterable[str] = ()) -> list[str]:
+    """Make the guarded folders and those of packages read-only; return the paths of the former, absolute. Blocks.
 
-    To be called again after their content was found unchanged, it moves their mtimes again.
+    ``folders`` are the relative paths of all folders of the prefix that are no symlinks, without ``__pycache__``;
+    ``wheel_folders`` those in which wheels have files, wherever they are. To be called again after their content was
+    found unchanged, it moves the mtimes of the guarded folders again.
     """
     guarded = [os.path.join(prefix, folder) for folder in find_guarded_folders(prefix)]
+    with_wheels = set(wheel_folders)
+    for folder in folders:
+        if "/site-packages/" in folder or folder in with_wheels:
+            os.chmod(os.path.join(prefix, folder), SEALED_MODE)
     for path in guarded:
         status = os.stat(path)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns - _BACK_NS))

@@ -55,20 +55,30 @@ def read_linked_files(record: str) -> Sequence[LinkedFile]:
     return _RECORD_DECODER.decode(read_regular(record)).paths_data.paths
 
 
-def load_known_digests(prefix: str) -> dict[str, str]:
-    """Return the sha256 (hex) of every file that a record has, by its path relative to ``prefix``. Blocks.
+class KnownFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """What the records of a prefix say."""
 
-    A record that can't be read has no digests. conda's come first: where it installed a wheel's files, it may have
-    rewritten them.
+    digests: dict[str, str]
+    """Path relative to the prefix to sha256 (hex)."""
+    wheel_folders: frozenset[str]
+    """Relative paths of the folders in which distributions with a RECORD have files."""
+
+
+def load_known_files(prefix: str) -> KnownFiles:
+    """Return the digests of all files that have one in a record. Blocks.
+
+    A record that can't be read has none. conda's come first: where it installed a wheel's files, it may have rewritten
+    them.
     """
     digests = dict(_wheel_digests(prefix))
+    wheel_folders = frozenset(map(os.path.dirname, digests))
     for record in glob.glob(os.path.join(glob.escape(prefix), "conda-meta", "*.json")):
         try:
             files = read_linked_files(record)
         except (OSError, msgspec.MsgspecError):
             continue
         digests.update((file.path, file.digest) for file in files if file.digest)
-    return digests
+    return KnownFiles(digests=digests, wheel_folders=wheel_folders)
 
 
 def _wheel_digests(prefix: str) -> Iterator[tuple[str, str]]:

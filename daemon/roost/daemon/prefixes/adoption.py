@@ -6,6 +6,7 @@ Until then nothing but a few files guards them, so they are compared with what t
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from roost.daemon.integrity.manifest import decode_manifest
 from roost.daemon.integrity.records import find_lock_mismatches
@@ -20,6 +21,8 @@ from roost.store.disk.layout import Layout
 from roost.store.failpoints import failpoint
 from roost.store.store import Store
 
+log = logging.getLogger(__name__)
+
 
 class Adoption:
     """Gives prefixes of format 1 what those of format 2 have."""
@@ -29,7 +32,7 @@ class Adoption:
         self._builds = builds
         self._launches = launches
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        """By artifact id. Those that have ended stay, so that each prefix is tried once."""
+        """By artifact id. Those that have succeeded stay, so that each prefix is tried once."""
 
     def start(self, prefix: Artifact | None) -> None:
         """Check and adopt a prefix that is being used, in the background, if it is of format 1."""
@@ -43,6 +46,13 @@ class Adoption:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _check(self, prefix: Artifact) -> None:
+        try:
+            await self._check_and_adopt(prefix)
+        except Exception:  # the prefix is served as before; the next use tries again
+            log.exception("Checking %s failed", prefix.path)
+            del self._tasks[prefix.id]
+
+    async def _check_and_adopt(self, prefix: Artifact) -> None:
         from roost.daemon.prefixes.check import inspect_prefix
 
         lock = await self._store.index.locks.find(prefix.key)

@@ -14,7 +14,7 @@ import msgspec
 from roost.daemon.definitions.stamps import is_unchanged, stamp_in_prefix
 from roost.daemon.integrity.folders import create_bytecode_folders, seal_folders
 from roost.daemon.integrity.manifest import ManifestDamagedError, encode_manifest
-from roost.daemon.integrity.records import load_known_digests
+from roost.daemon.integrity.records import load_known_files
 from roost.daemon.integrity.trees import collect_manifest, find_differences, load_manifest
 from roost.model.records import Artifact, FileStamp
 from roost.store.disk.layout import Layout
@@ -33,9 +33,10 @@ def seal_prefix(prefix: str, guarded: Sequence[str], bytecode: Mapping[str, str]
     ``guarded`` are paths of further files that guard every use, ``bytecode`` are the digests of byte-code that was
     linked from the store, ``changed_after`` is the time (ns) at which filling the prefix began.
     """
-    manifest = collect_manifest(prefix, {**bytecode, **load_known_digests(prefix)}, changed_after)
+    known = load_known_files(prefix)
+    manifest = collect_manifest(prefix, {**bytecode, **known.digests}, changed_after)
     create_bytecode_folders(prefix, manifest.files)
-    paths = dict.fromkeys([*guarded, *seal_folders(prefix)])
+    paths = dict.fromkeys([*guarded, *seal_folders(prefix, manifest.folders, known.wheel_folders)])
     return Seal(stamps=_stamp(list(paths)), manifest=encode_manifest(manifest))
 
 
@@ -56,7 +57,7 @@ def renew_stamps(prefix: Artifact) -> tuple[FileStamp, ...] | None:
         return None
     try:
         manifest = load_manifest(Layout.manifest_of(prefix.path), prefix.manifest)
-        seal_folders(prefix.path)
+        seal_folders(prefix.path, manifest.folders, load_known_files(prefix.path).wheel_folders)
     except (ManifestDamagedError, OSError):
         return None
     stamps = _stamp([guard.path for guard in prefix.stamps])  # before the content is read: later changes must show

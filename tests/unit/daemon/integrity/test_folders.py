@@ -41,6 +41,10 @@ def conda_prefix(tmp_path: Path) -> Path:
     return prefix
 
 
+def folders_of(prefix: Path) -> list[str]:
+    return [os.path.relpath(path, prefix) for path in prefix.rglob("*") if path.is_dir() and not path.is_symlink()]
+
+
 def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
@@ -72,10 +76,11 @@ def test_an_empty_prefix_has_none(tmp_path: Path) -> None:
 
 
 def test_only_folders_become_read_only(conda_prefix: Path) -> None:
-    sealed = seal_folders(str(conda_prefix))
+    sealed = seal_folders(str(conda_prefix), folders_of(conda_prefix))
     assert sealed == [str(conda_prefix / folder) for folder in find_guarded_folders(str(conda_prefix))]
     assert {mode(Path(path)) for path in sealed} == {0o555}
-    others = [conda_prefix, conda_prefix / "lib", conda_prefix / "lib/python3.11/site-packages/pkg"]
+    assert mode(conda_prefix / "lib/python3.11/site-packages/pkg") == 0o555
+    others = [conda_prefix, conda_prefix / "lib", conda_prefix / "share/man"]
     assert {mode(path) for path in others} == {0o755}
     assert mode(conda_prefix / "bin/python3.11") == 0o644
     assert list(find_unsealed(str(conda_prefix))) == []
@@ -86,7 +91,7 @@ def test_only_folders_become_read_only(conda_prefix: Path) -> None:
 
 def test_a_change_in_the_same_moment_shows_in_the_mtime(conda_prefix: Path) -> None:
     folder = conda_prefix / "bin"
-    seal_folders(str(conda_prefix))
+    seal_folders(str(conda_prefix), folders_of(conda_prefix))
     before = folder.stat().st_mtime_ns
     folder.chmod(0o755)
     assert folder.stat().st_mtime_ns == before
@@ -107,3 +112,12 @@ def test_python_finds_its_folder_for_byte_code(conda_prefix: Path) -> None:
         f"{site}/pkg/__pycache__",
     ]
     assert mode(conda_prefix / site / "__pycache__") == 0o755
+
+
+def test_folders_in_which_wheels_have_files_are_read_only(tmp_path: Path) -> None:
+    prefix = make(tmp_path / "p", "share/data/x", "share/other/y", "lib/python3.11/site-packages/a/__pycache__/a.pyc")
+    folders = [folder for folder in folders_of(prefix) if "__pycache__" not in folder]
+    seal_folders(str(prefix), folders, ["share/data", "nowhere"])
+    assert (mode(prefix / "share/data"), mode(prefix / "share/other")) == (0o555, 0o755)
+    assert mode(prefix / "lib/python3.11/site-packages/a/__pycache__") == 0o755
+    assert remove_tree(str(prefix))

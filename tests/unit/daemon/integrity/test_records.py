@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from roost.daemon.integrity.manifest import PrefixManifest
-from roost.daemon.integrity.records import find_lock_mismatches, load_known_digests
+from roost.daemon.integrity.records import find_lock_mismatches, load_known_files
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel
 
 SITE = "lib/python3.11/site-packages"
@@ -33,7 +33,7 @@ def test_digests_of_both_kinds_and_condas_first(tmp_path: Path) -> None:
         ],
     )
     (tmp_path / "conda-meta/broken.json").write_text("{")
-    found = load_known_digests(str(tmp_path))
+    found = load_known_files(str(tmp_path)).digests
     assert found[f"{SITE}/six.py"] == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     assert (found[f"{SITE}/both.py"], found["bin/a"]) == ("aa", "cc")
     assert "lib/link" not in found
