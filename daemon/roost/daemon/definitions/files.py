@@ -21,6 +21,10 @@ class WatchedFiles(LocalFiles):
 
     def read(self, path: str) -> bytes:
         self.watch(path)
+        return self.read_unwatched(path)
+
+    def read_unwatched(self, path: str) -> bytes:
+        """Return the content of a file that may not be part of the definition. Raises: OSError if it can't be read."""
         return super().read(path)
 
     def exists(self, path: str) -> bool:

@@ -56,13 +56,14 @@ class SmallFiles(WatchedFiles):
 
     def __init__(self) -> None:
         super().__init__()
-        self._bytes = 0
+        self._sizes: dict[str, int] = {}
+        """Bytes of each file: the search for a definition reads files that are read again as parts of it."""
 
-    def read(self, path: str) -> bytes:
-        data = super().read(path)
-        self._bytes += len(data)
-        if self._bytes > LARGE_BYTES:
-            raise LargeInputError(path, self._bytes)
+    def read_unwatched(self, path: str) -> bytes:
+        data = super().read_unwatched(path)
+        self._sizes[path] = len(data)
+        if (total := sum(self._sizes.values())) > LARGE_BYTES:
+            raise LargeInputError(path, total)
         return data
 
 

@@ -194,12 +194,13 @@ def _with_absolute_interpreter(parsed: ReadResult, folder: str) -> ReadResult:
 
 def _find_file(selector: EnvironmentSelector, files: WatchedFiles) -> DiscoveredFile:
     if selector.file is None:
-        found = discover(selector.cwd, selector.command)
+        read = files.read_unwatched
+        found = discover(selector.cwd, selector.command, read)
         if not found.consulted:
             return found
         for path in found.consulted:
             files.watch(path)
-        return discover(selector.cwd, selector.command)  # again, so that the states are from before the reading
+        return discover(selector.cwd, selector.command, read)  # again, so that the states are from before the reading
     path = files.resolve(os.path.join(selector.cwd, selector.file))
     if selector.text is not None:
         return DiscoveredFile(path=path)
@@ -210,7 +211,7 @@ def _find_file(selector: EnvironmentSelector, files: WatchedFiles) -> Discovered
     # No launch plan is written for a folder: its name could not lie beside the names of the files in it.
     files.has_read_folders = True
     is_context = any(os.path.exists(os.path.join(path, name)) for name in CONTEXT_FILES)
-    return (None if is_context else discover_in(path)) or DiscoveredFile(path=path)
+    return (None if is_context else discover_in(path, files.read_unwatched)) or DiscoveredFile(path=path)
 
 
 class _RecordedSettings(msgspec.Struct):

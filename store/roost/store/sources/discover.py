@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -52,19 +52,19 @@ class DiscoveredFile(msgspec.Struct, frozen=True, kw_only=True):
     """Existing files that were not chosen because of their content (a ``pyproject.toml``, the script)."""
 
 
-def discover(cwd: str, command: Sequence[str]) -> DiscoveredFile:
+def discover(cwd: str, command: Sequence[str], read: Callable[[str], bytes] = read_regular) -> DiscoveredFile:
     """Return the script that ``command`` names if it has PEP 723 metadata, else the nearest environment file in
-    ``cwd`` or above it. Blocking: reads files.
+    ``cwd`` or above it. Blocking: reads files, with ``read``.
 
     Raises:
         NoDefinitionError: there is no environment file.
         AmbiguousDefinitionError: the nearest folder with environment files has two of the same rank.
     """
-    search = _FolderSearch()
+    search = _FolderSearch(read)
     script = find_script(command)
     if script is not None:
         path = resolve_path(os.path.join(cwd, script))
-        if _has_script_metadata(path):
+        if _has_script_metadata(path, read):
             return DiscoveredFile(path=path, format="pep723")
         (search.consulted if os.path.isfile(path) else search.absent).append(path)
     for folder in _iterate_parents(os.path.normpath(cwd)):
@@ -76,13 +76,13 @@ def discover(cwd: str, command: Sequence[str]) -> DiscoveredFile:
     )
 
 
-def discover_in(folder: str) -> DiscoveredFile | None:
-    """Return the environment file of ``folder`` alone, by the same ranks.
+def discover_in(folder: str, read: Callable[[str], bytes] = read_regular) -> DiscoveredFile | None:
+    """Return the environment file of ``folder`` alone, by the same ranks. Blocking: reads files, with ``read``.
 
     Raises:
         AmbiguousDefinitionError: two files have the same rank.
     """
-    return _FolderSearch().find_in(os.path.normpath(folder))
+    return _FolderSearch(read).find_in(os.path.normpath(folder))
 
 
 def find_script(command: Sequence[str]) -> str | None:
@@ -108,7 +108,8 @@ def find_script(command: Sequence[str]) -> str | None:
 class _FolderSearch:
     """Search of one folder after the other, which records the files that the choice depends on."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[str], bytes]) -> None:
+        self._read = read
         self.absent: list[str] = []
         self.consulted: list[str] = []
 
@@ -148,13 +149,13 @@ class _FolderSearch:
             self.absent.append(path)
             return None
         self.consulted.append(path)
-        format = classify_pyproject(read_regular(path), path)
+        format = classify_pyproject(self._read(path), path)
         return None if format is None else 0 if format == "roost" else len(_RANKS) - 1
 
 
-def _has_script_metadata(path: str) -> bool:
+def _has_script_metadata(path: str, read: Callable[[str], bytes]) -> bool:
     try:
-        return has_script_metadata(read_regular(path), path)
+        return has_script_metadata(read(path), path)
     except OSError:
         return False
 
