@@ -229,7 +229,7 @@ class _Composer:
         self._places, self._most = places, most
         self._opened: list[_Open] = []
         self._anchors: dict[str, tuple[_Node, int, int] | None] = {}
-        """Anchor to its node, the size and the height of the node; to ``None`` while the node is open."""
+        """Anchor to its latest node (YAML 1.2.2, 7.1), with size and height; to ``None`` while the node is open."""
         self._root: _Node | None = None
 
     def compose(self, events: Iterable[yaml.Event]) -> _Node | None:
@@ -244,7 +244,6 @@ class _Composer:
             if isinstance(event, yaml.AliasEvent):
                 self._add_alias(event)
             elif isinstance(event, yaml.ScalarEvent):
-                self._check_anchor(event)
                 start, end = _get_marks(event)
                 node = yaml.ScalarNode("", event.value, start, end, style=event.style)
                 self._add(node, 1 + len(event.value), 0, event.anchor)
@@ -255,7 +254,6 @@ class _Composer:
         return self._root
 
     def _open(self, event: yaml.CollectionStartEvent) -> None:
-        self._check_anchor(event)
         self._check_depth(event, 0)
         kind = yaml.SequenceNode if isinstance(event, yaml.SequenceStartEvent) else yaml.MappingNode
         node = kind("", [], _get_marks(event)[0], None, flow_style=event.flow_style)
@@ -299,10 +297,6 @@ class _Composer:
                 "characters",
                 self._locate(outer.node.start_mark),
             )
-
-    def _check_anchor(self, event: yaml.NodeEvent) -> None:
-        if event.anchor and event.anchor in self._anchors:
-            self._fail(event, f"This is not valid YAML: found duplicate anchor {event.anchor!r}")
 
     def _check_depth(self, event: yaml.Event, height: int) -> None:
         if len(self._opened) + height > MAX_DEPTH:

@@ -153,7 +153,8 @@ def _locate_line(joined: str, pieces: list[str], starts: list[int], locate: Call
         before += len(piece)
     begin, start = parts[-1]
     located = tuple((begin, locate(start)) for begin, start in parts)
-    return LogicalLine(text, located[0][1], locate(start + len(text) - begin), located)
+    end = locate(start + len(text) - begin)
+    return LogicalLine(text, located[0][1], end if end != located[-1][1] else None, located)
 
 
 @lru_cache(maxsize=4096)

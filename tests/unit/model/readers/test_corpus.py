@@ -10,13 +10,15 @@ import pytest
 from rattler import MatchSpec
 from rattler.exceptions import InvalidMatchSpecError
 from tests.support.corpus import CORPUS, needs_corpus
+from tests.support.places import check_document
 
 from roost.model.canonical.form import digest_definition
 from roost.model.definition import Defaults, ReadResult
+from roost.model.documents.document import PROBLEMS
 from roost.model.errors import InvalidDefinitionError
 from roost.model.readers.detect import FormatUnreadError
-from roost.model.readers.read import read_definition
-from roost.model.readers.source import DefinitionSource
+from roost.model.readers.read import read_definition, read_source
+from roost.model.readers.source import DefinitionSource, decode_text
 from roost.model.syntax.match_specs import spec_name, to_rattler
 from roost.store.sources.files import LocalFiles
 
@@ -178,3 +180,27 @@ def test_every_kind_is_told_by_content():
     for row in table("index.tsv"):
         if row["kind"] in formats and refusal(row["file"]) is None:
             assert read_one(row["file"]).format in formats[row["kind"]], row["file"]
+
+
+def test_every_place_is_in_its_file_and_at_its_own_text():
+    counted = 0
+    for file in sorted(path for path in CORPUS.rglob("*") if path.is_file() and path.suffix != ".tsv"):
+        document = read_source(DefinitionSource(path=str(file)), Beside())
+        assert document.errors or document.result is not None
+        named = {str(file), *(item.location.path for item in document.items)}
+        if any(problem.code == "definition-encoding" for problem in document.errors):
+            continue  # not a text: its places are bytes
+        check_document(document, {path: decode_text(Path(path).read_bytes(), path) for path in named})
+        counted += sum(item.location.line is not None for item in document.items)
+    assert counted > 4_000
+
+
+def test_no_file_has_a_variable_that_decides_what_is_meant():
+    refused = [file.name for file in sorted((CORPUS / "files").iterdir()) if _is_refused_for_variables(file.name)]
+    assert refused == []
+
+
+def _is_refused_for_variables(name: str) -> bool:
+    error = refusal(name)
+    problems: list[dict[str, object]] = error.fields.get(PROBLEMS, []) if error else []  # type: ignore[assignment]
+    return any(problem["code"] == "variable-misplaced" for problem in problems)
