@@ -9,6 +9,8 @@ from typing import Any
 ErrorDocument = dict[str, Any]
 DEFAULT_HINT = "See `roost daemon logs`; `roost doctor` checks this machine for problems."
 LOCATION_HINT = "Fix the file, then try again."
+MOST_FURTHER = 4
+"""Errors of one definition that are printed below the first."""
 LAUNCH_FAILED_STATUS = 125
 """Exit status of ``run``, ``exec`` and ``shell`` if roost failed and not the command, as with ``env`` and docker."""
 
@@ -58,11 +60,24 @@ def unreachable_error(message: str, hint: str) -> ClientError:
 
 
 def format_error(body: Mapping[str, Any]) -> str:
-    """Return two lines: location and message, then the hint."""
+    """Return two lines: location and message, then the hint; below them a line for each further error of the file."""
     message = " ".join(str(body.get("message") or body.get("code")).split())
     prefix = _location_prefix(body.get("location"), message)
     hint = " ".join(str(body.get("hint") or (LOCATION_HINT if prefix else DEFAULT_HINT)).split())
-    return f"roost: {prefix}{message}\n  {hint}"
+    return "\n".join([f"roost: {prefix}{message}", f"  {hint}", *_format_further(body)])
+
+
+def _format_further(body: Mapping[str, Any]) -> list[str]:
+    """Return a line for each error of a definition after the first, which ``body`` itself is; at most ``MOST_FURTHER``
+    of them, and how many more there are."""
+    problems = (body.get("fields") or {}).get("problems") or []
+    errors = [problem for problem in problems if problem.get("severity") == "error"][1:]
+    lines = []
+    for problem in errors[:MOST_FURTHER]:
+        message = " ".join(str(problem["message"]).split())
+        lines.append(f"roost: {_location_prefix(problem.get('location'), message)}{message}")
+    more = len(errors) - MOST_FURTHER
+    return [*lines, f"  … and {more} more"] if more > 0 else lines
 
 
 def _location_prefix(location: Mapping[str, Any] | None, message: str) -> str:

@@ -19,3 +19,20 @@ def test_an_error_is_two_lines_with_the_place_first():
     assert format_error({"message": "m"}).startswith("roost: m\n  See `roost daemon logs`")
     twice = {"message": "/w/a.yml and /w/a.yaml both lie there", "location": {"path": "/w/a.yml"}}
     assert format_error(twice).startswith("roost: /w/a.yml and")
+
+
+def test_further_errors_of_a_file_have_a_line_each_up_to_a_few():
+    where = {"path": "a.yml", "line": 3, "column": 7}
+    problems = [
+        {"severity": "warning", "message": "unused", "location": where},
+        *({"severity": "error", "message": f"bad {n}", "location": {**where, "line": n}} for n in range(3, 10)),
+    ]
+    body = {"message": "bad 3", "hint": "fix it", "location": where, "fields": {"problems": problems}}
+    assert format_error(body).split("\n") == [
+        "roost: a.yml:3:7: bad 3",
+        "  fix it",
+        *(f"roost: a.yml:{n}:7: bad {n}" for n in range(4, 8)),
+        "  … and 2 more",
+    ]
+    alone = format_error({**body, "fields": {"problems": problems[:2]}})
+    assert alone == "roost: a.yml:3:7: bad 3\n  fix it"
