@@ -59,7 +59,7 @@ def read_requirement_lines(reading: ReadContext, lines: Iterable[LogicalLine], o
             reading.line_counts[origin] = reading.line_counts.get(origin, 0) + count
         if reading.line_counts.get(origin, 0) > MAX_REQUIREMENTS:
             reading.line_counts[origin] = 0
-            what = "This line and those above are too many, with the files that they include"
+            what = "With this line, the file and all that it includes are too long"
             raise too_large_error(what, MAX_REQUIREMENTS, "requirements", line.location)
     return items
 

@@ -66,7 +66,7 @@ def variable_misplaced_error(reference: str, location: Location | None) -> Varia
     return VariableMisplacedError(
         f"{reference} is not allowed here: only the user, password, token and host of a URL can be a variable, since "
         "everybody with this text gets the same packages",
-        hint="Write the value here. A token belongs in front of the host, in braces: https://${TOKEN}@host/…",
+        hint="Write the value here. A token belongs in front of the host of the URL, as ${TOKEN}@host.",
         location=location,
         fields={"variable": reference},
     )
