@@ -119,7 +119,7 @@ def test_a_validator_that_finds_nothing_would_be_no_test() -> None:
         ("POST", "/v1/exec", {"what": {}}, 202),
         ("POST", "/v1/runs", {"what": {}, "command": ["python"]}, 202),
         ("POST", "/v1/verify", {}, 200),
-        ("PUT", "/v1/leases/{id}", {"subject": "p-1", "holder": "test"}, 200),
+        ("PUT", "/v1/leases/{id}", {"subject": "p-1", "holder": "test"}, 404),
         ("DELETE", "/v1/leases/{id}", None, 404),
     ],
 )

@@ -10,7 +10,8 @@ from tests import house
 MODULES_IN_A_PACKAGE = 16
 FILES_UNDER_A_ROOT = 8
 LINES_OF_A_MODULE = 450
-ROOTS = ("roost.model", "roost.store", "roost.daemon", "roost.wire", "roost.client")
+TREES = ("roost.model", "roost.store", "roost.daemon", "roost.client")
+"""Roots with packages below them; ``roost.wire`` is one package, with one module for each subject of the protocol."""
 
 
 def test_no_module_reaches_itself():
@@ -42,7 +43,7 @@ def test_no_public_class_has_the_name_of_another():
 
 @pytest.mark.parametrize("package", [name for name in house.modules() if house.is_package(name)])
 def test_a_package_has_one_subject(package: str):
-    assert len(house.modules_of(package)) <= (FILES_UNDER_A_ROOT if package in ROOTS else MODULES_IN_A_PACKAGE)
+    assert len(house.modules_of(package)) <= (FILES_UNDER_A_ROOT if package in TREES else MODULES_IN_A_PACKAGE)
     body = house.tree(package).body
     code = [node for node in body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
     assert package == "roost.client" or code == [], "an __init__ says what the package is for, and nothing else"

@@ -5,11 +5,11 @@ environment) imports none of these modules. Streams are NDJSON, one ``Message`` 
 are bytes, digests are ``sha256:`` and 64 hex digits. The names of fields are the protocol: they never change.
 
 Read ``protocol`` first, then ``plans`` (the ``EnvironmentSelector`` of most requests), then ``environments``,
-``builds``, ``runs``, ``compare`` and ``exchange``, which are independent subjects.
+``builds``, ``runs``, ``compare``, ``exchange`` and ``leases``, which are independent subjects.
 ``installation`` is apart: the version, and how each of the two starts Python processes of roost; without msgspec, for
 clients that must start fast.
 
 May import nothing else of roost.
 
-Doors: builds, compare, environments, exchange, installation, plans, protocol, runs.
+Doors: builds, compare, environments, exchange, installation, leases, plans, protocol, runs.
 """

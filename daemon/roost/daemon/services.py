@@ -18,6 +18,8 @@ from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.launch.folder import LaunchFolder
 from roost.daemon.launch.plan import Tools
+from roost.daemon.leases.interest import LeaseInterest
+from roost.daemon.leases.leases import ClientLeases
 from roost.daemon.locks.registry import LockRegistry
 from roost.daemon.planning.planner import Planner
 from roost.daemon.prefixes.adoption import Adoption
@@ -40,6 +42,7 @@ class Services:
     engines: Engines
     planner: Planner
     builds: Builds
+    leases: ClientLeases
     prefixes: PrefixBuilds
     adoption: Adoption
     runs: Runs
@@ -52,6 +55,7 @@ class Services:
     async def stop(self) -> None:
         """Cancel builds and let go of runs, which go on."""
         await self.adoption.stop()
+        await self.leases.interest.stop()
         await self.builds.stop()
         await self.runs.stop()
         await self.engines.close()
@@ -79,7 +83,8 @@ def create_services(
     prefixes = PrefixBuilds(store, engines, events, launches, config.builds.concurrency)
     image_builds = ImageBuilds(store, engines, events, planner.bases, config.builds.concurrency)
     images = ImageJobs(store, engines, image_builds, launches, planner.image_probe.steps)
-    builds = Builds(store, engines, planner, events, launches, prefixes, images)
+    interest = LeaseInterest(lifecycle)
+    builds = Builds(store, engines, planner, events, launches, prefixes, images, interest)
     runs = Runs(store, engines, events, lifecycle, builds, planner, socket)
     return Services(
         store=store,
@@ -89,6 +94,7 @@ def create_services(
         engines=engines,
         planner=planner,
         builds=builds,
+        leases=ClientLeases(store.index, interest),
         prefixes=prefixes,
         adoption=Adoption(store, prefixes, launches),
         runs=runs,

@@ -185,13 +185,44 @@ class KnownDefinition(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None
 
 
+LeaseKind = Literal["environment", "generation", "prefix", "image", "artifact"]
+
+
+BUILD_HOLDER = "build:"
+"""Start of the holder of leases of builds."""
+BUILD_LEASE = "build-"
+"""Start of their ids."""
+
+
+class LeaseTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """What a lease is requested for. ``subject``: as ``wire.leases.LeaseRequest`` describes it."""
+
+    kind: LeaseKind
+    subject: str
+    generation: int | None = None
+
+
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """Temporary protection of ``subject`` (the id of an artifact, or a lock digest) until ``expires``."""
+    """Temporary protection of a target until ``expires``."""
 
     id: str
-    subject: str
     holder: str
     expires: str
+    kind: LeaseKind = "artifact"
+    target: str = ""
+    """The subject as it was requested."""
+    generation: int | None = None
+    definition_digest: str | None = None
+    """The definition that an environment or a generation had when the lease was put: builds of it go on."""
+    created: str = ""
+
+    @property
+    def is_of_build(self) -> bool:
+        return self.holder.startswith(BUILD_HOLDER)
+
+    def is_on(self, target: LeaseTarget) -> bool:
+        """Whether the lease was requested for ``target``."""
+        return (self.kind, self.target, self.generation) == (target.kind, target.subject, target.generation)
 
 
 class IndexFacts(msgspec.Struct, frozen=True, kw_only=True):

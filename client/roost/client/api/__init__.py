@@ -10,7 +10,7 @@ Read in this order, lowest first; a module imports only what stands before it:
 3. ``description``: the state of an environment; ``passthrough`` and ``documents``: that state as the daemon's document,
    and back; ``selectors``: how a request names an environment.
 4. ``builds``, ``image_details``, ``directory_format``: answers of the daemon as objects and files.
-5. ``environment``: ``Environment``; ``references``: one in the place of an ``Environment``.
+5. ``environment``: ``Environment``; ``references``: one in the place of an ``Environment``; ``leases``.
 6. ``configurations``: what to run, where and in which environment.
 7. ``run_record``, ``run_output``: what is recorded of a run, and following its output.
 8. ``workspace``: ``Workspace``, ``Experiment`` and ``Run``, which refer to one another.

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import Any
+from typing import Any, Literal
 
 from roost.client import paths
 from roost.client.api.configurations.script_run_config import ScriptRunConfig
@@ -20,6 +20,7 @@ from roost.client.api.configurations.submission import submission_request
 from roost.client.api.connection import WorkspaceConnection, path_to, process_variables
 from roost.client.api.environment import Environment, Environments, environment_from_view
 from roost.client.api.errors import NotFoundError, unsupported_error, usage_error
+from roost.client.api.leases import SECONDS, HeldLease, lease_request
 from roost.client.api.run_output import RunOutput
 from roost.client.api.run_record import ENDED_STATES, RUN_STATUSES, run_details, run_failed_error
 
@@ -96,6 +97,22 @@ class Workspace(WorkspaceConnection):
     def get_run(self, run_id: str) -> Run:
         """Return the run with this id. Raises ``NotFoundError``."""
         return Run.get(self, run_id)
+
+    def lease(
+        self,
+        subject: Environment | str,
+        *,
+        kind: Literal["environment", "generation", "prefix", "image"] = "environment",
+        generation: int | None = None,
+        holder: str | None = None,
+        seconds: float = SECONDS,
+    ) -> HeldLease:
+        """Return a lease for ``with``: as long as the block runs, nothing of ``subject`` is deleted, and a build of it
+        goes on without a client. ``subject``: a registered ``Environment``, or for each ``kind`` a text: ``NAME``,
+        ``NAME:VERSION`` or ``NAME@LABEL`` (with ``generation`` for that kind), a lock digest or path of a prefix, a key
+        or digest of an image. ``holder``: who needs it, for people. Entering the block raises ``NotFoundError``,
+        ``UsageError``."""
+        return HeldLease(self, lease_request(subject, kind, generation, holder), seconds)
 
     def get_details(self) -> Json:
         """Return ``name`` and ``root``, and the daemon's ``version``, ``protocol``, ``store_format``, …"""

@@ -3,7 +3,7 @@
 Two shared tasks make a build. The first is keyed by what was requested (definition, platform, generation) and ends with
 a lock; the second (``prefixes.builds``) by the lock digest and ends with a ready prefix. Requests for the same
 definition share both; other definitions that solve to the same lock share the second. A build is cancelled when nobody
-is interested in it any more.
+is interested in it any more; a live lease on its environment is interest too (``leases.interest``).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from roost.daemon.images.jobs import ImageJobs
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.shared_task import Listener, SharedTask, SharedTasks
 from roost.daemon.launch.folder import LaunchFolder
+from roost.daemon.leases.interest import LeaseInterest
 from roost.daemon.planning.planner import Planner, PlanWithFacts
 from roost.daemon.prefixes.builds import PrefixBuilds
 from roost.store.cancellation import finish_despite_cancel
@@ -40,9 +41,11 @@ class Builds:
         launches: LaunchFolder,
         prefixes: PrefixBuilds,
         images: ImageJobs,
+        interest: LeaseInterest,
     ) -> None:
         self.history = BuildHistory(store.index, events)
         self._parts = SessionParts(store, engines, planner, launches, prefixes, images, self.history)
+        self._interest = interest
         self._tasks: SharedTasks[BuildResult] = SharedTasks()
         self._by_id: dict[str, SharedTask[BuildResult]] = {}
         self._detached: set[asyncio.Task[None]] = set()
@@ -106,8 +109,13 @@ class Builds:
                 task.close()
                 await finish_despite_cancel(logging)
 
+        generation = planned.facts.generation
+        wanted = {job.resolved.digest, *([generation.lock_digest] if generation and not job.new_generation else [])}
         async with self._tasks.join(job.key, start) as joined:
-            yield joined
+            try:
+                yield joined
+            finally:
+                self._interest.take_over(joined[0], wanted)
 
     async def detach(self, job: BuildJob, holding: AbstractContextManager[None]) -> str | None:
         """Build without anyone waiting: the daemon itself is interested, and holds ``holding`` until the end.

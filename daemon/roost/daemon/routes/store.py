@@ -1,21 +1,17 @@
-"""Routes of the store: artifacts with their sizes, verification, leases."""
+"""Routes of the store: artifacts with their sizes, verification."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
 from roost.daemon.prefixes.verify import Verification, verify_ready_prefixes
 from roost.daemon.runs.runs import Runs
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES
-from roost.model.errors import LookupFailedError, ServiceUnreachableError
+from roost.model.errors import ServiceUnreachableError
 from roost.model.records import UsageRow
-from roost.store.clock import rfc3339
 from roost.store.index.index import Index
 
 
@@ -37,21 +33,6 @@ class VerifyRequest(msgspec.Struct, kw_only=True):
     """``repair``: replace prefixes that differ."""
 
     repair: bool = False
-
-
-class LeaseRequest(msgspec.Struct, kw_only=True):
-    """Protect ``subject`` (an artifact's id, or a lock digest) from deletion for ``seconds`` from now. A request with
-    the same id renews the lease."""
-
-    subject: str
-    holder: str
-    seconds: Annotated[float, Meta(gt=0, le=7 * 86400)] = 3600.0
-
-
-class LeaseResponse(msgspec.Struct, kw_only=True):
-    id: str
-    subject: str
-    expires: str
 
 
 async def list_artifacts(call: Call[None]) -> ArtifactsResponse:
@@ -86,20 +67,6 @@ async def verify_prefixes(call: Call[VerifyRequest]) -> Verification:
     )
 
 
-async def put_lease(call: Call[LeaseRequest]) -> LeaseResponse:
-    body, lease_id = call.body, call.path("id")
-    expires = rfc3339(datetime.now(timezone.utc) + timedelta(seconds=body.seconds))
-    await call.app[SERVICES].store.index.leases.put(lease_id, body.subject, body.holder, expires)
-    return LeaseResponse(id=lease_id, subject=body.subject, expires=expires)
-
-
-async def delete_lease(call: Call[None]) -> dict[str, str]:
-    lease_id = call.path("id")
-    if not await call.app[SERVICES].store.index.leases.delete(lease_id):
-        raise LookupFailedError(f"There is no lease {lease_id!r}", hint="It may have expired.")
-    return {"dropped": lease_id}
-
-
 ROUTES_STORE = [
     Route("GET", "/v1/artifacts", list_artifacts, response=ArtifactsResponse, summary="Disk usage"),
     Route(
@@ -110,13 +77,4 @@ ROUTES_STORE = [
         response=Verification,
         summary="Compare every file of every prefix with its package, and repair what differs",
     ),
-    Route(
-        "PUT",
-        "/v1/leases/{id}",
-        put_lease,
-        request=LeaseRequest,
-        response=LeaseResponse,
-        summary="Acquire a lease",
-    ),
-    Route("DELETE", "/v1/leases/{id}", delete_lease, response=dict[str, str], summary="Release a lease"),
 ]

@@ -21,6 +21,7 @@ from roost.daemon.routes.documents import ROUTES_DOCUMENTS
 from roost.daemon.routes.environments import ROUTES_ENVIRONMENTS
 from roost.daemon.routes.exchange import ROUTES_EXCHANGE
 from roost.daemon.routes.images import ROUTES_IMAGES
+from roost.daemon.routes.leases import ROUTES_LEASES
 from roost.daemon.routes.registries import ROUTES_REGISTRIES
 from roost.daemon.routes.runs import ROUTES_RUNS
 from roost.daemon.routes.store import ROUTES_STORE
@@ -38,6 +39,7 @@ ALL_ROUTES: Sequence[Route] = (
     *ROUTES_BUILDS,
     *ROUTES_RUNS,
     *ROUTES_STORE,
+    *ROUTES_LEASES,
     *ROUTES_REGISTRIES,
     *ROUTES_IMAGES,
     *ROUTES_ENVIRONMENTS,
@@ -73,6 +75,7 @@ async def _start_services(app: web.Application) -> None:
     app[SERVICES] = services
     lifecycle.on_stop(services.stop)
     await services.curated.register_shipped()
+    await services.leases.load()
     await services.runs.reattach()
 
 

@@ -96,9 +96,11 @@ def _empty_leftovers(layout: Layout) -> None:
 
 async def _reconcile_prefixes(layout: Layout, index: Index) -> list[Action]:
     artifacts = [artifact for artifact in await index.artifacts.list_all() if artifact.kind == "prefix"]
-    protected = set(await index.pins.list_all()) | {
-        lease.subject for lease in await index.leases.list_active() if not lease.holder.startswith("build:")
-    }
+    # The builds of a dead daemon have ended, although their leases end later in the recovery.
+    ended = {lease.id for lease in await index.leases.list_active() if lease.is_of_build}
+    leased = await index.leases.map_protected()
+    protected = {artifact for artifact, leases in leased.items() if set(leases) - ended}
+    protected |= set(await index.pins.list_all())
     listing = await asyncio.to_thread(_list_prefixes, layout)
     failpoint("recover.listed")
     actions = reconcile([_reconcile_row(artifact, protected) for artifact in artifacts], listing)

@@ -8,7 +8,6 @@ import os
 import msgspec
 
 from roost.model.records import Artifact, UsageRow
-from roost.store.clock import utc_now
 from roost.store.disk.file_ops import measure_tree
 from roost.store.disk.lease_files import find_holders, latest_use
 from roost.store.index.index import Index
@@ -22,14 +21,12 @@ async def list_usage(index: Index, *, measure: bool = False) -> list[UsageRow]:
     """
     artifacts = await index.artifacts.list_all()
     pins = set(await index.pins.list_all())
-    leases: dict[str, list[str]] = {}
-    for lease in await index.leases.list_active(utc_now()):
-        leases.setdefault(lease.subject, []).append(f"lease:{lease.id}")
+    leases = await index.leases.map_protected()
     holders = await asyncio.to_thread(find_holders, [a.lease_path for a in artifacts if a.lease_path])
     rows = []
     for artifact in artifacts:
         subjects = (artifact.id, artifact.key)
-        lease_protections = [name for subject in subjects for name in leases.get(subject, ())]
+        lease_protections = [f"lease:{lease}" for lease in leases.get(artifact.id, ())]
         pin_protections = ["pin"] if pins & set(subjects) else []
         protected = (*holders.get(artifact.lease_path, ()), *lease_protections, *pin_protections)
         rows.append(await asyncio.to_thread(_usage_row, artifact, protected, measure))

@@ -1,4 +1,4 @@
-"""Artifacts, and the leases and pins that protect them. Only these functions change the state of an artifact.
+"""Artifacts, and the pins that protect them. Only these functions change the state of an artifact.
 
 ``building`` → ``ready`` → (``retired`` →) ``deleting`` → no row. A prefix becomes ready by ``mark_ready`` only; the row
 of an image, whose content an engine holds, is inserted as ready.
@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from roost.model.records import Artifact, FileStamp, Lease, PrefixPython, VariableChange
+from roost.model.records import BUILD_HOLDER, BUILD_LEASE, Artifact, FileStamp, PrefixPython, VariableChange
 from roost.store.clock import utc_now
+from roost.store.index.leases import delete_lease, list_artifact_leases, put_build_lease
 from roost.store.index.queries import Queries, Read, Scan, Write
 
 _ARTIFACT_COLUMNS = (
@@ -42,7 +43,7 @@ def insert_building(connection: sqlite3.Connection, artifact: Artifact, build_id
             build_id,
         ),
     )
-    put_lease(connection, build_lease(artifact.id), artifact.id, f"build:{build_id}", BUILD_LEASE_EXPIRES)
+    put_build_lease(connection, build_lease(artifact.id), artifact.id, f"{BUILD_HOLDER}{build_id}", BUILD_LEASE_EXPIRES)
 
 
 def put_ready_artifact(connection: sqlite3.Connection, artifact: Artifact) -> Artifact:
@@ -76,7 +77,7 @@ def put_ready_artifact(connection: sqlite3.Connection, artifact: Artifact) -> Ar
 
 def build_lease(artifact_id: str) -> str:
     """Return the id of the lease under which an artifact is built."""
-    return f"build-{artifact_id}"
+    return f"{BUILD_LEASE}{artifact_id}"
 
 
 def mark_ready(connection: sqlite3.Connection, artifact: Artifact) -> None:
@@ -166,32 +167,6 @@ def _decode_artifact(row: sqlite3.Row) -> Artifact:
     return Artifact(**fields)
 
 
-def put_lease(connection: sqlite3.Connection, lease_id: str, subject: str, holder: str, expires: str) -> None:
-    """Protect ``subject`` (an artifact's id or a lock digest) until ``expires`` (RFC 3339 UTC); the same lease id again
-    renews it."""
-    connection.execute(
-        "INSERT OR REPLACE INTO leases (id, subject, holder, expires) VALUES (?, ?, ?, ?)",
-        (lease_id, subject, holder, expires),
-    )
-
-
-def delete_lease(connection: sqlite3.Connection, lease_id: str) -> bool:
-    """End a lease and return whether it existed."""
-    return connection.execute("DELETE FROM leases WHERE id = ?", (lease_id,)).rowcount > 0
-
-
-def list_active_leases(connection: sqlite3.Connection, now: str | None = None) -> list[Lease]:
-    """Return the leases that have not expired (at ``now``), by id."""
-    query = "SELECT id, subject, holder, expires FROM leases WHERE expires > ? ORDER BY id"
-    rows = connection.execute(query, (now or utc_now(),))
-    return [Lease(**dict(row)) for row in rows]
-
-
-def delete_expired_leases(connection: sqlite3.Connection, now: str) -> int:
-    """Delete the leases that have expired and return how many."""
-    return connection.execute("DELETE FROM leases WHERE expires <= ?", (now,)).rowcount
-
-
 def add_pin(connection: sqlite3.Connection, subject: str) -> None:
     """Protect ``subject`` (an artifact's id or a lock digest) until the pin is deleted."""
     connection.execute("INSERT OR IGNORE INTO pins (subject, created) VALUES (?, ?)", (subject, utc_now()))
@@ -208,13 +183,10 @@ def list_pins(connection: sqlite3.Connection) -> list[str]:
 
 
 def list_protections(connection: sqlite3.Connection, artifact_id: str, key: str, now: str) -> tuple[str, ...]:
-    """Return ``pin`` and ``lease:<id>`` for every row that protects an artifact, by its id or its key."""
-    subjects = (artifact_id, key)
-    pinned = connection.execute("SELECT 1 FROM pins WHERE subject IN (?, ?)", subjects).fetchone()
-    held = connection.execute(
-        "SELECT id FROM leases WHERE subject IN (?, ?) AND expires > ? ORDER BY id", (*subjects, now)
-    ).fetchall()
-    return (*(("pin",) if pinned else ()), *(f"lease:{row['id']}" for row in held))
+    """Return ``pin`` and ``lease:<id>`` for every row that protects an artifact."""
+    pinned = connection.execute("SELECT 1 FROM pins WHERE subject IN (?, ?)", (artifact_id, key)).fetchone()
+    leases = list_artifact_leases(connection, artifact_id, key, now)
+    return (*(("pin",) if pinned else ()), *(f"lease:{lease}" for lease in leases))
 
 
 class ArtifactTable(Queries):
@@ -229,14 +201,6 @@ class ArtifactTable(Queries):
     put_seal = Write(put_seal)
     delete = Write(delete_artifact_row)
     touch = Write(touch_artifact)
-
-
-class LeaseTable(Queries):
-    """``index.leases``: protection of an artifact, by its id or key, until a time."""
-
-    put = Write(put_lease)
-    delete = Write(delete_lease)
-    list_active = Read(list_active_leases)
 
 
 class PinTable(Queries):

@@ -7,7 +7,7 @@ Any method may raise ``StoreFullError`` (a write on a full disk, of which nothin
 from __future__ import annotations
 
 from roost.store.index import transactions
-from roost.store.index.artifacts import ArtifactTable, LeaseTable, PinTable
+from roost.store.index.artifacts import ArtifactTable, PinTable
 from roost.store.index.database import Database
 from roost.store.index.definitions import DefinitionTable
 from roost.store.index.environments import EnvironmentTable
@@ -15,6 +15,7 @@ from roost.store.index.generations import GenerationTable
 from roost.store.index.history import DurationTable, EventTable
 from roost.store.index.images import BaseTable, ImageTable
 from roost.store.index.layers import LayerTable
+from roost.store.index.leases import LeaseTable
 from roost.store.index.locks import LockTable
 from roost.store.index.queries import Queries, Read, Write
 from roost.store.index.records import BuildTable, RunTable

@@ -34,6 +34,7 @@ from roost.store.index.environments import register_version
 from roost.store.index.generations import add_generation, complete_base, find_current_generation, find_generation
 from roost.store.index.history import append_event, estimate_durations
 from roost.store.index.images import put_image
+from roost.store.index.leases import delete_expired_leases
 from roost.store.index.locks import put_lock
 from roost.store.index.records import (
     OPEN_BUILD_STATES,
@@ -176,7 +177,7 @@ def fail_open_builds(connection: sqlite3.Connection, error: Mapping[str, object]
         fields = {"state": "failed", "ended": utc_now(), "error": dict(error)}
         update_record(connection, BuildRecord, build.id, fields)
     connection.execute("DELETE FROM leases WHERE holder LIKE 'build:%'")
-    artifacts.delete_expired_leases(connection, utc_now())
+    delete_expired_leases(connection, utc_now())
     return [build.id for build in open_builds]
 
 

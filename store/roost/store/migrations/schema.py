@@ -365,6 +365,47 @@ CREATE TABLE schema_history (
 ALTER TABLE artifacts ADD COLUMN python TEXT;
 -- Digest of the manifest beside a prefix; empty for an image, and for a prefix of format 1.
 ALTER TABLE artifacts ADD COLUMN manifest TEXT NOT NULL DEFAULT '';
+-- A lease names its target; what it protects are its subjects: ids and keys of artifacts, lock digests, and
+-- <lock digest>@<base digest> for all images of the two. See leases.py.
+ALTER TABLE leases RENAME TO old_leases;
+CREATE TABLE leases (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    target TEXT NOT NULL,
+    generation INTEGER,
+    definition_digest TEXT,
+    holder TEXT NOT NULL,
+    created TEXT NOT NULL,
+    expires TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX leases_definition ON leases (definition_digest) WHERE definition_digest IS NOT NULL;
+CREATE TABLE lease_subjects (
+    subject TEXT NOT NULL,
+    lease TEXT NOT NULL,
+    PRIMARY KEY (subject, lease)
+) WITHOUT ROWID;
+CREATE INDEX lease_subjects_lease ON lease_subjects (lease);
+INSERT INTO leases SELECT id, 'artifact', subject, NULL, NULL, holder, '', expires FROM old_leases;
+INSERT INTO lease_subjects SELECT subject, id FROM old_leases;
+DROP TABLE old_leases;
+CREATE TRIGGER leases_dropped AFTER DELETE ON leases BEGIN
+    DELETE FROM lease_subjects WHERE lease = OLD.id;
+END;
+-- A lease on an environment follows its definition.
+CREATE TRIGGER generations_leased AFTER INSERT ON generations WHEN NEW.current = 1 BEGIN
+    INSERT OR IGNORE INTO lease_subjects
+        SELECT NEW.lock_digest, id FROM leases WHERE definition_digest = NEW.definition_digest AND kind = 'environment';
+    INSERT OR IGNORE INTO lease_subjects
+        SELECT NEW.lock_digest || '@' || NEW.base_digest, id FROM leases
+        WHERE definition_digest = NEW.definition_digest AND kind = 'environment' AND NEW.base_digest IS NOT NULL;
+END;
+CREATE TRIGGER generations_leased_again AFTER UPDATE OF current, base_digest ON generations WHEN NEW.current = 1 BEGIN
+    INSERT OR IGNORE INTO lease_subjects
+        SELECT NEW.lock_digest, id FROM leases WHERE definition_digest = NEW.definition_digest AND kind = 'environment';
+    INSERT OR IGNORE INTO lease_subjects
+        SELECT NEW.lock_digest || '@' || NEW.base_digest, id FROM leases
+        WHERE definition_digest = NEW.definition_digest AND kind = 'environment' AND NEW.base_digest IS NOT NULL;
+END;
 """
 
 MIGRATIONS: dict[int, str] = {1: _FIRST, 2: _SECOND, 3: _THIRD, 4: _FOURTH, 5: _FIFTH, 6: _SIXTH}

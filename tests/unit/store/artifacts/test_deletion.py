@@ -11,6 +11,7 @@ import sys
 import pytest
 import pytest_asyncio
 
+from roost.model.records import LeaseTarget
 from roost.store.artifacts.artifact_store import ArtifactUnknownError
 from roost.store.failpoints import TRACE
 from roost.store.store import Store
@@ -93,13 +94,14 @@ async def test_a_lock_without_a_visible_process_is_told_as_such(store, artifact)
 
 async def test_pin_and_lease_protect(store, artifact):
     await store.index.pins.add(artifact.key)
-    await store.index.leases.put("l1", artifact.id, "somebody", FAR)
+    target = LeaseTarget(kind="artifact", subject=artifact.id)
+    await store.index.leases.put("l1", target, "somebody", FAR)
     (row,) = await store.artifacts.list_usage()
     assert row.protected_by == ("lease:l1", "pin")
     assert await store.artifacts.delete(artifact.id) is False
     assert await store.index.pins.delete(artifact.key) is True
     assert await store.artifacts.delete(artifact.id) is False
-    await store.index.leases.put("l1", artifact.id, "somebody", "2001-01-01T00:00:00Z")
+    await store.index.leases.put("l1", target, "somebody", "2001-01-01T00:00:00Z")
     assert await store.index.leases.list_active() == []
     assert await store.artifacts.delete(artifact.id) is True
 

@@ -79,7 +79,7 @@ async def test_while_it_is_filled_it_is_leased_and_no_plan_has_it(store, lock_of
     artifact = await store.artifacts.publish_prefix(lock=lock, generation=NEW, build_id="b7", fill=fill)
     assert seen["ready"] is None
     assert [a.state for a in seen["artifacts"]] == ["building"]
-    assert [(lease.subject, lease.holder) for lease in seen["leases"]] == [(artifact.id, "build:b7")]
+    assert [(lease.target, lease.holder) for lease in seen["leases"]] == [(artifact.id, "build:b7")]
     assert seen["deleted"] is False
     assert seen["content"] == []
 

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from roost.model.records import BuildRecord, RunRecord
+from roost.model.records import BuildRecord, LeaseTarget, NewGeneration, RunRecord
 from roost.store.disk.layout import Layout
 from roost.store.store import Store
 
@@ -90,14 +90,17 @@ async def test_a_row_without_content_goes_and_a_lease_file_comes_back(root, lock
     await store.close()
 
 
-async def test_open_builds_are_failed_with_a_code(root):
+async def test_open_builds_are_failed_with_a_code(root, lock_of):
     store = await Store.open(root)
     for state in ("queued", "solving", "building", "succeeded", "failed", "cancelled"):
         await store.index.builds.insert(
             BuildRecord(id=state, definition_digest="sha256:d", platform="linux-64", state=state, created=NOW)
         )
-    await store.index.leases.put("x", "p-1", "build:building", "9999-01-01T00:00:00Z")
-    await store.index.leases.put("y", "p-1", "somebody", "9999-01-01T00:00:00Z")
+    new = NewGeneration(definition_digest="sha256:d", platform="linux-64")
+    generation = await store.index.generations.add(new, lock_of("a"))
+    target = LeaseTarget(kind="prefix", subject=generation.lock_digest)
+    await store.index.leases.put("x", target, "build:building", "9999-01-01T00:00:00Z")
+    await store.index.leases.put("y", target, "somebody", "9999-01-01T00:00:00Z")
     await store.close()
     store, report = await reopened(root)
     assert report.failed_builds == ("queued", "solving", "building")
