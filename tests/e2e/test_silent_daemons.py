@@ -163,8 +163,12 @@ def test_a_suspended_daemon_without_socket_and_lock_is_named(roost: Roost, suspe
 
 @pytest.mark.parametrize("part", ["index.db", "."])
 def test_without_index_or_root_the_daemon_ends(roost: Roost, pid: int, part: str) -> None:
+    roost.write("roost.toml", "name = 'train'\n")
+    roost.ok("env", "register")
     path = roost.root / part
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     wait_until(lambda: has_ended(pid))
-    roost.ok("env", "list")
+    assert ("train" in roost.ok("env", "list")) == (part == "index.db"), (
+        "the daemon had the index open, and restores it"
+    )
     assert roost.json("daemon", "status")["pid"] != pid

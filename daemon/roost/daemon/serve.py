@@ -43,8 +43,8 @@ HEADER_BYTES = 2**20
 """Longest header of a request: one has the caller's PATH."""
 PATIENCE_SECONDS = 8.0
 """How long a start by a client waits for another daemon that is stopping."""
-CLOSE_SECONDS = 3.0
-STOP_MARGIN_SECONDS = 5.0
+CLOSE_SECONDS = 10.0
+STOP_MARGIN_SECONDS = 15.0
 """How long a stop may take beyond twice ``daemon.stop_timeout_seconds``, which hooks and connections have each."""
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 from roost.daemon.caller.current import caller_variables
+from roost.store.disk.regular_files import require_regular
 
 
 def find_proxy(url: str) -> str | None:
@@ -42,6 +43,8 @@ def create_tls_context() -> ssl.SSLContext:
     file, folder = certificate_paths()
     if file is None and folder is None:
         return ssl.create_default_context()
+    if file is not None:
+        require_regular(file)
     defaults = ssl.get_default_verify_paths()  # of OpenSSL's two defaults, each variable replaces its own
     return ssl.create_default_context(cafile=file or defaults.cafile, capath=folder or defaults.capath)
 

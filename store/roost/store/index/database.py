@@ -7,6 +7,7 @@ none half done: the function still commits or rolls back as a whole.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from roost.model.errors import CodedError, StoreError
 from roost.store.disk.file_ops import full_disk_error
 from roost.store.failpoints import operation
 from roost.store.index.packages import fill_contents
+from roost.store.migrations.copies import copy_removed, put_back
 from roost.store.migrations.runner import check_schema, migrate
 
 P = ParamSpec("P")
@@ -68,9 +70,16 @@ class Database:
             raise
 
     async def close(self) -> None:
-        """Close all connections; closing the last one checkpoints the WAL into the file."""
-        for connection in (self._scanner, self._reader, self._writer):
-            await connection.close()
+        """Close all connections; closing the last one checkpoints the WAL into the file. A file that was removed under
+        this process is written again. Raises: StoreError, OSError."""
+        copy = None
+        try:
+            copy = await _run_on_thread(self._writer, self.path, copy_removed, self.path)
+        finally:
+            for connection in (self._scanner, self._reader, self._writer):
+                await connection.close()
+        if copy is not None:
+            await asyncio.to_thread(put_back, copy, self.path)
 
     async def write(
         self, query: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs

@@ -5,6 +5,8 @@ name only when it is complete and synced, and no later attempt overwrites it: an
 content uses that one, and one that finds another content (the root went back to an older roost and on again) stores its
 copy as ``index.db.schema-5.2``.
 
+The index of a daemon whose file was removed is copied from the open file when it is closed, and put back.
+
 All functions block.
 """
 
@@ -64,6 +66,41 @@ def _write_copy(connection: sqlite3.Connection, beside: str) -> None:
     finally:
         os.close(descriptor)
     operation("fsync", beside)
+
+
+def copy_removed(connection: sqlite3.Connection, path: str) -> str | None:
+    """Copy the index of ``connection`` beside ``path`` if nothing is at ``path`` any more, and return the copy's path.
+
+    Somebody removed the file of a daemon that has it open: its content is still complete. Raises: OSError,
+    sqlite3.Error.
+    """
+    if os.path.lexists(path) or not os.path.isdir(os.path.dirname(path)):
+        return None
+    beside = f"{path}.restored-{os.getpid()}"
+    _remove(beside)
+    _write_copy(connection, beside)
+    failpoint("restore.copied")
+    return beside
+
+
+def put_back(copy: str, path: str) -> bool:
+    """Give ``copy`` the name ``path``, unless that has been taken meanwhile; return whether it was free. Call it when
+    nothing has the index open: a WAL that is left belongs to the removed file. Raises: OSError."""
+    try:
+        if os.path.lexists(path):
+            return False
+        for end in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path + end)
+        os.link(copy, path)
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(copy)
+    sync_folder(os.path.dirname(path))
+    operation("restore", path)
+    failpoint("restore.linked")
+    return True
 
 
 def find_copies(path: str, schema: int) -> list[str]:

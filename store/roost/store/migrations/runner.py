@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 
 from roost.store.clock import utc_now
 from roost.store.disk.root import RootFormatError
@@ -102,6 +101,8 @@ def read_schema(connection: sqlite3.Connection) -> int:
 
 def own_version() -> str:
     """Return the version of this roost, as its distribution says."""
+    from importlib.metadata import PackageNotFoundError, version  # 15 ms and 0.8 MB, at the first start of a root only
+
     try:
         return version("roost")
     except PackageNotFoundError:

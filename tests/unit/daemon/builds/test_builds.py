@@ -14,6 +14,8 @@ from roost.daemon.builds.builds import Builds
 from roost.daemon.builds.job import BuildJob
 from roost.daemon.config.config import Config
 from roost.daemon.decision.facts import Request
+from roost.daemon.jobs.lifecycle import Lifecycle
+from roost.daemon.leases.interest import LeaseInterest
 from roost.model.definition import Definition
 from roost.wire.builds import BuildResult
 from roost.wire.plans import EnvironmentSelector
@@ -30,7 +32,9 @@ class Planner:
         if self.before is not None:
             before, self.before = self.before, None
             await before()
-        self.plans.append(SimpleNamespace(plan=SimpleNamespace(action="build-prefix"), unrecorded=False))
+        self.plans.append(
+            SimpleNamespace(plan=SimpleNamespace(action="build-prefix"), facts=SimpleNamespace(generation=None))
+        )
         return self.plans[-1]
 
 
@@ -64,7 +68,7 @@ def builds(planner: Planner, monkeypatch: pytest.MonkeyPatch) -> Builds:
     monkeypatch.setattr(builds_module, "write_log", write_log)
     monkeypatch.setattr(builds_module, "require_credentials", lambda *_: None)
     parts: Any = SimpleNamespace(index=None, layout=None, config=Config())
-    return Builds(parts, parts, planner, parts, parts, parts, parts)
+    return Builds(parts, parts, planner, parts, parts, parts, parts, LeaseInterest(Lifecycle()))
 
 
 def job(digest: str) -> BuildJob:

@@ -340,3 +340,28 @@ async def test_a_damaged_index_is_named(root, damage):
     assert caught.value.code == "index-damaged"
     assert path in caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("leave_wal", [True, False])
+async def test_a_file_that_was_removed_is_written_again_at_the_close(tmp_path, leave_wal):
+    path = str(tmp_path / "index.db")
+    index = await Index.open(path)
+    await index.pins.add("before")
+    for name in os.listdir(tmp_path):
+        if name == "index.db" or not leave_wal:
+            os.unlink(tmp_path / name)
+    await index.pins.add("after")
+    await index.close()
+    assert os.listdir(tmp_path) == ["index.db"]
+    index = await Index.open(path)
+    assert await index.pins.list_all() == ["after", "before"]
+    await index.close()
+
+
+async def test_a_file_that_took_the_place_of_a_removed_one_stays(tmp_path):
+    path = tmp_path / "index.db"
+    index = await Index.open(str(path))
+    path.unlink()
+    path.write_bytes(b"another")
+    await index.close()
+    assert path.read_bytes() == b"another"

@@ -20,7 +20,7 @@ from docker.tls import TLSConfig
 from roost.daemon.engines.docker.errors import ContextMissingError, EngineUnreachableError
 from roost.daemon.engines.docker.values import DockerConfig
 from roost.model.errors import InvalidRequestError
-from roost.store.disk.regular_files import read_regular
+from roost.store.disk.regular_files import read_regular, require_regular
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
 SCHEMES = ("unix://", "tcp://", "ssh://")
@@ -42,6 +42,9 @@ class Address:
         """Return the context for streams that roost opens itself; ``None`` for an engine without TLS."""
         if self.tls is None:
             return None
+        for file in (self.tls.ca_cert, *(self.tls.cert or ())):
+            if file:
+                require_regular(file)
         context = ssl.create_default_context(cafile=self.tls.ca_cert or None)
         if self.tls.cert:
             context.load_cert_chain(*self.tls.cert)
