@@ -166,9 +166,8 @@ def test_without_index_or_root_the_daemon_ends(roost: Roost, pid: int, part: str
     roost.write("roost.toml", "name = 'train'\n")
     roost.ok("env", "register")
     path = roost.root / part
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    while path.exists():  # a slow removal of the whole root may be overtaken by a repair
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
     wait_until(lambda: has_ended(pid))
-    assert ("train" in roost.ok("env", "list")) == (part == "index.db"), (
-        "the daemon had the index open, and restores it"
-    )
+    assert ("train" in roost.ok("env", "list")) == (part == "index.db"), "the index was still open"
     assert roost.json("daemon", "status")["pid"] != pid

@@ -14,8 +14,9 @@ from roost.daemon.upkeep.notices import RemovalNotices
 from roost.store.store import Store
 
 log = logging.getLogger(__name__)
-DELAY_SECONDS = 0.05
-"""From a notice to the look at the disk: ``rm -r`` removes many names one after the other."""
+DELAY_SECONDS = 0.2
+"""From the last notice to the look at the disk: ``rm -r`` removes many names one after the other, and folders that come
+back meanwhile make it fail."""
 RETRY_SECONDS = 0.5
 """From a repair to the next look: at first, and at most ``MAX_RETRY_SECONDS`` if repairs fail again and again."""
 MAX_RETRY_SECONDS = 30.0
