@@ -22,7 +22,7 @@ from roost.daemon.builds.history import (
 from roost.daemon.builds.job import BuildJob
 from roost.daemon.config.dates import parse_as_of
 from roost.daemon.credentials.request import request_credentials
-from roost.daemon.credentials.substitution import mask_struct, registry_credentials
+from roost.daemon.credentials.substitution import find_unset_index_variables, mask_struct, registry_credentials
 from roost.daemon.decision.facts import Facts
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.jobs import ImageJobs, new_generation
@@ -33,7 +33,7 @@ from roost.daemon.jobs.views import artifact_view, as_coded_error, build_failure
 from roost.daemon.jobs.work_limit import WorkLimit
 from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.daemon.locks.shared_locks import LockPublication, PublishResult
-from roost.daemon.locks.solve import create_solve_job, solve_lock
+from roost.daemon.locks.solve import create_solve_job, request_index_variables, solve_lock
 from roost.daemon.oci.target_platforms import local_platform, split_platform
 from roost.daemon.planning.planner import Planner, PlanWithFacts
 from roost.daemon.prefixes.builds import PrefixBuilds, PrefixRequest, PrefixResult
@@ -208,9 +208,11 @@ class BuildSession:
             credentials=await download_credentials(self._parts.engines, job.resolved, job.selector.environ, lock),
             environ=job.selector.environ,
         )
+        unset = find_unset_index_variables(job.resolved.parsed.credentials, job.selector.environ)
         # While the current generation of a definition moves, no launch plan may remain that names the old one.
         async with invalidate_launch_plans(self._parts.launches) if moves_current else nullcontext():
-            prefix = await self._parts.prefixes.ensure(request, self._task.publish)
+            with request_index_variables(unset):
+                prefix = await self._parts.prefixes.ensure(request, self._task.publish)
             generation = await self._record_generation(planned.facts, request, prefix)
         await self._index.builds.update(self.build.id, generation=generation.number, artifact_id=prefix.artifact.id)
         return BuildResult(

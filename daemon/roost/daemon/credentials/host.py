@@ -29,7 +29,7 @@ from roost.daemon.credentials.substitution import VariableMissingError
 from roost.model.definition import Definition
 from roost.model.errors import CodedError
 from roost.model.locks.lock import Lock
-from roost.model.syntax.urls import strip_credentials
+from roost.model.syntax.urls import INDEX_VARIABLES, strip_credentials
 from roost.wire.protocol import WarningView
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>\\]+")
@@ -131,6 +131,7 @@ def dropped_credentials_warnings(credentials: Mapping[str, str]) -> list[Warning
             f"them from elsewhere. {access_hint(place)}",
         )
         for place in sorted(credentials)
+        if not place.startswith(INDEX_VARIABLES)
     ]
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
+from urllib.parse import quote
 
 import msgspec
 
 from roost.model.definition import Definition
 from roost.model.errors import InvalidDefinitionError
 from roost.model.locks.lock import Lock, Wheel
+from roost.model.syntax.urls import INDEX_VARIABLES
 
 T = TypeVar("T")
 _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -58,9 +60,28 @@ def substitute_credentials(credentials: Mapping[str, str], environ: Mapping[str,
 
     Raises: VariableMissingError if a variable is missing.
     """
-    others = {key: text for key, text in credentials.items() if not key.startswith(_REGISTRY)}
+    others = {key: text for key, text in credentials.items() if not key.startswith((_REGISTRY, INDEX_VARIABLES))}
     _require_names(others.values(), environ, "the definition")
-    return {key: _substitute_text(text, environ) for key, text in others.items()}
+    return {
+        **_find_index_credentials(credentials, environ),
+        **{key: _substitute_text(text, environ) for key, text in others.items()},
+    }
+
+
+def find_unset_index_variables(credentials: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the variables that may have credentials for the definition's indexes and are not in ``environ``."""
+    texts = [text for key, text in credentials.items() if key.startswith(INDEX_VARIABLES)]
+    return tuple(sorted({name for text in texts for name in _NAME.findall(text)} - set(environ)))
+
+
+def _find_index_credentials(credentials: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return origin to ``user:password`` of indexes whose variables are set: both, or one of them."""
+    found = {}
+    for key, text in credentials.items():
+        values = [quote(environ.get(name, ""), safe="") for name in _NAME.findall(text)]
+        if key.startswith(INDEX_VARIABLES) and any(values):
+            found[key.removeprefix(INDEX_VARIABLES)] = ":".join(values)
+    return found
 
 
 def mask_text(text: str, environ: Mapping[str, str]) -> str:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
 import msgspec
 
 from roost.daemon.credentials.host import find_config_variables, find_solve_urls
-from roost.daemon.credentials.substitution import mask, require_variables, substitute_credentials
+from roost.daemon.credentials.substitution import (
+    VariableMissingError,
+    find_unset_index_variables,
+    mask,
+    require_variables,
+    substitute_credentials,
+)
 from roost.daemon.decision.images import adds_packages
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.engines.conda.platforms import baseline_packages
@@ -17,6 +23,7 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.engines.host_python.engine import find_interpreter
 from roost.daemon.engines.host_python.fit import marker_environment, needed_system, provider_of
 from roost.daemon.engines.host_python.interpreters import Interpreter
+from roost.daemon.engines.uv.errors import IndexDeniedError
 from roost.daemon.engines.uv.request import PipLockRequest, PythonFacts, describe_python
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.target_platforms import split_platform
@@ -45,6 +52,8 @@ class SolveJob(msgspec.Struct, frozen=True, kw_only=True):
     """Whether wheels may be built from source, which runs the code of their build backends."""
     credentials: Mapping[str, str] = {}
     environ: Mapping[str, str] = {}
+    index_variables: tuple[str, ...] = ()
+    """Variables that may have credentials for an index of the definition, and that the request did not send."""
     is_image: bool = False
     """Whether the lock is for an image, which contains no Python and no folder of this machine."""
     extra_specs: tuple[str, ...] = ()
@@ -67,6 +76,7 @@ def create_solve_job(resolved: TargetedDefinition, selector: EnvironmentSelector
         credentials=substitute_credentials(resolved.parsed.credentials, selector.environ),
         environ=selector.environ,
         is_image=resolved.is_image,
+        index_variables=find_unset_index_variables(resolved.parsed.credentials, selector.environ),
     )
 
 
@@ -90,7 +100,26 @@ async def solve_lock(engines: Engines, job: SolveJob, progress: Progress) -> Loc
     VariableMissingError."""
     require_variables(job.definition, job.environ)
     async with engines.solving.hold(progress):
-        return await _solve(engines, await with_credentials(engines, job), progress)
+        with request_index_variables(job.index_variables):
+            return await _solve(engines, await with_credentials(engines, job), progress)
+
+
+@contextmanager
+def request_index_variables(names: Sequence[str]) -> Iterator[None]:
+    """Request the variables ``names`` of the caller if an index refuses access in the block.
+
+    They may have its credentials. Raises VariableMissingError in place of IndexDeniedError.
+    """
+    try:
+        yield
+    except IndexDeniedError as error:
+        if not names:
+            raise
+        raise VariableMissingError(
+            error.message,
+            hint=f"{error.hint} Or set {' and '.join(names)} where roost is called.".strip(),
+            fields={"variables": list(names)},
+        ) from error
 
 
 async def _solve(engines: Engines, job: SolveJob, progress: Progress) -> Lock:

@@ -33,7 +33,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import InvalidVersion, Version
 
 from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
-from roost.model.definition import PipItem
+from roost.model.definition import PipItem, PipKind
 from roost.model.locks.lock import CondaPackage, HostPython, Lock, Wheel, with_format
 from roost.model.syntax.match_specs import spec_name
 from roost.model.syntax.urls import strip_credentials
@@ -338,15 +338,31 @@ def _unmet_requirements(lock: Lock, expected: LockExpectation) -> Iterable[Requi
     """Check each line against the wheels; yield the requirements for which there is no wheel."""
     wheels = {wheel.name: wheel for wheel in lock.wheels}
     environment = dict(expected.environment or marker_environment(lock, expected.subdir))
-    for item in (*expected.items, *expected.constraints):
+    replaced = _find_replaced(expected)
+    for item in (*expected.items, *expected.constraints, *replaced.values()):
         requirement, digests = _parse_line(item, expected)
         if requirement is None or not _marker_applies(requirement, environment):
+            continue
+        if canonicalize_name(requirement.name) in replaced and item not in replaced.values():
             continue
         wheel = wheels.get(canonicalize_name(requirement.name))
         if wheel is not None:
             _check_requirement(wheel, requirement, digests)
-        elif item not in expected.constraints:
+        elif item not in expected.constraints and item not in replaced.values():
             yield requirement
+
+
+def _find_replaced(expected: LockExpectation) -> dict[str, PipItem]:
+    """Return, by name, what overrides say in place of all requirements for a package; an exclusion says nothing."""
+    replaced = {}
+    for item in expected.items:
+        option, _, text = item.text.partition(" ")
+        if item.kind == "option" and option in ("--override", "--exclude-dependency"):
+            kind: PipKind = "requirement" if option == "--override" and " @ " not in text else "option"
+            replaced[canonicalize_name(re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0])] = PipItem(
+                kind=kind, text=text
+            )
+    return replaced
 
 
 def _check_requirement(wheel: Wheel, requirement: Requirement, digests: set[str]) -> None:

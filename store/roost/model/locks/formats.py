@@ -17,6 +17,7 @@ from roost.model.canonical.form import expand_channels
 from roost.model.definition import PipItem
 from roost.model.errors import CodedError, InvalidRequestError
 from roost.model.locks.lock import CondaPackage, Lock, Wheel, digest_lock
+from roost.model.syntax.pip_lines import split_line_index
 
 _INDEX_OPTIONS = ("--index-url", "--extra-index-url", "--no-index", "--find-links")
 _CHANNEL_ALIAS = "https://conda.anaconda.org/"
@@ -90,9 +91,15 @@ def find_index_urls(indexes: Sequence[str]) -> list[str]:
 
 
 def find_index_options(items: Iterable[PipItem]) -> list[str]:
-    """Return pip's index options in ``items`` and nested files, each once, without local folders."""
+    """Return pip's index options in ``items`` and nested files, each once, without local folders.
+
+    Indexes that only some packages come from are extra ones: a lock has the digest of each file.
+    """
     options: dict[str, None] = {}
     for item in items:
+        option, _, value = item.text.partition(" ")
+        if index := value if item.kind == "option" and option == "--index" else split_line_index(item.text)[1]:
+            options[f"--extra-index-url {index}"] = None
         if item.kind == "option" and item.digest is None and item.text.partition(" ")[0] in _INDEX_OPTIONS:
             options[item.text] = None
         options.update(dict.fromkeys(find_index_options(item.items)))

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from string import ascii_letters, digits
 from typing import NamedTuple
 
+INDEX_VARIABLES = "uv-index+"
+"""Prefix of an origin among the keys of credentials, whose value names variables that may be set, but need not be."""
 _SCHEME_CHARACTERS = frozenset(ascii_letters + digits + "+.-")
 _REST = re.compile(r"[^\s\"'<>\]]+")
 _VARIABLE = re.compile(r"(?:\$\{\w+\}:?)+")

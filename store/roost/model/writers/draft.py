@@ -17,7 +17,7 @@ import yaml
 from roost.model.definition import Base, Conda, Defaults, Definition, Notice, PipItem, Python, R, Settings, Spark
 from roost.model.errors import CodedError
 from roost.model.locks.lock import Lock
-from roost.model.syntax.pip_lines import ARCHIVE_SUFFIXES
+from roost.model.syntax.pip_lines import ARCHIVE_SUFFIXES, CHOICE_OPTIONS, split_line_index
 
 WHEELS, SOURCES = "wheels", "sources"
 """Folders beside an exported file: one for local wheels and archives, one for local projects."""
@@ -130,6 +130,7 @@ class Draft:
             return self.format_pip_lines(item.items) if item.path is not None else [f"-r {item.text}"]
         if item.kind == "constraints":
             return [f"-c {item.text if item.path is None else self._write_constraints(item)}"]
+        self._reject_choices(item)
         if item.digest is None:
             return [item.text]
         if item.kind not in ("wheel", "source"):
@@ -138,6 +139,15 @@ class Draft:
         if item.kind == "wheel" and not is_archive:
             return [self._refer_in_place(item)]
         return [self._copy_beside(item, WHEELS if is_archive else SOURCES, folder=not is_archive)]
+
+    def _reject_choices(self, item: PipItem) -> None:
+        """Raises: ExportImpossibleError if ``item`` says where packages come from as only roost's own file can."""
+        option = item.text.partition(" ")[0]
+        if (item.kind == "option" and option in CHOICE_OPTIONS) or split_line_index(item.text)[1]:
+            raise ExportImpossibleError(
+                f"{item.text!r} says which packages are chosen, or from where, and {self.format} can't express it",
+                hint="Export it with --format roost, or as a lock: conda-lock, pixi or explicit.",
+            )
 
     def _write_constraints(self, item: PipItem) -> str:
         number = sum(name.startswith(CONSTRAINTS) for name in self.files)

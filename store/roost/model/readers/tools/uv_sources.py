@@ -31,6 +31,7 @@ from roost.model.readers.tools.uv_choices import (
 from roost.model.readers.tools.uv_keys import INDEX_KEYS, PROJECT_KEYS, SETTING_KEYS, SOURCE_KEYS
 from roost.model.readers.tools.workspaces import find_member, find_root, load_project
 from roost.model.syntax.pip_lines import LogicalLine, normalise_name
+from roost.model.syntax.urls import INDEX_VARIABLES, strip_credentials
 
 _TABLE = ("tool", "uv")
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -84,6 +85,8 @@ class UvProject:
         items: list[PipItem] = []
         with self._reading.recover():
             indexes = read_indexes(self._settings)
+            for index in indexes:
+                self._note_variables(None if index.is_explicit else index)
             for line in list_choices(self._project, self._settings, indexes):
                 with self._reading.recover():
                     text = self._place_override(line.text, line.location)
@@ -109,6 +112,14 @@ class UvProject:
                 location=location,
             )
         return f"--override {placed[0].text}"
+
+    def _note_variables(self, index: UvIndex | None) -> None:
+        """Note the variables that may have the credentials of an index with a name, as uv calls them."""
+        if index is not None and index.name:
+            origin = "/".join(strip_credentials(index.url)[0].split("/")[:3])
+            prefix = f"UV_INDEX_{re.sub('[^A-Za-z0-9]', '_', index.name).upper()}"
+            names = f"${{{prefix}_USERNAME}}:${{{prefix}_PASSWORD}}"
+            self._reading.credentials.setdefault(f"{INDEX_VARIABLES}{origin}", names)
 
     def _check_tables(self) -> None:
         reading, everything = self._reading, {**PROJECT_KEYS, **SETTING_KEYS}
@@ -169,6 +180,11 @@ class UvProject:
         items = [each for source in used for each in self._place_by(item, name[0], *source)]
         return items + self._place_elsewhere(item, [str(entry.get("marker", "")) for _, _, entry in used])
 
+    def _find_index(self, name: str, settings: SettingsTable) -> UvIndex | None:
+        """Return an index by its name: of the file that names it first, which may be a local project's."""
+        own = {index.name: index for index in read_indexes(settings)}
+        return own.get(name) or self._indexes.get(name)
+
     def _ignores_sources(self, name: str) -> bool:
         table = self._settings.table
         packages = table.get("no-sources-package", [])
@@ -199,7 +215,8 @@ class UvProject:
         limit = join_markers(marker, str(entry.get("marker", "")))
         tail = f" ; {limit}" if limit else ""
         if kind == "index":
-            index = self._indexes.get(str(entry["index"]))
+            index = self._find_index(str(entry["index"]), settings)
+            self._note_variables(index)
             if index is None:
                 hint = f'Add [[tool.uv.index]] with name = "{entry["index"]}", url = "https://…" and explicit = true.'
                 message = f"There is no index {entry['index']!r} in [[tool.uv.index]]"

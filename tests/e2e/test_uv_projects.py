@@ -1,0 +1,193 @@
+"""Projects that say with ``[tool.uv]`` where their packages come from: uv is the judge, then the real daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.test_pip_engine import Bench
+from tests.support.pip_index import PipIndex
+from tests.support.roost_process import Roost
+
+from roost.model.readers.read import read_definition
+from roost.model.readers.source import DefinitionSource
+from roost.store.sources.files import LocalFiles
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    index = PipIndex()
+    try:
+        yield Bench(tmp_path, index)
+    finally:
+        index.close()
+
+
+@pytest.fixture
+def private() -> Iterator[PipIndex]:
+    index = PipIndex()
+    try:
+        yield index
+    finally:
+        index.close()
+
+
+def fill(public: PipIndex, private: PipIndex) -> None:
+    """The public index has every private name too, at a higher version."""
+    for version in ("1.0", "2.0", "3.0a1"):
+        public.wheel("leaf", version)
+    public.wheel("secret", "9.0")
+    private.wheel("secret", "1.0", "leaf")
+    public.wheel("top", "1.0", "leaf>1")
+    public.wheel("shared", "5.0")
+    private.wheel("shared", "1.0")
+    private.wheel("private", "1.0", "shared")
+
+
+PLACES = {"a": "libs/one", "b": "libs/two"}
+CASES = {
+    "explicit": (
+        'dependencies = ["secret", "top"]\n',
+        '[tool.uv.sources]\nsecret = { index = "own" }\n[[tool.uv.index]]\nname = "own"\nurl = "PRIVATE"\n'
+        "explicit = true\n",
+    ),
+    "first index": (
+        'dependencies = ["secret", "top", "private"]\n',
+        '[[tool.uv.index]]\nname = "own"\nurl = "PRIVATE"\n',
+    ),
+    "best match": (
+        'dependencies = ["private"]\n',
+        '[tool.uv]\nindex-strategy = "unsafe-best-match"\n[[tool.uv.index]]\nurl = "PRIVATE"\n',
+    ),
+    "override": ('dependencies = ["top"]\n', '[tool.uv]\noverride-dependencies = ["leaf==1.0"]\n'),
+    "constraint": ('dependencies = ["leaf"]\n', '[tool.uv]\nconstraint-dependencies = ["leaf<2"]\n'),
+    "exclusion": ('dependencies = ["top"]\n', '[tool.uv]\nexclude-dependencies = ["leaf"]\n'),
+    "prerelease": ('dependencies = ["top"]\n', '[tool.uv]\nprerelease = "allow"\n'),
+    "lowest": ('dependencies = ["top", "leaf"]\n', '[tool.uv]\nresolution = "lowest"\n'),
+    "markers": (
+        'dependencies = ["secret"]\n',
+        '[tool.uv.sources]\nsecret = [{ index = "own", marker = "sys_platform == \'win32\'" }]\n'
+        '[[tool.uv.index]]\nname = "own"\nurl = "PRIVATE"\nexplicit = true\n',
+    ),
+    "path": ('dependencies = ["one"]\n', '[tool.uv.sources]\none = { path = "libs/one", editable = true }\n'),
+    "workspace": (
+        'dependencies = ["two"]\n',
+        '[tool.uv.sources]\ntwo = { workspace = true }\n[tool.uv.workspace]\nmembers = ["libs/*"]\n',
+    ),
+}
+
+
+def write_project(root: Path, public: PipIndex, private: PipIndex, case: str) -> Path:
+    dependencies, more = CASES[case]
+    folder = root / "project"
+    for name, needs in (("one", '"secret"'), ("two", '"one"')):
+        lib = folder / "libs" / name
+        lib.mkdir(parents=True)
+        source = "one = { workspace = true }" if name == "two" else 'secret = { index = "own" }'
+        index = f'[[tool.uv.index]]\nname = "own"\nurl = "{private.url}"\nexplicit = true\n' if name == "one" else ""
+        project = f'[project]\nname = "{name}"\nversion = "1.0"\ndependencies = [{needs}]\n'
+        build = '[build-system]\nrequires = []\nbuild-backend = "x"\n'
+        (lib / "pyproject.toml").write_text(f"{project}{build}[tool.uv.sources]\n{source}\n{index}")
+    default = f'[[tool.uv.index]]\nurl = "{public.url}"\ndefault = true\n'
+    head = f'[project]\nname = "own"\nversion = "1.0"\nrequires-python = ">=3.10"\n{dependencies}'
+    text = head + more.replace("PRIVATE", private.url) + default
+    (folder / "pyproject.toml").write_text(text)
+    return folder / "pyproject.toml"
+
+
+def lock_with_uv(bench: Bench, project: Path) -> dict[str, str]:
+    """The versions that uv itself installs here for the project."""
+    environ = {"HOME": str(bench.root), "UV_CACHE_DIR": str(bench.root / "judge"), "PATH": "/usr/bin:/bin"}
+    uv = [bench.engine._process._binary]
+    options = ["--python", bench.host.executable, "--no-python-downloads"]
+    for words in (["lock"], ["export", "--no-hashes", "--no-emit-project", "--format", "pylock.toml", "--frozen"]):
+        run = subprocess.run([*uv, *words, *options], cwd=project.parent, capture_output=True, text=True, env=environ)
+        assert run.returncode == 0, run.stderr
+    packages = tomllib.loads(run.stdout)["packages"]
+    here = [each for each in packages if "win32" not in each.get("marker", "") or "!=" in each["marker"]]
+    return {package["name"]: package.get("version", "1.0") for package in here}
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_the_same_packages_are_chosen_as_by_uv(bench: Bench, private: PipIndex, case: str) -> None:
+    fill(bench.index, private)
+    project = await asyncio.to_thread(write_project, bench.root, bench.index, private, case)
+    expected = await asyncio.to_thread(lock_with_uv, bench, project)
+    source = DefinitionSource(path=str(project))
+    read = await asyncio.to_thread(read_definition, source, LocalFiles())
+    locked = await bench.lock(*read.definition.pip.requirements)
+    assert {wheel.name: wheel.version for wheel in locked.wheels} == expected
+    assert expected
+
+
+PROJECT = """[project]
+name = "own"
+dependencies = ["secret"]
+[tool.uv.sources]
+secret = {{ index = "own" }}
+[[tool.uv.index]]
+name = "own"
+url = "{url}"
+explicit = true
+"""
+SAY = ("--", "python", "-c", "import secret; print(secret.value)")
+
+
+def test_a_private_name_never_comes_from_the_public_index(roost: Roost, pip_index: PipIndex, private: PipIndex) -> None:
+    pip_index.wheel("secret", "9.0")
+    private.wheel("secret", "1.0")
+    (roost.folder / "pyproject.toml").write_text(PROJECT.format(url=private.url))
+    assert roost.ok("run", *SAY).strip() == "1.0"
+    assert not any("secret" in path for path in pip_index.asked)
+    script = roost.folder / "x.py"
+    table = PROJECT.format(url=private.url).partition("name")[2].partition("\n")[2]
+    script.write_text(f"# /// script\n{''.join(f'# {line}{chr(10)}' for line in table.splitlines())}# ///\n")
+    assert roost.ok("run", "-f", "x.py", *SAY).strip() == "1.0"
+    assert not any("secret" in path for path in pip_index.asked)
+
+
+def test_a_uv_toml_that_appears_is_noticed(roost: Roost, pip_index: PipIndex, private: PipIndex) -> None:
+    pip_index.wheel("secret", "1.0")
+    pip_index.wheel("secret", "2.0")
+    (roost.folder / "pyproject.toml").write_text('[project]\nname = "own"\ndependencies = ["secret"]\n')
+    for _ in range(3):
+        assert roost.ok("exec", *SAY).strip() == "2.0"
+    (roost.folder / "uv.toml").write_text('resolution = "lowest"\n')
+    assert roost.ok("exec", *SAY).strip() == "1.0"
+    (roost.folder / "uv.toml").unlink()
+    assert roost.ok("exec", *SAY).strip() == "2.0"
+
+
+def test_credentials_of_an_index_come_with_the_request_and_are_not_kept(
+    roost: Roost, pip_index: PipIndex, private: PipIndex
+) -> None:
+    private.wheel("secret", "1.0")
+    private.password = "s3cret-w0rd"
+    (roost.folder / "pyproject.toml").write_text(PROJECT.format(url=private.url))
+    error = roost.failed(3, "run", *SAY)
+    assert "UV_INDEX_OWN_PASSWORD" in error["hint"]
+    roost.variables |= {"UV_INDEX_OWN_USERNAME": "somebody", "UV_INDEX_OWN_PASSWORD": "s3cret-w0rd"}
+    assert roost.ok("run", *SAY).strip() == "1.0"
+    roost.ok("daemon", "stop")
+    for path in roost.root.rglob("*"):
+        assert not path.is_file() or b"s3cret-w0rd" not in path.read_bytes(), path
+
+
+def test_what_is_not_followed_is_refused_with_its_place(roost: Roost) -> None:
+    text = '[project]\nname = "own"\ndependencies = []\n[[tool.poetry.source]]\nname = "x"\nurl = "https://x.example"\n'
+    (roost.folder / "pyproject.toml").write_text(text)
+    error = roost.failed(3, "plan")
+    assert error["code"] == "tool-key-refused"
+    assert error["location"]["line"] == 4
+    assert "tool.uv.index" in error["hint"]
+    assert json.dumps(error)
