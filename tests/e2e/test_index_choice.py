@@ -10,6 +10,7 @@ from tests.e2e.test_pip_engine import Bench, project
 from tests.support.pip_index import PipIndex, sdist_bytes
 
 from roost.daemon.engines.uv.errors import LockNeedsBuildError
+from roost.daemon.engines.uv.request import PipLockRequest, describe_python
 from roost.model.definition import PipItem
 
 
@@ -119,3 +120,15 @@ async def test_builds_get_what_their_constraints_allow(bench: Bench) -> None:
     await bench.lock("sourced", option("--build-constraint helper<2"), allow_builds=True)
     assert bench.index.asked["/files/helper-1.0-py3-none-any.whl"] > 0
     assert bench.index.asked["/files/helper-2.0-py3-none-any.whl"] == 0
+
+
+async def test_a_lock_is_attested_by_the_index_that_a_package_comes_from(bench: Bench, private: PipIndex) -> None:
+    bench.index.wheel("secret", "1.0", "leaf")
+    bench.index.wheel("leaf", "1.0")
+    sha256 = private.wheel("secret", "1.0")
+    pinned = PipItem(kind="requirement", text=f"secret --index={private.url}")
+    locked = await bench.lock(pinned)
+    request = PipLockRequest(
+        items=[pinned], python=describe_python(bench.host), platform="linux-64", glibc="2.28", index=bench.index.url
+    )
+    assert await bench.engine.list_digests(request, locked.wheels) == {"secret": frozenset({sha256})}

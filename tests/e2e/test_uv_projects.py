@@ -174,7 +174,8 @@ def test_credentials_of_an_index_come_with_the_request_and_are_not_kept(
     private.wheel("secret", "1.0")
     private.password = "s3cret-w0rd"
     (roost.folder / "pyproject.toml").write_text(PROJECT.format(url=private.url))
-    error = roost.failed(3, "run", *SAY)
+    error = roost.failed(3, "build")
+    assert error["code"] == "variable-missing"
     assert "UV_INDEX_OWN_PASSWORD" in error["hint"]
     roost.variables |= {"UV_INDEX_OWN_USERNAME": "somebody", "UV_INDEX_OWN_PASSWORD": "s3cret-w0rd"}
     assert roost.ok("run", *SAY).strip() == "1.0"

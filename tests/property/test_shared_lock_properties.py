@@ -320,3 +320,26 @@ def test_markers_see_the_lock_s_python_and_platform() -> None:
     assert (environment["python_version"], environment["platform_machine"]) == ("3.11", "x86_64")
     assert marker_environment(LOCK, "osx-arm64")["sys_platform"] == "darwin"
     assert marker_environment(LOCK, "linux-aarch64")["platform_machine"] == "aarch64"
+
+
+def with_lines(*texts: str) -> LockExpectation:
+    lines = tuple(PipItem(kind="option", text=text) for text in texts)
+    return msgspec.structs.replace(WANTED, items=(*WANTED.items, *lines))
+
+
+def test_an_override_takes_the_place_of_what_lines_require() -> None:
+    overridden = with_wheel(
+        "greet", version="3.0", file_name="greet-3.0-py3-none-any.whl", url="https://f/greet-3.0-py3-none-any.whl"
+    )
+    with pytest.raises(LockUntrustedError, match="greet"):
+        judged(overridden)
+    assert judged(overridden, with_lines("--override Greet==3.0")) == ["numpy>=1"]
+    with pytest.raises(LockUntrustedError, match=r"greet==4\.0 is requested"):
+        judged(overridden, with_lines("--override greet==4.0"))
+    assert judged(LOCK, with_lines("--override absent==1")) == ["numpy>=1"], "nothing has to require it"
+
+
+def test_what_is_excluded_has_no_wheel() -> None:
+    without = msgspec.structs.replace(LOCK, wheels=LOCK.wheels[1:])
+    assert judged(without) == ["greet<2,>=1", "numpy>=1"]
+    assert judged(without, with_lines("--exclude-dependency greet")) == ["numpy>=1"]

@@ -354,7 +354,7 @@ def _unmet_requirements(lock: Lock, expected: LockExpectation) -> Iterable[Requi
 
 def _find_replaced(expected: LockExpectation) -> dict[str, PipItem]:
     """Return, by name, what overrides say in place of all requirements for a package; an exclusion says nothing."""
-    replaced = {}
+    replaced: dict[str, PipItem] = {}
     for item in expected.items:
         option, _, text = item.text.partition(" ")
         if item.kind == "option" and option in ("--override", "--exclude-dependency"):

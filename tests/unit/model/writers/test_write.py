@@ -323,3 +323,29 @@ def test_what_roosts_own_file_leaves_behind_is_told():
         DefinitionSource(path="/x/roost.toml", data=written.files["roost.toml"]), LocalFiles()
     ).definition
     assert canonicalise_definition(again, Defaults()) == canonicalise_definition(definition, Defaults())
+
+
+@pytest.mark.parametrize("format", ["conda", "azure", "azure-v2"])
+@pytest.mark.parametrize("kind", ["requirement", "option"])
+def test_where_packages_come_from_is_never_lost_in_an_export(format, kind):
+    text = "six --index=https://own.example/simple" if kind == "requirement" else "--override six==1"
+    pinned = Definition(pip=Pip(requirements=(PipItem(kind=kind, text=text),)))
+    with pytest.raises(ExportImpossibleError, match="can't express it"):
+        write_export(format, exported(pinned))
+    written = write_export("roost", exported(pinned)).files["roost.toml"]
+    read = read_definition(DefinitionSource(path="/x/roost.toml", data=written), LocalFiles()).definition
+    assert read.pip.requirements[0].text == text
+
+
+def test_a_written_lock_names_the_indexes_that_only_some_packages_have():
+    items = (
+        PipItem(kind="requirement", text="six==1.16.0 --index=https://own.example/simple"),
+        PipItem(kind="option", text="--index https://other.example/simple"),
+    )
+    lock = msgspec.structs.replace(
+        LOCK, wheels=(Wheel(name="six", version="1.16.0", url="https://f/six.whl", sha256=SHA),)
+    )
+    written = write_export("requirements", exported(Definition(pip=Pip(requirements=items)), lock=lock))
+    text = next(iter(written.files.values())).decode()
+    assert "--extra-index-url https://own.example/simple\n" in text
+    assert "--extra-index-url https://other.example/simple\n" in text

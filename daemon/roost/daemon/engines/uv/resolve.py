@@ -170,6 +170,9 @@ class Resolver:
         silently lock the package of another index.
         """
         inputs = self._inputs
+        for line, url in inputs.pinned:
+            if (pinned := requirement_name(line)) and url.startswith("http"):
+                await self._fetcher().check_access(f"{url.rstrip('/')}/{pinned}/")
         names = (requirement_name(line) for line in inputs.requirements if not line.startswith("-"))
         name = next((name for name in names if name), None)
         if name is None or inputs.no_index:
@@ -177,7 +180,10 @@ class Resolver:
         indexes = [inputs.index_url or self._request.index, *inputs.choices.indexes, *inputs.extra_index_urls]
         for index in indexes:
             if index is not None and index.startswith("http"):
-                await Fetcher(self._secrets, self._process.timeout).check_access(f"{index.rstrip('/')}/{name}/")
+                await self._fetcher().check_access(f"{index.rstrip('/')}/{name}/")
+
+    def _fetcher(self) -> Fetcher:
+        return Fetcher(self._secrets, self._process.timeout)
 
     def _log_line(self, line: str) -> None:
         """Log a line of uv, unless it is about a failure.

@@ -47,6 +47,8 @@ _FULL = re.compile(r"No space left on device|Disk quota exceeded|os error (28|12
 _NEEDS_BUILD = re.compile(
     r"Wheels are required for `([^`]+)`|Building source distributions (?:for `([^`]+)` )?is disabled"
 )
+_PINNED = re.compile(r"roost-definition(==0)? depends on")
+"""How uv names the project that has the requirements of one index (``uv.project``)."""
 _DIRECT = re.compile(r"Failed to (?:download and )?build `([A-Za-z0-9._-]+) @ ([^\s`]+)`")
 _URL = re.compile(r"https?://[^\s`'\"()<>]+")
 _MARK = re.compile(r"^(error|cause|hint|warning):\s*")
@@ -158,7 +160,7 @@ def extract_explanation(stderr: str) -> str:
     lines = stderr.splitlines()
     start = next((i for i, line in enumerate(lines) if line.startswith("error:")), 0)
     texts = [_MARK.sub("", line.strip()) for line in lines[start:] if line.strip() and not line.startswith("hint:")]
-    return " ".join(line for line in texts[:_EXPLANATION_LINES] if line)
+    return _PINNED.sub("you require", " ".join(line for line in texts[:_EXPLANATION_LINES] if line))
 
 
 def conda_conflict(text: str, provided: Mapping[str, str]) -> ConflictError | None:
