@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from tests.e2e.test_pip_engine import Bench, project
 from tests.support.pip_index import PipIndex, sdist_bytes
 
-from roost.daemon.engines.uv.errors import LockNeedsBuildError
+from roost.daemon.engines.uv.errors import LockNeedsBuildError, WheelDigestMismatchError
 from roost.daemon.engines.uv.request import PipLockRequest, describe_python
 from roost.model.definition import PipItem
 
@@ -132,3 +133,46 @@ async def test_a_lock_is_attested_by_the_index_that_a_package_comes_from(bench: 
         items=[pinned], python=describe_python(bench.host), platform="linux-64", glibc="2.28", index=bench.index.url
     )
     assert await bench.engine.list_digests(request, locked.wheels) == {"secret": frozenset({sha256})}
+
+
+async def test_later_uploads_are_ignored(bench: Bench) -> None:
+    """By the definition's own date, the request's, or the earlier of both; for one package by its own."""
+    for year in ("2023", "2024", "2025"):
+        bench.index.wheel("leaf", f"{year}.1")
+        bench.index.uploaded[f"leaf-{year}.1-py3-none-any.whl"] = f"{year}-06-30T00:00:00.000000Z"
+    stated = option("--exclude-newer 2025-01-01T00:00:00Z")
+    early, late = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (2024, 2026))
+    assert await versions(bench, "leaf") == {"leaf": "2025.1"}
+    assert await versions(bench, "leaf", stated) == {"leaf": "2024.1"}
+    assert await versions(bench, "leaf", stated, as_of=early) == {"leaf": "2023.1"}
+    assert await versions(bench, "leaf", stated, as_of=late) == {"leaf": "2024.1"}
+    own = option("--exclude-newer-package leaf=2024-01-01T00:00:00Z")
+    assert await versions(bench, "leaf", own) == {"leaf": "2023.1"}
+
+
+async def test_builds_look_for_requirements_where_the_definition_does(bench: Bench, private: PipIndex) -> None:
+    bench.index.add("sourced", sdist_bytes("sourced", "1.0", str(bench.trace), build_requires=("helper",)))
+    bench.index.wheel("helper", "9.0")
+    private.wheel("helper", "1.0")
+    lines = [option(f"--index {private.url}"), option("--index-strategy first-index"), "sourced"]
+    await bench.lock(*lines, allow_builds=True)
+    assert private.asked["/files/helper-1.0-py3-none-any.whl"] > 0
+    assert bench.index.asked["/files/helper-9.0-py3-none-any.whl"] == 0
+
+
+async def test_what_is_pinned_to_an_index_can_be_built_from_source(bench: Bench, private: PipIndex) -> None:
+    bench.index.wheel("sourced", "9.0")
+    sha256 = private.add("sourced", sdist_bytes("sourced", "1.0", str(bench.trace)))
+    locked = await bench.lock(PipItem(kind="requirement", text=f"sourced --index={private.url}"), allow_builds=True)
+    assert [(wheel.version, wheel.kind, wheel.origin) for wheel in locked.wheels] == [
+        ("1.0", "built", f"sha256:{sha256}")
+    ]
+
+
+async def test_a_digest_and_an_index_may_both_be_stated(bench: Bench, private: PipIndex) -> None:
+    sha256 = private.wheel("secret", "1.0")
+    line = f"secret==1.0 --hash=sha256:{sha256} --index={private.url}"
+    assert await versions(bench, PipItem(kind="requirement", text=line)) == {"secret": "1.0"}
+    wrong = PipItem(kind="requirement", text=line.replace(sha256, "a" * 64))
+    with pytest.raises(WheelDigestMismatchError):
+        await bench.lock(wrong)

@@ -119,6 +119,8 @@ class PipIndex:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.projects: dict[str, list[str]] = {}
+        self.uploaded: dict[str, str] = {}
+        """File to the time of its upload; with any, pages are in JSON (PEP 691), since others have no times."""
         self.text: dict[str, str] = {}
         self.wrong_digests: set[str] = set()
         self.truncated: set[str] = set()
@@ -179,6 +181,8 @@ class PipIndex:
             request.end_headers()
         elif request.path in self.text:
             self._send(request, self.text[request.path].encode(), "text/plain")
+        elif kind == "simple" and name in self.projects and self.uploaded:
+            self._send(request, self._json_page(name).encode(), "application/vnd.pypi.simple.v1+json")
         elif kind == "simple" and name in self.projects:
             self._send(request, self._page(name).encode(), "text/html")
         elif kind == "files" and name in self.files:
@@ -196,6 +200,18 @@ class PipIndex:
             sha256 = "0" * 64 if file in self.wrong_digests else hashlib.sha256(self.files[file]).hexdigest()
             lines.append(f'<a href="{self.below}/files/{file}#sha256={sha256}">{file}</a><br>')
         return f"<!DOCTYPE html><html><body>{''.join(lines)}</body></html>"
+
+    def _json_page(self, name: str) -> str:
+        files = [
+            {
+                "filename": file,
+                "url": f"{self.below}/files/{file}",
+                "hashes": {"sha256": hashlib.sha256(self.files[file]).hexdigest()},
+                "upload-time": self.uploaded.get(file, "2020-01-01T00:00:00Z"),
+            }
+            for file in self.projects[name]
+        ]
+        return json.dumps({"meta": {"api-version": "1.1"}, "name": name, "files": files})
 
     def _file(self, request: BaseHTTPRequestHandler, name: str) -> None:
         if name in self.hanging:
