@@ -146,6 +146,10 @@ async def test_later_uploads_are_ignored(bench: Bench) -> None:
     assert await versions(bench, "leaf", stated) == {"leaf": "2024.1"}
     assert await versions(bench, "leaf", stated, as_of=early) == {"leaf": "2023.1"}
     assert await versions(bench, "leaf", stated, as_of=late) == {"leaf": "2024.1"}
+    assert await versions(bench, "leaf", option("--exclude-newer P1D"), as_of=early) == {"leaf": "2023.1"}
+    assert await versions(bench, "leaf", option("--exclude-newer P1D")) == {"leaf": "2025.1"}
+    exempt = option("--exclude-newer-package leaf=false")
+    assert await versions(bench, "leaf", stated, exempt) == {"leaf": "2025.1"}
     own = option("--exclude-newer-package leaf=2024-01-01T00:00:00Z")
     assert await versions(bench, "leaf", own) == {"leaf": "2023.1"}
 

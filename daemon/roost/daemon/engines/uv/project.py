@@ -19,7 +19,7 @@ def render_configuration(choices: Choices, default_index: str | None) -> str:
     rows = [f"{key} = {_quote(value)}" for key, value in sorted(choices.settings.items()) if isinstance(value, str)]
     for key, value in sorted(choices.settings.items()):
         if isinstance(value, dict):
-            inner = ", ".join(f"{_quote(name)} = {_quote(choice)}" for name, choice in sorted(value.items()))
+            inner = ", ".join(f"{_quote(name)} = {_quote_choice(choice)}" for name, choice in sorted(value.items()))
             rows.append(f"{key} = {{ {inner} }}")
     indexes = [f"[[index]]\nurl = {_quote(url)}" for url in choices.indexes]
     if choices.indexes and default_index is not None:
@@ -49,6 +49,10 @@ def render_pinned_project(pinned: Sequence[tuple[str, str]]) -> str:
     for number, url in enumerate(urls):
         lines += ["[[tool.uv.index]]", f'name = "index-{number}"', f"url = {_quote(url)}", "explicit = true"]
     return "\n".join([*lines, ""])
+
+
+def _quote_choice(choice: str) -> str:
+    return choice if choice == "false" else _quote(choice)
 
 
 def _quote(value: object) -> str:

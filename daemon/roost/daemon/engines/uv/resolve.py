@@ -20,7 +20,7 @@ import os
 import re
 import zipfile
 from collections.abc import Mapping, Sequence, Set
-from datetime import timezone
+from datetime import datetime, timedelta, timezone
 from urllib.parse import quote
 
 from packaging.utils import canonicalize_name
@@ -325,9 +325,8 @@ class Resolver:
         if target is not None:
             options += ["--python-platform", target]
         if request.as_of is not None:
-            as_of = request.as_of.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-            stated = self._inputs.choices.settings.get("exclude-newer", as_of)
-            options += ["--exclude-newer", min(as_of, str(stated))]
+            stated = self._inputs.choices.settings.get("exclude-newer")
+            options += ["--exclude-newer", earlier_limit(request.as_of, str(stated or ""), datetime.now(timezone.utc))]
         return options
 
     def _binary_options(self) -> list[str]:
@@ -343,6 +342,19 @@ class Resolver:
             if package.name in provided and not is_stub and package.name not in self._unstubbed:
                 raise url_conflict(package.name, provided[package.name], package.folder or _describe_source(package))
         return [package for package in chosen if package.name not in provided]
+
+
+def earlier_limit(as_of: datetime, stated: str, now: datetime) -> str:
+    """Return the earlier of two limits to uploads, in UTC: ``as_of``, and ``stated`` by the definition.
+
+    ``stated``: a time, a span before ``now`` (``P7D``, ``PT24H``), or nothing.
+    """
+    limits = [as_of.astimezone(timezone.utc)]
+    if span := re.fullmatch(r"P(?:T(\d+)H|(\d+)D)", stated):
+        limits.append(now - timedelta(hours=int(span[1] or 0), days=int(span[2] or 0)))
+    elif stated:
+        limits.append(datetime.fromisoformat(stated.replace("Z", "+00:00")))
+    return min(limits).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def write_stubs(folder: str, provided: Mapping[str, str]) -> tuple[list[str], list[str]]:

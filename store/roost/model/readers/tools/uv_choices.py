@@ -16,6 +16,8 @@ from roost.model.readers.tools.rules import refused
 from roost.model.readers.tools.uv_keys import PIP_KEYS_THAT_CHOOSE
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_SPAN = re.compile(r"(\d{1,6}) ?(h|hours?|d|days?|w|weeks?)|P(?:T(\d{1,6})H|(\d{1,6})D|(\d{1,6})W)", re.IGNORECASE)
+"""A span of hours, days or weeks, in words or by ISO 8601."""
 _STRATEGIES = ("first-index", "unsafe-first-match", "unsafe-best-match")
 
 
@@ -82,7 +84,8 @@ def list_choices(project: SettingsTable, settings: SettingsTable, indexes: list[
     for key, option in (("prerelease-package", ""), ("exclude-newer-package", "")):
         table = _check(settings, settings.table.get(key, {}), dict, "a table", key)
         for name, value in table.items():
-            choice = _normalise_date(settings, value, key, name) if key.startswith("exclude") else value
+            is_date = key.startswith("exclude") and value is not False
+            choice = _normalise_date(settings, value, key, name) if is_date else str(value).lower()
             yield ChoiceLine(f"--{key} {name}={choice}{option}", _locate(settings, key, name))
     for key in ("no-build", "no-binary"):
         if _check(settings, settings.table.get(key, False), bool, "true or false", key):
@@ -132,8 +135,13 @@ def _list_index_lines(settings: SettingsTable, indexes: list[UvIndex]) -> Iterat
 
 
 def _normalise_date(settings: SettingsTable, value: object, *keys: str) -> str:
-    """Return a time in UTC. A date includes its day, as in uv, but in UTC on every machine."""
+    """Return a time in UTC, or a span before the time at which a lock is made (``P7D``).
+
+    A date includes its day, as in uv, but in UTC on every machine.
+    """
     text = value.isoformat() if hasattr(value, "isoformat") else str(value)
+    if span := _SPAN.fullmatch(text):
+        return _format_span(span)
     try:
         if _DATE.fullmatch(text):
             moment = datetime.fromisoformat(text).replace(tzinfo=timezone.utc) + timedelta(days=1)
@@ -142,11 +150,18 @@ def _normalise_date(settings: SettingsTable, value: object, *keys: str) -> str:
             moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
     except ValueError:
         raise ToolKeyError(
-            f"{format_key(*settings.path, *keys)} is {text!r}, which is another time each day or no time at all",
-            hint="Write a date (2025-06-30) or a time (2025-06-30T12:00:00Z).",
+            f"{format_key(*settings.path, *keys)} is {text!r}; expected a date, a time, or a number of days",
+            hint="Write a date (2025-06-30), a time (2025-06-30T12:00:00Z) or a span (7 days).",
             location=settings.toml.locate(*settings.path, *keys),
         ) from None
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _format_span(span: re.Match[str]) -> str:
+    count, unit, hours, days, weeks = span.groups()
+    unit = (unit or ("h" if hours else "d" if days else "w"))[0].lower()
+    number = int(count or hours or days or weeks)
+    return f"PT{number}H" if unit == "h" else f"P{number * (7 if unit == 'w' else 1)}D"
 
 
 def _strings(settings: SettingsTable, key: str) -> list[str]:

@@ -46,7 +46,9 @@ SETTING_KEYS: KeyRules = {
     "config-settings": refused(_BUILD, _BUILD_HINT),
     "config-settings-package": refused(_BUILD, _BUILD_HINT),
     "dependency-metadata": followed("the metadata of a package is what it says"),
-    "exclude-newer": followed("later uploads are ignored; a date without a time is one in UTC"),
+    "exclude-newer": followed(
+        "later uploads are ignored; a date without a time is one in UTC, and a span ends when a lock is made"
+    ),
     "exclude-newer-package": followed("the same for single packages"),
     "extra-build-dependencies": refused(_BUILD, _BUILD_HINT),
     "extra-build-variables": refused(_BUILD, _BUILD_HINT),

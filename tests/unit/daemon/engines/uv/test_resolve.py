@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zipfile
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
-from roost.daemon.engines.uv.resolve import parse_digests, uv_platform, write_stubs
+from roost.daemon.engines.uv.resolve import earlier_limit, parse_digests, uv_platform, write_stubs
 
 A, B = "a" * 64, "b" * 64
 
@@ -49,3 +50,18 @@ def test_stubs_hold_name_and_version(tmp_path: Path) -> None:
     assert [line.partition(" @ ")[0] for line in lines] == ["scikit-learn", "torch"]
     with zipfile.ZipFile(tmp_path / "scikit_learn-1.4.2-py3-none-any.whl") as wheel:
         assert b"Name: scikit-learn\nVersion: 1.4.2\n" in wheel.read("scikit_learn-1.4.2.dist-info/METADATA")
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ("", "2025-06-01T00:00:00Z"),
+        ("2025-01-01T00:00:00Z", "2025-01-01T00:00:00Z"),
+        ("2026-01-01T00:00:00Z", "2025-06-01T00:00:00Z"),
+        ("P7D", "2025-05-27T00:00:00Z"),
+        ("PT24H", "2025-06-01T00:00:00Z"),
+    ],
+)
+def test_the_earlier_limit_to_uploads_holds(stated: str, expected: str) -> None:
+    as_of, now = (datetime(2025, 6, day, tzinfo=timezone.utc) for day in (1, 3))
+    assert earlier_limit(as_of, stated, now) == expected

@@ -204,7 +204,8 @@ def test_credentials_are_no_part_of_the_definition(write: Write) -> None:
     text = HEAD + EXPLICIT.replace("https://", "https://me:s3cret@") + '[tool.uv.sources]\nleaf = { index = "Own" }\n'
     result = read(write("pyproject.toml", text))
     assert "s3cret" not in repr(result.definition)
-    assert result.credentials == {"https://own.example": "me:s3cret"}
+    variables = "${UV_INDEX_OWN_USERNAME}:${UV_INDEX_OWN_PASSWORD}"
+    assert result.credentials == {"https://own.example": "me:s3cret", "uv-index+https://own.example": variables}
 
 
 def test_overrides_have_sources_that_can_be_told(write: Write) -> None:
@@ -214,14 +215,33 @@ def test_overrides_have_sources_that_can_be_told(write: Write) -> None:
     assert "only a dependency" in refusal(write("pyproject.toml", text + '{ index = "Own" }\n' + EXPLICIT)).message
 
 
-@pytest.mark.parametrize("date", ['"2025-06-30"', '"2025-06-30T23:59:59Z"', '"3 days"', '"P3D"'])
-def test_a_date_is_the_same_on_every_machine(write: Write, date: str) -> None:
-    path = write("pyproject.toml", HEAD + f"[tool.uv]\nexclude-newer = {date}\n")
-    if "3" in date[:3] or "P" in date:
-        assert "another time each day" in refusal(path).message
-    else:
-        expected = "2025-07-01T00:00:00Z" if "T" not in date else "2025-06-30T23:59:59Z"
-        assert texts(path)[0] == f"--exclude-newer {expected}"
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("2025-06-30", "2025-07-01T00:00:00Z"),
+        ("2025-06-30T23:59:59Z", "2025-06-30T23:59:59Z"),
+        ("2025-06-30T12:00:00+02:00", "2025-06-30T10:00:00Z"),
+        ("7 days", "P7D"),
+        ("1 week", "P7D"),
+        ("P2W", "P14D"),
+        ("24 hours", "PT24H"),
+        ("pt24h", "PT24H"),
+    ],
+)
+def test_a_date_is_the_same_on_every_machine(write: Write, written: str, expected: str) -> None:
+    path = write("pyproject.toml", HEAD + f'[tool.uv]\nexclude-newer = "{written}"\n')
+    assert texts(path)[0] == f"--exclude-newer {expected}"
+
+
+@pytest.mark.parametrize("written", ["yesterday", "P1M", "3", "", "2025-13-01"])
+def test_what_is_no_date_is_refused(write: Write, written: str) -> None:
+    error = refusal(write("pyproject.toml", HEAD + f'[tool.uv]\nexclude-newer = "{written}"\n'))
+    assert "expected a date" in error.message
+
+
+def test_a_package_can_be_left_out_of_the_date(write: Write) -> None:
+    path = write("pyproject.toml", HEAD + "[tool.uv]\nexclude-newer-package = { leaf = false }\n")
+    assert texts(path)[0] == "--exclude-newer-package leaf=false"
 
 
 def test_what_is_followed_survives_a_document(write: Write) -> None:
