@@ -74,6 +74,18 @@ def find_unset_index_variables(credentials: Mapping[str, str], environ: Mapping[
     return tuple(sorted({name for text in texts for name in _NAME.findall(text)} - set(environ)))
 
 
+def without_index_variables(
+    definition: Definition, credentials: Mapping[str, str], environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Return ``environ`` without the variables of indexes, unless the definition itself names them.
+
+    Their values are in the credentials. In URLs they would be masked, and a user may be called like part of a path.
+    """
+    own = set(_NAME.findall(" ".join(text for key, text in credentials.items() if key.startswith(INDEX_VARIABLES))))
+    own -= set(_NAME.findall(msgspec.json.encode([definition.conda, definition.pip]).decode()))
+    return {name: value for name, value in environ.items() if name not in own}
+
+
 def _find_index_credentials(credentials: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
     """Return origin to ``user:password`` of indexes whose variables are set: both, or one of them."""
     found = {}

@@ -15,6 +15,7 @@ from roost.daemon.credentials.substitution import (
     mask,
     require_variables,
     substitute_credentials,
+    without_index_variables,
 )
 from roost.daemon.decision.images import adds_packages
 from roost.daemon.definitions.resolved import TargetedDefinition
@@ -74,7 +75,7 @@ def create_solve_job(resolved: TargetedDefinition, selector: EnvironmentSelector
         defaults=resolved.defaults,
         platform=resolved.platform,
         credentials=substitute_credentials(resolved.parsed.credentials, selector.environ),
-        environ=selector.environ,
+        environ=without_index_variables(resolved.definition, resolved.parsed.credentials, selector.environ),
         is_image=resolved.is_image,
         index_variables=find_unset_index_variables(resolved.parsed.credentials, selector.environ),
     )

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from roost.daemon.credentials.substitution import (
     VariableMissingError,
+    find_unset_index_variables,
     mask,
     require_variables,
     substitute,
     substitute_credentials,
+    without_index_variables,
 )
 from roost.model.definition import Conda, Definition, Pip, PipItem
 from roost.model.locks.lock import CondaPackage, CondaPython, Jar, Lock, RPackage, Wheel, WheelSource
@@ -75,3 +77,26 @@ def test_a_variable_in_credentials_is_filled_in_or_asked_for() -> None:
     with pytest.raises(VariableMissingError) as missing:
         substitute_credentials(written, {})
     assert missing.value.fields["variables"] == ["TOKEN"]
+
+
+INDEX = {"uv-index+https://own.example": "${UV_INDEX_OWN_USERNAME}:${UV_INDEX_OWN_PASSWORD}"}
+OWN = {"UV_INDEX_OWN_USERNAME": "me@home", "UV_INDEX_OWN_PASSWORD": "a:b/c"}
+
+
+def test_variables_of_an_index_may_be_set_and_need_not_be() -> None:
+    assert substitute_credentials(INDEX, {}) == {}
+    assert find_unset_index_variables(INDEX, {}) == ("UV_INDEX_OWN_PASSWORD", "UV_INDEX_OWN_USERNAME")
+    assert substitute_credentials(INDEX, OWN) == {"https://own.example": "me%40home:a%3Ab%2Fc"}
+    password = {"UV_INDEX_OWN_PASSWORD": "word"}
+    assert substitute_credentials(INDEX, password) == {"https://own.example": ":word"}
+    assert find_unset_index_variables(INDEX, password) == ("UV_INDEX_OWN_USERNAME",)
+    written = {**INDEX, "https://own.example": "you:word"}
+    assert substitute_credentials(written, OWN)["https://own.example"] == "you:word"
+
+
+def test_variables_of_an_index_are_not_looked_for_in_urls() -> None:
+    """A user called ``simple`` would be masked in every URL of an index."""
+    assert without_index_variables(Definition(), INDEX, {**OWN, "OTHER": "x"}) == {"OTHER": "x"}
+    line = PipItem(kind="option", text="--index-url https://${UV_INDEX_OWN_USERNAME}@h/simple")
+    named = Definition(pip=Pip(requirements=(line,)))
+    assert set(without_index_variables(named, INDEX, OWN)) == {"UV_INDEX_OWN_USERNAME"}

@@ -18,6 +18,8 @@ from roost.store.disk.regular_files import open_regular
 
 _METADATA_LIMIT = 10 * 1024 * 1024
 """Bytes of a file with metadata."""
+_SCAN_LIMIT = 1 << 30
+"""Unpacked bytes of an archive after which its metadata is not searched any more."""
 _WHEEL_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 _SDIST_METADATA = re.compile(r"(?:\./)?[^/]+/PKG-INFO")
 
@@ -98,6 +100,8 @@ def _read_tar_member(archive: BinaryIO) -> bytes | None:
     archive.seek(0)
     with tarfile.open(fileobj=archive) as tar:
         for member in tar:
+            if tar.offset > _SCAN_LIMIT:
+                return None
             if member.isfile() and _SDIST_METADATA.fullmatch(member.name) and member.size <= _METADATA_LIMIT:
                 file = tar.extractfile(member)
                 return file.read() if file else None
