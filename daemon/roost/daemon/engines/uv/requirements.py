@@ -112,6 +112,7 @@ class UvInputs(msgspec.Struct, kw_only=True):
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _LINE_OPTION = re.compile(r"\s(--?[A-Za-z][\w-]*)(?:[=\s]+(\S+))?")
 _VALUE_OPTIONS = {"--index-url", "--extra-index-url", "--find-links", "--trusted-host", "--no-binary", "--only-binary"}
+_LIMIT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z|P\d{1,6}D|PT\d{1,6}H")
 _CHOICE_LISTS = {
     "--override": "overrides",
     "--exclude-dependency": "excluded",
@@ -228,7 +229,7 @@ class RequirementsTranslator:
         text = self._expand_variables(item.text, item.location)
         name, _, rest = text.partition(" ")
         if name in CHOICE_OPTIONS:
-            self._add_choice(name, rest)
+            self._add_choice(name, rest, item.location)
             return
         words = shlex.split(text.replace("=", " ", 1) if re.match(r"--[a-z-]+=", text) else text)
         option, values = _ALIASES.get(words[0], words[0]), words[1:] or ([item.path] if item.path else [])
@@ -241,12 +242,13 @@ class RequirementsTranslator:
         else:
             self._set_value(option, values[0], item)
 
-    def _add_choice(self, option: str, value: str) -> None:
+    def _add_choice(self, option: str, value: str, location: Location | None) -> None:
         choices, key = self.out.choices, option.removeprefix("--")
         if option == "--index":
             choices.indexes.append(self._strip_login(value))
         elif option in ("--prerelease-package", "--exclude-newer-package"):
             name, _, choice = value.partition("=")
+            _check_limit(option, choice, location)
             inner = choices.settings.setdefault(key, {})
             assert isinstance(inner, dict)
             inner[name] = choice
@@ -255,12 +257,13 @@ class RequirementsTranslator:
         elif option == "--no-build-package":
             choices.no_build_packages.add(canonicalize_name(value))
         elif option == "--dependency-metadata":
-            choices.metadata.append(msgspec.json.decode(value))
+            choices.metadata.append(_parse_metadata(value, location))
         elif option == "--constraint-dependency":
             self.out.constraints.append(value)
         elif option in _CHOICE_LISTS:
             getattr(choices, _CHOICE_LISTS[option]).append(value)
         else:
+            _check_limit(option, value, location)
             choices.settings[key] = value
 
     def _set_flag(self, option: str) -> None:
@@ -321,6 +324,27 @@ class RequirementsTranslator:
             return self._variables[match.group(1)]
 
         return _VARIABLE.sub(value, text)
+
+
+def _check_limit(option: str, value: str, location: Location | None) -> None:
+    """Raise PipOptionError if the value of ``--exclude-newer`` is not in the form that readers write."""
+    if option.startswith("--exclude-newer") and value != "false" and not _LIMIT.fullmatch(value):
+        raise PipOptionError(
+            f"{option} is {value!r}; expected a time in UTC or a span",
+            location=location,
+            hint="Write it as 2025-06-30T00:00:00Z, P7D or PT24H.",
+        )
+
+
+def _parse_metadata(value: str, location: Location | None) -> dict[str, object]:
+    try:
+        return msgspec.json.decode(value, type=dict[str, object])
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise PipOptionError(
+            f"The value of --dependency-metadata is not a JSON object: {error}",
+            location=location,
+            hint='Write it as {"name": "…", "version": "…", "requires-dist": []}.',
+        ) from error
 
 
 def find_line_indexes(items: Iterable[PipItem]) -> dict[str, str]:

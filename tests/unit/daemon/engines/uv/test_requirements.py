@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from roost.daemon.engines.uv.errors import PipOptionError, PipVariableError
+from roost.daemon.engines.uv.project import render_configuration, render_pinned_project
 from roost.daemon.engines.uv.requirements import (
+    Choices,
     RequirementsTranslator,
     UvInputs,
     find_extras,
@@ -13,6 +17,11 @@ from roost.daemon.engines.uv.requirements import (
 )
 from roost.model.definition import PipItem
 from roost.model.errors import Location
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 WHERE = Location(path="/project/requirements.txt", line=3, column=1)
 
@@ -176,3 +185,59 @@ def test_extras(text: str, extras: str) -> None:
 def test_split_credentials() -> None:
     assert split_credentials("https://u:p@h:1/x#y") == ("https://h:1/x#y", "u:p")
     assert split_credentials("https://h/x@1") == ("https://h/x@1", None)
+
+
+def test_choices_are_kept_apart_from_pips_options() -> None:
+    out = translate(
+        option("--index https://user:word@one.example/simple"),
+        option("--index-strategy first-index"),
+        option("--exclude-newer-package a=P7D"),
+        option("--override a==1 ; python_version < '4'"),
+        option('--dependency-metadata {"name": "A.b", "requires-dist": []}'),
+        option("--no-build-package A_b"),
+        requirement("a>1 --index=https://user:word@two.example/simple"),
+    )
+    assert out.choices.indexes == ["https://one.example/simple"]
+    assert out.credentials == {"https://one.example": "user:word", "https://two.example": "user:word"}
+    assert out.choices.settings == {"index-strategy": "first-index", "exclude-newer-package": {"a": "P7D"}}
+    assert out.choices.overrides == ["a==1 ; python_version < '4'"]
+    assert out.pinned == [("a>1", "https://two.example/simple")]
+    assert out.requirements == []
+    assert out.choices.has_metadata("a-b", "1")
+    assert out.choices.forbids_build("a-b")
+    assert out.requirements_text("https://default.example/simple").strip() == "", "the configuration has all indexes"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["--exclude-newer 7 days", "--exclude-newer-package a=soon", "--dependency-metadata {", "--dependency-metadata []"],
+)
+def test_a_choice_that_is_not_valid_is_refused_with_its_place(text: str) -> None:
+    with pytest.raises(PipOptionError) as caught:
+        translate(option(text))
+    assert caught.value.location == WHERE
+    assert caught.value.hint
+
+
+def test_the_project_that_uv_gets_has_an_index_for_each_package() -> None:
+    pinned = [("a>1", "https://one/simple"), ('b ; sys_platform == "linux"', "https://two/simple")]
+    project = tomllib.loads(render_pinned_project([*pinned, ("c", "https://one/simple")]))
+    assert project["project"]["dependencies"] == ["a>1", 'b ; sys_platform == "linux"', "c"]
+    assert project["tool"]["uv"]["sources"] == {
+        "a": [{"index": "index-0"}],
+        "b": [{"index": "index-1", "marker": 'sys_platform == "linux"'}],
+        "c": [{"index": "index-0"}],
+    }
+    assert [index["url"] for index in project["tool"]["uv"]["index"]] == ["https://one/simple", "https://two/simple"]
+    assert all(index["explicit"] for index in project["tool"]["uv"]["index"])
+
+
+def test_the_configuration_has_the_default_index_last() -> None:
+    choices = Choices(indexes=["https://one/simple"], settings={"exclude-newer-package": {"a": "false"}})
+    configuration = tomllib.loads(render_configuration(choices, "https://default/simple"))
+    assert configuration["index"] == [
+        {"url": "https://one/simple"},
+        {"url": "https://default/simple", "default": True},
+    ]
+    assert configuration["exclude-newer-package"] == {"a": False}
+    assert tomllib.loads(render_configuration(Choices(), "https://default/simple")) == {}
