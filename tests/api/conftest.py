@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from roost.daemon.routes.table import build_app
 from roost.daemon.server.keys import EVENTS
 from roost.daemon.server.peers import create_peer_check
 from roost.daemon.server.sockets import bind_socket
+from roost.store.disk.file_ops import remove_tree
 from roost.store.store import Store
 
 
@@ -36,7 +36,7 @@ def short_root() -> Iterator[str]:
     """A root on a path short enough for a socket."""
     folder = tempfile.mkdtemp(prefix="r", dir="/tmp")
     yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_tree(str(folder))
 
 
 @dataclass

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from tests.support.images.debian import missing
 
+from roost.store.disk.file_ops import remove_tree
+
 AZUREML = "azureml-core==1.61.0.post4"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "roost-tests")
 
@@ -22,7 +24,7 @@ def python_with_azureml() -> Path:
     with open(CACHE / "azureml-core.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "complete").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(str(folder))
             _install(folder, python)
             (folder / "complete").touch()
     return python

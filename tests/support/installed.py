@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pty
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from roost.store.disk.file_ops import remove_tree
 
 BIN = Path(__file__).parents[2] / "client" / "bin"
 
@@ -88,7 +89,7 @@ class Installed:
 
     def remove(self) -> None:
         self("daemon", "stop")
-        shutil.rmtree(self.base, ignore_errors=True)
+        remove_tree(str(self.base))
 
 
 def _read(descriptor: int) -> bytes:

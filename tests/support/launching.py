@@ -4,7 +4,6 @@ beside it a stand-in for roost-client that tells that it was asked."""
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from roost.daemon.definitions.stamps import stamp
 from roost.daemon.launch.folder import LaunchFolder, find_tools
 from roost.daemon.launch.plan import LaunchPlan, config_path, plan_key
 from roost.model.records import FileStamp, VariableChange
+from roost.store.disk.file_ops import remove_tree
 
 LAUNCHER = Path(__file__).parents[2] / "client" / "bin" / "roost"
 ASKED = 99
@@ -110,4 +110,4 @@ class LaunchRoot:
         for path in (self.prefix, self.work):
             if path.exists() and not os.access(path, os.W_OK):
                 path.chmod(stat.S_IRWXU)
-        shutil.rmtree(self.base, ignore_errors=True)
+        remove_tree(str(self.base))

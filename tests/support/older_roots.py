@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import json
 import re
-import shutil
 import sqlite3
 import tarfile
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from typing import Any
 from tests.support.roost_process import Roost
 
 from roost.daemon.definitions.stamps import stamp
+from roost.store.disk.file_ops import remove_tree
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "root-format-1.tar.xz"
 PLACE = Path("/tmp")
@@ -65,7 +65,7 @@ def base_image() -> bytes:
 
 def _remove() -> None:
     for name in ("roost-root-1", "roost-work-1", "roost-channel-1", "expected"):
-        shutil.rmtree(PLACE / name, ignore_errors=True)
+        remove_tree(str(PLACE / name))
     for name in ("roost-root-1.toml", "tiny-base.tar"):
         (PLACE / name).unlink(missing_ok=True)
 

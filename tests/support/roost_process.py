@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from roost.store.disk.file_ops import remove_tree
+
 ROOST = os.path.join(sysconfig.get_path("scripts"), "roost")
 
 
@@ -94,8 +96,8 @@ class Roost:
             process.kill()
             process.communicate()
         self.run("daemon", "stop")
-        shutil.rmtree(self.root, ignore_errors=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_tree(str(self.root))
+        remove_tree(str(self.folder))
         self.config.unlink(missing_ok=True)
 
 

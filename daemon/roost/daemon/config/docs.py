@@ -21,6 +21,9 @@ roost reads one configuration file, `config.toml`. It ignores the configuration 
 | `ROOST_SOCKET` | the daemon's socket | `roost.sock` in the root; under `/tmp/roost-<uid>/` if that path is too long |
 | `ROOST_CONFIG` | the config file | `config.toml` in the user config folder, on Linux `~/.config/roost` |
 
+To remove a root by hand, stop the daemon (`roost daemon stop`), make its folders writable, because those of packages
+are read-only, and delete it: `chmod -R u+w "$ROOST_HOME" && rm -r "$ROOST_HOME"`.
+
 `[daemon]` and `[builds]` are read when the daemon starts; all other settings are read again whenever the file changes.
 Do not put credentials into this file: `[credentials]` names the source of credentials for channels and indexes,
 `[registries.credentials]` that for registries. `~/.netrc` and rattler's auth file are read too, and the URLs of a

@@ -67,7 +67,10 @@ def encode_manifest(manifest: PrefixManifest) -> bytes:
         "links": manifest.links,
         "folders": sorted(manifest.folders),
     }
-    return json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
+    try:
+        return msgspec.json.encode(content, order="sorted")
+    except UnicodeEncodeError:  # names that are not UTF-8, which only the standard library escapes
+        return json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
 
 
 def decode_manifest(content: bytes, digest: str) -> PrefixManifest:

@@ -15,7 +15,7 @@ from roost.model.locks.lock import Wheel
 
 _INSTEAD = (
     "This prefix belongs to roost and is shared by everything that has the same lock; what is installed here by hand "
-    "is lost without notice. Add the package to the environment file instead: the next `roost run` has it."
+    "is noticed and undone. Add the package to the environment file instead: the next `roost run` has it."
 )
 
 
