@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,9 @@ def obey(order: Order, context: JobContext) -> dict[str, Any]:
         time.sleep(order.number)
     if order.what == "raise":
         raise {"full": StoreFullError("No space left", hint="Free some"), "other": ValueError("strange")}[order.text]
+    if order.what == "raise-and-die":
+        threading.Timer(0.05, os.abort).start()
+        raise StoreFullError("cancelled by the panic")
     if order.what == "raise-located":
         raise InvalidDefinitionError(
             "bad", hint="mend it", location=Location(path="/x.yml", line=3, column=7), fields={"a": [1, {"b": None}]}

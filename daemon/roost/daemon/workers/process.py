@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from roost.daemon.credentials.redaction import redact
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.workers.errors import WorkerCrashedError, WorkerTimeoutError, describe_end
 from roost.daemon.workers.faults import rebuild_error
@@ -41,6 +42,8 @@ log = logging.getLogger(__name__)
 _START = isolated_command("roost.daemon.workers.main")
 _LOG_SECONDS = 1.0
 """The longest wait for the last lines of a worker that has ended: a process that it started may hold its log open."""
+_CRASH_SECONDS = 0.25
+"""How long a worker that has failed may take to crash."""
 _LOG_BYTES = 1 << 16
 _MEMORY_MINIMUM = 2 << 30
 _SHOWN_SUBJECTS = 4
@@ -124,13 +127,25 @@ class Worker:
                 case Done(result):
                     return msgspec.msgpack.decode(result, type=job.result)
                 case Failed(fault):
-                    if job.retires_on_error:
-                        await self.end()
+                    if job.retires_on_error and await self._is_crashing():
+                        break
                     raise rebuild_error(fault)
         await self.end()
         if not has_started:
             raise NotStartedError
+        for line in self._lines:
+            progress.log(f"{self.kind.name} worker: {line}")
         raise self._crash(job)
+
+    async def _is_crashing(self) -> bool:
+        """End the worker after a failure; return whether it was about to end by itself.
+
+        A panic in one thread of native code fails the work of the others before it ends the process.
+        """
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), _CRASH_SECONDS)
+        await self.end()
+        return self._process.returncode != -signal.SIGKILL
 
     def _crash(self, job: WorkerJob[P, R]) -> WorkerCrashedError:
         status = self._process.returncode or 0
@@ -175,7 +190,7 @@ class Worker:
 
     def _log_line(self, line: bytes) -> None:
         if text := line.decode(errors="replace").strip():
-            self._lines.append(text[:1000])
+            self._lines.append(redact(text[:1000]))
             log.warning("%s worker %d: %s", self.kind.name, self.pid, text)
 
 

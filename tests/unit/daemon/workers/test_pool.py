@@ -91,6 +91,11 @@ async def test_a_job_that_leaves_threads_costs_the_worker(pool: WorkerPool):
     assert (await obey(pool, "echo"))["pid"] != before
 
 
+async def test_a_failure_that_comes_from_a_crash_is_a_crash(pool: WorkerPool):
+    with pytest.raises(WorkerCrashedError, match="SIGABRT"):
+        await obey(pool, "raise-and-die", retires_on_error=True)
+
+
 async def test_reports_travel_in_order(pool: WorkerPool):
     heard: list[tuple[object, ...]] = []
 
