@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.tags import sys_tags
@@ -175,6 +176,24 @@ def test_only_markers_that_a_fitting_machine_may_answer_otherwise_are_recorded()
     }
     assert all(is_volatile(name) for name in VOLATILE)
     assert not is_volatile('sys_platform == "python_full_version"')
+
+
+@pytest.mark.parametrize(
+    "marker", ["(" * 900 + 'python_full_version > "3"' + ")" * 900, "x" * 10**6, 'python_full_version > "a"', ""]
+)
+def test_a_marker_that_somebody_made_up_keeps_a_lock_away_and_breaks_nothing(marker):
+    maker = interpreter(11, 7)
+    made_up = MarkerOutcome(marker=marker, applies=True)
+    lock = with_format(Lock(platform="linux-64", provider=provider_of(maker), markers=(made_up,)))
+    assert "does not hold" in (find_misfit(lock, maker) or "")
+
+
+def test_a_wheel_name_of_endless_tags_does_not_fit():
+    maker = interpreter(11, 7)
+    name = f"a-1-{'.'.join(['py3'] * 300)}-{'.'.join(['none'] * 300)}-{'.'.join(['any'] * 300)}.whl"
+    wheel = Wheel(name="a", version="1", file_name=name, sha256="1" * 64)
+    lock = with_format(Lock(platform="linux-64", provider=provider_of(maker), wheels=(wheel,)))
+    assert "does not fit" in (find_misfit(lock, maker) or "")
 
 
 def test_the_reason_says_what_does_not_fit():

@@ -110,7 +110,7 @@ async def write_layers(
 def _check_lock(lock: Lock) -> None:
     if isinstance(lock.provider, HostPython):
         raise NotForImagesError(
-            f"The lock is for Python {lock.provider.version} of a machine, which an image does not have",
+            f"The lock is for a machine's own Python {lock.provider.version}, which an image does not have",
             hint="An image needs conda's Python: lock for the docker target.",
         )
     editable = [wheel.name for wheel in lock.wheels if wheel.kind == "editable"]

@@ -32,6 +32,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from roost.daemon.engines.host_python.fit import MAX_FILE_NAME
 from roost.daemon.locks.artifact import HINT, LockUntrustedError, SharedLock
 from roost.model.definition import PipItem, PipKind
 from roost.model.locks.lock import CondaPackage, HostPython, Lock, Wheel, with_format
@@ -234,6 +235,8 @@ def _check_inputs(lock: Lock, expected: LockExpectation) -> None:
 
 
 def _check_wheel(wheel: Wheel, expected: LockExpectation) -> None:
+    if len(wheel.file_name) > MAX_FILE_NAME:
+        raise _untrusted(f"{wheel.file_name[:100]!r}… is too long a name for a file")
     try:
         name, version, _, _ = parse_wheel_filename(wheel.file_name)
     except InvalidWheelFilename:

@@ -19,6 +19,8 @@ from roost.model.locks.lock import MarkerOutcome
 
 VOLATILE = ("python_full_version", "implementation_version", "platform_release", "platform_version")
 """Variables that the fields of a lock do not determine."""
+MAX_MARKER = 2_000
+"""Characters of a marker that is evaluated; real ones have some hundred at most."""
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _EXTRA = re.compile(r"extra\s*[!=]=\s*\"([^\"]*)\"")
 
@@ -66,10 +68,12 @@ def find_changed_outcome(outcomes: Iterable[MarkerOutcome], environment: Mapping
 
 def evaluate_marker(recorded: MarkerOutcome, environment: Mapping[str, str]) -> bool:
     """Return whether the marker applies in ``environment``, which has all variables of PEP 508. A marker that can't be
-    evaluated does not apply."""
+    evaluated does not apply: it may be of a lock that anybody wrote."""
+    if len(recorded.marker) > MAX_MARKER:
+        return False
     try:
         return Marker(recorded.marker).evaluate({**environment, "extra": recorded.extra})
-    except (InvalidMarker, InvalidVersion, UndefinedComparison, UndefinedEnvironmentName):
+    except (InvalidMarker, InvalidVersion, UndefinedComparison, UndefinedEnvironmentName, RecursionError):
         return False
 
 

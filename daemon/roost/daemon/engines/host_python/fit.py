@@ -22,6 +22,9 @@ from roost.daemon.engines.host_python.tags import accepted_tags, glibc_of
 from roost.model.locks.lock import HostPython, Lock, Wheel
 from roost.model.locks.markers import find_changed_outcome
 
+MAX_FILE_NAME = 255
+"""NAME_MAX of Linux."""
+
 
 def find_misfit(lock: Lock, interpreter: Interpreter) -> str | None:
     """Return the first reason for which ``interpreter`` does not fit ``lock``, as a clause about it; ``None`` if it
@@ -42,11 +45,12 @@ def find_misfit(lock: Lock, interpreter: Interpreter) -> str | None:
     tags = accepted_tags(interpreter)
     unfit = next((wheel for wheel in lock.wheels if not _fits_tags(wheel, tags)), None)
     if unfit is not None:
-        return f"{unfit.file_name} does not fit it{_describe_libc(interpreter)}"
+        return f"{unfit.file_name[:MAX_FILE_NAME]} does not fit it{_describe_libc(interpreter)}"
     changed = find_changed_outcome(lock.markers, marker_environment(interpreter))
     if changed is not None:
         state = "does not hold" if changed.applies else "holds"
-        return f"the packages were chosen by {changed.marker}, which {state} for it (Python {interpreter.version})"
+        marker = changed.marker[:MAX_FILE_NAME]
+        return f"the packages were chosen by {marker}, which {state} for it (Python {interpreter.version})"
     return None
 
 
@@ -84,6 +88,8 @@ def needed_system(wheels: tuple[Wheel, ...], interpreter: Interpreter) -> Mappin
 def _fits_tags(wheel: Wheel, accepted: Set[Tag]) -> bool:
     if wheel.kind == "editable" or not wheel.file_name:
         return True
+    if len(wheel.file_name) > MAX_FILE_NAME:  # a name may stand for as many tags as the product of its parts
+        return False
     try:
         return not accepted.isdisjoint(parse_wheel_filename(wheel.file_name)[3])
     except InvalidWheelFilename:
