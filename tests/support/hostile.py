@@ -23,6 +23,36 @@ class Text:
         return '[dependency-groups]\ng0 = ["six"]\n' + "\n".join(rows) + "\n"
 
     @staticmethod
+    def sources(count: int) -> str:
+        """Requirements, each with a source of its own that has a marker."""
+        lines = "".join(f'"p{number}", ' for number in range(count))
+        rows = [
+            f'p{number} = {{ url = "https://h/p.whl", marker = "sys_platform == \'x\'" }}\n' for number in range(count)
+        ]
+        return f"[project]\ndependencies = [{lines}]\n[tool.uv.sources]\n" + "".join(rows)
+
+    @staticmethod
+    def pinned_packages(count: int) -> str:
+        """Requirements, each from an index of its own."""
+        lines = "".join(f'"p{number}", ' for number in range(count))
+        rows = [f'p{number} = {{ index = "i{number}" }}\n' for number in range(count)]
+        indexes = [f'[[tool.uv.index]]\nname = "i{number}"\nurl = "https://h/{number}"\n' for number in range(count)]
+        return f"[project]\ndependencies = [{lines}]\n[tool.uv.sources]\n" + "".join(rows + indexes)
+
+    @staticmethod
+    def packages_without_sources(count: int) -> str:
+        """Requirements whose sources are left out by name."""
+        lines = "".join(f'"p{number}", ' for number in range(count))
+        return f"[project]\ndependencies = [{lines}]\n[tool.uv]\nno-sources-package = [{lines}]\n"
+
+    @staticmethod
+    def default_groups(count: int) -> str:
+        """Dependency groups, all of which are meant."""
+        rows = "".join(f'g{number} = ["p{number}"]\n' for number in range(count))
+        names = "".join(f'"g{number}", ' for number in range(count))
+        return f"[dependency-groups]\n{rows}[tool.uv]\ndefault-groups = [{names}]\n"
+
+    @staticmethod
     def laughs(levels: int) -> str:
         """Aliases that multiply (the "billion laughs")."""
         rows = [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, levels)]
@@ -58,6 +88,12 @@ GROWING: dict[str, tuple[str, Write, int]] = {
     "surrogates": ("environment.json", _rows("\\ud83d\\ude00", '{"name": "', '"}'), 300),
     "a project": ("pyproject.toml", _rows('"p#N", ', "[project]\ndependencies = [", "]"), 300),
     "groups": ("pyproject.toml", Text.web_of_groups, 200),
+    "sources of packages": ("pyproject.toml", Text.sources, 100),
+    "sources by index": ("pyproject.toml", Text.pinned_packages, 100),
+    "packages without sources": ("pyproject.toml", Text.packages_without_sources, 100),
+    "groups that are meant": ("pyproject.toml", Text.default_groups, 200),
+    "overrides": ("pyproject.toml", _rows('"p#N", ', "[project]\n[tool.uv]\noverride-dependencies = [", "]"), 200),
+    "unknown keys of tools": ("pyproject.toml", _rows("k#N = 1\n", "[project]\n[tool.pdm]\n"), 30),
     "a script": ("x.py", _rows('#  "p#N",\n', "# /// script\n# dependencies = [\n", "# ]\n# ///\n"), 300),
     "blocks without an end": ("x.py", _rows("# /// script\n"), 1_000),
     "blocks in code": ("x.py", _rows("# /// x\n# a\n# ///\nx#N = 1\n"), 300),

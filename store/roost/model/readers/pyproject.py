@@ -49,9 +49,9 @@ def read_pyproject(reading: ReadContext, toml: TomlText) -> ReadResult:
     items = uv.read_choices()
     with reading.recover():
         items += uv.place(_read_items(reading, toml, project.get("dependencies", []), "project", "dependencies"))
-    groups = _GroupReader(reading, toml)
+    groups, selected = _GroupReader(reading, toml), uv.default_groups
     for group in toml.table("dependency-groups"):
-        if uv.default_groups is None or group in uv.default_groups:
+        if selected is None or group in selected:
             with reading.recover():
                 items += uv.place(groups.read(group, ()), group)
     with reading.recover():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -30,10 +30,13 @@ from roost.model.readers.tools.uv_choices import (
 )
 from roost.model.readers.tools.uv_keys import INDEX_KEYS, PROJECT_KEYS, SETTING_KEYS, SOURCE_KEYS
 from roost.model.readers.tools.workspaces import find_member, find_root, load_project
+from roost.model.syntax.bounds import too_large_error
 from roost.model.syntax.pip_lines import LogicalLine, normalise_name
 from roost.model.syntax.urls import INDEX_VARIABLES, strip_credentials
 
 _TABLE = ("tool", "uv")
+_MOST_SOURCES = 100
+"""Places in the list of one package: each requirement for it is written once for each."""
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _KINDS = ("git", "url", "path", "index", "workspace")
 _CONFLICTS = refused(
@@ -55,6 +58,15 @@ class UvProject:
         self._project = SettingsTable(self._root, _TABLE)
         self._settings = self._project if is_script else self._find_settings()
         self._indexes = {index.name: index for index in self._read_indexes() if index.name}
+        listed = self._settings.table.get("no-sources-package", [])
+        names = listed if isinstance(listed, list) else []
+        self._ignored: frozenset[str] | None = frozenset(normalise_name(str(each)) for each in names)
+        if self._settings.table.get("no-sources") is True:
+            self._ignored = None
+        self._own_indexes: dict[str, dict[str, UvIndex]] = {}
+        self._source_keys: dict[str, dict[str, str]] = {}
+        self._members: dict[str, dict[str, str]] = {}
+        """By file: the indexes by name, the keys of sources by package, the folders of a workspace by project."""
         self._seen: set[str] = {toml.path}
 
     def _find_settings(self) -> SettingsTable:
@@ -69,10 +81,10 @@ class UvProject:
         return [*files, *read_indexes(self._project), *own]
 
     @property
-    def default_groups(self) -> Sequence[str] | None:
+    def default_groups(self) -> frozenset[str] | None:
         """The only dependency groups that are meant; ``None`` for all."""
         stated = self._own.table.get("default-groups")
-        return None if stated in (None, "all") or not isinstance(stated, list) else [str(name) for name in stated]
+        return frozenset(str(name) for name in stated) if isinstance(stated, list) else None
 
     @property
     def dev_dependencies(self) -> object:
@@ -165,6 +177,9 @@ class UvProject:
         if found is None:
             return [item]
         settings, key, entries = found
+        if len(entries) > _MOST_SOURCES:
+            where = settings.toml.locate(*settings.path, "sources", key)
+            raise too_large_error(f"The source of {key} has too many places", _MOST_SOURCES, "places", where)
         used = []
         for number, entry in enumerate(entries):
             path: tuple[str | int, ...] = (*settings.path, "sources", key)
@@ -182,22 +197,32 @@ class UvProject:
 
     def _find_index(self, name: str, settings: SettingsTable) -> UvIndex | None:
         """Return an index by its name: of the file that names it first, which may be a local project's."""
-        own = {index.name: index for index in read_indexes(settings)}
+        own = self._own_indexes.get(settings.toml.path)
+        if own is None:
+            own = {index.name: index for index in read_indexes(settings)}
+            self._own_indexes[settings.toml.path] = own
         return own.get(name) or self._indexes.get(name)
 
     def _ignores_sources(self, name: str) -> bool:
-        table = self._settings.table
-        packages = table.get("no-sources-package", [])
-        return table.get("no-sources") is True or name in [normalise_name(str(each)) for each in packages]
+        return self._ignored is None or name in self._ignored
 
     def _find_source(self, name: str, own: SettingsTable) -> tuple[SettingsTable, str, list[Any]] | None:
         """Return where the source of a package is stated, its key there and its entries."""
         for settings in (own, self._project):
-            sources = settings.toml.table(*settings.path, "sources") if "sources" in settings.table else {}
-            for key, value in sources.items():
-                if normalise_name(key) == name:
-                    return settings, key, value if isinstance(value, list) else [value]
+            key = self._list_sources(settings).get(name)
+            if key is not None:
+                value = settings.table["sources"][key]
+                return settings, key, value if isinstance(value, list) else [value]
         return None
+
+    def _list_sources(self, settings: SettingsTable) -> dict[str, str]:
+        """Return, by the normalised name of a package, the key of its source; the first of several."""
+        found = self._source_keys.get(settings.toml.path)
+        if found is None:
+            table = settings.toml.table(*settings.path, "sources")
+            found = {normalise_name(key): key for key in reversed(table)}
+            self._source_keys[settings.toml.path] = found
+        return found
 
     def _place_by(
         self, item: PipItem, name: str, settings: SettingsTable, path: tuple[str | int, ...], entry: dict[str, Any]
@@ -243,7 +268,9 @@ class UvProject:
         extras = head.partition("[")[1] + head.partition("[")[2]
         if "workspace" in entry:
             root = find_root(self._reading, settings.toml) or settings.toml
-            place, editable = find_member(self._reading, root, name, location), entry.get("editable", True)
+            members = self._members.setdefault(root.path, {})
+            place = find_member(self._reading, root, name, location, members)
+            editable = entry.get("editable", True)
         else:
             place = self._reading.resolve_path(str(entry["path"]), settings.toml.path)
             place = posixpath.join(place, str(entry["subdirectory"])) if "subdirectory" in entry else place

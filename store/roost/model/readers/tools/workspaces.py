@@ -12,6 +12,8 @@ from roost.model.readers.source import ReadContext, decode_text
 from roost.model.syntax.pip_lines import normalise_name
 
 _FILE = "pyproject.toml"
+_ALL = "*"
+"""Key that says that every member is known."""
 _WILDCARDS = "*?["
 
 
@@ -39,14 +41,24 @@ def find_root(reading: ReadContext, project: TomlText) -> TomlText | None:
     return None
 
 
-def find_member(reading: ReadContext, root: TomlText, name: str, location: Location) -> str:
-    """Return the folder of the member called ``name``. Raises: TomlError if there is none."""
+def find_member(reading: ReadContext, root: TomlText, name: str, location: Location, known: dict[str, str]) -> str:
+    """Return the folder of the member called ``name``. Raises: TomlError if there is none.
+
+    ``known`` are the members that were found, by name; once all are, the folders are not searched again.
+    """
     top = posixpath.dirname(root.path)
-    for folder in dict.fromkeys(_iterate_candidates(reading, root, name, top)):
-        project = load_project(reading, folder, location)
-        own = project.table("project").get("name") if project is not None else None
-        if isinstance(own, str) and normalise_name(own) == name:
-            return folder
+    if name not in known and _ALL not in known:
+        for folder in dict.fromkeys(_iterate_candidates(reading, root, name, top)):
+            project = load_project(reading, folder, location)
+            own = project.table("project").get("name") if project is not None else None
+            if isinstance(own, str):
+                known.setdefault(normalise_name(own), folder)
+            if name in known:
+                break
+        else:
+            known[_ALL] = ""
+    if name in known:
+        return known[name]
     raise TomlError(
         f"{name} is not a member of the workspace of {root.path}",
         hint="List its folder in members of [tool.uv.workspace], or name it by path.",
