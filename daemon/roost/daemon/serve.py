@@ -37,6 +37,7 @@ from roost.daemon.upkeep.upkeep import RootUpkeep
 from roost.model.errors import CodedError, StoreRefusedError
 from roost.store.disk.root import RootInUseError
 from roost.store.store import Store
+from roost.wire.installation import VERSION
 
 log = logging.getLogger(__name__)
 HEADER_BYTES = 2**20
@@ -129,7 +130,7 @@ async def _open_store(root: str, path: str, *, patient: bool) -> Store:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            return await Store.open(root, path)
+            return await Store.open(root, path, VERSION)
         except RootInUseError as error:
             if error.fields.get("address") not in (None, path):
                 raise _socket_elsewhere_error(error) from error

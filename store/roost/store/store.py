@@ -31,10 +31,11 @@ class Store:
         self.root_lock = root_lock
 
     @classmethod
-    async def open(cls, root: str, address: str = "") -> Store:
+    async def open(cls, root: str, address: str = "", roost_version: str | None = None) -> Store:
         """Check and lock the root, open the index and recover, in this order.
 
         ``address`` is where this process can be reached: reported in the error that other daemons get.
+        ``roost_version`` is recorded as the writer of a new index.
 
         Raises:
             StoreRefusedError: one of ``root-too-long``, ``root-network``, ``root-read-only``, ``root-format``,
@@ -45,7 +46,7 @@ class Store:
         await asyncio.to_thread(check_root, root)
         root_lock = await asyncio.to_thread(claim_root, layout, address)
         try:
-            index = await Index.open(layout.index_path)
+            index = await Index.open(layout.index_path, roost_version)
             try:
                 return cls(layout, index, await recover(layout, index), root_lock)
             except BaseException:

@@ -47,8 +47,8 @@ class Database:
         self._scanner = scanner
 
     @classmethod
-    async def open(cls, path: str) -> Database:
-        """Open or create the index, and migrate it to the current schema.
+    async def open(cls, path: str, roost_version: str | None = None) -> Database:
+        """Open or create the index, and migrate it to the current schema, with ``roost_version`` as its writer.
 
         Raises:
             RootFormatError: the index was written by a newer roost; nothing is written to it.
@@ -62,7 +62,7 @@ class Database:
                     await _run_on_thread(opened[0], path, check_schema, path)
                 await _run_on_thread(opened[-1], path, _set_up_connection)
                 if len(opened) == 1:
-                    await _run_on_thread(opened[0], path, _migrate, path)
+                    await _run_on_thread(opened[0], path, _migrate, path, roost_version)
             return cls(path, *opened)
         except BaseException:
             for connection in opened:
@@ -194,8 +194,8 @@ _FILL_FUNCTIONS: dict[int, Callable[[sqlite3.Connection], None]] = {5: fill_cont
 """Parts of migrations that SQL can't express, by schema."""
 
 
-def _migrate(connection: sqlite3.Connection, path: str) -> None:
-    migrate(connection, path, _write, _FILL_FUNCTIONS)
+def _migrate(connection: sqlite3.Connection, path: str, roost_version: str | None) -> None:
+    migrate(connection, path, _write, _FILL_FUNCTIONS, roost_version)
     _checkpoint(connection)  # a file that has its tables needs less space later, when the disk may be full
 
 

@@ -57,9 +57,9 @@ class Index(Queries):
         self.runs = RunTable(database)
 
     @classmethod
-    async def open(cls, path: str) -> Index:
+    async def open(cls, path: str, roost_version: str | None = None) -> Index:
         """Open or create the index at ``path``. Raises as ``Database.open``."""
-        return cls(await Database.open(path))
+        return cls(await Database.open(path, roost_version))
 
     async def close(self) -> None:
         """Close all connections."""

@@ -47,11 +47,13 @@ def migrate(
     path: str,
     transact: Callable[[sqlite3.Connection, Query, str], None],
     fills: Mapping[int, Query],
+    roost_version: str | None = None,
 ) -> None:
     """Bring the index at ``path`` to the current schema, after a copy of one that holds anything.
 
     ``transact`` runs a query as one transaction under a name. ``fills`` are the parts of migrations that SQL can't
-    express, by schema; each runs after the statements, in the same transaction.
+    express, by schema; each runs after the statements, in the same transaction. ``roost_version`` is recorded as the
+    writer; without it the installed distribution is asked, which takes 15 ms.
 
     Raises:
         StoreFullError: there is no space for the copy; nothing was changed.
@@ -59,20 +61,21 @@ def migrate(
     found = read_schema(connection)
     if 0 < found < SCHEMA_VERSION:
         store_copy(connection, path, found)
-    run_migrations(connection, transact, fills)
+    run_migrations(connection, transact, fills, roost_version)
 
 
 def run_migrations(
     connection: sqlite3.Connection,
     transact: Callable[[sqlite3.Connection, Query, str], None],
     fills: Mapping[int, Query],
+    roost_version: str | None = None,
 ) -> None:
     """Run the scripts from the index's schema to the current one; no copy is made."""
     first = read_schema(connection) + 1
 
     def run_all(inner: sqlite3.Connection) -> None:
         for schema in range(first, SCHEMA_VERSION + 1):
-            _run_migration(inner, schema, fills)
+            _run_migration(inner, schema, fills, roost_version or own_version())
             failpoint(f"migrate.{schema}")
 
     if first <= SCHEMA_VERSION:
@@ -80,7 +83,7 @@ def run_migrations(
         failpoint("migrate.committed")
 
 
-def _run_migration(connection: sqlite3.Connection, schema: int, fills: Mapping[int, Query]) -> None:
+def _run_migration(connection: sqlite3.Connection, schema: int, fills: Mapping[int, Query], roost_version: str) -> None:
     for statement in statements(MIGRATIONS[schema]):
         connection.execute(statement)
     if schema in fills:
@@ -88,7 +91,7 @@ def _run_migration(connection: sqlite3.Connection, schema: int, fills: Mapping[i
     if schema >= FIRST_WITH_HISTORY:
         connection.execute(
             "INSERT OR REPLACE INTO schema_history (schema, roost, created) VALUES (?, ?, ?)",
-            (schema, own_version(), utc_now()),
+            (schema, roost_version, utc_now()),
         )
     connection.execute(f"PRAGMA user_version = {schema}")
 
