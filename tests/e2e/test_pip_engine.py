@@ -45,6 +45,8 @@ from roost.daemon.jobs.progress import Progress
 from roost.model.definition import PipItem
 from roost.model.errors import StoreFullError
 from roost.model.locks.lock import BuildRequirement, HostPython, Lock, WheelSource
+from roost.model.syntax.bounds import TooLargeError
+from roost.model.syntax.variables import VariableMisplacedError
 from roost.store.sources.files import LocalFiles
 
 PLATFORM = "linux-64"
@@ -486,6 +488,29 @@ async def test_remote_requirements_get_nothing_of_this_machine(bench: Bench, lin
         await bench.lock(PipItem(kind="requirements", text=f"{bench.index.origin}/r.txt"))
     assert caught.value.location is not None
     assert caught.value.location.line == 1
+
+
+@pytest.mark.parametrize(("option", "kind"), [("-r", "requirements"), ("-c", "constraints")])
+async def test_a_variable_in_a_remote_file_decides_nothing(bench: Bench, option: str, kind: Any) -> None:
+    bench.index.wheel("leaf", "1.0")
+    bench.index.text["/r/all.txt"] = f"{option} inner.txt\n"
+    bench.index.text["/r/inner.txt"] = "leaf\nleaf==${V}\n"
+    with pytest.raises(VariableMisplacedError) as caught:
+        await bench.lock("leaf", PipItem(kind=kind, text=f"{bench.index.origin}/r/all.txt"), variables={"V": "1.0"})
+    where = caught.value.location
+    assert where is not None
+    assert (where.path, where.line, where.column) == (f"{bench.index.origin}/r/inner.txt", 2, 7)
+
+
+async def test_remote_files_that_multiply_are_read_once_and_refused(bench: Bench) -> None:
+    for level in range(30):
+        bench.index.text[f"/r/{level}.txt"] = f"-r {level + 1}.txt\n" * 2
+    bench.index.text["/r/30.txt"] = "leaf\n"
+    with pytest.raises(TooLargeError, match="100,000 lines"):
+        await bench.lock(PipItem(kind="requirements", text=f"{bench.index.origin}/r/12.txt"))
+    bench.index.wheel("leaf", "1.0")
+    locked = await bench.lock(PipItem(kind="requirements", text=f"{bench.index.origin}/r/25.txt"))
+    assert [wheel.name for wheel in locked.wheels] == ["leaf"]
 
 
 async def test_the_best_version_of_all_indexes_wins(bench: Bench) -> None:

@@ -24,6 +24,7 @@ from roost.model.definition import PipItem
 from roost.model.documents.places import TextPlaces
 from roost.model.errors import CodedError
 from roost.model.locks.lock import RemoteInput
+from roost.model.syntax.bounds import MAX_REQUIREMENTS, too_large_error
 from roost.model.syntax.pip_lines import LogicalLine, RequirementError, parse_pip_line, split_logical_lines
 from roost.model.syntax.variables import find_misplaced_variable, variable_misplaced_error
 
@@ -151,6 +152,10 @@ class RemoteFiles:
     def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher
         self._content: dict[str, bytes] = {}
+        self._expanded: dict[str, list[PipItem]] = {}
+        """Files with the lines of those that they include: each is parsed once, however many lines name it."""
+        self._counts: dict[str, int] = {}
+        """Lines of an expanded file, those that it includes among them."""
 
     @property
     def inputs(self) -> list[RemoteInput]:
@@ -174,7 +179,15 @@ class RemoteFiles:
             return _replace_items(item, await self.expand(item.items, depth))
         if depth > _MOST_NESTED:
             raise RemoteLineError(f"{item.text} includes itself", location=item.location, hint="Remove one -r.")
-        return _replace_items(item, await self.expand(await self._load_lines(item.text), depth + 1))
+        if item.text not in self._expanded:
+            items = await self.expand(await self._load_lines(item.text), depth + 1)
+            count = sum(self._counts.get(each.text, 1) for each in items)
+            if count > MAX_REQUIREMENTS:
+                raise too_large_error(
+                    f"{item.text} and all that it includes are too long", MAX_REQUIREMENTS, "lines", item.location
+                )
+            self._expanded[item.text], self._counts[item.text] = items, count
+        return _replace_items(item, self._expanded[item.text])
 
     async def _load_lines(self, url: str) -> list[PipItem]:
         if url not in self._content:
