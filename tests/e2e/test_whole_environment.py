@@ -153,3 +153,20 @@ def test_exec_stays_the_process_that_was_started(roost: Installed, way: str) -> 
     with subprocess.Popen(words, cwd=roost.work, env=environ, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert int(process.stdout.read()) == process.pid
+
+
+@pytest.mark.parametrize("shell", ["/bin/busybox sh", "/bin/ksh93"])
+def test_other_shells_lose_nothing_either(shell: str) -> None:
+    if not os.path.exists(shell.split()[0]):
+        pytest.skip(f"{shell} is not on this machine")
+    made = Installed()
+    launcher = made.bin / "roost"
+    launcher.write_text(launcher.read_text().replace("#!/bin/sh", f"#!{shell}", 1))
+    try:
+        assert made("build").returncode == 0
+        for way in ("exec", "plan", "run"):
+            for odd in ({}, {"a.b": "dotted"}, {"BASH_FUNC_module%%": FUNCTION}):
+                got = _variables(_start(made, way, _environ(made, odd)))
+                assert {name: got.get(name) for name in odd} == odd, way
+    finally:
+        made.remove()

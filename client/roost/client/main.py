@@ -73,8 +73,11 @@ def _replace_environment(holder: int, descriptor: int) -> None:
             entries = file.read().split(b"\0")
     except OSError:  # without it, there are the variables that the shell passed on
         entries = []
-    os.close(descriptor)
-    os.waitpid(holder, 0)
+    try:
+        os.close(descriptor)
+        os.waitpid(holder, 0)
+    except OSError:  # it has ended
+        pass
     block = [entry.partition(b"=") for entry in entries if b"=" in entry]
     if not block:
         return
