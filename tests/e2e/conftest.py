@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.support.pip_index import PipIndex
-from tests.support.roost_process import Roost, new_roost
+from tests.support.prepared_packages import prepared_packages
+from tests.support.roost_process import Roost, clone, new_roost
 
 from roost.client import Workspace
 
@@ -28,12 +32,28 @@ def roost(pip_index: PipIndex) -> Iterator[Roost]:
     made.end()
 
 
+@pytest.fixture(scope="session")
+def conda_packages(channel_url: str) -> Iterator[Path]:
+    """The cache of conda packages, with byte-code, that most conda tests begin with; it is never written to."""
+    run_id = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+    with prepared_packages(run_id, channel_url) as folder:
+        yield folder
+
+
 @pytest.fixture
-def conda_roost(roost: Roost, channel_url: str) -> Roost:
-    """roost for which conda-forge is the local channel."""
+def own_conda_roost(roost: Roost, channel_url: str) -> Roost:
+    """roost for which conda-forge is the local channel, and which has no packages: for tests that change files in place
+    (they are the same in all prefixes and caches that are linked from one), or whose subject is unpacking."""
     mirrors = f'[conda.mirrors]\n"conda-forge" = ["{channel_url}"]\n'
     roost.config.write_text(roost.config.read_text() + mirrors)
     return roost
+
+
+@pytest.fixture
+def conda_roost(own_conda_roost: Roost, conda_packages: Path) -> Roost:
+    """The same with what the usual definitions need unpacked and compiled: it is linked, so change no file in place."""
+    clone(conda_packages, own_conda_roost.root / "packages")
+    return own_conda_roost
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ def edit(path: Path) -> None:
     assert path.stat().st_ino == inode
 
 
-def test_verify_finds_the_edit_in_all_siblings_and_repair_replaces_them(conda_roost: Roost) -> None:
-    roost = conda_roost
+def test_verify_finds_the_edit_in_all_siblings_and_repair_replaces_them(own_conda_roost: Roost) -> None:
+    roost = own_conda_roost
     one, two = build(roost, "one", A), build(roost, "two", B)
     assert roost.json("cache", "verify")["findings"] == []
     edited = prefix_of(roost, one) / "lib/python3.11/site-packages/six.py"
@@ -52,8 +52,8 @@ def test_verify_finds_the_edit_in_all_siblings_and_repair_replaces_them(conda_ro
     assert not edited.exists(), "the broken ones went when nobody used them"
 
 
-def test_a_build_that_meets_the_edit_mends_the_cache_and_retires_the_siblings(conda_roost: Roost) -> None:
-    roost = conda_roost
+def test_a_build_that_meets_the_edit_mends_the_cache_and_retires_the_siblings(own_conda_roost: Roost) -> None:
+    roost = own_conda_roost
     one = build(roost, "one", A)
     edit(prefix_of(roost, one) / "lib/python3.11/site-packages/six.py")
     two = build(roost, "two", B)
@@ -77,8 +77,8 @@ def test_an_edited_wheel_is_mended_as_well(roost: Roost, pip_index: PipIndex) ->
 
 
 @pytest.mark.parametrize("what", ["bin/python", "conda-meta"])
-def test_a_hit_notices_what_is_gone(conda_roost: Roost, what: str) -> None:
-    roost = conda_roost
+def test_a_hit_notices_what_is_gone(own_conda_roost: Roost, what: str) -> None:
+    roost = own_conda_roost
     one = build(roost, "one", A)
     prefix = prefix_of(roost, one)
     (prefix / what).rename(prefix / "moved")

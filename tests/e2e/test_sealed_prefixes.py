@@ -323,8 +323,8 @@ def test_a_virtual_environment_on_top_can_be_changed(roost: Roost, prefix: Path,
     assert run(roost) == ("1.0", prefix)
 
 
-def test_conda_prefixes_too(conda_roost: Roost) -> None:
-    roost = conda_roost
+def test_conda_prefixes_too(own_conda_roost: Roost) -> None:
+    roost = own_conda_roost
     roost.write("environment.yml", "dependencies: [python=3.11, six=1.17]\n")
     roost.ok("build")
     prefix = prefix_of(roost)
@@ -336,8 +336,8 @@ def test_conda_prefixes_too(conda_roost: Roost) -> None:
     assert path == str(prefix_of(roost))
 
 
-def test_a_record_of_conda_that_is_edited_or_added(conda_roost: Roost) -> None:
-    roost = conda_roost
+def test_a_record_of_conda_that_is_edited_or_added(own_conda_roost: Roost) -> None:
+    roost = own_conda_roost
     roost.write("environment.yml", "dependencies: [python=3.11, six=1.17]\n")
     roost.ok("build")
     prefix = prefix_of(roost)
@@ -351,8 +351,8 @@ def test_a_record_of_conda_that_is_edited_or_added(conda_roost: Roost) -> None:
     assert roost.ok("exec", "--", "python", "-c", "import sys; print(sys.prefix)").strip() != str(prefix)
 
 
-def test_pip_of_a_conda_prefix(conda_roost: Roost) -> None:
-    roost = conda_roost
+def test_pip_of_a_conda_prefix(own_conda_roost: Roost) -> None:
+    roost = own_conda_roost
     roost.write("environment.yml", "dependencies: [python=3.11, six=1.17, pip]\n")
     roost.ok("build")
     prefix = prefix_of(roost)

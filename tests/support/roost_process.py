@@ -111,7 +111,8 @@ def new_roost(prepared: Path | None = None) -> Roost:
 
 
 def clone(prepared: Path, root: Path) -> None:
-    """Link what ``prepared`` has into the empty folder ``root``; the index is copied."""
+    """Link what ``prepared`` has into the empty or new folder ``root``; the index is copied."""
+    root.mkdir(mode=0o700, exist_ok=True)
     for source in prepared.iterdir():
         if source.is_dir():
             shutil.copytree(source, root / source.name, copy_function=os.link, symlinks=True)
