@@ -81,12 +81,6 @@ class WorkerPool:
             hint="`roost daemon logs` shows what they printed. The machine may lack memory or processes.",
         )
 
-    async def prepare(self, kind: WorkerKind, environ: Mapping[str, str] | None = None) -> None:
-        """Start a worker if none is idle: a job for it is about to come."""
-        key = (kind.name, tuple(sorted({**(environ or {}), **_test_variables()}.items())))
-        if not self._idle.get(key) and not self._is_closed:
-            await self._put_back(key, await self._start(kind, key))
-
     async def close(self) -> None:
         """End all workers; jobs that are running fail."""
         self._is_closed = True

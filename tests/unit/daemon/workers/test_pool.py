@@ -254,13 +254,6 @@ async def test_an_idle_worker_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     await pool.close()
 
 
-async def test_a_worker_that_was_prepared_is_used(pool: WorkerPool):
-    await pool.prepare(KIND)
-    await pool.prepare(KIND)
-    (prepared,) = pool.list_pids()
-    assert (await obey(pool, "echo"))["pid"] == prepared
-
-
 async def test_a_kind_that_cannot_start_says_so(pool: WorkerPool):
     broken = WorkerKind(name="broken", modules=("no_such_module",))
     with pytest.raises(WorkerCrashedError, match="The broken workers end before they can work"):

@@ -74,6 +74,13 @@ def link_to(**links: str) -> PrefixPaths:
     return PrefixPaths(lambda package, source: links.get(package))
 
 
+def test_a_link_inside_the_prefix_may_have_files_below_it() -> None:
+    paths = link_to(link="lib", far="/usr/share/zoneinfo")
+    paths.add("link", place_paths(["lib64"], None))
+    paths.add("far", place_paths(["share/zoneinfo"], None))  # and one that leads out may have none
+    paths.add("file", place_paths(["lib64/x", "lib/y"], None))
+
+
 def test_a_link_to_itself_is_refused() -> None:
     paths = link_to(loop="loop")
     with pytest.raises(PackageUnsafeError, match="which leads to itself"):
