@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 
 from roost.model.errors import InvalidDefinitionError, Location
+from roost.model.syntax.bounds import MAX_TEXT
 
 DOCKERIGNORE = ".dockerignore"
 _PATTERN_TOKEN = re.compile(r"\*\*/?|\[(?:\^|(?!\^))(?:(?:\\.|[^\\\]-])(?:-(?:\\.|[^\\\]-]))?)+\]|\\.|.", re.S)
@@ -75,7 +76,10 @@ def _compile_pattern(pattern: str) -> Callable[[str], bool]:
     tokens = [match.group() for match in _PATTERN_TOKEN.finditer(pattern) if _check_token(match.group())]
     last = len(tokens) - 1
     expressions = [_to_expression(token, is_last=position == last) for position, token in enumerate(tokens)]
-    if sum(token.startswith("*") for token in tokens) > _MOST_BACKTRACKED:
+    stars = sum(token.startswith("*") for token in tokens)
+    if stars > _MOST_STARS or len(tokens) > MAX_TEXT:
+        raise ValueError(f"it has more than {_MOST_STARS} stars or {MAX_TEXT:,} characters")
+    if stars > _MOST_BACKTRACKED:
         steps = [_STEPS.get(expression) or _step_over(re.compile(expression)) for expression in expressions]
         return lambda path: _match_in_steps(steps, path)
     whole = re.compile("".join(expressions))
@@ -102,6 +106,8 @@ def _to_expression(token: str, *, is_last: bool) -> str:
 _ANYTHING, _FOLDERS, _NAME = ".*", "(?:.*/)?", "[^/]*"
 _MOST_BACKTRACKED = 2
 """Stars up to which a regular expression is used: with more, it could try every way to share out a path among them."""
+_MOST_STARS = 50
+"""Stars in one pattern: the cost for each file of the context is their product with the length of its path."""
 _Step = Callable[[str, list[bool]], list[bool]]
 """From the offsets of a path that have been reached before a token to those that are reached with it."""
 
