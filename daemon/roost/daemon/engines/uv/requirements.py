@@ -10,7 +10,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
@@ -377,7 +377,7 @@ def split_credentials(url: str) -> tuple[str, str | None]:
     userinfo, at, host = split.netloc.rpartition("@")
     if not at or "ssh" in split.scheme:
         return url, None
-    return urlunsplit((split.scheme, host, split.path, split.query, split.fragment)), userinfo
+    return url.replace(f"{userinfo}@{host}", host, 1), userinfo
 
 
 def path_url(path: str) -> str:
@@ -393,11 +393,12 @@ def find_extras(text: str) -> str:
 
 def _split_egg(url: str) -> tuple[str, str]:
     """Split pip's ``#egg=name&subdirectory=x``: return the URL with the rest of its fragment, and the name."""
-    split = urlsplit(url)
-    parts = [part for part in split.fragment.split("&") if part]
+    # Not by urlunsplit, which makes ``git+file:/x`` of ``git+file:///x`` unless some library registered that scheme.
+    place, _, fragment = url.partition("#")
+    parts = [part for part in fragment.split("&") if part]
     name = next((part[4:] for part in parts if part.startswith("egg=")), "")
     rest = "&".join(part for part in parts if not part.startswith("egg="))
-    return urlunsplit((split.scheme, split.netloc, split.path, split.query, rest)), name
+    return f"{place}#{rest}" if rest else place, name
 
 
 def _require_path(item: PipItem) -> str:

@@ -241,3 +241,16 @@ def test_the_configuration_has_the_default_index_last() -> None:
     ]
     assert configuration["exclude-newer-package"] == {"a": False}
     assert tomllib.loads(render_configuration(Choices(), "https://default/simple")) == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "bare", "login"),
+    [
+        ("git+file:///srv/r@v1", "git+file:///srv/r@v1", None),
+        ("git+https://me:word@h/r@v1", "git+https://h/r@v1", "me:word"),
+        ("https://h/me:word@h/x", "https://h/me:word@h/x", None),
+    ],
+)
+def test_a_url_stays_as_it_was_written(url: str, bare: str, login: str | None) -> None:
+    assert split_credentials(url) == (bare, login)
+    assert translate(PipItem(kind="url", text=f"{url}#egg=mine")).requirements == [f"mine @ {bare}"]
