@@ -36,14 +36,20 @@ def watched_processes(root: Path, words: str) -> Iterator[Callable[[], int]]:
     """How many processes at once had ``root`` and all ``words`` in their command line while the block ran."""
     most, stop = 0, threading.Event()
 
+    def is_wanted(path: Path) -> bool:
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            return False
+        return str(root) in line and words in line
+
     def look() -> None:
         nonlocal most
         while not stop.is_set():
-            lines = []
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                with contextlib.suppress(OSError):
-                    lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-            most = max(most, sum(str(root) in line and words in line for line in lines))
+            found = [path for path in Path("/proc").glob("[0-9]*/cmdline") if is_wanted(path)]
+            # One may have ended while others were looked at, and another begun: those that are still there were there
+            # at the same time.
+            most = max(most, sum(is_wanted(path) for path in found))
             time.sleep(0.002)
 
     thread = threading.Thread(target=look)
