@@ -39,9 +39,11 @@ def watched_processes(root: Path, words: str) -> Iterator[Callable[[], int]]:
     def is_wanted(path: Path) -> bool:
         try:
             line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            parent = (path.parent / "stat").read_text().rpartition(")")[2].split()[1]
+            above = Path(f"/proc/{parent}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             return False
-        return str(root) in line and words in line
+        return str(root) in line and words in line and words not in above  # not what it forks, before its exec
 
     def look() -> None:
         nonlocal most
