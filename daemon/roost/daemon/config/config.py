@@ -30,6 +30,7 @@ from roost.daemon.config.schema import (
     Section,
 )
 from roost.model.errors import CodedError, Location
+from roost.model.syntax.variables import find_misplaced_variable, variable_misplaced_error
 from roost.store.disk.regular_files import read_regular
 
 if sys.version_info >= (3, 11):
@@ -129,7 +130,9 @@ def parse_config(data: bytes, path: str) -> Config:
         line_of_error = int(match[1]) if match else None
         raise _config_error(path, line_of_error, f"The config file is not TOML: {error}") from error
     lines = dict(find_key_lines(text))
-    return Config(settings=_convert_content(content, path, lines), path=path, expected_path=path, lines=lines)
+    settings = _convert_content(content, path, lines)
+    _check_variables(settings, path, lines)
+    return Config(settings=settings, path=path, expected_path=path, lines=lines)
 
 
 def _convert_content(content: dict[str, object], path: str, lines: Mapping[KeyPath, int]) -> ConfigFile:
@@ -141,6 +144,18 @@ def _convert_content(content: dict[str, object], path: str, lines: Mapping[KeyPa
         key = tuple(re.split(r"[.\[]", where.strip("`.")))
         prefix = f"`{'.'.join(key)}`: " if any(key) else ""
         raise _config_error(path, _nearest_line(lines, key), f"{prefix}{what}") from error
+
+
+def _check_variables(settings: ConfigFile, path: str, lines: Mapping[KeyPath, int]) -> None:
+    """Raise ConfigError for a variable that decides which packages the default channels or the index mean: it would
+    have the value of the first caller for everybody, as in a definition."""
+    defaults = {("conda", "channels"): settings.conda.channels, ("pip", "index_url"): (settings.pip.index_url or "",)}
+    for key, texts in defaults.items():
+        for text in texts:
+            if reference := find_misplaced_variable(text, conda=key[0] == "conda"):
+                error = variable_misplaced_error(reference.text, None)
+                message = f"`{'.'.join(key)}`: {error.message}"
+                raise _config_error(path, _nearest_line(lines, key), message, error.hint)
 
 
 def _check_unknown_keys(

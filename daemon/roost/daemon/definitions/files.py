@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 from roost.daemon.definitions.stamps import stamp
+from roost.model.errors import InvalidDefinitionError
 from roost.model.records import FileStamp
 from roost.store.sources.files import LocalFiles
 
@@ -56,20 +56,26 @@ class WatchedFiles(LocalFiles):
         self.guards.setdefault(path, FileStamp(path=path, identity=stamp(path)))
 
 
-class FilesWithin(WatchedFiles):
-    """Files of one folder. A path that leads out of it, through links too, is not accessed: the error that
-    ``create_error`` makes of the path is raised."""
+class PathOutsideError(InvalidDefinitionError):
+    """A path leads out of the folder that may be read; ``fields["path"]`` is it."""
 
-    def __init__(self, folder: str, create_error: Callable[[str], Exception]) -> None:
+    code = "path-outside"
+
+
+class FilesWithin(WatchedFiles):
+    """Files of one folder. A path that leads out of it, through links too, is not accessed but raises
+    :class:`PathOutsideError`."""
+
+    def __init__(self, folder: str) -> None:
         super().__init__()
-        self._folder, self._create_error = os.path.realpath(folder), create_error
+        self.folder = os.path.realpath(folder)
 
     def watch(self, path: str) -> None:
         self._require_within(path)
         super().watch(path)
 
     def covers(self, path: str) -> bool:
-        return os.path.commonpath([os.path.realpath(path), self._folder]) == self._folder
+        return os.path.commonpath([os.path.realpath(path), self.folder]) == self.folder
 
     def list_folder(self, path: str) -> list[str]:
         self._require_within(path)
@@ -85,4 +91,8 @@ class FilesWithin(WatchedFiles):
 
     def _require_within(self, path: str) -> None:
         if not self.covers(path):
-            raise self._create_error(path)
+            raise PathOutsideError(
+                f"A file in {self.folder} names {path}, which is outside of it",
+                hint="Copy into the folder what it needs.",
+                fields={"path": path},
+            )

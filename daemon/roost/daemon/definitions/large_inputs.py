@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from roost.daemon.definitions.files import WatchedFiles
+from roost.daemon.definitions.files import FilesWithin, WatchedFiles
 from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.workers.errors import WorkerTimeoutError
 from roost.daemon.workers.jobs import WorkerJob, WorkerKind
@@ -34,6 +34,8 @@ class LargeReadRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     selector: EnvironmentSelector
     defaults: Defaults
+    folder: str | None = None
+    """The only folder that may be read, if any."""
 
 
 READ = WorkerJob(
@@ -54,8 +56,8 @@ class LargeInputError(Exception):
 class SmallFiles(WatchedFiles):
     """Watched files that raise :class:`LargeInputError` if more than :data:`LARGE_BYTES` of them are read."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *folder: str) -> None:
+        super().__init__(*folder)
         self._sizes: dict[str, int] = {}
         """Bytes of each file: the search for a definition reads files that are read again as parts of it."""
 
@@ -65,6 +67,10 @@ class SmallFiles(WatchedFiles):
         if (total := sum(self._sizes.values())) > LARGE_BYTES:
             raise LargeInputError(path, total)
         return data
+
+
+class SmallFilesWithin(SmallFiles, FilesWithin):
+    """The same for the files of one folder."""
 
 
 def check_sent_size(selector: EnvironmentSelector) -> None:
@@ -77,9 +83,13 @@ def check_sent_size(selector: EnvironmentSelector) -> None:
 
 
 async def read_in_worker(
-    workers: WorkerPool, selector: EnvironmentSelector, defaults: Defaults, large: LargeInputError
+    workers: WorkerPool,
+    selector: EnvironmentSelector,
+    defaults: Defaults,
+    large: LargeInputError,
+    folder: str | None,
 ) -> ResolvedDefinition:
-    """Read what ``selector`` names in a worker.
+    """Read what ``selector`` names in a worker: in ``folder`` alone, if that is given.
 
     Raises:
         ReadingTimeoutError: if that takes too long.
@@ -87,7 +97,7 @@ async def read_in_worker(
         InvalidDefinitionError, LookupFailedError: as reading in this process does.
     """
     try:
-        return await workers.run(READ, LargeReadRequest(selector=selector, defaults=defaults))
+        return await workers.run(READ, LargeReadRequest(selector=selector, defaults=defaults, folder=folder))
     except WorkerTimeoutError as error:
         raise ReadingTimeoutError(
             f"{large.path} was not read within {READ.timeout:g} s: it has {large.size:,} bytes, with what it includes",

@@ -7,11 +7,12 @@ import os
 
 import msgspec
 
-from roost.daemon.definitions.files import WatchedFiles
+from roost.daemon.definitions.files import FilesWithin, WatchedFiles
 from roost.daemon.definitions.large_inputs import (
     LargeInputError,
     LargeReadRequest,
     SmallFiles,
+    SmallFilesWithin,
     check_sent_size,
     read_in_worker,
 )
@@ -108,32 +109,34 @@ async def resolve(
     selector: EnvironmentSelector,
     defaults: Defaults,
     config: FileStamp | None = None,
-    files: WatchedFiles | None = None,
+    folder: str | None = None,
     *,
     workers: WorkerPool,
 ) -> ResolvedDefinition:
     """Find, read and digest the definition that ``selector`` names, with the ``defaults`` of the file ``config``.
-    ``files`` limits what is readable; by default the whole disk is, and what is large is read by one of ``workers``.
+    ``folder`` is the only one that may be read; by default the whole disk may. What is large is read by one of
+    ``workers``.
 
     Raises InvalidRequestError if the selector contradicts itself, LookupFailedError if nothing is found,
     InvalidDefinitionError if the definition is invalid.
     """
     check_selector(selector)
     try:
-        resolved = await asyncio.to_thread(_read_small, selector, defaults, files or SmallFiles())
+        files = SmallFiles() if folder is None else SmallFilesWithin(folder)
+        resolved = await asyncio.to_thread(_read_small, selector, defaults, files)
     except LargeInputError as large:
-        resolved = await read_in_worker(workers, selector, defaults, large)
+        resolved = await read_in_worker(workers, selector, defaults, large, folder)
     return msgspec.structs.replace(resolved, config=config)
 
 
 def read_large(request: LargeReadRequest, context: JobContext) -> ResolvedDefinition:
     """Read and digest what ``request`` names, in a worker."""
-    return _read_and_digest(request.selector, request.defaults, WatchedFiles())
+    files = WatchedFiles() if request.folder is None else FilesWithin(request.folder)
+    return _read_and_digest(request.selector, request.defaults, files)
 
 
-def _read_small(selector: EnvironmentSelector, defaults: Defaults, files: WatchedFiles) -> ResolvedDefinition:
-    if isinstance(files, SmallFiles):
-        check_sent_size(selector)
+def _read_small(selector: EnvironmentSelector, defaults: Defaults, files: SmallFiles) -> ResolvedDefinition:
+    check_sent_size(selector)
     return _read_and_digest(selector, defaults, files)
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from functools import partial
 
 import msgspec
 
 from roost.daemon.definitions.config_reloader import ConfigReloader
-from roost.daemon.definitions.files import FilesWithin
+from roost.daemon.definitions.files import PathOutsideError
 from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.daemon.engines.engine_set import Engines
 from roost.daemon.exchange.archive_contents import (
@@ -112,10 +111,12 @@ class EnvironmentImporter:
             # A client that leaves cancels this, and the thread would go on to fill a folder that is being removed.
             await finish_thread_despite_cancel(unpack, archive, stage)
             file = await asyncio.to_thread(find_definition, stage)
-            files = FilesWithin(stage, partial(outside_path_error, archive))
-            resolved = await self._resolver.resolve(EnvironmentSelector(cwd=stage, file=file), files)
+            resolved = await self._resolver.resolve(EnvironmentSelector(cwd=stage, file=file), stage)
             check_self_contained(archive, stage, resolved)
             return await self._register(request, name_after_archive(resolved, archive, stage), archive)
+        except PathOutsideError as error:
+            refusal = outside_path_error(archive, str(error.fields["path"]))
+            raise translate_stage_error(refusal, archive, stage) from None
         except CodedError as error:
             raise translate_stage_error(error, archive, stage) from None
         finally:

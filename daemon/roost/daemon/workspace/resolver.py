@@ -9,7 +9,6 @@ import msgspec
 
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.definitions.config_reloader import ConfigReloader
-from roost.daemon.definitions.files import WatchedFiles
 from roost.daemon.definitions.resolve import check_selector, resolve, resolve_environment, resolve_run
 from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
 from roost.daemon.runs.runs import Runs
@@ -31,10 +30,10 @@ class EnvironmentResolver:
         self._reloader = reloader
         self._workers = workers
 
-    async def resolve(self, selector: EnvironmentSelector, files: WatchedFiles | None = None) -> ResolvedDefinition:
+    async def resolve(self, selector: EnvironmentSelector, folder: str | None = None) -> ResolvedDefinition:
         """Return the definition that ``selector`` names, after reading the configuration again if it changed.
 
-        ``files``: the part of the disk that may be read for it, if not all of it. Raises what reading a definition
+        ``folder``: the only one that may be read for it, if any. Raises what reading a definition
         raises, and WheelUnknownError.
         """
         await self._reloader.refresh()
@@ -45,7 +44,7 @@ class EnvironmentResolver:
         if selector.environment is not None:
             resolved = await resolve_environment(self._store, selector, file)
         else:
-            resolved = await resolve(selector, self._config.defaults, file, files, workers=self._workers)
+            resolved = await resolve(selector, self._config.defaults, file, folder, workers=self._workers)
         return await locate_stored_wheels(self._store.layout, resolved)
 
     async def pin(self, resolved: TargetedDefinition, selector: EnvironmentSelector) -> EnvironmentSelector:

@@ -17,7 +17,13 @@ from roost.model.definition import Base, Definition, InputFile, Notice, PipItem,
 from roost.model.documents.document import Document, Item, ItemKind, Problem, create_problem
 from roost.model.documents.places import WrittenValue
 from roost.model.errors import InvalidDefinitionError, Location
-from roost.model.syntax.bounds import MAX_PROBLEMS, MAX_WARNINGS, check_length
+from roost.model.syntax.bounds import (
+    MAX_PROBLEMS,
+    MAX_TOTAL_BYTES,
+    MAX_WARNINGS,
+    check_length,
+    too_large_error,
+)
 from roost.model.syntax.match_specs import (
     EXPECTED_SPEC,
     MatchSpecError,
@@ -149,6 +155,7 @@ class ReadContext:
         """Requirements in a file, with those of the files that it includes in place of each ``-r`` and ``-c``."""
         self.open_files: set[str] = set()
         """Included files of which a line is being read."""
+        self._loaded_bytes = 0
 
     def warn(self, code: str, message: str, location: Location | None = None) -> None:
         if len(self.warnings) < MAX_WARNINGS:
@@ -241,12 +248,16 @@ class ReadContext:
     def load_file(self, path: str, location: Location | None) -> bytes:
         """Return the content of a nested file, and record it as an input.
 
-        Raises: MissingFileError if it cannot be read.
+        Raises: MissingFileError if it cannot be read, TooLargeError if all nested files together are too large.
         """
         try:
             data = self.files.read(path)
         except OSError as error:
             raise self._missing_file_error(path, location, error) from None
+        self._loaded_bytes += len(data)
+        if self._loaded_bytes > MAX_TOTAL_BYTES:
+            what = f"With {path}, the files that are included here have {self._loaded_bytes:,} bytes"
+            raise too_large_error(what, MAX_TOTAL_BYTES, "bytes", location)
         self.record_input(path, digest_bytes(data))
         return data
 

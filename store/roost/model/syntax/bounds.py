@@ -8,7 +8,7 @@ from __future__ import annotations
 from roost.model.errors import InvalidDefinitionError, Location
 
 MAX_TOTAL_BYTES = 64 << 20
-"""Bytes of a source with all files that it includes."""
+"""Bytes of all files that a source includes."""
 MAX_FILES = 1_000
 """Files that a source includes, each counted once."""
 MAX_INCLUDE_DEPTH = 50

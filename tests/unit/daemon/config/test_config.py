@@ -73,6 +73,9 @@ def test_origins_name_the_line() -> None:
         ('[credentials."h.example"]\nkeyring = true\n', 2, "expected one of username"),
         ('[credentials."h.example"]\nusername_variable = "U"\nkeyring = true\n', 2, "goes with username"),
         ('[credentials."h.example"]\npassword = "s3cret"\n', 2, "unknown field"),
+        ('[conda]\n\nchannels = ["conda-forge", "${CHANNEL}"]\n', 3, "`conda.channels`: ${CHANNEL} is not allowed"),
+        ('[conda]\nchannels = ["https://h/$CHANNEL"]\n', 2, "$CHANNEL"),
+        ('[pip]\nindex_url = "https://h/${TEAM}/simple"\n', 2, "`pip.index_url`: ${TEAM} is not allowed"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(text: str, line: int, word: str) -> None:
@@ -83,6 +86,11 @@ def test_what_is_wrong_is_named_with_its_line(text: str, line: int, word: str) -
     assert word in caught.value.message
     assert caught.value.hint
     assert caught.value.exit_status == 5
+
+
+def test_credentials_of_the_defaults_may_be_variables() -> None:
+    text = '[conda]\nchannels = ["https://${TOKEN}@h/c"]\n[pip]\nindex_url = "https://${ME}:${WORD}@h/simple"\n'
+    assert parse_config(text.encode(), "/c.toml").conda.channels == ("https://${TOKEN}@h/c",)
 
 
 def test_credentials_of_a_url_instead_of_a_host_are_refused() -> None:

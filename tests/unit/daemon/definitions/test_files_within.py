@@ -6,19 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from roost.daemon.definitions.files import FilesWithin
+from roost.daemon.definitions.files import FilesWithin, PathOutsideError
 from roost.model.definition import ReadResult
 from roost.model.readers.read import read_definition
 from roost.model.readers.source import DefinitionSource
 from roost.store.sources.files import LocalFiles
 
 
-class OutsideError(Exception):
-    """A path leads out."""
-
-
 def seen(path: Path, folder: Path) -> ReadResult:
-    return read_definition(DefinitionSource(path=str(path)), FilesWithin(str(folder), OutsideError))
+    return read_definition(DefinitionSource(path=str(path)), FilesWithin(str(folder)))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +29,7 @@ def test_nothing_outside_is_read(tmp_path: Path, line: str, monkeypatch: pytest.
     looked: list[str] = []
     for name in ("tree_digest", "file_digest", "is_folder", "exists"):
         monkeypatch.setattr(LocalFiles, name, lambda files, path: looked.append(path))
-    with pytest.raises(OutsideError):
+    with pytest.raises(PathOutsideError):
         seen(stage / "requirements.txt", stage)
     assert all(Path(path).is_relative_to(stage) for path in looked)
 

@@ -11,6 +11,7 @@ import pytest
 from tests.support.corpus import CORPUS, needs_corpus
 
 from roost.daemon.definitions import large_inputs
+from roost.daemon.definitions.files import PathOutsideError
 from roost.daemon.definitions.large_inputs import LARGE_BYTES, LargeReadRequest, ReadingTimeoutError
 from roost.daemon.definitions.resolve import read_large, resolve
 from roost.daemon.definitions.resolved import ResolvedDefinition
@@ -67,6 +68,19 @@ async def test_whatever_is_large_of_it_counts(tmp_path: Path, workers: WorkerPoo
     found = await read(workers, selector)
     assert len(workers.list_pids()) == 1
     assert found.definition.pip.requirements
+
+
+async def test_a_large_file_of_one_folder_reads_nothing_outside(tmp_path: Path, workers: WorkerPool) -> None:
+    stage = tmp_path / "stage"
+    stage.mkdir()
+    (tmp_path / "more.txt").write_text("six\n")
+    selector = write(stage, LINES)
+    assert (await resolve(selector, Defaults(), folder=str(stage), workers=workers)).definition.pip.requirements
+    selector = write(stage, LINES + "-r ../more.txt\n")
+    with pytest.raises(PathOutsideError) as caught:
+        await resolve(selector, Defaults(), folder=str(stage), workers=workers)
+    assert caught.value.fields["path"] == str(tmp_path / "more.txt")
+    assert len(workers.list_pids()) == 1
 
 
 async def test_an_error_in_a_large_file_has_its_place(tmp_path: Path, workers: WorkerPool) -> None:

@@ -160,6 +160,15 @@ def test_included_files_have_a_number():
     assert document.errors[0].location.line == 1_001
 
 
+def test_included_files_have_a_sum_of_bytes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("roost.model.readers.source.MAX_TOTAL_BYTES", 1_000)
+    files = Given({f"/x/{n}.txt": "# " + "x" * 300 + "\n" for n in range(4)})
+    document = read("requirements.txt", "".join(f"-r {n}.txt\n" for n in range(4)), files)
+    (problem,) = document.problems
+    assert "/x/3.txt, the files that are included here have 1,212 bytes; roost reads at most 1,000" in problem.message
+    assert problem.location == Location(path="/x/requirements.txt", line=4, column=1)
+
+
 def test_a_file_that_is_wrong_everywhere_ends_after_some_problems():
     errors = read("requirements.txt", "six six\n" * 5_000).errors
     assert len(errors) == 100
