@@ -205,6 +205,7 @@ def test_traces_name_each_step_of_the_protocols(children, prepared):
         "publish.manifest-written",
         "publish.synced",
         "publish.parent-synced",
+        "lease.deleted-in-transaction",
         "publish.in-transaction",
         "publish.committed",
     ]

@@ -8,6 +8,7 @@ import io
 import json
 import tarfile
 import threading
+import time
 import zipfile
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -214,8 +215,9 @@ class PipIndex:
         return json.dumps({"meta": {"api-version": "1.1"}, "name": name, "files": files})
 
     def _file(self, request: BaseHTTPRequestHandler, name: str) -> None:
-        if name in self.hanging:
-            self.let_go.wait(60)
+        deadline = time.monotonic() + 60
+        while name in self.hanging and not self.let_go.is_set() and time.monotonic() < deadline:
+            time.sleep(0.02)
         if name in self.hanging:
             return
         content = self.files[name]
