@@ -53,7 +53,7 @@ def _containers(host: str) -> list[str]:
 
 def _variables(client: docker.APIClient, container: str) -> list[str]:
     try:
-        return list(client.inspect_container(container)["Config"]["Env"])
+        return list(client.inspect_container(container)["Config"]["Env"] or [])
     except docker.errors.NotFound:  # removed meanwhile
         return []
 

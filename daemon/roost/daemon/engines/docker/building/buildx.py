@@ -68,7 +68,8 @@ async def _find_docker(why: str) -> str:
 
 async def _exit_status(words: list[str]) -> int:
     quiet = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(*words, stdin=quiet, stdout=quiet, stderr=quiet)
+    environ = process_environment()  # the caller's DOCKER_CONFIG may have the plugin
+    process = await asyncio.create_subprocess_exec(*words, stdin=quiet, stdout=quiet, stderr=quiet, env=environ)
     return await process.wait()
 
 
