@@ -19,6 +19,7 @@ _SITE, _SCRIPTS = "site-packages/", "python-scripts/"
 _OWN_FOLDERS = ("bin", "conda-meta", "etc", "lib")
 """Folders in which roost itself writes."""
 _PYTHON_FOLDER = re.compile(r"lib/python3\.\d+(/site-packages)?")
+_PYTHON_FOLDER_LENGTH = 40
 _MAX_LINKS = 40
 """As the kernel follows, path_resolution(7)."""
 _MAX_STATES = 1000
@@ -54,6 +55,11 @@ def find_path_fault(path: str) -> str:
     return ""
 
 
+def _may_have_fault(lines: str) -> bool:
+    """Return whether one of the paths in ``lines`` may have a fault: a package has thousands, and next to none has."""
+    return any(mark in f"\n{lines}\n" for mark in ("\n\n", "\n/", "..", "\0", "\\"))
+
+
 def check_names(packages: Iterable[CondaPackage]) -> None:
     """Check what of a lock becomes the name of a folder or a file. Raises ``PackageUnsafeError``."""
     for package in packages:
@@ -71,7 +77,10 @@ def place_paths(paths: Sequence[str], site: str | None) -> list[PlacedPath]:
     """Return where the files of a package go. ``site`` is the path of ``site-packages`` in the prefix for a
     ``noarch: python`` package, which has a layout of its own (conda's CEP on noarch packages)."""
     if site is None:
-        return [PlacedPath(path, _normalise(path)) for path in paths]
+        lines = "\n".join(paths)
+        if "//" in lines or "./" in lines or "/\n" in f"{lines}\n" or "/." in lines:
+            return [PlacedPath(path, _normalise(path)) for path in paths]
+        return list(map(PlacedPath, paths, paths))
     placed = []
     for path in paths:
         target = f"{site}/{path[len(_SITE) :]}" if path.startswith(_SITE) else path
@@ -110,25 +119,26 @@ class PrefixPaths:
                 or another package; or if the file system takes two of them for one.
         """
         self._check_texts(package, paths, commands)
-        folders = {folder for _, target in paths for folder in [target.rpartition("/")[0]] if folder}
+        folders = {target[: target.rfind("/")] for _, target in paths if "/" in target} - {""}
         folders |= {parent for folder in folders for parent in _parents(folder)}
-        for path in paths:
-            self._files.setdefault(path.target, []).append(_Owner(package, path.source))
+        for source, target in paths:
+            self._files.setdefault(target, []).append(_Owner(package, source))
         for folder in folders:
             self._folders.setdefault(folder, package)
         self._entered |= folders & self._files.keys()
-        for path in paths:
-            if path.target in self._folders or _PYTHON_FOLDER.fullmatch(path.target):
-                self._entered.add(path.target)
+        for _, target in paths:
+            if target in self._folders or (len(target) <= _PYTHON_FOLDER_LENGTH and _PYTHON_FOLDER.fullmatch(target)):
+                self._entered.add(target)
         for entered in self._entered:  # those of before too: a link of this package may lead them on
             self._check_link(entered)
         if self._ignores_case:
             self._check_case(package, [*folders, *(path.target for path in paths)])
 
     def _check_texts(self, package: str, paths: Sequence[PlacedPath], commands: Iterable[str]) -> None:
-        for path in paths:
-            if fault := find_path_fault(path.source):
-                raise _unsafe(package, f"its list of files has {path.source!r}, {fault}", path.source)
+        if _may_have_fault("\n".join(path.source for path in paths)):
+            for path in paths:
+                if fault := find_path_fault(path.source):
+                    raise _unsafe(package, f"its list of files has {path.source!r}, {fault}", path.source)
         for command in commands:
             if not command or "/" in command or "\\" in command or "\0" in command or command in (".", ".."):
                 raise _unsafe(package, f"{command!r} is not the name of a command", command)
