@@ -215,5 +215,6 @@ def test_traces_name_each_step_of_the_protocols(children, prepared):
         "delete.unleased",
         "delete.moved",
         "delete.removed",
+        "lease.deleted-in-transaction",
         "delete.dropped",
     ]
