@@ -24,6 +24,16 @@ def pip_index() -> Iterator[PipIndex]:
 
 
 @pytest.fixture
+def private() -> Iterator[PipIndex]:
+    """A second index, for packages that the first must not give."""
+    index = PipIndex()
+    try:
+        yield index
+    finally:
+        index.close()
+
+
+@pytest.fixture
 def roost(pip_index: PipIndex) -> Iterator[Roost]:
     """roost with the loopback index, and no channel."""
     made = new_roost()

@@ -24,15 +24,6 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         index.close()
 
 
-@pytest.fixture
-def private() -> Iterator[PipIndex]:
-    index = PipIndex()
-    try:
-        yield index
-    finally:
-        index.close()
-
-
 def option(text: str) -> PipItem:
     return PipItem(kind="option", text=text)
 

@@ -33,15 +33,6 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         index.close()
 
 
-@pytest.fixture
-def private() -> Iterator[PipIndex]:
-    index = PipIndex()
-    try:
-        yield index
-    finally:
-        index.close()
-
-
 def fill(public: PipIndex, private: PipIndex) -> None:
     """The public index has every private name too, at a higher version."""
     for version in ("1.0", "2.0", "3.0a1"):

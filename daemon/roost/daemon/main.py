@@ -4,8 +4,7 @@
     roostd --start      as a client starts it: quiet; ends with 0 if another daemon has the root already
 
 If it can't start, standard error gets one line of JSON, an error body, and the exit status is the error's. Separate
-from
-``serve``, which it imports without garbage collection.
+from ``serve``, which it imports without garbage collection.
 """
 
 from __future__ import annotations
