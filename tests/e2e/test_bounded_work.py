@@ -70,9 +70,15 @@ def definition(roost: Roost, number: int) -> dict[str, str]:
     return {"cwd": str(path.parent)}
 
 
-async def build(session: aiohttp.ClientSession, what: dict[str, str]) -> list[dict[str, Any]]:
+async def build(
+    session: aiohttp.ClientSession, what: dict[str, str], messages: list[dict[str, Any]] | None = None
+) -> list[dict[str, Any]]:
+    """The messages of a build, which are in ``messages`` as they arrive."""
+    messages = [] if messages is None else messages
     async with session.post("http://roost/v1/builds", json={"what": what}) as response:
-        return [json.loads(line) async for line in response.content]
+        async for line in response.content:
+            messages.append(json.loads(line))
+    return messages
 
 
 @contextlib.asynccontextmanager
@@ -117,9 +123,12 @@ async def test_who_leaves_while_he_waits_is_not_solved_for_and_holds_nobody_up(b
     async with connected(bounded) as session:
         holding = [asyncio.create_task(build(session, what)) for what in slow]
         await until(lambda: sum("/slow" in path for path in pip_index.asked) >= SOLVES)
-        leaving = asyncio.create_task(build(session, definition(bounded, 1)))
-        staying = asyncio.create_task(build(session, definition(bounded, 2)))
-        await until(lambda: len(open_builds(bounded)) == 4)
+        said_to: tuple[list[dict[str, Any]], ...] = ([], [])
+        leaving = asyncio.create_task(build(session, definition(bounded, 1), said_to[0]))
+        await until(lambda: bool(waits(said_to[0])))
+        staying = asyncio.create_task(build(session, definition(bounded, 2), said_to[1]))
+        await until(lambda: bool(waits(said_to[1])))
+        assert len(open_builds(bounded)) == 4
         leaving.cancel()
         await until(lambda: len(open_builds(bounded)) == 3)
         pip_index.hanging.clear()

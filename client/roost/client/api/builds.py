@@ -60,10 +60,11 @@ class ImageBuildDetails:
         """Wait until the build has ended and return this object. ``show_output``: print its log to standard output.
         Raises ``BuildFailedError`` (or the error that ended the build) unless ``raise_on_error`` is false."""
         stream = sys.stdout if show_output else None
-        printed = print_messages(self._stream_log(follow=True), stream)
-        while self.status == "Running":  # the daemon stopped meanwhile: the next one knows how the build ended
+        printed, is_whole = print_messages(self._stream_log(follow=True), stream)
+        while not is_whole or self.status == "Running":  # the daemon stopped: the next one knows how the build ended
             time.sleep(POLL_SECONDS)
-            printed += print_messages(self._stream_log(follow=True), stream, printed)
+            more, is_whole = print_messages(self._stream_log(follow=True), stream, printed)
+            printed += more
         if raise_on_error:
             self._raise_failure()
         return self
@@ -88,15 +89,17 @@ class ImageBuildDetails:
         return f"ImageBuildDetails(id={self.id!r})"
 
 
-def print_messages(messages: Iterator[Json], stream: TextIO | None, skipped: int = 0) -> int:
+def print_messages(messages: Iterator[Json], stream: TextIO | None, skipped: int = 0) -> tuple[int, bool]:
     """Follow the messages of a build until the build or the daemon ends, and print them to ``stream`` as lines, except
-    the first ``skipped`` lines. Return how many lines were printed, or would be if ``stream`` is ``None``."""
-    number = 0
+    the first ``skipped`` lines. Return how many lines were printed, or would be if ``stream`` is ``None``, and whether
+    the daemon lived until the last."""
+    number, is_whole = 0, False
     with suppress(DaemonUnreachableError):
         for number, line in enumerate(_format_lines(messages), start=1):
             if stream is not None and number > skipped:
                 print(line, file=stream, flush=True)
-    return max(0, number - skipped)
+        is_whole = True
+    return max(0, number - skipped), is_whole
 
 
 def _format_lines(messages: Iterator[Json]) -> Iterator[str]:

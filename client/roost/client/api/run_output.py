@@ -74,8 +74,9 @@ class RunOutput:
             return next(chunks, None) is not None
 
     def _follow_output(self) -> bool:
-        """Print the output as it arrives, and return whether the run has ended. If the daemon stops meanwhile, the
-        output starts again at its beginning with the next call: bytes that were printed are skipped."""
+        """Print the output as it arrives, and return whether all of it was printed and the run has ended. If the daemon
+        stops meanwhile, the output starts again at its beginning with the next call, even if the run has ended by then:
+        bytes that were printed are skipped."""
         try:
             with closing(self._workspace._stream_bytes(path_to("runs", self._id, "logs", follow=1))) as chunks:
                 received = 0
@@ -85,10 +86,11 @@ class RunOutput:
                     self._print(self._decoder.decode(fresh))
                     received += len(chunk)
         except DaemonUnreachableError:
-            time.sleep(POLL_SECONDS)
+            return False
         except RoostError as error:
             if not error.retryable:
                 raise
+            return False
         return self._fetch_run()["state"] in ENDED_STATES
 
     def _print_title(self, text: str) -> None:
