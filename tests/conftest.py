@@ -38,7 +38,14 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep the status, and tell ``python -m tests`` which tests failed."""
     session.config.stash[_STATUS] = int(exitstatus)
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    path = os.environ.get("ROOST_TEST_FAILURES")
+    if path and reporter is not None and not hasattr(session.config, "workerinput"):
+        reports = [*reporter.stats.get("failed", []), *reporter.stats.get("error", [])]
+        with open(path, "a", encoding="utf-8") as file:
+            file.writelines(f"{report.nodeid}\n" for report in reports)
 
 
 @pytest.hookimpl(trylast=True)
