@@ -205,3 +205,11 @@ def test_a_shim_of_pyenv_is_of_another_python(tmp_path: Path) -> None:
     _program(shims / "pytest", "#!/usr/bin/env bash")
     assert foreign_program_note("pytest", str(shims / "pytest"), "/p") != ""
     assert foreign_program_note("pytest", str(tmp_path / "missing"), "/p") == ""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_missing_command_is_named_visibly(roost: Installed, way: str) -> None:
+    for name, shown in (("a\\033[31m", "a\\033[31m"), ("a\x1b[31m", "a\\x1b[31m"), ("a\u202eb", "a\\u202eb")):
+        missing = _start(roost, way, name)
+        assert missing.returncode == 127
+        assert f"roost: {shown}: no such command in the environment or on PATH\n" in missing.stderr

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from roost.wire.visible import make_lines_visible, make_visible
+
 ErrorDocument = dict[str, Any]
 DEFAULT_HINT = "See `roost daemon logs`; `roost doctor` checks this machine for problems."
 LOCATION_HINT = "Fix the file, then try again."
@@ -60,11 +62,25 @@ def unreachable_error(message: str, hint: str) -> ClientError:
 
 
 def format_error(body: Mapping[str, Any]) -> str:
-    """Return two lines: location and message, then the hint; below them a line for each further error of the file."""
-    message = " ".join(str(body.get("message") or body.get("code")).split())
-    prefix = _location_prefix(body.get("location"), message)
-    hint = " ".join(str(body.get("hint") or (LOCATION_HINT if prefix else DEFAULT_HINT)).split())
-    return "\n".join([f"roost: {prefix}{message}", f"  {hint}", *_format_further(body)])
+    """Return two lines: location and message, then the hint; below them a line for each further error of the file.
+
+    Further lines of the message (a solver's tree, the end of a log) are between the two, behind ``  | ``, so that none
+    of them passes for a message of roost's own. Nothing in the text acts on a terminal.
+    """
+    first, *others = format_message(str(body.get("message") or body.get("code")))
+    prefix = _location_prefix(body.get("location"), first)
+    hint = _join_lines(body.get("hint") or (LOCATION_HINT if prefix else DEFAULT_HINT))
+    return "\n".join([f"roost: {prefix}{first}", *others, f"  {hint}", *_format_further(body)])
+
+
+def format_message(message: str) -> list[str]:
+    """Return a message as visible lines: those after the first behind ``  | ``, without empty ones."""
+    first, *others = make_lines_visible(message.strip()) or [""]
+    return [first.rstrip(), *(f"  | {line.rstrip()}" for line in others if line.strip())]
+
+
+def _join_lines(text: object) -> str:
+    return make_visible(" ".join(str(text).split()))
 
 
 def _format_further(body: Mapping[str, Any]) -> list[str]:
@@ -74,7 +90,7 @@ def _format_further(body: Mapping[str, Any]) -> list[str]:
     errors = [problem for problem in problems if problem.get("severity") == "error"][1:]
     lines = []
     for problem in errors[:MOST_FURTHER]:
-        message = " ".join(str(problem["message"]).split())
+        message = _join_lines(problem["message"])
         lines.append(f"roost: {_location_prefix(problem.get('location'), message)}{message}")
     more = len(errors) - MOST_FURTHER
     return [*lines, f"  … and {more} more"] if more > 0 else lines
@@ -93,4 +109,4 @@ def _location_prefix(location: Mapping[str, Any] | None, message: str) -> str:
         return ""
     relative = os.path.relpath(path) if os.path.isabs(path) else path
     parts = (path if relative.startswith("..") else relative, location.get("line"), location.get("column"))
-    return ":".join(str(part) for part in parts if part is not None) + ": "
+    return ":".join(make_visible(str(part)) for part in parts if part is not None) + ": "

@@ -8,11 +8,11 @@ from roost.client.errors import format_error
 def test_an_error_is_two_lines_with_the_place_first():
     body = {
         "code": "x",
-        "message": "bad\nthing",
+        "message": "bad\n\n  └─ thing\n",
         "hint": "fix it",
         "location": {"path": "a.yml", "line": 3, "column": 7},
     }
-    assert format_error(body) == "roost: a.yml:3:7: bad thing\n  fix it"
+    assert format_error(body) == "roost: a.yml:3:7: bad\n  |   └─ thing\n  fix it"
     assert format_error({"message": "m", "location": {"path": "a", "line": None, "column": None}}).startswith(
         "roost: a: m\n  Fix the file"
     )

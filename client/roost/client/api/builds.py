@@ -12,7 +12,7 @@ from roost.client.api.connection import WorkspaceConnection, path_to
 from roost.client.api.errors import BuildFailedError, DaemonUnreachableError, error_from_body, unsupported_error
 from roost.client.api.selectors import attach_variables
 from roost.client.terminal.progress import STEP_TITLES
-from roost.client.terminal.text import format_duration
+from roost.client.terminal.text import format_duration, render
 
 Json = dict[str, Any]
 BUILD_STATUSES = {"succeeded": "Succeeded", "failed": "Failed", "cancelled": "Canceled"}
@@ -97,7 +97,7 @@ def print_messages(messages: Iterator[Json], stream: TextIO | None, skipped: int
     with suppress(DaemonUnreachableError):
         for number, line in enumerate(_format_lines(messages), start=1):
             if stream is not None and number > skipped:
-                print(line, file=stream, flush=True)
+                print(render(line), file=stream, flush=True)
         is_whole = True
     return max(0, number - skipped), is_whole
 
@@ -113,7 +113,7 @@ def _format_lines(messages: Iterator[Json]) -> Iterator[str]:
         elif event == "result":
             yield f"ready after {format_duration(message['result']['seconds'])}"
         elif event == "error":
-            yield f"failed: {message['error']['message']}"
+            yield from f"failed: {message['error']['message']}".split("\n")
 
 
 def check_platform(platform: str | None) -> None:

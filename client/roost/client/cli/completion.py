@@ -30,7 +30,7 @@ def completion_command(context: Context) -> int:
     script = _fish_script(completions) if context.options.shell == "fish" else _bash_script(completions)
     if context.options.shell == "zsh":
         script = "autoload -U +X bashcompinit && bashcompinit\n" + script
-    context.print_json({"script": script}) if context.json else context.print(script)
+    context.print_json({"script": script}) if context.json else context.write_file(script + "\n")
     return 0
 
 

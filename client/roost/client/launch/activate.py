@@ -34,6 +34,12 @@ class CommandError(Exception):
             "Name it in the environment file, or give its path." if status == 127 else "Check its mode and its format."
         )
 
+    def format(self) -> str:
+        """Return the two lines that are printed."""
+        from roost.wire.visible import make_visible  # a failure only: nobody waits for a command
+
+        return f"roost: {make_visible(str(self))}\n  {make_visible(self.hint)}\n"
+
 
 def activated_environment(
     launch: Launch, base: Mapping[str, str], extra: Mapping[str, str] | None = None
@@ -133,6 +139,9 @@ def foreign_program_note(name: str, path: str, prefix: str) -> str:
         return ""
     if not (name.startswith(("python", "pypy")) or _runs_other_python(path, prefix)):
         return ""
+    from roost.wire.visible import make_visible
+
+    name, path = make_visible(name), make_visible(path)
     return (
         f"roost: {name} is not in this environment; this is {path} of another Python\n"
         "  Name it in the environment file, or give its path.\n"

@@ -51,7 +51,7 @@ def _become_command(launch: dict[str, Any], command: Sequence[str]) -> None:
     except activate.LeaseGoneError:
         return
     except activate.CommandError as error:
-        sys.stderr.write(f"roost: {error}\n  {error.hint}\n")
+        sys.stderr.write(error.format())
         sys.exit(error.status)
 
 

@@ -67,7 +67,7 @@ class Supervisor:
         try:
             self._process = self._start_process(output)
         except activate.CommandError as error:
-            (output or sys.stderr.buffer).write(f"roost: {error}\n  {error.hint}\n".encode())
+            (output or sys.stderr.buffer).write(error.format().encode())
             return error.status
         for number in self._early_signals:
             self._process.send_signal(number)

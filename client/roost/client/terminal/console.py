@@ -11,7 +11,7 @@ from typing import Any
 
 from roost.client.errors import LAUNCH_FAILED_STATUS, ClientError, format_error
 from roost.client.terminal.progress import ProgressDisplay
-from roost.client.terminal.text import paint
+from roost.client.terminal.text import paint, render
 
 OUTPUT_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Errors of a write to standard output that has a reader."""
@@ -27,9 +27,24 @@ class Console:
         self.display: ProgressDisplay | None = None
         self._printed_notes: set[str] = set()
 
-    def print(self, text: str) -> None:
-        """Print a result and flush it: readers of a stream read it through a pipe."""
-        print(text, flush=True)
+    def print(self, line: str) -> None:
+        """Print one line of a result and flush it: readers of a stream read it through a pipe."""
+        print(render(line), flush=True)
+
+    def print_lines(self, lines: Iterable[str]) -> None:
+        """Print the lines of a result."""
+        print("\n".join(map(render, lines)), flush=True)
+
+    def print_text(self, text: str) -> None:
+        """Print text that has its lines from roost: a table or a record."""
+        self.print_lines(text.split("\n"))
+
+    def write_file(self, text: str) -> None:
+        """Write the content of a file to standard output: to programs as it is, to a terminal visible."""
+        if sys.stdout.isatty():
+            self.print_lines(text.removesuffix("\n").split("\n"))
+        else:
+            sys.stdout.write(text)
 
     def print_json(self, value: object) -> None:
         """Print a result as JSON: indented on a terminal, else on one line, so that streams are NDJSON."""
@@ -42,7 +57,7 @@ class Console:
         if not self.quiet and text not in self._printed_notes:
             self._printed_notes.add(text)
             self.clear_progress()
-            print(f"roost: {text}", file=sys.stderr, flush=True)
+            print("\n".join(map(render, format_note(text))), file=sys.stderr, flush=True)
 
     def note_source(self, source: Mapping[str, Any] | None) -> None:
         """Note which definition was chosen (``wire.SourceView``), if it is a file."""
@@ -54,7 +69,8 @@ class Console:
     def note_warnings(self, warnings: Iterable[Mapping[str, Any]]) -> None:
         """Note the warnings about a definition (``wire.WarningView``)."""
         for warning in warnings:
-            text = format_error({**warning, "hint": " "}).split("\n")[0].removeprefix("roost: ")
+            first, *others = format_error({**warning, "hint": "-", "fields": {}}).split("\n")[:-1]
+            text = "\n".join([first.removeprefix("roost: "), *(line.removeprefix("  | ") for line in others)])
             self.note(f"{paint('warning', 'yellow', sys.stderr)}: {text}")
 
     def report_error(self, error: ClientError) -> None:
@@ -65,13 +81,19 @@ class Console:
             self.print_json(error.body)
             return
         for line in log:
-            print(f"  | {line}", file=sys.stderr)
+            print(f"  | {render(line)}", file=sys.stderr)
         print(format_error(error.body), file=sys.stderr, flush=True)
 
     def clear_progress(self) -> None:
         """Clear the progress line, if one is being redrawn."""
         if self.display is not None:
             self.display.close()
+
+
+def format_note(text: str) -> list[str]:
+    """Return the lines of a note, of which only the first begins like a message of roost's own."""
+    first, *others = text.split("\n")
+    return [f"roost: {first}", *(f"  | {line}" for line in others if line.strip())]
 
 
 def lost_output_status(error: OSError, *, launching: bool) -> int:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from roost.client.terminal.text import format_duration, format_size, is_rich, paint
+from roost.client.terminal.text import format_duration, format_size, is_rich, paint, render
 
 STEP_TITLES = {
     "wait": "waiting for other builds",
@@ -94,7 +94,7 @@ class ProgressDisplay:
     def _print_line(self, line: str) -> None:
         if not self._quiet:
             self.close()
-            self._stream.write(f"roost: {line}\n")
+            self._stream.write(f"roost: {render(line)}\n")
             self._stream.flush()
             if self._steps and self._rich:
                 self._redraw()
@@ -103,7 +103,7 @@ class ProgressDisplay:
         line = " · ".join(step.format_line() for step in self._steps.values())
         left = self._seconds_left()
         text = f"roost: {line}" + (f" · about {format_duration(left)} left" if left else "")
-        self._stream.write("\r\033[K" + text[: shutil.get_terminal_size().columns - 1])
+        self._stream.write("\r\033[K" + render(text)[: shutil.get_terminal_size().columns - 1])
         self._stream.flush()
         self._drawn_at, self._is_line_open = time.monotonic(), True
 

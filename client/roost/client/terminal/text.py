@@ -8,7 +8,11 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
+from roost.wire.visible import make_visible
+
 COLOUR_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+_OWN_CODE = os.urandom(6).hex()
+"""Marks the colours of this process, so that no other text can have any."""
 TIME_FIELDS = ("created", "started", "ended")
 """Fields of a record that hold a time."""
 
@@ -24,8 +28,13 @@ def has_colour(stream: TextIO) -> bool:
 
 
 def paint(text: str, colour: str, stream: TextIO) -> str:
-    """Return ``text`` in ``colour`` if ``stream`` shows colour, else unchanged."""
-    return f"\033[{COLOUR_CODES[colour]}m{text}\033[0m" if has_colour(stream) else text
+    """Return ``text`` in ``colour`` if ``stream`` shows colour, else unchanged. ``render`` makes it codes."""
+    return f"{_OWN_CODE}[{COLOUR_CODES[colour]}m{text}{_OWN_CODE}[0m" if has_colour(stream) else text
+
+
+def render(line: str) -> str:
+    """Return a line as a stream gets it: with the codes of ``paint``, and everything else visible."""
+    return make_visible(line).replace(_OWN_CODE, "\033")
 
 
 def format_size(number: float | None) -> str:
@@ -67,11 +76,15 @@ def format_count(number: int, noun: str) -> str:
 
 def format_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return columns as wide as their content; ``None`` and empty cells show as ``-``."""
-    cells = [list(heads), *([("-" if cell is None or cell == "" else str(cell)) for cell in row] for row in rows)]
+    cells = [list(heads), *([_cell_text(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
     )
+
+
+def _cell_text(cell: object) -> str:
+    return "-" if cell is None or cell == "" else make_visible(str(cell))
 
 
 def format_record(record: Mapping[str, Any]) -> str:
@@ -79,7 +92,7 @@ def format_record(record: Mapping[str, Any]) -> str:
     width = max((len(name) for name in record), default=0)
     filled = ((name, value) for name, value in record.items() if value not in (None, [], {}, ""))
     cells = ((name, format_time(value) if name in TIME_FIELDS else _field_text(value)) for name, value in filled)
-    return "\n".join(f"{name.ljust(width)}  {text}" for name, text in cells)
+    return "\n".join(f"{name.ljust(width)}  {make_visible(str(text))}" for name, text in cells)
 
 
 def _field_text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Redaction of credentials in text before it is logged."""
+"""Redaction of credentials in text before it is stored or logged."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 from typing import TypeVar, cast
 
 import msgspec
+
+from roost.wire.visible import make_lines_visible
 
 T = TypeVar("T")
 
@@ -50,7 +52,14 @@ def redact_value(value: T) -> T:
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formatter that redacts complete records, tracebacks included, so that no caller can forget to."""
+    """Formatter that redacts complete records, tracebacks included, so that no caller can forget to.
+
+    Nothing in the text acts on a terminal that shows the log, and no line of a message passes for another record.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = "\n  | ".join(record.message.split("\n"))
+        return super().formatMessage(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        return "\n".join(make_lines_visible(redact(super().format(record))))

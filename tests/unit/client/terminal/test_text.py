@@ -15,7 +15,7 @@ class Terminal(io.StringIO):
 def test_colour_only_on_a_terminal_and_not_against_the_users_will(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    assert text.paint("x", "red", Terminal()) == "\033[31mx\033[0m"
+    assert text.render(text.paint("x\033[5m", "red", Terminal())) == "\033[31mx\\x1b[5m\033[0m"
     assert text.paint("x", "red", io.StringIO()) == "x"
     monkeypatch.setenv("NO_COLOR", "1")
     assert text.paint("x", "red", Terminal()) == "x"

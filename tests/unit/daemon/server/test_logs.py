@@ -66,3 +66,15 @@ def test_warnings_and_tracebacks_go_there_too(tmp_path: Path) -> None:
     text = (tmp_path / "logs" / "daemon.log").read_text()
     assert "careful" in text
     assert "ZeroDivisionError" in text
+
+
+def test_a_record_acts_on_no_terminal_and_forges_no_other_record(tmp_path: Path) -> None:
+    text = "\\x1b]0;t\\x07 of\\n2026-01-01T00:00:00Z INFO x: forged\\u2028"
+    done = _run(
+        tmp_path,
+        f"start_logging(root, DaemonSettings(), echo=True); logging.info('%s', '{text}'); stop_logging()",
+    )
+    logged = (tmp_path / "logs" / "daemon.log").read_text()
+    assert logged.split("\n")[1:] == ["  | 2026-01-01T00:00:00Z INFO x: forged\\u2028", ""]
+    assert "INFO root: \\x1b]0;t\\x07 of" in logged
+    assert done.stderr == logged

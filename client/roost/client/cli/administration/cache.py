@@ -46,7 +46,7 @@ def usage_command(context: Context) -> int:
         )
         for row in answer["artifacts"]
     )
-    context.print(format_table(heads, rows))
+    context.print_text(format_table(heads, rows))
     # Files that several artifacts or the caches share count once, and are deleted with the last that has them.
     totals = answer["totals"]
     total, unshared = format_size(totals["bytes"]), format_size(totals["own_bytes"])

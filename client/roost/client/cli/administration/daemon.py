@@ -126,7 +126,7 @@ def logs_command(context: Context) -> int:
     except OSError as error:
         hint = "There is no log before the daemon's first start."
         raise unreachable_error(f"{path}: {error.strerror}", hint) from error
-    context.print_json({"path": path, "lines": lines}) if context.json else context.print("\n".join(lines))
+    context.print_json({"path": path, "lines": lines}) if context.json else context.print_lines(lines)
     return 0
 
 
@@ -144,7 +144,7 @@ def _print_checks(context: Context, answer: Json) -> None:
         if check["state"] != "ok" and check.get("hint"):
             context.print(f"  {check['hint']}")
     rows = ((setting["name"], _setting_text(setting["value"]), setting["origin"]) for setting in answer["settings"])
-    context.print(format_table(("SETTING", "VALUE", "FROM"), rows))
+    context.print_text(format_table(("SETTING", "VALUE", "FROM"), rows))
 
 
 def _setting_text(value: object) -> str | None:

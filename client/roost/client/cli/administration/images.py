@@ -46,7 +46,7 @@ def show_command(context: Context) -> int:
     if context.json:
         context.print_json(answer)
     else:
-        context.print("\n".join(_detail_lines(answer)))
+        context.print_lines(_detail_lines(answer))
     return 0
 
 
@@ -95,7 +95,7 @@ def list_command(context: Context) -> int:
         )
         for image in answer["images"]
     )
-    context.print(format_table(heads, rows))
+    context.print_text(format_table(heads, rows))
     return 0
 
 

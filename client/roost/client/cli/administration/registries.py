@@ -68,7 +68,7 @@ def _print_registries(context: Context, answer: Json) -> int:
     ]
     if not rows:
         context.note(NO_REGISTRY)
-    context.print(format_table(("REGISTRY", "KIND", "OVER", "FROM"), rows))
+    context.print_text(format_table(("REGISTRY", "KIND", "OVER", "FROM"), rows))
     return 0
 
 
@@ -84,7 +84,7 @@ def test_command(context: Context) -> int:
             (test["location"], test["kind"], test["read"]["answer"], test["write"]["answer"], _failure(test))
             for test in answer["tests"]
         ]
-        context.print(format_table(("REGISTRY", "KIND", "READ", "WRITE", "WHY"), rows))
+        context.print_text(format_table(("REGISTRY", "KIND", "READ", "WRITE", "WHY"), rows))
     return 0 if all(test["ok"] for test in answer["tests"]) else UNREACHABLE_STATUS
 
 

@@ -62,7 +62,7 @@ def diff_command(context: Context) -> int:
     request = {"cwd": working_folder(), "before": before, "after": after, "platform": options.platform}
     answer = context.request("POST", "/v1/diffs", {key: value for key, value in request.items() if value is not None})
     context.note_warnings(answer.get("warnings", []))
-    context.print_json(answer) if context.json else context.print("\n".join(_diff_lines(answer)))
+    context.print_json(answer) if context.json else context.print_lines(_diff_lines(answer))
     return int(answer["differ"] and options.exit_code)
 
 
@@ -90,7 +90,7 @@ def outdated_command(context: Context) -> int:
     if context.json:
         context.print_json({"outdated": outdated})
     else:
-        context.print("\n".join(_outdated_lines(outdated)))
+        context.print_lines(_outdated_lines(outdated))
     return int(outdated["outdated"] and options.exit_code)
 
 
@@ -133,7 +133,7 @@ def rollback_command(context: Context) -> int:
         if is_path or not is_no_name or not os.path.exists(reference):
             raise
         answer = _request_rollback(context, "file")
-    context.print_json(answer) if context.json else context.print("\n".join(_rollback_lines(answer)))
+    context.print_json(answer) if context.json else context.print_lines(_rollback_lines(answer))
     return 0
 
 

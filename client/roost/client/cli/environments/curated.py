@@ -49,7 +49,7 @@ def list_command(context: Context) -> int:
         )
         for row in rows
     )
-    context.print(format_table(heads, cells))
+    context.print_text(format_table(heads, cells))
     return 0
 
 

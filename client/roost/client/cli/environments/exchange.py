@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from typing import Any
 
 from roost.client.cli.context import Context
@@ -99,7 +98,7 @@ def export_command(context: Context) -> int:
         context.print_json({**answer, "written": written})
     else:
         context.note(f"wrote {format}")
-        context.print("\n".join(written))
+        context.print_lines(written)
     return 0
 
 
@@ -121,4 +120,4 @@ def _print_export(context: Context, answer: Json) -> None:
     if len(answer["files"]) > 1 or answer["copies"]:
         beside = ", ".join([*list(answer["files"])[1:], *answer["copies"]])
         raise usage_error(f"The export has additional files: {beside}.", "Name a folder with -o.")
-    sys.stdout.write(next(iter(answer["files"].values())))
+    context.write_file(next(iter(answer["files"].values())))

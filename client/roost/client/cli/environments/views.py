@@ -39,7 +39,7 @@ def list_command(context: Context) -> int:
         )
         for row in rows
     )
-    context.print(format_table(heads, cells))
+    context.print_text(format_table(heads, cells))
     return 0
 
 
@@ -78,11 +78,11 @@ def show_command(context: Context) -> int:
         f"definition  {version['definition_digest']}",
         f"settings    {version['settings_digest']}",
         "",
-        text.strip(),
+        *text.strip().split("\n"),
         "",
-        _generations_text(version),
+        *_generations_text(version).split("\n"),
     ]
-    context.print("\n".join(lines))
+    context.print_lines(lines)
     return 0
 
 
@@ -138,7 +138,7 @@ def versions_command(context: Context) -> int:
         )
         for row in versions
     )
-    context.print(format_table(heads, rows))
+    context.print_text(format_table(heads, rows))
     return 0
 
 

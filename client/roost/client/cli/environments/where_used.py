@@ -44,7 +44,7 @@ def who_command(context: Context) -> int:
     answer = _request_uses(context, min(options.limit, MAX_ROWS))
     for kind in TABLES:
         _request_rest(context, answer, kind)
-    context.print_json(answer) if context.json else context.print("\n".join(_use_lines(answer)))
+    context.print_json(answer) if context.json else context.print_lines(_use_lines(answer))
     return 0
 
 
@@ -74,7 +74,7 @@ def _use_lines(answer: Json) -> list[str]:
     lines = [f"{answer['package']} is in {_counts_text(counts)}"]
     for kind, (heads, row) in TABLES.items():
         if answer[kind]:
-            lines += ["", format_table(heads, map(row, answer[kind]))]
+            lines += ["", *format_table(heads, map(row, answer[kind])).split("\n")]
             hidden = counts[kind] - len(answer[kind])
             lines += [f"and {hidden} more: --limit {counts[kind]} shows all"] * (hidden > 0)
     return lines

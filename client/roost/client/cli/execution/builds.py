@@ -68,18 +68,18 @@ def build_command(context: Context) -> int:
     result = run_build(context, request, print_messages=context.json)
     if result.get("moved"):
         context.note(f"on generation {result['generation']} from now on: {', '.join(result['moved'])}")
-    context.print_json({"build": result}) if context.json else context.print(_result_text(result))
+    context.print_json({"build": result}) if context.json else context.print_lines(_result_lines(result))
     return 0
 
 
-def _result_text(result: Json) -> str:
+def _result_lines(result: Json) -> list[str]:
     if not result["artifacts"]:
-        return "\n".join(reason["message"] for reason in result.get("reasons", [])) or "nothing to build"
+        return [reason["message"] for reason in result.get("reasons", [])] or ["nothing to build"]
     artifacts = ", ".join(str(artifact.get("path") or artifact.get("reference")) for artifact in result["artifacts"])
     is_new = result["state"] != "not-needed"
     outcome = f"ready after {format_duration(result['seconds'])}" if is_new else "was ready"
     generation = f", generation {result['generation']}" if result.get("generation") else ""
-    return f"{artifacts} ({outcome}{generation})"
+    return [f"{artifacts} ({outcome}{generation})"]
 
 
 def run_build(context: Context, request: Json, *, print_messages: bool = False) -> Json:
@@ -130,13 +130,13 @@ def list_command(context: Context) -> int:
         )
         for build in answer["builds"]
     )
-    context.print(format_table(heads, rows))
+    context.print_text(format_table(heads, rows))
     return 0
 
 
 def show_command(context: Context) -> int:
     answer = context.request("GET", f"/v1/builds/{context.options.id}")
-    context.print_json(answer) if context.json else context.print(format_record(answer["build"]))
+    context.print_json(answer) if context.json else context.print_text(format_record(answer["build"]))
     return 0
 
 

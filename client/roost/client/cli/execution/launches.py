@@ -111,7 +111,7 @@ def _start(launch: Json, begin: Callable[[], NoReturn]) -> int:
     except activate.LeaseGoneError as error:
         raise prefix_gone_error() from error
     except activate.CommandError as error:
-        print(f"roost: {error}\n  {error.hint}", file=sys.stderr)
+        print(error.format(), end="", file=sys.stderr)
         return error.status
 
 

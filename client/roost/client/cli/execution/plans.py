@@ -54,7 +54,7 @@ def plan_command(context: Context) -> int:
         context.print_json(answer)
         return 0
     for plan in answer["plans"]:
-        context.print("\n".join(_plan_lines(plan)))
+        context.print_lines(_plan_lines(plan))
     context.print(f"definition  {answer['definition_digest']}")
     is_user_managed = all(plan["action"] == "use-interpreter" for plan in answer["plans"])
     no_lock = "none: roost installs nothing" if is_user_managed else "not known yet"
@@ -90,7 +90,7 @@ def digest_command(context: Context) -> int:
     elif context.options.canonical:
         context.print(json.dumps(answer["canonical"], sort_keys=True, separators=(",", ":"), ensure_ascii=False))
     else:
-        context.print("\n".join(_digest_lines(answer)))
+        context.print_lines(_digest_lines(answer))
     return 0
 
 
@@ -117,7 +117,7 @@ def lock_command(context: Context) -> int:
     if context.json:
         context.print_json(answer)
     elif not options.output:
-        sys.stdout.write(answer["text"])
+        context.write_file(answer["text"])
     return 0
 
 

@@ -74,7 +74,7 @@ def list_command(context: Context) -> int:
         )
         for run in answer["runs"]
     )
-    context.print(format_table(heads, rows))
+    context.print_text(format_table(heads, rows))
     return 0
 
 
@@ -108,7 +108,7 @@ def show_command(context: Context) -> int:
     if isinstance(interpreter.get("mtime"), (int, float)):
         changed = datetime.fromtimestamp(interpreter["mtime"], timezone.utc)
         fields["interpreter"] = {**interpreter, "mtime": changed.strftime("%Y-%m-%dT%H:%M:%SZ")}
-    context.print(format_record(fields))
+    context.print_text(format_record(fields))
     return 0
 
 

@@ -7,6 +7,7 @@ import io
 import pytest
 
 from roost.client.cli.environments.changes import change_lines, lock_lines, summarize_changes
+from roost.client.terminal.text import render
 
 CHANGES = [
     {"field": "conda.dependencies[1]", "before": "numpy=1.26", "after": "numpy=2.1"},
@@ -64,9 +65,9 @@ def test_packages_in_columns_below_their_counts() -> None:
 def test_colours_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    lines = list(change_lines(CHANGES, Terminal())) + list(lock_lines(PACKAGES, Terminal()))
+    lines = [*map(render, [*change_lines(CHANGES, Terminal()), *lock_lines(PACKAGES, Terminal())])]
     assert lines[1].startswith("\033[31m- ")
     assert lines[2].startswith("\033[32m+ ")
     assert sum(line.startswith("\033[") for line in lines) == 8
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not any("\033" in line for line in change_lines(CHANGES, Terminal()))
+    assert not any("\033" in line for line in map(render, change_lines(CHANGES, Terminal())))
