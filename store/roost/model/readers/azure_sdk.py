@@ -283,22 +283,27 @@ class _EnvironmentReader:
         own = (item.optional_text("'baseDockerfile'") or "").replace("\r\n", "\n")
         self.reading.require_no_credentials(own, "'baseDockerfile'", item.location)
         found = [(own, "'baseDockerfile'", item.location)] if own else []
-        found += self._read_saved_dockerfiles() if self.is_saved else []
-        for text, _, location in found[1:]:
-            if text != found[0][0]:
-                message = f"This Dockerfile is not the one of {found[0][1]} ({found[0][2]})"
-                raise ContradictionError(message, hint=_KEEP_ONE, location=location)
-        return found[-1] if found else None
+        saved = self._read_saved_dockerfile() if self.is_saved else None
+        if saved and found and saved[0] != own:
+            message = f"This Dockerfile is not the one of {found[0][1]} ({found[0][2]})"
+            raise ContradictionError(message, hint=_KEEP_ONE, location=saved[2])
+        if self.is_saved and not (saved or found or self.docker.value("baseImage").kind != "null"):
+            self._warn_unused_dockerfile()
+        return saved or (found[0] if found else None)
 
-    def _read_saved_dockerfiles(self) -> list[tuple[str, str, Location]]:
-        found = []
-        for name in (DOCKER_FILE, "Dockerfile"):
-            path = self._resolve(name)
-            if self.reading.files.exists(path):
-                text = decode_text(self.reading.load_file(path, None), path)
-                self.reading.require_no_credentials(text, f"the file {name}", Location(path=path))
-                found.append((text, f"the file {name}", Location(path=path, line=1, column=1)))
-        return found
+    def _warn_unused_dockerfile(self) -> None:
+        path = self._resolve("Dockerfile")
+        if self.reading.files.exists(path):
+            message = f"{path} is not part of this environment, whose Dockerfile would be named {DOCKER_FILE}"
+            self.reading.warn("file-unused", message, self.root.location)
+
+    def _read_saved_dockerfile(self) -> tuple[str, str, Location] | None:
+        path = self._resolve(DOCKER_FILE)
+        if not self.reading.files.exists(path):
+            return None
+        text = decode_text(self.reading.load_file(path, None), path)
+        self.reading.require_no_credentials(text, f"the file {DOCKER_FILE}", Location(path=path))
+        return text, f"the file {DOCKER_FILE}", Location(path=path, line=1, column=1)
 
 
 def _find_layout(item: YamlNode, name: str | None) -> dict[str, Any]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from roost.model.definition import Conda, Definition, Pip, PipItem, ReadResult, Settings
 from roost.model.documents.yaml_nodes import YamlNode
+from roost.model.readers.mistakes.dependency_forms import (
+    check_dependency_list,
+    check_installer_section,
+    fail_requirement,
+)
+from roost.model.readers.mistakes.near_keys import report_near_keys
+from roost.model.readers.mistakes.other_files import CONDA_KEYS
 from roost.model.readers.requirements import read_requirement_lines
 from roost.model.readers.source import ReadContext
 from roost.model.syntax.match_specs import EXPECTED_SPEC, normalise_channels
 from roost.model.syntax.pip_lines import LogicalLine, split_logical_lines
-
-_CONDA_KEYS = ("name", "channels", "dependencies", "prefix", "variables")
 
 
 def read_conda(reading: ReadContext, root: YamlNode) -> ReadResult:
@@ -22,12 +27,11 @@ def read_conda(reading: ReadContext, root: YamlNode) -> ReadResult:
 
 def read_environment(reading: ReadContext, root: YamlNode) -> tuple[Definition, Settings, str | None]:
     """Return the definition, settings and name in a conda environment file or in Azure's ``conda_file:``."""
-    pairs = root.pairs("a conda environment")
-    for key, (key_node, _) in pairs.items():
+    misspelled = report_near_keys(reading, root, CONDA_KEYS, "a conda environment")
+    for key, (key_node, _) in root.pairs("a conda environment").items():
         record_key(reading, key_node)
-        if key not in _CONDA_KEYS:
-            message = f"key {key!r} is not a key of a conda environment; it has no effect"
-            reading.warn("key-unknown", message, key_node.location)
+        if key not in CONDA_KEYS and key not in misspelled:
+            reading.warn("key-unknown", _describe_unknown_key(key), key_node.location)
     specs, items = _read_dependencies(reading, root.value("dependencies"))
     channels = _read_channels(reading, root.value("channels"))
     conda = Conda(channels=channels, dependencies=tuple(specs))
@@ -37,6 +41,11 @@ def read_environment(reading: ReadContext, root: YamlNode) -> tuple[Definition, 
     with reading.recover():
         variables = read_variables(reading, root.value("variables"), "'variables'")
     return Definition(conda=conda, pip=Pip(requirements=tuple(items))), Settings(variables=variables), name
+
+
+def _describe_unknown_key(key: str) -> str:
+    place = "; requirements for pip belong into 'dependencies', under '- pip:'" if key == "pip" else ""
+    return f"key {key!r} is not a key of a conda environment; it has no effect{place}"
 
 
 def record_key(reading: ReadContext, key: YamlNode) -> None:
@@ -75,6 +84,7 @@ def _read_dependencies(reading: ReadContext, item: YamlNode) -> tuple[list[str],
     specs: list[str] = []
     items: list[PipItem] = []
     with reading.recover():
+        check_dependency_list(item)
         for member in item.members("'dependencies'"):
             with reading.recover():
                 if member.kind == "scalar":
@@ -98,6 +108,7 @@ def _read_installer_section(reading: ReadContext, member: YamlNode) -> list[PipI
         if key == "pip":
             items.extend(read_pip(reading, value))
         else:
+            check_installer_section(key_node, key, value)
             reading.warn("section-unknown", f"section {key!r} of 'dependencies' has no effect", key_node.location)
     return items
 
@@ -109,6 +120,7 @@ def read_pip(reading: ReadContext, value: YamlNode) -> list[PipItem]:
     for member in members:
         with reading.recover():
             if member.kind != "null":
+                fail_requirement(member)
                 written = member.written("a requirement")
                 lines.extend(split_logical_lines(written.value, written.locate))
     return read_requirement_lines(reading, lines, reading.path)

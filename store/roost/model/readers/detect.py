@@ -11,11 +11,20 @@ from typing import Literal
 
 from roost.model.documents.toml_text import TomlError, TomlText
 from roost.model.documents.yaml_nodes import YamlNode
-from roost.model.errors import InvalidDefinitionError, Location
+from roost.model.errors import Location
 from roost.model.readers.explicit import has_explicit_mark
+from roost.model.readers.mistakes.other_files import FormatUnreadError as FormatUnreadError
+from roost.model.readers.mistakes.other_files import (
+    format_unread_error,
+    is_conda_environment,
+    reject_list,
+    reject_other_file,
+    reject_without_environment,
+)
 from roost.model.readers.pyproject import PYPROJECT_TABLES
 from roost.model.readers.script_blocks import find_blocks
 from roost.model.readers.source import EncodingError, decode_text
+from roost.model.syntax.azure import V2_BASE_KEYS
 
 Syntax = Literal["toml", "yaml", "requirements", "explicit", "pep723", "dockerfile", "json"]
 _YAML_KEY = re.compile(r"""[\w$][\w $.\t-]*:(?:\s|$)|(?:"[^"]*"|'[^']*')\s*:(?:\s|$)|-\s+\S|---|%YAML|<<<<|\{%|\{""")
@@ -26,12 +35,6 @@ _SDK_SECTION_KEYS = {
     *("baseImage", "baseDockerfile", "baseImageRegistry", "buildContext", "sharedVolumes", "shmSize"),
 }
 _SDK_TOP_KEYS = {"environmentVariables", "inferencingStackVersion", "databricks", "assetId"}
-
-
-class FormatUnreadError(InvalidDefinitionError):
-    """The file has a format that roost recognises but does not read."""
-
-    code = "definition-format-unread"
 
 
 def detect_syntax(path: str, text: str) -> Syntax:
@@ -62,10 +65,12 @@ def _detect_by_first_line(text: str) -> Syntax:
 
 
 def detect_yaml(root: YamlNode) -> str:
-    """Return the YAML format: ``conda`` unless the keys are those of another.
+    """Return the YAML format by its keys.
 
-    Raises: FormatUnreadError if roost recognises the format but does not read it.
+    Raises: FormatUnreadError if roost recognises the format but does not read it, or if there is no environment in it.
     """
+    if root.kind == "list":
+        reject_list(root)
     if root.kind != "mapping":
         return "conda"
     keys = set(root.pairs("the file"))
@@ -80,13 +85,21 @@ def detect_yaml(root: YamlNode) -> str:
         return "conda"
     if keys & _SDK_TOP_KEYS or _has_sdk_section(root):
         return "azure"
-    return "azure-v2" if keys & {"image", "build", "conda_file", "docker"} or _has_azure_schema(root) else "conda"
+    if not _has_azure_schema(root):
+        reject_other_file(root, keys)
+    if _has_azure_schema(root) or keys & {*V2_BASE_KEYS, "conda_file"}:
+        return "azure-v2"
+    if not is_conda_environment(keys):
+        reject_without_environment(root)
+    return "conda"
 
 
 def _reject_unread_formats(root: YamlNode, keys: set[str]) -> None:
     if "build_dependencies" in keys:
         raise format_unread_error("an MLflow python_env", root.location)
     if "dependencies" in keys:
+        if {"apiVersion", "version"} <= keys:
+            raise format_unread_error("a Helm chart", root.location)
         return
     if "environment" not in keys and len({key.lower() for key in keys} & _RUN_CONFIGURATION) > 1:
         raise format_unread_error("an Azure run configuration of an early form", root.location)
@@ -113,15 +126,6 @@ def _list_keys(item: YamlNode) -> list[str]:
 def _has_azure_schema(root: YamlNode) -> bool:
     schema = root.value("$schema")
     return schema.kind == "scalar" and "environment.schema.json" in schema.text("'$schema'")
-
-
-def format_unread_error(what: str, location: Location) -> FormatUnreadError:
-    """Return the error for a file in a format that roost recognises but does not read."""
-    return FormatUnreadError(
-        f"This is {what}, which roost does not support",
-        hint="Name a conda environment file, requirements.txt, pyproject.toml, lock file or roost.toml.",
-        location=location,
-    )
 
 
 def check_text(text: str, path: str) -> None:

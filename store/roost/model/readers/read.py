@@ -22,10 +22,11 @@ from roost.model.errors import Location
 from roost.model.readers.azure import read_v2
 from roost.model.readers.azure_sdk import read_run_configuration, read_v1
 from roost.model.readers.conda import read_conda
-from roost.model.readers.detect import FormatUnreadError, check_text, detect_syntax, detect_yaml, format_unread_error
+from roost.model.readers.detect import check_text, detect_syntax, detect_yaml
 from roost.model.readers.docker import read_context, read_dockerfile
 from roost.model.readers.explicit import read_explicit
 from roost.model.readers.lock_files import read_conda_lock, read_pixi_lock
+from roost.model.readers.mistakes.other_files import FormatUnreadError, format_unread_error
 from roost.model.readers.pyproject import PYPROJECT_TABLES, read_pyproject, read_script
 from roost.model.readers.requirements import read_requirements
 from roost.model.readers.roost_file import read_roost

@@ -1,9 +1,14 @@
-"""The format of an Azure ML environment as its SDK writes it, and the part of it that roost only passes through.
+"""The formats of Azure ML: an environment as its SDK writes it, with the part of it that roost only passes through, and
+keys and references of the YAML of its CLI v2.
 
 The names are those of azureml-core 1.61 (``azureml.core.environment``, serialised in camel case). A definition and its
 settings hold most of a file. The rest (databricks, shared volumes, Azure's own version …) goes into
 ``Settings.passthrough["azure"]`` as far as it differs from ``TEMPLATE``, so that a plain environment has none. To
 Azure, a missing key means the default and ``null`` means no value: paths that were null are listed under ``null``.
+
+The source for the CLI v2 is the schemas of azure-ai-ml 1.35 (``azure.ai.ml._schema``): an ``environment:`` is one in
+place, or ``azureml:NAME:VERSION``, ``azureml:NAME@LABEL``, ``azureml:NAME``, an ARM id behind ``azureml:``, or
+``azureml://registries/…``.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ Json = dict[str, Any]
 JSON_FILE = "azureml_environment.json"
 CONDA_FILE = "conda_dependencies.yml"
 DOCKER_FILE = "BaseDockerfile"
-"""Azure's name. People who write such a folder by hand use ``Dockerfile``, which is read too."""
+"""Azure's name. A ``Dockerfile`` in such a folder is another file, which neither Azure nor roost reads for it."""
 CONDA_NAME = "project_environment"
 """Name of the environment in every conda file that Azure writes."""
 NULL = "null"
@@ -81,6 +86,31 @@ _READ_PATHS = frozenset(
 )
 """Paths that a definition and its settings hold."""
 _CRAN = re.compile(r"(?P<name>[^=@]*)(?:=(?P<version>[^@]*?))?(?: @ (?P<repository>.*))?", re.DOTALL)
+
+
+V2_BASE_KEYS = ("image", "build", "docker")
+V2_ENVIRONMENT_KEYS = ("$schema", "name", "image", "build", "docker", "conda_file")
+"""Keys that are read; ``docker`` is of an early form."""
+V2_PASSTHROUGH_KEYS = ("version", "description", "tags", "properties", "type", "os_type", "inference_config")
+"""Keys that only Azure acts on."""
+V2_EXPORTED_KEYS = (
+    "id",
+    "creation_context",
+    "datastore",
+    "resourceGroup",
+    "stage",
+    "intellectual_property",
+    "is_anonymous",
+)
+"""Keys that Azure adds to an environment that it prints; they have no effect."""
+V2_BUILD_KEYS = ("path", "dockerfile_path")
+V2_NAMING_KEYS = ("environment", "trial", "task", "jobs", "component", "create_job")
+"""Keys that contain or lead to the environment of a job, a component, a deployment, a pipeline or a schedule."""
+_SCHEMA = re.compile(r"azureml.*/(\w+?)(?:\.schema)?\.json$|/(\w+)\.schema\.json$")
+_NAME = r"(?P<name>[^:@/]+)"
+_WORKSPACE_REFERENCE = re.compile(rf"azureml:{_NAME}(?P<rest>[:@][^:@/]+)?")
+_ARM_ID = re.compile(rf"azureml:/subscriptions/.*/environments/{_NAME}/(?P<kind>versions|labels)/(?P<rest>[^/]+)", re.I)
+_REGISTRY = re.compile(r"azureml://registries/(?P<registry>[^/]+)/environments/(?P<name>[^/]+)")
 
 
 def extract_passthrough(raw: Mapping[str, Any], *, has_platform: bool) -> Json:
@@ -149,3 +179,29 @@ def parse_cran_package(text: str) -> Json:
     match = _CRAN.fullmatch(text)
     assert match is not None  # every part is optional
     return {key: match[key] for key in ("name", "version", "repository")}
+
+
+def parse_schema(text: str) -> str | None:
+    """Return the kind that a ``$schema`` names, such as ``commandJob`` or ``environment``; ``None`` for another's."""
+    match = _SCHEMA.search(text)
+    return (match[1] or match[2]) if match else None
+
+
+def format_kind(kind: str) -> str:
+    """Return a schema's kind as words: ``managedOnlineDeployment`` is ``managed online deployment``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower().replace("auto ml", "AutoML").replace("mltable", "MLTable")
+
+
+def parse_environment_reference(text: str) -> str | None:
+    """Return the environment of a workspace as ``NAME``, ``NAME:VERSION`` or ``NAME@LABEL``; ``None`` for others."""
+    if match := _WORKSPACE_REFERENCE.fullmatch(text):
+        return match["name"] + (match["rest"] or "")
+    if match := _ARM_ID.fullmatch(text):
+        return f"{match['name']}{':' if match['kind'].lower() == 'versions' else '@'}{match['rest']}"
+    return None
+
+
+def parse_registry_reference(text: str) -> tuple[str, str] | None:
+    """Return registry and name of an environment in a registry of Azure's; ``None`` for other texts."""
+    match = _REGISTRY.match(text)
+    return (match["registry"], match["name"]) if match else None

@@ -151,10 +151,17 @@ def test_the_dockerfile_beside_the_json_is_the_base(saved):
     assert parsed.definition.base.dockerfile == "FROM a\nRUN b\n"
     same = saved({**FULL, "docker": {"baseDockerfile": "FROM a\nRUN b\n"}}, dockerfile="FROM a\nRUN b\n")
     assert same.definition.base == parsed.definition.base
-    by_hand = saved({**FULL, "docker": {}}, dockerfile="FROM a\nRUN b\n", called="Dockerfile")
-    assert by_hand.definition.base == parsed.definition.base
-    with pytest.raises(InvalidDefinitionError, match="not the one of the file BaseDockerfile"):
-        saved({**FULL, "docker": {}}, dockerfile="FROM c\n", called="Dockerfile")
+    both = saved({**FULL, "docker": {}}, dockerfile="FROM c\n", called="Dockerfile")
+    assert both.definition.base == parsed.definition.base
+
+
+@pytest.mark.parametrize("docker", [{}, {"baseImage": "a"}, {"baseDockerfile": "FROM b\n"}])
+def test_a_dockerfile_of_another_name_beside_the_json_is_not_its_base(saved, docker):
+    alone = saved({**FULL, "docker": docker})
+    beside = saved({**FULL, "docker": docker}, dockerfile="FROM a\nCOPY . /x\n", called="Dockerfile")
+    assert beside.definition == alone.definition
+    told = [warning.message for warning in beside.warnings if warning.code == "file-unused"]
+    assert len(told) == (0 if docker else 1)
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def test_included_files_have_a_sum_of_bytes(monkeypatch: pytest.MonkeyPatch):
 def test_a_file_that_is_wrong_everywhere_ends_after_some_problems():
     errors = read("requirements.txt", "six six\n" * 5_000).errors
     assert len(errors) == 100
-    warnings = read("environment.yml", "".join(f"key{n}: 1\n" for n in range(3_000))).problems
+    warnings = read("environment.yml", "dependencies: []\n" + "".join(f"key{n}: 1\n" for n in range(3_000))).problems
     assert len(warnings) == 1_001
     assert "1,000 warnings" in warnings[-1].message
 

@@ -1,0 +1,87 @@
+"""Near misses of keys: a key that has no effect, and is almost one that has.
+
+An unknown key in another tool's file is a warning. A near miss is an error, because what is under it was meant to
+count: packages would be missing, or come from other channels, in silence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from roost.model.documents.yaml_nodes import YamlNode
+from roost.model.errors import InvalidDefinitionError
+from roost.model.readers.source import ReadContext
+
+_LONGEST_KEY = 100
+"""Characters of a key beyond which it is not compared."""
+_SEPARATORS = re.compile(r"[-_. ]+")
+_OTHER_WORDS = frozenset({"changes", "depends", "file", "game", "same"})
+"""Words that are near a key by their letters only."""
+
+
+class KeyMisspelledError(InvalidDefinitionError):
+    """A key is a near miss of one that is read."""
+
+    code = "key-misspelled"
+
+
+def find_near_key(key: str, known: Iterable[str]) -> str | None:
+    """Return the key of ``known`` that ``key`` is a near miss of: another case, number or separator, or one or two
+    letters that are wrong, missing, added or swapped. ``None`` for a known key and for any other word."""
+    keys = tuple(known)
+    if key in keys or len(key) > _LONGEST_KEY or key.casefold() in _OTHER_WORDS:
+        return None
+    plain = _to_plain(key)
+    if not plain:
+        return None
+    for other in keys:
+        if plain == _to_plain(other) or _to_singular(plain) == _to_singular(_to_plain(other)):
+            return other
+    near = [(_measure_distance(plain, _to_plain(other)), other) for other in keys]
+    near = [(distance, other) for distance, other in near if distance <= _most_edits(other)]
+    return min(near, key=lambda pair: pair[0])[1] if near else None
+
+
+def report_near_keys(reading: ReadContext, mapping: YamlNode, known: Iterable[str], what: str) -> frozenset[str]:
+    """Report each key of ``mapping`` that is a near miss as a problem, and return those keys. ``what`` has the keys."""
+    keys, misspelled = tuple(known), set()
+    for key, (key_node, _) in mapping.pairs(what).items():
+        if near := find_near_key(key, keys):
+            misspelled.add(key)
+            with reading.recover():
+                raise KeyMisspelledError(
+                    f"{key!r} is not a key of {what}; did you mean {near!r}?",
+                    hint=f"Write {near!r}, or remove the key.",
+                    location=key_node.location,
+                    fields={"key": key, "near": near},
+                )
+    return frozenset(misspelled)
+
+
+def _to_plain(key: str) -> str:
+    return _SEPARATORS.sub("", key.casefold())
+
+
+def _to_singular(plain: str) -> str:
+    if plain.endswith("ies"):
+        return plain[:-3] + "y"
+    return plain[:-1] if plain.endswith("s") else plain
+
+
+def _most_edits(key: str) -> int:
+    return 2 if len(key) >= 8 else 1
+
+
+def _measure_distance(first: str, second: str) -> int:
+    """Return the edits from one word to the other, with a swap of neighbours as one (optimal string alignment)."""
+    before, above = list[int](), list(range(len(second) + 1))
+    for row, letter in enumerate(first, 1):
+        current = [row]
+        for column, other in enumerate(second, 1):
+            costs = [above[column] + 1, current[-1] + 1, above[column - 1] + (letter != other)]
+            if row > 1 and column > 1 and letter == second[column - 2] and first[row - 2] == other:
+                costs.append(before[column - 2] + 1)
+            current.append(min(costs))
+        before, above = above, current
+    return above[-1]
