@@ -341,8 +341,20 @@ def test_labels_and_versions(workspace: Workspace) -> None:
         Environment.label(workspace, "train", "1", ["latest"])
     first = Environment.get(workspace, "train", 1)
     first.version = "7"
-    with pytest.raises(UsageError, match="roost numbers versions"):
+    assert first.register(workspace).version == "7"
+    assert make_environment("train", "greet==3.0").register(workspace).version == "8"
+    first.environment_variables["A"] = ""
+    with pytest.raises(RoostError, match="train:7 exists already with another definition or other settings"):
         first.register(workspace)
+    for version in ("0", "best", "-1"):
+        first.version = version
+        with pytest.raises(UsageError, match="not a valid version"):
+            first.register(workspace)
+    first.version = None
+    assert first.register(workspace).environment_variables == {"A": ""}
+    assert Environment.get(workspace, "train").environment_variables == {"A": ""}
+    with pytest.raises(UsageError, match="no name to register it by"):
+        Environment(None).register(workspace)
     with pytest.raises(UsageError):
         Environment.get(workspace, "../train")
     for name, label in (("none", None), ("train", "none")):

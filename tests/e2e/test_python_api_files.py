@@ -124,12 +124,26 @@ def test_a_folder_of_azures_is_loaded_changed_and_registered(workspace: Workspac
     folder = roost.write("folder/azureml_environment.json", json.dumps(parts)).parent
     roost.write("folder/conda_dependencies.yml", "dependencies: [python=3.11, {pip: [greet==1.0]}]\n")
     loaded = Environment.load_from_directory("folder")
-    assert (loaded.name, loaded.version, loaded.docker.base_image) == ("loaded", None, "debian:12-slim")
+    assert (loaded.name, loaded.version, loaded.docker.base_image) == ("loaded", "7", "debian:12-slim")
     assert (loaded.docker.enabled, loaded.spark.precache_packages, loaded.docker.shm_size) == (True, False, "2g")
     first = loaded.register(workspace)
     assert roost.json("digest", "-f", str(folder))["definition_digest"] == first.definition_digest
-    loaded.environment_variables["A"] = "2"
-    assert loaded.register(workspace).version == "2"
+    assert first.version == "7"
+    loaded.environment_variables["A"] = ""
+    assert loaded.register(workspace).version == "8", "the number of the folder is taken"
+    loaded.save_to_directory("again")
+    again = Environment.load_from_directory("again")
+    assert (again.version, again.environment_variables) == ("7", {"A": ""})
+    again.version = None
+    again.save_to_directory("unnumbered")
+    assert Environment.load_from_directory("unnumbered").version is None
+    del parts["name"]
+    roost.write("nameless/azureml_environment.json", json.dumps({**parts, "version": "best"}))
+    nameless = Environment.load_from_directory("nameless")
+    assert (nameless.name, nameless.version) == (None, "best")
+    nameless.name = "named"
+    assert nameless.register(workspace).version == "1"
+    assert roost.json("env", "import", "nameless")["environment"]["name"] == "nameless"
     with pytest.raises(FileNotFoundError):
         Environment.load_from_directory(roost.folder)
     roost.write("folder/azureml_environment.json", "{")

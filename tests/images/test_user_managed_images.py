@@ -14,6 +14,8 @@ interpreter = "{interpreter}"
 [variables]
 COLOUR = "red"
 """
+AZURE = """{{"name": "bare", "python": {{"userManagedDependencies": true, "interpreterPath": "python"}},
+"docker": {{"baseImage": "{image}"}}}}"""
 WHERE = "import os, sys; print(sys.executable, os.environ['COLOUR'])"
 
 
@@ -55,6 +57,15 @@ def test_one_whose_interpreter_is_not_in_the_image_is_refused(docker_roost: Roos
     assert body["code"] == "interpreter-missing"
     assert "/opt/none/bin/python" in body["message"]
     assert docker_roost.run("run", "-e", "served", "--", "python", "-c", "pass").returncode == 125
+
+
+def test_an_image_without_a_python_runs_what_it_has_by_every_name(docker_roost: Roost, base_image: str) -> None:
+    docker_roost.write("azure/azureml_environment.json", AZURE.format(image=base_image))
+    docker_roost.write("roost.toml", f'[base]\nimage = "{base_image}"\n[python]\nuser_managed = true\n')
+    docker_roost.ok("env", "register", "-f", "azure", "--name", "bare")
+    for way in (["-e", "bare"], ["-f", "azure"], ["-f", "roost.toml"], ["--image", base_image]):
+        assert docker_roost.ok("run", *way, "--", "sh", "-c", "echo ran") == "ran\n"
+    assert docker_roost.run("run", "-e", "bare", "--", "python", "-V").returncode == 127
 
 
 def test_its_interpreter_is_a_setting_that_is_looked_for_in_the_image_that_is_there(

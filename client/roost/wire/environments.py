@@ -28,6 +28,9 @@ class RegisterRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     labels: list[str] = []
     origin: str | None = None
     """``NAME:VERSION`` that it was cloned or edited from."""
+    version: int | None = None
+    """The number that it must get; ``None``: that of a version with the same content, else the next one. An error of
+    code ``version-taken`` says that another content has it."""
 
 
 class GenerationView(msgspec.Struct, kw_only=True):

@@ -141,6 +141,19 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     location: Location | None = None
 
 
+def find_idle_sections(definition: Definition, settings: Settings) -> tuple[str, ...]:
+    """Return the sections that name packages which roost stores and digests, and installs nowhere yet."""
+    libraries = settings.passthrough.get("azure", {}).get("databricks")
+    sections = {"spark": definition.spark.packages, "r": definition.r not in (None, R()), "databricks": libraries}
+    return tuple(name for name, content in sections.items() if content)
+
+
+def make_idle_notice(section: str, location: Location | None = None) -> Notice:
+    """Return the warning about a section of ``find_idle_sections``."""
+    message = f"section {section!r} is kept, but roost does not install what it lists yet: a run has none of it"
+    return Notice(code="section-idle", message=message, location=location)
+
+
 class InputFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file that was read for a definition; ``digest`` is ``None`` if it was looked for and does not exist."""
 

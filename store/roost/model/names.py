@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 import msgspec
 
@@ -17,6 +18,10 @@ MAX_LENGTH = 128
 LATEST = "latest"
 """The label that roost maintains on the highest version that is not archived."""
 CURATED_PREFIX = "Roost-"
+AZURE_PREFIX = "AzureML-"
+"""Begins the names of Azure's own curated environments."""
+_SAME_SUBJECTS = (("sklearn", "scikitlearn"),)
+"""Short and long forms of what Azure's curated environments are called after."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MAX_QUOTED = 60
 
@@ -105,6 +110,24 @@ def check_new_label(label: str) -> str:
 def is_reserved(name: str) -> bool:
     """Whether ``name`` is reserved for curated environments, regardless of case."""
     return name.lower().startswith(CURATED_PREFIX.lower())
+
+
+def find_counterpart(name: str, curated: Iterable[str]) -> str | None:
+    """Return which of the ``curated`` environments is for the subject of Azure's curated environment ``name``:
+    ``Roost-Scikit-Learn`` for ``AzureML-sklearn-1.5-ubuntu22.04-py310-cpu``. ``None`` if none is, or if ``name`` is not
+    one of Azure's."""
+    if not name.lower().startswith(AZURE_PREFIX.lower()):
+        return None
+    subject = _fold_subject(name[len(AZURE_PREFIX) :])
+    stems = {_fold_subject(each[len(CURATED_PREFIX) :]): each for each in curated if is_reserved(each)}
+    found = [stem for stem in stems if stem and subject.startswith(stem)]
+    return stems[max(found, key=len)] if found else None
+
+
+def _fold_subject(text: str) -> str:
+    """Return the letters of ``text`` in lower case, with the long form of what it begins with."""
+    letters = re.sub(r"[^a-z]", "", text.lower())
+    return next((long + letters[len(short) :] for short, long in _SAME_SUBJECTS if letters.startswith(short)), letters)
 
 
 def derive_name(text: str | None) -> str:

@@ -269,7 +269,8 @@ class NewVersion(msgspec.Struct, frozen=True, kw_only=True):
     by_hand: bool = True
     """Whether a user registers it by name: then an archived version or environment is restored."""
     number: int | None = None
-    """The number of a curated version, from its catalogue; ``None`` for others, which get the next number."""
+    """The number that it must get: of a curated version, from its catalogue, or of one that its user numbered;
+    ``None``: the next number."""
     origin: str | None = None
     """``NAME:VERSION`` that it was cloned or edited from, or the source of an import."""
 

@@ -14,6 +14,7 @@ from roost.model.names import (
     check_new_label,
     check_new_name,
     derive_name,
+    find_counterpart,
     parse_reference,
 )
 
@@ -82,3 +83,24 @@ def test_names_stay_as_near_as_they_can() -> None:
     assert derive_name("Größe") == "Groe"
     assert derive_name("Roost-Minimal") == "Minimal"
     assert derive_name(None) == derive_name("///") == "environment"
+
+
+CURATED = ("Roost-Minimal", "Roost-Scikit-Learn", "Roost-PyTorch", "Roost-PyTorch-Lightning", "train")
+
+
+@pytest.mark.parametrize(
+    ("name", "counterpart"),
+    [
+        ("AzureML-Minimal", "Roost-Minimal"),
+        ("AzureML-sklearn-1.5-ubuntu22.04-py310-cpu", "Roost-Scikit-Learn"),
+        ("AzureML-Scikit-learn-0.20.3", "Roost-Scikit-Learn"),
+        ("azureml-pytorch-1.6-GPU", "Roost-PyTorch"),
+        ("AzureML-PyTorch-Lightning-1", "Roost-PyTorch-Lightning"),
+        ("AzureML-Tutorial", None),
+        ("AzureML-", None),
+        ("AzureML-train", None),
+        ("Minimal", None),
+    ],
+)
+def test_azures_curated_names_have_a_counterpart_of_the_same_subject(name: str, counterpart: str | None) -> None:
+    assert find_counterpart(name, CURATED) == counterpart

@@ -55,8 +55,9 @@ class EnvironmentDescription:
         "version",
     )
 
-    def __init__(self, name: str) -> None:
-        self.name = check_name(name)
+    def __init__(self, name: str | None) -> None:
+        self.name = check_name(name) if name else name
+        """``None`` or empty: it has no name yet, which registering requires."""
         self.version: str | None = None
         self.python = PythonSection()
         self.docker = DockerSection()

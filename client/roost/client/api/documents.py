@@ -48,13 +48,18 @@ def to_document(description: EnvironmentDescription) -> Json:
         "container": {"shm_size": description.docker.shm_size, "arguments": list(description.docker.arguments)},
     }
     for name, table in sections.items():
-        values = {key: value for key, value in table.items() if value not in (None, "", [], {}, False)}
+        values = {key: value for key, value in table.items() if name == "variables" or _is_set(value)}
         if values or name in document:
             document[name] = {**document.get(name, {}), **values}
     if description.r is not None:
         document.setdefault("r", {})
     write_passthrough(document, description)
     return document
+
+
+def _is_set(value: object) -> bool:
+    """Return whether a key with this value differs from an absent one. That of a variable always does."""
+    return value not in (None, "", [], {}, False)
 
 
 def _base_table(docker: DockerSection) -> Json:

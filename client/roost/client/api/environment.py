@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import builtins
 import json
+import logging
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,13 +16,21 @@ from roost.client.api.builds import ImageBuildDetails, check_platform
 from roost.client.api.connection import WorkspaceConnection, path_to
 from roost.client.api.description import EnvironmentDescription, Origin, check_name
 from roost.client.api.documents import apply_document, to_document
-from roost.client.api.errors import EnvironmentNotFoundError, unsupported_error, usage_error
+from roost.client.api.errors import EnvironmentNotFoundError, RoostError, unsupported_error, usage_error
 from roost.client.api.image_details import DockerImageDetails
+from roost.client.api.passthrough import read_version
 from roost.client.api.sections.conda_dependencies import CondaDependencies, read_requirements
 from roost.client.api.sections.docker import ContainerRegistry, DockerBuildContext
-from roost.client.api.selectors import export_selector, registration_selector, unchanged_origin, use_selector
+from roost.client.api.selectors import (
+    export_selector,
+    own_version,
+    registration_selector,
+    unchanged_origin,
+    use_selector,
+)
 from roost.client.transport.variables import conda_variables
 
+logger = logging.getLogger("roost")
 Json = dict[str, Any]
 Path = str | os.PathLike[str]
 
@@ -35,7 +45,8 @@ class Environment(EnvironmentDescription):
     Attributes: ``python``, ``docker``, ``spark``, ``databricks`` and ``r`` (``None`` at first) are its sections;
     ``environment_variables`` are set for the processes that run in it; ``system`` is what packages may require beyond
     the baseline (``{"cuda": "12"}``); ``inferencing_stack_version`` is ``latest`` or ``None``; ``version`` is the
-    version that it was fetched as, a text, or ``None``. There are no default packages and no default image.
+    version that it was fetched as or is to be registered as, a text, or ``None``. There are no default packages and no
+    default image.
     """
 
     __slots__ = ()
@@ -113,7 +124,7 @@ class Environment(EnvironmentDescription):
         folder = os.path.abspath(path)
         directory_format.check_directory(folder)
         answer = directory_format.request_document({"what": {"cwd": os.getcwd(), "file": folder}}, folder)
-        return environment_from_document(answer["document"], answer["name"] or os.path.basename(folder))
+        return environment_from_document(answer["document"], answer["document"].get("name"))
 
     def save_to_directory(self, path: Path, overwrite: bool = False) -> None:
         """Write the environment to a new folder as files that can be edited, and that Azure's SDK reads too.
@@ -151,15 +162,30 @@ class Environment(EnvironmentDescription):
 
     def register(self, workspace: WorkspaceConnection) -> Environment:
         """Make this the next version of its name, unless it is one already; return the registered version. This object
-        does not change. Versions count up by themselves: a ``version`` that was set by hand is refused. Raises
-        ``UsageError``, ``DefinitionError``."""
-        if self.version not in (None, *([str(self._origin.version)] if self._origin else [])):
-            raise usage_error(f"The version {self.version!r} can't be set", "Set it to None: roost numbers versions.")
+        does not change. With a ``version`` that was set by hand, a number from 1, it becomes that version; the number
+        in a folder that was loaded is used if it is free. Raises ``UsageError`` if there is no name, or the number is
+        that of another content; ``DefinitionError``."""
+        if not self.name:
+            raise usage_error("The environment has no name to register it by", "Set its attribute `name`.")
         request: Json = {"what": registration_selector(self), "name": self.name}
         if self._origin is not None:
             request["origin"] = self._origin.reference
-        answer = workspace._request("POST", "/v1/environments", request)
+        answer = self._register_numbered(workspace, request)
         return environment_from_view(answer["environment"])
+
+    def _register_numbered(self, workspace: WorkspaceConnection, request: Json) -> Json:
+        """Register with the number that was requested, if any; return the answer."""
+        version = own_version(self)
+        is_loaded = version is not None and version == read_version(self._passthrough)
+        if version is None or (is_loaded and not _is_version_number(version)):
+            return workspace._request("POST", "/v1/environments", request)
+        try:
+            return workspace._request("POST", "/v1/environments", {**request, "version": _version_number(version)})
+        except RoostError as error:
+            if error.code != "version-taken" or not is_loaded:
+                raise
+            logger.warning("%s The next version is registered.", error.message)
+            return workspace._request("POST", "/v1/environments", request)
 
     def clone(self, new_name: str) -> Environment:
         """Return a copy under another name, which is not registered yet."""
@@ -202,14 +228,17 @@ class Environment(EnvironmentDescription):
 
     # Builds
 
-    def build(self, workspace: WorkspaceConnection, image_build_compute: str | None = None) -> ImageBuildDetails:
+    def build(
+        self, workspace: WorkspaceConnection, image_build_compute: str | None = None, *, rebuild: bool = False
+    ) -> ImageBuildDetails:
         """Start to build the image in the container engine, and return at once; a description that is not registered
-        is registered first. Raises ``UnsupportedError`` for ``image_build_compute``: images are built on this
-        machine."""
+        is registered first. ``rebuild``: solve again, for a new generation. Raises ``UnsupportedError`` for
+        ``image_build_compute``: images are built on this machine."""
         if image_build_compute is not None:
             raise unsupported_error("image_build_compute", "Images are built on this machine; leave it out.")
         registered = self if self.asset_id is not None else self.register(workspace)
-        return ImageBuildDetails._start(workspace, {"what": use_selector(registered), "target": "docker"})
+        request: Json = {"what": use_selector(registered), "target": "docker"}
+        return ImageBuildDetails._start(workspace, {**request, **({"rebuild": True} if rebuild else {})})
 
     def build_local(
         self,
@@ -218,15 +247,19 @@ class Environment(EnvironmentDescription):
         *,
         useDocker: bool | None = None,
         pushImageToWorkspaceAcr: bool = False,
+        rebuild: bool = False,
     ) -> ImageBuildDetails:
         """Build the environment on this machine and wait, printing the log: a conda prefix, or with ``useDocker`` an
         image (by default as ``docker.enabled`` says). ``pushImageToWorkspaceAcr``: push the image to the workspace's
-        registry. ``platform`` can only be this machine's. Raises ``BuildFailedError``, ``UnsupportedError``."""
+        registry. ``rebuild``: solve again, for a new generation. ``platform`` can only be this machine's. Raises
+        ``BuildFailedError``, ``UnsupportedError``."""
         check_platform(platform)
         is_image = self.docker.enabled if useDocker is None else useDocker
         request: Json = {"what": use_selector(self), "target": "docker" if is_image else "local"}
         if pushImageToWorkspaceAcr:
             request["push"] = True
+        if rebuild:
+            request["rebuild"] = True
         return ImageBuildDetails._start(workspace, request).wait_for_completion(show_output=True)
 
     def get_image_details(self, workspace: WorkspaceConnection) -> DockerImageDetails:
@@ -295,10 +328,11 @@ def environment_from_view(view: Mapping[str, Any], run_id: str | None = None) ->
     return environment
 
 
-def environment_from_document(document: Mapping[str, Any], name: str) -> Environment:
+def environment_from_document(document: Mapping[str, Any], name: str | None) -> Environment:
     """Return the object for a document that the daemon read, such as the answer of ``POST /v1/documents``."""
     environment = Environment(name)
     apply_document(environment, document)
+    environment.version = read_version(document)
     return environment
 
 
@@ -321,7 +355,10 @@ def _environment_on_image(name: str, conda_specification: Path | None, pip_requi
 
 
 def _version_number(version: str | int) -> int:
-    text = str(version)
-    if not (text.isascii() and text.isdecimal() and int(text)):
+    if not _is_version_number(str(version)):
         raise usage_error(f"{version!r} is not a valid version", "Versions are numbers from 1; pass labels as label=.")
-    return int(text)
+    return int(version)
+
+
+def _is_version_number(text: str) -> bool:
+    return re.fullmatch(r"0*[1-9][0-9]{0,17}", text) is not None

@@ -44,6 +44,21 @@ def write_passthrough(document: Json, description: EnvironmentDescription) -> No
         document["kept"] = {**document.get("kept", {}), "azure": azure}
 
 
+def read_version(document: Mapping[str, Any]) -> str | None:
+    """Return the version that Azure's file gave to the environment of ``document``."""
+    version = document.get("kept", {}).get("azure", {}).get("version")
+    return None if version is None else str(version)
+
+
+def write_version(document: Json, version: str | None) -> None:
+    """Set or remove the version that ``read_version`` returns."""
+    kept: Json = dict(document.pop("kept", {}))
+    azure = {key: value for key, value in kept.pop("azure", {}).items() if key != "version"}
+    azure |= {"version": version} if version is not None else {}
+    if kept or azure:
+        document["kept"] = {**kept, **({"azure": azure} if azure else {})}
+
+
 def read_passthrough(description: EnvironmentDescription, rest: Json) -> None:
     """Move the settings from ``rest``, the part of a document that is not read yet, to ``description``."""
     azure: Json = rest.get("kept", {}).get("azure", {})

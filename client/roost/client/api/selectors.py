@@ -10,6 +10,7 @@ from typing import Any
 from roost.client.api.connection import WorkspaceConnection
 from roost.client.api.description import EnvironmentDescription, Origin
 from roost.client.api.documents import to_document
+from roost.client.api.passthrough import write_version
 
 Json = dict[str, Any]
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -50,7 +51,17 @@ def export_selector(description: EnvironmentDescription) -> Json:
     origin = unchanged_origin(description)
     if origin is not None:
         return {"cwd": os.getcwd(), "environment": origin.reference}
-    return _document_selector(description, os.getcwd())
+    selector = _document_selector(description, os.getcwd())
+    write_version(selector["document"], own_version(description))
+    return selector
+
+
+def own_version(description: EnvironmentDescription) -> str | None:
+    """Return the version that was read from a file or set by hand; not that of the registered version that
+    ``description`` was fetched as."""
+    origin = description._origin
+    version = None if description.version is None else str(description.version)
+    return None if origin is not None and version == str(origin.version) else version
 
 
 def attach_variables(workspace: WorkspaceConnection, selector: Json) -> Json:
@@ -67,4 +78,5 @@ def _has_content_of(origin: Origin, description: EnvironmentDescription) -> bool
 
 
 def _document_selector(description: EnvironmentDescription, cwd: str) -> Json:
-    return {"cwd": cwd, "document": {"name": description.name, **to_document(description)}}
+    name = {"name": description.name} if description.name else {}
+    return {"cwd": cwd, "document": {**name, **to_document(description)}}

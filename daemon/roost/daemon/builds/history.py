@@ -119,8 +119,8 @@ def _read_log(path: str) -> list[Message]:
 
 
 def plan_message(planned: PlanWithFacts, resolved: TargetedDefinition) -> Message:
-    """Return the message with the plan and the warnings among its reasons."""
-    warnings = editable_warnings(planned.plan.reasons)
+    """Return the message with the plan, the warnings about the definition, and those among the plan's reasons."""
+    warnings = [*resolved.warnings, *editable_warnings(planned.plan.reasons)]
     return Message(event="plan", plan=planned.plan, source=resolved.source, warnings=warnings)
 
 

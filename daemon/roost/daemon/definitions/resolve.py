@@ -27,7 +27,18 @@ from roost.daemon.definitions.resolved import (
 from roost.daemon.workers.context import JobContext
 from roost.daemon.workers.pool import WorkerPool
 from roost.model.canonical.form import canonicalise_definition, canonicalise_settings, digest_bytes
-from roost.model.definition import Base, ContainerSettings, Defaults, Definition, Python, ReadResult, Settings
+from roost.model.definition import (
+    Base,
+    ContainerSettings,
+    Defaults,
+    Definition,
+    Notice,
+    Python,
+    ReadResult,
+    Settings,
+    find_idle_sections,
+    make_idle_notice,
+)
 from roost.model.errors import InvalidRequestError, LookupFailedError
 from roost.model.names import parse_reference
 from roost.model.readers.read import CONTEXT_FILES, read_definition, read_tables
@@ -97,7 +108,7 @@ async def resolve_version(
         settings_digest=version.settings_digest,
         settings_canonical=canonicalise_settings(body.settings),
         source=SourceView(path=None, format=ENVIRONMENT_FORMAT, name=version.name),
-        warnings=[],
+        warnings=[_view_notice(make_idle_notice(each)) for each in find_idle_sections(body.definition, body.settings)],
         guards=(),
         defaults=body.defaults,
         config=config,
@@ -157,19 +168,23 @@ def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: W
     form = canonicalise_definition(parsed.definition, defaults)
     settings = canonicalise_settings(parsed.settings)
     is_sent = selector.text is not None or selector.document is not None
-    folder_name = os.path.basename(os.path.dirname(path)) or None if path else None
+    folder = path if path and os.path.isdir(path) else os.path.dirname(path or "")
     return ResolvedDefinition(
         parsed=parsed,
         digest=digest_bytes(form),
         canonical=form,
         settings_digest=digest_bytes(settings),
         settings_canonical=settings,
-        source=SourceView(path=path, format=parsed.format, name=parsed.name or folder_name),
-        warnings=[msgspec.convert(msgspec.to_builtins(notice), WarningView) for notice in parsed.warnings],
+        source=SourceView(path=path, format=parsed.format, name=parsed.name or os.path.basename(folder) or None),
+        warnings=[_view_notice(notice) for notice in parsed.warnings],
         absent=absent,
         guards=None if files.has_read_folders or is_sent else tuple(files.guards.values()),
         defaults=defaults,
     )
+
+
+def _view_notice(notice: Notice) -> WarningView:
+    return msgspec.convert(msgspec.to_builtins(notice), WarningView)
 
 
 def _parsed_image(reference: str) -> ReadResult:

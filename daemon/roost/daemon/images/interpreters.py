@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from roost.daemon.definitions.resolved import IMAGE_FORMAT, TargetedDefinition
+from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.engines.engine_set import Engines
+from roost.model.definition import Python
 
 INTERPRETERS = ("python", "python3")
 """Looked for if nothing is named. An image without a Python may be run as well."""
 
 
 def names_interpreter(resolved: TargetedDefinition) -> bool:
-    """Whether the definition names its Python, which then must be in the image."""
-    return resolved.definition.python.user_managed and resolved.parsed.format != IMAGE_FORMAT
+    """Whether the definition names its Python, which then must be in the image. The default name is nobody's choice:
+    Azure's files always have it, and an image without a Python may be run as well."""
+    python = resolved.definition.python
+    return python.user_managed and python.interpreter != Python().interpreter
 
 
 def named_interpreter(resolved: TargetedDefinition) -> str | None:

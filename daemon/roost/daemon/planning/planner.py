@@ -108,11 +108,11 @@ class Planner:
                 return await self._plan_unmodified(target, resolved, request, selector)
             facts = await self._gather_facts(resolved, request, selector, solve=solve)
             plan = decide(request, facts)
-            interpreter = facts.image.interpreter
-            if plan.action == "reuse-image" and plan.artifact is not None and plan.artifact.digest is not None:
+            interpreter, is_user_managed = facts.image.interpreter, resolved.definition.python.user_managed
+            image = plan.artifact.digest if plan.action == "reuse-image" and plan.artifact is not None else None
+            if image is not None and is_user_managed:
                 # Which interpreter a user-managed definition names is a setting: it is recorded with no image.
-                named = named_interpreter(resolved)
-                interpreter = await self._interpreters.find(plan.artifact.digest, named) if named else interpreter
+                interpreter = await self._interpreters.find(image, named_interpreter(resolved))
             return PlanWithFacts(plan=plan, facts=facts, image_interpreter=interpreter)
 
     async def _plan_unmodified(

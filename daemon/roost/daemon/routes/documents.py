@@ -31,7 +31,8 @@ class ReadRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class ReadResponse(msgspec.Struct, kw_only=True):
-    """A complete definition in the shape of ``roost.toml``, as ``EnvironmentSelector.document`` accepts it."""
+    """A complete definition in the shape of ``roost.toml``, as ``EnvironmentSelector.document`` accepts it; with a name
+    if the file has one."""
 
     name: str | None
     """The name in the file, or that of its folder."""
@@ -58,7 +59,7 @@ def _write_definition(resolved: ResolvedDefinition, current: Defaults) -> ReadRe
     own = select_effective_defaults(resolved.definition, resolved.defaults).without(effective)
     return ReadResponse(
         name=resolved.source.name,
-        document=to_document(resolved.definition, resolved.settings, defaults=own),
+        document=to_document(resolved.definition, resolved.settings, resolved.parsed.name, own),
         source=resolved.source,
         warnings=resolved.warnings,
     )

@@ -15,7 +15,14 @@ from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
 from roost.model.canonical.form import select_effective_defaults
 from roost.model.definition import DefaultOverrides
-from roost.model.names import NameInvalidError, VersionReference, check_label, check_name, check_new_name
+from roost.model.names import (
+    NameInvalidError,
+    VersionReference,
+    check_label,
+    check_name,
+    check_new_name,
+    parse_version,
+)
 from roost.model.records import CuratedFilter, EnvironmentBody, EnvironmentVersion
 from roost.model.writers.document import definition_to_document, settings_to_document, to_document
 from roost.wire.environments import (
@@ -70,7 +77,8 @@ async def register_environment(call: Call[RegisterRequest]) -> RegisterResponse:
     resolved = await services.resolver.resolve(body.what)
     if await services.store.index.definitions.find(resolved.digest) is None:
         await services.planner.check_specs(resolved)
-    registered = await services.versions.register(resolved, body.name, body.labels, body.origin)
+    number = parse_version(str(body.version)) if body.version is not None else None
+    registered = await services.versions.register(resolved, body.name, body.labels, body.origin, number)
     return RegisterResponse(
         environment=await view_environment(services, registered.version),
         created=registered.created,

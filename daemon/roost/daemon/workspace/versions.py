@@ -32,12 +32,18 @@ class EnvironmentVersions:
         self._launches = launches
 
     async def register(
-        self, resolved: ResolvedDefinition, name: str | None, labels: Sequence[str] = (), origin: str | None = None
+        self,
+        resolved: ResolvedDefinition,
+        name: str | None,
+        labels: Sequence[str] = (),
+        origin: str | None = None,
+        number: int | None = None,
     ) -> RegistrationResult:
         """Register ``resolved`` as the next version of ``name``, unless one of its versions has the same content.
 
         ``name`` defaults to the name in the definition, or to that of its folder. ``origin``: the version that this one
-        was made from. Raises NameInvalidError, InvalidRequestError if there is no name, and what :meth:`add` raises.
+        was made from. ``number``: the number that the version must get. Raises NameInvalidError, InvalidRequestError if
+        there is no name, VersionTakenError, and what :meth:`add` raises.
         """
         if name is None:
             if not resolved.source.name:
@@ -48,7 +54,8 @@ class EnvironmentVersions:
         checked_name = check_new_name(name)
         checked_labels = tuple(check_new_label(label) for label in labels)
         checked_origin = origin and str(parse_reference(origin))
-        return await self.add(make_new_version(resolved, checked_name, labels=checked_labels, origin=checked_origin))
+        new = make_new_version(resolved, checked_name, labels=checked_labels, origin=checked_origin)
+        return await self.add(msgspec.structs.replace(new, number=number))
 
     async def add(self, new: NewVersion, locked: tuple[NewGeneration, Lock] | None = None) -> RegistrationResult:
         """Store the local content of ``new``, and register it. ``locked``: a lock that was imported with it, and the

@@ -7,7 +7,18 @@ import posixpath
 from typing import Any
 
 from roost.model.canonical.form import digest_definition
-from roost.model.definition import Base, ContainerSettings, Defaults, Definition, Python, R, ReadResult, Settings, Spark
+from roost.model.definition import (
+    Base,
+    ContainerSettings,
+    Defaults,
+    Definition,
+    Python,
+    R,
+    ReadResult,
+    Settings,
+    Spark,
+    find_idle_sections,
+)
 from roost.model.documents.document import ItemKind
 from roost.model.documents.yaml_nodes import YamlNode, parse_yaml
 from roost.model.errors import InvalidDefinitionError, Location
@@ -62,7 +73,7 @@ def read_run_configuration(reading: ReadContext, root: YamlNode) -> ReadResult:
     environment = root.value("environment")
     outer = reading.path
     if environment.kind == "scalar":
-        reading.path = reading.resolve_path(environment.text("'environment'"), outer)
+        reading.path = _resolve_in_project(reading, environment.text("'environment'"))
         environment = parse_yaml(
             decode_text(reading.load_file(reading.path, environment.location), reading.path), reading.path
         )
@@ -81,6 +92,16 @@ def read_run_configuration(reading: ReadContext, root: YamlNode) -> ReadResult:
     return reading.build_result(
         definition, "azure-run", settings=_merge_run_settings(reading, root, settings), name=name
     )
+
+
+def _resolve_in_project(reading: ReadContext, name: str) -> str:
+    """Return the path that ``name`` means in the file that is read: beside it, or from the folder of the project, to
+    which Azure's SDK writes paths relative."""
+    path, folder = reading.resolve_path(name, reading.path), posixpath.dirname(reading.path)
+    if not reading.files.exists(path) and posixpath.basename(folder) in _PROJECT_FOLDERS:
+        above = reading.resolve_path(name, folder)
+        return above if reading.files.exists(above) else path
+    return path
 
 
 def _is_workspace_reference(environment: YamlNode) -> bool:
@@ -186,9 +207,8 @@ class _EnvironmentReader:
 
     def _warn_unused(self, definition: Definition) -> None:
         """Warn about sections that are stored and digested although roost installs nothing from them."""
-        if definition.r is not None:
-            message = "section 'r' is kept and digested, but roost does not install it"
-            self.reading.warn("section-idle", message, self.root.value("r").location)
+        for section in find_idle_sections(definition, Settings()):
+            self.reading.warn_idle(section, self.root.value(section).location)
         base_environment = self.python.value("baseCondaEnvironment")
         if base_environment.kind != "null":
             message = "'baseCondaEnvironment' is kept but has no effect: every environment is built completely"
@@ -217,7 +237,7 @@ class _EnvironmentReader:
         item = self.python.value("condaDependenciesFile")
         if item.kind == "null":
             return None
-        path = self._resolve_named(item.text("'condaDependenciesFile'"))
+        path = _resolve_in_project(self.reading, item.text("'condaDependenciesFile'"))
         if self.reading.files.exists(path):
             return self._read_file(path, item.location)
         if self.is_saved and self.reading.files.exists(self._resolve(CONDA_FILE)):
@@ -251,13 +271,6 @@ class _EnvironmentReader:
 
     def _resolve(self, name: str) -> str:
         return self.reading.resolve_path(name, self.reading.path)
-
-    def _resolve_named(self, name: str) -> str:
-        path, folder = self._resolve(name), posixpath.dirname(self.reading.path)
-        if not self.reading.files.exists(path) and posixpath.basename(folder) in _PROJECT_FOLDERS:
-            above = self.reading.resolve_path(name, folder)
-            return above if self.reading.files.exists(above) else path
-        return path
 
     def _read_sdk_base(self) -> Base | None:
         image, text = _read_image(self.reading, self.docker), self._choose_dockerfile()

@@ -13,7 +13,17 @@ from typing import Any, Protocol
 import msgspec
 
 from roost.model.canonical.form import digest_bytes
-from roost.model.definition import Base, Definition, InputFile, Notice, PipItem, ReadResult, Settings
+from roost.model.definition import (
+    Base,
+    Definition,
+    InputFile,
+    Notice,
+    PipItem,
+    ReadResult,
+    Settings,
+    find_idle_sections,
+    make_idle_notice,
+)
 from roost.model.documents.document import Document, Item, ItemKind, Problem, create_problem
 from roost.model.documents.places import WrittenValue
 from roost.model.errors import InvalidDefinitionError, Location
@@ -164,6 +174,12 @@ class ReadContext:
             message = f"there are more than {MAX_WARNINGS:,} warnings; the others are not listed"
             self.warnings.append(Problem(code="warnings-many", message=message, severity="warning", location=location))
 
+    def warn_idle(self, section: str, location: Location | None = None) -> None:
+        """Warn, once, about a section that roost installs nothing from."""
+        notice = make_idle_notice(section, location or Location(path=self.path))
+        if notice.message not in [warning.message for warning in self.warnings if warning.code == notice.code]:
+            self.warn(notice.code, notice.message, notice.location)
+
     def recover(self, *, is_outermost: bool = False) -> Recovery:
         """Return a context manager that reports an InvalidDefinitionError as a problem, and goes on after its block.
 
@@ -301,13 +317,15 @@ class ReadContext:
 
         A text of the base that has credentials written out is reported as a problem.
         """
-        base = definition.base or Base()
+        base, settings = definition.base or Base(), settings or Settings()
+        for section in find_idle_sections(definition, settings):
+            self.warn_idle(section)
         for text in (base.image, base.dockerfile, *base.steps, base.platform, definition.inference_stack):
             with self.recover():
                 self.require_no_credentials(text or "", "the base image", Location(path=self.path))
         return ReadResult(
             definition=definition,
-            settings=settings or Settings(),
+            settings=settings,
             name=name,
             format=format,
             path=self.path,

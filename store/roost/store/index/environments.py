@@ -16,7 +16,7 @@ import msgspec
 
 from roost.model.canonical.form import digest_bytes
 from roost.model.errors import CodedError, LookupFailedError
-from roost.model.names import CURATED_PREFIX, LATEST, VersionReference
+from roost.model.names import AZURE_PREFIX, CURATED_PREFIX, LATEST, VersionReference, find_counterpart
 from roost.model.records import (
     CuratedFilter,
     EnvironmentBody,
@@ -126,7 +126,7 @@ def _check_number(connection: sqlite3.Connection, environment: int, new: NewVers
         return None
     raise VersionTakenError(
         f"{new.name}:{new.number} exists already with another definition or other settings",
-        hint="Versions never change: publish the change as the next version.",
+        hint="Versions never change: register the change without a number, as the next version.",
         fields={"name": new.name, "version": new.number},
     )
 
@@ -333,14 +333,26 @@ def _environment_id(connection: sqlite3.Connection, name: str, *, add: bool = Fa
 
 def _unknown_name_error(connection: sqlite3.Connection, name: str) -> EnvironmentUnknownError:
     names = [row["name"] for row in connection.execute("SELECT name FROM environments ORDER BY id DESC LIMIT 1000")]
-    close = difflib.get_close_matches(name, names, n=1)
+    if name.lower().startswith(AZURE_PREFIX.lower()):
+        hint = _explain_azure_name(connection, name)
+    elif close := difflib.get_close_matches(name, names, n=1):
+        hint = f"Did you mean {close[0]!r}? `roost env list` shows all environments."
+    else:
+        hint = "`roost env list` shows all environments; `roost env register` adds one."
     return EnvironmentUnknownError(
         f"No environment is registered as {name!r}",
-        hint=f"Did you mean {close[0]!r}? `roost env list` shows all environments."
-        if close
-        else "`roost env list` shows all environments; `roost env register` adds one.",
+        hint=hint,
         fields={"name": name},
     )
+
+
+def _explain_azure_name(connection: sqlite3.Connection, name: str) -> str:
+    """Return the hint for the name of one of Azure's curated environments, which are in Azure's registry only."""
+    query = f"SELECT name FROM environments AS e WHERE {_IS_CURATED}"
+    counterpart = find_counterpart(name, [row["name"] for row in connection.execute(query)])
+    if counterpart is None:
+        return "Azure's curated environments are not part of roost; `roost curated list` shows those that are."
+    return f"It is one of Azure's curated environments; roost's own for this is {counterpart!r} (`roost curated list`)."
 
 
 def _latest_number(connection: sqlite3.Connection, environment: int) -> int | None:

@@ -181,7 +181,7 @@ def test_formats_are_told_by_content(write, content, name, format):
 
 def test_the_base_images_registry_stands_in_front_and_its_password_is_left_where_docker_keeps_it(parse):
     registry = {"address": "reg.example.org:5000", "username": "u", "password": "s3cret", "registryIdentity": None}
-    own = {**SDK, "docker": {"baseImage": "a/b:1", "baseImageRegistry": registry}}
+    own = {**SDK, "docker": {"baseImage": "a/b:1", "baseImageRegistry": registry}, "spark": {}}
     parsed = parse(json.dumps(own), "azureml_environment.json")
     assert parsed.definition.base.image == "reg.example.org:5000/a/b:1"
     assert [warning.code for warning in parsed.warnings] == ["credentials-unread", "credentials-unread"]
@@ -193,13 +193,13 @@ def test_a_variable_is_a_reference_to_credentials_which_the_request_alone_sees(p
     own = {**SDK, "docker": {"baseImage": "a/b:1", "baseImageRegistry": registry}}
     parsed = parse(json.dumps(own), "azureml_environment.json")
     assert parsed.credentials == {"docker://reg.example.org:5000": "${REG_USER}:${REG_PASSWORD}"}
-    assert not parsed.warnings
+    assert [warning.code for warning in parsed.warnings] == ["section-idle"]
     without = {**SDK, "docker": {"baseImage": "reg.example.org:5000/a/b:1"}}
     assert parsed.definition == parse(json.dumps(without), "azureml_environment.json").definition
     half = {**SDK, "docker": {"baseImage": "a/b:1", "baseImageRegistry": {**registry, "password": "a${B}"}}}
     refused = parse(json.dumps(half), "azureml_environment.json")
     assert refused.credentials == {}
-    assert "registries.credentials" in refused.warnings[0].message
+    assert "registries.credentials" in refused.warnings[1].message
 
 
 def test_an_image_and_a_dockerfile_are_one_too_many(parse):

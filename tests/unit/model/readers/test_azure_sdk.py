@@ -253,6 +253,18 @@ def test_a_run_configuration_may_name_the_environments_file(write):
     assert parsed.path.endswith("x.runconfig")
 
 
+@pytest.mark.parametrize("folder", [".azureml", "aml_config"])
+def test_the_environments_file_is_named_from_the_projects_folder(write, folder):
+    write(f"{folder}/environment.yml", f"name: e\npython: {{condaDependenciesFile: {folder}/conda.yml}}\n")
+    write(f"{folder}/conda.yml", "dependencies: [python=3.8]\n")
+    path = write(f"{folder}/x.runconfig", f"target: a\nenvironment: {folder}/environment.yml\n")
+    parsed = read_definition(DefinitionSource(path=str(path)), LocalFiles())
+    assert (parsed.name, parsed.definition.conda.dependencies) == ("e", ("python=3.8",))
+    path = write("elsewhere/x.runconfig", "target: a\nenvironment: other/environment.yml\n")
+    with pytest.raises(InvalidDefinitionError, match=r"other/environment\.yml"):
+        read_definition(DefinitionSource(path=str(path)), LocalFiles())
+
+
 def test_a_run_configuration_that_holds_no_environment_says_where_to_get_it(refused):
     error = refused("script: a\ntarget: b\nenvironment: {name: e, version: 3}\n", "x.runconfig")
     assert "names an environment of an Azure workspace" in error.message

@@ -83,7 +83,22 @@ password = "sesame"
     )
     assert b"sesame" not in msgspec.json.encode((parsed.definition, parsed.settings))
     assert sorted(parsed.credentials) == [f"https://{host}" for host in "abcde"]
-    assert [notice.code for notice in parsed.warnings] == ["credentials-unread"]
+    assert [notice.code for notice in parsed.warnings if notice.code != "section-idle"] == ["credentials-unread"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sections"),
+    [
+        ('[spark]\npackages = ["g:a:1"]\n[r]\nversion = "4.2"\n', ["spark", "r"]),
+        ('[spark]\nrepositories = ["https://m.example.org"]\n[r]\n', []),
+        ('[kept.azure.databricks]\njarLibraries = [{library = "dbfs:/x.jar"}]\n', ["databricks"]),
+        ('[inference]\nstack = "latest"\n', []),
+    ],
+)
+def test_sections_that_nothing_installs_yet_are_reported(parse, text, sections):
+    idle = [notice for notice in parse(text, "roost.toml").warnings if notice.code == "section-idle"]
+    assert [notice.message.split("'")[1] for notice in idle] == sections
+    assert all(notice.location.path.endswith("roost.toml") for notice in idle)
 
 
 def test_tool_roost_says_the_same_and_wins_over_the_project(parse):

@@ -207,3 +207,26 @@ async def test_what_is_not_there_is_named_with_what_is(index: Index) -> None:
     assert "latest, prod" in no_label.value.hint
     with pytest.raises(EnvironmentUnknownError, match="no version 7"):
         await find(index, "train", version=7)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("AzureML-sklearn-1.5-ubuntu22.04-py310-cpu", "'Roost-Scikit-Learn'"),
+        ("azureml-minimal", "roost curated list"),
+        ("Roost-Scikit-Lern", "Did you mean 'Roost-Scikit-Learn'?"),
+    ],
+)
+async def test_one_of_azures_curated_names_hints_at_its_counterpart(index: Index, name: str, hint: str) -> None:
+    await index.environments.register(new("Roost-Scikit-Learn", "six==1", number=1))
+    with pytest.raises(EnvironmentUnknownError) as caught:
+        await find(index, name)
+    assert hint in caught.value.hint
+
+
+async def test_a_version_that_its_user_numbers_leaves_a_gap_and_the_next_one_follows(index: Index) -> None:
+    assert number(await index.environments.register(new("train", "six==1", number=7))) == (7, True)
+    assert number(await index.environments.register(new("train", "six==1"))) == (7, False)
+    assert number(await index.environments.register(new("train", "six==2"))) == (8, True)
+    with pytest.raises(VersionTakenError):
+        await index.environments.register(new("train", "six==2", number=7))

@@ -56,8 +56,7 @@ def read_environment(value: Json | str | None, text: str, path: str) -> Environm
         return EnvironmentReference(name, value.get("version")) if name else None
     selector = {"cwd": os.getcwd(), "file": os.path.abspath(path), "text": extract_environment(text)}
     answer = directory_format.request_document({"what": selector}, path, ignored_warnings=("run-unread",))
-    has_name = name or isinstance(value, str)
-    return environment_from_document(answer["document"], answer["name"] if has_name else _project_name(path))
+    return environment_from_document(answer["document"], answer["document"].get("name") or _project_name(path))
 
 
 def _project_name(path: str) -> str:
