@@ -110,45 +110,72 @@ def uncovered(connection):
     ).fetchall()
 
 
-PREPARED = {"publish": [], "delete": ["publish"], "retire": ["publish"], "fail": []}
-COMMITTED = {"publish.committed", "recover.done"}
+PREPARED = {
+    "publish": ["recover"],
+    "delete": ["recover", "publish"],
+    "retire": ["recover", "publish"],
+    "fail": ["recover"],
+    "recover": ["litter"],
+}
+SHARES = 3
+"""In how many tests the points of one operation are swept, for as many workers."""
+
+
+class SavedRoots:
+    """One root, at one place since the index names places, that is put back to what it was at an earlier time."""
+
+    def __init__(self, children, root, folder):
+        self._children, self._root, self._folder = children, root, folder
+
+    def begin(self, do):
+        """The root that ``do`` begins with."""
+        return self._after(*PREPARED[do])
+
+    def kill(self, do, point):
+        """The root that ``do`` left when it was killed at ``point``."""
+        return self._after(*PREPARED[do], f"{do} {point}")
+
+    def _after(self, *steps):
+        """The root after steps, each a scenario and the point at which it is killed, if it is."""
+        saved = os.path.join(self._folder, ", ".join(steps))
+        if os.path.exists(saved):
+            shutil.rmtree(self._root)
+            shutil.copytree(saved, self._root, symlinks=True)
+            return self._root
+        if len(steps) > 1:
+            self._after(*steps[:-1])
+        else:
+            shutil.rmtree(self._root)
+            os.mkdir(self._root, 0o700)
+        do, _, point = steps[-1].partition(" ")
+        status = self._children.run(do, self._root, **({FAILPOINT: point} if point else {}))
+        assert status == (KILLED if point else 0)
+        shutil.copytree(self._root, saved, symlinks=True)
+        return self._root
 
 
 @pytest.fixture
-def prepared(children, new_root):
-    def make(do):
-        root = new_root()
-        for step in ["recover", *PREPARED.get(do, [])]:
-            assert children.run(step, root) == 0
-        return root
-
-    return make
+def roots(children, new_root):
+    return SavedRoots(children, new_root(), new_root())
 
 
+@pytest.mark.parametrize("share", range(SHARES))
 @pytest.mark.parametrize("do", ["publish", "delete", "retire", "fail"])
-async def test_killed_at_every_point_and_again_at_every_point_of_recovery(do, children, prepared):
-    points = [point for point in children.points(do, prepared(do)) if not point.startswith("recover.")]
-    assert len(points) >= 6
+async def test_killed_at_every_point_and_again_at_every_point_of_recovery(do, share, children, roots):
+    every = [point for point in children.points(do, roots.begin(do)) if not point.startswith("recover.")]
+    assert len(every) >= 6
+    points = every[share::SHARES]
     runs = 0
     for point in points:
-        root = prepared(do)
-        assert children.run(do, root, **{FAILPOINT: point}) == KILLED
-        after_first = await ready_after(do, point, root)
-        for inner in recovery_points(children, prepared, do, point):
-            root = prepared(do)
-            assert children.run(do, root, **{FAILPOINT: point}) == KILLED
+        after_first = await ready_after(do, point, roots.kill(do, point))
+        for inner in children.points("recover", roots.kill(do, point)):
+            root = roots.kill(do, point)
             assert children.run("recover", root, **{FAILPOINT: inner}) == KILLED
             assert await ready_after(do, point, root) == after_first
             assert children.run("publish", root) == 0  # the next try works
             assert len((await assert_whole(root))[0]) == 1
             runs += 1
     assert runs >= len(points) * 6
-
-
-def recovery_points(children, prepared, do, point):
-    root = prepared(do)
-    assert children.run(do, root, **{FAILPOINT: point}) == KILLED
-    return children.points("recover", root)
 
 
 async def ready_after(do, point, root):
@@ -168,16 +195,11 @@ async def ready_after(do, point, root):
     return bool(ready)
 
 
-async def test_every_kind_of_litter_and_a_crash_at_every_point_of_its_recovery(children, new_root):
-    def littered():
-        root = new_root()
-        assert children.run("litter", root) == 0
-        return root
-
-    points = children.points("recover", littered())
+async def test_every_kind_of_litter_and_a_crash_at_every_point_of_its_recovery(children, roots):
+    points = children.points("recover", roots.begin("recover"))
     assert {"recover.discard:1", "recover.drop:1", "recover.restore-lease:1"} <= set(points)
     for point in points:
-        root = littered()
+        root = roots.begin("recover")
         assert children.run("recover", root, **{FAILPOINT: point}) == KILLED
         ready, _ = await assert_whole(root)
         assert len(ready) == 1
@@ -195,8 +217,8 @@ async def test_killed_at_random_times_of_a_busy_store(children, new_root):
     await store.close()
 
 
-def test_traces_name_each_step_of_the_protocols(children, prepared):
-    assert [p.split(":")[0] for p in children.points("publish", prepared("publish")) if "recover" not in p] == [
+def test_traces_name_each_step_of_the_protocols(children, roots):
+    assert [p.split(":")[0] for p in children.points("publish", roots.begin("publish")) if "recover" not in p] == [
         "publish.begin",
         "publish.announced",
         "publish.leased",
@@ -209,7 +231,7 @@ def test_traces_name_each_step_of_the_protocols(children, prepared):
         "publish.in-transaction",
         "publish.committed",
     ]
-    assert [p.split(":")[0] for p in children.points("delete", prepared("delete")) if "recover" not in p] == [
+    assert [p.split(":")[0] for p in children.points("delete", roots.begin("delete")) if "recover" not in p] == [
         "delete.locked",
         "delete.marked",
         "delete.unleased",
