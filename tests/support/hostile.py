@@ -96,6 +96,8 @@ GROWING: dict[str, tuple[str, Write, int]] = {
     "unknown keys of tools": ("pyproject.toml", _rows("k#N = 1\n", "[project]\n[tool.pdm]\n"), 30),
     "a script": ("x.py", _rows('#  "p#N",\n', "# /// script\n# dependencies = [\n", "# ]\n# ///\n"), 300),
     "blocks without an end": ("x.py", _rows("# /// script\n"), 1_000),
+    "misspelt blocks": ("x.py", _rows("#/// script\n", "", "# ///\n"), 1_000),
+    "a list of conda": ("x.txt", _rows("p#N=1=0\n"), 300),
     "blocks in code": ("x.py", _rows("# /// x\n# a\n# ///\nx#N = 1\n"), 300),
     "an explicit list": ("list.txt", _rows("https://h.example/linux-64/p-1-#N.conda\n", "@EXPLICIT\n"), 300),
     "roost's requirements": ("roost.toml", _rows('"p#N", ', "[pip]\nrequirements = [", "]"), 300),

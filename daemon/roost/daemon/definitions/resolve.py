@@ -152,7 +152,7 @@ def _read_small(selector: EnvironmentSelector, defaults: Defaults, files: SmallF
 
 
 def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: WatchedFiles) -> ResolvedDefinition:
-    path, absent = None, tuple[str, ...]()
+    path, absent, notices = None, tuple[str, ...](), tuple[Notice, ...]()
     if selector.image is not None:
         parsed = _parsed_image(selector.image)
     elif selector.document is not None:
@@ -161,7 +161,7 @@ def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: W
     else:
         found = _find_file(selector, files)
         data = selector.text.encode() if selector.text is not None else None
-        path, absent = found.path, found.absent
+        path, absent, notices = found.path, found.absent, found.notices
         parsed = read_definition(DefinitionSource(path=path, data=data, format=found.format), files)
     parsed = _with_absolute_interpreter(parsed, os.path.dirname(path) if path else selector.cwd)
     defaults = parsed.defaults.apply_to(defaults)
@@ -176,7 +176,7 @@ def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: W
         settings_digest=digest_bytes(settings),
         settings_canonical=settings,
         source=SourceView(path=path, format=parsed.format, name=parsed.name or os.path.basename(folder) or None),
-        warnings=[_view_notice(notice) for notice in parsed.warnings],
+        warnings=[_view_notice(notice) for notice in (*notices, *parsed.warnings)],
         absent=absent,
         guards=None if files.has_read_folders or is_sent else tuple(files.guards.values()),
         defaults=defaults,

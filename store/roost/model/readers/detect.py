@@ -21,13 +21,23 @@ from roost.model.readers.mistakes.other_files import (
     reject_other_file,
     reject_without_environment,
 )
-from roost.model.readers.pyproject import PYPROJECT_TABLES
+from roost.model.readers.mistakes.unread_files import (
+    CONDA_LIST,
+    classify_conda_list,
+    find_other_text,
+    find_other_tool,
+    find_other_yaml,
+    unread_error,
+)
+from roost.model.readers.pyproject import PYPROJECT_TABLES, check_script_block
 from roost.model.readers.script_blocks import find_blocks
 from roost.model.readers.source import EncodingError, decode_text
 from roost.model.syntax.azure import V2_BASE_KEYS
 
-Syntax = Literal["toml", "yaml", "requirements", "explicit", "pep723", "dockerfile", "json"]
+Syntax = Literal["toml", "yaml", "requirements", "explicit", "conda-list", "pep723", "dockerfile", "json"]
 _YAML_KEY = re.compile(r"""[\w$][\w $.\t-]*:(?:\s|$)|(?:"[^"]*"|'[^']*')\s*:(?:\s|$)|-\s+\S|---|%YAML|<<<<|\{%|\{""")
+_METADATA_MARK = re.compile(rb"^# /// script[ \t]*\r?$", re.MULTILINE)
+_TOML_LINE = re.compile(r"""\[\[?[\w.\"-]+\]\]?\s*(?:#.*)?$|[\w-]+ = (?:["'\[{]|\d+$|(?:true|false)$)""")
 _FROM = re.compile(r"(?:FROM|ARG)\s+\S+", re.IGNORECASE)
 _RUN_CONFIGURATION = {"environment", "target", "framework", "script", "history", "communicator", "argumentvector"}
 _SDK_SECTION_KEYS = {
@@ -38,28 +48,43 @@ _SDK_TOP_KEYS = {"environmentVariables", "inferencingStackVersion", "databricks"
 
 
 def detect_syntax(path: str, text: str) -> Syntax:
-    """Return the syntax of ``text`` in the file ``path``."""
+    """Return the syntax of ``text`` in the file ``path``.
+
+    Raises: FormatUnreadError if roost recognises the format but does not read it.
+    """
     name = posixpath.basename(path).lower()
     if name.endswith(".toml"):
         return "toml"
-    if name.endswith(".py") or find_blocks(text):
+    blocks = find_blocks(text)
+    if not blocks and (other := find_other_text(path, text)):
+        raise unread_error(other, Location(path=path, line=1, column=1))
+    if name.endswith(".py") or blocks:
         return "pep723"
     if has_explicit_mark(text):
         return "explicit"
-    if name.endswith((".yml", ".yaml", ".lock", ".json", ".runconfig")):
+    if name.endswith((".yml", ".yaml", ".json", ".runconfig")):
         return "yaml"
     if name in ("dockerfile", "containerfile") or name.startswith("dockerfile.") or name.endswith(".dockerfile"):
         return "dockerfile"
-    if name.endswith((".txt", ".in")):
-        return "requirements"
-    return _detect_by_first_line(text)
+    syntax: Syntax = "requirements" if name.endswith((".txt", ".in")) else _detect_by_first_line(text)
+    if syntax == "requirements" and name.endswith(".lock"):
+        return "yaml"
+    return _detect_list(path, text) if syntax == "requirements" else syntax
+
+
+def _detect_list(path: str, text: str) -> Syntax:
+    """Return the syntax of a list of packages, pip's or conda's."""
+    is_conda = classify_conda_list(text)
+    if is_conda is False:
+        raise unread_error(CONDA_LIST, Location(path=path, line=1, column=1))
+    return "conda-list" if is_conda else "requirements"
 
 
 def _detect_by_first_line(text: str) -> Syntax:
     line = next((row.strip() for row in text.split("\n") if row.strip() and not row.lstrip().startswith("#")), "")
     if _FROM.match(line):
         return "dockerfile"
-    if re.fullmatch(r"\[[\w.\"-]+\]\s*(#.*)?", line):
+    if _TOML_LINE.match(line):
         return "toml"
     return "yaml" if _YAML_KEY.match(line) else "requirements"
 
@@ -95,6 +120,8 @@ def detect_yaml(root: YamlNode) -> str:
 
 
 def _reject_unread_formats(root: YamlNode, keys: set[str]) -> None:
+    if other := find_other_yaml(keys):
+        raise unread_error(other, root.location)
     if "build_dependencies" in keys:
         raise format_unread_error("an MLflow python_env", root.location)
     if "dependencies" in keys:
@@ -140,22 +167,32 @@ def check_text(text: str, path: str) -> None:
 def classify_pyproject(data: bytes, path: str) -> Literal["roost", "pyproject"] | None:
     """Return the format of a ``pyproject.toml``; ``None`` if it defines no environment.
 
-    A file that is not valid TOML is classified by its table headers: the reader reports the error.
+    ``pyproject`` is also the answer for a file whose environment only another tool reads, and for one that is no valid
+    TOML: the reader reports what is wrong with it.
     """
     try:
         toml = TomlText(decode_text(data, path), path)
-        has_roost, has_project = "roost" in toml.table("tool"), bool(PYPROJECT_TABLES & set(toml.data))
+        has_roost = "roost" in toml.table("tool")
+        has_project = bool(PYPROJECT_TABLES & set(toml.data)) or find_other_tool(toml) is not None
     except (TomlError, EncodingError):
         text = data.decode("utf-8", "replace")
-        has_roost = re.search(r"^[ \t]*\[tool\.roost\b", text, re.MULTILINE) is not None
-        has_project = re.search(r"^[ \t]*\[(project|dependency-groups)\b", text, re.MULTILINE) is not None
+        has_roost, has_project = re.search(r"^[ \t]*\[tool\.roost\b", text, re.MULTILINE) is not None, True
     return "roost" if has_roost else "pyproject" if has_project else None
 
 
 def has_script_metadata(data: bytes, path: str) -> bool:
-    """Whether a script has a PEP 723 block; false if it is not a text."""
+    """Whether a script has a PEP 723 block.
+
+    Raises: InvalidDefinitionError if it has one that can't be read: in another encoding than UTF-8, or without its end.
+    """
     try:
         text = decode_text(data, path)
-    except EncodingError:
-        return False
-    return any(block.type == "script" for block in find_blocks(text))
+    except EncodingError as error:
+        if _METADATA_MARK.search(data) is None:
+            return False
+        error.hint = "Save the script as UTF-8: its metadata is read by other tools than Python, which expect that."
+        raise
+    if any(block.type == "script" for block in find_blocks(text)):
+        return True
+    check_script_block(text, path)
+    return False

@@ -1,4 +1,5 @@
-"""Reader of conda's ``@EXPLICIT`` lists of package URLs, with the ``# pip`` lines that conda-lock adds."""
+"""Reader of conda's own lists: ``@EXPLICIT`` ones of package URLs, with the ``# pip`` lines that conda-lock adds, and
+those of ``conda list --export``."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from roost.model.syntax.match_specs import PACKAGE_SUFFIXES
 from roost.model.syntax.pip_lines import LogicalLine, shift_location
 
 _MARK = "@EXPLICIT"
+_PYPI_BUILD = "=pypi_0"
 _PIP = re.compile(r"#\s*pip\s+(?=\S)")
 _PLATFORM = re.compile(r"#\s*platform:\s*(\S+)\s*$")
 _DIGEST = re.compile(r"(?:sha256:)?[0-9a-fA-F]{64}|(?:md5:)?[0-9a-fA-F]{32}")
@@ -48,6 +50,35 @@ def read_explicit(reading: ReadContext, text: str) -> ReadResult:
                 urls.append(_read_listed_url(reading, line, location))
     conda = Conda(explicit={platform or _find_platform(urls): tuple(urls)} if urls else {})
     return reading.build_result(Definition(conda=conda, pip=Pip(requirements=tuple(items))), "explicit")
+
+
+def read_conda_list(reading: ReadContext, text: str) -> ReadResult:
+    """Read what ``conda list --export`` writes, for ``conda create --file``: a match spec on each line. Packages that
+    pip installed have the build ``pypi_0``.
+
+    Raises: InvalidDefinitionError if a line is not valid.
+    """
+    specs: list[str] = []
+    items: list[PipItem] = []
+    for number, raw in enumerate(text.split("\n"), start=1):
+        line = raw.strip()
+        location = Location(path=reading.path, line=number, column=len(raw) - len(raw.lstrip()) + 1)
+        if not line or line.startswith("#"):
+            continue
+        end = shift_location(location, len(line))
+        if line.endswith(_PYPI_BUILD):
+            name, _, version = line.removesuffix(_PYPI_BUILD).partition("=")
+            items += read_requirement_lines(reading, [LogicalLine(f"{name}=={version}", location, end)], reading.path)
+            continue
+        with reading.recover():
+            reading.record_item("spec", line, location, end)
+            check_length(line, "This line", location)
+            check_variables(line, partial(shift_location, location), conda=True)
+            specs.append(reading.read_match_spec(line, location))
+    message = "a list of `conda list --export` names no channels: the default ones are used"
+    reading.warn("channels-unnamed", message, Location(path=reading.path))
+    definition = Definition(conda=Conda(dependencies=tuple(specs)), pip=Pip(requirements=tuple(items)))
+    return reading.build_result(definition, "conda-list")
 
 
 def has_explicit_mark(text: str) -> bool:

@@ -15,8 +15,9 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from roost.model.definition import Definition, Pip, PipItem, Python, ReadResult
 from roost.model.documents.toml_text import TomlError, TomlText
 from roost.model.errors import InvalidDefinitionError, Location
+from roost.model.readers.mistakes.unread_files import find_other_tool, unread_error
 from roost.model.readers.requirements import read_requirement_lines
-from roost.model.readers.script_blocks import ScriptBlock, find_blocks
+from roost.model.readers.script_blocks import ScriptBlock, find_blocks, find_fault
 from roost.model.readers.source import ReadContext
 from roost.model.readers.tools.judge import check_tools
 from roost.model.readers.tools.uv_sources import UvProject, unique_items
@@ -36,6 +37,8 @@ def read_pyproject(reading: ReadContext, toml: TomlText) -> ReadResult:
     """Read ``[project]`` and ``[dependency-groups]``. Raises: InvalidDefinitionError if they are not valid."""
     data = toml.data
     if not PYPROJECT_TABLES & set(data):
+        if other := find_other_tool(toml):
+            raise unread_error(other, toml.locate())
         raise toml.error(
             "There is no [project], [dependency-groups] or [tool.roost] table here",
             hint="Add [project] with dependencies = […], or [tool.roost].",
@@ -79,6 +82,7 @@ def read_script(reading: ReadContext, text: str) -> ReadResult:
     """Read a script with PEP 723 metadata. Raises: InvalidDefinitionError if it is missing or not valid."""
     block = find_script_block(text, reading.path)
     if block is None:
+        check_script_block(text, reading.path)
         raise ScriptMetadataError(
             f"{reading.path} contains no '# /// script' block; expected PEP 723 metadata",
             hint="Name a script with such a block, or an environment file.",
@@ -116,6 +120,16 @@ def find_script_block(text: str, path: str) -> ScriptBlock | None:
             location=Location(path=path, line=blocks[1].line, column=1),
         )
     return blocks[0] if blocks else None
+
+
+def check_script_block(text: str, path: str) -> None:
+    """Raise ScriptMetadataError if a script has a block that was meant as its metadata and is none by PEP 723."""
+    if fault := find_fault(text):
+        raise ScriptMetadataError(
+            fault.message,
+            hint="Begin with the line '# /// script', end with '# ///', and begin each line in between with '# '.",
+            location=Location(path=path, line=fault.line, column=1),
+        )
 
 
 def check_requires_python(toml: TomlText, value: object, keys: tuple[str, ...]) -> str | None:

@@ -24,9 +24,10 @@ from roost.model.readers.azure_sdk import read_run_configuration, read_v1
 from roost.model.readers.conda import read_conda
 from roost.model.readers.detect import check_text, detect_syntax, detect_yaml
 from roost.model.readers.docker import read_context, read_dockerfile
-from roost.model.readers.explicit import read_explicit
+from roost.model.readers.explicit import read_conda_list, read_explicit
 from roost.model.readers.lock_files import read_conda_lock, read_pixi_lock
-from roost.model.readers.mistakes.other_files import FormatUnreadError, format_unread_error
+from roost.model.readers.mistakes.other_files import FormatUnreadError
+from roost.model.readers.mistakes.unread_files import find_other_toml, unread_error
 from roost.model.readers.pyproject import PYPROJECT_TABLES, read_pyproject, read_script
 from roost.model.readers.requirements import read_requirements
 from roost.model.readers.roost_file import read_roost
@@ -44,6 +45,7 @@ _YAML: dict[str, Callable[[ReadContext, YamlNode], ReadResult]] = {
 _TEXT: dict[str, Callable[[ReadContext, str], ReadResult]] = {
     "requirements": read_requirements,
     "explicit": read_explicit,
+    "conda-list": read_conda_list,
     "pep723": read_script,
     "dockerfile": read_dockerfile,
 }
@@ -163,13 +165,12 @@ def _parse_yaml_or_json(text: str, path: str) -> YamlNode:
 def _detect_toml(toml: TomlText) -> str:
     """Return the format of a TOML file: ``[tool.roost]`` takes precedence over ``[project]``.
 
-    Raises: FormatUnreadError if the file is a pixi manifest.
+    Raises: FormatUnreadError if the file is of another tool, and not read.
     """
     if "roost" in toml.table("tool"):
         return "roost"
-    project = toml.data.get("project")
-    if "workspace" in toml.data or (isinstance(project, dict) and "channels" in project):
-        raise format_unread_error("a pixi manifest", toml.locate())
+    if other := find_other_toml(toml):
+        raise unread_error(other, toml.locate())
     if posixpath.basename(toml.path) == "pyproject.toml" or PYPROJECT_TABLES & set(toml.data):
         return "pyproject"
     return "roost"

@@ -1,4 +1,7 @@
-"""Search for the environment file of a command that names none."""
+"""Search for the environment file of a command that names none.
+
+Upwards from the working folder, to the first folder with such a file; it ends at a ``.git`` or at the home folder.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,20 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from roost.model.definition import Notice
 from roost.model.errors import InvalidDefinitionError, Location, LookupFailedError
 from roost.model.readers.detect import classify_pyproject, has_script_metadata
 from roost.store.disk.regular_files import read_regular
 from roost.store.sources.files import resolve_path
+from roost.store.sources.stops import (
+    OTHER_FILES,
+    READ_IF_NAMED,
+    REPOSITORY,
+    find_file_to_name,
+    is_end,
+    is_file,
+    note_passed_file,
+)
 
 PYPROJECT = "pyproject.toml"
 _RANKS: tuple[tuple[str, ...], ...] = (
@@ -20,10 +33,12 @@ _RANKS: tuple[tuple[str, ...], ...] = (
     ("conda.yaml", "conda.yml"),
     ("requirements.txt",),
     (PYPROJECT,),
+    *((name,) for name in OTHER_FILES),
 )
-"""File names in order of rank. ``pyproject.toml`` has the first rank with ``[tool.roost]``, the last with tables of PEP
-621 or 735 only."""
-_FORMATS = {"roost.toml": "roost", "requirements.txt": "requirements"}
+"""File names in order of rank. ``pyproject.toml`` has the first rank with ``[tool.roost]``, that after
+``requirements.txt`` without. Behind it are files that their reader refuses."""
+_PYPROJECT_RANK = 4
+_FORMATS = {"roost.toml": "roost"}
 _PYTHON_NAME = re.compile(r"python(?:\d+(?:\.\d+)?)?t?")
 _OPTIONS_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 
@@ -50,6 +65,8 @@ class DiscoveredFile(msgspec.Struct, frozen=True, kw_only=True):
     """Paths of missing files that would or could have been chosen, or would have made the choice ambiguous."""
     consulted: tuple[str, ...] = ()
     """Existing files that were not chosen because of their content (a ``pyproject.toml``, the script)."""
+    notices: tuple[Notice, ...] = ()
+    """About files that were passed by."""
 
 
 def discover(cwd: str, command: Sequence[str], read: Callable[[str], bytes] = read_regular) -> DiscoveredFile:
@@ -59,6 +76,8 @@ def discover(cwd: str, command: Sequence[str], read: Callable[[str], bytes] = re
     Raises:
         NoDefinitionError: there is no environment file.
         AmbiguousDefinitionError: the nearest folder with environment files has two of the same rank.
+        DefinitionUnusableError: the nearest one can't be read, or is of a kind that has to be named.
+        InvalidDefinitionError: the script has metadata that can't be read.
     """
     search = _FolderSearch(read)
     script = find_script(command)
@@ -67,12 +86,19 @@ def discover(cwd: str, command: Sequence[str], read: Callable[[str], bytes] = re
         if _has_script_metadata(path, read):
             return DiscoveredFile(path=path, format="pep723")
         (search.consulted if os.path.isfile(path) else search.absent).append(path)
-    for folder in _iterate_parents(os.path.normpath(cwd)):
+    top = folder = os.path.normpath(cwd)
+    for folder in _iterate_parents(top):
         if (found := search.find_in(folder)) is not None:
             return found
+        search.pass_by(folder)
+        if is_end(folder):
+            break
+    where = f"in {cwd}" if folder == top else f"in {cwd} or above it"
+    end = f", up to {folder}" if folder not in (top, "/") else ""
     raise NoDefinitionError(
-        f"There is no environment file in {cwd} or above it",
-        hint="Write an environment.yml or requirements.txt there, or name one with -f.",
+        f"There is no environment file {where}{end}",
+        hint="Write an environment.yml or requirements.txt there, or name one with -f."
+        + "".join(f" {notice.message}." for notice in search.notices),
     )
 
 
@@ -81,6 +107,7 @@ def discover_in(folder: str, read: Callable[[str], bytes] = read_regular) -> Dis
 
     Raises:
         AmbiguousDefinitionError: two files have the same rank.
+        DefinitionUnusableError: the one of the highest rank can't be read, or is of a kind that has to be named.
     """
     return _FolderSearch(read).find_in(os.path.normpath(folder))
 
@@ -112,12 +139,14 @@ class _FolderSearch:
         self._read = read
         self.absent: list[str] = []
         self.consulted: list[str] = []
+        self.notices: list[Notice] = []
 
     def find_in(self, folder: str) -> DiscoveredFile | None:
         """Return the folder's file of the highest rank.
 
         Raises:
             AmbiguousDefinitionError: two files have that rank.
+            DefinitionUnusableError: it can't be read, or the folder has a file that has to be named and no other.
         """
         pyproject_rank = self._read_pyproject(os.path.join(folder, PYPROJECT))
         for rank, names in enumerate(_RANKS):
@@ -126,13 +155,21 @@ class _FolderSearch:
                 raise _ambiguous_error(folder, present)
             if present:
                 return self._discovered_file(folder, present[0], rank)
+        if error := find_file_to_name(folder):
+            raise error
         return None
+
+    def pass_by(self, folder: str) -> None:
+        """Record that the search goes on above ``folder``, in which nothing was found."""
+        self.absent += [os.path.join(folder, name) for name in (*READ_IF_NAMED, REPOSITORY)]
+        if (notice := note_passed_file(folder)) is not None:
+            self.notices.append(notice)
 
     def _is_present(self, folder: str, name: str, is_pyproject_rank: bool) -> bool:
         if name == PYPROJECT:
             return is_pyproject_rank
         path = os.path.join(folder, name)
-        if os.path.isfile(path):
+        if is_file(path):
             return True
         self.absent.append(path)
         return False
@@ -140,17 +177,22 @@ class _FolderSearch:
     def _discovered_file(self, folder: str, name: str, rank: int) -> DiscoveredFile:
         path = os.path.join(folder, name)
         format = ("roost" if rank == 0 else "pyproject") if name == PYPROJECT else _FORMATS.get(name)
-        consulted = tuple(other for other in self.consulted if other != path)
-        return DiscoveredFile(path=path, format=format, absent=tuple(self.absent), consulted=consulted)
+        return DiscoveredFile(
+            path=path,
+            format=format,
+            absent=tuple(self.absent),
+            consulted=tuple(other for other in self.consulted if other != path),
+            notices=tuple(self.notices),
+        )
 
     def _read_pyproject(self, path: str) -> int | None:
         """Return the rank of a ``pyproject.toml``, ``None`` if it is absent or describes no environment."""
-        if not os.path.isfile(path):
+        if not is_file(path):
             self.absent.append(path)
             return None
         self.consulted.append(path)
         format = classify_pyproject(self._read(path), path)
-        return None if format is None else 0 if format == "roost" else len(_RANKS) - 1
+        return None if format is None else 0 if format == "roost" else _PYPROJECT_RANK
 
 
 def _has_script_metadata(path: str, read: Callable[[str], bytes]) -> bool:
