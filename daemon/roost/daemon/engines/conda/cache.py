@@ -17,12 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from roost.daemon.engines.conda.package_paths import find_path_fault
+from roost.daemon.engines.conda.package_paths import find_folders, find_path_fault
 from roost.model.locks.lock import CondaPackage
 from roost.store.disk.regular_files import open_regular
 
 
-class PathEntry(msgspec.Struct, frozen=True):
+class PathEntry(msgspec.Struct, frozen=True, gc=False):
     """A file of a package in ``info/paths.json`` (conda's package metadata)."""
 
     path: str = msgspec.field(name="_path")
@@ -112,18 +112,19 @@ def _is_suspect(folder: str) -> bool:
         extracted = os.stat(folder + ".lock").st_mtime_ns
         # Nobody edits byte-code in place, and Python itself replaces the file: skipping it saves a third of the work.
         entries = [entry for entry in read_paths(folder) if not entry.path.endswith(".pyc")]
-        if any(find_path_fault(entry.path) for entry in entries):
+        if find_folders(entry.path for entry in entries) is None and any(find_path_fault(e.path) for e in entries):
             return True
-        return any(_is_modified(os.lstat(f"{folder}/{entry.path}"), entry, extracted) for entry in entries)
+        lstat = os.lstat
+        for entry in entries:
+            status = lstat(f"{folder}/{entry.path}")
+            if entry.path_type == "hardlink" and (
+                status.st_mtime_ns > extracted
+                or (entry.size_in_bytes is not None and status.st_size != entry.size_in_bytes)
+            ):
+                return True
     except (OSError, msgspec.MsgspecError):
         return True
-
-
-def _is_modified(status: os.stat_result, entry: PathEntry, extracted: int) -> bool:
-    if entry.path_type != "hardlink":
-        return False
-    resized = entry.size_in_bytes is not None and status.st_size != entry.size_in_bytes
-    return resized or status.st_mtime_ns > extracted
+    return False
 
 
 def read_paths(folder: str) -> list[PathEntry]:

@@ -2,12 +2,14 @@
 
 A list of files comes from whoever built the package. rattler joins its paths to the prefix as they are: an absolute one
 ends its process, and one with ``..`` is written wherever it leads.
+
+Linking waits for this check, so what concerns every path of a package is done by operations on whole sets and texts: an
+object for each of 12,000 paths would take five times as long.
 """
 
 from __future__ import annotations
 
 import posixpath
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -18,8 +20,8 @@ from roost.model.locks.lock import CondaPackage
 _SITE, _SCRIPTS = "site-packages/", "python-scripts/"
 _OWN_FOLDERS = ("bin", "conda-meta", "etc", "lib")
 """Folders in which roost itself writes."""
-_PYTHON_FOLDER = re.compile(r"lib/python3\.\d+(/site-packages)?")
-_PYTHON_FOLDER_LENGTH = 40
+_PYTHON_FOLDERS = frozenset(f"lib/python3.{minor}{below}" for minor in range(100) for below in ("", "/site-packages"))
+"""Python and its packages write below them, whether or not a list says so."""
 _MAX_LINKS = 40
 """As the kernel follows, path_resolution(7)."""
 _MAX_STATES = 1000
@@ -27,17 +29,22 @@ _MAX_STATES = 1000
 _HINT = "It was not linked. Choose another version or build of it, and report it to the channel."
 
 
-class PlacedPath(NamedTuple):
-    """A file of a package: its path in the package, and in the prefix."""
+class PlacedPaths(NamedTuple):
+    """The files of a package, in one order: their paths in the package (sources), and in the prefix (targets)."""
 
-    source: str
-    target: str
+    sources: Sequence[str]
+    targets: Sequence[str]
+    folders: set[str] | None
+    """The folders of the targets, if none of the paths is unusual."""
+
+    def find_sources(self, target: str) -> list[str]:
+        """Return the sources of ``target``: one, or more if a list spells a path in several ways."""
+        return [source for source, other in zip(self.sources, self.targets, strict=True) if other == target]
 
 
 class _Owner(NamedTuple):
     package: str
     source: str
-    """The path in the package; empty for a folder that only has files below it."""
 
 
 def find_path_fault(path: str) -> str:
@@ -55,9 +62,20 @@ def find_path_fault(path: str) -> str:
     return ""
 
 
-def _may_have_fault(lines: str) -> bool:
-    """Return whether one of the paths in ``lines`` may have a fault: a package has thousands, and next to none has."""
-    return any(mark in f"\n{lines}\n" for mark in ("\n\n", "\n/", "..", "\0", "\\"))
+def find_folders(paths: Iterable[str]) -> set[str] | None:
+    """Return the folders that ``paths`` lie in, or ``None`` if one of them may have a fault or is not normal.
+
+    A package has thousands of paths in some dozens of folders, so the folders are looked at instead of the paths.
+    """
+    folders, names = set(), set()
+    for path in paths:
+        folder, slash, name = path.rpartition("/")
+        folders.add(folder or slash)
+        names.add(name)
+    folders.discard("")  # of files that lie in no folder
+    text = "\n".join([*(f"/{folder}/" for folder in folders), *names])
+    has_mark = any(mark in text for mark in ("\\", "\0", "//", "/./", "/../"))
+    return None if has_mark or not names.isdisjoint(("", ".", "..")) else folders
 
 
 def check_names(packages: Iterable[CondaPackage]) -> None:
@@ -73,20 +91,19 @@ def check_names(packages: Iterable[CondaPackage]) -> None:
                 )
 
 
-def place_paths(paths: Sequence[str], site: str | None) -> list[PlacedPath]:
+def place_paths(paths: Sequence[str], site: str | None) -> PlacedPaths:
     """Return where the files of a package go. ``site`` is the path of ``site-packages`` in the prefix for a
     ``noarch: python`` package, which has a layout of its own (conda's CEP on noarch packages)."""
-    if site is None:
-        lines = "\n".join(paths)
-        if "//" in lines or "./" in lines or "/\n" in f"{lines}\n" or "/." in lines:
-            return [PlacedPath(path, _normalise(path)) for path in paths]
-        return list(map(PlacedPath, paths, paths))
-    placed = []
-    for path in paths:
-        target = f"{site}/{path[len(_SITE) :]}" if path.startswith(_SITE) else path
-        target = f"bin/{path[len(_SCRIPTS) :]}" if path.startswith(_SCRIPTS) else target
-        placed.append(PlacedPath(path, _normalise(target)))
-    return placed
+    targets = paths
+    if site is not None:
+        targets = [
+            f"{site}/{path[len(_SITE) :]}" if path.startswith(_SITE)
+            else f"bin/{path[len(_SCRIPTS) :]}" if path.startswith(_SCRIPTS) else path
+            for path in paths
+        ]  # fmt: skip
+    if (folders := find_folders(targets)) is None:
+        targets = [_normalise(path) for path in targets]
+    return PlacedPaths(paths, targets, folders)
 
 
 def _normalise(path: str) -> str:
@@ -103,49 +120,61 @@ class PrefixPaths:
     def __init__(self, read_link: Callable[[str, str], str | None], *, ignores_case: bool = False) -> None:
         self._read_link = read_link
         self._ignores_case = ignores_case
-        self._files: dict[str, list[_Owner]] = {}
-        """Several if packages have the same path: rattler links one of them under another name."""
+        self._packages: list[tuple[str, PlacedPaths]] = []
+        self._files: set[str] = set()
+        """The targets of all packages."""
+        self._owners: dict[str, list[_Owner]] = {}
+        """Of those files that were asked for. Several if packages have the same path: rattler links one of them under
+        another name."""
         self._folders: dict[str, str] = dict.fromkeys(_OWN_FOLDERS, "roost")
         """Folder to the first package with a file below it."""
         self._entered: set[str] = set()
         """Files, and so links, that have files below them."""
         self._folded: dict[str, str] = {}
 
-    def add(self, package: str, paths: Sequence[PlacedPath], commands: Iterable[str] = ()) -> None:
+    def add(self, package: str, paths: PlacedPaths, commands: Iterable[str] = ()) -> None:
         """Add the files of ``package``, and the names of the commands that are made for it.
 
         Raises:
             PackageUnsafeError: if one of them would not be in the prefix: by its own path, or through a link of this
                 or another package; or if the file system takes two of them for one.
         """
-        self._check_texts(package, paths, commands)
-        folders = {target[: target.rfind("/")] for _, target in paths if "/" in target} - {""}
-        folders |= {parent for folder in folders for parent in _parents(folder)}
-        for source, target in paths:
-            self._files.setdefault(target, []).append(_Owner(package, source))
-        for folder in folders:
-            self._folders.setdefault(folder, package)
-        self._entered |= folders & self._files.keys()
-        for _, target in paths:
-            if target in self._folders or (len(target) <= _PYTHON_FOLDER_LENGTH and _PYTHON_FOLDER.fullmatch(target)):
-                self._entered.add(target)
-        for entered in self._entered:  # those of before too: a link of this package may lead them on
-            self._check_link(entered)
-        if self._ignores_case:
-            self._check_case(package, [*folders, *(path.target for path in paths)])
-
-    def _check_texts(self, package: str, paths: Sequence[PlacedPath], commands: Iterable[str]) -> None:
-        if _may_have_fault("\n".join(path.source for path in paths)):
-            for path in paths:
-                if fault := find_path_fault(path.source):
-                    raise _unsafe(package, f"its list of files has {path.source!r}, {fault}", path.source)
         for command in commands:
             if not command or "/" in command or "\\" in command or "\0" in command or command in (".", ".."):
                 raise _unsafe(package, f"{command!r} is not the name of a command", command)
+        if (folders := paths.folders) is None:
+            for path, target in zip(paths.sources, paths.targets, strict=True):
+                if fault := find_path_fault(path) or find_path_fault(target):
+                    raise _unsafe(package, f"its list of files has {path!r}, {fault}", path)
+            folders = {target.rpartition("/")[0] for target in paths.targets} - {""}
+        targets = set(paths.targets)
+        folders = folders.union(parent for folder in folders for parent in _parents(folder))
+        new_folders = folders - self._folders.keys()
+        self._packages.append((package, paths))
+        self._files |= targets
+        self._folders |= dict.fromkeys(new_folders, package)
+        for target in targets & self._owners.keys():
+            self._owners[target] += [_Owner(package, source) for source in paths.find_sources(target)]
+        self._entered |= (new_folders & self._files) | (targets & self._folders.keys())
+        self._entered |= targets & _PYTHON_FOLDERS
+        for entered in self._entered:  # those of before too: a link of this package may lead them on
+            self._check_link(entered)
+        if self._ignores_case:
+            self._check_case(package, [*folders, *targets])
+
+    def _find_owners(self, target: str) -> list[_Owner]:
+        """Return the packages that have the file ``target``, with its paths in them."""
+        if target not in self._files:
+            return []
+        if target not in self._owners:
+            self._owners[target] = [
+                _Owner(package, source) for package, paths in self._packages for source in paths.find_sources(target)
+            ]
+        return self._owners[target]
 
     def _check_link(self, path: str) -> None:
         """Check where the files at ``path``, below which there are others, lead if they are links."""
-        links = [(owner, link) for owner in self._files[path] if (link := self._read_link(*owner)) is not None]
+        links = [(owner, link) for owner in self._find_owners(path) if (link := self._read_link(*owner)) is not None]
         if links and (fault := self._find_escape(path)):
             owner, link = links[0]
             other = self._folders.get(path, "roost")
@@ -175,7 +204,7 @@ class PrefixPaths:
                     folder = folder[:-1] if part == ".." else folder
                     continue
                 folder = [*folder, part]
-                for owner in self._files.get("/".join(folder), ()):
+                for owner in self._find_owners("/".join(folder)):
                     if (link := self._read_link(*owner)) is not None:
                         states.append((folder[:-1], [*link.split("/"), *rest[position + 1 :]], links + 1))
         return ""

@@ -13,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roost.daemon.engines.conda.errors import PackageUnsafeError
-from roost.daemon.engines.conda.package_paths import PrefixPaths, check_names, find_path_fault, place_paths
+from roost.daemon.engines.conda.package_paths import (
+    PrefixPaths,
+    check_names,
+    find_folders,
+    find_path_fault,
+    place_paths,
+)
 from roost.model.locks.lock import CondaPackage
 
 PARTS = st.sampled_from(["a", "b", "lib", "..", ".", "", "A", "...", "x\\y", "..\\..", "bin", "conda-meta"])
@@ -33,6 +39,24 @@ def test_a_path_without_a_fault_stays_in_its_folder(path: str) -> None:
             assert (posixpath.normpath(f"/p/{reading}") + "/").startswith("/p/")
 
 
+@given(st.lists(PATHS | st.text(max_size=20), max_size=5))
+def test_folders_are_found_unless_a_path_is_unusual(paths: list[str]) -> None:
+    folders = find_folders(paths)
+    is_usual = all(path == posixpath.normpath(path) and not find_path_fault(path) for path in paths)
+    if folders is not None:
+        assert is_usual
+        assert "." not in paths
+        assert folders == {posixpath.dirname(path) for path in paths} - {""}
+    else:
+        assert not is_usual or "." in paths or any("\\" in path for path in paths)
+
+
+def test_a_site_of_python_that_leads_out_is_refused() -> None:
+    placed = place_paths(["site-packages/m.py"], "lib/../../../site-packages")
+    with pytest.raises(PackageUnsafeError, match="which leads out"):
+        link_to().add("noarch", placed)
+
+
 @given(PACKAGES)
 def test_what_is_accepted_is_written_inside(packages: list[dict[str, str | None]]) -> None:
     """The accepted files are made on a disk, links first, which is the worst order."""
@@ -45,7 +69,7 @@ def test_what_is_accepted_is_written_inside(packages: list[dict[str, str | None]
             paths.add(name, placed)
         except PackageUnsafeError:
             break
-        accepted += [(each.target, files[each.source]) for each in placed]
+        accepted += [(target, files[source]) for source, target in zip(placed.sources, placed.targets, strict=True)]
     top = Path(tempfile.mkdtemp())
     try:
         make_prefix(top / "deep" / "er" / "prefix", accepted)
@@ -132,7 +156,7 @@ def test_twins_are_refused_only_where_they_are_one_file(first: str, second: str)
 @pytest.mark.parametrize("command", ["", "../x", "/bin/x", "a/b", "a\\b", ".."])
 def test_a_command_has_a_plain_name(command: str) -> None:
     with pytest.raises(PackageUnsafeError, match="is not the name of a command"):
-        link_to().add("p", [], [command])
+        link_to().add("p", place_paths([], None), [command])
 
 
 @pytest.mark.parametrize("field", ["name", "version", "build"])
