@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from roost.client.paths import HomeUnknownError
 from roost.wire.visible import make_lines_visible, make_visible
 
 ErrorDocument = dict[str, Any]
@@ -59,6 +60,16 @@ def unreachable_error(message: str, hint: str) -> ClientError:
     error = client_error("daemon-unreachable", message, hint, 5)
     error.body["retryable"] = True
     return error
+
+
+def home_error(error: HomeUnknownError) -> ClientError:
+    """Return the error for a process that has no home folder: exit status 5."""
+    return client_error(
+        "home-unknown",
+        f"{error}, so that the folder for roost's data is unknown",
+        "Set ROOST_HOME to a folder of your own, which roost creates, and try again.",
+        5,
+    )
 
 
 def format_error(body: Mapping[str, Any]) -> str:

@@ -14,19 +14,50 @@ SOCKET_LIMIT = 100
 (unix(7))."""
 
 
+class HomeUnknownError(OSError):
+    """There is no home folder that the root could be below. Few processes meet it, so it is not a ClientError, whose
+    import costs time: ``client.errors`` translates it."""
+
+
 def root() -> str:
-    """Return the root folder: ``ROOST_HOME``, else the user's data folder as platformdirs defines it."""
+    """Return the root folder: ``ROOST_HOME``, else in the user's data folder.
+
+    Raises: HomeUnknownError if neither ``HOME`` nor passwd(5) names an absolute path.
+    """
     configured = os.environ.get("ROOST_HOME")
     if configured:
         return os.path.abspath(configured)
-    if sys.platform == "darwin":
-        return os.path.expanduser("~/Library/Application Support/roost")
     base = os.environ.get("XDG_DATA_HOME", "")
-    return os.path.join(base if base.strip() else os.path.expanduser("~/.local/share"), "roost")
+    if base[:1] != "/" or sys.platform == "darwin":  # the XDG specification ignores paths that are not absolute
+        below = "Library/Application Support" if sys.platform == "darwin" else ".local/share"
+        base = os.path.join(_home(), below)
+    return os.path.join(base, "roost")
+
+
+def _home() -> str:
+    """Return the user's home folder. Never ``~``, which Python returns if there is none: it would be a folder of that
+    name. Raises: HomeUnknownError."""
+    home = os.environ.get("HOME", "")
+    if home[:1] == "/":
+        return home
+    if home:
+        raise HomeUnknownError(f"HOME is {home!r}, which is not an absolute path")
+    import pwd
+
+    try:
+        home = pwd.getpwuid(os.getuid()).pw_dir
+    except (KeyError, OverflowError):
+        home = ""
+    if home[:1] != "/":
+        raise HomeUnknownError(f"HOME is not set, and uid {os.getuid()} has no home folder in /etc/passwd")
+    return home
 
 
 def socket_path() -> str:
-    """Return the daemon's socket: ``ROOST_SOCKET``, else in the root, or under ``/tmp`` if that path is too long."""
+    """Return the daemon's socket: ``ROOST_SOCKET``, else in the root, or under ``/tmp`` if that path is too long.
+
+    Raises: HomeUnknownError, as ``root``.
+    """
     configured = os.environ.get("ROOST_SOCKET")
     if configured:
         return os.path.abspath(configured)

@@ -17,17 +17,18 @@ from aiohttp import web
 
 from roost.daemon.caller.current import remove_own_variables
 from roost.daemon.config.config import Config, load_config
-from roost.daemon.config.paths import find_root, sanitize_environment, socket_path
+from roost.daemon.config.paths import find_root, sanitize_environment, settle_home, socket_path
 from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.routes.table import build_app
 from roost.daemon.server.accepting import accept_connections, connection_limit, raise_file_limit
 from roost.daemon.server.app import error_line
 from roost.daemon.server.keys import CONNECTION_USE, EVENTS
-from roost.daemon.server.logs import start_logging
+from roost.daemon.server.logs import redirect_output, start_logging
 from roost.daemon.server.peers import create_peer_check
 from roost.daemon.server.sockets import (
     BACKLOG,
     bind_socket,
+    check_socket_folder,
     create_notifier,
     is_listening,
     remove_socket,
@@ -64,8 +65,9 @@ def run_process(*, quiet: bool) -> int:
         removed = [*sanitize_environment(os.environ), *remove_own_variables()]
         os.environ["NETRC"] = os.devnull  # only ``credentials.auth_files`` reads a netrc, and no library
         notify, inherited = create_notifier(os.environ), take_inherited_socket(os.environ)
-        root, config = find_root(), load_config()
-        path = socket_path(root)
+        root = find_root()
+        settle_home(os.environ, root)
+        config, path = load_config(), socket_path(root)
         raise_file_limit()
         _run_to_completion(_run_daemon(root, path, config, inherited, notify, quiet=quiet, removed=removed))
     except CodedError as error:
@@ -105,12 +107,14 @@ async def _run_daemon(
     quiet: bool,
     removed: list[str],
 ) -> None:
+    if inherited is None and os.path.dirname(path) != root:  # before anything is created below the root
+        await asyncio.to_thread(check_socket_folder, os.path.dirname(path), _is_own_folder())
     store = await _open_store(root, path, patient=quiet)
     try:
         await asyncio.to_thread(start_logging, root, config.daemon, echo=not quiet)
         log.info("Opened %s (pid %d); left out of the environment: %s", root, os.getpid(), ", ".join(removed) or "-")
         log.info("Recovered: %s", store.recovery)
-        await _serve(store, path, config, inherited, notify)
+        await _serve(store, path, config, inherited, notify, quiet=quiet)
     finally:
         await _close_store(store)
         log.info("Stopped")
@@ -149,7 +153,13 @@ def _socket_elsewhere_error(error: RootInUseError) -> SocketElsewhereError:
 
 
 async def _serve(
-    store: Store, path: str, config: Config, inherited: socket.socket | None, notify: Callable[[str], None]
+    store: Store,
+    path: str,
+    config: Config,
+    inherited: socket.socket | None,
+    notify: Callable[[str], None],
+    *,
+    quiet: bool,
 ) -> None:
     lifecycle = Lifecycle(config.daemon.idle_exit_seconds)
     runner = web.AppRunner(
@@ -172,6 +182,8 @@ async def _serve(
         store.root_lock.write_phase("serving")
         upkeep.start()
         notify("READY=1")
+        if quiet:
+            await asyncio.to_thread(redirect_output, store.layout.root)
         lifecycle.touch()
         await lifecycle.wait()
         _limit_stop(config.daemon.stop_timeout_seconds)
@@ -193,6 +205,11 @@ def _limit_stop(timeout: float) -> None:
     faulthandler.dump_traceback_later(2 * timeout + STOP_MARGIN_SECONDS, exit=True)
 
 
+def _is_own_folder() -> bool:
+    """Whether roost chose the socket's folder, and may correct its mode."""
+    return not os.environ.get("ROOST_SOCKET")
+
+
 class SocketListener:
     """The socket that this daemon accepts connections on, at ``path``; bound again if its name is removed."""
 
@@ -206,8 +223,7 @@ class SocketListener:
 
     async def bind(self) -> None:
         """Listen at the path, and no longer on a socket whose name was removed. Raises: SocketPathError."""
-        own_folder = not os.environ.get("ROOST_SOCKET")
-        listener = await asyncio.to_thread(bind_socket, self._path, own_folder=own_folder)
+        listener = await asyncio.to_thread(bind_socket, self._path, own_folder=_is_own_folder())
         await self.close()
         self.accept(listener)
         self._own = True

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from roost.client.errors import ClientError, format_error
+from roost.client.errors import ClientError, format_error, home_error
+from roost.client.paths import HomeUnknownError
 
 
 class RoostError(ClientError):
@@ -108,6 +109,8 @@ def translate_errors() -> Iterator[None]:
         raise
     except ClientError as error:
         raise error_from_body(error.body) from None
+    except HomeUnknownError as error:
+        raise error_from_body(home_error(error).body) from None
 
 
 @contextmanager

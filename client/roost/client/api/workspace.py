@@ -19,7 +19,7 @@ from roost.client.api.configurations.script_run_config import ScriptRunConfig
 from roost.client.api.configurations.submission import submission_request
 from roost.client.api.connection import WorkspaceConnection, path_to, process_variables
 from roost.client.api.environment import Environment, Environments, environment_from_view
-from roost.client.api.errors import NotFoundError, unsupported_error, usage_error
+from roost.client.api.errors import NotFoundError, translate_errors, unsupported_error, usage_error
 from roost.client.api.leases import SECONDS, HeldLease, lease_request
 from roost.client.api.run_output import RunOutput
 from roost.client.api.run_record import ENDED_STATES, RUN_STATUSES, run_details, run_failed_error
@@ -39,7 +39,8 @@ class Workspace(WorkspaceConnection):
 
     def __init__(self) -> None:
         super().__init__()
-        self._root = paths.root()
+        with translate_errors():
+            self._root = paths.root()
 
     @staticmethod
     def from_config(path: str | os.PathLike[str] | None = None, auth: object = None) -> Workspace:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from roost.client.cli.context import Context
 from roost.client.cli.parser import LAUNCH_COMMANDS, parse
-from roost.client.errors import LAUNCH_FAILED_STATUS, ClientError
+from roost.client.errors import LAUNCH_FAILED_STATUS, ClientError, home_error
+from roost.client.paths import HomeUnknownError
 from roost.client.terminal.console import lost_output_status
 
 INTERRUPTED_STATUS = 130
@@ -32,7 +33,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run_command(context: Context, *, launching: bool) -> int:
     try:
-        status: int = context.options.handler(context)
+        status: int = _run_handler(context)
     except ClientError as error:
         error = _with_launch_status(error) if launching and error.exit_status != INTERRUPTED_STATUS else error
         context.report_error(error)
@@ -43,6 +44,13 @@ def _run_command(context: Context, *, launching: bool) -> int:
     except OSError as error:
         return lost_output_status(error, launching=launching)
     return status
+
+
+def _run_handler(context: Context) -> int:
+    try:
+        return int(context.options.handler(context))
+    except HomeUnknownError as error:
+        raise home_error(error) from error
 
 
 def _with_launch_status(error: ClientError) -> ClientError:

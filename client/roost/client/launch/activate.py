@@ -64,8 +64,17 @@ def _path_without_roost(path: str) -> str:
     A folder that is not of a virtual environment (``~/.local/bin``, ``/usr/bin``, conda's) stays.
     """
     folders = path.split(":")
-    kept = [os.path.join(paths.root(), "bin") if _is_venv_with_roost(folder) else folder for folder in folders]
-    return ":".join(kept) if kept != folders else path
+    kept = [_replacement() if _is_venv_with_roost(folder) else folder for folder in folders]
+    return ":".join(folder for folder in kept if folder is not None) if kept != folders else path
+
+
+def _replacement() -> str | None:
+    """Return the folder with a link to roost alone; ``None`` if ROOST_SOCKET alone names the daemon of a process that
+    has no home folder."""
+    try:
+        return os.path.join(paths.root(), "bin")
+    except paths.HomeUnknownError:
+        return None
 
 
 def _is_venv_with_roost(folder: str) -> bool:

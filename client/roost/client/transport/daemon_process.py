@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import tempfile
 from typing import IO, Any
@@ -57,13 +58,18 @@ def _daemon_environ() -> dict[str, str]:
 
 
 def open_output() -> IO[bytes]:
-    """Open the daemon's log for appending; a temporary file if the root can't be written, which the daemon reports."""
+    """Open the daemon's log for appending, or a temporary file if its folder does not exist or others can write there.
+
+    No folder is created: the daemon does that, after it has examined whose root it is.
+    """
     folder = os.path.join(paths.root(), "logs")
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        return open(os.path.join(folder, "daemon.log"), "a+b")
+        state = os.lstat(folder)
+        if state.st_uid == os.geteuid() and stat.S_ISDIR(state.st_mode) and not state.st_mode & 0o022:
+            return open(os.path.join(folder, "daemon.log"), "a+b")
     except OSError:
-        return tempfile.TemporaryFile()
+        pass
+    return tempfile.TemporaryFile()
 
 
 def start_failure(output: IO[bytes], began: int, status: int) -> dict[str, Any]:

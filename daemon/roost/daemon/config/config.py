@@ -1,6 +1,6 @@
 """The settings in effect, and the line that each comes from.
 
-``config.toml`` is found by ``ROOST_CONFIG``, else in platformdirs' user config folder. A file that ``ROOST_CONFIG``
+``config.toml`` is found by ``ROOST_CONFIG``, else in the user's config folder. A file that ``ROOST_CONFIG``
 names must exist; the default file may be absent. Nothing else configures the daemon: no other variable, and no other
 tool's file.
 """
@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
-import platformdirs
 
+from roost.daemon.config.paths import find_config_folder
 from roost.daemon.config.schema import (
     BaseSettings,
     BuildsSettings,
@@ -98,9 +98,14 @@ class Config:
 
 
 def find_config_path(environ: Mapping[str, str] | None = None) -> str:
-    """Return the absolute path of the config file, whether it exists or not."""
-    path = (os.environ if environ is None else environ).get("ROOST_CONFIG")
-    return os.path.abspath(path) if path else os.path.join(platformdirs.user_config_dir("roost"), "config.toml")
+    """Return the absolute path of the config file, whether it exists or not.
+
+    Raises: HomeUnknownError if there is no home folder that it could be below.
+    """
+    environ = os.environ if environ is None else environ
+    if path := environ.get("ROOST_CONFIG"):
+        return os.path.abspath(path)
+    return os.path.join(find_config_folder(environ), "config.toml")
 
 
 def load_config(environ: Mapping[str, str] | None = None) -> Config:

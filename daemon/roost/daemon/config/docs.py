@@ -21,6 +21,14 @@ roost reads one configuration file, `config.toml`. It ignores the configuration 
 | `ROOST_SOCKET` | the daemon's socket | `roost.sock` in the root; under `/tmp/roost-<uid>/` if that path is too long |
 | `ROOST_CONFIG` | the config file | `config.toml` in the user config folder, on Linux `~/.config/roost` |
 
+Without a home folder (no `HOME`, and no entry in `/etc/passwd`, as in `docker run -u 12345`) only `ROOST_HOME` is
+needed; without it, roost refuses and creates nothing. `HOME` and `XDG_*` count if they are absolute paths.
+
+The root belongs to one user. It is refused, before anything is created, if it or something in it belongs to another
+user (as with `sudo roost`, which has the user's `HOME`; `sudo -H` has root's own), if others can write in it, if its
+file system is mounted with `noexec`, or if others could replace it: a folder above it must belong to you or to root,
+and only you and root may write there, unless it is sticky like `/tmp`.
+
 To remove a root by hand, stop the daemon (`roost daemon stop`), make its folders writable, because those of packages
 are read-only, and delete it: `chmod -R u+w "$ROOST_HOME" && rm -r "$ROOST_HOME"`.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Mapping, MutableMapping
 
-import platformdirs
-
 from roost.model.errors import StoreRefusedError
+from roost.store.disk.home import HomeUnknownError, find_home, require_home
 
 SOCKET_LIMIT = 100
 """Bytes. ``sun_path`` of ``sockaddr_un`` holds 108 on Linux and 104 on macOS, the final zero included (unix(7))."""
@@ -27,12 +27,49 @@ class SocketPathError(StoreRefusedError):
 
 
 def find_root(environ: Mapping[str, str] | None = None) -> str:
-    """Return the root folder: ``ROOST_HOME``, else platformdirs' user data folder.
+    """Return the root folder: ``ROOST_HOME``, else in the user's data folder.
 
     The path is absolute. Symlinks are not resolved, so that the client computes the same path without disk access.
+
+    Raises: HomeUnknownError if the root would be below a home folder that is unknown or does not exist.
     """
-    path = (os.environ if environ is None else environ).get("ROOST_HOME")
-    return os.path.abspath(path) if path else platformdirs.user_data_dir("roost")
+    environ = os.environ if environ is None else environ
+    path = environ.get("ROOST_HOME")
+    if path:
+        return os.path.abspath(path)
+    folder = _find_xdg_folder(environ, "XDG_DATA_HOME")
+    if folder is None:
+        below = "Library/Application Support" if sys.platform == "darwin" else ".local/share"
+        folder = os.path.join(require_home(environ), below)
+    return os.path.join(folder, "roost")
+
+
+def find_config_folder(environ: Mapping[str, str]) -> str:
+    """Return the user's folder of roost's configuration. Raises: HomeUnknownError."""
+    folder = _find_xdg_folder(environ, "XDG_CONFIG_HOME")
+    if folder is None:
+        below = "Library/Application Support" if sys.platform == "darwin" else ".config"
+        folder = os.path.join(find_home(environ), below)
+    return os.path.join(folder, "roost")
+
+
+def _find_xdg_folder(environ: Mapping[str, str], variable: str) -> str | None:
+    """Return the folder that a variable of the XDG Base Directory Specification names. A path that is not absolute is
+    ignored, as the specification has it: roost would mean another folder in each working folder."""
+    folder = environ.get(variable, "")
+    return folder if sys.platform != "darwin" and os.path.isabs(folder) else None
+
+
+def settle_home(environ: MutableMapping[str, str], root: str) -> None:
+    """Make ``HOME`` an absolute path, for everything that this process and its children read from it.
+
+    Without a home folder it is the root: nothing else is known to be this user's own, and ``~`` would be a folder of
+    that name. The launcher takes the same for the config file.
+    """
+    try:
+        environ["HOME"] = find_home(environ)
+    except HomeUnknownError:
+        environ["HOME"] = root
 
 
 def socket_path(root: str, environ: Mapping[str, str] | None = None, uid: int | None = None) -> str:

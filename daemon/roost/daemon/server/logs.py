@@ -8,6 +8,7 @@ import os
 import queue
 import sys
 import time
+from contextlib import suppress
 
 from roost.daemon.config.schema import DaemonSettings
 from roost.daemon.credentials.redaction import RedactingFormatter
@@ -32,6 +33,17 @@ def start_logging(root: str, settings: DaemonSettings, *, echo: bool = False) ->
         _install_handlers(handlers)
         log.warning("%s can't be written: %s", log_path(root), error.strerror)
     _install_handlers(handlers)
+
+
+def redirect_output(root: str) -> None:
+    """Write standard output and standard error, which native libraries and the reports of crashes use, to the log.
+
+    The client that started the daemon reads them up to here. At the first start of a root there was no log to pass on.
+    """
+    with suppress(OSError), open(log_path(root), "ab") as log_file:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(log_file.fileno(), stream.fileno())
 
 
 def _open_log_file(path: str, settings: DaemonSettings) -> logging.Handler:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from roost.store.disk.ownership import name_user
+
 if TYPE_CHECKING:
     from aiohttp import web
 
@@ -83,8 +85,8 @@ def _refusal_response(owner: int) -> bytes:
     body = msgspec.json.encode(
         {
             "code": "peer-refused",
-            "message": f"This daemon serves only uid {owner}.",
-            "hint": "Start a daemon of your own.",
+            "message": f"This daemon and its root belong to {name_user(owner)}, and serve nobody else.",
+            "hint": "Run the command as that user, or with a HOME or ROOST_HOME of your own (`sudo -H`).",
             "retryable": False,
             "fields": {},
             "location": None,

@@ -9,6 +9,7 @@ from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 
 from roost.daemon.config.paths import SocketPathError
+from roost.store.disk.ownership import check_way
 
 _FIRST_FD = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
 BACKLOG = 4096  # the kernel limits it to net.core.somaxconn; a thousand clients may connect at once
@@ -35,7 +36,7 @@ def bind_socket(path: str, *, own_folder: bool) -> socket.socket:
 
     The holder of the root's lock owns the path: a socket that a dead daemon left there is replaced. ``own_folder``: the
     folder is roost's, so its mode is corrected; another folder that others can enter is refused and left as it is.
-    Raises SocketPathError.
+    Raises: SocketPathError, RootOwnerError, RootSharedError.
     """
     _ensure_private_folder(os.path.dirname(path), own_folder)
     _remove_stale(path)
@@ -60,19 +61,36 @@ def _bind(listener: socket.socket, path: str) -> None:
     listener.setblocking(False)
 
 
-def _ensure_private_folder(folder: str, own: bool) -> None:
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    state = os.lstat(folder)
+def check_socket_folder(folder: str, own: bool) -> None:
+    """Refuse a folder for a socket that belongs to another user or that others can enter or replace; ``own``: as for
+    ``bind_socket``. Writes nothing. A folder that does not exist yet is created by ``bind_socket``.
+
+    Raises: SocketPathError, RootOwnerError, RootSharedError.
+    """
+    try:
+        state = os.lstat(folder)
+    except FileNotFoundError:
+        check_way(folder)
+        return
+    except OSError as error:
+        raise SocketPathError(f"The socket's folder {folder} can't be read: {error.strerror}", hint=_HINT) from error
     if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid():
         raise SocketPathError(f"The socket's folder {folder} belongs to another user", hint=_HINT)
     mode = state.st_mode
-    if not mode & 0o077:
-        return
-    if not own or mode & stat.S_ISVTX:  # a sticky folder, such as /tmp, is shared whoever owns it
+    # A sticky folder, such as /tmp, is shared whoever owns it.
+    if mode & 0o077 and (not own or mode & stat.S_ISVTX):
         raise SocketPathError(
             f"Other users can access the socket's folder {folder} (mode {mode & 0o7777:o})", hint=_HINT
         )
-    os.chmod(folder, 0o700)
+    check_way(folder)
+
+
+def _ensure_private_folder(folder: str, own: bool) -> None:
+    check_socket_folder(folder, own)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    check_socket_folder(folder, own)
+    if os.lstat(folder).st_mode & 0o077:
+        os.chmod(folder, 0o700)
 
 
 def _remove_stale(path: str) -> None:

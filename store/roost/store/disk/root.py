@@ -1,11 +1,13 @@
-"""Checks of a root: path length, file system, permission, format. All functions block."""
+"""Checks of a root: path length, owners, file system, permission, format. All functions block."""
 
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from roost.model.errors import StoreRefusedError
 from roost.store.disk.layout import PREFIX_NAME_BYTES, Layout
+from roost.store.disk.ownership import check_owners
 
 STORE_FORMAT = 1
 """Version of the layout on disk; written once into ``<root>/format``."""
@@ -42,6 +44,12 @@ class RootNetworkError(StoreRefusedError):
     code = "root-network"
 
 
+class RootNoExecError(StoreRefusedError):
+    """The root lies on a file system that is mounted with ``noexec``: no program of a prefix could be started."""
+
+    code = "root-noexec"
+
+
 class RootFormatError(StoreRefusedError):
     """The root was written by another version of roost, or is not a root of roost."""
 
@@ -70,12 +78,15 @@ def check_root(root: str) -> None:
     """Refuse a root that can't be used, before anything is created in it.
 
     Raises:
-        RootTooLongError, RootNetworkError, RootReadOnlyError, RootFormatError: see the classes.
+        RootTooLongError, RootOwnerError, RootSharedError, RootNetworkError, RootNoExecError, RootReadOnlyError,
+            RootFormatError: see the classes.
     """
     layout = Layout(root)
     _check_length(layout.root)
+    check_owners(layout.root)
     _check_network(layout.root)
     _check_writable(layout.root)
+    _check_executable(layout.root)
     check_format(layout)
 
 
@@ -107,6 +118,21 @@ def _check_writable(root: str) -> None:
     # access(2) answers for a read-only mount too, even to the superuser.
     if not os.access(existing, os.W_OK | os.X_OK):
         raise read_only_error(root, f"no permission to write in {existing}, or it is mounted read-only")
+
+
+def _check_executable(root: str) -> None:
+    """Refuse a mount with ``noexec``. statvfs(3) reports it for the mount, whatever its file system supports."""
+    existing = _find_existing_ancestor(root)
+    if not os.statvfs(existing).f_flag & getattr(os, "ST_NOEXEC", 0):  # Linux has the flag
+        return
+    mount = find_mount(existing)
+    where = f"{mount.point} ({mount.kind})" if mount else "its file system"
+    remedy = f"Mount it with exec (`mount -o remount,exec {mount.point}`)" if mount else ""
+    raise RootNoExecError(
+        f"The root {root} is on {where}, which is mounted with noexec: no program of an environment could start there",
+        hint=hint_other_root("a folder on another file system", remedy),
+        fields={"root": root, "mount": mount.point if mount else None},
+    )
 
 
 def read_only_error(root: str, why: str) -> RootReadOnlyError:
@@ -144,20 +170,33 @@ def read_format(layout: Layout) -> str | None:
         raise _format_error(layout, f"its format file can't be read ({error.strerror})") from error
 
 
+class Mount(NamedTuple):
+    """A mount: its mount point, and the type of its file system by its name in proc(5)."""
+
+    point: str
+    kind: str
+
+
 def find_file_system(path: str, mounts: str = "/proc/self/mountinfo") -> str | None:
-    """Return the type of the file system of ``path`` by its name in proc(5), ``None`` if ``mounts`` doesn't list it."""
+    """Return the type of the file system of ``path``, ``None`` if ``mounts`` doesn't list it."""
+    mount = find_mount(path, mounts)
+    return mount.kind if mount else None
+
+
+def find_mount(path: str, mounts: str = "/proc/self/mountinfo") -> Mount | None:
+    """Return the mount that ``path`` is on, ``None`` if ``mounts`` doesn't list it."""
     try:
         with open(mounts, encoding="utf-8", errors="surrogateescape") as stream:
             lines = stream.read().splitlines()
     except OSError:
         return None
-    return find_mount_type(os.path.realpath(path), lines)
+    return select_mount(os.path.realpath(path), lines)
 
 
-def find_mount_type(path: str, lines: list[str]) -> str | None:
-    """Return the file system type of ``path`` (free of symlinks) from lines of mountinfo: that of the longest mount
-    point at or above the path, and of equal ones the last."""
-    best, kind = -1, None
+def select_mount(path: str, lines: list[str]) -> Mount | None:
+    """Return the mount of ``path`` (free of symlinks) from lines of mountinfo: the one with the longest mount point at
+    or above the path, and of equal ones the last."""
+    best = None
     for line in lines:
         left, found, right = line.partition(" - ")
         fields = left.split(" ")
@@ -165,9 +204,9 @@ def find_mount_type(path: str, lines: list[str]) -> str | None:
             continue
         point = _unescape_mount_point(fields[4])
         inside = path == point or path.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= best:
-            best, kind = len(point), right.split(" ")[0]
-    return kind
+        if inside and (best is None or len(point) >= len(best.point)):
+            best = Mount(point, right.split(" ")[0])
+    return best
 
 
 def _unescape_mount_point(text: str) -> str:

@@ -16,6 +16,7 @@ from typing import Literal
 
 from roost.store.disk.file_ops import FULL_DISK_ERRNOS, translate_full_disk, write_durably
 from roost.store.disk.layout import Layout
+from roost.store.disk.ownership import check_owners
 from roost.store.disk.root import (
     STORE_FORMAT,
     RootInUseError,
@@ -89,11 +90,12 @@ def claim_root(layout: Layout, address: str = "") -> RootLock:
 
     Raises:
         RootInUseError: another process holds the root.
-        RootReadOnlyError, RootFormatError, StoreFullError: see the classes.
+        RootOwnerError, RootSharedError, RootReadOnlyError, RootFormatError, StoreFullError: see the classes.
     """
     with translate_full_disk(layout.root):
         try:
             os.makedirs(layout.root, mode=0o700, exist_ok=True)
+            check_owners(layout.root)  # again: somebody else may have created it in a shared folder meanwhile
             file = _open_lock_file(layout)
         except OSError as error:
             if error.errno in FULL_DISK_ERRNOS:

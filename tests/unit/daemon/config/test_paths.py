@@ -13,9 +13,8 @@ def test_the_root_is_roost_home_made_absolute() -> None:
     assert find_root({"ROOST_HOME": "/a/../b/"}) == "/b"
 
 
-def test_the_root_without_it_is_the_user_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", "/data")
-    assert find_root({}) == "/data/roost"
+def test_the_root_without_it_is_the_user_data_folder() -> None:
+    assert find_root({"XDG_DATA_HOME": "/data"}) == "/data/roost"
 
 
 def test_a_short_root_has_its_socket_inside() -> None:

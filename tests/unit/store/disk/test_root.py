@@ -21,8 +21,8 @@ from roost.store.disk.root import (
     RootTooLongError,
     check_root,
     find_file_system,
-    find_mount_type,
     max_root_bytes,
+    select_mount,
 )
 from roost.store.store import Store
 
@@ -155,7 +155,7 @@ broken line
     ],
 )
 def test_file_system_of_the_longest_and_last_mount(path, kind):
-    assert find_mount_type(path, MOUNTS) == kind
+    assert select_mount(path, MOUNTS).kind == kind
 
 
 def test_file_systems_of_this_machine():
