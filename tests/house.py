@@ -15,7 +15,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 SOURCES = ("store", "daemon", "client")
-DOORS = re.compile(r"^Doors: ([a-z0-9_, ]+)\.$", re.MULTILINE)
+DOORS = re.compile(r"^Doors: ([a-z0-9_,\s]+)\.$", re.MULTILINE)
 
 
 @cache
@@ -98,7 +98,7 @@ def doors(package: str) -> frozenset[str] | None:
     found = DOORS.search(ast.get_docstring(tree(package)) or "")
     if not found:
         return None
-    return frozenset() if found[1] == "none" else frozenset(found[1].split(", "))
+    return frozenset() if found[1] == "none" else frozenset(re.split(r",\s+", found[1]))
 
 
 def door_packages() -> list[str]:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from roost.client.paths import HomeUnknownError
 from roost.wire.visible import make_lines_visible, make_visible
 
 ErrorDocument = dict[str, Any]
@@ -62,8 +61,8 @@ def unreachable_error(message: str, hint: str) -> ClientError:
     return error
 
 
-def home_error(error: HomeUnknownError) -> ClientError:
-    """Return the error for a process that has no home folder: exit status 5."""
+def home_error(error: OSError) -> ClientError:
+    """Return the error for a process that has no home folder (``paths.NoHomeError``): exit status 5."""
     return client_error(
         "home-unknown",
         f"{error}, so that the folder for roost's data is unknown",

@@ -14,7 +14,7 @@ SOCKET_LIMIT = 100
 (unix(7))."""
 
 
-class HomeUnknownError(OSError):
+class NoHomeError(OSError):
     """There is no home folder that the root could be below. Few processes meet it, so it is not a ClientError, whose
     import costs time: ``client.errors`` translates it."""
 
@@ -22,7 +22,7 @@ class HomeUnknownError(OSError):
 def root() -> str:
     """Return the root folder: ``ROOST_HOME``, else in the user's data folder.
 
-    Raises: HomeUnknownError if neither ``HOME`` nor passwd(5) names an absolute path.
+    Raises: NoHomeError if neither ``HOME`` nor passwd(5) names an absolute path.
     """
     configured = os.environ.get("ROOST_HOME")
     if configured:
@@ -36,12 +36,12 @@ def root() -> str:
 
 def _home() -> str:
     """Return the user's home folder. Never ``~``, which Python returns if there is none: it would be a folder of that
-    name. Raises: HomeUnknownError."""
+    name. Raises: NoHomeError."""
     home = os.environ.get("HOME", "")
     if home[:1] == "/":
         return home
     if home:
-        raise HomeUnknownError(f"HOME is {home!r}, which is not an absolute path")
+        raise NoHomeError(f"HOME is {home!r}, which is not an absolute path")
     import pwd
 
     try:
@@ -49,14 +49,14 @@ def _home() -> str:
     except (KeyError, OverflowError):
         home = ""
     if home[:1] != "/":
-        raise HomeUnknownError(f"HOME is not set, and uid {os.getuid()} has no home folder in /etc/passwd")
+        raise NoHomeError(f"HOME is not set, and uid {os.getuid()} has no home folder in /etc/passwd")
     return home
 
 
 def socket_path() -> str:
     """Return the daemon's socket: ``ROOST_SOCKET``, else in the root, or under ``/tmp`` if that path is too long.
 
-    Raises: HomeUnknownError, as ``root``.
+    Raises: NoHomeError, as ``root``.
     """
     configured = os.environ.get("ROOST_SOCKET")
     if configured:

@@ -109,10 +109,18 @@ async def _run_daemon(
 ) -> None:
     if inherited is None and os.path.dirname(path) != root:  # before anything is created below the root
         await asyncio.to_thread(check_socket_folder, os.path.dirname(path), _is_own_folder())
-    store = await _open_store(root, path, patient=quiet)
+    try:
+        store = await _open_store(root, path, patient=quiet)
+    except StoreRefusedError:
+        raise
+    except Exception:  # the root is this daemon's, so that the error can be logged there
+        await asyncio.to_thread(start_logging, root, config.daemon, echo=False)
+        raise
     try:
         await asyncio.to_thread(start_logging, root, config.daemon, echo=not quiet)
         log.info("Opened %s (pid %d); left out of the environment: %s", root, os.getpid(), ", ".join(removed) or "-")
+        if store.checked is not None:
+            log.info("The index was not closed in order; checked with %d bytes of WAL, it is intact", store.checked)
         log.info("Recovered: %s", store.recovery)
         await _serve(store, path, config, inherited, notify, quiet=quiet)
     finally:

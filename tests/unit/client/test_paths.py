@@ -61,7 +61,7 @@ def test_a_root_is_never_relative(monkeypatch, home):
     if home is not None:
         monkeypatch.setenv("HOME", home)
     for find in (paths.root, paths.socket_path):
-        with pytest.raises(paths.HomeUnknownError):
+        with pytest.raises(paths.NoHomeError):
             find()
     with pytest.raises(HomeUnknownError):
         daemon_places.find_root()

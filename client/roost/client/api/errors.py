@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from roost.client.errors import ClientError, format_error, home_error
-from roost.client.paths import HomeUnknownError
+from roost.client.paths import NoHomeError
 
 
 class RoostError(ClientError):
@@ -109,7 +109,7 @@ def translate_errors() -> Iterator[None]:
         raise
     except ClientError as error:
         raise error_from_body(error.body) from None
-    except HomeUnknownError as error:
+    except NoHomeError as error:
         raise error_from_body(home_error(error).body) from None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from roost.client.cli.context import Context
 from roost.client.cli.parser import LAUNCH_COMMANDS, parse
 from roost.client.errors import LAUNCH_FAILED_STATUS, ClientError, home_error
-from roost.client.paths import HomeUnknownError
+from roost.client.paths import NoHomeError
 from roost.client.terminal.console import lost_output_status
 
 INTERRUPTED_STATUS = 130
@@ -49,7 +49,7 @@ def _run_command(context: Context, *, launching: bool) -> int:
 def _run_handler(context: Context) -> int:
     try:
         return int(context.options.handler(context))
-    except HomeUnknownError as error:
+    except NoHomeError as error:
         raise home_error(error) from error
 
 

@@ -73,7 +73,7 @@ def _replacement() -> str | None:
     has no home folder."""
     try:
         return os.path.join(paths.root(), "bin")
-    except paths.HomeUnknownError:
+    except paths.NoHomeError:
         return None
 
 

@@ -78,7 +78,8 @@ async def shutdown(call: Call[ShutdownRequest]) -> ShutdownResponse:
 
 
 async def doctor(call: Call[None]) -> DoctorResponse:
-    return await examine(call.app[STORE].layout.root, call.app[CONFIG])
+    store = call.app[STORE]
+    return await examine(store.layout.root, call.app[CONFIG], store.index)
 
 
 async def stream_events(call: Call[None]) -> web.StreamResponse:

@@ -18,7 +18,10 @@ from roost.daemon.config.paths import socket_path
 from roost.daemon.config.settings import effective_settings
 from roost.daemon.credentials.redaction import redact, redact_value
 from roost.model.errors import CodedError
+from roost.store.disk.layout import Layout
 from roost.store.disk.root import find_file_system
+from roost.store.index.index import Index
+from roost.store.migrations.examination import damaged_error
 
 LOW_SPACE = 5 * 10**9
 """Bytes. A scientific prefix and its packages take 1 to 5 GB."""
@@ -49,16 +52,30 @@ class DoctorResponse(msgspec.Struct, kw_only=True):
     settings: list[SettingView]
 
 
-async def examine(root: str, config: Config) -> DoctorResponse:
+async def examine(root: str, config: Config, index: Index) -> DoctorResponse:
     """Run every check, outside the event loop. ``config``: the last configuration that could be read, which the checks
     read again."""
-    return await asyncio.to_thread(_run_checks, root, config)
+    index_check = await _check_index(root, index)
+    return await asyncio.to_thread(_run_checks, root, config, index_check)
 
 
-def _run_checks(root: str, config: Config) -> DoctorResponse:
+def _run_checks(root: str, config: Config, index_check: Check) -> DoctorResponse:
     config_check, config = _check_config(config)
-    checks = [config_check, *(_run_check(check, root) for check in CHECKS)]
+    checks = [config_check, index_check, *(_run_check(check, root) for check in CHECKS)]
     return DoctorResponse(checks=checks, settings=list(_list_settings(root, config)))
+
+
+async def _check_index(root: str, index: Index) -> Check:
+    """Check the structure of the whole index (``PRAGMA quick_check``), on the connection for long queries."""
+    path = Layout(root).index_path
+    try:
+        faults = await index.list_faults()
+    except CodedError as error:
+        return Check(name="index", state="error", message=error.message, hint=error.hint)
+    if not faults:
+        return Check(name="index", state="ok", message=f"{path} is intact")
+    damage = damaged_error(path, "; ".join(faults))
+    return Check(name="index", state="error", message=damage.message, hint=damage.hint)
 
 
 def _check_config(config: Config) -> tuple[Check, Config]:

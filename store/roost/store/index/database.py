@@ -15,11 +15,12 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import aiosqlite
 
-from roost.model.errors import CodedError, StoreError
+from roost.model.errors import CodedError
 from roost.store.disk.file_ops import full_disk_error
 from roost.store.failpoints import operation
 from roost.store.index.packages import fill_contents
 from roost.store.migrations.copies import copy_removed, put_back
+from roost.store.migrations.examination import translate_sqlite_error
 from roost.store.migrations.runner import check_schema, migrate
 
 P = ParamSpec("P")
@@ -27,12 +28,6 @@ T = TypeVar("T")
 
 _BUSY_MILLISECONDS = 10_000
 _CACHE_KIB = 8_192
-
-
-class IndexDamagedError(StoreError):
-    """SQLite reports that the index file is damaged."""
-
-    code = "index-damaged"
 
 
 class Database:
@@ -52,7 +47,7 @@ class Database:
 
         Raises:
             RootFormatError: the index was written by a newer roost; nothing is written to it.
-            IndexDamagedError, StoreFullError, StoreError: see the classes.
+            IndexDamagedError, IndexUnusableError, StoreFullError, StoreError: see the classes.
         """
         opened: list[aiosqlite.Connection] = []
         try:
@@ -64,9 +59,11 @@ class Database:
                 if len(opened) == 1:
                     await _run_on_thread(opened[0], path, _migrate, path, roost_version)
             return cls(path, *opened)
-        except BaseException:
+        except BaseException as error:
             for connection in opened:
                 await connection.close()
+            if isinstance(error, sqlite3.Error):  # connecting itself failed
+                raise _translated_error(error, path) from error
             raise
 
     async def close(self) -> None:
@@ -199,25 +196,11 @@ def _migrate(connection: sqlite3.Connection, path: str, roost_version: str | Non
     _checkpoint(connection)  # a file that has its tables needs less space later, when the disk may be full
 
 
-_DAMAGE_WORDS = ("malformed", "not a database", "file is encrypted")
-
-
 def _translated_error(error: sqlite3.Error, path: str) -> CodedError:
     text = str(error)
     if _is_full(error) or ("I/O error" in text and _is_disk_full(path)):
         return full_disk_error(path)
-    if any(word in text for word in _DAMAGE_WORDS):
-        return IndexDamagedError(
-            f"The index {path} is damaged ({text})",
-            hint="Stop the daemon (`roost daemon stop`) and restore the index from a backup, or move it aside with "
-            "its -wal and -shm files: locks and history are then lost, and prefixes are rebuilt.",
-            fields={"path": path},
-        )
-    return StoreError(
-        f"The index {path} can't be used: {text}",
-        hint="Check the disk and the mode of that file; `roost doctor` shows more.",
-        fields={"path": path},
-    )
+    return translate_sqlite_error(error, path)
 
 
 def _is_disk_full(path: str) -> bool:

@@ -17,9 +17,10 @@ from roost.store.index.images import BaseTable, ImageTable
 from roost.store.index.layers import LayerTable
 from roost.store.index.leases import LeaseTable
 from roost.store.index.locks import LockTable
-from roost.store.index.queries import Queries, Read, Write
+from roost.store.index.queries import Queries, Read, Scan, Write
 from roost.store.index.records import BuildTable, RunTable
 from roost.store.index.where_used import PackageTable
+from roost.store.migrations.examination import list_faults
 
 
 class Index(Queries):
@@ -37,6 +38,7 @@ class Index(Queries):
     fail_open_builds = Write(transactions.fail_open_builds)
     end_open_runs = Write(transactions.end_open_runs)
     wait_for_writes = Write(transactions.wait_for_writes)
+    list_faults = Scan(list_faults)
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)

@@ -12,10 +12,10 @@ from roost.model.errors import StoreError
 from roost.model.locks.lock import HostPython, Lock, Wheel, digest_lock
 from roost.model.records import BuildRecord, KnownDefinition, LayerRecord, NewGeneration, RunRecord
 from roost.store.index import generations
-from roost.store.index.database import IndexDamagedError
 from roost.store.index.generations import GenerationUnknownError
 from roost.store.index.index import Index
 from roost.store.index.records import RecordUnknownError
+from roost.store.migrations.examination import IndexDamagedError
 
 
 @pytest.fixture
