@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from roost.model.definition import Definition, Pip, PipItem, ReadResult
 from roost.model.documents.places import TextPlaces
 from roost.model.errors import Location
+from roost.model.readers.local_paths import resolve_local
 from roost.model.readers.source import MissingFileError, ReadContext, check_variables, decode_text
 from roost.model.syntax.bounds import (
     MAX_FILES,
@@ -23,7 +24,6 @@ from roost.model.syntax.pip_lines import (
     RequirementError,
     parse_pip_line,
     split_logical_lines,
-    strip_file_scheme,
 )
 from roost.model.syntax.wheel_references import parse_wheel_reference
 
@@ -85,7 +85,7 @@ def read_requirement(reading: ReadContext, line: LogicalLine, origin: str) -> Pi
         return PipItem(kind=parsed.kind, text=parsed.text, location=location)
     if reference := parse_wheel_reference(parsed.target):
         return PipItem(kind=parsed.kind, text=parsed.text, digest=reference.digest, location=location)
-    path = reading.resolve_path(strip_file_scheme(parsed.target), origin)
+    path = resolve_local(reading, parsed, origin, location)
     if parsed.kind in ("requirements", "constraints"):
         return _include_file(reading, parsed, path, location)
     digest = reading.compute_digest(_DIGEST_KINDS.get(parsed.kind, "tree"), path, location)

@@ -165,6 +165,8 @@ class ReadContext:
         """Requirements in a file, with those of the files that it includes in place of each ``-r`` and ``-c``."""
         self.open_files: set[str] = set()
         """Included files of which a line is being read."""
+        self.reported_bases: set[tuple[str, str]] = set()
+        """Files with paths relative to another folder than theirs, and that folder: each is reported once."""
         self._loaded_bytes = 0
 
     def warn(self, code: str, message: str, location: Location | None = None) -> None:
