@@ -12,7 +12,7 @@ from tests.support.hostile import GROWING, HOSTILE, Write
 
 from roost.model.readers.read import read_source
 from roost.model.readers.source import DefinitionSource
-from roost.model.syntax.pip_lines import parse_pip_line
+from roost.model.syntax.pip_lines import parse_pip_lines
 from roost.store.sources.files import LocalFiles
 
 CHARACTERS = 100_000
@@ -23,7 +23,7 @@ def measure(file: str, text: str) -> float:
     """Return the seconds of the fastest of three readings."""
     seconds = []
     for _ in range(3):
-        parse_pip_line.cache_clear()
+        parse_pip_lines.cache_clear()
         start = time.perf_counter()
         read_source(DefinitionSource(path=f"/nowhere/{file}", data=text.encode()), LocalFiles())
         seconds.append(time.perf_counter() - start)

@@ -55,6 +55,8 @@ class PipItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``-r`` or ``-c``; ``wheel``, ``source``: a local file or folder; ``editable``: ``-e``; ``url``: direct or git."""
     text: str
     """The line, lexically normalised and without credentials; for a local file or folder its name (with extras)."""
+    name: str | None = None
+    """The name in ``name @ place`` of a local file or folder, whose project must have it; not digested."""
     digest: str | None = None
     """``sha256:`` of the content of a local file or folder (of ``editable``: of its build files)."""
     items: tuple[PipItem, ...] = ()

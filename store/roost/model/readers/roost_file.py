@@ -104,6 +104,7 @@ def read_roost(reading: ReadContext, toml: TomlText, above: tuple[str, ...] = ()
 
     Raises: InvalidDefinitionError if it is not valid.
     """
+    reading.has_choices = True
     return _RoostFileReader(reading, toml, above).read()
 
 

@@ -163,6 +163,8 @@ class ReadContext:
         """Files that ``-r`` and ``-c`` lines name; each is read once."""
         self.line_counts: dict[str, int] = {}
         """Requirements in a file, with those of the files that it includes in place of each ``-r`` and ``-c``."""
+        self.has_choices = False
+        """Whether lines of the source may have options that pip does not have (``CHOICE_OPTIONS``)."""
         self.open_files: set[str] = set()
         """Included files of which a line is being read."""
         self.reported_bases: set[tuple[str, str]] = set()

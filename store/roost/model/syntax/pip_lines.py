@@ -7,38 +7,38 @@ normalised by PEP 503, extras sorted, white space and quotes unified; the order 
 from __future__ import annotations
 
 import re
-import shlex
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
+from urllib.parse import unquote
 
+from packaging.markers import InvalidMarker, Marker
 from packaging.requirements import InvalidRequirement, Requirement
 
 from roost.model.definition import PipKind
-from roost.model.errors import InvalidDefinitionError, Location
+from roost.model.errors import Location
 from roost.model.syntax.bounds import MAX_DEPTH, MAX_TEXT
+from roost.model.syntax.direct_urls import check_place, check_url, is_url, lower_scheme
+from roost.model.syntax.pip_options import (
+    EXPECTED_REQUIREMENT,
+    RequirementError,
+    Word,
+    WrittenOption,
+    is_option,
+    parse_options,
+    split_words,
+    unknown_option,
+)
 from roost.model.syntax.wheel_references import SCHEME, parse_wheel_reference
 
-EXPECTED_REQUIREMENT = (
-    "a requirement such as 'six==1.16.0', a path, a URL or an option of pip's requirements file format"
-)
+LIST_SUFFIXES = (".txt", ".in")
 ARCHIVE_SUFFIXES = (".whl", ".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
 _NESTED_KINDS: dict[str, PipKind] = {
     "--requirement": "requirements",
     "--constraint": "constraints",
     "--editable": "editable",
 }
-_LONG_OPTIONS = {
-    "-r": "--requirement",
-    "-c": "--constraint",
-    "-e": "--editable",
-    "-i": "--index-url",
-    "-f": "--find-links",
-}
-_INDEX_OPTIONS = "--index-url --extra-index-url --find-links --no-binary --only-binary --trusted-host --use-feature"
-_WITH_VALUE = frozenset((*_INDEX_OPTIONS.split(), *_NESTED_KINDS))
-_FLAGS = frozenset(("--no-index", "--pre", "--prefer-binary", "--require-hashes"))
 CHOICE_OPTIONS = frozenset(
     (
         *("--index", "--index-strategy", "--prerelease", "--prerelease-package", "--resolution"),
@@ -54,26 +54,22 @@ CHOICE_OPTIONS = frozenset(
 )
 """Options that pip does not have: what ``[tool.uv]`` says about the choice of packages. Their value is the rest of the
 line, unquoted."""
-_REMOTE_URL = re.compile(r"(?:(?:git|hg|svn|bzr)\+|(?:https?|ftp|ssh|git)://)", re.IGNORECASE)
+_REMOTE_URL = re.compile(r"(?:git\+(?:https?|ssh|git|file)|https?)://", re.IGNORECASE)
 _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?P<extras>\[[^\]]*\])?\s*(?P<rest>.*)", re.DOTALL
 )
 _LINE_INDEX = re.compile(r" --index=(\S+)")
 _COMMENT = re.compile(r"(?:^|\s)#")
-_OPTION_START = re.compile(r"\s--?[a-z]")
-_OPTION_VALUE = re.compile(r"(?<!\S)(--[\w-]+)\s+(?!-)")
+_OPTION_START = re.compile(r"\s(?=--?[A-Za-z])")
+_EDITABLE = re.compile(r"(?:--editable(?:=|\s|$)|-e(?:=|(?!xtra-index-url|ditable)))\s*")
+_NAME_AT = re.compile(
+    r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?P<extras>\[[^\]]*\])?"
+    r"(?P<at>\s+@\s*|@\s+|@(?=\.{0,2}/|[A-Za-z][A-Za-z0-9+.-]*:))(?P<place>.*)",
+    re.DOTALL,
+)
 _MARKER_START = re.compile(r"\s;")
+_SHOWN = 40
 _MARKER_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|[<>=!~]+|[()]|[^\s<>=!~()\"']+")
-
-
-class RequirementError(InvalidDefinitionError):
-    """A line of a requirements list is not valid; ``column`` counts from 0 within the line."""
-
-    code = "requirement-invalid"
-
-    def __init__(self, message: str, column: int = 0) -> None:
-        super().__init__(message, hint=f"Expected {EXPECTED_REQUIREMENT}.")
-        self.column = column
 
 
 class LogicalLine(NamedTuple):
@@ -101,8 +97,13 @@ class PipLine(NamedTuple):
     target: str = ""
     """Of ``requirements``, ``constraints``, ``wheel``, ``source`` and ``editable``: the path or URL as written; of a
     wheel of the store: the reference."""
-    known: bool = True
-    """False for an option that roost does not know."""
+    name: str = ""
+    """Of a local file or folder behind ``name @``: the name, normalised; the project there must have it. Of a
+    requirement whose name ends like that of a requirements file: the name as written."""
+    offset: int = 0
+    """Where it begins in the line."""
+    leftover: tuple[Word, ...] = ()
+    """Words behind an option that it does not take. pip passes over them."""
 
 
 def normalise_name(name: str) -> str:
@@ -132,6 +133,8 @@ def split_logical_lines(text: str, locate: Callable[[int], Location]) -> Iterato
         if line.endswith("\\") and not line.lstrip().startswith("#"):
             pieces.append(line[:-1])
             continue
+        if pieces and line.lstrip().startswith("#"):  # a comment, also behind a line that ends without a space
+            pieces[-1] += " "
         pieces.append(line)
         joined = "".join(pieces)
         comment = _COMMENT.search(joined)
@@ -157,24 +160,46 @@ def _locate_line(joined: str, pieces: list[str], starts: list[int], locate: Call
     return LogicalLine(text, located[0][1], end if end != located[-1][1] else None, located)
 
 
-@lru_cache(maxsize=4096)
 def parse_pip_line(line: str) -> PipLine:
-    """Parse one logical line (continuations joined, comment removed).
+    """Parse one logical line that is one requirement or one option.
+
+    Raises: RequirementError if the line is not valid, or has several options.
+    """
+    parsed, *more = parse_pip_lines(line)
+    if more:
+        raise RequirementError("There are several options in this line", more[0].offset, hint="Write one option.")
+    return parsed
+
+
+@lru_cache(maxsize=4096)
+def parse_pip_lines(line: str) -> tuple[PipLine, ...]:
+    """Parse one logical line (continuations joined, comment removed): a requirement, or one or more options.
 
     Raises: RequirementError if the line is not valid.
     """
+    indent = len(line) - len(line.lstrip())
     line = line.strip()
+    try:
+        return tuple(parsed._replace(offset=parsed.offset + indent) for parsed in _parse_line(line))
+    except RequirementError as error:
+        error.column += indent
+        raise
+
+
+def _parse_line(line: str) -> list[PipLine]:
     if line.startswith("-"):
-        return _parse_option(_check_length(line))
+        return _parse_options(_check_length(line))
     body, options = _split_options(line)
     _check_length(body)
+    body = lower_scheme(body)
     if body.startswith(SCHEME):
-        return _parse_wheel_reference(body, options)
+        return [_parse_wheel_reference(body, options)]
+    check_place(body)
     if _REMOTE_URL.match(body):
-        return PipLine("url", _join_marker(*_split_marker(body)) + options)
+        return [PipLine("url", _join_marker(*_split_marker(body)) + options)]
     if _is_local(body):
-        return _parse_local(body, options)
-    return _parse_requirement(body, options)
+        return [_parse_local(body, options)]
+    return [_parse_requirement(body, options)]
 
 
 def split_line_index(text: str) -> tuple[str, str | None]:
@@ -213,51 +238,66 @@ def strip_file_scheme(place: str) -> str:
     if not place.startswith("file:"):
         return place
     path, _, fragment = place.removeprefix("file:").partition("#")
-    path = re.sub(r"^//(localhost)?(?=/)", "", path)
+    path = unquote(re.sub(r"^//(localhost)?(?=/)", "", path), errors="surrogateescape")
     folder = re.search(r"(?:^|&)subdirectory=([^&\[]+)", fragment)
     extras = _find_extras(fragment)
-    return path + (f"/{folder.group(1)}" if folder else "") + ("" if extras is None else fragment[extras:])
+    return path + (f"/{unquote(folder.group(1))}" if folder else "") + ("" if extras is None else fragment[extras:])
 
 
-def _parse_option(line: str) -> PipLine:
+def _parse_options(line: str) -> list[PipLine]:
     head, _, choice = line.partition(" ")
     if head in CHOICE_OPTIONS:
-        return PipLine("option", f"{head} {choice.strip()}".strip())
-    name, value, rest = _split_option(line)
-    if name in ("--requirement", "--constraint"):
-        if not value:
-            raise RequirementError(f"Option {name} names no file")
-        return PipLine(_NESTED_KINDS[name], value, value)
-    if name == "--editable":
-        return _parse_editable(" ".join([value, *rest]))
-    if name in _WITH_VALUE and value:
-        target = value if name == "--find-links" and not _REMOTE_URL.match(value) else ""
-        return PipLine("option", f"{name} {value}", target)
-    return PipLine("option", " ".join(part for part in (name, value, *rest) if part), known=name in _FLAGS)
+        return [PipLine("option", f"{head} {choice.strip()}".strip())]
+    if match := _EDITABLE.match(line):
+        return [_parse_editable(line[match.end() :], match.end())]
+    parsed = parse_options(line)
+    lines: list[PipLine] = []
+    for option in parsed.options:
+        if any(option.name == other.name for other in parsed.options if other.offset < option.offset):
+            hint = "Write it in a line of its own: pip reads the first one only, or the last one."
+            raise RequirementError(f"{option.name} is here twice", option.offset, hint=hint)
+        lines.append(_convert_option(option))
+    if len(lines) > 1 and (nested := [line for line in lines if line.kind != "option"]):
+        hint = "Write each in a line of its own: pip passes over options beside it."
+        raise RequirementError("A file is included in a line with other options", nested[0].offset, hint=hint)
+    return [*lines[:-1], lines[-1]._replace(leftover=parsed.leftover)]
 
 
-def _split_option(line: str) -> tuple[str, str, list[str]]:
-    """Return the long name, the value and the remaining words; quotes are those of a shell, as in pip."""
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        raise RequirementError(f"Option {line!r} can't be read: {error}") from None
-    head, equals, value = words[0].partition("=")
-    if not head.startswith("--") and len(head) > 2:
-        head, value, equals = words[0][:2], words[0][2:].removeprefix("="), "="
-    name = _LONG_OPTIONS.get(head, head)
-    if equals or name not in _WITH_VALUE or len(words) == 1:
-        return name, value, words[1:]
-    return name, words[1], words[2:]
+def _convert_option(option: WrittenOption) -> PipLine:
+    name, value, offset = option
+    if name in _NESTED_KINDS:
+        return PipLine(_NESTED_KINDS[name], lower_scheme(value), lower_scheme(value), offset=offset)
+    target = value if name == "--find-links" and not _REMOTE_URL.match(value) else ""
+    if target and is_url(target):
+        check_url(target, offset)
+    return PipLine("option", f"{name} {value}".rstrip(), target, offset=offset)
 
 
-def _parse_editable(value: str) -> PipLine:
-    if not value:
-        raise RequirementError("Option -e names no folder")
-    if _REMOTE_URL.match(value):  # a checkout by tag or commit is installed unchanged: it is not edited in the prefix
-        return PipLine("url", value)
-    local = _parse_local(value, "")
-    return PipLine("editable", local.text, local.target)
+def _parse_editable(written: str, offset: int) -> PipLine:
+    """Parse what stands behind ``-e``, at ``offset``; as in uv, a folder may have spaces and a marker."""
+    if not written:
+        raise RequirementError("Option -e names no folder", hint="Write it as -e FOLDER.")
+    if match := _OPTION_START.search(written):
+        option = written[match.end() :].split()[0]
+        hint = "Write another option in a line of its own; roost has no settings for builds."
+        raise RequirementError(f"{option} can't stand behind -e", offset + match.end(), hint=hint)
+    place, marker = _split_marker(written)
+    place = " ".join(word.text for word in split_words(place, offset))
+    named = _NAME_AT.fullmatch(place)
+    target = lower_scheme(named["place"].strip() if named else place)
+    check_place(target if named else place, offset, named=named is not None)
+    if _REMOTE_URL.match(target):  # a checkout by tag or commit is installed unchanged: it is not edited in the prefix
+        if not target.startswith("git+"):
+            hint = "Remove -e to install the archive, or name a folder."
+            raise RequirementError("An archive behind a URL can't be edited", offset, hint=hint)
+        name = normalise_name(named["name"]) + _format_extras((named["extras"] or "[]")[1:-1]) if named else ""
+        return PipLine("url", _join_marker(f"{name} @ {target}" if name else target, marker))
+    local = _parse_local(_join_place(target, (named["extras"] or "") if named else "", marker), "")
+    return local._replace(kind="editable", name=normalise_name(named["name"]) if named else "")
+
+
+def _join_place(place: str, extras: str, marker: str) -> str:
+    return f"{place}{extras}" + (f" ; {marker}" if marker else "")
 
 
 def _split_options(line: str) -> tuple[str, str]:
@@ -265,8 +305,26 @@ def _split_options(line: str) -> tuple[str, str]:
     match = _OPTION_START.search(line)
     if match is None:
         return line, ""
-    words = _OPTION_VALUE.sub(r"\1=", line[match.start() :]).split()
-    return line[: match.start()].strip(), "".join(f" {word}" for word in sorted(set(words)))
+    words = iter(split_words(line[match.end() :], match.end()))
+    options = set()
+    for word in words:
+        name, equals, value = word.text.partition("=")
+        if name not in ("--hash", "--index", "--config-settings"):  # the last is refused when it is locked
+            raise _behind_requirement_error(name, word.offset)
+        options.add(f"{name}={value if equals else next(words, Word('', 0)).text}")
+    return line[: match.start()].strip(), "".join(f" {option}" for option in sorted(options))
+
+
+def _behind_requirement_error(name: str, offset: int) -> RequirementError:
+    if not name.startswith("-"):
+        return RequirementError(f"{name[:_SHOWN]!r} is not an option", offset, hint="Remove it.")
+    if name in ("-C", "--config-setting"):
+        hint = "Remove it: roost has no settings for builds."
+        return RequirementError(f"{name} can't be used: roost installs pip packages with uv", offset, hint=hint)
+    if not is_option(name):
+        return unknown_option(name, offset)
+    hint = "Write it in a line of its own: it applies to all requirements."
+    return RequirementError(f"{name} can't stand behind a requirement", offset, hint=hint)
 
 
 def _split_marker(body: str) -> tuple[str, str]:
@@ -275,19 +333,34 @@ def _split_marker(body: str) -> tuple[str, str]:
     return (body[: match.start()].strip(), body[match.end() :].lstrip()) if match else (body.strip(), "")
 
 
+def _split_local_marker(body: str) -> tuple[str, str]:
+    """Split off the marker of a path; as in pip, it may follow without white space, if it is one."""
+    place, marker = _split_marker(body)
+    if marker or ";" not in place:
+        return place, marker
+    path, _, rest = place.partition(";")
+    try:
+        Marker(rest)
+    except InvalidMarker:
+        return place, ""
+    return path, rest.strip()
+
+
 def _join_marker(place: str, marker: str) -> str:
     return f"{place} ; {normalise_marker(marker)}" if marker else place
 
 
 def _is_local(body: str) -> bool:
-    place = split_extras(_split_marker(body)[0])[0]
+    place = split_extras(_split_local_marker(body)[0])[0]
+    if _NAME_AT.fullmatch(body):
+        return False
     if body.startswith("file:") or place.startswith((".", "/", "~/")) or place.endswith(ARCHIVE_SUFFIXES):
-        return " @ " not in body
+        return True
     return "/" in place and "@" not in place and ";" not in place
 
 
 def _parse_local(body: str, options: str) -> PipLine:
-    place, marker = _split_marker(body)
+    place, marker = _split_local_marker(body)
     path, extras = split_extras(strip_file_scheme(place))
     kind: PipKind = "wheel" if path.endswith(".whl") else "source"
     name = path.rstrip("/").rpartition("/")[2]
@@ -318,16 +391,22 @@ def _parse_requirement(body: str, options: str) -> PipLine:
     clauses = re.sub(r"\s+", "", clauses)
     if clauses.startswith("("):
         clauses = clauses[1:-1]
-    return PipLine("requirement", _join_marker(name + clauses, marker.strip()) + options)
+    written = match["name"] if match["name"].endswith(LIST_SUFFIXES) else ""
+    return PipLine("requirement", _join_marker(name + clauses, marker.strip()) + options, name=written)
 
 
 def _parse_direct_reference(name: str, place: str, options: str) -> PipLine:
-    if not place.startswith(("file:", SCHEME)):
-        return PipLine("url", f"{name} @ {_join_marker(*_split_marker(place))}{options}")
-    extras = name[name.find("[") :] if "[" in name else ""
-    path, marker = _split_marker(place)
-    parse = _parse_wheel_reference if place.startswith(SCHEME) else _parse_local
-    return parse(f"{path}{extras}{' ; ' + marker if marker else ''}", options)
+    """Parse the place behind ``name[extras] @``: a URL, or a path as uv accepts it."""
+    place, marker = _split_marker(lower_scheme(place))
+    if place.startswith(SCHEME):
+        extras = name[name.find("[") :] if "[" in name else ""
+        return _parse_wheel_reference(_join_place(place, extras, marker), options)
+    check_place(place, named=True)
+    if is_url(place) and not place.startswith("file:"):
+        return PipLine("url", f"{name} @ {_join_marker(place, marker)}{options}")
+    bare, _, extras = name.partition("[")
+    line = _parse_local(_join_place(place, f"[{extras}" if extras else "", marker), options)
+    return line._replace(name=bare)
 
 
 def _format_extras(inner: str) -> str:

@@ -38,7 +38,7 @@ def read_installed(reading: ReadContext, prefix: str, owned: frozenset[str]) -> 
 
 def _read_item(reading: ReadContext, line: LogicalLine) -> list[PipItem]:
     try:
-        return [read_requirement(reading, line, line.location.path)]
+        return read_requirement(reading, line, line.location.path)
     except InvalidDefinitionError as error:
         message = strip_credentials(f"{line.text!r} is left out: {error.message}")[0]
         reading.warn("package-missing", message, line.location)

@@ -21,7 +21,7 @@ from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.read import read_source, read_tables
 from roost.model.readers.source import DefinitionSource
 from roost.model.syntax.dockerignore import parse_dockerignore
-from roost.model.syntax.pip_lines import parse_pip_line
+from roost.model.syntax.pip_lines import parse_pip_lines
 from roost.store.sources.files import LocalFiles
 
 HARMLESS = 2.5
@@ -49,7 +49,7 @@ class Given(LocalFiles):
 
 
 def read(name: str, text: str, files: Given | None = None) -> Document:
-    parse_pip_line.cache_clear()
+    parse_pip_lines.cache_clear()
     return read_source(DefinitionSource(path=f"/x/{name}", data=text.encode()), files or Given({}))
 
 

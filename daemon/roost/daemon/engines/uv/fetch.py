@@ -22,10 +22,11 @@ from roost.daemon.engines.uv.secrets import Secrets
 from roost.daemon.engines.uv.translation import url_gone
 from roost.model.definition import PipItem
 from roost.model.documents.places import TextPlaces
-from roost.model.errors import CodedError
+from roost.model.errors import CodedError, Location
 from roost.model.locks.lock import RemoteInput
 from roost.model.syntax.bounds import MAX_REQUIREMENTS, too_large_error
-from roost.model.syntax.pip_lines import LogicalLine, RequirementError, parse_pip_line, split_logical_lines
+from roost.model.syntax.pip_lines import CHOICE_OPTIONS, LogicalLine, PipLine, parse_pip_lines, split_logical_lines
+from roost.model.syntax.pip_options import RequirementError, unknown_option
 from roost.model.syntax.variables import find_misplaced_variable, variable_misplaced_error
 
 _TEXT_LIMIT = 10 * 1024 * 1024
@@ -193,20 +194,25 @@ class RemoteFiles:
         if url not in self._content:
             self._content[url] = await self._fetcher.fetch_text(url)
         text = self._content[url].decode("utf-8-sig", "replace").replace("\r\n", "\n")
-        return [_parse_line(line, url) for line in split_logical_lines(text, TextPlaces(text, url).locate)]
+        lines = split_logical_lines(text, TextPlaces(text, url).locate)
+        return [item for line in lines for item in _parse_line(line, url)]
 
 
-def _parse_line(written: LogicalLine, url: str) -> PipItem:
-    location = written.location
+def _parse_line(written: LogicalLine, url: str) -> list[PipItem]:
     if reference := find_misplaced_variable(written.text):
         raise variable_misplaced_error(reference.text, written.locate(reference.offset))
     try:
-        line = parse_pip_line(written.text)
+        return [_convert_line(line, written.locate(line.offset), url) for line in parse_pip_lines(written.text)]
     except RequirementError as error:
         error.location = written.locate(error.column)
         raise
+
+
+def _convert_line(line: PipLine, location: Location, url: str) -> PipItem:
     if line.kind in ("requirements", "constraints"):
         return PipItem(kind=line.kind, text=urljoin(url, line.target), location=location)
+    if line.kind == "option" and (name := line.text.partition(" ")[0]) in CHOICE_OPTIONS:
+        raise unknown_option(name, line.offset)
     if line.target:
         raise RemoteLineError(
             f"{line.text} is a path on this machine, but its file was read from a URL",

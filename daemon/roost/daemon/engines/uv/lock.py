@@ -34,6 +34,7 @@ from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.target_platforms import local_platform, split_platform
 from roost.model.definition import PipItem
 from roost.model.locks.lock import SourceKind, Wheel, WheelSource
+from roost.model.readers.requirements import NO_LINKS, name_mismatch
 from roost.model.readers.source import MissingFileError
 from roost.store.sources.files import LocalFiles
 
@@ -163,6 +164,7 @@ class PipLockSession:
                 continue
             else:
                 continue
+            _check_name(item, stored)
             path = self._store.path(stored)
             self._local_wheels[id(item)] = self._wheels_by_path[path] = stored
             self._local_sources[path] = item
@@ -344,9 +346,19 @@ class PipLockSession:
                 )
 
 
+def _check_name(item: PipItem, stored: StoredWheel) -> None:
+    """Raise RequirementError if the line requests another package than the one that is there."""
+    found = canonicalize_name(stored.file_name.split("-")[0])
+    if item.name and found != item.name:
+        error = name_mismatch(item.name, found, item.path or item.text)
+        error.location = item.location
+        raise error
+
+
 def _check_exists(item: PipItem) -> None:
-    """Raise EditableGoneError or MissingFileError if a local wheel, source or editable folder is missing. Blocks."""
-    if item.path is None or item.kind not in ("wheel", "source", "editable") or os.path.exists(item.path):
+    """Raise EditableGoneError or MissingFileError if something local that was read no longer exists. Blocks."""
+    is_local = item.kind in ("wheel", "source", "editable") or (item.kind == "option" and item.digest != NO_LINKS)
+    if item.path is None or not is_local or os.path.exists(item.path):
         return
     if item.kind == "editable":
         raise EditableGoneError(

@@ -111,7 +111,10 @@ class UvInputs(msgspec.Struct, kw_only=True):
 
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _LINE_OPTION = re.compile(r"\s(--?[A-Za-z][\w-]*)(?:[=\s]+(\S+))?")
-_VALUE_OPTIONS = {"--index-url", "--extra-index-url", "--find-links", "--trusted-host", "--no-binary", "--only-binary"}
+_VALUE_OPTIONS = {
+    *("--index-url", "--extra-index-url", "--find-links", "--trusted-host", "--no-binary", "--only-binary"),
+    *("--all-releases", "--only-final"),
+}
 _LIMIT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z|P\d{1,6}D|PT\d{1,6}H")
 _CHOICE_LISTS = {
     "--override": "overrides",
@@ -233,7 +236,7 @@ class RequirementsTranslator:
             return
         words = shlex.split(text.replace("=", " ", 1) if re.match(r"--[a-z-]+=", text) else text)
         option, values = _ALIASES.get(words[0], words[0]), words[1:] or ([item.path] if item.path else [])
-        if option in ("--no-index", "--pre", "--require-hashes"):
+        if option in ("--no-index", "--pre", "--require-hashes", "--no-require-hashes"):
             self._set_flag(option)
         elif option not in _VALUE_OPTIONS:
             self.out.ignored.append(option)
@@ -269,7 +272,8 @@ class RequirementsTranslator:
     def _set_flag(self, option: str) -> None:
         self.out.no_index |= option == "--no-index"
         self.out.pre |= option == "--pre"
-        self.out.require_digests |= option == "--require-hashes"
+        if option.endswith("require-hashes"):
+            self.out.require_digests = option == "--require-hashes"
 
     def _set_value(self, option: str, value: str, item: PipItem) -> None:
         if option == "--index-url":
@@ -280,8 +284,21 @@ class RequirementsTranslator:
             self.out.find_links.append(self._resolve_links(value, item))
         elif option == "--trusted-host":
             self.out.insecure_hosts.append(value)
+        elif option in ("--all-releases", "--only-final"):
+            self._choose_releases(value.split(","), "allow" if option == "--all-releases" else "disallow")
         else:
             self._restrict_binaries(option, value.split(","))
+
+    def _choose_releases(self, names: list[str], choice: str) -> None:
+        """Apply ``--all-releases`` (``allow`` pre-releases) or ``--only-final`` (``disallow``) of pip."""
+        settings = self.out.choices.settings
+        for name in names:
+            if name == ":all:":
+                self.out.pre = choice == "allow"
+            elif name != ":none:":
+                packages = settings.setdefault("prerelease-package", {})
+                assert isinstance(packages, dict)
+                packages[canonicalize_name(name)] = choice
 
     def _restrict_binaries(self, option: str, names: list[str]) -> None:
         """Apply ``--no-binary`` or ``--only-binary``; as in pip, a later option overrides an earlier one.

@@ -331,7 +331,7 @@ class UvProject:
 
     def _read(self, text: str, location: Location | None, origin: str) -> PipItem:
         where = location or Location(path=origin)
-        return read_requirement(self._reading, LogicalLine(text, where), origin)
+        return read_requirement(self._reading, LogicalLine(text, where), origin, has_choices=True)[0]
 
 
 def _told_away(entry: dict[str, Any]) -> dict[str, Any]:
