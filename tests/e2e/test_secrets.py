@@ -144,3 +144,51 @@ def test_a_password_in_docker_steps(roost: Roost, kind: str) -> None:
     said += roost.ok("env", "register", "--name", "it", "-f", path) + roost.ok("env", "show", "it", "--json")
     assert PASSWORD not in said + roost.ok("events", "--json") + roost.ok("daemon", "logs")
     assert_nowhere(roost, PASSWORD)
+
+
+PARTS = ("pa5s", "w0rd", "s1ash", "h4sh", "c0lon", "p3rc")
+AWKWARD = "pa5s@w0rd/s1ash#h4sh:c0lon%p3rc"
+"""A password of all the characters that end a part of a URL, and each of its parts."""
+
+
+@pytest.mark.parametrize("answers", ["the server", "nobody"])
+def test_no_part_of_an_awkward_password_is_shown_or_stored(roost: Roost, pip_index: PipIndex, answers: str) -> None:
+    """A variable's value that breaks the URL around it: masked before anything parses the text with it."""
+    pip_index.password = AWKWARD if answers == "the server" else None
+    pip_index.wheel("greet", "1.0")
+    origin = pip_index.origin if answers == "the server" else "http://127.0.0.1:9"
+    url = origin.replace("http://", "http://somebody:${P}@")
+    files = {
+        "index.txt": f"--index-url {url}/simple\ngreet\nabsent-from-everywhere\n",
+        "direct.txt": f"greet @ {url}/files/greet-2.0-py3-none-any.whl\n",
+        "git.txt": f"greet @ git+{url}/greet.git@main\n",
+        "remote.txt": f"-r {url}/absent.txt\n",
+        "channel.yml": f"channels: ['{url}/c']\ndependencies: [python, greet]\n",
+        "spec.yml": f"dependencies: [python, '{url}/c::greet']\n",
+    }
+    roost.variables["P"] = AWKWARD
+    said = ""
+    for name, text in files.items():
+        roost.write(name, text)
+        for command in ("build -f {}", "plan --solve --json -f {}", "run --detach -f {} -- true"):
+            done = roost.run(*command.format(name).split())
+            said += done.stdout + done.stderr
+    for run in roost.json("runs", "list")["runs"]:
+        roost.run("runs", "logs", "-f", run["id"])
+        said += roost.ok("runs", "show", run["id"], "--json")
+    builds = roost.json("builds", "list")["builds"]
+    assert {build["state"] for build in builds} == {"failed"}
+    for build in builds:
+        said += roost.ok("builds", "show", build["id"], "--json") + roost.ok("builds", "logs", build["id"], "--json")
+    said += roost.ok("events", "--json") + roost.ok("daemon", "logs", "-n", "1000")
+    assert [part for part in PARTS if part in said] == []
+    assert_nowhere(roost, *PARTS)
+
+
+def test_an_awkward_password_opens_what_it_is_for(roost: Roost, pip_index: PipIndex) -> None:
+    pip_index.wheel("greet", "1.0")
+    pip_index.password = AWKWARD
+    roost.variables["P"] = AWKWARD
+    roost.write("requirements.txt", f"-i {pip_index.origin.replace('//', '//somebody:${P}@')}/simple\ngreet\n")
+    assert roost.run("run", "--", "python", "-c", "import greet").returncode == 0
+    assert_nowhere(roost, *PARTS)

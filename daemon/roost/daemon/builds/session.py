@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -68,9 +68,9 @@ class BuildSession:
         self._parts = parts
         self._index = parts.store.index
         self._locks = parts.planner.shared_locks
-        self._task = task
         self._job = job
-        self._reporter = BuildReporter(task.publish)
+        self._publish = partial(_publish_masked, task, job.selector.environ)
+        self._reporter = BuildReporter(self._publish)
         self.build = job.new_record()
 
     async def run(self, planned: PlanWithFacts | None) -> BuildResult:
@@ -78,7 +78,7 @@ class BuildSession:
 
         ``planned``: the plan of the request that began the build; ``None`` if another build has ended since.
         """
-        self._task.publish(Message(event="build", id=self.build.id, source=self._job.resolved.source))
+        self._publish(Message(event="build", id=self.build.id, source=self._job.resolved.source))
         try:
             return await self._run_recorded(planned)
         except asyncio.CancelledError:
@@ -96,14 +96,14 @@ class BuildSession:
         planned = planned or await self._plan()
         try:
             await _complete(history.begin(self.build, job.resolved))
-            self._task.publish(plan_message(planned, job.resolved))
+            self._publish(plan_message(planned, job.resolved))
             result = await self._build(planned)
         except BaseException as error:
             await _complete(self._record_failure(error, started))
             raise
         with suppress(asyncio.CancelledError):  # too late: it is ready
             await _complete(history.end(self.build, "succeeded", started))
-        self._task.publish(Message(event="result", result=result))
+        self._publish(Message(event="result", result=result))
         return result
 
     # -------------------------------------------------------------------- plan
@@ -117,7 +117,7 @@ class BuildSession:
         if planned.facts.generation is not None and not job.new_generation:
             return await self._lock_and_produce(planned)
         slot = self._parts.generation_slots.setdefault(job.generation_key, WorkLimit(1))
-        async with slot.hold(BuildProgress(self._task.publish)):
+        async with slot.hold(BuildProgress(self._publish)):
             if not job.new_generation and await self._index.generations.find_current(*job.generation_key) is not None:
                 planned = await self._plan()  # another build finished first
             return await self._lock_and_produce(planned)
@@ -144,7 +144,7 @@ class BuildSession:
         shared a lock meanwhile. A new generation is always solved for.
         """
         job = self._job
-        progress = BuildProgress(self._task.publish, job.selector.environ)
+        progress = BuildProgress(self._publish, job.selector.environ)
         if job.new_generation:
             return await self._solve(progress), True
         if facts.generation is not None:
@@ -188,7 +188,7 @@ class BuildSession:
         job = self._job
         if isinstance(lock.provider, HostPython):  # with what installing it showed
             lock = await self._index.locks.find(digest_lock(lock)) or lock
-        progress = BuildProgress(self._task.publish, job.selector.environ)
+        progress = BuildProgress(self._publish, job.selector.environ)
         publish = self._locks.publish_rebuild if job.new_generation else self._locks.publish_first
         return await publish(job.resolved, job.selector, lock, progress)
 
@@ -212,7 +212,7 @@ class BuildSession:
         # While the current generation of a definition moves, no launch plan may remain that names the old one.
         async with invalidate_launch_plans(self._parts.launches) if moves_current else nullcontext():
             with request_index_variables(unset):
-                prefix = await self._parts.prefixes.ensure(request, self._task.publish)
+                prefix = await self._parts.prefixes.ensure(request, self._publish)
             generation = await self._record_generation(planned.facts, request, prefix)
         await self._index.builds.update(self.build.id, generation=generation.number, artifact_id=prefix.artifact.id)
         return BuildResult(
@@ -267,8 +267,21 @@ class BuildSession:
         await self._parts.history.end(self.build, "cancelled" if cancelled else "failed", started, body)
 
     def _publish_error(self, error: CodedError) -> None:
-        body = mask_struct(build_failure_body(error), self._job.selector.environ)
-        self._task.publish(Message(event="error", error=body))
+        self._publish(Message(event="error", error=build_failure_body(error)))
+
+
+def _publish_masked(task: SharedTask[BuildResult], environ: Mapping[str, str], message: Message) -> None:
+    """Publish ``message`` without values of ``environ`` in its texts, whatever part of the build they come from. Paths
+    and digests for programs stay as they are: a user may be called like part of a path."""
+    if message.event in ("log", "error"):
+        message = mask_struct(message, environ)
+    elif message.plan is not None:
+        reasons = [mask_struct(reason, environ) for reason in message.plan.reasons]
+        message = msgspec.structs.replace(message, plan=msgspec.structs.replace(message.plan, reasons=reasons))
+    elif message.result is not None:
+        reasons = [mask_struct(reason, environ) for reason in message.result.reasons]
+        message = msgspec.structs.replace(message, result=msgspec.structs.replace(message.result, reasons=reasons))
+    task.publish(message)
 
 
 async def _complete(step: Coroutine[object, object, None]) -> None:

@@ -1,9 +1,10 @@
 """Credentials: found for one request, masked in everything that is stored, and never stored themselves.
 
 Reading order: ``substitution`` (``${NAME}`` in URLs), ``auth_files`` and ``host`` (credentials for channels and package
-indexes), ``request`` (credentials for registries that belong to one request), ``redaction`` (text for logs).
+indexes), ``request`` (credentials for registries that belong to one request), ``values`` (the values that a request
+brings, masked in every encoding), ``redaction`` (whatever else looks like a credential).
 
 Imports ``config``, the model and the wire types.
 
-Doors: auth_files, host, redaction, request, substitution.
+Doors: auth_files, host, redaction, request, substitution, values.
 """

@@ -25,7 +25,7 @@ from roost.daemon.credentials.auth_files import (
     load_auth_entries,
     read_netrc,
 )
-from roost.daemon.credentials.substitution import VariableMissingError
+from roost.daemon.credentials.substitution import VariableMissingError, insert_values
 from roost.model.definition import Definition
 from roost.model.errors import CodedError
 from roost.model.locks.lock import Lock
@@ -33,7 +33,6 @@ from roost.model.syntax.urls import INDEX_VARIABLES, strip_credentials
 from roost.wire.protocol import WarningView
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>\\]+")
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _CHANNEL_ALIAS = "https://conda.anaconda.org"
 _KEYRING_SECONDS = 30.0
 
@@ -70,7 +69,7 @@ def find_url_credentials(definition: Definition, environ: Mapping[str, str]) -> 
     urls = [match.group() for match in _URL.finditer(text) if "${" in match.group().partition("@")[0]]
     credentials: dict[str, str] = {}
     for url in urls:
-        full_url = _VARIABLE.sub(lambda match: environ.get(match[1], match[0]), url)
+        full_url = insert_values(url, environ)
         credentials |= {
             origin: value for origin, value in strip_credentials(full_url)[1].items() if value[:1] not in ("/", "?")
         }

@@ -8,6 +8,7 @@ from typing import TypeVar, cast
 
 import msgspec
 
+from roost.daemon.credentials.values import mask_remembered, mask_values
 from roost.wire.visible import make_lines_visible
 
 T = TypeVar("T")
@@ -25,6 +26,14 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
         r"\1***",
     ),
     (re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}"), r"\1 ***"),
+    # tokens that say by themselves what they are
+    (
+        re.compile(
+            r"(?<![A-Za-z0-9_-])(?:hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
+            r"|pypi-[\w-]{40,}|sk-[\w-]{20,}|xox[abprs]-[\w-]{10,}|AKIA[A-Z0-9]{16}|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+)"
+        ),
+        "***",
+    ),
     # query parameters
     (re.compile(r"(?i)([?&](?:token|access_token|api_key|password|secret|sig|signature)=)[^&\s\"']+"), r"\1***"),
 )
@@ -35,10 +44,12 @@ _LAST_TOKEN = re.compile(r"(?<=/t/)[^/,;]+")
 
 
 def redact(text: str) -> str:
-    """Return ``text`` with ``***`` in place of everything that looks like a credential.
+    """Return ``text`` with ``${NAME}`` in place of values that the current request has brought, and then ``***`` in
+    place of everything that looks like a credential.
 
     The text may be anything: each character is looked at a fixed number of times.
     """
+    text = mask_values(text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return _URL.sub(lambda url: _LAST_TOKEN.sub("***", url.group()), text)
@@ -47,7 +58,7 @@ def redact(text: str) -> str:
 def redact_value(value: T) -> T:
     """Return ``value``, plain JSON, with every string redacted; the same object if nothing changes."""
     text = msgspec.json.encode(value).decode()
-    clean = redact(text)
+    clean = redact(text)  # a value in JSON's own escapes is one of its encoded forms
     return value if clean == text else cast("T", msgspec.json.decode(clean))
 
 
@@ -62,4 +73,4 @@ class RedactingFormatter(logging.Formatter):
         return super().formatMessage(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(make_lines_visible(redact(super().format(record))))
+        return "\n".join(make_lines_visible(redact(mask_remembered(super().format(record)))))

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from roost.daemon.credentials.values import MASKED_LENGTH, SecretValues
 from roost.model.definition import Definition
 from roost.model.errors import InvalidDefinitionError
 from roost.model.locks.lock import Lock, Wheel
@@ -20,10 +21,9 @@ from roost.model.syntax.urls import INDEX_VARIABLES
 
 T = TypeVar("T")
 _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_NOT_USERINFO = re.compile(r"[^A-Za-z0-9._~!$&'()*+,;=:%-]|%(?![0-9A-Fa-f]{2})")
 _REGISTRY = "docker://"
 """Prefix of a registry's host among the keys of credentials."""
-_MASKED_LENGTH = 4
-"""Characters that a value must have to be masked: a shorter one could be in a URL by chance, and is not a secret."""
 
 
 class VariableMissingError(InvalidDefinitionError):
@@ -64,7 +64,7 @@ def substitute_credentials(credentials: Mapping[str, str], environ: Mapping[str,
     _require_names(others.values(), environ, "the definition")
     return {
         **_find_index_credentials(credentials, environ),
-        **{key: _substitute_text(text, environ) for key, text in others.items()},
+        **{key: insert_into_secret(text, environ) for key, text in others.items()},
     }
 
 
@@ -97,9 +97,15 @@ def _find_index_credentials(credentials: Mapping[str, str], environ: Mapping[str
 
 
 def mask_text(text: str, environ: Mapping[str, str]) -> str:
-    """Return ``text`` with ``${NAME}`` in place of values, longest first, since one may be a part of another."""
-    for name, value in sorted(environ.items(), key=lambda pair: -len(pair[1])):
-        text = text.replace(value, f"${{{name}}}") if len(value) >= _MASKED_LENGTH else text
+    """Return a URL with ``${NAME}`` in place of values, longest first, since one may be a part of another."""
+    forms = [
+        (form, name)
+        for name, value in environ.items()
+        if len(value) >= MASKED_LENGTH
+        for form in {value, encode_userinfo_value(value), quote(value, safe="")}
+    ]
+    for form, name in sorted(forms, key=lambda pair: -len(pair[0])):
+        text = text.replace(form, f"${{{name}}}")
     return text
 
 
@@ -121,9 +127,12 @@ def _mask_source(wheel: Wheel, environ: Mapping[str, str]) -> Wheel:
 
 
 def mask_struct(struct: T, environ: Mapping[str, str]) -> T:
-    """Return ``struct``, of the wire types, with ``${NAME}`` in place of values in its texts."""
+    """Return ``struct``, of the wire types, with ``${NAME}`` in place of values in its texts, in any encoding."""
+    values = SecretValues(environ)
+    if not values.environ:
+        return struct
     before = msgspec.json.encode(struct).decode()
-    text = mask_text(before, {name: msgspec.json.encode(value).decode()[1:-1] for name, value in environ.items()})
+    text = values.mask(before)
     return struct if text == before else msgspec.json.decode(text, type=type(struct))
 
 
@@ -137,7 +146,7 @@ def substitute(lock: Lock, environ: Mapping[str, str]) -> Lock:
     if not urls:
         return lock
     _require_names(urls, environ, "the lock")
-    return _replace_urls(lock, {url: _substitute_text(url, environ) for url in urls})
+    return _replace_urls(lock, {url: insert_values(url, environ) for url in urls})
 
 
 def map_masked_urls(masked: Lock, substituted: Lock) -> dict[str, str]:
@@ -157,6 +166,56 @@ def map_masked_urls(masked: Lock, substituted: Lock) -> dict[str, str]:
 
 def _substitute_text(text: str, environ: Mapping[str, str]) -> str:
     return _NAME.sub(lambda match: environ[match[1]], text)
+
+
+def insert_values(text: str, environ: Mapping[str, str], pattern: re.Pattern[str] = _NAME) -> str:
+    """Return ``text`` with values in place of the references to variables that ``environ`` has.
+
+    In the user, password or token of a URL, a value is percent-encoded as far as it must be
+    (``encode_userinfo_value``); in the host and elsewhere it is inserted as it is. ``pattern``: a
+    reference, whose groups are the name.
+    """
+    pieces, end = [], 0
+    for match in pattern.finditer(text):
+        name = next(group for group in match.groups() if group)
+        if name not in environ:
+            continue
+        pieces += [text[end : match.start()], _encode_for_place(environ[name], text, match)]
+        end = match.end()
+    return "".join([*pieces, text[end:]])
+
+
+def _encode_for_place(value: str, text: str, match: re.Match[str]) -> str:
+    before, after = text[: match.start()], text[match.end() :]
+    authority = before.rpartition("://")[2] if "://" in before else None
+    if authority is None or re.search(r"[\s\"'<>]", authority):
+        return value
+    rest = re.split(r"[/?#\s\"'<>]", after, maxsplit=1)[0]
+    if not re.search(r"[/?#]", authority):
+        if "@" not in rest:
+            return value  # the host
+        encoded = encode_userinfo_value(value)
+        return encoded.replace(":", "%3A") if rest.startswith(":") else encoded
+    is_token = before.endswith("/t/") and after.startswith("/")
+    return encode_userinfo_value(value) if is_token else value
+
+
+def insert_into_secret(secret: str, environ: Mapping[str, str], pattern: re.Pattern[str] = _NAME) -> str:
+    """Return a secret as ``strip_credentials`` returns it (``user:password``, ``/t/TOKEN``, ``?query``) with values in
+    place of references, encoded as by ``insert_values``."""
+    if secret.startswith("?"):
+        return insert_values(secret, environ, pattern)
+    if secret.startswith("/t/"):
+        return insert_values(f"x://h{secret}/", environ, pattern).removeprefix("x://h").removesuffix("/")
+    return insert_values(f"x://{secret}@h", environ, pattern).removeprefix("x://").removesuffix("@h")
+
+
+def encode_userinfo_value(value: str) -> str:
+    """Return ``value`` with what can't be in the userinfo of a URL percent-encoded (RFC 3986, 3.2.1).
+
+    pip and uv insert a value as it is: one that is percent-encoded already means what it says, and stays.
+    """
+    return _NOT_USERINFO.sub(lambda match: quote(match.group(), safe=""), value)
 
 
 def _require_names(texts: Iterable[str], environ: Mapping[str, str], owner: str) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from roost.daemon.credentials.redaction import redact
-from roost.daemon.credentials.substitution import mask_struct
+from roost.daemon.credentials.values import SecretValues
 from roost.daemon.jobs.progress import StepKind
 from roost.store.index.index import Index
 from roost.wire.builds import Message
@@ -31,7 +31,7 @@ class BuildProgress:
 
     def __init__(self, publish: Callable[[Message], None], environ: Mapping[str, str] | None = None) -> None:
         """``environ``: values of variables, which no line may show."""
-        self._environ = environ or {}
+        self._values = SecretValues(environ or {})
         self._publish = publish
         self._loop = asyncio.get_running_loop()
         self._started: dict[str, float] = {}
@@ -61,7 +61,7 @@ class BuildProgress:
         self._send(Message(event="step", step=step, state="finished"))
 
     def log(self, line: str) -> None:
-        self._send(mask_struct(Message(event="log", line=redact(line)), self._environ))
+        self._send(Message(event="log", line=redact(self._values.mask(line))))
 
     async def record(self, index: Index) -> None:
         """Store how long the steps took, for estimates; only downloads are counted in bytes."""

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from roost.daemon.caller.current import LastCaller, use_caller
 from roost.daemon.caller.variables import HEADER, parse_variables
+from roost.daemon.credentials.values import begin_request
 from roost.daemon.jobs.lifecycle import DaemonStoppingError
 from roost.daemon.jobs.views import error_body
 from roost.daemon.server.accepting import ConnectionUse
@@ -78,6 +79,7 @@ async def number_requests(request: web.Request, handler: Handler) -> web.StreamR
     """Number the requests, so that log lines can be matched with responses, and note that their connections are of
     use."""
     REQUEST_ID.set(str(next(_numbers)))
+    begin_request()
     with request.app[CONNECTION_USE].use(request.protocol):
         response = await handler(request)
     if not response.prepared:

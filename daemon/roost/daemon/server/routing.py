@@ -19,6 +19,7 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 from aiohttp import web
 
+from roost.daemon.credentials.values import find_values, note_values
 from roost.model.errors import InvalidRequestError
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -97,6 +98,7 @@ def register_routes(app: web.Application, routes: Iterable[Route]) -> None:
 def _create_handler(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         body = await read_body(request, route.request) if route.request is not None else None
+        note_values(find_values(body))
         return _create_response(route, await _call_handler(route, Call(request, body, route)))
 
     return handle

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urlsplit
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -10,6 +13,8 @@ from hypothesis import strategies as st
 from roost.daemon.credentials.substitution import (
     VariableMissingError,
     find_unset_index_variables,
+    insert_into_secret,
+    insert_values,
     mask,
     require_variables,
     substitute,
@@ -100,3 +105,30 @@ def test_variables_of_an_index_are_not_looked_for_in_urls() -> None:
     line = PipItem(kind="option", text="--index-url https://${UV_INDEX_OWN_USERNAME}@h/simple")
     named = Definition(pip=Pip(requirements=(line,)))
     assert set(without_index_variables(named, INDEX, OWN)) == {"UV_INDEX_OWN_USERNAME"}
+
+
+@pytest.mark.parametrize(
+    ("text", "inserted"),
+    [
+        ("https://u:${P}@h/simple", "https://u:a%40b%2Fc%25d%23:e%3F@h/simple"),
+        ("https://${P}@h", "https://a%40b%2Fc%25d%23:e%3F@h"),
+        ("https://${P}:${Q}@h", "https://a%40b%2Fc%25d%23%3Ae%3F:p%40ss@h"),
+        ("x @ git+https://u:${P}@h/r.git@main ; python_version>'3'", None),
+        ("https://h/t/${P}/main", "https://h/t/a%40b%2Fc%25d%23:e%3F/main"),
+        ("--index-url https://${HOST}/simple", "--index-url https://h.example:8080/simple"),
+        ("https://u:${Q}@${HOST}/x?sig=${S}", "https://u:p%40ss@h.example:8080/x?sig=a%2Fb+c=="),
+        ("name==1 ${P}", "name==1 a@b/c%d#:e?"),
+        ("https://h/${NONE}", "https://h/${NONE}"),
+    ],
+)
+def test_a_value_is_encoded_as_far_as_its_place_needs(text: str, inserted: str | None) -> None:
+    values = {"P": "a@b/c%d#:e?", "Q": "p%40ss", "HOST": "h.example:8080", "S": "a%2Fb+c=="}
+    found = insert_values(text, values)
+    assert found == (inserted if inserted is not None else text.replace("${P}", "a%40b%2Fc%25d%23:e%3F"))
+    split = urlsplit(re.search(r"https://\S+", found + " https://h").group())
+    assert split.hostname in ("h", "h.example", "h.example")
+
+
+@pytest.mark.parametrize("secret", ["user:${P}", "/t/${P}", "${P}"])
+def test_a_secret_of_a_url_is_encoded_as_in_the_url(secret: str) -> None:
+    assert insert_into_secret(secret, {"P": "a/b@c"}) == secret.replace("${P}", "a%2Fb%40c")

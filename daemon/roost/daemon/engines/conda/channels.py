@@ -11,7 +11,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from roost.daemon.credentials.substitution import VariableMissingError, mask_text
+from roost.daemon.credentials.substitution import (
+    VariableMissingError,
+    insert_into_secret,
+    insert_values,
+    mask_text,
+)
 from roost.model.syntax.match_specs import is_package_file, to_rattler
 from roost.model.syntax.urls import strip_credentials
 
@@ -39,7 +44,7 @@ def expand_variables(text: str, variables: Mapping[str, str]) -> str:
         VariableMissingError: if a variable is not set (conda would leave its name in the text).
     """
 
-    def value(match: re.Match[str]) -> str:
+    for match in _VARIABLE.finditer(text):
         name = match[1] or match[2]
         if name not in variables:
             raise VariableMissingError(
@@ -47,9 +52,7 @@ def expand_variables(text: str, variables: Mapping[str, str]) -> str:
                 hint=f"Set {name} and try again.",
                 fields={"variables": [*variables, name]},
             )
-        return variables[name]
-
-    return _VARIABLE.sub(value, text)
+    return insert_values(text, variables, _VARIABLE)
 
 
 def collect_secrets(texts: Iterable[str], variables: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
@@ -62,10 +65,7 @@ def collect_secrets(texts: Iterable[str], variables: Mapping[str, str], given: M
     for text in texts:
         found |= strip_credentials(expand_variables(text, variables))[1]
     # Only braced variables: a password may contain a lone `$`.
-    return found | {
-        origin: _BRACED_VARIABLE.sub(lambda match: variables.get(match[1], match[0]), secret)
-        for origin, secret in given.items()
-    }
+    return found | {origin: insert_into_secret(secret, variables, _BRACED_VARIABLE) for origin, secret in given.items()}
 
 
 def resolve_channels(names: Iterable[str], variables: Mapping[str, str], alias: str = ALIAS) -> ChannelUrls:

@@ -16,6 +16,7 @@ import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from roost.daemon.credentials.substitution import insert_values
 from roost.daemon.engines.uv.errors import PipOptionError, PipVariableError
 from roost.model.definition import PipItem
 from roost.model.errors import Location
@@ -331,16 +332,14 @@ class RequirementsTranslator:
         return self._substitute(bare)
 
     def _expand_variables(self, text: str, location: Location | None) -> str:
-        def value(match: re.Match[str]) -> str:
+        for match in _VARIABLE.finditer(text):
             if match.group(1) not in self._variables:
                 raise PipVariableError(
                     f"The variable {match.group(1)} is not set",
                     location=location,
                     hint=f"Set it where roost is called: `{match.group(1)}=… roost …`.",
                 )
-            return self._variables[match.group(1)]
-
-        return _VARIABLE.sub(value, text)
+        return insert_values(text, self._variables, _VARIABLE)
 
 
 def _check_limit(option: str, value: str, location: Location | None) -> None:
