@@ -14,11 +14,25 @@ Doors: errors, export_files, paths.
 TYPE_CHECKING = False  # importing typing would cost more than everything else here
 if TYPE_CHECKING:
     from roost.client.api.builds import ImageBuildDetails as ImageBuildDetails
-    from roost.client.api.configurations.run_config import DockerConfiguration as DockerConfiguration
+    from roost.client.api.configurations.parts import AmlComputeConfiguration as AmlComputeConfiguration
+    from roost.client.api.configurations.parts import (
+        ApplicationEndpointConfiguration as ApplicationEndpointConfiguration,
+    )
+    from roost.client.api.configurations.parts import DataReferenceConfiguration as DataReferenceConfiguration
+    from roost.client.api.configurations.parts import DockerConfiguration as DockerConfiguration
+    from roost.client.api.configurations.parts import HdiConfiguration as HdiConfiguration
+    from roost.client.api.configurations.parts import HistoryConfiguration as HistoryConfiguration
+    from roost.client.api.configurations.parts import KubernetesComputeConfiguration as KubernetesComputeConfiguration
+    from roost.client.api.configurations.parts import MpiConfiguration as MpiConfiguration
+    from roost.client.api.configurations.parts import ParallelTaskConfiguration as ParallelTaskConfiguration
+    from roost.client.api.configurations.parts import PyTorchConfiguration as PyTorchConfiguration
+    from roost.client.api.configurations.parts import SparkConfiguration as SparkConfiguration
+    from roost.client.api.configurations.parts import TensorflowConfiguration as TensorflowConfiguration
     from roost.client.api.configurations.run_config import RunConfiguration as RunConfig
     from roost.client.api.configurations.run_config import RunConfiguration as RunConfiguration
     from roost.client.api.configurations.script_run_config import ScriptRunConfig as ScriptRunConfig
     from roost.client.api.environment import Environment as Environment
+    from roost.client.api.environment import Environment as EnvironmentDefinition
     from roost.client.api.errors import BuildFailedError as BuildFailedError
     from roost.client.api.errors import DaemonUnreachableError as DaemonUnreachableError
     from roost.client.api.errors import DefinitionError as DefinitionError
@@ -32,10 +46,15 @@ if TYPE_CHECKING:
     from roost.client.api.image_details import DockerImageDetails as DockerImageDetails
     from roost.client.api.references import EnvironmentReference as EnvironmentReference
     from roost.client.api.sections.conda_dependencies import CondaDependencies as CondaDependencies
+    from roost.client.api.sections.docker import DEFAULT_CPU_IMAGE as DEFAULT_CPU_IMAGE
+    from roost.client.api.sections.docker import DEFAULT_GPU_IMAGE as DEFAULT_GPU_IMAGE
+    from roost.client.api.sections.docker import ContainerRegistry as AzureContainerRegistry
     from roost.client.api.sections.docker import ContainerRegistry as ContainerRegistry
     from roost.client.api.sections.docker import DockerBuildContext as DockerBuildContext
     from roost.client.api.sections.docker import DockerImagePlatform as DockerImagePlatform
+    from roost.client.api.sections.docker import DockerSection as DockerEnvironment
     from roost.client.api.sections.docker import DockerSection as DockerSection
+    from roost.client.api.sections.python import PythonSection as PythonEnvironment
     from roost.client.api.sections.python import PythonSection as PythonSection
     from roost.client.api.sections.r import RCranPackage as RCranPackage
     from roost.client.api.sections.r import RGitHubPackage as RGitHubPackage
@@ -47,6 +66,7 @@ if TYPE_CHECKING:
     from roost.client.api.sections.spark import PyPiLibrary as PyPiLibrary
     from roost.client.api.sections.spark import RCranLibrary as RCranLibrary
     from roost.client.api.sections.spark import SparkPackage as SparkPackage
+    from roost.client.api.sections.spark import SparkSection as SparkEnvironment
     from roost.client.api.sections.spark import SparkSection as SparkSection
     from roost.client.api.workspace import Experiment as Experiment
     from roost.client.api.workspace import Run as Run
@@ -54,7 +74,21 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "builds": ("ImageBuildDetails",),
-    "configurations.run_config": ("DockerConfiguration", "RunConfiguration"),
+    "configurations.parts": (
+        "AmlComputeConfiguration",
+        "ApplicationEndpointConfiguration",
+        "DataReferenceConfiguration",
+        "DockerConfiguration",
+        "HdiConfiguration",
+        "HistoryConfiguration",
+        "KubernetesComputeConfiguration",
+        "MpiConfiguration",
+        "ParallelTaskConfiguration",
+        "PyTorchConfiguration",
+        "SparkConfiguration",
+        "TensorflowConfiguration",
+    ),
+    "configurations.run_config": ("RunConfiguration",),
     "configurations.script_run_config": ("ScriptRunConfig",),
     "environment": ("Environment",),
     "errors": (
@@ -72,7 +106,14 @@ _MODULES = {
     "image_details": ("DockerImageDetails",),
     "references": ("EnvironmentReference",),
     "sections.conda_dependencies": ("CondaDependencies",),
-    "sections.docker": ("ContainerRegistry", "DockerBuildContext", "DockerImagePlatform", "DockerSection"),
+    "sections.docker": (
+        "DEFAULT_CPU_IMAGE",
+        "DEFAULT_GPU_IMAGE",
+        "ContainerRegistry",
+        "DockerBuildContext",
+        "DockerImagePlatform",
+        "DockerSection",
+    ),
     "sections.python": ("PythonSection",),
     "sections.r": ("RCranPackage", "RGitHubPackage", "RSection"),
     "sections.spark": (
@@ -88,30 +129,53 @@ _MODULES = {
     "workspace": ("Experiment", "Run", "Workspace"),
 }
 """Module of ``roost.client.api`` to the names that it defines."""
-_ALIASES = {"RunConfig": "RunConfiguration"}
+_ALIASES = {
+    "AzureContainerRegistry": "ContainerRegistry",
+    "DockerEnvironment": "DockerSection",
+    "EnvironmentDefinition": "Environment",
+    "PythonEnvironment": "PythonSection",
+    "RunConfig": "RunConfiguration",
+    "SparkEnvironment": "SparkSection",
+}
+"""Other names: a short one, and older ones of Azure's SDK."""
 
 __all__ = [
+    "DEFAULT_CPU_IMAGE",
+    "DEFAULT_GPU_IMAGE",
+    "AmlComputeConfiguration",
+    "ApplicationEndpointConfiguration",
+    "AzureContainerRegistry",
     "BuildFailedError",
     "CondaDependencies",
     "ContainerRegistry",
     "DaemonUnreachableError",
+    "DataReferenceConfiguration",
     "DatabricksSection",
     "DefinitionError",
     "DockerBuildContext",
     "DockerConfiguration",
+    "DockerEnvironment",
     "DockerImageDetails",
     "DockerImagePlatform",
     "DockerSection",
     "EggLibrary",
     "Environment",
+    "EnvironmentDefinition",
     "EnvironmentNotFoundError",
     "EnvironmentReference",
     "Experiment",
+    "HdiConfiguration",
+    "HistoryConfiguration",
     "ImageBuildDetails",
     "JarLibrary",
+    "KubernetesComputeConfiguration",
     "MavenLibrary",
+    "MpiConfiguration",
     "NotFoundError",
+    "ParallelTaskConfiguration",
     "PyPiLibrary",
+    "PyTorchConfiguration",
+    "PythonEnvironment",
     "PythonSection",
     "RCranLibrary",
     "RCranPackage",
@@ -123,8 +187,11 @@ __all__ = [
     "RunConfiguration",
     "RunFailedError",
     "ScriptRunConfig",
+    "SparkConfiguration",
+    "SparkEnvironment",
     "SparkPackage",
     "SparkSection",
+    "TensorflowConfiguration",
     "UnreachableError",
     "UnsupportedError",
     "UsageError",

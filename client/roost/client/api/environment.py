@@ -188,8 +188,8 @@ class Environment(EnvironmentDescription):
             return workspace._request("POST", "/v1/environments", request)
 
     def clone(self, new_name: str) -> Environment:
-        """Return a copy under another name, which is not registered yet."""
-        copy = Environment(new_name)
+        """Return a copy under another name, which is not registered yet. Raises ``UsageError`` without a name."""
+        copy = Environment(check_name(new_name))
         apply_document(copy, to_document(self))
         copy._origin = self._origin
         return copy

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from roost.client.api.description import EnvironmentDescription
+from roost.client.api.sections.docker import DockerSection
 from roost.client.api.sections.spark import (
     DatabricksSection,
     EggLibrary,
@@ -31,7 +32,11 @@ def write_passthrough(document: Json, description: EnvironmentDescription) -> No
     """Add the settings of ``description`` to ``document``. Defaults are left out."""
     r = description.r
     tables: dict[str, Json] = {
-        "docker": {"enabled": description.docker.enabled or None},
+        "docker": {
+            "enabled": description.docker.enabled or None,
+            "sharedVolumes": None if description.docker.shared_volumes else False,
+            "gpuSupport": description.docker._gpu_support or None,
+        },
         "spark": {"precachePackages": None if description.spark.precache_packages else False},
         "r": {} if r is None else {"userManaged": r.user_managed or None, "rscriptPath": r.rscript_path or None},
         "databricks": _databricks_table(description.databricks),
@@ -63,6 +68,9 @@ def read_passthrough(description: EnvironmentDescription, rest: Json) -> None:
     """Move the settings from ``rest``, the part of a document that is not read yet, to ``description``."""
     azure: Json = rest.get("kept", {}).get("azure", {})
     description.docker.enabled = bool(_pop_setting(azure, "docker", "enabled", False))
+    description.docker.shared_volumes = bool(_pop_setting(azure, "docker", "sharedVolumes", True))
+    description.docker.gpu_support = bool(_pop_setting(azure, "docker", "gpuSupport", False))
+    _split_registry(description.docker, azure.get("docker"))
     description.spark.precache_packages = bool(_pop_setting(azure, "spark", "precachePackages", True))
     if description.r is not None:
         description.r.user_managed = bool(_pop_setting(azure, "r", "userManaged", False))
@@ -72,6 +80,15 @@ def read_passthrough(description: EnvironmentDescription, rest: Json) -> None:
         rest["kept"]["azure"] = {key: value for key, value in azure.items() if value != {}}
         if not rest["kept"]["azure"]:
             del rest["kept"]["azure"]
+
+
+def _split_registry(docker: DockerSection, table: object) -> None:
+    """Set the registry and the image of a file that has them apart. The file's address stays in the passthrough."""
+    registry = table.get("baseImageRegistry") if isinstance(table, dict) else None
+    address = str(registry.get("address") or "").rstrip("/") if isinstance(registry, dict) else ""
+    if address and (docker.base_image or "").startswith(f"{address}/"):
+        docker.base_image_registry.address = address
+        docker.base_image = (docker.base_image or "").removeprefix(f"{address}/")
 
 
 def _pop_setting(azure: Json, section: str, key: str, default: object) -> Any:  # noqa: ANN401 - depends on the key

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from roost.client.api.leases import SECONDS, HeldLease, lease_request
 from roost.client.api.run_output import RunOutput
 from roost.client.api.run_record import ENDED_STATES, RUN_STATUSES, run_details, run_failed_error
 
+logger = logging.getLogger("roost")
 Json = dict[str, Any]
 NAME = "default"
 NO_EXPERIMENT = "default"
@@ -161,6 +163,8 @@ class Experiment:
             raise unsupported_error("tags", "Put runs that belong together into one experiment.")
         request = submission_request(self._workspace, config, self._name)
         answer = self._workspace._request("POST", "/v1/runs", request)
+        for warning in answer.get("warnings", ()):
+            logger.warning("%s", warning["message"])
         return Run._from_record(self, answer["run"])
 
     def get_runs(self, *, status: str | None = None) -> Iterator[Run]:

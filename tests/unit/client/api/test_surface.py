@@ -129,7 +129,7 @@ def test_every_public_method_and_property_says_what_it_means() -> None:
     silent = [
         f"{name}.{attribute}"
         for name in roost.client.__all__
-        for attribute, value in vars(getattr(roost.client, name)).items()
+        for attribute, value in getattr(getattr(roost.client, name), "__dict__", {}).items()
         if not attribute.startswith("_")
         and isinstance(value, (property, staticmethod)) | inspect.isfunction(value)
         and not inspect.getdoc(getattr(getattr(roost.client, name), attribute))

@@ -11,13 +11,14 @@ import yaml
 from roost.client.api import directory_format
 from roost.client.api.configurations.text import extract_environment, serialize
 from roost.client.api.environment import environment_from_document
-from roost.client.api.errors import translate_decode_errors, unsupported_error, usage_error
+from roost.client.api.errors import RoostError, translate_decode_errors, unsupported_error, usage_error
 from roost.client.api.references import EnvironmentOrReference, EnvironmentReference
 from roost.client.api.selectors import export_selector
 
 Json = dict[str, Any]
 FOLDERS = (".azureml", "aml_config")
 SUFFIX = ".runconfig"
+ENVIRONMENT_FILE = "environment.yml"
 
 
 def locate(path: str, name: str | None, *, new: bool = False) -> str:
@@ -27,13 +28,16 @@ def locate(path: str, name: str | None, *, new: bool = False) -> str:
     unless it is to be written (``new``).
     """
     if not os.path.isdir(path):
-        if name is None and (new or os.path.isfile(path)):
-            return path
+        written = [each for each in (path, path + SUFFIX) if os.path.isfile(each)]
+        if name is None and (new or written):
+            return path if new else written[0]
         raise FileNotFoundError(f"There is no run configuration at {path!r}")
     if name is None:
         raise usage_error(f"{path!r} is a folder", "Give the name of the run configuration too.")
-    candidates = [os.path.join(path, folder, name + suffix) for folder in FOLDERS for suffix in (SUFFIX, "")]
-    existing = next((candidate for candidate in candidates if os.path.isfile(candidate)), None)
+    names = [name] if name.endswith(SUFFIX) else [name + SUFFIX, name]
+    candidates = [os.path.join(path, folder, each) for folder in FOLDERS for each in names]
+    beside = [] if new else [os.path.join(path, names[0])]
+    existing = next((candidate for candidate in [*candidates, *beside] if os.path.isfile(candidate)), None)
     if existing is None and not new:
         raise FileNotFoundError(f"There is no run configuration {name!r} in {path!r}")
     return existing or candidates[0]
@@ -70,6 +74,31 @@ def write(data: Json, path: str) -> None:
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
         file.write(serialize(data))
+
+
+def write_environment(form: Json, path: str) -> Json | str:
+    """Write the environment ``form`` of the run configuration ``path`` to a file of its own, and return the value of
+    the key ``environment``: the path of that file from the project's folder. A reference to an environment is not
+    written. Raises: UsageError if another kind of file is there; OSError."""
+    if set(form) <= {"name", "version"}:
+        return form
+    folder = os.path.dirname(os.path.abspath(path))
+    file = os.path.join(folder, ENVIRONMENT_FILE)
+    if os.path.lexists(file) and not _is_environment_file(file):
+        raise usage_error(
+            f"{file} exists and is not an environment of a run configuration", "Move it, or save to another folder."
+        )
+    write(form, file)
+    name = os.path.basename(folder)
+    return f"{name}/{ENVIRONMENT_FILE}" if name in FOLDERS else ENVIRONMENT_FILE
+
+
+def _is_environment_file(path: str) -> bool:
+    try:
+        data = yaml.safe_load(read_text(path))
+    except (yaml.YAMLError, RoostError, OSError):
+        return False
+    return isinstance(data, dict) and {"python", "docker"} <= set(data)
 
 
 def export_environment(environment: EnvironmentOrReference) -> Json:

@@ -1,68 +1,37 @@
-"""``RunConfiguration``: where and how something runs; and ``DockerConfiguration``, the part of it for containers."""
+"""``RunConfiguration``: where and how something runs."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any
 
 from roost.client.api.configurations import files
-from roost.client.api.configurations.text import parse
+from roost.client.api.configurations.form import ATTRIBUTES, build_form, read_attributes
+from roost.client.api.configurations.parts import (
+    AmlComputeConfiguration,
+    ApplicationEndpointConfiguration,
+    DataReferenceConfiguration,
+    DockerConfiguration,
+    HdiConfiguration,
+    HistoryConfiguration,
+    KubernetesComputeConfiguration,
+    MpiConfiguration,
+    ParallelTaskConfiguration,
+    PyTorchConfiguration,
+    SparkConfiguration,
+    TensorflowConfiguration,
+)
+from roost.client.api.configurations.text import parse, parse_typed
 from roost.client.api.connection import WorkspaceConnection
 from roost.client.api.environment import Environment, is_empty
-from roost.client.api.errors import unsupported_error, usage_error
+from roost.client.api.errors import usage_error
 from roost.client.api.references import EnvironmentOrReference, EnvironmentReference
 from roost.client.api.sections.conda_dependencies import CondaDependencies
-from roost.client.api.sections.docker import SharedVolumes
 
-AZURE_LONGEST_SECONDS = 2592000
-"""Azure's default time limit of a run, 30 days, which scripts may set explicitly."""
 UNNAMED = "default-environment"
 """Name of an environment that was only described within a run configuration."""
-T = TypeVar("T")
-
-
-class FixedAttribute(Generic[T]):
-    """An attribute of Azure's objects that has only one possible value in roost.
-
-    It reads as ``value``. Setting it to ``value`` or to one of ``equivalents`` has no effect; setting it to another
-    value raises ``UnsupportedError`` with ``hint``.
-    """
-
-    def __init__(self, value: T, *equivalents: object, hint: str) -> None:
-        self._value = value
-        self._accepted = (value, *equivalents)
-        self._hint = hint
-        self._name = ""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = f"{owner.__name__}.{name}"
-
-    def __get__(self, instance: object, owner: type | None = None) -> T:
-        return self._value
-
-    def __set__(self, instance: object, value: object) -> None:
-        if value not in self._accepted:
-            raise unsupported_error(f"{self._name} = {value!r}", self._hint)
-
-
-class DockerConfiguration(SharedVolumes):
-    """Whether a run is in a container, and how that starts. ``shm_size`` such as ``2g``, ``arguments`` such as
-    ``["--gpus=all"]``; ``None`` and empty: those of the environment."""
-
-    __slots__ = ("arguments", "shm_size", "use_docker")
-
-    def __init__(
-        self,
-        use_docker: bool = False,
-        shared_volumes: bool = True,
-        arguments: Sequence[str] = (),
-        shm_size: str | None = None,
-    ) -> None:
-        self.shared_volumes = shared_volumes
-        self.use_docker = use_docker
-        self.arguments = list(arguments)
-        self.shm_size = shm_size
+Json = dict[str, Any]
 
 
 class RunConfiguration:
@@ -71,19 +40,21 @@ class RunConfiguration:
     ``environment``: empty at first, and as long as it is, the nearest environment file upwards from the source folder
     is used. ``target``: where to run, such as ``local`` or ``docker``; ``None``: roost decides.
     ``environment_variables``: for this run, overriding those of the environment. ``docker``: whether to run in a
-    container, and how that starts. Runs are commands on one machine: setting ``framework``, ``communicator``,
-    ``node_count`` or ``max_run_duration_seconds`` to anything but their defaults raises ``UnsupportedError``.
+    container, and how that starts.
+
+    Runs are commands on one machine. What Azure's configurations say beyond that is stored, loaded and saved without
+    a loss: ``framework``, ``communicator``, ``node_count``, ``max_run_duration_seconds``, ``priority``, the parts
+    (``history``, ``spark``, ``mpi`` …), data, and keys that nobody knows. ``Experiment.submit`` refuses, by name, what
+    would run something else.
     """
 
-    __slots__ = ("_environment", "_target", "arguments", "command", "docker", "environment_variables", "script")
-
-    framework = FixedAttribute("Python", "python", None, hint="Runs are commands; leave it as it is.")
-    communicator = FixedAttribute("None", "none", None, hint="Name the launcher in the command, as in mpirun.")
-    node_count = FixedAttribute(1, None, hint="Name the launcher in the command, as in mpirun or torchrun.")
-    max_run_duration_seconds = FixedAttribute(
-        None, AZURE_LONGEST_SECONDS, hint="Use `timeout` in the command, or Run.cancel()."
+    __slots__ = (
+        *("_environment", "_file", "_target", "_unknown", "amlcompute", "arguments"),
+        *("auto_cluster_compute_specification", "command", "communicator", "credential_passthrough", "data"),
+        *("data_references", "datacaches", "docker", "environment_variables", "framework", "hdi", "history"),
+        *("kubernetescompute", "max_run_duration_seconds", "mpi", "node_count", "output_data", "paralleltask"),
+        *("priority", "pytorch", "script", "services", "source_directory_data_store", "spark", "tensorflow"),
     )
-    auto_prepare_environment = FixedAttribute(True, None, hint="Environments are always prepared.")
 
     def __init__(
         self,
@@ -94,16 +65,48 @@ class RunConfiguration:
         conda_dependencies: CondaDependencies | None = None,
         command: Sequence[object] | str | None = None,
     ) -> None:
-        self.framework, self.communicator = framework, communicator
         self.script = script
-        self.arguments = list(arguments or ())
-        self.command = command
+        self.arguments: list[object] = list(arguments or ())
+        self.command = command or ""
+        self.framework: str | None = framework or "Python"
+        self.communicator: str | None = communicator or "None"
+        self.node_count: int | None = 1
+        self.max_run_duration_seconds: int | None = None
+        self.priority: int | None = None
         self._environment: EnvironmentOrReference = Environment(UNNAMED)
         self.environment_variables: dict[str, str] = {}
         self.docker = DockerConfiguration()
+        self.history = HistoryConfiguration()
+        self.spark = SparkConfiguration()
+        self.hdi = HdiConfiguration()
+        self.tensorflow = TensorflowConfiguration()
+        self.mpi = MpiConfiguration()
+        self.pytorch = PyTorchConfiguration()
+        self.paralleltask = ParallelTaskConfiguration()
+        self.amlcompute = AmlComputeConfiguration()
+        self.kubernetescompute = KubernetesComputeConfiguration()
+        self.data_references: dict[str, DataReferenceConfiguration] = {}
+        self.services: dict[str, ApplicationEndpointConfiguration] = {}
+        self.data: Json = {}
+        self.datacaches: list[Any] = []
+        self.output_data: Json = {}
+        self.source_directory_data_store: str | None = None
+        self.auto_cluster_compute_specification: Json | None = None
+        self.credential_passthrough = False
+        self._unknown: Json = {}
         self._target: str | None = None
+        self._file: str | None = None
         if conda_dependencies is not None:
             self.environment.python.conda_dependencies = conda_dependencies
+
+    @property
+    def auto_prepare_environment(self) -> bool:
+        """Always true: environments are always prepared. Azure has no use for the attribute either."""
+        return True
+
+    @auto_prepare_environment.setter
+    def auto_prepare_environment(self, value: object) -> None:
+        pass
 
     @property
     def environment(self) -> Environment:
@@ -128,46 +131,33 @@ class RunConfiguration:
     @staticmethod
     def load(path: str | os.PathLike[str], name: str | None = None) -> RunConfiguration:
         """Read a file that ``save`` or Azure's SDK wrote: ``path`` itself, or the file called ``name`` in the project
-        at ``path``. Raises ``FileNotFoundError``, ``DefinitionError``, ``UnsupportedError``."""
-        config = RunConfiguration()
-        file = files.locate(os.fspath(path), name)
-        text = files.read_text(file)
+        at ``path``. Raises ``FileNotFoundError``, ``DefinitionError``."""
+        file = files.locate(os.fspath(path or os.curdir), name)
+        config, text = RunConfiguration(), files.read_text(file)
         table = parse(text, file)
-        config.script, config.arguments = table.text("script"), list(table.texts("arguments"))
-        config.command = table.command()
-        config.target = table.text("target")
-        config.framework, config.communicator = table.data.get("framework"), table.data.get("communicator")
-        config.node_count = table.number("nodeCount")
-        config.max_run_duration_seconds = table.number("maxRunDurationSeconds")
-        config.environment_variables = table.variables("environmentVariables")
-        docker = table.table("docker")
-        config.docker.use_docker = docker.flag("useDocker")
-        config.docker.arguments, config.docker.shm_size = docker.texts("arguments"), docker.text("shmSize")
+        attributes, config._unknown = read_attributes(table, parse_typed(text))
+        for attribute, value in attributes.items():
+            setattr(config, attribute, value)
         config.environment = files.read_environment(table.data.get("environment"), text, file)
+        config._file = file
         return config
 
-    def save(self, path: str | os.PathLike[str] | None = None, name: str | None = None) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+        separate_environment_yaml: bool = False,
+    ) -> None:
         """Write the configuration to the file ``path``, or as ``.azureml/NAME.runconfig`` in the folder ``path`` (by
-        default the working folder). Azure's SDK reads it too. Raises ``UsageError``, ``OSError``."""
-        file = files.locate(os.fspath(path or os.curdir), name, new=True)
-        data = {
-            "script": self.script,
-            "arguments": [str(argument) for argument in self.arguments],
-            "command": self.command or "",
-            "target": self.target,
-            "framework": self.framework,
-            "communicator": self.communicator,
-            "nodeCount": self.node_count,
-            "environmentVariables": dict(self.environment_variables),
-            "docker": {
-                "useDocker": self.docker.use_docker,
-                "sharedVolumes": True,
-                "arguments": list(self.docker.arguments),
-                "shmSize": self.docker.shm_size,
-            },
-            "environment": files.export_environment(self._environment),
-        }
-        files.write(data, file)
+        default the file that it was loaded from, or the working folder). Azure's SDK reads it too.
+        ``separate_environment_yaml``: write the environment to ``environment.yml`` beside it. Raises ``UsageError``,
+        ``OSError``."""
+        given = os.fspath(path) if path else None if name else self._file
+        file = files.locate(given or os.curdir, name, new=True)
+        form = files.export_environment(self._environment)
+        environment = files.write_environment(form, file) if separate_environment_yaml else form
+        attributes = {each: getattr(self, each) for each in ATTRIBUTES if each != "environment"}
+        files.write(build_form(attributes, environment, self._unknown), file)
 
     @staticmethod
     def delete(path: str | os.PathLike[str], name: str | None = None) -> None:

@@ -7,10 +7,12 @@ where a key has that type.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
 
+from roost.client.api.configurations.parts import camel_case
 from roost.client.api.errors import definition_error
 
 Json = dict[str, Any]
@@ -27,6 +29,47 @@ class _Loader(yaml.SafeLoader):
 
 class _Dumper(yaml.SafeDumper):
     yaml_implicit_resolvers = _RESOLVERS
+
+
+class _TypedLoader(_Loader):
+    """Resolves what Azure's SDK acts on with a type: the flags and decimal numbers of YAML 1.2."""
+
+
+class WrittenFloat(float):
+    """A number that is written again as it was, such as ``1.10``."""
+
+    text: str
+
+    def __new__(cls, text: str) -> WrittenFloat:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __getnewargs__(self) -> tuple[str]:  # type: ignore[override]
+        """Return the arguments with which ``copy`` and ``pickle`` make the number again."""
+        return (self.text,)
+
+
+_FLAG = re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z")
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})\Z")
+_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?\Z")
+_TypedLoader.add_implicit_resolver("tag:yaml.org,2002:bool", _FLAG, list("tTfF"))
+_TypedLoader.add_implicit_resolver("tag:yaml.org,2002:int", _INTEGER, list("-0123456789"))
+_TypedLoader.add_implicit_resolver("!number", _FLOAT, list("-+.0123456789"))
+_TypedLoader.add_constructor("!number", lambda _, node: WrittenFloat(node.value))
+
+
+class _FileDumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+_FileDumper.add_representer(
+    WrittenFloat, lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:float", number.text)
+)
 
 
 class ConfigurationTable:
@@ -51,9 +94,17 @@ class ConfigurationTable:
         is_list = isinstance(self.data.get("command"), list)
         return self.texts("command") or None if is_list else self.text("command")
 
-    def flag(self, key: str) -> bool:
-        """Return ``true`` or ``false``; false if there is no value."""
-        text = (self.text(key) or "false").lower()
+    def mapping(self, key: str, value: object) -> Json:
+        """Return ``value``, which stands at or below ``key``, if it is a mapping; an empty one for null."""
+        return self._typed_value(key, value, dict, "a table") or {}
+
+    def list_of(self, key: str, value: object) -> list[Any]:
+        """Return ``value``, which stands at ``key``, if it is a list; an empty one for null."""
+        return self._typed_value(key, value, list, "a list") or []
+
+    def flag(self, key: str, *, default: bool = False) -> bool:
+        """Return ``true`` or ``false``; ``default`` if there is no value."""
+        text = (self.text(key) or str(default)).lower()
         if text not in ("true", "false"):
             raise self._type_error(key, "true or false")
         return text == "true"
@@ -93,12 +144,22 @@ def parse(text: str, path: str) -> ConfigurationTable:
     environment = data.get("environment") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(environment or {}, (dict, str)):
         raise definition_error("The file is not a run configuration", "Expected a mapping with 'environment'.", path)
-    return ConfigurationTable(data, path)
+    return ConfigurationTable({camel_case(str(key)): value for key, value in data.items()}, path)
 
 
 def serialize(data: Json) -> str:
     """Return ``data`` as YAML, with the keys in their order."""
-    return yaml.safe_dump(data, sort_keys=False, default_flow_style=False, allow_unicode=True, width=4096)
+    text: str = yaml.dump(
+        data, Dumper=_FileDumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=4096
+    )
+    return text
+
+
+def parse_typed(text: str) -> Json:
+    """Parse a run configuration that ``parse`` has accepted, with its flags and numbers as such, and its keys in camel
+    case: Azure's SDK reads ``node_count`` as ``nodeCount``."""
+    data: Json = yaml.load(text, _TypedLoader)
+    return {camel_case(str(key)): value for key, value in data.items()}
 
 
 def extract_environment(text: str) -> str:

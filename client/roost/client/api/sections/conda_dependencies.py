@@ -14,6 +14,8 @@ from roost.client.api.sections.pip_lines import package_name
 _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)?(?:[ab]\d+)?")
 _PYTHON = re.compile(r"python(?![A-Za-z0-9._-])")
 CPU, GPU = "cpu", "gpu"
+TENSORFLOW_VERSION, CNTK_VERSION = "2.2.0", "2.7"
+"""What Azure's SDK adds if no version is given: a script that ran with it expects it."""
 
 
 class CondaDependencies:
@@ -41,12 +43,13 @@ class CondaDependencies:
         python_version: str | None = None,
         pin_sdk_version: bool = True,
     ) -> CondaDependencies:
-        """Return new dependencies from lists. ``python_version`` such as ``3.11``; ``None``: no Python is named, and
-        the solver chooses a version that the packages allow. ``pin_sdk_version`` is for Azure's own packages and has
-        no effect."""
+        """Return new dependencies from lists. ``pip_indexurl``: an index to use beside the usual one.
+        ``python_version`` such as ``3.11``; ``None``: no Python is named, and the solver chooses a version that the
+        packages allow. ``pin_sdk_version`` is for Azure's own packages and has no effect."""
         created = CondaDependencies()
         if pip_indexurl:
-            created.set_pip_index_url(pip_indexurl)
+            is_option = pip_lines.is_option(pip_indexurl)
+            created.set_pip_option(pip_indexurl if is_option else f"--extra-index-url {pip_indexurl}")
         if python_version:
             created.set_python_version(python_version)
         for package in pip_packages or ():
@@ -184,24 +187,25 @@ class CondaDependencies:
 
     def add_tensorflow_conda_package(self, core_type: str = CPU, version: str | None = None) -> None:
         """Add TensorFlow for ``cpu`` or ``gpu`` as a conda package, in the place of another. ``version``: ``None`` is
-        any."""
+        the one that Azure's SDK adds, 2.2.0."""
         for package in [spec for spec in self._file.packages if spec.startswith("tensorflow")]:
             self._file.packages.remove(package)
-        self.add_conda_package(_core_package("tensorflow", core_type) + (f"={version}" if version else ""))
+        self.add_conda_package(_core_package("tensorflow", core_type) + f"={version or TENSORFLOW_VERSION}")
 
     def add_tensorflow_pip_package(self, core_type: str = CPU, version: str | None = None) -> None:
         """Add TensorFlow for ``cpu`` or ``gpu`` as a pip package, in the place of another. ``version``: ``None`` is
-        any."""
-        self._replace_pip_package("tensorflow", core_type, version)
+        the one that Azure's SDK adds, 2.2.0."""
+        self._replace_pip_package("tensorflow", core_type, version or TENSORFLOW_VERSION)
 
     def add_cntk_package(self, core_type: str = CPU) -> None:
-        """Add the Cognitive Toolkit for ``cpu`` or ``gpu`` as a pip package, in the place of another."""
-        self._replace_pip_package("cntk", core_type, None)
+        """Add the Cognitive Toolkit 2.7, the last one, for ``cpu`` or ``gpu`` as a pip package, in the place of
+        another."""
+        self._replace_pip_package("cntk", core_type, CNTK_VERSION)
 
-    def _replace_pip_package(self, name: str, core_type: str, version: str | None) -> None:
+    def _replace_pip_package(self, name: str, core_type: str, version: str) -> None:
         package = _core_package(name, core_type)
         self._pip[:] = [line for line in self._pip if not line.startswith(name)]
-        self.add_pip_package(package + (f"=={version}" if version else ""))
+        self.add_pip_package(f"{package}=={version}")
 
     def serialize_to_string(self) -> str:
         """Return the text of a conda environment file."""

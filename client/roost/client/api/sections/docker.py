@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol
 
 from roost.client.api.errors import translate_decode_errors, unsupported_error, usage_error
 
 logger = logging.getLogger("roost")
+DEFAULT_CPU_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04:20251130.v1"
+DEFAULT_GPU_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-cuda11.8-cudnn8-ubuntu22.04"
+"""Azure's default images, as azureml-core 1.61 names them. roost's own default image is in its configuration."""
 BASES = ("base_image", "base_dockerfile", "build_context")
 
 
@@ -22,22 +26,15 @@ class TextFile(Protocol):
 class ContainerRegistry:
     """The registry of a base image. ``address`` such as ``registry.example.org:5000``.
 
-    roost stores no credentials: Docker and its helpers hold them (``docker login``). Setting ``username``, ``password``
-    or ``registry_identity`` raises ``UnsupportedError``.
+    roost stores no credentials: Docker and its helpers hold them (``docker login``). ``username`` is neither stored nor
+    used. Setting ``password`` or ``registry_identity`` raises ``UnsupportedError``: a pull without it would fail.
     """
 
-    __slots__ = ("address",)
+    __slots__ = ("address", "username")
 
     def __init__(self, address: str | None = None) -> None:
         self.address = address
-
-    @property
-    def username(self) -> None:
-        """Always ``None``."""
-
-    @username.setter
-    def username(self, value: str | None) -> None:
-        _reject_secret("username", value)
+        self.username: str | None = None
 
     @property
     def password(self) -> None:
@@ -108,40 +105,25 @@ class DockerBuildContext:
         return DockerBuildContext(DockerBuildContext.LocationType.Local, folder, dockerfile_path)
 
 
-class SharedVolumes:
-    """The attribute ``shared_volumes`` of objects that describe containers."""
-
-    __slots__ = ()
-
-    @property
-    def shared_volumes(self) -> bool:
-        """Whether containers see the run's folder: always true. Setting it to false raises ``UnsupportedError``."""
-        return True
-
-    @shared_volumes.setter
-    def shared_volumes(self, value: bool) -> None:
-        if not value:
-            raise unsupported_error(
-                "shared_volumes = False", "A container always sees the folder that the run works in."
-            )
-
-
-class DockerSection(SharedVolumes):
+class DockerSection:
     """At most one of ``base_image``, ``base_dockerfile`` and ``build_context`` is set: setting one unsets the others.
 
     ``steps``: Dockerfile instructions on top of a base image. ``arguments`` and ``shm_size`` (such as ``2g``) are for
-    containers and do not affect a build. ``enabled``: run in a container if no target is named. Nothing is set at
-    first: an image is then built on the configured base image.
+    containers and do not affect a build. ``enabled``: run in a container if no target is named. ``shared_volumes`` is
+    stored; a container always sees the folder that the run works in, so that a run in one with ``False`` is refused.
+    Nothing is set at first: an image is then built on the configured base image.
     """
 
     __slots__ = (
         "_base_dockerfile",
         "_base_image",
         "_build_context",
+        "_gpu_support",
         "arguments",
         "base_image_registry",
         "enabled",
         "platform",
+        "shared_volumes",
         "shm_size",
         "steps",
     )
@@ -156,6 +138,8 @@ class DockerSection(SharedVolumes):
         self.enabled = False
         self.arguments: list[str] = []
         self.shm_size: str | None = None
+        self.shared_volumes = True
+        self._gpu_support = False
 
     @property
     def base_image(self) -> str | None:
@@ -198,14 +182,18 @@ class DockerSection(SharedVolumes):
 
     @property
     def gpu_support(self) -> bool:
-        """Whether containers are given GPUs (``arguments`` has ``--gpus``)."""
-        return any(argument.startswith("--gpus") for argument in self.arguments)
+        """Whether containers are given GPUs: if ``arguments`` has ``--gpus``, or if it was set to true and the machine
+        has GPUs of NVIDIA when a run is submitted. Packages with CUDA need ``environment.system["cuda"]`` too."""
+        return self._gpu_support or has_gpu_argument(self.arguments)
 
     @gpu_support.setter
     def gpu_support(self, value: bool) -> None:
-        if value and not self.gpu_support:
-            hint = "Set docker.arguments = ['--gpus=all'] and, for packages with CUDA, environment.system['cuda']."
-            raise unsupported_error("docker.gpu_support", hint)
+        self._gpu_support = bool(value)
+
+
+def has_gpu_argument(arguments: Sequence[str]) -> bool:
+    """Return whether the arguments of a container give it GPUs."""
+    return any(argument.startswith("--gpus") for argument in arguments)
 
 
 def _dockerfile_text(value: str | os.PathLike[str] | TextFile) -> str:

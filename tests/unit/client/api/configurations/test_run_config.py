@@ -8,22 +8,30 @@ from typing import Any
 
 import pytest
 
+import roost.client
 from roost.client import (
+    ApplicationEndpointConfiguration,
     CondaDependencies,
     ContainerRegistry,
+    DataReferenceConfiguration,
     DefinitionError,
     DockerBuildContext,
     DockerConfiguration,
     DockerSection,
     Environment,
     EnvironmentReference,
+    MpiConfiguration,
+    PyTorchConfiguration,
     RGitHubPackage,
     RunConfiguration,
     ScriptRunConfig,
     SparkPackage,
+    TensorflowConfiguration,
     UnsupportedError,
     UsageError,
 )
+from roost.client.api.configurations import submission
+from roost.client.api.configurations.refusals import find_idle, refusal
 from roost.client.api.documents import apply_document, to_document
 
 
@@ -75,9 +83,22 @@ def test_a_run_configuration_describes_an_environment_once_it_is_not_empty() -> 
     assert made.described is made.environment
 
 
-def test_what_is_said_twice_or_not_at_all_is_refused() -> None:
-    with pytest.raises(UsageError, match="settings that it contains"):
-        ScriptRunConfig(".", "a.py", run_config=RunConfiguration(), environment=Environment("x"))
+def test_what_a_run_config_has_of_its_own_is_ignored_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    given = {"environment": Environment("x"), "compute_target": "docker", "max_run_duration_seconds": 60}
+    with caplog.at_level(logging.WARNING, "roost"):
+        config = ScriptRunConfig(".", "a.py", run_config=RunConfiguration(), **given)
+    assert "environment, max_run_duration_seconds: ignored" in caplog.text
+    assert (config.run_config.described, config.run_config.target) == (None, "docker")
+    assert config.run_config.max_run_duration_seconds is None
+    with caplog.at_level(logging.WARNING, "roost"):
+        again = ScriptRunConfig(".", "a.py", run_config=config.run_config, compute_target="local")
+    assert again.run_config.target == "docker"
+    assert "compute_target: ignored" in caplog.text
+
+
+def test_what_is_said_not_at_all_or_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="not a distributed job"):
+        ScriptRunConfig(".", "a.py", distributed_job_config=object())
     for given in ({}, {"script": "a.py", "command": ["b"]}):
         with pytest.raises(UsageError, match="either a script"):
             ScriptRunConfig(".", **given).words  # noqa: B018
@@ -86,17 +107,8 @@ def test_what_is_said_twice_or_not_at_all_is_refused() -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: ScriptRunConfig(".", "a.py", distributed_job_config=object()),
         lambda: ScriptRunConfig(".", "a.py", resume_from=object()),
-        lambda: ScriptRunConfig(".", "a.py", max_run_duration_seconds=60),
-        lambda: RunConfiguration(framework="PySpark"),
-        lambda: RunConfiguration(communicator="IntelMpi"),
-        lambda: setattr(RunConfiguration(), "node_count", 2),
-        lambda: DockerConfiguration(shared_volumes=False),
-        lambda: setattr(DockerSection(), "shared_volumes", False),
-        lambda: setattr(DockerSection(), "gpu_support", True),
         lambda: setattr(ContainerRegistry(), "password", "secret"),
-        lambda: setattr(ContainerRegistry(), "username", "me"),
         lambda: setattr(ContainerRegistry(), "registry_identity", object()),
         lambda: setattr(RGitHubPackage("a/b"), "auth_token", "secret"),
     ],
@@ -108,8 +120,81 @@ def test_what_has_no_meaning_here_is_refused_with_what_to_do(call: Any) -> None:
     assert "secret" not in str(caught.value)
 
 
+def with_set(name: str, value: object) -> RunConfiguration:
+    config = RunConfiguration()
+    section, _, attribute = name.rpartition(".")
+    setattr(getattr(config, section) if section else config, attribute, value)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        (with_set("framework", "PySpark"), "framework = 'PySpark'"),
+        (with_set("communicator", "IntelMpi"), "communicator = 'IntelMpi'"),
+        (with_set("node_count", 2), "node_count = 2"),
+        (with_set("max_run_duration_seconds", 60), "max_run_duration_seconds = 60"),
+        (with_set("mpi.process_count_per_node", 2), "mpi"),
+        (with_set("pytorch.process_count", 2), "pytorch"),
+        (with_set("tensorflow", TensorflowConfiguration(2)), "tensorflow"),
+        (with_set("paralleltask.worker_count_per_node", 2), "paralleltask"),
+        (with_set("data_references", {"x": DataReferenceConfiguration("store")}), "data_references"),
+        (with_set("data", {"x": {}}), "data"),
+        (with_set("output_data", {"x": {}}), "output_data"),
+        (with_set("datacaches", [{}]), "datacaches"),
+        (with_set("services", {"x": ApplicationEndpointConfiguration("SSH")}), "services"),
+        (with_set("credential_passthrough", True), "credential_passthrough"),
+        (with_set("auto_cluster_compute_specification", {}), "auto_cluster_compute_specification"),
+        (with_set("_unknown", {"zzz": 1}), "zzz"),
+        (with_set("docker.shared_volumes", False), "docker.shared_volumes = False"),
+    ],
+)
+def test_what_would_run_something_else_is_kept_and_refused_by_name(config: RunConfiguration, named: str) -> None:
+    error = refusal(config, in_container=True)
+    assert error is not None
+    assert error.message == f"A run with {named} is not supported by roost"
+    assert error.hint
+
+
+def test_what_only_a_service_of_azures_acts_on_is_no_hindrance() -> None:
+    config = RunConfiguration()
+    assert (refusal(config, in_container=True), find_idle(config)) == (None, [])
+    config.amlcompute.vm_size, config.priority, config.history.output_collection = "STANDARD_D2_V2", 3, False
+    config.spark.configuration["spark.app.name"] = "mine"
+    config.docker.shared_volumes = False
+    assert refusal(config, in_container=False) is None
+    assert find_idle(config) == ["history", "spark", "amlcompute", "priority"]
+
+
+@pytest.mark.parametrize(
+    ("job", "attributes"),
+    [
+        (MpiConfiguration(2, 3), ("Python", "IntelMpi", 3)),
+        (PyTorchConfiguration("Gloo", 4, 2), ("PyTorch", "gloo", 2)),
+        (TensorflowConfiguration(2), ("TensorFlow", "ParameterServer", 2)),
+    ],
+)
+def test_a_distributed_job_sets_what_azures_sdk_sets(job: object, attributes: tuple[str, str, int]) -> None:
+    config = ScriptRunConfig(".", "a.py", distributed_job_config=job).run_config
+    assert (config.framework, config.communicator, config.node_count) == attributes
+    assert refusal(config, in_container=False) is not None
+
+
+def test_gpus_are_given_where_a_machine_has_some(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment, own = Environment("x"), DockerConfiguration()
+    environment.docker.gpu_support = True
+    monkeypatch.setattr(submission, "NVIDIA_DRIVER", str(tmp_path / "none"))
+    assert submission._container_arguments(environment, own) == []
+    monkeypatch.setattr(submission, "NVIDIA_DRIVER", str(tmp_path))
+    assert submission._container_arguments(environment, own) == ["--gpus=all"]
+    own.arguments = ["--gpus=1", "--ipc=host"]
+    assert submission._container_arguments(environment, own) == ["--gpus=1", "--ipc=host"]
+    environment.docker.gpu_support = False
+    assert submission._container_arguments(environment, DockerConfiguration()) == []
+
+
 def test_what_azures_scripts_spell_out_and_changes_nothing_is_taken() -> None:
-    config = RunConfiguration(framework="python", communicator="None")
+    config = RunConfiguration(framework=None, communicator="None")
     config.node_count, config.auto_prepare_environment = 1, True
     assert (config.framework, config.communicator, config.node_count) == ("Python", "None", 1)
     assert ScriptRunConfig(".", "a.py", max_run_duration_seconds=2592000).words == ["python", "a.py"]
@@ -118,6 +203,15 @@ def test_what_azures_scripts_spell_out_and_changes_nothing_is_taken() -> None:
     registry = ContainerRegistry("registry.example.org")
     registry.password = None
     assert (section.shared_volumes, section.gpu_support, registry.password) == (True, False, None)
+    section.shared_volumes, section.gpu_support, registry.username = False, True, "me"
+    assert (section.shared_volumes, section.gpu_support, registry.username) == (False, True, "me")
+    environment = Environment("x")
+    environment.docker = section
+    kept = {"sharedVolumes": False, "gpuSupport": True}
+    assert to_document(environment) == {"kept": {"azure": {"docker": kept}}}
+    again = Environment("y")
+    apply_document(again, to_document(environment))
+    assert (again.docker.shared_volumes, again.docker.gpu_support) == (False, True)
 
 
 def test_one_base_takes_the_place_of_another_and_says_so(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
@@ -221,3 +315,38 @@ def test_relative_places_lie_where_the_file_was_or_in_the_working_folder(
         "https://x/y.whl",
         "~/x.whl",
     ]
+
+
+def test_a_variable_with_an_empty_value_is_one(tmp_path: Path) -> None:
+    environment = Environment("x")
+    environment.environment_variables = {"A": "", "B": "1"}
+    assert to_document(environment) == {"variables": {"A": "", "B": "1"}}
+    again = Environment("y")
+    apply_document(again, to_document(environment))
+    assert again.environment_variables == {"A": "", "B": "1"}
+    (tmp_path / "c.yml").write_text("dependencies: []\nvariables: {A: '', B: null, C: 1}\n")
+    assert document_of_file(tmp_path / "c.yml")["variables"]["A"] == ""
+
+
+def document_of_file(path: Path) -> dict[str, Any]:
+    return to_document(Environment.from_conda_specification("x", path))
+
+
+def test_a_registry_that_a_file_has_apart_stands_before_the_image_once() -> None:
+    kept = {"azure": {"docker": {"baseImageRegistry": {"address": "r.example.org/"}}}}
+    said = {"base": {"image": "r.example.org/team/base:1"}, "kept": kept}
+    environment = Environment("x")
+    apply_document(environment, said)
+    assert environment.docker.base_image_registry.address == "r.example.org"
+    assert environment.docker.base_image == "team/base:1"
+    assert to_document(environment) == said
+
+
+def test_older_names_of_azures_sdk_are_those_of_today() -> None:
+    assert roost.client.DockerEnvironment is DockerSection
+    assert roost.client.PythonEnvironment is roost.client.PythonSection
+    assert roost.client.SparkEnvironment is roost.client.SparkSection
+    assert roost.client.EnvironmentDefinition is Environment
+    assert roost.client.AzureContainerRegistry is ContainerRegistry
+    assert "openmpi" in roost.client.DEFAULT_CPU_IMAGE
+    assert "cuda" in roost.client.DEFAULT_GPU_IMAGE

@@ -66,7 +66,7 @@ def test_create_takes_lists() -> None:
         "dependencies": [
             "python=3.11",
             "numpy",
-            {"pip": ["--index-url https://index.example.org/simple", "six==1.16.0"]},
+            {"pip": ["--extra-index-url https://index.example.org/simple", "six==1.16.0"]},
         ]
     }
 
