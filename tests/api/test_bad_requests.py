@@ -44,17 +44,6 @@ async def test_malformed_and_deep_json_is_refused(served: Any, data: bytes) -> N
     assert (status, answer["code"]) == (400, "request-invalid")
 
 
-async def test_a_huge_request_is_refused(served: Any) -> None:
-    async def without_end() -> Any:
-        for _ in range(65):
-            yield b" " * 2**20
-
-    status, answer = await served.request("POST", PLANS, data=without_end())
-    assert status >= 400
-    assert "code" in answer
-    assert (await served.get("/v1/version"))[0] == 200
-
-
 @pytest.mark.parametrize("name", ["..%2F..%2Fetc%2Fpasswd", "..", "%2e%2e", "a%00b", "x" * 5000, "%ff", "a%0Ab"])
 async def test_ids_lead_nowhere_else(served: Any, name: str) -> None:
     from yarl import URL
@@ -63,4 +52,4 @@ async def test_ids_lead_nowhere_else(served: Any, name: str) -> None:
         url = URL("http://roost/v1/" + path.format(name), encoded=True)
         async with served.session.get(url) as response:
             assert response.status in (400, 404), (path, name)
-            assert json.loads(await response.text())["code"] in ("not-found", "usage", "request-invalid", "internal")
+            assert json.loads(await response.text())["code"] in ("not-found", "usage", "request-invalid")

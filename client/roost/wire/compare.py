@@ -8,7 +8,7 @@ import msgspec
 
 from roost.wire.builds import Message
 from roost.wire.environments import GenerationView
-from roost.wire.plans import Difference, EnvironmentSelector, Reason
+from roost.wire.plans import Difference, EnvironmentSelector, GenerationNumber, Reason
 from roost.wire.protocol import WarningView
 
 Side = str | EnvironmentSelector
@@ -136,7 +136,7 @@ class RollbackRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Make another generation the current one: number ``to``, or the one before the current one."""
 
     what: EnvironmentSelector
-    to: int | None = None
+    to: GenerationNumber | None = None
     platform: str | None = None
     """Platform of the generations, if there are several; ``linux-64+host`` for those that are for this machine only."""
 

@@ -21,7 +21,7 @@ class LeaseRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     holder: Annotated[str, Meta(min_length=1, max_length=200)]
     """Who needs it, for people: ``kernel 4711 of train.ipynb``. A lease is renewed by its holder only."""
     kind: LeaseTargetKind = "artifact"
-    generation: Annotated[int, Meta(ge=1)] | None = None
+    generation: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
     """Number of the generation, for ``kind`` ``generation``."""
     seconds: float | None = None
     expires: str | None = None

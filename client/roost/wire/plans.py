@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from roost.wire.protocol import WarningView
+
+GenerationNumber = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A number of a generation: they are counted from 1, and a number that none has is reported as unknown."""
 
 
 class EnvironmentSelector(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -32,7 +35,7 @@ class EnvironmentSelector(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A definition in the shape of ``roost.toml``, in place of a file; local paths are relative to ``cwd``."""
     command: list[str] = []
     """The command that will run, for a script that carries PEP 723 metadata."""
-    generation: int | None = None
+    generation: GenerationNumber | None = None
     """Number of a generation, in place of the current one."""
     lock: str | None = None
     """Digest of a lock."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from roost.wire.environments import ChangeView
 from roost.wire.plans import EnvironmentSelector, SourceView
@@ -23,8 +24,8 @@ class Terminal(msgspec.Struct, kw_only=True):
     """The client's terminal: ``TERM``, and its size in characters."""
 
     kind: str
-    rows: int
-    columns: int
+    rows: Annotated[int, Meta(ge=0, lt=2**16)]
+    columns: Annotated[int, Meta(ge=0, lt=2**16)]
 
 
 class Frame(IntEnum):
@@ -81,8 +82,9 @@ class RunUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Report of a run's supervisor: the command has started, or how it ended."""
 
     state: Literal["running", "succeeded", "failed", "cancelled"]
-    pid: int | None = None
-    exit_status: int | None = None
+    pid: Annotated[int, Meta(ge=1, lt=2**31)] | None = None
+    """The process that supervises the command: the client itself, or one that it has started."""
+    exit_status: Annotated[int, Meta(ge=0, le=255)] | None = None
 
 
 class Launch(msgspec.Struct, kw_only=True):

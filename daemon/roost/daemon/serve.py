@@ -41,8 +41,6 @@ from roost.store.store import Store
 from roost.wire.installation import VERSION
 
 log = logging.getLogger(__name__)
-HEADER_BYTES = 2**20
-"""Longest header of a request: one has the caller's PATH."""
 PATIENCE_SECONDS = 8.0
 """How long a start by a client waits for another daemon that is stopping."""
 CLOSE_SECONDS = 10.0
@@ -174,7 +172,6 @@ async def _serve(
         build_app(store, config, lifecycle),
         handler_cancellation=True,
         access_log=None,
-        max_field_size=HEADER_BYTES,
         shutdown_timeout=config.daemon.stop_timeout_seconds,
     )
     await runner.setup()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import cast
+
 import msgspec
 
 from roost.daemon.credentials.redaction import redact, redact_value
@@ -18,13 +21,36 @@ def error_body(error: CodedError) -> ErrorBody:
     where = error.location
     return ErrorBody(
         code=error.code,
-        message=redact(error.message),
-        hint=redact(error.hint),
+        message=redact(_encodable_text(error.message)),
+        hint=redact(_encodable_text(error.hint)),
         retryable=error.retryable,
-        fields=redact_value(error.fields),
-        location=LocationView(path=where.path, line=where.line, column=where.column) if where else None,
+        fields=redact_value(cast("dict[str, object]", _encodable(error.fields))),
+        location=LocationView(path=_encodable_text(where.path), line=where.line, column=where.column)
+        if where
+        else None,
         exit_status=error.exit_status,
     )
+
+
+def _encodable_text(text: str) -> str:
+    """Return ``text`` with an escape in place of each lone surrogate, which no UTF-8 has: Python reads a byte of a
+    path or a header that is not UTF-8 as one (PEP 383)."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _encodable(value: object) -> object:
+    """Return ``value`` as JSON can have it: what has no place there as a text. An error must not fail on its fields."""
+    if isinstance(value, str):
+        return _encodable_text(value)
+    if isinstance(value, Mapping):
+        return {_encodable_text(str(key)): _encodable(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_encodable(each) for each in value]
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**64 else hex(value)
+    if value is None or isinstance(value, float):
+        return value
+    return _encodable(msgspec.to_builtins(value)) if isinstance(value, msgspec.Struct) else _encodable_text(str(value))
 
 
 def as_coded_error(error: BaseException, activity: str = "build") -> CodedError:

@@ -50,7 +50,7 @@ class ShutdownResponse(msgspec.Struct, kw_only=True):
 class EventsQuery(msgspec.Struct, kw_only=True):
     """``since``: begin after the event with this number; without it, with new events."""
 
-    since: Annotated[int, Meta(ge=0)] | None = None
+    since: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
 
 
 async def version(call: Call[None]) -> VersionResponse:

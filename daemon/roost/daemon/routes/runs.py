@@ -25,7 +25,7 @@ from roost.daemon.routes.builds import FollowQuery, PageQuery
 from roost.daemon.runs.attach import upgrade_connection
 from roost.daemon.runs.reruns import add_missing_interpreter_hint, check_repeatable, warn_of_changes
 from roost.daemon.runs.starts import container_launch, local_launch, with_options
-from roost.daemon.server.peers import peer_pid
+from roost.daemon.server.peers import peer_pid, require_peer_process
 from roost.daemon.server.routing import Call, Reply, Route
 from roost.daemon.services import SERVICES, Services
 from roost.model.errors import CodedError, InvalidRequestError
@@ -141,11 +141,16 @@ async def start_run(call: Call[RunRequest]) -> RunResponse | Reply:
 def _watch_client(call: Call[Any], response: RunResponse | Reply) -> RunResponse | Reply:
     """Watch the client that got a launch from now on: it may end before it has started the command."""
     if isinstance(response, RunResponse) and response.run is not None and response.launch is not None:
-        transport = call.request.transport
-        pid = peer_pid(transport.get_extra_info("socket")) if transport is not None else None
+        pid = _find_peer(call)
         if pid is not None:
             call.app[SERVICES].runs.processes.expect_supervisor(response.run.id, pid)
     return response
+
+
+def _find_peer(call: Call[Any]) -> int | None:
+    """Return the client's process, if the system says which one it is."""
+    transport = call.request.transport
+    return peer_pid(transport.get_extra_info("socket")) if transport is not None else None
 
 
 async def _start(
@@ -260,7 +265,10 @@ async def show_run(call: Call[None]) -> RunView:
 
 
 async def update_run(call: Call[RunUpdate]) -> RunView:
-    return run_view(await call.app[SERVICES].runs.processes.report(call.path("id"), call.body))
+    """Record a report. The process in it is the reporter's own: another one's end would be taken for the run's."""
+    processes, pid = call.app[SERVICES].runs.processes, call.body.pid
+    supervisor = await asyncio.to_thread(require_peer_process, _find_peer(call), pid) if pid is not None else None
+    return run_view(await processes.report(call.path("id"), call.body, supervisor))
 
 
 async def cancel_run(call: Call[None]) -> RunView:

@@ -76,8 +76,11 @@ class ProcessRuns:
         self._watch_pid(run.id, process.pid)
         await _write_spec(process, msgspec.json.encode(spec))
 
-    async def report(self, run_id: str, update: RunUpdate) -> RunRecord:
-        """Record what a supervisor reports. Raises RunOverError, LookupFailedError, StoreError."""
+    async def report(self, run_id: str, update: RunUpdate, supervisor: int | None) -> RunRecord:
+        """Record what a supervisor reports. ``supervisor``: the process that ``update`` names, if it is known here.
+
+        Raises RunOverError, LookupFailedError, StoreError.
+        """
         run = await self.get(run_id)
         reported = observation_from_report(update)
         found = self._records.observe(run, reported)
@@ -88,9 +91,11 @@ class ProcessRuns:
         if found.state != "running":
             return await self._end(run_id, found)
         run = await self._records.mark_running(run_id)
-        if update.pid is not None:
+        if supervisor is not None:
             self._unwatch(run_id)
-            self._watch_pid(run_id, update.pid, foreground=not run.detached)
+            self._watch_pid(run_id, supervisor, foreground=not run.detached)
+        elif update.pid is not None and run_id not in self._supervisors:
+            self.check_later(run_id)  # its folder says when it has ended
         return run
 
     def expect_supervisor(self, run_id: str, pid: int) -> None:

@@ -23,7 +23,7 @@ from roost.daemon.jobs.views import error_body
 from roost.daemon.server.accepting import ConnectionUse
 from roost.daemon.server.keys import CALLER, CONNECTION_USE, LIFECYCLE
 from roost.daemon.server.routing import Route, json_response, register_routes
-from roost.model.errors import CodedError, LookupFailedError
+from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError
 from roost.wire.installation import VERSION
 from roost.wire.protocol import PROTOCOL, ErrorBody
 
@@ -32,8 +32,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PROTOCOL_HEADER = "Roost-Protocol"
 REQUEST_HEADER = "Roost-Request"
-BODY_LIMIT = 64 * 2**20
-"""Largest request in bytes. A request carries the text of a definition or a client's variables, never a file."""
 
 _UNCOUNTED_PATHS = frozenset({"/v1/version", "/v1/shutdown"})
 """Requests that do not count as activity."""
@@ -52,6 +50,12 @@ class ProtocolError(CodedError):
     http_status = 501
 
 
+class RequestRefusedError(InvalidRequestError):
+    """aiohttp refused the request for a reason of HTTP."""
+
+    code = "request-refused"
+
+
 class MethodError(CodedError):
     """The path exists, but not with this method."""
 
@@ -67,6 +71,11 @@ def internal_error_body() -> ErrorBody:
         message="Internal error in the daemon.",
         hint="`roost daemon logs` shows the traceback.",
     )
+
+
+def internal_error_response() -> web.Response:
+    """Return the response for an untranslated exception."""
+    return json_response(internal_error_body(), 500)
 
 
 def error_response(error: CodedError) -> web.Response:
@@ -110,7 +119,7 @@ def _translate_exception(request: web.Request, error: Exception) -> web.Response
         return error_response(_translate_http_error(request, error))
     if not isinstance(error, ConnectionError):  # a reader that left a stream is not worth a log line
         log.error("%s %s failed (request %s)", request.method, request.path, REQUEST_ID.get(), exc_info=error)
-    return json_response(internal_error_body(), 500)
+    return internal_error_response()
 
 
 async def _mark_started(request: web.Request, response: web.StreamResponse) -> None:
@@ -122,7 +131,7 @@ def _translate_http_error(request: web.Request, error: web.HTTPException) -> Cod
         return LookupFailedError(f"There is no {request.path}.", hint="GET /v1/openapi.json lists all routes.")
     if error.status == 405:
         return MethodError(f"{request.path} does not support {request.method}.", hint="See GET /v1/openapi.json.")
-    return CodedError(f"The request was refused: {error.reason}", fields={"status": error.status})
+    return RequestRefusedError(f"The request was refused: {error.reason}", hint="See GET /v1/openapi.json.")
 
 
 @web.middleware
@@ -175,7 +184,6 @@ def create_app(routes: Iterable[Route]) -> web.Application:
     """Return the application with ``routes``; the caller stores the services in it by their keys."""
     app = web.Application(
         middlewares=[number_requests, answer_errors, check_protocol, receive_caller, count_activity],
-        client_max_size=BODY_LIMIT,
     )
     app[CALLER] = LastCaller()
     app[CONNECTION_USE] = ConnectionUse()

@@ -1,4 +1,4 @@
-"""Identity of the peer of a Unix socket, and the check that rejects peers with another uid."""
+"""Identity of the peer of a Unix socket: the check that rejects peers with another uid, and whose a process is."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from roost.daemon.server.connections import create_connections
+from roost.model.errors import InvalidRequestError
 from roost.store.disk.ownership import name_user
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ log = logging.getLogger(__name__)
 UidLookup = Callable[[socket.socket], int]
 
 _LINGER_SECONDS = 1.0
+_GENERATIONS = 100
+"""Parents of a process that are followed."""
 _SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_HEAD = 0, 1, "II"  # <sys/un.h> and struct xucred of macOS and the BSDs
 
 
@@ -42,6 +46,55 @@ def peer_pid(connection: socket.socket) -> int | None:
     return int(pid) or None
 
 
+class PeerProcessError(InvalidRequestError):
+    """A process that a request names is neither the client's nor one that it has started."""
+
+    code = "process-refused"
+    http_status = 403
+
+
+def require_peer_process(peer: int | None, pid: int) -> int | None:
+    """Return the process that the peer of a connection calls ``pid``: ``peer`` itself, or one that it has started.
+
+    ``None`` if the system does not say who the peer is, so that ``pid`` may be any process here. Blocking.
+    Raises: PeerProcessError if it is another process.
+    """
+    if peer is None:
+        return None
+    if pid in (peer, _pid_within(peer)):
+        return peer
+    if _has_ancestor(pid, peer):
+        return pid
+    raise PeerProcessError(
+        f"Process {pid} is neither the client, process {peer}, nor one that it has started",
+        hint="A supervisor reports its own process.",
+        fields={"pid": pid, "peer": peer},
+    )
+
+
+def _pid_within(peer: int) -> int | None:
+    """Return the number that ``peer`` has for itself: another one in a PID namespace of its own (``NSpid``,
+    proc_pid_status(5))."""
+    return next((int(line.split()[-1]) for line in _read_status(peer) if line.startswith("NSpid:")), None)
+
+
+def _has_ancestor(pid: int, ancestor: int) -> bool:
+    for _ in range(_GENERATIONS):
+        pid = next((int(line.split()[1]) for line in _read_status(pid) if line.startswith("PPid:")), 0)
+        if pid in (0, ancestor):
+            return pid == ancestor
+    return False
+
+
+def _read_status(pid: int) -> list[str]:
+    """Return the lines of ``/proc/<pid>/status``; none if there is no such process."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            return file.read().split("\n")
+    except OSError:
+        return []
+
+
 class PeerCheck(asyncio.Protocol):
     """The first protocol of every connection.
 
@@ -49,8 +102,8 @@ class PeerCheck(asyncio.Protocol):
     another user sends is read.
     """
 
-    def __init__(self, server: web.Server, find_uid: UidLookup, owner: int) -> None:
-        self._server = server
+    def __init__(self, create_connection: Callable[[], asyncio.Protocol], find_uid: UidLookup, owner: int) -> None:
+        self._create_connection = create_connection
         self._find_uid = find_uid
         self._owner = owner
 
@@ -58,7 +111,7 @@ class PeerCheck(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         uid = self._peer_uid(transport)
         if uid == self._owner:
-            handler = self._server()
+            handler = self._create_connection()
             transport.set_protocol(handler)
             handler.connection_made(transport)
         else:
@@ -99,5 +152,5 @@ def _refusal_response(owner: int) -> bytes:
 
 def create_peer_check(server: web.Server, find_uid: UidLookup = peer_uid) -> Callable[[], asyncio.Protocol]:
     """Return the protocol factory of every connection."""
-    owner = os.geteuid()
-    return lambda: PeerCheck(server, find_uid, owner)
+    owner, connections = os.geteuid(), create_connections(server)
+    return lambda: PeerCheck(connections, find_uid, owner)

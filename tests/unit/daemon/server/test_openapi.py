@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import msgspec.inspect
 
+from roost.daemon.routes.table import ALL_ROUTES
 from roost.daemon.server.openapi import describe_routes
 from roost.daemon.server.routing import Call, Route
 
@@ -85,3 +88,35 @@ def test_parameters_are_those_of_path_and_query():
     parameters = describe(query=PageQuery)["parameters"]
     found = [(each["name"], each["in"], each["required"]) for each in parameters]
     assert found == [("id", "path", True), ("after", "query", True), ("limit", "query", False)]
+
+
+def _numbers(kind: msgspec.inspect.Type, path: str, seen: set[object]) -> Iterator[tuple[str, msgspec.inspect.IntType]]:
+    """Every integer within ``kind``, with where it is."""
+    if isinstance(kind, msgspec.inspect.IntType):
+        yield path, kind
+    elif isinstance(kind, msgspec.inspect.Metadata):
+        yield from _numbers(kind.type, path, seen)
+    elif isinstance(kind, msgspec.inspect.UnionType):
+        for each in kind.types:
+            yield from _numbers(each, path, seen)
+    elif isinstance(kind, msgspec.inspect.StructType) and kind.cls not in seen:
+        seen.add(kind.cls)
+        for field in kind.fields:
+            yield from _numbers(field.type, f"{path}.{field.name}", seen)
+    elif isinstance(kind, msgspec.inspect.DictType):
+        yield from _numbers(kind.value_type, f"{path}{{}}", seen)
+    elif isinstance(kind, (msgspec.inspect.ListType, msgspec.inspect.VarTupleType)):
+        yield from _numbers(kind.item_type, f"{path}[]", seen)
+
+
+def test_every_integer_of_a_request_is_bounded() -> None:
+    """SQLite has 64 bits, a process id 31: an integer beyond them would be an internal error."""
+    kinds = [kind for route in ALL_ROUTES for kind in (route.request, route.query) if kind is not None]
+    found = [each for kind in kinds for each in _numbers(msgspec.inspect.type_info(kind), kind.__name__, set())]
+    assert len(found) > 10
+    unbounded = {
+        path
+        for path, number in found
+        if (number.ge is None and number.gt is None) or (number.le is None and number.lt is None)
+    }
+    assert unbounded == set()
