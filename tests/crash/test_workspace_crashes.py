@@ -4,6 +4,7 @@ it goes on afterwards as if nothing had been."""
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import zipfile
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 from tests.support.roost_process import Roost, new_roost
+
+from roost.store.disk.file_ops import remove_tree
 
 FILE = "name = 'train'\n[pip]\nrequirements = []\n[variables]\nA = '{a}'\n"
 EXPLICIT = "# platform: linux-64\n@EXPLICIT\n# pip --pre\n"
@@ -26,9 +29,10 @@ def zipped(path: Path, files: dict[str, str]) -> None:
             archive.writestr(name, text)
 
 
-@pytest.fixture
-def roost() -> Iterator[Roost]:
-    """roost with an environment that needs no network: two versions, the first labelled, and two generations."""
+@pytest.fixture(scope="module")
+def prepared() -> Iterator[Roost]:
+    """roost with an environment that needs no network: two versions, the first labelled, and two generations. No daemon
+    runs, and the root is saved beside the working folder."""
     made = new_roost()
     made.config.touch()
     for a in (1, 2):
@@ -40,13 +44,25 @@ def roost() -> Iterator[Roost]:
     made.write("explicit.txt", EXPLICIT)
     zipped(made.folder / "locked.zip", {"explicit.txt": EXPLICIT})
     zipped(made.folder / "packed.zip", {"requirements.txt": "-f links\n", "links/readme": "nothing yet"})
+    made.ok("daemon", "stop")
+    shutil.copytree(made.root, made.folder / "saved", symlinks=True)
     yield made
     made.end()
 
 
+@pytest.fixture
+def roost(prepared: Roost) -> Iterator[Roost]:
+    """``prepared`` as it was at first, at the same place."""
+    remove_tree(str(prepared.root))
+    shutil.copytree(prepared.folder / "saved", prepared.root, symlinks=True)
+    yield prepared
+    prepared.variables.clear()
+    prepared.stop()
+
+
 def state(roost: Roost) -> dict[str, Any]:
     """All that is told of it, and whether the index is whole."""
-    roost.ok("daemon", "start")
+    roost.fork_daemon()
     with closing(sqlite3.connect(f"file:{roost.root}/index.db?mode=ro", uri=True)) as index:
         assert index.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert index.execute("PRAGMA foreign_key_check").fetchall() == []
@@ -60,6 +76,7 @@ def state(roost: Roost) -> dict[str, Any]:
 def killed_in(roost: Roost, point: str, *command: str) -> None:
     roost.ok("daemon", "stop")
     roost.variables["ROOST_FAILPOINT"] = point
+    roost.fork_daemon()
     done = roost.run(*command)
     del roost.variables["ROOST_FAILPOINT"]
     assert done.returncode in (5, 125), done.stdout + done.stderr

@@ -34,9 +34,9 @@ def private() -> Iterator[PipIndex]:
 
 
 @pytest.fixture
-def roost(pip_index: PipIndex) -> Iterator[Roost]:
+def roost(pip_index: PipIndex, request: pytest.FixtureRequest) -> Iterator[Roost]:
     """roost with the loopback index, and no channel."""
-    made = new_roost()
+    made = new_roost(forks_daemon="starts_daemon" not in request.keywords)
     made.config.write_text(f'[pip]\nindex_url = "{pip_index.url}"\n')
     yield made
     made.end()
@@ -73,6 +73,7 @@ def workspace(roost: Roost, pip_index: PipIndex, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(name, roost.environ[name])
     monkeypatch.delenv("ROOST_SOCKET", raising=False)
     monkeypatch.chdir(roost.folder)
+    roost.begin()
     pip_index.wheel("greet", "1.0")
     pip_index.wheel("greet", "2.0")
     return Workspace.from_config()

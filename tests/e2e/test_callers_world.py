@@ -19,6 +19,8 @@ from tests.support.roost_process import Roost
 
 from roost.daemon.engines.host_python.interpreters import list_interpreters, own_interpreter, probe_interpreter
 
+pytestmark = pytest.mark.starts_daemon
+
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
 SECRET = "hunter2-of-the-proxy"
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from pathlib import Path
 
@@ -48,6 +51,7 @@ HOSTILE = {
 def roost():
     made = Installed()
     _add_traps(made)
+    assert made("daemon", "start").returncode == 0
     yield made
     made.remove()
 
@@ -128,9 +132,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def _venv(folder: Path, *options: str) -> Path:
-    subprocess.run([sys.executable, "-m", "venv", *options, folder], check=True)
-    return folder
+@functools.cache
+def _venv_with_pip() -> Path:
+    """A venv, made once for each worker: installing pip into it takes most of the time."""
+    base = Path(tempfile.mkdtemp(prefix="v", dir="/tmp"))
+    atexit.register(shutil.rmtree, base)
+    subprocess.run([sys.executable, "-m", "venv", base / "venv"], check=True)
+    return base / "venv"
+
+
+def _venv(folder: Path) -> Path:
+    """A venv with pip at ``folder``: its interpreter and its packages know their place by where they lie."""
+    return shutil.copytree(_venv_with_pip(), folder, symlinks=True)
 
 
 def _with_pip(wheel: Path, base: Path, *options: str, python: str | Path = sys.executable, **environ: str) -> None:

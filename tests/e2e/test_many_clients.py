@@ -19,6 +19,8 @@ import pytest
 from tests.support.pip_index import PipIndex, wheel_bytes
 from tests.support.roost_process import Roost
 
+pytestmark = pytest.mark.starts_daemon
+
 CONNECTIONS = 1000
 PROCESSES = 40
 

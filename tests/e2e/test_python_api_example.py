@@ -65,6 +65,7 @@ def test_the_example_and_every_kind_of_use_are_typed(tmp_path: Path) -> None:
 
 
 def test_the_example_runs(conda_roost: Roost) -> None:
+    conda_roost.fork_daemon()  # on a slow machine its start has a line on standard error
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / "using_environments.py")],
         cwd=conda_roost.folder,

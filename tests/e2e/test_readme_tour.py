@@ -13,6 +13,8 @@ import pytest
 from tests.support.pip_index import PipIndex
 from tests.support.roost_process import ROOST, Roost
 
+pytestmark = pytest.mark.starts_daemon
+
 README = Path(__file__).parents[2] / "README.md"
 NEEDS_MORE = ("cat environment.yml", "cat roost.toml")
 """First commands of blocks that need conda packages or an engine."""

@@ -14,14 +14,13 @@ from pathlib import Path
 import pytest
 from tests.support.roost_process import Roost
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [pytest.mark.starts_daemon, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 API = "from roost.client import Environment, Workspace; dict(Environment.list(Workspace()))"
 STUCK = """\
 import asyncio, time
 from roost.daemon.main import main
-from roost.daemon.server import doctor
-from roost.daemon import serve
 async def examine(*arguments):
+    print("stuck", flush=True)
     await asyncio.to_thread(time.sleep, 600)
 import roost.daemon.routes.daemon as routes
 routes.examine = examine
@@ -101,10 +100,15 @@ def test_stop_ends_a_suspended_daemon(roost: Roost, suspended: int) -> None:
 
 
 def test_stop_ends_a_daemon_with_a_stuck_thread(roost: Roost) -> None:
-    process = subprocess.Popen([sys.executable, "-c", STUCK], env=roost.environ)
+    roost.config.write_text(roost.config.read_text() + "[daemon]\nstop_timeout_seconds = 1\n")
+    output = roost.folder / "output"
+    with output.open("w") as stream:
+        process = subprocess.Popen([sys.executable, "-c", STUCK], env=roost.environ, stdout=stream)
     wait_until(lambda: roost.run("daemon", "status").returncode == 0)
     waiting = [roost.start("doctor") for _ in range(40)]
-    time.sleep(1)
+    wait_until(lambda: output.read_text().count("stuck") == 40)
+    for client in waiting:
+        client.send_signal(signal.SIGSTOP)  # each would start a daemon when this one ends
     assert roost.json("daemon", "stop") == {"stopped": True, "pid": process.pid, "signal": None}
     assert process.wait(1) == 0
     for client in waiting:

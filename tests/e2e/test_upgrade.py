@@ -11,6 +11,8 @@ from tests.support.roost_process import Roost
 from roost.client.transport import autostart
 from roost.wire.installation import VERSION, is_older
 
+pytestmark = pytest.mark.starts_daemon
+
 
 @pytest.fixture
 def here(roost: Roost, monkeypatch: pytest.MonkeyPatch) -> Roost:

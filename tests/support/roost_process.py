@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sysconfig
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.forked_daemons import fork_daemon
+
 from roost.store.disk.file_ops import remove_tree
+from roost.store.disk.lease_files import is_held_exclusively
 
 ROOST = os.path.join(sysconfig.get_path("scripts"), "roost")
+STOP_SECONDS = 5
+"""How long a test waits at its end for its daemon to follow a signal; a suspended one does not."""
 
 
 @dataclass
 class Roost:
-    """One root and a folder to work in. ``variables`` come on top of a small environment."""
+    """One root and a folder to work in. ``variables`` come on top of a small environment.
+
+    With ``forks_daemon``, the first command that may need a daemon finds one (see ``tests.support.forked_daemons``).
+    """
 
     root: Path
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
     started: list[subprocess.Popen[str]] = field(default_factory=list)
+    forks_daemon: bool = True
 
     @property
     def environ(self) -> dict[str, str]:
@@ -46,6 +58,7 @@ class Roost:
     def run(self, *arguments: str, cwd: Path | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run the command to its end."""
         environ = {**self.environ, **options.pop("variables", {})}
+        self.begin(arguments, environ)
         return subprocess.run(
             [ROOST, *arguments],
             cwd=cwd or self.folder,
@@ -75,6 +88,7 @@ class Roost:
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Start the command and do not wait; what is left of it goes with ``end``."""
+        self.begin(arguments, self.environ)
         process = subprocess.Popen(
             [ROOST, *arguments],
             cwd=self.folder,
@@ -84,6 +98,20 @@ class Roost:
         )
         self.started.append(process)
         return process
+
+    def begin(self, arguments: tuple[str, ...] = (), environ: dict[str, str] | None = None) -> None:
+        """Fork the root's first daemon, if this command may need one and a client would start it."""
+        if not self.forks_daemon or (arguments[:1] == ("daemon",) and arguments[:2] != ("daemon", "start")):
+            return
+        self.forks_daemon = False
+        if arguments[:1] != ("daemon",):
+            self.fork_daemon(environ)
+
+    def fork_daemon(self, environ: dict[str, str] | None = None) -> None:
+        """Fork a daemon as a client with these variables would start one, unless the root has one."""
+        environ = self.environ if environ is None else environ
+        if "ROOST_SOCKET" not in environ and not self._has_daemon():
+            fork_daemon(self.root, environ)
 
     def daemon_pid(self) -> int | None:
         """The process that serves the root, if any: it holds the lock file open."""
@@ -95,16 +123,31 @@ class Roost:
         for process in self.started:
             process.kill()
             process.communicate()
-        self.run("daemon", "stop")
+        self.stop()
         remove_tree(str(self.root))
         remove_tree(str(self.folder))
         self.config.unlink(missing_ok=True)
 
+    def stop(self) -> None:
+        """Stop the daemon by its signal, and by the command if it has not ended then."""
+        if self._has_daemon():
+            with contextlib.suppress(ProcessLookupError, ValueError):
+                os.kill(int((self.root / "lock").read_text().partition("\n")[0]), signal.SIGTERM)
+            deadline = time.monotonic() + STOP_SECONDS
+            while self._has_daemon() and time.monotonic() < deadline:
+                time.sleep(0.01)
+        if self._has_daemon() or (self.root / "roost.sock").exists():
+            self.run("daemon", "stop")
 
-def new_roost(prepared: Path | None = None) -> Roost:
+    def _has_daemon(self) -> bool:
+        return is_held_exclusively(str(self.root / "lock"))
+
+
+def new_roost(prepared: Path | None = None, *, forks_daemon: bool = True) -> Roost:
     """roost on a new root and a new working folder, at short paths; the root begins with what ``prepared`` has (see
     ``tests.support.images.prepared``)."""
-    roost = Roost(Path(tempfile.mkdtemp(prefix="r", dir="/tmp")), Path(tempfile.mkdtemp(prefix="w", dir="/tmp")))
+    root, folder = (Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp")) for prefix in "rw")
+    roost = Roost(root, folder, forks_daemon=forks_daemon)
     if prepared is not None:
         clone(prepared, roost.root)
     return roost

@@ -1,0 +1,126 @@
+"""Daemons for tests, as forks of a process that has imported the daemon already.
+
+The imports are nine tenths of a daemon's start, and hundreds of tests need a daemon of their own whose start is not
+their subject. A fork runs `roostd --start` from its first statement on, with the variables, session, working folder
+and output that a client's daemon has. A test whose subject is the start itself lets the client start its daemon (the
+marker ``starts_daemon``), and so does each test after the first daemon of a root ended.
+
+This file is also the program of that process: isolated, as daemons are, and so without the package ``tests``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import NoReturn
+
+SECONDS = 60
+_LOCK = threading.Lock()
+_server: subprocess.Popen[str] | None = None
+
+
+def fork_daemon(root: Path, environ: dict[str, str]) -> None:
+    """Have a daemon serve ``root``, as if a client with these variables had started it; return when it listens or has
+    ended."""
+    with _LOCK:
+        pid = _request({"environ": environ, "log": str(root / "logs" / "daemon.log")})
+    deadline = time.monotonic() + SECONDS
+    while not _is_listening(root / "roost.sock") and _is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def _request(order: dict[str, object]) -> int:
+    global _server
+    if _server is None:
+        from roost.wire.installation import OPTIONS
+
+        _server = subprocess.Popen(
+            [sys.executable, *OPTIONS, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        atexit.register(_end)
+    assert _server.stdin is not None
+    assert _server.stdout is not None
+    _server.stdin.write(json.dumps(order) + "\n")
+    _server.stdin.flush()
+    return int(_server.stdout.readline())
+
+
+def _end() -> None:
+    assert _server is not None
+    _server.communicate()
+
+
+def _is_listening(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def main() -> None:
+    """Fork a daemon for each line of JSON, and answer with its process."""
+    gc.disable()
+    import roost.daemon.main
+    import roost.daemon.serve
+    import roost.daemon.server.logs  # noqa: F401
+
+    gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # daemons that ended are reaped at once, as by a good init
+    while line := _read_line():
+        pid = os.fork()
+        if not pid:
+            _become_daemon(**json.loads(line))
+        os.write(1, b"%d\n" % pid)
+
+
+def _read_line() -> bytes:
+    """A line without what is behind it: a fork shares no buffer with the next."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(0, 1)):
+        line += byte
+    return line
+
+
+def _become_daemon(environ: dict[str, str], log: str) -> NoReturn:
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        os.chdir("/")
+        os.makedirs(os.path.dirname(log), mode=0o700, exist_ok=True)
+        nothing, output = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        for source, target in ((nothing, 0), (output, 1), (output, 2)):
+            os.dup2(source, target)
+        os.close(nothing)
+        os.close(output)
+        os.environ.clear()
+        os.environ.update(environ)
+        time.tzset()
+        sys.argv = ["roostd", "--start"]
+        from roost.daemon.main import main
+
+        main()
+    finally:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
