@@ -27,6 +27,8 @@ class Base(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``sha256:`` of the build context's content."""
     context_path: str | None = None
     """Absolute path of the build context; not digested."""
+    dockerfile_path: str | None = None
+    """Path of the Dockerfile in the build context; ``None``: it is ``Dockerfile``."""
     steps: tuple[str, ...] = ()
     """Dockerfile instructions that run on top of the base, in order."""
     platform: str | None = None

@@ -81,14 +81,14 @@ def _context_value(context: DockerBuildContext) -> str | Json:
     if context.location_type in (DockerBuildContext.LocationType.Git, DockerBuildContext.LocationType.StorageAccount):
         hint = "Fetch it into a folder, and use DockerBuildContext.from_local_directory."
         raise unsupported_error(f"A build context of the type {context.location_type.name}", hint)
-    if os.path.normpath(context.dockerfile_path) != "Dockerfile":
-        raise unsupported_error("A Dockerfile of another name", "Name the one in the context's root 'Dockerfile'.")
+    file = os.path.normpath(context.dockerfile_path)
+    named = {"dockerfile": file} if file != "Dockerfile" else {}
     path = os.path.abspath(context.location) if context.location else None
     if context.digest is not None:
-        return {"digest": context.digest, **({"path": path} if path else {})}
+        return {"digest": context.digest, **({"path": path} if path else {}), **named}
     if path is None:
         raise usage_error("The build context has no location", "DockerBuildContext.from_local_directory makes one.")
-    return path
+    return {"path": path, **named} if named else path
 
 
 def _python_table(python: PythonSection) -> Json:
@@ -182,6 +182,7 @@ def _build_context(value: object) -> DockerBuildContext | None:
     table: Json = value if isinstance(value, dict) else {"path": value}
     context = DockerBuildContext(DockerBuildContext.LocationType.Local, table.get("path"))
     context.digest = table.get("digest")
+    context.dockerfile_path = table.get("dockerfile") or context.dockerfile_path
     return context
 
 

@@ -29,6 +29,7 @@ from roost.daemon.oci.manifests import Manifest, parse_manifest
 from roost.daemon.oci.platforms import same_platform
 from roost.daemon.oci.references import Reference, parse_reference
 from roost.model.definition import Base, Defaults, Definition
+from roost.model.documents.dockerfile import DOCKERFILE
 from roost.model.errors import CodedError, InvalidDefinitionError
 from roost.model.records import BaseLayer, BaseRecord, Generation
 from roost.store.index.index import Index
@@ -212,16 +213,16 @@ class BaseResolver:
         return base
 
     async def _build_dockerfile(self, base: Base, platform: str, progress: Progress, *, fresh: bool) -> BaseRecord:
-        context = base.context_path
-        text = base.dockerfile if base.dockerfile is not None else await _read_dockerfile(context or "")
+        context, file = base.context_path, base.dockerfile_path or DOCKERFILE
+        text = base.dockerfile if base.dockerfile is not None else await _read_dockerfile(context or "", file)
         engine = await self._engines.docker()
         named_platform = platform if base.platform is not None else None
         async with self._engines.stepping.hold(progress):
             result_id = await engine.build_dockerfile(
-                text, context=context, platform=named_platform, fresh=fresh, progress=progress
+                text, context=context, file=file, platform=named_platform, fresh=fresh, progress=progress
             )
         if base.context is not None:  # what was sent must be what was digested
-            digest = await asyncio.to_thread(LocalFiles().context_digest, context or "")
+            digest = await asyncio.to_thread(LocalFiles().context_digest, context or "", file)
             if digest != base.context:
                 raise ContextChangedError(
                     f"{context} changed while it was used by the build", hint="Run the command again."
@@ -233,20 +234,22 @@ class BaseResolver:
         return await self.read_from_engine(result_id, image.diff_ids)
 
 
-async def _read_dockerfile(context: str) -> str:
-    path = os.path.join(context, "Dockerfile")
+async def _read_dockerfile(context: str, file: str) -> str:
+    path = os.path.join(context, file)
     try:
-        return await asyncio.to_thread(_read_covered_file, context, path)
+        return await asyncio.to_thread(_read_covered_file, context, file)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidDefinitionError(
-            f"{path} can't be read: {error}", hint="A build context has a Dockerfile."
+            f"{path} can't be read: {error}", hint="A build context has a Dockerfile, `Dockerfile` unless it is named."
         ) from error
 
 
-def _read_covered_file(context: str, path: str) -> str:
-    """Return the text of ``path``; if it is a link, its target must be covered by the context's digest too. Blocks."""
+def _read_covered_file(context: str, file: str) -> str:
+    """Return the text of ``file``; if it is a link, or below one, its target must be covered by the context's digest
+    too. Blocks."""
+    path = os.path.join(context, file)
     target = os.path.relpath(os.path.realpath(path), os.path.realpath(context))
-    if os.path.islink(path) and target not in LocalFiles().list_context(context):
+    if target != file and target not in LocalFiles().list_context(context, file):
         raise InvalidDefinitionError(
             f"{path} points to {target}, which is not part of the build context",
             hint="Put the Dockerfile itself into the folder; Docker does not follow links out of it either.",

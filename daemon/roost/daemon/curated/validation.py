@@ -39,7 +39,7 @@ class NoFiles:
     def tree_digest(self, path: str) -> str:
         self._raise_denied(path)
 
-    def context_digest(self, path: str) -> str:
+    def context_digest(self, path: str, dockerfile: str = "") -> str:
         self._raise_denied(path)
 
     def exists(self, path: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from roost.daemon.definitions.stamps import stamp
+from roost.model.documents.dockerfile import DOCKERFILE
 from roost.model.errors import InvalidDefinitionError
 from roost.model.records import FileStamp
 from roost.store.sources.files import LocalFiles
@@ -47,9 +48,9 @@ class WatchedFiles(LocalFiles):
         self.has_read_folders = True
         return super().tree_digest(path)
 
-    def context_digest(self, path: str) -> str:
+    def context_digest(self, path: str, dockerfile: str = DOCKERFILE) -> str:
         self.has_read_folders = True
-        return super().context_digest(path)
+        return super().context_digest(path, dockerfile)
 
     def watch(self, path: str) -> None:
         """Record the state of ``path``, unless it is recorded already."""
@@ -85,9 +86,9 @@ class FilesWithin(WatchedFiles):
         self._require_within(path)
         return super().tree_digest(path)
 
-    def context_digest(self, path: str) -> str:
+    def context_digest(self, path: str, dockerfile: str = DOCKERFILE) -> str:
         self._require_within(path)
-        return super().context_digest(path)
+        return super().context_digest(path, dockerfile)
 
     def _require_within(self, path: str) -> None:
         if not self.covers(path):

@@ -9,6 +9,7 @@ from roost.daemon.planning.locking import find_or_solve_lock
 from roost.daemon.planning.planner import Planner
 from roost.daemon.workspace.local_content import locate_stored_wheels
 from roost.daemon.workspace.resolver import EnvironmentResolver
+from roost.model.documents.dockerfile import DOCKERFILE
 from roost.model.locks.lock import Lock, digest_lock
 from roost.model.readers.source import MissingFileError
 from roost.model.writers.write import ExportImpossibleError, ExportSource, FileCopy, find_export_format, write_export
@@ -62,15 +63,16 @@ def _view_copy(name: str, copy: FileCopy) -> CopyView:
             f"The store of this machine does not have the content of {name} ({copy.digest})",
             hint="Add it with `roost env add-wheel PATH`, or export it as roost's own file.",
         )
-    names = _list_folder(copy.path, context=copy.context) if copy.folder else []
+    names = _list_folder(copy) if copy.folder else []
     return CopyView(path=copy.path, digest=copy.digest, folder=copy.folder, names=names)
 
 
-def _list_folder(folder: str, *, context: bool) -> list[str]:
+def _list_folder(copy: FileCopy) -> list[str]:
     """Return the names that the digest of a folder covers, by the rules of build contexts or of sources."""
-    files = LocalFiles()
+    files, folder = LocalFiles(), copy.path or ""
     try:
-        names = files.list_context(folder) if context else files.list_tree(folder)
+        dockerfile = copy.dockerfile or DOCKERFILE
+        names = files.list_context(folder, dockerfile) if copy.context else files.list_tree(folder)
         "".join(names).encode()
     except OSError as error:
         raise MissingFileError(

@@ -16,6 +16,7 @@ from roost.daemon.oci.answers import Unknown, Yes
 from roost.daemon.oci.references import parse_reference
 from roost.daemon.planning.planner import PlanWithFacts
 from roost.model.definition import Base, Defaults, Definition
+from roost.model.documents.dockerfile import DOCKERFILE
 from roost.model.errors import InvalidDefinitionError
 from roost.model.records import ImageLayer
 from roost.store.index.index import Index
@@ -140,8 +141,9 @@ def read_dockerfile(definition: Definition, defaults: Defaults) -> str:
     if base.dockerfile is not None:
         return base.dockerfile
     if base.context is not None:
+        path = f"{base.context_path}/{base.dockerfile_path or DOCKERFILE}"
         try:
-            return LocalFiles().read(f"{base.context_path}/Dockerfile").decode()
+            return LocalFiles().read(path).decode()
         except (OSError, UnicodeDecodeError) as error:
-            raise InvalidDefinitionError(f"{base.context_path}/Dockerfile can't be read: {error}") from error
+            raise InvalidDefinitionError(f"{path} can't be read: {error}") from error
     return "\n".join([f"FROM {base.image or defaults.base_image}", *base.steps]) + "\n"

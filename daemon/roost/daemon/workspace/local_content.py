@@ -23,6 +23,7 @@ import msgspec
 
 from roost.daemon.definitions.resolved import ResolvedDefinition
 from roost.model.definition import Definition, PipItem
+from roost.model.documents.dockerfile import DOCKERFILE
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.source import MissingFileError
 from roost.model.syntax.pip_lines import split_extras
@@ -55,18 +56,25 @@ class _LocalContent:
     """One local file or folder: its path, its digest, and its path in the store."""
 
     def __init__(
-        self, stored_path: str, path: str, digest: str, location: Location | None = None, *, is_context: bool = False
+        self,
+        stored_path: str,
+        path: str,
+        digest: str,
+        location: Location | None = None,
+        *,
+        dockerfile: str | None = None,
     ) -> None:
+        """``dockerfile``: the path of the Dockerfile in a build context; ``None`` for any other content."""
         self.stored_path, self.path, self.digest, self.location = stored_path, path, digest, location
-        self.is_context = is_context
+        self.dockerfile = dockerfile
 
     def copy(self, target: str) -> None:
         """Copy it to ``target``, which does not exist yet. Raises OSError."""
         files = LocalFiles()
         if not os.path.isdir(self.path):
             files.copy_file(self.path, target)
-        elif self.is_context:
-            files.copy_context(self.path, target)
+        elif self.dockerfile is not None:
+            files.copy_context(self.path, target, self.dockerfile)
         else:
             files.copy_tree(self.path, target)
 
@@ -75,7 +83,7 @@ class _LocalContent:
         files = LocalFiles()
         if not os.path.isdir(copy):
             return files.file_digest(copy)
-        return files.context_digest(copy) if self.is_context else files.tree_digest(copy)
+        return files.tree_digest(copy) if self.dockerfile is None else files.context_digest(copy, self.dockerfile)
 
 
 async def store_local_content(layout: Layout, definition: Definition) -> Definition:
@@ -115,7 +123,8 @@ def _store_definition_content(layout: Layout, definition: Definition) -> Definit
     if base is None or base.context is None or base.context_path is None:
         return definition
     stored_path = _snapshot_path(layout, base.context_path, base.context, None)
-    _store(layout, _LocalContent(stored_path, base.context_path, base.context, is_context=True))
+    dockerfile = base.dockerfile_path or DOCKERFILE
+    _store(layout, _LocalContent(stored_path, base.context_path, base.context, dockerfile=dockerfile))
     return msgspec.structs.replace(definition, base=msgspec.structs.replace(base, context_path=stored_path))
 
 

@@ -103,7 +103,8 @@ def expand_channels(channels: Iterable[str]) -> tuple[str, ...]:
 
 
 def _build_base(definition: Definition, defaults: Defaults) -> Form:
-    """``image`` | ``dockerfile`` | ``context``, ``steps``, ``platform``; the default image if none is named."""
+    """``image`` | ``dockerfile`` | ``context`` with ``dockerfile_path`` unless that is ``Dockerfile``, ``steps``,
+    ``platform``; the default image if none is named."""
     base = definition.base or Base()
     own = _find_own_base(definition) or {"image": defaults.base_image}
     return {**own, **_drop_empty({"steps": list(base.steps), "platform": base.platform})}
@@ -111,7 +112,8 @@ def _build_base(definition: Definition, defaults: Defaults) -> Form:
 
 def _find_own_base(definition: Definition) -> Form:
     base = definition.base or Base()
-    return _drop_empty({"image": base.image, "dockerfile": base.dockerfile, "context": base.context})
+    own = {"image": base.image, "dockerfile": base.dockerfile, "context": base.context}
+    return _drop_empty({**own, "dockerfile_path": base.dockerfile_path if base.context else None})
 
 
 def _build_conda(definition: Definition, defaults: Defaults) -> Form:

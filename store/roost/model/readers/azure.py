@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import posixpath
 from typing import Any
 
 from roost.model.definition import Base, Definition, ReadResult, Settings
 from roost.model.documents.yaml_nodes import YamlNode, parse_yaml
 from roost.model.readers.conda import read_environment, record_key
-from roost.model.readers.docker import digest_context
+from roost.model.readers.docker import read_context_base
 from roost.model.readers.mistakes.near_keys import report_near_keys
 from roost.model.readers.mistakes.other_files import FormatUnreadError, format_unread_error
 from roost.model.readers.source import ReadContext, decode_text
@@ -130,8 +129,5 @@ def _read_build(reading: ReadContext, build: YamlNode) -> Base:
     for node, value in ((place, text), (item, item.optional_text("'dockerfile_path'") or "")):
         if _TEMPLATE in value:
             node.fail(f"{value!r} is a template that another tool fills in", "Name the folder itself with -f.")
-    path = reading.resolve_path(text, reading.path)
-    dockerfile = posixpath.normpath(item.optional_text("'dockerfile_path'") or "Dockerfile")
-    if dockerfile != "Dockerfile":
-        item.fail("A Dockerfile with another name is not supported", "Name it 'Dockerfile'.")
-    return Base(context=digest_context(reading, path, place.location), context_path=path)
+    path, dockerfile = reading.resolve_path(text, reading.path), item.optional_text("'dockerfile_path'")
+    return read_context_base(reading, path, dockerfile, place.location, item.location)

@@ -20,9 +20,11 @@ from roost.model.definition import (
     find_idle_sections,
 )
 from roost.model.documents.document import ItemKind
+from roost.model.documents.places import TextPlaces
 from roost.model.documents.yaml_nodes import YamlNode, parse_yaml
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.conda import read_environment, read_variables, record_key
+from roost.model.readers.docker import report_context_uses
 from roost.model.readers.source import ReadContext, decode_text
 from roost.model.syntax.azure import (
     CONDA_FILE,
@@ -43,6 +45,10 @@ _PROJECT_FOLDERS = (".azureml", "aml_config")
 """Folders of run configurations in a project; the paths in them may be relative to the project."""
 _VARIABLES = "'environmentVariables'"
 _SPARK_KEYS = ("group", "artifact", "version")
+_CONTEXT_HINT = (
+    "Azure's SDK builds a base Dockerfile without a build context. Put it into a folder with its files, and name that: "
+    "-f FOLDER"
+)
 _KEEP_ONE = "Keep one of them, or make them equal."
 
 
@@ -295,6 +301,8 @@ class _EnvironmentReader:
         item = self.docker.value("baseDockerfile")
         own = (item.optional_text("'baseDockerfile'") or "").replace("\r\n", "\n")
         self.reading.require_no_credentials(own, "'baseDockerfile'", item.location)
+        if own:
+            report_context_uses(self.reading, own, item.written("'baseDockerfile'").locate, _CONTEXT_HINT)
         found = [(own, "'baseDockerfile'", item.location)] if own else []
         saved = self._read_saved_dockerfile() if self.is_saved else None
         if saved and found and saved[0] != own:
@@ -316,6 +324,7 @@ class _EnvironmentReader:
             return None
         text = decode_text(self.reading.load_file(path, None), path)
         self.reading.require_no_credentials(text, f"the file {DOCKER_FILE}", Location(path=path))
+        report_context_uses(self.reading, text, TextPlaces(text, path).locate, _CONTEXT_HINT)
         return text, f"the file {DOCKER_FILE}", Location(path=path, line=1, column=1)
 
 

@@ -6,8 +6,9 @@ An unknown key is an error that names the nearest known one.
 from __future__ import annotations
 
 import difflib
+import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -26,11 +27,13 @@ from roost.model.definition import (
     Settings,
     Spark,
 )
+from roost.model.documents.dockerfile import DOCKERFILE
 from roost.model.documents.document import ItemKind
+from roost.model.documents.places import TextPlaces
 from roost.model.documents.toml_places import TomlPath
 from roost.model.documents.toml_text import TomlText
 from roost.model.errors import Location
-from roost.model.readers.docker import digest_context
+from roost.model.readers.docker import normalise_dockerfile_path, read_context_base, report_context_uses
 from roost.model.readers.pyproject import check_requires_python, check_strings, read_text_line, record_keys
 from roost.model.readers.source import ReadContext, check_variables, decode_text
 from roost.model.readers.tools.uv_sources import UvProject
@@ -82,15 +85,19 @@ _ITEM_KINDS: dict[tuple[str, str], ItemKind] = {
 """What the texts of a section or key are."""
 _LONGEST_KEY = 100
 """Characters of a key that a near one is searched for."""
+_CONTEXT_HINT = 'Put it into a folder with its files, and name that: context = "FOLDER" under [base].'
+_STEP_HINT = 'Write it into a Dockerfile in a folder with its files, and name that: context = "FOLDER" under [base].'
 SYSTEM_KEYS = ("cuda", "glibc", "linux", "archspec", "osx", "win")
 T = TypeVar("T")
 
 
-class StoredContext(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A build context that is stored elsewhere, by its digest."""
+class ContextTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A build context with a Dockerfile of another name, or one that is stored elsewhere, by its digest."""
 
-    digest: str
+    digest: str | None = None
     path: str | None = None
+    dockerfile: str | None = None
+    """Path of the Dockerfile in it."""
 
 
 class DockerfileText(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -252,25 +259,37 @@ class _RoostFileReader:
         if "base" not in self.data:
             return None
         self._check_base(table)
-        dockerfile, context, path = self._read_dockerfile(table), None, None
-        if isinstance(value := table.get("context"), dict):
-            stored = self._convert_table(StoredContext, value, "base", "context")
-            context, path = stored.digest, stored.path
-        elif value is not None:
-            path = self.reading.resolve_path(value, self.reading.path)
-            context = digest_context(self.reading, path, self.toml.locate(*self.above, "base", "context"))
+        context = self._read_context(table.get("context")) or Base()
         return Base(
             image=table.get("image"),
-            dockerfile=dockerfile,
-            context=context,
-            context_path=path,
+            dockerfile=self._read_dockerfile(table),
+            context=context.context,
+            context_path=context.context_path,
+            dockerfile_path=context.dockerfile_path,
             steps=tuple(self._read_step(index, step) for index, step in enumerate(table.get("steps", []))),
             platform=table.get("platform"),
         )
 
+    def _read_context(self, value: str | dict[str, Any] | None) -> Base | None:
+        """Read a build context: a path, or a table with the path and the Dockerfile, or with its digest."""
+        if value is None:
+            return None
+        location = self._locate("base", "context")
+        form = value if isinstance(value, dict) else {"path": value}
+        table = self._convert_table(ContextTable, form, "base", "context")
+        if table.digest is not None:
+            dockerfile = normalise_dockerfile_path(table.dockerfile, location)
+            return Base(context=table.digest, context_path=table.path, dockerfile_path=dockerfile)
+        if table.path is None:
+            raise self._error("[base] context lacks its path", "base", "context", hint='Write context = "FOLDER".')
+        path = self.reading.resolve_path(table.path, self.reading.path)
+        return read_context_base(self.reading, path, table.dockerfile, location, location)
+
     def _read_step(self, index: int, step: str) -> str:
-        location = self.toml.find_value(step, *self.above, "base", "steps", index).location
-        return self.reading.require_no_credentials(step.replace("\r\n", "\n"), "this step", location)
+        written = self.toml.find_value(step, *self.above, "base", "steps", index)
+        text = self.reading.require_no_credentials(step.replace("\r\n", "\n"), "this step", written.location)
+        report_context_uses(self.reading, text, written.locate, _STEP_HINT)
+        return text
 
     def _check_base(self, table: dict[str, Any]) -> None:
         sources = [key for key in ("image", "dockerfile", "context") if key in table]
@@ -294,7 +313,9 @@ class _RoostFileReader:
         value: str | dict[str, Any] | None = table.get("dockerfile")
         if value is None:
             return None
-        text, location = value, self._locate("base", "dockerfile")
+        text, location, hint = value, self._locate("base", "dockerfile"), _CONTEXT_HINT
+        written = self.toml.find_value(text if isinstance(text, str) else "", *self.above, "base", "dockerfile")
+        locate: Callable[[int], Location] = written.locate
         if isinstance(text, dict):
             text = self._convert_table(DockerfileText, text, "base", "dockerfile").text
         elif "\n" in text:
@@ -302,7 +323,10 @@ class _RoostFileReader:
         else:
             path = self.reading.resolve_path(text, self.reading.path)
             text, location = decode_text(self.reading.load_file(path, location), path), Location(path=path)
-        return self.reading.require_no_credentials(text, "the Dockerfile", location)
+            locate, hint = TextPlaces(text, path).locate, _describe_table(value, path)
+        self.reading.require_no_credentials(text, "the Dockerfile", location)
+        report_context_uses(self.reading, text, locate, hint)
+        return text
 
     def _read_conda_section(self, table: dict[str, Any]) -> Conda:
         channels = [self.reading.strip_credentials(channel) for channel in table.get("channels", [])]
@@ -369,6 +393,14 @@ class _RoostFileReader:
 
     def _error(self, message: str, *path: str | int, hint: str = "") -> Exception:
         return self.toml.error(message, *self.above, *path, hint=hint)
+
+
+def _describe_table(value: object, path: str) -> str:
+    """Return the advice to name the folder of a Dockerfile, whose path is written as ``value``."""
+    folder, name = posixpath.split(str(value))
+    if name == DOCKERFILE:
+        return f'Name its folder instead, which is then the build context: context = "{folder or "."}"'
+    return f'Name its folder instead: context = {{ path = "{folder or "."}", dockerfile = "{name}" }}'
 
 
 def _convert(kind: type[T], table: Mapping[str, Any]) -> T:

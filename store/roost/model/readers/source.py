@@ -24,6 +24,7 @@ from roost.model.definition import (
     find_idle_sections,
     make_idle_notice,
 )
+from roost.model.documents.dockerfile import DOCKERFILE
 from roost.model.documents.document import Document, Item, ItemKind, Problem, create_problem
 from roost.model.documents.places import WrittenValue
 from roost.model.errors import InvalidDefinitionError, Location
@@ -77,8 +78,9 @@ class FileAccess(Protocol):
         """Return ``sha256:`` of a folder's content: names, bytes and executable bits. Raises: OSError if it cannot be
         read."""
 
-    def context_digest(self, path: str) -> str:
-        """Return ``sha256:`` of a Docker build context, without what its ``.dockerignore`` excludes.
+    def context_digest(self, path: str, dockerfile: str = DOCKERFILE) -> str:
+        """Return ``sha256:`` of a Docker build context, without what its ignore file excludes. ``dockerfile`` is the
+        path of the Dockerfile in it.
 
         Raises: OSError if it cannot be read.
         """
@@ -284,8 +286,7 @@ class ReadContext:
     def compute_digest(self, kind: str, path: str, location: Location | None) -> str:
         """Return the digest of a local file or folder, and record it as an input.
 
-        ``kind``: ``file``; ``tree`` (a file or folder); ``context`` (a Docker build context); ``build`` (the build
-        files of a project).
+        ``kind``: ``file``; ``tree`` (a file or folder); ``build`` (the build files of a project).
 
         Raises: MissingFileError if it cannot be read.
         """
@@ -293,9 +294,21 @@ class ReadContext:
             kind = "file"
         if kind == "build":
             return self._digest_build_files(path, location)
-        compute = {"file": self.files.file_digest, "tree": self.files.tree_digest, "context": self.files.context_digest}
+        compute = {"file": self.files.file_digest, "tree": self.files.tree_digest}
+        return self._record_digest(path, location, lambda: compute[kind](path))
+
+    def digest_context(self, path: str, location: Location | None, dockerfile: str = DOCKERFILE) -> str:
+        """Return the digest of a Docker build context, and record it as an input. ``dockerfile`` is the path of the
+        Dockerfile in it.
+
+        Raises: MissingFileError if it cannot be read.
+        """
+        more = () if dockerfile == DOCKERFILE else (dockerfile,)
+        return self._record_digest(path, location, lambda: self.files.context_digest(path, *more))
+
+    def _record_digest(self, path: str, location: Location | None, compute: Callable[[], str]) -> str:
         try:
-            digest = compute[kind](path)
+            digest = compute()
         except OSError as error:
             raise self._missing_file_error(path, location, error) from None
         self.record_input(path, digest)

@@ -19,8 +19,8 @@ from roost.model.writers.draft import (
     CONTEXT,
     Draft,
     ExportImpossibleError,
-    FileCopy,
     compose_dockerfile,
+    copy_context,
     dump_yaml,
     find_image,
 )
@@ -96,8 +96,9 @@ def _build_v2_base(draft: Draft, base: Base) -> Json:
                 "The build context of this environment is known by its digest only",
                 hint="Export it as roost's own file, or on the machine that has the context's folder.",
             )
-        draft.copies[CONTEXT] = FileCopy(digest=base.context, path=base.context_path, folder=True, context=True)
-        return {"build": {"path": f"./{CONTEXT}"}}
+        draft.copies[CONTEXT] = copy_context(base.context, base)
+        named = {"dockerfile_path": base.dockerfile_path} if base.dockerfile_path else {}
+        return {"build": {"path": f"./{CONTEXT}", **named}}
     image = find_image(base, draft.source.defaults)
     if image is None:
         image = draft.source.defaults.base_image

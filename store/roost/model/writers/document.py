@@ -89,7 +89,8 @@ def _base_to_document(base: Base | None) -> Document | None:
     if base.dockerfile is not None and "dockerfile" not in section:  # a text of one line would be read as a path
         section["dockerfile"] = {"text": base.dockerfile}
     if base.context is not None:
-        section["context"] = _drop_empty({"digest": base.context, "path": base.context_path})
+        stored = {"digest": base.context, "path": base.context_path, "dockerfile": base.dockerfile_path}
+        section["context"] = _drop_empty(stored)
     return section
 
 

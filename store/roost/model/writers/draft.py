@@ -44,8 +44,15 @@ class FileCopy(msgspec.Struct, frozen=True, kw_only=True):
     """Absolute path; ``None`` if the store holds the content under that digest."""
     folder: bool = False
     context: bool = False
-    """True for a build context: what its ``.dockerignore`` excludes is not copied. From any other folder, what no
+    """True for a build context: what its ignore file excludes is not copied. From any other folder, what no
     project needs is not copied."""
+    dockerfile: str | None = None
+    """Path of a context's Dockerfile in it, if that is not ``Dockerfile``."""
+
+
+def copy_context(digest: str, base: Base) -> FileCopy:
+    """Return the copy of the build context of ``base``, which has ``digest``."""
+    return FileCopy(digest=digest, path=base.context_path, folder=True, context=True, dockerfile=base.dockerfile_path)
 
 
 class ExportedFiles(msgspec.Struct, frozen=True, kw_only=True):

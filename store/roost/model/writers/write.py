@@ -28,6 +28,7 @@ from roost.model.writers.draft import (
     ExportSource,
     FileCopy,
     Writer,
+    copy_context,
 )
 from roost.model.writers.locks import LOCK_WRITERS
 
@@ -98,8 +99,9 @@ def write_roost(draft: Draft) -> None:
         document["pip"]["requirements"] = _format_pip_entries(draft, source.definition.pip.requirements)
     base = source.definition.base
     if base is not None and base.context is not None and base.context_path is not None:
-        draft.copies[CONTEXT] = FileCopy(digest=base.context, path=base.context_path, folder=True, context=True)
-        document["base"]["context"] = CONTEXT
+        draft.copies[CONTEXT] = copy_context(base.context, base)
+        named = {"path": CONTEXT, "dockerfile": base.dockerfile_path}
+        document["base"]["context"] = named if base.dockerfile_path else CONTEXT
     draft.write_main(tomli_w.dumps(document, multiline_strings=True))
 
 

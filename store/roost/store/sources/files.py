@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
+from roost.model.documents.dockerfile import DOCKERFILE
 from roost.model.syntax.dockerignore import DOCKERIGNORE as DOCKERIGNORE
 from roost.model.syntax.dockerignore import parse_dockerignore
 from roost.store.disk.regular_files import open_regular, read_regular
@@ -18,8 +19,6 @@ _CACHES = frozenset(("__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache
 _BUILD_FOLDERS = frozenset((".venv", "venv", ".tox", ".nox", ".eggs", "node_modules", ".DS_Store"))
 _EXCLUDED = _VERSION_CONTROL | _CACHES | _BUILD_FOLDERS
 _EXCLUDED_AT_TOP = frozenset(("build", "dist"))
-_BUILDER_FILES = ("Dockerfile", DOCKERIGNORE)
-"""Docker sends these files even if they are ignored; ignoring them only hides them from the steps."""
 _CHUNK_BYTES = 1 << 20
 
 
@@ -64,23 +63,25 @@ class LocalFiles:
             stamp.update(os.fsencode(name) + b"\0" + repr(fields).encode())
         return stamp.hexdigest()
 
-    def context_digest(self, path: str) -> str:
+    def context_digest(self, path: str, dockerfile: str = DOCKERFILE) -> str:
         """Return the digest of a build context. It includes folders, since ``COPY`` copies empty ones.
 
+        ``dockerfile`` is the path of its Dockerfile in it.
+
         Raises:
-            DockerignoreError: the ``.dockerignore`` is not valid.
+            DockerignoreError: the ignore file is not valid.
         """
-        return _digest_tree(path, self.list_context(path))
+        return _digest_tree(path, self.list_context(path, dockerfile))
 
-    def list_context(self, path: str) -> list[str]:
+    def list_context(self, path: str, dockerfile: str = DOCKERFILE) -> list[str]:
         """Return the names that ``context_digest`` covers, a folder before its content. A builder gets only these."""
-        return sorted(_walk_names(path, "", _context_filter(path), folders=True), key=os.fsencode)
+        return sorted(_walk_names(path, "", _context_filter(path, dockerfile), folders=True), key=os.fsencode)
 
-    def list_visible_context(self, path: str) -> list[str]:
-        """Return the names of a context that docker steps see: without a Dockerfile or ``.dockerignore`` that is itself
+    def list_visible_context(self, path: str, dockerfile: str = DOCKERFILE) -> list[str]:
+        """Return the names of a context that docker steps see: without a Dockerfile or ignore file that is itself
         ignored."""
-        ignored = _dockerignore_filter(path)
-        return [name for name in self.list_context(path) if name not in _BUILDER_FILES or not ignored(name)]
+        ignored, sent = _dockerignore_filter(path, dockerfile), _list_builder_files(path, dockerfile)
+        return [name for name in self.list_context(path, dockerfile) if name not in sent or not ignored(name)]
 
     def list_tree(self, path: str) -> list[str]:
         """Return the names that ``tree_digest`` covers, relative to ``path``, sorted. Raises: OSError."""
@@ -97,14 +98,14 @@ class LocalFiles:
         """Copy the files that ``tree_digest`` covers to the new folder ``target``. Raises: OSError."""
         self._copy(path, target, _walk_names(path, "", _is_left_out))
 
-    def copy_context(self, path: str, target: str) -> None:
+    def copy_context(self, path: str, target: str, dockerfile: str = DOCKERFILE) -> None:
         """Copy the files that ``context_digest`` covers to the new folder ``target``. Raises: OSError."""
-        self._copy(path, target, self.list_context(path))
+        self._copy(path, target, self.list_context(path, dockerfile))
 
-    def link_context(self, path: str, target: str) -> None:
+    def link_context(self, path: str, target: str, dockerfile: str = DOCKERFILE) -> None:
         """Copy the names of ``list_visible_context`` to the new folder ``target``, as hard links if the system allows
         them. Raises: OSError."""
-        self._copy(path, target, self.list_visible_context(path), self._link_file)
+        self._copy(path, target, self.list_visible_context(path, dockerfile), self._link_file)
 
     def _link_file(self, path: str, target: str) -> None:
         try:
@@ -148,18 +149,30 @@ def _is_left_out(name: str) -> bool:
     return last in _EXCLUDED or last.endswith((".pyc", ".egg-info")) or (first == name and name in _EXCLUDED_AT_TOP)
 
 
-def _context_filter(path: str) -> Callable[[str], bool]:
-    ignored = _dockerignore_filter(path)
-    return lambda name: name not in _BUILDER_FILES and ignored(name)
+def find_ignore_file(path: str, dockerfile: str = DOCKERFILE) -> str:
+    """Return the name of the file whose rules apply to a context: one that is named after its Dockerfile comes before
+    ``.dockerignore`` and replaces it, as in BuildKit (Docker's "Build context": "Filename and location")."""
+    own = dockerfile + DOCKERIGNORE
+    return own if os.path.lexists(os.path.join(path, own)) else DOCKERIGNORE
 
 
-def _dockerignore_filter(path: str) -> Callable[[str], bool]:
-    """Return whether a name is ignored by the ``.dockerignore`` of a context.
+def _list_builder_files(path: str, dockerfile: str) -> tuple[str, ...]:
+    """Return the files that Docker sends even if they are ignored; ignoring them only hides them from the steps."""
+    return dockerfile, find_ignore_file(path, dockerfile)
+
+
+def _context_filter(path: str, dockerfile: str) -> Callable[[str], bool]:
+    ignored, sent = _dockerignore_filter(path, dockerfile), _list_builder_files(path, dockerfile)
+    return lambda name: name not in sent and ignored(name)
+
+
+def _dockerignore_filter(path: str, dockerfile: str) -> Callable[[str], bool]:
+    """Return whether a name is ignored by the ignore file of a context.
 
     Raises:
         DockerignoreError: the file is not valid.
     """
-    ignore_file = os.path.join(path, DOCKERIGNORE)
+    ignore_file = os.path.join(path, find_ignore_file(path, dockerfile))
     try:
         text = read_regular(ignore_file).decode(errors="surrogateescape")
     except FileNotFoundError:

@@ -247,7 +247,7 @@ def test_fields_that_are_not_digested_are_known():
         "PipItem": {"location"},
     }
     digested = {
-        "Base": {"image", "dockerfile", "context", "steps", "platform"},
+        "Base": {"image", "dockerfile", "context", "dockerfile_path", "steps", "platform"},
         "Conda": {"channels", "dependencies", "explicit"},
         "Pip": {"requirements"},
         "PipItem": {"kind", "text", "digest", "items", "path"},

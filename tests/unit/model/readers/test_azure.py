@@ -130,7 +130,7 @@ def test_what_is_known_by_sight_and_not_read_says_so(parse, content, name, words
             "'artifact' is null; expected a string",
         ),
         ("image: a\nbuild: {path: .}\n", (2, 8), "Both 'image' and 'build'"),
-        ("build: {path: ., dockerfile_path: x}\n", (1, 35), "another name"),
+        ("build: {path: ., dockerfile_path: x}\n", (1, 35), "x can't be read"),
     ],
 )
 def test_wrong_shapes_have_their_place(refused, content, place, words):

@@ -190,3 +190,46 @@ def test_a_wheel_of_any_size_counts_by_its_content(tmp_path):
     assert FILES.file_digest(str(tmp_path / "a.whl")) != before
     with pytest.raises(OSError, match="not a regular file"):
         FILES.file_digest("/dev/zero")
+
+
+def test_an_ignore_file_named_after_the_dockerfile_replaces_the_other(folder):
+    for name in ("a.log", "b.txt", ".dockerignore", "Dockerfile", "gpu.Dockerfile"):
+        (folder / name).write_text(name)
+    (folder / ".dockerignore").write_text("*.log\n")
+    (folder / "Dockerfile.dockerignore").write_text("*.txt\nDockerfile*\n")
+    names = FILES.list_context(str(folder))
+    assert {"a.log", ".dockerignore", "Dockerfile", "Dockerfile.dockerignore"} <= set(names)
+    assert "b.txt" not in names
+    visible = FILES.list_visible_context(str(folder))
+    assert ".dockerignore" in visible, "it is an ordinary file"
+    assert not {"Dockerfile", "Dockerfile.dockerignore"} & set(visible)
+    other = FILES.list_context(str(folder), "gpu.Dockerfile")
+    assert "a.log" not in other, "it is another Dockerfile's"
+    assert {"b.txt", "Dockerfile", "Dockerfile.dockerignore", "gpu.Dockerfile"} <= set(other)
+    (folder / "Dockerfile.dockerignore").write_text("")
+    assert {"a.log", "b.txt"} <= set(FILES.list_context(str(folder))), "an empty one ignores nothing"
+
+
+def test_what_is_ignored_by_either_file_does_not_count(folder):
+    (folder / "Dockerfile").write_text("FROM a\n")
+    (folder / "Dockerfile.dockerignore").write_text("*.log\n")
+    before = FILES.context_digest(str(folder))
+    (folder / "x.log").write_text("x")
+    assert FILES.context_digest(str(folder)) == before
+    (folder / "Dockerfile.dockerignore").write_text("*.log\n# another\n")
+    assert FILES.context_digest(str(folder)) != before
+
+
+def test_a_bad_rule_is_an_error_in_its_own_ignore_file(folder):
+    (folder / "Dockerfile.dockerignore").write_text("[a\n")
+    with pytest.raises(DockerignoreError) as caught:
+        FILES.context_digest(str(folder))
+    assert str(caught.value.location) == f"{folder}/Dockerfile.dockerignore:1"
+
+
+def test_a_context_without_one_has_the_digest_that_it_always_had(folder):
+    (folder / "Dockerfile").write_text("FROM a\n")
+    (folder / ".dockerignore").write_text("*.log\nDockerfile\n")
+    known = "sha256:a367f070b59a549f426fd713a50c60aedee21684b4b4ac7db695eeedc008813b"
+    assert FILES.context_digest(str(folder)) == known
+    assert FILES.context_digest(str(folder), "Dockerfile") == known

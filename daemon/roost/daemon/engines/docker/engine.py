@@ -14,12 +14,14 @@ build cuts its connection, on which the engine stops the work.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 
 from roost.daemon.engines.docker.building.base_name import temporary_base_name
 from roost.daemon.engines.docker.building.buildx import buildx_build
-from roost.daemon.engines.docker.building.classic import DockerBuild, classic_build
+from roost.daemon.engines.docker.building.classic import classic_build
+from roost.daemon.engines.docker.building.context import DockerBuild, find_context_need
 from roost.daemon.engines.docker.building.steps import ParentImage, find_buildkit_need, find_parent_images, parse_steps
 from roost.daemon.engines.docker.client import DockerClient
 from roost.daemon.engines.docker.containers import DockerContainers
@@ -35,6 +37,7 @@ from roost.daemon.engines.docker.values import DockerConfig, EngineFacts
 from roost.daemon.engines.registry.credentials import RegistryLogin, build_header, find_login
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.references import parse_reference
+from roost.model.documents.dockerfile import DOCKERFILE
 from roost.model.errors import CodedError
 
 
@@ -97,6 +100,7 @@ class DockerEngine:
         text: str,
         *,
         context: str | None = None,
+        file: str = DOCKERFILE,
         platform: str | None = None,
         labels: Mapping[str, str] | None = None,
         fresh: bool = False,
@@ -104,8 +108,8 @@ class DockerEngine:
     ) -> str:
         """Build a complete Dockerfile and return the id of the result.
 
-        ``context`` is an absolute folder, whose ``.dockerignore`` is respected. ``fresh``: run every step, on the
-        parent images as their registries have them now.
+        ``context`` is an absolute folder, and ``file`` the path of the Dockerfile in it; its ignore file is respected.
+        ``fresh``: run every step, on the parent images as their registries have them now.
 
         Only the engine has the result, and a second build would not reproduce it. So it is named ``roost/base:…``:
         `docker system prune` deletes images without a name.
@@ -123,10 +127,11 @@ class DockerEngine:
             references = [parent.reference for parent in parents]
             headers = {} if buildkit else await self._credential_headers(references, progress)
             return await self._build(
-                DockerBuild(text, context, platform, labels or {}, fresh, headers), buildkit, progress
+                DockerBuild(text, context, platform, labels or {}, fresh, headers, file), buildkit, progress
             )
 
-        image_id = await _build_with_either(build, find_buildkit_need(text), progress)
+        need = find_buildkit_need(text) or await asyncio.to_thread(find_context_need, context, file)
+        image_id = await _build_with_either(build, need, progress)
         await self.images.tag(image_id, config_reference(image_id))
         return image_id
 

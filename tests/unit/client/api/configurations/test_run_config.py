@@ -264,11 +264,21 @@ def test_a_dockerfile_of_one_line_is_no_path() -> None:
     }
 
 
+def test_a_dockerfile_of_another_name_stands_beside_its_context() -> None:
+    context = DockerBuildContext(None, "/x", "./docker/Other")
+    assert document(docker__build_context=context) == {
+        "base": {"context": {"path": "/x", "dockerfile": "docker/Other"}}
+    }
+    context.digest = "sha256:0"
+    table = document(docker__build_context=context)["base"]["context"]
+    assert table == {"digest": "sha256:0", "path": "/x", "dockerfile": "docker/Other"}
+    assert document(docker__build_context=DockerBuildContext(None, "/x"))["base"]["context"] == "/x"
+
+
 @pytest.mark.parametrize(
     ("attributes", "said"),
     [
         ({"docker__build_context": DockerBuildContext(DockerBuildContext.LocationType.Git, "https://x")}, "type Git"),
-        ({"docker__build_context": DockerBuildContext(None, "/x", "Other")}, "Dockerfile of another name"),
         ({"docker__build_context": DockerBuildContext()}, "no location"),
         ({"spark__packages": [SparkPackage("g", "a")]}, "lacks its group, artifact or version"),
     ],

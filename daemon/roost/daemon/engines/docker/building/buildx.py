@@ -17,8 +17,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 
 from roost.daemon.caller.current import process_environment, search_path
 from roost.daemon.engines.docker.address import Address
-from roost.daemon.engines.docker.building.classic import RUNNING_STEPS, DockerBuild, strip_colours
-from roost.daemon.engines.docker.building.context import EMPTY_IGNORE_FILE, prepare_context
+from roost.daemon.engines.docker.building.classic import RUNNING_STEPS, strip_colours
+from roost.daemon.engines.docker.building.context import EMPTY_IGNORE_FILE, DockerBuild, prepare_context
 from roost.daemon.engines.docker.errors import FULL, BuildKitMissingError, BuildKitOldError, engine_error
 from roost.daemon.jobs.progress import Progress
 from roost.model.errors import CodedError
@@ -190,7 +190,7 @@ def _write_inputs(folder: str, build: DockerBuild, stage: str) -> str:
     for name, text in (("Dockerfile", build.text), ("Dockerfile.dockerignore", EMPTY_IGNORE_FILE)):
         with open(os.path.join(folder, name), "w", encoding="utf-8") as stream:
             stream.write(text)
-    return prepare_context(build.context, os.path.join(folder, "context"), stage)
+    return prepare_context(build.context, os.path.join(folder, "context"), stage, build.file)
 
 
 def _read_id(path: str) -> str:

@@ -6,11 +6,9 @@ import asyncio
 import json
 import re
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import IO
 
-from roost.daemon.engines.docker.building.context import dockerfile_name, pack_context
+from roost.daemon.engines.docker.building.context import DockerBuild, dockerfile_name, pack_context
 from roost.daemon.engines.docker.client import DockerClient, EngineRequest
 from roost.daemon.engines.docker.errors import FULL, engine_error
 from roost.daemon.engines.docker.values import Json
@@ -22,26 +20,12 @@ _BUILDER_PREFIXES = ("Removing intermediate container", "--->", "Step ")
 """Beginnings of lines that the builder itself prints, and not a command."""
 
 
-@dataclass(frozen=True)
-class DockerBuild:
-    """A Dockerfile to build: its ``text``, an absolute ``context`` folder, and ``labels`` for the image."""
-
-    text: str
-    context: str | None = None
-    platform: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    fresh: bool = False
-    """Run every step, even if the engine has its result cached."""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Headers with credentials for the parent images; the docker command of BuildKit builds has its own."""
-
-
 async def classic_build(client: DockerClient, build: DockerBuild, stage: str, progress: Progress) -> str:
     """Build and return the id of the image. Cancelling stops the build in the engine.
 
     Raises: EngineError if a step fails; EngineFullError, ContextUnreadableError, StoreFullError.
     """
-    name = await asyncio.to_thread(dockerfile_name, build.context, build.text)
+    name = await asyncio.to_thread(dockerfile_name, build.context, build.text, build.file)
     params = {"dockerfile": name, "rm": "1", "forcerm": "1", "labels": json.dumps(dict(build.labels))}
     if build.fresh:
         params["nocache"] = "1"
@@ -52,7 +36,7 @@ async def classic_build(client: DockerClient, build: DockerBuild, stage: str, pr
     with tempfile.TemporaryFile(dir=stage) as packed:
 
         def body() -> IO[bytes]:
-            pack_context(build.context, build.text, name, packed, stage)
+            pack_context(build, name, packed, stage)
             packed.seek(0)
             return packed
 

@@ -11,15 +11,16 @@ import io
 import os
 import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import IO
 
 from roost.daemon.engines.docker.errors import ContextUnreadableError
+from roost.model.documents.dockerfile import DOCKERFILE
 from roost.store.disk.file_ops import FULL_DISK_ERRNOS, full_disk_error
 from roost.store.disk.regular_files import open_regular
-from roost.store.sources.files import LocalFiles
+from roost.store.sources.files import LocalFiles, find_ignore_file
 
-DOCKERFILE = "Dockerfile"
 OWN_DOCKERFILE = ".roost.Dockerfile"
 """Name of the Dockerfile in a context whose own Dockerfile has another text."""
 IGNORE = ".dockerignore"
@@ -27,32 +28,58 @@ EMPTY_IGNORE_FILE = "# What is ignored is not here.\n"
 """Text of ``Dockerfile.dockerignore`` beside a Dockerfile: BuildKit uses it instead of the context's own rules."""
 
 
-def dockerfile_name(context: str | None, text: str) -> str:
+@dataclass(frozen=True)
+class DockerBuild:
+    """A Dockerfile to build: its ``text``, an absolute ``context`` folder, and ``labels`` for the image."""
+
+    text: str
+    context: str | None = None
+    platform: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    fresh: bool = False
+    """Run every step, even if the engine has its result cached."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers with credentials for the parent images; the docker command of BuildKit builds has its own."""
+    file: str = DOCKERFILE
+    """Path of the Dockerfile in the context."""
+
+
+def find_context_need(context: str | None, file: str) -> str | None:
+    """Return why a context needs BuildKit, if it does: only BuildKit knows ignore files that are named after their
+    Dockerfile. Blocks."""
+    if context is None or (name := find_ignore_file(context, file)) == IGNORE:
+        return None
+    return f"`{name}`"
+
+
+def dockerfile_name(context: str | None, text: str, file: str = DOCKERFILE) -> str:
     """Return the name of the Dockerfile in the tar. Blocks."""
-    return DOCKERFILE if context is None or _has_dockerfile(context, text) else OWN_DOCKERFILE
+    return file if context is None or _has_dockerfile(context, text, file) else OWN_DOCKERFILE
 
 
-def pack_context(context: str | None, text: str, name: str, target: IO[bytes], stage: str) -> None:
-    """Write the tar of a context, with ``text`` as its Dockerfile ``name``, to ``target``. Blocks.
+def pack_context(build: DockerBuild, name: str, target: IO[bytes], stage: str) -> None:
+    """Write the tar of a build's context, with its text as the Dockerfile ``name``, to ``target``. Blocks.
 
     Raises: ContextUnreadableError if a file can't be read; StoreFullError if the disk is full.
     """
+    context, text = build.context, build.text
     with _translated_disk_errors(context, stage), tarfile.open(fileobj=target, mode="w") as archive:
         if context is None:
             _add_text(archive, name, text.encode())
             return
-        if name == DOCKERFILE:
-            names = LocalFiles().list_context(context)
+        if name == build.file:
+            names = LocalFiles().list_context(context, name)
         else:
-            names = [each for each in LocalFiles().list_visible_context(context) if each not in (name, IGNORE)]
+            visible = LocalFiles().list_visible_context(context, build.file)
+            names = [each for each in visible if each not in (name, IGNORE)]
         for each in names:
             _add_file(archive, context, each)
-        if name != DOCKERFILE:
+        if name != build.file:
             _add_text(archive, IGNORE, _ignore_rules(context))
             _add_text(archive, name, text.encode())
 
 
-def prepare_context(context: str | None, folder: str, stage: str) -> str:
+def prepare_context(context: str | None, folder: str, stage: str, file: str = DOCKERFILE) -> str:
     """Return a folder that BuildKit may send completely: the context itself if it ignores nothing, else ``folder``.
 
     ``folder`` is created with links to the context's files. Blocks. Raises: as ``pack_context``.
@@ -60,10 +87,10 @@ def prepare_context(context: str | None, folder: str, stage: str) -> str:
     with _translated_disk_errors(context, stage):
         if context is None:
             os.mkdir(folder)
-        elif not os.path.lexists(os.path.join(context, IGNORE)):
+        elif not os.path.lexists(os.path.join(context, find_ignore_file(context, file))):
             return context
         else:
-            LocalFiles().link_context(context, folder)
+            LocalFiles().link_context(context, folder, file)
     return folder
 
 
@@ -81,8 +108,8 @@ def _translated_disk_errors(context: str | None, stage: str) -> Iterator[None]:
         ) from error
 
 
-def _has_dockerfile(context: str, text: str) -> bool:
-    path = os.path.join(context, DOCKERFILE)
+def _has_dockerfile(context: str, text: str, file: str) -> bool:
+    path = os.path.join(context, file)
     try:
         return not os.path.islink(path) and LocalFiles().read(path) == text.encode()
     except OSError:

@@ -7,22 +7,27 @@ Source: Docker's "Dockerfile reference" (format, parser directives, here-documen
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from roost.daemon.engines.docker.errors import StepInvalidError
+from roost.model.documents.dockerfile import (
+    CONTINUED,
+    INSTRUCTION_NAME,
+    find_documents,
+    is_ignored,
+    join_first_instruction,
+    parse_arg,
+    parse_directives,
+    split_instructions,
+    substitute_arguments,
+)
 
 INSTRUCTIONS = frozenset(
     {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD"}
     | {"RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}
 )
-DOCUMENTS = frozenset({"ADD", "COPY", "RUN"})
-"""Instructions that accept here-documents."""
-_INSTRUCTION_NAME = re.compile(r"\s*([A-Za-z]+)(?=\s|$)")
-_CONTINUED = re.compile(r"\\[ \t]*$")
-_DOCUMENT = re.compile(r"(?:^|\s)\d*<<(-?)([\"']?)([A-Za-z0-9_.]+)\2(?=\s|$)")
-_DIRECTIVE = re.compile(r"#\s*([A-Za-z]+)\s*=\s*(\S.*)$")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u0085\u2028\u2029]")
 _BUILDKIT_FLAGS = re.compile(
     r"^(?:RUN\s+(?:--\S+\s+)*--(?:mount|network|security)|(?:COPY|ADD)\s+(?:--\S+\s+)*--(?:chmod|link|parents|exclude|checksum|keep-git-dir))\b",
@@ -31,8 +36,6 @@ _BUILDKIT_FLAGS = re.compile(
 AUTOMATIC = frozenset(f"{side}{what}" for side in ("BUILD", "TARGET") for what in ("PLATFORM", "OS", "ARCH", "VARIANT"))
 """Arguments that only BuildKit sets; with the classic builder they are silently empty."""
 _AUTOMATIC_USE = re.compile(rf"(?<!\\)\$\{{?({'|'.join(sorted(AUTOMATIC))})\b")
-_VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-[^}]*)?\}|(\w+))")
-_QUOTED = re.compile(r"(?<!\\)\"(?:\\.|[^\"\\])*\"|'[^']*'")
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def _check_step(number: int, text: str) -> str | None:
     """Return why the step needs BuildKit, if it does. Raises: StepInvalidError."""
     if control := _CONTROL.search(text):
         raise _step_error(number, text, f"contains the control character {control[0]!r}")
-    name = _INSTRUCTION_NAME.match(text)
+    name = INSTRUCTION_NAME.match(text)
     if text.startswith("#"):
         raise _step_error(number, text, "is a comment or a parser directive, not an instruction")
     if name is None or name[1].upper() not in INSTRUCTIONS:
@@ -69,43 +72,19 @@ def _check_step(number: int, text: str) -> str | None:
         raise _step_error(
             number, text, f"does not begin with an instruction that a step can have{f': {hint}' if hint else ''}"
         )
-    instruction, rest = _join_first_instruction(text.split("\n"))
+    instruction, rest = join_first_instruction(text.split("\n"))
     if _ends_in_continuation(text.split("\n")):
         raise _step_error(number, text, "ends in a continuation, which would swallow the next step")
-    documents = _find_documents(name[1], instruction)
+    documents = find_documents(name[1], instruction)
     if left := _find_text_after_documents(number, text, rest, documents):
         raise _step_error(number, text, f"continues after its instruction with {left[:40]!r}")
     return _find_instruction_need(instruction, documents)
 
 
-def _join_first_instruction(lines: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the first instruction with its continuation lines joined, and the lines after it."""
-    joined = ""
-    for position, line in enumerate(lines):
-        if position and (not line.strip() or line.lstrip().startswith("#")):
-            continue  # comments and empty lines inside a continuation
-        joined += _CONTINUED.sub("", line)
-        if not _CONTINUED.search(line):
-            return joined, list(lines[position + 1 :])
-    return joined, []
-
-
 def _ends_in_continuation(lines: Sequence[str]) -> bool:
     """Return whether the first instruction expects another line when the text ends."""
-    significant = [line for position, line in enumerate(lines) if not position or not _is_ignored(line)]
-    return all(_CONTINUED.search(line) for line in significant)
-
-
-def _is_ignored(line: str) -> bool:
-    """Return whether the line is empty or a comment."""
-    return not line.strip() or line.lstrip().startswith("#")
-
-
-def _find_documents(name: str, instruction: str) -> list[tuple[bool, str]]:
-    """Return the here-documents that an instruction begins: whether leading tabs are removed, and the end mark."""
-    if name.upper() not in DOCUMENTS:
-        return []
-    return [(bool(dash), mark) for dash, _, mark in _DOCUMENT.findall(instruction)]
+    significant = [line for position, line in enumerate(lines) if not position or not is_ignored(line)]
+    return all(CONTINUED.search(line) for line in significant)
 
 
 def _find_text_after_documents(number: int, text: str, lines: list[str], documents: Iterable[tuple[bool, str]]) -> str:
@@ -117,7 +96,7 @@ def _find_text_after_documents(number: int, text: str, lines: list[str], documen
     for tabs, mark in documents:
         if not any((line.lstrip("\t") if tabs else line) == mark for line in rest):
             raise _step_error(number, text, f"has a here-document without its end: {mark}")
-    return next((line for line in rest if not _is_ignored(line)), "")
+    return next((line for line in rest if not is_ignored(line)), "")
 
 
 def _find_instruction_need(
@@ -131,18 +110,8 @@ def _find_instruction_need(
         return "a here-document"
     if flags := _BUILDKIT_FLAGS.match(instruction.strip()):
         return f"`{flags[0]}`"
-    declared = [name for name, default in _parse_arg(instruction) if default is None and name in arguments]
+    declared = [name for name, default in parse_arg(instruction) if default is None and name in arguments]
     return f"`ARG {declared[0]}`" if declared else None
-
-
-def _parse_arg(instruction: str) -> list[tuple[str, str | None]]:
-    """Return the names that an ``ARG`` declares, with their defaults; nothing for other instructions."""
-    name, _, rest = instruction.strip().partition(" ")
-    if name.upper() != "ARG":
-        return []
-    unquoted = _QUOTED.sub(lambda quoted: "_".join(quoted[0][1:-1].split()), rest)  # quoted text is one word
-    parts = (part.partition("=") for part in unquoted.split())
-    return [(name, default if equals else None) for name, equals, default in parts]
 
 
 def _step_error(number: int, text: str, what: str) -> StepInvalidError:
@@ -156,23 +125,21 @@ def _step_error(number: int, text: str, what: str) -> StepInvalidError:
 
 def find_buildkit_need(dockerfile: str) -> str | None:
     """Return why a complete Dockerfile needs BuildKit; ``None`` if the classic builder can build it."""
-    lines = dockerfile.replace("\r\n", "\n").split("\n")
-    if any(name.lower() == "syntax" for name in _parser_directives(lines)):
+    text = dockerfile.replace("\r\n", "\n")
+    if any(name == "syntax" for name, _ in parse_directives(text)):
         return "`# syntax=`"
     arguments, above_stages = set(AUTOMATIC), True
-    for instruction in _split_instructions(lines):
-        match = _INSTRUCTION_NAME.match(instruction)
-        name = match[1].upper() if match else ""
+    for name, instruction, _, documents in split_instructions(text):
         above_stages = above_stages and name == "ARG"
         if above_stages or name == "FROM":
             used = [each for each in _AUTOMATIC_USE.findall(instruction) if each in arguments]
             if used:
                 return f"`${used[0]}`"
-        need = _find_instruction_need(instruction, _find_documents(name, instruction), arguments)
+        need = _find_instruction_need(instruction, documents, arguments)
         if need:
             return need
         if above_stages:  # a default that is declared here also holds in the stages that declare the argument
-            arguments -= {each for each, default in _parse_arg(instruction) if default is not None}
+            arguments -= {each for each, default in parse_arg(instruction) if default is not None}
     return None
 
 
@@ -191,15 +158,17 @@ def find_parent_images(dockerfile: str) -> list[ParentImage]:
     """
     parents: list[ParentImage] = []
     stages, defaults, above_stages = {"scratch"}, dict[str, str](), True
-    for instruction in _split_instructions(dockerfile.replace("\r\n", "\n").split("\n")):
+    for _, instruction, _, _ in split_instructions(dockerfile.replace("\r\n", "\n")):
         name, *rest = instruction.split() or [""]
         above_stages = above_stages and name.upper() == "ARG"
         if above_stages:
-            arguments = _parse_arg(instruction)
-            defaults |= {each: _substitute(text, defaults) for each, text in arguments if text is not None}
+            arguments = parse_arg(instruction)
+            defaults |= {each: substitute_arguments(text, defaults) for each, text in arguments if text is not None}
         elif name.upper() in ("FROM", "COPY"):
-            options = dict(_parse_option(_substitute(word, defaults)) for word in rest if word.startswith("--"))
-            words = [_substitute(word, defaults) for word in rest if not word.startswith("--")]
+            options = dict(
+                _parse_option(substitute_arguments(word, defaults)) for word in rest if word.startswith("--")
+            )
+            words = [substitute_arguments(word, defaults) for word in rest if not word.startswith("--")]
             is_from = name.upper() == "FROM"
             image = (words or [""])[0] if is_from else options.get("from", "")
             if image and image.lower() not in stages and not image.isdigit() and "$" not in image:
@@ -213,31 +182,3 @@ def find_parent_images(dockerfile: str) -> list[ParentImage]:
 def _parse_option(word: str) -> tuple[str, str]:
     name, _, value = word[2:].partition("=")
     return name.lower(), value
-
-
-def _substitute(word: str, defaults: Mapping[str, str]) -> str:
-    """Return ``word`` with the defaults of arguments in it; arguments without a default stay."""
-    return _VARIABLE.sub(lambda match: defaults.get(match[1] or match[2], match[0]), word.strip("\"'"))
-
-
-def _split_instructions(lines: list[str]) -> Iterator[str]:
-    """Yield instructions with their continuation lines joined, and without their here-documents."""
-    while lines:
-        if _is_ignored(lines[0]):
-            lines = lines[1:]
-            continue
-        instruction, lines = _join_first_instruction(lines)
-        yield instruction
-        name = _INSTRUCTION_NAME.match(instruction)
-        for tabs, mark in _find_documents(name[1], instruction) if name else ():
-            ends = [at for at, line in enumerate(lines, 1) if (line.lstrip("\t") if tabs else line) == mark]
-            lines = lines[ends[0] :] if ends else []
-
-
-def _parser_directives(lines: Iterable[str]) -> Iterator[str]:
-    """Yield the names of parser directives, which must be the first lines."""
-    for line in lines:
-        directive = _DIRECTIVE.match(line.strip())
-        if directive is None:
-            return
-        yield directive[1]
