@@ -169,6 +169,50 @@ async def test_a_context_is_exactly_what_its_digest_covers(connect: Make, host: 
     assert said.lines[at : at + len(TOLD)] == TOLD
 
 
+@pytest.mark.parametrize(
+    ("name", "rules"),
+    [
+        ("Dockerfile", "*.txt\nDockerfile\ndocker\n"),
+        ("docker/gpu.Dockerfile", "**/*.dockerignore\n"),
+        ("Dockerfile", ""),
+        ("docker/gpu.Dockerfile", None),
+    ],
+)
+async def test_an_ignore_file_named_after_the_dockerfile_counts_as_with_docker_build(
+    connect: Make, newer_docker_host: str, tmp_path: Path, buildx: dict[str, str], name: str, rules: str | None
+):
+    context = tmp_path / "context"
+    (context / "docker").mkdir(parents=True)
+    text = f"FROM {BASE}\n{_now()}\nCOPY . /seen\nRUN cd /seen && find . -mindepth 1 | cut -c3- | LC_ALL=C sort\n"
+    for file in ("a.log", "b.txt", "Dockerfile.dockerignore.txt", "docker/c.log"):
+        (context / file).write_text(file)
+    (context / ".dockerignore").write_text("**/*.log\n")
+    (context / name).write_text(text)
+    if rules is not None:
+        (context / f"{name}.dockerignore").write_text(rules)
+    ours, theirs = Lines(), Lines()
+    await connect(newer_docker_host).build_dockerfile(text, context=str(context), file=name, progress=ours)
+    await _docker_build(newer_docker_host, buildx, context, name, theirs)
+    seen = {"a.log", "b.txt", ".dockerignore", "Dockerfile", "docker", "docker/c.log", "docker/gpu.Dockerfile"}
+    seen |= {f"{each}.dockerignore" for each in seen} | {"Dockerfile.dockerignore.txt"}
+    assert [line for line in ours.lines if line in seen] == [line for line in theirs.lines if line in seen]
+    assert any(line in seen for line in ours.lines)
+
+
+async def _docker_build(host: str, buildx: dict[str, str], context: Path, name: str, said: Lines) -> None:
+    """Build with the docker command alone, on nothing that the engine has cached."""
+    words = ["docker", "--host", host, "buildx", "build", "--builder=default", "--no-cache", "--progress=plain"]
+    process = await asyncio.create_subprocess_exec(
+        *words, f"--file={context / name}", str(context), stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT, env=buildx_environment(str(context.parent), {**os.environ, **buildx}),
+    )  # fmt: skip
+    output = BuildxOutput(said)
+    assert process.stdout is not None
+    async for line in read_lines(process.stdout):
+        output.read_line(line)
+    assert await process.wait() == 0, said.lines
+
+
 async def test_what_only_the_engine_sees_to_need_buildkit_is_built_with_it(
     connect: Make, docker_host: str, base_image: str
 ):

@@ -153,6 +153,27 @@ async def test_a_context_is_exactly_what_its_digest_covers(engine: DockerEngine,
         assert said.lines[at : at + len(TOLD)] == TOLD
 
 
+async def test_a_dockerfile_of_another_name_is_built_with_its_context(
+    engine: DockerEngine, base_image: str, tmp_path: Path
+):
+    text = (
+        f"FROM {base_image}\nENV NOW={time.time_ns()}\nCOPY . /seen\nRUN cd /seen && find . -type f | LC_ALL=C sort\n"
+    )
+    (tmp_path / "context" / "docker").mkdir(parents=True)
+    for name, content in {
+        "docker/gpu.Dockerfile": text,
+        "Dockerfile": "not this one",
+        ".dockerignore": "docker",
+    }.items():
+        (tmp_path / "context" / name).write_text(content)
+    for each in (text, f"{text}# another than the context's own\n"):
+        said = Lines()
+        await engine.build_dockerfile(
+            each, context=str(tmp_path / "context"), file="docker/gpu.Dockerfile", progress=said
+        )
+        assert [line for line in said.lines if line.startswith("./")] == ["./.dockerignore", "./Dockerfile"]
+
+
 async def test_a_context_goes_over_in_blocks_whatever_its_lines(
     engine: DockerEngine, base_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
