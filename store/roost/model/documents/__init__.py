@@ -1,7 +1,7 @@
 """Files as documents: what is written in them and where, and what is wrong with them.
 
 Read ``document`` (items, problems and the result of one reading), ``places`` (offsets in a text as lines and columns),
-then the syntaxes that are parsed with places: ``yaml_nodes``, ``toml_text`` with ``toml_places``, and ``dockerfile``. No
+then the syntaxes that are parsed with places: ``yaml_nodes``, ``toml_text`` with ``toml_places``, ``dockerfile``. No
 module knows a format of environments: that is the readers' part.
 
 May import ``definition``, ``errors`` and ``syntax`` of the model.

@@ -15,10 +15,10 @@ from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.source import ReadContext
 
 
-class ContextMissingError(InvalidDefinitionError):
+class ContextUnnamedError(InvalidDefinitionError):
     """A Dockerfile or a docker step without a build context reads files from one."""
 
-    code = "context-missing"
+    code = "context-unnamed"
 
 
 def read_dockerfile(reading: ReadContext, text: str) -> ReadResult:
@@ -47,7 +47,7 @@ def report_context_uses(reading: ReadContext, text: str, locate: Callable[[int],
     """
     for instruction in find_context_uses(text):
         with reading.recover():
-            raise ContextMissingError(
+            raise ContextUnnamedError(
                 f"`{instruction.shown}` reads files of a build context, and without its folder a Dockerfile has none",
                 hint=hint,
                 location=locate(instruction.offset),
@@ -79,11 +79,11 @@ def read_context_base(
 def normalise_dockerfile_path(path: str | None, location: Location) -> str | None:
     """Return the path of a Dockerfile in its build context; ``None`` if it is ``Dockerfile``.
 
-    Raises: ContextMissingError if the path leads out of the build context.
+    Raises: ContextUnnamedError if the path leads out of the build context.
     """
     name = posixpath.normpath(path or DOCKERFILE)
     if name in (".", "..") or name.startswith(("/", "../")):
-        raise ContextMissingError(
+        raise ContextUnnamedError(
             f"The Dockerfile {path!r} is not in its build context",
             hint="Write its path relative to the build context, and move the file into that folder.",
             location=location,

@@ -51,7 +51,7 @@ def test_a_dockerfile_without_its_context_that_copies_is_refused_with_the_way(re
     with pytest.raises(InvalidDefinitionError, match="reads files of a build context") as caught:
         read(name, given)
     error = caught.value
-    assert error.code == "context-missing"
+    assert error.code == "context-unnamed"
     assert way.format(folder=tmp_path) in error.hint
     assert error.location is not None
     assert error.location.line == line
@@ -108,8 +108,8 @@ def test_its_text_counts_although_it_is_ignored(read):
     ("build", "code", "words"),
     [
         ("{path: d, dockerfile_path: none}", "definition-file-missing", "d/none can't be read"),
-        ("{path: d, dockerfile_path: ../x}", "context-missing", "not in its build context"),
-        ("{path: d, dockerfile_path: /x}", "context-missing", "not in its build context"),
+        ("{path: d, dockerfile_path: ../x}", "context-unnamed", "not in its build context"),
+        ("{path: d, dockerfile_path: /x}", "context-unnamed", "not in its build context"),
         ("{path: d, dockerfile: x}", "yaml-invalid", "did you mean 'dockerfile_path'"),
         ("{path: d, dockerfile-path: x}", "key-misspelled", "did you mean 'dockerfile_path'"),
         ("{path: 'https://github.com/a/b.git#main'}", "yaml-invalid", "at a URL is not supported"),
