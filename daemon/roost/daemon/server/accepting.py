@@ -77,7 +77,7 @@ async def accept_connections(
     """Accept connections of ``listener`` until cancelled, while fewer than ``limit`` are open by ``count_open``; those
     that are only kept for further requests are then closed by ``close_idle``."""
     loop = asyncio.get_running_loop()
-    warned = False
+    warned, failures = False, 0
     while True:
         while count_open() >= limit:
             if not warned:
@@ -90,9 +90,15 @@ async def accept_connections(
             connection, _ = await loop.sock_accept(listener)
         except OSError as error:
             if error.errno in _EXHAUSTED:
-                log.warning("No connection can be accepted: %s", error)
+                if not failures:  # the next attempts fail too, twenty times a second
+                    log.warning("No connection can be accepted until something is closed: %s", error)
+                failures += 1
+                close_idle()
                 await asyncio.sleep(_PAUSE)
             elif error.errno != errno.ECONNABORTED:  # the client left before it was accepted (accept(2))
                 raise
             continue
+        if failures:
+            log.warning("Connections are accepted again, after %d attempts", failures)
+            failures = 0
         await loop.connect_accepted_socket(protocol_factory, connection)

@@ -1,4 +1,4 @@
-"""The daemon's log: one rotated file, without credentials."""
+"""The daemon's log: one rotated file, without credentials, and without endless repetitions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from roost.daemon.config.schema import DaemonSettings
 from roost.daemon.credentials.redaction import RedactingFormatter
+from roost.daemon.server.repeats import RepeatLimit
 
 log = logging.getLogger(__name__)
 FORMAT = "%(asctime)sZ %(levelname)s %(name)s: %(message)s"
@@ -73,9 +74,12 @@ def _start_queue(handlers: list[logging.Handler]) -> logging.Handler:
     listener = logging.handlers.QueueListener(records, *handlers)
     listener.start()
     _listeners.append(listener)
-    return logging.handlers.QueueHandler(records)
+    handler = logging.handlers.QueueHandler(records)
+    handler.addFilter(_repeats)
+    return handler
 
 
+_repeats = RepeatLimit()
 _listeners: list[logging.handlers.QueueListener] = []
 
 

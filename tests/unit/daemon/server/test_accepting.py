@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import pytest
 
+from roost.daemon.server import accepting as accepting_module
 from roost.daemon.server.accepting import accept_connections
 from roost.daemon.server.sockets import bind_socket
 
@@ -71,3 +72,31 @@ async def test_without_descriptors_it_tries_again(listener: socket.socket, monke
     accepting.cancel()
     listener.close()
     assert failures == []
+
+
+async def test_a_long_lack_of_descriptors_is_two_lines_of_log(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    loop = asyncio.get_running_loop()
+    accept, left, idle_closed = loop.sock_accept, [500], []
+
+    async def scarce(sock: socket.socket):
+        if left[0]:
+            left[0] -= 1
+            raise OSError(errno.EMFILE, "none left")
+        return await accept(sock)
+
+    monkeypatch.setattr(loop, "sock_accept", scarce)
+    monkeypatch.setattr(accepting_module, "_PAUSE", 0)
+    accepting = asyncio.create_task(
+        accept_connections(listener, Echo, lambda: len(Echo.open), lambda: idle_closed.append(1), 10)
+    )
+    assert await ask(listener.getsockname()) == b"word"
+    accepting.cancel()
+    listener.close()
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [
+        "No connection can be accepted until something is closed: [Errno 24] none left",
+        "Connections are accepted again, after 500 attempts",
+    ]
+    assert len(idle_closed) == 500  # what is only kept for further requests gives way
