@@ -169,6 +169,10 @@ class BuildsSettings(Section, frozen=True, kw_only=True):
         PositiveInt,
         Meta(description="Definitions that are solved, locked or attested at the same time; others wait in order."),
     ] = 4
+    unpacked_bytes: Annotated[
+        PositiveInt,
+        Meta(description="Largest size in bytes of one package when it is unpacked; a larger one fails the build."),
+    ] = 20_000_000_000
 
 
 class NetworkSettings(Section, frozen=True, kw_only=True):

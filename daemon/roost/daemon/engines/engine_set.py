@@ -173,6 +173,7 @@ def _conda_config(config: Config) -> CondaConfig:
         idle_timeout=network.download_timeout_seconds,
         index_timeout=network.index_timeout_seconds,
         retries=network.retries,
+        unpacked_bytes=config.builds.unpacked_bytes,
     )
 
 
@@ -187,7 +188,10 @@ def _pip_config(config: Config) -> PipConfig:
 
     network = config.network
     return PipConfig(
-        index_url=config.pip.index_url, timeout=max(1, int(network.download_timeout_seconds)), retries=network.retries
+        index_url=config.pip.index_url,
+        timeout=max(1, int(network.download_timeout_seconds)),
+        retries=network.retries,
+        unpacked_bytes=config.builds.unpacked_bytes,
     )
 
 

@@ -36,6 +36,7 @@ def install_wheel(wheel: Wheel, path: str, folder: str, site: str) -> list[Layer
     )
     try:
         with WheelFile.open(Path(path)) as source:
+            source.validate_record(validate_contents=True)
             install(source=source, destination=destination, additional_metadata={"INSTALLER": b"roost\n"})
     except (InstallerError, BadZipFile, FileExistsError, ValueError, KeyError, AssertionError) as error:
         raise WheelCorruptError(

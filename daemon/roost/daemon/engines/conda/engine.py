@@ -40,6 +40,7 @@ from roost.daemon.engines.conda.rules import CondaRules, worker_variables
 from roost.daemon.engines.conda.scripts import run_post_link
 from roost.daemon.engines.conda.translation import translate_errors
 from roost.daemon.jobs.progress import Progress, Silent
+from roost.daemon.jobs.unpacking import UNPACKED_BYTES, exceeds, run_with_bound, too_large_error
 from roost.daemon.workers.jobs import WorkerJob
 from roost.daemon.workers.pool import WorkerPool
 from roost.model.errors import CodedError
@@ -66,6 +67,8 @@ class CondaConfig(msgspec.Struct, frozen=True, kw_only=True):
     idle_timeout: float = 60.0
     """Seconds that a channel may send nothing of a package."""
     retries: int = 2
+    unpacked_bytes: int = UNPACKED_BYTES
+    """Largest size of one package when it is unpacked."""
 
 
 class CondaEngine:
@@ -348,12 +351,31 @@ class CondaEngine:
             progress.start("download", sum(request.sizes.values()))
 
         async def link() -> list[str]:
-            return await self._run_with_cache(jobs.LINK, request, self._gate, progress)
+            linking = self._run_with_cache(jobs.LINK, request, self._gate, progress)
+            return await run_with_bound(linking, self._list_unfinished, self.config.unpacked_bytes)
 
         order = await link_with_retries(link, prefix, self.packages_dir, fetching=bool(missing))
         if missing:
+            await asyncio.to_thread(self._check_sizes, missing)
             progress.finish("download")
         return order
+
+    def _check_sizes(self, fetched: Sequence[CondaPackage]) -> None:
+        """Drop packages that are too large; they were complete before they were measured. Blocks.
+
+        Raises: UnpackedTooLargeError.
+        """
+        limit = self.config.unpacked_bytes
+        large = [each for each in fetched if exceeds(cache.entry_folder(self.packages_dir, each), limit)]
+        for package in large:
+            cache.drop_package(self.packages_dir, package)
+        if large:
+            raise too_large_error(f"The package {', '.join(f'{p.name}-{p.version}' for p in large)}", limit)
+
+    def _list_unfinished(self) -> list[str]:
+        """Return the folders into which rattler unpacks packages at this moment. Blocks."""
+        with os.scandir(self.packages_dir) as entries:
+            return [each.path for each in entries if each.name.startswith(".") and each.is_dir(follow_symlinks=False)]
 
     def _finish_prefix(self, packages: Sequence[CondaPackage], prefix: str) -> None:
         fetched = [(package, self._routes.fetch_url(package.url)) for package in packages]

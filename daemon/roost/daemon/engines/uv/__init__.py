@@ -2,9 +2,9 @@
 
 Read ``request`` and ``engine`` first. Locking: ``lock`` (one session, in order), ``requirements`` (pip lines to uv's,
 pure), ``resolve`` (uv's choice), ``sources`` (a package: sources are checked before their code runs), ``pylock``
-(pure). Installing: ``install``, ``prefix``. Wheels as files: ``wheels``. Underneath: ``process`` and ``terminal``
-(running uv), ``secrets`` (credentials of a request, pure), ``fetch`` (roost's own downloads). Failures: ``errors`` (the
-classes), ``translation`` (from uv's output).
+(pure). Installing: ``install``, ``prefix``, ``unpacked`` (uv's cache). Wheels as files: ``wheels``. Underneath:
+``process`` and ``terminal`` (running uv), ``secrets`` (credentials of a request, pure), ``fetch`` (roost's own
+downloads). Failures: ``errors`` (the classes), ``translation`` (from uv's output).
 
 Imports ``engines.host_python``, ``credentials``, ``jobs.progress``, ``oci`` (platforms), ``roost.store`` (files,
 cancellation) and ``roost.model``; no other engine.

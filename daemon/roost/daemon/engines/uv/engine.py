@@ -7,7 +7,6 @@ exactly the locked wheels, checks each by its sha256, and works offline if uv's 
 from __future__ import annotations
 
 import asyncio
-import glob
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from uv import find_uv_bin
 
 from roost.daemon.engines.host_python import interpreters
 from roost.daemon.engines.uv.fetch import Fetcher
-from roost.daemon.engines.uv.install import InstallProgress, check_complete, find_damaged
+from roost.daemon.engines.uv.install import InstallProgress, check_complete
 from roost.daemon.engines.uv.lock import PipLockSession, flatten_items
 from roost.daemon.engines.uv.prefix import mark_venv
 from roost.daemon.engines.uv.process import ProcessResult, UvProcess
@@ -29,8 +28,11 @@ from roost.daemon.engines.uv.resolve import Resolver
 from roost.daemon.engines.uv.secrets import Secrets
 from roost.daemon.engines.uv.sources.build_requirements import BuildRequirements, LockRequirements
 from roost.daemon.engines.uv.translation import translate_failure
+from roost.daemon.engines.uv.unpacked.cache import find_damaged, list_unfinished
+from roost.daemon.engines.uv.unpacked.checks import UnpackedFaultsError, check_unpacked
 from roost.daemon.engines.uv.wheels import WheelFiles, WheelStore
 from roost.daemon.jobs.progress import Progress, Silent
+from roost.daemon.jobs.unpacking import UNPACKED_BYTES
 from roost.daemon.oci.target_platforms import local_platform
 from roost.model.definition import BASELINE_GLIBC, Defaults, PipItem
 from roost.model.locks.lock import Wheel
@@ -44,6 +46,8 @@ class PipConfig(msgspec.Struct, frozen=True, kw_only=True):
     timeout: int = 30
     """Seconds without a byte after which a download is given up."""
     retries: int = 3
+    unpacked_bytes: int = UNPACKED_BYTES
+    """Largest size of one package when it is unpacked."""
 
 
 class PipEngine:
@@ -56,8 +60,7 @@ class PipEngine:
 
     def __init__(self, cache_dir: str, wheels_dir: str, config: PipConfig, *, uv_binary: str | None = None) -> None:
         scratch = os.path.join(wheels_dir, "tmp")
-        cache = glob.escape(cache_dir)
-        for leftover in [scratch, *glob.glob(f"{cache}/.tmp*"), *glob.glob(f"{cache}/*/.tmp*")]:
+        for leftover in [scratch, *list_unfinished(cache_dir)]:
             shutil.rmtree(leftover, ignore_errors=True)
         self._config = config
         self._cache_dir = cache_dir
@@ -65,11 +68,13 @@ class PipEngine:
         self._store = WheelStore(wheels_dir)
         binary = uv_binary or os.fsdecode(find_uv_bin())
         self._process = UvProcess(binary, cache_dir, scratch, timeout=config.timeout, retries=config.retries)
+        self._process.unpacked_bytes = config.unpacked_bytes
 
     def configure(self, config: PipConfig) -> None:
         """Use ``config`` from the next call on."""
         self._config = config
         self._process.timeout, self._process.retries = config.timeout, config.retries
+        self._process.unpacked_bytes = config.unpacked_bytes
 
     # ------------------------------------------------------------------ locking
     async def lock(self, request: PipLockRequest, progress: Progress | None = None) -> PipLock:
@@ -181,8 +186,19 @@ class PipEngine:
         if outcome.status != 0:
             raise translate_failure(outcome.stderr, outcome.status, "installing")
         await asyncio.to_thread(check_complete, prefix, wheels)
+        await self._check_unpacked(wheels, progress or Silent())
         installation.finish()
         return modified
+
+    async def _check_unpacked(self, wheels: Sequence[Wheel], progress: Progress) -> None:
+        """Check what was unpacked. A package that fails leaves the cache, so that it is checked again."""
+        names, marks = {wheel.name for wheel in wheels}, os.path.join(self._wheels_dir, "checked")
+        limit = self._config.unpacked_bytes
+        try:
+            await asyncio.to_thread(check_unpacked, self._cache_dir, marks, names, limit, progress)
+        except UnpackedFaultsError as faults:
+            await self._run(["cache", "clean", *faults.packages], "repairing the cache of", Silent())
+            raise faults.error from None
 
     async def _install_editables(
         self,

@@ -1,21 +1,17 @@
-"""Around an installation: uv's output as progress, whether all wheels are installed, whether uv's cache is intact."""
+"""Around an installation: uv's output as progress, and whether all wheels are installed."""
 
 from __future__ import annotations
 
-import glob
-import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 from roost.daemon.engines.uv.errors import WheelCorruptError
-from roost.daemon.engines.uv.prefix import find_dist_info, normalize_name, read_record, record_digest
+from roost.daemon.engines.uv.prefix import find_dist_info
 from roost.daemon.engines.uv.terminal import parse_bars
 from roost.daemon.jobs.progress import Progress
 from roost.model.locks.lock import Wheel
 
 _FETCHING = re.compile(r"^\s*(Downloading|Downloaded) (\S+)")
-_UNPACK_SECONDS = 2.0
-"""How long unpacking a wheel may still take after its METADATA was written."""
 _DONE = re.compile(r"^\s*(Prepared|Installed) (\d+) package")
 
 
@@ -90,41 +86,3 @@ def check_complete(prefix: str, wheels: Sequence[Wheel]) -> None:
             hint="The wheel's file name and its metadata differ; ask its publisher, or choose another version.",
             fields={"packages": missing},
         )
-
-
-def find_damaged(cache_dir: str, names: Collection[str], *, thorough: bool) -> set[str]:
-    """Return those of ``names`` whose unpacked copy in uv's cache differs from its RECORD. Blocks.
-
-    Prefixes share these files by hard links, so an edit in place in a prefix changes the cache too. ``thorough`` reads
-    every file; otherwise only files that were modified after their package was unpacked are read.
-    """
-    return {name for name, folder in _list_unpacked(cache_dir) if name in names and _is_damaged(folder, thorough)}
-
-
-def _list_unpacked(cache_dir: str) -> Iterator[tuple[str, str]]:
-    """Yield the normalized name and the ``.dist-info`` folder of each distribution in uv's cache."""
-    for folder in glob.iglob(os.path.join(glob.escape(cache_dir), "archive-v*", "*", "*.dist-info")):
-        name = os.path.basename(folder).removesuffix(".dist-info").rpartition("-")[0]
-        yield normalize_name(name), folder
-
-
-def _is_damaged(folder: str, thorough: bool) -> bool:
-    rows = [(path, digest) for path, digest in read_record(folder) if digest.startswith("sha256=")]
-    suspects = rows if thorough else _select_modified(rows, os.path.join(folder, "METADATA"))
-    return any(record_digest(path) != digest for path, digest in suspects)
-
-
-def _select_modified(rows: Sequence[tuple[str, str]], reference: str) -> list[tuple[str, str]]:
-    """Return the rows whose file is missing or newer than ``reference``, one of the last files to be unpacked."""
-    try:
-        limit = os.stat(reference).st_mtime + _UNPACK_SECONDS
-    except OSError:
-        return list(rows)
-    return [(path, digest) for path, digest in rows if _modified_at(path) > limit]
-
-
-def _modified_at(path: str) -> float:
-    try:
-        return os.stat(path).st_mtime
-    except OSError:
-        return float("inf")

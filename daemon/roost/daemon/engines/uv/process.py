@@ -29,6 +29,9 @@ from roost.daemon.engines.uv.terminal import (
     open_terminal,
     read_available,
 )
+from roost.daemon.engines.uv.unpacked.cache import list_unfinished
+from roost.daemon.engines.uv.unpacked.record import UV_LOG, translate_uv_line
+from roost.daemon.jobs.unpacking import UNPACKED_BYTES, run_with_bound
 from roost.store.cancellation import finish_despite_cancel
 
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
@@ -52,6 +55,7 @@ class UvProcess:
     """The uv binary with the options that all invocations share.
 
     ``timeout`` in seconds is how long a download may stall; ``scratch`` is the folder for temporary folders.
+    ``unpacked_bytes`` is the largest size of one package that uv unpacks into its cache.
     """
 
     def __init__(self, binary: str, cache_dir: str, scratch: str, *, timeout: int = 30, retries: int = 3) -> None:
@@ -60,6 +64,7 @@ class UvProcess:
         self._scratch = scratch
         self.timeout = timeout
         self.retries = retries
+        self.unpacked_bytes = UNPACKED_BYTES
 
     @contextlib.asynccontextmanager
     async def temporary_folder(self) -> AsyncIterator[str]:
@@ -73,7 +78,9 @@ class UvProcess:
     def with_private_cache(self, folder: str) -> UvProcess:
         """Return a copy whose cache is in ``folder``: uv writes the URLs that it requests into its cache."""
         cache = os.path.join(folder, "cache")
-        return UvProcess(self._binary, cache, self._scratch, timeout=self.timeout, retries=self.retries)
+        private = UvProcess(self._binary, cache, self._scratch, timeout=self.timeout, retries=self.retries)
+        private.unpacked_bytes = self.unpacked_bytes
+        return private
 
     def _make_folder(self) -> str:
         os.makedirs(self._scratch, mode=0o700, exist_ok=True)
@@ -98,6 +105,7 @@ class UvProcess:
 
         Raises:
             UvCrashedError: if the program can't be started.
+            UnpackedTooLargeError: if uv unpacks a package that is too large.
         """
         environ = await asyncio.to_thread(self._make_environment, folder, secrets)
         environ |= {"TERM": "xterm"} if on_frame is not None else {}
@@ -120,12 +128,24 @@ class UvProcess:
                 f"{command[0]} can't be started: {error.strerror}",
                 hint="Reinstall roost: `pip install --force-reinstall uv`.",
             ) from error
+        has_ended = False
+
+        async def read() -> ProcessResult:
+            nonlocal has_ended
+            try:
+                if terminal and on_frame:
+                    return await _read_terminal(process, terminal[0], secrets, on_line, on_frame)
+                return await _read_pipes(process, secrets, on_line)
+            except BaseException:
+                await asyncio.shield(_end_group(process))
+                has_ended = True
+                raise
+
         try:
-            if terminal and on_frame:
-                return await _read_terminal(process, terminal[0], secrets, on_line, on_frame)
-            return await _read_pipes(process, secrets, on_line)
+            return await run_with_bound(read(), lambda: list_unfinished(self._cache_dir), self.unpacked_bytes)
         except BaseException:
-            await asyncio.shield(_end_group(process))
+            if not has_ended:  # cancelled before the reading began
+                await asyncio.shield(_end_group(process))
             raise
 
     def _common_options(self, config: str | None) -> list[str]:
@@ -138,6 +158,7 @@ class UvProcess:
         environ = {name: os.environ[name] for name in _PASSED if name in os.environ} | network_variables()
         environ |= {"PATH": _PATH, "TMPDIR": os.path.join(folder, "tmp"), "GIT_TERMINAL_PROMPT": "0"}
         environ |= {"UV_HTTP_TIMEOUT": str(self.timeout), "UV_HTTP_RETRIES": str(self.retries)}
+        environ |= {"RUST_LOG": UV_LOG}
         environ |= {"UV_SYSTEM_CERTS": "1"} if _has_system_certificates() else {}
         return environ | secrets.git_variables()
 
@@ -231,7 +252,10 @@ async def _read_terminal(
         if is_drawing(line):
             on_frame(line)
             return
-        lines.append(secrets.redact(line))
+        translated = translate_uv_line(line)
+        if translated is None:
+            return
+        lines.append(secrets.redact(translated))
         if on_line is not None:
             on_line(lines[-1])
 
@@ -255,7 +279,10 @@ async def _split_frames(reader: asyncio.StreamReader, on_line: Callable[[str], N
 async def _read_lines(stream: asyncio.StreamReader, secrets: Secrets, on_line: Callable[[str], None] | None) -> str:
     lines = []
     while raw := await stream.readline():
-        line = secrets.redact(raw.decode("utf-8", "replace").rstrip())
+        translated = translate_uv_line(raw.decode("utf-8", "replace").rstrip())
+        if translated is None:
+            continue
+        line = secrets.redact(translated)
         lines.append(line)
         if on_line is not None and line:
             on_line(line)

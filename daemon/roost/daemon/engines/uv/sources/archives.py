@@ -8,18 +8,21 @@ import re
 import shutil
 import tarfile
 import zipfile
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from typing import BinaryIO
 
 from roost.daemon.engines.uv.errors import WheelCorruptError
 from roost.daemon.engines.uv.sources.digests import wrong_digest
 from roost.daemon.engines.uv.sources.metadata import SourceMetadata, parse_metadata, parse_static
+from roost.daemon.jobs.unpacking import UNPACKED_BYTES, too_large_error
 from roost.store.disk.regular_files import open_regular
 
 _METADATA_LIMIT = 10 * 1024 * 1024
 """Bytes of a file with metadata."""
 _SCAN_LIMIT = 1 << 30
 """Unpacked bytes of an archive after which its metadata is not searched any more."""
+_MEMBERS_LIMIT = 1_000_000
+"""Files and folders of an archive."""
 _WHEEL_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 _SDIST_METADATA = re.compile(r"(?:\./)?[^/]+/PKG-INFO")
 
@@ -83,10 +86,12 @@ def unpack_part(archive: str, folder: str, subdirectory: str) -> str:
         with open_regular(archive) as file:
             is_zip = zipfile.is_zipfile(file)
         if is_zip:
+            with open_regular(archive) as file, zipfile.ZipFile(file) as content:
+                _require_bounded(name, (info.file_size for info in content.infolist()))
             shutil.unpack_archive(archive, folder, "zip")
         else:
             with open_regular(archive) as file, tarfile.open(fileobj=file) as tar:
-                tar.extractall(folder, filter="data")
+                tar.extractall(folder, _bounded_members(name, tar), filter="data")
     except (OSError, tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
         raise _unreadable(name, str(error)) from error
     tops = os.listdir(folder)
@@ -94,6 +99,25 @@ def unpack_part(archive: str, folder: str, subdirectory: str) -> str:
     if not path.startswith(folder + os.sep) or not os.path.isdir(path):
         raise _unreadable(name, f"it has no folder {subdirectory}")
     return path
+
+
+def _bounded_members(name: str, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield the members of an archive that is being unpacked, as long as they are not too large in all."""
+    total = 0
+    for count, member in enumerate(tar, 1):
+        total += member.size
+        _require_bounded(name, [total], count)
+        yield member
+
+
+def _require_bounded(name: str, sizes: Iterable[int], count: int = 0) -> None:
+    """Raise UnpackedTooLargeError for more than ``UNPACKED_BYTES`` in all, or for very many members. What a zip archive
+    states for a member is what is read of it at most."""
+    total = 0
+    for size in sizes:
+        total, count = total + size, count + 1
+        if total > UNPACKED_BYTES or count > _MEMBERS_LIMIT:
+            raise too_large_error(name, UNPACKED_BYTES)
 
 
 def _read_tar_member(archive: BinaryIO) -> bytes | None:

@@ -1,0 +1,56 @@
+"""uv's cache of unpacked wheels: what is in it, what is being unpacked, and what was changed since."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Collection, Iterator, Sequence
+
+from roost.daemon.engines.uv.prefix import normalize_name, read_record, record_digest
+
+_UNPACK_SECONDS = 2.0
+"""How long unpacking a wheel may still take after its METADATA was written."""
+
+
+def list_unfinished(cache_dir: str) -> list[str]:
+    """Return the folders into which uv unpacks at this moment, or did when it was killed. Blocks."""
+    cache = glob.escape(cache_dir)
+    return [*glob.glob(f"{cache}/.tmp*"), *glob.glob(f"{cache}/*/.tmp*")]
+
+
+def find_damaged(cache_dir: str, names: Collection[str], *, thorough: bool) -> set[str]:
+    """Return those of ``names`` whose unpacked copy in uv's cache differs from its RECORD. Blocks.
+
+    Prefixes share these files by hard links, so an edit in place in a prefix changes the cache too. ``thorough`` reads
+    every file; otherwise only files that were modified after their package was unpacked are read.
+    """
+    return {name for name, folder in list_unpacked(cache_dir) if name in names and _is_damaged(folder, thorough)}
+
+
+def list_unpacked(cache_dir: str) -> Iterator[tuple[str, str]]:
+    """Yield the normalized name and the ``.dist-info`` folder of each distribution in uv's cache. Blocks."""
+    for folder in glob.iglob(os.path.join(glob.escape(cache_dir), "archive-v*", "*", "*.dist-info")):
+        name = os.path.basename(folder).removesuffix(".dist-info").rpartition("-")[0]
+        yield normalize_name(name), folder
+
+
+def _is_damaged(folder: str, thorough: bool) -> bool:
+    rows = [(path, digest) for path, digest in read_record(folder) if digest.startswith("sha256=")]
+    suspects = rows if thorough else _select_modified(rows, os.path.join(folder, "METADATA"))
+    return any(record_digest(path) != digest for path, digest in suspects)
+
+
+def _select_modified(rows: Sequence[tuple[str, str]], reference: str) -> list[tuple[str, str]]:
+    """Return the rows whose file is missing or newer than ``reference``, one of the last files to be unpacked."""
+    try:
+        limit = os.stat(reference).st_mtime + _UNPACK_SECONDS
+    except OSError:
+        return list(rows)
+    return [(path, digest) for path, digest in rows if _modified_at(path) > limit]
+
+
+def _modified_at(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return float("inf")
