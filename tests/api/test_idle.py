@@ -29,8 +29,9 @@ def _status(pid: int, name: str) -> int:
 
 def test_it_sleeps_when_nobody_asks(daemons: Any) -> None:
     daemon = daemons.start("--start")
-    time.sleep(0.5)
-    before = _status(daemon.process.pid, "voluntary_ctxt_switches")
+    before, deadline = -1, time.monotonic() + 30
+    while before != (before := _status(daemon.process.pid, "voluntary_ctxt_switches")) and time.monotonic() < deadline:
+        time.sleep(0.5)
     time.sleep(3)
     assert _status(daemon.process.pid, "voluntary_ctxt_switches") == before
 

@@ -203,19 +203,20 @@ def test_it_ends_when_idle(daemons: Any) -> None:
 
 
 def test_an_open_stream_keeps_it_alive(daemons: Any) -> None:
-    Path(f"{daemons.root}.toml").write_text("[daemon]\nidle_exit_seconds = 0.4\n")
+    Path(f"{daemons.root}.toml").write_text("[daemon]\nidle_exit_seconds = 1.5\n")
     daemon = daemons.start("--start")
     with socket.socket(socket.AF_UNIX) as stream:
         stream.connect(daemon.socket)
         stream.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
         assert stream.recv(20).startswith(b"HTTP/1.1 200")
-        time.sleep(1.2)
+        time.sleep(2.5)
         assert daemon.process.poll() is None
         assert daemon.ask("/v1/version")["idle"] is False
     assert daemon.process.wait(20) == 0
 
 
 def test_stopping_ends_open_streams(daemons: Any) -> None:
+    Path(f"{daemons.root}.toml").write_text("[daemon]\nstop_timeout_seconds = 60\n")
     daemon = daemons.start("--start")
     received: list[bytes] = []
     with socket.socket(socket.AF_UNIX) as stream:
@@ -224,10 +225,8 @@ def test_stopping_ends_open_streams(daemons: Any) -> None:
         received.append(stream.recv(65536))
         reader = threading.Thread(target=lambda: received.append(stream.recv(65536)))
         reader.start()
-        began = time.monotonic()
-        assert daemon.stop() == 0
+        assert daemon.stop() == 0  # within 20 s, and so not by the time-out
         reader.join()
-    assert time.monotonic() - began < 9  # not the time-out
     assert received[-1].endswith(b"0\r\n\r\n")  # the last chunk: an end, not a loss
 
 

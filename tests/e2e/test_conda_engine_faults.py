@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
-from tests.support.conda_tools import close_workers, engine, http_channel, run, solve
+from tests.support.conda_tools import close_workers, engine, http_channel, run, solve, wait_until
 
 from roost.daemon.credentials.auth_files import AuthFileError
 from roost.daemon.engines.conda.cache import CacheGate
@@ -199,19 +199,20 @@ async def test_cancelling_ends_downloads_and_solves_at_once(short_folder: Path, 
     async with http_channel(channels_folder) as served:
         conda = engine(short_folder, channels_folder, mirrors={"conda-forge": [served.url + "/conda-forge"]})
         packages = await solve(conda, "dated", "wants-glibc")
+        served.requests.clear()
         for part, work in (
             ("dated-3.0", conda.link(packages, str(short_folder / "a"))),
             ("repodata", solve(engine(short_folder / "x", channels_folder, mirrors=conda.config.mirrors), "dated")),
         ):
             served.fault = {part: "hang"}
             task = asyncio.ensure_future(work)
-            await asyncio.sleep(0.4)
+            await wait_until(lambda part=part: any(part in request.path for request in served.requests))
             assert not task.done()
             started = time.monotonic()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 20, "the shortest time-out is a minute"
         served.fault = {}
         await conda.link(packages, str(short_folder / "b"))
     assert (short_folder / "b/share/dated.txt").exists()

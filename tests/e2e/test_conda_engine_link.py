@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
-from tests.support.conda_tools import FORGE, close_workers, engine, named, run, solve
+from tests.support.conda_tools import FORGE, close_workers, engine, named, run, solve, wait_until
 
 from roost.daemon.engines.conda.errors import PostLinkError
 
@@ -123,14 +123,15 @@ async def test_a_failing_post_link_script_fails_the_link(short_folder: Path, cha
 async def test_a_cancelled_post_link_script_is_killed(short_folder: Path, channels_folder: Path) -> None:
     from roost.daemon.engines.conda.scripts import run_captured
 
-    mark = short_folder / "mark"
-    task = asyncio.ensure_future(run_captured(["sh", "-c", f"sleep 2; touch {mark}"], "/", {"PATH": "/usr/bin:/bin"}))
-    await asyncio.sleep(0.2)
+    child = short_folder / "child"
+    script = f"sleep 600 & echo $! >{child}; wait"
+    task = asyncio.ensure_future(run_captured(["sh", "-c", script], "/", {"PATH": "/usr/bin:/bin"}))
+    await wait_until(lambda: child.exists() and child.read_text().endswith("\n"))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.sleep(2.2)
-    assert not mark.exists()
+    status = Path(f"/proc/{int(child.read_text())}/stat")
+    await wait_until(lambda: not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 async def test_progress_counts_packages(short_folder: Path, channels_folder: Path) -> None:

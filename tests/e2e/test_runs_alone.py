@@ -23,6 +23,8 @@ SLOW = (
     "import os, time, pathlib\nprint(os.getpid(), os.getppid(), flush=True)\n"
     "while not pathlib.Path('go').exists(): time.sleep(0.02)\nprint('done')\n"
 )
+STOP_SECONDS = 30
+"""For the daemon of these tests; more than a slow machine takes for a stop that waits for nothing."""
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
@@ -38,6 +40,7 @@ def ready(roost: Roost, pip_index: PipIndex) -> Roost:
     pip_index.wheel("greet", "1.0")
     roost.write("requirements.txt", "greet\n")
     roost.write("slow.py", SLOW)
+    roost.config.write_text(f"{roost.config.read_text()}[daemon]\nstop_timeout_seconds = {STOP_SECONDS}\n")
     roost.ok("build")
     return roost
 
@@ -80,7 +83,7 @@ def test_runs_go_on_over_a_graceful_stop_and_are_watched_again(ready: Roost) -> 
     run_id, command, _ = started(ready)
     began = time.monotonic()
     ready.ok("daemon", "stop")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < STOP_SECONDS / 2
     assert Path(f"/proc/{command}").exists()
     assert ready.json("runs", "show", run_id)["state"] == "running"
     ready.ok("runs", "cancel", run_id)
@@ -157,7 +160,7 @@ def test_a_stop_ends_builds_streams_and_runs_that_are_made_ready(ready: Roost, p
     assert ready.json("builds", "list")["builds"][0]["state"] == "cancelled"
     assert ready.json("runs", "show", preparing)["state"] == "failed"
     assert ready.json("runs", "show", preparing)["error"]["code"] == "build-cancelled"
-    assert took < 8, "nothing had to be waited for to its limit"
+    assert took < STOP_SECONDS, "nothing had to be waited for to its limit"
     assert ready.json("build")["build"]["state"] == "succeeded"
 
 

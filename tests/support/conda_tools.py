@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,14 @@ def run(prefix: Path, *command: str, **options: Any) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+async def wait_until(condition: Callable[[], object]) -> None:
+    """Until ``condition`` holds, for a minute at most."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        await asyncio.sleep(0.02)
 
 
 class HttpChannel:
