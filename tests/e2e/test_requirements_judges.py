@@ -148,7 +148,6 @@ LINES = [
     # requirements
     ("six==1.16.0", 1, True, ["six==1.16.0"]),
     ("six;python_version>'3'", 1, True, ['six ; python_version > "3"']),
-    ("six=1.16", NO, False, "is not a valid requirement"),
     ("six~1.16", NO, False, "is not a valid requirement"),
     ("more.txt", 1, False, "Did you mean -r more.txt?"),
 ]

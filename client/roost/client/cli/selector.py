@@ -9,6 +9,7 @@ from typing import Any
 
 from roost.client.cli.context import Context
 from roost.client.errors import usage_error
+from roost.wire.visible import make_visible
 
 
 def add_selector_options(
@@ -51,7 +52,7 @@ def build_selector(context: Context, command: Sequence[str] = ()) -> dict[str, A
 def require_utf8(text: str, name: str) -> str:
     """Return ``text``, which the wire carries unchanged. Raises: ClientError if its bytes are not UTF-8."""
     if replace_undecodable(text) != text:
-        raise usage_error(f"{name} is not valid UTF-8: {replace_undecodable(text)}", "Rename it.")
+        raise usage_error(f"{name} is not valid UTF-8: {make_visible(text)}", "Rename it.")
     return text
 
 

@@ -54,6 +54,9 @@ class NoFiles:
     def list_folder(self, path: str) -> list[str]:
         return []
 
+    def special_files(self, path: str) -> tuple[str, ...]:
+        return ()
+
     def resolve(self, path: str) -> str:
         return posixpath.normpath(path)
 

@@ -15,6 +15,7 @@ class WatchedFiles(LocalFiles):
     """Local files that record the state in which each path was before the first access."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.guards: dict[str, FileStamp] = {}
         """Path to its state before the first access."""
         self.has_read_folders = False

@@ -42,7 +42,7 @@ from roost.model.definition import (
 from roost.model.errors import InvalidRequestError, LookupFailedError
 from roost.model.names import parse_reference
 from roost.model.readers.read import CONTEXT_FILES, read_definition, read_tables
-from roost.model.readers.source import DefinitionSource
+from roost.model.readers.source import DefinitionSource, require_utf8_path
 from roost.model.records import EnvironmentVersion, FileStamp, RunRecord
 from roost.store.sources.discover import DiscoveredFile, discover, discover_in
 from roost.store.store import Store
@@ -219,7 +219,7 @@ def _find_file(selector: EnvironmentSelector, files: WatchedFiles) -> Discovered
         for path in found.consulted:
             files.watch(path)
         return discover(selector.cwd, selector.command, read)  # again, so that the states are from before the reading
-    path = files.resolve(os.path.join(selector.cwd, selector.file))
+    path = require_utf8_path(files.resolve(os.path.join(selector.cwd, selector.file)))
     if selector.text is not None:
         return DiscoveredFile(path=path)
     if not os.path.exists(path):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from roost.model.definition import PipItem
-from roost.model.syntax.pip_lines import normalise_marker, split_extras
+from roost.model.syntax.pip_lines import normalise_marker, split_extras, split_local_text
 
 
 def canonicalise_pip_items(items: Iterable[PipItem]) -> list[Any]:
@@ -41,10 +41,11 @@ def _describe_local(item: PipItem) -> dict[str, Any]:
 
     A wheel's file name is part of its identity, a folder's is not; an editable installation is tied to its folder.
     """
-    text, *options = re.split(r" (?=--)", item.text) if item.kind != "option" else [item.text]
+    name, rest = (item.text, "") if item.kind == "option" else split_local_text(item)
+    text, *options = re.split(r" (?=--)", rest)
     body, _, marker = text.partition(" ; ")
-    place, extras = split_extras(body)
-    names = {"option": item.text, "wheel": place}
+    extras = split_extras(body)[1]
+    names = {"option": name, "wheel": name.rstrip()}
     content = {
         "name": names.get(item.kind),
         "extras": extras[1:-1].split(",") if extras else [],

@@ -85,6 +85,9 @@ class FileAccess(Protocol):
         Raises: OSError if it cannot be read.
         """
 
+    def special_files(self, path: str) -> tuple[str, ...]:
+        """Return the names of pipes, sockets and devices that the digest of the folder ``path`` left out."""
+
 
 class DefinitionSource(msgspec.Struct, frozen=True, kw_only=True):
     """The source of a definition: a file, or text that a client sent.
@@ -99,6 +102,10 @@ class DefinitionSource(msgspec.Struct, frozen=True, kw_only=True):
     """Name of the format; ``None`` to detect it by content."""
 
 
+_NAMED = 5
+"""Names in a warning."""
+
+
 class MissingFileError(InvalidDefinitionError):
     """A file that a definition names cannot be read."""
 
@@ -109,6 +116,20 @@ class EncodingError(InvalidDefinitionError):
     """A file is not a text."""
 
     code = "definition-encoding"
+
+
+def require_utf8_path(path: str, location: Location | None = None) -> str:
+    """Return ``path``, which is stored and sent as text. Raises: EncodingError if it has bytes that are not UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        raise EncodingError(
+            f"The path {shown} is not valid UTF-8",
+            location=location,
+            hint="Rename it, or name it by another path.",
+        ) from None
+    return path
 
 
 class CredentialsWrittenError(InvalidDefinitionError):
@@ -264,8 +285,12 @@ class ReadContext:
         return spec
 
     def resolve_path(self, path: str, origin: str) -> str:
-        """Return the absolute path of ``path`` as written in the file ``origin``."""
-        return self.files.resolve(posixpath.join(posixpath.dirname(origin), path))
+        """Return the absolute path of ``path`` as written in the file ``origin``.
+
+        Raises: EncodingError if it is not valid UTF-8 (``file:caf%E9``, or where a link leads).
+        """
+        resolved = self.files.resolve(posixpath.join(posixpath.dirname(origin), path))
+        return require_utf8_path(resolved, Location(path=origin))
 
     def load_file(self, path: str, location: Location | None) -> bytes:
         """Return the content of a nested file, and record it as an input.
@@ -312,6 +337,11 @@ class ReadContext:
         except OSError as error:
             raise self._missing_file_error(path, location, error) from None
         self.record_input(path, digest)
+        if special := self.files.special_files(path):
+            more = f" and {len(special) - _NAMED} more" if len(special) > _NAMED else ""
+            names = ", ".join(special[:_NAMED])
+            message = f"{path} contains pipes, sockets or devices, which are left out: {names}{more}"
+            self.warn("special-files", message, location)
         return digest
 
     def _digest_build_files(self, folder: str, location: Location | None) -> str:

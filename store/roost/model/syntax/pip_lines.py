@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from packaging.markers import InvalidMarker, Marker
 from packaging.requirements import InvalidRequirement, Requirement
 
-from roost.model.definition import PipKind
+from roost.model.definition import PipItem, PipKind
 from roost.model.errors import Location
 from roost.model.syntax.bounds import MAX_DEPTH, MAX_TEXT
 from roost.model.syntax.direct_urls import check_place, check_url, is_url, lower_scheme
@@ -211,6 +211,16 @@ def split_line_index(text: str) -> tuple[str, str | None]:
     return (text[: found.start()] + text[found.end() :], found[1]) if found else (text, None)
 
 
+def split_local_text(item: PipItem) -> tuple[str, str]:
+    """Split the text of a local file or folder into its name, which may look like anything, and what the line says
+    behind it: extras, marker, options."""
+    name = (item.path or "").rpartition("/")[2]
+    if name and item.text.startswith(name):
+        return name, item.text[len(name) :]
+    match = re.search(r"\[|\s;|\s--", item.text)  # its content was copied to another place
+    return (item.text[: match.start()], item.text[match.start() :]) if match else (item.text, "")
+
+
 def split_extras(text: str) -> tuple[str, str]:
     """Split ``x.whl[a,b]`` into ``x.whl`` and ``[a,b]`` (names normalised by PEP 503, sorted)."""
     start = _find_extras(text)
@@ -277,14 +287,16 @@ def _parse_editable(written: str, offset: int) -> PipLine:
     """Parse what stands behind ``-e``, at ``offset``; as in uv, a folder may have spaces and a marker."""
     if not written:
         raise RequirementError("Option -e names no folder", hint="Write it as -e FOLDER.")
-    if match := _OPTION_START.search(written):
-        option = written[match.end() :].split()[0]
-        hint = "Write another option in a line of its own; roost has no settings for builds."
-        raise RequirementError(f"{option} can't stand behind -e", offset + match.end(), hint=hint)
-    place, marker = _split_marker(written)
-    place = " ".join(word.text for word in split_words(place, offset))
+    words = split_words(written)
+    end = next((index for index, word in enumerate(words) if written[word.offset] == ";"), len(words))
+    for word in words[1:end]:
+        if _OPTION_START.match(f" {written[word.offset :]}"):
+            hint = "Write another option in a line of its own; roost has no settings for builds."
+            raise RequirementError(f"{word.text} can't stand behind -e", offset + word.offset, hint=hint)
+    place = " ".join(word.text for word in words[:end])
+    marker = written[words[end].offset + 1 :].strip() if end < len(words) else ""
     named = _NAME_AT.fullmatch(place)
-    target = lower_scheme(named["place"].strip() if named else place)
+    target = lower_scheme(named["place"] if named else place)
     check_place(target if named else place, offset, named=named is not None)
     if _REMOTE_URL.match(target):  # a checkout by tag or commit is installed unchanged: it is not edited in the prefix
         if not target.startswith("git+"):
@@ -292,12 +304,9 @@ def _parse_editable(written: str, offset: int) -> PipLine:
             raise RequirementError("An archive behind a URL can't be edited", offset, hint=hint)
         name = normalise_name(named["name"]) + _format_extras((named["extras"] or "[]")[1:-1]) if named else ""
         return PipLine("url", _join_marker(f"{name} @ {target}" if name else target, marker))
-    local = _parse_local(_join_place(target, (named["extras"] or "") if named else "", marker), "")
+    extras = _format_extras((named["extras"] or "[]")[1:-1]) if named else ""
+    local = _create_local(target, extras, marker, "")
     return local._replace(kind="editable", name=normalise_name(named["name"]) if named else "")
-
-
-def _join_place(place: str, extras: str, marker: str) -> str:
-    return f"{place}{extras}" + (f" ; {marker}" if marker else "")
 
 
 def _split_options(line: str) -> tuple[str, str]:
@@ -361,10 +370,14 @@ def _is_local(body: str) -> bool:
 
 def _parse_local(body: str, options: str) -> PipLine:
     place, marker = _split_local_marker(body)
-    path, extras = split_extras(strip_file_scheme(place))
+    return _create_local(place, "", marker, options)
+
+
+def _create_local(place: str, extras: str, marker: str, options: str) -> PipLine:
+    path, own_extras = split_extras(strip_file_scheme(place))
     kind: PipKind = "wheel" if path.endswith(".whl") else "source"
     name = path.rstrip("/").rpartition("/")[2]
-    return PipLine(kind, _join_marker(name + extras, marker) + options, path)
+    return PipLine(kind, _join_marker(name + (extras or own_extras), marker) + options, path)
 
 
 def _parse_wheel_reference(body: str, options: str) -> PipLine:
@@ -400,12 +413,12 @@ def _parse_direct_reference(name: str, place: str, options: str) -> PipLine:
     place, marker = _split_marker(lower_scheme(place))
     if place.startswith(SCHEME):
         extras = name[name.find("[") :] if "[" in name else ""
-        return _parse_wheel_reference(_join_place(place, extras, marker), options)
+        return _parse_wheel_reference(f"{place}{extras}" + (f" ; {marker}" if marker else ""), options)
     check_place(place, named=True)
     if is_url(place) and not place.startswith("file:"):
         return PipLine("url", f"{name} @ {_join_marker(place, marker)}{options}")
     bare, _, extras = name.partition("[")
-    line = _parse_local(_join_place(place, f"[{extras}" if extras else "", marker), options)
+    line = _create_local(place, f"[{extras}" if extras else "", marker, options)
     return line._replace(name=bare)
 
 

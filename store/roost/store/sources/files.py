@@ -25,6 +25,10 @@ _CHUNK_BYTES = 1 << 20
 class LocalFiles:
     """Implements ``roost.model.readers.Files`` on the file system. Blocking: call it in a thread."""
 
+    def __init__(self) -> None:
+        self._special: dict[str, tuple[str, ...]] = {}
+        """Folders whose digest left something out, and its names."""
+
     def read(self, path: str) -> bytes:
         return read_regular(path)
 
@@ -52,7 +56,13 @@ class LocalFiles:
 
     def tree_digest(self, path: str) -> str:
         """Return the digest of a Python project's folder, without files of version control, caches and builds."""
-        return _digest_tree(path, _walk_names(path, "", _is_left_out))
+        special: list[str] = []
+        digest = _digest_tree(path, _walk_names(path, "", _is_left_out, special=special))
+        self._special[path] = tuple(sorted(special))
+        return digest
+
+    def special_files(self, path: str) -> tuple[str, ...]:
+        return self._special.get(path, ())
 
     def tree_stamp(self, path: str) -> str:
         """Return a stamp that changes if any file in the tree changes: a digest of names and stats, without content."""
@@ -71,7 +81,11 @@ class LocalFiles:
         Raises:
             DockerignoreError: the ignore file is not valid.
         """
-        return _digest_tree(path, self.list_context(path, dockerfile))
+        special: list[str] = []
+        names = _walk_names(path, "", _context_filter(path, dockerfile), folders=True, special=special)
+        digest = _digest_tree(path, names)
+        self._special[path] = tuple(sorted(special))
+        return digest
 
     def list_context(self, path: str, dockerfile: str = DOCKERFILE) -> list[str]:
         """Return the names that ``context_digest`` covers, a folder before its content. A builder gets only these."""
@@ -190,8 +204,16 @@ def _digest_tree(root: str, names: Iterable[str]) -> str:
     return "sha256:" + total.hexdigest()
 
 
-def _walk_names(root: str, folder: str, is_left_out: Callable[[str], bool], *, folders: bool = False) -> Iterator[str]:
-    """Yield the files and links below ``root``, with ``folders`` also folders.
+def _walk_names(
+    root: str,
+    folder: str,
+    is_left_out: Callable[[str], bool],
+    *,
+    folders: bool = False,
+    special: list[str] | None = None,
+) -> Iterator[str]:
+    """Yield the files and links below ``root``, with ``folders`` also folders. What is none of them (a socket, a pipe,
+    a device) is added to ``special``.
 
     An ignored folder of a context is still walked: a ``!`` rule may include a part of it.
     """
@@ -201,11 +223,13 @@ def _walk_names(root: str, folder: str, is_left_out: Callable[[str], bool], *, f
             left_out = is_left_out(name)
             if entry.is_dir(follow_symlinks=False):
                 if folders or not left_out:
-                    yield from _walk_names(root, name, is_left_out, folders=folders)
+                    yield from _walk_names(root, name, is_left_out, folders=folders, special=special)
                 if folders and not left_out:
                     yield name
             elif not left_out and _is_file_or_link(entry):
                 yield name
+            elif not left_out and special is not None:
+                special.append(name)
 
 
 def _is_file_or_link(entry: os.DirEntry[str]) -> bool:

@@ -244,7 +244,7 @@ def test_fields_that_are_not_digested_are_known():
     elsewhere = {
         "Base": {"context_path"},  # the context's digest counts
         "Python": {"interpreter"},  # a setting
-        "PipItem": {"location"},
+        "PipItem": {"location", "name"},
     }
     digested = {
         "Base": {"image", "dockerfile", "context", "dockerfile_path", "steps", "platform"},

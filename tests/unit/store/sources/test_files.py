@@ -74,6 +74,21 @@ def test_sockets_are_no_content():
             assert FILES.tree_digest(name) == before
 
 
+def test_pipes_and_sockets_are_named_and_left_out(folder):
+    files = LocalFiles()
+    before = files.tree_digest(str(folder)), files.context_digest(str(folder))
+    assert files.special_files(str(folder)) == ()
+    (folder / "deep").mkdir()
+    os.mkfifo(folder / "deep" / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(folder / "server"))
+    assert files.tree_digest(str(folder)) == before[0]
+    assert files.special_files(str(folder)) == ("deep/pipe", "server")
+    (folder / ".dockerignore").write_text("server\n")
+    files.context_digest(str(folder))
+    assert files.special_files(str(folder)) == ("deep/pipe",), "what is ignored is not named"
+
+
 def test_a_context_counts_empty_folders_and_heeds_dockerignore(folder):
     (folder / ".dockerignore").write_text("*.log\nDockerfile\n")
     (folder / "Dockerfile").write_text("FROM a\n")

@@ -12,6 +12,7 @@ from roost.client.cli.context import Context
 from roost.client.cli.selector import replace_undecodable
 from roost.client.errors import LAUNCH_FAILED_STATUS, ClientError, client_error
 from roost.client.launch import activate
+from roost.wire.visible import make_visible
 
 Json = dict[str, Any]
 ATTEMPTS = 3
@@ -41,7 +42,7 @@ def detached_environ(context: Context) -> dict[str, str]:
     """Return this process's variables for a detached run. Those that are not UTF-8 are left out and noted."""
     decodable = {name: value for name, value in os.environ.items() if replace_undecodable(name + value) == name + value}
     for name in sorted(set(os.environ) - set(decodable)):
-        context.note(f"{replace_undecodable(name)} is not valid UTF-8, and is not passed to a detached run")
+        context.note(f"{make_visible(name)} is not valid UTF-8, and is not passed to a detached run")
     return decodable
 
 

@@ -20,7 +20,7 @@ from roost.daemon.credentials.substitution import insert_values
 from roost.daemon.engines.uv.errors import PipOptionError, PipVariableError
 from roost.model.definition import PipItem
 from roost.model.errors import Location
-from roost.model.syntax.pip_lines import CHOICE_OPTIONS, split_line_index
+from roost.model.syntax.pip_lines import CHOICE_OPTIONS, split_line_index, split_local_text
 from roost.model.syntax.wheel_references import is_wheel_reference, unknown_wheel_error
 
 
@@ -167,14 +167,9 @@ class RequirementsTranslator:
             (self.out.constraints if constrain else self.out.requirements).append(self._translate_line(item))
 
     def _translate_line(self, item: PipItem) -> str:
+        if item.kind in ("editable", "wheel", "source"):
+            return self._translate_local(item, *self._split_digests(item, split_local_text(item)[1]))
         body, digests = self._split_digests(item, self._expand_variables(item.text, item.location))
-        if item.kind == "editable":
-            self.out.editables.append(_require_path(item))
-            _, _, marker = body.partition(" ;")
-            line = f"-e {path_url(_require_path(item))}{find_extras(body)}"
-            return f"{line} ; {marker.strip()}" if marker else line
-        if item.kind in ("wheel", "source"):
-            return self._translate_local(item, body, digests)
         line = self._translate_url(item, body) if item.kind == "url" else body
         name = requirement_name(line)
         self._allow_digests(name, digests)
@@ -191,15 +186,20 @@ class RequirementsTranslator:
         if digests:
             self.out.url_digests.setdefault(url.partition("#")[0], set()).update(digests)
 
-    def _translate_local(self, item: PipItem, body: str, digests: set[str]) -> str:
-        _require_path(item)
+    def _translate_local(self, item: PipItem, rest: str, digests: set[str]) -> str:
+        """Return the line for a local file or folder. ``rest`` is what stands behind its name: extras and marker."""
+        path = _require_path(item)
+        extras, marker = find_extras(rest), rest.partition(" ;")[2].strip()
+        behind = f" ; {marker}" if marker else ""
+        if item.kind == "editable":
+            self.out.editables.append(path)
+            return f"-e {path_url(path)}{extras}{behind}"
         url = self._resolve(item)
         name = canonicalize_name(posixpath.basename(url).split("-")[0])
         self.out.origins[name] = item
         if digests:
             self.out.local_digests[id(item)] = digests
-        _, _, marker = body.partition(" ;")
-        return f"{name}{find_extras(body)} @ {url}" + (f" ; {marker.strip()}" if marker else "")
+        return f"{name}{extras} @ {url}{behind}"
 
     def _split_digests(self, item: PipItem, text: str) -> tuple[str, set[str]]:
         """Return the line without its ``--hash`` options, and the digests (``sha256:…``) that these allow."""
@@ -317,11 +317,11 @@ class RequirementsTranslator:
                 self.out.no_binary = [other for other in self.out.no_binary if other != name]
 
     def _resolve_links(self, value: str, item: PipItem) -> str:
-        """Return the URL or the absolute path of ``--find-links``; a relative path starts at the file's folder."""
+        """Return the URL of ``--find-links``; a relative path starts at the file's folder."""
         if "://" in value:
             return self._strip_login(value)
         base = posixpath.dirname(item.location.path) if item.location else "/"
-        return item.path or posixpath.normpath(posixpath.join(base, value))
+        return path_url(item.path or posixpath.normpath(posixpath.join(base, value)))
 
     def _strip_login(self, url: str) -> str:
         """Return ``url`` without user and password, which are recorded for the netrc file."""
@@ -398,7 +398,7 @@ def split_credentials(url: str) -> tuple[str, str | None]:
 
 def path_url(path: str) -> str:
     """Return the ``file://`` URL of a folder or a file."""
-    return f"file://{quote(path)}"
+    return f"file://{quote(path, errors='surrogateescape')}"
 
 
 def find_extras(text: str) -> str:

@@ -57,7 +57,7 @@ def test_options_hold_for_all_lines() -> None:
         option("--index-url https://one.example/simple"),
         option("--extra-index-url=https://two.example/simple"),
         option("-f https://three.example/links"),
-        option("--find-links", path="/project/links"),
+        option("--find-links", path="/project/my #links"),
         option("--trusted-host two.example:8080"),
         option("--pre"),
         option("--prefer-binary"),
@@ -67,11 +67,23 @@ def test_options_hold_for_all_lines() -> None:
         "--index-url https://one.example/simple",
         "--extra-index-url https://two.example/simple",
         "--find-links https://three.example/links",
-        "--find-links /project/links",
+        "--find-links file:///project/my%20%23links",
         "a",
     ]
     assert out.options() == ["--prerelease", "allow", "--allow-insecure-host", "two.example:8080"]
     assert out.ignored == ["--prefer-binary"]
+
+
+def test_hashes_are_required_until_a_later_option_says_otherwise() -> None:
+    assert translate(option("--require-hashes")).require_digests
+    assert not translate(option("--require-hashes"), option("--no-require-hashes")).require_digests
+
+
+def test_releases_are_chosen_for_all_or_by_name() -> None:
+    out = translate(option("--all-releases :all:"), option("--all-releases Six,b"), option("--only-final b"))
+    assert out.pre
+    assert out.choices.settings == {"prerelease-package": {"six": "allow", "b": "disallow"}}
+    assert not translate(option("--pre"), option("--only-final :all:")).pre
 
 
 def test_the_configured_index_is_the_default() -> None:
