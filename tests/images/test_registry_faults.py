@@ -23,7 +23,10 @@ from tests.support.images.fault_registry import (
     truncated,
 )
 
+from roost.daemon.caller.redirects import RedirectRefusedError, check_redirect
+from roost.daemon.engines.registry import auth as registry_auth
 from roost.daemon.engines.registry import engine
+from roost.daemon.engines.registry import http as registry_http
 from roost.daemon.engines.registry.engine import RegistryClient
 from roost.daemon.engines.registry.errors import (
     BlobDigestError,
@@ -212,6 +215,24 @@ async def test_a_redirect_to_another_host_gets_no_credentials(
         with pytest.raises(RegistryError):
             await client.fetch_blob(ref(server), describe(b"else", "x"), str(tmp_path / "other"))
         assert all("Authorization" not in headers for _, _, headers in store.requests)
+
+
+async def test_a_registry_elsewhere_must_not_lead_to_this_machine(
+    server: FaultRegistry, client: RegistryClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the registry had another address than the places that it names: for a blob, and for a token."""
+
+    async def check(source: str, target: str) -> None:
+        await check_redirect("http://203.0.113.5", target)
+
+    for module in (registry_http, registry_auth):
+        monkeypatch.setattr(module, "check_redirect", check)
+    inward = "http://127.0.0.1:1/latest/meta-data"
+    challenge = f'Bearer realm="{inward}",service="x"'
+    for fault in (status(307, Location=inward), status(401, WWW_Authenticate=challenge)):
+        server.faults["GET "] = fault
+        with pytest.raises(RedirectRefusedError):
+            await client.fetch_blob(ref(server), describe(b"x", "x"), str(tmp_path / "blob"))
 
 
 async def test_tokens_are_asked_for_with_the_scope_and_sent_only_to_the_registry(

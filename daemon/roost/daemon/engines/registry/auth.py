@@ -17,6 +17,7 @@ import msgspec
 from yarl import URL
 
 from roost.daemon.caller.network import find_proxy
+from roost.daemon.caller.redirects import check_redirect
 from roost.daemon.credentials.request import find_request_credentials
 from roost.daemon.engines.registry.credentials import RegistryLogin
 from roost.daemon.engines.registry.errors import (
@@ -140,6 +141,8 @@ class Authenticator:
     ) -> str:
         realm = URL(challenge.parameters["realm"])
         self._check_realm(access.host, realm)
+        scheme = "http" if self._is_plain_http(access.host) else "https"
+        await check_redirect(f"{scheme}://{access.host}", str(realm))
         scopes = sorted({*access.scopes, *challenge.parameters.get("scope", "").split()})
         service = challenge.parameters.get("service", "")
         request = _token_request(session, realm, service, scopes, login)

@@ -299,7 +299,7 @@ class RegistryClient:
         async with self._transport.open(access, "POST", url, headers={"Content-Length": "0"}) as response:
             if response.status == 202:
                 location = response.headers.get("Location", "")
-                upload = self._transport.resolve_location(ref.host, response.url, location)
+                upload = await self._transport.resolve_location(ref.host, response.url, location)
             elif response.status in (403, 405):
                 return No(Reason(code="registry-denied", message=f"{ref.host} denies write access to {ref.repository}"))
             else:

@@ -16,6 +16,7 @@ import aiohttp
 from yarl import URL
 
 from roost.daemon.caller.network import certificate_paths, create_tls_context
+from roost.daemon.caller.redirects import check_redirect
 from roost.daemon.engines.registry.auth import Authenticator, RegistryAccess, parse_challenges, proxy_for
 from roost.daemon.engines.registry.credentials import find_login
 from roost.daemon.engines.registry.errors import NotRegistryError
@@ -136,13 +137,14 @@ class Transport:
             if response.status not in (301, 302, 303, 307, 308) or "Location" not in response.headers:
                 return response
             response.close()
-            url = self.resolve_location(access.host, url, response.headers["Location"])
+            url = await self.resolve_location(access.host, url, response.headers["Location"])
         raise NotRegistryError(f"{access.host} redirects without end")
 
-    def resolve_location(self, host: str, url: URL, location: str) -> URL:
+    async def resolve_location(self, host: str, url: URL, location: str) -> URL:
         """Return the URL of a ``Location`` header that ``host`` sent for ``url``.
 
-        Raises: NotRegistryError if it is not https, unless plain http is allowed for its host.
+        Raises: NotRegistryError if it is not https, unless plain http is allowed for its host; RedirectRefusedError if
+        it leads to this machine.
         """
         resolved = url.join(URL(location, encoded=True))
         if resolved.scheme != "https" and not (resolved.scheme == "http" and self.is_plain_http(resolved.authority)):
@@ -151,6 +153,7 @@ class Transport:
                 hint="Behind a proxy, configure the registry to answer with relative URLs or with its external "
                 "address.",
             )
+        await check_redirect(self.origin(host), str(resolved))
         return resolved
 
     def _is_own_url(self, host: str, url: URL) -> bool:

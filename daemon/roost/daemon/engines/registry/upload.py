@@ -141,9 +141,9 @@ class Upload:
                 return None
             if response.status != 202:
                 await raise_for_write_status(self._reference.host, self._reference.repository, response, self._doing)
-            return self._next_location(response)
+            return await self._next_location(response)
 
-    def _next_location(self, response: aiohttp.ClientResponse) -> URL:
+    async def _next_location(self, response: aiohttp.ClientResponse) -> URL:
         """Return the URL for the next request, possibly on another host, which gets no credentials.
 
         Raises: NotRegistryError if the response has none.
@@ -151,7 +151,7 @@ class Upload:
         location = response.headers.get("Location")
         if location is None:
             raise NotRegistryError(f"Registry {self._reference.host} did not return a location while {self._doing}")
-        return self._transport.resolve_location(self._reference.host, response.url, location)
+        return await self._transport.resolve_location(self._reference.host, response.url, location)
 
     async def _send_content(self, location: URL) -> URL:
         """Send the complete blob and return the URL at which to finish.
@@ -196,7 +196,7 @@ class Upload:
                 )
             if response.status not in (200, 201, 202, 204):
                 raise_for_status(self._reference.host, response.status, self._doing)
-            return self._next_location(response)
+            return await self._next_location(response)
 
     def _counted_body(self, offset: int, length: int) -> Body:
         async def blocks() -> AsyncIterator[bytes]:
@@ -217,7 +217,7 @@ class Upload:
             # The offset after the last byte that the registry has: ``Range: 0-N``. ``0-0`` also means no bytes.
             match = _RANGE.fullmatch(response.headers["Range"])
             last = int(match[1]) if match is not None else 0
-            return self._next_location(response), last + 1 if last else 0
+            return (await self._next_location(response)), last + 1 if last else 0
 
     async def _finish(self, location: URL) -> None:
         """Close the upload with the blob's digest. Raises: BlobDigestError if the registry computes another one."""

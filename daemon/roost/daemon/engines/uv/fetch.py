@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable, Sequence
-from urllib.parse import urljoin
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
 from roost.daemon.caller.network import create_tls_context, find_proxy
+from roost.daemon.caller.redirects import check_redirect
 from roost.daemon.credentials.auth_files import access_hint
 from roost.daemon.engines.uv.errors import (
     IndexDeniedError,
@@ -32,6 +34,7 @@ from roost.model.syntax.variables import find_misplaced_variable, variable_mispl
 _TEXT_LIMIT = 10 * 1024 * 1024
 """Bytes of a requirements file."""
 _MOST_NESTED = 20
+_REDIRECTS = 10
 _SIZE_SECONDS = 10.0
 _SIZES_CONCURRENCY = 16
 
@@ -89,12 +92,10 @@ class Fetcher:
         return {url: size for url, size in zip(urls, found, strict=True) if size}
 
     async def _fetch_size(self, session: aiohttp.ClientSession, url: str) -> int:
-        headers = {**(self._secrets.headers(url) or {}), "Accept-Encoding": "identity"}
         try:
-            sent = self._secrets.substitute(url)
-            async with session.head(sent, headers=headers, allow_redirects=True, proxy=find_proxy(sent)) as response:
+            async with self._open(session, "HEAD", url) as response:
                 return int(response.headers.get("Content-Length", 0)) if response.status == 200 else 0
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError):
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError, CodedError):
             return 0
 
     async def check_access(self, url: str) -> None:
@@ -106,15 +107,34 @@ class Fetcher:
         except CodedError:
             return
 
+    @asynccontextmanager
+    async def _open(
+        self, session: aiohttp.ClientSession, method: str, url: str
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request and provide its response after redirects, of which only those on the same origin get its
+        credentials. Raises RedirectRefusedError, aiohttp's errors."""
+        sent = self._secrets.substitute(url)
+        headers = {**self._secrets.headers(url), **({"Accept-Encoding": "identity"} if method == "HEAD" else {})}
+        for _ in range(_REDIRECTS):
+            request = session.request(method, sent, headers=headers, allow_redirects=False, proxy=find_proxy(sent))
+            async with request as response:
+                if response.status not in (301, 302, 303, 307, 308) or "Location" not in response.headers:
+                    yield response
+                    return
+                target = urljoin(sent, response.headers["Location"])
+            await check_redirect(sent, target)
+            if _origin(target) != _origin(sent):
+                headers.pop("Authorization", None)
+            sent = target
+        raise IndexUnreachableError(f"{url} redirects without end", hint="Check the URL.")
+
     async def _stream(self, url: str, write: Callable[[bytes], object], *, limit: int | None) -> None:
-        headers = self._secrets.headers(url)
         context = await asyncio.to_thread(create_tls_context)
         connector = aiohttp.TCPConnector(ssl=context)
-        sent = self._secrets.substitute(url)
         try:
             async with (
                 aiohttp.ClientSession(timeout=self._timeout, connector=connector) as session,
-                session.get(sent, headers=headers, proxy=find_proxy(sent)) as response,
+                self._open(session, "GET", url) as response,
             ):
                 _check_status(url, response.status)
                 await _read_body(url, response, write, limit)
@@ -123,6 +143,11 @@ class Fetcher:
             raise IndexUnreachableError(
                 f"{url} can't be fetched: {reason}", hint="Check the network, then try again."
             ) from error
+
+
+def _origin(url: str) -> tuple[str, str]:
+    split = urlsplit(url)
+    return split.scheme, split.netloc.rpartition("@")[2].lower()
 
 
 def _check_status(url: str, status: int) -> None:
