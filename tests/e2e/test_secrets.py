@@ -192,3 +192,38 @@ def test_an_awkward_password_opens_what_it_is_for(roost: Roost, pip_index: PipIn
     roost.write("requirements.txt", f"-i {pip_index.origin.replace('//', '//somebody:${P}@')}/simple\ngreet\n")
     assert roost.run("run", "--", "python", "-c", "import greet").returncode == 0
     assert_nowhere(roost, *PARTS)
+
+
+def test_credentials_of_runs_are_recorded_nowhere_and_runs_repeat_with_them(roost: Roost) -> None:
+    """In words of commands and in variables: with the terminal, detached, repeated."""
+    roost.write("requirements.txt", "\n")
+    show = "import os, sys; print(sys.argv[1:], os.environ.get('MY_TOKEN'), os.environ.get('EPOCHS'))"
+    variables = ["--var", f"MY_TOKEN={PASSWORD}", "--var", "EPOCHS=3"]
+    wanted = f"['--api-key', '{PASSWORD}', 'https://u:{PASSWORD}@h'] {PASSWORD} 3\n"
+    words = ["--", "python", "-c", show, "--api-key", PASSWORD, f"https://u:{PASSWORD}@h"]
+    assert roost.run("run", "-q", *variables, *words[:4]).stdout == f"[] {PASSWORD} 3\n"
+    assert roost.run("run", "-q", *words).returncode == 0
+    roost.variables["HF_TOKEN"] = roost.variables["MY_TOKEN"] = PASSWORD
+    assert roost.run("run", "-q", *variables, *words).stdout == wanted
+    detached = roost.run("run", "-q", "--detach", *variables, *words).stdout.strip()
+    assert roost.ok("runs", "logs", "-f", detached) == wanted
+    latest, hidden, own = (roost.json("runs", "list")["runs"][n] for n in (0, 2, 3))
+    assert latest["command"][-2:] == ["${MY_TOKEN}", "https://u:${MY_TOKEN}@h"]
+    assert (latest["variables"].get("EPOCHS"), latest["secrets"]) == ("3", ["MY_TOKEN"])
+    assert latest["word_variables"] == ["MY_TOKEN"]
+    assert hidden["command"][-2:] == ["***", "https://***@h"]
+    assert roost.run("runs", "rerun", latest["id"]).stdout == wanted
+    again = roost.run("runs", "rerun", "--detach", latest["id"]).stdout.strip()
+    assert roost.ok("runs", "logs", "-f", again) == wanted
+    assert roost.run("runs", "rerun", own["id"]).stdout == f"[] {PASSWORD} 3\n"
+    refused = roost.run("runs", "rerun", hidden["id"])
+    assert refused.returncode == 125 or refused.returncode == 7
+    assert "`--api-key ***`, `https://***@h`" in refused.stderr
+    del roost.variables["MY_TOKEN"], roost.variables["HF_TOKEN"]
+    assert "MY_TOKEN" in roost.run("runs", "rerun", latest["id"]).stderr
+    said = roost.ok("runs", "list") + roost.ok("events", "--json") + roost.ok("daemon", "logs", "-n", "1000")
+    for run in roost.json("runs", "list")["runs"]:
+        said += roost.ok("runs", "show", run["id"]) + roost.ok("runs", "show", run["id"], "--json")
+        (roost.root / "runs" / run["id"] / "output").unlink(missing_ok=True)
+    assert PASSWORD not in said
+    assert_nowhere(roost, PASSWORD)

@@ -7,6 +7,10 @@ from __future__ import annotations
 import os
 from _json import encode_basestring_ascii
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing itself costs as much as the request does
+    from collections.abc import Mapping, Sequence
+
 HEADER = "Roost-Caller"
 NAMES = (
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
@@ -20,9 +24,25 @@ NAMES = (
 them."""
 _PATHS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "SSH_AUTH_SOCK", "DOCKER_CONFIG", "DOCKER_CERT_PATH")
 
+_SECRET_ENDS = ("TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "PWD", "PASSPHRASE", "PAT", "CREDENTIALS")
+_LEAST_SECRET = 8
+"""Characters of a value that is looked for in a command: a shorter one may be there by chance."""
+
 
 def caller_header() -> str:
     """Return the value of the header: a JSON object in ASCII."""
     found = [(name, os.environ[name]) for name in NAMES if os.environ.get(name)]
     found = [(name, os.path.abspath(value) if name in _PATHS else value) for name, value in found]
     return "{" + ",".join(f'"{name}":{encode_basestring_ascii(value)}' for name, value in found) + "}"
+
+
+def find_word_values(words: Sequence[str], secrets: Mapping[str, str] = {}) -> dict[str, str]:
+    """Return the variables that are secrets, by their names or because they are ``secrets``, and whose values are in
+    words of a command, where a shell has put them. The daemon records ``${NAME}`` in their place."""
+    text = "\0".join(words)
+    named = {
+        name: value
+        for name, value in os.environ.items()
+        if len(value) >= _LEAST_SECRET and name.upper().endswith(_SECRET_ENDS) and value in text
+    }
+    return {**named, **{name: value for name, value in secrets.items() if value and value in text}}

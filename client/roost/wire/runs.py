@@ -67,6 +67,8 @@ class RunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     variables: dict[str, str] = {}
     secrets: dict[str, str] = {}
     """Name to value. A value is passed to the process of a detached run or to the container, and not stored."""
+    word_values: dict[str, str] = {}
+    """Variables of the client whose values are in words of the command. They are recorded as ``${NAME}``."""
     experiment: str | None = None
     detach: bool = False
     environ_of_client: dict[str, str] = {}
@@ -133,6 +135,8 @@ class RunView(msgspec.Struct, kw_only=True):
     cwd: str = ""
     variables: dict[str, str] = {}
     secrets: list[str] = []
+    word_variables: list[str] = []
+    """Variables that stand in ``command`` as ``${NAME}``, in place of their values; a rerun needs them."""
     python_path: str | None = None
     """The caller's ``PYTHONPATH``, which the command got; ``null`` in a container."""
     experiment: str | None = None
@@ -153,5 +157,7 @@ class RunResponse(msgspec.Struct, kw_only=True):
     """Folder in which the supervisor locks ``lock`` and writes ``exit``."""
     source: SourceView
     warnings: list[WarningView] = []
+    command: list[str] | None = None
+    """The words of a rerun, if the record has ``${NAME}`` in place of values."""
     attach: bool = False
     """Whether the run is in a container, which ``POST /v1/runs/{id}/attach`` starts."""

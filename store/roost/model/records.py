@@ -149,6 +149,12 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     variables: dict[str, str] = {}
     secrets: tuple[str, ...] = ()
     """Names only."""
+    word_variables: tuple[str, ...] = ()
+    """Names of the variables of which ``command`` has ``${NAME}`` in place of the value."""
+    masked_words: tuple[int, ...] = ()
+    """Positions in ``command`` with such a reference."""
+    hidden_words: tuple[int, ...] = ()
+    """Positions in ``command`` with ``***`` in place of a credential that no variable has."""
     python_path: str | None = None
     """The caller's ``PYTHONPATH``, which the command got."""
     detached: bool = False

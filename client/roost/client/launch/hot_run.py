@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from roost.client import paths
-from roost.client.caller import HEADER, caller_header
+from roost.client.caller import HEADER, caller_header, find_word_values
 from roost.client.launch import attach, hot
 
 TYPE_CHECKING = False
@@ -29,6 +29,8 @@ def attempt_run(arguments: Sequence[str]) -> int | None:
     if request is None:
         return None
     field, value, command, quiet = request
+    if find_word_values(command):
+        return None
     terminal = attach.current_terminal()
     try:
         answer = _request_run(field, value, command, terminal)

@@ -7,6 +7,7 @@ from typing import cast
 
 import msgspec
 
+from roost.daemon.credentials.commands import record_command
 from roost.daemon.credentials.redaction import redact, redact_value
 from roost.model.errors import BuildError, CodedError
 from roost.model.records import HOST_SCOPE, Artifact, Generation, RunRecord
@@ -96,6 +97,12 @@ def generation_view(generation: Generation) -> GenerationView:
     )
 
 
+def _recorded_words(run: RunRecord) -> tuple[str, ...]:
+    """Return the command without credentials, which older versions recorded."""
+    is_masked = bool(run.masked_words or run.hidden_words)
+    return run.command if is_masked else record_command(run.command, {}).words
+
+
 def run_view(run: RunRecord) -> RunView:
     """Return the wire form of a run."""
     return RunView(
@@ -103,7 +110,7 @@ def run_view(run: RunRecord) -> RunView:
         state=run.state,
         exit_status=run.exit_status,
         target=run.target,
-        command=list(run.command),
+        command=list(_recorded_words(run)),
         environment={"name": run.environment_name, "version": run.environment_version},
         definition_digest=run.definition_digest,
         lock_digest=run.lock_digest,
@@ -115,6 +122,7 @@ def run_view(run: RunRecord) -> RunView:
         cwd=run.cwd,
         variables=run.variables,
         secrets=list(run.secrets),
+        word_variables=list(run.word_variables),
         python_path=run.python_path,
         experiment=run.experiment,
         rerun_of=run.rerun_of,

@@ -23,7 +23,7 @@ from roost.daemon.launch.prepare import prefix_changes
 from roost.daemon.planning.planner import PlanWithFacts
 from roost.daemon.routes.builds import FollowQuery, PageQuery
 from roost.daemon.runs.attach import upgrade_connection
-from roost.daemon.runs.reruns import add_missing_interpreter_hint, check_repeatable, warn_of_changes
+from roost.daemon.runs.reruns import add_missing_interpreter_hint, check_repeatable, restore_words, warn_of_changes
 from roost.daemon.runs.starts import container_launch, local_launch, with_options
 from roost.daemon.server.peers import peer_pid, require_peer_process
 from roost.daemon.server.routing import Call, Reply, Route
@@ -48,6 +48,8 @@ class RerunRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     terminal: Terminal | None = None
     secrets: dict[str, str] = {}
     """As in ``RunRequest``: values for the secrets of the run, of which only the names were recorded."""
+    word_values: dict[str, str] = {}
+    """As in ``RunRequest``: values of the run's ``word_variables``."""
     python_path: str | None = None
     """As in ``RunRequest``: that of this client, not the one that was recorded."""
 
@@ -293,9 +295,11 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     image = used_image(run)
     check_repeatable(run)
     values = {**call.body.environ_of_client, **call.body.secrets}
+    words = {**call.body.environ_of_client, **call.body.word_values}
+    command = restore_words(run, words)
     selector = EnvironmentSelector(
         cwd=run.cwd,
-        command=list(run.command),
+        command=command,
         lock=run.lock_digest,
         generation=run.generation,
         image=image,
@@ -303,7 +307,8 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     )
     body = RunRequest(
         what=selector,
-        command=list(run.command),
+        command=command,
+        word_values={name: words[name] for name in run.word_variables},
         secrets={name: values[name] for name in run.secrets if name in values},
         experiment=run.experiment,
         detach=call.body.detach,
@@ -320,7 +325,10 @@ async def rerun(call: Call[RerunRequest]) -> RunResponse | Reply:
     except CodedError as error:
         raise add_missing_interpreter_hint(run, error) from error
     resolved, planned = warn_of_changes(run, resolved, planned)
-    return _watch_client(call, await asyncio.shield(_start(services, body, resolved, planned, run.id)))
+    response = await asyncio.shield(_start(services, body, resolved, planned, run.id))
+    if isinstance(response, RunResponse) and response.run is not None and response.run.command != command:
+        response.command = command
+    return _watch_client(call, response)
 
 
 ROUTES_RUNS = [

@@ -57,7 +57,7 @@ class ProcessRuns:
     async def start_detached(self, run: RunRecord, launch: Launch, request: RunRequest) -> None:
         """Start the supervisor, which outlives the daemon. Raises OSError if the system has no room for a process."""
         spec = {
-            "command": list(run.command),
+            "command": request.command,
             "cwd": run.cwd,
             "launch": msgspec.to_builtins(launch),
             "environ": request.environ_of_client,

@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from roost.daemon.config.ids import new_id
+from roost.daemon.credentials.commands import record_command, split_variables
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.lifecycle import BackgroundTasks
@@ -78,13 +79,20 @@ class RunRecords:
         rerun_of: str | None = None,
         engine: Mapping[str, str] | None = None,
     ) -> RunRecord:
-        """Record a run that is about to start. ``engine``: the caller's variables that name the Docker engine."""
+        """Record a run that is about to start, without credentials in its command and variables.
+
+        ``engine``: the caller's variables that name the Docker engine.
+        """
         name, version = resolved.environment or (resolved.source.name, None)
+        variables, secret_names = split_variables(request.variables)
+        own = {key: value for key, value in resolved.settings.variables.items() if key not in secret_names}
+        values = {**request.word_values, **request.secrets, **{key: request.variables[key] for key in secret_names}}
+        command = record_command(request.command, values)
         run = RunRecord(
             id=run_id or new_id("r"),
             state="preparing",
             target=target,
-            command=tuple(request.command),
+            command=command.words,
             cwd=request.what.cwd,
             definition_digest=resolved.digest,
             settings_digest=resolved.settings_digest,
@@ -98,8 +106,11 @@ class RunRecords:
             interpreter=dict(interpreter) if interpreter else None,
             experiment=request.experiment,
             rerun_of=rerun_of,
-            variables={**resolved.settings.variables, **request.variables},
-            secrets=tuple(sorted(request.secrets)),
+            variables={**own, **variables},
+            secrets=tuple(sorted({*request.secrets, *secret_names})),
+            word_variables=command.variables,
+            masked_words=command.masked,
+            hidden_words=command.hidden,
             python_path=_python_path(request) if target == "local" else None,
             detached=request.detach,
             engine=dict(engine or {}),

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 import msgspec
 
+from roost.daemon.credentials.commands import describe_hidden, restore_command
 from roost.daemon.definitions.resolve import used_image
 from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.planning.planner import PlanWithFacts
@@ -22,6 +23,28 @@ class RunUnrepeatableError(LookupFailedError):
     """The run recorded nothing that could be run again."""
 
     code = "run-unrepeatable"
+
+
+def restore_words(run: RunRecord, values: Mapping[str, str]) -> list[str]:
+    """Return the command of a run with ``values`` where its record has ``${NAME}``.
+
+    Raises RunUnrepeatableError if it had a credential that no variable has, or if a variable is missing.
+    """
+    if run.hidden_words:
+        shown = ", ".join(f"`{each}`" for each in describe_hidden(run.command, run.hidden_words))
+        raise RunUnrepeatableError(
+            f"The command of run {run.id} had credentials, which are not stored: {shown}",
+            hint="Start it again with `roost run`. What stands in a variable of yours, as in `--token=$HF_TOKEN`, can "
+            "be repeated.",
+        )
+    missing = [name for name in run.word_variables if name not in values]
+    if missing:
+        raise RunUnrepeatableError(
+            f"The command of run {run.id} had the values of {', '.join(missing)}, which are not set",
+            hint="Set them first: " + " ".join(f"{name}=…" for name in missing) + f" roost runs rerun {run.id}",
+            fields={"variables": missing},
+        )
+    return restore_command(run.command, run.masked_words, values)
 
 
 def check_repeatable(run: RunRecord) -> None:

@@ -89,7 +89,7 @@ def _supervise_run(context: Context, answer: Json, variables: Mapping[str, str],
 
     launch, run = answer["launch"], answer["run"]
     specification = {
-        "command": command or run["command"],
+        "command": command or answer.get("command") or run["command"],
         "cwd": run["cwd"],
         "launch": launch,
         "environ": dict(os.environ),

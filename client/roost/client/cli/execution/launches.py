@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from roost.client.caller import find_word_values
 from roost.client.cli.context import Context
 from roost.client.cli.execution.builds import run_build
 from roost.client.cli.execution.follow import (
@@ -157,6 +158,8 @@ def _run_fields(context: Context) -> Json:
     options = context.options
     secrets = {name: _secret_value(name) for name in options.secret}
     fields: Json = {"variables": dict(map(_parse_variable, options.var)), "secrets": secrets, **python_path_field()}
+    if word_values := find_word_values(options.command, secrets):
+        fields["word_values"] = word_values
     fields.update({"experiment": options.experiment} if options.experiment else {})
     if options.detach:
         return {**fields, "detach": True, "environ_of_client": detached_environ(context)}

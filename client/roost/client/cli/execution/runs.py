@@ -167,6 +167,7 @@ def rerun_command(context: Context) -> int:
     request.update(python_path_field())
     inherits_secrets = is_local and not detach
     request["secrets"] = {name: "" if inherits_secrets else os.environ[name] for name in former["secrets"]}
+    request["word_values"] = {name: os.environ[name] for name in former["word_variables"] if name in os.environ}
     for _ in range(ATTEMPTS):
         if not detach:
             _build_former(context, former)
