@@ -371,11 +371,15 @@ def _read_spark(reading: ReadContext, item: YamlNode) -> Spark:
         reading.strip_credentials(reading.record("value", one.written("a repository")))
         for one in item.value("repositories").members("'repositories'")
     ]
-    packages = [
-        ":".join(reading.record("value", member.value(key).written(f"'{key}'")) for key in _SPARK_KEYS)
-        for member in item.value("packages").members("'packages'")
-    ]
+    packages = [_read_spark_package(reading, member) for member in item.value("packages").members("'packages'")]
     return Spark(repositories=tuple(repositories), packages=tuple(packages))
+
+
+def _read_spark_package(reading: ReadContext, item: YamlNode) -> str:
+    """Return ``group:artifact:version``; people write it as one text, too."""
+    if item.kind == "scalar" and item.text("a package").count(":") == len(_SPARK_KEYS) - 1:
+        return reading.record("value", item.written("a package"))
+    return ":".join(reading.record("value", item.value(key).written(f"'{key}'")) for key in _SPARK_KEYS)
 
 
 def _read_r(reading: ReadContext, item: YamlNode) -> R | None:

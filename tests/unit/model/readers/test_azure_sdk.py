@@ -305,3 +305,10 @@ def test_azures_own_reader_finds_the_same_in_real_files():
         assert list(definition.spark.packages) == [":".join(package.values()) for package in spark["packages"]]
         compared += 1
     assert compared >= 18
+
+
+def test_a_spark_package_may_be_one_text(saved):
+    spark = {"packages": ["g:a:1", {"group": "h", "artifact": "b", "version": "2"}]}
+    assert saved({"name": "x", "spark": spark}).definition.spark.packages == ("g:a:1", "h:b:2")
+    with pytest.raises(InvalidDefinitionError, match="expected a mapping"):
+        saved({"name": "x", "spark": {"packages": ["g:a"]}})

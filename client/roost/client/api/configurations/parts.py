@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any, TypeVar
 
 Json = dict[str, Any]
+PartT = TypeVar("PartT", bound="StoredPart")
 
 
 def camel_case(name: str) -> str:
@@ -29,7 +30,7 @@ class StoredPart:
     unknown: Json = field(default_factory=dict, repr=False)
 
     @classmethod
-    def from_table(cls, table: Mapping[str, Any]) -> Self:
+    def from_table(cls: type[PartT], table: Mapping[str, Any]) -> PartT:
         """Return the part with the content of ``table``; what is missing has Azure's default."""
         part = cls()
         names = {key: name for name, key in cls._keys().items()}
