@@ -104,6 +104,7 @@ def lock_with_uv(bench: Bench, project: Path) -> dict[str, str]:
     for words in (["lock"], ["export", "--no-hashes", "--no-emit-project", "--format", "pylock.toml", "--frozen"]):
         run = subprocess.run([*uv, *words, *options], cwd=project.parent, capture_output=True, text=True, env=environ)
         assert run.returncode == 0, run.stderr
+    project.with_name("pylock.toml").write_text(run.stdout)
     packages = tomllib.loads(run.stdout)["packages"]
     here = [each for each in packages if "win32" not in each.get("marker", "") or "!=" in each["marker"]]
     return {package["name"]: package.get("version", "1.0") for package in here}
@@ -119,6 +120,21 @@ async def test_the_same_packages_are_chosen_as_by_uv(bench: Bench, private: PipI
     locked = await bench.lock(*read.definition.pip.requirements)
     assert {wheel.name: wheel.version for wheel in locked.wheels} == expected
     assert expected
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_the_locks_of_uv_hold_when_the_indexes_have_moved_on(bench: Bench, private: PipIndex, case: str) -> None:
+    fill(bench.index, private)
+    project = await asyncio.to_thread(write_project, bench.root, bench.index, private, case)
+    expected = await asyncio.to_thread(lock_with_uv, bench, project)
+    for index in (bench.index, private):
+        for name in ("leaf", "secret", "top", "shared", "private"):
+            index.wheel(name, "99.0")
+    for name in ("uv.lock", "pylock.toml"):
+        source = DefinitionSource(path=str(project.with_name(name)))
+        read = await asyncio.to_thread(read_definition, source, LocalFiles())
+        locked = await bench.lock(*read.definition.pip.requirements)
+        assert {wheel.name: wheel.version for wheel in locked.wheels} == expected, name
 
 
 PROJECT = """[project]

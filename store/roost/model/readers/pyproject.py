@@ -7,6 +7,7 @@ followed, refused or reported (``readers.tools``).
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Sequence
 
@@ -24,6 +25,12 @@ from roost.model.readers.tools.uv_sources import UvProject, unique_items
 from roost.model.syntax.bounds import MAX_DEPTH, too_large_error
 from roost.model.syntax.pip_lines import LogicalLine, normalise_name
 
+_LOCKS = {
+    "uv.lock": ": for its versions, name it (-f uv.lock)",
+    "pylock.toml": ": for its versions, name it (-f pylock.toml)",
+    "poetry.lock": ": roost does not read it; `poetry export` writes a requirements file with its versions",
+    "pdm.lock": ": roost does not read it; `pdm export -f pylock` writes a pylock.toml with its versions",
+}
 PYPROJECT_TABLES = frozenset(("project", "dependency-groups"))
 
 
@@ -45,6 +52,7 @@ def read_pyproject(reading: ReadContext, toml: TomlText) -> ReadResult:
         )
     project = toml.table("project")
     record_keys(reading, toml)
+    _report_unused_locks(reading)
     with reading.recover():
         _check_dynamic(toml, project.get("dynamic", []))
     check_tools(reading, toml)
@@ -66,6 +74,15 @@ def read_pyproject(reading: ReadContext, toml: TomlText) -> ReadResult:
     return _build_requirements_result(
         reading, toml, unique_items(items), requires, ("project", "requires-python"), "pyproject"
     )
+
+
+def _report_unused_locks(reading: ReadContext) -> None:
+    """Report the locks beside a ``pyproject.toml``: versions of a lock are only those of an environment that names it,
+    as it would otherwise change with a file that the definition does not mention."""
+    for name, advice in _LOCKS.items():
+        path = posixpath.join(posixpath.dirname(reading.path), name)
+        if reading.files.covers(path) and reading.files.exists(path):
+            reading.warn("lock-unused", f"{name} beside it is not used{advice}", Location(path=reading.path))
 
 
 def _check_dynamic(toml: TomlText, dynamic: object) -> None:

@@ -29,6 +29,8 @@ from roost.model.readers.lock_files import read_conda_lock, read_pixi_lock
 from roost.model.readers.mistakes.other_files import FormatUnreadError
 from roost.model.readers.mistakes.unread_files import find_other_toml, unread_error
 from roost.model.readers.pyproject import PYPROJECT_TABLES, read_pyproject, read_script
+from roost.model.readers.python_locks.pylock import read_pylock
+from roost.model.readers.python_locks.uv_lock import read_uv_lock
 from roost.model.readers.requirements import read_requirements
 from roost.model.readers.roost_file import read_roost
 from roost.model.readers.source import DefinitionSource, FileAccess, ReadContext, decode_text
@@ -49,7 +51,11 @@ _TEXT: dict[str, Callable[[ReadContext, str], ReadResult]] = {
     "pep723": read_script,
     "dockerfile": read_dockerfile,
 }
-READ_FORMATS = (*_YAML, *_TEXT, "roost", "pyproject", "context")
+_TOML_LOCKS: dict[str, Callable[[ReadContext, TomlText], ReadResult]] = {
+    "uv-lock": read_uv_lock,
+    "pylock": read_pylock,
+}
+READ_FORMATS = (*_YAML, *_TEXT, *_TOML_LOCKS, "roost", "pyproject", "context")
 CONTEXT_FILES = ("azureml_environment.json", "Dockerfile")
 """Files that make a folder one to read as a whole, rather than any environment file in it."""
 _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
@@ -124,10 +130,13 @@ def _read_text(reading: ReadContext, text: str, format: str | None) -> ReadResul
     syntax = format or detect_syntax(reading.path, text)
     if syntax in _TEXT:
         return _TEXT[syntax](reading, text)
-    if syntax in ("toml", "roost", "pyproject"):
+    if syntax in ("toml", "roost", "pyproject", *_TOML_LOCKS):
         toml = TomlText(text, reading.path)
         is_nested = "roost" in toml.table("tool")
-        if (format or _detect_toml(toml)) == "roost":
+        found = format or _detect_toml(toml)
+        if found in _TOML_LOCKS:
+            return _TOML_LOCKS[found](reading, toml)
+        if found == "roost":
             return read_roost(reading, toml, ("tool", "roost") if is_nested else ())
         return read_pyproject(reading, toml)
     root = _parse_yaml_or_json(text, reading.path)
@@ -169,6 +178,10 @@ def _detect_toml(toml: TomlText) -> str:
     """
     if "roost" in toml.table("tool"):
         return "roost"
+    if "lock-version" in toml.data:
+        return "pylock"
+    if posixpath.basename(toml.path) == "uv.lock" or {"requires-python", "version"} <= set(toml.data):
+        return "uv-lock"
     if other := find_other_toml(toml):
         raise unread_error(other, toml.locate())
     if posixpath.basename(toml.path) == "pyproject.toml" or PYPROJECT_TABLES & set(toml.data):

@@ -48,6 +48,7 @@ POETRY_LOCK = OtherFile(
     "a lock file of Poetry", "Write a requirements file, and name it: `poetry export -o requirements.txt`."
 )
 PDM_LOCK = OtherFile("a lock file of PDM", "Write a pylock.toml, and name it: `pdm export -f pylock -o pylock.toml`.")
+CARGO = OtherFile("a file of Cargo, the package manager of Rust", "Name an environment file for Python.")
 SETUP_CFG = OtherFile("a configuration of setuptools", _SETUP_HINT)
 SETUP_PY = OtherFile("a setup script of setuptools, a program", "Reading runs no code. " + _SETUP_HINT)
 CONDA_LIST = OtherFile(
@@ -111,7 +112,7 @@ def find_other_toml(toml: TomlText) -> OtherFile | None:
         return PDM_LOCK
     if any(isinstance(data.get(key), dict) for key in ("packages", "dev-packages")) and "tool" not in data:
         return PIPFILE
-    return None
+    return CARGO if isinstance(data.get("package"), (dict, list)) and "tool" not in data else None
 
 
 def find_other_yaml(keys: Collection[str]) -> OtherFile | None:

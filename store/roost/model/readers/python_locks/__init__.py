@@ -1,0 +1,9 @@
+"""Lock files of Python's tools as definitions: ``uv.lock``, and ``pylock.toml`` (PEP 751).
+
+Read ``lines`` (what both become), then ``uv_lock`` and ``pylock``, with ``lock_markers`` below it. Versions, digests,
+markers and places are those of the file; uv fetches and installs exactly these, or fails.
+
+Imports ``source`` and ``requirements`` of the readers, and what those may import.
+
+Doors: pylock, uv_lock.
+"""
