@@ -32,6 +32,31 @@ class Text:
         return f"[project]\ndependencies = [{lines}]\n[tool.uv.sources]\n" + "".join(rows)
 
     @staticmethod
+    def chain_of_packages(count: int) -> str:
+        """A lock of uv in which each package needs the next, in some places."""
+        rows = [
+            f'[[package]]\nname = "p{number}"\nversion = "1"\nsource = {{ virtual = "{number or "."}" }}\n'
+            f'dependencies = [{{ name = "p{number + 1}", marker = "os_name == \'{number}\'" }}]\n'
+            for number in range(count)
+        ]
+        last = f'[[package]]\nname = "p{count}"\nversion = "1"\nsource = {{ registry = "https://h" }}\n'
+        return 'version = 1\nrequires-python = ">=3.10"\n' + "".join(rows) + last
+
+    @staticmethod
+    def web_of_packages(count: int) -> str:
+        """A lock of uv in which all packages that the project needs need the same one, each in another place."""
+        source = 'version = "1"\nsource = { registry = "https://h" }\n'
+        needed = "".join(f'{{ name = "p{number}" }}, ' for number in range(count))
+        rows = [
+            f'[[package]]\nname = "p{number}"\n{source}'
+            f'dependencies = [{{ name = "last", marker = "os_name == \'{number}\'" }}]\n'
+            for number in range(count)
+        ]
+        own = f'[[package]]\nname = "own"\nversion = "1"\nsource = {{ virtual = "." }}\ndependencies = [{needed}]\n'
+        head = f'version = 1\nrequires-python = ">=3.10"\n{own}[[package]]\nname = "last"\n{source}'
+        return head + "".join(rows)
+
+    @staticmethod
     def pinned_packages(count: int) -> str:
         """Requirements, each from an index of its own."""
         lines = "".join(f'"p{number}", ' for number in range(count))
@@ -97,6 +122,16 @@ GROWING: dict[str, tuple[str, Write, int]] = {
     "a script": ("x.py", _rows('#  "p#N",\n', "# /// script\n# dependencies = [\n", "# ]\n# ///\n"), 300),
     "blocks without an end": ("x.py", _rows("# /// script\n"), 1_000),
     "misspelt blocks": ("x.py", _rows("#/// script\n", "", "# ///\n"), 1_000),
+    "a lock of uv": ("uv.lock", Text.chain_of_packages, 100),
+    "a lock of uv in two levels": ("uv.lock", Text.web_of_packages, 100),
+    "a pylock": (
+        "pylock.toml",
+        _rows(
+            '[[packages]]\nname = "p#N"\nversion = "1"\nindex = "https://h/#N"\nwheels = [{url = "https://h/p.whl"}]\n',
+            'lock-version = "1.0"\n',
+        ),
+        100,
+    ),
     "a list of conda": ("x.txt", _rows("p#N=1=0\n"), 300),
     "blocks in code": ("x.py", _rows("# /// x\n# a\n# ///\nx#N = 1\n"), 300),
     "an explicit list": ("list.txt", _rows("https://h.example/linux-64/p-1-#N.conda\n", "@EXPLICIT\n"), 300),

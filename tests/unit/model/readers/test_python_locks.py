@@ -230,7 +230,7 @@ def test_without_all_digests_other_packages_are_not_refused(parse):
     [
         ("version = 2\nrequires-python = '3'\n", 1, "format 2 is not supported"),
         (uv_lock(project('name = "none"')), 10, "0 packages for 'none'"),
-        (uv_lock(project('name = "leaf"'), package("leaf", "1", 'moon = "x"')), 13, "'moon'"),
+        (uv_lock(project('name = "leaf"'), package("leaf", "1", 'moon = "x"')), 16, "'moon'"),
         (uv_lock("[[package]]\nname = 'x'\nversion = '1'\n"), 5, "no source"),
         (uv_lock("[[package]]\nversion = '1'\n"), 5, "no 'name'"),
         (uv_lock(head="package = 'x'\n"), 4, "not a list of tables"),

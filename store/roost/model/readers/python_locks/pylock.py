@@ -39,6 +39,7 @@ def read_pylock(reading: ReadContext, toml: TomlText) -> ReadResult:
     if not isinstance(version, str) or not _FORMAT.fullmatch(version):
         message = f"pylock format {version!r} is not supported; expected '1.0'"
         raise toml.error(message, "lock-version", hint=REGENERATE)
+    reading.has_choices = True
     lines = _Pylock(reading, toml).list_lines()
     items = tuple(read_requirement_lines(reading, lines, reading.path))
     requires = toml.data.get("requires-python")

@@ -61,6 +61,7 @@ def read_uv_lock(reading: ReadContext, toml: TomlText) -> ReadResult:
     version = toml.data.get("version")
     if version != 1:
         raise toml.error(f"uv.lock format {version!r} is not supported; expected 1", "version", hint=REGENERATE)
+    reading.has_choices = True
     lock = _UvLock(reading, toml)
     items = read_requirement_lines(reading, lock.list_lines(), reading.path)
     pins = tuple(read_requirement_lines(reading, lock.list_pins(), reading.path))

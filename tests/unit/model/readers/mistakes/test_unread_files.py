@@ -34,7 +34,7 @@ content_hash = "sha256:aa"
 name = "six"
 version = "1.16.0"
 """
-PIPFILE = '[[source]]\nurl = "https://pypi.org/simple"\nname = "pypi"\n\n[packages]\nsix = "*"\n[dev-packages]\n'
+PIPFILE = '[[source]]\nurl = "https://index.example/simple"\nname = "pypi"\n\n[packages]\nsix = "*"\n[dev-packages]\n'
 PIPFILE_LOCK = json.dumps(
     {"_meta": {"hash": {"sha256": "aa"}, "pipfile-spec": 6}, "default": {"six": {"version": "==1.16.0"}}, "develop": {}}
 )
@@ -45,6 +45,7 @@ OLD_PIXI = '[project]\nname = "x"\nchannels = ["conda-forge"]\nplatforms = ["lin
 SETUP_CFG = "[metadata]\nname = x\n[options]\ninstall_requires =\n    six\n"
 SETUP_PY = "#!/usr/bin/env python\nfrom setuptools import setup\n\nsetup(name='x', install_requires=['six'])\n"
 POETRY = "[tool.poetry]\nname = 'x'\n[tool.poetry.dependencies]\npython = '^3.11'\nsix = '*'\n"
+CARGO_LOCK = '# generated\nversion = 4\n\n[[package]]\nname = "x"\nversion = "1.0.0"\n'
 CONDA_PINS = "# for conda\npython=3.11\nnumpy=1.26.*\nconda-forge::scipy=1\ntqdm\n"
 
 
@@ -59,6 +60,8 @@ CONDA_PINS = "# for conda\npython=3.11\nnumpy=1.26.*\nconda-forge::scipy=1\ntqdm
         ("pixi.toml", OLD_PIXI, "pixi manifest"),
         ("setup.cfg", SETUP_CFG, "configuration of setuptools"),
         ("setup.py", SETUP_PY, "setup script"),
+        ("Cargo.lock", CARGO_LOCK, "a file of Cargo"),
+        ("Cargo.toml", '[package]\nname = "x"\n', "a file of Cargo"),
         ("packages.txt", CONDA_PINS, "conda --file"),
     ],
 )
