@@ -3,7 +3,7 @@
 Read ``lines`` (what both become), then ``uv_lock`` and ``pylock``, with ``lock_markers`` below it. Versions, digests,
 markers and places are those of the file; uv fetches and installs exactly these, or fails.
 
-Imports ``source``, ``requirements`` and ``tools`` (the project beside a lock) of the readers, and what those may import.
+Imports ``source``, ``requirements`` and ``tools`` (the project beside a lock), and what those may import.
 
 Doors: pylock, uv_lock.
 """
