@@ -22,11 +22,12 @@ CHANNELS = "ROOST_TEST_CHANNELS"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """No test fails for being slow. A shell starts what runs in the background deaf to Ctrl-C, and so would be all that
-    the tests start."""
+    """No test fails for being slow, nor by chance: the same examples are tried each time, and others while soaking. A
+    shell starts what runs in the background deaf to Ctrl-C, and so would be all that the tests start."""
     slow = [hypothesis.HealthCheck.too_slow]
-    hypothesis.settings.register_profile("roost", deadline=None, suppress_health_check=slow)
-    hypothesis.settings.register_profile("soak", parent=hypothesis.settings.get_profile("roost"), max_examples=10_000)
+    hypothesis.settings.register_profile("roost", deadline=None, suppress_health_check=slow, derandomize=True)
+    soak = hypothesis.settings.get_profile("roost")
+    hypothesis.settings.register_profile("soak", parent=soak, max_examples=10_000, derandomize=False)
     hypothesis.settings.load_profile("soak" if os.environ.get("ROOST_TEST_SOAK") else "roost")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

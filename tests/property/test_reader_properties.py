@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.soaking import examples
 
 from roost.model.canonical.form import canonicalise_definition, parse_canonical
 from roost.model.definition import Defaults, ReadResult
@@ -91,14 +92,14 @@ def damaged(draw: st.DrawFn) -> tuple[str, str]:
     return name.rpartition("/")[2], text
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(damaged())
 def test_damaged_files(file):
     name, text = file
     reads(name, text.encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.binary(max_size=60), st.sampled_from(["environment.yml", "requirements.txt", "roost.toml", "x.py", "x"]))
 def test_any_bytes(data, name):
     reads(name, data)
@@ -161,7 +162,7 @@ OWN = {"tool": {"roost": {"name": "x", "conda": {"dependencies": ["six"]}, "base
 STRUCTURED = [*_structured(), ("pyproject.toml", PROJECT), ("pyproject.toml", {**PROJECT, **OWN})] * 2
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(st.data())
 def test_values_of_the_wrong_shape(data):
     name, content = data.draw(st.sampled_from(STRUCTURED))

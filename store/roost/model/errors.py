@@ -13,6 +13,12 @@ from typing import ClassVar
 
 import msgspec
 
+MALFORMED_JSON = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What ``msgspec.json.decode`` and ``json.loads`` raise for bytes that are not JSON of the type that is expected:
+``UnicodeDecodeError`` is a ``ValueError`` and of no other kind, and so is an integer beyond the interpreter's bound."""
+MALFORMED_TOML = (ValueError, RecursionError)
+"""The same for ``tomllib.loads``."""
+
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
     """A location in a file. ``line`` and ``column`` count from 1 and are ``None`` if the format gives none."""

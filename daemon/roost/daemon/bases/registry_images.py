@@ -9,6 +9,7 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.oci.answers import Answer, Yes
 from roost.daemon.oci.manifests import Manifest, parse_manifest
 from roost.daemon.oci.references import Reference
+from roost.model.errors import MALFORMED_JSON
 
 CONFIG_LIMIT = 16 << 20
 """Bytes of an image's config; real ones have a few thousand."""
@@ -39,7 +40,7 @@ def parse_image_config(config: bytes) -> ImageConfig:
     """Parse the config document of an image. Raises: BaseInvalidError if it is not valid."""
     try:
         document = msgspec.json.decode(config, type=_ConfigDocument)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED_JSON as error:
         raise BaseInvalidError(f"the config of an image can't be read: {error}") from error
     return ImageConfig(
         platform=f"{document.os}/{document.architecture}",

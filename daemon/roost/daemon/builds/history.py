@@ -20,7 +20,7 @@ from roost.daemon.definitions.resolved import TargetedDefinition
 from roost.daemon.jobs.events import Events
 from roost.daemon.jobs.shared_task import Listener
 from roost.daemon.planning.planner import PlanWithFacts
-from roost.model.errors import CodedError
+from roost.model.errors import MALFORMED_JSON, CodedError
 from roost.model.records import BuildRecord, BuildState
 from roost.store.clock import utc_now
 from roost.store.disk.layout import Layout
@@ -113,9 +113,17 @@ def _append_log(path: str, messages: list[Message]) -> None:
 def _read_log(path: str) -> list[Message]:
     try:
         with open(path, "rb") as file:
-            return [msgspec.json.decode(line, type=Message) for line in file if line.endswith(b"\n")]
+            return [message for line in file if line.endswith(b"\n") and (message := _parse_line(line))]
     except FileNotFoundError:
         return []
+
+
+def _parse_line(line: bytes) -> Message | None:
+    """Return the message, or ``None`` for a line that a crash or a damaged disk left: the others tell more."""
+    try:
+        return msgspec.json.decode(line, type=Message)
+    except MALFORMED_JSON:
+        return None
 
 
 def plan_message(planned: PlanWithFacts, resolved: TargetedDefinition) -> Message:

@@ -29,7 +29,7 @@ from roost.daemon.config.schema import (
     RegistriesSettings,
     Section,
 )
-from roost.model.errors import CodedError, Location
+from roost.model.errors import MALFORMED_TOML, CodedError, Location
 from roost.model.syntax.variables import find_misplaced_variable, variable_misplaced_error
 from roost.store.disk.regular_files import read_regular
 
@@ -134,6 +134,8 @@ def parse_config(data: bytes, path: str) -> Config:
         match = re.search(r"at line (\d+)", str(error))
         line_of_error = int(match[1]) if match else None
         raise _config_error(path, line_of_error, f"The config file is not TOML: {error}") from error
+    except MALFORMED_TOML as error:
+        raise _config_error(path, None, "A value in the config file is nested too deeply or too long") from error
     lines = dict(find_key_lines(text))
     settings = _convert_content(content, path, lines)
     _check_variables(settings, path, lines)

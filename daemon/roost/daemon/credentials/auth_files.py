@@ -10,7 +10,7 @@ from netrc import NetrcParseError, netrc
 from typing import Any
 from urllib.parse import quote
 
-from roost.model.errors import InvalidRequestError
+from roost.model.errors import MALFORMED_JSON, InvalidRequestError
 from roost.store.disk.regular_files import open_regular, read_regular
 
 _URL_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^\s/?#\"'<>`()]+)")
@@ -39,8 +39,9 @@ def read_netrc(path: str) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, NetrcParseError, UnicodeDecodeError) as error:
-        reason = error.msg if isinstance(error, NetrcParseError) else type(error).__name__
-        log.warning("%s can't be read (%s) and is ignored", path, reason)
+        # Its message may have a password: the word after `login NAME` in a file that lacks `password`.
+        at = f"line {error.lineno}" if isinstance(error, NetrcParseError) else type(error).__name__
+        log.warning("%s can't be read (%s) and is ignored", path, at)
         return {}
     return {
         host.lower(): encode_userinfo(login or account, password)
@@ -80,7 +81,7 @@ def read_auth_file(path: str) -> dict[str, AuthEntry]:
         return {host: entry for host, entry in entries.items() if _is_http_entry(entry)}
     except OSError as error:
         raise AuthFileError(f"The auth file {path} can't be read: {error.strerror}") from None
-    except (ValueError, AttributeError, KeyError, TypeError):
+    except (*MALFORMED_JSON, AttributeError, KeyError, TypeError):
         raise AuthFileError(
             f"The auth file {path} is not the JSON that `rattler auth` or `pixi auth` writes",
             hint='It maps hosts to {"BearerToken": …}, {"CondaToken": …} or {"BasicHTTP": {…}}.',

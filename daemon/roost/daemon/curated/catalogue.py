@@ -20,7 +20,7 @@ from roost.daemon.oci.manifests import EMPTY_JSON, OCI_EMPTY, OCI_MANIFEST, Desc
 from roost.daemon.oci.references import Reference, parse_reference
 from roost.model.canonical.form import canonicalise_definition, canonicalise_settings, digest_bytes
 from roost.model.definition import Defaults, Definition, Settings
-from roost.model.errors import CodedError
+from roost.model.errors import MALFORMED_JSON, CodedError
 from roost.model.names import CURATED_PREFIX, NameInvalidError, check_name
 from roost.model.records import EnvironmentBody, NewVersion
 from roost.model.syntax.urls import strip_credentials
@@ -224,7 +224,7 @@ def decode_catalogue(data: bytes, registry: str) -> Catalogue:
     except msgspec.ValidationError as error:
         fault, _, at = str(error).partition(" - at `$.")
         raise catalogue_invalid_error(registry, fault, at.rstrip("`")) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED_JSON as error:
         raise catalogue_invalid_error(registry, f"it can't be read as JSON: {error}") from None
     except RecursionError:
         raise catalogue_invalid_error(registry, "it is nested too deeply") from None

@@ -18,8 +18,12 @@ _FINE_SECONDS = 0.05
 
 
 def stamp(path: str) -> str:
-    """Return the state of a file in ``STAT_FORMAT``, ``device:inode`` for a folder, or ``absent``."""
-    status = _stat(path)
+    """Return the state of a file in ``STAT_FORMAT``, ``device:inode`` for a folder, or ``absent``: also for a path that
+    leads nowhere, whose name is too long for example. What reads it reports that."""
+    try:
+        status = _stat(path)
+    except (OSError, ValueError):  # the latter for a NUL character
+        return ABSENT
     if status is None:
         return ABSENT
     return f"{status.st_dev}:{status.st_ino}" if stat.S_ISDIR(status.st_mode) else _format(status)

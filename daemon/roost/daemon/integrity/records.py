@@ -17,6 +17,7 @@ import msgspec
 
 from roost.daemon.engines.uv.prefix import find_site_packages, normalize_name, read_record
 from roost.daemon.integrity.manifest import PrefixManifest
+from roost.model.errors import MALFORMED_JSON
 from roost.model.locks.lock import Lock
 from roost.store.disk.regular_files import read_regular
 
@@ -50,7 +51,7 @@ def read_linked_files(record: str) -> Sequence[LinkedFile]:
     """Return the files in the record of ``conda-meta`` at the path ``record``. Blocks.
 
     Raises:
-        OSError, msgspec.MsgspecError: it can't be read.
+        OSError, MALFORMED_JSON: it can't be read.
     """
     return _RECORD_DECODER.decode(read_regular(record)).paths_data.paths
 
@@ -75,7 +76,7 @@ def load_known_files(prefix: str) -> KnownFiles:
     for record in glob.glob(os.path.join(glob.escape(prefix), "conda-meta", "*.json")):
         try:
             files = read_linked_files(record)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *MALFORMED_JSON):
             continue
         digests.update((file.path, file.digest) for file in files if file.digest)
     return KnownFiles(digests=digests, wheel_folders=wheel_folders)

@@ -19,7 +19,7 @@ from roost.daemon.engines.conda import cache
 from roost.daemon.engines.conda.marks import EXTERNALLY_MANAGED, INSTEAD, history_lines
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
 from roost.daemon.layers.tar import FIXED_TIME, LayerEntry
-from roost.model.errors import BuildError
+from roost.model.errors import MALFORMED_JSON, BuildError
 from roost.model.locks.lock import CondaPackage, Lock
 
 IMAGE_ROOT = PREFIX_IN_IMAGE.lstrip("/")
@@ -74,7 +74,7 @@ class StagedPackages:
             linked = msgspec.json.decode(meta, type=_MetaRecord).paths_data.paths
             found = [self._file_entry(path, times) for path in linked]
             return [*found, self._record_entry(package, meta)]
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, *MALFORMED_JSON) as error:
             raise StageBrokenError(
                 f"{package.name} {package.version} was linked for an image but can't be read there: {error}",
                 hint="Try again; damaged files in the package cache are fetched again.",

@@ -12,7 +12,7 @@ import msgspec
 
 from roost.daemon.oci.manifests import EMPTY_JSON, OCI_EMPTY, OCI_MANIFEST, Descriptor, Manifest, describe
 from roost.daemon.oci.references import Reference, parse_reference
-from roost.model.errors import BuildError
+from roost.model.errors import MALFORMED_JSON, BuildError
 from roost.model.locks.lock import LOCK_FORMAT, HostPython, Lock, Wheel, digest_lock
 
 LOCK_TYPE = "application/vnd.roost.lock.v1+json"
@@ -164,5 +164,5 @@ def decode(data: bytes) -> SharedLock:
                 hint="Update roost.",
             )
         return msgspec.json.decode(data, type=SharedLock)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED_JSON as error:
         raise LockUntrustedError(f"The registry's lock can't be read: {error}", hint=HINT) from error

@@ -12,7 +12,7 @@ import msgspec
 
 from roost.daemon.oci.platforms import Platform, compatible_platforms, normalize_platform, parse_platform
 from roost.daemon.oci.references import digest_of, is_digest
-from roost.model.errors import ServiceUnreachableError
+from roost.model.errors import MALFORMED_JSON, ServiceUnreachableError
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -94,7 +94,7 @@ def parse_manifest(data: bytes, media_type: str = "") -> Manifest | ImageIndex:
             document = msgspec.json.decode(data, type=ImageIndex)
         else:
             document = msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED_JSON as error:
         raise ManifestInvalidError(f"the manifest is not valid: {error}") from error
     descriptors = document.manifests if isinstance(document, ImageIndex) else (document.config, *document.layers)
     for each in descriptors:

@@ -16,7 +16,7 @@ import msgspec
 from roost.daemon.config.config import Config
 from roost.daemon.config.schema import RegistriesSettings
 from roost.daemon.oci.references import is_loopback, parse_reference
-from roost.model.errors import InvalidRequestError, LookupFailedError, StoreError
+from roost.model.errors import MALFORMED_JSON, InvalidRequestError, LookupFailedError, StoreError
 from roost.store.disk.regular_files import read_regular
 
 RegistryKind = Literal["workspace", "catalogue"]
@@ -105,7 +105,7 @@ def read_added_locations(root: str) -> tuple[RegistryLocation, ...]:
         return msgspec.json.decode(read_regular(path), type=tuple[RegistryLocation, ...])
     except FileNotFoundError:
         return ()
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *MALFORMED_JSON) as error:
         raise RegistryFileError(
             f"{path} can't be read: {error}", hint="Remove it and add the registries again."
         ) from error

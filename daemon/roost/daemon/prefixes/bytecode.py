@@ -27,7 +27,7 @@ from roost.daemon.engines.conda.cache import file_digest
 from roost.daemon.engines.conda.scripts import run_captured, sanitize_environment
 from roost.daemon.jobs.progress import Progress, Silent
 from roost.daemon.prefixes.bytecode_digests import load_digests, save_digests
-from roost.model.errors import StoreFullError
+from roost.model.errors import MALFORMED_JSON, StoreFullError
 from roost.model.locks.lock import CondaPackage, Lock, Wheel
 from roost.store.cancellation import finish_thread_despite_cancel
 from roost.store.disk.file_ops import sync_filesystem
@@ -149,7 +149,7 @@ class _MetaRecord(msgspec.Struct):
 
 def _list_conda_files(prefix: str, package: CondaPackage) -> Iterator[str]:
     path = os.path.join(prefix, "conda-meta", f"{package.name}-{package.version}-{package.build}.json")
-    with contextlib.suppress(OSError, msgspec.MsgspecError), open(path, "rb") as stream:
+    with contextlib.suppress(OSError, *MALFORMED_JSON), open(path, "rb") as stream:
         for name in msgspec.json.decode(stream.read(), type=_MetaRecord).files:
             yield os.path.join(prefix, name)
 
@@ -235,7 +235,7 @@ def _read_stamp(path: str) -> bytes:
 
 def _load_skipped(stored: str) -> set[tuple[str, bytes]]:
     """Return the sources that did not compile, with the stamps that they had then."""
-    with contextlib.suppress(OSError, msgspec.MsgspecError), open(os.path.join(stored, "skipped.json"), "rb") as stream:
+    with contextlib.suppress(OSError, *MALFORMED_JSON), open(os.path.join(stored, "skipped.json"), "rb") as stream:
         return set(msgspec.json.decode(stream.read(), type=list[tuple[str, bytes]]))
     return set()
 

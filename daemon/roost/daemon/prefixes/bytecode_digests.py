@@ -14,6 +14,7 @@ import msgspec
 
 from roost.daemon.engines.conda.cache import file_digest
 from roost.daemon.engines.uv.prefix import find_site_packages
+from roost.model.errors import MALFORMED_JSON
 from roost.model.locks.lock import Lock
 
 _NAME = "digests.json"
@@ -25,7 +26,7 @@ def load_digests(stored: str) -> dict[str, str]:
     Byte-code that an older version stored is read, once.
     """
     path = os.path.join(stored, _NAME)
-    with contextlib.suppress(OSError, msgspec.MsgspecError), open(path, "rb") as stream:
+    with contextlib.suppress(OSError, *MALFORMED_JSON), open(path, "rb") as stream:
         return msgspec.json.decode(stream.read(), type=dict[str, str])
     names = glob.glob("**/*.pyc", root_dir=stored, recursive=True)
     digests = {name: file_digest(os.path.join(stored, name), "sha256") for name in names}

@@ -19,6 +19,7 @@ from roost.daemon.integrity.folders import find_unsealed
 from roost.daemon.integrity.manifest import ManifestDamagedError
 from roost.daemon.integrity.records import LinkedFile, find_lock_mismatches, read_linked_files
 from roost.daemon.integrity.trees import find_differences, load_manifest
+from roost.model.errors import MALFORMED_JSON
 from roost.model.locks.lock import Lock
 from roost.model.records import Artifact
 from roost.store.disk.layout import Layout
@@ -103,7 +104,7 @@ def _find_altered_conda(prefix: str, lock: Lock) -> Iterator[str]:
     for record in locked | set(glob.glob(os.path.join(glob.escape(meta), "*.json"))):
         try:
             files = read_linked_files(record)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *MALFORMED_JSON):
             yield record
             continue
         paths = ((os.path.join(prefix, file.path), file) for file in files)

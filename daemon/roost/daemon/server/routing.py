@@ -23,7 +23,7 @@ from aiohttp import web
 
 from roost.daemon.credentials.values import find_values, note_values
 from roost.daemon.server.bodies import read_bounded
-from roost.model.errors import InvalidRequestError
+from roost.model.errors import MALFORMED_JSON, InvalidRequestError
 
 if TYPE_CHECKING:
     from multidict import MultiMapping
@@ -161,7 +161,7 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
         raise _mismatch_error(error) from error
     except RecursionError as error:
         raise RequestError("The request's JSON is nested too deeply", hint="Reduce the nesting.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # the latter for a text that is not UTF-8
+    except MALFORMED_JSON as error:
         raise RequestError(f"The request's body is not JSON: {error}", hint="Send application/json.") from error
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from roost.model.documents.places import TextPlaces, WrittenValue
 from roost.model.documents.toml_places import Span, TomlPath, TomlPlaces
 from roost.model.errors import InvalidDefinitionError, Location
+from roost.model.syntax.bounds import NUL_FAULT, NUL_HINT
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,12 +37,15 @@ class TomlText:
         self._places: TextPlaces | None = TextPlaces(text, path, first_line=first_line, column_shift=column_shift)
         self._index = TomlPlaces(self._places)
         self.data: dict[str, Any] = self._parse(text, self._places)
+        if "0000" in text:  # NUL is written `\\u0000` or `\\U00000000`
+            self._require_no_nul(self.data)
 
     @classmethod
     def from_data(cls, data: dict[str, Any], path: str) -> TomlText:
         """Wrap tables that were not parsed from a text: every location is ``path`` as a whole."""
         text = cls("", path)
         text.data, text._places = data, None
+        text._require_no_nul(data)
         return text
 
     def table(self, *keys: str) -> dict[str, Any]:
@@ -89,6 +93,15 @@ class TomlText:
     def error(self, message: str, *path: str | int, hint: str = "") -> InvalidDefinitionError:
         """Return the error to raise about the value at ``path``."""
         return TomlError(message, hint=hint, location=self.locate(*path))
+
+    def _require_no_nul(self, value: object, *path: str | int) -> None:
+        """Raise TomlError if a key or a text has a NUL character, which no path, variable or argument can have."""
+        if isinstance(value, str) and "\0" in value:
+            raise self.error(NUL_FAULT, *path, hint=NUL_HINT)
+        inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, each in inner:
+            self._require_no_nul(key, *path, key)
+            self._require_no_nul(each, *path, key)
 
     def _find(self, path: TomlPath) -> Span | None:
         return self._index.keys.get(path) or self._index.values.get(path)

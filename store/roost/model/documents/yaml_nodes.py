@@ -16,7 +16,7 @@ import yaml
 
 from roost.model.documents.places import TextPlaces, WrittenValue
 from roost.model.errors import InvalidDefinitionError, Location
-from roost.model.syntax.bounds import MAX_DEPTH, too_large_error
+from roost.model.syntax.bounds import MAX_DEPTH, NUL_FAULT, NUL_HINT, too_large_error
 
 try:
     from yaml import CSafeLoader as Loader
@@ -244,6 +244,8 @@ class _Composer:
             if isinstance(event, yaml.AliasEvent):
                 self._add_alias(event)
             elif isinstance(event, yaml.ScalarEvent):
+                if "\0" in event.value:
+                    self._fail(event, NUL_FAULT, NUL_HINT)
                 start, end = _get_marks(event)
                 node = yaml.ScalarNode("", event.value, start, end, style=event.style)
                 self._add(node, 1 + len(event.value), 0, event.anchor)

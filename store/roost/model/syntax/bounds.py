@@ -28,6 +28,9 @@ MAX_DEPTH = 50
 MAX_NUMBER = 1_000
 """Characters of a number or a date."""
 
+NUL_FAULT = "A text here has a NUL character, which no path, variable or argument can have"
+NUL_HINT = "Remove it."
+
 
 class TooLargeError(InvalidDefinitionError):
     """A source exceeds one of the bounds; ``fields["bound"]`` is it."""

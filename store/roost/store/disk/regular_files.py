@@ -22,6 +22,8 @@ def open_regular(path: str) -> BinaryIO:
     Raises:
         OSError: the file can't be opened, or is a device, a pipe, a socket or a folder.
     """
+    if "\0" in path:
+        raise OSError(errno.EINVAL, "its name has a NUL character")
     _require_regular(os.stat(path))
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:

@@ -10,6 +10,7 @@ import os
 
 import msgspec
 
+from roost.model.errors import MALFORMED_JSON
 from roost.model.records import RunState
 from roost.store.disk.lease_files import is_held_exclusively
 
@@ -52,7 +53,7 @@ def open_supervisor(folder: str) -> int | None:
         with open(os.path.join(folder, "pid"), encoding="ascii") as file:
             pid, *start_ticks = file.read().split()
         descriptor: int = os.pidfd_open(int(pid))
-    except (OSError, ValueError):
+    except (OSError, ValueError, OverflowError):
         return None
     if start_ticks and start_ticks[0] != _read_start_ticks(int(pid)):
         os.close(descriptor)
@@ -73,5 +74,5 @@ def _read_exit_file(path: str) -> _ExitFile | None:
     try:
         with open(path, "rb") as stream:
             return msgspec.json.decode(stream.read(), type=_ExitFile)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *MALFORMED_JSON):
         return None

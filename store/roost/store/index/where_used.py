@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from roost.model.errors import InvalidRequestError
+from roost.model.errors import MALFORMED_JSON, InvalidRequestError
 from roost.model.package_uses import (
     EnvironmentUse,
     GenerationUse,
@@ -130,7 +130,7 @@ def find_uses(
 def _decode_place(part: UsePage) -> Place:
     try:
         place = msgspec.json.decode(part.before, type=Place)
-    except msgspec.DecodeError:
+    except MALFORMED_JSON:
         place = ()
     if (
         len(place) != len(_ROW_KEYS[part.kind]) + 1

@@ -158,10 +158,11 @@ def _read_envs_dirs(path: str) -> list[str]:
     """Return ``envs_dirs`` of one condarc (``envs_path`` in old ones); nothing if the file can't be read."""
     try:
         content = yaml.safe_load(read_regular(path))
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return []
     value = content.get("envs_dirs", content.get("envs_path")) if isinstance(content, dict) else None
-    return [folder for folder in ([value] if isinstance(value, str) else value or []) if isinstance(folder, str)]
+    folders = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    return [folder for folder in folders if isinstance(folder, str)]
 
 
 def _expand_folder(folder: str, home: str, variables: Mapping[str, str]) -> str:

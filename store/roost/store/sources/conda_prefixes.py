@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from roost.model.definition import Conda, Definition, Pip, ReadResult, Settings
-from roost.model.errors import InvalidDefinitionError, Location
+from roost.model.errors import MALFORMED_JSON, InvalidDefinitionError, Location
 from roost.model.readers.source import ReadContext
 from roost.model.syntax.match_specs import MatchSpecError, normalise_channels, spec_name
 from roost.model.syntax.urls import strip_credentials
@@ -95,7 +95,7 @@ def _read_records(reading: ReadContext, prefix: str) -> Iterator[_Record]:
         path = os.path.join(folder, name)
         try:
             yield msgspec.json.decode(reading.load_file(path, None), type=_Record)
-        except msgspec.MsgspecError as error:
+        except MALFORMED_JSON as error:
             raise _record_error(path, str(error)) from None
 
 
@@ -215,5 +215,5 @@ def _read_variables(reading: ReadContext, prefix: str) -> dict[str, str]:
         state = msgspec.json.decode(reading.load_file(path, None))
         variables = state.get("env_vars", {}) if isinstance(state, dict) else {}
         return {key: value for key, value in variables.items() if isinstance(value, str) and value != "***unset***"}
-    except msgspec.MsgspecError as error:
+    except MALFORMED_JSON as error:
         raise _record_error(path, str(error)) from None

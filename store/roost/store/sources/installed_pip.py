@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import msgspec
 
 from roost.model.definition import PipItem
-from roost.model.errors import InvalidDefinitionError, Location
+from roost.model.errors import MALFORMED_JSON, InvalidDefinitionError, Location
 from roost.model.readers.requirements import read_requirement
 from roost.model.readers.source import ReadContext
 from roost.model.syntax.pip_lines import LogicalLine, normalise_name
@@ -92,7 +92,7 @@ def _direct_url_line(reading: ReadContext, path: str, name: str) -> str | None:
     try:
         direct: Any = msgspec.json.decode(reading.load_file(record, None))
         url = str(direct["url"])
-    except (msgspec.MsgspecError, KeyError, TypeError):
+    except (*MALFORMED_JSON, KeyError, TypeError):
         reading.warn(
             "origin-unread", f"{record} does not record its origin: its version is used", Location(path=record)
         )

@@ -150,3 +150,12 @@ def test_what_to_do_names_the_host() -> None:
     [warning] = dropped_credentials_warnings({"https://h.example": "me:s3cret"})
     assert "s3cret" not in warning.message
     assert "https://h.example" in warning.message
+
+
+def test_nothing_of_a_netrc_that_cant_be_read_is_logged_but_its_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "netrc").write_text("machine a.example\nlogin me hunter2\n")
+    assert read_netrc(str(tmp_path / "netrc")) == {}
+    assert "(line" in caplog.text
+    assert "hunter2" not in caplog.text

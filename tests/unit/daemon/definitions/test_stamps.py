@@ -65,3 +65,9 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     assert not is_unchanged(guard)
     assert not is_unchanged(FileStamp(path=str(tmp_path / "gone"), identity="1:2"))
+
+
+def test_a_path_that_leads_nowhere_is_absent_and_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for path in ("a" * 300, "loop/x", "a\0b"):
+        assert stamp(str(tmp_path / path)) == ABSENT

@@ -69,3 +69,8 @@ def test_refusals_leave_no_descriptor_open(tmp_path):
             open_regular(str(tmp_path / "pipe"))
     after = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
     assert after == before
+
+
+def test_a_name_with_a_nul_is_refused_as_other_names_that_no_file_can_have() -> None:
+    with pytest.raises(OSError, match="NUL"):
+        read_regular("/a\0b")

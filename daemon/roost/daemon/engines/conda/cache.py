@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from roost.daemon.engines.conda.package_paths import find_folders, find_path_fault
+from roost.model.errors import MALFORMED_JSON
 from roost.model.locks.lock import CondaPackage
 from roost.store.disk.regular_files import open_regular
 
@@ -122,13 +123,13 @@ def _is_suspect(folder: str) -> bool:
                 or (entry.size_in_bytes is not None and status.st_size != entry.size_in_bytes)
             ):
                 return True
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *MALFORMED_JSON):
         return True
     return False
 
 
 def read_paths(folder: str) -> list[PathEntry]:
-    """Return the files of the extracted package at ``folder``. Raises ``OSError``, ``msgspec.MsgspecError``.
+    """Return the files of the extracted package at ``folder``. Raises ``OSError``, and ``MALFORMED_JSON``.
 
     Packages from before 2017 have no ``paths.json``, only a list of the names of their files.
     """
@@ -152,7 +153,7 @@ def _is_intact(folder: str) -> bool:
         return True
     try:
         return all(_matches_entry(folder, entry) for entry in read_paths(folder))
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *MALFORMED_JSON):
         return False
 
 

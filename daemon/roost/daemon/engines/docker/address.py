@@ -19,7 +19,7 @@ from docker.tls import TLSConfig
 
 from roost.daemon.engines.docker.errors import ContextMissingError, EngineUnreachableError
 from roost.daemon.engines.docker.values import DockerConfig
-from roost.model.errors import InvalidRequestError
+from roost.model.errors import MALFORMED_JSON, InvalidRequestError
 from roost.store.disk.regular_files import read_regular, require_regular
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
@@ -82,7 +82,7 @@ def _current_context(folder: str) -> str:
     try:
         content = json.loads(read_regular(os.path.join(folder, "config.json")))
         return str(content.get("currentContext") or "default")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, *MALFORMED_JSON, AttributeError):
         return "default"
 
 
@@ -99,7 +99,7 @@ def _load_context(name: str, folder: str) -> Address:
         raise ContextMissingError(
             f"There is no Docker context {name!r}", hint="`docker context ls` lists the existing ones."
         ) from error
-    except (DockerException, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (DockerException, OSError, *MALFORMED_JSON, KeyError, AttributeError, TypeError) as error:
         raise EngineUnreachableError(f"The Docker context {name!r} can't be read: {error}") from error
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from roost.daemon.caller.current import search_path
+from roost.model.errors import MALFORMED_JSON
 from roost.model.locks.lock import Threading
 from roost.store.disk.regular_files import open_regular
 
@@ -148,7 +149,7 @@ def _run_probe(path: str) -> Interpreter | None:
             env={"HOME": os.path.expanduser("~"), "PATH": "/usr/bin:/bin"},
         ).stdout
         found = msgspec.json.decode(answer, type=_Answer)
-    except (OSError, subprocess.SubprocessError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, subprocess.SubprocessError, *MALFORMED_JSON):
         return None
     return Interpreter(
         version=found.version,

@@ -28,6 +28,7 @@ from roost.daemon.engines.registry.errors import (
     RegistryDeniedError,
 )
 from roost.daemon.oci.references import is_loopback
+from roost.model.errors import MALFORMED_JSON
 
 _TOKEN_LIMIT = 1 << 20
 _TOKEN_TIMEOUT = aiohttp.ClientTimeout(total=30.0, sock_connect=10.0)
@@ -198,5 +199,5 @@ def _check_token_status(host: str, realm: URL, response: aiohttp.ClientResponse,
 def _decode_token(host: str, data: bytes) -> _TokenResponse:
     try:
         return msgspec.json.decode(data, type=_TokenResponse)
-    except msgspec.DecodeError:
+    except MALFORMED_JSON:
         raise NotRegistryError(f"The token for {host} is not valid") from None

@@ -22,6 +22,7 @@ from roost.daemon.engines.registry.errors import (
     RegistryTlsError,
     RepositoryMissingError,
 )
+from roost.model.errors import MALFORMED_JSON
 
 _ERROR_BODY_LIMIT = 64 * 1024
 _BLOB_ERROR_CODES = frozenset({"BLOB_UNKNOWN", "BLOB_UPLOAD_UNKNOWN", "MANIFEST_BLOB_UNKNOWN"})
@@ -69,7 +70,7 @@ async def read_error_codes(response: aiohttp.ClientResponse) -> list[str] | None
     try:
         data = await response.content.read(_ERROR_BODY_LIMIT)
         return [entry.code for entry in msgspec.json.decode(data, type=_ErrorBody).errors]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MALFORMED_JSON:
         return None
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 from packaging.utils import canonicalize_name, parse_wheel_filename
-from packaging.version import Version
 
 from roost.daemon.engines.host_python import engine as host_python
 from roost.daemon.engines.uv.errors import (
@@ -25,7 +24,13 @@ from roost.daemon.engines.uv.requirements import RequirementsTranslator, UvInput
 from roost.daemon.engines.uv.resolve import Resolver
 from roost.daemon.engines.uv.secrets import Secrets
 from roost.daemon.engines.uv.sources.build_requirements import BuildRequirements
-from roost.daemon.engines.uv.sources.builds import WheelBuilder, build_needed, read_static_project, source_changed
+from roost.daemon.engines.uv.sources.builds import (
+    WheelBuilder,
+    build_needed,
+    read_static_metadata,
+    read_static_project,
+    source_changed,
+)
 from roost.daemon.engines.uv.sources.checked import CheckedSources
 from roost.daemon.engines.uv.sources.digests import DigestRules, missing_digest, wrong_digest
 from roost.daemon.engines.uv.translation import url_conflict
@@ -258,13 +263,13 @@ class PipLockSession:
         return await self._lock_built(package)
 
     def _lock_editable(self, package: PylockPackage) -> Wheel:
-        project = read_static_project(package.folder or "") or {}
+        project = read_static_metadata(package.folder or "")
         lines = (i for i in flatten_items(self._request.items) if i.kind == "editable" and i.path == package.folder)
         item = next(lines, None)
         digest = (item.digest or "") if item else ""
         return Wheel(
             name=package.name,
-            version=package.version or str(Version(project["version"]) if "version" in project else "0"),
+            version=package.version or (project.version if project is not None else "0"),
             kind="editable",
             path=package.folder,
             sha256=digest.removeprefix("sha256:"),

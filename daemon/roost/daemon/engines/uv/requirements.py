@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 from roost.daemon.credentials.substitution import insert_values
 from roost.daemon.engines.uv.errors import PipOptionError, PipVariableError
 from roost.model.definition import PipItem
-from roost.model.errors import Location
+from roost.model.errors import MALFORMED_JSON, Location
 from roost.model.syntax.pip_lines import CHOICE_OPTIONS, split_line_index, split_local_text
 from roost.model.syntax.wheel_references import is_wheel_reference, unknown_wheel_error
 
@@ -355,7 +355,7 @@ def _check_limit(option: str, value: str, location: Location | None) -> None:
 def _parse_metadata(value: str, location: Location | None) -> dict[str, object]:
     try:
         return msgspec.json.decode(value, type=dict[str, object])
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except MALFORMED_JSON as error:
         raise PipOptionError(
             f"The value of --dependency-metadata is not a JSON object: {error}",
             location=location,

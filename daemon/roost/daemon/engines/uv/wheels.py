@@ -20,6 +20,7 @@ import msgspec
 from roost.daemon.engines.uv.errors import WheelDigestMismatchError, WheelMissingError
 from roost.daemon.engines.uv.fetch import Fetcher
 from roost.daemon.jobs.progress import Progress
+from roost.model.errors import MALFORMED_JSON
 from roost.model.locks.lock import BuildRequirement, Wheel
 from roost.store.disk.regular_files import open_regular
 
@@ -83,7 +84,7 @@ class WheelStore:
         try:
             with open(self._source_path(source_key), "rb") as file:
                 stored = msgspec.json.decode(file.read(), type=StoredWheel)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *MALFORMED_JSON):
             return None
         return stored if os.path.exists(self.path(stored)) else None
 

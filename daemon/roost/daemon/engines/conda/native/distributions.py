@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-import msgspec
 from rattler import Client, PathsJson
 
 from roost.daemon.engines.conda import cache
@@ -16,6 +15,7 @@ from roost.daemon.engines.conda.native.client import open_client
 from roost.daemon.engines.conda.native.solving import channel_routes
 from roost.daemon.engines.conda.translation import translate_errors
 from roost.daemon.workers.context import JobContext
+from roost.model.errors import MALFORMED_JSON
 from roost.model.locks.lock import CondaPackage
 from roost.store.disk.regular_files import require_regular
 
@@ -63,7 +63,7 @@ async def _list_files(package: CondaPackage, cache_dir: str, url: str, client: C
         folder = cache.entry_folder(cache_dir, package)
         try:
             return [entry.path for entry in await asyncio.to_thread(cache.read_paths, folder)]
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *MALFORMED_JSON):
             pass  # dropped from the cache meanwhile: the channel has the list too
     with translate_errors(f"reading the list of files of {package.file_name}"):
         content: PathsJson | None

@@ -11,6 +11,7 @@ from roost.daemon.engines.conda import cache
 from roost.daemon.engines.conda.errors import PackageUnsafeError
 from roost.daemon.engines.conda.jobs import LinkRequest
 from roost.daemon.engines.conda.package_paths import PrefixPaths, place_paths
+from roost.model.errors import MALFORMED_JSON
 from roost.model.locks.lock import CondaPackage
 
 
@@ -51,7 +52,7 @@ class PackageCheck:
             commands = self._read_commands(self._folders[name]) if is_python else []
         except OSError:
             return
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except MALFORMED_JSON as error:
             raise PackageUnsafeError(
                 f"The package {name} can't be linked: its list of files can't be read: {error}",
                 hint="Choose another version or build of it, and report it to the channel.",

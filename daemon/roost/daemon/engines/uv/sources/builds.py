@@ -13,8 +13,8 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence, Set
-from typing import Any
 
+import msgspec
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -35,6 +35,7 @@ from roost.daemon.engines.uv.translation import translate_failure
 from roost.daemon.engines.uv.wheels import StoredWheel, WheelStore, file_sha256
 from roost.daemon.jobs.progress import Progress
 from roost.model.definition import PipItem
+from roost.model.errors import MALFORMED_TOML
 from roost.store.disk.regular_files import read_regular
 from roost.store.sources.files import LocalFiles
 
@@ -222,20 +223,29 @@ def source_changed(item: PipItem) -> WheelDigestMismatchError:
     )
 
 
-def read_static_project(folder: str) -> dict[str, Any] | None:
+class StaticProject(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+    """A ``[project]`` table (PEP 621), as far as locking needs it."""
+
+    name: str
+    version: str
+    dynamic: frozenset[str] = frozenset()
+    dependencies: tuple[str, ...] = ()
+    optional_dependencies: dict[str, tuple[str, ...]] = {}
+    requires_python: str | None = None
+
+
+def read_static_project(folder: str) -> StaticProject | None:
     """Return the ``[project]`` table of a folder if no code has to run to lock it; otherwise ``None``. Blocks.
 
-    That is so if it states version and dependencies statically (PEP 621).
+    That is so if it states version and dependencies statically (PEP 621). What is wrong with a table that is not valid,
+    the project's build backend says.
     """
     try:
         text = read_regular(os.path.join(folder, "pyproject.toml")).decode()
-        project = tomllib.loads(text).get("project")
-    except (OSError, ValueError):  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        project = msgspec.convert(tomllib.loads(text).get("project"), StaticProject)
+    except (OSError, *MALFORMED_TOML, msgspec.ValidationError):
         return None
-    if not isinstance(project, dict) or "name" not in project or "version" not in project:
-        return None
-    dynamic = set(project.get("dynamic", []))
-    return None if dynamic & {"version", "dependencies", "optional-dependencies"} else project
+    return None if project.dynamic & {"version", "dependencies", "optional-dependencies"} else project
 
 
 def read_static_metadata(folder: str) -> SourceMetadata | None:
@@ -243,15 +253,17 @@ def read_static_metadata(folder: str) -> SourceMetadata | None:
     project = read_static_project(folder)
     if project is None:
         return None
-    extras: dict[str, list[str]] = project.get("optional-dependencies", {})
-    requires = list(project.get("dependencies", []))
-    for extra, lines in extras.items():
-        requires += [_limit_to_extra(line, extra) for line in lines]
+    extras = project.optional_dependencies
+    try:
+        optional = [_limit_to_extra(line, extra) for extra, lines in extras.items() for line in lines]
+        version = str(Version(project.version))
+    except ValueError:  # InvalidVersion, InvalidRequirement and InvalidMarker
+        return None
     return SourceMetadata(
-        name=canonicalize_name(project["name"]),
-        version=str(Version(project["version"])),
-        requires=tuple(requires),
-        requires_python=project.get("requires-python"),
+        name=canonicalize_name(project.name),
+        version=version,
+        requires=(*project.dependencies, *optional),
+        requires_python=project.requires_python,
         extras=tuple(canonicalize_name(extra) for extra in extras),
     )
 
