@@ -3,7 +3,8 @@
     roost.client.launch.supervise FOLDER     a detached run, started by ``wire.installation``
 
 A detached run has its specification as JSON on standard input. It has ``command``, ``cwd``, ``launch`` (a
-``wire.Launch``), ``environ`` (the caller's variables), ``variables`` (those of the run), ``socket`` and ``run_id``.
+``wire.Launch``), ``environ`` (the caller's variables), ``variables`` (those of the run), ``socket``, ``run_id`` and
+``output_bytes``, the bound of the output (``wire.run_output``).
 ``FOLDER/lock`` is held by the supervisor and by the command, so that the kernel releases it when the last of them ends;
 ``FOLDER/pid`` names the supervisor; ``FOLDER/exit`` is written atomically, before the daemon is notified.
 """
@@ -52,7 +53,7 @@ class Supervisor:
         inherited = [descriptor for descriptor in (lock, lease) if descriptor is not None]
         os.set_inheritable(lock, True)
         try:
-            with self._forward_signals():
+            with self._forward_signals(), self._bound_output(output):
                 status = self._run_command(output)
         finally:
             for descriptor in inherited[1:]:
@@ -62,6 +63,15 @@ class Supervisor:
         self._notify_daemon({"state": "succeeded" if status == 0 else "failed", "exit_status": status})
         os.close(lock)
         return status
+
+    def _bound_output(self, output: IO[bytes] | None) -> contextlib.AbstractContextManager[object]:
+        """Return what keeps the output of a detached run below its bound while the command runs."""
+        limit = self._spec.get("output_bytes")
+        if output is None or not limit:
+            return contextlib.nullcontext()
+        from roost.wire.run_output import OutputWatch  # commands in the foreground have no use for it
+
+        return OutputWatch(self._folder, limit)
 
     def _run_command(self, output: IO[bytes] | None) -> int:
         try:

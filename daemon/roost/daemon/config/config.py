@@ -27,6 +27,7 @@ from roost.daemon.config.schema import (
     NetworkSettings,
     PipSettings,
     RegistriesSettings,
+    RunsSettings,
     Section,
 )
 from roost.model.errors import MALFORMED_TOML, CodedError, Location
@@ -83,6 +84,10 @@ class Config:
     @property
     def builds(self) -> BuildsSettings:
         return self.settings.builds
+
+    @property
+    def runs(self) -> RunsSettings:
+        return self.settings.runs
 
     @property
     def network(self) -> NetworkSettings:

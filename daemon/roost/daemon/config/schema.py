@@ -175,6 +175,20 @@ class BuildsSettings(Section, frozen=True, kw_only=True):
     ] = 20_000_000_000
 
 
+class RunsSettings(Section, frozen=True, kw_only=True):
+    """`[runs]`: what is stored of runs."""
+
+    output_bytes: Annotated[
+        int,
+        Meta(
+            ge=100_000,
+            description="Size in bytes up to which the output of a detached run is stored. Of a longer one the first "
+            "half of that and the newest part stay, and `roost runs logs` prints how much is left out between them. "
+            "Needs a file system that can punch holes (ext4, XFS, Btrfs, tmpfs, ZFS); on others there is no bound.",
+        ),
+    ] = 200_000_000
+
+
 class NetworkSettings(Section, frozen=True, kw_only=True):
     """`[network]`: time limits, retries and credential sources of downloads."""
 
@@ -261,6 +275,7 @@ class ConfigFile(Section, frozen=True, kw_only=True):
     registries: RegistriesSettings = RegistriesSettings()
     cache: CacheSettings = CacheSettings()
     builds: BuildsSettings = BuildsSettings()
+    runs: RunsSettings = RunsSettings()
     network: NetworkSettings = NetworkSettings()
     credentials: Annotated[
         dict[str, HostCredentials],

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from roost.daemon.runs.states import ENDED, LOST, NEVER_ATTACHED, exit_from_stat
 from roost.daemon.runs.sweep import ContainerSweep
 from roost.model.errors import CodedError, LookupFailedError, ServiceUnreachableError, StoreError
 from roost.model.records import RunRecord
+from roost.wire.run_output import StoredOutput
 from roost.wire.runs import RunRequest, Terminal
 
 if TYPE_CHECKING:  # the SDK is loaded when an engine is first used
@@ -321,14 +321,14 @@ class ContainerRuns:
     async def _store_output(self, run_id: str, container: str) -> None:
         """Write the output from its first byte on: the engine has all of it, however often the daemon was away."""
         engine = await self._engine()
-        path = os.path.join(self._records.folder(run_id), "output")
+        stored = StoredOutput(self._records.folder(run_id), self._engines.config.runs.output_bytes)
         try:
-            target = await asyncio.to_thread(open, path, "wb", 0)
+            await asyncio.to_thread(stored.open)
             try:
                 async for data in engine.logs(container):
-                    await asyncio.to_thread(target.write, data)
+                    await asyncio.to_thread(stored.write, data)
             finally:
-                await asyncio.to_thread(target.close)
+                await asyncio.to_thread(stored.close)
         except ServiceUnreachableError:
             return
         except OSError as error:

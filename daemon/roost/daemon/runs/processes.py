@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 import msgspec
@@ -22,6 +22,7 @@ from roost.model.errors import StoreError
 from roost.model.records import RunRecord
 from roost.store.disk.run_folders import RunExit, open_supervisor, read_outcome
 from roost.wire.installation import isolated_command
+from roost.wire.run_output import OUTPUT, describe_cut, read_cut
 from roost.wire.runs import Launch, RunRequest, RunUpdate
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,10 @@ _CHUNK = 2**16
 class ProcessRuns:
     """Starts detached runs, and watches those that are alive."""
 
-    def __init__(self, records: RunRecords, lifecycle: Lifecycle, socket: str) -> None:
+    def __init__(self, records: RunRecords, lifecycle: Lifecycle, socket: str, output_limit: Callable[[], int]) -> None:
+        """``output_limit``: returns the bound in force of a detached run's output, in bytes."""
         self._records = records
+        self._output_limit = output_limit
         self._lifecycle = lifecycle
         self._socket = socket
         self._background = BackgroundTasks()
@@ -64,6 +67,7 @@ class ProcessRuns:
             "variables": {**request.variables, **request.secrets},
             "socket": self._socket,
             "run_id": run.id,
+            "output_bytes": self._output_limit(),
         }
         await self._records.record_placement(run.id, launch)
         process = await asyncio.create_subprocess_exec(
@@ -186,13 +190,13 @@ class ProcessRuns:
                 self._watch(run.id, descriptor, foreground=not run.detached)
 
     async def output(self, run_id: str, *, follow: bool) -> AsyncIterator[bytes]:
-        """Yield the raw output of a detached run: what there is, or with ``follow`` until it ends. Raises
-        DaemonStoppingError rather than hold up the stop."""
-        path, offset = os.path.join(self._records.folder(run_id), "output"), 0
+        """Yield the raw output of a detached run: what there is, or with ``follow`` until it ends. A line stands for
+        what is left out. Raises DaemonStoppingError rather than hold up the stop."""
+        folder, offset = self._records.folder(run_id), 0
         while True:
             has_ended = (await self.get(run_id)).state in ENDED
-            while chunk := await asyncio.to_thread(_read_at, path, offset):
-                offset += len(chunk)
+            while (found := await asyncio.to_thread(_read_at, folder, offset))[0]:
+                chunk, offset = found
                 yield chunk
             if has_ended or not follow:
                 return
@@ -216,10 +220,19 @@ async def _write_spec(process: asyncio.subprocess.Process, data: bytes) -> None:
     process.stdin.close()
 
 
-def _read_at(path: str, offset: int) -> bytes:
+def _read_at(folder: str, offset: int) -> tuple[bytes, int]:
+    """Return the next output of a run from ``offset``, and the offset behind it."""
+    cut = read_cut(folder)
+    if cut is not None and cut.start <= offset < cut.end:
+        return describe_cut(cut.end - offset), cut.end
+    limit = min(_CHUNK, cut.start - offset) if cut is not None and offset < cut.start else _CHUNK
     try:
-        with open(path, "rb") as file:
+        with open(os.path.join(folder, OUTPUT), "rb") as file:
             file.seek(offset)
-            return file.read(_CHUNK)
+            chunk = file.read(limit)
     except FileNotFoundError:
-        return b""
+        return b"", offset
+    now = read_cut(folder)
+    if now != cut and now is not None and offset < now.end and offset + len(chunk) > now.start:
+        return _read_at(folder, offset)  # it was cut while it was read, and zeros may be in it
+    return chunk, offset + len(chunk)

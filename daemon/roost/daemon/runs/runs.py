@@ -36,7 +36,7 @@ class Runs:
     ) -> None:
         """``socket``: path that supervisors report to."""
         self.records = RunRecords(store, events)
-        self.processes = ProcessRuns(self.records, lifecycle, socket)
+        self.processes = ProcessRuns(self.records, lifecycle, socket, lambda: engines.config.runs.output_bytes)
         self.containers = ContainerRuns(self.records, engines, lifecycle, store.layout.root)
         self.starts = DetachedStarts(self.records, self.processes, self.containers, builds, planner, lifecycle)
 
