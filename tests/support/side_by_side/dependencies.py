@@ -56,6 +56,12 @@ def _saved_to(*path: str, into: str = "save") -> Operation:
     return operation
 
 
+def _saved_unnamed(sdk: Any) -> Any:
+    os.makedirs(".azureml")
+    path = dependencies_of(sdk, "six").save_to_file(".")
+    return [path, content(sdk.CondaDependencies(path))]
+
+
 def _text(sdk: Any) -> Any:
     text = dependencies_of(sdk, "six", conda=("numpy",)).serialize_to_string()
     return [line.strip() for line in text.splitlines() if line.lstrip().startswith("- ")]
@@ -134,6 +140,7 @@ OPERATIONS: dict[str, Operation] = {
     "saved: to a file": _saved_to("out.yml"),
     "saved: to a folder": _saved_to("there"),
     "saved: beside a folder": _saved_to("there", "own.yml", into="save_to_file"),
+    "saved: beside a folder, without a name": _saved_unnamed,
     "text": _text,
     "copy": _copy,
 }

@@ -103,9 +103,10 @@ def print_messages(messages: Iterator[Json], stream: TextIO | None, skipped: int
 
 
 def _format_lines(messages: Iterator[Json]) -> Iterator[str]:
-    """Yield a line for each step that starts, each line of the log, and the end."""
+    """Yield a line for each warning, each step that starts, each line of the log, and the end."""
     for message in messages:
         event, step = message.get("event"), str(message.get("step"))
+        yield from (f"warning: {warning['message']}" for warning in message.get("warnings", ()))
         if event == "log":
             yield str(message.get("line", ""))
         elif event == "step" and message.get("state") == "started":

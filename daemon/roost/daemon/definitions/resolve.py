@@ -34,8 +34,10 @@ from roost.model.definition import (
     Definition,
     Notice,
     Python,
+    R,
     ReadResult,
     Settings,
+    Spark,
     find_idle_sections,
     make_idle_notice,
 )
@@ -256,9 +258,22 @@ async def resolve_run(store: Store, run: RunRecord) -> TargetedDefinition:
         platform=run.platform,
         is_image=run.target != "local",
         source=SourceView(path=known.source if known else None, format=RUN_FORMAT, name=name),
-        warnings=[],
+        warnings=_idle_warnings(known.canonical) if known else [],
         environment=(name, version) if name is not None and version is not None else None,
     )
+
+
+class _RecordedSections(msgspec.Struct):
+    """The sections of a definition in canonical form that roost installs nothing from."""
+
+    spark: Spark = Spark()
+    r: R = R()
+
+
+def _idle_warnings(canonical: bytes) -> list[WarningView]:
+    recorded = msgspec.json.decode(canonical, type=_RecordedSections)
+    idle = find_idle_sections(Definition(spark=recorded.spark, r=recorded.r), Settings())
+    return [_view_notice(make_idle_notice(each)) for each in idle]
 
 
 def used_image(run: RunRecord) -> str | None:

@@ -228,10 +228,13 @@ class CondaDependencies:
         return os.fspath(path)
 
     def save_to_file(self, base_directory: str, conda_file_path: str | None = None) -> str:
-        """Write as ``save`` does, to a path relative to ``base_directory``, and return that path."""
-        path = conda_file_path or "conda_dependencies.yml"
-        self.save(os.path.join(base_directory, path))
-        return path
+        """Write as ``save`` does, to a path relative to ``base_directory``, and return that path; by default
+        ``.azureml/auto_conda_dependencies.yml``, where Azure's SDK writes."""
+        if conda_file_path is None:
+            conda_file_path = ".azureml/auto_conda_dependencies.yml"
+            os.makedirs(os.path.join(base_directory, ".azureml"), exist_ok=True)
+        self.save(os.path.join(base_directory, conda_file_path))
+        return conda_file_path
 
     def __repr__(self) -> str:
         return f"CondaDependencies({self.as_dict()!r})"

@@ -93,8 +93,9 @@ def test_it_is_a_conda_environment_file_and_read_again_the_same(file: Path, tmp_
     assert yaml.safe_load(dependencies.serialize_to_string()) == yaml.safe_load(DATA["file"])
     saved = dependencies.save(tmp_path / "saved.yml")
     assert CondaDependencies(saved).as_dict() == dependencies.as_dict()
-    assert dependencies.save_to_file(str(tmp_path)) == "conda_dependencies.yml"
-    assert CondaDependencies(tmp_path / "conda_dependencies.yml").as_dict() == dependencies.as_dict()
+    assert dependencies.save_to_file(str(tmp_path), "own.yml") == "own.yml"
+    for path in ("own.yml", dependencies.save_to_file(str(tmp_path))):
+        assert CondaDependencies(tmp_path / path).as_dict() == dependencies.as_dict()
 
 
 def test_a_line_that_stands_for_more_than_its_text_is_copied_whole() -> None:
