@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+from tests.support.prepared_packages import prepared_packages
 
 _STATUS = pytest.StashKey[int]()
 CHANNELS = "ROOST_TEST_CHANNELS"
@@ -99,3 +101,11 @@ def channel_url(channel: Path) -> str:
 def second_channel_url(channels_folder: Path) -> str:
     """``file://`` URL of the small second channel (``dated`` 9.0, ``only-second``)."""
     return (channels_folder / "second").as_uri()
+
+
+@pytest.fixture(scope="session")
+def conda_packages(channel_url: str) -> Iterator[Path]:
+    """The cache of conda packages, with byte-code, that most conda tests begin with; it is never written to."""
+    run_id = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+    with prepared_packages(run_id, channel_url) as folder:
+        yield folder

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.pip_index import PipIndex
-from tests.support.prepared_packages import prepared_packages
 from tests.support.roost_process import Roost, clone, new_roost
 
 from roost.client import Workspace
@@ -40,14 +37,6 @@ def roost(pip_index: PipIndex, request: pytest.FixtureRequest) -> Iterator[Roost
     made.config.write_text(f'[pip]\nindex_url = "{pip_index.url}"\n')
     yield made
     made.end()
-
-
-@pytest.fixture(scope="session")
-def conda_packages(channel_url: str) -> Iterator[Path]:
-    """The cache of conda packages, with byte-code, that most conda tests begin with; it is never written to."""
-    run_id = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
-    with prepared_packages(run_id, channel_url) as folder:
-        yield folder
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ LOOK, WRITE = f"GET /manifests/{TAG}", f"PUT /manifests/{TAG}"
 @pytest.fixture
 async def catalogues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CatalogueRegistry]:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    client = RegistryClient(RegistryConfig(retries=0, timeout=2.0))
+    client = RegistryClient(RegistryConfig(retries=0, timeout=3.0))
     yield CatalogueRegistry(cast("Engines", OneEngine(client)))
     await client.close()
 

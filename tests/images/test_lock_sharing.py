@@ -15,7 +15,7 @@ import pytest
 from tests.support.images.fault_registry import fault_registry, status
 from tests.support.images.registries import Registries, RegistryProcess
 from tests.support.pip_index import PipIndex, wheel_bytes
-from tests.support.roost_process import Roost, new_roost
+from tests.support.roost_process import Roost, clone, new_roost
 from tests.support.trees import link_or_copy
 
 from roost.daemon.engines.registry.engine import RegistryClient
@@ -65,12 +65,14 @@ def older_channel(channel: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def machine(pip_index: PipIndex, channel: Path) -> Iterator[Machine]:
-    """Makes machines, each with a root of its own."""
+def machine(pip_index: PipIndex, channel: Path, conda_packages: Path) -> Iterator[Machine]:
+    """Makes machines, each with a root of its own, which has the usual conda packages unless it is ``bare``."""
     made: list[Roost] = []
 
-    def make(workspace: str, *catalogues: str, mirror: Path = channel) -> Roost:
+    def make(workspace: str, *catalogues: str, mirror: Path = channel, bare: bool = False) -> Roost:
         roost = new_roost()
+        if not bare:
+            clone(conda_packages, roost.root / "packages")
         named = f'workspace = "{workspace}"\n' if workspace else ""
         roost.config.write_text(
             f'[pip]\nindex_url = "{pip_index.url}"\n[conda.mirrors]\n"conda-forge" = ["{mirror.as_uri()}"]\n'
@@ -303,7 +305,7 @@ async def test_a_poisoned_lock_is_refused_and_nothing_of_it_is_used(
     reference = lock_repository(team(registries.workspace)).with_tag(tag)
     good = await fetch(client, reference)
     await push(client, reference, msgspec.structs.replace(good, lock=poison(good.lock)))
-    second = machine(team(registries.workspace))
+    second = machine(team(registries.workspace), bare=True)
     second.write("environment.yml", text)
     refused = second.failed(4, "build")
     assert refused.get("error", refused)["code"] == "lock-poisoned"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.images.registries import Registries
 from tests.support.pip_index import PipIndex, backend_files, sdist_bytes, wheel_bytes
-from tests.support.roost_process import Roost, new_roost
+from tests.support.roost_process import Roost, clone, new_roost
 
 VALUES = "import needsbuild, folder, greet; print(needsbuild.value, folder.value, greet.value)"
 
@@ -20,12 +20,15 @@ def traces(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def machines(pip_index: PipIndex, registries: Registries, channel: Path, traces: Path) -> Iterator[tuple[Roost, Roost]]:
+def machines(
+    pip_index: PipIndex, registries: Registries, channel: Path, conda_packages: Path, traces: Path
+) -> Iterator[tuple[Roost, Roost]]:
     pip_index.add("needsbuild", sdist_bytes("needsbuild", "1.0", str(traces)))
     pip_index.wheel("greet", "1.0", "needsbuild")
     made = []
     for _ in range(2):
         roost = new_roost()
+        clone(conda_packages, roost.root / "packages")
         roost.config.write_text(
             f'[pip]\nindex_url = "{pip_index.url}"\n[conda.mirrors]\n"conda-forge" = ["{channel.as_uri()}"]\n'
             f'[registries]\nworkspace = "{registries.workspace.host}/team"\n'

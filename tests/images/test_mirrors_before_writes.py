@@ -63,7 +63,7 @@ async def engines(
     host: FaultRegistry, mirror: FaultRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Engines]:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    client = RegistryClient(RegistryConfig(retries=0, timeout=2.0, mirrors={host.host: (mirror.host,)}))
+    client = RegistryClient(RegistryConfig(retries=0, timeout=3.0, mirrors={host.host: (mirror.host,)}))
     yield cast("Engines", OneEngine(client))
     await client.close()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.images.registries import Registries
 from tests.support.pip_index import PipIndex, wheel_bytes
-from tests.support.roost_process import Roost, new_roost
+from tests.support.roost_process import Roost, clone, new_roost
 
 PASSWORD = "p4ss-of-somebody"
 SAY = ("--", "python", "-c", "import greet; print(greet.value)")
@@ -24,11 +24,14 @@ def pip_index() -> Iterator[PipIndex]:
 
 
 @pytest.fixture
-def machines(pip_index: PipIndex, channel: Path, registries: Registries) -> Iterator[tuple[Roost, Roost]]:
+def machines(
+    pip_index: PipIndex, channel: Path, conda_packages: Path, registries: Registries
+) -> Iterator[tuple[Roost, Roost]]:
     """Two, with one workspace registry, an index that wants a password, and the password in a variable."""
     made: list[Roost] = []
     for _ in range(2):
         roost = new_roost()
+        clone(conda_packages, roost.root / "packages")
         roost.config.write_text(
             f'[pip]\nindex_url = "{pip_index.url}"\n[conda.mirrors]\n"conda-forge" = ["{channel.as_uri()}"]\n'
             f'[registries]\nworkspace = "{registries.workspace.host}/team"\n'

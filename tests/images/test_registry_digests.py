@@ -30,7 +30,7 @@ def long_digest(data: bytes) -> str:
 @pytest.fixture
 async def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RegistryClient]:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    made = RegistryClient(RegistryConfig(retries=0, timeout=1.0))
+    made = RegistryClient(RegistryConfig(retries=0, timeout=3.0))
     yield made
     await made.close()
 

@@ -56,7 +56,7 @@ async def server() -> AsyncIterator[FaultRegistry]:
 @pytest.fixture
 async def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RegistryClient]:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    made = RegistryClient(RegistryConfig(retries=1, timeout=0.5, patience=1.5, chunk=64 * 1024))
+    made = RegistryClient(RegistryConfig(retries=1, timeout=3.0, patience=1.5, chunk=64 * 1024))
     yield made
     await made.close()
 

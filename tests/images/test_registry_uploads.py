@@ -36,7 +36,7 @@ WANTED = describe(DATA, "x")
 @pytest.fixture
 async def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RegistryClient]:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    made = RegistryClient(RegistryConfig(retries=1, timeout=0.5, patience=1.5, chunk=CHUNK))
+    made = RegistryClient(RegistryConfig(retries=1, timeout=3.0, patience=1.5, chunk=CHUNK))
     yield made
     await made.close()
 
