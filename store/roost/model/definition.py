@@ -197,6 +197,14 @@ class DefaultOverrides(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
         )
 
 
+class RegisteredEnvironment(msgspec.Struct, frozen=True, kw_only=True):
+    """An environment that a file names instead of containing one."""
+
+    reference: str
+    """``NAME``, ``NAME:VERSION`` or ``NAME@LABEL``."""
+    location: Location
+
+
 class ReadResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of reading one source."""
 
@@ -217,3 +225,5 @@ class ReadResult(msgspec.Struct, frozen=True, kw_only=True):
     credentials: dict[str, str] = {}
     """``scheme://host[:port]`` to ``user:password`` or ``/t/TOKEN``, for the engines in this request only: never
     stored, logged or digested."""
+    registered: RegisteredEnvironment | None = None
+    """The registered environment that the file names; ``definition`` is then empty, and ``settings`` come on top."""

@@ -41,9 +41,10 @@ from roost.model.definition import (
     find_idle_sections,
     make_idle_notice,
 )
+from roost.model.documents.document import convert_document
 from roost.model.errors import InvalidRequestError, LookupFailedError
 from roost.model.names import parse_reference
-from roost.model.readers.read import CONTEXT_FILES, read_definition, read_tables
+from roost.model.readers.read import CONTEXT_FILES, read_source, read_tables
 from roost.model.readers.source import DefinitionSource, require_utf8_path
 from roost.model.records import EnvironmentVersion, FileStamp, RunRecord
 from roost.store.sources.discover import DiscoveredFile, discover, discover_in
@@ -164,7 +165,7 @@ def _read_and_digest(selector: EnvironmentSelector, defaults: Defaults, files: W
         found = _find_file(selector, files)
         data = selector.text.encode() if selector.text is not None else None
         path, absent, notices = found.path, found.absent, found.notices
-        parsed = read_definition(DefinitionSource(path=path, data=data, format=found.format), files)
+        parsed = convert_document(read_source(DefinitionSource(path=path, data=data, format=found.format), files))
     parsed = _with_absolute_interpreter(parsed, os.path.dirname(path) if path else selector.cwd)
     defaults = parsed.defaults.apply_to(defaults)
     form = canonicalise_definition(parsed.definition, defaults)

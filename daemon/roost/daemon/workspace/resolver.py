@@ -13,6 +13,7 @@ from roost.daemon.definitions.resolve import check_selector, resolve, resolve_en
 from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
 from roost.daemon.runs.runs import Runs
 from roost.daemon.workers.pool import WorkerPool
+from roost.daemon.workspace.file_references import follow_reference
 from roost.daemon.workspace.local_content import locate_stored_wheels
 from roost.store.store import Store
 from roost.wire.plans import EnvironmentSelector
@@ -45,6 +46,7 @@ class EnvironmentResolver:
             resolved = await resolve_environment(self._store, selector, file)
         else:
             resolved = await resolve(selector, self._config.defaults, file, folder, workers=self._workers)
+            resolved = await follow_reference(self._store, resolved)
         return await locate_stored_wheels(self._store.layout, resolved)
 
     async def pin(self, resolved: TargetedDefinition, selector: EnvironmentSelector) -> EnvironmentSelector:

@@ -2,12 +2,13 @@
 
 Read ``read`` (the entry point), ``source`` (file access and the state of a reading) and ``detect``, then a format:
 ``conda``, ``requirements``, ``pyproject`` (with ``tools``, a package), ``roost_file``, ``explicit``, ``lock_files``,
-``docker``, ``azure`` and ``azure_sdk``; ``local_paths`` says where relative paths lead. ``mistakes``, a package, has
-what people write that is almost right. A reader goes on after an error (``ReadContext.recover``), so a document has all
-problems of its file; everything has a location. No code of a package or project is run, and the disk is used only
-through ``source.FileAccess``.
+``docker``, ``azure``, ``azure_jobs``, ``azure_sdk``; ``local_paths`` says where relative paths lead. ``mistakes``, a
+package, has what people write that is almost right. A reader goes on after an error (``ReadContext.recover``), so a
+document has all problems of its file; everything has a location. No code of a package or project is run, and the disk
+is used only through ``source.FileAccess``.
 
-May import ``canonical``, ``definition``, ``documents``, ``errors`` and ``syntax`` of the model, but not ``writers``.
+May import ``canonical``, ``definition``, ``documents``, ``errors``, ``names`` and ``syntax`` of the model, but not
+``writers``.
 
-Doors: detect, read, requirements, source.
+Doors: azure_jobs, detect, read, requirements, source.
 """

@@ -15,6 +15,7 @@ from roost.model.definition import (
     Python,
     R,
     ReadResult,
+    RegisteredEnvironment,
     Settings,
     Spark,
     find_idle_sections,
@@ -23,6 +24,7 @@ from roost.model.documents.document import ItemKind
 from roost.model.documents.places import TextPlaces
 from roost.model.documents.yaml_nodes import YamlNode, parse_yaml
 from roost.model.errors import InvalidDefinitionError, Location
+from roost.model.readers.azure_jobs import check_reference
 from roost.model.readers.conda import read_environment, read_variables, record_key
 from roost.model.readers.docker import report_context_uses
 from roost.model.readers.source import ReadContext, decode_text
@@ -74,7 +76,7 @@ def read_v1(reading: ReadContext, root: YamlNode) -> ReadResult:
 def read_run_configuration(reading: ReadContext, root: YamlNode) -> ReadResult:
     """Read the environment of a run configuration, whose variables and container options take precedence.
 
-    Raises: InvalidDefinitionError if it is not valid, or only names an environment of a workspace.
+    It may be registered, and named only. Raises: InvalidDefinitionError if it is not valid.
     """
     environment = root.value("environment")
     outer = reading.path
@@ -83,21 +85,18 @@ def read_run_configuration(reading: ReadContext, root: YamlNode) -> ReadResult:
         environment = parse_yaml(
             decode_text(reading.load_file(reading.path, environment.location), reading.path), reading.path
         )
-    if _is_workspace_reference(environment):
-        environment.fail(
-            "This run configuration names an environment of an Azure workspace and does not contain it",
-            "Save the environment to a folder with Azure's save_to_directory, and import that.",
-        )
+    registered = _read_workspace_reference(environment)
     others = [key for key in root.pairs("a run configuration") if key not in _RUN_PARTS]
     if others:
         unread = ", ".join(repr(key) for key in others)
         reading.warn("run-unread", f"only the environment of a run configuration is read, not {unread}", root.location)
-    definition, settings = _EnvironmentReader(reading, environment).read()
+    definition, settings = Definition(), Settings()
+    if registered is None:
+        definition, settings = _EnvironmentReader(reading, environment).read()
     reading.path = outer
     name = environment.value("name").optional_text("'name'")
-    return reading.build_result(
-        definition, "azure-run", settings=_merge_run_settings(reading, root, settings), name=name
-    )
+    settings = _merge_run_settings(reading, root, settings)
+    return reading.build_result(definition, "azure-run", settings=settings, name=name, registered=registered)
 
 
 def _resolve_in_project(reading: ReadContext, name: str) -> str:
@@ -110,9 +109,14 @@ def _resolve_in_project(reading: ReadContext, name: str) -> str:
     return path
 
 
-def _is_workspace_reference(environment: YamlNode) -> bool:
-    keys = set(environment.pairs("'environment'"))
-    return bool(keys) and keys <= {"name", "version"} and environment.value("name").kind != "null"
+def _read_workspace_reference(environment: YamlNode) -> RegisteredEnvironment | None:
+    """Return the environment of a workspace that a run configuration names; ``None`` if it contains one."""
+    keys, name = set(environment.pairs("'environment'")), environment.value("name")
+    if not keys <= {"name", "version"} or name.kind == "null":
+        return None
+    version = environment.value("version").optional_text("'version'")
+    reference = name.text("'name'") + (f":{version}" if version is not None else "")
+    return check_reference(reference, name.location)
 
 
 def _merge_run_settings(reading: ReadContext, root: YamlNode, settings: Settings) -> Settings:

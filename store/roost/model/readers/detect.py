@@ -12,6 +12,7 @@ from typing import Literal
 from roost.model.documents.toml_text import TomlError, TomlText
 from roost.model.documents.yaml_nodes import YamlNode
 from roost.model.errors import Location
+from roost.model.readers.azure_jobs import is_azure_job
 from roost.model.readers.explicit import has_explicit_mark
 from roost.model.readers.mistakes.other_files import FormatUnreadError as FormatUnreadError
 from roost.model.readers.mistakes.other_files import (
@@ -108,6 +109,8 @@ def detect_yaml(root: YamlNode) -> str:
         return "azure-run"
     if "dependencies" in keys:
         return "conda"
+    if is_azure_job(root):
+        return "azure-job"
     if keys & _SDK_TOP_KEYS or _has_sdk_section(root):
         return "azure"
     if not _has_azure_schema(root):

@@ -20,6 +20,7 @@ from roost.model.documents.toml_text import TomlText
 from roost.model.documents.yaml_nodes import YamlNode, YamlPlaces, parse_yaml
 from roost.model.errors import Location
 from roost.model.readers.azure import read_v2
+from roost.model.readers.azure_jobs import IMPORT_HINT, EnvironmentUnreadableError, read_job
 from roost.model.readers.azure_sdk import read_run_configuration, read_v1
 from roost.model.readers.conda import read_conda
 from roost.model.readers.detect import check_text, detect_syntax, detect_yaml
@@ -43,6 +44,7 @@ _YAML: dict[str, Callable[[ReadContext, YamlNode], ReadResult]] = {
     "azure": read_v1,
     "azure-run": read_run_configuration,
     "azure-v2": read_v2,
+    "azure-job": read_job,
 }
 _TEXT: dict[str, Callable[[ReadContext, str], ReadResult]] = {
     "requirements": read_requirements,
@@ -65,9 +67,18 @@ def read_definition(source: DefinitionSource, files: FileAccess) -> ReadResult:
     """Read ``source``.
 
     Raises: InvalidDefinitionError if it is not valid or cannot be read; the error says where and what was expected, and
-    has all problems of the source among its fields.
+    has all problems of the source among its fields. A source that only names a registered environment
+    (``ReadResult.registered``) has no definition in it.
     """
-    return convert_document(read_source(source, files))
+    result = convert_document(read_source(source, files))
+    if result.registered is not None:
+        raise EnvironmentUnreadableError(
+            f"This file names an environment of an Azure workspace ({result.registered.reference}) and does not "
+            "contain it",
+            hint=IMPORT_HINT,
+            location=result.registered.location,
+        )
+    return result
 
 
 def read_tables(tables: dict[str, Any], files: FileAccess, path: str) -> ReadResult:

@@ -20,6 +20,7 @@ from roost.model.definition import (
     Notice,
     PipItem,
     ReadResult,
+    RegisteredEnvironment,
     Settings,
     find_idle_sections,
     make_idle_notice,
@@ -358,7 +359,13 @@ class ReadContext:
         return "sha256:" + content.hexdigest()
 
     def build_result(
-        self, definition: Definition, format: str, *, settings: Settings | None = None, name: str | None = None
+        self,
+        definition: Definition,
+        format: str,
+        *,
+        settings: Settings | None = None,
+        name: str | None = None,
+        registered: RegisteredEnvironment | None = None,
     ) -> ReadResult:
         """Return the result with all that was collected. The texts of the base are checked here for every reader.
 
@@ -383,6 +390,7 @@ class ReadContext:
             inputs=tuple(self.inputs.values()),
             credentials=self.credentials,
             locations=self.locations,
+            registered=registered,
         )
 
     def _missing_file_error(self, path: str, location: Location | None, error: OSError) -> MissingFileError:

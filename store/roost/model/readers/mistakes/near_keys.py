@@ -50,13 +50,19 @@ def report_near_keys(reading: ReadContext, mapping: YamlNode, known: Iterable[st
         if near := find_near_key(key, keys):
             misspelled.add(key)
             with reading.recover():
-                raise KeyMisspelledError(
-                    f"{key!r} is not a key of {what}; did you mean {near!r}?",
-                    hint=f"Write {near!r}, or remove the key.",
-                    location=key_node.location,
-                    fields={"key": key, "near": near},
-                )
+                raise misspelled_error(key_node, near, what)
     return frozenset(misspelled)
+
+
+def misspelled_error(key_node: YamlNode, near: str, what: str) -> KeyMisspelledError:
+    """Return the error for a key that is a near miss of ``near``, a key of ``what``."""
+    key = key_node.text("a key")
+    return KeyMisspelledError(
+        f"{key!r} is not a key of {what}; did you mean {near!r}?",
+        hint=f"Write {near!r}, or remove the key.",
+        location=key_node.location,
+        fields={"key": key, "near": near},
+    )
 
 
 def _to_plain(key: str) -> str:
