@@ -150,7 +150,7 @@ def test_a_pipeline_of_several_environments_is_refused_with_their_places(refused
         ("environment: {dependencies: [python]}\n", "under 'conda_file'", 2),
         ("environment: {name: a}\n", "says nothing of an environment", 2),
         ("environment: {image: a, conda-file: b}\n", "did you mean 'conda_file'", 2),
-        ("enviroment: azureml:a@latest\n", "did you mean 'environment'", 2),
+        ("environmnt: azureml:a@latest\n", "did you mean 'environment'", 2),
         ("environment: none.yml\n", "none.yml can't be read", 2),
         ("environment: {build: {path: 'https://github.com/a/b'}}\n", "at a URL is not supported", 2),
         ("command: x\n", "has no 'environment'", 1),
