@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.test_pip_engine import Bench
 from tests.support.pip_index import PipIndex
 from tests.support.roost_process import Roost
+from uv import find_uv_bin
 
 from roost.model.readers.read import read_definition
 from roost.model.readers.source import DefinitionSource
@@ -161,6 +162,33 @@ def test_a_private_name_never_comes_from_the_public_index(roost: Roost, pip_inde
     script.write_text(f"# /// script\n{''.join(f'# {line}{chr(10)}' for line in table.splitlines())}# ///\n")
     assert roost.ok("run", "-f", "x.py", *SAY).strip() == "1.0"
     assert not any("secret" in path for path in pip_index.asked)
+
+
+def test_a_lock_is_used_if_it_is_named(roost: Roost, pip_index: PipIndex) -> None:
+    pip_index.wheel("top", "1.0", "secret")
+    pip_index.wheel("secret", "1.0")
+    index = f'[[tool.uv.index]]\nurl = "{pip_index.url}"\ndefault = true\n'
+    project = f'[project]\nname = "own"\nversion = "1"\nrequires-python = ">=3.10"\ndependencies = ["top"]\n{index}'
+    (roost.folder / "pyproject.toml").write_text(project)
+    environ = {"HOME": str(roost.root), "UV_CACHE_DIR": str(roost.folder / "judge"), "PATH": "/usr/bin:/bin"}
+    for words in ("lock", "export -q --no-emit-project --frozen --format pylock.toml -o pylock.toml"):
+        command = [find_uv_bin(), *words.split(), "--python", sys.executable, "--no-python-downloads"]
+        subprocess.run(command, cwd=roost.folder, env=environ, check=True, capture_output=True)
+    pip_index.wheel("secret", "2.0")
+    done = roost.run("run", *SAY)
+    assert (done.stdout.strip(), done.returncode) == ("2.0", 0)
+    assert "uv.lock beside it is not used: for its versions, name it (-f uv.lock)" in done.stderr
+    for name in ("uv.lock", "pylock.toml"):
+        assert roost.ok("run", "-f", name, *SAY).strip() == "1.0"
+        assert roost.ok("exec", "-f", name, *SAY).strip() == "1.0"
+        imported = roost.json("env", "import", name, "--name", name.partition(".")[0])
+        assert imported["warnings"] == []
+        shown = roost.json("env", "show", name.partition(".")[0])
+        assert [generation["number"] for generation in shown["generations"]] == [1]
+    pip_index.wheel("secret", "1.0", "leaf; os_name == 'nowhere'")  # the file has another content now
+    error = roost.failed(4, "build", "-f", "uv.lock", "--rebuild")
+    assert "secret" in error["message"]
+    assert "digest" in error["message"]
 
 
 def test_a_uv_toml_that_appears_is_noticed(roost: Roost, pip_index: PipIndex, private: PipIndex) -> None:

@@ -226,7 +226,8 @@ def _find_file(selector: EnvironmentSelector, files: WatchedFiles) -> Discovered
     if selector.text is not None:
         return DiscoveredFile(path=path)
     if not os.path.exists(path):
-        raise LookupFailedError(f"{path} does not exist", hint="Name an environment file, or a folder with one.")
+        what = f"is a link to {os.readlink(path)}, which does not exist" if os.path.islink(path) else "does not exist"
+        raise LookupFailedError(f"{path} {what}", hint="Name an environment file, or a folder with one.")
     if not files.is_folder(path):
         return DiscoveredFile(path=path)
     # No launch plan is written for a folder: its name could not lie beside the names of the files in it.

@@ -46,7 +46,7 @@ from roost.wire.exchange import ImportRequest
 from roost.wire.plans import EnvironmentSelector, SourceView
 from roost.wire.protocol import WarningView
 
-_LOCK_FORMATS = ("conda-lock", "explicit", "pixi-lock")
+_LOCK_FORMATS = ("conda-lock", "explicit", "pixi-lock", "pylock", "uv-lock")
 """Formats of lock files, whose lock becomes the first generation."""
 
 

@@ -12,7 +12,8 @@ from roost.model.errors import InvalidDefinitionError, Location
 
 ItemKind = Literal["key", "channel", "spec", "package", "pip", "variable", "image", "step", "setting", "value"]
 Severity = Literal["error", "warning"]
-_LONGEST_MESSAGE = 1_000
+_LONGEST_MESSAGE = 400
+_SHOWN_AT_BEGIN, _SHOWN_AT_END = 180, 200
 PROBLEMS = "problems"
 """Key of ``CodedError.fields`` with all problems of the document that the error is from."""
 
@@ -60,13 +61,22 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def create_problem(error: InvalidDefinitionError) -> Problem:
-    """Return ``error`` as a problem. A message that repeats much of the file is cut."""
-    message = error.message
-    if len(message) > _LONGEST_MESSAGE:
-        message = f"{message[:_LONGEST_MESSAGE]} … ({len(message) - _LONGEST_MESSAGE:,} more characters)"
+    """Return ``error`` as a problem."""
     return Problem(
-        code=error.code, message=message, hint=error.hint, location=error.location, fields=dict(error.fields)
+        code=error.code,
+        message=shorten_message(error.message),
+        hint=shorten_message(error.hint),
+        location=error.location,
+        fields=dict(error.fields),
     )
+
+
+def shorten_message(message: str) -> str:
+    """Return ``message`` without its middle if it is long: then it repeats what is written in the file, which may be
+    all of it in one line. What is wrong with it stands at the end."""
+    if len(message) <= _LONGEST_MESSAGE:
+        return message
+    return f"{message[:_SHOWN_AT_BEGIN]} … {message[-_SHOWN_AT_END:]}"
 
 
 def convert_document(document: Document) -> ReadResult:

@@ -26,7 +26,7 @@ from roost.model.definition import (
     make_idle_notice,
 )
 from roost.model.documents.dockerfile import DOCKERFILE
-from roost.model.documents.document import Document, Item, ItemKind, Problem, create_problem
+from roost.model.documents.document import Document, Item, ItemKind, Problem, create_problem, shorten_message
 from roost.model.documents.places import WrittenValue
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.syntax.bounds import (
@@ -197,7 +197,8 @@ class ReadContext:
 
     def warn(self, code: str, message: str, location: Location | None = None) -> None:
         if len(self.warnings) < MAX_WARNINGS:
-            self.warnings.append(Problem(code=code, message=message, severity="warning", location=location))
+            shown = shorten_message(message)
+            self.warnings.append(Problem(code=code, message=shown, severity="warning", location=location))
         elif len(self.warnings) == MAX_WARNINGS:
             message = f"there are more than {MAX_WARNINGS:,} warnings; the others are not listed"
             self.warnings.append(Problem(code="warnings-many", message=message, severity="warning", location=location))
