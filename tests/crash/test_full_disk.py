@@ -32,7 +32,7 @@ NEW = NewGeneration(definition_digest="sha256:d", platform="linux-64")
 def small():
     """A root on a file system of 3 MB."""
     path = tempfile.mkdtemp(prefix="r", dir="/tmp")
-    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", path]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=700", "tmpfs", path]
     if subprocess.run(command, capture_output=True, check=False).returncode != 0:
         os.rmdir(path)
         if os.environ.get("ROOST_TEST_REQUIRE_ALL") == "1":

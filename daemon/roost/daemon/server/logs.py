@@ -6,6 +6,7 @@ import logging
 import logging.handlers
 import os
 import queue
+import stat
 import sys
 import time
 from contextlib import suppress
@@ -37,14 +38,17 @@ def start_logging(root: str, settings: DaemonSettings, *, echo: bool = False) ->
 
 
 def redirect_output(root: str) -> None:
-    """Write standard output and standard error, which native libraries and the reports of crashes use, to the log.
+    """Write standard output and standard error, which native libraries and the reports of crashes use, to the log, if
+    they are a temporary file of the client that started the daemon: at the first start of a root there was no log yet.
 
-    The client that started the daemon reads them up to here. At the first start of a root there was no log to pass on.
+    The client reads that file up to here.
     """
     with suppress(OSError), open(log_path(root), "ab") as log_file:
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-            os.dup2(log_file.fileno(), stream.fileno())
+            state = os.fstat(stream.fileno())
+            if stat.S_ISREG(state.st_mode) and state.st_nlink == 0:
+                stream.flush()
+                os.dup2(log_file.fileno(), stream.fileno())
 
 
 def _open_log_file(path: str, settings: DaemonSettings) -> logging.Handler:

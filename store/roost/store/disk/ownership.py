@@ -95,7 +95,9 @@ def _check_own(root: str, path: str, state: os.stat_result) -> None:
         raise RootSharedError(
             f"{who} can write in {path} (mode {stat.S_IMODE(state.st_mode):04o}): what roost stores there is run as "
             f"{name_user(os.geteuid())}",
-            hint=f"If nobody has changed anything there: `chmod {_repair_mode(state)} {path}`. Else set ROOST_HOME to "
+            hint=f"It is shared on purpose: set ROOST_HOME to a folder in it, {os.path.join(path, 'roost')}."
+            if path == root and state.st_mode & stat.S_ISVTX
+            else f"If nobody has changed anything there: `chmod {_repair_mode(state)} {path}`. Else set ROOST_HOME to "
             "another folder.",
             fields={"root": root, "path": path},
         )

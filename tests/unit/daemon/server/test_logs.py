@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 HEAD = """
@@ -78,3 +79,18 @@ def test_a_record_acts_on_no_terminal_and_forges_no_other_record(tmp_path: Path)
     assert logged.split("\n")[1:] == ["  | 2026-01-01T00:00:00Z INFO x: forged\\u2028", ""]
     assert "INFO root: \\x1b]0;t\\x07 of" in logged
     assert done.stderr == logged
+
+
+def test_output_moves_to_the_log_if_it_went_to_a_temporary_file(tmp_path: Path) -> None:
+    script = (
+        "from roost.daemon.server.logs import redirect_output\n"
+        "start_logging(root, DaemonSettings())\n"
+        "redirect_output(root)\nprint('late', file=sys.stderr, flush=True)\nstop_logging(); os._exit(0)"
+    )
+    with tempfile.TemporaryFile() as temporary:
+        command = [sys.executable, "-c", HEAD + script, str(tmp_path)]
+        subprocess.run(command, stdout=temporary, stderr=temporary, timeout=60, check=True)
+        temporary.seek(0)
+        assert temporary.read() == b""
+    assert (tmp_path / "logs/daemon.log").read_text() == "late\n"
+    assert _run(tmp_path, script).stderr == "late\n"  # a pipe is somebody's

@@ -12,6 +12,7 @@ import tempfile
 import pytest
 
 from roost.store.disk.layout import FOLDERS, Layout
+from roost.store.disk.ownership import RootSharedError
 from roost.store.disk.root import (
     NETWORK_FILE_SYSTEMS,
     RootFormatError,
@@ -174,3 +175,62 @@ def test_a_network_file_system_is_refused(root, monkeypatch):
     assert caught.value.code == "root-network"
     assert "ROOST_HOME" in caught.value.hint
     assert find_file_system(root) in caught.value.message
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="only root can mount")
+@pytest.mark.parametrize(
+    ("options", "below", "code"),
+    [
+        ("noexec", "", "root-noexec"),
+        ("noexec", "/not/there", "root-noexec"),
+        ("ro", "/x", "root-read-only"),
+        ("exec", "", ""),
+    ],
+)
+def test_a_mount_without_programs_is_refused_by_its_name(options, below, code):
+    # A real mount, in a mount namespace that ends with the process.
+    script = (
+        "import asyncio, os, sys\nfrom roost.model.errors import StoreRefusedError\n"
+        "from roost.store.store import Store\n"
+        "async def main():\n"
+        "    try:\n"
+        "        await (await Store.open(sys.argv[1])).close()\n"
+        "    except StoreRefusedError as error:\n"
+        "        print(error.code, error.message, error.hint, os.listdir(sys.argv[2]), sep='|')\n"
+        "asyncio.run(main())"
+    )
+    folder = tempfile.mkdtemp(prefix="m", dir="/tmp")
+    try:
+        mount = 'mount -t tmpfs -o "mode=700,$0" tmpfs "$1" && shift && exec "$@"'
+        words = ["sh", "-c", mount, options, folder, sys.executable, "-c", script, folder + below, folder]
+        done = subprocess.run(
+            ["unshare", "--mount", "--propagation", "private", *words],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+        )
+    finally:
+        os.rmdir(folder)
+    if not code:
+        assert done.stdout == ""
+        return
+    found, message, hint, created = done.stdout.strip().split("|")
+    assert (found, created) == (code, "[]")
+    assert folder in message
+    if code == "root-noexec":
+        assert f"is on {folder} (tmpfs), which is mounted with noexec" in message
+        assert f"mount -o remount,exec {folder}" in hint
+        assert "ROOST_HOME" in hint
+
+
+def test_a_root_that_is_shared_on_purpose_has_a_place_below_it():
+    folder = tempfile.mkdtemp(prefix="m", dir="/tmp")
+    os.chmod(folder, 0o1777)
+    try:
+        with pytest.raises(RootSharedError) as caught:
+            check_root(folder)
+        assert f"set ROOST_HOME to a folder in it, {folder}/roost" in caught.value.hint
+        check_root(f"{folder}/roost")
+    finally:
+        os.rmdir(folder)
