@@ -33,7 +33,7 @@ from roost.daemon.jobs.views import artifact_view, as_coded_error, build_failure
 from roost.daemon.jobs.work_limit import WorkLimit
 from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.daemon.locks.shared_locks import LockPublication, PublishResult
-from roost.daemon.locks.solve import create_solve_job, request_index_variables, solve_lock
+from roost.daemon.locks.solve import create_solve_job, describe_unanswered, request_index_variables, solve_lock
 from roost.daemon.oci.target_platforms import local_platform, split_platform
 from roost.daemon.planning.planner import Planner, PlanWithFacts
 from roost.daemon.prefixes.builds import PrefixBuilds, PrefixRequest, PrefixResult
@@ -44,6 +44,7 @@ from roost.store.cancellation import finish_despite_cancel
 from roost.store.store import Store
 from roost.wire.builds import BuildResult, Message
 from roost.wire.plans import Reason
+from roost.wire.protocol import WarningView
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,10 @@ class BuildSession:
     async def _lock_and_produce(self, planned: PlanWithFacts) -> BuildResult:
         job, facts = self._job, planned.facts
         lock, is_solved = await self._lock(facts)
+        unanswered = describe_unanswered(lock)
+        if unanswered is not None:
+            warning = WarningView(code=unanswered.code, message=unanswered.message)
+            self._publish(Message(event="log", line=unanswered.message, warnings=[warning]))
         moves_current = job.new_generation or (job.selector.lock is not None and facts.generation is None)
         if is_solved:
             result, reasons = await self._produce_and_publish(planned, lock, moves_current=moves_current)
@@ -134,6 +139,8 @@ class BuildSession:
         if job.new_generation:
             moved = await list_versions_sharing(self._index, job.resolved.digest)
             result = msgspec.structs.replace(result, moved=moved)
+        if unanswered is not None:
+            reasons = (unanswered, *(reason for reason in reasons if reason != unanswered))
         return msgspec.structs.replace(result, reasons=[*result.reasons, *reasons])
 
     # -------------------------------------------------------------------- lock

@@ -7,14 +7,14 @@ variable's name, and fetching from it later needs a variable of that name.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
 
 from roost.daemon.credentials.values import MASKED_LENGTH, SecretValues
-from roost.model.definition import Definition
+from roost.model.definition import Definition, PipItem
 from roost.model.errors import InvalidDefinitionError
 from roost.model.locks.lock import Lock, Wheel
 from roost.model.syntax.urls import INDEX_VARIABLES
@@ -34,7 +34,16 @@ class VariableMissingError(InvalidDefinitionError):
 
 def require_variables(definition: Definition, environ: Mapping[str, str]) -> None:
     """Raise VariableMissingError if a channel, an index or a requirement uses a variable that is not in ``environ``."""
-    _require_names([msgspec.json.encode([definition.conda, definition.pip]).decode()], environ, "the definition")
+    conda = msgspec.json.encode(definition.conda).decode()
+    _require_names([conda, *_list_texts(definition.pip.requirements)], environ, "the definition")
+
+
+def _list_texts(items: Iterable[PipItem]) -> Iterator[str]:
+    """Yield the texts of lines in which a variable is one: the name of a local file or folder is literal."""
+    for item in items:
+        if item.path is None:
+            yield item.text
+        yield from _list_texts(item.items)
 
 
 def registry_credentials(

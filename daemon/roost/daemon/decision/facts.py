@@ -95,6 +95,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Code ``lock-unfit``: a registry has a lock for the definition, and no Python of this machine fits it."""
     differs_in_registry: Reason | None = None
     """Code ``lock-elsewhere``: a registry has another machine's lock for the definition, as of the last look there."""
+    links_unanswered: Reason | None = None
+    """Code ``links-unanswered``: a place of ``--find-links`` did not answer when the lock was made just now."""
     interpreter: Mapping[str, object] | None = None
     """User-managed definitions: path, version and mtime of the interpreter."""
     image: ImageFacts = ImageFacts()

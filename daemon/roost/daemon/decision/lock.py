@@ -40,10 +40,9 @@ def chosen_lock_reason(facts: Facts) -> Reason:
 
 
 def registry_reasons(facts: Facts) -> list[Reason]:
-    """Return what registries have, or may have, that this plan does not use."""
-    return [
-        reason for reason in (facts.differs_in_registry, facts.unfit_lock, facts.registry_unknown) if reason is not None
-    ]
+    """Return what registries and places of links have, or may have, that this plan does not use."""
+    reasons = (facts.differs_in_registry, facts.unfit_lock, facts.registry_unknown, facts.links_unanswered)
+    return [reason for reason in reasons if reason is not None]
 
 
 def solve_step_kinds(request: Request, facts: Facts) -> list[str]:

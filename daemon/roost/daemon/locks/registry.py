@@ -54,7 +54,7 @@ from roost.daemon.locks.results import (
     remote_result,
     unknown_reason,
 )
-from roost.daemon.locks.solve import add_asked_markers
+from roost.daemon.locks.solve import add_asked_markers, describe_unanswered
 from roost.daemon.oci.answers import Answer, No, Unknown, Yes
 from roost.daemon.oci.manifests import OCI_MANIFEST, Manifest, parse_manifest
 from roost.daemon.oci.references import Reference
@@ -289,6 +289,8 @@ class LockRegistry:
         workspace = next((each for each in locations if each.kind == "workspace"), None)
         if workspace is None:
             return PushResult()
+        if lock.unanswered:
+            return PushResult(reason=describe_unanswered(lock))
         shared = SharedLock(
             definition_digest=job.definition_digest, platform=job.solve.platform, lock=lock, format=lock.format
         )

@@ -25,7 +25,7 @@ from roost.daemon.engines.host_python.engine import find_interpreter
 from roost.daemon.engines.host_python.fit import marker_environment, needed_system, provider_of
 from roost.daemon.engines.host_python.interpreters import Interpreter
 from roost.daemon.engines.uv.errors import IndexDeniedError
-from roost.daemon.engines.uv.request import PipLockRequest, PythonFacts, describe_python
+from roost.daemon.engines.uv.request import PipLock, PipLockRequest, PythonFacts, describe_python
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.target_platforms import split_platform
 from roost.model.definition import BASELINE_GLIBC, Defaults, Definition, PipItem
@@ -33,7 +33,7 @@ from roost.model.errors import CodedError, InvalidDefinitionError
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock, RemoteInput, Wheel, with_format
 from roost.model.locks.markers import merge_outcomes, record_markers, record_python_specifiers
 from roost.model.syntax.match_specs import spec_name
-from roost.wire.plans import EnvironmentSelector
+from roost.wire.plans import EnvironmentSelector, Reason
 
 
 class PlatformMissingError(InvalidDefinitionError):
@@ -162,8 +162,10 @@ async def _solve_with_conda(engines: Engines, job: SolveJob, progress: Progress)
     packages = await _choose_conda_packages(engines, job, progress)
     wheels: tuple[Wheel, ...] = ()
     inputs: tuple[RemoteInput, ...] = ()
+    unanswered: dict[str, str] = {}
     if job.definition.pip.requirements:
-        wheels, inputs = await _choose_wheels(engines, job, packages, progress)
+        locked = await _choose_wheels(engines, job, packages, progress)
+        wheels, inputs, unanswered = tuple(locked.wheels), tuple(locked.inputs), locked.unanswered
     return Lock(
         platform=job.platform,
         provider=CondaPython(),
@@ -171,6 +173,7 @@ async def _solve_with_conda(engines: Engines, job: SolveJob, progress: Progress)
         wheels=wheels,
         system=baseline_packages(job.platform, job.definition.system),
         inputs=inputs,
+        unanswered=unanswered,
     )
 
 
@@ -214,9 +217,7 @@ def conda_specs(definition: Definition) -> list[str]:
     return specs
 
 
-async def _choose_wheels(
-    engines: Engines, job: SolveJob, packages: list[CondaPackage], progress: Progress
-) -> tuple[tuple[Wheel, ...], tuple[RemoteInput, ...]]:
+async def _choose_wheels(engines: Engines, job: SolveJob, packages: list[CondaPackage], progress: Progress) -> PipLock:
     python = next((package for package in packages if package.name == "python"), None)
     if python is None:
         raise InvalidDefinitionError(
@@ -234,8 +235,7 @@ async def _choose_wheels(
         allow_builds=job.allow_builds,
         editables_as_wheels=job.is_image,
     )
-    locked = await pip.lock(request, progress)
-    return tuple(locked.wheels), tuple(locked.inputs)
+    return await pip.lock(request, progress)
 
 
 async def _solve_with_host_python(engines: Engines, job: SolveJob, progress: Progress) -> Lock:
@@ -252,8 +252,21 @@ async def _solve_with_host_python(engines: Engines, job: SolveJob, progress: Pro
         wheels=wheels,
         system=dict(needed_system(wheels, interpreter)),
         inputs=tuple(locked.inputs),
+        unanswered=locked.unanswered,
     )
     return add_asked_markers(with_format(lock), job, interpreter)
+
+
+def describe_unanswered(lock: Lock) -> Reason | None:
+    """Return the reason to state with a lock that was made although a place of ``--find-links`` did not answer."""
+    if not lock.unanswered:
+        return None
+    places = "; ".join(f"{place} did not answer: {fault}" for place, fault in lock.unanswered.items())
+    message = (
+        f"--find-links {places}. The packages were chosen without it, and this lock is not shared; "
+        "`roost build --rebuild` chooses again"
+    )
+    return Reason(code="links-unanswered", message=message)
 
 
 def add_asked_markers(lock: Lock, job: SolveJob, interpreter: Interpreter) -> Lock:

@@ -27,7 +27,7 @@ from roost.daemon.launch.prepare import find_drift
 from roost.daemon.locks.registry import LockRegistry
 from roost.daemon.locks.results import LookupResult
 from roost.daemon.locks.shared_locks import SharedLocks
-from roost.daemon.locks.solve import create_solve_job, solve_lock
+from roost.daemon.locks.solve import create_solve_job, describe_unanswered, solve_lock
 from roost.daemon.oci.references import parse_reference
 from roost.daemon.oci.target_platforms import format_platform
 from roost.model.definition import Base, Defaults, Definition
@@ -71,6 +71,8 @@ class LockFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A registry that may have a lock and did not answer."""
     unfit: Reason | None = None
     """A registry has a lock that no Python of this machine fits."""
+    links_unanswered: Reason | None = None
+    """A place of ``--find-links`` did not answer the solve."""
     differs_in_registry: Reason | None = None
     """Another machine's lock, which a registry has for the definition."""
 
@@ -158,6 +160,7 @@ class Planner:
             prefix_drift=await asyncio.to_thread(find_drift, lock.prefix) if lock.prefix else None,
             shared_lock=lock.shared,
             registry_unknown=lock.registry_unknown,
+            links_unanswered=lock.links_unanswered,
             unfit_lock=lock.unfit,
             differs_in_registry=lock.differs_in_registry,
             image=image,
@@ -235,6 +238,7 @@ class Planner:
             bytes=sum_sizes(lock),
             prefix=await self._store.index.artifacts.find_ready("prefix", digest),
             registry_unknown=looked_up.registry_unknown,
+            links_unanswered=describe_unanswered(lock),
             unfit=looked_up.unfit,
         )
 

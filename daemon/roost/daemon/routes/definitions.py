@@ -6,6 +6,7 @@ import msgspec
 
 from roost.daemon.decision.facts import Request
 from roost.daemon.definitions.resolved import ResolvedDefinition, target_definition
+from roost.daemon.locks.solve import describe_unanswered
 from roost.daemon.planning.locking import find_or_solve_lock
 from roost.daemon.server.routing import Call, Route
 from roost.daemon.services import SERVICES, Services
@@ -42,6 +43,7 @@ class LockResponse(msgspec.Struct, kw_only=True):
     definition_digest: str
     lock_digest: str
     generation: int | None
+    warnings: list[WarningView] = []
 
 
 async def digest_definition(call: Call[DigestRequest]) -> DigestResponse:
@@ -88,6 +90,8 @@ async def write_lock_file(call: Call[LockRequest]) -> LockResponse:
     locked = await find_or_solve_lock(
         services.planner, services.store.index, services.engines, resolved, body.what, body.platform
     )
+    reason = describe_unanswered(locked.lock)
+    unanswered = [WarningView(code=reason.code, message=reason.message)] if reason else []
     return LockResponse(
         text=write_lock(
             locked.lock,
@@ -98,6 +102,7 @@ async def write_lock_file(call: Call[LockRequest]) -> LockResponse:
         definition_digest=resolved.digest,
         lock_digest=digest_lock(locked.lock),
         generation=locked.generation,
+        warnings=[*resolved.warnings, *unanswered],
     )
 
 

@@ -180,6 +180,9 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """With a Python of a machine: the markers that machines with such a Python may evaluate differently."""
     markers_known: bool = False
     """Whether ``markers`` has those of the packages' own requirements, which are read when they are installed."""
+    unanswered: dict[str, str] = {}
+    """Places of ``--find-links`` that did not answer when the packages were chosen, and why; not digested. Such a lock
+    is not shared."""
     format: int = 1
 
 

@@ -10,7 +10,7 @@ from roost.model.definition import Definition, Pip, PipItem, ReadResult
 from roost.model.documents.places import TextPlaces
 from roost.model.errors import Location
 from roost.model.readers.local_paths import resolve_local
-from roost.model.readers.source import MissingFileError, ReadContext, check_variables, decode_text
+from roost.model.readers.source import EncodingError, MissingFileError, ReadContext, check_variables, decode_text
 from roost.model.syntax.bounds import (
     MAX_FILES,
     MAX_INCLUDE_DEPTH,
@@ -99,6 +99,10 @@ def read_requirement(
     except RequirementError as error:
         error.location = error.location or locate(error.column)
         raise
+    except EncodingError as error:
+        if error.location is None or error.location.line is None:  # of a path, and not of what is in a file
+            error.location = location
+        raise
 
 
 def _read_part(reading: ReadContext, parsed: PipLine, origin: str, locate: Callable[[int], Location]) -> PipItem:
@@ -138,7 +142,7 @@ def _check_options(parts: Iterable[PipLine]) -> None:
 
 def _read_links(reading: ReadContext, parsed: PipLine, path: str, location: Location) -> PipItem:
     """Return the item of ``--find-links`` with a local folder or page. As in pip, one that is missing has nothing."""
-    if reading.files.exists(path):
+    if reading.files.exists(path) or not reading.files.covers(path):  # what may not be looked at is refused
         digest = reading.compute_digest("tree", path, location)
     else:
         digest = NO_LINKS

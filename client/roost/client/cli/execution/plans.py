@@ -111,6 +111,7 @@ def lock_command(context: Context) -> int:
     request: Json = {"what": build_selector(context), "format": _lock_format(options.format, options.output)}
     request.update({"platform": options.platform} if options.platform else {})
     answer = context.request("POST", "/v1/locks", request)
+    context.note_warnings(answer.get("warnings", []))
     if options.output:
         _write_lock(options.output, answer["text"])
         context.note(f"wrote {options.output} ({answer['lock_digest']})")

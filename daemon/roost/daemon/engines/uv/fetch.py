@@ -18,6 +18,7 @@ from roost.daemon.engines.uv.errors import (
     IndexDeniedError,
     IndexUnreachableError,
     RemoteLineError,
+    UrlGoneError,
     WheelDigestMismatchError,
 )
 from roost.daemon.engines.uv.secrets import Secrets
@@ -37,6 +38,8 @@ _MOST_NESTED = 20
 _REDIRECTS = 10
 _SIZE_SECONDS = 10.0
 _SIZES_CONCURRENCY = 16
+_WAITS = (0.3, 1.0)
+"""Seconds before a server that does not answer is asked again."""
 
 
 class Fetcher:
@@ -98,6 +101,22 @@ class Fetcher:
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError, CodedError):
             return 0
 
+    async def find_fault(self, url: str) -> str | None:
+        """Return why nothing can be had from ``url``, asking again if its server does not answer; ``None`` if it can.
+        Raises IndexDeniedError alone."""
+        for wait in (*_WAITS, None):
+            try:
+                await self._stream(url, None, limit=None)
+            except UrlGoneError:
+                return "there is nothing at that address"
+            except IndexUnreachableError as error:
+                if wait is None:
+                    return error.message
+                await asyncio.sleep(wait)
+            else:
+                break
+        return None
+
     async def check_access(self, url: str) -> None:
         """Raise IndexDeniedError if ``url`` refuses access; every other answer, and none, is ignored."""
         try:
@@ -128,7 +147,8 @@ class Fetcher:
             sent = target
         raise IndexUnreachableError(f"{url} redirects without end", hint="Check the URL.")
 
-    async def _stream(self, url: str, write: Callable[[bytes], object], *, limit: int | None) -> None:
+    async def _stream(self, url: str, write: Callable[[bytes], object] | None, *, limit: int | None) -> None:
+        """Request ``url`` and write its body, unless ``write`` is ``None``."""
         context = await asyncio.to_thread(create_tls_context)
         connector = aiohttp.TCPConnector(ssl=context)
         try:
@@ -137,7 +157,8 @@ class Fetcher:
                 self._open(session, "GET", url) as response,
             ):
                 _check_status(url, response.status)
-                await _read_body(url, response, write, limit)
+                if write is not None:
+                    await _read_body(url, response, write, limit)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             reason = self._secrets.redact(str(error)) or type(error).__name__
             raise IndexUnreachableError(

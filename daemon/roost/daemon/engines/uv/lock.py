@@ -11,8 +11,8 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from roost.daemon.engines.host_python import engine as host_python
 from roost.daemon.engines.uv.errors import (
-    EditableGoneError,
     LockNeedsBuildError,
+    PipUnsatisfiableError,
     WheelBuildError,
     WheelDigestMismatchError,
 )
@@ -33,15 +33,14 @@ from roost.daemon.engines.uv.sources.builds import (
 )
 from roost.daemon.engines.uv.sources.checked import CheckedSources
 from roost.daemon.engines.uv.sources.digests import DigestRules, missing_digest, wrong_digest
+from roost.daemon.engines.uv.sources.links import LinkPlaces
+from roost.daemon.engines.uv.sources.local import check_exists, check_name, editables_to_sources, require_name
 from roost.daemon.engines.uv.translation import url_conflict
 from roost.daemon.engines.uv.wheels import StoredWheel, WheelStore
 from roost.daemon.jobs.progress import Progress
 from roost.daemon.oci.target_platforms import local_platform, split_platform
 from roost.model.definition import PipItem
 from roost.model.locks.lock import SourceKind, Wheel, WheelSource
-from roost.model.readers.requirements import NO_LINKS, name_mismatch
-from roost.model.readers.source import MissingFileError
-from roost.store.sources.files import LocalFiles
 
 _DEEPEST_BUILD = 10
 """Builds that need other builds for their requirements, one for the other."""
@@ -79,6 +78,11 @@ class PipLockSession:
         self._inputs = UvInputs()
         self._depth = depth
         """How many builds need this lock for their requirements, one for the other."""
+        self._editable_names: dict[str | None, str] = {}
+        """Folder to the name of its project, as far as it is static."""
+        self._links: LinkPlaces | None = None
+        self._build_unanswered: dict[str, str] = {}
+        """Places of links that did not answer when the requirements of builds were locked."""
         self._items: Sequence[PipItem] = ()
         """All lines, with those of remote files."""
         self._builder: WheelBuilder | None = None
@@ -100,25 +104,44 @@ class PipLockSession:
         editable_paths: set[str | None] = set()
         if self._request.editables_as_wheels:
             editable_paths = {item.path for item in flatten_items(items) if item.kind == "editable"}
-            items = await asyncio.to_thread(_editables_to_sources, items)
+            items = await asyncio.to_thread(editables_to_sources, items)
         # Translated twice: local sources are built with the credentials and indexes of all lines, and only then are
         # the URLs of their wheels known.
         self._items = items
         self._inputs = self._translate_lines(items, with_placeholders=True)
         self._secrets = self._secrets.with_more(self._inputs.credentials)
+        self._links = LinkPlaces(self._fetcher(), self._folder)
+        await self._links.examine(self._inputs.find_links)
+        self._inputs.find_links = self._links.select(self._inputs.find_links)
         await self._store_local_wheels(items, editable_paths)
         self._inputs = self._translate_lines(items, with_placeholders=False)
+        self._inputs.find_links = self._links.select(self._inputs.find_links)
         for name, item in self._inputs.origins.items():
             if name in self._request.provided:
                 raise url_conflict(name, self._request.provided[name], item.text)
         build_requirements = BuildRequirements(self._lock_build_requirements, self._store, self._folder)
-        chosen = await self._resolver().resolve(self._open_sources(), build_requirements)
+        chosen = await self._resolve(build_requirements)
         refused = {canonicalize_name(name) for name in self._inputs.no_binary} & {package.name for package in chosen}
         if refused and not self._request.allow_builds:
             raise self._resolver().build_refused(refused)
         wheels = await self._add_sizes([await self._lock_package(package) for package in chosen])
         self._check_digests(wheels)
-        return PipLock(wheels=sorted(wheels, key=lambda wheel: wheel.name), inputs=remote.inputs)
+        unanswered = {self._secrets.mask(place): fault for place, fault in self._unanswered().items()}
+        return PipLock(wheels=sorted(wheels, key=lambda wheel: wheel.name), inputs=remote.inputs, unanswered=unanswered)
+
+    async def _resolve(self, build_requirements: BuildRequirements) -> list[PylockPackage]:
+        try:
+            return await self._resolver().resolve(self._open_sources(), build_requirements)
+        except PipUnsatisfiableError as error:
+            if unanswered := self._unanswered():
+                places = ", ".join(self._secrets.mask(place) for place in unanswered)
+                error.hint = (
+                    f"{places} did not answer, which --find-links names: check it, then try again. {error.hint}"
+                )
+            raise
+
+    def _unanswered(self) -> dict[str, str]:
+        return {**self._build_unanswered, **(self._links.unanswered if self._links else {})}
 
     def _open_sources(self) -> CheckedSources:
         """Return the sources of this request, with the digests that its lines allow."""
@@ -144,7 +167,10 @@ class PipLockSession:
         def resolve(item: PipItem) -> str:
             return _PLACEHOLDER_URL if with_placeholders else path_url(self._store.path(self._local_wheels[id(item)]))
 
-        return RequirementsTranslator(self._request.variables, resolve, self._secrets.substitute).add(items)
+        def find_name(item: PipItem) -> str:
+            return item.name or self._editable_names.get(item.path, "unnamed")
+
+        return RequirementsTranslator(self._request.variables, resolve, self._secrets.substitute, find_name).add(items)
 
     # ------------------------------------------------------------------ local wheels, sources and editable folders
     async def _store_local_wheels(self, items: Sequence[PipItem], editable_paths: set[str | None]) -> None:
@@ -153,7 +179,7 @@ class PipLockSession:
         uv would build an editable folder without static metadata even if it is told to build nothing.
         """
         for item in flatten_items(items):
-            await asyncio.to_thread(_check_exists, item)
+            await asyncio.to_thread(check_exists, item)
             if item.kind == "wheel" and item.path:
                 stored = await asyncio.to_thread(self._add_given, item)
                 self._check_local_digest(item, f"sha256:{stored.sha256}")
@@ -164,12 +190,14 @@ class PipLockSession:
                 allowed = self._inputs.local_digests.get(id(item), set())
                 stored = await (await self._open_builder()).build_local(item, allowed)
             elif item.kind == "editable":
-                if not self._request.allow_builds and not await asyncio.to_thread(read_static_project, item.path or ""):
+                static = await asyncio.to_thread(read_static_project, item.path or "")
+                if not self._request.allow_builds and not static:
                     raise build_needed(item, item.text)
+                self._editable_names[item.path] = require_name(item, str((static or {}).get("name", "")))
                 continue
             else:
                 continue
-            _check_name(item, stored)
+            check_name(item, stored)
             path = self._store.path(stored)
             self._local_wheels[id(item)] = self._wheels_by_path[path] = stored
             self._local_sources[path] = item
@@ -247,7 +275,9 @@ class PipLockSession:
             folder = os.path.join(self._folder, f"build-{len(self._build_locks)}")
             await asyncio.to_thread(os.makedirs, folder, exist_ok=True)
             session = PipLockSession(self._process, self._store, folder, request, self._progress, depth=self._depth + 1)
-            self._build_locks[key] = (await session.run()).wheels
+            locked = await session.run()
+            self._build_locks[key] = locked.wheels
+            self._build_unanswered.update(locked.unanswered)
         return self._build_locks[key]
 
     # ------------------------------------------------------------------ from uv's choice to locked wheels
@@ -349,57 +379,6 @@ class PipLockSession:
                     f"{wheel.name} {wheel.version} has no digest in the requirements, and --require-hashes is set",
                     hint=f"Add {wheel.name}=={wheel.version} --hash={digest}.",
                 )
-
-
-def _check_name(item: PipItem, stored: StoredWheel) -> None:
-    """Raise RequirementError if the line requests another package than the one that is there."""
-    found = canonicalize_name(stored.file_name.split("-")[0])
-    if item.name and found != item.name:
-        error = name_mismatch(item.name, found, item.path or item.text)
-        error.location = item.location
-        raise error
-
-
-def _check_exists(item: PipItem) -> None:
-    """Raise EditableGoneError or MissingFileError if something local that was read no longer exists. Blocks."""
-    is_local = item.kind in ("wheel", "source", "editable") or (item.kind == "option" and item.digest != NO_LINKS)
-    if item.path is None or not is_local or os.path.exists(item.path):
-        return
-    if item.kind == "editable":
-        raise EditableGoneError(
-            f"{item.path} no longer exists, and its editable install needs that folder",
-            hint="Restore the folder, or install from it without -e, which stores its content.",
-            location=item.location,
-            fields={"path": item.path},
-        )
-    raise MissingFileError(
-        f"{item.path} no longer exists", hint="Restore it.", location=item.location, fields={"path": item.path}
-    )
-
-
-def _editables_to_sources(items: Sequence[PipItem]) -> list[PipItem]:
-    """Return ``items`` with editable folders as sources with the digest of their content. Blocks.
-
-    Raises MissingFileError if a folder can't be read.
-    """
-    converted = []
-    for item in items:
-        if item.kind in ("requirements", "constraints"):
-            converted.append(msgspec.structs.replace(item, items=tuple(_editables_to_sources(item.items))))
-            continue
-        if item.kind != "editable" or item.path is None:
-            converted.append(item)
-            continue
-        try:
-            digest = LocalFiles().tree_digest(item.path)
-        except OSError as error:
-            raise MissingFileError(
-                f"{item.path} can't be read: {error.strerror or error}",
-                hint="Restore the folder: an image gets a wheel of its content.",
-                location=item.location,
-            ) from error
-        converted.append(msgspec.structs.replace(item, kind="source", digest=digest))
-    return converted
 
 
 def _describe_local(item: PipItem, stored: StoredWheel) -> WheelSource | None:

@@ -57,3 +57,5 @@ class PipLock(msgspec.Struct, frozen=True, kw_only=True):
 
     wheels: list[Wheel]
     inputs: list[RemoteInput] = []
+    unanswered: dict[str, str] = {}
+    """Places of ``--find-links`` that did not answer, and why."""

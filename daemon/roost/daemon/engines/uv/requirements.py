@@ -131,7 +131,7 @@ class RequirementsTranslator:
     """Translates the items of a definition in one pass.
 
     ``resolve`` returns the URL of the wheel for a local wheel or source; ``substitute`` puts a token or a signature
-    back into a URL.
+    back into a URL; ``find_name`` returns the name of the project in an editable folder.
     """
 
     def __init__(
@@ -139,7 +139,9 @@ class RequirementsTranslator:
         variables: Mapping[str, str],
         resolve: Callable[[PipItem], str],
         substitute: Callable[[str], str] = str,
+        find_name: Callable[[PipItem], str] = lambda item: item.name or "unnamed",
     ) -> None:
+        self._find_name = find_name
         self._variables = variables
         self._resolve = resolve
         self._substitute = substitute
@@ -193,7 +195,9 @@ class RequirementsTranslator:
         behind = f" ; {marker}" if marker else ""
         if item.kind == "editable":
             self.out.editables.append(path)
-            return f"-e {path_url(path)}{extras}{behind}"
+            if "#" not in path:
+                return f"-e {path_url(path)}{extras}{behind}"
+            return f"-e {self._find_name(item)}{extras} @ {path_url(path)}{behind}"  # uv takes the # for a fragment
         url = self._resolve(item)
         name = canonicalize_name(posixpath.basename(url).split("-")[0])
         self.out.origins[name] = item
