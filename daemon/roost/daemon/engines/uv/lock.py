@@ -193,7 +193,7 @@ class PipLockSession:
                 static = await asyncio.to_thread(read_static_project, item.path or "")
                 if not self._request.allow_builds and not static:
                     raise build_needed(item, item.text)
-                self._editable_names[item.path] = require_name(item, str((static or {}).get("name", "")))
+                self._editable_names[item.path] = require_name(item, static.name if static else "")
                 continue
             else:
                 continue
