@@ -126,7 +126,7 @@ class _JobSearch:
             root.fail(f"A job is {root.describe()}; expected a mapping")
         for key, (key_node, _) in root.pairs("a job").items():
             if near := find_near_key(key, ("environment",)):
-                raise misspelled_error(key_node, near, "an Azure job")
+                raise misspelled_error(key, near, "an Azure job", key_node.location)
         if _read_type(root) == "environment" and root.value("spec").kind == "scalar":
             yield _Found(self._load(root.value("spec")), root.value(_VARIABLES))
             return

@@ -27,12 +27,14 @@ from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.azure_jobs import check_reference
 from roost.model.readers.conda import read_environment, read_variables, record_key
 from roost.model.readers.docker import report_context_uses
+from roost.model.readers.mistakes.near_keys import report_near_keys
 from roost.model.readers.source import ReadContext, decode_text
 from roost.model.syntax.azure import (
     CONDA_FILE,
     CONDA_NAME,
     DOCKER_FILE,
     JSON_FILE,
+    TEMPLATE,
     extract_passthrough,
     format_cran_package,
 )
@@ -42,6 +44,8 @@ _ENVIRONMENT_KEYS = (
     *("name", "version", "python", "docker", "spark", "environmentVariables", "inferencingStackVersion"),
     *("assetId", "databricks", "r"),
 )
+_MORE_KEYS = ("condaDependencies", "gpuSupport")
+"""Keys of sections that Azure's SDK reads and does not write."""
 _RUN_PARTS = ("environment", "environmentVariables", "docker")
 _PROJECT_FOLDERS = (".azureml", "aml_config")
 """Folders of run configurations in a project; the paths in them may be relative to the project."""
@@ -62,9 +66,10 @@ class ContradictionError(InvalidDefinitionError):
 
 def read_v1(reading: ReadContext, root: YamlNode) -> ReadResult:
     """Read an environment of the SDK, as JSON or YAML. Raises: InvalidDefinitionError if it is not valid."""
+    misspelled = report_near_keys(reading, root, _ENVIRONMENT_KEYS, "an Azure environment")
     for key, (key_node, _) in root.pairs("an Azure environment").items():
         record_key(reading, key_node)
-        if key not in _ENVIRONMENT_KEYS:
+        if key not in _ENVIRONMENT_KEYS and key not in misspelled:
             reading.warn("key-unknown", f"key {key!r} has no effect", key_node.location)
     definition, settings = _EnvironmentReader(reading, root).read()
     name = None
@@ -150,6 +155,8 @@ class _EnvironmentReader:
 
     def read(self) -> tuple[Definition, Settings]:
         recover = self.reading.recover
+        for section, item in (("python", self.python), ("docker", self.docker)):
+            report_near_keys(self.reading, item, (*TEMPLATE[section], *_MORE_KEYS), f"the section {section!r}")
         packages, variables = Definition(), dict[str, str]()
         base, interpreter, spark, r, stack = None, None, Spark(), None, None
         with recover():

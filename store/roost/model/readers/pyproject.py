@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from roost.model.definition import Definition, Pip, PipItem, Python, ReadResult
 from roost.model.documents.toml_text import TomlError, TomlText
 from roost.model.errors import InvalidDefinitionError, Location
+from roost.model.readers.mistakes.near_keys import report_misspelled
 from roost.model.readers.mistakes.unread_files import find_other_tool, unread_error
 from roost.model.readers.requirements import read_requirement_lines
 from roost.model.readers.script_blocks import ScriptBlock, find_blocks, find_fault
@@ -31,6 +32,7 @@ _LOCKS = {
     "poetry.lock": ": roost does not read it; `poetry export` writes a requirements file with its versions",
     "pdm.lock": ": roost does not read it; `pdm export -f pylock` writes a pylock.toml with its versions",
 }
+_SCRIPT_KEYS = ("dependencies", "requires-python")
 PYPROJECT_TABLES = frozenset(("project", "dependency-groups"))
 
 
@@ -52,6 +54,7 @@ def read_pyproject(reading: ReadContext, toml: TomlText) -> ReadResult:
         )
     project = toml.table("project")
     record_keys(reading, toml)
+    _report_misspelled(reading, toml, project)
     _report_unused_locks(reading)
     with reading.recover():
         _check_dynamic(toml, project.get("dynamic", []))
@@ -85,6 +88,14 @@ def _report_unused_locks(reading: ReadContext) -> None:
             reading.warn("lock-unused", f"{name} beside it is not used{advice}", Location(path=reading.path))
 
 
+def _report_misspelled(reading: ReadContext, toml: TomlText, project: Mapping[str, object]) -> None:
+    """Report near misses of the tables and keys that name packages: every tool passes over them."""
+    tables = ("project", "dependency-groups", "build-system", "tool")
+    report_misspelled(reading, toml.data, tables, "pyproject.toml", toml.locate)
+    keys = ("dependencies", "optional-dependencies", "requires-python", "dynamic")
+    report_misspelled(reading, project, keys, "[project]", lambda key: toml.locate("project", key))
+
+
 def _check_dynamic(toml: TomlText, dynamic: object) -> None:
     keys = ("project", "dynamic")
     if "dependencies" in check_strings(toml, dynamic, keys):
@@ -107,8 +118,9 @@ def read_script(reading: ReadContext, text: str) -> ReadResult:
         )
     toml = TomlText(block.content, reading.path, first_line=block.line + 1, column_shift=2)
     record_keys(reading, toml)
+    misspelled = report_misspelled(reading, toml.data, _SCRIPT_KEYS, "a script's metadata", toml.locate)
     for key in toml.data:
-        if key not in ("dependencies", "requires-python", "tool"):
+        if key not in (*_SCRIPT_KEYS, "tool") and key not in misspelled:
             reading.warn(
                 "key-unknown", f"key {key!r} is not a key of a script's metadata; it has no effect", toml.locate(key)
             )

@@ -7,14 +7,17 @@ count: packages would be missing, or come from other channels, in silence.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 from roost.model.documents.yaml_nodes import YamlNode
-from roost.model.errors import InvalidDefinitionError
+from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.source import ReadContext
 
 _LONGEST_KEY = 100
 """Characters of a key beyond which it is not compared."""
+_MOST_KEYS = 10_000
+"""Unknown keys of one mapping that are compared."""
 _SEPARATORS = re.compile(r"[-_. ]+")
 _OTHER_WORDS = frozenset({"changes", "depends", "file", "game", "same"})
 """Words that are near a key by their letters only."""
@@ -38,29 +41,37 @@ def find_near_key(key: str, known: Iterable[str]) -> str | None:
     for other in keys:
         if plain == _to_plain(other) or _to_singular(plain) == _to_singular(_to_plain(other)):
             return other
-    near = [(_measure_distance(plain, _to_plain(other)), other) for other in keys]
+    alike = [other for other in keys if abs(len(plain) - len(_to_plain(other))) <= _most_edits(other)]
+    near = [(_measure_distance(plain, _to_plain(other)), other) for other in alike]
     near = [(distance, other) for distance, other in near if distance <= _most_edits(other)]
     return min(near, key=lambda pair: pair[0])[1] if near else None
 
 
 def report_near_keys(reading: ReadContext, mapping: YamlNode, known: Iterable[str], what: str) -> frozenset[str]:
     """Report each key of ``mapping`` that is a near miss as a problem, and return those keys. ``what`` has the keys."""
-    keys, misspelled = tuple(known), set()
-    for key, (key_node, _) in mapping.pairs(what).items():
-        if near := find_near_key(key, keys):
+    pairs = mapping.pairs(what)
+    return report_misspelled(reading, pairs, known, what, lambda key: pairs[key][0].location)
+
+
+def report_misspelled(
+    reading: ReadContext, keys: Iterable[str], known: Iterable[str], what: str, locate: Callable[[str], Location]
+) -> frozenset[str]:
+    """Report each of ``keys`` that is a near miss of a known one as a problem, and return those. ``what`` has them."""
+    expected, misspelled = tuple(known), set()
+    for key in islice((key for key in keys if key not in expected), _MOST_KEYS):
+        if near := find_near_key(key, expected):
             misspelled.add(key)
             with reading.recover():
-                raise misspelled_error(key_node, near, what)
+                raise misspelled_error(key, near, what, locate(key))
     return frozenset(misspelled)
 
 
-def misspelled_error(key_node: YamlNode, near: str, what: str) -> KeyMisspelledError:
+def misspelled_error(key: str, near: str, what: str, location: Location) -> KeyMisspelledError:
     """Return the error for a key that is a near miss of ``near``, a key of ``what``."""
-    key = key_node.text("a key")
     return KeyMisspelledError(
         f"{key!r} is not a key of {what}; did you mean {near!r}?",
         hint=f"Write {near!r}, or remove the key.",
-        location=key_node.location,
+        location=location,
         fields={"key": key, "near": near},
     )
 

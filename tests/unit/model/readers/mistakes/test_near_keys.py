@@ -15,8 +15,8 @@ from roost.model.readers.source import DefinitionSource
 from roost.store.sources.files import LocalFiles
 
 
-def read(text: str) -> Document:
-    return read_source(DefinitionSource(path="/x/environment.yml", data=text.encode()), LocalFiles())
+def read(text: str, name: str = "environment.yml") -> Document:
+    return read_source(DefinitionSource(path=f"/x/{name}", data=text.encode()), LocalFiles())
 
 
 @st.composite
@@ -89,6 +89,29 @@ def test_every_near_miss_is_reported_at_once():
     assert [(error.fields["key"], error.fields["near"]) for error in document.errors] == [
         *(("naem", "name"), ("chanels", "channels"), ("dependancies", "dependencies")),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "place"),
+    [
+        ("pyproject.toml", '[project]\nname = "x"\ndependancies = ["six"]\n', (3, "dependencies")),
+        ("pyproject.toml", '[project]\nname = "x"\noptional_dependencies = {}\n', (3, "optional-dependencies")),
+        ("pyproject.toml", '[project]\nname = "x"\n[dependency_groups]\na = ["six"]\n', (3, "dependency-groups")),
+        ("pyproject.toml", '[project]\nname = "x"\nrequires_python = ">=3.11"\n', (3, "requires-python")),
+        ("a.py", '# /// script\n# dependancies = ["six"]\n# ///\n', (2, "dependencies")),
+        ("azureml_environment.json", '{"name": "a",\n "pyhton": {}, "docker": {"baseImage": "a"}}', (2, "python")),
+        ("e.json", '{"docker": {"baseImage": "a"}, "python": {\n"condaDependancies": {}}}', (2, "condaDependencies")),
+        ("e.json", '{"docker": {\n"base_image": "a", "shmSize": "1g"}, "python": {}}', (2, "baseImage")),
+    ],
+)
+def test_near_misses_of_other_formats_are_errors_too(name, text, place):
+    errors = read(text, name).errors
+    assert [(error.location and error.location.line, error.fields["near"]) for error in errors] == [place]
+
+
+@pytest.mark.parametrize("key", ["urls", "scripts", "license-files", "entry-points", "readme", "import-names"])
+def test_other_keys_of_a_project_stay(key):
+    assert read(f'[project]\nname = "x"\nversion = "1"\n{key} = {{}}\n[tool.x]\na = 1\n', "pyproject.toml").errors == ()
 
 
 def test_a_key_of_another_tool_stays_a_warning():
