@@ -5,16 +5,20 @@ What is not the environment has no effect. An environment of a workspace is one 
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Iterator
 from typing import NamedTuple, NoReturn
 
 from roost.model.canonical.form import canonicalise_settings, digest_definition
 from roost.model.definition import Defaults, Definition, ReadResult, RegisteredEnvironment, Settings
+from roost.model.documents.dockerfile import DOCKERFILE
 from roost.model.documents.yaml_nodes import YamlNode, parse_yaml
 from roost.model.errors import CodedError, InvalidDefinitionError, Location
 from roost.model.names import NameInvalidError, parse_reference
 from roost.model.readers.azure import read_v2_environment
 from roost.model.readers.conda import read_variables
+from roost.model.readers.docker import read_context_base
 from roost.model.readers.mistakes.near_keys import find_near_key, misspelled_error
 from roost.model.readers.source import ReadContext, decode_text
 from roost.model.syntax.azure import (
@@ -31,12 +35,13 @@ IMPORT_HINT = (
     "`roost env import`."
 )
 _VARIABLES = "environment_variables"
-_READ_KEYS = (*V2_NAMING_KEYS, _VARIABLES, "$schema", "type", "name", "version", "spec")
+_READ_KEYS = (*V2_NAMING_KEYS, _VARIABLES, "$schema", "type", "name", "version", "spec", "extra_config")
 _MOST_FILES = 100
 """Files that one job may lead to through its components."""
 _MOST_SHOWN = 5
 _EXPRESSION = "${{"
 _TEMPLATE = "{{"
+_FILLED_IN = re.compile(r"\{\{[\w.-]+[^}\n]{0,100}\}\}")
 
 
 class EnvironmentUnreadableError(InvalidDefinitionError):
@@ -50,6 +55,8 @@ class _Found(NamedTuple):
 
     node: YamlNode
     variables: YamlNode
+    context: YamlNode | None = None
+    """The build context in another file, whose templates the environment has in its place."""
 
 
 class _ReadEnvironment(NamedTuple):
@@ -128,7 +135,7 @@ class _JobSearch:
             if near := find_near_key(key, ("environment",)):
                 raise misspelled_error(key, near, "an Azure job", key_node.location)
         if _read_type(root) == "environment" and root.value("spec").kind == "scalar":
-            yield _Found(self._load(root.value("spec")), root.value(_VARIABLES))
+            yield self._find_in_asset(root)
             return
         if (environment := root.value("environment")).kind != "null":
             yield _Found(environment, root.value(_VARIABLES))
@@ -137,6 +144,18 @@ class _JobSearch:
         jobs = root.value("jobs")
         for _, job in jobs.pairs("'jobs'").values() if jobs.kind == "mapping" else ():
             yield from self.find(job)
+        deployments = root.value("deployments")  # of an endpoint in an early form
+        for deployment in deployments.members("'deployments'") if deployments.kind == "list" else ():
+            yield from self.find(deployment)
+
+    def _find_in_asset(self, root: YamlNode) -> _Found:
+        """Return the environment of an asset as Azure publishes its own: ``spec`` is one, whose build context
+        may be a template for the folder in ``extra_config``."""
+        spec, extra = self._load(root.value("spec")), root.value("extra_config")
+        path = spec.value("build").value("path") if spec.kind == "mapping" else spec
+        if path.kind != "scalar" or _TEMPLATE not in path.text("'path'") or extra.kind != "scalar":
+            return _Found(spec, root.value(_VARIABLES))
+        return _Found(spec, root.value(_VARIABLES), self._load(extra).value("image").value("context"))
 
     def _follow(self, key: str, item: YamlNode) -> Iterator[_Found]:
         if item.kind == "mapping":
@@ -171,12 +190,34 @@ def _read_environment(reading: ReadContext, found: _Found) -> _ReadEnvironment:
             "An Azure environment has its conda packages under 'conda_file'",
             "Write 'image:' and 'conda_file:', and the packages below the second.",
         )
+    if found.context is not None:
+        return _read_asset(reading, found.context)
     outer, reading.path = reading.path, node.path
     try:
         definition, settings, name = read_v2_environment(reading, node)
     finally:
         reading.path = outer
     return _ReadEnvironment(None, definition, settings, name)
+
+
+def _read_asset(reading: ReadContext, context: YamlNode) -> _ReadEnvironment:
+    """Read a build context that an asset of Azure's own describes.
+
+    Raises: EnvironmentUnreadableError if its Dockerfile has templates, which only Azure's release fills in.
+    """
+    folder = reading.resolve_path(context.value("dir").optional_text("'dir'") or "context", context.path)
+    item = context.value("dockerfile")
+    base = read_context_base(reading, folder, item.optional_text("'dockerfile'"), context.location, item.location)
+    path = posixpath.join(folder, base.dockerfile_path or DOCKERFILE)
+    lines = decode_text(reading.load_file(path, context.location), path).split("\n")
+    for number, line in enumerate(lines, 1):
+        if (template := _FILLED_IN.search(line)) is not None:
+            raise EnvironmentUnreadableError(
+                f"The Dockerfile contains {template[0]}, which only Azure's release of its assets fills in",
+                hint=f"Write the value into it, and name the folder: -f {folder}",
+                location=Location(path=path, line=number, column=template.start() + 1),
+            )
+    return _ReadEnvironment(None, Definition(base=base), Settings(), None)
 
 
 def _is_path(text: str) -> bool:

@@ -104,7 +104,7 @@ V2_EXPORTED_KEYS = (
 )
 """Keys that Azure adds to an environment that it prints; they have no effect."""
 V2_BUILD_KEYS = ("path", "dockerfile_path")
-V2_NAMING_KEYS = ("environment", "trial", "task", "jobs", "component", "create_job")
+V2_NAMING_KEYS = ("environment", "trial", "task", "jobs", "component", "create_job", "deployments")
 """Keys that contain or lead to the environment of a job, a component, a deployment, a pipeline or a schedule."""
 _SCHEMA = re.compile(r"azureml.*/(\w+?)(?:\.schema)?\.json$|/(\w+)\.schema\.json$")
 _NAME = r"(?P<name>[^:@/]+)"

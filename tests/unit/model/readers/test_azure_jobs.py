@@ -175,6 +175,36 @@ def test_an_asset_without_an_environment_is_refused_by_its_kind(refused, kind):
     assert "has no 'environment'" in error.message
 
 
+SPEC = SCHEMA.format("environment") + "name: '{{asset.name}}'\nbuild:\n  path: '{{image.context.path}}'\n"
+ASSET = "name: e\nversion: auto\ntype: environment\nspec: spec.yaml\nextra_config: environment.yaml\n"
+
+
+@pytest.mark.parametrize("extra", ["{dir: c, dockerfile: gpu.Dockerfile}", "{dockerfile: Dockerfile}"])
+def test_an_asset_of_azures_own_is_read_with_the_context_that_its_templates_stand_for(read, tmp_path, extra):
+    files = {"spec.yaml": SPEC, "environment.yaml": f"image:\n  name: a\n  context: {extra}\n"}
+    files |= {"c/gpu.Dockerfile": "FROM a\nCOPY x /x\n", "c/x": "x", "context/Dockerfile": "FROM b\n"}
+    base = read(ASSET, name="asset.yaml", **files).definition.base
+    named = "c" if "c," in extra else "context"
+    assert (base.context_path, base.dockerfile_path) == (
+        str(tmp_path / named),
+        "gpu.Dockerfile" if named == "c" else None,
+    )
+
+
+def test_a_dockerfile_with_templates_is_refused_at_the_first(read):
+    files = {"spec.yaml": SPEC, "environment.yaml": "image: {context: {dir: c}}\n"}
+    with pytest.raises(InvalidDefinitionError, match=r"contains \{\{latest-image-tag:a\.\*\}\}") as caught:
+        read(ASSET, name="asset.yaml", **files, **{"c/Dockerfile": "FROM a:1\nFROM b:{{latest-image-tag:a.*}}\n"})
+    assert caught.value.location is not None
+    assert str(caught.value.location).endswith("c/Dockerfile:2:8")
+
+
+def test_the_deployments_of_an_endpoint_are_read_in_its_early_form(read):
+    deployment = f"  - name: blue\n    {INLINE.replace(chr(10), chr(10) + '    ')}"
+    parsed = read(SCHEMA.format("k8sOnlineEndpoint") + f"name: e\ndeployments:\n{deployment}\n")
+    assert parsed.definition == read_alone(read)
+
+
 def test_an_asset_whose_spec_is_a_template_names_the_folder_as_the_way(refused):
     spec = SCHEMA.format("environment") + "name: e\nbuild:\n  path: '{{image.context.path}}'\n"
     error = refused("type: environment\nname: e\nspec: spec.yaml\n", **{"spec.yaml": spec})
