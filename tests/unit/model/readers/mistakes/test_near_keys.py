@@ -99,7 +99,7 @@ def test_every_near_miss_is_reported_at_once():
         ("pyproject.toml", '[project]\nname = "x"\n[dependency_groups]\na = ["six"]\n', (3, "dependency-groups")),
         ("pyproject.toml", '[project]\nname = "x"\nrequires_python = ">=3.11"\n', (3, "requires-python")),
         ("a.py", '# /// script\n# dependancies = ["six"]\n# ///\n', (2, "dependencies")),
-        ("azureml_environment.json", '{"name": "a",\n "pyhton": {}, "docker": {"baseImage": "a"}}', (2, "python")),
+        ("azureml_environment.json", '{"name": "a",\n "Python": {}, "docker": {"baseImage": "a"}}', (2, "python")),
         ("e.json", '{"docker": {"baseImage": "a"}, "python": {\n"condaDependancies": {}}}', (2, "condaDependencies")),
         ("e.json", '{"docker": {\n"base_image": "a", "shmSize": "1g"}, "python": {}}', (2, "baseImage")),
     ],
