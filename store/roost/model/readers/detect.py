@@ -39,6 +39,7 @@ Syntax = Literal["toml", "yaml", "requirements", "explicit", "conda-list", "pep7
 _YAML_KEY = re.compile(r"""[\w$][\w $.\t-]*:(?:\s|$)|(?:"[^"]*"|'[^']*')\s*:(?:\s|$)|-\s+\S|---|%YAML|<<<<|\{%|\{""")
 _METADATA_MARK = re.compile(rb"^# /// script[ \t]*\r?$", re.MULTILINE)
 _TOML_LINE = re.compile(r"""\[\[?[\w.\"-]+\]\]?\s*(?:#.*)?$|[\w-]+ = (?:["'\[{]|\d+$|(?:true|false)$)""")
+_LINE = re.compile(r"^[ \t]*[^\s#]", re.MULTILINE)
 _FROM = re.compile(r"(?:FROM|ARG)\s+\S+", re.IGNORECASE)
 _RUN_CONFIGURATION = {"environment", "target", "framework", "script", "history", "communicator", "argumentvector"}
 _SDK_SECTION_KEYS = {
@@ -64,12 +65,12 @@ def detect_syntax(path: str, text: str) -> Syntax:
     if has_explicit_mark(text):
         return "explicit"
     if name.endswith((".yml", ".yaml", ".json", ".runconfig")):
-        return "yaml"
+        return "yaml" if classify_conda_list(text) is None else _detect_list(path, text)
     if name in ("dockerfile", "containerfile") or name.startswith("dockerfile.") or name.endswith(".dockerfile"):
         return "dockerfile"
     syntax: Syntax = "requirements" if name.endswith((".txt", ".in")) else _detect_by_first_line(text)
-    if syntax == "requirements" and name.endswith(".lock"):
-        return "yaml"
+    if name.endswith(".lock") and not _LINE.search(text):
+        return "yaml"  # whose reader says that the file is empty
     return _detect_list(path, text) if syntax == "requirements" else syntax
 
 

@@ -24,6 +24,7 @@ from roost.store.sources.stops import (
     is_end,
     is_file,
     note_passed_file,
+    unreadable_error,
 )
 
 PYPROJECT = "pyproject.toml"
@@ -191,7 +192,11 @@ class _FolderSearch:
             self.absent.append(path)
             return None
         self.consulted.append(path)
-        format = classify_pyproject(self._read(path), path)
+        try:
+            data = self._read(path)
+        except OSError as error:  # its content decides its rank
+            raise unreadable_error(path, error) from None
+        format = classify_pyproject(data, path)
         return None if format is None else 0 if format == "roost" else _PYPROJECT_RANK
 
 

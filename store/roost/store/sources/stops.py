@@ -53,6 +53,15 @@ def _describe(path: str, mode: int) -> str:
     return "is a folder; expected an environment file" if os.path.isdir(path) else "is not a regular file"
 
 
+def unreadable_error(path: str, error: OSError) -> DefinitionUnusableError:
+    """Return the error for a file that has to be read to know whether it is meant."""
+    return DefinitionUnusableError(
+        f"{path} can't be read: {error.strerror or error}",
+        hint="Make it readable, or name an environment file with -f.",
+        location=Location(path=path),
+    )
+
+
 def find_file_to_name(folder: str) -> DefinitionUnusableError | None:
     """Return the error for a file in ``folder`` that is used only if it is named; ``None`` if there is none."""
     for name in READ_IF_NAMED:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -131,6 +132,17 @@ def test_what_can_not_be_read_stops_the_search(tmp_path, put_odd, name):
     assert "-f" in caught.value.hint
     if put_odd is put_dead_link:
         assert "nowhere.yml" in caught.value.message
+
+
+def test_a_pyproject_that_may_not_be_read_stops_the_search(tmp_path):
+    put(tmp_path, environment_DOT_yml="", sub__pyproject_DOT_toml="")
+
+    def refuse(path: str) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    for find in (lambda: discover(str(tmp_path / "sub"), [], refuse), lambda: discover_in(f"{tmp_path}/sub", refuse)):
+        with pytest.raises(DefinitionUnusableError, match=f"{tmp_path}/sub/pyproject.toml can't be read: Permission"):
+            find()
 
 
 def test_what_has_a_lower_rank_is_not_looked_at(tmp_path):

@@ -69,7 +69,7 @@ def test_a_file_of_another_tool_is_refused_by_its_content(refused, name, text, w
     other_names = [name, f"Copy of {name}"]
     if not name.endswith((".py", ".txt")):
         other_names += ["some.file", "x"]
-    for renamed in [*other_names, *(["requirements.txt"] if name == "packages.txt" else [])]:
+    for renamed in [*other_names, *(["requirements.txt", "x.yml"] if name == "packages.txt" else [])]:
         error = refused(text, renamed)
         assert isinstance(error, FormatUnreadError)
         assert words in error.message
@@ -112,7 +112,7 @@ Requests=2.31.0=pypi_0
 """
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "spec.txt", "list", "spec-file.in"])
+@pytest.mark.parametrize("name", ["requirements.txt", "spec.txt", "list", "spec-file.in", "environment.yml"])
 @pytest.mark.parametrize("text", [EXPORTED, EXPORTED.replace("# $ conda", "# conda")])
 def test_a_list_that_conda_exported_is_read(parse, name, text):
     parsed = parse(text, name)
@@ -151,3 +151,14 @@ def test_a_slip_in_a_requirements_file_is_told_by_its_line(refused, text):
 def test_an_explicit_list_is_read_under_any_name(parse, name):
     text = f"@EXPLICIT\nhttps://h/c/linux-64/python-3.11-0.conda#{'a' * 32}\n"
     assert parse(text, name).format == "explicit"
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "\n \n"])
+def test_an_empty_lock_is_no_empty_environment(refused, text):
+    assert "empty" in refused(text, "x.lock").message
+
+
+def test_a_lock_in_the_form_of_requirements_is_one(parse):
+    """As rye and pip-compile write them."""
+    parsed = parse("# generated\nsix==1.16.0\n", "requirements.lock")
+    assert (parsed.format, len(parsed.definition.pip.requirements)) == ("requirements", 1)
