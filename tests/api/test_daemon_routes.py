@@ -99,6 +99,7 @@ async def test_doctor_tells_checks_and_settings_with_origins(served: Any) -> Non
     wanted = {
         "config",
         "root-writable",
+        "index",
         "space",
         "file-system",
         "links",
@@ -251,13 +252,28 @@ async def _breaks_halfway(call: Call[None]) -> web.StreamResponse:
     raise ZeroDivisionError("halfway")
 
 
-finished: list[str] = []
+ends: list[str] = []
+"""What became of requests of ``_slow``: ``begun``, and then ``finished`` or ``cancelled``."""
 
 
 async def _slow(call: Call[None]) -> str:
-    await asyncio.sleep(0.3)
-    finished.append(call.route.path)
+    """Go on until the client has gone, and a little longer."""
+    ends.append("begun")
+    try:
+        while (transport := call.request.transport) is not None and not transport.is_closing():
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+    except asyncio.CancelledError:
+        ends.append("cancelled")
+        raise
+    ends.append("finished")
     return "done"
+
+
+async def _wait_for_ends(count: int) -> None:
+    async with asyncio.timeout(60):
+        while len(ends) < count:
+            await asyncio.sleep(0.01)
 
 
 class TestOwnRoutes:
@@ -334,17 +350,17 @@ class TestOwnRoutes:
         assert (await self._get(client, "/blocks"))[0] == 500
         assert any(record.exc_info and record.exc_info[0] is BlockingError for record in caplog.records)
 
-    @pytest.mark.parametrize(("route", "left"), [("/slow", ["/slow"]), ("/withdrawn", [])])
+    @pytest.mark.parametrize(("route", "end"), [("/slow", "finished"), ("/withdrawn", "cancelled")])
     async def test_only_what_may_be_withdrawn_is_cancelled_with_its_client(
-        self, client: str, route: str, left: list[str]
+        self, client: str, route: str, end: str
     ) -> None:
-        finished.clear()
+        ends.clear()
         _, writer = await asyncio.open_unix_connection(client)
         writer.write(f"GET {route} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        await asyncio.sleep(0.1)
+        await _wait_for_ends(1)
         writer.close()
-        await asyncio.sleep(0.5)
-        assert finished == left
+        await _wait_for_ends(2)
+        assert ends == ["begun", end]
 
 
 # -- who may come in --------------------------------------------------------------------------------------------------
