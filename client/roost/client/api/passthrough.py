@@ -32,11 +32,7 @@ def write_passthrough(document: Json, description: EnvironmentDescription) -> No
     """Add the settings of ``description`` to ``document``. Defaults are left out."""
     r = description.r
     tables: dict[str, Json] = {
-        "docker": {
-            "enabled": description.docker.enabled or None,
-            "sharedVolumes": None if description.docker.shared_volumes else False,
-            "gpuSupport": description.docker._gpu_support or None,
-        },
+        "docker": {"enabled": description.docker.enabled or None, **_changed_flags(document, description.docker)},
         "spark": {"precachePackages": None if description.spark.precache_packages else False},
         "r": {} if r is None else {"userManaged": r.user_managed or None, "rscriptPath": r.rscript_path or None},
         "databricks": _databricks_table(description.databricks),
@@ -68,9 +64,9 @@ def read_passthrough(description: EnvironmentDescription, rest: Json) -> None:
     """Move the settings from ``rest``, the part of a document that is not read yet, to ``description``."""
     azure: Json = rest.get("kept", {}).get("azure", {})
     description.docker.enabled = bool(_pop_setting(azure, "docker", "enabled", False))
-    description.docker.shared_volumes = bool(_pop_setting(azure, "docker", "sharedVolumes", True))
-    description.docker.gpu_support = bool(_pop_setting(azure, "docker", "gpuSupport", False))
-    _split_registry(description.docker, azure.get("docker"))
+    docker = azure.get("docker")
+    description.docker.shared_volumes, description.docker.gpu_support = _read_flags(docker)
+    _split_registry(description.docker, docker)
     description.spark.precache_packages = bool(_pop_setting(azure, "spark", "precachePackages", True))
     if description.r is not None:
         description.r.user_managed = bool(_pop_setting(azure, "r", "userManaged", False))
@@ -80,6 +76,22 @@ def read_passthrough(description: EnvironmentDescription, rest: Json) -> None:
         rest["kept"]["azure"] = {key: value for key, value in azure.items() if value != {}}
         if not rest["kept"]["azure"]:
             del rest["kept"]["azure"]
+
+
+def _read_flags(table: object) -> tuple[bool, bool]:
+    """Return ``sharedVolumes`` and ``gpuSupport``. Both stay in the passthrough, since older files have them with their
+    defaults too."""
+    flags: Json = table if isinstance(table, dict) else {}
+    return bool(flags.get("sharedVolumes", True)), bool(flags.get("gpuSupport", False))
+
+
+def _changed_flags(document: Json, docker: DockerSection) -> Json:
+    """Return those of the two flags that differ from what ``document`` has of them already."""
+    shared_volumes, gpu_support = _read_flags(document.get("kept", {}).get("azure", {}).get("docker"))
+    return {
+        "sharedVolumes": docker.shared_volumes if docker.shared_volumes != shared_volumes else None,
+        "gpuSupport": docker._gpu_support if docker._gpu_support != gpu_support else None,
+    }
 
 
 def _split_registry(docker: DockerSection, table: object) -> None:

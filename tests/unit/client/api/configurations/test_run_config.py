@@ -342,6 +342,23 @@ def document_of_file(path: Path) -> dict[str, Any]:
     return to_document(Environment.from_conda_specification("x", path))
 
 
+@pytest.mark.parametrize("volumes", [None, True, False])
+@pytest.mark.parametrize("gpus", [None, True, False])
+def test_flags_of_older_files_stay_as_they_were_until_they_are_changed(volumes: object, gpus: object) -> None:
+    flags = {key: value for key, value in (("sharedVolumes", volumes), ("gpuSupport", gpus)) if value is not None}
+    said = {"kept": {"azure": {"docker": {"more": "x", **flags}}}}
+    environment = Environment("x")
+    apply_document(environment, said)
+    assert (environment.docker.shared_volumes, environment.docker.gpu_support) == (volumes is not False, gpus is True)
+    assert to_document(environment) == said
+    environment.docker.shared_volumes, environment.docker.gpu_support = False, True
+    docker = to_document(environment)["kept"]["azure"]["docker"]
+    assert docker == {"more": "x", "sharedVolumes": False, "gpuSupport": True}
+    environment.docker.shared_volumes, environment.docker.gpu_support = True, False
+    docker = to_document(environment)["kept"]["azure"]["docker"]
+    assert (docker.get("sharedVolumes", True), docker.get("gpuSupport", False)) == (True, False)
+
+
 def test_a_registry_that_a_file_has_apart_stands_before_the_image_once() -> None:
     kept = {"azure": {"docker": {"baseImageRegistry": {"address": "r.example.org/"}}}}
     said = {"base": {"image": "r.example.org/team/base:1"}, "kept": kept}
