@@ -60,13 +60,7 @@ def read_environment(value: Json | str | None, text: str, path: str) -> Environm
         return EnvironmentReference(name, value.get("version")) if name else None
     selector = {"cwd": os.getcwd(), "file": os.path.abspath(path), "text": extract_environment(text)}
     answer = directory_format.request_document({"what": selector}, path, ignored_warnings=("run-unread",))
-    return environment_from_document(answer["document"], answer["document"].get("name") or _project_name(path))
-
-
-def _project_name(path: str) -> str:
-    """Return the name for an environment without one: that of the project's folder."""
-    folder = os.path.dirname(os.path.abspath(path))
-    return os.path.basename(os.path.dirname(folder) if os.path.basename(folder) in FOLDERS else folder)
+    return environment_from_document(answer["document"], answer["document"].get("name"))
 
 
 def write(data: Json, path: str) -> None:

@@ -65,7 +65,8 @@ def _select_environment(environment: Environment | None, docker: DockerConfigura
 
     1. No environment: the nearest file is used as it is, and the options are for this run alone.
     2. A registered version, unchanged: the same.
-    3. A description: the options become settings of the version that this run registers.
+    3. A description: the options become settings of the version that this run registers, under its name or that of
+       the source folder.
     """
     options = {"shm_size": docker.shm_size, "arguments": list(docker.arguments)}
     container = {key: value for key, value in options.items() if value}
@@ -76,6 +77,7 @@ def _select_environment(environment: Environment | None, docker: DockerConfigura
         own = {"arguments": arguments} if arguments != environment.docker.arguments else {}
         return use_selector(environment, cwd), {**container, **own}
     described = copy.copy(environment)
+    described.name = environment.name or os.path.basename(cwd) or None
     described.docker = copy.copy(environment.docker)
     described.docker.arguments = arguments
     described.docker.shm_size = docker.shm_size or environment.docker.shm_size

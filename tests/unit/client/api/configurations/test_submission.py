@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from roost.client import DockerConfiguration, Environment, EnvironmentReference, ScriptRunConfig, UsageError
+from roost.client import (
+    DockerConfiguration,
+    Environment,
+    EnvironmentReference,
+    ScriptRunConfig,
+    UnsupportedError,
+    UsageError,
+)
 from roost.client.api.configurations.submission import submission_request
 from roost.client.api.connection import WorkspaceConnection
 
@@ -65,3 +72,17 @@ def test_values_of_variables_in_the_definition_are_attached(tmp_path: Path, monk
 def test_a_source_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="There is no folder"):
         request(tmp_path / "none", None)
+
+
+def test_a_description_without_a_name_is_called_after_the_source_folder(tmp_path: Path) -> None:
+    environment = Environment(None)
+    environment.environment_variables = {"A": ""}
+    sent = request(tmp_path, environment)
+    assert sent["what"]["document"] == {"name": tmp_path.name, "variables": {"A": ""}}
+    assert environment.name is None, "the object does not change"
+
+
+def test_volumes_are_demanded_of_a_container_only(tmp_path: Path) -> None:
+    assert request(tmp_path, Environment("x"), shared_volumes=False)["target"] == "auto"
+    with pytest.raises(UnsupportedError, match=r"docker\.shared_volumes = False"):
+        request(tmp_path, Environment("x"), shared_volumes=False, use_docker=True)
