@@ -1,8 +1,8 @@
 """What takes minutes and stays out of the CI: ``python -m tests.soak [MINUTES]`` (30 without an argument).
 
-Half of the time goes to the property tests with a hundred times their examples, half to killing daemons and stores at
-random and at every fail point, again and again. Then 300 different environments are requested at once, and every
-benchmark runs once and prints its figures.
+Half of the time goes to the property tests and to generated requests, with a hundred times their examples, half to
+killing daemons and stores at random and at every fail point, again and again. Then 300 different environments are
+requested at once, and every benchmark runs once and prints its figures.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
-FUZZED = ("tests/property",)
+FUZZED = ("tests/property", "tests/api/test_generated_requests.py")
 KILLED = ("tests/crash", "tests/e2e/test_cancelling.py", "tests/e2e/test_many_clients.py")
 
 

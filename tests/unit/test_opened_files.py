@@ -30,11 +30,14 @@ OWN_FILES = {
     "roost.daemon.prefixes.bytecode_digests": "the store of byte-code",
     "roost.daemon.runs.processes": "outputs of runs",
     "roost.daemon.server.doctor": "a file that it wrote",
+    "roost.daemon.server.peers": "/proc",
     "roost.store.disk.layer_files": "layers",
     "roost.store.disk.lease_files": "/proc",
+    "roost.store.disk.ownership": "/proc",
     "roost.store.disk.regular_files": "the descriptor that it has checked",
     "roost.store.disk.root": "the format file and /proc",
     "roost.store.disk.run_folders": "folders of runs, and /proc",
+    "roost.store.migrations.examination": "the head of the index",
 }
 """Modules that open files for reading, and which ones."""
 
