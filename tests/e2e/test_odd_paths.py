@@ -77,6 +77,15 @@ def test_bytes_that_are_not_utf8_are_refused_with_the_path_or_work(roost: Roost)
     assert roost.ok("exec", "-f", "r.txt", "--", "python", str(script)) == "ran\n"
     assert roost.ok("run", "-f", "r.txt", "--", "python", str(script)) == "ran\n"
     assert roost.json("runs", "list")["runs"][0]["state"] == "succeeded"
+    for more in (["-t", "docker"], ["--detach"]):
+        refused = roost.run("run", *more, "-f", "r.txt", "--", "python", str(script))
+        assert refused.returncode == 125, "the daemon would start another command"
+        assert "A word of the command is not valid UTF-8" in refused.stderr
+        assert "s\\xe9.py" in refused.stderr
+    script.write_text("# /// script\n# dependencies = []\n# ///\nprint('ran')\n")
+    refused = roost.run("exec", "--", "python", str(script))
+    assert refused.returncode == 125, "another environment would be used"
+    assert "The name of a script with metadata is not valid UTF-8" in refused.stderr
 
 
 def test_names_that_are_not_utf8_inside_a_project_are_content(roost: Roost) -> None:

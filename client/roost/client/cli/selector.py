@@ -33,6 +33,10 @@ def add_selector_options(
     group.add_argument("-t", dest="target", metavar="TARGET", help="where to run it (auto)", **action)
 
 
+_LARGEST_HEAD = 1 << 20
+"""Bytes of a script that are searched for metadata."""
+
+
 def build_selector(context: Context, command: Sequence[str] = ()) -> dict[str, Any]:
     """Return the ``wire.EnvironmentSelector`` of the options, without empty fields."""
     options = context.options
@@ -45,8 +49,21 @@ def build_selector(context: Context, command: Sequence[str] = ()) -> dict[str, A
         "lock": options.lock,
         "command": [replace_undecodable(word) for word in command],
     }
+    if not any((options.file, options.environment, options.image)):
+        _check_script_names(command)
     selector = {name: value for name, value in fields.items() if value not in (None, [])}
     return {**selector, "ignore_image": True} if options.ignore_image else selector
+
+
+def _check_script_names(command: Sequence[str]) -> None:
+    """Raise ClientError if a script with metadata of its own (PEP 723) has a name that no request can have: another
+    environment would be used in silence."""
+    for word in command:
+        if word.endswith(".py") and replace_undecodable(word) != word and os.path.isfile(word):
+            with open(word, "rb") as file:
+                has_metadata = b"# /// script" in file.read(_LARGEST_HEAD)
+            if has_metadata:
+                require_utf8(word, "The name of a script with metadata")
 
 
 def require_utf8(text: str, name: str) -> str:

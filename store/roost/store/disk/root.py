@@ -32,6 +32,12 @@ class RootTooLongError(StoreRefusedError):
     code = "root-too-long"
 
 
+class RootNameError(StoreRefusedError):
+    """The path of the root has characters with which prefixes can't be used."""
+
+    code = "root-name"
+
+
 class RootReadOnlyError(StoreRefusedError):
     """Nothing can be written under the root."""
 
@@ -78,16 +84,26 @@ def check_root(root: str) -> None:
     """Refuse a root that can't be used, before anything is created in it.
 
     Raises:
-        RootTooLongError, RootOwnerError, RootSharedError, RootNetworkError, RootNoExecError, RootReadOnlyError,
-            RootFormatError: see the classes.
+        RootNameError, RootTooLongError, RootOwnerError, RootSharedError, RootNetworkError, RootNoExecError,
+            RootReadOnlyError, RootFormatError: see the classes.
     """
     layout = Layout(root)
+    _check_name(layout.root)
     _check_length(layout.root)
     check_owners(layout.root)
     _check_network(layout.root)
     _check_writable(layout.root)
     _check_executable(layout.root)
     check_format(layout)
+
+
+def _check_name(root: str) -> None:
+    """Raise RootNameError for bytes that are not UTF-8, which packages and the index can't hold, and for a colon, which
+    ends a folder in PATH."""
+    shown = os.fsencode(root).decode("utf-8", "backslashreplace")
+    reason = "is not valid UTF-8" if shown != root else "has a colon, which separates folders in PATH"
+    if shown != root or ":" in root:
+        raise RootNameError(f"The root {shown} {reason}", hint=hint_other_root("another path"), fields={"root": shown})
 
 
 def _check_length(root: str) -> None:

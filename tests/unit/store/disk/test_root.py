@@ -17,6 +17,7 @@ from roost.store.disk.root import (
     NETWORK_FILE_SYSTEMS,
     RootFormatError,
     RootInUseError,
+    RootNameError,
     RootNetworkError,
     RootReadOnlyError,
     RootTooLongError,
@@ -234,3 +235,21 @@ def test_a_root_that_is_shared_on_purpose_has_a_place_below_it():
         check_root(f"{folder}/roost")
     finally:
         os.rmdir(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("a:b", "has a colon"), (os.fsdecode(b"caf\xe9"), "caf\\xe9 is not valid UTF-8")]
+)
+def test_a_root_whose_name_no_prefix_can_have_is_refused(name, words):
+    with pytest.raises(RootNameError) as caught:
+        check_root(f"/tmp/{name}")
+    assert words in caught.value.message
+    assert "ROOST_HOME" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["a b", "a#b", "a%20b", "a?b", "$HOME", "${X}", "it's", 'q"q', "café", "nl\nx"])
+def test_a_root_may_have_any_other_name(name):
+    start = tempfile.mkdtemp(prefix="r", dir="/tmp")
+    check_root(f"{start}/{name}")
+    assert os.listdir(start) == []
+    os.rmdir(start)

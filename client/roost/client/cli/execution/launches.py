@@ -135,8 +135,8 @@ def run_command(context: Context) -> int:
     options = context.options
     command = _typed_command(context)
     selector = build_selector(context, command)
-    if options.detach:
-        words = [require_utf8(word, "A word of a detached run's command") for word in command]
+    if options.detach or options.target not in ("auto", "local"):
+        words = [require_utf8(word, "A word of the command") for word in command]
     else:
         words = [replace_undecodable(word) for word in command]
     request = {"what": selector, "command": words, "target": options.target, **_run_fields(context)}
@@ -147,6 +147,10 @@ def run_command(context: Context) -> int:
         if answer["run"] is None:
             run_build(context, {"what": selector, "target": options.target})
             continue
+        if words != command and answer["run"]["target"] != "local":  # the container has replacement characters
+            context.request("DELETE", f"/v1/runs/{answer['run']['id']}")
+            for word in command:
+                require_utf8(word, "A word of the command")
         status = follow_run(context, answer, request, command)
         if status is not None:
             return status
