@@ -203,3 +203,46 @@ def test_a_root_that_others_can_write_is_refused_wherever_its_socket_is(place: P
     assert f"chmod o-w {root}" in done.stderr or f"chmod go-w {root}" in done.stderr
     assert list(root.iterdir()) == []
     assert list(sockets.iterdir()) == []
+
+
+FAKE_DAEMON = """
+import json, os, socket, sys
+path = sys.argv[1]
+os.makedirs(os.path.dirname(path), exist_ok=True)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+os.chmod(path, 0o777)
+listener.listen()
+print("listening", flush=True)
+launch = {"lease": None, "python": "/bin/sh", "prefix": "/x", "changes": [], "variables": {}}
+while True:
+    connection, _ = listener.accept()
+    body = json.dumps({"launch": launch, "protocol": 1, "version": "0"}).encode()
+    try:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(body) + body)
+    except OSError:
+        pass
+    connection.close()
+"""
+
+
+def test_nothing_is_run_that_the_daemon_of_another_user_answers(place: Place) -> None:
+    home = home_of_a_user(place)
+    path = home / ".local/share/roost/roost.sock"
+    become = ["setpriv", f"--reuid={OTHER}", f"--regid={OTHER}", "--clear-groups"]
+    command = [*become, "/usr/bin/python3", "-c", FAKE_DAEMON, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as fake:
+        try:
+            assert fake.stdout is not None
+            assert fake.stdout.readline() == "listening\n"
+            done = place.run(0, ROOST, "exec", "--", "python", "-c", "echo obeyed", HOME=str(home))
+            assert (done.returncode, done.stdout) == (125, "")
+            assert f"The daemon at {path} is another user's" in done.stderr
+            again = place.run(0, ROOST, "runs", "list", HOME=str(home))
+            assert again.returncode == 5
+            # The same answer is obeyed by its own user: it is the owner that is looked at.
+            own = place.run(OTHER, ROOST, "exec", "--", "python", "-c", "echo obeyed", HOME=str(home))
+            assert own.stdout == "obeyed\n"
+        finally:
+            fake.kill()

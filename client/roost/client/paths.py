@@ -9,6 +9,10 @@ from __future__ import annotations
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket
+
 SOCKET_LIMIT = 100
 """Longest path of a socket in bytes. ``sun_path`` holds 108 on Linux and 104 on macOS, the final zero included
 (unix(7))."""
@@ -51,6 +55,19 @@ def _home() -> str:
     if home[:1] != "/":
         raise NoHomeError(f"HOME is not set, and uid {os.getuid()} has no home folder in /etc/passwd")
     return home
+
+
+def is_own_daemon(connection: socket) -> bool:
+    """Whether this user, or root, listens at the other end: what a daemon answers is run. Another user's could answer a
+    command of root with the HOME of that user (``sudo roost``).
+
+    The daemon checks its peer in the same way. Systems other than Linux leave the socket to its folder's mode.
+    """
+    if sys.platform != "linux":
+        return True
+    # struct ucred: pid, uid and gid of the process that called listen (unix(7)); SOL_SOCKET and SO_PEERCRED
+    owner = int.from_bytes(connection.getsockopt(1, 17, 12)[4:8], sys.byteorder)
+    return owner in (0, os.geteuid())
 
 
 def socket_path() -> str:

@@ -11,6 +11,9 @@ from _socket import AF_UNIX, SOCK_STREAM, socket
 from collections.abc import Callable
 from typing import BinaryIO
 
+from roost.client.errors import client_error
+from roost.client.paths import is_own_daemon
+
 _READ_SIZE = 65536
 _MAX_LINE = 65536
 SILENCE_SECONDS = 3.0
@@ -25,15 +28,27 @@ class ResponseTruncatedError(Exception):
 def connect(path: str) -> socket:
     """Connect to the socket at ``path``.
 
-    Raises: OSError; FileNotFoundError or ConnectionRefusedError if no daemon serves it.
+    Raises: OSError; FileNotFoundError or ConnectionRefusedError if no daemon serves it; ClientError if it is another
+    user's.
     """
     connection = socket(AF_UNIX, SOCK_STREAM)
     try:
         connection.connect(path)
+        _require_own_daemon(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _require_own_daemon(connection: socket, path: str) -> None:
+    if not is_own_daemon(connection):
+        raise client_error(
+            "daemon-foreign",
+            f"The daemon at {path} is another user's: what it answers would be run as you",
+            "Run the command as that user, or with a HOME or ROOST_HOME of your own (`sudo -H`).",
+            5,
+        )
 
 
 def send(

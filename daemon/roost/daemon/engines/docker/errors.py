@@ -84,6 +84,12 @@ class BuildKitOldError(BuildError):
     code = "buildkit-old"
 
 
+class ContextTooLargeError(BuildError):
+    """A build context has more than is copied for an engine."""
+
+    code = "context-too-large"
+
+
 class ContextUnreadableError(BuildError):
     """A file of a build context can't be read, or changed while it was read."""
 

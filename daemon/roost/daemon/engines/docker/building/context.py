@@ -11,11 +11,12 @@ import io
 import os
 import stat
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO
 
-from roost.daemon.engines.docker.errors import ContextUnreadableError
+from roost.daemon.engines.docker.errors import ContextTooLargeError, ContextUnreadableError
+from roost.daemon.jobs.unpacking import UNPACKED_BYTES
 from roost.model.documents.dockerfile import DOCKERFILE
 from roost.store.disk.file_ops import FULL_DISK_ERRNOS, full_disk_error
 from roost.store.disk.regular_files import open_regular
@@ -60,7 +61,7 @@ def dockerfile_name(context: str | None, text: str, file: str = DOCKERFILE) -> s
 def pack_context(build: DockerBuild, name: str, target: IO[bytes], stage: str) -> None:
     """Write the tar of a build's context, with its text as the Dockerfile ``name``, to ``target``. Blocks.
 
-    Raises: ContextUnreadableError if a file can't be read; StoreFullError if the disk is full.
+    Raises: ContextUnreadableError if a file can't be read; ContextTooLargeError; StoreFullError if the disk is full.
     """
     context, text = build.context, build.text
     with _translated_disk_errors(context, stage), tarfile.open(fileobj=target, mode="w") as archive:
@@ -72,6 +73,7 @@ def pack_context(build: DockerBuild, name: str, target: IO[bytes], stage: str) -
         else:
             visible = LocalFiles().list_visible_context(context, build.file)
             names = [each for each in visible if each not in (name, IGNORE)]
+        _check_size(context, names)
         for each in names:
             _add_file(archive, context, each)
         if name != build.file:
@@ -92,6 +94,19 @@ def prepare_context(context: str | None, folder: str, stage: str, file: str = DO
         else:
             LocalFiles().link_context(context, folder, file)
     return folder
+
+
+def _check_size(context: str, names: Iterable[str]) -> None:
+    """Raise ContextTooLargeError for a context whose copy would fill the disk. Sparse files are copied in full."""
+    sizes = [(os.lstat(os.path.join(context, name)).st_size, name) for name in names]
+    if sum(size for size, _ in sizes) <= UNPACKED_BYTES:
+        return
+    largest = ", ".join(f"{name} ({size:,} bytes)" for size, name in sorted(sizes, reverse=True)[:3])
+    raise ContextTooLargeError(
+        f"The build context {context} has more than {UNPACKED_BYTES:,} bytes; the largest files: {largest}",
+        hint="List what the image does not need in the context's .dockerignore.",
+        fields={"context": context, "limit": UNPACKED_BYTES},
+    )
 
 
 @contextlib.contextmanager
