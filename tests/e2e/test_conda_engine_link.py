@@ -48,6 +48,9 @@ class Recorder:
     def log(self, line: str) -> None:
         self.lines.append(line)
 
+    def note(self, line: str) -> None:
+        self.lines.append(f"note: {line}")
+
 
 @pytest.mark.parametrize(("python", "numpy"), [("3.11", "1.26.4"), ("3.12", "2.1.3")])
 async def test_python_and_numpy_run_where_they_lie(
@@ -109,7 +112,7 @@ async def test_post_link_scripts_run_in_the_activated_prefix(short_folder: Path,
     prefix, progress = short_folder / "p", Recorder()
     await conda.link(await solve(conda, "post-linked", "activated"), str(prefix), progress=progress)  # type: ignore[arg-type]
     assert (prefix / "share/post-linked.txt").read_text() == f"{prefix}|post-linked|1.2|0\n"
-    assert "post-linked says hello" in progress.lines
+    assert "note: post-linked: post-linked says hello" in progress.lines
     assert not (prefix / ".messages.txt").exists()
 
 

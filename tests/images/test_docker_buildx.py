@@ -17,8 +17,9 @@ from tests.support.pip_index import PipIndex
 from tests.support.roost_process import Roost
 
 from roost.daemon.engines.docker.building.buildx import BuildxOutput, buildx_environment, read_lines
+from roost.daemon.engines.docker.building.context import DockerBuild
 from roost.daemon.engines.docker.engine import DockerEngine
-from roost.daemon.engines.docker.errors import BuildKitOldError, EngineError, EngineFullError
+from roost.daemon.engines.docker.errors import BuildKitOldError, EngineFullError, StepFailedError
 from roost.daemon.engines.docker.values import DockerConfig
 from roost.daemon.jobs.progress import Silent
 
@@ -108,10 +109,11 @@ async def test_here_documents_work_where_the_engine_knows_them_and_are_refused_c
 
 async def test_a_step_that_fails_is_told_with_its_text_and_what_it_said(connect: Make, host: str):
     text = f"FROM {BASE}\n{_now()}\n{CACHED}\nRUN printf 'no %s\\n' luck && exit 7\n"
-    with pytest.raises(EngineError, match=r"exit code: 7 \(no luck\)") as caught:
+    with pytest.raises(
+        StepFailedError, match=r"Instruction 4 of 4 \(`RUN printf .*`\) ended with status 7\nno luck$"
+    ) as caught:
         await connect(host).build_dockerfile(text, progress=Silent())
-    version = (await connect(host).facts()).version
-    assert ("line 4: " in str(caught.value)) == (int(version.partition(".")[0]) >= 23), "older ones do not say where"
+    assert caught.value.fields["line"] == 4, "older ones do not say where, and it is known all the same"
 
 
 async def test_a_cancelled_build_stops_in_the_engine(connect: Make, host: str, tmp_path: Path):
@@ -288,7 +290,8 @@ def test_a_dockerfile_with_a_cache_becomes_an_image_that_packages_go_on(
         assert _made(roost) == "cached\n", "the cache is the engine's, and still there"
         roost.write("roost.toml", _steps(base_image, "RUN --mount=type=cache,target=/c exit 9"))
         failed = roost.failed(4, "build")
-        assert (failed["code"], "exit code: 9" in failed["message"]) == ("engine-failed", True)
+        assert (failed["code"], failed["location"]["line"]) == ("docker-step-failed", 3)
+        assert failed["message"].startswith("Docker step 1 of 1 (`RUN --mount=type=cache,target=/c exit 9`) ended with")
     index.close()
 
 
@@ -312,7 +315,7 @@ def test_a_full_disk_is_told_though_more_is_said_after_it():
     output = BuildxOutput(Silent())
     for line in ("#5 0.1 cp: error writing: No space left on device", "#5 0.2 bye", "ERROR: failed to solve: exit 1"):
         output.read_line(line)
-    assert isinstance(output.failure("`RUN --mount`"), EngineFullError)
+    assert isinstance(output.failure("`RUN --mount`", DockerBuild("FROM x\nRUN cp\n")), EngineFullError)
 
 
 async def test_lines_of_any_length_are_taken():

@@ -26,6 +26,7 @@ from roost.daemon.engines.docker.errors import (
     EngineUnreachableError,
     ImageMissingError,
     LayerFileMissingError,
+    StepFailedError,
 )
 from roost.daemon.engines.docker.values import DockerConfig, LayerFile
 from roost.daemon.jobs.progress import Silent
@@ -94,8 +95,10 @@ async def test_packages_can_be_installed_by_a_step(engine: DockerEngine, base_im
 
 async def test_a_step_that_fails_is_told_with_its_text(engine: DockerEngine, base_image: str):
     base = await _id(engine, base_image)
-    with pytest.raises(EngineError, match="exit 7"):
-        await engine.build_steps(base, ["RUN exit 7"], progress=Silent())
+    with pytest.raises(
+        StepFailedError, match=r"Docker step 2 of 2 \(`RUN echo bad; exit 7`\) ended with status 7\nbad"
+    ):
+        await engine.build_steps(base, ["RUN true", "RUN echo bad; exit 7"], progress=Silent())
 
 
 async def test_a_cancelled_build_stops_in_the_engine(engine: DockerEngine, base_image: str):

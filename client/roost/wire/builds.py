@@ -51,6 +51,8 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     done: int | None = None
     total: int | None = None
     line: str | None = None
+    note: bool = False
+    """Whether ``line`` of a ``log`` was written for the user: as by a package's post-link script."""
     result: BuildResult | None = None
     error: ErrorBody | None = None
     warnings: list[WarningView] = []

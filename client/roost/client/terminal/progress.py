@@ -72,6 +72,8 @@ class ProgressDisplay:
 
     def _on_log(self, message: Mapping[str, Any]) -> None:
         self.log.append(str(message.get("line", "")))
+        if message.get("note"):
+            self._print_line(str(message.get("line", "")))
 
     def _on_step(self, message: Mapping[str, Any]) -> None:
         name = str(message.get("step"))

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from roost.daemon.builds.credentials import download_credentials
+from roost.daemon.builds.failures import explain_failure
 from roost.daemon.builds.history import (
     BuildHistory,
     list_versions_sharing,
@@ -98,7 +99,7 @@ class BuildSession:
         try:
             await _complete(history.begin(self.build, job.resolved))
             self._publish(plan_message(planned, job.resolved))
-            result = await self._build(planned)
+            result = await self._build_explained(planned)
         except BaseException as error:
             await _complete(self._record_failure(error, started))
             raise
@@ -106,6 +107,14 @@ class BuildSession:
             await _complete(history.end(self.build, "succeeded", started))
         self._publish(Message(event="result", result=result))
         return result
+
+    async def _build_explained(self, planned: PlanWithFacts) -> BuildResult:
+        """Build; an error says where it is written what failed, and which log has more."""
+        try:
+            return await self._build(planned)
+        except CodedError as error:
+            await asyncio.to_thread(explain_failure, error, self._job.resolved, self.build.id)
+            raise
 
     # -------------------------------------------------------------------- plan
     async def _plan(self) -> PlanWithFacts:

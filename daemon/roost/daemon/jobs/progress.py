@@ -29,6 +29,9 @@ class Progress(Protocol):
     def log(self, line: str) -> None:
         """A line for the build's log, without credentials."""
 
+    def note(self, line: str) -> None:
+        """A line that somebody has written for the user, who sees it at once; it is in the build's log too."""
+
 
 class Silent:
     """A ``Progress`` that discards all reports."""
@@ -40,3 +43,5 @@ class Silent:
     def finish(self, step: StepKind) -> None: ...
 
     def log(self, line: str) -> None: ...
+
+    def note(self, line: str) -> None: ...

@@ -63,6 +63,9 @@ class BuildProgress:
     def log(self, line: str) -> None:
         self._send(Message(event="log", line=redact(self._values.mask(line))))
 
+    def note(self, line: str) -> None:
+        self._send(Message(event="log", line=redact(self._values.mask(line)), note=True))
+
     async def record(self, index: Index) -> None:
         """Store how long the steps took, for estimates; only downloads are counted in bytes."""
         for step, seconds, total in self._durations:

@@ -63,3 +63,6 @@ class FrameProgress:
 
     def log(self, line: str) -> None:
         self._write(Report(call="log", subject=line))
+
+    def note(self, line: str) -> None:
+        self._write(Report(call="note", subject=line))

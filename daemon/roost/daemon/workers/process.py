@@ -205,5 +205,6 @@ def _pass_report(report: Report, progress: Progress) -> None:
         "advance": lambda: progress.advance(report.subject, report.done, report.total),  # type: ignore[arg-type]
         "finish": lambda: progress.finish(report.subject),  # type: ignore[arg-type]
         "log": lambda: progress.log(report.subject),
+        "note": lambda: progress.note(report.subject),
     }
     calls[report.call]()

@@ -64,7 +64,7 @@ async def run_captured(command: Sequence[str], cwd: str, environ: Mapping[str, s
 async def run_post_link(packages: Sequence[CondaPackage], prefix: str, progress: Progress) -> None:
     """Run the post-link script of each of ``packages`` (dependencies first) that has one.
 
-    The messages that a script writes for the user to ``.messages.txt`` go into the log.
+    What a script writes to ``.messages.txt`` is for the user, and shown with the package's name.
 
     Raises:
         PostLinkError: if a script fails; the message ends with the last lines of its output.
@@ -75,7 +75,7 @@ async def run_post_link(packages: Sequence[CondaPackage], prefix: str, progress:
     progress.start("scripts", len(scripts))
     for number, (package, script) in enumerate(scripts, 1):
         await _run_script(package, script, prefix, progress)
-        await asyncio.to_thread(_log_messages, prefix, progress)
+        await asyncio.to_thread(_show_messages, package, prefix, progress)
         progress.advance("scripts", number, len(scripts))
     progress.finish("scripts")
 
@@ -114,16 +114,16 @@ async def _run_script(package: CondaPackage, script: str, prefix: str, progress:
     if status != 0:
         raise PostLinkError(
             f"The post-link script of {package.name} {package.version} ended with status {status}: "
-            + ("; ".join(lines[-5:]) or "it printed nothing"),
+            + ("".join(f"\n{line}" for line in lines[-10:]) or "it printed nothing"),
             hint="`roost builds logs` shows its output. Remove the package, or use another version of it.",
             fields={"package": package.name, "status": status},
         )
 
 
-def _log_messages(prefix: str, progress: Progress) -> None:
+def _show_messages(package: CondaPackage, prefix: str, progress: Progress) -> None:
     path = os.path.join(prefix, ".messages.txt")
     with contextlib.suppress(FileNotFoundError):
         with open(path, encoding="utf-8", errors="replace") as stream:
-            for line in stream:
-                progress.log(line.rstrip("\n"))
+            for line in filter(str.strip, stream):
+                progress.note(f"{package.name}: {line.rstrip()}")
         os.unlink(path)

@@ -90,7 +90,7 @@ class DockerEngine:
         async def build(buildkit: str | None) -> str:
             by_name = buildkit or await self.images.named_by_config()
             async with temporary_base_name(self.images, base) if by_name else nullcontext(base) as name:
-                spec = DockerBuild(f"FROM {name}\n{checked.text}", None, platform, labels or {}, fresh)
+                spec = DockerBuild(f"FROM {name}\n{checked.text}", None, platform, labels or {}, fresh, own=1)
                 return await self._build(spec, buildkit, progress)
 
         return await _build_with_either(build, checked.buildkit, progress)

@@ -72,6 +72,13 @@ class StepInvalidError(InvalidDefinitionError):
     code = "docker-step-invalid"
 
 
+class StepFailedError(BuildError):
+    """A docker step or an instruction of a Dockerfile failed; ``fields`` has its ``step`` and ``instruction``, and the
+    ``line`` of the Dockerfile."""
+
+    code = "docker-step-failed"
+
+
 class BuildKitMissingError(BuildError):
     """A Dockerfile needs BuildKit, and no docker command with buildx is installed."""
 

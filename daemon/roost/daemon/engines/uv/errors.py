@@ -81,6 +81,31 @@ class IndexDeniedError(ServiceUnreachableError):
     retryable: ClassVar[bool] = False
 
 
+class GitFailedError(BuildError):
+    """git could not fetch a requirement: its revision or its repository does not exist, or something else."""
+
+    code = "git-failed"
+
+
+class GitMissingError(BuildError):
+    """A requirement is in a git repository, and there is no git."""
+
+    code = "git-missing"
+
+
+class GitUnreachableError(ServiceUnreachableError):
+    """The host of a git repository is not known, or does not answer."""
+
+    code = "git-unreachable"
+
+
+class GitDeniedError(ServiceUnreachableError):
+    """The host of a git repository requires credentials, or other credentials."""
+
+    code = "git-denied"
+    retryable: ClassVar[bool] = False
+
+
 class EditableGoneError(BuildError):
     """The folder of an editable install no longer exists."""
 

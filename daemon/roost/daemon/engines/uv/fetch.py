@@ -162,7 +162,7 @@ class Fetcher:
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             reason = self._secrets.redact(str(error)) or type(error).__name__
             raise IndexUnreachableError(
-                f"{url} can't be fetched: {reason}", hint="Check the network, then try again."
+                f"{url} can't be fetched: {reason}", hint="Check the network, then try again.", fields={"url": url}
             ) from error
 
 
@@ -173,11 +173,13 @@ def _origin(url: str) -> tuple[str, str]:
 
 def _check_status(url: str, status: int) -> None:
     if status in (401, 403):
-        raise IndexDeniedError(f"{url} refuses access (HTTP {status})", hint=access_hint(url))
+        raise IndexDeniedError(f"{url} refuses access (HTTP {status})", hint=access_hint(url), fields={"url": url})
     if status in (404, 410):
         raise url_gone(url)
     if status != 200:
-        raise IndexUnreachableError(f"{url} answers HTTP {status}", hint="Check the URL, then try again.")
+        raise IndexUnreachableError(
+            f"{url} answers HTTP {status}", hint="Check the URL, then try again.", fields={"url": url}
+        )
 
 
 async def _read_body(

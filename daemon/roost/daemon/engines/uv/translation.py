@@ -15,6 +15,10 @@ from packaging.utils import canonicalize_name
 from roost.daemon.credentials.auth_files import access_hint
 from roost.daemon.engines.uv.errors import (
     ConflictError,
+    GitDeniedError,
+    GitFailedError,
+    GitMissingError,
+    GitUnreachableError,
     IndexDeniedError,
     IndexUnreachableError,
     PipUnsatisfiableError,
@@ -52,7 +56,31 @@ _PINNED = re.compile(r"roost-definition(==0)? depends on")
 _DIRECT = re.compile(r"Failed to (?:download and )?build `([A-Za-z0-9._-]+) @ ([^\s`]+)`")
 _URL = re.compile(r"https?://[^\s`'\"()<>]+")
 _MARK = re.compile(r"^(error|cause|hint|warning):\s*")
+_GIT_LINES = 6
+_GIT = re.compile(
+    r"Git operation failed|Git executable not found|`[^`\n]*\bgit (?:fetch|clone|rev-parse|submodule|reset)\b"
+)
+_GIT_MISSING = re.compile(r"Git executable not found|git: (?:command )?not found|No such file or directory: 'git'")
+_GIT_DENIED = re.compile(
+    r"could not read (?:Username|Password)|terminal prompts disabled|Authentication failed|Permission denied"
+    r"|HTTP Basic: Access denied|returned error: 40[13]|Host key verification failed|correct access rights",
+    re.IGNORECASE,
+)
+_GIT_UNREACHABLE = re.compile(
+    r"Could not resolve host|Couldn't connect|Failed to connect|Connection (?:refused|timed out|reset)|timed out"
+    r"|Could not resolve hostname|Network is unreachable|No route to host|early EOF|returned error: 5\d\d|SSL|TLS",
+    re.IGNORECASE,
+)
+_NO_REVISION = re.compile(
+    r"couldn't find remote ref|not our ref|Remote branch \S+ not found|did not match any|unknown revision"
+    r"|pathspec|failed to fetch (?:branch|tag|commit)|reference is not a tree",
+    re.IGNORECASE,
+)
+_NO_REPOSITORY = re.compile(r"not appear to be a git repository|repository .* not found|does not exist", re.IGNORECASE)
+_GIT_SOURCE = re.compile(r"`(?:(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])? @ )?git\+(?P<url>[^\s`]+)`")
+_GIT_FETCHED = re.compile(r"git fetch [^`]*?'(?P<url>[^']+)'")
 _EXPLANATION_LINES = 12
+_BUILD_LINES = 30
 
 
 def find_conflicting_url(stderr: str) -> str | None:
@@ -95,6 +123,8 @@ def translate_failure(stderr: str, status: int, doing: str) -> CodedError:
             f"No space is left on the store's disk while {doing} pip packages",
             hint="Free some space (`roost cache df` shows what roost uses) and try again.",
         )
+    if is_git_failure(stderr):
+        return translate_git_failure(stderr)
     if "Hash mismatch" in stderr:
         return _digest_mismatch(stderr)
     url = _first_url(stderr)
@@ -107,10 +137,7 @@ def translate_failure(stderr: str, status: int, doing: str) -> CodedError:
     if _GONE.search(stderr):
         return url_gone(url)
     if _BUILD.search(stderr):
-        return WheelBuildError(
-            f"Building a wheel failed: {text}",
-            hint="See the build's log; a compiler or a library may be missing, or choose a version that has a wheel.",
-        )
+        return wheel_build_error("a wheel", stderr)
     if _UNREACHABLE.search(stderr):
         return IndexUnreachableError(
             f"{url} can't be reached while {doing} pip packages: {_last_cause(stderr)}",
@@ -121,7 +148,12 @@ def translate_failure(stderr: str, status: int, doing: str) -> CodedError:
             f"A wheel can't be read while {doing} pip packages: {text}",
             hint="The file is damaged: ask its publisher, or choose another version.",
         )
-    return UvFailedError(f"uv failed (exit status {status}) while {doing} pip packages: {text or 'it printed nothing'}")
+    lines = explanation_lines(stderr) or ["it printed nothing"]
+    return UvFailedError(
+        "\n".join([f"uv failed (exit status {status}) while {doing} pip packages: {lines[0]}", *lines[1:]]),
+        hint="`roost builds logs` has the whole output.",
+        fields=_find_subject(stderr),
+    )
 
 
 def _digest_mismatch(stderr: str) -> CodedError:
@@ -138,12 +170,48 @@ def _digest_mismatch(stderr: str) -> CodedError:
 
 
 def _unsatisfiable(text: str, stderr: str) -> CodedError:
-    reason = re.sub(r"^No solution found when resolving dependencies:?\s*", "", text)
+    lines = explanation_lines(stderr)
+    whole = _PINNED.sub("you require", "\n".join(lines[1:] if len(lines) > 1 else lines))
+    reason = whole if "No solution found" in text else text
     uv_hint = re.search(r"^hint: (.*)$", stderr, re.MULTILINE)
     hint = uv_hint.group(1).replace("`--prerelease=allow`", "`--pre` in the requirements") if uv_hint else ""
     return PipUnsatisfiableError(
-        f"The pip requirements can't be satisfied: {reason}", hint=hint or "Change the requested versions."
+        f"The pip requirements can't be satisfied: {reason}",
+        hint=hint or "Change the requested versions.",
+        fields=_find_subject(stderr),
     )
+
+
+def wheel_build_error(what: str, stderr: str) -> WheelBuildError:
+    """Return the error for a build that failed, with the lines of its backend: a traceback, or a compiler's errors."""
+    first, *lines = explanation_lines(stderr, _BUILD_LINES) or ["it printed nothing"]
+    # `uv build` passes on what the backend prints before it says itself that the build failed.
+    before = [line.rstrip() for line in stderr.partition("\nerror:")[0].splitlines() if line.strip()]
+    backend = [line for line in before if not line.startswith(("error:", "Building "))][-_BUILD_LINES:]
+    return WheelBuildError(
+        "\n".join([f"Building {what} failed: {first}", *lines, *(backend if "\nerror:" in stderr else [])]),
+        hint="`roost builds logs` has the whole output; a compiler or a library may be missing, or choose a version "
+        "that has a wheel.",
+        fields=_find_subject(stderr),
+    )
+
+
+def _find_subject(stderr: str) -> dict[str, object]:
+    """Return the package that uv's failure is about, as ``fields`` of an error; nothing if there is none or several."""
+    found = re.search(r"Failed to (?:download and )?(?:build|prepare|read)\s+`([A-Za-z0-9._-]+)", stderr)
+    required = {name.lower() for name in re.findall(r"you require ([A-Za-z0-9._-]+)", stderr)}
+    name = found[1] if found else required.pop() if len(required) == 1 else None
+    return {"package": name} if name else {}
+
+
+def explanation_lines(stderr: str, most: int = 60) -> list[str]:
+    """Return uv's explanation from the first ``error:`` on, line by line as it is, without marks and empty lines: the
+    first, and the last ``most`` if there are more."""
+    lines = stderr.splitlines()
+    start = next((i for i, line in enumerate(lines) if line.startswith("error:")), 0)
+    shown = [_MARK.sub("", line.rstrip().removeprefix("  ")) for line in lines[start:] if not line.startswith("hint:")]
+    shown = [line for line in shown if line.strip()]
+    return shown if len(shown) <= most else [shown[0], "…", *shown[2 - most :]]
 
 
 def url_gone(url: str) -> UrlGoneError:
@@ -228,3 +296,52 @@ def _last_cause(stderr: str) -> str:
     """Return the innermost of uv's causes, which is the actual failure."""
     causes = [_MARK.sub("", line.strip()) for line in stderr.splitlines() if line.lstrip().startswith("cause:")]
     return causes[-1] if causes else extract_explanation(stderr)[-300:]
+
+
+# ------------------------------------------------------------------ git
+def is_git_failure(stderr: str) -> bool:
+    """Return whether uv failed because git did."""
+    return _GIT.search(stderr) is not None
+
+
+def translate_git_failure(stderr: str, url: str = "") -> CodedError:
+    """Return the error for git's own ``stderr`` about ``url``, or for uv's with git's in it."""
+    source = _GIT_SOURCE.search(stderr)
+    name = (source and source["name"]) or ""
+    if not url:
+        fetched = _GIT_FETCHED.search(stderr)
+        url = source["url"] if source else fetched["url"] if fetched else "a repository"
+    url = url.removeprefix("git+").partition("#")[0]
+    lines = _git_lines(stderr)
+    kind, reason, hint = _classify_git(stderr, lines, url)
+    what = f"{name} from {url}" if name else url
+    return kind(
+        "\n".join([f"git can't fetch {what}: {reason}", *lines]),
+        hint=f"{hint} `roost builds logs` has the whole output.",
+        fields={"url": url, **({"package": name} if name else {})},
+    )
+
+
+def _classify_git(stderr: str, lines: list[str], url: str) -> tuple[type[CodedError], str, str]:
+    """Return the class of the error, the reason in a few words, and what to do; of several reasons, git's innermost."""
+    text = "\n".join(lines) or stderr
+    if _GIT_MISSING.search(stderr):
+        return GitMissingError, "there is no git on this machine", "Install git, or name an archive of it by its URL."
+    if _NO_REVISION.search(text):
+        return GitFailedError, "it has no such branch, tag or commit", "Correct what follows the `@` of the URL."
+    if _GIT_UNREACHABLE.search(text):
+        return GitUnreachableError, "its host can't be reached", "Check the host in the URL, and the network."
+    if _GIT_DENIED.search(text) and not _NO_REPOSITORY.search(text):
+        hint = access_hint(url) if url.startswith("http") else "Check `ssh-add -l`, and that the host is a known one."
+        return GitDeniedError, "it requires credentials", hint
+    if _NO_REPOSITORY.search(text):
+        return GitFailedError, "there is no such repository", "Check the URL; a private repository may look the same."
+    return GitFailedError, "it failed", "Check the URL."
+
+
+def _git_lines(stderr: str) -> list[str]:
+    """Return the last lines that git itself printed."""
+    _, mark, own = stderr.rpartition("--- stderr")
+    lines = [line.strip() for line in (own if mark else stderr).splitlines()]
+    is_plain = mark or not any(line.startswith(("error:", "cause:")) for line in lines)
+    return [line for line in lines if line][-_GIT_LINES:] if is_plain else []

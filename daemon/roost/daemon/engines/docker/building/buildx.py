@@ -13,12 +13,14 @@ import re
 import shutil
 import signal
 import tempfile
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 
 from roost.daemon.caller.current import process_environment, search_path
 from roost.daemon.engines.docker.address import Address
 from roost.daemon.engines.docker.building.classic import RUNNING_STEPS, strip_colours
 from roost.daemon.engines.docker.building.context import EMPTY_IGNORE_FILE, DockerBuild, prepare_context
+from roost.daemon.engines.docker.building.failures import LAST_LINES, find_step_failure
 from roost.daemon.engines.docker.errors import FULL, BuildKitMissingError, BuildKitOldError, engine_error
 from roost.daemon.jobs.progress import Progress
 from roost.model.errors import CodedError
@@ -29,8 +31,10 @@ _PIECE = 1 << 16
 _LINE_LIMIT = 1 << 14
 """Characters of one line that are shown."""
 _CONFIGURING = re.compile(r"(?:DOCKER_(?!CONFIG$)|BUILDX_|BUILDKIT_|SOURCE_DATE_EPOCH$)")
-_STEP_OUTPUT = re.compile(r"#\d+ \d+\.\d+ ?(.*)")
+_STEP_OUTPUT = re.compile(r"#(\d+) \d+\.\d+ ?(.*)")
 """Output of a step's own command in buildx's plain form of progress."""
+_VERTEX = re.compile(r"#(\d+) \[[^\]]*\d+/\d+\] (.*)")
+_FAILED_VERTEX = re.compile(r"#(\d+) ERROR: ")
 _FAILED_LINE = re.compile(r"Dockerfile:(\d+)$")
 _FAILURE = re.compile(r"ERROR: (?:failed to solve: )?(.*)")
 
@@ -51,7 +55,7 @@ async def buildx_build(address: Address, build: DockerBuild, why: str, stage: st
         words += [f"--label={name}={value}" for name, value in build.labels.items()]
         words += [f"--platform={build.platform}"] if build.platform else []
         words += ["--no-cache"] if build.fresh else []
-        await _run_buildx([*words, context], folder, why, progress)
+        await _run_buildx([*words, context], folder, build, why, progress)
         return await asyncio.to_thread(_read_id, os.path.join(folder, "id"))
 
 
@@ -92,7 +96,7 @@ def buildx_environment(folder: str, environ: Mapping[str, str]) -> dict[str, str
     return {**passed, "BUILDX_CONFIG": os.path.join(folder, "buildx"), "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
 
 
-async def _run_buildx(words: list[str], folder: str, why: str, progress: Progress) -> None:
+async def _run_buildx(words: list[str], folder: str, build: DockerBuild, why: str, progress: Progress) -> None:
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *words,
@@ -112,7 +116,7 @@ async def _run_buildx(words: list[str], folder: str, why: str, progress: Progres
         await asyncio.shield(_end_process(process))
         raise
     if status != 0:
-        raise output.failure(why)
+        raise output.failure(why, build)
 
 
 async def read_lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
@@ -135,13 +139,29 @@ class BuildxOutput:
         self._cause = ""
         """The last line of a command, or the first one about a full disk."""
         self._failure = ""
+        self._outputs: dict[str, deque[str]] = {}
+        """The ends of the outputs of commands, by the numbers that buildx gives to its parts."""
+        self._instructions: dict[str, str] = {}
+        self._last_vertex = self._failed_vertex = ""
         self._line: int | None = None
+
+    def _find_output(self) -> tuple[str, ...]:
+        """Return the end of what the command of the failed step has printed; if that is not known, of the last one
+        that has printed anything."""
+        return tuple(self._outputs.get(self._failed_vertex or self._last_vertex, ()))
 
     def read_line(self, line: str) -> None:
         """Process one line, without its line end."""
         line = strip_colours(line).rstrip()
         step = _STEP_OUTPUT.match(line)
-        shown = step[1] if step else line
+        shown = step[2] if step else line
+        if step and shown.strip():
+            self._last_vertex = step[1]
+            self._outputs.setdefault(step[1], deque(maxlen=LAST_LINES)).append(shown.rstrip())
+        elif failed := _FAILED_VERTEX.match(line):
+            self._failed_vertex = failed[1]
+        elif vertex := _VERTEX.match(line):
+            self._instructions[vertex[1]] = vertex[2]
         if shown.strip():
             self._progress.log(shown)
         if step and shown.strip() and FULL not in self._cause.lower():
@@ -151,7 +171,7 @@ class BuildxOutput:
         elif failure := _FAILURE.match(line):
             self._failure = failure[1]
 
-    def failure(self, why: str) -> CodedError:
+    def failure(self, why: str, build: DockerBuild) -> CodedError:
         """Return the error of the failed build. ``why``: the reason that it needed BuildKit."""
         text = self._failure or self._cause or "buildx printed nothing"
         if "unknown instruction" in text and "here-document" in why:
@@ -159,6 +179,10 @@ class BuildxOutput:
                 f"The Docker engine's BuildKit does not support here-documents, and the Dockerfile has one: {text}",
                 hint="Use Docker 23 or newer, or begin the Dockerfile with `# syntax=docker/dockerfile:1`.",
             )
+        instruction = self._instructions.get(self._failed_vertex)
+        failed = find_step_failure(build, self._failure, self._find_output(), line=self._line, text=instruction)
+        if failed is not None:
+            return failed
         place = f"line {self._line}: " if self._line is not None else ""
         cause = f" ({self._cause})" if self._cause and self._cause not in text else ""
         return engine_error(f"{place}{text}{cause}", RUNNING_STEPS)

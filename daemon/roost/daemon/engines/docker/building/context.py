@@ -43,6 +43,8 @@ class DockerBuild:
     """Headers with credentials for the parent images; the docker command of BuildKit builds has its own."""
     file: str = DOCKERFILE
     """Path of the Dockerfile in the context."""
+    own: int = 0
+    """Number of instructions at the beginning that roost wrote, and not the user."""
 
 
 def find_context_need(context: str | None, file: str) -> str | None:

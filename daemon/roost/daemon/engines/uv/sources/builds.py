@@ -31,7 +31,7 @@ from roost.daemon.engines.uv.sources.build_requirements import (
 )
 from roost.daemon.engines.uv.sources.digests import wrong_digest
 from roost.daemon.engines.uv.sources.metadata import SourceMetadata
-from roost.daemon.engines.uv.translation import translate_failure
+from roost.daemon.engines.uv.translation import translate_failure, translate_git_failure, wheel_build_error
 from roost.daemon.engines.uv.wheels import StoredWheel, WheelStore, file_sha256
 from roost.daemon.jobs.progress import Progress
 from roost.model.definition import PipItem
@@ -128,7 +128,7 @@ class WheelBuilder:
             step = ["ls-remote", "--quiet", repository, *names, *peeled]
             outcome = await self._process.run(step, folder, secrets=self._secrets, program="git")
         if outcome.status != 0:
-            raise translate_failure(f"error: git failed: {outcome.stderr}", outcome.status, "fetching")
+            raise translate_git_failure(outcome.stderr, url=repository)
         rows = (line.split("\t") for line in outcome.stdout.splitlines() if "\t" in line)
         found = {name: commit for commit, name in rows}
         order = [*peeled, *names] if f"refs/heads/{revision}" not in found else names
@@ -154,7 +154,7 @@ class WheelBuilder:
         for step in steps:
             outcome = await self._process.run(step, folder, secrets=self._secrets, program="git")
             if outcome.status != 0:
-                raise translate_failure(f"error: git failed: {outcome.stderr}", outcome.status, "fetching")
+                raise translate_git_failure(outcome.stderr, url=repository)
 
     async def _build(self, source: str, folder: str, key: str | None) -> StoredWheel:
         out = os.path.join(folder, "out")
@@ -186,11 +186,7 @@ class WheelBuilder:
 def _build_error(source: str, stderr: str, status: int) -> Exception:
     error = translate_failure(stderr, status, "building")
     if error.code in ("uv-failed", "wheel-build-failed"):
-        tail = " | ".join(line.strip() for line in stderr.splitlines()[-6:] if line.strip())
-        return WheelBuildError(
-            f"Building a wheel of {os.path.basename(source.rstrip('/'))} failed: {tail}",
-            hint="See the build's log; a compiler or a library may be missing, or choose a version that has a wheel.",
-        )
+        return wheel_build_error(f"a wheel of {os.path.basename(source.rstrip('/'))}", stderr)
     return error
 
 
