@@ -20,7 +20,6 @@ from roost.client import (
     EnvironmentReference,
     Experiment,
     ScriptRunConfig,
-    UnsupportedError,
     UsageError,
     Workspace,
 )
@@ -225,5 +224,3 @@ def test_a_dockerfile_is_a_text_or_a_path(workspace: Workspace, roost: Roost, tm
     assert one_line.docker.base_dockerfile == "FROM debian:12-slim"
     with pytest.raises(UsageError, match="neither a file nor"):
         Environment.from_dockerfile("x", "Dockerfle")
-    with pytest.raises(UnsupportedError):
-        one_line.build(workspace, image_build_compute="cpu-cluster")

@@ -16,7 +16,7 @@ from roost.client.api.builds import ImageBuildDetails, check_platform
 from roost.client.api.connection import WorkspaceConnection, path_to
 from roost.client.api.description import EnvironmentDescription, Origin, check_name
 from roost.client.api.documents import apply_document, to_document
-from roost.client.api.errors import EnvironmentNotFoundError, RoostError, unsupported_error, usage_error
+from roost.client.api.errors import EnvironmentNotFoundError, RoostError, usage_error
 from roost.client.api.image_details import DockerImageDetails
 from roost.client.api.passthrough import read_version
 from roost.client.api.sections.conda_dependencies import CondaDependencies, read_requirements
@@ -232,10 +232,10 @@ class Environment(EnvironmentDescription):
         self, workspace: WorkspaceConnection, image_build_compute: str | None = None, *, rebuild: bool = False
     ) -> ImageBuildDetails:
         """Start to build the image in the container engine, and return at once; a description that is not registered
-        is registered first. ``rebuild``: solve again, for a new generation. Raises ``UnsupportedError`` for
-        ``image_build_compute``: images are built on this machine."""
+        is registered first. ``rebuild``: solve again, for a new generation. ``image_build_compute`` has no effect:
+        images are built on this machine."""
         if image_build_compute is not None:
-            raise unsupported_error("image_build_compute", "Images are built on this machine; leave it out.")
+            logger.warning("image_build_compute: no effect, since images are built on this machine")
         registered = self if self.asset_id is not None else self.register(workspace)
         request: Json = {"what": use_selector(registered), "target": "docker"}
         return ImageBuildDetails._start(workspace, {**request, **({"rebuild": True} if rebuild else {})})

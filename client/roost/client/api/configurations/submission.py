@@ -12,6 +12,7 @@ from roost.client.api.configurations.refusals import find_idle, refusal
 from roost.client.api.configurations.run_config import RunConfiguration, choose_target
 from roost.client.api.configurations.script_run_config import ScriptRunConfig
 from roost.client.api.connection import WorkspaceConnection, process_variables
+from roost.client.api.documents import to_document
 from roost.client.api.environment import Environment
 from roost.client.api.errors import usage_error
 from roost.client.api.references import EnvironmentReference
@@ -37,7 +38,8 @@ def submission_request(workspace: WorkspaceConnection, config: ScriptRunConfig, 
     if isinstance(environment, EnvironmentReference):  # fetched now: it may require a container
         environment = environment.get_environment(workspace)
     target = choose_target(run_config, environment)
-    check_supported(run_config, in_container=target == "docker")
+    names_base = environment is not None and "base" in to_document(environment)
+    check_supported(run_config, in_container=target == "docker" or (target == "auto" and names_base))
     selector, container = _select_environment(environment, run_config.docker, folder)
     return {
         "what": attach_variables(workspace, {**selector, "command": command}),

@@ -84,5 +84,8 @@ def test_a_description_without_a_name_is_called_after_the_source_folder(tmp_path
 
 def test_volumes_are_demanded_of_a_container_only(tmp_path: Path) -> None:
     assert request(tmp_path, Environment("x"), shared_volumes=False)["target"] == "auto"
-    with pytest.raises(UnsupportedError, match=r"docker\.shared_volumes = False"):
-        request(tmp_path, Environment("x"), shared_volumes=False, use_docker=True)
+    based = Environment("x")
+    based.docker.base_image = "debian:12-slim"
+    for environment, in_docker in ((Environment("x"), True), (based, False)):
+        with pytest.raises(UnsupportedError, match=r"docker\.shared_volumes = False"):
+            request(tmp_path, environment, shared_volumes=False, use_docker=in_docker)
