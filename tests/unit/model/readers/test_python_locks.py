@@ -168,6 +168,35 @@ def test_groups_are_those_of_the_project_beside_the_lock(parse, write, beside, e
     assert texts(parse(text, "uv.lock").definition.pip.requirements)[2:] == expected
 
 
+METADATA = """[package.metadata]
+requires-dist = [
+    { name = "leaf", specifier = ">=1,<3" },
+    { name = "Other.Name", marker = "python_full_version >= '3.11'" },
+    { name = "place", git = "https://h.example/x" },
+    { name = "only-extra", marker = "extra == 'x'" },
+]
+"""
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "changed"),
+    [
+        ('"leaf<3, >=1", "other_name; python_version > \'3.10\'", "place>=1"', None),
+        ('"leaf<3,>=1", "other-name", "place", "new"', "(new)"),
+        ('"leaf<4,>=1", "other-name", "place"', "(leaf)"),
+        ('"leaf<3,>=1", "place"', "(other-name)"),
+        ('"leaf<3,>=1", "other-name==1"', "(other-name, place)"),
+        ('"not a requirement !"', None),
+    ],
+)
+def test_a_project_that_changed_since_its_lock_was_made_is_reported(parse, write, dependencies, changed):
+    write("pyproject.toml", f"[project]\nname = 'app'\ndependencies = [{dependencies}]\n")
+    parsed = parse(uv_lock(project('name = "leaf"', more=METADATA), package("leaf", "2.0")), "uv.lock")
+    found = [notice.message for notice in parsed.warnings if notice.code == "lock-stale"]
+    assert len(found) == (changed is not None)
+    assert all(changed in message and "uv lock" in message for message in found)
+
+
 def test_the_lock_of_a_script_and_of_a_workspace_without_a_project(parse):
     stated = '{ name = "leaf", extras = ["x"], marker = "os_name == \'a\'", specifier = "<3" }'
     head = f"[manifest]\nrequirements = [{stated}]\n"

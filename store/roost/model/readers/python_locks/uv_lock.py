@@ -24,6 +24,7 @@ from roost.model.readers.python_locks.lines import (
     mark,
     require_text,
 )
+from roost.model.readers.python_locks.staleness import find_changed
 from roost.model.readers.requirements import read_requirement_lines
 from roost.model.readers.source import ReadContext
 from roost.model.readers.tools.workspaces import load_project
@@ -38,6 +39,7 @@ _MOST_MARKERS = 20
 _LONGEST_MARKER = 1_000
 _MOST_VERSIONS = 100
 """Versions of one package."""
+_MOST_NAMES = 5
 _PRERELEASE_MODES = ("allow", "disallow", "if-necessary", "explicit", "if-necessary-or-explicit")
 
 
@@ -88,7 +90,9 @@ class _UvLock:
                 where = toml.locate("package", number, "name")
                 raise too_large_error(f"The lock has too many versions of {name}", _MOST_VERSIONS, "versions", where)
         self._projects = self._find_projects()
+        self._beside = load_project(reading, posixpath.dirname(reading.path))
         self._default_groups = self._read_default_groups()
+        self._report_staleness()
         self._roots = list(self._list_roots())
         self._markers: dict[int, list[str]] = {}
         """By package that is reached: where; one empty text if everywhere."""
@@ -140,9 +144,23 @@ class _UvLock:
 
     def _read_default_groups(self) -> list[object] | None:
         """Return the only dependency groups that the ``pyproject.toml`` beside the lock means; ``None`` for all."""
-        project = load_project(self._reading, posixpath.dirname(self._reading.path))
-        groups = project.table("tool", "uv").get("default-groups") if project is not None else None
+        groups = self._beside.table("tool", "uv").get("default-groups") if self._beside is not None else None
         return groups if isinstance(groups, list) else None
+
+    def _report_staleness(self) -> None:
+        """Report what the ``pyproject.toml`` beside the lock has required since the lock was made."""
+        if self._beside is None or "project" not in self._beside.data:
+            return
+        for number in self._projects:
+            metadata = self._packages[number].get("metadata")
+            if self._source(number)[1] != "." or not isinstance(metadata, dict):
+                continue
+            path = ("package", number, "metadata", "requires-dist")
+            recorded = list_tables(self._toml, metadata.get("requires-dist"), *path)
+            if changed := find_changed(self._beside.table("project"), recorded):
+                names = ", ".join(changed[:_MOST_NAMES]) + (" …" if len(changed) > _MOST_NAMES else "")
+                message = f"pyproject.toml beside it has changed since this lock was made ({names}): run `uv lock`"
+                self._reading.warn("lock-stale", message, self._toml.locate("package", number, "name"))
 
     def _list_edges(self, value: object, *path: str | int) -> Iterator[_Root]:
         for index, entry in enumerate(list_tables(self._toml, value, *path)):
