@@ -225,7 +225,9 @@ class BaseResolver:
             digest = await asyncio.to_thread(LocalFiles().context_digest, context or "", file)
             if digest != base.context:
                 raise ContextChangedError(
-                    f"{context} changed while it was used by the build", hint="Run the command again."
+                    f"{context} is not the build context that was read: it changed since then",
+                    hint="Run the command again. A version that an older roost registered with an ignore file named "
+                    "after its Dockerfile has to be registered again.",
                 )
         image = await engine.images.find(result_id)
         if image is None:

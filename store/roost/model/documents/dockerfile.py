@@ -160,10 +160,11 @@ def _reads_context(instruction: Instruction, defaults: Mapping[str, str]) -> boo
 
 def _split_flags(text: str) -> tuple[list[tuple[str, str]], str]:
     flags: list[tuple[str, str]] = []
-    while match := _FLAG.match(text):
+    end = 0
+    while match := _FLAG.match(text, end):
         flags.append((match["name"], (match["value"] or "").strip("\"'")))
-        text = text[match.end() :]
-    return flags, text
+        end = match.end()
+    return flags, text[end:]
 
 
 def _is_bind_of_context(mount: str) -> bool:

@@ -5,6 +5,7 @@ Separate because the readers of Azure's and roost's own files read them too.
 
 from __future__ import annotations
 
+import json
 import posixpath
 from collections.abc import Callable
 
@@ -36,7 +37,9 @@ def describe_context(folder: str, name: str) -> str:
     """Return the advice to name ``folder``, the build context of the Dockerfile ``name`` in it."""
     if name == DOCKERFILE:
         return f"Name its folder, which is then the build context: -f {folder}"
-    table = f'[base] context = {{ path = "{folder}", dockerfile = "{name}" }}'
+    if name.startswith("<"):  # a text without a file
+        return f"Write it into a folder as {DOCKERFILE}, beside these files, and name the folder with -f."
+    table = f"[base] context = {{ path = {json.dumps(folder)}, dockerfile = {json.dumps(name)} }}"
     return f"Name its folder as the build context, in a roost.toml: {table}"
 
 

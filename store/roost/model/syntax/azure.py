@@ -106,7 +106,6 @@ V2_EXPORTED_KEYS = (
 V2_BUILD_KEYS = ("path", "dockerfile_path")
 V2_NAMING_KEYS = ("environment", "trial", "task", "jobs", "component", "create_job", "deployments")
 """Keys that contain or lead to the environment of a job, a component, a deployment, a pipeline or a schedule."""
-_SCHEMA = re.compile(r"azureml.*/(\w+?)(?:\.schema)?\.json$|/(\w+)\.schema\.json$")
 _NAME = r"(?P<name>[^:@/]+)"
 _WORKSPACE_REFERENCE = re.compile(rf"azureml:{_NAME}(?P<rest>[:@][^:@/]+)?")
 _ARM_ID = re.compile(rf"azureml:/subscriptions/.*/environments/{_NAME}/(?P<kind>versions|labels)/(?P<rest>[^/]+)", re.I)
@@ -183,8 +182,10 @@ def parse_cran_package(text: str) -> Json:
 
 def parse_schema(text: str) -> str | None:
     """Return the kind that a ``$schema`` names, such as ``commandJob`` or ``environment``; ``None`` for another's."""
-    match = _SCHEMA.search(text)
-    return (match[1] or match[2]) if match else None
+    name = text.rpartition("/")[2]
+    is_azures = "azureml" in text or name.endswith(".schema.json")
+    kind = name.removesuffix(".json").removesuffix(".schema")
+    return kind if is_azures and name.endswith(".json") and kind.isidentifier() else None
 
 
 def format_kind(kind: str) -> str:

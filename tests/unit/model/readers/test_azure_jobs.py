@@ -12,6 +12,7 @@ from roost.model.documents.document import convert_document
 from roost.model.errors import InvalidDefinitionError
 from roost.model.readers.read import read_definition, read_source
 from roost.model.readers.source import DefinitionSource
+from roost.model.syntax.azure import parse_schema
 from roost.store.sources.files import LocalFiles
 
 SCHEMA = "$schema: https://azuremlschemas.azureedge.net/latest/{}.schema.json\n"
@@ -229,6 +230,21 @@ def test_a_file_that_only_names_an_environment_is_no_definition(write, tmp_path)
         read_definition(DefinitionSource(path=str(path)), LocalFiles())
     assert caught.value.location is not None
     assert caught.value.location.line == 2
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [
+        ("https://azuremlschemas.azureedge.net/latest/commandJob.schema.json", "commandJob"),
+        ("http://azureml/sdk-2-0/CommandComponent.json", "CommandComponent"),
+        ("./environment.schema.json", "environment"),
+        ("https://json.schemastore.org/github-workflow.json", None),
+        ("https://h/x.yaml", None),
+        ("azureml/" * 100_000, None),
+    ],
+)
+def test_the_kind_of_a_schema(schema, kind):
+    assert parse_schema(schema) == kind
 
 
 def test_a_component_that_names_itself_ends(refused):

@@ -17,6 +17,7 @@ INSTALLERS = frozenset({"pip", "npm", "yarn", "apt", "apt-get", "brew", "cargo",
 """Keys that are installers, which conda knows nothing of but ``pip``: what is under the others has no effect."""
 _PACKAGE = re.compile(r"(?:[\w./-]+::)?[A-Za-z0-9_][\w.-]*")
 _OPERATOR = re.compile(r"[<>=!~]")
+_LONGEST_VERSION = 100
 _VERSION = re.compile(r"(?:\s*[<>=!~]*\s*[\w.*+]+\s*(?:,|$))+")
 
 
@@ -107,7 +108,7 @@ def _compose_conda_spec(name: str, value: YamlNode) -> str:
 def _read_version(value: YamlNode) -> str:
     """Return versions and their operators without spaces; empty for any other text."""
     text = value.text("a version")
-    return "".join(text.split()) if _VERSION.fullmatch(text) else ""
+    return "".join(text.split()) if len(text) <= _LONGEST_VERSION and _VERSION.fullmatch(text) else ""
 
 
 def _is_spec(spec: str) -> bool:
