@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple, NoReturn
 
 from roost.model.canonical.form import canonicalise_settings, digest_definition
@@ -19,7 +20,7 @@ from roost.model.names import NameInvalidError, parse_reference
 from roost.model.readers.azure import read_v2_environment
 from roost.model.readers.conda import read_variables
 from roost.model.readers.docker import read_context_base
-from roost.model.readers.mistakes.near_keys import find_near_key, misspelled_error
+from roost.model.readers.mistakes.near_keys import MOST_KEYS, find_near_key, misspelled_error
 from roost.model.readers.source import ReadContext, decode_text
 from roost.model.syntax.azure import (
     V2_NAMING_KEYS,
@@ -131,7 +132,7 @@ class _JobSearch:
         """Yield every environment of ``root`` in the order of the file. Raises: EnvironmentUnreadableError."""
         if root.kind != "mapping":
             root.fail(f"A job is {root.describe()}; expected a mapping")
-        for key, (key_node, _) in root.pairs("a job").items():
+        for key, (key_node, _) in islice(root.pairs("a job").items(), MOST_KEYS):
             if near := find_near_key(key, ("environment",)):
                 raise misspelled_error(key, near, "an Azure job", key_node.location)
         if _read_type(root) == "environment" and root.value("spec").kind == "scalar":

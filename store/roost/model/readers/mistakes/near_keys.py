@@ -16,8 +16,8 @@ from roost.model.readers.source import ReadContext
 
 _LONGEST_KEY = 100
 """Characters of a key beyond which it is not compared."""
-_MOST_KEYS = 10_000
-"""Unknown keys of one mapping that are compared."""
+MOST_KEYS = 1_000
+"""Unknown keys of one mapping that are compared; no file of a person has as many."""
 _SEPARATORS = re.compile(r"[-_. ]+")
 _OTHER_WORDS = frozenset({"changes", "depends", "file", "game", "same"})
 """Words that are near a key by their letters only."""
@@ -58,7 +58,7 @@ def report_misspelled(
 ) -> frozenset[str]:
     """Report each of ``keys`` that is a near miss of a known one as a problem, and return those. ``what`` has them."""
     expected, misspelled = tuple(known), set()
-    for key in islice((key for key in keys if key not in expected), _MOST_KEYS):
+    for key in islice((key for key in keys if key not in expected), MOST_KEYS):
         if near := find_near_key(key, expected):
             misspelled.add(key)
             with reading.recover():

@@ -12,7 +12,7 @@ from typing import NoReturn
 from roost.model.documents.yaml_nodes import YamlNode
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.model.readers.mistakes.file_signatures import PACKAGE_KEYS, SIGNATURES
-from roost.model.readers.mistakes.near_keys import find_near_key
+from roost.model.readers.mistakes.near_keys import MOST_KEYS, find_near_key
 
 CONDA_KEYS = ("name", "channels", "dependencies", "prefix", "variables")
 CONDA_TOOL_KEYS = ("platforms", "platform", "category", "pip-repositories", "allow-pypi-requests", "extras")
@@ -42,11 +42,14 @@ def is_conda_environment(keys: Iterable[str]) -> bool:
     With a near miss of ``dependencies`` it is meant as one, whatever else is in it.
     """
     names = set(keys)
-    if "dependencies" in names or any(find_near_key(name, CONDA_KEYS) == "dependencies" for name in names):
+    if "dependencies" in names or len(names) > MOST_KEYS:
+        return "dependencies" in names
+    meant = {name: name if name in CONDA_KEYS else find_near_key(name, CONDA_KEYS) for name in names}
+    if "dependencies" in meant.values():
         return True
-    if names and not any(name in CONDA_KEYS or find_near_key(name, CONDA_KEYS) for name in names):
+    if names and not any(meant.values()):
         return False
-    return all(name in CONDA_KEYS or name in CONDA_TOOL_KEYS or find_near_key(name, CONDA_KEYS) for name in names)
+    return all(meant[name] or name in CONDA_TOOL_KEYS for name in names)
 
 
 def reject_other_file(root: YamlNode, keys: Iterable[str]) -> None:

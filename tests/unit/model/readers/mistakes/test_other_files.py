@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.model.readers.mistakes.test_near_keys import read
 
 from roost.model.definition import Definition
+from roost.model.readers.mistakes import near_keys
 from roost.model.readers.mistakes.file_signatures import PACKAGE_KEYS, SIGNATURES
 from roost.model.readers.mistakes.near_keys import find_near_key
 from roost.model.readers.mistakes.other_files import CONDA_KEYS, CONDA_TOOL_KEYS
@@ -88,3 +89,12 @@ def test_with_dependencies_any_key_is_passed_over_as_conda_does():
     document = read("dependencies: [python]\n" + "".join(f"{key}: 1\n" for key in keys))
     assert document.errors == ()
     assert len(document.problems) == len(keys)
+
+
+@pytest.mark.parametrize("above", ["", "dependencies: []\n"])
+def test_thousands_of_unknown_keys_are_not_each_compared_with_the_known(monkeypatch, above):
+    compared: list[str] = []
+    real = near_keys._measure_distance
+    monkeypatch.setattr(near_keys, "_measure_distance", lambda key, known: compared.append(key) or real(key, known))
+    read(above + "".join(f"chamel{number}: 1\n" for number in range(5_000)))
+    assert len(set(compared)) <= near_keys.MOST_KEYS
