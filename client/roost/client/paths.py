@@ -57,17 +57,17 @@ def _home() -> str:
     return home
 
 
-def is_own_daemon(connection: socket) -> bool:
-    """Whether this user, or root, listens at the other end: what a daemon answers is run. Another user's could answer a
-    command of root with the HOME of that user (``sudo roost``).
+def foreign_owner(connection: socket) -> int | None:
+    """Return the uid that listens at the other end, unless it is this user's or root's: what a daemon answers is run,
+    and another user's could answer a command of root with the HOME of that user (``sudo roost``).
 
     The daemon checks its peer in the same way. Systems other than Linux leave the socket to its folder's mode.
     """
     if sys.platform != "linux":
-        return True
+        return None
     # struct ucred: pid, uid and gid of the process that called listen (unix(7)); SOL_SOCKET and SO_PEERCRED
     owner = int.from_bytes(connection.getsockopt(1, 17, 12)[4:8], sys.byteorder)
-    return owner in (0, os.geteuid())
+    return None if owner in (0, os.geteuid()) else owner
 
 
 def socket_path() -> str:

@@ -94,7 +94,7 @@ def post(
     connection = make_socket(1, 1)  # AF_UNIX, SOCK_STREAM: the same numbers on Linux and macOS
     try:
         connection.connect(paths.socket_path())
-        if not paths.is_own_daemon(connection):  # the command line says so
+        if paths.foreign_owner(connection) is not None:  # the command line says so
             return None
         connection.settimeout(SILENCE_SECONDS)
         connection.sendall(head.encode() + body)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from roost.client.errors import client_error
-from roost.client.paths import is_own_daemon
+from roost.client.paths import foreign_owner
 
 _READ_SIZE = 65536
 _MAX_LINE = 65536
@@ -42,10 +42,11 @@ def connect(path: str) -> socket:
 
 
 def _require_own_daemon(connection: socket, path: str) -> None:
-    if not is_own_daemon(connection):
+    owner = foreign_owner(connection)
+    if owner is not None:
         raise client_error(
             "daemon-foreign",
-            f"The daemon at {path} is another user's: what it answers would be run as you",
+            f"The daemon at {path} belongs to uid {owner}: what it answers would be run as you",
             "Run the command as that user, or with a HOME or ROOST_HOME of your own (`sudo -H`).",
             5,
         )
