@@ -28,7 +28,7 @@ COMMAND = ["python", "-c", "pass"]
 def main(pairs: int) -> None:
     with docker_parts.engine("bench") as host:
         image = docker_parts.import_image(host, "python", docker_parts.PYTHON)
-        roost = new_roost()
+        roost = new_roost(forks_daemon=False)
         roost.config.write_text(f'[docker]\nhost = "{host}"\n')
         client = docker.APIClient(base_url=host, timeout=60)
         try:

@@ -128,6 +128,7 @@ def _parts(stack: contextlib.ExitStack) -> Iterator[Bench]:
     roost, puller = (
         stack.enter_context(machine(url, index, address, registries=registries)) for address in (host, other)
     )
+    roost.forks_daemon = puller.forks_daemon = False  # what is measured are daemons as a user's
     bench = Bench(roost, puller, host, other, index, registries, f"{registries.catalogue.host}/base:1")
     bench.docker("tag", docker_parts.import_image(host, "base", docker_parts.BASE), bench.base)
     bench.docker("push", "--quiet", bench.base)
