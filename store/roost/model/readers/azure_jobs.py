@@ -81,7 +81,10 @@ def is_azure_job(root: YamlNode) -> bool:
         return parse_schema(schema.text("'$schema'")) not in (None, "environment")
     if _read_type(root) == "environment" and root.value("spec").kind == "scalar":
         return True
-    return any(_names_environment(item) for item in (root, root.value("trial"), root.value("task")))
+    if any(_names_environment(item) for item in (root, root.value("trial"), root.value("task"))):
+        return True
+    jobs = root.value("jobs")  # of a pipeline without its schema
+    return jobs.kind == "mapping" and any(_names_environment(job) for _, job in jobs.pairs("'jobs'").values())
 
 
 def _names_environment(item: YamlNode) -> bool:

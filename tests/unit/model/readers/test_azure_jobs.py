@@ -66,6 +66,7 @@ def refused(read):
         + IN_PLACE[:-1]
         + "}\n",
         SCHEMA.format("schedule") + "create_job: ./j.yml\ntrigger: {type: cron}\n",
+        f"type: pipeline\njobs:\n  a: {{{IN_PLACE[:-1]}}}\n",
         "type: environment\nname: e\nversion: auto\nspec: env.yml\nextra_config: x.yml\n",
     ],
 )
@@ -245,6 +246,20 @@ def test_a_file_that_only_names_an_environment_is_no_definition(write, tmp_path)
 )
 def test_the_kind_of_a_schema(schema, kind):
     assert parse_schema(schema) == kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: e\nversion: 1\ntype: environment\n",
+        "type: pipeline\njobs: {a: {command: x}}\n",
+        "environment: {sdk: '>=3'}\nflutter: {}\n",
+        "environment: production\nport: 80\n",
+        "command: x\nenvironment: [A=1]\n",
+    ],
+)
+def test_other_files_with_the_same_words_are_refused_as_no_environment(refused, text):
+    assert refused(text).code == "definition-format-unread"
 
 
 def test_a_component_that_names_itself_ends(refused):
