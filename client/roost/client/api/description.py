@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from roost.client.api.errors import usage_error
 from roost.client.api.sections.docker import DockerSection
@@ -56,8 +56,9 @@ class EnvironmentDescription:
     )
 
     def __init__(self, name: str | None) -> None:
-        self.name = check_name(name) if name else name
-        """``None`` or empty: it has no name yet, which registering requires."""
+        self.name: str = check_name(name) if name else cast("str", name)
+        """``None`` or empty: it has no name yet, which registering requires. The type is that of the usual case, so
+        that scripts can pass the name on."""
         self.version: str | None = None
         self.python = PythonSection()
         self.docker = DockerSection()

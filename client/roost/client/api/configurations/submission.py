@@ -79,7 +79,7 @@ def _select_environment(environment: Environment | None, docker: DockerConfigura
         own = {"arguments": arguments} if arguments != environment.docker.arguments else {}
         return use_selector(environment, cwd), {**container, **own}
     described = copy.copy(environment)
-    described.name = environment.name or os.path.basename(cwd) or None
+    described.name = environment.name or os.path.basename(cwd)
     described.docker = copy.copy(environment.docker)
     described.docker.arguments = arguments
     described.docker.shm_size = docker.shm_size or environment.docker.shm_size
