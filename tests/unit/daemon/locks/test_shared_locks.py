@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
 from roost.daemon.jobs.progress import Silent
+from roost.daemon.locks.registry import LockRegistry
 from roost.daemon.locks.results import LookupResult, PushResult, RegistryComparison
 from roost.daemon.locks.shared_locks import SharedLocks
 from roost.model.definition import Base, Conda, Definition, Pip, PipItem, Python, ReadResult, Settings
 from roost.model.errors import ServiceUnreachableError
-from roost.model.locks.lock import CondaPython, Lock
+from roost.model.locks.lock import CondaPython, Lock, digest_lock
 from roost.model.records import Generation
 from roost.wire.plans import EnvironmentSelector, Reason, SourceView
 
@@ -152,3 +154,22 @@ async def test_a_failed_comparison_is_a_reason(registry: MemoryRegistry, locks: 
     registry.error = ServiceUnreachableError("down", hint="Wait.")
     reasons = await locks.compare_or_publish(targeted(CONDA), SELECTOR, GENERATION)
     assert [reason.message for reason in reasons] == ["down. Wait."]
+
+
+async def test_a_lock_that_was_made_without_a_place_of_links_is_not_pushed():
+    registries = SimpleNamespace(workspace="registry.example/locks", catalogues=(), insecure=())
+    registry = LockRegistry(
+        engines=cast("Any", None),  # asking anybody would fail
+        events=cast("Any", None),
+        config=cast("Any", SimpleNamespace(registries=registries)),
+        stage="/nowhere",
+        index=cast("Any", None),
+    )
+    lock = msgspec.structs.replace(LOCK, unanswered={"https://h.example/links": "it is down"})
+    assert digest_lock(lock) == digest_lock(LOCK)
+    for push in (registry.publish_first, registry.publish_rebuild):
+        result = await push(cast("Any", None), lock)
+        assert result.pushed is None
+        assert result.reason is not None
+        assert result.reason.code == "links-unanswered"
+        assert "https://h.example/links did not answer: it is down" in result.reason.message
