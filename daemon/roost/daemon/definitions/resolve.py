@@ -48,6 +48,7 @@ from roost.model.readers.read import CONTEXT_FILES, read_source, read_tables
 from roost.model.readers.source import DefinitionSource, require_utf8_path
 from roost.model.records import EnvironmentVersion, FileStamp, RunRecord
 from roost.store.sources.discover import DiscoveredFile, discover, discover_in
+from roost.store.sources.files import describe_absence
 from roost.store.store import Store
 from roost.wire.plans import EnvironmentSelector, SourceView
 from roost.wire.protocol import WarningView
@@ -226,8 +227,9 @@ def _find_file(selector: EnvironmentSelector, files: WatchedFiles) -> Discovered
     if selector.text is not None:
         return DiscoveredFile(path=path)
     if not os.path.exists(path):
-        what = f"is a link to {os.readlink(path)}, which does not exist" if os.path.islink(path) else "does not exist"
-        raise LookupFailedError(f"{path} {what}", hint="Name an environment file, or a folder with one.")
+        raise LookupFailedError(
+            f"{path} {describe_absence(path)}", hint="Name an environment file, or a folder with one."
+        )
     if not files.is_folder(path):
         return DiscoveredFile(path=path)
     # No launch plan is written for a folder: its name could not lie beside the names of the files in it.

@@ -254,3 +254,13 @@ def _hash_content(file: BinaryIO) -> hashlib._Hash:
     while chunk := file.read(_CHUNK_BYTES):
         content.update(chunk)
     return content
+
+
+def describe_absence(path: str) -> str:
+    """Return why there is nothing at ``path``, as the end of a sentence. Blocks."""
+    try:
+        return f"is a link to {os.readlink(path)}, which does not exist"
+    except PermissionError as error:
+        return f"can't be reached: {error.strerror}"
+    except (OSError, ValueError):  # no link; a name that no file can have
+        return "does not exist"

@@ -12,6 +12,7 @@ import stat
 from roost.model.definition import Notice
 from roost.model.errors import InvalidDefinitionError, Location
 from roost.store.disk.regular_files import read_regular
+from roost.store.sources.files import describe_absence
 
 OTHER_FILES = ("pixi.toml", "Pipfile", "poetry.lock", "pdm.lock", "Pipfile.lock")
 """Files of other tools that no reader reads: chosen in a folder without any other, so that the reader refuses them."""
@@ -49,7 +50,7 @@ def is_file(path: str) -> bool:
 
 def _describe(path: str, mode: int) -> str:
     if stat.S_ISLNK(mode) and not os.path.exists(path):
-        return f"is a link to {os.readlink(path)}, which does not exist"
+        return describe_absence(path)
     return "is a folder; expected an environment file" if os.path.isdir(path) else "is not a regular file"
 
 

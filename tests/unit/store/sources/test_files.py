@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import tempfile
@@ -9,7 +10,7 @@ import pytest
 
 from roost.model.syntax.dockerignore import DockerignoreError, parse_dockerignore
 from roost.store.disk.regular_files import MAX_FILE_BYTES
-from roost.store.sources.files import LocalFiles
+from roost.store.sources.files import LocalFiles, describe_absence
 
 FILES = LocalFiles()
 
@@ -248,3 +249,18 @@ def test_a_context_without_one_has_the_digest_that_it_always_had(folder):
     known = "sha256:a367f070b59a549f426fd713a50c60aedee21684b4b4ac7db695eeedc008813b"
     assert FILES.context_digest(str(folder)) == known
     assert FILES.context_digest(str(folder), "Dockerfile") == known
+
+
+def test_why_there_is_nothing_at_a_path(tmp_path: Path) -> None:
+    (tmp_path / "dead").symlink_to("nowhere")
+    assert describe_absence(str(tmp_path / "dead")) == "is a link to nowhere, which does not exist"
+    for name in ("absent", "a" * 300, "a\0b"):
+        assert describe_absence(str(tmp_path / name)) == "does not exist"
+
+
+def test_a_link_that_may_not_be_read_is_said_to_be_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr(os, "readlink", refuse)  # as for /proc/1/root, which exists for its owner only
+    assert describe_absence("/proc/1/root") == "can't be reached: Permission denied"
