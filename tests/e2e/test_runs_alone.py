@@ -21,7 +21,9 @@ from roost.store.disk.run_folders import open_supervisor
 
 SLOW = (
     "import os, time, pathlib\nprint(os.getpid(), os.getppid(), flush=True)\n"
-    "while not pathlib.Path('go').exists(): time.sleep(0.02)\nprint('done')\n"
+    "while not pathlib.Path('go').exists():\n"
+    "    if not pathlib.Path('slow.py').exists(): raise SystemExit('the test is over')\n"
+    "    time.sleep(0.02)\nprint('done')\n"
 )
 STOP_SECONDS = 30
 """For the daemon of these tests; more than a slow machine takes for a stop that waits for nothing."""
