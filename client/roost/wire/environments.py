@@ -9,6 +9,8 @@ import msgspec
 from roost.wire.plans import Difference, EnvironmentSelector
 from roost.wire.protocol import WarningView
 
+VersionNumber = Annotated[int, msgspec.Meta(ge=1, lt=10**18)]
+
 
 class ChangeView(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One change to an environment variable."""
@@ -28,7 +30,7 @@ class RegisterRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     labels: list[str] = []
     origin: str | None = None
     """``NAME:VERSION`` that it was cloned or edited from."""
-    version: int | None = None
+    version: VersionNumber | None = None
     """The number that it must get; ``None``: that of a version with the same content, else the next one. An error of
     code ``version-taken`` says that another content has it."""
 
@@ -110,9 +112,6 @@ class VersionsResponse(msgspec.Struct, kw_only=True):
     versions: list[EnvironmentSummary]
     next: int | None = None
     """Request the next page with ``before`` set to this version; ``None``: this is the last page."""
-
-
-VersionNumber = Annotated[int, msgspec.Meta(ge=1, lt=10**18)]
 
 
 class LabelRequest(msgspec.Struct, kw_only=True):
