@@ -71,7 +71,9 @@ def fill(connection, start, stop):
             "INSERT INTO generations VALUES (?, ?, 1, ?, ?, 1, NULL, NULL, NULL)", (definition, PLATFORM, lock, NOW)
         )
         connection.execute(
-            "INSERT INTO artifacts VALUES (?, 'prefix', ?, ?, 'ready', ?, '', 1, 1, ?, ?, '[]', '[]', 'b')",
+            "INSERT INTO artifacts (id, kind, key, platform, state, path, lease_path, bytes, shared_bytes, created,"
+            " last_used, activation, guards, build_id)"
+            " VALUES (?, 'prefix', ?, ?, 'ready', ?, '', 1, 1, ?, ?, '[]', '[]', 'b')",
             (f"p-{number}", lock, PLATFORM, f"/r/prefixes/{number}", NOW, NOW),
         )
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.bench import bench_index, bench_workspace
 
 REPOSITORY = Path(__file__).parents[2]
 BENCHES = sorted(path.stem for path in (REPOSITORY / "tests/bench").glob("bench_*.py"))
@@ -29,3 +32,13 @@ def test_a_failed_benchmark_ends_with_a_status():
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "OSError: x" in done.stderr
+
+
+def test_what_benchmarks_write_by_sql_fits_the_index(tmp_path: Path):
+    async def fill() -> None:
+        index = await bench_index.filled(str(tmp_path), 3)
+        assert len(await bench_index.plans(index, 3, 2)) == 2
+        await index.close()
+        await bench_workspace.fill(str(tmp_path / "root"), 2, 3)
+
+    asyncio.run(fill())
