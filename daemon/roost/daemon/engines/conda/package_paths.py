@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import posixpath
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from roost.daemon.engines.conda.errors import PackageUnsafeError
@@ -158,7 +158,8 @@ class PrefixPaths:
         self._entered |= (new_folders & self._files) | (targets & self._folders.keys())
         self._entered |= targets & _PYTHON_FOLDERS
         for entered in self._entered:  # those of before too: a link of this package may lead them on
-            self._check_link(entered)
+            if self._check_link(entered):
+                self._check_links_below(f"{entered}/")
         if self._ignores_case:
             self._check_case(package, [*folders, *targets])
 
@@ -172,8 +173,9 @@ class PrefixPaths:
             ]
         return self._owners[target]
 
-    def _check_link(self, path: str) -> None:
-        """Check where the files at ``path``, below which there are others, lead if they are links."""
+    def _check_link(self, path: str) -> bool:
+        """Check where the files at ``path``, below which there are others, lead if they are links. Return whether one
+        is."""
         links = [(owner, link) for owner in self._find_owners(path) if (link := self._read_link(*owner)) is not None]
         if links and (fault := self._find_escape(path)):
             owner, link = links[0]
@@ -181,6 +183,38 @@ class PrefixPaths:
             raise _unsafe(
                 owner.package, f"its {path} is a link to {link}, {fault}, and {other} has files below it", path
             )
+        return bool(links)
+
+    def _check_links_below(self, start: str) -> None:
+        """Check the links that are listed below a link, whose path is ``start`` up to its slash.
+
+        They are written elsewhere than their paths say, where their targets may mean something else, and where
+        ``_find_escape`` does not look for them. So they may only lead to a file beside them, as those of shared
+        libraries do: ``lib64/libz.so`` to ``libz.so.1``, with ``lib64`` a link.
+        """
+        for package, paths in self._packages:
+            if paths.folders is not None and not any(f"{folder}/".startswith(start) for folder in paths.folders):
+                continue
+            below = {target: source for source, target in zip(*paths[:2], strict=True) if target.startswith(start)}
+            for target, source in below.items():
+                link = self._read_link(package, source)
+                if link is not None and not self._leads_to_file(package, target, below):
+                    what = f"its {target} is a link to {link}, and lies below another link, {start[:-1]}"
+                    raise _unsafe(package, what, target)
+
+    def _leads_to_file(self, package: str, path: str, files: Mapping[str, str]) -> bool:
+        """Return whether ``path`` leads by plain names to a file of ``files`` (target to source) in the same folder."""
+        folder = path[: path.rindex("/") + 1]
+        for _ in range(_MAX_LINKS):
+            if path not in files or path in self._folders:
+                return False
+            link = self._read_link(package, files[path])
+            if link is None:
+                return True
+            if "/" in link or link in ("", ".", ".."):
+                return False
+            path = folder + link
+        return False
 
     def _find_escape(self, path: str) -> str:
         """Return why ``path`` may lead out of the prefix; empty if it can't.

@@ -30,7 +30,6 @@ from roost.daemon.engines.uv.terminal import (
     read_available,
 )
 from roost.daemon.engines.uv.unpacked.cache import list_unfinished
-from roost.daemon.engines.uv.unpacked.record import UV_LOG, translate_uv_line
 from roost.daemon.jobs.unpacking import UNPACKED_BYTES, run_with_bound
 from roost.store.cancellation import finish_despite_cancel
 
@@ -158,7 +157,6 @@ class UvProcess:
         environ = {name: os.environ[name] for name in _PASSED if name in os.environ} | network_variables()
         environ |= {"PATH": _PATH, "TMPDIR": os.path.join(folder, "tmp"), "GIT_TERMINAL_PROMPT": "0"}
         environ |= {"UV_HTTP_TIMEOUT": str(self.timeout), "UV_HTTP_RETRIES": str(self.retries)}
-        environ |= {"RUST_LOG": UV_LOG}
         environ |= {"UV_SYSTEM_CERTS": "1"} if _has_system_certificates() else {}
         return environ | secrets.git_variables()
 
@@ -252,10 +250,7 @@ async def _read_terminal(
         if is_drawing(line):
             on_frame(line)
             return
-        translated = translate_uv_line(line)
-        if translated is None:
-            return
-        lines.append(secrets.redact(translated))
+        lines.append(secrets.redact(line))
         if on_line is not None:
             on_line(lines[-1])
 
@@ -279,10 +274,7 @@ async def _split_frames(reader: asyncio.StreamReader, on_line: Callable[[str], N
 async def _read_lines(stream: asyncio.StreamReader, secrets: Secrets, on_line: Callable[[str], None] | None) -> str:
     lines = []
     while raw := await stream.readline():
-        translated = translate_uv_line(raw.decode("utf-8", "replace").rstrip())
-        if translated is None:
-            continue
-        line = secrets.redact(translated)
+        line = secrets.redact(raw.decode("utf-8", "replace").rstrip())
         lines.append(line)
         if on_line is not None and line:
             on_line(line)

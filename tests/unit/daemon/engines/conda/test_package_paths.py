@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from roost.daemon.engines.conda.errors import PackageUnsafeError
@@ -58,6 +58,8 @@ def test_a_site_of_python_that_leads_out_is_refused() -> None:
 
 
 @given(PACKAGES)
+@example([{"c/b": "..", "c/b/x": None}, {"c/b/a": "../..", "c/b/a/x": None}])
+@example([{"c/b": "..", "c/b/x": None}, {"c/b/a": "..", "c/b/a/x": None}])
 def test_what_is_accepted_is_written_inside(packages: list[dict[str, str | None]]) -> None:
     """The accepted files are made on a disk, links first, which is the worst order."""
     by_name = {f"p{number}": files for number, files in enumerate(packages)}
@@ -103,6 +105,15 @@ def test_a_link_inside_the_prefix_may_have_files_below_it() -> None:
     paths.add("link", place_paths(["lib64"], None))
     paths.add("far", place_paths(["share/zoneinfo"], None))  # and one that leads out may have none
     paths.add("file", place_paths(["lib64/x", "lib/y"], None))
+
+
+def test_a_link_below_a_link_leads_to_a_file_beside_it_or_nowhere() -> None:
+    links = {"lib64": "lib", "lib64/z.so": "z.so.1", "lib64/z.so.1": "z.so.1.2", "lib64/up": "../lib/z.so.1.2"}
+    paths = PrefixPaths(lambda package, source: links.get(source))
+    paths.add("base", place_paths(["lib64", "lib/y"], None))
+    paths.add("zlib", place_paths(["lib64/z.so", "lib64/z.so.1", "lib64/z.so.1.2"], None))
+    with pytest.raises(PackageUnsafeError, match="lies below another link, lib64"):
+        paths.add("other", place_paths(["lib64/up"], None))
 
 
 def test_a_link_to_itself_is_refused() -> None:

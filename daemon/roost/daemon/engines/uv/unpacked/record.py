@@ -10,20 +10,14 @@ import base64
 import csv
 import io
 import posixpath
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 Kind = Literal["outside", "twice", "content", "missing", "unlisted"]
 FATAL: frozenset[Kind] = frozenset(("outside", "twice", "content"))
-"""Kinds that make a wheel unusable. Files that are merely not listed, or listed and not there, are reported: wheels of
-well-known packages have them, pip takes no notice, and uv repairs the list."""
-UV_LOG = "uv_install_wheel::wheel=debug"
-"""What uv has to log (its ``RUST_LOG``) for ``translate_uv_line``."""
-_UV_MISSING = re.compile(
-    r"DEBUG Files (`.*`) are listed in `RECORD` but missing from the wheel archive for `(.*?)( @ .*)?`"
-)
-_UV_UNLISTED = re.compile(r"DEBUG Files (`.*`) are in the wheel archive for `(.*?)( @ .*)?` but missing from `RECORD`")
+"""Kinds that make a wheel unusable. Files that are merely not listed, or listed and not there, are warnings: wheels of
+well-known packages have them, pip takes no notice, and uv repairs the list when it unpacks a wheel (it says so only in
+a log that would take the place of its progress bars)."""
 ALGORITHMS = ("sha256", "sha384", "sha512")
 """Algorithms that the format allows."""
 _SHOWN = 3
@@ -103,21 +97,6 @@ def _fits(row: RecordRow, path: str, size: int, digest_of: Callable[[str, str], 
 def encode_digest(digest: bytes) -> str:
     """Return a digest as RECORD has it: urlsafe base64 without padding."""
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-
-
-def translate_uv_line(line: str) -> str | None:
-    """Return a line of uv's log for people; ``None`` for one that only ``UV_LOG`` made uv write.
-
-    uv repairs the RECORD of each wheel that it unpacks, so that nothing else shows what was wrong.
-    """
-    if not line.startswith("DEBUG "):
-        return line
-    for pattern, kind in ((_UV_MISSING, "missing"), (_UV_UNLISTED, "unlisted")):
-        if match := pattern.match(line):
-            paths = match[1].strip("`").split("`, `")
-            faults = [RecordFault("missing" if kind == "missing" else "unlisted", path) for path in paths]
-            return format_warning(match[2], faults)
-    return None
 
 
 def format_warning(name: str, faults: Sequence[RecordFault]) -> str:

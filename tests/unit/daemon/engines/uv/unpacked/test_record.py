@@ -18,7 +18,6 @@ from roost.daemon.engines.uv.unpacked.record import (
     encode_digest,
     find_faults,
     parse_record,
-    translate_uv_line,
 )
 
 INFO = "greet-1.0.dist-info"
@@ -87,16 +86,3 @@ def test_a_text_names_three_and_counts_the_rest() -> None:
     text = describe_faults([RecordFault("missing", f"f{number}") for number in range(5)])
     assert text.startswith("'f0' is listed, but not in the wheel, 'f1'")
     assert text.endswith("'f2' is listed, but not in the wheel, and 2 more")
-
-
-def test_lines_of_uv_about_records_are_for_people_and_others_pass() -> None:
-    line = "DEBUG Files `a.py`, `b.py` are listed in `RECORD` but missing from the wheel archive for `x @ file:///x`"
-    assert translate_uv_line(line) == (
-        "warning: the list of files (RECORD) of the wheel of x does not fit it: "
-        "'a.py' is listed, but not in the wheel, 'b.py' is listed, but not in the wheel"
-    )
-    other = translate_uv_line("DEBUG Files `c` are in the wheel archive for `x==1` but missing from `RECORD`")
-    assert other is not None
-    assert other.endswith("of x==1 does not fit it: 'c' is not listed")
-    assert translate_uv_line("DEBUG Rewriting `RECORD` to match actual wheel contents for x") is None
-    assert translate_uv_line("Resolved 1 package in 4ms") == "Resolved 1 package in 4ms"
