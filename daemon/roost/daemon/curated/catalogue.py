@@ -224,10 +224,10 @@ def decode_catalogue(data: bytes, registry: str) -> Catalogue:
     except msgspec.ValidationError as error:
         fault, _, at = str(error).partition(" - at `$.")
         raise catalogue_invalid_error(registry, fault, at.rstrip("`")) from None
-    except MALFORMED_JSON as error:
-        raise catalogue_invalid_error(registry, f"it can't be read as JSON: {error}") from None
     except RecursionError:
         raise catalogue_invalid_error(registry, "it is nested too deeply") from None
+    except MALFORMED_JSON as error:
+        raise catalogue_invalid_error(registry, f"it can't be read as JSON: {error}") from None
     if catalogue.format != FORMAT:
         raise catalogue_invalid_error(registry, f"format {catalogue.format} is not valid", "format")
     return catalogue

@@ -68,7 +68,7 @@ def read_conda_list(reading: ReadContext, text: str) -> ReadResult:
         end = shift_location(location, len(line))
         if line.endswith(_PYPI_BUILD):
             name, _, version = line.removesuffix(_PYPI_BUILD).partition("=")
-            items += read_requirement_lines(reading, [LogicalLine(f"{name}=={version}", location, end)], reading.path)
+            items += read_requirement_lines(reading, [LogicalLine(f"{name}=={version}", location)], reading.path)
             continue
         with reading.recover():
             reading.record_item("spec", line, location, end)
