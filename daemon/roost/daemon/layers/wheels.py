@@ -6,11 +6,12 @@ needed.
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import os
 import posixpath
 import stat
-from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 from installer import install
 from installer.destinations import SchemeDictionaryDestination
@@ -18,6 +19,13 @@ from installer.exceptions import InstallerError
 from installer.sources import WheelFile
 
 from roost.daemon.engines.uv.errors import WheelCorruptError
+from roost.daemon.engines.uv.unpacked.record import (
+    FATAL,
+    describe_faults,
+    encode_digest,
+    find_faults,
+    parse_record,
+)
 from roost.daemon.layers.conda_packages import IMAGE_ROOT
 from roost.daemon.layers.grouping import PREFIX_IN_IMAGE
 from roost.daemon.layers.tar import LayerEntry
@@ -35,16 +43,32 @@ def install_wheel(wheel: Wheel, path: str, folder: str, site: str) -> list[Layer
         _install_scheme(wheel, site), interpreter=f"{PREFIX_IN_IMAGE}/bin/python", script_kind="posix", destdir=folder
     )
     try:
-        with WheelFile.open(Path(path)) as source:
-            source.validate_record(validate_contents=True)
+        with ZipFile(path) as archive:
+            source = WheelFile(archive)
+            _check_record(archive, source)
             install(source=source, destination=destination, additional_metadata={"INSTALLER": b"roost\n"})
-    except (InstallerError, BadZipFile, FileExistsError, ValueError, KeyError, AssertionError) as error:
+    except (InstallerError, BadZipFile, FileExistsError, ValueError, KeyError, AssertionError, csv.Error) as error:
         raise WheelCorruptError(
             f"{wheel.file_name} can't be installed: {error}",
             hint="Ask its publisher, or choose another version.",
             fields={"packages": [wheel.name]},
         ) from error
     return _list_entries(folder)
+
+
+def _check_record(archive: ZipFile, source: WheelFile) -> None:
+    """Compare the files of a wheel with its RECORD, as in prefixes.
+
+    Raises: InstallerError if they contradict each other; csv.Error, ValueError if the RECORD can't be read.
+    """
+
+    def digest_of(path: str, algorithm: str) -> str:
+        return encode_digest(hashlib.new(algorithm, archive.read(path)).digest())
+
+    rows = parse_record(source.read_dist_info("RECORD"))
+    files = {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
+    if faults := [each for each in find_faults(rows, files, source.dist_info_dir, digest_of) if each.kind in FATAL]:
+        raise InstallerError(f"its list of files, RECORD, contradicts it: {describe_faults(faults)}")
 
 
 def _install_scheme(wheel: Wheel, site: str) -> dict[str, str]:

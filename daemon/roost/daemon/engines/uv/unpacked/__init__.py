@@ -5,5 +5,5 @@ of its wheel; pure), ``checks`` (each RECORD is checked once, before a prefix wi
 
 Imports ``errors`` and ``prefix`` of ``engines.uv``, ``jobs.progress``, and the store's ``regular_files``.
 
-Doors: cache, checks.
+Doors: cache, checks, record.
 """
