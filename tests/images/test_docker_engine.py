@@ -202,7 +202,7 @@ async def test_a_context_goes_over_in_blocks_whatever_its_lines(
 async def test_a_context_that_can_not_be_read_is_not_the_engines_fault(
     engine: DockerEngine, base_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(LocalFiles, "list_context", lambda files, path: ["gone-meanwhile"])
+    monkeypatch.setattr(LocalFiles, "list_context", lambda files, path, dockerfile: ["gone-meanwhile"])
     with pytest.raises(ContextUnreadableError, match="gone-meanwhile"):
         await engine.build_dockerfile(f"FROM {base_image}\n", context=str(tmp_path), progress=Silent())
 
