@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import zlib
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 import aiosqlite
+import msgspec
 
 from roost.model.errors import CodedError
 from roost.store.disk.file_ops import full_disk_error
 from roost.store.failpoints import operation
 from roost.store.index.packages import fill_contents
 from roost.store.migrations.copies import copy_removed, put_back
-from roost.store.migrations.examination import translate_sqlite_error
+from roost.store.migrations.examination import damaged_error, translate_sqlite_error
 from roost.store.migrations.runner import check_schema, migrate
 
 P = ParamSpec("P")
@@ -118,6 +120,8 @@ def _translate_errors(connection: sqlite3.Connection, path: str, function: Calla
         return function(connection)
     except sqlite3.Error as error:
         raise _translated_error(error, path) from error
+    except (msgspec.MsgspecError, zlib.error) as error:  # what a row holds is not what roost writes there
+        raise damaged_error(path, f"a row can't be read: {error}") from error
 
 
 def _write(connection: sqlite3.Connection, query: Callable[[sqlite3.Connection], T], name: str) -> T:

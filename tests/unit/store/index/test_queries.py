@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import zlib
+
 import pytest
 
 from roost.model.locks.lock import digest_lock
@@ -9,6 +12,7 @@ from roost.model.records import BuildRecord
 from roost.store.index.index import Index
 from roost.store.index.locks import LockTable, find_lock, put_lock
 from roost.store.index.queries import Queries, Read, Scan, Write
+from roost.store.migrations.examination import IndexDamagedError
 
 
 def insert_lock_and_fail(connection, lock):
@@ -59,3 +63,13 @@ async def test_builds_and_runs_have_tables_of_their_own(tmp_path):
     assert await index.builds.find("x") == build
     assert await index.runs.find("x") is None
     await index.close()
+
+
+@pytest.mark.parametrize("body", [b"no compression", zlib.compress(b"{"), zlib.compress(b"[]")])
+async def test_a_row_that_is_damaged_is_an_error_that_names_the_index(store, lock_of, body):
+    digest = await store.index.locks.put(lock_of("a"))
+    await store.index.database.write(
+        lambda connection: connection.execute("UPDATE locks SET body = ?", (body,)) and None
+    )
+    with pytest.raises(IndexDamagedError, match=re.escape(store.layout.index_path)):
+        await store.index.locks.find(digest)
