@@ -100,6 +100,10 @@ class Database:
         return await _run_on_thread(self._scanner, self.path, _read_snapshot, _bind(query, *args, **kwargs))
 
 
+class _RowUnreadableError(Exception):
+    """Becomes IndexDamagedError where the path of the index is known."""
+
+
 async def _run_on_thread(
     connection: aiosqlite.Connection,
     path: str,
@@ -120,7 +124,7 @@ def _translate_errors(connection: sqlite3.Connection, path: str, function: Calla
         return function(connection)
     except sqlite3.Error as error:
         raise _translated_error(error, path) from error
-    except (msgspec.MsgspecError, zlib.error) as error:  # what a row holds is not what roost writes there
+    except _RowUnreadableError as error:
         raise damaged_error(path, f"a row can't be read: {error}") from error
 
 
@@ -167,6 +171,8 @@ def _read_snapshot(connection: sqlite3.Connection, query: Callable[[sqlite3.Conn
     connection.execute("BEGIN")
     try:
         return query(connection)
+    except (msgspec.MsgspecError, zlib.error) as error:  # what a row holds is not what roost writes there
+        raise _RowUnreadableError(str(error)) from error
     finally:
         if connection.in_transaction:
             connection.execute("COMMIT")
