@@ -143,7 +143,7 @@ async def test_who_leaves_while_he_waits_is_not_solved_for_and_holds_nobody_up(b
 
 
 def open_builds(roost: Roost) -> list[dict[str, Any]]:
-    return [each for each in roost.json("builds", "list")["builds"] if each["state"] in ("solving", "building")]
+    return [each for each in roost.json("builds", "list")["builds"] if not each["ended"]]
 
 
 async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -182,6 +182,8 @@ class PipIndex:
             request.end_headers()
         elif request.path in self.text:
             self._send(request, self.text[request.path].encode(), "text/plain")
+        elif kind == "simple" and self._hangs(f"/simple/{name}/"):
+            return
         elif kind == "simple" and name in self.projects and self.uploaded:
             self._send(request, self._json_page(name).encode(), "application/vnd.pypi.simple.v1+json")
         elif kind == "simple" and name in self.projects:
@@ -214,11 +216,15 @@ class PipIndex:
         ]
         return json.dumps({"meta": {"api-version": "1.1"}, "name": name, "files": files})
 
-    def _file(self, request: BaseHTTPRequestHandler, name: str) -> None:
+    def _hangs(self, name: str) -> bool:
+        """Wait as long as ``name`` hangs; return whether it still does when the waiting ends."""
         deadline = time.monotonic() + 60
         while name in self.hanging and not self.let_go.is_set() and time.monotonic() < deadline:
             time.sleep(0.02)
-        if name in self.hanging:
+        return name in self.hanging
+
+    def _file(self, request: BaseHTTPRequestHandler, name: str) -> None:
+        if self._hangs(name):
             return
         content = self.files[name]
         self._send(
