@@ -12,6 +12,7 @@ NARROW = {
     "roost.model.documents.toml_places": "a single quoted key",
     "roost.model.documents.toml_text": "deep values and long numbers are refused before",
     "roost.model.documents.yaml_nodes": "composed from events, whose depth is bounded; with ValueError",
+    "roost.store.index.database": "rows that roost wrote; a ValueError of a query is a fault of the query",
     "roost.store.sources.conda_environments": "with ValueError and RecursionError",
 }
 """Modules that name an error of one library, and why that is enough there."""
