@@ -6,21 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.parsers import read
 from tests.support.soaking import examples
 
-from roost.model.canonical.form import canonicalise_definition, parse_canonical
-from roost.model.definition import Defaults, ReadResult
 from roost.model.documents.toml_text import TomlText
-from roost.model.errors import InvalidDefinitionError
-from roost.model.readers.read import READ_FORMATS, read_definition
-from roost.model.readers.source import DefinitionSource
+from roost.model.readers.read import READ_FORMATS
 from roost.model.syntax.urls import strip_credentials
-from roost.store.sources.files import LocalFiles
 
 VECTORS = json.loads((Path(__file__).parents[1] / "golden" / "vectors.json").read_text(encoding="utf-8"))
 FILES = sorted((name, text) for vector in VECTORS for name, text in vector.get("files", {}).items())
@@ -66,22 +61,6 @@ PIECES += [
 ]
 
 
-def reads(name: str, data: bytes, format: str | None = None) -> None:
-    refusal, parsed = None, None
-    try:
-        parsed = read_definition(DefinitionSource(path="/nowhere/" + name, data=data, format=format), LocalFiles())
-    except InvalidDefinitionError as error:
-        refusal = error
-    if parsed is None:
-        assert refusal is not None
-        assert refusal.message
-        assert refusal.location is not None, refusal.message
-        return
-    msgspec.json.decode(msgspec.json.encode(parsed), type=ReadResult)  # every field is of its type
-    form = canonicalise_definition(parsed.definition, Defaults())
-    assert parse_canonical(form)["format"] == 1
-
-
 @st.composite
 def damaged(draw: st.DrawFn) -> tuple[str, str]:
     name, text = draw(st.sampled_from(FILES))
@@ -96,19 +75,19 @@ def damaged(draw: st.DrawFn) -> tuple[str, str]:
 @given(damaged())
 def test_damaged_files(file):
     name, text = file
-    reads(name, text.encode("utf-8", "surrogatepass"))
+    read(name, text.encode("utf-8", "surrogatepass"))
 
 
 @examples(200)
 @given(st.binary(max_size=60), st.sampled_from(["environment.yml", "requirements.txt", "roost.toml", "x.py", "x"]))
 def test_any_bytes(data, name):
-    reads(name, data)
+    read(name, data)
 
 
 @pytest.mark.parametrize("format", [format for format in READ_FORMATS if format != "context"])
 def test_every_file_read_as_every_format(format):
     for name, text in FILES:
-        reads(name.rpartition("/")[2], text.encode(), format)
+        read(name.rpartition("/")[2], text.encode(), format)
 
 
 @given(st.text(max_size=30), st.text(max_size=10), st.sampled_from(["https", "git+https", "ftp"]))
@@ -175,4 +154,4 @@ def test_values_of_the_wrong_shape(data):
         )
     else:
         text = json.dumps(odd)
-    reads(name.rpartition("/")[2], text.encode())
+    read(name.rpartition("/")[2], text.encode())
