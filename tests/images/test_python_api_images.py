@@ -68,6 +68,8 @@ def test_an_image_is_built_shown_and_run_in(
     assert details.dockerfile == f"FROM {base_image}\n"
     assert details["pythonEnvironment"]["condaEnvironmentDefinition"]["dependencies"] == ["python=3.11", "numpy=1.26.4"]
     assert details.image is not None
+    again, anew = (environment.build(workspace, rebuild=rebuild).wait_for_completion() for rebuild in (False, True))
+    assert ["solving …" in build.get_log() for build in (again, anew)] == [False, True]
     client = docker.DockerClient(base_url=docker_host)
     try:
         assert client.images.get(details.image).id == details.digest
