@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import docker
 from tests.support.images.machines import Machine
 from tests.support.pip_index import PipIndex, wheel_bytes
 
@@ -41,7 +42,7 @@ def test_a_build_context_goes_and_the_version_is_built_and_run(new_machine: Mach
 
 
 def test_a_wheel_of_the_store_and_one_of_a_private_index_are_in_the_image(
-    new_machine: Machine, base_image: str, pip_index: PipIndex
+    new_machine: Machine, base_image: str, pip_index: PipIndex, client: docker.DockerClient
 ):
     pip_index.wheel("greet", "2.0")
     pip_index.password = "p4ss-of-somebody"
@@ -56,6 +57,10 @@ def test_a_wheel_of_the_store_and_one_of_a_private_index_are_in_the_image(
     roost.write("roost.toml", f'{base}[pip]\nrequirements = ["{line}", "greet"]\n')
     said = roost.ok("run", "--", "python", "-c", "import given, greet; print(given.value, greet.value)")
     assert said == "1.0 2.0\n"
+    [image] = roost.json("image", "list")["images"]
+    saved = b"".join(client.images.get(image["digest"]).save())  # config, history and all files
+    assert b"greet-2.0.dist-info" in saved
+    assert pip_index.password.encode() not in saved
     roost.ok("daemon", "stop")
     files = [path for path in roost.root.rglob("*") if path.is_file()]
     assert [str(path) for path in files if pip_index.password.encode() in content_of(path)] == []
