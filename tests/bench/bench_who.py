@@ -27,8 +27,8 @@ from tests.bench.measuring import folder, in_turns, line, served, timed
 
 from roost.model.locks.lock import CondaPackage, CondaPython, Lock
 from roost.model.records import ImageRecord, RunRecord
-from roost.store.index import locks as lock_queries
 from roost.store.index.packages import SPAN_BITS
+from roost.store.index.tables import locks as lock_queries
 from roost.store.store import Store
 
 NAMES = 3000

@@ -16,11 +16,11 @@ from roost.model.locks.lock import CondaPackage, CondaPython, Lock, Wheel, diges
 from roost.model.package_uses import UsePage
 from roost.model.records import Artifact, EnvironmentBody, ImageRecord, NewGeneration, NewVersion, RunRecord
 from roost.model.syntax.pip_lines import normalise_name
-from roost.store.index import artifacts, environments, images, records, where_used
-from roost.store.index import generations as index_generations
 from roost.store.index.database import _FILL_FUNCTIONS, _set_up_connection, _write
-from roost.store.index.locks import put_lock
 from roost.store.index.packages import SPAN_BITS, packages_of
+from roost.store.index.tables import artifacts, environments, images, records, where_used
+from roost.store.index.tables import generations as index_generations
+from roost.store.index.tables.locks import put_lock
 from roost.store.migrations.runner import run_migrations
 from roost.store.migrations.schema import MIGRATIONS, statements
 

@@ -17,8 +17,8 @@ from roost.model.errors import CodedError, LookupFailedError
 from roost.model.locks.lock import Lock
 from roost.model.names import NameInvalidError, derive_name, parse_reference
 from roost.model.records import HOST_SCOPE, Generation, RunRecord
-from roost.store.index.environments import EnvironmentUnknownError
 from roost.store.index.index import Index
+from roost.store.index.tables.environments import EnvironmentUnknownError
 from roost.wire.compare import Side, SideView
 from roost.wire.plans import EnvironmentSelector
 

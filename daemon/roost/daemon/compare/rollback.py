@@ -16,8 +16,8 @@ from roost.daemon.launch.prepare import find_drift
 from roost.daemon.workspace.resolver import EnvironmentResolver
 from roost.model.errors import InvalidRequestError
 from roost.model.records import HOST_SCOPE, Generation
-from roost.store.index.generations import GenerationUnknownError
 from roost.store.index.index import Index
+from roost.store.index.tables.generations import GenerationUnknownError
 from roost.wire.compare import LockDiff, RollbackRequest, RollbackResponse
 
 

@@ -13,8 +13,8 @@ from roost.model.canonical.form import canonicalise_definition, canonicalise_set
 from roost.model.errors import LookupFailedError
 from roost.model.names import NameInvalidError, parse_reference
 from roost.model.records import EnvironmentBody, EnvironmentVersion
-from roost.store.index.definitions import CanonicalForms
 from roost.store.index.index import Index
+from roost.store.index.tables.definitions import CanonicalForms
 from roost.wire.environments import EnvironmentSummary
 from roost.wire.plans import Difference
 

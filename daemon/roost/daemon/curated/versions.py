@@ -31,7 +31,7 @@ from roost.daemon.launch.folder import LaunchFolder, invalidate_launch_plans
 from roost.model.errors import CodedError, InvalidDefinitionError, InvalidRequestError, LookupFailedError
 from roost.model.names import CURATED_PREFIX, VersionReference
 from roost.model.records import EnvironmentBody, EnvironmentVersion, NewVersion, RegistrationResult
-from roost.store.index.environments import VersionTakenError
+from roost.store.index.tables.environments import VersionTakenError
 from roost.store.store import Store
 
 log = logging.getLogger(__name__)

@@ -7,19 +7,19 @@ Any method may raise ``StoreFullError`` (a write on a full disk, of which nothin
 from __future__ import annotations
 
 from roost.store.index import transactions
-from roost.store.index.artifacts import ArtifactTable, PinTable
 from roost.store.index.database import Database
-from roost.store.index.definitions import DefinitionTable
-from roost.store.index.environments import EnvironmentTable
-from roost.store.index.generations import GenerationTable
-from roost.store.index.history import DurationTable, EventTable
-from roost.store.index.images import BaseTable, ImageTable
-from roost.store.index.layers import LayerTable
-from roost.store.index.leases import LeaseTable
-from roost.store.index.locks import LockTable
 from roost.store.index.queries import Queries, Read, Scan, Write
-from roost.store.index.records import BuildTable, RunTable
-from roost.store.index.where_used import PackageTable
+from roost.store.index.tables.artifacts import ArtifactTable, PinTable
+from roost.store.index.tables.definitions import DefinitionTable
+from roost.store.index.tables.environments import EnvironmentTable
+from roost.store.index.tables.generations import GenerationTable
+from roost.store.index.tables.history import DurationTable, EventTable
+from roost.store.index.tables.images import BaseTable, ImageTable
+from roost.store.index.tables.layers import LayerTable
+from roost.store.index.tables.leases import LeaseTable
+from roost.store.index.tables.locks import LockTable
+from roost.store.index.tables.records import BuildTable, RunTable
+from roost.store.index.tables.where_used import PackageTable
 from roost.store.migrations.examination import list_faults
 
 

@@ -28,15 +28,15 @@ from roost.model.records import (
 )
 from roost.store.clock import utc_now
 from roost.store.failpoints import failpoint
-from roost.store.index import artifacts
-from roost.store.index.definitions import is_known, is_last_sighting, put_settings, record_sighting
-from roost.store.index.environments import register_version
-from roost.store.index.generations import add_generation, complete_base, find_current_generation, find_generation
-from roost.store.index.history import append_event, estimate_durations
-from roost.store.index.images import put_image
-from roost.store.index.leases import delete_expired_leases
-from roost.store.index.locks import put_lock
-from roost.store.index.records import (
+from roost.store.index.tables import artifacts
+from roost.store.index.tables.definitions import is_known, is_last_sighting, put_settings, record_sighting
+from roost.store.index.tables.environments import register_version
+from roost.store.index.tables.generations import add_generation, complete_base, find_current_generation, find_generation
+from roost.store.index.tables.history import append_event, estimate_durations
+from roost.store.index.tables.images import put_image
+from roost.store.index.tables.leases import delete_expired_leases
+from roost.store.index.tables.locks import put_lock
+from roost.store.index.tables.records import (
     OPEN_BUILD_STATES,
     OPEN_RUN_STATES,
     find_record,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 _FIRST = """
 CREATE TABLE definitions (
@@ -408,7 +408,29 @@ CREATE TRIGGER generations_leased_again AFTER UPDATE OF current, base_digest ON 
 END;
 """
 
-MIGRATIONS: dict[int, str] = {1: _FIRST, 2: _SECOND, 3: _THIRD, 4: _FOURTH, 5: _FIFTH, 6: _SIXTH}
+_SEVENTH = """
+-- Watched files and folders: see watches.py. `origin` is `added` (by `watch add`) or `used` (by a run, build or plan).
+-- The record is JSON: inputs with their digests, and what came of them.
+CREATE TABLE watches (
+    id TEXT PRIMARY KEY,
+    path TEXT NOT NULL UNIQUE,
+    origin TEXT NOT NULL CHECK (origin IN ('added', 'used')),
+    paused INTEGER NOT NULL DEFAULT 0,
+    last_used TEXT NOT NULL,
+    record BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX watches_used ON watches (origin, last_used);
+"""
+
+MIGRATIONS: dict[int, str] = {
+    1: _FIRST,
+    2: _SECOND,
+    3: _THIRD,
+    4: _FOURTH,
+    5: _FIFTH,
+    6: _SIXTH,
+    7: _SEVENTH,
+}
 
 
 def statements(script: str) -> list[str]:

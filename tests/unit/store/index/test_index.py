@@ -11,10 +11,10 @@ import pytest
 from roost.model.errors import StoreError
 from roost.model.locks.lock import HostPython, Lock, Wheel, digest_lock
 from roost.model.records import BuildRecord, KnownDefinition, LayerRecord, NewGeneration, RunRecord
-from roost.store.index import generations
-from roost.store.index.generations import GenerationUnknownError
 from roost.store.index.index import Index
-from roost.store.index.records import RecordUnknownError
+from roost.store.index.tables import generations
+from roost.store.index.tables.generations import GenerationUnknownError
+from roost.store.index.tables.records import RecordUnknownError
 from roost.store.migrations.examination import IndexDamagedError
 
 

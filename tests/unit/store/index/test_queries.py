@@ -10,8 +10,8 @@ import pytest
 from roost.model.locks.lock import digest_lock
 from roost.model.records import BuildRecord
 from roost.store.index.index import Index
-from roost.store.index.locks import LockTable, find_lock, put_lock
 from roost.store.index.queries import Queries, Read, Scan, Write
+from roost.store.index.tables.locks import LockTable, find_lock, put_lock
 from roost.store.migrations.examination import IndexDamagedError
 
 

@@ -27,8 +27,8 @@ from roost.model.records import (
 )
 from roost.store.clock import utc_now
 from roost.store.failpoints import failpoint
-from roost.store.index.definitions import put_settings, record_sighting
 from roost.store.index.queries import Queries, Read, Scan, Write
+from roost.store.index.tables.definitions import put_settings, record_sighting
 
 _VERSION_COLUMNS = """
     e.id, e.name, v.version, b.definition_digest, b.settings_digest, v.created, v.kind, v.origin,

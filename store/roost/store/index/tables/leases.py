@@ -19,10 +19,10 @@ from roost.model.names import parse_reference
 from roost.model.records import Lease, LeaseTarget
 from roost.store.clock import utc_now
 from roost.store.failpoints import failpoint
-from roost.store.index.environments import get_version
-from roost.store.index.generations import GenerationUnknownError
-from roost.store.index.images import find_image
 from roost.store.index.queries import Queries, Read, Scan, Write
+from roost.store.index.tables.environments import get_version
+from roost.store.index.tables.generations import GenerationUnknownError
+from roost.store.index.tables.images import find_image
 
 _DIGEST = "sha256:"
 _COLUMNS = "id, kind, target, generation, definition_digest, holder, created, expires"

@@ -14,8 +14,8 @@ from roost.model.locks.lock import Lock
 from roost.model.records import HOST_SCOPE, Generation, NewGeneration
 from roost.store.clock import utc_now
 from roost.store.failpoints import failpoint
-from roost.store.index.locks import put_lock
 from roost.store.index.queries import Queries, Read, Write
+from roost.store.index.tables.locks import put_lock
 
 _GENERATION_COLUMNS = (
     "definition_digest, platform, number, lock_digest, created, current, as_of, base_digest, steps_digest"

@@ -18,9 +18,9 @@ from roost.model.records import (
     NewGeneration,
     NewVersion,
 )
-from roost.store.index.environments import EnvironmentUnknownError
-from roost.store.index.generations import GenerationUnknownError
-from roost.store.index.leases import LeaseTakenError, LeaseTargetError
+from roost.store.index.tables.environments import EnvironmentUnknownError
+from roost.store.index.tables.generations import GenerationUnknownError
+from roost.store.index.tables.leases import LeaseTakenError, LeaseTargetError
 from roost.store.migrations.schema import MIGRATIONS, statements
 from roost.store.store import Store
 

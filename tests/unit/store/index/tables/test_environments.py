@@ -12,8 +12,8 @@ from roost.model.canonical.form import canonicalise_definition, canonicalise_set
 from roost.model.definition import Defaults, Definition, Pip, PipItem, Settings
 from roost.model.names import VersionReference
 from roost.model.records import EnvironmentBody, NewVersion, RegistrationResult
-from roost.store.index.environments import EnvironmentUnknownError, VersionTakenError
 from roost.store.index.index import Index
+from roost.store.index.tables.environments import EnvironmentUnknownError, VersionTakenError
 
 
 @pytest.fixture

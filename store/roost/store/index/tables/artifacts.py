@@ -13,8 +13,8 @@ import msgspec
 
 from roost.model.records import BUILD_HOLDER, BUILD_LEASE, Artifact, FileStamp, PrefixPython, VariableChange
 from roost.store.clock import utc_now
-from roost.store.index.leases import delete_lease, list_artifact_leases, put_build_lease
 from roost.store.index.queries import Queries, Read, Scan, Write
+from roost.store.index.tables.leases import delete_lease, list_artifact_leases, put_build_lease
 
 _ARTIFACT_COLUMNS = (
     "id, kind, key, platform, state, path, lease_path, bytes, shared_bytes, created, last_used, activation, guards, "
