@@ -31,6 +31,7 @@ HELP_KEYWORDS = ("help", "metavar", "prog", "usage")
 HELP_FUNCTIONS = ("add_command", "add_family", "CommandParser")
 NOT_PROSE = (
     "roost.store.index",
+    "roost.store.migrations.released",
     "roost.store.migrations.schema",
     "roost.client.launch.shells",
     "roost.client.cli.completion",

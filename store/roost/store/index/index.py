@@ -10,6 +10,7 @@ from roost.store.index import transactions
 from roost.store.index.database import Database
 from roost.store.index.queries import Queries, Read, Scan, Write
 from roost.store.index.tables.artifacts import ArtifactTable, PinTable
+from roost.store.index.tables.collection import CollectionTable
 from roost.store.index.tables.definitions import DefinitionTable
 from roost.store.index.tables.environments import EnvironmentTable
 from roost.store.index.tables.generations import GenerationTable
@@ -45,6 +46,7 @@ class Index(Queries):
         self.artifacts = ArtifactTable(database)
         self.bases = BaseTable(database)
         self.builds = BuildTable(database)
+        self.collection = CollectionTable(database)
         self.definitions = DefinitionTable(database)
         self.durations = DurationTable(database)
         self.environments = EnvironmentTable(database)
