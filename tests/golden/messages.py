@@ -33,6 +33,7 @@ NOT_PROSE = (
     "roost.store.index",
     "roost.store.migrations.released",
     "roost.store.migrations.schema",
+    "roost.store.migrations.released",
     "roost.client.launch.shells",
     "roost.client.cli.completion",
     "roost.model.readers.tools.other_keys",

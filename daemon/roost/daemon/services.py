@@ -15,6 +15,7 @@ from roost.daemon.engines.engine_set import Engines
 from roost.daemon.images.builds import ImageBuilds
 from roost.daemon.images.jobs import ImageJobs
 from roost.daemon.jobs.events import Events
+from roost.daemon.jobs.idle_work import IdleWork
 from roost.daemon.jobs.lifecycle import Lifecycle
 from roost.daemon.launch.folder import LaunchFolder
 from roost.daemon.launch.plan import Tools
@@ -48,12 +49,14 @@ class Services:
     runs: Runs
     launches: LaunchFolder
     lifecycle: Lifecycle
+    idle_work: IdleWork
     versions: EnvironmentVersions
     curated: CuratedVersions
     events: Events
 
     async def stop(self) -> None:
         """Cancel builds and let go of runs, which go on."""
+        await self.idle_work.stop()
         await self.adoption.stop()
         await self.leases.interest.stop()
         await self.builds.stop()
@@ -100,6 +103,7 @@ def create_services(
         runs=runs,
         launches=launches,
         lifecycle=lifecycle,
+        idle_work=IdleWork(store.index.upkeep, lifecycle, lambda: source.config.daemon.idle_work_seconds),
         versions=EnvironmentVersions(store, events, launches),
         curated=CuratedVersions(store, engines, events, launches),
         events=events,

@@ -220,6 +220,13 @@ class DaemonSettings(Section, frozen=True, kw_only=True):
             description="Seconds without a request, build, stream or foreground run until the daemon exits; 0: never."
         ),
     ] = 3600.0
+    idle_work_seconds: Annotated[
+        NonNegative,
+        Meta(
+            description="Seconds without a request, build, stream or foreground run until the daemon does work that "
+            "nobody waits for: verification, collection, compaction. A request interrupts it."
+        ),
+    ] = 30.0
     stop_timeout_seconds: Annotated[
         NonNegative, Meta(description="Seconds that the daemon waits for open requests and builds when it stops.")
     ] = 10.0

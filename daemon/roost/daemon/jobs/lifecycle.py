@@ -13,6 +13,8 @@ from roost.model.errors import CodedError
 
 log = logging.getLogger(__name__)
 Hook = Callable[[], Awaitable[None]]
+PASSIVE_ACTIVITIES = frozenset({"watch"})
+"""Activities that keep the daemon alive without giving it anything to do."""
 
 
 class DaemonBusyError(CodedError):
@@ -71,12 +73,18 @@ class Lifecycle:
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = asyncio.Event()
         self._hooks: list[Hook] = []
+        self._observers: list[Callable[[], None]] = []
         self.reason = ""
 
     @property
     def is_idle(self) -> bool:
         """Whether there is no build, stream or foreground run: a newer client may then restart the daemon."""
         return not self.held
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the daemon has nothing to do: no request either, and at most passive activities."""
+        return self.held.keys() <= PASSIVE_ACTIVITIES and not self.is_stopping
 
     @property
     def is_stopping(self) -> bool:
@@ -95,6 +103,7 @@ class Lifecycle:
         """Hold the daemon until ``release``, for an activity that ends elsewhere (a foreground run)."""
         self.held[activity] += 1
         self._cancel_timer()
+        self._notify()
 
     def release(self, activity: str) -> None:
         """Undo one ``acquire``."""
@@ -106,8 +115,17 @@ class Lifecycle:
     def touch(self) -> None:
         """Start the idle time again: a request came."""
         self._last = time.monotonic()
+        self._notify()
         if self._timer is None and self.is_idle and self.idle_exit and not self.is_stopping:
             self._set_timer(self.idle_exit)
+
+    def on_activity(self, observer: Callable[[], None]) -> None:
+        """Call ``observer`` whenever an activity begins or ends, or a request comes. It must not take long."""
+        self._observers.append(observer)
+
+    def _notify(self) -> None:
+        for observer in self._observers:
+            observer()
 
     def _set_timer(self, delay: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)

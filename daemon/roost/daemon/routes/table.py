@@ -77,6 +77,7 @@ async def _start_services(app: web.Application) -> None:
     await services.curated.register_shipped()
     await services.leases.load()
     await services.runs.reattach()
+    services.idle_work.start()
 
 
 def _create_events(store: Store, config: Config, lifecycle: Lifecycle) -> Events:

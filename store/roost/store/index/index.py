@@ -20,6 +20,7 @@ from roost.store.index.tables.layers import LayerTable
 from roost.store.index.tables.leases import LeaseTable
 from roost.store.index.tables.locks import LockTable
 from roost.store.index.tables.records import BuildTable, RunTable
+from roost.store.index.tables.upkeep import UpkeepTable
 from roost.store.index.tables.where_used import PackageTable
 from roost.store.migrations.examination import list_faults
 
@@ -59,6 +60,7 @@ class Index(Queries):
         self.packages = PackageTable(database)
         self.pins = PinTable(database)
         self.runs = RunTable(database)
+        self.upkeep = UpkeepTable(database)
 
     @classmethod
     async def open(cls, path: str, roost_version: str | None = None) -> Index:

@@ -53,6 +53,13 @@ CREATE TABLE collection_state (
 ) WITHOUT ROWID;
 INSERT INTO collection_state (name, value)
     SELECT 'begins', strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '+7 days') WHERE EXISTS (SELECT 1 FROM artifacts);
+-- When work that the daemon does in idleness last ended: see upkeep.py.
+CREATE TABLE idle_work (
+    name TEXT PRIMARY KEY,
+    ended TEXT NOT NULL
+) WITHOUT ROWID;
+-- When every byte of a prefix was last compared with its manifest; empty if that was when it was published.
+ALTER TABLE artifacts ADD COLUMN checked TEXT NOT NULL DEFAULT '';
 """
 
 MIGRATIONS: dict[int, str] = {
