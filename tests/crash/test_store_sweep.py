@@ -23,6 +23,7 @@ from roost.store.store import Store
 # A killed process loses nothing that it wrote, synced or not: hundreds of roots need no real disk.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"
 KILLED = -signal.SIGKILL
+BESIDE = ("", ".lease", ".manifest", ".record")
 
 
 class Children:
@@ -80,7 +81,7 @@ async def assert_whole(root):
     artifacts = await store.index.artifacts.list_all()
     names = {os.path.basename(artifact.path) for artifact in artifacts}
     assert {artifact.state for artifact in artifacts} <= {"ready"}
-    assert set(os.listdir(layout.prefixes)) == {name + end for name in names for end in ("", ".lease", ".manifest")}
+    assert set(os.listdir(layout.prefixes)) == {name + end for name in names for end in BESIDE}
     for artifact in artifacts:
         with open(layout.manifest_of(artifact.path), "rb") as stream:
             assert digest_bytes(stream.read()) == artifact.manifest
@@ -225,6 +226,7 @@ def test_traces_name_each_step_of_the_protocols(children, roots):
         "publish.placed",
         "publish.filled",
         "publish.manifest-written",
+        "publish.record-written",
         "publish.synced",
         "publish.parent-synced",
         "lease.deleted-in-transaction",

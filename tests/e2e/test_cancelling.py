@@ -110,7 +110,7 @@ async def check_nothing_is_left(work: Services) -> None:
     artifacts = await work.store.index.artifacts.list_all()
     assert {artifact.state for artifact in artifacts} <= {"ready"}
     names = list_names(work.store.layout.prefixes)
-    there = {name.removesuffix(".lease").removesuffix(".manifest") for name in names}
+    there = {name.removesuffix(".lease").removesuffix(".manifest").removesuffix(".record") for name in names}
     assert there == {Path(artifact.path).name for artifact in artifacts}
     assert await work.store.index.leases.list_active() == []
     assert list_names(work.store.layout.stage) == []

@@ -32,7 +32,7 @@ class World:
         return Listing(
             prefixes=frozenset(self.prefixes),
             leases=frozenset(self.leases),
-            manifests=frozenset(self.manifests),
+            described=frozenset(self.manifests),
             held=frozenset(self.held),
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Mapping
 from functools import partial
 from typing import Protocol
@@ -21,7 +20,7 @@ from roost.daemon.runs.states import ENDED, final_exit, observe
 from roost.model.errors import CodedError, InvalidRequestError, LookupFailedError, StoreError
 from roost.model.records import KnownDefinition, RunRecord
 from roost.store.clock import utc_now
-from roost.store.disk.run_folders import RunExit
+from roost.store.disk.run_folders import BegunRun, RunExit, create_folder
 from roost.store.store import Store
 from roost.wire.runs import RunRequest
 
@@ -115,8 +114,15 @@ class RunRecords:
             detached=request.detach,
             engine=dict(engine or {}),
         )
-        await asyncio.to_thread(os.makedirs, self.folder(run.id), 0o700, exist_ok=True)
         source = resolved.source
+        begun = BegunRun(
+            run=run,
+            definition=resolved.canonical.decode(),
+            settings=resolved.settings_canonical.decode(),
+            name=source.name,
+            source=source.path,
+        )
+        await asyncio.to_thread(create_folder, self.folder(run.id), begun)
         seen = KnownDefinition(
             digest=resolved.digest, canonical=resolved.canonical, name=source.name, source=source.path
         )

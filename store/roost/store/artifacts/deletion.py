@@ -4,7 +4,7 @@
 2. set the row to ``deleting`` in a transaction
 3. unlink the lease file
 4. rename the prefix into the trash
-5. delete it there, and the manifest
+5. delete it there, and the manifest and the record
 6. delete the row
 
 A process that still finds the lease file and locks it either finds its prefix complete, or finds that the path no
@@ -64,6 +64,7 @@ def _remove_content(layout: Layout, artifact: Artifact) -> None:
     if moved is not None:
         remove_tree(moved)
         operation("remove", moved)
-    with suppress(FileNotFoundError):
-        os.unlink(layout.manifest_of(artifact.path))
+    for beside in (layout.manifest_of(artifact.path), layout.record_of(artifact.path)):
+        with suppress(FileNotFoundError):
+            os.unlink(beside)
     failpoint("delete.removed")

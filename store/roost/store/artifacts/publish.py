@@ -2,7 +2,7 @@
 
 1. insert a ``building`` row and the lease of its build
 2. create the lease file and the folder
-3. fill the folder, and write its manifest beside it
+3. fill the folder, and write its manifest and its record beside it
 4. syncfs, then sync the parent folder
 5. one transaction: the row becomes ``ready``, with its lock and its generation
 
@@ -39,6 +39,7 @@ from roost.store.disk.file_ops import (
 )
 from roost.store.disk.layout import Layout
 from roost.store.disk.lease_files import create_lease
+from roost.store.disk.prefix_records import PrefixRecord, write_record
 from roost.store.failpoints import failpoint
 from roost.store.index.index import Index
 
@@ -120,18 +121,18 @@ async def _commit(
     layout: Layout, index: Index, artifact: Artifact, lock: Lock, generation: NewGeneration | None, filled: FillResult
 ) -> Artifact:
     try:
-        total, shared = await asyncio.to_thread(_make_durable, layout, artifact.path, filled.manifest)
         complete = msgspec.structs.replace(
             artifact,
-            bytes=total,
-            shared_bytes=shared,
             last_used=utc_now(),
             activation=filled.activation,
             stamps=filled.stamps,
             python=filled.python,
             manifest=digest_bytes(filled.manifest),
         )
-        ready = await index.publish_prefix(complete, filled.lock or lock, generation)
+        record = PrefixRecord(artifact=complete, lock=filled.lock or lock, generation=generation)
+        total, shared = await asyncio.to_thread(_make_durable, layout, record, filled.manifest)
+        complete = msgspec.structs.replace(complete, bytes=total, shared_bytes=shared)
+        ready = await index.publish_prefix(complete, record.lock, generation)
         failpoint("publish.committed")
     except BaseException:
         await _discard(layout, index, artifact)
@@ -141,10 +142,13 @@ async def _commit(
     return ready
 
 
-def _make_durable(layout: Layout, path: str, manifest: bytes) -> tuple[int, int]:
+def _make_durable(layout: Layout, record: PrefixRecord, manifest: bytes) -> tuple[int, int]:
+    path = record.artifact.path
     with translate_full_disk(path):
         write_new_file(layout.manifest_of(path), manifest)
         failpoint("publish.manifest-written")
+        write_record(record)
+        failpoint("publish.record-written")
         sync_filesystem(path)
         failpoint("publish.synced")
         sync_folder(layout.prefixes)
@@ -170,9 +174,8 @@ async def _discard(layout: Layout, index: Index, artifact: Artifact) -> None:
 
 
 def discard_content(layout: Layout, path: str) -> None:
-    """Delete a prefix that nothing may use, its lease file and its manifest. It is moved into the trash first, in one
-    step."""
-    for beside in (layout.lease_of(path), layout.manifest_of(path)):
+    """Delete a prefix that nothing may use, and what is beside it. It is moved into the trash first, in one step."""
+    for beside in (layout.lease_of(path), layout.manifest_of(path), layout.record_of(path)):
         with suppress(FileNotFoundError):
             os.unlink(beside)
     try:

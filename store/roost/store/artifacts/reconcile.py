@@ -7,7 +7,7 @@ The rules, after a crash or an interference from outside:
   retired and stays as long as it is used.
 - ``ready`` or ``retired`` without content: delete the row. With content but without a lease file: create the file.
 - ``retired`` without a holder, neither pinned nor leased: delete content and row.
-- Content, a lease file or a manifest without a row: delete it, unless a process holds it.
+- Content, a lease file, a manifest or a record without a row: delete it, unless a process holds it.
 
 Content is deleted before its row: a crash in between leaves a row without content, which the next run deletes.
 """
@@ -32,17 +32,17 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """Content of ``prefixes/``: names of folders, names with a lease file, names with a manifest, and names whose lease
-    file is locked."""
+    """Content of ``prefixes/``: names of folders, names with a lease file, names with a manifest or a record, and names
+    whose lease file is locked."""
 
     prefixes: frozenset[str] = frozenset()
     leases: frozenset[str] = frozenset()
-    manifests: frozenset[str] = frozenset()
+    described: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
-    """One step. ``discard``: delete content, lease file and manifest of ``name``; ``restore-lease``: create the lease
+    """One step. ``discard``: delete content of ``name`` and what is beside it; ``restore-lease``: create the lease
     file of ``name``; ``drop`` or ``retire``: the row ``id``."""
 
     do: Literal["discard", "drop", "retire", "restore-lease"]
@@ -54,7 +54,7 @@ def reconcile(rows: list[Row], listing: Listing) -> list[Action]:
     """Return the actions that make rows and content agree, in their order."""
     actions = [action for row in rows for action in _row_actions(row, listing)]
     known = {row.name for row in rows}
-    strays = (listing.prefixes | listing.leases | listing.manifests) - known - listing.held
+    strays = (listing.prefixes | listing.leases | listing.described) - known - listing.held
     return actions + [Action(do="discard", name=name) for name in sorted(strays)]
 
 
@@ -64,7 +64,7 @@ def _row_actions(row: Row, listing: Listing) -> list[Action]:
         if row.state == "deleting":
             return [Action(do="retire", id=row.id)]
         return [] if row.name in listing.leases else [Action(do="restore-lease", name=row.name)]
-    leftovers = present or row.name in listing.leases or row.name in listing.manifests
+    leftovers = present or row.name in listing.leases or row.name in listing.described
     discard = [Action(do="discard", name=row.name)] if leftovers else []
     return [*discard, Action(do="drop", id=row.id)]
 

@@ -25,7 +25,7 @@ from roost.store.failpoints import failpoint
 from roost.store.index.index import Index
 
 _LEASE_SUFFIX = ".lease"
-_MANIFEST_SUFFIX = ".manifest"
+_DESCRIPTIONS = (".manifest", ".record")
 
 DAEMON_STOPPED: dict[str, object] = {
     "code": "daemon-stopped",
@@ -124,9 +124,9 @@ def _list_prefixes(layout: Layout) -> Listing:
     leases = {name.removesuffix(_LEASE_SUFFIX) for name in names if name.endswith(_LEASE_SUFFIX)}
     held = {name for name in leases if is_held(layout.lease_of(os.path.join(layout.prefixes, name)))}
     return Listing(
-        prefixes=frozenset(name for name in names if not name.endswith((_LEASE_SUFFIX, _MANIFEST_SUFFIX))),
+        prefixes=frozenset(name for name in names if not name.endswith((_LEASE_SUFFIX, *_DESCRIPTIONS))),
         leases=frozenset(leases),
-        manifests=frozenset(name.removesuffix(_MANIFEST_SUFFIX) for name in names if name.endswith(_MANIFEST_SUFFIX)),
+        described=frozenset(os.path.splitext(name)[0] for name in names if name.endswith(_DESCRIPTIONS)),
         held=frozenset(held),
     )
 

@@ -66,6 +66,11 @@ class Layout:
         """Return the path of the manifest of ``prefix``: see ``roost.daemon.integrity.manifest``."""
         return prefix + ".manifest"
 
+    @staticmethod
+    def record_of(prefix: str) -> str:
+        """Return the path of the record of ``prefix``: see ``roost.store.disk.prefix_records``."""
+        return prefix + ".record"
+
     def run_folder(self, run_id: str) -> str:
         """Return the folder in which the supervisor of a run writes ``lock``, ``pid``, ``output`` and ``exit``."""
         return os.path.join(self.runs, run_id)

@@ -1,18 +1,21 @@
 """State of a run as its folder records it, whether or not the daemon was alive.
 
 The folder holds ``lock`` (locked by the supervisor and its command), ``pid`` (of the supervisor, with its start time)
-and ``exit``, which the supervisor writes at the end.
+and ``exit``, which the supervisor writes at the end. ``record`` is the run as the daemon recorded it at its begin, with
+its definition: a lost index is rebuilt from it.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import msgspec
 
 from roost.model.errors import MALFORMED_JSON
-from roost.model.records import RunState
+from roost.model.records import RunRecord, RunState
 from roost.store.disk.lease_files import is_held_exclusively
+from roost.store.disk.regular_files import read_regular
 
 
 class RunExit(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +24,34 @@ class RunExit(msgspec.Struct, frozen=True, kw_only=True):
     state: RunState
     exit_status: int | None = None
     ended: str | None = None
+
+
+class BegunRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run at its begin, with its definition and its settings in their canonical form (JSON)."""
+
+    run: RunRecord
+    definition: str
+    settings: str
+    name: str | None = None
+    source: str | None = None
+
+
+def create_folder(folder: str, begun: BegunRun) -> None:
+    """Create the folder of a run, with its record. Blocking. The record is not synced, nor needed on a full disk: the
+    index has all of it."""
+    os.makedirs(folder, 0o700, exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    with suppress(OSError), open(os.open(os.path.join(folder, "record"), flags, 0o600), "wb", buffering=0) as stream:
+        stream.write(msgspec.json.encode(begun))
+
+
+def read_begun(folder: str) -> BegunRun | None:
+    """Return the record of a run; ``None`` if the folder has none that is whole and of this run. Blocking."""
+    try:
+        begun = msgspec.json.decode(read_regular(os.path.join(folder, "record")), type=BegunRun)
+    except (OSError, *MALFORMED_JSON):
+        return None
+    return begun if begun.run.id == os.path.basename(folder) else None
 
 
 class _ExitFile(msgspec.Struct):

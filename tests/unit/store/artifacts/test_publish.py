@@ -150,7 +150,7 @@ async def test_cancelled_at_any_moment_it_is_whole_or_gone(store, lock_of, fill)
             break
     names = {os.path.basename(a.path) for a in await store.index.artifacts.list_all()}
     assert set(os.listdir(store.layout.prefixes)) == {
-        name + end for name in names for end in ("", ".lease", ".manifest")
+        name + end for name in names for end in ("", ".lease", ".manifest", ".record")
     }
     assert os.listdir(store.layout.trash) == []
     assert False in outcomes
@@ -219,7 +219,7 @@ async def test_two_of_one_lock_share_a_prefix(store, lock_of, fill):
     assert len(filled) == 2
     assert [a.id for a in await store.index.artifacts.list_all()] == [first.id]
     names = os.path.basename(first.path)
-    assert left_over(store) == ([names, names + ".lease", names + ".manifest"], [], [])
+    assert left_over(store) == ([names, names + ".lease", names + ".manifest", names + ".record"], [], [])
     generations = await store.index.generations.list_by_lock(digest_lock(lock))
     assert sorted((g.definition_digest, g.number) for g in generations) == [
         ("sha256:d", 1),
@@ -255,6 +255,7 @@ async def test_order_of_sync_and_commit(store, lock_of, fill, monkeypatch, tmp_p
         "commit insert_building",
         f"fill {artifact.path}",
         f"write {store.layout.manifest_of(artifact.path)}",
+        f"write {store.layout.record_of(artifact.path)}",
         f"syncfs {artifact.path}",
         f"sync-folder {store.layout.prefixes}",
         "commit publish_prefix",

@@ -61,12 +61,14 @@ async def test_content_without_a_row_goes_unless_it_is_used(root):
         put(f"{prefixes}/{name}/bin/python")
         put(f"{prefixes}/{name}.lease")
         put(f"{prefixes}/{name}.manifest")
+        put(f"{prefixes}/{name}.record")
     put(f"{prefixes}/only.lease")
     put(f"{prefixes}/alone.manifest")
+    put(f"{prefixes}/recorded.record")
     with open(f"{prefixes}/used.lease") as stream:
         fcntl.flock(stream, fcntl.LOCK_SH)
         store, _ = await reopened(root)
-        assert sorted(os.listdir(prefixes)) == ["used", "used.lease", "used.manifest"]
+        assert sorted(os.listdir(prefixes)) == ["used", "used.lease", "used.manifest", "used.record"]
         await store.close()
     store, _ = await reopened(root)
     assert os.listdir(prefixes) == []
@@ -85,7 +87,7 @@ async def test_a_row_without_content_goes_and_a_lease_file_comes_back(root, lock
     store, _ = await reopened(root)
     assert [a.id for a in await store.index.artifacts.list_all()] == [kept.id]
     assert sorted(os.listdir(store.layout.prefixes)) == sorted(
-        map(os.path.basename, (kept.path, kept.lease_path, store.layout.manifest_of(kept.path)))
+        map(os.path.basename, (kept.path, *(f"{kept.path}.{kind}" for kind in ("lease", "manifest", "record"))))
     )
     await store.close()
 
