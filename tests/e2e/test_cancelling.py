@@ -15,6 +15,7 @@ import pytest_asyncio
 from tests.support.pip_index import PipIndex
 
 from roost.daemon.builds.job import BuildJob
+from roost.daemon.caller.current import LastCaller
 from roost.daemon.config.config import Config
 from roost.daemon.config.schema import ConfigFile, PipSettings
 from roost.daemon.decision.facts import Request
@@ -83,7 +84,14 @@ async def work(pip_index: PipIndex) -> AsyncIterator[Services]:
     config = Config(settings=ConfigFile(pip=PipSettings(index_url=pip_index.url)))
     # No file: what the test says stays in force.
     made = create_services(
-        store, config, FileStamp(path=f"{root}/none", identity="absent"), events, Lifecycle(0), "", find_tools()
+        store,
+        config,
+        FileStamp(path=f"{root}/none", identity="absent"),
+        events,
+        Lifecycle(0),
+        "",
+        find_tools(),
+        LastCaller(),
     )
     yield made
     await made.stop()

@@ -15,6 +15,7 @@ from functools import partial
 
 from aiohttp import web
 
+from roost.daemon.background.threads import PriorityThreads
 from roost.daemon.caller.current import remove_own_variables
 from roost.daemon.config.config import Config, load_config
 from roost.daemon.config.paths import find_root, sanitize_environment, settle_home, socket_path
@@ -107,6 +108,7 @@ async def _run_daemon(
 ) -> None:
     if inherited is None and os.path.dirname(path) != root:  # before anything is created below the root
         await asyncio.to_thread(check_socket_folder, os.path.dirname(path), _is_own_folder())
+    asyncio.get_running_loop().set_default_executor(PriorityThreads())
     try:
         store = await _open_store(root, path, patient=quiet)
     except StoreRefusedError:

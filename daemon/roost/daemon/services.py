@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from roost.daemon.builds.builds import Builds
+from roost.daemon.caller.current import LastCaller
 from roost.daemon.config.config import Config
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.curated.versions import CuratedVersions
@@ -23,6 +24,7 @@ from roost.daemon.leases.interest import LeaseInterest
 from roost.daemon.leases.leases import ClientLeases
 from roost.daemon.locks.registry import LockRegistry
 from roost.daemon.planning.planner import Planner
+from roost.daemon.prebuilding.prebuilds import Prebuilds
 from roost.daemon.prefixes.adoption import Adoption
 from roost.daemon.prefixes.builds import PrefixBuilds
 from roost.daemon.runs.runs import Runs
@@ -43,6 +45,7 @@ class Services:
     engines: Engines
     planner: Planner
     builds: Builds
+    prebuilds: Prebuilds
     leases: ClientLeases
     prefixes: PrefixBuilds
     adoption: Adoption
@@ -58,6 +61,7 @@ class Services:
         """Cancel builds and let go of runs, which go on."""
         await self.idle_work.stop()
         await self.adoption.stop()
+        await self.prebuilds.stop()
         await self.leases.interest.stop()
         await self.builds.stop()
         await self.runs.stop()
@@ -75,8 +79,10 @@ def create_services(
     lifecycle: Lifecycle,
     socket: str,
     tools: Tools | None,
+    last_caller: LastCaller,
 ) -> Services:
-    """Wire the parts of one daemon. ``config_file``: the file of ``config`` and its state before it was read."""
+    """Wire the parts of one daemon. ``config_file``: the file of ``config`` and its state before it was read.
+    ``last_caller``: whose variables work without a caller uses."""
     source = ConfigSource(config)
     reloader = ConfigReloader(source, store.layout.root, config_file)
     engines = Engines(store.layout, source)
@@ -97,6 +103,7 @@ def create_services(
         engines=engines,
         planner=planner,
         builds=builds,
+        prebuilds=Prebuilds(builds.wait, lambda: source.config.watch, lambda: last_caller.variables),
         leases=ClientLeases(store.index, interest),
         prefixes=prefixes,
         adoption=Adoption(store, prefixes, launches),

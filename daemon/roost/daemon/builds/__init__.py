@@ -2,7 +2,7 @@
 
 Reading order: ``job`` (a request), ``session`` (one build: plan, lock, produce, record, report), ``builds`` (one
 session for all who ask the same), ``history`` (rows, log files, results), ``credentials``. Imports
-``leases``, ``prefixes``, ``planning``, ``images`` and what lies below; knows neither runs nor HTTP.
+``background``, ``leases``, ``prefixes``, ``planning``, ``images`` and what lies below; knows neither runs nor HTTP.
 
 Doors: builds, credentials, history, job.
 """

@@ -12,7 +12,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager
 
-from roost.daemon.builds.credentials import require_credentials
+from roost.daemon.background.work import current_work
+from roost.daemon.builds.credentials import require_credentials, require_unattended_credentials
 from roost.daemon.builds.history import BuildHistory, mark_joined, not_needed_result, plan_message, write_log
 from roost.daemon.builds.job import BuildJob
 from roost.daemon.builds.session import BuildSession, SessionParts
@@ -78,7 +79,12 @@ class Builds:
                 yield mark_joined(message, differing) if joined else message
 
     async def wait(self, job: BuildJob) -> BuildResult:
-        """Make the environment of ``job`` ready. Raises what planning and building raise, and VariableMissingError."""
+        """Make the environment of ``job`` ready. Raises what planning and building raise, and VariableMissingError.
+
+        A background job must be part of background work. It raises CodeNotAllowedError too, and is cancelled as soon as
+        somebody asks for the same; what it has fetched stays.
+        """
+        assert job.background == (current_work() is not None)
         ended = self._ended
         planned = await self._plan(job)
         if job.is_satisfied_by(planned):
@@ -95,7 +101,7 @@ class Builds:
     ) -> AsyncIterator[tuple[SharedTask[BuildResult], Listener, bool]]:
         """Join the running build of ``job``, or begin one by ``planned``. ``ended``: builds that had ended before
         planning; if others did meanwhile, the build plans again."""
-        require_credentials(job.resolved, job.selector.environ, self._parts.engines.config)
+        await self._require_credentials(job, planned)
 
         async def start(task: SharedTask[BuildResult]) -> BuildResult:
             session = BuildSession(self._parts, task, job)
@@ -115,7 +121,17 @@ class Builds:
             try:
                 yield joined
             finally:
-                self._interest.take_over(joined[0], wanted)
+                if not job.background:
+                    self._interest.take_over(joined[0], wanted)
+
+    async def _require_credentials(self, job: BuildJob, planned: PlanWithFacts) -> None:
+        environ, config = job.selector.environ, self._parts.engines.config
+        if not job.background:
+            require_credentials(job.resolved, environ, config)
+            return
+        generation = planned.facts.generation if not job.new_generation else None
+        lock = await self._parts.store.index.locks.find(generation.lock_digest) if generation else None
+        require_unattended_credentials(job.resolved, environ, config, lock)
 
     async def detach(self, job: BuildJob, holding: AbstractContextManager[None]) -> str | None:
         """Build without anyone waiting: the daemon itself is interested, and holds ``holding`` until the end.

@@ -33,6 +33,8 @@ class BuildJob(msgspec.Struct, frozen=True, kw_only=True):
     selector: EnvironmentSelector
     push: str | None = None
     """Location of the registry that the image is for; ``None``: it is for an engine."""
+    background: bool = False
+    """Whether nobody waits for it (``daemon.prebuilding``): it gives way to whoever asks for the same."""
 
     @property
     def key(self) -> tuple[object, ...]:

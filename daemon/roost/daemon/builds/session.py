@@ -126,7 +126,7 @@ class BuildSession:
         job = self._job
         if planned.facts.generation is not None and not job.new_generation:
             return await self._lock_and_produce(planned)
-        slot = self._parts.generation_slots.setdefault(job.generation_key, WorkLimit(1))
+        slot = self._parts.generation_slots.setdefault(job.generation_key, WorkLimit(1, exclusive=True))
         async with slot.hold(BuildProgress(self._publish)):
             if not job.new_generation and await self._index.generations.find_current(*job.generation_key) is not None:
                 planned = await self._plan()  # another build finished first

@@ -29,6 +29,7 @@ from roost.daemon.config.schema import (
     RegistriesSettings,
     RunsSettings,
     Section,
+    WatchSettings,
 )
 from roost.model.errors import MALFORMED_TOML, CodedError, Location
 from roost.model.syntax.variables import find_misplaced_variable, variable_misplaced_error
@@ -100,6 +101,10 @@ class Config:
     @property
     def daemon(self) -> DaemonSettings:
         return self.settings.daemon
+
+    @property
+    def watch(self) -> WatchSettings:
+        return self.settings.watch
 
 
 def find_config_path(environ: Mapping[str, str] | None = None) -> str:

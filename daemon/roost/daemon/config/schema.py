@@ -251,6 +251,24 @@ class WatchSettings(Section, frozen=True, kw_only=True):
         NonNegative,
         Meta(description="Seconds without a further change after which a change of a watched file is processed."),
     ] = 0.5
+    code: Annotated[
+        Literal["known", "always"],
+        Meta(
+            description="Which code of packages and projects prebuilding may run (build backends, link and activation "
+            "scripts, docker steps): `known` is what has run on this machine before, and everything else waits until "
+            "somebody asks for it; `always` is all of it."
+        ),
+    ] = "known"
+    on_battery: Annotated[bool, Meta(description="Whether anything is prebuilt while the machine runs on battery.")] = (
+        False
+    )
+    max_load: Annotated[
+        NonNegative,
+        Meta(
+            description="Load average of the last minute, divided by the number of processors, above which no prebuild "
+            "begins; 0: no limit."
+        ),
+    ] = 1.5
 
 
 class HostCredentials(Section, frozen=True, kw_only=True):

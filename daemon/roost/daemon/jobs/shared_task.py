@@ -4,6 +4,10 @@ A shared task starts with the first subscriber and publishes everything it does 
 they missed. It is cancelled when the last subscriber leaves. A task that is being cancelled accepts no new
 subscribers: who comes then waits for its end and starts a new one, so that nobody gets the failure of somebody else's
 Ctrl-C.
+
+Background work and what somebody waits for never share a task. A task of background work gives way to whoever asks for
+the same: its processes have the lowest priority and would keep it, and it may not run all code. Background work waits
+for the end of somebody's task, without interest in it.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager, suppress
 from typing import Generic, TypeVar
 
+from roost.daemon.background.work import current_work
 from roost.daemon.caller.current import caller_variables
 from roost.daemon.caller.variables import explain_first_caller, find_differences
 from roost.model.errors import CodedError
@@ -86,6 +91,7 @@ class SharedTask(Generic[Outcome]):
     def __init__(self, start: Start[Outcome]) -> None:
         self.caller = caller_variables()
         """The variables of the caller whose request began it."""
+        self._work = current_work()
         self._history: list[Message] = []
         self._listeners: set[Listener] = set()
         self._subscribers: set[Listener] = set()
@@ -142,6 +148,17 @@ class SharedTask(Generic[Outcome]):
         """Cancel the task for everybody."""
         self.is_cancelling = True
         self._task.cancel()
+
+    @property
+    def is_background(self) -> bool:
+        """Whether it is part of background work."""
+        return self._work is not None
+
+    def give_way(self) -> None:
+        """Cancel a task of background work, and the rest of that work, for somebody who waits."""
+        assert self._work is not None
+        self.cancel()
+        self._work.give_way()
 
     async def outcome(self) -> Outcome:
         """Return or raise what the execution returned or raised. Cancelling the waiter does not cancel the task."""
@@ -213,10 +230,14 @@ class SharedTasks(Generic[Outcome]):
         return task
 
     async def _find_open(self, key: Hashable) -> SharedTask[Outcome] | None:
-        """Return the task of ``key`` that accepts subscribers, after waiting for the end of one that does not."""
+        """Return the task of ``key`` that accepts this caller, after waiting for the end of one that does not."""
+        asks_in_background = current_work() is not None
         while (task := self._tasks.get(key)) is not None:
             if not (task.is_cancelling or task.is_closed):
-                return task
+                if task.is_background == asks_in_background:
+                    return task
+                if task.is_background:
+                    task.give_way()
             await task.wait_end()
             self._discard(key, task)
         return None

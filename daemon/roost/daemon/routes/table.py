@@ -27,7 +27,7 @@ from roost.daemon.routes.runs import ROUTES_RUNS
 from roost.daemon.routes.store import ROUTES_STORE
 from roost.daemon.routes.wheels import ROUTES_WHEELS
 from roost.daemon.server.app import create_app
-from roost.daemon.server.keys import CONFIG, EVENTS, LIFECYCLE, ROUTES, STORE
+from roost.daemon.server.keys import CALLER, CONFIG, EVENTS, LIFECYCLE, ROUTES, STORE
 from roost.daemon.server.routing import Route
 from roost.daemon.services import SERVICES, create_services
 from roost.model.records import FileStamp
@@ -71,7 +71,7 @@ async def _start_services(app: web.Application) -> None:
     socket = socket_path(app[STORE].layout.root)
     tools = await asyncio.to_thread(find_tools)
     await asyncio.to_thread(link_launcher, app[STORE].layout.programs)
-    services = create_services(app[STORE], config, unseen, app[EVENTS], lifecycle, socket, tools)
+    services = create_services(app[STORE], config, unseen, app[EVENTS], lifecycle, socket, tools, app[CALLER])
     app[SERVICES] = services
     lifecycle.on_stop(services.stop)
     await services.curated.register_shipped()

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from roost.daemon.background.work import BackgroundWork, GaveWayError
 from roost.daemon.jobs.shared_task import SharedTask, SharedTasks
 from roost.wire.builds import Message
 
@@ -139,3 +140,49 @@ async def test_listening_shows_no_interest() -> None:
         overheard = task.listen()
     assert notes == ["started", "cancelled"]
     assert [message.line async for message in overheard.messages()] == ["one"]
+
+
+async def test_background_work_gives_way_to_whoever_asks_for_the_same() -> None:
+    tasks: SharedTasks[int] = SharedTasks()
+    gate = asyncio.Event()
+    start, notes = counting(gate)
+    behind = asyncio.create_task(BackgroundWork().run(lambda: lines(tasks, start)))
+    while notes != ["started"]:
+        await asyncio.sleep(0)
+    in_front = asyncio.create_task(lines(tasks, start))
+    with pytest.raises(GaveWayError):
+        await behind
+    while notes != ["started", "cancelled", "started"]:
+        await asyncio.sleep(0)
+    gate.set()
+    assert await in_front == ["one", "two"]
+    assert notes == ["started", "cancelled", "started"]
+
+
+async def test_of_many_who_ask_one_replaces_background_work() -> None:
+    tasks: SharedTasks[int] = SharedTasks()
+    gate = asyncio.Event()
+    start, notes = counting(gate)
+    behind = asyncio.create_task(BackgroundWork().run(lambda: lines(tasks, start)))
+    while notes != ["started"]:
+        await asyncio.sleep(0)
+    many = [asyncio.create_task(lines(tasks, start)) for _ in range(20)]
+    await asyncio.wait([behind])
+    gate.set()
+    assert await asyncio.gather(*many) == [["one", "two"]] * 20
+    assert notes == ["started", "cancelled", "started"]
+
+
+async def test_background_work_waits_for_somebodys_task_without_interest_in_it() -> None:
+    tasks: SharedTasks[int] = SharedTasks()
+    gate = asyncio.Event()
+    start, notes = counting(gate)
+    in_front = asyncio.create_task(lines(tasks, start))
+    await asyncio.sleep(0)
+    behind = asyncio.create_task(BackgroundWork().run(lambda: lines(tasks, start)))
+    await asyncio.sleep(0.01)
+    in_front.cancel()  # the last one who is interested
+    while notes != ["started", "cancelled", "started"]:
+        await asyncio.sleep(0)
+    gate.set()
+    assert await behind == ["one", "two"]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roost.daemon.background.work import BackgroundWork, GaveWayError
 from roost.daemon.jobs import work_limit
 from roost.daemon.jobs.progress import Silent, StepKind
 from roost.daemon.jobs.work_limit import WorkLimit
@@ -130,3 +131,43 @@ async def play(limit: int, events: list[tuple[str, int]]) -> None:
     left = {number for number, task in enumerate(tasks) if task.cancelled()}
     assert set(begun) | left == set(range(len(tasks)))
     assert (bound.running, bound.waiting) == (0, 0)
+
+
+async def test_background_work_never_has_the_place_of_somebody_who_waits():
+    limit, running = WorkLimit(1), asyncio.Event()
+
+    async def behind() -> None:
+        async with limit.hold(Silent()):
+            running.set()
+            await asyncio.Event().wait()
+
+    work = asyncio.create_task(BackgroundWork().run(behind))
+    await running.wait()
+    async with limit.hold(Silent()):
+        assert (limit.running, limit.waiting) == (1, 0)
+    work.cancel()
+    await asyncio.wait([work])
+
+
+async def test_what_is_exclusive_is_given_up_and_taken_last_by_background_work():
+    limit, order, running = WorkLimit(1, exclusive=True), list[str](), asyncio.Event()
+
+    async def behind() -> None:
+        async with limit.hold(Silent()):
+            running.set()
+            await asyncio.Event().wait()
+
+    async def note(name: str) -> None:
+        async with limit.hold(Silent()):
+            order.append(name)
+            await asyncio.sleep(0)
+
+    holder = asyncio.create_task(BackgroundWork().run(behind))
+    await running.wait()
+    last = asyncio.create_task(BackgroundWork().run(lambda: note("background")))
+    await asyncio.sleep(0.01)
+    await asyncio.gather(*(note(f"{place}") for place in range(3)), last)
+    assert order == ["0", "1", "2", "background"]
+    with pytest.raises(GaveWayError):
+        await holder
+    assert limit.running == 0
