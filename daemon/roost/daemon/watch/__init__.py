@@ -1,0 +1,4 @@
+"""x
+
+Doors: states.
+"""

@@ -1,0 +1,340 @@
+"""What a watch does next: a pure state machine for each watched definition.
+
+It knows three digests: the one that is *wanted* (of the last content that could be read), the one that is *in flight*
+(requested from the queue of prebuilds, and not ended), and the last *good* one (ready). ``step`` takes a state and what
+happened, and returns the next state and the actions that follow, in order. Effects report their results as inputs; those
+of an action that is overtaken come late and change nothing.
+
+Rules:
+
+1. The last content decides. What is read while something newer is known is not acted on.
+2. At most one request is in flight. One that is not wanted any more is withdrawn, and the next begins when it has ended.
+3. A content whose digest is known already starts nothing, neither after success nor after failure.
+4. A broken or missing file builds nothing, and withdraws what was requested for the content before.
+5. A watch that begins with a use (``eager`` is false) builds nothing until its content changes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from roost.model.errors import Location
+
+Phase = Literal["new", "cold", "warm", "queued", "building", "waiting", "failed", "broken", "missing", "passed-over"]
+"""``new``: not read yet. ``cold``: nobody has asked for the build of this content. ``waiting``: for credentials, code,
+power or the load. ``passed-over``: another file takes precedence over it."""
+UNUSABLE: tuple[Phase, ...] = ("broken", "missing", "passed-over")
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a watch has no ready environment: the code and text of an error, and its place."""
+
+    code: str
+    message: str
+    location: Location | None = None
+
+
+class WatchState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The state of one watch."""
+
+    phase: Phase = "new"
+    wanted: str | None = None
+    """Digest of the last content, if it could be read."""
+    flight: str | None = None
+    """Digest that was requested from the queue and has not ended."""
+    good: str | None = None
+    """Digest that was ready last."""
+    refused: str | None = None
+    """Digest whose build failed, or waits for something that only a request of a person brings."""
+    trouble: Trouble | None = None
+    eager: bool = False
+    """Whether ``wanted`` is built if it is not ready."""
+    withdrawn: bool = False
+    """Whether the end of ``flight`` was requested."""
+    due: bool = False
+    """Whether ``wanted`` is to be requested once what is in flight has ended."""
+    reading: bool = False
+    again: bool = False
+    """Whether something changed since the reading began, or while the watch was paused."""
+    paused: bool = False
+    removed: bool = False
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """The content of an input may have changed."""
+
+
+class ContentRead(msgspec.Struct, frozen=True):
+    """The definition was read."""
+
+    digest: str
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """The definition could not be read, does not exist, or is not the one that is meant any more."""
+
+    phase: Literal["broken", "missing", "passed-over"]
+    trouble: Trouble
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """The plan for a digest: ready, or to be built. ``trouble``: why there is no plan; ``waits``: until a person asks."""
+
+    digest: str
+    ready: bool
+    trouble: Trouble | None = None
+    waits: bool = False
+
+
+class BuildStarted(msgspec.Struct, frozen=True):
+    """The requested build of a digest runs."""
+
+    digest: str
+
+
+class BuildPostponed(msgspec.Struct, frozen=True):
+    """A request stays in the queue, and waits for power or for a lower load."""
+
+    digest: str
+    trouble: Trouble
+
+
+class BuildEnded(msgspec.Struct, frozen=True):
+    """The request for a digest has ended. ``trouble``: why it is not ready; ``waits``: until a person asks for it."""
+
+    digest: str
+    trouble: Trouble | None = None
+    waits: bool = False
+    cancelled: bool = False
+
+
+class BuiltElsewhere(msgspec.Struct, frozen=True):
+    """A build of a digest that this watch did not request has succeeded."""
+
+    digest: str
+
+
+class Paused(msgspec.Struct, frozen=True):
+    """A person paused the watch."""
+
+
+class Resumed(msgspec.Struct, frozen=True):
+    """A person resumed the watch."""
+
+
+class Demanded(msgspec.Struct, frozen=True):
+    """A person added the watch, or added it again: what is not ready is built, also if it failed before."""
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """The watch was removed."""
+
+
+WatchInput: TypeAlias = (
+    Changed
+    | ContentRead
+    | Unreadable
+    | Planned
+    | BuildStarted
+    | BuildPostponed
+    | BuildEnded
+    | BuiltElsewhere
+    | Paused
+    | Resumed
+    | Demanded
+    | Removed
+)
+
+
+class ReadContent(msgspec.Struct, frozen=True):
+    """Read and digest the definition."""
+
+
+class MakePlan(msgspec.Struct, frozen=True):
+    """Plan for the content that was read last."""
+
+    digest: str
+
+
+class RequestBuild(msgspec.Struct, frozen=True):
+    """Request a build in the background."""
+
+    digest: str
+
+
+class WithdrawBuild(msgspec.Struct, frozen=True):
+    """Withdraw the request for a build."""
+
+    digest: str
+
+
+class Announce(msgspec.Struct, frozen=True):
+    """Publish an event about the state that is entered."""
+
+    phase: Phase
+    digest: str | None = None
+    trouble: Trouble | None = None
+
+
+WatchAction: TypeAlias = ReadContent | MakePlan | RequestBuild | WithdrawBuild | Announce
+Step: TypeAlias = tuple[WatchState, list[WatchAction]]
+
+
+def step(state: WatchState, happened: WatchInput) -> Step:
+    """Return the state after ``happened``, and the actions that follow."""
+    if state.removed:
+        return state, []
+    match happened:
+        case Changed():
+            return _look(state)
+        case ContentRead(digest):
+            return _on_read(state, digest)
+        case Unreadable(phase, trouble):
+            return _on_unreadable(state, phase, trouble)
+        case Planned():
+            return _on_plan(state, happened)
+        case BuildStarted(digest):
+            is_current = digest == state.wanted == state.flight and not state.withdrawn
+            return (_with(state, phase="building", trouble=None) if is_current else state), []
+        case BuildPostponed(digest, trouble):
+            is_current = digest == state.wanted == state.flight and not state.withdrawn
+            return (_with(state, phase="waiting", trouble=trouble) if is_current else state), []
+        case BuildEnded():
+            return _on_end(state, happened)
+        case BuiltElsewhere(digest):
+            needs_look = digest == state.wanted and digest != state.flight and state.phase != "warm"
+            return state, [MakePlan(digest)] if needs_look else []
+        case Paused():
+            return _on_pause(state)
+        case Resumed():
+            return _look(_with(state, paused=False)) if state.paused else (state, [])
+        case Demanded():
+            return _look(_with(state, eager=True, refused=None, wanted=state.wanted if state.flight else None))
+        case Removed():
+            state, actions = _withdraw(state)
+            return _with(state, removed=True), actions
+
+
+def restore(state: WatchState) -> WatchState:
+    """Return the state that a later daemon begins with: nothing is in flight, and what was not ended is planned again
+    when the content is read."""
+    is_open = state.flight is not None or state.phase in ("queued", "building", "waiting", "new")
+    rest = _with(state, flight=None, withdrawn=False, due=False, reading=False, again=False)
+    return _with(rest, phase="new", wanted=None, refused=None, trouble=None) if is_open else rest
+
+
+def needs_look(state: WatchState) -> bool:
+    """Whether a restored state is to be read again although no input has changed."""
+    return state.phase == "new"
+
+
+def _look(state: WatchState) -> Step:
+    """Read, unless a reading runs already, which is then repeated; a paused watch reads when it is resumed."""
+    if state.paused or state.reading:
+        return _with(state, again=True), []
+    return _with(state, reading=True, again=False), [ReadContent()]
+
+
+def _read_again(state: WatchState) -> Step | None:
+    """End a reading; return the next step if its result is not the last content, or must not be acted on."""
+    state = _with(state, reading=False)
+    if state.paused:
+        return _with(state, again=True), []
+    return _look(state) if state.again else None
+
+
+def _on_read(state: WatchState, digest: str) -> Step:
+    overtaken = _read_again(state)
+    if overtaken is not None:
+        return overtaken
+    is_first = state.phase == "new"
+    if digest == state.wanted and not is_first and state.phase not in UNUSABLE:  # rule 3
+        return _with(state, reading=False), []
+    state = _with(
+        state,
+        reading=False,
+        due=False,
+        wanted=digest,
+        eager=state.eager or not is_first,
+        refused=state.refused if digest == state.refused else None,
+        trouble=None,
+    )
+    if digest == state.flight and not state.withdrawn:
+        return _with(state, phase="building"), []
+    state, actions = _withdraw(state)
+    return _with(state, phase="queued"), [*actions, MakePlan(digest)]
+
+
+def _on_unreadable(state: WatchState, phase: Phase, trouble: Trouble) -> Step:
+    overtaken = _read_again(state)
+    if overtaken is not None:
+        return overtaken
+    is_news = (state.phase, state.trouble) != (phase, trouble)
+    state = _with(state, reading=False, due=False, wanted=None, phase=phase, trouble=trouble, eager=True)
+    state, actions = _withdraw(state)
+    return state, [*actions, *([Announce(phase, None, trouble)] if is_news else [])]
+
+
+def _on_plan(state: WatchState, plan: Planned) -> Step:
+    if plan.digest != state.wanted or state.paused:
+        return state, []
+    if plan.ready:
+        is_news = state.eager and state.phase != "warm"
+        state = _with(state, phase="warm", good=plan.digest, refused=None, trouble=None, due=False)
+        return state, [Announce("warm", plan.digest)] if is_news else []
+    is_in_flight = plan.digest == state.flight and not state.withdrawn
+    if is_in_flight or plan.digest == state.refused or state.phase == "warm":
+        return state, []
+    if plan.trouble is not None:
+        return _refuse(state, plan.digest, plan.trouble, plan.waits)
+    if not state.eager:
+        return _with(state, phase="cold"), []
+    return _request(_with(state, phase="queued", due=True))
+
+
+def _on_end(state: WatchState, ended: BuildEnded) -> Step:
+    if ended.digest != state.flight:
+        return state, []
+    is_result = ended.digest == state.wanted and not state.withdrawn
+    state = _with(state, flight=None, withdrawn=False)
+    if not is_result:
+        return _request(state)
+    if ended.cancelled:
+        return _with(state, phase="cold", refused=ended.digest, trouble=ended.trouble), []
+    if ended.trouble is not None:
+        return _refuse(state, ended.digest, ended.trouble, ended.waits)
+    state = _with(state, phase="warm", good=ended.digest, refused=None, trouble=None)
+    return state, [Announce("warm", ended.digest)]
+
+
+def _on_pause(state: WatchState) -> Step:
+    """Withdraw what was requested. What was begun is forgotten, so that it is begun again by the next reading."""
+    is_open = state.flight is not None or state.phase == "queued"
+    state, actions = _withdraw(_with(state, paused=True))
+    if is_open:
+        state = _with(state, phase="cold", wanted=None, due=False, again=True)
+    return state, actions
+
+
+def _refuse(state: WatchState, digest: str, trouble: Trouble, waits: bool) -> Step:
+    phase: Phase = "waiting" if waits else "failed"
+    return _with(state, phase=phase, refused=digest, trouble=trouble), [Announce(phase, digest, trouble)]
+
+
+def _request(state: WatchState) -> Step:
+    """Request what is wanted, or wait for the end of what is in flight (rule 2)."""
+    if state.flight is not None or state.wanted is None or not state.due:
+        return state, []
+    return _with(state, flight=state.wanted, due=False), [RequestBuild(state.wanted)]
+
+
+def _withdraw(state: WatchState) -> Step:
+    if state.flight is None or state.withdrawn:
+        return state, []
+    return _with(state, withdrawn=True), [WithdrawBuild(state.flight)]
+
+
+def _with(state: WatchState, **fields: object) -> WatchState:
+    return msgspec.structs.replace(state, **fields)

@@ -1,0 +1,264 @@
+"""The state machine of a watch, by a model of everything around it: files, a reader, a planner and a queue of builds."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from roost.daemon.watch.states import (
+    Announce,
+    BuildEnded,
+    BuildPostponed,
+    BuildStarted,
+    BuiltElsewhere,
+    Changed,
+    ContentRead,
+    Demanded,
+    MakePlan,
+    Paused,
+    Planned,
+    ReadContent,
+    Removed,
+    RequestBuild,
+    Resumed,
+    Trouble,
+    Unreadable,
+    WatchAction,
+    WatchInput,
+    WatchState,
+    WithdrawBuild,
+    needs_look,
+    restore,
+    step,
+)
+
+CONTENTS = ("a", "b", "c", "fails", "waits", "broken", "missing")
+TROUBLE = Trouble(code="x", message="It is so.")
+GOOD = ("a", "b", "c")
+
+
+class Surroundings(RuleBasedStateMachine):
+    """One watched file whose content changes at any time, and effects that end at any later time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = WatchState(phase="cold", wanted="a")  # as the use found it
+        self.content = "a"
+        self.ready: set[str] = set()
+        self.readings: list[str] = []
+        """Contents that readings which run have seen: at most one runs."""
+        self.plans: list[str] = []
+        self.flight: str | None = None
+        self.withdrawn = False
+        self.requests: list[str] = []
+        self.changed = False
+        """Whether the content ever changed since the watch began."""
+        self.apply(Changed())
+
+    def apply(self, happened: WatchInput) -> list[WatchAction]:
+        self.state, actions = step(self.state, happened)
+        for action in actions:
+            match action:
+                case ReadContent():
+                    assert not self.readings, "one reading at a time"
+                    self.readings.append(self.content)
+                case MakePlan(digest):
+                    self.plans.append(digest)
+                case RequestBuild(digest):
+                    assert self.flight is None, "at most one build in flight"
+                    assert not self.state.paused
+                    assert not self.state.removed
+                    self.flight, self.withdrawn = digest, False
+                    self.requests.append(digest)
+                case WithdrawBuild(digest):
+                    assert digest == self.flight
+                    assert not self.withdrawn
+                    self.withdrawn = True
+                case Announce():
+                    pass
+        return actions
+
+    @rule(content=st.sampled_from(CONTENTS))
+    def save(self, content: str) -> None:
+        self.changed = self.changed or content != self.content
+        self.content = content
+        self.apply(Changed())
+
+    @rule()
+    def touch(self) -> None:
+        self.apply(Changed())
+
+    @precondition(lambda self: self.readings)
+    @rule()
+    def end_reading(self) -> None:
+        seen = self.readings.pop()
+        if seen in ("broken", "missing"):
+            self.apply(Unreadable(seen, TROUBLE))  # type: ignore[arg-type]
+        else:
+            self.apply(ContentRead(seen))
+
+    @precondition(lambda self: self.plans)
+    @rule()
+    def end_plan(self) -> None:
+        digest = self.plans.pop(0)
+        self.apply(Planned(digest, digest in self.ready))
+
+    @precondition(lambda self: self.flight and not self.withdrawn)
+    @rule()
+    def start_build(self) -> None:
+        assert self.flight is not None
+        self.apply(BuildStarted(self.flight))
+
+    @precondition(lambda self: self.flight and not self.withdrawn)
+    @rule()
+    def postpone_build(self) -> None:
+        assert self.flight is not None
+        self.apply(BuildPostponed(self.flight, TROUBLE))
+
+    @precondition(lambda self: self.flight)
+    @rule()
+    def end_build(self) -> None:
+        assert self.flight is not None
+        digest, self.flight = self.flight, None
+        if self.withdrawn:
+            self.apply(BuildEnded(digest, cancelled=True))
+        elif digest in GOOD:
+            self.ready.add(digest)
+            self.apply(BuildEnded(digest))
+        else:
+            self.apply(BuildEnded(digest, TROUBLE, waits=digest == "waits"))
+
+    @precondition(lambda self: self.flight is None)
+    @rule(digest=st.sampled_from(GOOD))
+    def build_for_a_person(self, digest: str) -> None:
+        self.ready.add(digest)
+        self.apply(BuiltElsewhere(digest))
+
+    @rule()
+    def pause(self) -> None:
+        self.apply(Paused())
+
+    @rule()
+    def resume(self) -> None:
+        self.apply(Resumed())
+
+    @rule()
+    def demand(self) -> None:
+        self.apply(Demanded())
+        self.changed = True
+
+    @rule()
+    def restart_the_daemon(self) -> None:
+        """Everything that runs ends; a later daemon looks again if the inputs' states differ, or if it has to."""
+        while self.plans:
+            self.end_plan()
+        was_reading = bool(self.readings)
+        pending_look = self.state.again
+        self.flight, self.withdrawn, self.readings, self.plans = None, False, [], []
+        self.state = restore(self.state)
+        if was_reading or pending_look or needs_look(self.state):
+            self.apply(Changed())
+
+    @rule()
+    def nothing_more_happens(self) -> None:
+        """The result is that of the last content, and it is reached without a person."""
+        self.apply(Resumed())
+        self.run_to_the_end()
+        state = self.state
+        assert self.flight is None
+        if self.content in ("broken", "missing"):
+            assert state.phase == self.content
+        elif self.content in self.ready:
+            assert (state.phase, state.good) == ("warm", self.content)
+        elif self.content == "fails":
+            assert state.phase in (("failed",) if self.changed else ("failed", "cold"))
+        elif self.content == "waits":
+            assert state.phase in (("waiting",) if self.changed else ("waiting", "cold"))
+        else:
+            assert state.phase == "cold", "only what nobody has changed, or somebody cancelled, is left unbuilt"
+            assert not self.changed
+
+    @rule()
+    def a_save_that_changes_nothing_builds_nothing(self) -> None:
+        self.apply(Resumed())
+        self.run_to_the_end()
+        before, requests = self.state, len(self.requests)
+        self.apply(Changed())
+        self.run_to_the_end()
+        assert self.state == before
+        assert len(self.requests) == requests
+
+    def run_to_the_end(self) -> None:
+        for _ in range(100):
+            if self.readings:
+                self.end_reading()
+            elif self.plans:
+                self.end_plan()
+            elif self.flight:
+                self.end_build()
+            else:
+                return
+        raise AssertionError("it never comes to rest")
+
+    @invariant()
+    def agrees_with_the_queue(self) -> None:
+        assert self.state.flight == self.flight
+        assert self.state.withdrawn == self.withdrawn or self.flight is None
+        if self.state.phase in ("broken", "missing"):
+            assert self.flight is None or self.withdrawn, "a broken file builds nothing"
+
+
+Surroundings.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestSurroundings = Surroundings.TestCase
+
+
+def run(state: WatchState, *inputs: WatchInput) -> tuple[WatchState, list[WatchAction]]:
+    actions: list[WatchAction] = []
+    for each in inputs:
+        state, more = step(state, each)
+        actions += more
+    return state, actions
+
+
+def test_a_newer_save_withdraws_the_build_of_the_older_one() -> None:
+    state, _ = run(WatchState(eager=True), Changed(), ContentRead("a"), Planned("a", False))
+    state, actions = run(state, Changed(), ContentRead("b"), Planned("b", False))
+    assert actions == [ReadContent(), WithdrawBuild("a"), MakePlan("b")]
+    assert step(state, BuildEnded("a", cancelled=True))[1] == [RequestBuild("b")]
+
+
+def test_twenty_saves_during_a_build_lead_to_one_more() -> None:
+    state, requests = run(WatchState(eager=True), Changed(), ContentRead("0"), Planned("0", False))
+    for number in range(1, 21):
+        state, actions = run(state, Changed(), ContentRead(str(number)), Planned(str(number), False))
+        requests += actions
+    state, actions = run(state, BuildEnded("0", cancelled=True), BuildEnded("20"))
+    assert [each for each in (*requests, *actions) if isinstance(each, RequestBuild)] == [
+        RequestBuild("0"),
+        RequestBuild("20"),
+    ]
+    assert state.good == "20"
+
+
+def test_a_use_alone_builds_nothing() -> None:
+    state, actions = run(WatchState(phase="cold", wanted="a"), Changed(), ContentRead("a"))
+    assert state.phase == "cold"
+    assert actions == [ReadContent()]
+    assert RequestBuild("b") in run(state, Changed(), ContentRead("b"), Planned("b", False))[1]
+
+
+def test_a_removed_watch_does_nothing_more() -> None:
+    state, actions = run(WatchState(eager=True), Changed(), ContentRead("a"), Planned("a", False), Removed())
+    assert actions[-1] == WithdrawBuild("a")
+    assert run(state, BuildEnded("a"), Changed(), Resumed(), Demanded())[1] == []
+
+
+def test_a_failure_is_tried_again_only_for_other_content_or_on_demand() -> None:
+    failed, _ = run(
+        WatchState(eager=True), Changed(), ContentRead("a"), Planned("a", False), BuildEnded("a", TROUBLE)
+    )
+    assert failed.phase == "failed"
+    assert run(failed, Changed(), ContentRead("a"))[1] == [ReadContent()]
+    assert RequestBuild("a") in run(failed, Demanded(), ContentRead("a"), Planned("a", False))[1]
+    assert RequestBuild("b") in run(failed, Changed(), ContentRead("b"), Planned("b", False))[1]
