@@ -402,3 +402,20 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     state: ArtifactState = "ready"
     path: str = ""
     key: str = ""
+
+
+class WatchRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A watched file or folder."""
+
+    id: str
+    path: str
+    """The file of the definition, or a folder that is searched for one."""
+    origin: Literal["added", "used"]
+    """``added``: by a person. ``used``: by a run, build or plan; the latest ones are stored."""
+    paused: bool = False
+    last_used: str
+    body: bytes = b"{}"
+    """JSON of ``daemon.watch``: what is watched, and what came of its last content."""
+    inputs: bytes | None = None
+    """JSON of ``daemon.watch``: the paths that the last content was read from, with their states; ``None``: those that
+    are stored already."""

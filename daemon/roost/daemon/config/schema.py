@@ -250,7 +250,16 @@ class WatchSettings(Section, frozen=True, kw_only=True):
     debounce_seconds: Annotated[
         NonNegative,
         Meta(description="Seconds without a further change after which a change of a watched file is processed."),
-    ] = 0.5
+    ] = 0.2
+    files: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="Number of definitions that are watched because a run, build or plan used them: the latest "
+            "ones. 0: only those that `roost watch add` adds.",
+        ),
+    ] = 1000
     code: Annotated[
         Literal["known", "always"],
         Meta(

@@ -9,5 +9,5 @@ is digested with, read again if it changed).
 Reads files and the index; executes nothing. May import ``config``, ``decision``, ``oci`` and ``workers`` of the daemon,
 the store, the model and the wire types.
 
-Doors: config_reloader, editables, files, resolve, resolved, stamps.
+Doors: config_reloader, editables, files, large_inputs, resolve, resolved, stamps.
 """

@@ -20,6 +20,8 @@ class WatchedFiles(LocalFiles):
         """Path to its state before the first access."""
         self.has_read_folders = False
         """Whether a whole folder was read: the stat of a folder does not show changes inside it."""
+        self.folders: set[str] = set()
+        """Folders of which the names, or the whole content, were read."""
 
     def read(self, path: str) -> bytes:
         self.watch(path)
@@ -38,7 +40,7 @@ class WatchedFiles(LocalFiles):
         return super().is_folder(path)
 
     def list_folder(self, path: str) -> list[str]:
-        self.has_read_folders = True
+        self._note_folder(path)
         return super().list_folder(path)
 
     def file_digest(self, path: str) -> str:
@@ -46,12 +48,16 @@ class WatchedFiles(LocalFiles):
         return super().file_digest(path)
 
     def tree_digest(self, path: str) -> str:
-        self.has_read_folders = True
+        self._note_folder(path)
         return super().tree_digest(path)
 
     def context_digest(self, path: str, dockerfile: str = DOCKERFILE) -> str:
-        self.has_read_folders = True
+        self._note_folder(path)
         return super().context_digest(path, dockerfile)
+
+    def _note_folder(self, path: str) -> None:
+        self.has_read_folders = True
+        self.folders.add(path)
 
     def watch(self, path: str) -> None:
         """Record the state of ``path``, unless it is recorded already."""

@@ -127,17 +127,19 @@ async def resolve(
     folder: str | None = None,
     *,
     workers: WorkerPool,
+    files: SmallFiles | None = None,
 ) -> ResolvedDefinition:
     """Find, read and digest the definition that ``selector`` names, with the ``defaults`` of the file ``config``.
     ``folder`` is the only one that may be read; by default the whole disk may. What is large is read by one of
-    ``workers``.
+    ``workers``. ``files``: what to read with, for a caller who also has to know what was read if that fails.
 
     Raises InvalidRequestError if the selector contradicts itself, LookupFailedError if nothing is found,
     InvalidDefinitionError if the definition is invalid.
     """
     check_selector(selector)
     try:
-        files = SmallFiles() if folder is None else SmallFilesWithin(folder)
+        if files is None:
+            files = SmallFiles() if folder is None else SmallFilesWithin(folder)
         resolved = await asyncio.to_thread(_read_small, selector, defaults, files)
     except LargeInputError as large:
         resolved = await read_in_worker(workers, selector, defaults, large, folder)

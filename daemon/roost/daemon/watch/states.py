@@ -2,13 +2,13 @@
 
 It knows three digests: the one that is *wanted* (of the last content that could be read), the one that is *in flight*
 (requested from the queue of prebuilds, and not ended), and the last *good* one (ready). ``step`` takes a state and what
-happened, and returns the next state and the actions that follow, in order. Effects report their results as inputs; those
-of an action that is overtaken come late and change nothing.
+happened, and returns the next state and the actions that follow, in order. Effects report their results as inputs. The
+result of an action that was overtaken comes late and changes nothing.
 
 Rules:
 
 1. The last content decides. What is read while something newer is known is not acted on.
-2. At most one request is in flight. One that is not wanted any more is withdrawn, and the next begins when it has ended.
+2. At most one request is in flight. One that is not wanted any more is withdrawn; the next begins when it has ended.
 3. A content whose digest is known already starts nothing, neither after success nor after failure.
 4. A broken or missing file builds nothing, and withdraws what was requested for the content before.
 5. A watch that begins with a use (``eager`` is false) builds nothing until its content changes.
@@ -80,7 +80,7 @@ class Unreadable(msgspec.Struct, frozen=True):
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """The plan for a digest: ready, or to be built. ``trouble``: why there is no plan; ``waits``: until a person asks."""
+    """The plan for a digest: ready, or to be built. ``trouble``: why there is none; ``waits``: until a person asks."""
 
     digest: str
     ready: bool
@@ -108,6 +108,8 @@ class BuildEnded(msgspec.Struct, frozen=True):
     trouble: Trouble | None = None
     waits: bool = False
     cancelled: bool = False
+    overtaken: bool = False
+    """Whether the content was found to be another one when the build was to begin."""
 
 
 class BuiltElsewhere(msgspec.Struct, frozen=True):
@@ -258,7 +260,7 @@ def _on_read(state: WatchState, digest: str) -> Step:
         due=False,
         wanted=digest,
         eager=state.eager or not is_first,
-        refused=state.refused if digest == state.refused else None,
+        refused=None,
         trouble=None,
     )
     if digest == state.flight and not state.withdrawn:
@@ -301,6 +303,8 @@ def _on_end(state: WatchState, ended: BuildEnded) -> Step:
     state = _with(state, flight=None, withdrawn=False)
     if not is_result:
         return _request(state)
+    if ended.overtaken:
+        return _look(_with(state, wanted=None))
     if ended.cancelled:
         return _with(state, phase="cold", refused=ended.digest, trouble=ended.trouble), []
     if ended.trouble is not None:

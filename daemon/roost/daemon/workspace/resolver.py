@@ -9,6 +9,7 @@ import msgspec
 
 from roost.daemon.config.source import ConfigSource
 from roost.daemon.definitions.config_reloader import ConfigReloader
+from roost.daemon.definitions.large_inputs import SmallFiles
 from roost.daemon.definitions.resolve import check_selector, resolve, resolve_environment, resolve_run
 from roost.daemon.definitions.resolved import ResolvedDefinition, TargetedDefinition
 from roost.daemon.runs.runs import Runs
@@ -31,11 +32,13 @@ class EnvironmentResolver:
         self._reloader = reloader
         self._workers = workers
 
-    async def resolve(self, selector: EnvironmentSelector, folder: str | None = None) -> ResolvedDefinition:
+    async def resolve(
+        self, selector: EnvironmentSelector, folder: str | None = None, *, files: SmallFiles | None = None
+    ) -> ResolvedDefinition:
         """Return the definition that ``selector`` names, after reading the configuration again if it changed.
 
-        ``folder``: the only one that may be read for it, if any. Raises what reading a definition
-        raises, and WheelUnknownError.
+        ``folder``: the only one that may be read for it, if any. ``files``: as in ``definitions.resolve``. Raises what
+        reading a definition raises, and WheelUnknownError.
         """
         await self._reloader.refresh()
         if selector.run is not None:
@@ -45,7 +48,7 @@ class EnvironmentResolver:
         if selector.environment is not None:
             resolved = await resolve_environment(self._store, selector, file)
         else:
-            resolved = await resolve(selector, self._config.defaults, file, folder, workers=self._workers)
+            resolved = await resolve(selector, self._config.defaults, file, folder, workers=self._workers, files=files)
             resolved = await follow_reference(self._store, resolved)
         return await locate_stored_wheels(self._store.layout, resolved)
 

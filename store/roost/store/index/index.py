@@ -21,6 +21,7 @@ from roost.store.index.tables.leases import LeaseTable
 from roost.store.index.tables.locks import LockTable
 from roost.store.index.tables.records import BuildTable, RunTable
 from roost.store.index.tables.upkeep import UpkeepTable
+from roost.store.index.tables.watches import WatchTable
 from roost.store.index.tables.where_used import PackageTable
 from roost.store.migrations.examination import list_faults
 
@@ -60,6 +61,7 @@ class Index(Queries):
         self.packages = PackageTable(database)
         self.pins = PinTable(database)
         self.runs = RunTable(database)
+        self.watches = WatchTable(database)
         self.upkeep = UpkeepTable(database)
 
     @classmethod

@@ -17,16 +17,22 @@ SCHEMA_VERSION = 7
 
 _SEVENTH = """
 -- Watched files and folders: see watches.py. `origin` is `added` (by `watch add`) or `used` (by a run, build or plan).
--- The record is JSON: inputs with their digests, and what came of them.
+-- `record` and `inputs` are JSON: what came of the last content; the paths that it was read from, with their states.
 CREATE TABLE watches (
     id TEXT PRIMARY KEY,
     path TEXT NOT NULL UNIQUE,
     origin TEXT NOT NULL CHECK (origin IN ('added', 'used')),
     paused INTEGER NOT NULL DEFAULT 0,
     last_used TEXT NOT NULL,
-    record BLOB NOT NULL
+    record BLOB NOT NULL,
+    inputs BLOB NOT NULL DEFAULT '{}'
 ) WITHOUT ROWID;
-CREATE INDEX watches_used ON watches (origin, last_used);
+-- What was reported last of a base image or an environment of a catalogue, so that each news is reported once.
+CREATE TABLE watch_news (
+    subject TEXT PRIMARY KEY,
+    found TEXT NOT NULL,
+    created TEXT NOT NULL
+) WITHOUT ROWID;
 -- Bytes on disk by kind, kept by triggers on the tables that have the sizes, so that nobody has to add them up: see
 -- collection.py. `prefix`: without what is shared with the caches.
 CREATE TABLE disk_usage (

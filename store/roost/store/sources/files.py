@@ -101,6 +101,15 @@ class LocalFiles:
         """Return the names that ``tree_digest`` covers, relative to ``path``, sorted. Raises: OSError."""
         return sorted(_walk_names(path, "", _is_left_out))
 
+    def list_subfolders(self, path: str, limit: int) -> list[str]:
+        """Return at most ``limit`` folders of a tree, from the top down, itself first: without those of version
+        control, caches and builds, and without following links. What can't be read is left out."""
+        found, level = [path], [path]
+        while level and len(found) < limit:
+            level = [inner for folder in level for inner in _list_inner_folders(folder)][: limit - len(found)]
+            found += level
+        return found
+
     def copy_file(self, path: str, target: str) -> None:
         """Copy a file with its mode and times to ``target``, which must not exist. Raises: OSError."""
         with open_regular(path) as file, open(target, "xb") as copy:
@@ -143,6 +152,15 @@ class LocalFiles:
                 os.symlink(os.readlink(source), copy)
             else:
                 (copy_file or self.copy_file)(source, copy)
+
+
+def _list_inner_folders(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            names = [each.name for each in entries if each.is_dir(follow_symlinks=False) and each.name not in _EXCLUDED]
+    except OSError:
+        return []
+    return [os.path.join(folder, name) for name in sorted(names)]
 
 
 def _copy_metadata(copy: str, status: os.stat_result) -> None:

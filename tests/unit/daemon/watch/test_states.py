@@ -1,4 +1,4 @@
-"""The state machine of a watch, by a model of everything around it: files, a reader, a planner and a queue of builds."""
+"""The state machine of a watch, by a model of what is around it: a file, its reader, a planner, a queue."""
 
 from __future__ import annotations
 
@@ -255,9 +255,7 @@ def test_a_removed_watch_does_nothing_more() -> None:
 
 
 def test_a_failure_is_tried_again_only_for_other_content_or_on_demand() -> None:
-    failed, _ = run(
-        WatchState(eager=True), Changed(), ContentRead("a"), Planned("a", False), BuildEnded("a", TROUBLE)
-    )
+    failed, _ = run(WatchState(eager=True), Changed(), ContentRead("a"), Planned("a", False), BuildEnded("a", TROUBLE))
     assert failed.phase == "failed"
     assert run(failed, Changed(), ContentRead("a"))[1] == [ReadContent()]
     assert RequestBuild("a") in run(failed, Demanded(), ContentRead("a"), Planned("a", False))[1]

@@ -6,5 +6,5 @@ The tables themselves are in ``store.migrations.schema``.
 May import ``queries``, ``database`` and ``packages`` of the index, and what the index may.
 
 Doors: artifacts, collection, definitions, environments, generations, history, images, layers, leases, locks, records,
-upkeep, where_used.
+upkeep, watches, where_used.
 """

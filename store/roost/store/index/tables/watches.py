@@ -1,0 +1,72 @@
+"""Watched definitions: which files are watched, and what came of their last content.
+
+The daemon holds all of them in memory while it runs and writes what changed in batches; it reads them at its start.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from roost.model.records import WatchRecord
+from roost.store.clock import utc_now
+from roost.store.failpoints import failpoint
+from roost.store.index.queries import Queries, Read, Scan, Write
+
+
+def list_watches(connection: sqlite3.Connection) -> list[WatchRecord]:
+    """Return all watches, by path."""
+    query = "SELECT id, path, origin, paused, last_used, record, inputs FROM watches ORDER BY path"
+    return [
+        WatchRecord(
+            id=row["id"],
+            path=row["path"],
+            origin=row["origin"],
+            paused=bool(row["paused"]),
+            last_used=row["last_used"],
+            body=_as_bytes(row["record"]),
+            inputs=_as_bytes(row["inputs"]),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _as_bytes(value: bytes | str) -> bytes:
+    return value.encode() if isinstance(value, str) else bytes(value)
+
+
+def put_watches(connection: sqlite3.Connection, records: Sequence[WatchRecord], removed: Sequence[str] = ()) -> None:
+    """Delete the watches with the ids ``removed``, and insert or update ``records``. A path has one watch: the last."""
+    connection.executemany("DELETE FROM watches WHERE id = ?", [(watch_id,) for watch_id in removed])
+    connection.executemany("DELETE FROM watches WHERE path = ? AND id <> ?", [(each.path, each.id) for each in records])
+    connection.executemany(
+        "INSERT INTO watches (id, path, origin, paused, last_used, record, inputs) "
+        "VALUES (:id, :path, :origin, :paused, :last_used, :body, coalesce(:inputs, '{}')) "
+        "ON CONFLICT (id) DO UPDATE SET path = :path, origin = :origin, paused = :paused, last_used = :last_used, "
+        "record = :body, inputs = coalesce(:inputs, inputs)",
+        [msgspec.structs.asdict(each) for each in records],
+    )
+    failpoint("watches.in-transaction")
+
+
+def list_news(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return what was reported last of each subject."""
+    return {row["subject"]: row["found"] for row in connection.execute("SELECT subject, found FROM watch_news")}
+
+
+def replace_news(connection: sqlite3.Connection, found: dict[str, str]) -> None:
+    """Store what was reported last of each subject; others are forgotten."""
+    connection.execute("DELETE FROM watch_news")
+    rows = [(subject, value, utc_now()) for subject, value in found.items()]
+    connection.executemany("INSERT INTO watch_news (subject, found, created) VALUES (?, ?, ?)", rows)
+
+
+class WatchTable(Queries):
+    """``index.watches``: watched definitions."""
+
+    list_all = Scan(list_watches)
+    put = Write(put_watches)
+    list_news = Read(list_news)
+    replace_news = Write(replace_news)
