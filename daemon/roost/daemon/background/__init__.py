@@ -5,5 +5,5 @@ priority of processor and disk, for threads and processes), ``threads`` (the dae
 ``code`` (whether code of packages and projects may run in it, and the record of what has run). Imports ``roost.model``
 only, so that engines and workers can ask.
 
-Doors: code, threads, work.
+Doors: code, priority, threads, work.
 """

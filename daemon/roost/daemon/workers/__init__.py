@@ -5,8 +5,8 @@ Read ``jobs`` first (what can be run), then ``pool`` (who runs it), ``process`` 
 ``errors`` what a caller may get besides the job's own errors. A worker runs one job at a time, so that a crash fails
 one build only.
 
-Imports ``credentials``, ``jobs.progress``, ``roost.store`` and ``roost.model``. A function that runs in a worker is
-named by text, never imported: the daemon does not load what it needs.
+Imports ``background``, ``credentials``, ``jobs.progress``, ``roost.store`` and ``roost.model``. A function that runs in
+a worker is named by text, never imported: the daemon does not load what it needs.
 
 Doors: context, errors, jobs, pool.
 """

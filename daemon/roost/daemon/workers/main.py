@@ -1,4 +1,4 @@
-"""A worker, from inside: ``python -I -m roost.daemon.workers.main FOLDER PARENT MEMORY [MODULE …]``.
+"""A worker, from inside: ``python -I -m roost.daemon.workers.main FOLDER PARENT MEMORY PRIORITY [MODULE …]``.
 
 Frames come on standard input and leave on the former standard output; native code that prints reaches the log. A worker
 dies with the daemon: by PR_SET_PDEATHSIG (prctl(2)), and when its input ends.
@@ -23,6 +23,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from roost.daemon.background.priority import lower_priority
 from roost.daemon.workers.context import JobContext
 from roost.daemon.workers.faults import describe_error
 from roost.daemon.workers.frames import JOBS, Done, Failed, FrameWriter, Job, Started, encode_value, read_blocking
@@ -35,7 +36,9 @@ _OOM_SCORE = "500"
 
 def main(arguments: list[str]) -> None:
     """Run jobs until the input ends."""
-    folder, parent, memory, *modules = arguments
+    folder, parent, memory, priority, *modules = arguments
+    if priority == "lowest":
+        lower_priority()
     frames, answers = _claim_streams()
     _bind_to_daemon(folder, int(parent))
     _limit_resources(int(memory))

@@ -2,7 +2,8 @@
 
 Workers are kept apart by their kind and their environment: native libraries read proxies and certificates from the
 environment of their process. The worker that was used last is used first, because its caches are warm; one that had
-nothing to do for :data:`IDLE_SECONDS` is ended.
+nothing to do for :data:`IDLE_SECONDS` is ended. Background work has workers of its own, of the lowest
+priority, and takes nobody's turn.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import secrets
 from collections.abc import Mapping
 from typing import TypeVar
 
+from roost.daemon.background.work import is_background
 from roost.daemon.jobs.progress import Progress, Silent
 from roost.daemon.workers.errors import WorkerCrashedError
 from roost.daemon.workers.jobs import QUICK_PROCESSES, WorkerJob, WorkerKind
@@ -31,7 +33,8 @@ IDLE_SECONDS = 60.0
 _STARTS = 3
 """Workers that may end before they have read a job until that counts as a crash."""
 
-_Key = tuple[str, tuple[tuple[str, str], ...]]
+_Key = tuple[str, bool, tuple[tuple[str, str], ...]]
+"""Kind, whether the priority is lowered, and environment."""
 
 
 class WorkerPool:
@@ -43,7 +46,7 @@ class WorkerPool:
         self._idle: dict[_Key, list[Worker]] = {}
         self._timers: dict[Worker, asyncio.TimerHandle] = {}
         self._all: set[Worker] = set()
-        self._slots: dict[tuple[str, bool], asyncio.Semaphore] = {}
+        self._slots: dict[tuple[str, bool, bool], asyncio.Semaphore] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
@@ -63,8 +66,9 @@ class WorkerPool:
             CodedError: what the job raised.
         """
         progress = progress or Silent()
-        key = (job.kind.name, tuple(sorted({**(environ or {}), **_test_variables()}.items())))
-        slot = self._slot(job)
+        lowered = is_background()
+        key = (job.kind.name, lowered, tuple(sorted({**(environ or {}), **_test_variables()}.items())))
+        slot = self._slot(job, lowered=lowered)
         if slot.locked():
             progress.log(f"waiting for one of the {job.kind.name} workers: all of them are at work")
         async with slot:
@@ -91,8 +95,8 @@ class WorkerPool:
         """Return the processes of all workers."""
         return sorted(worker.pid for worker in self._all)
 
-    def _slot(self, job: WorkerJob[P, R]) -> asyncio.Semaphore:
-        key = (job.kind.name, job.quick)
+    def _slot(self, job: WorkerJob[P, R], *, lowered: bool) -> asyncio.Semaphore:
+        key = (job.kind.name, job.quick, lowered)
         if key not in self._slots:
             self._slots[key] = asyncio.Semaphore(QUICK_PROCESSES if job.quick else job.kind.processes)
         return self._slots[key]
@@ -114,7 +118,7 @@ class WorkerPool:
         folder = os.path.join(self._folder, secrets.token_hex(6))
         await asyncio.to_thread(os.makedirs, folder, 0o700)
         try:
-            worker = await Worker.start(kind, folder, dict(key[1]))
+            worker = await Worker.start(kind, folder, dict(key[2]), is_lowered=key[1])
         except BaseException:
             await asyncio.shield(asyncio.to_thread(remove_tree, folder))
             raise

@@ -65,10 +65,11 @@ class Worker:
         self._logging = asyncio.ensure_future(self._pass_on_log())
 
     @classmethod
-    async def start(cls, kind: WorkerKind, folder: str, environ: Mapping[str, str]) -> Worker:
-        """Start a worker. Raises ``OSError`` if the system can't."""
+    async def start(cls, kind: WorkerKind, folder: str, environ: Mapping[str, str], *, is_lowered: bool) -> Worker:
+        """Start a worker, with the lowest priority if it ``is_lowered``. Raises ``OSError`` if the system can't."""
+        priority = "lowest" if is_lowered else "normal"
         process = await asyncio.create_subprocess_exec(
-            *_START, folder, str(os.getpid()), str(_memory_limit(kind)), *kind.modules,
+            *_START, folder, str(os.getpid()), str(_memory_limit(kind)), priority, *kind.modules,
             cwd="/", env={**environ, "TMPDIR": folder}, start_new_session=True,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip

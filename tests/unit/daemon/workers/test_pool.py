@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from tests.support.worker_jobs import KIND, Order, find_tests, job
 
+from roost.daemon.background.priority import read_priority
+from roost.daemon.background.work import BackgroundWork
 from roost.daemon.jobs.progress import Silent
 from roost.daemon.workers.errors import WorkerCrashedError, WorkerFailedError, WorkerTimeoutError
 from roost.daemon.workers.jobs import WorkerJob, WorkerKind
@@ -273,3 +275,26 @@ async def test_closing_ends_what_is_at_work(tmp_path: Path, monkeypatch: pytest.
 def test_a_target_names_a_function():
     with pytest.raises(ValueError, match="does not name a function"):
         WorkerJob(kind=KIND, target="os", payload=Order, result=dict, doing="x")
+
+
+@linux
+async def test_background_work_has_workers_of_its_own_with_the_lowest_priority(pool: WorkerPool) -> None:
+    behind = await BackgroundWork().run(lambda: obey(pool, "describe"))
+    in_front = await obey(pool, "describe")
+    assert behind["pid"] != in_front["pid"]
+    assert (await BackgroundWork().run(lambda: obey(pool, "describe")))["pid"] == behind["pid"]
+    assert read_priority(behind["pid"]) == (19, True)
+    assert read_priority(in_front["pid"]) == read_priority()
+
+
+async def test_background_work_takes_the_place_of_no_other_job(pool: WorkerPool, tmp_path: Path) -> None:
+    hanging = [tmp_path / f"hanging-{number}" for number in range(KIND.processes)]
+    jobs = [
+        asyncio.create_task(BackgroundWork().run(lambda file=file: obey(pool, "hang", str(file)))) for file in hanging
+    ]
+    await wait_until(lambda: all(file.exists() for file in hanging))
+    assert (await obey(pool, "describe"))["pid"] in pool.list_pids()
+    for each in jobs:
+        each.cancel()
+    await asyncio.wait(jobs)
+    assert len(pool.list_pids()) == 1

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
+from roost.daemon.background.work import make_way
 from roost.daemon.engines.conda.package_paths import find_folders, find_path_fault
 from roost.model.errors import MALFORMED_JSON
 from roost.model.locks.lock import CondaPackage
@@ -76,8 +77,10 @@ class CacheGate:
 
     @contextlib.asynccontextmanager
     async def exclusive(self) -> AsyncIterator[None]:
-        """Wait until the lock is free, then hold it exclusively."""
+        """Wait until the lock is free, then hold it exclusively. Background work that uses the cache gives way."""
         async with self._changed:
+            if self._readers:
+                make_way()
             await self._changed.wait_for(lambda: self._readers == 0)
             yield
 

@@ -13,6 +13,8 @@ import shutil
 import signal
 from collections.abc import Mapping, Sequence
 
+from roost.daemon.background.priority import niced_command
+from roost.daemon.background.work import is_background
 from roost.daemon.engines.conda.errors import PostLinkError
 from roost.daemon.jobs.progress import Progress
 from roost.model.errors import BuildError
@@ -43,12 +45,13 @@ async def find_shell() -> str:
 
 
 async def run_captured(command: Sequence[str], cwd: str, environ: Mapping[str, str]) -> tuple[bytes, int]:
-    """Run ``command``; return its output (both streams) and its exit status.
+    """Run ``command``, in background work at the lowest priority; return its output (both streams) and its exit status.
 
     Cancelling the task kills the command with all its children. Raises ``OSError`` if it can't be started.
     """
     process = await asyncio.create_subprocess_exec(
-        *command, cwd=cwd, env=dict(environ), start_new_session=True,
+        *(niced_command(command) if is_background() else command),
+        cwd=cwd, env=dict(environ), start_new_session=True,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:

@@ -19,6 +19,8 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
+from roost.daemon.background.priority import niced_command
+from roost.daemon.background.work import is_background
 from roost.daemon.caller.current import network_variables
 from roost.daemon.engines.uv.errors import UvCrashedError
 from roost.daemon.engines.uv.secrets import Secrets
@@ -109,10 +111,11 @@ class UvProcess:
         environ = await asyncio.to_thread(self._make_environment, folder, secrets)
         environ |= {"TERM": "xterm"} if on_frame is not None else {}
         command = [program, *arguments] if program else [self._binary, *arguments, *self._common_options(config)]
+        started = niced_command(command) if is_background() else command
         try:
             async with _open_inherited(folder, secrets, drawing=on_frame is not None) as (netrc, terminal):
                 process = await asyncio.create_subprocess_exec(
-                    *command,
+                    *started,
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=terminal[1] if terminal else asyncio.subprocess.PIPE,
