@@ -7,11 +7,11 @@ from typing import Literal
 import msgspec
 
 CacheKind = Literal[
-    "stage", "trash", "bytecode", "package", "wheel", "built-wheel", "layer", "snapshot", "output", "other"
+    "stage", "trash", "bytecode", "package", "wheel", "built-wheel", "shared-layer", "layer", "snapshot", "output"
 ]
 """``package``: a conda package, its archive and its unpacked folder together. ``wheel``: what uv caches of one.
-``built-wheel``: one that was built or given, which no index has. ``snapshot``: local content of versions.
-``output``: of a run."""
+``built-wheel``: one that was built or given, which no index has. ``shared-layer``: a layer that a registry has too.
+``snapshot``: local content of versions. ``output``: of a run."""
 
 
 class CacheItem(msgspec.Struct, frozen=True, kw_only=True):
